@@ -1,0 +1,181 @@
+"""Every way to fail, as one tree; what leaves as an HTTP answer carries its OAuth code and status.
+
+MacaroonError
+├── OAuthError                     leaves as an HTTP answer: .status .code .description
+│   ├── MissingToken          401  no error code when no credentials came (RFC 6750 3.1)
+│   ├── InvalidRequest        400
+│   ├── InvalidToken          401  ── MalformedMacaroon, UnknownKey, SignatureMismatch, Revoked,
+│   │                                 CaveatsNotMet(.unmet), NotCertificateBound
+│   ├── InsufficientScope     403  with .scope
+│   └── the codes of RFC 6749 5.2, RFC 7009 2.2.1 and RFC 8707 2
+├── Refused                        client side: the service answered with an error
+├── Unavailable               503  "cannot tell", which is neither yes nor no
+└── SettingsError                  at start-up only
+
+`str(error)` holds the whole reason and goes to the log. `description` is what the caller may
+learn: fixed where a token or a credential was judged, the reason itself elsewhere.
+"""
+
+from typing import ClassVar
+
+
+class MacaroonError(Exception):
+    """Anything this package raises on purpose."""
+
+
+class OAuthError(MacaroonError):
+    """A refusal that leaves as an HTTP answer."""
+
+    status: ClassVar[int] = 400
+    code: ClassVar[str | None] = "invalid_request"
+    fixed_description: ClassVar[str | None] = None
+
+    @property
+    def description(self) -> str:
+        """What the caller may learn: ASCII without quotes or backslashes (RFC 6749 5.2)."""
+        text = self.fixed_description or str(self)
+        return "".join(c if " " <= c <= "~" and c not in '"\\' else "?" for c in text)
+
+
+class InvalidRequest(OAuthError):
+    """The request itself is malformed (RFC 6749 5.2, RFC 6750 3.1)."""
+
+
+class MissingToken(OAuthError):
+    """No credentials came at all; the challenge carries no error code (RFC 6750 3.1)."""
+
+    status = 401
+    code = None
+    fixed_description = "send a certificate-bound macaroon as Authorization: Bearer"
+
+
+class InvalidToken(OAuthError):
+    """The token is malformed, forged, expired, revoked or meant for another request (RFC 6750 3.1)."""
+
+    status = 401
+    code = "invalid_token"
+    fixed_description = "the token is not valid"
+
+
+class MalformedMacaroon(InvalidToken):
+    """The text is not one canonical version 2 macaroon of this issuer's kind."""
+
+    fixed_description = "the token is malformed"
+
+
+class UnknownKey(InvalidToken):
+    """No key at hand could have minted this macaroon."""
+
+    fixed_description = "the token was made with a key that is not known here"
+
+
+class SignatureMismatch(InvalidToken):
+    """The HMAC chain does not end in the signature: forged, tampered with, or another audience's key."""
+
+    fixed_description = "the signature of the token does not match"
+
+
+class Revoked(InvalidToken):
+    """Somebody entitled to it took the token back."""
+
+    fixed_description = "the token is revoked"
+
+
+class CaveatsNotMet(InvalidToken):
+    """The macaroon is authentic, but its caveats refuse this access; `unmet` lists every reason."""
+
+    fixed_description = (
+        "the token does not allow this request: it is expired, bound to another client certificate "
+        "than the one of this connection, or restricted to another audience, method, path or address"
+    )
+
+    def __init__(self, unmet: tuple[str, ...]) -> None:
+        super().__init__("; ".join(unmet))
+        self.unmet = unmet
+
+
+class NotCertificateBound(InvalidToken):
+    """An authentic macaroon without a confirmation, where one is demanded."""
+
+    fixed_description = (
+        "the token is not certificate-bound: append a cnf caveat with the x5t#S256 thumbprint of the "
+        "client certificate of this connection"
+    )
+
+
+class InsufficientScope(OAuthError):
+    """The principal lacks a scope that the resource requires (RFC 6750 3.1)."""
+
+    status = 403
+    code = "insufficient_scope"
+    fixed_description = "the token does not have the scope this resource requires"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"requires scope {scope!r}")
+        self.scope = scope
+
+
+class InvalidClient(OAuthError):
+    """Client authentication failed (RFC 6749 5.2); unknown client and wrong secret look alike."""
+
+    status = 401
+    code = "invalid_client"
+    fixed_description = "client authentication failed"
+
+
+class InvalidGrant(OAuthError):
+    """The grant is invalid or was issued to another client (RFC 6749 5.2)."""
+
+    code = "invalid_grant"
+
+
+class UnauthorizedClient(OAuthError):
+    """This client may not do this (RFC 6749 5.2)."""
+
+    code = "unauthorized_client"
+
+
+class UnsupportedGrantType(OAuthError):
+    """The service does not know this grant type (RFC 6749 5.2)."""
+
+    code = "unsupported_grant_type"
+
+
+class UnsupportedTokenType(OAuthError):
+    """The service cannot revoke this type of token (RFC 7009 2.2.1)."""
+
+    code = "unsupported_token_type"
+
+
+class InvalidScope(OAuthError):
+    """The scope is malformed, unknown or not granted to this client (RFC 6749 5.2)."""
+
+    code = "invalid_scope"
+
+
+class InvalidTarget(OAuthError):
+    """The resource is malformed, unknown or not open to this client (RFC 8707 2)."""
+
+    code = "invalid_target"
+
+
+class Refused(MacaroonError):
+    """Client side: the service answered with an error."""
+
+    def __init__(self, status: int, code: str | None, description: str) -> None:
+        super().__init__(f"the service answered {status} {code or ''}: {description}".replace("  ", " "))
+        self.status = status
+        self.code = code
+        self.description = description
+
+
+class Unavailable(MacaroonError):
+    """A store, feed or service is out of reach: neither yes nor no, so nothing is let through (503)."""
+
+    status: ClassVar[int] = 503
+    code: ClassVar[str] = "temporarily_unavailable"
+    description: ClassVar[str] = "the request cannot be judged right now, try again later"
+
+
+class SettingsError(MacaroonError):
+    """A setting, file or argument is unusable; the message is one line that says what to do."""

@@ -1,0 +1,67 @@
+"""The certificate thumbprint x5t#S256 (RFC 8705 3.1): a hash over bytes; nothing here parses X.509."""
+
+import binascii
+import hashlib
+import re
+from typing import NewType
+
+DerCertificate = NewType("DerCertificate", bytes)
+"""One X.509 certificate as its DER bytes. Nothing about it has been validated."""
+
+Thumbprint = NewType("Thumbprint", str)
+"""x5t#S256: 43 characters of unpadded base64url, the SHA-256 over a DerCertificate. Case-sensitive."""
+
+THUMBPRINT_PATTERN = r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]\Z"
+"""43 characters that carry exactly 256 bits: the two spare bits of the last one are zero."""
+
+_THUMBPRINT = re.compile(THUMBPRINT_PATTERN)
+_PEM = re.compile(
+    rb"-----BEGIN CERTIFICATE-----[ \t]*\r?\n([A-Za-z0-9+/=\r\n]+)-----END CERTIFICATE-----"
+)
+_LONG_LENGTH = 0x80
+
+
+def thumbprint_of(certificate: DerCertificate) -> Thumbprint:
+    """Return the x5t#S256 thumbprint of a certificate."""
+    digest = hashlib.sha256(certificate).digest()
+    return Thumbprint(binascii.b2a_base64(digest, newline=False).rstrip(b"=").translate(_URL_SAFE).decode())
+
+
+def parse_thumbprint(text: str) -> Thumbprint:
+    """Return the text as a Thumbprint, or raise ValueError that says what is wrong with it."""
+    if _THUMBPRINT.match(text):
+        return Thumbprint(text)
+    raise ValueError(
+        "a thumbprint is the base64url SHA-256 of the DER certificate: 43 characters, no padding, not hexadecimal"
+    )
+
+
+def der_of(file_content: bytes) -> DerCertificate:
+    """Return the first certificate of a PEM file, or the one DER certificate; raise ValueError otherwise."""
+    if b"-----BEGIN" in file_content:
+        armoured = _PEM.search(file_content)
+        if armoured is None:
+            raise ValueError("this PEM file holds no certificate")
+        try:
+            file_content = binascii.a2b_base64(armoured[1])
+        except binascii.Error as error:
+            raise ValueError("the base64 of this PEM certificate is broken") from error
+    if not _is_one_sequence(file_content):
+        raise ValueError("this is neither a PEM nor a DER certificate")
+    return DerCertificate(file_content)
+
+
+def _is_one_sequence(data: bytes) -> bool:
+    """Tell whether the bytes are one DER SEQUENCE with nothing after it: a length check, not a parse."""
+    if len(data) < 4 or data[0] != 0x30:
+        return False
+    length, start = data[1], 2
+    if length & _LONG_LENGTH:
+        octets = length & 0x7F
+        if not 1 <= octets <= 3:
+            return False
+        length, start = int.from_bytes(data[2 : 2 + octets], "big"), 2 + octets
+    return start + length == len(data)
+
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
