@@ -15,9 +15,7 @@ THUMBPRINT_PATTERN = r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]\Z"
 """43 characters that carry exactly 256 bits: the two spare bits of the last one are zero."""
 
 _THUMBPRINT = re.compile(THUMBPRINT_PATTERN)
-_PEM = re.compile(
-    rb"-----BEGIN CERTIFICATE-----[ \t]*\r?\n([A-Za-z0-9+/=\r\n]+)-----END CERTIFICATE-----"
-)
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----[ \t]*\r?\n([A-Za-z0-9+/=\r\n]+)-----END CERTIFICATE-----")
 _LONG_LENGTH = 0x80
 
 
