@@ -30,7 +30,7 @@ def parse_thumbprint(text: str) -> Thumbprint:
     if _THUMBPRINT.match(text):
         return Thumbprint(text)
     raise ValueError(
-        "a thumbprint is the base64url SHA-256 of the DER certificate: 43 characters, no padding, not hexadecimal"
+        "a thumbprint is the unpadded base64url SHA-256 of the DER certificate: 43 characters, not hex"
     )
 
 

@@ -1,0 +1,37 @@
+"""Authorization in, WWW-Authenticate out (RFC 6750, RFC 9728 5.1)."""
+
+import re
+
+from macaroon_cbat.errors import InsufficientScope, InvalidRequest, MissingToken, OAuthError
+
+_SECOND_CREDENTIAL = re.compile(r",\s*[A-Za-z][A-Za-z0-9-]* ")
+
+
+def read_bearer(authorization: str | None) -> str:
+    """Return the token text of an Authorization header, or raise MissingToken.
+
+    Two Authorization headers, which servers join with a comma, are an InvalidRequest.
+    """
+    if authorization is None:
+        raise MissingToken("no Authorization header")
+    scheme, _, token = authorization.partition(" ")
+    if _SECOND_CREDENTIAL.search(authorization):
+        raise InvalidRequest("more than one Authorization header")
+    if scheme.lower() != "bearer":
+        raise MissingToken("the Authorization scheme is not Bearer")
+    return token.strip(" ")
+
+
+def challenge(error: OAuthError, *, realm: str, resource_metadata: str | None = None) -> str:
+    """Return the WWW-Authenticate value for a refusal (RFC 6750 3).
+
+    `resource_metadata` is the URL of the document that says how to get a token (RFC 9728 5.1).
+    """
+    parameters = {"realm": realm}
+    if error.code is not None:
+        parameters |= {"error": error.code, "error_description": error.description}
+    if isinstance(error, InsufficientScope):
+        parameters["scope"] = error.scope
+    if resource_metadata is not None:
+        parameters["resource_metadata"] = resource_metadata
+    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parameters.items())

@@ -1,0 +1,136 @@
+"""Root key -> audience key, by HKDF, and the audience's key ring as a value.
+
+The service alone has root keys. An audience key verifies the macaroons of one audience without a
+call and without the power to mint for anybody else; a macaroon of another use (`refresh`,
+`discharge`) can never verify as an access token, because the use is in the derivation.
+"""
+
+import binascii
+import hmac
+import re
+from collections.abc import Iterable
+from typing import Literal, NewType, Protocol
+
+import msgspec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from msgspec import Struct
+
+from macaroon_cbat.errors import SettingsError, UnknownKey
+from macaroon_cbat.identifier import Grant
+
+KEY_BYTES = 32
+KeyUse = Literal["access", "refresh", "discharge"]
+
+MacaroonKey = NewType("MacaroonKey", bytes)
+"""32 bytes that start the HMAC chain of a macaroon: HMAC("macaroons-key-generator", audience key)."""
+
+
+class RootKey(Struct, frozen=True):
+    """A service's secret, 32 random bytes, from which every audience key derives; `kid` names it."""
+
+    kid: str
+    secret: bytes
+
+    def __repr__(self) -> str:
+        """Show which key it is, never the key."""
+        return f"<RootKey {self.kid}>"
+
+
+class AudienceKey(Struct, frozen=True):
+    """What one audience verifies with, 32 bytes; None as audience is the issuer itself."""
+
+    kid: str
+    audience: str | None
+    secret: bytes
+    macaroon_key: MacaroonKey
+
+    def __repr__(self) -> str:
+        """Show which key it is, never the key."""
+        return f"<AudienceKey {self.kid} for {self.audience}>"
+
+
+class KeySource(Protocol):
+    """Finds the key that could have minted a macaroon."""
+
+    def key_for(self, unverified: Grant, /) -> AudienceKey:
+        """Return the audience key for this unverified grant, or raise UnknownKey."""
+
+
+class AudienceKeys(Struct, frozen=True):
+    """The key ring of one audience: what `macaroon-cbat key export` writes and a resource server reads."""
+
+    issuer: str
+    audience: str
+    keys: dict[str, AudienceKey]
+
+    def key_for(self, unverified: Grant, /) -> AudienceKey:
+        """Return the key that the grant names, or raise UnknownKey; a foreign audience never has one."""
+        if unverified.aud != self.audience:
+            raise UnknownKey(f"minted for {unverified.audience!r}; the keys here are for {self.audience!r}")
+        key = self.keys.get(unverified.kid)
+        if key is None:
+            raise UnknownKey(f"no key {unverified.kid!r} for {self.audience!r}: export the keys again")
+        return key
+
+
+def audience_key(root: RootKey, audience: str | None, use: KeyUse = "access") -> AudienceKey:
+    """Derive an audience's key: HKDF-SHA256 (RFC 5869), info = version, use and audience as JSON."""
+    info = msgspec.json.encode(["macaroon_cbat", 1, use, audience])
+    secret = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(root.secret)
+    return _audience_key(root.kid, audience, secret)
+
+
+def audience_keys(issuer: str, audience: str, roots: Iterable[RootKey]) -> AudienceKeys:
+    """Derive the key ring of one audience from every root key that may still have live tokens."""
+    return AudienceKeys(issuer, audience, {root.kid: audience_key(root, audience) for root in roots})
+
+
+def _audience_key(kid: str, audience: str | None, secret: bytes) -> AudienceKey:
+    return AudienceKey(
+        kid, audience, secret, MacaroonKey(hmac.digest(b"macaroons-key-generator", secret, "sha256"))
+    )
+
+
+class _KeyEntry(Struct, forbid_unknown_fields=True):
+    kid: str
+    k: str
+
+
+class _KeyFile(Struct, forbid_unknown_fields=True):
+    issuer: str
+    audience: str
+    keys: list[_KeyEntry]
+
+
+def write_key_file(ring: AudienceKeys) -> bytes:
+    """Return the key file of an audience: JSON, each key as 43 characters of base64url in `k`."""
+    entries = [_KeyEntry(key.kid, _to_base64url(key.secret)) for key in ring.keys.values()]
+    return msgspec.json.format(msgspec.json.encode(_KeyFile(ring.issuer, ring.audience, entries))) + b"\n"
+
+
+def read_key_file(content: bytes, name: str = "the key file") -> AudienceKeys:
+    """Return the key ring in a key file, or raise SettingsError that says what to do."""
+    try:
+        file = msgspec.json.decode(content, type=_KeyFile)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{name} is not a key file ({error}): {_EXPORT}") from error
+    keys = {}
+    for entry in file.keys:
+        if not _KEY.match(entry.k) or entry.kid in keys:
+            raise SettingsError(f"{name}: key {entry.kid!r} is damaged or repeated: {_EXPORT}")
+        secret = binascii.a2b_base64(entry.k.translate(_FROM_URL) + "=")
+        keys[entry.kid] = _audience_key(entry.kid, file.audience, secret)
+    if not keys:
+        raise SettingsError(f"{name} holds no key: {_EXPORT}")
+    return AudienceKeys(file.issuer, file.audience, keys)
+
+
+def _to_base64url(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).decode().rstrip("=").translate(_TO_URL)
+
+
+_EXPORT = "write it anew with macaroon-cbat key export --audience URL"
+_KEY = re.compile(r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]\Z")
+_TO_URL = str.maketrans("+/", "-_")
+_FROM_URL = str.maketrans("-_", "+/")

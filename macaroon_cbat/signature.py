@@ -1,0 +1,108 @@
+"""The HMAC chain: a Macaroon in, its authentic caveats out. Says nothing of what they mean.
+
+Birgisson et al., "Macaroons: Cookies with Contextual Caveats" (2014), 2.2, in libmacaroons'
+construction. Every discharge must be used exactly once and be bound to the root macaroon.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from hmac import compare_digest
+from typing import NewType
+
+from nacl.exceptions import CryptoError
+from nacl.secret import SecretBox
+
+from macaroon_cbat.errors import SignatureMismatch
+from macaroon_cbat.keys import AudienceKey
+from macaroon_cbat.wire import Macaroon, ThirdPartyCaveat
+
+AuthenticCaveats = NewType("AuthenticCaveats", tuple[bytes, ...])
+"""Texts of first-party caveats that the HMAC chain covers, discharges included. Not yet judged."""
+
+MAX_DISCHARGES = 16
+_BINDING_KEY = bytes(32)
+_INNER = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER = bytes(byte ^ 0x5C for byte in range(256))
+_INNER_REST, _OUTER_REST = b"\x36" * 32, b"\x5c" * 32
+
+
+def verify_signature(
+    macaroon: Macaroon, key: AudienceKey, discharges: Sequence[Macaroon] = ()
+) -> AuthenticCaveats:
+    """Return the caveats that the chain covers, or raise SignatureMismatch.
+
+    The identifier is authentic then, too; `location` never is. No caveat has been judged.
+    """
+    signature = _mac(key.macaroon_key, macaroon.identifier)
+    for caveat in macaroon.caveats:
+        if isinstance(caveat, ThirdPartyCaveat):
+            return _verify_with_discharges(macaroon, key, discharges)
+        signature = _mac(signature, caveat)
+    if not compare_digest(signature, macaroon.signature):
+        raise SignatureMismatch(f"the signature does not follow from key {key.kid!r}")
+    if discharges:
+        raise SignatureMismatch("a discharge that no caveat asks for")
+    return AuthenticCaveats(macaroon.caveats)  # type: ignore[arg-type] # the loop has seen that all are bytes
+
+
+def _verify_with_discharges(
+    root: Macaroon, key: AudienceKey, discharges: Sequence[Macaroon]
+) -> AuthenticCaveats:
+    """Verify the root macaroon, then each discharge under the key that its caveat carries."""
+    if len(discharges) > MAX_DISCHARGES:
+        raise SignatureMismatch(f"more than {MAX_DISCHARGES} discharges")
+    unused = {discharge.identifier: discharge for discharge in discharges}
+    signature, texts, asked = _chain(root, key.macaroon_key)
+    if not compare_digest(signature, root.signature):
+        raise SignatureMismatch(f"the signature does not follow from key {key.kid!r}")
+    while asked:
+        identifier, discharge_key = asked.pop()
+        discharge = unused.pop(identifier, None)
+        if discharge is None:
+            raise SignatureMismatch("a third-party caveat without a discharge of its own")
+        signature, more_texts, more_asked = _chain(discharge, discharge_key)
+        if not compare_digest(_bound(root.signature, signature), discharge.signature):
+            raise SignatureMismatch("a discharge with a wrong signature, or not bound to this macaroon")
+        texts += more_texts
+        asked += more_asked
+    if unused or len(discharges) != len({discharge.identifier for discharge in discharges}):
+        raise SignatureMismatch("a discharge that no caveat asks for")
+    return AuthenticCaveats(tuple(texts))
+
+
+def _chain(macaroon: Macaroon, key: bytes) -> tuple[bytes, list[bytes], list[tuple[bytes, bytes]]]:
+    """Return the signature that the chain ends in, the first-party texts, and the discharges asked for."""
+    texts: list[bytes] = []
+    asked: list[tuple[bytes, bytes]] = []
+    signature = _mac(key, macaroon.identifier)
+    for caveat in macaroon.caveats:
+        if isinstance(caveat, ThirdPartyCaveat):
+            asked.append((caveat.identifier, _open(caveat.vid, signature)))
+            signature = _hash_two(signature, caveat.vid, caveat.identifier)
+        else:
+            texts.append(caveat)
+            signature = _mac(signature, caveat)
+    return signature, texts, asked
+
+
+def _open(vid: bytes, signature: bytes) -> bytes:
+    """Return the key of the discharge, which the signature so far decrypts."""
+    try:
+        return SecretBox(signature).decrypt(vid)
+    except (CryptoError, ValueError) as error:
+        raise SignatureMismatch("a third-party caveat whose key does not decrypt") from error
+
+
+def _bound(root_signature: bytes, discharge_signature: bytes) -> bytes:
+    """Return the signature of a discharge that is bound to its root macaroon."""
+    return _hash_two(_BINDING_KEY, root_signature, discharge_signature)
+
+
+def _hash_two(key: bytes, first: bytes, second: bytes) -> bytes:
+    return _mac(key, _mac(key, first) + _mac(key, second))
+
+
+def _mac(key: bytes, message: bytes) -> bytes:
+    """Return HMAC-SHA256 under a key of 32 bytes (RFC 2104), at about half the cost of `hmac.digest`."""
+    inner = sha256(key.translate(_INNER) + _INNER_REST + message).digest()
+    return sha256(key.translate(_OUTER) + _OUTER_REST + inner).digest()

@@ -1,0 +1,117 @@
+"""Macaroon + grant + access -> Principal. Signature first, meaning second."""
+
+from collections.abc import Sequence
+
+from msgspec import UNSET, Struct
+
+from macaroon_cbat.caveats import (
+    Access,
+    Audience,
+    Caveat,
+    Confirmation,
+    EpochSeconds,
+    Expiry,
+    Scope,
+    read_caveat,
+    scope_tokens,
+)
+from macaroon_cbat.errors import CaveatsNotMet, InsufficientScope, NotCertificateBound, Revoked
+from macaroon_cbat.identifier import Grant, read_identifier
+from macaroon_cbat.keys import KeySource
+from macaroon_cbat.revocation import NOTHING_REVOKED, Revocations
+from macaroon_cbat.signature import AuthenticCaveats, verify_signature
+from macaroon_cbat.thumbprint import Thumbprint
+from macaroon_cbat.wire import read_macaroon
+
+
+class Principal(Struct, frozen=True, kw_only=True):
+    """Who is asking, after verification: the grant, narrowed by every caveat."""
+
+    client_id: str
+    subject: str
+    scope: frozenset[str]
+    token_id: str
+    audience: str | None
+    issued_at: EpochSeconds
+    expires_at: EpochSeconds
+    certificate: Thumbprint | None
+    """The certificate that the token is bound to and the connection was made with."""
+
+
+def verify(
+    text: str,
+    keys: KeySource,
+    access: Access,
+    *,
+    require_certificate: bool = True,
+    revocations: Revocations = NOTHING_REVOKED,
+    discharges: Sequence[str] = (),
+) -> Principal:
+    """Return who presents this token, or raise an InvalidToken that says why nobody does."""
+    macaroon = read_macaroon(text)
+    grant = read_identifier(macaroon.identifier)
+    key = keys.key_for(grant)
+    caveats = verify_signature(macaroon, key, [read_macaroon(discharge) for discharge in discharges])
+    refuse_revoked(grant, revocations)
+    return judge(grant, caveats, access, require_certificate=require_certificate)
+
+
+def refuse_revoked(grant: Grant, revocations: Revocations) -> None:
+    """Raise Revoked when somebody entitled to it took the grant back."""
+    if reason := revocations.reason(grant):
+        raise Revoked(reason)
+
+
+def judge(
+    grant: Grant, texts: AuthenticCaveats, access: Access, *, require_certificate: bool = True
+) -> Principal:
+    """Return the grant narrowed by its caveats, or raise CaveatsNotMet with every reason."""
+    unmet: list[str] = []
+    caveats: list[Caveat] = [Expiry(grant.exp)]
+    if grant.aud is not UNSET:
+        caveats.append(Audience(grant.aud))
+    for text in texts:
+        try:
+            caveats.append(read_caveat(text))
+        except ValueError as error:
+            unmet.append(str(error))
+    for caveat in caveats:
+        if reason := caveat.prohibits(access):
+            unmet.append(reason)  # noqa: PERF401 # a comprehension costs more where nothing is unmet
+    if unmet:
+        raise CaveatsNotMet(tuple(unmet))
+    principal = _narrowed(grant, caveats, access)
+    if require_certificate and principal.certificate is None:
+        raise NotCertificateBound("the token has no cnf caveat")
+    return principal
+
+
+def _narrowed(grant: Grant, caveats: Sequence[Caveat], access: Access) -> Principal:
+    """Return the grant as its caveats narrow it: scope = intersection, exp = minimum."""
+    scope = scope_tokens(grant.scope)
+    expires_at, certificate = grant.exp, None
+    for caveat in caveats:
+        if isinstance(caveat, Expiry):
+            expires_at = min(expires_at, caveat.exp)
+        elif isinstance(caveat, Scope):
+            scope &= scope_tokens(caveat.scope)
+        elif isinstance(caveat, Confirmation):
+            certificate = access.certificate
+    if not scope:
+        raise CaveatsNotMet(("the scope caveats leave nothing of the granted scope",))
+    return Principal(
+        client_id=grant.client_id,
+        subject=grant.sub,
+        scope=scope,
+        token_id=grant.jti,
+        audience=access.audience,
+        issued_at=EpochSeconds(grant.iat),
+        expires_at=EpochSeconds(expires_at),
+        certificate=certificate,
+    )
+
+
+def require_scope(principal: Principal, scope: str) -> None:
+    """Raise InsufficientScope unless the principal has each of these space-separated scopes."""
+    if not principal.scope.issuperset(scope.split()):
+        raise InsufficientScope(scope)
