@@ -11,7 +11,6 @@ from macaroon_cbat.caveats import Audience as Audience
 from macaroon_cbat.caveats import Caveat as Caveat
 from macaroon_cbat.caveats import ClientAddress as ClientAddress
 from macaroon_cbat.caveats import Confirmation as Confirmation
-from macaroon_cbat.caveats import EpochSeconds as EpochSeconds
 from macaroon_cbat.caveats import Expiry as Expiry
 from macaroon_cbat.caveats import Method as Method
 from macaroon_cbat.caveats import NotBefore as NotBefore
@@ -20,6 +19,7 @@ from macaroon_cbat.caveats import Scope as Scope
 from macaroon_cbat.caveats import TargetUri as TargetUri
 from macaroon_cbat.caveats import confirmation as confirmation
 from macaroon_cbat.caveats import read_caveat as read_caveat
+from macaroon_cbat.claims import EpochSeconds as EpochSeconds
 from macaroon_cbat.errors import CaveatsNotMet as CaveatsNotMet
 from macaroon_cbat.errors import InsufficientScope as InsufficientScope
 from macaroon_cbat.errors import InvalidToken as InvalidToken

@@ -7,23 +7,15 @@ Caveats restrict, they never assert: `prohibits` says why an access is refused, 
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Annotated, NewType
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct, field
 
+from macaroon_cbat.claims import AudienceText, EpochSeconds, ScopeText, Seconds
 from macaroon_cbat.request_target import Target, is_plain_path, parse_target
 from macaroon_cbat.thumbprint import THUMBPRINT_PATTERN, Thumbprint
 
-EpochSeconds = NewType("EpochSeconds", int)
-"""Whole seconds since 1970-01-01T00:00:00Z (RFC 7519 NumericDate without a fraction)."""
-
-SCOPE_PATTERN = r"^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*\Z"
-"""One or more scope tokens, a single space between two (RFC 6749 3.3)."""
-
-Seconds = Annotated[int, Meta(ge=0, lt=1 << 53)]
-ScopeText = Annotated[str, Meta(pattern=SCOPE_PATTERN)]
-AudienceText = Annotated[str, Meta(min_length=1)]
 MethodText = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")]
 ThumbprintText = Annotated[str, Meta(pattern=THUMBPRINT_PATTERN)]
 
@@ -211,12 +203,6 @@ def read_caveat(text: bytes) -> Caveat:
 def caveat_text(caveat: Caveat) -> bytes:
     """Return the caveat's canonical text, UTF-8."""
     return _encode(caveat)
-
-
-@lru_cache(maxsize=1024)
-def scope_tokens(scope: str) -> frozenset[str]:
-    """Return the tokens of a space-separated scope (RFC 6749 3.3)."""
-    return frozenset(scope.split(" "))
 
 
 def confirmation(thumbprint: Thumbprint) -> Confirmation:

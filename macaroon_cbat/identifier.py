@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from macaroon_cbat.caveats import AudienceText, EpochSeconds, Seconds
+from macaroon_cbat.claims import AudienceText, EpochSeconds, Seconds
 from macaroon_cbat.errors import MalformedMacaroon
 
 TokenId = Annotated[str, Meta(min_length=22, max_length=22)]

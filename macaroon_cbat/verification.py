@@ -9,12 +9,11 @@ from macaroon_cbat.caveats import (
     Audience,
     Caveat,
     Confirmation,
-    EpochSeconds,
     Expiry,
     Scope,
     read_caveat,
-    scope_tokens,
 )
+from macaroon_cbat.claims import EpochSeconds, scope_tokens
 from macaroon_cbat.errors import CaveatsNotMet, InsufficientScope, NotCertificateBound, Revoked
 from macaroon_cbat.identifier import Grant, read_identifier
 from macaroon_cbat.keys import KeySource
