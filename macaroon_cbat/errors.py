@@ -7,7 +7,7 @@ MacaroonError
 │   ├── InvalidToken          401  ── MalformedMacaroon, UnknownKey, SignatureMismatch, Revoked,
 │   │                                 CaveatsNotMet(.unmet), NotCertificateBound
 │   ├── InsufficientScope     403  with .scope
-│   └── the codes of RFC 6749 5.2, RFC 7009 2.2.1 and RFC 8707 2
+│   └── the codes of RFC 6749 5.2, RFC 7009 2.2.1, RFC 7591 3.2.2, RFC 8707 2
 ├── Refused                        client side: the service answered with an error
 ├── Unavailable               503  "cannot tell", which is neither yes nor no
 └── SettingsError                  at start-up only
@@ -157,6 +157,12 @@ class InvalidTarget(OAuthError):
     """The resource is malformed, unknown or not open to this client (RFC 8707 2)."""
 
     code = "invalid_target"
+
+
+class InvalidClientMetadata(OAuthError):
+    """A client cannot be registered like this (RFC 7591 3.2.2)."""
+
+    code = "invalid_client_metadata"
 
 
 class Refused(MacaroonError):

@@ -1,1 +1,17 @@
-"""stores"""
+"""What the service must not lose: clients, root keys, revoked tokens (SQLAlchemy 2, Alembic).
+
+Every failure of the database leaves as `Unavailable`, which is neither yes nor no.
+"""
+
+from macaroon_cbat.stores.clients import Client as Client
+from macaroon_cbat.stores.clients import ClientMetadata as ClientMetadata
+from macaroon_cbat.stores.clients import ClientStore as ClientStore
+from macaroon_cbat.stores.database import Database as Database
+from macaroon_cbat.stores.opening import Stores as Stores
+from macaroon_cbat.stores.opening import open_stores as open_stores
+from macaroon_cbat.stores.revoked_tokens import RevokedTokenStore as RevokedTokenStore
+from macaroon_cbat.stores.root_keys import RootKeyRecord as RootKeyRecord
+from macaroon_cbat.stores.root_keys import RootKeyStore as RootKeyStore
+from macaroon_cbat.stores.wrapping import WrappingKey as WrappingKey
+from macaroon_cbat.stores.wrapping import read_or_make_wrapping_key as read_or_make_wrapping_key
+from macaroon_cbat.stores.wrapping import wrapping_key_from_text as wrapping_key_from_text

@@ -1,0 +1,180 @@
+"""Registered clients and resource servers: who they are, how they authenticate, what they may ask for."""
+
+import hashlib
+import hmac
+import re
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from cryptography import x509
+from msgspec import Struct
+from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from macaroon_cbat.claims import EpochSeconds, ScopeText
+from macaroon_cbat.errors import InvalidClientMetadata
+from macaroon_cbat.stores.database import Database
+from macaroon_cbat.stores.schema import clients
+from macaroon_cbat.thumbprint import parse_thumbprint
+
+ClientAuthMethod = Literal[
+    "client_secret_basic", "client_secret_post", "tls_client_auth", "self_signed_tls_client_auth", "none"
+]
+SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
+_CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,63}\Z")
+_NO_SECRET = hashlib.sha256(b"no client has this secret").digest()
+
+
+class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a client registered, in the terms of RFC 7591 and RFC 8705 2.1.2, 2.2.2 and 3.4.
+
+    `audiences` are the resources it may get tokens for, and whose tokens it may introspect.
+    `certificates` are the thumbprints of its own certificates, for self_signed_tls_client_auth.
+    `understands_caveats`: as a resource server it judges every caveat itself.
+    """
+
+    token_endpoint_auth_method: ClientAuthMethod = "client_secret_basic"
+    scope: ScopeText
+    audiences: tuple[str, ...] = ()
+    tls_client_certificate_bound_access_tokens: bool = False
+    tls_client_auth_subject_dn: str | None = None
+    tls_client_auth_san_dns: str | None = None
+    tls_client_auth_san_uri: str | None = None
+    certificates: tuple[str, ...] = ()
+    understands_caveats: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse metadata that could only fail, or that would be weaker than it looks."""
+        for audience in self.audiences:
+            if not is_resource_uri(audience):
+                raise ValueError(
+                    f"audience {audience!r} must be an absolute URI without a fragment (RFC 8707 2)"
+                )
+        for certificate in self.certificates:
+            parse_thumbprint(certificate)
+        names = [name for name in self.certificate_names.values() if name is not None]
+        if self.token_endpoint_auth_method == "tls_client_auth" and len(names) != 1:
+            raise ValueError("tls_client_auth needs exactly one subject DN, SAN DNS name or SAN URI")
+        if self.token_endpoint_auth_method != "tls_client_auth" and names:
+            raise ValueError("a subject DN or SAN goes with tls_client_auth only")
+        if (self.token_endpoint_auth_method == "self_signed_tls_client_auth") != bool(self.certificates):
+            raise ValueError("self_signed_tls_client_auth, and nothing else, needs the client's certificate")
+        if self.token_endpoint_auth_method == "none" and not self.tls_client_certificate_bound_access_tokens:
+            raise ValueError("a public client gets certificate-bound tokens only (RFC 8705 4)")
+        if self.tls_client_auth_subject_dn is not None:
+            x509.Name.from_rfc4514_string(self.tls_client_auth_subject_dn)
+
+    @property
+    def certificate_names(self) -> dict[str, str | None]:
+        """The names that identify the client's certificate under tls_client_auth, by metadata member."""
+        return {
+            "tls_client_auth_subject_dn": self.tls_client_auth_subject_dn,
+            "tls_client_auth_san_dns": self.tls_client_auth_san_dns,
+            "tls_client_auth_san_uri": self.tls_client_auth_san_uri,
+        }
+
+
+class Client(Struct, frozen=True):
+    """A registered client. Its secret is known only as a hash."""
+
+    client_id: str
+    secret_hash: bytes | None
+    metadata: ClientMetadata
+    created_at: EpochSeconds
+
+    def __repr__(self) -> str:
+        """Show who it is, not how it proves it."""
+        return f"<Client {self.client_id}>"
+
+
+def has_secret(client: Client | None, secret: str) -> bool:
+    """Tell whether this is the client's secret, in the same time for an unknown client."""
+    expected = client.secret_hash if client is not None and client.secret_hash is not None else _NO_SECRET
+    return hmac.compare_digest(_hash(secret), expected) and expected is not _NO_SECRET
+
+
+def is_resource_uri(uri: str) -> bool:
+    """Tell whether a text is a resource indicator: an absolute URI without a fragment (RFC 8707 2)."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return False
+    return (
+        bool(parts.scheme and (parts.netloc or parts.path))
+        and "#" not in uri
+        and not re.search(r"[^!-~]", uri)
+    )
+
+
+def metadata_from(members: dict[str, object]) -> ClientMetadata:
+    """Return checked metadata, or raise InvalidClientMetadata that says what is wrong."""
+    try:
+        return msgspec.convert(members, ClientMetadata)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise InvalidClientMetadata(str(error)) from error
+
+
+class ClientStore:
+    """Clients in the database; what one process registers, all others see at once."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep clients in this database."""
+        self._database = database
+
+    def add(
+        self, client_id: str, metadata: ClientMetadata, *, secret: str | None, now: EpochSeconds
+    ) -> Client:
+        """Register a client; InvalidClientMetadata when the name is taken or malformed.
+
+        A secret must have been drawn at random with at least 128 bits: it is kept as a plain SHA-256.
+        """
+        if not _CLIENT_ID.match(client_id):
+            raise InvalidClientMetadata("a client name has 1 to 64 letters, digits and . _ ~ - characters")
+        if (metadata.token_endpoint_auth_method in SECRET_METHODS) != (secret is not None):
+            raise InvalidClientMetadata("a client has a secret exactly when it authenticates with one")
+        client = Client(client_id, None if secret is None else _hash(secret), metadata, now)
+        try:
+            with self._database.writing() as connection:
+                connection.execute(
+                    insert(clients).values(
+                        client_id=client_id,
+                        secret_hash=client.secret_hash,
+                        metadata=msgspec.json.encode(metadata).decode(),
+                        created_at=now,
+                    )
+                )
+        except IntegrityError as error:
+            raise InvalidClientMetadata(
+                f"client {client_id} exists: choose another name, or remove it first"
+            ) from error
+        return client
+
+    def find(self, client_id: str) -> Client | None:
+        """Return the client, or None when no such client is registered."""
+        with self._database.reading() as connection:
+            row = connection.execute(_FIND, {"client_id": client_id}).one_or_none()
+        return None if row is None else _client(*row)
+
+    def all(self) -> list[Client]:
+        """Return every client, by name."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(clients).order_by(clients.c.client_id)).all()
+        return [_client(*row) for row in rows]
+
+    def remove(self, client_id: str) -> bool:
+        """Remove a client; False when there was none. Its tokens live until they expire."""
+        with self._database.writing() as connection:
+            return connection.execute(delete(clients).where(clients.c.client_id == client_id)).rowcount > 0
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _client(client_id: str, secret_hash: bytes | None, metadata: str, created_at: int) -> Client:
+    return Client(client_id, secret_hash, _decode(metadata), EpochSeconds(created_at))
+
+
+_decode = msgspec.json.Decoder(ClientMetadata).decode
+_FIND = select(clients).where(clients.c.client_id == bindparam("client_id"))

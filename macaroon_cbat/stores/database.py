@@ -1,0 +1,103 @@
+"""One database: opening it, its transactions, its schema."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+
+from macaroon_cbat.errors import SettingsError, Unavailable
+
+BUSY_SECONDS = 5
+"""How long a writer waits for another one before the answer is `Unavailable`."""
+
+
+class Database:
+    """An engine whose transactions either commit or raise `Unavailable`."""
+
+    def __init__(self, url: str) -> None:
+        """Take a SQLAlchemy URL; nothing is opened yet. Raises SettingsError for an unusable URL."""
+        try:
+            parsed = make_url(url)
+            arguments = {"timeout": BUSY_SECONDS} if parsed.get_backend_name() == "sqlite" else {}
+            self._engine = create_engine(parsed, connect_args=arguments, pool_pre_ping=not arguments)
+        except (ArgumentError, ImportError, SQLAlchemyError) as error:
+            raise SettingsError(
+                f"the database URL cannot be used ({error}): "
+                "set MACAROON_CBAT_DATABASE_URL to a SQLAlchemy URL such as sqlite:////var/lib/cbat/db.sqlite3"
+            ) from error
+        if arguments:
+            _prepare_sqlite(self._engine)
+
+    def __repr__(self) -> str:
+        """Show the URL without its password."""
+        return f"<Database {self._engine.url!r}>"
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection for one consistent look, or raise Unavailable."""
+        with self._translated(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Give a connection whose work is committed at the end, all or nothing, or raise Unavailable."""
+        with self._translated(), self._engine.connect() as connection:
+            writer = connection.execution_options(macaroon_cbat_writes=True)
+            with writer.begin():
+                yield writer
+
+    def upgrade(self) -> None:
+        """Bring the schema to the newest version; SettingsError when the database is newer than the code."""
+        with self.writing() as connection:
+            configuration = Config()
+            configuration.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+            configuration.attributes["connection"] = connection
+            found = MigrationContext.configure(connection).get_current_revision()
+            newest = ScriptDirectory.from_config(configuration).get_current_head()
+            if found == newest:
+                return
+            try:
+                command.upgrade(configuration, "head")
+            except CommandError as error:
+                raise SettingsError(
+                    f"{self!r} has schema {found!r}, which this version ({newest!r}) does not know: "
+                    "install the newer macaroon_cbat that wrote it, or point to another database"
+                ) from error
+
+    def close(self) -> None:
+        """Close every pooled connection; the next use opens new ones."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError:
+            raise  # the database answered: this would contradict what it holds
+        except (DBAPIError, sqlite3.Error) as error:
+            raise Unavailable(f"{self!r}: {getattr(error, 'orig', error)}") from error
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    """Use WAL, so that readers and a writer do not wait for each other, and real transactions."""
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions by itself
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: Connection) -> None:
+        # A writer takes its lock first: a reader that turns writer could fail half-way.
+        writes = connection.get_execution_options().get("macaroon_cbat_writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

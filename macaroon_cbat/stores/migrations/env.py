@@ -1,0 +1,12 @@
+"""Run by Alembic: migrate on the connection that `Database.upgrade` holds."""
+
+from alembic import context
+
+from macaroon_cbat.stores.schema import schema
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=schema,
+    transaction_per_migration=False,
+)
+context.run_migrations()

@@ -1,0 +1,50 @@
+"""Open everything the service must not lose, brought to the newest schema."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import delete, insert, select
+
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.stores.clients import ClientStore
+from macaroon_cbat.stores.database import Database
+from macaroon_cbat.stores.revoked_tokens import RevokedTokenStore
+from macaroon_cbat.stores.root_keys import RootKeyStore
+from macaroon_cbat.stores.schema import service_facts
+from macaroon_cbat.stores.wrapping import WrappingKey
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The database and the stores in it."""
+
+    database: Database
+    clients: ClientStore
+    root_keys: RootKeyStore
+    revoked_tokens: RevokedTokenStore
+
+    def recorded_issuer(self) -> str | None:
+        """Return the issuer that a service last ran as on this database, or None."""
+        with self.database.reading() as connection:
+            query = select(service_facts.c.value).where(service_facts.c.name == "issuer")
+            return connection.execute(query).scalar_one_or_none()
+
+    def record_issuer(self, issuer: str) -> None:
+        """Record the issuer that the service runs as, for commands that do not run it."""
+        if self.recorded_issuer() == issuer:
+            return
+        with self.database.writing() as connection:
+            connection.execute(delete(service_facts).where(service_facts.c.name == "issuer"))
+            connection.execute(insert(service_facts).values(name="issuer", value=issuer))
+
+
+def open_stores(url: str, wrapping_key: WrappingKey, now: EpochSeconds) -> Stores:
+    """Open the database, upgrade its schema and make the first root key when there is none.
+
+    Raises SettingsError when the URL, the schema or the wrapping key does not fit, and Unavailable
+    when the database is out of reach.
+    """
+    database = Database(url)
+    database.upgrade()
+    root_keys = RootKeyStore(database, wrapping_key)
+    root_keys.ensure(now)
+    return Stores(database, ClientStore(database), root_keys, RevokedTokenStore(database))

@@ -1,0 +1,80 @@
+"""Encryption of root keys at rest: AES-256-GCM under a wrapping key from a 0600 file or the environment."""
+
+import os
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import Struct
+
+from macaroon_cbat.errors import SettingsError
+
+WRAPPING_KEY_BYTES = 32
+_NONCE_BYTES = 12
+_TEXT = re.compile(r"[A-Za-z0-9_-]{43}=?\Z")
+
+
+class WrappingKey(Struct, frozen=True):
+    """32 bytes under which root keys are stored."""
+
+    secret: bytes
+
+    def __repr__(self) -> str:
+        """Show no key."""
+        return "<WrappingKey>"
+
+    def wrap(self, kid: str, secret: bytes) -> bytes:
+        """Return nonce and ciphertext of a root key; its name is authenticated with it."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + AESGCM(self.secret).encrypt(nonce, secret, kid.encode())
+
+    def unwrap(self, kid: str, wrapped: bytes) -> bytes:
+        """Return the root key, or raise SettingsError when it was wrapped under another key."""
+        try:
+            return AESGCM(self.secret).decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], kid.encode())
+        except (InvalidTag, ValueError) as error:
+            raise SettingsError(
+                f"root key {kid} cannot be decrypted: it was stored under another wrapping key; "
+                "restore the wrapping.key (or MACAROON_CBAT_WRAPPING_KEY) that belongs to this database"
+            ) from error
+
+
+def wrapping_key_from_text(text: str, name: str) -> WrappingKey:
+    """Return the key that base64url text spells (32 bytes), or raise SettingsError."""
+    if not _TEXT.match(text.strip()):
+        raise SettingsError(f"{name} must be 32 bytes as base64url, 43 characters")
+    return WrappingKey(urlsafe_b64decode(text.strip().rstrip("=") + "="))
+
+
+def read_or_make_wrapping_key(file: Path) -> WrappingKey:
+    """Return the key in the file, made with mode 0600 when the file does not exist.
+
+    Raises SettingsError when it cannot be read or anybody else may read it.
+    """
+    try:
+        if not file.exists():
+            _make(file)
+        if file.stat().st_mode & 0o077:
+            raise SettingsError(f"{file} can be read by others: chmod 600 {file}")
+        return wrapping_key_from_text(file.read_text(), str(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the wrapping key {file} cannot be read or made: {error}") from error
+
+
+def _make(file: Path) -> None:
+    """Write a new key; of two processes that try at once, one wins and both read its key."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = file.with_name(f"{file.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(urlsafe_b64encode(os.urandom(WRAPPING_KEY_BYTES)).rstrip(b"=") + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    try:
+        file.hardlink_to(draft)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
