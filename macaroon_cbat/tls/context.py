@@ -1,0 +1,99 @@
+"""Which TLS the server speaks: who may connect, and what a client certificate has to prove."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from OpenSSL import SSL, crypto
+
+from macaroon_cbat.errors import SettingsError
+
+_CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
+_CERTIFICATE_BYTES = 32 * 1024
+_PROTOCOLS = (b"http/1.1", b"http/1.0")
+
+
+class NoCommonProtocolError(Exception):
+    """The client offers application protocols, but none of ours."""
+
+
+def tls_context(certificate: Path, key: Path) -> SSL.Context:
+    """Return the server's context for a PEM chain and its key, or raise SettingsError naming the file.
+
+    A client certificate is asked for and any is accepted: self-signed, expired, of an unknown CA.
+    The handshake proves possession of its key and nothing else is checked (RFC 8705 6.2). Sessions
+    cannot be resumed, so each connection proves possession anew.
+    """
+    _check_files(certificate, key)
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_cipher_list(_CIPHERS)
+    context.set_options(SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION | SSL.OP_CIPHER_SERVER_PREFERENCE)
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    # Without ticket keys and without a cache no session can be found again, whatever a client offers.
+    context.set_options(SSL.OP_NO_TICKET)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    # OpenSSL answers a resumption attempt with a fatal alert when it asks for certificates without this.
+    context.set_session_id(b"macaroon_cbat")
+    context.set_verify(SSL.VERIFY_PEER, _accept_any_certificate)
+    # A client may send a hundred certificates; nobody is interested in signatures above the leaf.
+    context.set_verify_depth(0)
+    context.set_alpn_select_callback(_choose_protocol)
+    try:
+        context.use_certificate_chain_file(str(certificate))
+        context.use_privatekey_file(str(key))
+    except SSL.Error as error:
+        raise SettingsError(f"OpenSSL refuses {certificate} with {key}: {describe(error)}") from error
+    return context
+
+
+def _accept_any_certificate(
+    _connection: SSL.Connection, certificate: crypto.X509, _error: int, depth: int, _preverified: int
+) -> bool:
+    return depth > 0 or len(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)) <= _CERTIFICATE_BYTES
+
+
+def _choose_protocol(_connection: SSL.Connection, offered: list[bytes]) -> bytes:
+    for protocol in _PROTOCOLS:
+        if protocol in offered:
+            return protocol
+    # pyOpenSSL turns an exception into the fatal alert no_application_protocol (RFC 7301 3.2);
+    # its NO_OVERLAPPING_PROTOCOLS would go on as if the client had not asked.
+    raise NoCommonProtocolError("the client speaks no HTTP/1.1")
+
+
+def _check_files(certificate: Path, key: Path) -> None:
+    try:
+        leaf = x509.load_pem_x509_certificate(_content(certificate))
+    except ValueError as error:
+        raise SettingsError(
+            f"{certificate} is not a PEM certificate: name the server's certificate"
+        ) from error
+    try:
+        private = serialization.load_pem_private_key(_content(key), password=None)
+    except TypeError as error:
+        raise SettingsError(f"{key} is encrypted: name a private key without a passphrase") from error
+    except ValueError as error:
+        raise SettingsError(f"{key} is not a PEM private key: name the key of {certificate}") from error
+    if private.public_key() != leaf.public_key():
+        raise SettingsError(
+            f"{key} is not the private key of {certificate}: name two files that belong together"
+        )
+    if leaf.not_valid_after_utc < datetime.now(UTC):
+        raise SettingsError(f"{certificate} expired on {leaf.not_valid_after_utc:%Y-%m-%d}: renew it")
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}") from error
+
+
+def describe(error: SSL.Error) -> str:
+    """Return OpenSSL's own words for an error; they hold nothing that the peer wrote."""
+    reasons = error.args[0] if error.args else None
+    if isinstance(reasons, list) and reasons:
+        return str(reasons[-1][-1])
+    return str(error.args[-1]) if error.args else type(error).__name__

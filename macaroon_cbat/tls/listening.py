@@ -1,0 +1,56 @@
+"""The listening socket, or one line that says what stands in its way."""
+
+import errno
+import socket
+
+from macaroon_cbat.errors import SettingsError
+
+_BACKLOG = 1024
+_UNSENT_BYTES = 1 << 17
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on host and port (0 takes a free one), or raise SettingsError."""
+    family, address = _resolve(host, port)
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # Dual-stack would show IPv4 clients under addresses that no rule expects.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        # Accepted sockets inherit these two.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            # Without it the kernel hoards megabytes and a slow reader shows no progress for a long time.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+        sock.bind(address)
+        sock.listen(_BACKLOG)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise SettingsError(_advice(error, host, port)) from error
+    return sock
+
+
+def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[object, ...]]:
+    if not 0 <= port <= 65535:
+        raise SettingsError(f"there is no port {port}: choose one from 1 to 65535, or 0 for a free one")
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(
+            f"cannot resolve {host!r}: name an address of this machine with --host, such as 127.0.0.1"
+        ) from error
+    # `localhost` may mean both families; clients that are told 127.0.0.1 must find us.
+    found.sort(key=lambda entry: entry[0] != socket.AF_INET)
+    return found[0][0], found[0][4]
+
+
+def _advice(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is in use: stop the other server or choose another port with --port"
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return f"not permitted to listen on port {port} of {host}: choose a port above 1023 with --port"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{host} is no address of this machine: choose another with --host"
+    return f"cannot listen on port {port} of {host}: {error.strerror}"

@@ -1,0 +1,191 @@
+"""The event loop of one process: it owns every socket and all TLS; threads only see complete requests."""
+
+import errno
+import logging
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from queue import SimpleQueue
+
+from OpenSSL import SSL
+
+from macaroon_cbat.tls.connection import Connection
+from macaroon_cbat.tls.exchange import Exchange
+from macaroon_cbat.tls.limits import Limits
+from macaroon_cbat.tls.waiting import Rooms
+from macaroon_cbat.tls.wsgi import Site
+
+log = logging.getLogger("macaroon_cbat.tls")
+
+_TICK_SECONDS = 0.25
+_ACCEPTS_A_TURN = 8
+_WARNING_SECONDS = 10.0
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class Loop:
+    """Serves one listening socket until it is stopped."""
+
+    def __init__(
+        self, listener: socket.socket, context: SSL.Context, site: Site, limits: Limits, threads: int
+    ) -> None:
+        self.context = context
+        self.site = site
+        self.rooms = Rooms(limits)
+        self.now = time.monotonic()
+        self._listener = listener
+        self._limits = limits
+        self._selector = selectors.DefaultSelector()
+        self.connections: set[Connection] = set()
+        self._changed: deque[Connection] = deque()
+        self._requests: SimpleQueue[Exchange | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=_serve, args=(self._requests,), name=f"request-{n}", daemon=True)
+            for n in range(threads)
+        ]
+        self._waker, self._wakee = socket.socketpair()
+        self._is_sleeping = False
+        self._stops = 0
+        self._stop_before: float | None = None
+        self._next_tick = self.now
+        self._next_warning = self.now
+
+    # For other threads and signal handlers
+
+    def post(self, connection: Connection) -> None:
+        """Have the loop look at the response of this connection."""
+        self._changed.append(connection)
+        if self._is_sleeping:
+            self._wake()
+
+    def stop(self) -> None:
+        """Finish the requests under way and return from `run`; asked a second time, return at once."""
+        self._stops += 1
+        self._wake()
+
+    def _wake(self) -> None:
+        # Full means that it is awake already; closed, that it is gone.
+        with suppress(OSError):
+            self._waker.send(b"x")
+
+    # For connections
+
+    def submit(self, exchange: Exchange) -> None:
+        """Have a thread serve this request."""
+        self._requests.put(exchange)
+
+    def watch(self, connection: Connection, old: int, new: int) -> None:
+        """Change the events that the connection is called for."""
+        if not old:
+            self._selector.register(connection.sock, new, connection.on_ready)
+        elif not new:
+            self._selector.unregister(connection.sock)
+        else:
+            self._selector.modify(connection.sock, new, connection.on_ready)
+
+    def forget(self, connection: Connection, watched: int) -> None:
+        """Take a closing connection out of everything."""
+        if watched:
+            self._selector.unregister(connection.sock)
+        self.connections.discard(connection)
+
+    # The loop itself
+
+    def run(self, lifeline: int | None = None) -> None:
+        """Serve until stopped, or until the other end of the lifeline pipe is gone."""
+        for thread in self._threads:
+            thread.start()
+        self._wakee.setblocking(False)
+        self._waker.setblocking(False)
+        self._selector.register(self._wakee, selectors.EVENT_READ, self._on_wake)
+        self._selector.register(self._listener, selectors.EVENT_READ, self._on_accept)
+        if lifeline is not None:
+            self._selector.register(lifeline, selectors.EVENT_READ, self._on_orphaned)
+        try:
+            while not self._is_over():
+                self._turn()
+        finally:
+            self._end()
+
+    def _turn(self) -> None:
+        self._is_sleeping = True
+        events = self._selector.select(0 if self._changed else _TICK_SECONDS)
+        self._is_sleeping = False
+        self.now = time.monotonic()
+        for key, mask in events:
+            callback: Callable[[int], None] = key.data
+            callback(mask)
+        for _ in range(len(self._changed)):
+            self._changed.popleft().on_response()
+        if self.now >= self._next_tick:
+            self._next_tick = self.now + _TICK_SECONDS
+            self._on_tick()
+
+    def _on_tick(self) -> None:
+        for room in self.rooms.all:
+            for connection in room.expired(self.now):
+                connection.on_deadline(room)
+
+    def _on_wake(self, _events: int) -> None:
+        with suppress(BlockingIOError):
+            self._wakee.recv(4096)
+
+    def _on_orphaned(self, _events: int) -> None:
+        self.stop()
+
+    def _on_accept(self, _events: int) -> None:
+        for _ in range(_ACCEPTS_A_TURN):
+            try:
+                sock, address = self._listener.accept()
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._make_room("open files")
+                return
+            if len(self.connections) >= self._limits.connections and not self._make_room("connections"):
+                sock.close()
+                return
+            sock.setblocking(False)
+            self.connections.add(Connection(self, sock, address[:2]))
+
+    def _make_room(self, what: str) -> bool:
+        """Drop whoever has kept us waiting longest; False when all are being served."""
+        if self.now >= self._next_warning:
+            self._next_warning = self.now + _WARNING_SECONDS
+            log.warning("no more %s (%d connections): dropping the slowest", what, len(self.connections))
+        connection = self.rooms.evictable()
+        if connection is None:
+            return False
+        connection.drop()
+        return True
+
+    # The end
+
+    def _is_over(self) -> bool:
+        if not self._stops:
+            return False
+        if self._stop_before is None:
+            self._stop_before = self.now + self._limits.request_seconds
+            self.site.is_stopping = True
+            self._selector.unregister(self._listener)
+            self._listener.close()
+            for connection in list(self.connections):
+                connection.on_stop()
+        return not self.connections or self._stops > 1 or self.now >= self._stop_before
+
+    def _end(self) -> None:
+        for _ in self._threads:
+            self._requests.put(None)
+        for connection in list(self.connections):
+            connection.drop()
+        self._selector.close()
+        self._waker.close()
+        self._wakee.close()
+
+
+def _serve(requests: "SimpleQueue[Exchange | None]") -> None:
+    while (exchange := requests.get()) is not None:
+        exchange.run()

@@ -1,0 +1,79 @@
+"""Waiting rooms: who owes us bytes, since when, and who has to go."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from macaroon_cbat.tls.limits import Limits
+
+if TYPE_CHECKING:
+    from macaroon_cbat.tls.connection import Connection
+
+_LINGER_SECONDS = 2.0
+
+
+class Room:
+    """Connections that wait for the same thing, the longest waiting one first."""
+
+    __slots__ = ("_since", "seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._since: OrderedDict[Connection, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._since)
+
+    def enter(self, connection: "Connection", now: float) -> None:
+        """Start, or start again, the time of this connection."""
+        self._since.pop(connection, None)
+        self._since[connection] = now
+
+    def leave(self, connection: "Connection") -> None:
+        """Stop its time."""
+        self._since.pop(connection, None)
+
+    def expired(self, now: float) -> Iterator["Connection"]:
+        """Remove and yield those whose time is over."""
+        while self._since:
+            connection, since = next(iter(self._since.items()))
+            if since + self.seconds > now:
+                return
+            del self._since[connection]
+            yield connection
+
+    def oldest(self) -> tuple[float, "Connection"] | None:
+        """Return who has waited longest, and since when."""
+        if not self._since:
+            return None
+        connection, since = next(iter(self._since.items()))
+        return since, connection
+
+    def everyone(self) -> list["Connection"]:
+        """Return all who wait here."""
+        return list(self._since)
+
+
+class Rooms:
+    """One room for each thing that a client can keep us waiting for."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.handshake = Room(limits.handshake_seconds)
+        self.request = Room(limits.request_seconds)
+        self.idle = Room(limits.idle_seconds)
+        self.reader = Room(limits.request_seconds)
+        self.linger = Room(_LINGER_SECONDS)
+        self.all = (self.handshake, self.request, self.idle, self.reader, self.linger)
+
+    def evictable(self) -> "Connection | None":
+        """Return whom to drop for a newcomer: who has kept us waiting longest without a request in work.
+
+        Age decides and not the kind of waiting, so stallers of any kind go before a client that is
+        in the middle of a brisk handshake. Slow readers come last, because they had a request.
+        """
+        candidates = [room.oldest() for room in (self.handshake, self.request, self.idle, self.linger)]
+        found = [candidate for candidate in candidates if candidate is not None]
+        if found:
+            return min(found, key=lambda candidate: candidate[0])[1]
+        slowest = self.reader.oldest()
+        return None if slowest is None else slowest[1]
