@@ -5,6 +5,7 @@ Each kind is a class whose one field is that member, so reading and writing are 
 Caveats restrict, they never assert: `prohibits` says why an access is refused, or None.
 """
 
+import json
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Annotated
@@ -149,6 +150,10 @@ class ClientAddress(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         """Refuse what is not a network, or has bits set right of its prefix."""
         for network in _several(self.ip):
+            if "." in network.partition("/")[2]:
+                raise ValueError(
+                    "ip takes a prefix length: 0.0.0.0/0.0.0.0 is one host to some, all to others"
+                )
             ip_network(network)
 
     def prohibits(self, access: Access, /) -> str | None:
@@ -200,6 +205,18 @@ def read_caveat(text: bytes) -> Caveat:
     return caveat
 
 
+def parse_caveat(json_text: str | bytes) -> Caveat:
+    """Return the caveat that a person wrote as JSON, however spaced, or raise ValueError.
+
+    The one place where a spelling is mended: before a caveat is appended, never after.
+    """
+    try:
+        members = json.loads(json_text, object_pairs_hook=_members)
+        return read_caveat(_encode(members))
+    except RecursionError:
+        raise ValueError("this caveat is nested too deeply") from None
+
+
 def caveat_text(caveat: Caveat) -> bytes:
     """Return the caveat's canonical text, UTF-8."""
     return _encode(caveat)
@@ -208,6 +225,13 @@ def caveat_text(caveat: Caveat) -> bytes:
 def confirmation(thumbprint: Thumbprint) -> Confirmation:
     """Return the caveat that binds a macaroon to a client certificate."""
     return Confirmation(ConfirmationMethods(thumbprint))
+
+
+def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a caveat repeats a key")
+    return members
 
 
 def _several(one_or_more: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -21,8 +21,7 @@ def mint(key: AudienceKey, location: str, grant: Grant, caveats: Iterable[Caveat
 
     `location` is the issuer, a hint that the MAC does not cover.
     """
-    if len(key.secret) != KEY_BYTES:  # pymacaroons would mint an unsigned macaroon from an empty key
-        raise ValueError(f"an audience key has {KEY_BYTES} bytes")
+    _refuse_weak(key.secret)
     macaroon = pymacaroons.Macaroon(
         location=location, identifier=identifier_text(grant), key=key.secret, version=MACAROON_V2
     )
@@ -41,6 +40,7 @@ def attenuate(text: str, caveats: Iterable[Caveat]) -> str:
 
 def add_third_party_caveat(text: str, location: str, caveat_key: bytes, caveat_identifier: bytes) -> str:
     """Return a child that is good only with a discharge from `location`, minted with `caveat_key`."""
+    _refuse_weak(caveat_key)
     read_macaroon(text)
     macaroon = pymacaroons.Macaroon.deserialize(text)
     macaroon.add_third_party_caveat(location, caveat_key, caveat_identifier)
@@ -51,8 +51,7 @@ def mint_discharge(
     location: str, caveat_key: bytes, caveat_identifier: bytes, caveats: Iterable[Caveat] = ()
 ) -> str:
     """Return the discharge of a third-party caveat; the holder binds it before it is any good."""
-    if len(caveat_key) != KEY_BYTES:
-        raise ValueError(f"a caveat key has {KEY_BYTES} bytes")
+    _refuse_weak(caveat_key)
     macaroon = pymacaroons.Macaroon(
         location=location, identifier=caveat_identifier, key=caveat_key, version=MACAROON_V2
     )
@@ -65,6 +64,11 @@ def bind_discharge(text: str, discharge_text: str) -> str:
     read_macaroon(discharge_text)
     root = pymacaroons.Macaroon.deserialize(text)
     return _within_limits(root.prepare_for_request(pymacaroons.Macaroon.deserialize(discharge_text)))
+
+
+def _refuse_weak(key: bytes) -> None:
+    if len(key) != KEY_BYTES:  # pymacaroons would leave a macaroon with an empty key unsigned
+        raise ValueError(f"a key has {KEY_BYTES} bytes")
 
 
 def _append(macaroon: pymacaroons.Macaroon, caveats: Iterable[Caveat]) -> str:

@@ -1,0 +1,85 @@
+import base64
+import hashlib
+
+import pytest
+
+from macaroon_cbat.thumbprint import DerCertificate, der_of, parse_thumbprint, thumbprint_of
+from tests.core.material import CERTIFICATE
+
+SHORT = b"\x30\x03\x02\x01\x07"
+LONG = b"\x30\x82\x01\x00" + bytes(256)
+
+
+def armoured(der: bytes, *, newline: str = "\n") -> bytes:
+    body = newline.join(base64.encodebytes(der).decode().split())
+    return f"-----BEGIN CERTIFICATE-----{newline}{body}{newline}-----END CERTIFICATE-----{newline}".encode()
+
+
+def test_thumbprint_is_the_base64url_sha256_of_the_der_bytes():
+    """A thumbprint is the unpadded base64url SHA-256 over the certificate's DER bytes."""
+    expected = base64.urlsafe_b64encode(hashlib.sha256(LONG).digest()).rstrip(b"=").decode()
+    assert thumbprint_of(DerCertificate(LONG)) == expected
+
+
+def test_every_thumbprint_parses():
+    """What thumbprint_of writes, parse_thumbprint reads, whatever the digest."""
+    for number in range(500):
+        thumbprint = thumbprint_of(DerCertificate(number.to_bytes(2, "big")))
+        assert parse_thumbprint(thumbprint) == thumbprint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(hashlib.sha256(b"").hexdigest(), id="hex"),
+        pytest.param(":".join(["AB"] * 32), id="hex with colons"),
+        pytest.param(CERTIFICATE + "=", id="padded"),
+        pytest.param("+" + CERTIFICATE[1:], id="standard base64 plus"),
+        pytest.param("/" + CERTIFICATE[1:], id="standard base64 slash"),
+        pytest.param(CERTIFICATE[:-1], id="42 characters"),
+        pytest.param(CERTIFICATE + "A", id="44 characters"),
+        pytest.param(CERTIFICATE[:-1] + "B", id="spare bits set"),
+        pytest.param(CERTIFICATE + "\n", id="trailing newline"),
+        pytest.param(" " + CERTIFICATE[1:], id="white space"),
+        pytest.param("é" + CERTIFICATE[1:], id="not ASCII"),
+        pytest.param("", id="empty"),
+    ],
+)
+def test_only_43_canonical_characters_are_a_thumbprint(text):
+    """Anything but 43 characters of canonical unpadded base64url is refused."""
+    with pytest.raises(ValueError, match="43 characters, not hex"):
+        parse_thumbprint(text)
+
+
+@pytest.mark.parametrize("der", [SHORT, b"\x30\x81\x80" + bytes(128), LONG], ids=["short", "81", "82"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_pem_and_der_give_the_same_bytes(der, newline):
+    """A certificate file gives its DER bytes, whether it is PEM or DER."""
+    assert der_of(der) == der_of(armoured(der, newline=newline)) == der
+
+
+def test_the_first_certificate_of_a_chain_is_taken():
+    """Of a PEM chain, the first certificate is the holder's, also after a private key."""
+    key = b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
+    assert der_of(key + armoured(SHORT) + armoured(LONG)) == SHORT
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        pytest.param(b"", "neither a PEM nor a DER", id="empty"),
+        pytest.param(b"hello", "neither a PEM nor a DER", id="text"),
+        pytest.param(b"\x31" + SHORT[1:], "neither a PEM nor a DER", id="not a sequence"),
+        pytest.param(SHORT + b"\0", "neither a PEM nor a DER", id="trailing byte"),
+        pytest.param(SHORT[:-1], "neither a PEM nor a DER", id="truncated"),
+        pytest.param(b"\x30\x80\0\0", "neither a PEM nor a DER", id="indefinite length"),
+        pytest.param(b"\x30\x84\0\0\0\0", "neither a PEM nor a DER", id="length of 4 octets"),
+        pytest.param(armoured(b"hello"), "neither a PEM nor a DER", id="PEM around something else"),
+        pytest.param(b"-----BEGIN PRIVATE KEY-----\nAAAA\n", "no certificate", id="private key"),
+        pytest.param(b"-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----", "broken", id="base64"),
+    ],
+)
+def test_what_is_no_certificate_is_refused(content, reason):
+    """A file that is not one certificate is a ValueError that says why."""
+    with pytest.raises(ValueError, match=reason):
+        der_of(content)
