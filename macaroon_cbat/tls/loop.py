@@ -40,7 +40,7 @@ class Loop:
         self._listener = listener
         self._limits = limits
         self._selector = selectors.DefaultSelector()
-        self.connections: set[Connection] = set()
+        self._connections: set[Connection] = set()
         self._changed: deque[Connection] = deque()
         self._requests: SimpleQueue[Exchange | None] = SimpleQueue()
         self._threads = [
@@ -78,20 +78,18 @@ class Loop:
         """Have a thread serve this request."""
         self._requests.put(exchange)
 
-    def watch(self, connection: Connection, old: int, new: int) -> None:
-        """Change the events that the connection is called for."""
+    def watch(self, sock: socket.socket, old: int, new: int, callback: Callable[[int], None]) -> None:
+        """Change the events that the callback is called for."""
         if not old:
-            self._selector.register(connection.sock, new, connection.on_ready)
+            self._selector.register(sock, new, callback)
         elif not new:
-            self._selector.unregister(connection.sock)
+            self._selector.unregister(sock)
         else:
-            self._selector.modify(connection.sock, new, connection.on_ready)
+            self._selector.modify(sock, new, callback)
 
-    def forget(self, connection: Connection, watched: int) -> None:
-        """Take a closing connection out of everything."""
-        if watched:
-            self._selector.unregister(connection.sock)
-        self.connections.discard(connection)
+    def forget(self, connection: Connection) -> None:
+        """Leave out a connection that is gone."""
+        self._connections.discard(connection)
 
     # The loop itself
 
@@ -145,17 +143,17 @@ class Loop:
                 if error.errno in _EXHAUSTED:
                     self._make_room("open files")
                 return
-            if len(self.connections) >= self._limits.connections and not self._make_room("connections"):
+            if len(self._connections) >= self._limits.connections and not self._make_room("connections"):
                 sock.close()
                 return
             sock.setblocking(False)
-            self.connections.add(Connection(self, sock, address[:2]))
+            self._connections.add(Connection(self, sock, address[:2]))
 
     def _make_room(self, what: str) -> bool:
         """Drop whoever has kept us waiting longest; False when all are being served."""
         if self.now >= self._next_warning:
             self._next_warning = self.now + _WARNING_SECONDS
-            log.warning("no more %s (%d connections): dropping the slowest", what, len(self.connections))
+            log.warning("no more %s (%d connections): dropping the slowest", what, len(self._connections))
         connection = self.rooms.evictable()
         if connection is None:
             return False
@@ -172,14 +170,14 @@ class Loop:
             self.site.is_stopping = True
             self._selector.unregister(self._listener)
             self._listener.close()
-            for connection in list(self.connections):
+            for connection in list(self._connections):
                 connection.on_stop()
-        return not self.connections or self._stops > 1 or self.now >= self._stop_before
+        return not self._connections or self._stops > 1 or self.now >= self._stop_before
 
     def _end(self) -> None:
         for _ in self._threads:
             self._requests.put(None)
-        for connection in list(self.connections):
+        for connection in list(self._connections):
             connection.drop()
         self._selector.close()
         self._waker.close()

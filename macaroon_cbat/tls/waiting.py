@@ -7,33 +7,33 @@ from typing import TYPE_CHECKING
 from macaroon_cbat.tls.limits import Limits
 
 if TYPE_CHECKING:
-    from macaroon_cbat.tls.connection import Connection
+    from macaroon_cbat.tls.link import LinkOwner
 
 _LINGER_SECONDS = 2.0
 
 
 class Room:
-    """Connections that wait for the same thing, the longest waiting one first."""
+    """LinkOwners that wait for the same thing, the longest waiting one first."""
 
     __slots__ = ("_since", "seconds")
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._since: OrderedDict[Connection, float] = OrderedDict()
+        self._since: OrderedDict[LinkOwner, float] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._since)
 
-    def enter(self, connection: "Connection", now: float) -> None:
+    def enter(self, connection: "LinkOwner", now: float) -> None:
         """Start, or start again, the time of this connection."""
         self._since.pop(connection, None)
         self._since[connection] = now
 
-    def leave(self, connection: "Connection") -> None:
+    def leave(self, connection: "LinkOwner") -> None:
         """Stop its time."""
         self._since.pop(connection, None)
 
-    def expired(self, now: float) -> Iterator["Connection"]:
+    def expired(self, now: float) -> Iterator["LinkOwner"]:
         """Remove and yield those whose time is over."""
         while self._since:
             connection, since = next(iter(self._since.items()))
@@ -42,14 +42,14 @@ class Room:
             del self._since[connection]
             yield connection
 
-    def oldest(self) -> tuple[float, "Connection"] | None:
+    def oldest(self) -> tuple[float, "LinkOwner"] | None:
         """Return who has waited longest, and since when."""
         if not self._since:
             return None
         connection, since = next(iter(self._since.items()))
         return since, connection
 
-    def everyone(self) -> list["Connection"]:
+    def everyone(self) -> list["LinkOwner"]:
         """Return all who wait here."""
         return list(self._since)
 
@@ -65,7 +65,7 @@ class Rooms:
         self.linger = Room(_LINGER_SECONDS)
         self.all = (self.handshake, self.request, self.idle, self.reader, self.linger)
 
-    def evictable(self) -> "Connection | None":
+    def evictable(self) -> "LinkOwner | None":
         """Return whom to drop for a newcomer: who has kept us waiting longest without a request in work.
 
         Age decides and not the kind of waiting, so stallers of any kind go before a client that is
