@@ -3,7 +3,7 @@
 MacaroonError
 ├── OAuthError                     leaves as an HTTP answer: .status .code .description
 │   ├── MissingToken          401  no error code when no credentials came (RFC 6750 3.1)
-│   ├── InvalidRequest        400
+│   ├── InvalidRequest        400  ── UnsupportedMediaType 415
 │   ├── InvalidToken          401  ── MalformedMacaroon, UnknownKey, SignatureMismatch, Revoked,
 │   │                                 CaveatsNotMet(.unmet), NotCertificateBound
 │   ├── InsufficientScope     403  with .scope
@@ -39,6 +39,12 @@ class OAuthError(MacaroonError):
 
 class InvalidRequest(OAuthError):
     """The request itself is malformed (RFC 6749 5.2, RFC 6750 3.1)."""
+
+
+class UnsupportedMediaType(InvalidRequest):
+    """The body is of another content type than the endpoint reads."""
+
+    status = 415
 
 
 class MissingToken(OAuthError):

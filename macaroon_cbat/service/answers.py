@@ -1,0 +1,71 @@
+"""Every answer is JSON; each kind of refusal becomes a response here and nowhere else."""
+
+import logging
+
+import msgspec
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from macaroon_cbat.errors import InvalidClient, OAuthError, Unavailable
+
+log = logging.getLogger("macaroon_cbat.service")
+
+_encode = msgspec.json.Encoder().encode
+_RETRY_SECONDS = "5"
+_CODES = {
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "request_too_large",
+}
+
+
+def answer(members: object, status: int = 200, *, cacheable: bool = False) -> Response:
+    """Return a JSON response; unless it says so, nobody may store it (RFC 6749 5.1)."""
+    response = Response(_encode(members), status, mimetype="application/json")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Cache-Control"] = "max-age=300" if cacheable else "no-store"
+    return response
+
+
+def answer_errors(app: Flask) -> None:
+    """Make the application answer every error as JSON (RFC 6749 5.2)."""
+    app.register_error_handler(OAuthError, _refused)
+    app.register_error_handler(Unavailable, _unavailable)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _broken)
+
+
+def _error(code: str | None, description: str, status: int) -> Response:
+    return answer({"error": code, "error_description": description}, status)
+
+
+def _refused(error: OAuthError) -> Response:
+    log.info("refused %s: %s %s: %s", request.path, error.status, error.code, error)
+    response = _error(error.code, error.description, error.status)
+    if isinstance(error, InvalidClient):
+        response.headers["WWW-Authenticate"] = 'Basic realm="macaroon_cbat", charset="UTF-8"'
+    return response
+
+
+def _unavailable(error: Unavailable) -> Response:
+    log.error("unavailable %s: %s", request.path, error)
+    response = _error(error.code, error.description, error.status)
+    response.headers["Retry-After"] = _RETRY_SECONDS
+    return response
+
+
+def _http_error(error: HTTPException) -> Response:
+    """Answer what Flask itself refuses (404, 405, 413 ...), keeping its headers such as Allow."""
+    status = error.code or 500
+    code = _CODES.get(status, "server_error" if status >= 500 else "invalid_request")
+    response = _error(code, error.name, status)
+    for name, value in error.get_headers():
+        if name.lower() not in ("content-type", "content-length"):
+            response.headers[name] = value
+    return response
+
+
+def _broken(error: Exception) -> Response:
+    """Answer a defect of ours: the log learns everything, the caller nothing."""
+    log.error("defect at %s", request.path, exc_info=error)
+    return _error("server_error", "the service failed; its log says why", 500)

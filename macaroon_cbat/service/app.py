@@ -1,0 +1,90 @@
+"""Put the service together: `create_app()`."""
+
+import time
+from collections.abc import Callable
+
+from flask import Flask, Response, request
+
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.peer import PeerSource, tls_connection
+from macaroon_cbat.service import metadata as paths
+from macaroon_cbat.service.answers import answer, answer_errors
+from macaroon_cbat.service.authorization_server import AuthorizationServer
+from macaroon_cbat.service.client_certificates import ClientTrust
+from macaroon_cbat.service.issuing import Issuer
+from macaroon_cbat.service.macaroon_tools import InspectRequest, RestrictRequest, inspected, restricted
+from macaroon_cbat.service.reading import MAX_BODY_BYTES, read_json
+from macaroon_cbat.service.settings import DEFAULT_ISSUER, Settings, settings_from_environment
+from macaroon_cbat.stores import Stores, open_stores
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    peer: PeerSource = tls_connection,
+    clock: Callable[[], float] = time.time,
+) -> Flask:
+    """Return the WSGI application; without settings, as the MACAROON_CBAT_ variables say.
+
+    `peer` finds the client certificate of a connection. Raises SettingsError for unusable settings,
+    and Unavailable when the database is out of reach.
+    """
+    settings = settings or settings_from_environment()
+    stores = open_stores(settings.database_url, settings.wrapping_key, EpochSeconds(int(clock())))
+    url = settings.issuer or stores.recorded_issuer() or DEFAULT_ISSUER
+    stores.record_issuer(url)
+    trust = ClientTrust(settings.client_ca)
+    issuer = Issuer(url, stores.root_keys, settings.token_lifetime)
+    server = AuthorizationServer(issuer, stores, trust, peer, clock)
+    app = Flask("macaroon_cbat.service", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
+    answer_errors(app)
+    _oauth_routes(app, server)
+    _macaroon_routes(app, peer)
+    _open_routes(
+        app,
+        stores,
+        paths.authorization_server_metadata(
+            url, settings.mtls_url or url, trusts_a_ca=settings.client_ca is not None
+        ),
+    )
+    return app
+
+
+def _oauth_routes(app: Flask, server: AuthorizationServer) -> None:
+    @app.post(paths.TOKEN_PATH)
+    def token() -> Response:
+        response: Response = server.create_token_response()
+        return response
+
+    @app.post(paths.INTROSPECTION_PATH)
+    def introspect() -> Response:
+        response: Response = server.create_endpoint_response("introspection")
+        return response
+
+    @app.post(paths.REVOCATION_PATH)
+    def revoke() -> Response:
+        response: Response = server.create_endpoint_response("revocation")
+        return response
+
+
+def _macaroon_routes(app: Flask, peer: PeerSource) -> None:
+    @app.post(paths.INSPECT_PATH)
+    def inspect() -> Response:
+        return answer(inspected(read_json(request, InspectRequest).macaroon))
+
+    @app.post(paths.RESTRICT_PATH)
+    def restrict() -> Response:
+        return answer({"macaroon": restricted(read_json(request, RestrictRequest), peer(request.environ))})
+
+
+def _open_routes(app: Flask, stores: Stores, metadata: dict[str, object]) -> None:
+    @app.get(paths.METADATA_PATH)
+    def authorization_server_metadata() -> Response:
+        return answer(metadata, cacheable=True)
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        stores.root_keys.records()
+        return answer({"status": "ok"})

@@ -1,0 +1,179 @@
+"""The wall around Authlib: its token, introspection and revocation endpoints, with our rooms in them."""
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from authlib.oauth2 import AuthorizationServer as AuthlibServer
+from authlib.oauth2 import OAuth2Error
+from authlib.oauth2.rfc6749 import ClientMixin, OAuth2Payload, OAuth2Request
+from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
+from authlib.oauth2.rfc7009 import RevocationEndpoint
+from authlib.oauth2.rfc7662 import IntrospectionEndpoint
+from flask import Response, request
+
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.errors import InvalidRequest, OAuthError, UnsupportedGrantType, UnsupportedTokenType
+from macaroon_cbat.peer import PeerSource
+from macaroon_cbat.service.answers import answer, log
+from macaroon_cbat.service.client_authentication import authenticate_client, presented_credentials
+from macaroon_cbat.service.client_certificates import ClientTrust
+from macaroon_cbat.service.introspection import introspection_answer
+from macaroon_cbat.service.issuing import Issuer, granted_audience, granted_scope
+from macaroon_cbat.service.reading import read_form, required
+from macaroon_cbat.service.revoking import revoke
+from macaroon_cbat.stores import Client, Stores
+from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
+
+GRANT_TYPES = ("client_credentials",)
+
+
+class FormRequest(OAuth2Request):  # type: ignore[misc] # Authlib is untyped
+    """One POST: its form, the certificate of its connection, and the second at which it came."""
+
+    def __init__(
+        self, uri: str, form: dict[str, str], peer: DerCertificate | None, now: EpochSeconds
+    ) -> None:
+        """Take what was read of the request; `uri` is built from the issuer, never from Host."""
+        super().__init__("POST", uri, headers=request.headers)
+        self.payload = _FormPayload(form)
+        self.peer = peer
+        self.now = now
+
+    @property
+    def form(self) -> dict[str, str]:
+        """Return the body's parameters."""
+        form: dict[str, str] = self.payload.data
+        return form
+
+
+class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is untyped
+    """Dispatches grants and endpoints; holds no rule of its own."""
+
+    def __init__(
+        self, issuer: Issuer, stores: Stores, trust: ClientTrust, peer: PeerSource, clock: Callable[[], float]
+    ) -> None:
+        """Serve this issuer from these stores."""
+        super().__init__()
+        self.issuer = issuer
+        self.stores = stores
+        self._trust = trust
+        self._peer = peer
+        self._clock = clock
+        self.register_grant(ClientCredentials)
+        self.register_endpoint(Introspection)
+        self.register_endpoint(Revocation)
+
+    def create_token_response(self, request_: object = None) -> Response:
+        """Answer a token request, or raise an OAuthError."""
+        form_request = self.create_oauth2_request(request_)
+        required(form_request.form, "grant_type")
+        response: Response = super().create_token_response(form_request)
+        return response
+
+    def create_oauth2_request(self, request_: object) -> FormRequest:
+        """Read the Flask request at hand; one that is read already stays as it is."""
+        if isinstance(request_, FormRequest):
+            return request_
+        form = read_form(request)
+        now = EpochSeconds(int(self._clock()))
+        return FormRequest(self.issuer.url + request.path, form, self._peer(request.environ), now)
+
+    def authenticate_client(self, request_: FormRequest, _methods: object, _endpoint: str = "token") -> Any:
+        """Return the client that this request authenticates, or raise InvalidClient."""
+        authorization = request_.headers.get("Authorization")
+        credentials = presented_credentials(authorization, request_.form, request_.peer)
+        client = authenticate_client(credentials, self.stores.clients.find, self._trust, request_.now)
+        return RegisteredClient(client)
+
+    def handle_response(self, status: int, body: object, _headers: object) -> Response:
+        """Return the answer as JSON that nobody may store."""
+        return answer(body, status)
+
+    def handle_error_response(self, _request: object, error: OAuth2Error) -> NoReturn:
+        """Raise our error for Authlib's, so that refusals become answers in one place."""
+        kind = {
+            "unsupported_grant_type": UnsupportedGrantType,
+            "unsupported_token_type": UnsupportedTokenType,
+        }
+        refusal: type[OAuthError] = kind.get(error.error, InvalidRequest)
+        raise refusal(error.description or f"{error.error}: see /.well-known/oauth-authorization-server")
+
+    def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
+        """Send nothing: the log lines are written where the reasons are known."""
+
+
+class RegisteredClient(ClientMixin):  # type: ignore[misc] # Authlib is untyped
+    """A stored client, as Authlib asks about it."""
+
+    def __init__(self, record: Client) -> None:
+        """Take the stored client."""
+        self.record = record
+
+    def check_grant_type(self, grant_type: str) -> bool:
+        """Tell whether clients may use this grant type."""
+        return grant_type in GRANT_TYPES
+
+
+class ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc] # Authlib is untyped
+    """RFC 6749 4.4: the client asks for a macaroon in its own name."""
+
+    def validate_requested_scope(self) -> None:
+        """Settle scope and audience, or raise InvalidScope or InvalidTarget."""
+        client: Client = self.request.client.record
+        form: dict[str, str] = self.request.form
+        self.scope = granted_scope(client, form.get("scope"))
+        self.audience = granted_audience(client, form.get("resource"))
+
+    def create_token_response(self) -> tuple[int, dict[str, object], None]:
+        """Return the token answer (RFC 6749 5.1)."""
+        issuer: Issuer = self.server.issuer
+        peer = self.request.peer
+        minted = issuer.mint_for(
+            self.request.client.record,
+            self.scope,
+            self.audience,
+            None if peer is None else thumbprint_of(peer),
+            self.request.now,
+        )
+        log.info(
+            "minted %s for %s, bound to %s", minted.grant.jti, minted.grant.client_id, minted.certificate
+        )
+        members = {
+            "access_token": minted.text,
+            "token_type": "Bearer",
+            "expires_in": issuer.lifetime,
+            "scope": minted.grant.scope,
+        }
+        return 200, members, None
+
+
+class Introspection(IntrospectionEndpoint):  # type: ignore[misc] # Authlib is untyped
+    """RFC 7662, RFC 8705 3.2."""
+
+    def create_endpoint_response(self, request_: FormRequest) -> tuple[int, dict[str, object], None]:
+        """Return what the asking resource server may know of the token."""
+        caller: Client = self.authenticate_endpoint_client(request_).record
+        text = required(request_.form, "token")
+        revoked = self.server.stores.revoked_tokens.concerning
+        return 200, introspection_answer(text, caller, self.server.issuer, revoked, request_.now), None
+
+
+class Revocation(RevocationEndpoint):  # type: ignore[misc] # Authlib is untyped
+    """RFC 7009."""
+
+    def create_endpoint_response(self, request_: FormRequest) -> tuple[int, dict[str, object], None]:
+        """Revoke the token of the authenticated client."""
+        client: Client = self.authenticate_endpoint_client(request_).record
+        text = required(request_.form, "token")
+        self.check_params(request_, client)
+        revoke(text, client, self.server.issuer, self.server.stores.revoked_tokens, request_.now)
+        return 200, {}, None
+
+
+class _FormPayload(OAuth2Payload):  # type: ignore[misc] # Authlib is untyped
+    def __init__(self, form: dict[str, str]) -> None:
+        self._form = form
+
+    @property
+    def data(self) -> dict[str, str]:
+        return self._form

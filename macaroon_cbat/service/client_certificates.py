@@ -1,0 +1,79 @@
+"""The one place where certificates are parsed and trusted: tls_client_auth (RFC 8705 2.1)."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.x509.verification import (
+    Criticality,
+    ExtensionPolicy,
+    PolicyBuilder,
+    Store,
+    VerificationError,
+)
+
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.errors import InvalidClient, SettingsError
+from macaroon_cbat.stores import ClientMetadata
+from macaroon_cbat.thumbprint import DerCertificate
+
+
+class ClientTrust:
+    """The CAs whose certificates may authenticate clients."""
+
+    def __init__(self, file: Path | None) -> None:
+        """Read a PEM file: self-signed certificates are trusted, others are intermediates.
+
+        Without a file nobody is trusted. Raises SettingsError for an unusable file.
+        """
+        self.file = file
+        self._roots, self._intermediates = ([], []) if file is None else _read(file)
+
+    def verified(self, certificate: DerCertificate, now: EpochSeconds) -> x509.Certificate:
+        """Return the certificate when a trusted CA issued it for client authentication and it is valid now.
+
+        Raises InvalidClient otherwise.
+        """
+        if not self._roots:
+            raise InvalidClient("tls_client_auth needs trusted CAs: set MACAROON_CBAT_CLIENT_CA")
+        # A certificate may name its subject only in the DN, as RFC 8705 2.1.2 allows.
+        policy = ExtensionPolicy.webpki_defaults_ee().may_be_present(
+            x509.SubjectAlternativeName, Criticality.AGNOSTIC, None
+        )
+        verifier = (
+            PolicyBuilder()
+            .store(Store(self._roots))
+            .time(datetime.fromtimestamp(now, UTC))
+            .extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=policy)
+            .build_client_verifier()
+        )
+        try:
+            parsed = x509.load_der_x509_certificate(certificate)
+            verifier.verify(parsed, self._intermediates)
+        except (VerificationError, ValueError, x509.UnsupportedGeneralNameType) as error:
+            raise InvalidClient(f"the client certificate is not trusted: {error}") from error
+        return parsed
+
+
+def is_named_by(certificate: x509.Certificate, metadata: ClientMetadata) -> bool:
+    """Tell whether the certificate has the one name that the client registered (RFC 8705 2.1.2)."""
+    if metadata.tls_client_auth_subject_dn is not None:
+        return certificate.subject == x509.Name.from_rfc4514_string(metadata.tls_client_auth_subject_dn)
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return False
+    if metadata.tls_client_auth_san_dns is not None:
+        return metadata.tls_client_auth_san_dns in names.get_values_for_type(x509.DNSName)
+    return metadata.tls_client_auth_san_uri in names.get_values_for_type(x509.UniformResourceIdentifier)
+
+
+def _read(file: Path) -> tuple[list[x509.Certificate], list[x509.Certificate]]:
+    try:
+        certificates = x509.load_pem_x509_certificates(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"MACAROON_CBAT_CLIENT_CA: {file} holds no readable PEM certificates") from error
+    roots = [certificate for certificate in certificates if certificate.subject == certificate.issuer]
+    if not roots:
+        raise SettingsError(f"MACAROON_CBAT_CLIENT_CA: {file} holds no self-signed CA certificate")
+    return roots, [certificate for certificate in certificates if certificate not in roots]

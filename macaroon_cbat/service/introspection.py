@@ -1,0 +1,114 @@
+"""What a resource server may know of a token (RFC 7662 2.2, RFC 8705 3.2). Never raises for a bad one."""
+
+from collections.abc import Callable
+
+import msgspec
+from msgspec import UNSET
+
+from macaroon_cbat.caveats import (
+    Access,
+    Caveat,
+    ClientAddress,
+    Confirmation,
+    Method,
+    PathPrefix,
+    TargetUri,
+    read_caveat,
+)
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.errors import InvalidToken
+from macaroon_cbat.identifier import Grant
+from macaroon_cbat.revocation import Revocations
+from macaroon_cbat.service.answers import log
+from macaroon_cbat.service.issuing import Issuer
+from macaroon_cbat.signature import AuthenticCaveats
+from macaroon_cbat.stores import Client
+from macaroon_cbat.thumbprint import Thumbprint
+from macaroon_cbat.verification import judge, refuse_revoked
+
+_OF_THE_REQUEST = (Method, TargetUri, PathPrefix, ClientAddress)
+INACTIVE: dict[str, object] = {"active": False}
+
+
+def introspection_answer(
+    text: str,
+    caller: Client,
+    issuer: Issuer,
+    revocations: Callable[[Grant], Revocations],
+    now: EpochSeconds,
+) -> dict[str, object]:
+    """Return the claims of an active token, narrowed by its caveats, or `{"active": false}` alone.
+
+    A token is active for resource servers of its audience only. Caveats about the request itself are
+    judged by nobody here: with one of them a token is active only for a resource server that is
+    registered as understanding caveats, and that gets them all as `caveats`.
+    """
+    try:
+        grant, texts = issuer.authentic(text)
+        audience = _asking_audience(grant, caller)
+        refuse_revoked(grant, revocations(grant))
+        return {**_claims(grant, texts, caller, audience, now), "iss": issuer.url}
+    except InvalidToken as error:
+        log.info("inactive for %s: %s", caller.client_id, error)
+        return INACTIVE
+
+
+def _claims(
+    grant: Grant, texts: AuthenticCaveats, caller: Client, audience: str | None, now: EpochSeconds
+) -> dict[str, object]:
+    certificate, judged, of_the_request = _sorted(texts)
+    if of_the_request and not caller.metadata.understands_caveats:
+        raise InvalidToken("nobody would judge " + ", ".join(text.decode() for text in of_the_request))
+    access = Access(now=now, audience=audience, certificate=certificate)
+    principal = judge(grant, judged, access, require_certificate=False)
+    claims: dict[str, object] = {
+        "active": True,
+        "client_id": principal.client_id,
+        "exp": principal.expires_at,
+        "iat": principal.issued_at,
+        "jti": principal.token_id,
+        "scope": " ".join(sorted(principal.scope)),
+        "sub": principal.subject,
+        "token_type": "Bearer",
+    }
+    if grant.aud is not UNSET:
+        claims["aud"] = grant.aud
+    if certificate is not None:
+        claims["cnf"] = {"x5t#S256": certificate}
+    if caller.metadata.understands_caveats:
+        claims["caveats"] = [msgspec.Raw(text) for text in texts]
+    return claims
+
+
+def _asking_audience(grant: Grant, caller: Client) -> str | None:
+    """Return the audience that the caller asks for, or raise InvalidToken when it serves none."""
+    served = caller.metadata.audiences
+    if grant.aud is not UNSET:
+        meant = (grant.aud,) if isinstance(grant.aud, str) else grant.aud
+        served = tuple(audience for audience in served if audience in meant)
+        if not served:
+            raise InvalidToken(f"{caller.client_id} serves none of {meant}")
+    return served[0] if len(served) == 1 else None
+
+
+def _sorted(texts: AuthenticCaveats) -> tuple[Thumbprint | None, AuthenticCaveats, list[bytes]]:
+    """Return the confirmed certificate, the caveats to judge here, and those about the request.
+
+    An unknown caveat stays among those to judge, and prohibits there.
+    """
+    certificate: Thumbprint | None = None
+    of_the_request: list[bytes] = []
+    for text in texts:
+        caveat = _readable(text)
+        if isinstance(caveat, Confirmation):
+            certificate = certificate or Thumbprint(caveat.cnf.thumbprint)
+        elif isinstance(caveat, _OF_THE_REQUEST):
+            of_the_request.append(text)
+    return certificate, AuthenticCaveats(tuple(t for t in texts if t not in of_the_request)), of_the_request
+
+
+def _readable(text: bytes) -> Caveat | None:
+    try:
+        return read_caveat(text)
+    except ValueError:
+        return None

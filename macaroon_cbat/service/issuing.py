@@ -1,0 +1,112 @@
+"""Mint for a client, and verify what was minted: the service's two uses of its root keys."""
+
+import os
+from base64 import urlsafe_b64encode
+from functools import lru_cache
+
+from msgspec import UNSET, Struct
+
+from macaroon_cbat.caveats import confirmation
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.errors import InvalidRequest, InvalidScope, InvalidTarget
+from macaroon_cbat.identifier import TOKEN_ID_BYTES, Grant, read_identifier
+from macaroon_cbat.keys import AudienceKey, RootKey, audience_key
+from macaroon_cbat.minting import mint
+from macaroon_cbat.signature import AuthenticCaveats, verify_signature
+from macaroon_cbat.stores import Client, RootKeyStore
+from macaroon_cbat.thumbprint import Thumbprint
+from macaroon_cbat.wire import read_macaroon
+
+
+class Minted(Struct, frozen=True):
+    """A new macaroon and what it grants."""
+
+    text: str
+    grant: Grant
+    certificate: Thumbprint | None
+
+    def __repr__(self) -> str:
+        """Show which token it is, never the token."""
+        return f"<Minted {self.grant.jti} for {self.grant.client_id}>"
+
+
+class Issuer:
+    """Mints macaroons under the current root key and verifies those of every live one."""
+
+    def __init__(self, url: str, root_keys: RootKeyStore, lifetime: int) -> None:
+        """Mint as this issuer, for so many seconds."""
+        self.url = url
+        self.lifetime = lifetime
+        self._root_keys = root_keys
+
+    def mint_for(
+        self,
+        client: Client,
+        scope: str,
+        audience: str | None,
+        certificate: Thumbprint | None,
+        now: EpochSeconds,
+    ) -> Minted:
+        """Return a macaroon for the client, bound to its certificate when it registered for that.
+
+        Raises InvalidRequest when it did and the connection has none (RFC 8705 3).
+        """
+        is_bound = client.metadata.tls_client_certificate_bound_access_tokens
+        if is_bound and certificate is None:
+            raise InvalidRequest(
+                "this client gets certificate-bound tokens only: present a client certificate"
+            )
+        root = self._root_keys.current()
+        grant = Grant(
+            aud=UNSET if audience is None else audience,
+            client_id=client.client_id,
+            exp=now + self.lifetime,
+            iat=now,
+            jti=urlsafe_b64encode(os.urandom(TOKEN_ID_BYTES)).rstrip(b"=").decode(),
+            kid=root.kid,
+            scope=scope,
+            sub=client.client_id,
+        )
+        caveats = [confirmation(certificate)] if is_bound and certificate is not None else []
+        text = mint(_audience_key(root, audience), self.url, grant, caveats)
+        return Minted(text, grant, certificate if is_bound else None)
+
+    def authentic(self, text: str) -> tuple[Grant, AuthenticCaveats]:
+        """Return grant and caveats of a macaroon of this issuer, or raise InvalidToken.
+
+        Only the HMAC chain is checked: neither expiry nor revocation nor any caveat.
+        """
+        macaroon = read_macaroon(text)
+        grant = read_identifier(macaroon.identifier)
+        key = _audience_key(self._root_keys.find(grant.kid), grant.audience)
+        return grant, verify_signature(macaroon, key)
+
+
+def granted_scope(client: Client, requested: str | None) -> str:
+    """Return the scope to grant: what is requested of the registered one, all of it by default."""
+    registered = client.metadata.scope.split(" ")
+    if requested is None:
+        return client.metadata.scope
+    wanted = requested.split(" ")
+    if unknown := [scope for scope in wanted if scope not in registered]:
+        raise InvalidScope(
+            f"the scope {unknown[0][:60]!r} is not registered for this client".replace("'", "")
+        )
+    return " ".join(scope for scope in registered if scope in wanted)
+
+
+def granted_audience(client: Client, resource: str | None) -> str | None:
+    """Return the audience to mint for: the requested resource, else the client's only one (RFC 8707 2)."""
+    registered = client.metadata.audiences
+    if resource is None:
+        if len(registered) > 1:
+            raise InvalidTarget("this client has several audiences: name one with the parameter resource")
+        return registered[0] if registered else None
+    if resource not in registered:
+        raise InvalidTarget("this resource is not registered for this client")
+    return resource
+
+
+@lru_cache(maxsize=1024)
+def _audience_key(root: RootKey, audience: str | None) -> AudienceKey:
+    return audience_key(root, audience)

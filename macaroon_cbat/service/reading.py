@@ -1,0 +1,50 @@
+"""Read what a request carries, or say precisely what is wrong with it."""
+
+from typing import TypeVar
+
+import msgspec
+from flask import Request
+
+from macaroon_cbat.errors import InvalidRequest, UnsupportedMediaType
+
+Shape = TypeVar("Shape")
+MAX_BODY_BYTES = 64 * 1024
+
+
+def read_form(request: Request) -> dict[str, str]:
+    """Return the form parameters of a POST body (RFC 6749 3.2); the query string never counts.
+
+    An empty value is as if the parameter were absent. Raises UnsupportedMediaType for another
+    content type, and InvalidRequest for parameters that repeat or stand in the URL.
+    """
+    has_body = bool(request.mimetype or request.content_length)
+    if has_body and request.mimetype != "application/x-www-form-urlencoded":
+        raise UnsupportedMediaType("send Content-Type: application/x-www-form-urlencoded")
+    if request.args:
+        raise InvalidRequest("parameters belong into the request body, not into the URL")
+    form: dict[str, str] = {}
+    for name, values in request.form.lists():
+        if len(values) > 1:
+            raise InvalidRequest(f"the parameter {name[:40]} is repeated")
+        if "\ufffd" in values[0] or "\0" in values[0]:
+            raise InvalidRequest(f"the parameter {name[:40]} is not UTF-8 text")
+        if values[0]:
+            form[name] = values[0]
+    return form
+
+
+def required(form: dict[str, str], name: str) -> str:
+    """Return a parameter, or raise InvalidRequest that names it."""
+    if name not in form:
+        raise InvalidRequest(f"the parameter {name} is missing")
+    return form[name]
+
+
+def read_json(request: Request, shape: type[Shape]) -> Shape:
+    """Return the JSON body as this msgspec shape, or raise InvalidRequest that says where it differs."""
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType("send Content-Type: application/json")
+    try:
+        return msgspec.json.decode(request.get_data(), type=shape)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"the JSON body does not fit: {error}") from error

@@ -1,0 +1,27 @@
+"""Take a token back (RFC 7009 2.1): after its MAC is verified, and by its own client only."""
+
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.errors import InvalidGrant, InvalidToken
+from macaroon_cbat.service.answers import log
+from macaroon_cbat.service.issuing import Issuer
+from macaroon_cbat.stores import Client, RevokedTokenStore
+
+
+def revoke(
+    text: str, client: Client, issuer: Issuer, revoked_tokens: RevokedTokenStore, now: EpochSeconds
+) -> None:
+    """Revoke the token and every child of it, or raise InvalidGrant for another client's token.
+
+    A token that is no good anyway is revoked already (RFC 7009 2.2). An identifier that anybody can
+    write proves nothing, so nothing happens before the signature is verified.
+    """
+    try:
+        grant, _ = issuer.authentic(text)
+    except InvalidToken as error:
+        log.info("nothing to revoke for %s: %s", client.client_id, error)
+        return
+    if grant.client_id != client.client_id:
+        raise InvalidGrant("this token was issued to another client")
+    if grant.exp > now:
+        revoked_tokens.revoke(grant, now)
+        log.info("revoked %s of %s", grant.jti, client.client_id)

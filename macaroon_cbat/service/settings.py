@@ -1,0 +1,113 @@
+"""What a deployer may set, from the environment; every mistake is one line that says what to do."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.stores import WrappingKey, read_or_make_wrapping_key, wrapping_key_from_text
+
+DEFAULT_ISSUER = "https://localhost:8443"
+DEFAULT_LIFETIME, LONGEST_LIFETIME = 600, 86_400
+PREFIX = "MACAROON_CBAT_"
+VARIABLES = {
+    "DATA": "folder of the embedded database, keys and development CA",
+    "DATABASE_URL": "SQLAlchemy URL (default: SQLite in the data folder)",
+    "ISSUER": "the service's public URL (default: https://localhost:8443)",
+    "WRAPPING_KEY": "32 bytes as base64url that encrypt root keys (default: wrapping.key in the data folder)",
+    "TOKEN_LIFETIME": "seconds an access token lives (default: 600, at most 86400)",
+    "CLIENT_CA": "PEM file of the CAs whose certificates tls_client_auth accepts",
+    "MTLS_URL": "base URL with client certificates, where it differs from the issuer (RFC 8705 5)",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything the service needs to know. URLs have no trailing slash; lifetimes are seconds.
+
+    `issuer` None means: as a service last ran on this database, else DEFAULT_ISSUER.
+    """
+
+    database_url: str
+    wrapping_key: WrappingKey
+    issuer: str | None = None
+    token_lifetime: int = DEFAULT_LIFETIME
+    client_ca: Path | None = None
+    mtls_url: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what could only fail later."""
+        for name, url in (("ISSUER", self.issuer), ("MTLS_URL", self.mtls_url)):
+            if url is not None and not _is_base_url(url):
+                raise SettingsError(f"{PREFIX}{name} must be https://HOST[:PORT] without a path, not {url!r}")
+        if not 1 <= self.token_lifetime <= LONGEST_LIFETIME:
+            raise SettingsError(f"{PREFIX}TOKEN_LIFETIME must be 1 to {LONGEST_LIFETIME} seconds")
+
+
+def settings_from_environment(
+    environment: Mapping[str, str] = os.environ, *, data: Path | None = None, issuer: str | None = None
+) -> Settings:
+    """Return the settings that the MACAROON_CBAT_ variables say; arguments come first.
+
+    Makes the data folder and the wrapping key when they do not exist. Raises SettingsError for an
+    unknown variable or an unusable value.
+    """
+    given = {
+        name.removeprefix(PREFIX): value for name, value in environment.items() if name.startswith(PREFIX)
+    }
+    if unknown := sorted(given.keys() - VARIABLES.keys()):
+        raise SettingsError(f"unknown setting {PREFIX}{unknown[0]}: known are {', '.join(VARIABLES)}")
+    folder = data or data_folder(environment)
+    wrapping_key_text = given.get("WRAPPING_KEY")
+    return Settings(
+        database_url=given.get("DATABASE_URL") or _embedded_database(folder),
+        wrapping_key=(
+            wrapping_key_from_text(wrapping_key_text, PREFIX + "WRAPPING_KEY")
+            if wrapping_key_text is not None
+            else read_or_make_wrapping_key(folder / "wrapping.key")
+        ),
+        issuer=issuer or given.get("ISSUER"),
+        token_lifetime=_seconds(given.get("TOKEN_LIFETIME", str(DEFAULT_LIFETIME))),
+        client_ca=Path(given["CLIENT_CA"]) if "CLIENT_CA" in given else None,
+        mtls_url=given.get("MTLS_URL"),
+    )
+
+
+def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the data folder that the environment names, else the user's own."""
+    if PREFIX + "DATA" in environment:
+        return Path(environment[PREFIX + "DATA"]).expanduser()
+    shared = environment.get("XDG_DATA_HOME")
+    return (Path(shared) if shared else Path.home() / ".local" / "share") / "macaroon-cbat"
+
+
+def _embedded_database(folder: Path) -> str:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"the data folder {folder} cannot be made ({error.strerror}): choose another with --data"
+        ) from error
+    return f"sqlite:///{(folder / 'macaroon_cbat.sqlite3').resolve()}"
+
+
+def _seconds(text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise SettingsError(f"{PREFIX}TOKEN_LIFETIME must be a number of seconds, not {text!r}")
+    return int(text)
+
+
+def _is_base_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme == "https"
+            and bool(parts.hostname)
+            and parts.port != 0
+            and url == f"https://{parts.netloc}"
+            and "@" not in url
+        )
+    except ValueError:
+        return False
