@@ -31,7 +31,7 @@ def tls_connection(environ: Mapping[str, Any], /) -> DerCertificate | None:
     period was checked (RFC 8705 6.2: a resource server need not).
     """
     if PEER_CERTIFICATE in environ:
-        certificate: DerCertificate | None = environ[PEER_CERTIFICATE]
+        certificate: DerCertificate | None = environ[PEER_CERTIFICATE] or None
         return certificate
     for key in _SERVER_SOCKETS:
         getpeercert = getattr(environ.get(key), "getpeercert", None)

@@ -13,13 +13,12 @@ from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 
 from macaroon_cbat.errors import SignatureMismatch
-from macaroon_cbat.keys import AudienceKey
+from macaroon_cbat.keys import KEY_BYTES, AudienceKey
 from macaroon_cbat.wire import Macaroon, ThirdPartyCaveat
 
 AuthenticCaveats = NewType("AuthenticCaveats", tuple[bytes, ...])
 """Texts of first-party caveats that the HMAC chain covers, discharges included. Not yet judged."""
 
-MAX_DISCHARGES = 16
 _BINDING_KEY = bytes(32)
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
@@ -49,8 +48,6 @@ def _verify_with_discharges(
     root: Macaroon, key: AudienceKey, discharges: Sequence[Macaroon]
 ) -> AuthenticCaveats:
     """Verify the root macaroon, then each discharge under the key that its caveat carries."""
-    if len(discharges) > MAX_DISCHARGES:
-        raise SignatureMismatch(f"more than {MAX_DISCHARGES} discharges")
     unused = {discharge.identifier: discharge for discharge in discharges}
     signature, texts, asked = _chain(root, key.macaroon_key)
     if not compare_digest(signature, root.signature):
@@ -88,9 +85,12 @@ def _chain(macaroon: Macaroon, key: bytes) -> tuple[bytes, list[bytes], list[tup
 def _open(vid: bytes, signature: bytes) -> bytes:
     """Return the key of the discharge, which the signature so far decrypts."""
     try:
-        return SecretBox(signature).decrypt(vid)
+        key: bytes = SecretBox(signature).decrypt(vid)
     except (CryptoError, ValueError) as error:
         raise SignatureMismatch("a third-party caveat whose key does not decrypt") from error
+    if len(key) != KEY_BYTES:  # a holder can write any, and `_mac` is an HMAC for this length alone
+        raise SignatureMismatch(f"a third-party caveat whose key does not have {KEY_BYTES} bytes")
+    return key
 
 
 def _bound(root_signature: bytes, discharge_signature: bytes) -> bytes:

@@ -20,7 +20,7 @@ from macaroon_cbat.keys import KeySource
 from macaroon_cbat.revocation import NOTHING_REVOKED, Revocations
 from macaroon_cbat.signature import AuthenticCaveats, verify_signature
 from macaroon_cbat.thumbprint import Thumbprint
-from macaroon_cbat.wire import read_macaroon
+from macaroon_cbat.wire import read_discharges, read_macaroon
 
 
 class Principal(Struct, frozen=True, kw_only=True):
@@ -50,7 +50,7 @@ def verify(
     macaroon = read_macaroon(text)
     grant = read_identifier(macaroon.identifier)
     key = keys.key_for(grant)
-    caveats = verify_signature(macaroon, key, [read_macaroon(discharge) for discharge in discharges])
+    caveats = verify_signature(macaroon, key, read_discharges(discharges))
     refuse_revoked(grant, revocations)
     return judge(grant, caveats, access, require_certificate=require_certificate)
 

@@ -13,6 +13,7 @@ bytes are malformed. The limits are checked before any work is done for the text
 """
 
 import binascii
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -20,6 +21,7 @@ from macaroon_cbat.errors import MalformedMacaroon
 
 MAX_CHARACTERS = 8_000
 MAX_CAVEATS = 100
+MAX_DISCHARGES = 16
 
 _VERSION, _END, _LOCATION, _IDENTIFIER, _VID, _SIGNATURE = 2, 0, 1, 2, 4, 6
 _SIGNATURE_BYTES = 32
@@ -62,6 +64,13 @@ def read_macaroon(text: str) -> Macaroon:
         return _read_binary(data)
     except IndexError:
         raise MalformedMacaroon("the macaroon is truncated") from None
+
+
+def read_discharges(texts: Sequence[str]) -> list[Macaroon]:
+    """Return the macaroons that the texts spell, or raise MalformedMacaroon, before reading too many."""
+    if len(texts) > MAX_DISCHARGES:
+        raise MalformedMacaroon(f"more than {MAX_DISCHARGES} discharges")
+    return [read_macaroon(text) for text in texts]
 
 
 def _decode(text: str) -> bytes:

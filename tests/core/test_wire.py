@@ -4,7 +4,14 @@ import pytest
 
 from macaroon_cbat.caveats import Expiry, Scope
 from macaroon_cbat.errors import MalformedMacaroon
-from macaroon_cbat.wire import MAX_CAVEATS, MAX_CHARACTERS, Macaroon, ThirdPartyCaveat, read_macaroon
+from macaroon_cbat.wire import (
+    MAX_CAVEATS,
+    MAX_CHARACTERS,
+    Macaroon,
+    ThirdPartyCaveat,
+    read_discharges,
+    read_macaroon,
+)
 from tests.core.material import BOUND, NOW, packet, spell, to_binary, to_text, token
 
 SIGNATURE = bytes(range(32))
@@ -200,3 +207,10 @@ def test_a_macaroon_does_not_print_its_signature():
     """The repr of a macaroon shows neither its signature nor its caveats."""
     macaroon = read_macaroon(token(BOUND, Scope("read")))
     assert repr(macaroon) == f"{macaroon}" == "<Macaroon with 2 caveats>"
+
+
+def test_16_discharges_are_read():
+    """16 discharges are read; of 17 none is, so that even malformed ones cost nothing."""
+    assert read_discharges([token()] * 16) == [read_macaroon(token())] * 16
+    with pytest.raises(MalformedMacaroon, match="more than 16 discharges"):
+        read_discharges(["not a macaroon"] * 17)

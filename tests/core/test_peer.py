@@ -1,0 +1,69 @@
+import pytest
+
+from macaroon_cbat.peer import PEER_CERTIFICATE, peer_thumbprint, tls_connection
+from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
+
+DER = DerCertificate(b"a certificate")
+OTHER = DerCertificate(b"another certificate")
+
+
+class Connection:
+    """A TLS connection that shows this certificate, as ssl.SSLSocket does."""
+
+    def __init__(self, der: bytes | None) -> None:
+        self.der = der
+
+    def getpeercert(self, binary_form: bool) -> bytes | dict[str, str] | None:  # noqa: FBT001 # as ssl has it
+        """Return the DER bytes."""
+        return self.der if binary_form else {}
+
+
+FOUND = {
+    "the embedded server": {PEER_CERTIFICATE: DER},
+    "gunicorn": {"gunicorn.socket": Connection(DER)},
+    "werkzeug": {"werkzeug.socket": Connection(DER)},
+    "the embedded server before others": {PEER_CERTIFICATE: DER, "werkzeug.socket": Connection(OTHER)},
+}
+NOT_FOUND = {
+    "nothing": {},
+    "the embedded server saw none": {PEER_CERTIFICATE: None},
+    "the embedded server saw none, whatever others say": {
+        PEER_CERTIFICATE: None,
+        "werkzeug.socket": Connection(DER),
+    },
+    "the embedded server saw no bytes": {PEER_CERTIFICATE: b""},
+    "gunicorn saw none": {"gunicorn.socket": Connection(None)},
+    "gunicorn saw no bytes": {"gunicorn.socket": Connection(b"")},
+    "a socket without TLS": {"gunicorn.socket": object()},
+}
+HEADERS = (
+    "HTTP_CLIENT_CERT",
+    "HTTP_X_SSL_CERT",
+    "HTTP_SSL_CLIENT_CERT",
+    "HTTP_X_FORWARDED_CLIENT_CERT",
+    "HTTP_X_CLIENT_CERT_THUMBPRINT",
+    "HTTP_MACAROON_CBAT_PEER_CERTIFICATE",
+    "HTTP_MACAROON_CBAT.PEER_CERTIFICATE",
+    "SSL_CLIENT_CERT",
+)
+
+
+@pytest.mark.parametrize("environ", FOUND.values(), ids=FOUND)
+def test_the_certificate_of_the_connection_is_found(environ):
+    """The certificate is found where the server that terminates TLS shows it."""
+    assert tls_connection(environ) == DER
+    assert peer_thumbprint(tls_connection, environ) == thumbprint_of(DER)
+
+
+@pytest.mark.parametrize("environ", NOT_FOUND.values(), ids=NOT_FOUND)
+def test_no_certificate_is_none(environ):
+    """Where the connection has no certificate there is none, and no thumbprint of nothing."""
+    assert tls_connection(environ) is None
+    assert peer_thumbprint(tls_connection, environ) is None
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_header_is_not_a_certificate(name):
+    """No header is believed, whatever it is called."""
+    assert tls_connection({name: ":YSBjZXJ0aWZpY2F0ZQ==:"}) is None
+    assert tls_connection({name: DER, PEER_CERTIFICATE: OTHER}) == OTHER
