@@ -33,8 +33,8 @@ class OAuthError(MacaroonError):
     @property
     def description(self) -> str:
         """What the caller may learn: ASCII without quotes or backslashes (RFC 6749 5.2)."""
-        text = self.fixed_description or str(self)
-        return "".join(c if " " <= c <= "~" and c not in '"\\' else "?" for c in text)
+        text = (self.fixed_description or str(self)).replace('"', "'").replace("\\", "/")
+        return "".join(c if " " <= c <= "~" else "?" for c in text)
 
 
 class InvalidRequest(OAuthError):
@@ -175,7 +175,8 @@ class Refused(MacaroonError):
     """Client side: the service answered with an error."""
 
     def __init__(self, status: int, code: str | None, description: str) -> None:
-        super().__init__(f"the service answered {status} {code or ''}: {description}".replace("  ", " "))
+        answer = f"{status} {code}" if code else f"{status}"
+        super().__init__(f"the service answered {answer}: {description}")
         self.status = status
         self.code = code
         self.description = description

@@ -1,1 +1,16 @@
-"""resource"""
+"""What stands before a resource: verify the token against the connection's certificate, or refuse.
+
+from macaroon_cbat.resource import Guard, current_principal
+
+guard = Guard(app, keys="keys.json")
+
+@app.get("/invoices")
+@guard.require("read")
+def invoices():
+    return list_of(current_principal.client_id)
+"""
+
+from macaroon_cbat.resource.flask import Guard as Guard
+from macaroon_cbat.resource.flask import current_principal as current_principal
+from macaroon_cbat.resource.introspection import Introspection as Introspection
+from macaroon_cbat.resource.key_file import KeyFile as KeyFile

@@ -55,8 +55,7 @@ def create_app(
 def _oauth_routes(app: Flask, server: AuthorizationServer) -> None:
     @app.post(paths.TOKEN_PATH)
     def token() -> Response:
-        response: Response = server.create_token_response()
-        return response
+        return server.create_token_response()
 
     @app.post(paths.INTROSPECTION_PATH)
     def introspect() -> Response:

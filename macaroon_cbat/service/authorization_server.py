@@ -12,7 +12,7 @@ from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 from flask import Response, request
 
 from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.errors import InvalidRequest, OAuthError, UnsupportedGrantType, UnsupportedTokenType
+from macaroon_cbat.errors import InvalidRequest, UnsupportedGrantType, UnsupportedTokenType
 from macaroon_cbat.peer import PeerSource
 from macaroon_cbat.service.answers import answer, log
 from macaroon_cbat.service.client_authentication import authenticate_client, presented_credentials
@@ -91,12 +91,13 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
 
     def handle_error_response(self, _request: object, error: OAuth2Error) -> NoReturn:
         """Raise our error for Authlib's, so that refusals become answers in one place."""
-        kind = {
-            "unsupported_grant_type": UnsupportedGrantType,
-            "unsupported_token_type": UnsupportedTokenType,
-        }
-        refusal: type[OAuthError] = kind.get(error.error, InvalidRequest)
-        raise refusal(error.description or f"{error.error}: see /.well-known/oauth-authorization-server")
+        match error.error:
+            case "unsupported_grant_type":
+                raise UnsupportedGrantType("the grant types are " + " ".join(GRANT_TYPES))
+            case "unsupported_token_type":
+                raise UnsupportedTokenType("the token types are access_token and refresh_token")
+            case code:
+                raise InvalidRequest(error.description or str(code))
 
     def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
         """Send nothing: the log lines are written where the reasons are known."""

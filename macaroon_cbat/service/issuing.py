@@ -89,9 +89,7 @@ def granted_scope(client: Client, requested: str | None) -> str:
         return client.metadata.scope
     wanted = requested.split(" ")
     if unknown := [scope for scope in wanted if scope not in registered]:
-        raise InvalidScope(
-            f"the scope {unknown[0][:60]!r} is not registered for this client".replace("'", "")
-        )
+        raise InvalidScope(f"the scope {unknown[0][:60]!r} is not registered for this client")
     return " ".join(scope for scope in registered if scope in wanted)
 
 

@@ -1,0 +1,155 @@
+"""The Flask extension: `Guard(app, keys=...)`, `@guard.require("read")`, `current_principal`."""
+
+import logging
+import time
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, cast
+
+from flask import Flask, Response, current_app, g, jsonify, make_response, request
+from werkzeug.local import LocalProxy
+
+from macaroon_cbat.bearer import challenge
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
+from macaroon_cbat.keys import AudienceKeys
+from macaroon_cbat.peer import PeerSource, peer_thumbprint, tls_connection
+from macaroon_cbat.resource.admission import (
+    Admission,
+    Clock,
+    PresentedRequest,
+    TokenVerifier,
+    offline_or,
+    origin_of,
+)
+from macaroon_cbat.resource.key_file import KeyFile
+from macaroon_cbat.resource.metadata import metadata_path, metadata_url, protected_resource_metadata
+from macaroon_cbat.verification import Principal
+
+log = logging.getLogger("macaroon_cbat.resource")
+Parameters = ParamSpec("Parameters")
+_PRINCIPAL = "macaroon_cbat_principal"
+
+
+def _current_principal() -> Principal:
+    try:
+        return cast("Principal", getattr(g, _PRINCIPAL))
+    except AttributeError:
+        raise RuntimeError(
+            "current_principal is known only inside a view under @guard.require(...)"
+        ) from None
+
+
+current_principal: Principal = cast("Principal", LocalProxy(_current_principal))
+"""The principal of the request at hand, inside a view under `@guard.require(...)`."""
+
+
+class Guard:
+    """What stands before the resources of a Flask application. Refuses unbound tokens by default."""
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        keys: KeyFile | AudienceKeys | Path | str | None = None,
+        verifier: TokenVerifier | None = None,
+        require_certificate: bool = True,
+        origin: str | None = None,
+        peer: PeerSource = tls_connection,
+        clock: Clock = time.time,
+    ) -> None:
+        """Verify with `keys` (a key file) or a `verifier` such as Introspection.
+
+        `origin` (default: that of the audience) is what `htu` caveats are compared with; `peer` finds
+        the client certificate. With an application factory, leave `app` and `keys` out here and call
+        `init_app(app)`, which takes the key file from `app.config["MACAROON_CBAT_KEYS"]`.
+        """
+        self._keys, self._verifier = keys, verifier
+        self._require_certificate = require_certificate
+        self._origin = origin
+        self._peer = peer
+        self._clock = clock
+        self._scopes: set[str] = set()
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Guard this application, or raise SettingsError that says what is missing."""
+        configured = app.config.get("MACAROON_CBAT_KEYS") if self._verifier is None else None
+        verifier = offline_or(self._keys or configured, self._verifier)
+        admission = Admission(
+            verifier=verifier,
+            require_certificate=self._require_certificate,
+            origin=self._origin or origin_of(verifier.audience),
+        )
+        if "macaroon_cbat" in app.extensions:
+            raise SettingsError("this application has a guard already")
+        app.extensions["macaroon_cbat"] = admission
+
+        @app.get(metadata_path(verifier.audience))
+        def oauth_protected_resource() -> Response:
+            return jsonify(protected_resource_metadata(admission, self._scopes))
+
+    def require(self, scope: str = "") -> Callable[[Callable[Parameters, Any]], Callable[Parameters, Any]]:
+        """Return a decorator that lets a request pass to the view only with each of these scopes."""
+        self._scopes.update(scope.split())
+
+        def decorate(view: Callable[Parameters, Any]) -> Callable[Parameters, Any]:
+            @wraps(view)
+            def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Any:
+                admission = _admission()
+                try:
+                    principal = admission.admit(self._presented(), scope)
+                except OAuthError as error:
+                    return _refused(error, admission)
+                except Unavailable as error:
+                    return _unavailable(error)
+                setattr(g, _PRINCIPAL, principal)
+                return _uncached(make_response(current_app.ensure_sync(view)(*args, **kwargs)))
+
+            return guarded
+
+        return decorate
+
+    def _presented(self) -> PresentedRequest:
+        environ = request.environ
+        return PresentedRequest(
+            now=EpochSeconds(int(self._clock())),
+            authorization=environ.get("HTTP_AUTHORIZATION"),
+            certificate=peer_thumbprint(self._peer, environ),
+            method=request.method,
+            path=request.root_path.rstrip("/") + request.path,
+            address=environ.get("REMOTE_ADDR"),
+        )
+
+
+def _admission() -> Admission:
+    admission = current_app.extensions.get("macaroon_cbat")
+    if admission is None:
+        raise SettingsError("a view is under @guard.require, but guard.init_app(app) was never called")
+    return cast("Admission", admission)
+
+
+def _refused(error: OAuthError, admission: Admission) -> Response:
+    log.info("refused %s %r: %s %s: %s", request.method, request.path, error.status, error.code, error)
+    response = jsonify(error=error.code or "missing_token", error_description=error.description)
+    response.status_code = error.status
+    response.headers["WWW-Authenticate"] = challenge(
+        error, realm=admission.verifier.audience, resource_metadata=metadata_url(admission)
+    )
+    return _uncached(response)
+
+
+def _unavailable(error: Unavailable) -> Response:
+    log.error("cannot judge %s %r: %s", request.method, request.path, error)
+    response = jsonify(error=error.code, error_description=error.description)
+    response.status_code = error.status
+    response.headers["Retry-After"] = "5"
+    return _uncached(response)
+
+
+def _uncached(response: Response) -> Response:
+    """Keep the answer out of shared caches unless the view decided: it depends on the certificate."""
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
