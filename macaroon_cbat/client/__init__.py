@@ -1,1 +1,13 @@
-"""client"""
+"""Holders: obtain tokens, attenuate them, and bind each request's child to the certificate in use.
+
+`macaroon_cbat.client.requests` and `macaroon_cbat.client.httpx` (an extra: `macaroon_cbat[httpx]`)
+do all of it at every request of these libraries.
+"""
+
+from macaroon_cbat.client.binding import ChildTerms as ChildTerms
+from macaroon_cbat.client.binding import bind_to_certificate as bind_to_certificate
+from macaroon_cbat.client.binding import request_child as request_child
+from macaroon_cbat.client.certificate import ClientCertificate as ClientCertificate
+from macaroon_cbat.client.certificate import Credentials as Credentials
+from macaroon_cbat.client.tokens import TokenClient as TokenClient
+from macaroon_cbat.minting import attenuate as attenuate

@@ -1,0 +1,95 @@
+"""What happens at each request, whichever HTTP library sends it: token + certificate + terms -> child."""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.client.binding import ChildTerms, confirmations, request_child
+from macaroon_cbat.client.certificate import ClientCertificate, Credentials
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.wire import read_macaroon
+
+TokenSource = str | Callable[[], str]
+"""A token, or what returns one at each request, for example a TokenClient."""
+
+
+@runtime_checkable
+class RenewableSource(Protocol):
+    """A source that keeps its token until it is told that a resource server rejected it."""
+
+    def __call__(self) -> str:
+        """Return a token."""
+
+    def discard(self, token: str) -> None:
+        """Do not return this token any more."""
+
+
+_INVALID_TOKEN = re.compile(r'\bbearer\b.*\berror="?invalid_token\b', re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bound:
+    """A child, and what it was made of: only a connection made with `credentials` can use it."""
+
+    child: str = field(repr=False)
+    token: str = field(repr=False)
+    credentials: Credentials
+    terms: ChildTerms
+    method: str
+    uri: str
+
+    @property
+    def authorization(self) -> str:
+        """The value of the Authorization header (RFC 6750 2.1)."""
+        return f"Bearer {self.child}"
+
+    def for_request(self, method: str, uri: str) -> "Bound":
+        """Return itself, or a child made anew where a redirect led to another method or target."""
+        if (method, uri) == (self.method, self.uri):
+            return self
+        return bind(self.token, self.credentials, self.terms, method, uri)
+
+
+def bind(token: str, credentials: Credentials, terms: ChildTerms, method: str, uri: str) -> Bound:
+    """Return the child of one request, made now, or raise SettingsError where it could only leak or fail."""
+    if not uri.lower().startswith("https://"):
+        raise SettingsError(f"a token goes over https only, not to {uri.partition('?')[0]}")
+    now = EpochSeconds(int(time.time()))
+    child = request_child(token, credentials.thumbprint, terms, method, uri, now=now)
+    return Bound(child, token, credentials, terms, method, uri)
+
+
+class Holder:
+    """Where tokens come from, which certificate they are bound to, and what a child says. Thread-safe."""
+
+    def __init__(self, source: TokenSource, certificate: ClientCertificate, terms: ChildTerms) -> None:
+        self._source = source
+        self._terms = terms
+        self.certificate = certificate
+
+    def bind(self, method: str, uri: str) -> Bound:
+        """Return a fresh child for one request, or raise what the source or `bind` raises."""
+        token, credentials = self._token(), self.certificate.current()
+        if confirmations(read_macaroon(token)) - {credentials.thumbprint}:
+            # The files changed between the two: a TokenClient then has a token for the new certificate.
+            token, credentials = self._token(), self.certificate.current()
+        return bind(token, credentials, self._terms, method, uri)
+
+    def bind_anew(self, rejected: Bound) -> Bound | None:
+        """Return a child of a fresh token for the same request; None when there is no other token."""
+        if isinstance(self._source, RenewableSource):
+            self._source.discard(rejected.token)
+        if isinstance(self._source, str) or self._source() == rejected.token:
+            return None
+        return self.bind(rejected.method, rejected.uri)
+
+    def _token(self) -> str:
+        return self._source if isinstance(self._source, str) else self._source()
+
+
+def is_rejected(status: int, challenge: str | None) -> bool:
+    """Tell whether a resource server says that the token itself is no good (RFC 6750 3.1)."""
+    return status == 401 and challenge is not None and _INVALID_TOKEN.search(challenge) is not None
