@@ -133,7 +133,8 @@ class Loop:
             self._wakee.recv(4096)
 
     def _on_orphaned(self, _events: int) -> None:
-        self.stop()
+        if not self._stops:
+            self.stop()
 
     def _on_accept(self, _events: int) -> None:
         for _ in range(_ACCEPTS_A_TURN):

@@ -37,6 +37,7 @@ class Prefork:
         self._started: dict[int, float] = {}
         self._is_stopping = threading.Event()
         self._deaths_at_once = 0
+        self._is_announced = False
         # The children hold the reading end: it ends when the parent does, however that happens.
         self._lifeline, self._life = os.pipe()
 
@@ -44,13 +45,10 @@ class Prefork:
         """Keep the workers alive until stopped, or raise SettingsError when they cannot live."""
         try:
             with stopping_on_signals(self._stop):
-                reports = [self._fork() for _ in range(self._workers)]
-                for report in reports:
-                    self._await_ready(report)
-                if not self._is_stopping.is_set():
-                    announce()
+                for report in [self._fork() for _ in range(self._workers)]:
+                    self._start(report, announce)
                 while not self._is_stopping.is_set():
-                    self._watch()
+                    self._watch(announce)
         finally:
             self._stop()
             self._reap_all()
@@ -98,13 +96,21 @@ class Prefork:
             # Exit handlers belong to the parent.
             os._exit(status)
 
-    def _await_ready(self, report: int) -> None:
+    def _start(self, report: int, announce: Callable[[], None]) -> None:
+        """Wait for what a new worker says: that it is ready, why it cannot be, or nothing when it died."""
         with os.fdopen(report, "rb") as file:
             said = file.read()
-        if said and said != _READY:
+        if said == _READY:
+            if not self._is_announced:
+                self._is_announced = True
+                announce()
+        elif said and not self._is_announced:
             raise SettingsError(said.decode())
+        elif said:
+            # Others still serve, so this is no reason to stop.
+            log.error("a worker cannot start: %s", said.decode())
 
-    def _watch(self) -> None:
+    def _watch(self, announce: Callable[[], None]) -> None:
         pid, wait_status = self._next_death()
         if pid == 0:
             return
@@ -119,7 +125,7 @@ class Prefork:
             )
         self._is_stopping.wait(min(_FIRST_DELAY * 2**self._deaths_at_once, _LONGEST_DELAY))
         if not self._is_stopping.is_set():
-            self._await_ready(self._fork())
+            self._start(self._fork(), announce)
 
     def _next_death(self) -> tuple[int, int]:
         while not self._is_stopping.is_set():

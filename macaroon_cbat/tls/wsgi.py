@@ -117,7 +117,7 @@ class Task(WSGITask):  # type: ignore[misc]  # waitress ships no types
 
 def error_answer(status: int) -> bytes:
     """Return a whole response in the service's JSON; the connection is closed after it."""
-    code = "server_error" if status >= 500 else "invalid_request"
+    code = "server_error" if status == 500 else "invalid_request"
     answer = {"error": code, "error_description": _DESCRIPTIONS[status]}
     body = json.dumps(answer, separators=(",", ":")).encode()
     return _response(status, "application/json", body)

@@ -1,0 +1,71 @@
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.tls.material import ROOT, Client, Server, ask, end, next_line, running
+
+KINDS = ["silence", "half a hello", "hello", "slow header", "slow body", "slow reader"]
+DEADLINES = {
+    "silence": 5,
+    "half a hello": 5,
+    "hello": 5,
+    "slow header": 10,
+    "slow body": 10,
+    "slow reader": 10,
+}
+LINGER = 2
+SLACK = 3
+
+
+@contextmanager
+def stalling(server: Server, count: int, *kinds: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Have `count` clients of each kind stall at the server."""
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "tests.tls.stallers",
+            str(server.port),
+            str(server.folder / "ca.pem"),
+            str(count),
+            *kinds,
+        ],
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+    )
+    try:
+        yield process
+    finally:
+        end(process)
+
+
+def median_of_requests(server: Server, client: Client, count: int) -> float:
+    """Return the median milliseconds of so many requests in a row, each over a fresh connection."""
+    context = server.context(client)
+    times = []
+    for _ in range(count):
+        began = time.perf_counter()
+        with server.connect(context) as connection:
+            answer = ask(connection)
+        times.append((time.perf_counter() - began) * 1000)
+        assert answer.json()["certificate"] == client.der.hex()
+    return statistics.median(times)
+
+
+def test_stallers_do_not_delay_others_and_are_cut_off(tmp_path: Path, clients: dict[str, Client]) -> None:
+    """While 500 clients of each kind stall, 100 requests in a row succeed in brisk time; all stallers end."""
+    with running(tmp_path) as server, stalling(server, 500, *KINDS) as stallers:
+        standing = json.loads(next_line(stallers))["standing"]
+        median = median_of_requests(server, clients["P-256"], 100)
+        ends = json.loads(next_line(stallers))
+    sys.stdout.write(f"median {median:.1f} ms; {ends}\n")
+    assert standing == dict.fromkeys(KINDS, 500)
+    assert median < 50
+    for kind in KINDS:
+        assert ends[kind]["still there"] == 0
+        assert ends[kind]["lasted"] < DEADLINES[kind] + LINGER + SLACK, kind
