@@ -217,9 +217,16 @@ def parse_caveat(json_text: str | bytes) -> Caveat:
         raise ValueError("this caveat is nested too deeply") from None
 
 
+def make_caveat(name: str, value: object) -> Caveat:
+    """Return the caveat with this one member, such as `make_caveat("scope", "read")`, or raise ValueError."""
+    return read_caveat(_encode({name: value}))
+
+
 def caveat_text(caveat: Caveat) -> bytes:
-    """Return the caveat's canonical text, UTF-8."""
-    return _encode(caveat)
+    """Return the caveat's canonical text, UTF-8, or raise ValueError when nobody could read it."""
+    text = _encode(caveat)
+    read_caveat(text)
+    return text
 
 
 def confirmation(thumbprint: Thumbprint) -> Confirmation:

@@ -1,0 +1,52 @@
+"""How a person reads a macaroon that nobody has verified yet."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.errors import MalformedMacaroon
+from macaroon_cbat.identifier import read_identifier
+from macaroon_cbat.wire import Macaroon, ThirdPartyCaveat
+
+
+def inspection_lines(macaroon: Macaroon, now: EpochSeconds) -> Iterator[str]:
+    """Return what the macaroon says, line by line, ending with what was not checked."""
+    yield f"location    {_readable(macaroon.location or b'')}"
+    try:
+        grant = read_identifier(macaroon.identifier)
+    except MalformedMacaroon:
+        yield f"identifier  {_readable(macaroon.identifier)}"
+    else:
+        yield f"client      {grant.client_id}"
+        yield f"subject     {grant.sub}"
+        yield f"audience    {grant.aud if isinstance(grant.aud, str | tuple) else '-'}"
+        yield f"scope       {grant.scope}"
+        yield f"issued      {_moment(grant.iat, now)}"
+        yield f"expires     {_moment(grant.exp, now)}"
+        yield f"token id    {grant.jti}"
+        yield f"root key    {grant.kid}"
+    yield f"caveats     {len(macaroon.caveats) or 'none: anybody who has this token can use it'}"
+    for number, caveat in enumerate(macaroon.caveats, 1):
+        yield f"  {number:>2}  {_caveat_line(caveat)}"
+    yield "signature   not verified: that takes the audience's keys (token verify)"
+
+
+def _caveat_line(caveat: bytes | ThirdPartyCaveat) -> str:
+    if isinstance(caveat, ThirdPartyCaveat):
+        return f"third party {_readable(caveat.location or b'')}: {_readable(caveat.identifier)}"
+    return _readable(caveat)
+
+
+def _moment(seconds: int, now: EpochSeconds) -> str:
+    try:
+        moment = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%SZ}"
+    except (ValueError, OverflowError, OSError):
+        moment = str(seconds)
+    distance = seconds - now
+    return f"{moment}, " + (f"in {distance} s" if distance > 0 else f"{-distance} s ago")
+
+
+def _readable(data: bytes) -> str:
+    """Return text that cannot write to the terminal anything but itself."""
+    text = data.decode(errors="backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

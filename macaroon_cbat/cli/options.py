@@ -1,0 +1,68 @@
+"""What several commands share: the data folder, JSON output, reading files and standard input."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.service.settings import Settings, settings_from_environment
+from macaroon_cbat.stores import Stores, open_stores
+from macaroon_cbat.wire import MAX_CHARACTERS
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+def data_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --data, the folder with the embedded database, keys and development CA."""
+    return click.option(
+        "--data",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="Folder of database, keys and development CA. [env: MACAROON_CBAT_DATA; "
+        "default: ~/.local/share/macaroon-cbat]",
+    )(command)
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --json."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")(command)
+
+
+def now() -> EpochSeconds:
+    """Return the second at which the command runs."""
+    return EpochSeconds(int(time.time()))
+
+
+def stores_in(data: Path | None) -> tuple[Settings, Stores]:
+    """Return the settings, and the stores they name, opened."""
+    settings = settings_from_environment(data=data)
+    return settings, open_stores(settings.database_url, settings.wrapping_key, now())
+
+
+def print_json(members: object) -> None:
+    """Print JSON for people and scripts."""
+    click.echo(msgspec.json.format(msgspec.json.encode(members)).decode())
+
+
+def read_token() -> str:
+    """Return the token on standard input, without the line end; a usage error when there is none."""
+    if sys.stdin.isatty():
+        click.echo("reading the token from standard input", err=True)
+    text = sys.stdin.read(MAX_CHARACTERS + 3).rstrip("\r\n")
+    if not text:
+        raise click.UsageError("no token on standard input: pipe one in, such as: ... < token")
+    return text
+
+
+def read_file(file: Path) -> bytes:
+    """Return the content of a file, `-` being standard input, or raise SettingsError."""
+    try:
+        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}") from error

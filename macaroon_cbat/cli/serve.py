@@ -1,0 +1,104 @@
+"""`macaroon-cbat serve`: the service on the embedded TLS server."""
+
+import logging
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import click
+
+from macaroon_cbat.cli.options import FILE, data_option, now
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.service import Settings, create_app, settings_from_environment
+from macaroon_cbat.service.settings import data_folder
+from macaroon_cbat.stores import open_stores
+from macaroon_cbat.tls.development import DevelopmentCertificates, development_certificates
+from macaroon_cbat.tls.server import serve
+
+_NEXT = """\
+macaroon-cbat serves {issuer}
+  data folder     {data}
+  server trusted  {trust}
+
+Next, in another terminal:
+  macaroon-cbat client add billing --scope "read write" --audience https://api.example{option}
+  macaroon-cbat token mint --issuer {issuer} --cacert {trust} \\
+      --client-id billing --client-secret SECRET --resource https://api.example --scope read > token
+  macaroon-cbat token inspect < token
+"""
+
+
+@click.command("serve")
+@data_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8443, show_default=True)
+@click.option(
+    "--issuer", metavar="URL", help="Public URL. [env: MACAROON_CBAT_ISSUER; default: https://localhost:PORT]"
+)
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
+@click.option(
+    "--threads", type=click.IntRange(1, 256), default=8, show_default=True, help="Threads a process."
+)
+@click.option(
+    "--cert",
+    "certificate",
+    type=FILE,
+    metavar="FILE",
+    help="Server certificate chain, PEM. [default: one from the development CA]",
+)
+@click.option("--key", type=FILE, metavar="FILE", help="Its private key, PEM.")
+def serve_command(
+    data: Path | None,
+    host: str,
+    port: int,
+    issuer: str | None,
+    workers: int,
+    threads: int,
+    certificate: Path | None,
+    key: Path | None,
+) -> None:
+    """Run the service over TLS; it asks for client certificates and accepts any."""
+    settings = settings_from_environment(data=data, issuer=issuer)
+    if settings.issuer is None:
+        settings = replace(settings, issuer=f"https://localhost:{port}")
+    folder = data or data_folder()
+    files = _server_certificate(folder, host, certificate, key)
+    _log_to_stderr()
+    _prepare(settings)
+    serve(
+        partial(create_app, settings),
+        host=host,
+        port=port,
+        certificate=files.certificate,
+        key=files.key,
+        workers=workers,
+        threads=threads,
+        on_ready=lambda _host, _port: _say_what_next(str(settings.issuer), folder, files.ca, data),
+    )
+
+
+def _server_certificate(
+    folder: Path, host: str, certificate: Path | None, key: Path | None
+) -> DevelopmentCertificates:
+    if (certificate is None) != (key is None):
+        raise SettingsError("give both --cert and --key, or neither")
+    if certificate is None or key is None:
+        return development_certificates(folder, host)
+    return DevelopmentCertificates(ca=certificate, certificate=certificate, key=key)
+
+
+def _prepare(settings: Settings) -> None:
+    """Open and upgrade the database before any worker is forked: mistakes show at once, in one line."""
+    open_stores(settings.database_url, settings.wrapping_key, now()).database.close()
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("macaroon_cbat").setLevel(logging.INFO)
+
+
+def _say_what_next(issuer: str, folder: Path, ca: Path, data: Path | None) -> None:
+    option = "" if data is None else f" --data {data}"
+    click.echo(_NEXT.format(issuer=issuer, data=folder, trust=ca, option=option), nl=False)
+    sys.stdout.flush()

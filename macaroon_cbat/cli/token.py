@@ -1,0 +1,200 @@
+"""`macaroon-cbat token ...`: mint, attenuate, inspect, verify."""
+
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from macaroon_cbat.caveats import (
+    Access,
+    Expiry,
+    confirmation,
+    make_caveat,
+    parse_caveat,
+)
+from macaroon_cbat.cli.inspecting import inspection_lines
+from macaroon_cbat.cli.options import FILE, json_option, now, print_json, read_file, read_token
+from macaroon_cbat.cli.thumbprint import thumbprint_in
+from macaroon_cbat.client import ClientCertificate, TokenClient
+from macaroon_cbat.errors import OAuthError, SettingsError
+from macaroon_cbat.identifier import read_identifier
+from macaroon_cbat.keys import read_key_file
+from macaroon_cbat.minting import attenuate
+from macaroon_cbat.request_target import parse_target
+from macaroon_cbat.service.macaroon_tools import inspected
+from macaroon_cbat.verification import Principal, require_scope, verify
+from macaroon_cbat.wire import read_macaroon
+
+
+@click.group()
+def token() -> None:
+    """Mint, attenuate, inspect and verify tokens. A token is read from stdin and written to stdout."""
+
+
+@token.command()
+@click.option("--issuer", required=True, metavar="URL", help="The service, such as https://localhost:8443.")
+@click.option(
+    "--cacert", type=FILE, metavar="FILE", help="CA of the service's certificate. [default: the system's]"
+)
+@click.option("--client-id", required=True, metavar="ID")
+@click.option(
+    "--client-secret", metavar="SECRET", help="Seen by others in the process list: rather use the next."
+)
+@click.option("--client-secret-file", type=FILE, metavar="FILE", help="File with the secret; - is stdin.")
+@click.option("--resource", metavar="URL", help="The audience the token is for.")
+@click.option("--scope", help="What to ask for. [default: all that is registered]")
+@click.option("--cert", "certificate", type=FILE, metavar="FILE", help="Client certificate, PEM.")
+@click.option("--key", type=FILE, metavar="FILE", help="Its private key, PEM. [default: in the same file]")
+@json_option
+def mint(
+    issuer: str,
+    cacert: Path | None,
+    client_id: str,
+    client_secret: str | None,
+    client_secret_file: Path | None,
+    resource: str | None,
+    scope: str | None,
+    certificate: Path | None,
+    key: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Get a token from the service (client credentials)."""
+    if client_secret_file is not None:
+        client_secret = read_file(client_secret_file).decode(errors="replace").strip()
+    if key is not None and certificate is None:
+        raise click.UsageError("--key goes with --cert")
+    text = TokenClient(
+        issuer=issuer,
+        client_id=client_id,
+        client_secret=client_secret,
+        certificate=None if certificate is None else ClientCertificate(certificate, key),
+        ca=cacert,
+        scope=scope,
+        resource=resource,
+    )()
+    if not as_json:
+        click.echo(text)
+        return
+    grant = read_identifier(read_macaroon(text).identifier)
+    print_json({"access_token": text, "token_type": "Bearer", "expires_at": grant.exp, "scope": grant.scope})
+
+
+@token.command("attenuate")
+@click.option(
+    "--cert", "certificate", type=FILE, metavar="FILE", help="Bind to this certificate (PEM or DER)."
+)
+@click.option("--expires-in", type=click.IntRange(min=1), metavar="SECONDS")
+@click.option("--scope", help="Keep only these scopes.")
+@click.option("--audience", "audiences", multiple=True, metavar="URL")
+@click.option("--method", "methods", multiple=True, help="Good for this HTTP method only. May be repeated.")
+@click.option("--url", metavar="URL", help="Good for this target only, without query.")
+@click.option("--path", metavar="PREFIX", help="Good for this path and below only.")
+@click.option("--ip", "networks", multiple=True, metavar="CIDR", help="Good from this network only.")
+@click.option("--caveat", "texts", multiple=True, metavar="JSON", help="""Such as '{"nbf":1767225600}'.""")
+def attenuate_command(
+    certificate: Path | None,
+    expires_in: int | None,
+    scope: str | None,
+    audiences: tuple[str, ...],
+    methods: tuple[str, ...],
+    url: str | None,
+    path: str | None,
+    networks: tuple[str, ...],
+    texts: tuple[str, ...],
+) -> None:
+    """Restrict the token on standard input; no key and no service is needed."""
+    members = {"scope": scope, "aud": audiences, "htm": methods, "htu": url, "path": path, "ip": networks}
+    try:
+        caveats = [parse_caveat(text) for text in texts]
+        caveats += [make_caveat(name, _one_or_all(value)) for name, value in members.items() if value]
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if certificate is not None:
+        caveats.append(confirmation(thumbprint_in(certificate)))
+    if expires_in is not None:
+        caveats.append(Expiry(now() + expires_in))
+    if not caveats:
+        raise click.UsageError("nothing to append: give --cert, --expires-in, --scope or another restriction")
+    click.echo(attenuate(read_token(), caveats))
+
+
+def _one_or_all(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    return value[0] if isinstance(value, tuple) and len(value) == 1 else value
+
+
+@token.command()
+@json_option
+def inspect(*, as_json: bool) -> None:
+    """Show what the token on standard input says. Nothing is verified."""
+    text = read_token()
+    if as_json:
+        print_json(inspected(text))
+        return
+    for line in inspection_lines(read_macaroon(text), now()):
+        click.echo(line)
+
+
+@token.command("verify")
+@click.option("--keys", required=True, type=FILE, metavar="FILE", help="What key export wrote.")
+@click.option("--audience", required=True, metavar="URL", help="The resource server's audience.")
+@click.option("--cert", "certificate", type=FILE, metavar="FILE", help="Certificate of the connection.")
+@click.option("--scope", default="", help="Scopes that the resource requires.")
+@click.option("--method", help="The request's method, for htm caveats.")
+@click.option("--url", metavar="URL", help="The request's target, for htu and path caveats.")
+@click.option("--address", help="The client's address, for ip caveats.")
+@click.option("--allow-unbound", is_flag=True, help="Accept a token without a cnf caveat.")
+@json_option
+def verify_command(
+    keys: Path,
+    audience: str,
+    certificate: Path | None,
+    scope: str,
+    method: str | None,
+    url: str | None,
+    address: str | None,
+    *,
+    allow_unbound: bool,
+    as_json: bool,
+) -> None:
+    """Verify the token on standard input offline. Exit status: 0 accepted, 1 refused, 2 wrong usage."""
+    ring = read_key_file(read_file(keys), str(keys))
+    if ring.audience != audience:
+        raise SettingsError(f"{keys} is for audience {ring.audience}, not {audience}")
+    try:
+        target = None if url is None else parse_target(url)
+    except ValueError as error:
+        raise click.UsageError(f"--url: {error}") from error
+    access = Access(
+        now=now(),
+        audience=audience,
+        certificate=None if certificate is None else thumbprint_in(certificate),
+        method=method,
+        target=target,
+        address=address,
+    )
+    try:
+        principal = verify(read_token(), ring, access, require_certificate=not allow_unbound)
+        require_scope(principal, scope)
+    except OAuthError as error:
+        _say_refused(error, as_json=as_json)
+        sys.exit(1)
+    _say_accepted(principal, as_json=as_json)
+
+
+def _say_refused(error: OAuthError, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"accepted": False, "error": error.code, "reason": str(error)})
+    else:
+        click.echo(f"refused: {error.code}: {error}")
+
+
+def _say_accepted(principal: Principal, *, as_json: bool) -> None:
+    members = msgspec.structs.asdict(principal) | {"scope": " ".join(sorted(principal.scope))}
+    if as_json:
+        print_json({"accepted": True, "principal": members})
+        return
+    click.echo(f"accepted: {principal.client_id}")
+    for name, value in members.items():
+        click.echo(f"  {name:<12}{'-' if value is None else value}")

@@ -1,0 +1,69 @@
+"""Timing for a noisy machine: all cases take turns in every round, and each is compared within the run."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter_ns
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A call to time: the function is called once with each of the inputs in every round."""
+
+    name: str
+    function: Callable[..., object]
+    inputs: Sequence[tuple[Any, ...]]
+    beside: tuple[str, ...] = ()
+    """The names of the cases that this one is compared with."""
+    before: Callable[[], None] | None = None
+    """Called before each round and not timed, for example to empty a cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """How many times more the yardstick costs, by the least and by the median of all rounds."""
+
+    yardstick: str
+    by_least: float
+    by_median: float
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What a case costs, in microseconds a call."""
+
+    name: str
+    least: float
+    median: float
+    ratios: tuple[Ratio, ...]
+
+
+def time_side_by_side(cases: Sequence[Case], rounds: int) -> list[Figure]:
+    """Return the cost of each case over many rounds, in which the cases take turns."""
+    spent: dict[str, list[float]] = {case.name: [] for case in cases}
+    for case in cases:
+        _microseconds(case)
+    for _ in range(rounds):
+        for case in cases:
+            spent[case.name].append(_microseconds(case))
+    return [_figure(case, spent) for case in cases]
+
+
+def _microseconds(case: Case) -> float:
+    """Return what one call costs in one round over all inputs."""
+    if case.before is not None:
+        case.before()
+    function, inputs = case.function, case.inputs
+    start = perf_counter_ns()
+    for arguments in inputs:
+        function(*arguments)
+    return (perf_counter_ns() - start) / 1000 / len(inputs)
+
+
+def _figure(case: Case, spent: dict[str, list[float]]) -> Figure:
+    own = spent[case.name]
+    ratios = tuple(
+        Ratio(name, min(spent[name]) / min(own), median(spent[name]) / median(own)) for name in case.beside
+    )
+    return Figure(case.name, min(own), median(own), ratios)
