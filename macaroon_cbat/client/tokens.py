@@ -22,7 +22,7 @@ _HttpsUri = Annotated[str, Meta(pattern=r"^https://[!-~]+\Z")]
 _Answer = TypeVar("_Answer", bound=Struct)
 
 
-class _Aliases(Struct):
+class _Aliases(Struct, frozen=True):
     token_endpoint: _HttpsUri | None = None
 
 
