@@ -6,6 +6,7 @@ Caveats restrict, they never assert: `prohibits` says why an access is refused, 
 """
 
 import json
+import re
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Annotated
@@ -199,7 +200,7 @@ def read_caveat(text: bytes) -> Caveat:
     try:
         caveat = decoder.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ValueError(f"malformed caveat {text[:80]!r}: {error}") from error
+        raise ValueError(f"malformed caveat {text[:80]!r}: {_plain(error)}") from error
     if _encode(caveat) != text:
         raise ValueError(f"caveat {text[:80]!r} is not compact JSON with exactly one member")
     return caveat
@@ -232,6 +233,11 @@ def caveat_text(caveat: Caveat) -> bytes:
 def confirmation(thumbprint: Thumbprint) -> Confirmation:
     """Return the caveat that binds a macaroon to a client certificate."""
     return Confirmation(ConfirmationMethods(thumbprint))
+
+
+def _plain(error: Exception) -> str:
+    """Return the error without the regular expression that only a programmer wants to read."""
+    return re.sub(r" matching regex '.*'", " of the right form", str(error))
 
 
 def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """`macaroon-cbat serve`: the service on the embedded TLS server."""
 
 import logging
+import shutil
 import sys
 from dataclasses import replace
 from functools import partial
@@ -22,10 +23,10 @@ macaroon-cbat serves {issuer}
   server trusted  {trust}
 
 Next, in another terminal:
-  macaroon-cbat client add billing --scope "read write" --audience https://api.example{option}
-  macaroon-cbat token mint --issuer {issuer} --cacert {trust} \\
+  {command} client add billing --scope "read write" --audience https://api.example{option}
+  {command} token mint --issuer {issuer} --cacert {trust} \\
       --client-id billing --client-secret SECRET --resource https://api.example --scope read > token
-  macaroon-cbat token inspect < token
+  {command} token inspect < token
 """
 
 
@@ -100,5 +101,15 @@ def _log_to_stderr() -> None:
 
 def _say_what_next(issuer: str, folder: Path, ca: Path, data: Path | None) -> None:
     option = "" if data is None else f" --data {data}"
-    click.echo(_NEXT.format(issuer=issuer, data=folder, trust=ca, option=option), nl=False)
+    click.echo(
+        _NEXT.format(command=_own_name(), issuer=issuer, data=folder, trust=ca, option=option), nl=False
+    )
     sys.stdout.flush()
+
+
+def _own_name() -> str:
+    """Return how this command is typed here: by name where it is on the PATH, else by its path."""
+    if shutil.which("macaroon-cbat"):
+        return "macaroon-cbat"
+    script = Path(sys.argv[0])
+    return str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)

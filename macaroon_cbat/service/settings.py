@@ -58,7 +58,8 @@ def settings_from_environment(
         name.removeprefix(PREFIX): value for name, value in environment.items() if name.startswith(PREFIX)
     }
     if unknown := sorted(given.keys() - VARIABLES.keys()):
-        raise SettingsError(f"unknown setting {PREFIX}{unknown[0]}: known are {', '.join(VARIABLES)}")
+        known = ", ".join(PREFIX + name for name in VARIABLES)
+        raise SettingsError(f"unknown setting {PREFIX}{unknown[0]}: unset it; known are {known}")
     folder = data or data_folder(environment)
     wrapping_key_text = given.get("WRAPPING_KEY")
     return Settings(
