@@ -1,21 +1,20 @@
 """The caveat vocabulary: how each caveat is spelled and which accesses it prohibits.
 
-A caveat's text is one compact JSON object with exactly one member, for example `{"exp":1767225600}`.
-Each kind is a class whose one field is that member, so reading and writing are one declaration.
-Caveats restrict, they never assert: `prohibits` says why an access is refused, or None.
+A caveat's text is one compact JSON object with one member, such as `{"exp":1767225600}`; each kind is
+a class with that field. Caveats restrict, they never assert: `prohibits` says why, or None.
 """
 
 import json
 import re
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_network
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct, field
 
 from macaroon_cbat.claims import AudienceText, EpochSeconds, ScopeText, Seconds
-from macaroon_cbat.request_target import Target, is_plain_path, parse_target
+from macaroon_cbat.request_target import Target, is_plain_path, parse_target, plain_address
 from macaroon_cbat.thumbprint import THUMBPRINT_PATTERN, Thumbprint
 
 MethodText = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")]
@@ -159,7 +158,7 @@ class ClientAddress(Struct, frozen=True, forbid_unknown_fields=True):
 
     def prohibits(self, access: Access, /) -> str | None:
         """Return why a client at another address is refused."""
-        address = None if access.address is None else _plain_address(access.address)
+        address = None if access.address is None else plain_address(access.address)
         if address is not None and any(address in ip_network(network) for network in _several(self.ip)):
             return None
         return f"only from {self.ip!r}, not {access.address!r}"
@@ -249,12 +248,3 @@ def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _several(one_or_more: str | tuple[str, ...]) -> tuple[str, ...]:
     return (one_or_more,) if isinstance(one_or_more, str) else one_or_more
-
-
-def _plain_address(text: str) -> IPv4Address | IPv6Address | None:
-    """Return the address, an IPv4-mapped one as IPv4; None for what is none (a Unix socket's name)."""
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address

@@ -1,6 +1,7 @@
-"""Where a request goes: the URI of RFC 9449's `htu`, normalized, and which paths are honest."""
+"""Where a request goes and comes from: `htu` normalized, honest paths, client addresses."""
 
 import re
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
@@ -31,6 +32,15 @@ def parse_target(uri: str) -> Target:
 def is_plain_path(path: str) -> bool:
     """Tell whether nobody downstream could read another path into this percent-decoded one."""
     return _PLAIN_PATH.match(path) is not None
+
+
+def plain_address(text: str) -> IPv4Address | IPv6Address | None:
+    """Return the address, an IPv4-mapped one as IPv4; None for what is none (a Unix socket's name)."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
