@@ -48,7 +48,7 @@ def exchange(
     with requests.Session() as session:
         session.mount("https://", ContextAdapter(context))
         try:
-            answer = session.request(
+            with session.request(
                 "GET" if form is None else "POST",
                 url,
                 data=form,
@@ -58,12 +58,13 @@ def exchange(
                 allow_redirects=False,
                 timeout=timeout,
                 stream=True,
-            )
-            body = answer.raw.read(_ANSWER_BYTES + 1)
+            ) as answer:
+                body: bytes = answer.raw.read(_ANSWER_BYTES + 1)
         except (requests.RequestException, HTTPError) as error:
             raise Unavailable(f"no answer from {url}: {error}") from error
-    if answer.status_code >= 500:
-        raise Unavailable(f"{url} answered {answer.status_code}")
+    status = answer.status_code
+    if status >= 500:
+        raise Unavailable(f"{url} answered {status}")
     if len(body) > _ANSWER_BYTES:
-        raise Refused(answer.status_code, None, f"an answer of more than {_ANSWER_BYTES} bytes from {url}")
-    return answer.status_code, body
+        raise Refused(status, None, f"an answer of more than {_ANSWER_BYTES} bytes from {url}")
+    return status, body

@@ -24,7 +24,7 @@ from macaroon_cbat import Access, EpochSeconds, audience_keys, confirmation, ver
 from macaroon_cbat.bearer import challenge, read_bearer
 from macaroon_cbat.errors import OAuthError
 from macaroon_cbat.peer import peer_thumbprint, tls_connection
-from macaroon_cbat.request_target import parse_target
+from macaroon_cbat.request_target import Target
 from macaroon_cbat.revocation import Revocations
 from macaroon_cbat.tls.development import development_certificates
 from macaroon_cbat.tls.server import serve
@@ -73,7 +73,7 @@ def _api(environ: dict[str, Any]) -> Answer:
         audience=AUDIENCE,
         certificate=certificate,
         method=environ["REQUEST_METHOD"],
-        target=parse_target(f"https://{environ['HTTP_HOST']}{environ['PATH_INFO']}"),
+        target=Target(f"https://{environ['HTTP_HOST']}", environ["PATH_INFO"]),
     )
     try:
         token = read_bearer(environ.get("HTTP_AUTHORIZATION"))
@@ -128,7 +128,7 @@ def _json(value: Any, status: str = "200 OK") -> Answer:
 
 _GRANTS: dict[str, Callable[[dict[str, Any]], Answer]] = {
     "slow": lambda granted: _later(granted, 0.3),
-    "hanging": lambda granted: _later(granted, 3),
+    "hanging": lambda granted: _later(granted, 1),
     "fleeting": lambda granted: _json({**granted, "expires_in": 2}),
     "refusing": lambda _: _json(
         {"error": "invalid_scope", "error_description": "not for you\x1b[2J"}, "400 Bad Request"
