@@ -14,7 +14,7 @@ from nacl.secret import SecretBox
 
 from macaroon_cbat.errors import SignatureMismatch
 from macaroon_cbat.keys import KEY_BYTES, AudienceKey
-from macaroon_cbat.wire import Macaroon, ThirdPartyCaveat
+from macaroon_cbat.wire import Macaroon
 
 AuthenticCaveats = NewType("AuthenticCaveats", tuple[bytes, ...])
 """Texts of first-party caveats that the HMAC chain covers, discharges included. Not yet judged."""
@@ -34,7 +34,7 @@ def verify_signature(
     """
     signature = _mac(key.macaroon_key, macaroon.identifier)
     for caveat in macaroon.caveats:
-        if isinstance(caveat, ThirdPartyCaveat):
+        if not isinstance(caveat, bytes):
             return _verify_with_discharges(macaroon, key, discharges)
         signature = _mac(signature, caveat)
     if not compare_digest(signature, macaroon.signature):
@@ -73,12 +73,12 @@ def _chain(macaroon: Macaroon, key: bytes) -> tuple[bytes, list[bytes], list[tup
     asked: list[tuple[bytes, bytes]] = []
     signature = _mac(key, macaroon.identifier)
     for caveat in macaroon.caveats:
-        if isinstance(caveat, ThirdPartyCaveat):
-            asked.append((caveat.identifier, _open(caveat.vid, signature)))
-            signature = _hash_two(signature, caveat.vid, caveat.identifier)
-        else:
+        if isinstance(caveat, bytes):
             texts.append(caveat)
             signature = _mac(signature, caveat)
+        else:
+            asked.append((caveat.identifier, _open(caveat.vid, signature)))
+            signature = _hash_two(signature, caveat.vid, caveat.identifier)
     return signature, texts, asked
 
 

@@ -90,11 +90,11 @@ def _narrowed(grant: Grant, caveats: Sequence[Caveat], access: Access) -> Princi
     scope = scope_tokens(grant.scope)
     expires_at, certificate = grant.exp, None
     for caveat in caveats:
-        if isinstance(caveat, Expiry):
+        if type(caveat) is Expiry:  # isinstance costs three times as much on a Struct that is none
             expires_at = min(expires_at, caveat.exp)
-        elif isinstance(caveat, Scope):
+        elif type(caveat) is Scope:
             scope &= scope_tokens(caveat.scope)
-        elif isinstance(caveat, Confirmation):
+        elif type(caveat) is Confirmation:
             certificate = access.certificate
     if not scope:
         raise CaveatsNotMet(("the scope caveats leave nothing of the granted scope",))

@@ -42,9 +42,8 @@ def print_table(figures: dict[str, list[Figure]], rounds: int) -> None:
         width = max(len(figure.name) for figure in lines)
         print(f"\n{group:<{width}}  {'min':>7}  {'median':>7}")
         for figure in lines:
-            print(
-                f"{figure.name:<{width}}  {figure.least:7.2f}  {figure.median:7.2f}  {beside(figure)}".rstrip()
-            )
+            line = f"{figure.name:<{width}}  {figure.least:7.2f}  {figure.median:7.2f}  {beside(figure)}"
+            print(line.rstrip())
 
 
 def beside(figure: Figure) -> str:
