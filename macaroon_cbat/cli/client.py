@@ -7,7 +7,7 @@ from typing import get_args
 import click
 import msgspec
 
-from macaroon_cbat.cli.options import FILE, data_option, json_option, now, print_json, stores_in
+from macaroon_cbat.cli.options import FILE, data_option, json_option, now, print_json, stores_in, write_secret
 from macaroon_cbat.cli.thumbprint import thumbprint_in
 from macaroon_cbat.stores import Client
 from macaroon_cbat.stores.clients import SECRET_METHODS, ClientAuthMethod, metadata_from
@@ -58,6 +58,7 @@ def client() -> None:
 @click.option(
     "--understands-caveats", is_flag=True, help="As a resource server it judges every caveat itself."
 )
+@click.option("--secret-file", type=FILE, metavar="FILE", help="Write the secret to FILE with mode 0600.")
 @data_option
 @json_option
 def add(
@@ -69,6 +70,7 @@ def add(
     subject_dn: str | None,
     san_dns: str | None,
     san_uri: str | None,
+    secret_file: Path | None,
     data: Path | None,
     *,
     bound: bool,
@@ -91,9 +93,16 @@ def add(
     )
     secret = secrets.token_urlsafe(SECRET_BYTES) if method in SECRET_METHODS else None
     added = stores_in(data)[1].clients.add(name, metadata, secret=secret, now=now())
+    if secret is not None and secret_file is not None:
+        write_secret(secret_file, secret.encode() + b"\n")
+        secret = None
+    _show_added(added, secret, as_json=as_json)
+
+
+def _show_added(added: Client, secret: str | None, *, as_json: bool) -> None:
     if as_json:
         shown = {} if secret is None else {"client_secret": secret}
-        print_json({"client_id": added.client_id, **shown, **msgspec.to_builtins(metadata)})
+        print_json({"client_id": added.client_id, **shown, **msgspec.to_builtins(added.metadata)})
         return
     click.echo(f"client_id:     {added.client_id}")
     if secret is not None:

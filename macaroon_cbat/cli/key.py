@@ -1,13 +1,11 @@
 """`macaroon-cbat key ...`: root keys, and the keys of one audience for its resource server."""
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from macaroon_cbat.cli.options import FILE, data_option, json_option, now, print_json, stores_in
-from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.cli.options import FILE, data_option, json_option, now, print_json, stores_in, write_secret
 from macaroon_cbat.keys import audience_keys, write_key_file
 from macaroon_cbat.service.settings import DEFAULT_ISSUER
 
@@ -63,17 +61,4 @@ def export(audience: str, output: Path | None, data: Path | None) -> None:
     if output is None:
         click.echo(content, nl=False)
     else:
-        _write_secret(output, content)
-
-
-def _write_secret(file: Path, content: bytes) -> None:
-    """Write the file anew with mode 0600; whoever reads meanwhile sees the old one or the new one."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-        draft.replace(file)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise SettingsError(f"{file} cannot be written: {error.strerror}") from error
+        write_secret(output, content)

@@ -1,5 +1,6 @@
 """What several commands share: the data folder, JSON output, reading files and standard input."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -66,3 +67,16 @@ def read_file(file: Path) -> bytes:
         return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as error:
         raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def write_secret(file: Path, content: bytes) -> None:
+    """Write the file anew with mode 0600; whoever reads meanwhile sees the old one or the new one."""
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+        draft.replace(file)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise SettingsError(f"{file} cannot be written: {error.strerror}") from error

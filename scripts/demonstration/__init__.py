@@ -1,0 +1,1 @@
+"""What certificate-bound macaroons withstand, shown against real servers."""
