@@ -205,6 +205,12 @@ class Connection:
         farewell = b"" if self._session is None else self._session.close()
         self._link.close(farewell, lingering=lingering)
 
+    def backlog(self) -> tuple[int, bool]:
+        """Return how many bytes wait for this reader, and whether a thread waits too."""
+        if self._exchange is None:
+            return 0, False
+        return self._exchange.waiting_bytes(), self._exchange.is_blocked()
+
     def on_gone(self) -> None:
         """Release the thread that may be writing, and what was received of a request."""
         self._discard_request()

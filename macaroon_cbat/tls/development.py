@@ -69,9 +69,12 @@ def _normal_host(host: str) -> str:
     except ValueError:
         pass
     try:
-        return host.encode("idna").decode("ascii").lower()
-    except UnicodeError as error:
-        raise SettingsError(f"{host!r} is neither a host name nor an IP address") from error
+        name = host.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        name = ""
+    if not name:
+        raise SettingsError(f"{host!r} is neither a host name nor an IP address")
+    return name
 
 
 @contextmanager

@@ -109,6 +109,14 @@ class Exchange:
 
     # In the loop
 
+    def waiting_bytes(self) -> int:
+        """Return how much of the response waits for its reader."""
+        return self._waiting_bytes
+
+    def is_blocked(self) -> bool:
+        """Tell whether the thread waits for the reader."""
+        return self._waiting_bytes > _WAITING_BYTES and not self.is_finished
+
     def take(self, size: int) -> bytes:
         """Remove and return up to about `size` bytes of the response; nothing when none wait."""
         with self._lock:

@@ -17,6 +17,8 @@ class Limits:
     connections: int = 4096
     body_bytes: int = 1 << 20
     header_bytes: int = 1 << 16
+    unread_bytes: int = 1 << 29
+    """What all slow readers together may leave waiting."""
 
 
 def descriptor_bound() -> int:

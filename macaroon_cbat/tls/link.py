@@ -39,6 +39,9 @@ class LinkOwner(Protocol):
     def drop(self) -> None:
         """End at once, to make room for another client."""
 
+    def backlog(self) -> tuple[int, bool]:
+        """Return how many bytes wait for this reader, and whether a thread waits too."""
+
 
 class Link:
     """A non-blocking socket that waits in at most one room and never reads while its output is stuck."""

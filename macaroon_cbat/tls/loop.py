@@ -127,6 +127,8 @@ class Loop:
         for room in self.rooms.all:
             for connection in room.expired(self.now):
                 connection.on_deadline(room)
+        for connection in self.rooms.burdens(self._limits.unread_bytes, len(self._threads)):
+            connection.drop()
 
     def _on_wake(self, _events: int) -> None:
         with suppress(BlockingIOError):

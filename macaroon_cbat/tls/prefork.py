@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.tls.loop import Loop
-from macaroon_cbat.tls.signals import holding_signals_back, stopping_on_signals
+from macaroon_cbat.tls.signals import holding_signals_back, leave_signals_to_the_parent, stopping_on_signals
 
 log = logging.getLogger("macaroon_cbat.tls")
 
@@ -34,7 +34,7 @@ class Prefork:
         self._make_loop = make_loop
         self._workers = workers
         self._seconds_to_finish = seconds + _GRACE_SECONDS
-        self._started: dict[int, float] = {}
+        self._ready_since: dict[int, float | None] = {}
         self._is_stopping = threading.Event()
         self._deaths_at_once = 0
         self._is_announced = False
@@ -43,26 +43,53 @@ class Prefork:
 
     def run(self, announce: Callable[[], None]) -> None:
         """Keep the workers alive until stopped, or raise SettingsError when they cannot live."""
-        try:
-            with stopping_on_signals(self._stop):
-                for report in [self._fork() for _ in range(self._workers)]:
-                    self._start(report, announce)
+        with stopping_on_signals(self._stop):
+            try:
+                self._start(self._workers, announce)
                 while not self._is_stopping.is_set():
-                    self._watch(announce)
-        finally:
-            self._stop()
-            self._reap_all()
-            os.close(self._lifeline)
-            os.close(self._life)
+                    self._replace_dead(announce)
+            finally:
+                if not self._is_stopping.is_set():
+                    self._stop()
+                self._reap_all()
+        os.close(self._lifeline)
+        os.close(self._life)
+
+    def _replace_dead(self, announce: Callable[[], None]) -> None:
+        dead = self._bury()
+        if not dead:
+            self._is_stopping.wait(_POLL_SECONDS)
+            return
+        self._judge(dead)
+        self._is_stopping.wait(min(_FIRST_DELAY * 2**self._deaths_at_once, _LONGEST_DELAY))
+        self._start(len(dead), announce)
 
     def _stop(self) -> None:
         self._is_stopping.set()
         # Otherwise the kernel goes on taking connections that nobody will accept.
         self._listener.close()
-        for pid in self._started:
+        for pid in self._ready_since:
             os.kill(pid, signal.SIGTERM)
 
-    def _fork(self) -> int:
+    # Starting
+
+    def _start(self, count: int, announce: Callable[[], None]) -> None:
+        """Fork workers and wait for what each says: that it is ready, why it cannot be, or nothing."""
+        for pid, report in [self._fork() for _ in range(count) if not self._is_stopping.is_set()]:
+            with os.fdopen(report, "rb") as file:
+                said = file.read()
+            if said == _READY:
+                self._ready_since[pid] = time.monotonic()
+                if not self._is_announced:
+                    self._is_announced = True
+                    announce()
+            elif said and not self._is_announced:
+                raise SettingsError(said.decode())
+            elif said:
+                # Others may still serve, so this is no reason to stop.
+                log.error("worker %d cannot start: %s", pid, said.decode())
+
+    def _fork(self) -> tuple[int, int]:
         report, reporting = os.pipe()
         with holding_signals_back():
             pid = os.fork()
@@ -70,18 +97,16 @@ class Prefork:
                 os.close(report)
                 os.close(self._life)
                 self._be_worker(reporting)
-            self._started[pid] = time.monotonic()
+            self._ready_since[pid] = None
         os.close(reporting)
-        if self._is_stopping.is_set():
-            os.kill(pid, signal.SIGTERM)
-        return report
+        return pid, report
 
     def _be_worker(self, reporting: int) -> None:
         status = 1
         try:
+            leave_signals_to_the_parent()
             loop = self._make_loop()
-            with stopping_on_signals(loop.stop):
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM, signal.SIGINT])
+            with stopping_on_signals(loop.stop, (signal.SIGTERM,)):
                 os.write(reporting, _READY)
                 os.close(reporting)
                 loop.run(self._lifeline)
@@ -96,53 +121,35 @@ class Prefork:
             # Exit handlers belong to the parent.
             os._exit(status)
 
-    def _start(self, report: int, announce: Callable[[], None]) -> None:
-        """Wait for what a new worker says: that it is ready, why it cannot be, or nothing when it died."""
-        with os.fdopen(report, "rb") as file:
-            said = file.read()
-        if said == _READY:
-            if not self._is_announced:
-                self._is_announced = True
-                announce()
-        elif said and not self._is_announced:
-            raise SettingsError(said.decode())
-        elif said:
-            # Others still serve, so this is no reason to stop.
-            log.error("a worker cannot start: %s", said.decode())
+    # Ending
 
-    def _watch(self, announce: Callable[[], None]) -> None:
-        pid, wait_status = self._next_death()
-        if pid == 0:
-            return
-        lived = time.monotonic() - self._started.pop(pid)
-        if self._is_stopping.is_set():
-            return
-        log.error("worker %d ended after %.1f s: %s", pid, lived, _cause(wait_status))
-        self._deaths_at_once = self._deaths_at_once + 1 if lived < _AT_ONCE_SECONDS else 0
-        if self._deaths_at_once >= _PATIENCE:
-            raise SettingsError(
-                f"the workers end as soon as they start ({_cause(wait_status)}): the log says why"
-            )
-        self._is_stopping.wait(min(_FIRST_DELAY * 2**self._deaths_at_once, _LONGEST_DELAY))
-        if not self._is_stopping.is_set():
-            self._start(self._fork(), announce)
+    def _bury(self) -> list[tuple[int, int, float | None]]:
+        """Return number, wait status and time of readiness of each worker that has died."""
+        dead = []
+        for pid in list(self._ready_since):
+            buried, status = os.waitpid(pid, os.WNOHANG)
+            if buried:
+                dead.append((pid, status, self._ready_since.pop(pid)))
+        return dead
 
-    def _next_death(self) -> tuple[int, int]:
-        while not self._is_stopping.is_set():
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid in self._started:
-                return pid, status
-            self._is_stopping.wait(_POLL_SECONDS)
-        return 0, 0
+    def _judge(self, dead: list[tuple[int, int, float | None]]) -> None:
+        """Raise SettingsError when workers die at once again and again; longer lives are forgiven."""
+        for pid, status, ready_since in dead:
+            lived = 0.0 if ready_since is None else time.monotonic() - ready_since
+            log.error("worker %d ended after %.1f s: %s", pid, lived, _cause(status))
+            self._deaths_at_once = self._deaths_at_once + 1 if lived < _AT_ONCE_SECONDS else 0
+            if self._deaths_at_once >= _PATIENCE:
+                raise SettingsError(
+                    f"the workers end as soon as they start ({_cause(status)}): the log says why"
+                )
 
     def _reap_all(self) -> None:
         """Wait for the workers to finish; end those that do not."""
         deadline = time.monotonic() + self._seconds_to_finish
-        while self._started:
-            for pid in list(self._started):
-                if os.waitpid(pid, os.WNOHANG)[0]:
-                    del self._started[pid]
-                elif time.monotonic() > deadline:
+        while self._ready_since:
+            self._bury()
+            if time.monotonic() > deadline:
+                for pid in self._ready_since:
                     os.kill(pid, signal.SIGKILL)
             time.sleep(_POLL_SECONDS)
 

@@ -5,16 +5,18 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
-def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` on SIGTERM and SIGINT. Only the main thread has signals; elsewhere this does nothing."""
+def stopping_on_signals(
+    stop: Callable[[], None], signals: tuple[signal.Signals, ...] = _STOP_SIGNALS
+) -> Iterator[None]:
+    """Call `stop` on these signals. Only the main thread has signals; elsewhere this does nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, lambda *_: stop()) for number in STOP_SIGNALS}
+    before = {number: signal.signal(number, lambda *_: stop()) for number in signals}
     try:
         yield
     finally:
@@ -25,8 +27,19 @@ def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
 @contextmanager
 def holding_signals_back() -> Iterator[None]:
     """Keep SIGTERM and SIGINT waiting, so that none falls between a fork and its bookkeeping."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def leave_signals_to_the_parent() -> None:
+    """Undo in a fresh child what `holding_signals_back` did.
+
+    A terminal sends SIGINT to parent and children alike. Only the parent acts on it, or a child would
+    be told twice to stop, which means at once.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)

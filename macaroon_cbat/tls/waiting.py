@@ -65,15 +65,26 @@ class Rooms:
         self.linger = Room(_LINGER_SECONDS)
         self.all = (self.handshake, self.request, self.idle, self.reader, self.linger)
 
+    def burdens(self, unread_bytes: int, threads: int) -> "list[LinkOwner]":
+        """Return the slow readers to drop, the slowest first, because together they take up too much.
+
+        Half of the threads may wait for readers, so that the others are always free to serve.
+        """
+        waiting_bytes = waiting_threads = 0
+        found: list[LinkOwner] = []
+        for connection in reversed(self.reader.everyone()):
+            waiting, is_blocked = connection.backlog()
+            waiting_bytes += waiting
+            waiting_threads += is_blocked
+            if waiting_bytes > unread_bytes or (is_blocked and waiting_threads > threads // 2):
+                found.append(connection)
+        return found[::-1]
+
     def evictable(self) -> "LinkOwner | None":
         """Return whom to drop for a newcomer: who has kept us waiting longest without a request in work.
 
         Age decides and not the kind of waiting, so stallers of any kind go before a client that is
-        in the middle of a brisk handshake. Slow readers come last, because they had a request.
+        in the middle of a brisk handshake, and before a reader that goes on reading.
         """
-        candidates = [room.oldest() for room in (self.handshake, self.request, self.idle, self.linger)]
-        found = [candidate for candidate in candidates if candidate is not None]
-        if found:
-            return min(found, key=lambda candidate: candidate[0])[1]
-        slowest = self.reader.oldest()
-        return None if slowest is None else slowest[1]
+        found = [oldest for room in self.all if (oldest := room.oldest()) is not None]
+        return min(found, key=lambda oldest: oldest[0])[1] if found else None

@@ -27,6 +27,9 @@ def make_application(folder: Path) -> Callable[..., Iterable[bytes]]:
         if path == "/broken":
             start_response("200 OK", [("Content-Type", "text/plain")])
             return _breaking()
+        if path == "/huge":
+            start_response("200 OK", [("Content-Length", str(len(BIG) * 8))])
+            return (BIG for _ in range(8))
         if path == "/file":
             start_response("200 OK", [("Content-Length", str(len(BIG)))])
             (folder / "big").write_bytes(BIG)
@@ -42,6 +45,8 @@ def make_application(folder: Path) -> Callable[..., Iterable[bytes]]:
 def _answer(path: str, environ: dict[str, Any], folder: Path, made_in: int) -> bytes:
     if path == "/big":
         return BIG
+    if path == "/download":
+        return BIG[: 1 << 19]
     if path == "/fail":
         raise OSError("the secret reason")
     if path == "/exit":

@@ -8,7 +8,8 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -130,6 +131,8 @@ def start(folder: Path, **settings: Any) -> tuple[subprocess.Popen[bytes], str]:
             stdout=subprocess.PIPE,
             stderr=log,
             cwd=ROOT,
+            # As if it had a terminal of its own, so that a test can press Ctrl-C.
+            start_new_session=True,
             env={**os.environ, "PYTHONWARNINGS": "error"},
         )
     return process, next_line(process)
@@ -140,7 +143,9 @@ def next_line(process: subprocess.Popen[bytes]) -> str:
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], SECONDS)
     assert ready, "the process says nothing"
-    return process.stdout.readline().decode().strip()
+    line = process.stdout.readline().decode()
+    assert line, "the process has ended"
+    return line.strip()
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -219,3 +224,11 @@ def make_client(
         )
     )
     return Client(certificate, key, file)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Look again and again until it holds; fail when it never does."""
+    deadline = time.monotonic() + SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)

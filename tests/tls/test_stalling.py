@@ -4,10 +4,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.tls.material import ROOT, Client, Server, ask, end, next_line, running
+from tests.tls.material import ROOT, Client, Server, ask, end, next_line, running, wait_until
 
 KINDS = ["silence", "half a hello", "hello", "slow header", "slow body", "slow reader"]
 DEADLINES = {
@@ -69,3 +69,51 @@ def test_stallers_do_not_delay_others_and_are_cut_off(tmp_path: Path, clients: d
     for kind in KINDS:
         assert ends[kind]["still there"] == 0
         assert ends[kind]["lasted"] < DEADLINES[kind] + LINGER + SLACK, kind
+
+
+def test_a_full_house_drops_stallers_not_clients(tmp_path: Path, clients: dict[str, Client]) -> None:
+    """When all connections are taken, newcomers get the place of those who have kept the server waiting."""
+    kinds = ["silence", "hello", "slow header", "slow body"]
+    limits = {"connections": 50}
+    with running(tmp_path, limits=limits) as server:
+        before = descriptors(server)
+        with stalling(server, 40, *kinds) as stallers:
+            next_line(stallers)
+            assert median_of_requests(server, clients["P-256"], 100) < 50
+            assert descriptors(server) <= before + 50
+
+
+def test_a_full_house_of_slow_readers_leaves_room(tmp_path: Path, clients: dict[str, Client]) -> None:
+    """Slow readers that take every place are dropped for newcomers, who are not dropped for each other."""
+    with (
+        running(tmp_path, limits={"connections": 30}) as server,
+        stalling(server, 60, "slow reader") as stallers,
+    ):
+        next_line(stallers)
+        assert median_of_requests(server, clients["P-256"], 100) < 50
+
+
+def test_readers_may_not_hoard(tmp_path: Path, clients: dict[str, Client]) -> None:
+    """Slow readers that together leave too much unread are dropped before their time."""
+    limits = {"unread_bytes": 300_000}
+    with running(tmp_path, limits=limits) as server:
+        before = descriptors(server)
+        with stalling(server, 30, "slow reader") as stallers:
+            next_line(stallers)
+            began = time.monotonic()
+            wait_until(lambda: descriptors(server) < before + 10)
+            assert time.monotonic() - began < DEADLINES["slow reader"] / 2
+        assert median_of_requests(server, clients["P-256"], 10) < 50
+
+
+def test_slow_readers_cannot_take_all_threads(tmp_path: Path, clients: dict[str, Client]) -> None:
+    """Readers of responses too long to be kept leave half of the threads free."""
+    with running(tmp_path, threads=4) as server, ExitStack() as held:
+        for _ in range(12):
+            held.enter_context(server.connect()).sendall(b"GET /huge HTTP/1.1\r\n\r\n")
+        assert median_of_requests(server, clients["P-256"], 20) < 50
+
+
+def descriptors(server: Server) -> int:
+    """Return how many files and sockets the server has open."""
+    return len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
