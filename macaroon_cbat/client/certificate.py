@@ -25,7 +25,7 @@ _STAT_TICK = 50_000_000
 """Nanoseconds within which a file may change twice without its stat showing it."""
 _generations = itertools.count()
 
-_Seen = tuple[tuple[int, int, int], ...]
+_Seen = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,9 +110,9 @@ class ClientCertificate:
         except OSError:
             return None
         now = time.time_ns()
-        if any(abs(now - stat.st_mtime_ns) < _STAT_TICK for stat in stats):
+        if any(abs(now - max(stat.st_mtime_ns, stat.st_ctime_ns)) < _STAT_TICK for stat in stats):
             return None
-        return tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in stats)
+        return tuple((stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino) for stat in stats)
 
     def _read(self) -> tuple[bytes, bytes]:
         """Return the certificates of the one file, as PEM with the leaf first, and the other file."""

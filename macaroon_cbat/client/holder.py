@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
+from urllib.parse import urlsplit
 
 from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.client.binding import ChildTerms, confirmations, request_child
+from macaroon_cbat.client.binding import ChildTerms, request_child
 from macaroon_cbat.client.certificate import ClientCertificate, Credentials
-from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.wire import read_macaroon
+from macaroon_cbat.errors import OAuthError, SettingsError
 
 TokenSource = str | Callable[[], str]
 """A token, or what returns one at each request, for example a TokenClient."""
@@ -27,7 +27,7 @@ class RenewableSource(Protocol):
         """Do not return this token any more."""
 
 
-_INVALID_TOKEN = re.compile(r'\bbearer\b.*\berror="?invalid_token\b', re.IGNORECASE | re.DOTALL)
+_INVALID_TOKEN = re.compile(r'\berror="?invalid_token\b')
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,9 +56,13 @@ class Bound:
 def bind(token: str, credentials: Credentials, terms: ChildTerms, method: str, uri: str) -> Bound:
     """Return the child of one request, made now, or raise SettingsError where it could only leak or fail."""
     if not uri.lower().startswith("https://"):
-        raise SettingsError(f"a token goes over https only, not to {uri.partition('?')[0]}")
+        raise SettingsError(f"a token goes over https only: {urlsplit(uri).hostname} is asked without")
     now = EpochSeconds(int(time.time()))
-    child = request_child(token, credentials.thumbprint, terms, method, uri, now=now)
+    try:
+        child = request_child(token, credentials.thumbprint, terms, method, uri, now=now)
+    except (OAuthError, ValueError) as error:
+        # Raised while a resource server asks another one, an OAuthError would blame its own caller.
+        raise SettingsError(f"this token is of no use for this request: {error}") from error
     return Bound(child, token, credentials, terms, method, uri)
 
 
@@ -72,10 +76,10 @@ class Holder:
 
     def bind(self, method: str, uri: str) -> Bound:
         """Return a fresh child for one request, or raise what the source or `bind` raises."""
-        token, credentials = self._token(), self.certificate.current()
-        if confirmations(read_macaroon(token)) - {credentials.thumbprint}:
-            # The files changed between the two: a TokenClient then has a token for the new certificate.
-            token, credentials = self._token(), self.certificate.current()
+        credentials, token = self.certificate.current(), self._token()
+        if credentials is not self.certificate.current():
+            # Some tokens come bound to the certificate that was in use when they were fetched.
+            credentials, token = self.certificate.current(), self._token()
         return bind(token, credentials, self._terms, method, uri)
 
     def bind_anew(self, rejected: Bound) -> Bound | None:

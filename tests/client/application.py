@@ -5,6 +5,7 @@ certificate of each connection. The first part of the path chooses:
 
     /api/...          verifies the child and answers what it saw of the request
     /echo             answers the Authorization header and the certificate, verified by nobody
+    /large            answers more than the buffers on the way hold
     /redirect?to=     redirects with 307
     /revoke?jti=      makes /api refuse a token
     /TEMPER/...       an issuer, see `_GRANTS`; /TEMPER/asked answers what its token endpoint was asked
@@ -32,6 +33,7 @@ from tests.client.material import AUDIENCE, ISSUER, ROOT, make_token
 
 Answer = tuple[str, dict[str, str], bytes]
 KEYS = audience_keys(ISSUER, AUDIENCE, [ROOT])
+LARGE = 20_000_000
 WELL_KNOWN = "/.well-known/oauth-authorization-server/"
 
 _lock = threading.Lock()
@@ -48,21 +50,26 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
 
 def _route(environ: dict[str, Any]) -> Answer:
     path: str = environ["PATH_INFO"]
-    query = parse_qs(environ["QUERY_STRING"])
-    if path.startswith("/api"):
-        return _api(environ)
-    if path == "/echo":
-        certificate = peer_thumbprint(tls_connection, environ)
-        return _json({"authorization": environ.get("HTTP_AUTHORIZATION"), "certificate": certificate})
-    if path == "/redirect":
-        return "307 Temporary Redirect", {"Location": query["to"][0]}, b""
-    if path == "/revoke":
-        _revoked.add(query["jti"][0])
-        return _json(sorted(_revoked))
     if path.startswith(WELL_KNOWN):
         return _metadata(environ, path.removeprefix(WELL_KNOWN))
-    temper, _, rest = path[1:].partition("/")
-    return _json(_asked.get(temper, [])) if rest == "asked" else _token(environ, temper, rest)
+    first, _, rest = path[1:].partition("/")
+    if first in _PAGES:
+        return _PAGES[first](environ)
+    return _json(_asked.get(first, [])) if rest == "asked" else _token(environ, first, rest)
+
+
+def _echo(environ: dict[str, Any]) -> Answer:
+    certificate = peer_thumbprint(tls_connection, environ)
+    return _json({"authorization": environ.get("HTTP_AUTHORIZATION"), "certificate": certificate})
+
+
+def _redirect(environ: dict[str, Any]) -> Answer:
+    return "307 Temporary Redirect", {"Location": parse_qs(environ["QUERY_STRING"])["to"][0]}, b""
+
+
+def _revoke(environ: dict[str, Any]) -> Answer:
+    _revoked.update(parse_qs(environ["QUERY_STRING"])["jti"])
+    return _json(sorted(_revoked))
 
 
 def _api(environ: dict[str, Any]) -> Answer:
@@ -114,7 +121,11 @@ def _token(environ: dict[str, Any], temper: str, endpoint: str) -> Answer:
         "token_type": "Bearer",
         "expires_in": 600,
     }
-    return _GRANTS.get(temper, _json)(granted)
+    return _GRANTS.get(temper, _usual)(granted)
+
+
+def _usual(granted: dict[str, Any]) -> Answer:
+    return _json(granted)
 
 
 def _later(granted: dict[str, Any], seconds: float) -> Answer:
@@ -126,6 +137,13 @@ def _json(value: Any, status: str = "200 OK") -> Answer:
     return status, {"Content-Type": "application/json"}, json.dumps(value).encode()
 
 
+_PAGES: dict[str, Callable[[dict[str, Any]], Answer]] = {
+    "api": _api,
+    "echo": _echo,
+    "large": lambda _: ("200 OK", {}, b"x" * LARGE),
+    "redirect": _redirect,
+    "revoke": _revoke,
+}
 _GRANTS: dict[str, Callable[[dict[str, Any]], Answer]] = {
     "slow": lambda granted: _later(granted, 0.3),
     "hanging": lambda granted: _later(granted, 1),

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from macaroon_cbat.client import ClientCertificate, TokenClient
-from tests.client.material import Files, Pair, make_pair
+from tests.client.material import Files, Pair, make_pair, make_token
+from tests.client.sessions import LIBRARIES, Sends, session_of
 
 _REPOSITORY = Path(__file__).parents[2]
 
@@ -77,3 +78,15 @@ def files(tmp_path: Path, pair: Pair) -> Files:
 @pytest.fixture
 def certificate(files: Files) -> ClientCertificate:
     return ClientCertificate(files.certificate, files.key)
+
+
+@pytest.fixture(params=LIBRARIES)
+def library(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def send(library: str, certificate: ClientCertificate, server: Server) -> Iterator[Sends]:
+    with session_of(library, make_token(), certificate, server.ca) as send:
+        yield send
