@@ -1,14 +1,10 @@
 """The command group, and how its errors look: one line that says what to do."""
 
+from pkgutil import resolve_name
 from typing import Any
 
 import click
 
-from macaroon_cbat.cli.client import client
-from macaroon_cbat.cli.key import key
-from macaroon_cbat.cli.serve import serve_command
-from macaroon_cbat.cli.thumbprint import thumbprint
-from macaroon_cbat.cli.token import token
 from macaroon_cbat.errors import MacaroonError, SettingsError
 
 
@@ -20,8 +16,24 @@ class _Misuse(click.ClickException):
     exit_code = 2
 
 
+_COMMANDS = {
+    "client": "macaroon_cbat.cli.client:client",
+    "key": "macaroon_cbat.cli.key:key",
+    "serve": "macaroon_cbat.cli.serve:serve_command",
+    "thumbprint": "macaroon_cbat.cli.thumbprint:thumbprint",
+    "token": "macaroon_cbat.cli.token:token",
+}
+"""Imported when they are called: a pipe of `token attenuate` must not wait for a database library."""
+
+
 class _Commands(click.Group):
     """Turns what this package raises on purpose into one line and an exit status."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 # click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        return resolve_name(_COMMANDS[cmd_name]) if cmd_name in _COMMANDS else None
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -43,7 +55,3 @@ def main() -> None:
 
     Exit status: 0 done or accepted, 1 refused, 2 wrong usage or settings.
     """
-
-
-for command in (serve_command, client, key, token, thumbprint):
-    main.add_command(command)

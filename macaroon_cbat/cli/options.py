@@ -5,16 +5,18 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.service.settings import Settings, settings_from_environment
-from macaroon_cbat.stores import Stores, open_stores
 from macaroon_cbat.wire import MAX_CHARACTERS
+
+if TYPE_CHECKING:
+    from macaroon_cbat.service import Settings
+    from macaroon_cbat.stores import Stores
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -40,8 +42,11 @@ def now() -> EpochSeconds:
     return EpochSeconds(int(time.time()))
 
 
-def stores_in(data: Path | None) -> tuple[Settings, Stores]:
+def stores_in(data: Path | None) -> "tuple[Settings, Stores]":
     """Return the settings, and the stores they name, opened."""
+    from macaroon_cbat.service.settings import settings_from_environment
+    from macaroon_cbat.stores import open_stores
+
     settings = settings_from_environment(data=data)
     return settings, open_stores(settings.database_url, settings.wrapping_key, now())
 

@@ -14,8 +14,7 @@ from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.service import Settings, create_app, settings_from_environment
 from macaroon_cbat.service.settings import data_folder
 from macaroon_cbat.stores import open_stores
-from macaroon_cbat.tls.development import DevelopmentCertificates, development_certificates
-from macaroon_cbat.tls.server import serve
+from macaroon_cbat.tls import DevelopmentCertificates, development_certificates, serve
 
 _NEXT = """\
 macaroon-cbat serves {issuer}

@@ -16,13 +16,12 @@ from macaroon_cbat.caveats import (
 from macaroon_cbat.cli.inspecting import inspection_lines
 from macaroon_cbat.cli.options import FILE, json_option, now, print_json, read_file, read_token
 from macaroon_cbat.cli.thumbprint import thumbprint_in
-from macaroon_cbat.client import ClientCertificate, TokenClient
 from macaroon_cbat.errors import OAuthError, SettingsError
 from macaroon_cbat.identifier import read_identifier
+from macaroon_cbat.inspection import inspected
 from macaroon_cbat.keys import read_key_file
 from macaroon_cbat.minting import attenuate
 from macaroon_cbat.request_target import parse_target
-from macaroon_cbat.service.macaroon_tools import inspected
 from macaroon_cbat.verification import Principal, require_scope, verify
 from macaroon_cbat.wire import read_macaroon
 
@@ -61,6 +60,8 @@ def mint(
     as_json: bool,
 ) -> None:
     """Get a token from the service (client credentials)."""
+    from macaroon_cbat.client import ClientCertificate, TokenClient
+
     if client_secret_file is not None:
         client_secret = read_file(client_secret_file).decode(errors="replace").strip()
     if key is not None and certificate is None:
@@ -130,7 +131,7 @@ def inspect(*, as_json: bool) -> None:
     """Show what the token on standard input says. Nothing is verified."""
     text = read_token()
     if as_json:
-        print_json(inspected(text))
+        print_json(inspected(read_macaroon(text)))
         return
     for line in inspection_lines(read_macaroon(text), now()):
         click.echo(line)

@@ -6,16 +6,23 @@ from collections.abc import Callable
 from flask import Flask, Response, request
 
 from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.inspection import inspected
 from macaroon_cbat.peer import PeerSource, tls_connection
 from macaroon_cbat.service import metadata as paths
 from macaroon_cbat.service.answers import answer, answer_errors
 from macaroon_cbat.service.authorization_server import AuthorizationServer
 from macaroon_cbat.service.client_certificates import ClientTrust
 from macaroon_cbat.service.issuing import Issuer
-from macaroon_cbat.service.macaroon_tools import InspectRequest, RestrictRequest, inspected, restricted
+from macaroon_cbat.service.macaroon_tools import (
+    InspectRequest,
+    RestrictRequest,
+    malformed_is_invalid,
+    restricted,
+)
 from macaroon_cbat.service.reading import MAX_BODY_BYTES, read_json
 from macaroon_cbat.service.settings import DEFAULT_ISSUER, Settings, settings_from_environment
 from macaroon_cbat.stores import Stores, open_stores
+from macaroon_cbat.wire import read_macaroon
 
 
 def create_app(
@@ -71,7 +78,8 @@ def _oauth_routes(app: Flask, server: AuthorizationServer) -> None:
 def _macaroon_routes(app: Flask, peer: PeerSource) -> None:
     @app.post(paths.INSPECT_PATH)
     def inspect() -> Response:
-        return answer(inspected(read_json(request, InspectRequest).macaroon))
+        with malformed_is_invalid():
+            return answer(inspected(read_macaroon(read_json(request, InspectRequest).macaroon)))
 
     @app.post(paths.RESTRICT_PATH)
     def restrict() -> Response:

@@ -1,9 +1,10 @@
-"""Inspect and restrict for holders without a macaroon library, in PingAM's JSON shapes.
+"""Restrict for holders without a macaroon library, in PingAM's JSON shapes.
 
-No key is needed and none is used: what is shown is not verified, and of the token nothing is logged.
+No key is needed and none is used, and of the token nothing is logged.
 """
 
-from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import msgspec
@@ -13,7 +14,6 @@ from macaroon_cbat.caveats import Caveat, confirmation, parse_caveat
 from macaroon_cbat.errors import InvalidRequest, MalformedMacaroon
 from macaroon_cbat.minting import attenuate
 from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
-from macaroon_cbat.wire import ThirdPartyCaveat, read_macaroon
 
 
 class InspectRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,20 +38,6 @@ class _WrappedCaveat(Struct, frozen=True, forbid_unknown_fields=True):
     identifier: Raw
 
 
-def inspected(text: str) -> dict[str, object]:
-    """Return what a macaroon says, unverified, or raise InvalidRequest for malformed text."""
-    try:
-        macaroon = read_macaroon(text)
-    except MalformedMacaroon as error:
-        raise InvalidRequest(f"the macaroon is malformed: {error}") from error
-    return {
-        "identifier": _text(macaroon.identifier),
-        "location": _text(macaroon.location or b""),
-        "caveats": [_inspected_caveat(caveat) for caveat in macaroon.caveats],
-        "signature": urlsafe_b64encode(macaroon.signature).rstrip(b"=").decode(),
-    }
-
-
 def restricted(request: RestrictRequest, peer: DerCertificate | None) -> str:
     """Return the macaroon with the caveat appended, bound to this very connection when asked to.
 
@@ -66,8 +52,15 @@ def restricted(request: RestrictRequest, peer: DerCertificate | None) -> str:
         caveats.append(confirmation(thumbprint_of(peer)))
     if not caveats:
         raise InvalidRequest("say what to append: a caveat, bind, or both")
-    try:
+    with malformed_is_invalid():
         return attenuate(request.macaroon, caveats)
+
+
+@contextmanager
+def malformed_is_invalid() -> Iterator[None]:
+    """Turn a malformed macaroon into an InvalidRequest: here it is what is asked about, no credential."""
+    try:
+        yield
     except MalformedMacaroon as error:
         raise InvalidRequest(f"the macaroon is malformed: {error}") from error
 
@@ -82,25 +75,3 @@ def _requested_caveat(json_text: Raw) -> Caveat:
         return parse_caveat(bytes(json_text))
     except ValueError as error:
         raise InvalidRequest(f"caveat: {error}") from error
-
-
-def _inspected_caveat(caveat: bytes | ThirdPartyCaveat) -> dict[str, object]:
-    if isinstance(caveat, ThirdPartyCaveat):
-        return {
-            "type": "third-party",
-            "identifier": _text(caveat.identifier),
-            "location": _text(caveat.location or b""),
-        }
-    try:
-        members = msgspec.json.decode(caveat)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        members = None
-    return {"type": "first-party", "identifier": members if isinstance(members, dict) else _text(caveat)}
-
-
-def _text(data: bytes) -> str:
-    """Return the bytes as text, as base64url where they are none."""
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return urlsafe_b64encode(data).rstrip(b"=").decode()

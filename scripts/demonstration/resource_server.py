@@ -6,7 +6,7 @@ from pathlib import Path
 from flask import Flask
 
 from macaroon_cbat.resource import Guard, current_principal
-from macaroon_cbat.tls.server import serve
+from macaroon_cbat.tls import serve
 
 keys, port, certificate, key = sys.argv[1:]
 app = Flask(__name__)
