@@ -48,7 +48,7 @@ def test_the_grant_says_when_it_expires():
 
 
 REFUSED = {
-    "PingAM's identifier": b"BD1IHhaI-SmUlNDCF81uPFisPU",
+    "PingAM's identifier": b"BD1IHha-I-SmUlNDCF81uPFisPU",
     "empty": b"",
     "not JSON": b"{",
     "not UTF-8": spelled().replace(b"alice", b"\xff"),

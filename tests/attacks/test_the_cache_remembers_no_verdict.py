@@ -1,0 +1,41 @@
+import pytest
+
+from macaroon_cbat.caveats import Expiry, Scope, read_caveat
+from macaroon_cbat.errors import CaveatsNotMet, SignatureMismatch
+from tests.core.material import BOUND, NOW, OTHER_CERTIFICATE, judged, signed, token
+
+
+def test_each_access_is_judged_anew():
+    """A caveat that was met is judged again at the next access: the cache keeps its reading, no verdict."""
+    text = token(BOUND, Expiry(NOW + 60))
+    assert judged(text)
+    for changes in ({"certificate": OTHER_CERTIFICATE}, {"certificate": None}, {"now": NOW + 60}):
+        with pytest.raises(CaveatsNotMet):
+            judged(text, **changes)
+    assert judged(text)
+
+
+def test_a_known_caveat_does_not_make_a_forgery_good():
+    """A forged token whose every caveat was read before is a forgery."""
+    texts = [b'{"scope":"read"}']
+    assert judged(signed(*texts), require_certificate=False)
+    with pytest.raises(SignatureMismatch):
+        judged(signed(*texts, secret=b"k" * 32), require_certificate=False)
+
+
+def test_a_forgery_leaves_nothing_in_the_cache():
+    """The caveats of a forged token are never read: strangers do not fill the cache."""
+    read_caveat.cache_clear()
+    for number in range(20):
+        with pytest.raises(SignatureMismatch):
+            judged(signed(b'{"exp":%d}' % number, secret=b"k" * 32))
+    assert read_caveat.cache_info().currsize == 0
+
+
+def test_an_unknown_caveat_refuses_every_time():
+    """A caveat that was refused as unknown is refused again."""
+    text = signed(b'{"role":"clerk"}')
+    for _ in range(3):
+        with pytest.raises(CaveatsNotMet, match="unknown caveat"):
+            judged(text, require_certificate=False)
+    assert judged(token(BOUND, Scope("read")))
