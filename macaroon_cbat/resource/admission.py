@@ -39,8 +39,12 @@ class OfflineVerifier:
     def __init__(self, keys: KeyFile | AudienceKeys) -> None:
         """Verify with these keys."""
         self._keys = keys
-        self.issuer = keys.issuer
         self.audience = keys.audience
+
+    @property
+    def issuer(self) -> str:
+        """The service that minted for the keys, as the key file says now."""
+        return self._keys.issuer
 
     def verify(self, text: str, access: Access, *, require_certificate: bool) -> Principal:
         """Return who presents the token, or raise InvalidToken."""
@@ -104,6 +108,17 @@ def origin_of(audience: str) -> str | None:
         return parse_target(f"{parts.scheme}://{parts.netloc}/").origin
     except ValueError:
         return None
+
+
+def checked_origin(origin: str) -> str:
+    """Return an origin in its normal form, or raise SettingsError."""
+    try:
+        target = parse_target(origin.rstrip("/") + "/")
+        if target.path == "/":
+            return target.origin
+    except ValueError:
+        pass
+    raise SettingsError(f"the origin must be https://HOST[:PORT], not {origin!r}")
 
 
 Clock = Callable[[], float]

@@ -7,12 +7,12 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, cast
 
-from flask import Flask, Response, current_app, g, jsonify, make_response, request
+from flask import Flask, Response, current_app, has_request_context, jsonify, make_response, request
 from werkzeug.local import LocalProxy
 
 from macaroon_cbat.bearer import challenge
 from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
+from macaroon_cbat.errors import MacaroonError, OAuthError, SettingsError, Unavailable
 from macaroon_cbat.keys import AudienceKeys
 from macaroon_cbat.peer import PeerSource, peer_thumbprint, tls_connection
 from macaroon_cbat.resource.admission import (
@@ -20,6 +20,7 @@ from macaroon_cbat.resource.admission import (
     Clock,
     PresentedRequest,
     TokenVerifier,
+    checked_origin,
     offline_or,
     origin_of,
 )
@@ -29,16 +30,14 @@ from macaroon_cbat.verification import Principal
 
 log = logging.getLogger("macaroon_cbat.resource")
 Parameters = ParamSpec("Parameters")
-_PRINCIPAL = "macaroon_cbat_principal"
+_PRINCIPAL = "macaroon_cbat.principal"
+"""Environment key of the principal: unlike `g` it never outlives the request."""
 
 
 def _current_principal() -> Principal:
-    try:
-        return cast("Principal", getattr(g, _PRINCIPAL))
-    except AttributeError:
-        raise RuntimeError(
-            "current_principal is known only inside a view under @guard.require(...)"
-        ) from None
+    if not has_request_context() or _PRINCIPAL not in request.environ:
+        raise RuntimeError("current_principal is known only inside a view under @guard.require(...)")
+    return cast("Principal", request.environ[_PRINCIPAL])
 
 
 current_principal: Principal = cast("Principal", LocalProxy(_current_principal))
@@ -81,11 +80,11 @@ class Guard:
         admission = Admission(
             verifier=verifier,
             require_certificate=self._require_certificate,
-            origin=self._origin or origin_of(verifier.audience),
+            origin=origin_of(verifier.audience) if self._origin is None else checked_origin(self._origin),
         )
         if "macaroon_cbat" in app.extensions:
             raise SettingsError("this application has a guard already")
-        app.extensions["macaroon_cbat"] = admission
+        app.extensions["macaroon_cbat"] = {self: admission}
 
         @app.get(metadata_path(verifier.audience))
         def oauth_protected_resource() -> Response:
@@ -98,19 +97,26 @@ class Guard:
         def decorate(view: Callable[Parameters, Any]) -> Callable[Parameters, Any]:
             @wraps(view)
             def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Any:
-                admission = _admission()
+                admission = self._admission()
                 try:
                     principal = admission.admit(self._presented(), scope)
                 except OAuthError as error:
                     return _refused(error, admission)
                 except Unavailable as error:
                     return _unavailable(error)
-                setattr(g, _PRINCIPAL, principal)
+                request.environ[_PRINCIPAL] = principal
                 return _uncached(make_response(current_app.ensure_sync(view)(*args, **kwargs)))
 
             return guarded
 
         return decorate
+
+    def _admission(self) -> Admission:
+        """Return this guard's rules for the application at hand, never another guard's, maybe laxer ones."""
+        installed: dict[Guard, Admission] = current_app.extensions.get("macaroon_cbat", {})
+        if self not in installed:
+            raise SettingsError("a view is under a guard on which init_app(app) was never called")
+        return installed[self]
 
     def _presented(self) -> PresentedRequest:
         environ = request.environ
@@ -124,15 +130,8 @@ class Guard:
         )
 
 
-def _admission() -> Admission:
-    admission = current_app.extensions.get("macaroon_cbat")
-    if admission is None:
-        raise SettingsError("a view is under @guard.require, but guard.init_app(app) was never called")
-    return cast("Admission", admission)
-
-
 def _refused(error: OAuthError, admission: Admission) -> Response:
-    log.info("refused %s %r: %s %s: %s", request.method, request.path, error.status, error.code, error)
+    log.info("refused %s %r: %s %s: %s", request.method, request.path, error.status, error.code, _line(error))
     response = jsonify(error=error.code or "missing_token", error_description=error.description)
     response.status_code = error.status
     response.headers["WWW-Authenticate"] = challenge(
@@ -142,11 +141,16 @@ def _refused(error: OAuthError, admission: Admission) -> Response:
 
 
 def _unavailable(error: Unavailable) -> Response:
-    log.error("cannot judge %s %r: %s", request.method, request.path, error)
+    log.error("cannot judge %s %r: %s", request.method, request.path, _line(error))
     response = jsonify(error=error.code, error_description=error.description)
     response.status_code = error.status
     response.headers["Retry-After"] = "5"
     return _uncached(response)
+
+
+def _line(error: MacaroonError) -> str:
+    """Return the whole reason; it may quote what a stranger wrote, who must not forge a second line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(error))
 
 
 def _uncached(response: Response) -> Response:

@@ -9,7 +9,8 @@ WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
 def metadata_path(resource: str) -> str:
     """Return where the document of this resource lives: before the resource's own path (RFC 9728 3.1)."""
-    return WELL_KNOWN + urlsplit(resource).path.rstrip("/")
+    parts = urlsplit(resource)
+    return WELL_KNOWN + parts.path.rstrip("/") if parts.netloc else WELL_KNOWN
 
 
 def metadata_url(admission: Admission) -> str | None:
