@@ -64,7 +64,7 @@ class Connection:
             self._link.end_input()
 
     def _refuse_plain_http(self, beginning: bytes) -> None:
-        log.info("refused %s: it does not speak TLS", self._address[0])
+        log.debug("refused %s: it does not speak TLS", self._address[0])
         if not beginning[:1].isalpha():
             self._link.drop()
             return
@@ -232,8 +232,9 @@ class Connection:
             self._link.drop(resetting=room is rooms.reader)
 
     def on_stop(self) -> None:
-        """End what has no request under way."""
-        if self._exchange is None and self._request is None:
+        """End what has no request under way; a handshake may finish, for a request is about to follow."""
+        is_between_requests = self._exchange is None and self._request is None
+        if is_between_requests and self._link.room is not self._loop.rooms.handshake:
             self._close()
 
     def drop(self) -> None:

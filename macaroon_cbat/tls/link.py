@@ -4,6 +4,7 @@ import logging
 import selectors
 import socket
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from macaroon_cbat.tls.waiting import Room
@@ -220,6 +221,8 @@ class Link:
         if self._watched:
             self._loop.watch(self._sock, self._watched, 0, self.on_ready)
         if resetting:
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            # Some systems refuse it once the peer is gone, when it is not needed.
+            with suppress(OSError):
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._sock.close()
         self._owner.on_gone()

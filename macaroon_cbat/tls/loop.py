@@ -23,7 +23,9 @@ log = logging.getLogger("macaroon_cbat.tls")
 
 _TICK_SECONDS = 0.25
 _ACCEPTS_A_TURN = 8
+_QUEUE_TURNS = 128
 _WARNING_SECONDS = 10.0
+_PAUSE_SECONDS = 0.01
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -143,8 +145,9 @@ class Loop:
             try:
                 sock, address = self._listener.accept()
             except OSError as error:
-                if error.errno in _EXHAUSTED:
-                    self._make_room("open files")
+                if error.errno in _EXHAUSTED and not self._make_room("open files"):
+                    # The listener stays readable; without a pause this would be a busy loop.
+                    time.sleep(_PAUSE_SECONDS)
                 return
             if len(self._connections) >= self._limits.connections and not self._make_room("connections"):
                 sock.close()
@@ -170,12 +173,18 @@ class Loop:
             return False
         if self._stop_before is None:
             self._stop_before = self.now + self._limits.request_seconds
-            self.site.is_stopping = True
-            self._selector.unregister(self._listener)
-            self._listener.close()
-            for connection in list(self._connections):
-                connection.on_stop()
+            self._begin_end()
         return not self._connections or self._stops > 1 or self.now >= self._stop_before
+
+    def _begin_end(self) -> None:
+        self.site.is_stopping = True
+        # Who is in the kernel's queue believes to be connected already.
+        for _ in range(_QUEUE_TURNS):
+            self._on_accept(0)
+        self._selector.unregister(self._listener)
+        self._listener.close()
+        for connection in list(self._connections):
+            connection.on_stop()
 
     def _end(self) -> None:
         for _ in self._threads:

@@ -8,10 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.tls.limits import Limits
-from macaroon_cbat.tls.server import serve
-from tests.tls.material import Answer, Server, end, next_line, running, start, wait_until
+from tests.tls.material import Answer, Server, ask, next_line, running, wait_until
 
 HURRIED = {"request_seconds": 0.5}
 BOTH = pytest.mark.parametrize("workers", [1, 2])
@@ -81,6 +78,18 @@ def test_a_request_under_way_is_finished(
 
 
 @BOTH
+def test_a_handshake_under_way_is_finished(tmp_path: Path, workers: int) -> None:
+    """Who has just connected when the server stops is still served."""
+    with running(tmp_path, workers=workers) as server:
+        sock = socket.create_connection(("127.0.0.1", server.port))
+        stop_by_supervisor(server)
+        wait_until(lambda: is_refusing(server))
+        with server.context().wrap_socket(sock, server_hostname="localhost") as secured:
+            assert ask(secured).status == 200
+        assert server.process.wait(10) == 0
+
+
+@BOTH
 def test_a_second_signal_ends_it_at_once(tmp_path: Path, workers: int) -> None:
     """Who asks twice does not want to wait for requests under way."""
     os.mkfifo(tmp_path / "gate")
@@ -144,27 +153,6 @@ def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
         assert is_refusing(server)
 
 
-def test_workers_that_cannot_live_end_the_server(tmp_path: Path) -> None:
-    """Workers that die at once again and again are given up with one line."""
-    process, line = start(tmp_path, workers=2, make_app="dies")
-    try:
-        assert line == "settings the workers end as soon as they start (exit status 9): the log says why"
-        assert process.wait(10) == 2
-    finally:
-        end(process)
-
-
-@BOTH
-def test_settings_that_the_application_refuses_end_the_server(tmp_path: Path, workers: int) -> None:
-    """A SettingsError of make_app comes out of serve, also from a worker."""
-    process, line = start(tmp_path, workers=workers, make_app="refuses")
-    try:
-        assert line == "settings the database is not there"
-        assert process.wait(10) == 2
-    finally:
-        end(process)
-
-
 def test_the_port_can_be_used_again_at_once(tmp_path: Path) -> None:
     """A server can start on the port that another has just left."""
     with running(tmp_path) as server, server.connect():
@@ -192,60 +180,3 @@ def test_more_files_than_select_can_count(tmp_path: Path) -> None:
         finally:
             for sock in idle:
                 sock.close()
-
-
-# What keeps it from starting
-
-FILES = {"certificate": Path("server.pem"), "key": Path("server.key")}
-
-
-def refusal(**settings: object) -> str:
-    """Return the one line with which serve refuses to start."""
-    with pytest.raises(SettingsError) as caught:
-        serve(lambda: None, **settings)  # type: ignore[arg-type, return-value]  # it never gets that far
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
-
-
-def test_a_port_in_use_is_refused(server: Server) -> None:
-    """A port that somebody listens on already is refused, and the line says what to do."""
-    files = {name: server.folder / file for name, file in FILES.items()}
-    expected = (
-        f"port {server.port} on 127.0.0.1 is in use: stop the other server or choose another port with --port"
-    )
-    assert refusal(port=server.port, **files) == expected
-
-
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
-        ({"host": "no-such-host.invalid"}, "--host"),
-        ({"host": "192.0.2.1"}, "--host"),
-        ({"port": 70_000}, "no port 70000"),
-        ({"workers": 0}, "at least one"),
-        ({"threads": 0}, "at least one"),
-    ],
-)
-def test_useless_settings_are_refused(server: Server, settings: dict[str, object], said: str) -> None:
-    """Addresses and numbers that cannot work are refused, and the line says what to change."""
-    files = {name: server.folder / file for name, file in FILES.items()}
-    assert said in refusal(**{"port": 0, **files, **settings})
-
-
-@pytest.mark.parametrize("name", ["certificate", "key"])
-@pytest.mark.parametrize("content", [None, b"", b"garbage", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END"])
-def test_unusable_files_are_named(server: Server, tmp_path: Path, name: str, content: bytes | None) -> None:
-    """A certificate or key that is missing or unreadable is refused in a line that names the file."""
-    files = {each: server.folder / file for each, file in FILES.items()}
-    files[name] = tmp_path / "unusable"
-    if content is not None:
-        files[name].write_bytes(content)
-    assert str(files[name]) in refusal(port=0, **files)
-
-
-def test_limits_have_sane_defaults() -> None:
-    """The limits that are promised are those in force."""
-    limits = Limits()
-    assert (limits.handshake_seconds, limits.request_seconds, limits.idle_seconds) == (5, 10, 15)
-    assert (limits.connections, limits.body_bytes, limits.header_bytes) == (4096, 1 << 20, 1 << 16)
