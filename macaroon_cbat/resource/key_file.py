@@ -1,6 +1,7 @@
 """The audience's keys from a file, followed when the file changes."""
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,13 +29,10 @@ class KeyFile:
         self._path = path
         self._monotonic = monotonic
         self._lock = Lock()
+        self._said: str | None = None
         self._seen = self._stamp()
         self._keys = self._read()
         self._look_again_at = monotonic() + LOOK_SECONDS
-        if path.stat().st_mode & 0o077:
-            log.warning(
-                "%s can be read by others, who could then mint tokens for this server: chmod 600", path
-            )
 
     def __repr__(self) -> str:
         """Show which file it is."""
@@ -60,19 +58,26 @@ class KeyFile:
         with self._lock:
             self._look_again_at = self._monotonic() + LOOK_SECONDS
             try:
-                stamp = self._stamp()
-                if stamp == self._seen:
-                    return
-                self._seen = stamp
-                keys = self._read()
-                if keys.audience != self._keys.audience:
-                    raise SettingsError(f"{self._path} is now for another audience, {keys.audience}")
-                self._keys = keys
-                log.info("%s was replaced: keys %s", self._path, ", ".join(keys.keys))
+                self._follow()
+                self._said = None
             except SettingsError as error:
-                log.error("going on with the keys read before: %s", error)  # noqa: TRY400 # no defect of ours
+                if str(error) != self._said:  # once, not at every look
+                    log.error("going on with the keys read before: %s", error)  # noqa: TRY400 # no defect of ours
+                self._said = str(error)
+
+    def _follow(self) -> None:
+        stamp = self._stamp()
+        if stamp == self._seen:
+            return
+        self._seen = stamp  # what is damaged is read again when it changes again
+        keys = self._read()
+        if keys.audience != self._keys.audience:
+            raise SettingsError(f"{self._path} is now for another audience, {keys.audience}")
+        self._keys = keys
+        log.info("%s was replaced: keys %s", self._path, ", ".join(keys.keys))
 
     def _stamp(self) -> tuple[int, int, int]:
+        """Return what tells two states of the file apart: no copying tool can set the time of change back."""
         try:
             status = self._path.stat()
         except OSError as error:
@@ -80,10 +85,17 @@ class KeyFile:
                 f"the key file {self._path} cannot be read ({error.strerror}): "
                 f"write it with macaroon-cbat key export --audience URL > {self._path}"
             ) from error
-        return status.st_mtime_ns, status.st_size, status.st_ino
+        return status.st_ctime_ns, status.st_size, status.st_ino
 
     def _read(self) -> AudienceKeys:
         try:
-            return read_key_file(self._path.read_bytes(), str(self._path))
+            with self._path.open("rb") as file:
+                if os.fstat(file.fileno()).st_mode & 0o077:
+                    log.warning(
+                        "%s can be read by others, who could then mint tokens for this server: chmod 600",
+                        self._path,
+                    )
+                content = file.read()
         except OSError as error:
             raise SettingsError(f"the key file {self._path} cannot be read: {error.strerror}") from error
+        return read_key_file(content, str(self._path))

@@ -65,3 +65,14 @@ def parameters(response: TestResponse) -> dict[str, str]:
     challenge = response.www_authenticate
     assert challenge.type == "bearer"
     return {name: value or "" for name, value in challenge.parameters.items()}
+
+
+WELL_KNOWN = "/.well-known/oauth-protected-resource"
+
+
+def document(app: Flask, path: str = WELL_KNOWN, **options: Any) -> dict[str, Any]:
+    """Return the metadata document."""
+    response = call(app, path=path, **options)
+    assert (response.status_code, response.mimetype) == (200, "application/json")
+    assert response.json is not None
+    return dict(response.json)

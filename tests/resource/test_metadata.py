@@ -1,25 +1,14 @@
-from typing import Any
-
 import pytest
 from flask import Flask
 
 from macaroon_cbat.keys import AudienceKeys, audience_keys
 from macaroon_cbat.resource import Guard
 from tests.core.material import ISSUER, KEYS, ROOT, token
-from tests.resource.material import bound, call, make_app, parameters
-
-WELL_KNOWN = "/.well-known/oauth-protected-resource"
+from tests.resource.material import WELL_KNOWN, bound, call, document, make_app, parameters
 
 
 def keys_for(audience: str) -> AudienceKeys:
     return audience_keys(ISSUER, audience, [ROOT])
-
-
-def document(app: Flask, path: str = WELL_KNOWN, **options: Any) -> dict[str, Any]:
-    response = call(app, path=path, **options)
-    assert (response.status_code, response.mimetype) == (200, "application/json")
-    assert response.json is not None
-    return dict(response.json)
 
 
 def test_the_metadata_say_what_is_enforced(app: Flask):

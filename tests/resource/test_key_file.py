@@ -1,0 +1,174 @@
+import logging
+import os
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from macaroon_cbat import RootKey, audience_key
+from macaroon_cbat.keys import AudienceKeys, audience_keys, write_key_file
+from macaroon_cbat.resource import KeyFile
+from macaroon_cbat.resource.key_file import LOOK_SECONDS
+from tests.core.material import API, ISSUER, ROOT
+from tests.resource.material import bound, call, document, make_app
+
+NEW = RootKey("k2", b"n" * 32)
+ROTATED = audience_keys(ISSUER, API, [ROOT, NEW])
+NEW_TOKEN = bound(kid="k2", key=audience_key(NEW, API))
+
+
+class Clock:
+    """Seconds that pass only when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def app(key_file: Path, clock: Clock) -> Flask:
+    return make_app(keys=KeyFile(key_file, monotonic=clock))
+
+
+def replace(path: Path, keys: AudienceKeys | bytes) -> None:
+    """Replace the file whole, as `key export --output` does."""
+    draft = path.with_suffix(".draft")
+    draft.write_bytes(keys if isinstance(keys, bytes) else write_key_file(keys))
+    draft.chmod(0o600)
+    draft.replace(path)
+
+
+def statuses(app: Flask) -> list[int]:
+    """Return how a token of the old and one of the new key fare."""
+    return [call(app, text).status_code for text in (bound(), NEW_TOKEN)]
+
+
+def test_a_replaced_file_is_followed_within_a_second(app: Flask, key_file: Path, clock: Clock):
+    """A new key counts a second after it is in the file, and not by chance before."""
+    assert statuses(app) == [200, 401]
+    replace(key_file, ROTATED)
+    clock.now += LOOK_SECONDS - 0.01
+    assert statuses(app) == [200, 401]
+    clock.now += 0.01
+    assert statuses(app) == [200, 200]
+    assert LOOK_SECONDS <= 1
+
+
+def test_a_key_that_is_gone_verifies_nothing(app: Flask, key_file: Path, clock: Clock):
+    """A key that the new file does not have is forgotten."""
+    replace(key_file, audience_keys(ISSUER, API, [NEW]))
+    clock.now += LOOK_SECONDS
+    assert statuses(app) == [401, 200]
+
+
+def test_a_file_written_in_place_is_followed(app: Flask, key_file: Path, clock: Clock):
+    """`key export > keys.json` overwrites the file, and is followed too."""
+    with key_file.open("r+b") as file:
+        file.truncate()
+        file.write(write_key_file(ROTATED))
+    clock.now += LOOK_SECONDS
+    assert statuses(app) == [200, 200]
+
+
+def test_a_copy_that_keeps_size_and_time_is_followed(app: Flask, key_file: Path, clock: Clock):
+    """A file overwritten with as many bytes and the old modification time, as rsync may, is followed."""
+    before, content = key_file.stat(), write_key_file(audience_keys(ISSUER, API, [NEW]))
+    assert len(content) == before.st_size
+    with key_file.open("r+b") as file:
+        file.write(content)
+    os.utime(key_file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    clock.now += LOOK_SECONDS
+    assert statuses(app) == [401, 200]
+
+
+DAMAGED = {
+    "gone": None,
+    "empty": b"",
+    "cut in the middle": write_key_file(ROTATED)[:-40],
+    "no key": b'{"issuer":"https://as.example","audience":"https://api.example","keys":[]}',
+    "for another audience": write_key_file(audience_keys(ISSUER, "https://other.example", [ROOT, NEW])),
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_replacement_keeps_the_old_keys(
+    app: Flask, key_file: Path, clock: Clock, log: pytest.LogCaptureFixture, content: bytes | None
+):
+    """While the replacement is no key file of this audience the old keys stay, and one error says so."""
+    key_file.unlink()
+    if content is not None:
+        replace(key_file, content)
+    clock.now += LOOK_SECONDS
+    assert statuses(app) == [200, 401]
+    errors = [record.getMessage() for record in log.records if record.levelno == logging.ERROR]
+    assert len(errors) == 1
+    assert str(key_file) in errors[0]
+    replace(key_file, ROTATED)
+    clock.now += LOOK_SECONDS
+    assert statuses(app) == [200, 200]
+
+
+def test_an_error_that_stays_is_said_once(
+    app: Flask, key_file: Path, clock: Clock, log: pytest.LogCaptureFixture
+):
+    """A file that stays away is one error in the log, not one a second."""
+    key_file.unlink()
+    for _ in range(5):
+        clock.now += LOOK_SECONDS
+        call(app, bound())
+    assert [record.levelname for record in log.records] == ["ERROR"]
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660, 0o602], ids=oct)
+def test_a_file_that_others_can_use_is_warned_about(key_file: Path, log: pytest.LogCaptureFixture, mode: int):
+    """A key file that others can read or write is a warning that says what to do."""
+    key_file.chmod(mode)
+    KeyFile(key_file)
+    assert [(r.levelname, "chmod 600" in r.getMessage()) for r in log.records] == [("WARNING", True)]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400], ids=oct)
+def test_a_private_file_is_no_warning(key_file: Path, log: pytest.LogCaptureFixture, mode: int):
+    """A key file that its owner alone can read is as it should be."""
+    key_file.chmod(mode)
+    KeyFile(key_file)
+    assert log.records == []
+
+
+def test_a_replacement_that_others_can_read_is_warned_about(
+    app: Flask, key_file: Path, clock: Clock, log: pytest.LogCaptureFixture
+):
+    """A replacement with another mode is warned about, too."""
+    replace(key_file, ROTATED)
+    key_file.chmod(0o644)
+    clock.now += LOOK_SECONDS
+    assert statuses(app) == [200, 200]
+    assert [r.levelname for r in log.records if "chmod 600" in r.getMessage()] == ["WARNING"]
+
+
+def test_the_log_holds_no_key(app: Flask, key_file: Path, clock: Clock, log: pytest.LogCaptureFixture):
+    """What is logged of a replacement names key ids, never a key; repr says no more."""
+    replace(key_file, ROTATED)
+    clock.now += LOOK_SECONDS
+    call(app, bound())
+    assert "k2" in log.text
+    content = write_key_file(ROTATED).decode()
+    secrets = [line.split('"')[3] for line in content.splitlines() if '"k"' in line]
+    assert len(secrets) == 2
+    assert not any(secret in log.text + repr(KeyFile(key_file)) for secret in secrets)
+
+
+def test_the_metadata_follow_the_issuer(app: Flask, key_file: Path, clock: Clock):
+    """When the file names another issuer, so does the metadata document."""
+    replace(key_file, audience_keys("https://new.example", API, [ROOT]))
+    clock.now += LOOK_SECONDS
+    assert call(app, bound()).status_code == 200
+    assert document(app)["authorization_servers"] == ["https://new.example"]
