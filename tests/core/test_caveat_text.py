@@ -1,6 +1,6 @@
 import pytest
 
-from macaroon_cbat.caveats import Audience, Caveat, Expiry, Scope, caveat_text, read_caveat
+from macaroon_cbat.caveats import Audience, Caveat, Expiry, Scope, caveat_text, parse_caveat, read_caveat
 from tests.core.material import CERTIFICATE
 from tests.core.test_caveats import ACCEPTED, PROHIBITED
 
@@ -134,3 +134,28 @@ def test_one_caveat_is_not_another():
 def test_every_kind_is_read():
     """There is a test above for every kind of caveat that can be read."""
     assert {type(caveat) for caveat, _ in ACCEPTED.values()} == set(Caveat.__args__)
+
+
+@pytest.mark.parametrize(
+    ("written", "caveat"),
+    [
+        (' { "exp" : 1 }\n', Expiry(1)),
+        (b'{"\\u0065xp":1}', Expiry(1)),
+        ('{"aud": ["a", "b"]}', Audience(("a", "b"))),
+    ],
+    ids=["white space", "an escape", "an array"],
+)
+def test_what_a_person_writes_is_mended_before_it_is_appended(written, caveat):
+    """A caveat that a person wrote may be spaced and escaped as JSON allows; what is kept is canonical."""
+    assert parse_caveat(written) == caveat
+
+
+@pytest.mark.parametrize(
+    "written",
+    ['{"exp":1,"exp":2}', '{"cnf":{"x5t#S256":"a","x5t#S256":"b"}}', "{}", '{"exp":NaN}', "[" * 10**5],
+    ids=["a repeated key", "a repeated key within", "empty", "not a number", "deep nesting"],
+)
+def test_what_a_person_repeats_is_refused(written):
+    """A repeated key, or whatever is no caveat, is refused, not mended."""
+    with pytest.raises(ValueError, match="caveat"):
+        parse_caveat(written)
