@@ -1,0 +1,126 @@
+"""A header is not a certificate: only the connection that the server terminates is believed."""
+
+import base64
+from urllib.parse import quote
+
+import pytest
+from flask import Flask
+
+from macaroon_cbat.peer import PEER_CERTIFICATE
+from tests.core.material import CERTIFICATE as THUMBPRINT
+from tests.resource.material import CERTIFICATE, THIEF, bound, call, make_app
+
+BASE64 = base64.b64encode(CERTIFICATE).decode()
+PEM = f"-----BEGIN CERTIFICATE-----\n{BASE64}\n-----END CERTIFICATE-----\n"
+NAMES = (
+    "Client-Cert",
+    "Client-Cert-Chain",
+    "X-Client-Cert",
+    "X-SSL-Cert",
+    "X-SSL-Client-Cert",
+    "X-SSL-Client-SHA256",
+    "X-Forwarded-Client-Cert",
+    "X-Forwarded-Tls-Client-Cert",
+    "X-ARR-ClientCert",
+    "X-Amzn-Mtls-Clientcert",
+    "SSL-Client-Cert",
+    "SSL_CLIENT_CERT",
+    "HTTPS-Client-Certificate",
+    "Clientcertx5t",
+    "Tls.Peer_der",
+    "Macaroon_cbat.peer_certificate",
+    "Macaroon-cbat.peer-certificate",
+    "Macaroon-Cbat-Peer-Certificate",
+    "Gunicorn.socket",
+    "Werkzeug.socket",
+    "Wsgi.socket",
+)
+VALUES = {
+    "RFC 9440": f":{BASE64}:",
+    "base64": BASE64,
+    "PEM in one line": PEM.replace("\n", " "),
+    "PEM, URL-encoded": quote(PEM),
+    "x5t#S256": THUMBPRINT,
+    "XFCC": f'Hash={base64.urlsafe_b64decode(THUMBPRINT + "=").hex()};Cert="{quote(PEM)}"',
+    "the bytes themselves": CERTIFICATE.decode(),
+}
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_header_is_no_certificate(app: Flask, name: str, value: str):
+    """A certificate in a header counts neither without one on the connection nor with another one."""
+    for certificate in (None, THIEF):
+        response = call(app, bound(), certificate=certificate, headers=[(name, value)])
+        assert response.status_code == 401
+        response = call(app, bound(), certificate=certificate, environ={_key(name): value})
+        assert response.status_code == 401
+
+
+def _key(name: str) -> str:
+    """Return the environment key of a server that keeps any character of a header's name."""
+    return "HTTP_" + name.upper().replace("-", "_")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_header_does_not_hide_the_certificate(app: Flask, name: str):
+    """A forged header takes nothing from the honest connection."""
+    assert call(app, bound(), headers=[(name, f":{BASE64}:")]).status_code == 200
+
+
+UNPREFIXED = ("SSL_CLIENT_CERT", "SSL_CLIENT_S_DN", "HTTPS_CLIENT_CERTIFICATE", "HTTPS_CC", "tls.peer_der")
+
+
+@pytest.mark.parametrize("key", UNPREFIXED)
+def test_keys_of_servers_that_nobody_named_do_not_count(app: Flask, key: str):
+    """What another server puts into the environment does not count unless the deployer named a source."""
+    assert call(app, bound(), certificate=None, environ={key: PEM}).status_code == 401
+    assert call(app, bound(), certificate=None, environ={key: CERTIFICATE}).status_code == 401
+
+
+class Connection:
+    """A TLS connection that shows this certificate, as ssl.SSLSocket does."""
+
+    def __init__(self, der: bytes | None) -> None:
+        self.der = der
+
+    def getpeercert(self, binary_form: bool = False) -> bytes | dict[str, str] | None:  # noqa: FBT001, FBT002
+        """Return the DER bytes; the other form is empty where nothing was validated."""
+        return self.der if binary_form else {}
+
+
+SOCKETS = {
+    "the holder's": (Connection(CERTIFICATE), 200),
+    "another's": (Connection(THIEF), 401),
+    "none": (Connection(None), 401),
+    "no bytes": (Connection(b""), 401),
+    "no TLS": (object(), 401),
+    "no socket": (None, 401),
+    "text": ("the holder's certificate", 401),
+}
+
+
+@pytest.mark.parametrize("key", ["gunicorn.socket", "werkzeug.socket"])
+@pytest.mark.parametrize(("connection", "status"), SOCKETS.values(), ids=SOCKETS)
+def test_the_server_s_own_socket_is_believed(app: Flask, key: str, connection: object, status: int):
+    """Gunicorn's and werkzeug's socket show the certificate of the connection, or none."""
+    response = app.test_client().get(
+        "/invoices",
+        headers={"Authorization": f"Bearer {bound()}"},
+        environ_overrides={key: connection, "REMOTE_ADDR": "192.0.2.7"},
+    )
+    assert response.status_code == status
+
+
+def test_the_embedded_server_is_believed_before_others(app: Flask):
+    """Where the embedded server saw no certificate, no other key supplies one."""
+    sockets = {key: Connection(CERTIFICATE) for key in ("gunicorn.socket", "werkzeug.socket")}
+    assert call(app, bound(), certificate=None, environ=sockets).status_code == 401
+    assert call(app, bound(), environ={PEER_CERTIFICATE: b"", **sockets}).status_code == 401
+
+
+def test_a_source_that_the_deployer_named_is_asked():
+    """A peer source of the deployer's own takes the place of the connection."""
+    app = make_app(peer=lambda environ: environ.get("own.certificate"))
+    assert call(app, bound(), certificate=None, environ={"own.certificate": CERTIFICATE}).status_code == 200
+    assert call(app, bound()).status_code == 401
