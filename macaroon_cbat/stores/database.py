@@ -1,6 +1,7 @@
 """One database: opening it, its transactions, its schema."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ from macaroon_cbat.errors import SettingsError, Unavailable
 BUSY_SECONDS = 5
 """How long a writer waits for another one before the answer is `Unavailable`."""
 
+_PAUSE_SECONDS = 0.01
+
 
 class Database:
     """An engine whose transactions either commit or raise `Unavailable`."""
@@ -27,10 +30,13 @@ class Database:
         try:
             parsed = make_url(url)
             arguments = {"timeout": BUSY_SECONDS} if parsed.get_backend_name() == "sqlite" else {}
-            self._engine = create_engine(parsed, connect_args=arguments, pool_pre_ping=not arguments)
-        except (ArgumentError, ImportError, SQLAlchemyError) as error:
+            self._engine = create_engine(
+                parsed, connect_args=arguments, pool_pre_ping=not arguments, hide_parameters=True
+            )
+        except (ArgumentError, ImportError, SQLAlchemyError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
             raise SettingsError(
-                f"the database URL cannot be used ({error}): "
+                f"the database URL cannot be used ({reason}): "
                 "set MACAROON_CBAT_DATABASE_URL to a SQLAlchemy URL such as sqlite:////var/lib/cbat/db.sqlite3"
             ) from error
         if arguments:
@@ -58,7 +64,8 @@ class Database:
         """Bring the schema to the newest version; SettingsError when the database is newer than the code."""
         with self.writing() as connection:
             configuration = Config()
-            configuration.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+            migrations = str(Path(__file__).parent / "migrations")
+            configuration.set_main_option("script_location", migrations.replace("%", "%%"))
             configuration.attributes["connection"] = connection
             found = MigrationContext.configure(connection).get_current_revision()
             newest = ScriptDirectory.from_config(configuration).get_current_head()
@@ -92,7 +99,7 @@ def _prepare_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def _connected(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # the driver must not begin transactions by itself
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
 
@@ -101,3 +108,20 @@ def _prepare_sqlite(engine: Engine) -> None:
         # A writer takes its lock first: a reader that turns writer could fail half-way.
         writes = connection.get_execution_options().get("macaroon_cbat_writes")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Turn the write-ahead log on, waiting for others that open the same new database.
+
+    SQLite's own busy timeout does not cover this: beside another writer it fails at once.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return

@@ -1,0 +1,150 @@
+import sqlite3
+from threading import Timer
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from macaroon_cbat.errors import SettingsError, Unavailable
+from macaroon_cbat.stores import Database, RootKeyStore, WrappingKey
+from macaroon_cbat.stores.schema import schema
+from tests.stores.material import METADATA, NOW, WRAPPING_KEY, opened
+
+
+def execute(folder, *statements: str) -> None:
+    """Run SQL over a connection that is none of the package's."""
+    connection = sqlite3.connect(folder / "db.sqlite3", isolation_level=None)
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+
+
+def test_the_migrations_make_the_schema(stores):
+    """The migrations from nothing leave exactly the tables that the code uses."""
+    with stores.database.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), schema) == []
+
+
+def test_opening_again_changes_nothing(stores, open_again):
+    """Opening a database that is up to date keeps every key, client and schema version as it is."""
+    stores.clients.add("billing", METADATA, secret="s" * 22, now=NOW)
+    again = open_again()
+    assert again.root_keys.all() == stores.root_keys.all()
+    assert again.clients.all() == stores.clients.all()
+    assert len(again.root_keys.records()) == 1
+
+
+def test_a_half_made_database_is_finished(tmp_path, open_again):
+    """A database that was opened but never migrated, an empty file, is made whole."""
+    (tmp_path / "db.sqlite3").touch()
+    assert len(open_again().root_keys.all()) == 1
+
+
+def test_a_failed_migration_leaves_nothing(tmp_path):
+    """A migration that fails in the middle leaves no table behind: the next start begins anew."""
+    execute(tmp_path, "CREATE TABLE revoked_tokens (foreign_table TEXT)")
+    with pytest.raises(Unavailable, match="already exists"):
+        opened(tmp_path)
+    execute(tmp_path, "DROP TABLE revoked_tokens")
+    stores = opened(tmp_path)
+    assert stores.clients.all() == []
+    stores.database.close()
+
+
+def test_a_newer_database_is_refused(stores, tmp_path):
+    """A database that a newer version wrote is a SettingsError in one line that says what to do."""
+    execute(tmp_path, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(SettingsError, match=r"9999.*install the newer macaroon_cbat") as refused:
+        opened(tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+def test_another_wrapping_key_is_refused(stores, tmp_path):
+    """A wrapping key that does not open the root keys stops the start, and says which file to restore."""
+    with pytest.raises(SettingsError, match=r"another wrapping key; restore the wrapping\.key") as refused:
+        opened(tmp_path, WrappingKey(bytes(32)))
+    assert "\n" not in str(refused.value)
+
+
+def test_processes_open_a_new_database_at_once(racers, tmp_path):
+    """Processes that open a new database at the same moment all work, with one and the same root key."""
+    for turn in range(25):
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        kids = racers.race("open", str(folder))
+        assert kids == [kids[0]] * 4
+        assert len(kids[0]) == 1
+
+
+def test_a_new_database_waits_for_another_writer(tmp_path, open_again):
+    """Whoever opens a new database while another process writes to it waits, and then works."""
+    other = sqlite3.connect(tmp_path / "db.sqlite3", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("CREATE TABLE something (else_ TEXT)")
+    timer = Timer(0.3, other.execute, ["COMMIT"])
+    timer.start()
+    assert len(open_again().root_keys.all()) == 1
+    timer.join()
+    other.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("db.sqlite3", id="a file name"),
+        pytest.param("", id="nothing"),
+        pytest.param("sqlite:/db", id="too few slashes"),
+        pytest.param("oracle9i://host/db", id="an unknown database"),
+        pytest.param("postgresql+nosuchdriver://host/db", id="an unknown driver"),
+        pytest.param("mysql+pymysql://user:hunter2@host/db", id="a driver that is not installed"),
+        pytest.param("postgresql://user:hunter2@host:port/db", id="a port that is no number"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused(url):
+    """A database URL that cannot be used is a SettingsError in one line, without the password."""
+    with pytest.raises(SettingsError, match="MACAROON_CBAT_DATABASE_URL") as refused:
+        Database(url)
+    assert "\n" not in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_missing_folder_is_unavailable(tmp_path):
+    """A database in a folder that does not exist cannot be judged: Unavailable, and nothing is made."""
+    with pytest.raises(Unavailable, match="unable to open database file"):
+        opened(tmp_path / "missing")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_read_only_database_is_unavailable(stores, tmp_path):
+    """A database that can be read but not written is Unavailable for what writes, and reads go on."""
+    stores.clients.add("billing", METADATA, secret="s" * 22, now=NOW)
+    read_only = Database(f"sqlite:///file:{tmp_path / 'db.sqlite3'}?mode=ro&uri=true")
+    with read_only.reading() as connection:
+        assert connection.exec_driver_sql("SELECT client_id FROM clients").all() == [("billing",)]
+    with pytest.raises(Unavailable, match="readonly"):
+        RootKeyStore(read_only, WRAPPING_KEY).rotate(NOW)
+    read_only.close()
+
+
+def test_what_is_no_database_is_unavailable(tmp_path):
+    """A file that is no database is Unavailable, and stays as it is."""
+    content = b"this is somebody's diary, not a database" * 100
+    (tmp_path / "db.sqlite3").write_bytes(content)
+    with pytest.raises(Unavailable, match="not a database"):
+        opened(tmp_path)
+    assert (tmp_path / "db.sqlite3").read_bytes() == content
+
+
+def test_sqlite_writes_ahead(stores, tmp_path):
+    """SQLite keeps a write-ahead log, so that one writer stops no reader."""
+    connection = sqlite3.connect(tmp_path / "db.sqlite3")
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+def test_the_issuer_is_remembered(stores, open_again):
+    """The issuer that a service ran as last is known to whoever opens the database after it."""
+    assert stores.recorded_issuer() is None
+    for issuer in ("https://first.example", "https://second.example", "https://second.example"):
+        stores.record_issuer(issuer)
+        assert open_again().recorded_issuer() == issuer

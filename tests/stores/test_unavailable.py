@@ -1,0 +1,117 @@
+"""A database that does not answer is neither yes nor no."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+
+import pytest
+from sqlalchemy import insert
+
+from macaroon_cbat.errors import Unavailable
+from macaroon_cbat.stores.database import BUSY_SECONDS
+from macaroon_cbat.stores.schema import clients, service_facts
+from tests.stores.material import METADATA, NOW, grant, opened
+
+
+@contextmanager
+def another_writer(folder) -> Iterator[None]:
+    """Hold the one lock for writing, as another process does in the middle of its work."""
+    with closing(sqlite3.connect(folder / "db.sqlite3", isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("INSERT INTO service_facts VALUES ('half', 'written')")
+        yield
+        connection.execute("ROLLBACK")
+
+
+def everything(stores) -> object:
+    with stores.database.reading() as connection:
+        return (
+            stores.clients.all(),
+            stores.root_keys.records(),
+            connection.exec_driver_sql("SELECT * FROM revoked_tokens").all(),
+            connection.exec_driver_sql("SELECT * FROM service_facts").all(),
+        )
+
+
+def test_a_locked_database_is_unavailable_for_writers(stores, tmp_path):
+    """While another process holds the lock, writers wait, then get Unavailable, and have written nothing."""
+    before = everything(stores)
+    writers = {
+        "add a client": lambda: stores.clients.add("late", METADATA, secret="s" * 22, now=NOW),
+        "remove a client": lambda: stores.clients.remove("billing"),
+        "rotate": lambda: stores.root_keys.rotate(NOW),
+        "revoke": lambda: stores.revoked_tokens.revoke(grant(), NOW),
+        "open": lambda: opened(tmp_path),
+    }
+    with another_writer(tmp_path), ThreadPoolExecutor() as pool:
+        started = time.monotonic()
+        results = {name: pool.submit(work) for name, work in writers.items()}
+        for name, result in results.items():
+            assert isinstance(result.exception(), Unavailable), name
+        assert BUSY_SECONDS - 1 < time.monotonic() - started < BUSY_SECONDS + 10
+        assert everything(stores) == before
+    assert everything(stores) == before
+
+
+def test_a_locked_database_can_be_read(stores, tmp_path):
+    """While another process writes, readers see what was committed, without waiting for it."""
+    stores.clients.add("billing", METADATA, secret="s" * 22, now=NOW)
+    with another_writer(tmp_path):
+        started = time.monotonic()
+        assert stores.clients.find("billing") is not None
+        assert stores.recorded_issuer() is None
+        assert time.monotonic() - started < 1
+
+
+def test_a_writer_that_waits_its_turn_succeeds(stores, tmp_path):
+    """A writer that finds the lock taken for a moment waits and then does its work."""
+    with ThreadPoolExecutor() as pool:
+        with another_writer(tmp_path):
+            result = pool.submit(stores.root_keys.rotate, NOW)
+            time.sleep(0.3)
+            assert not result.done()
+        assert result.result().is_current
+
+
+def test_work_that_fails_half_way_leaves_nothing(stores):
+    """A transaction that ends in an exception has changed nothing."""
+    before = everything(stores)
+    with pytest.raises(ZeroDivisionError), stores.database.writing() as connection:
+        connection.execute(insert(service_facts).values(name="half", value="written"))
+        raise ZeroDivisionError
+    assert everything(stores) == before
+
+
+@pytest.mark.parametrize(
+    ("table", "work"),
+    [
+        pytest.param("clients", lambda s: s.clients.find("billing"), id="find a client"),
+        pytest.param("clients", lambda s: s.clients.all(), id="list clients"),
+        pytest.param("clients", lambda s: s.clients.remove("billing"), id="remove a client"),
+        pytest.param("root_keys", lambda s: s.root_keys.records(), id="list root keys"),
+        pytest.param("root_keys", lambda s: s.root_keys.rotate(NOW), id="rotate"),
+        pytest.param("revoked_tokens", lambda s: s.revoked_tokens.concerning(grant()), id="ask"),
+        pytest.param("revoked_tokens", lambda s: s.revoked_tokens.revoke(grant(), NOW), id="revoke"),
+        pytest.param("service_facts", lambda s: s.recorded_issuer(), id="read the issuer"),
+    ],
+)
+def test_a_damaged_database_is_unavailable(stores, table, work):
+    """Where a table has vanished there is no answer: Unavailable, never `no`, and no foreign exception."""
+    with stores.database.writing() as connection:
+        connection.exec_driver_sql(f"DROP TABLE {table}")
+    with pytest.raises(Unavailable, match="no such table"):
+        work(stores)
+
+
+def test_the_reason_holds_no_parameters(stores):
+    """What an unavailable database says for the log names the database, not what was to be stored."""
+    with stores.database.writing() as connection:
+        connection.exec_driver_sql("DROP TABLE clients")
+    with pytest.raises(Unavailable) as refused:
+        stores.clients.add("billing", METADATA, secret="s" * 22, now=NOW)
+    seen = f"{refused.value} {refused.value!r} {refused.value.__cause__}"
+    assert "db.sqlite3" in seen
+    assert METADATA.audiences[0] not in seen
+    assert clients.name in seen
