@@ -54,10 +54,13 @@ class RootKeyStore:
         return self.all()[-1]
 
     def find(self, kid: str) -> RootKey:
-        """Return the key of this name, or raise UnknownKey."""
-        for key in self.all():
-            if key.kid == kid:
-                return key
+        """Return the key of this name, or raise UnknownKey: only after a fresh look is a key unknown."""
+        for look_again in (False, True):
+            if look_again:
+                self._forget()
+            for key in self.all():
+                if key.kid == kid:
+                    return key
         raise UnknownKey(f"no root key {kid!r}")
 
     def records(self) -> list[RootKeyRecord]:

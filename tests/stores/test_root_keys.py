@@ -1,0 +1,144 @@
+import base64
+import os
+import sqlite3
+
+import pytest
+
+from macaroon_cbat.errors import SettingsError, UnknownKey
+from macaroon_cbat.stores import RootKeyStore
+from macaroon_cbat.stores.root_keys import MEMORY_SECONDS
+from tests.stores.material import NOW, WRAPPING_KEY, every_byte, opened
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    seconds = 1000.0
+
+    def __call__(self) -> float:
+        """Return the second it is."""
+        return self.seconds
+
+
+def test_the_first_key_is_made(stores):
+    """A new database has one root key of 32 random bytes, and it is the current one."""
+    [key] = stores.root_keys.all()
+    [record] = stores.root_keys.records()
+    assert len(key.secret) == 32
+    assert stores.root_keys.current() == key
+    assert (record.kid, record.created_at, record.is_current) == (key.kid, NOW, True)
+
+
+def test_root_keys_cannot_be_read_from_the_disk(stores, tmp_path):
+    """No root key stands in the database files, in no encoding that a thief would look for."""
+    stores.root_keys.rotate(NOW)
+    on_disk = every_byte(tmp_path)
+    for key in stores.root_keys.all():
+        assert key.kid.encode() in on_disk
+        for size in (32, 16):
+            part = key.secret[:size]
+            assert part not in on_disk
+            assert part.hex().encode() not in on_disk.lower()
+            assert base64.b64encode(part).rstrip(b"=")[:-1] not in on_disk
+            assert base64.urlsafe_b64encode(part).rstrip(b"=")[:-1] not in on_disk
+
+
+def test_rotation_makes_a_new_current_key(stores):
+    """Rotation makes another key current, and every older one stays where it can be found."""
+    old = stores.root_keys.current()
+    record = stores.root_keys.rotate(NOW)
+    assert record.is_current
+    assert stores.root_keys.current().kid == record.kid != old.kid
+    assert stores.root_keys.find(old.kid) == old
+    assert [one.is_current for one in stores.root_keys.records()] == [False, True]
+
+
+def test_the_newest_is_current_whatever_the_clock_says(stores):
+    """Of keys made in one second, or after the clock was set back, the one made last is current."""
+    for now in (NOW, NOW, NOW - 86_400, 0):
+        record = stores.root_keys.rotate(now)
+        assert stores.root_keys.current().kid == record.kid
+        assert stores.root_keys.records()[-1].kid == record.kid
+
+
+def test_another_process_mints_with_the_new_key_within_a_second(stores, open_again):
+    """A rotation is seen by a store that is open elsewhere once a second has passed."""
+    clock = Clock()
+    elsewhere = RootKeyStore(open_again().database, WRAPPING_KEY, clock)
+    old = elsewhere.current()
+    new = stores.root_keys.rotate(NOW)
+    assert elsewhere.current() == old
+    clock.seconds += MEMORY_SECONDS
+    assert elsewhere.current().kid == new.kid
+    assert MEMORY_SECONDS <= 1
+
+
+def test_another_process_knows_the_new_key_at_once(stores, open_again):
+    """A token of a key made this very moment elsewhere is not refused as one of an unknown key."""
+    elsewhere = RootKeyStore(open_again().database, WRAPPING_KEY, Clock())
+    elsewhere.current()
+    stores.root_keys.rotate(NOW)
+    assert elsewhere.find(stores.root_keys.current().kid) == stores.root_keys.current()
+
+
+def test_a_key_that_was_removed_is_forgotten(stores, open_again, tmp_path):
+    """A root key that is removed from the database verifies nothing any more after a second."""
+    clock = Clock()
+    elsewhere = RootKeyStore(open_again().database, WRAPPING_KEY, clock)
+    old = elsewhere.current()
+    stores.root_keys.rotate(NOW)
+    with stores.database.writing() as connection:
+        connection.exec_driver_sql("DELETE FROM root_keys WHERE kid = ?", (old.kid,))
+    clock.seconds += MEMORY_SECONDS
+    with pytest.raises(UnknownKey, match=old.kid):
+        elsewhere.find(old.kid)
+
+
+def test_an_unknown_key_is_refused(stores):
+    """A name that no root key has is UnknownKey."""
+    for kid in ("nobody", "", stores.root_keys.current().kid.upper() + "X"):
+        with pytest.raises(UnknownKey):
+            stores.root_keys.find(kid)
+
+
+def test_processes_rotate_at_once(racers, stores, tmp_path):
+    """Rotations at the same moment each make a key, and leave one order and one current key."""
+    answers = racers.race("rotate", str(tmp_path))
+    kids = [record.kid for record in stores.root_keys.records()]
+    assert len(set(kids)) == 5
+    assert kids in answers
+    assert [record.is_current for record in stores.root_keys.records()] == [False] * 4 + [True]
+    made = [record.created_at for record in stores.root_keys.records()]
+    assert made == sorted(set(made))
+
+
+def test_swapped_keys_are_noticed(stores, open_again, tmp_path):
+    """Whoever writes to the database cannot put one root key under the name of another."""
+    stores.root_keys.rotate(NOW)
+    connection = sqlite3.connect(tmp_path / "db.sqlite3")
+    rows = connection.execute("SELECT kid, wrapped_secret FROM root_keys").fetchall()
+    for (kid, _), (_, wrapped) in zip(rows, reversed(rows), strict=True):
+        connection.execute("UPDATE root_keys SET wrapped_secret = ? WHERE kid = ?", (wrapped, kid))
+    connection.commit()
+    connection.close()
+    with pytest.raises(SettingsError, match="cannot be decrypted"):
+        opened(tmp_path)
+
+
+def test_a_planted_key_is_noticed(stores, tmp_path):
+    """Whoever writes to the database, but has no wrapping key, cannot add a root key of their own."""
+    with stores.database.writing() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO root_keys VALUES ('mine', ?, 1)", (os.urandom(12) + b"k" * 48,)
+        )
+    with pytest.raises(SettingsError, match="mine cannot be decrypted"):
+        opened(tmp_path)
+
+
+def test_a_root_key_does_not_print(stores):
+    """A root key shows its name, never itself."""
+    key = stores.root_keys.current()
+    shown = repr(key) + repr(stores.root_keys.all()) + repr(stores.root_keys.records())
+    assert key.kid in shown
+    assert repr(key.secret)[2:-1] not in shown
+    assert key.secret.hex() not in shown
