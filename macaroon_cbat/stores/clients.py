@@ -51,19 +51,30 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 raise ValueError(
                     f"audience {audience!r} must be an absolute URI without a fragment (RFC 8707 2)"
                 )
+            if self.audiences.count(audience) > 1:
+                raise ValueError(f"audience {audience!r} is listed twice")
         for certificate in self.certificates:
             parse_thumbprint(certificate)
+        self._refuse_names()
+        if (self.token_endpoint_auth_method == "self_signed_tls_client_auth") != bool(self.certificates):
+            raise ValueError("self_signed_tls_client_auth, and nothing else, needs the client's certificate")
+        if self.token_endpoint_auth_method == "none" and not self.tls_client_certificate_bound_access_tokens:
+            raise ValueError("a public client gets certificate-bound tokens only (RFC 8705 4)")
+
+    def _refuse_names(self) -> None:
+        """Refuse names that identify no certificate, or every one without a name."""
         names = [name for name in self.certificate_names.values() if name is not None]
         if self.token_endpoint_auth_method == "tls_client_auth" and len(names) != 1:
             raise ValueError("tls_client_auth needs exactly one subject DN, SAN DNS name or SAN URI")
         if self.token_endpoint_auth_method != "tls_client_auth" and names:
             raise ValueError("a subject DN or SAN goes with tls_client_auth only")
-        if (self.token_endpoint_auth_method == "self_signed_tls_client_auth") != bool(self.certificates):
-            raise ValueError("self_signed_tls_client_auth, and nothing else, needs the client's certificate")
-        if self.token_endpoint_auth_method == "none" and not self.tls_client_certificate_bound_access_tokens:
-            raise ValueError("a public client gets certificate-bound tokens only (RFC 8705 4)")
+        if "" in names:
+            raise ValueError("an empty subject DN or SAN names nobody")
         if self.tls_client_auth_subject_dn is not None:
-            x509.Name.from_rfc4514_string(self.tls_client_auth_subject_dn)
+            try:
+                x509.Name.from_rfc4514_string(self.tls_client_auth_subject_dn)
+            except ValueError as error:
+                raise ValueError("the subject DN must be spelled as RFC 4514 says, as CN=a,O=b") from error
 
     @property
     def certificate_names(self) -> dict[str, str | None]:
@@ -112,7 +123,8 @@ def metadata_from(members: dict[str, object]) -> ClientMetadata:
     try:
         return msgspec.convert(members, ClientMetadata)
     except (msgspec.ValidationError, ValueError) as error:
-        raise InvalidClientMetadata(str(error)) from error
+        reason = re.sub(r" matching regex '.*'", " of the right form", str(error))
+        raise InvalidClientMetadata(reason) from error
 
 
 class ClientStore:
@@ -152,6 +164,8 @@ class ClientStore:
 
     def find(self, client_id: str) -> Client | None:
         """Return the client, or None when no such client is registered."""
+        if not _CLIENT_ID.match(client_id):
+            return None  # some databases choke on what is no name, such as NUL
         with self._database.reading() as connection:
             row = connection.execute(_FIND, {"client_id": client_id}).one_or_none()
         return None if row is None else _client(*row)
@@ -164,6 +178,8 @@ class ClientStore:
 
     def remove(self, client_id: str) -> bool:
         """Remove a client; False when there was none. Its tokens live until they expire."""
+        if not _CLIENT_ID.match(client_id):
+            return False
         with self._database.writing() as connection:
             return connection.execute(delete(clients).where(clients.c.client_id == client_id)).rowcount > 0
 
