@@ -2,7 +2,18 @@ import pytest
 
 from macaroon_cbat.caveats import confirmation
 from macaroon_cbat.errors import CaveatsNotMet, NotCertificateBound
-from tests.core.material import BOUND, CERTIFICATE, OTHER_CERTIFICATE, judged, token
+from macaroon_cbat.signature import AuthenticCaveats
+from macaroon_cbat.verification import judge, verify
+from tests.core.material import (
+    BOUND,
+    CERTIFICATE,
+    GRANT,
+    KEYS,
+    OTHER_CERTIFICATE,
+    access,
+    judged,
+    token,
+)
 
 CNF_CASES = {
     "another certificate": ([BOUND], OTHER_CERTIFICATE),
@@ -31,7 +42,9 @@ def test_an_unbound_token_is_refused_by_default():
     """A token without cnf is refused, with a certificate on the connection or without."""
     for certificate in (CERTIFICATE, None):
         with pytest.raises(NotCertificateBound):
-            judged(token(), certificate=certificate)
+            verify(token(), KEYS, access(certificate=certificate))
+        with pytest.raises(NotCertificateBound):
+            judge(GRANT, AuthenticCaveats(()), access(certificate=certificate))
 
 
 def test_an_unbound_token_is_accepted_only_where_written_down():
