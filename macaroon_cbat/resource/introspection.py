@@ -3,11 +3,13 @@
 The certificate is always compared here, against the connection at hand.
 """
 
+import ssl
 from pathlib import Path
 
 import msgspec
 import requests
 from msgspec import Struct
+from urllib3.exceptions import HTTPError
 
 from macaroon_cbat.caveats import Access
 from macaroon_cbat.errors import InvalidToken, SettingsError, Unavailable
@@ -16,7 +18,6 @@ from macaroon_cbat.signature import AuthenticCaveats
 from macaroon_cbat.verification import Principal, judge
 from macaroon_cbat.wire import ThirdPartyCaveat, read_macaroon
 
-TIMEOUT_SECONDS = 5.0
 MAX_ANSWER_BYTES = 64 * 1024
 
 
@@ -42,15 +43,18 @@ class Introspection:
         certificate: tuple[Path, Path] | None = None,
         ca: Path | None = None,
         path: str = "/oauth2/introspect",
+        timeout: float = 5,
     ) -> None:
         """Ask `issuer` as this client, by secret or by certificate (certificate file, key file).
 
-        `ca` is the PEM bundle that the service's own certificate is verified with.
+        `ca` is the PEM bundle that the service's own certificate is verified with; `timeout` counts the
+        seconds to wait for a connection, and for each part of an answer.
         """
         if not issuer.startswith("https://"):
             raise SettingsError(f"the issuer must be an https URL, not {issuer!r}")
         if (client_secret is None) == (certificate is None):
             raise SettingsError("introspection needs a client secret or a client certificate")
+        _check_files(ca, certificate)
         self.issuer = issuer
         self.audience = audience
         self._url = issuer + path
@@ -59,6 +63,8 @@ class Introspection:
             self._form["client_secret"] = client_secret
         self._session = requests.Session()
         self._session.trust_env = False
+        self._session.headers["Accept-Encoding"] = "identity"
+        self._timeout = timeout
         self._session.verify = True if ca is None else str(ca)
         if certificate is not None:
             self._session.cert = (str(certificate[0]), str(certificate[1]))
@@ -72,8 +78,10 @@ class Introspection:
         macaroon = read_macaroon(text)
         grant = read_identifier(macaroon.identifier)
         answer = self._ask(text)
-        if not answer.active or answer.jti != grant.jti:
+        if not answer.active:
             raise InvalidToken("the service says that the token is not active")
+        if answer.jti != grant.jti:
+            raise Unavailable(f"{self._url} answered about another token than {grant.jti!r}")
         texts = [caveat for caveat in macaroon.caveats if not isinstance(caveat, ThirdPartyCaveat)]
         if len(texts) != len(macaroon.caveats):
             raise InvalidToken("a third-party caveat without a discharge of its own")
@@ -86,13 +94,33 @@ class Introspection:
             with self._session.post(
                 self._url,
                 data={**self._form, "token": text},
-                timeout=TIMEOUT_SECONDS,
+                timeout=self._timeout,
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                body = response.raw.read(MAX_ANSWER_BYTES, decode_content=True)
-                if response.status_code != 200:
-                    raise Unavailable(f"{self._url} answered {response.status_code}: {body[:200]!r}")
+                body = response.raw.read(MAX_ANSWER_BYTES + 1)
+            if response.status_code != 200 or len(body) > MAX_ANSWER_BYTES:
+                shown = f"{len(body)} bytes: {body[:200]!r}"
+                raise Unavailable(f"{self._url} answered {response.status_code} with {shown}")
             return msgspec.json.decode(body, type=_Answer)
-        except (requests.RequestException, OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (
+            requests.RequestException,
+            HTTPError,  # raised while the body is read, where requests does not translate
+            OSError,
+            msgspec.MsgspecError,
+            UnicodeDecodeError,
+        ) as error:
             raise Unavailable(f"{self._url} gave no usable answer: {error}") from error
+
+
+def _check_files(ca: Path | None, certificate: tuple[Path, Path] | None) -> None:
+    """Raise SettingsError at start-up for what could only fail at the first request."""
+    try:
+        context = ssl.create_default_context(cafile=ca)
+        if certificate is not None:
+            context.load_cert_chain(*certificate, password="")
+    except OSError as error:
+        named = " and ".join(str(file) for file in (ca, *(certificate or ())) if file is not None)
+        raise SettingsError(
+            f"introspection cannot load {named} ({error.strerror or error}): name PEM files"
+        ) from error

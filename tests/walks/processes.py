@@ -1,0 +1,120 @@
+"""The processes of a walk: the service as its command line starts it, and guarded resource servers."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from macaroon_cbat.client import ClientCertificate, TokenClient
+from tests.tls.material import SECONDS, Server, end, next_line
+
+ROOT = Path(__file__).parents[2]
+API = "https://api.example"
+ENVIRONMENT = {
+    **{k: v for k, v in os.environ.items() if not k.startswith("MACAROON_CBAT_")},
+    "PYTHONWARNINGS": "error",
+}
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def cli(*arguments: object, text: str = "", status: int = 0) -> str:
+    """Run `macaroon-cbat` with these arguments and standard input; return what it prints."""
+    command = [sys.executable, "-m", "macaroon_cbat", *map(str, arguments)]
+    done = subprocess.run(
+        command,
+        check=False,
+        input=text,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        timeout=SECONDS,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout
+
+
+@dataclass
+class Service:
+    """One data folder, and the address at which a service process answers on it."""
+
+    data: Path
+    port: int
+
+    @property
+    def issuer(self) -> str:
+        """The service's URL."""
+        return f"https://localhost:{self.port}"
+
+    @property
+    def ca(self) -> Path:
+        """The development CA, which its own certificate is verified with."""
+        return self.data / "ca.pem"
+
+    def add(self, name: str, *options: object) -> str:
+        """Register a client; return its secret, empty where it has none."""
+        added = cli("client", "add", name, "--data", self.data, "--json", *options)
+        secret: str = json.loads(added).get("client_secret", "")
+        return secret
+
+    def export(self, file: Path, audience: str = API) -> Path:
+        """Write the key file of an audience."""
+        cli("key", "export", "--audience", audience, "--data", self.data, "--output", file)
+        return file
+
+    def client(self, name: str, secret: str | None, **options: Any) -> TokenClient:
+        """Return the holder's token client."""
+        return TokenClient(issuer=self.issuer, client_id=name, client_secret=secret, ca=self.ca, **options)
+
+    @contextmanager
+    def running(self, *options: str, **environment: str) -> Iterator[Server]:
+        """Run the service until the block ends."""
+        command = ["macaroon_cbat", "serve", "--data", str(self.data), "--port", str(self.port), *options]
+        with _process(command, self.data, self.port, environment) as server:
+            yield server
+
+
+@contextmanager
+def resource_server(folder: Path, **settings: Any) -> Iterator[Server]:
+    """Run a guarded application until the block ends; see tests/walks/resource_server.py for settings."""
+    folder.mkdir(exist_ok=True)
+    port = free_port()
+    argument = json.dumps({"folder": str(folder), "port": port, **settings}, default=str)
+    with _process(["tests.walks.resource_server", argument], folder, port, {}) as server:
+        yield server
+
+
+@contextmanager
+def _process(command: list[str], folder: Path, port: int, environment: dict[str, str]) -> Iterator[Server]:
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            cwd=ROOT,
+            env={**ENVIRONMENT, **environment},
+        )
+    try:
+        line = next_line(process)  # both say something once requests are answered
+        assert "serves" in line or "ready" in line, line
+        yield Server(process, port, folder)
+    finally:
+        end(process)
+
+
+def holder(client: Any) -> ClientCertificate:
+    """Return the watched certificate of a tests.tls.material.Client."""
+    return ClientCertificate(client.file)
