@@ -55,13 +55,18 @@ class Connection:
             self._close(lingering=True)
             return
         if session.established and not was_established:
-            self._link.wait_in(self._loop.rooms.request)
+            self._on_established()
         if plaintext:
             self._on_plaintext(plaintext)
         else:
             self._link.send(session.take_output())
         if session.ended:
             self._link.end_input()
+
+    def _on_established(self) -> None:
+        rooms = self._loop.rooms
+        # When the server stops, a client without a request must not hold it up for long.
+        self._link.wait_in(rooms.linger if self._loop.site.is_stopping else rooms.request)
 
     def _refuse_plain_http(self, beginning: bytes) -> None:
         log.debug("refused %s: it does not speak TLS", self._address[0])
@@ -224,12 +229,12 @@ class Connection:
         rooms = self._loop.rooms
         self._link.room = None
         log.debug("cut off %s: too slow", self._address[0])
-        if room is rooms.request and self._request is not None:
+        if self._request is not None:
             self._refuse(408)
-        elif room is rooms.request or room is rooms.idle:
-            self._close()
-        else:
+        elif room is rooms.handshake or room is rooms.reader or self._link.is_closing():
             self._link.drop(resetting=room is rooms.reader)
+        else:
+            self._close()
 
     def on_stop(self) -> None:
         """End what has no request under way; a handshake may finish, for a request is about to follow."""

@@ -1,7 +1,8 @@
 """What one client may use up: seconds, connections and bytes."""
 
 import resource
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 _RESERVED_DESCRIPTORS = 128
 """For the database, log files, spooled bodies and the server itself."""
@@ -21,16 +22,15 @@ class Limits:
     """What all slow readers together may leave waiting."""
 
 
-def descriptor_bound() -> int:
-    """Raise the soft limit of open files to the hard one; return how many connections fit."""
+def limits_that_fit(limits: Limits) -> Limits:
+    """Raise the soft limit of open files to the hard one; return limits with as many connections as fit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        try:
+        # Some systems name an unlimited hard limit and refuse it as a soft one.
+        with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             soft = hard
-        except (OSError, ValueError):
-            # Some systems name an unlimited hard limit and refuse it as a soft one.
-            pass
     if soft == resource.RLIM_INFINITY:
-        return 1 << 30
-    return max(soft - _RESERVED_DESCRIPTORS, soft // 2)
+        return limits
+    room = max(soft - _RESERVED_DESCRIPTORS, soft // 2)
+    return replace(limits, connections=min(limits.connections, room))

@@ -5,9 +5,9 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.tls.loop import Loop
@@ -27,62 +27,68 @@ _GRACE_SECONDS = 5.0
 class Prefork:
     """The parent: it forks, waits and passes signals on; it serves nothing itself."""
 
-    def __init__(
-        self, listener: socket.socket, make_loop: Callable[[], Loop], workers: int, seconds: float
-    ) -> None:
+    def __init__(self, listener: socket.socket, workers: int, seconds_to_finish: float) -> None:
         self._listener = listener
-        self._make_loop = make_loop
         self._workers = workers
-        self._seconds_to_finish = seconds + _GRACE_SECONDS
+        self._seconds_to_finish = seconds_to_finish + _GRACE_SECONDS
         self._ready_since: dict[int, float | None] = {}
-        self._is_stopping = threading.Event()
+        self._is_stopping = False
         self._deaths_at_once = 0
         self._is_announced = False
         # The children hold the reading end: it ends when the parent does, however that happens.
         self._lifeline, self._life = os.pipe()
 
-    def run(self, announce: Callable[[], None]) -> None:
+    def run(self, make_loop: Callable[[], Loop], announce: Callable[[], None]) -> None:
         """Keep the workers alive until stopped, or raise SettingsError when they cannot live."""
+        self._make_loop, self._announce = make_loop, announce
         with stopping_on_signals(self._stop):
             try:
-                self._start(self._workers, announce)
-                while not self._is_stopping.is_set():
-                    self._replace_dead(announce)
+                self._start(self._workers)
+                while not self._is_stopping:
+                    self._replace_dead()
             finally:
-                if not self._is_stopping.is_set():
+                if not self._is_stopping:
                     self._stop()
                 self._reap_all()
-        os.close(self._lifeline)
-        os.close(self._life)
+                os.close(self._lifeline)
+                os.close(self._life)
 
-    def _replace_dead(self, announce: Callable[[], None]) -> None:
+    def _replace_dead(self) -> None:
         dead = self._bury()
         if not dead:
-            self._is_stopping.wait(_POLL_SECONDS)
+            self._pause(_POLL_SECONDS)
             return
         self._judge(dead)
-        self._is_stopping.wait(min(_FIRST_DELAY * 2**self._deaths_at_once, _LONGEST_DELAY))
-        self._start(len(dead), announce)
+        self._pause(min(_FIRST_DELAY * 2**self._deaths_at_once, _LONGEST_DELAY))
+        self._start(len(dead))
 
     def _stop(self) -> None:
-        self._is_stopping.set()
+        self._is_stopping = True
         # Otherwise the kernel goes on taking connections that nobody will accept.
         self._listener.close()
         for pid in self._ready_since:
-            os.kill(pid, signal.SIGTERM)
+            # The signal may come between a burial and its bookkeeping.
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+    def _pause(self, seconds: float) -> None:
+        # An Event would be no good: a handler that sets it can deadlock with the wait that it interrupts.
+        deadline = time.monotonic() + seconds
+        while not self._is_stopping and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
 
     # Starting
 
-    def _start(self, count: int, announce: Callable[[], None]) -> None:
+    def _start(self, count: int) -> None:
         """Fork workers and wait for what each says: that it is ready, why it cannot be, or nothing."""
-        for pid, report in [self._fork() for _ in range(count) if not self._is_stopping.is_set()]:
+        for pid, report in [self._fork() for _ in range(count) if not self._is_stopping]:
             with os.fdopen(report, "rb") as file:
                 said = file.read()
             if said == _READY:
                 self._ready_since[pid] = time.monotonic()
                 if not self._is_announced:
                     self._is_announced = True
-                    announce()
+                    self._announce()
             elif said and not self._is_announced:
                 raise SettingsError(said.decode())
             elif said:

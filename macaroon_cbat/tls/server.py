@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.tls.context import tls_context
-from macaroon_cbat.tls.limits import Limits, descriptor_bound
+from macaroon_cbat.tls.limits import Limits, limits_that_fit
 from macaroon_cbat.tls.listening import listening_socket
 from macaroon_cbat.tls.loop import Loop
 from macaroon_cbat.tls.prefork import Prefork
@@ -33,32 +33,32 @@ def serve(  # noqa: PLR0913  # one keyword a setting
     on_ready: Callable[[str, int], None] | None = None,
     limits: Limits = Limits(),  # noqa: B008  # frozen
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then finish the requests under way and return; or raise SettingsError.
+    """Serve until SIGTERM or SIGINT, finish the requests under way and return; or raise SettingsError.
 
-    The application finds the client certificate under `macaroon_cbat.peer.PEER_CERTIFICATE`.
-    `make_app` is called once in each worker process, after the fork. `on_ready` is called with the
-    host and the real port once requests are answered. Nothing about a client certificate is checked
-    but that the client holds its key.
+    The application finds the client certificate under `macaroon_cbat.peer.PEER_CERTIFICATE`; only that the
+    client holds its key was checked. Each worker calls `make_app` once, after the fork. `on_ready` gets
+    the host and the real port once requests are answered.
     """
     if workers < 1 or threads < 1:
         raise SettingsError("at least one worker and one thread are needed")
-    context = tls_context(certificate, key)
-    limits = replace(limits, connections=min(limits.connections, descriptor_bound()))
+    context, limits = tls_context(certificate, key), limits_that_fit(limits)
     with closing(listening_socket(host, port)) as listener:
         real_port: int = listener.getsockname()[1]
-
-        def announce() -> None:
-            if on_ready is not None:
-                on_ready(host, real_port)
 
         def make_loop() -> Loop:
             site = Site(make_app(), adjustments(limits), host, real_port, is_multiprocess=workers > 1)
             return Loop(listener, context, site, limits, threads)
 
-        if workers == 1:
-            loop = make_loop()
-            with stopping_on_signals(loop.stop):
-                announce()
-                loop.run()
-        else:
-            Prefork(listener, make_loop, workers, limits.request_seconds).run(announce)
+        run = _run_here if workers == 1 else Prefork(listener, workers, limits.request_seconds).run
+        run(make_loop, partial(on_ready or _say_nothing, host, real_port))
+
+
+def _run_here(make_loop: Callable[[], Loop], announce: Callable[[], None]) -> None:
+    loop = make_loop()
+    with stopping_on_signals(loop.stop):
+        announce()
+        loop.run()
+
+
+def _say_nothing(_host: str, _port: int) -> None:
+    pass

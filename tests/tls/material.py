@@ -25,6 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 SECONDS = 20
 ROOT = Path(__file__).parents[2]
 DAY = timedelta(days=1)
+FILLER = x509.ObjectIdentifier("1.3.6.1.4.1.99999.1")
 
 
 @dataclass
@@ -192,9 +193,26 @@ def make_client(
 ) -> Client:
     """Make a client certificate of any kind, self-signed without an issuer."""
     key = key or ec.generate_private_key(ec.SECP256R1())
+    builder = _builder(name, key, issuer, days)
+    builder = builder.add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+    if not is_authority:
+        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+    if padding:
+        builder = builder.add_extension(x509.UnrecognizedExtension(FILLER, b"\x00" * padding), critical=False)
+    signer = issuer.key if issuer else key
+    digest = None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    certificate = builder.sign(signer, digest)
+    file = folder / f"{name}.pem"
+    file.write_bytes(_pem(key, certificate, *(link.certificate for link in chain)))
+    return Client(certificate, key, file)
+
+
+def _builder(
+    name: str, key: PrivateKey, issuer: Client | None, days: tuple[int, int]
+) -> x509.CertificateBuilder:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
-    builder = (
+    return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer.certificate.subject if issuer else subject)
@@ -202,28 +220,14 @@ def make_client(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now + days[0] * DAY)
         .not_valid_after(now + days[1] * DAY)
-        .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
     )
-    if not is_authority:
-        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-    if padding:
-        filler = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x00" * padding)
-        builder = builder.add_extension(filler, critical=False)
-    signer = issuer.key if issuer else key
-    certificate = builder.sign(
-        signer, None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+
+
+def _pem(key: PrivateKey, *certificates: x509.Certificate) -> bytes:
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    file = folder / f"{name}.pem"
-    file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        + b"".join(
-            each.public_bytes(serialization.Encoding.PEM)
-            for each in (certificate, *(link.certificate for link in chain))
-        )
-    )
-    return Client(certificate, key, file)
+    return private + b"".join(each.public_bytes(serialization.Encoding.PEM) for each in certificates)
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

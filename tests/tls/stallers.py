@@ -53,10 +53,11 @@ class Staller(asyncio.Protocol):
 
     def trickle(self) -> None:
         """Send one byte, if that is this one's way; look whether the socket of a reader is still good."""
-        assert self.transport is not None
-        if self.lasted is None and self.kind in {"slow header", "slow body"}:
+        if self.lasted is not None or self.transport is None:
+            return
+        if self.kind in {"slow header", "slow body"}:
             self.transport.write(b"a")
-        elif self.lasted is None and self.kind == "slow reader":
+        elif self.kind == "slow reader":
             sock = self.transport.get_extra_info("socket")
             if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                 self.connection_lost(None)
