@@ -33,8 +33,9 @@ def create_app(
 ) -> Flask:
     """Return the WSGI application; without settings, as the MACAROON_CBAT_ variables say.
 
-    `peer` finds the client certificate of a connection. Raises SettingsError for unusable settings,
-    and Unavailable when the database is out of reach.
+    `peer` finds the client certificate of a connection. Whoever embeds the application finds its
+    stores under `app.extensions["macaroon_cbat"]`. Raises SettingsError for unusable settings, and
+    Unavailable when the database is out of reach.
     """
     settings = settings or settings_from_environment()
     stores = open_stores(settings.database_url, settings.wrapping_key, EpochSeconds(int(clock())))
@@ -46,6 +47,7 @@ def create_app(
     app = Flask("macaroon_cbat.service", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
+    app.extensions["macaroon_cbat"] = stores
     answer_errors(app)
     _oauth_routes(app, server)
     _macaroon_routes(app, peer)

@@ -50,7 +50,7 @@ class ClientTrust:
         try:
             parsed = x509.load_der_x509_certificate(certificate)
             verifier.verify(parsed, self._intermediates)
-        except (VerificationError, ValueError, x509.UnsupportedGeneralNameType) as error:
+        except (VerificationError, ValueError, x509.InvalidVersion, x509.UnsupportedGeneralNameType) as error:
             raise InvalidClient(f"the client certificate is not trusted: {error}") from error
         return parsed
 

@@ -1,0 +1,57 @@
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from shutil import copy
+from typing import Any
+
+import pytest
+
+from tests.service.certificates import Identity, authority, certified
+from tests.service.material import Service, make_database, settings_in
+
+Starter = Callable[..., Service]
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a database that each test gets a copy of."""
+    folder = tmp_path_factory.mktemp("database")
+    make_database(folder)
+    [file] = folder.iterdir()
+    return file
+
+
+@pytest.fixture
+def start(tmp_path: Path, database: Path) -> Iterator[Starter]:
+    """Start a service with these settings changed, ended with the test."""
+    copy(database, tmp_path)
+    with ExitStack() as stack:
+
+        def start_one(**changes: Any) -> Service:
+            service = Service(tmp_path, settings_in(tmp_path, **changes))
+            stack.callback(service.close)
+            return service
+
+        yield start_one
+
+
+@pytest.fixture
+def service(start: Starter) -> Service:
+    return start()
+
+
+@pytest.fixture(scope="session")
+def certificate() -> Identity:
+    """Return the certificate of an honest client."""
+    return certified()
+
+
+@pytest.fixture(scope="session")
+def other_certificate() -> Identity:
+    return certified("CN=thief")
+
+
+@pytest.fixture(scope="session")
+def ca() -> Identity:
+    """Return the CA that the service trusts for tls_client_auth."""
+    return authority()
