@@ -1,6 +1,7 @@
 """Read what a request carries, or say precisely what is wrong with it."""
 
 from typing import TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from flask import Request
@@ -23,14 +24,22 @@ def read_form(request: Request) -> dict[str, str]:
     if request.args:
         raise InvalidRequest("parameters belong into the request body, not into the URL")
     form: dict[str, str] = {}
-    for name, values in request.form.lists():
-        if len(values) > 1:
+    for name, value in _pairs(request.get_data()):
+        if name in form:
             raise InvalidRequest(f"the parameter {name[:40]} is repeated")
-        if "\ufffd" in values[0] or "\0" in values[0]:
-            raise InvalidRequest(f"the parameter {name[:40]} is not UTF-8 text")
-        if values[0]:
-            form[name] = values[0]
-    return form
+        form[name] = value
+    return {name: value for name, value in form.items() if value}
+
+
+def _pairs(body: bytes) -> list[tuple[str, str]]:
+    """Return names and values; Werkzeug would turn what is not UTF-8 into some other text."""
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("the form is not UTF-8 text") from error
+    if any("\0" in name + value for name, value in pairs):
+        raise InvalidRequest("the form is not UTF-8 text without NUL")
+    return pairs
 
 
 def required(form: dict[str, str], name: str) -> str:
@@ -48,3 +57,5 @@ def read_json(request: Request, shape: type[Shape]) -> Shape:
         return msgspec.json.decode(request.get_data(), type=shape)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"the JSON body does not fit: {error}") from error
+    except RecursionError:
+        raise InvalidRequest("the JSON body is nested too deeply") from None
