@@ -1,6 +1,7 @@
 """Time the groups of cases that are asked for, or all, and print a table or JSON.
 
-A group is a function that returns its cases; a new one is one file and one line in GROUPS.
+A group is a function that returns its cases; a new one is one file and one line in GROUPS. What is
+measured in requests per second stands in THROUGHPUT instead.
 """
 
 import argparse
@@ -11,10 +12,14 @@ import sys
 from collections.abc import Callable
 
 import core
+import service
 from timing import Case, Figure, time_side_by_side
 
 GROUPS: dict[str, Callable[[], list[Case]]] = {
     "core": core.cases,
+}
+THROUGHPUT: dict[str, Callable[[float], list[service.Throughput]]] = {
+    "service": service.throughput,
 }
 
 
@@ -25,14 +30,29 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=40, help="rounds of every case, interleaved (default 40)"
     )
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"what to time: {', '.join(GROUPS)}")
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of a round of load (default 4)")
+    known = [*GROUPS, *THROUGHPUT]
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"what to measure: {', '.join(known)}")
     arguments = parser.parse_args()
-    if unknown := set(arguments.groups) - set(GROUPS):
-        parser.error(f"no group {', '.join(sorted(unknown))}; there is: {', '.join(GROUPS)}")
-    figures = {
-        name: time_side_by_side(GROUPS[name](), arguments.rounds) for name in arguments.groups or GROUPS
-    }
-    (print_json if arguments.json else print_table)(figures, arguments.rounds)
+    asked = arguments.groups or known
+    if unknown := set(asked) - set(known):
+        parser.error(f"no group {', '.join(sorted(unknown))}; there is: {', '.join(known)}")
+    costs = {name: time_side_by_side(GROUPS[name](), arguments.rounds) for name in asked if name in GROUPS}
+    rates = {name: THROUGHPUT[name](arguments.seconds) for name in asked if name in THROUGHPUT}
+    if arguments.json:
+        print_json(costs, rates, arguments.rounds)
+        return
+    if costs:
+        print_table(costs, arguments.rounds)
+    print_rates(rates)
+
+
+def print_rates(rates: dict[str, list[service.Throughput]]) -> None:
+    """Print one line a server: answers per second over mutual TLS with keep-alive."""
+    for group, lines in rates.items():
+        print(f"\n{group + ': requests per second':<32}  {'best':>7}  {'median':>7}")
+        for line in lines:
+            print(f"{line.name:<32}  {line.requests_per_second:7.0f}  {line.median_requests_per_second:7.0f}")
 
 
 def print_table(figures: dict[str, list[Figure]], rounds: int) -> None:
@@ -54,9 +74,12 @@ def beside(figure: Figure) -> str:
     )
 
 
-def print_json(figures: dict[str, list[Figure]], rounds: int) -> None:
+def print_json(
+    costs: dict[str, list[Figure]], rates: dict[str, list[service.Throughput]], rounds: int
+) -> None:
     """Print everything that was measured."""
-    groups = {name: [dataclasses.asdict(figure) for figure in lines] for name, lines in figures.items()}
+    both: dict[str, list[Figure] | list[service.Throughput]] = {**costs, **rates}
+    groups = {name: [dataclasses.asdict(figure) for figure in lines] for name, lines in both.items()}
     json.dump({"python": platform.python_version(), "rounds": rounds, "groups": groups}, sys.stdout, indent=2)
     print()
 
