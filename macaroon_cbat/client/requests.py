@@ -69,8 +69,7 @@ class MacaroonAuth(AuthBase):
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
         """Attach the child."""
         r.headers["Authorization"] = _Authorization(self._holder.bind(str(r.method), str(r.url)))
-        if self._retry not in r.hooks["response"]:
-            r.hooks["response"].append(self._retry)
+        r.hooks["response"].append(self._retry)
         return r
 
     def _retry(self, response: requests.Response, **options: Any) -> requests.Response:

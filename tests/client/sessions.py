@@ -1,4 +1,4 @@
-"""A session of each library, opened alike."""
+"""A session of each library, opened alike, and a source of tokens."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ import httpx
 import macaroon_cbat.client.httpx as holder_httpx
 import macaroon_cbat.client.requests as holder_requests
 from macaroon_cbat.client import ClientCertificate
+from tests.client.material import make_token
 
 Sends = Callable[..., Any]
 """Sends one request, given method and URL, over a kept session; returns the answer, read to its end."""
@@ -39,3 +40,20 @@ def session_of(
         async_client = httpx.AsyncClient(auth=httpx_auth, transport=over, follow_redirects=True)
         yield lambda *args, **options: runner.run(async_client.request(*args, **options))
         runner.run(async_client.aclose())
+
+
+class Tokens:
+    """A source that has another token at each renewal, and counts them."""
+
+    def __init__(self, first: int) -> None:
+        self.number = first
+        self.discarded: list[str] = []
+
+    def __call__(self) -> str:
+        """Return the token of this number."""
+        return make_token(number=self.number)
+
+    def discard(self, token: str) -> None:
+        """Have another token."""
+        self.discarded.append(token)
+        self.number += 1

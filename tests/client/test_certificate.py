@@ -155,11 +155,27 @@ def test_rotation_by_symlink(tmp_path: Path, pair: Pair, other_pair: Pair) -> No
     assert certificate.current().thumbprint == other_pair.thumbprint
 
 
+def test_every_change_is_seen_at_once(files: Files, certificate: ClientCertificate, pair: Pair) -> None:
+    """Changes that follow each other faster than the clock of the file system are seen one by one."""
+    same_size = twin(pair)
+    for number in range(100):
+        expected = (same_size, pair)[number % 2]
+        write_in_place(files.certificate, expected.certificate)
+        write_in_place(files.key, expected.key)
+        assert certificate.current().thumbprint == expected.thumbprint
+
+
+def twin(pair: Pair) -> Pair:
+    """Return another pair whose files have the same size."""
+    while True:
+        other = make_pair()
+        if len(other.certificate) == len(pair.certificate) and len(other.key) == len(pair.key):
+            return other
+
+
 def test_rotation_that_keeps_the_times_is_seen(files: Files, pair: Pair) -> None:
     """A change that keeps size, inode and modification time, as some copying tools do, is seen."""
-    renewed = make_pair()
-    while len(renewed.certificate) != len(pair.certificate) or len(renewed.key) != len(pair.key):
-        renewed = make_pair()
+    renewed = twin(pair)
     files.write(pair)
     certificate = ClientCertificate(files.certificate, files.key)
     keep_stat(files.certificate, renewed.certificate)

@@ -19,7 +19,7 @@ from macaroon_cbat.client.certificate import server_trust
 from macaroon_cbat.errors import SettingsError
 from tests.client.conftest import Server
 from tests.client.material import Files, Pair, added, make_token
-from tests.client.sessions import LIBRARIES, Sends, session_of
+from tests.client.sessions import LIBRARIES, Sends, Tokens, session_of
 
 
 def test_child_is_bound_to_what_the_server_saw(send: Sends, server: Server, pair: Pair) -> None:
@@ -136,23 +136,6 @@ def test_unknown_ca_is_refused(
         pytest.raises((requests.exceptions.SSLError, httpx.ConnectError), match="certificate verify failed"),
     ):
         send("GET", server.url("/api"))
-
-
-class Tokens:
-    """A source that has another token at each renewal, and counts them."""
-
-    def __init__(self, first: int) -> None:
-        self.number = first
-        self.discarded: list[str] = []
-
-    def __call__(self) -> str:
-        """Return the token of this number."""
-        return make_token(number=self.number)
-
-    def discard(self, token: str) -> None:
-        """Have another token."""
-        self.discarded.append(token)
-        self.number += 1
 
 
 def test_rejected_token_is_renewed_once(library: str, certificate: ClientCertificate, server: Server) -> None:

@@ -10,11 +10,12 @@ import requests
 
 import macaroon_cbat.client.httpx as holder_httpx
 import macaroon_cbat.client.requests as holder_requests
+from macaroon_cbat import confirmation
 from macaroon_cbat.client import ClientCertificate
 from tests.client.application import LARGE
 from tests.client.conftest import Server
 from tests.client.material import Files, Pair, make_pair, make_token, replace
-from tests.client.sessions import Sends, session_of
+from tests.client.sessions import LIBRARIES, Sends, Tokens, session_of
 
 
 def test_rotation_changes_child_and_connection(
@@ -56,7 +57,7 @@ def test_rotation_under_load(  # noqa: PLR0917
         rotating = threading.Thread(target=rotate)
         rotating.start()
         with ThreadPoolExecutor(8) as threads:
-            answers = list(threads.map(lambda _: send("GET", server.url("/api")), range(200)))
+            answers = list(threads.map(lambda _: send("GET", server.url("/api"), timeout=30), range(200)))
         done.set()
         rotating.join()
     assert {answer.status_code for answer in answers} == {200}
@@ -77,7 +78,7 @@ def test_rotation_under_load_async(
             async def ask() -> None:
                 for number in range(25):
                     files.write((pair, other_pair)[number % 2])
-                    answers.append(await client.get(server.url("/api")))
+                    answers.append(await client.get(server.url("/api"), timeout=30))
 
             await asyncio.gather(*(ask() for _ in range(8)))
         return answers
@@ -134,7 +135,7 @@ def test_answer_under_way_survives_a_rotation_async(
                 pieces = answer.aiter_bytes(1024)
                 read = len(await anext(pieces))
                 files.write(other_pair)
-                seen = (await client.get(server.url("/api"))).json()
+                seen = (await client.get(server.url("/api"), timeout=30)).json()
                 assert seen["certificate"] == other_pair.thumbprint
                 assert len(transport._pools._pools) == 2
                 read += sum([len(piece) async for piece in pieces])
@@ -152,4 +153,34 @@ def test_failed_request_gives_its_pool_back(
         with pytest.raises((requests.ConnectionError, httpx.ConnectError)):
             send("GET", "https://localhost:1/api")
         files.write(other_pair)
+        assert send("GET", server.url("/api")).json()["certificate"] == other_pair.thumbprint
+
+
+def test_retry_follows_a_rotation(
+    library: str, certificate: ClientCertificate, server: Server, files: Files, other_pair: Pair
+) -> None:
+    """The second try of a rejected request is bound to, and sent with, the certificate of that moment."""
+
+    class Rotating(Tokens):
+        def discard(self, token: str) -> None:
+            super().discard(token)
+            files.write(other_pair)
+
+    source = Rotating(LIBRARIES.index(library) * 10 + 400)
+    server.revoke(f"{source.number:022}")
+    with session_of(library, source, certificate, server.ca) as send:
+        assert send("GET", server.url("/api")).json()["certificate"] == other_pair.thumbprint
+
+
+def test_token_fetched_during_a_rotation(
+    library: str, certificate: ClientCertificate, server: Server, files: Files, other_pair: Pair
+) -> None:
+    """A token that comes bound to the certificate that goes out of use meanwhile is replaced, not sent."""
+
+    def source() -> str:
+        credentials = certificate.current()
+        files.write(other_pair)
+        return make_token(confirmation(credentials.thumbprint))
+
+    with session_of(library, source, certificate, server.ca) as send:
         assert send("GET", server.url("/api")).json()["certificate"] == other_pair.thumbprint

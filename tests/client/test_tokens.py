@@ -188,12 +188,15 @@ def test_unusable_settings_are_named(settings: dict[str, str | None], says: str)
         TokenClient(**{**usable, **settings})  # type: ignore[arg-type]
 
 
-def test_netrc_has_no_say(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_netrc_has_no_say(
+    server: Server, certificate: ClientCertificate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a .netrc holds for the host never takes the place of the client's own credentials."""
     (tmp_path / "netrc").write_text("machine localhost login thief password thief\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     server.client("netrc")()
-    assert server.asked("netrc")[0]["basic"] == "billing:s3cret"
+    server.client("netrc", client_secret=None, certificate=certificate)()
+    assert [asked["basic"] for asked in server.asked("netrc")] == ["billing:s3cret", ""]
 
 
 def test_secrets_do_not_print(
