@@ -15,7 +15,11 @@ from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import InvalidRequest, UnsupportedGrantType, UnsupportedTokenType
 from macaroon_cbat.peer import PeerSource
 from macaroon_cbat.service.answers import answer, log
-from macaroon_cbat.service.client_authentication import authenticate_client, presented_credentials
+from macaroon_cbat.service.client_authentication import (
+    authenticate_client,
+    presented_credentials,
+    refuse_public,
+)
 from macaroon_cbat.service.client_certificates import ClientTrust
 from macaroon_cbat.service.introspection import introspection_answer
 from macaroon_cbat.service.issuing import Issuer, granted_audience, granted_scope
@@ -154,6 +158,7 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc] # Authlib is u
     def create_endpoint_response(self, request_: FormRequest) -> tuple[int, dict[str, object], None]:
         """Return what the asking resource server may know of the token."""
         caller: Client = self.authenticate_endpoint_client(request_).record
+        refuse_public(caller)  # RFC 7662 2.1: who asks must be authorized
         text = required(request_.form, "token")
         revoked = self.server.stores.revoked_tokens.concerning
         return 200, introspection_answer(text, caller, self.server.issuer, revoked, request_.now), None

@@ -69,6 +69,12 @@ def authenticate_client(
     return client
 
 
+def refuse_public(client: Client) -> None:
+    """Raise InvalidClient for a public client: any certificate proves it, so it proves nobody."""
+    if client.metadata.token_endpoint_auth_method == "none":
+        raise InvalidClient(f"{client.client_id} is a public client")
+
+
 def _refuse_certificate(
     client: Client, certificate: DerCertificate, trust: ClientTrust, now: EpochSeconds
 ) -> None:
