@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
@@ -145,15 +146,29 @@ def test_answer_under_way_survives_a_rotation_async(
     assert asyncio.run(main()) == LARGE
 
 
-def test_failed_request_gives_its_pool_back(
-    library: str, certificate: ClientCertificate, server: Server, files: Files, other_pair: Pair
+@pytest.mark.parametrize("kept", ["requests", "httpx"])
+def test_nothing_is_left_of_the_old_certificate(
+    kept: str, certificate: ClientCertificate, server: Server, files: Files, other_pair: Pair
 ) -> None:
-    """A request that fails leaves nothing behind: the session goes on, after a rotation too."""
-    with session_of(library, make_token(), certificate, server.ca) as send:
-        with pytest.raises((requests.ConnectionError, httpx.ConnectError)):
-            send("GET", "https://localhost:1/api")
-        files.write(other_pair)
-        assert send("GET", server.url("/api")).json()["certificate"] == other_pair.thumbprint
+    """After a rotation no connection of the old certificate stays open, failed requests or not."""
+    session: Any
+    if kept == "requests":
+        session = holder_requests.certificate_session(
+            holder_requests.MacaroonAuth(make_token(), certificate), server.ca
+        )
+        connections = session.get_adapter("https://")
+    else:
+        connections = holder_httpx.CertificateTransport(certificate, server.ca)
+        auth = holder_httpx.MacaroonAuth(make_token(), certificate)
+        session = httpx.Client(auth=auth, transport=connections)
+    with session:
+        for _ in range(2):
+            with pytest.raises((requests.ConnectionError, httpx.ConnectError)):
+                session.get("https://localhost:1/api", timeout=10)
+            assert session.get(server.url("/api"), timeout=10).status_code == 200
+            files.write(other_pair)
+        assert session.get(server.url("/api"), timeout=10).json()["certificate"] == other_pair.thumbprint
+        assert len(connections._pools._pools) == 1
 
 
 def test_retry_follows_a_rotation(
