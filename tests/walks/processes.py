@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from macaroon_cbat.client import ClientCertificate, TokenClient
+from click.testing import CliRunner
+
+from macaroon_cbat.cli import main
+from macaroon_cbat.client import TokenClient
 from tests.tls.material import SECONDS, Server, end, next_line
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +31,13 @@ def free_port() -> int:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
+
+
+def in_process(*arguments: object) -> str:
+    """Run a command of `macaroon-cbat` without a process of its own, which takes a second to start."""
+    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert done.exit_code == 0, done.output
+    return done.stdout
 
 
 def cli(*arguments: object, text: str = "", status: int = 0) -> str:
@@ -66,13 +76,13 @@ class Service:
 
     def add(self, name: str, *options: object) -> str:
         """Register a client; return its secret, empty where it has none."""
-        added = cli("client", "add", name, "--data", self.data, "--json", *options)
+        added = in_process("client", "add", name, "--data", self.data, "--json", *options)
         secret: str = json.loads(added).get("client_secret", "")
         return secret
 
     def export(self, file: Path, audience: str = API) -> Path:
         """Write the key file of an audience."""
-        cli("key", "export", "--audience", audience, "--data", self.data, "--output", file)
+        in_process("key", "export", "--audience", audience, "--data", self.data, "--output", file)
         return file
 
     def client(self, name: str, secret: str | None, **options: Any) -> TokenClient:
@@ -113,8 +123,3 @@ def _process(command: list[str], folder: Path, port: int, environment: dict[str,
         yield Server(process, port, folder)
     finally:
         end(process)
-
-
-def holder(client: Any) -> ClientCertificate:
-    """Return the watched certificate of a tests.tls.material.Client."""
-    return ClientCertificate(client.file)

@@ -1,0 +1,46 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tls.material import Server
+from tests.walks.house import Authority, House, make_holders
+from tests.walks.processes import Service, free_port, resource_server
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("walks")
+
+
+@pytest.fixture(scope="session")
+def house(folder: Path) -> Iterator[House]:
+    authority = Authority(folder / "client-ca.pem")
+    service = Service(folder / "data", free_port())
+    service.data.mkdir()
+    house = House(service, make_holders(folder, authority))
+    with service.running(MACAROON_CBAT_CLIENT_CA=str(folder / "client-ca.pem")):
+        house.register()
+        yield house
+
+
+@pytest.fixture(scope="session")
+def offline(folder: Path, house: House) -> Iterator[Server]:
+    """Run a resource server that verifies with the audience's keys, in two processes."""
+    keys = house.service.export(folder / "keys.json")
+    with resource_server(folder / "offline", keys=keys, workers=2) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def asking(folder: Path, house: House) -> Iterator[Server]:
+    """Run a resource server that asks the service about every token."""
+    with resource_server(folder / "asking", introspection=house.introspection) as server:
+        yield server
+
+
+@pytest.fixture(params=["offline", "asking"])
+def guarded(request: pytest.FixtureRequest) -> Server:
+    """Give each of the two resource servers in turn."""
+    server: Server = request.getfixturevalue(request.param)
+    return server
