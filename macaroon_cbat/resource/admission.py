@@ -52,13 +52,16 @@ class OfflineVerifier:
 
 
 class PresentedRequest(Struct, frozen=True, kw_only=True):
-    """What an adapter reads of a request; `path` is percent-decoded, as the application routes it."""
+    """What an adapter reads of a request; `path` is percent-decoded, as the application routes it.
+
+    A path that is not UTF-8 is None: frameworks read something else into it than what came.
+    """
 
     now: EpochSeconds
     authorization: str | None
     certificate: Thumbprint | None
     method: str
-    path: str
+    path: str | None
     address: str | None
 
 
@@ -77,12 +80,16 @@ class Admission(Struct, frozen=True, kw_only=True):
             audience=self.verifier.audience,
             certificate=request.certificate,
             method=request.method,
-            target=None if self.origin is None else Target(self.origin, request.path),
+            target=_target(self.origin, request.path),
             address=request.address,
         )
         principal = self.verifier.verify(text, access, require_certificate=self.require_certificate)
         require_scope(principal, scope)
         return principal
+
+
+def _target(origin: str | None, path: str | None) -> Target | None:
+    return None if origin is None or path is None else Target(origin, path)
 
 
 def offline_or(

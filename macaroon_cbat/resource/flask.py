@@ -33,6 +33,9 @@ Parameters = ParamSpec("Parameters")
 _PRINCIPAL = "macaroon_cbat.principal"
 """Environment key of the principal: unlike `g` it never outlives the request."""
 
+_UNDECODABLE = "\ufffd"
+"""What Werkzeug puts in the place of bytes that are not UTF-8."""
+
 
 def _current_principal() -> Principal:
     if not has_request_context() or _PRINCIPAL not in request.environ:
@@ -120,12 +123,13 @@ class Guard:
 
     def _presented(self) -> PresentedRequest:
         environ = request.environ
+        path = request.root_path.rstrip("/") + request.path
         return PresentedRequest(
             now=EpochSeconds(int(self._clock())),
             authorization=environ.get("HTTP_AUTHORIZATION"),
             certificate=peer_thumbprint(self._peer, environ),
             method=request.method,
-            path=request.root_path.rstrip("/") + request.path,
+            path=None if _UNDECODABLE in path else path,
             address=environ.get("REMOTE_ADDR"),
         )
 

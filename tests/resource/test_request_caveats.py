@@ -63,6 +63,7 @@ HTU_CASES = {
     "another port": ("https://api.example:8443/files/7", "/files/7", 401),
     "another scheme": ("http://api.example/files/7", "/files/7", 401),
     "dot segments of the request": ("https://api.example/files/7", "/files/x/../7", 401),
+    "bytes that are not UTF-8": ("https://api.example/files/%EF%BF%BD", "/files/\xff", 401),
     "encoded twice": ("https://api.example/files/7", "/files/%37", 401),
 }
 
@@ -93,6 +94,7 @@ PATH_CASES = {
     "left by backslashes": ("/files/7", "/files/7/..\\..\\8", 401),
     "a dot segment": ("/files", "/files/./7", 401),
     "an encoded slash": ("/files", "/files/7%2f8", 401),
+    "dots in overlong UTF-8": ("/files", "/files/\xc0\xae\xc0\xae/8", 401),
     "a zero byte": ("/files", "/files/7\0", 401),
 }
 
