@@ -25,7 +25,6 @@ _TICK_SECONDS = 0.25
 _ACCEPTS_A_TURN = 8
 _QUEUE_TURNS = 128
 _WARNING_SECONDS = 10.0
-_PAUSE_SECONDS = 0.01
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -51,6 +50,7 @@ class Loop:
         ]
         self._waker, self._wakee = socket.socketpair()
         self._is_sleeping = False
+        self._is_accepting = False
         self._stops = 0
         self._stop_before: float | None = None
         self._next_tick = self.now
@@ -102,7 +102,7 @@ class Loop:
         self._wakee.setblocking(False)
         self._waker.setblocking(False)
         self._selector.register(self._wakee, selectors.EVENT_READ, self._on_wake)
-        self._selector.register(self._listener, selectors.EVENT_READ, self._on_accept)
+        self._resume_accepting()
         if lifeline is not None:
             self._selector.register(lifeline, selectors.EVENT_READ, self._on_orphaned)
         try:
@@ -124,6 +124,8 @@ class Loop:
         if self.now >= self._next_tick:
             self._next_tick = self.now + _TICK_SECONDS
             self._on_tick()
+        if not self._is_accepting and not self._stops:
+            self._resume_accepting()
 
     def _on_tick(self) -> None:
         for room in self.rooms.all:
@@ -145,26 +147,45 @@ class Loop:
             try:
                 sock, address = self._listener.accept()
             except OSError as error:
-                if error.errno in _EXHAUSTED and not self._make_room("open files"):
-                    # The listener stays readable; without a pause this would be a busy loop.
-                    time.sleep(_PAUSE_SECONDS)
+                if error.errno in _EXHAUSTED and not self._evict("open files"):
+                    self._pause_accepting()
                 return
-            if len(self._connections) >= self._limits.connections and not self._make_room("connections"):
-                sock.close()
-                return
+            has_room = self._make_room()
             sock.setblocking(False)
             self._connections.add(Connection(self, sock, address[:2]))
+            if not has_room:
+                # This one is served beyond the limit; the next wait in the kernel's queue.
+                self._pause_accepting()
+                return
 
-    def _make_room(self, what: str) -> bool:
+    def _make_room(self) -> bool:
+        while len(self._connections) >= self._limits.connections:
+            if not self._evict("connections"):
+                return False
+        return True
+
+    def _evict(self, what: str) -> bool:
         """Drop whoever has kept us waiting longest; False when all are being served."""
         if self.now >= self._next_warning:
             self._next_warning = self.now + _WARNING_SECONDS
             log.warning("no more %s (%d connections): dropping the slowest", what, len(self._connections))
-        connection = self.rooms.evictable()
+        connection = self.rooms.evictable(self.now)
         if connection is None:
             return False
         connection.drop()
         return True
+
+    def _pause_accepting(self) -> None:
+        if self._is_accepting:
+            self._is_accepting = False
+            self._selector.unregister(self._listener)
+
+    def _resume_accepting(self) -> None:
+        is_full = len(self._connections) >= self._limits.connections
+        if is_full and self.rooms.evictable(self.now) is None:
+            return
+        self._is_accepting = True
+        self._selector.register(self._listener, selectors.EVENT_READ, self._on_accept)
 
     # The end
 
@@ -181,7 +202,7 @@ class Loop:
         # Who is in the kernel's queue believes to be connected already.
         for _ in range(_QUEUE_TURNS):
             self._on_accept(0)
-        self._selector.unregister(self._listener)
+        self._pause_accepting()
         self._listener.close()
         for connection in list(self._connections):
             connection.on_stop()

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from macaroon_cbat.tls.link import LinkOwner
 
 _LINGER_SECONDS = 2.0
+_SPARED_SECONDS = 0.1
 
 
 class Room:
@@ -80,11 +81,13 @@ class Rooms:
                 found.append(connection)
         return found[::-1]
 
-    def evictable(self) -> "LinkOwner | None":
+    def evictable(self, now: float) -> "LinkOwner | None":
         """Return whom to drop for a newcomer: who has kept us waiting longest without a request in work.
 
         Age decides and not the kind of waiting, so stallers of any kind go before a client that is
-        in the middle of a brisk handshake, and before a reader that goes on reading.
+        in the middle of a brisk handshake, and before a reader that goes on reading. Who has just
+        come is spared: when all others are being served, newcomers must not drop each other.
         """
         found = [oldest for room in self.all if (oldest := room.oldest()) is not None]
-        return min(found, key=lambda oldest: oldest[0])[1] if found else None
+        since, connection = min(found, key=lambda oldest: oldest[0], default=(now, None))
+        return connection if since + _SPARED_SECONDS <= now else None

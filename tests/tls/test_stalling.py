@@ -1,13 +1,15 @@
 import json
+import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from tests.tls.material import ROOT, Client, Server, ask, end, next_line, running, wait_until
+from tests.tls.material import ROOT, Answer, Client, Server, ask, end, next_line, running, wait_until
 
 KINDS = ["silence", "half a hello", "hello", "slow header", "slow body", "slow reader"]
 DEADLINES = {
@@ -117,3 +119,23 @@ def test_slow_readers_cannot_take_all_threads(tmp_path: Path, clients: dict[str,
 def descriptors(server: Server) -> int:
     """Return how many files and sockets the server has open."""
     return len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
+
+
+def test_newcomers_wait_while_everybody_is_served(tmp_path: Path) -> None:
+    """When all places are taken by requests in work, newcomers wait for a place and are not turned away."""
+    os.mkfifo(tmp_path / "gate")
+    limits = {"connections": 2}
+    with running(tmp_path, limits=limits) as server, ThreadPoolExecutor(12) as pool:
+        waiting = [pool.submit(server.ask, "/wait") for _ in range(2)]
+        wait_until((tmp_path / "entered").exists)
+        newcomers = [pool.submit(server.ask) for _ in range(10)]
+        wait_until(lambda: any(newcomer.done() for newcomer in newcomers))
+        wait_until(lambda: is_over(tmp_path, waiting))
+        assert [each.result().status for each in (*waiting, *newcomers)] == [200] * 12
+
+
+def is_over(folder: Path, waiting: list[Future[Answer]]) -> bool:
+    """Let go whoever waits at the gate now; tell whether that was all."""
+    with suppress(OSError):
+        os.close(os.open(folder / "gate", os.O_WRONLY | os.O_NONBLOCK))
+    return all(waiter.done() for waiter in waiting)
