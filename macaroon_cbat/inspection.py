@@ -24,11 +24,17 @@ def _inspected_caveat(caveat: bytes | ThirdPartyCaveat) -> dict[str, object]:
             "identifier": _text(caveat.identifier),
             "location": _text(caveat.location or b""),
         }
+    return {"type": "first-party", "identifier": _members(caveat) or _text(caveat)}
+
+
+def _members(caveat: bytes) -> dict[str, object] | None:
+    """Return the JSON object that a caveat is, unless that would hide something, such as a repeated key."""
     try:
         members = msgspec.json.decode(caveat)
+        says_it_all = isinstance(members, dict) and msgspec.json.encode(members) == caveat
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        members = None
-    return {"type": "first-party", "identifier": members if isinstance(members, dict) else _text(caveat)}
+        return None
+    return members if says_it_all else None
 
 
 def _text(data: bytes) -> str:

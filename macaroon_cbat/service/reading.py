@@ -1,5 +1,6 @@
 """Read what a request carries, or say precisely what is wrong with it."""
 
+import json
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -54,8 +55,17 @@ def read_json(request: Request, shape: type[Shape]) -> Shape:
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("send Content-Type: application/json")
     try:
-        return msgspec.json.decode(request.get_data(), type=shape)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        body = request.get_data()
+        read = msgspec.json.decode(body, type=shape)
+        json.loads(body.decode(), object_pairs_hook=_refuse_repeated)
+    except (msgspec.MsgspecError, ValueError) as error:
         raise InvalidRequest(f"the JSON body does not fit: {error}") from error
     except RecursionError:
         raise InvalidRequest("the JSON body is nested too deeply") from None
+    return read
+
+
+def _refuse_repeated(pairs: list[tuple[str, object]]) -> None:
+    """Raise ValueError when an object has a key twice, of which msgspec would silently take the last."""
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise ValueError("a key is repeated")
