@@ -136,7 +136,11 @@ def start(folder: Path, **settings: Any) -> tuple[subprocess.Popen[bytes], str]:
             start_new_session=True,
             env={**os.environ, "PYTHONWARNINGS": "error"},
         )
-    return process, next_line(process)
+    try:
+        return process, next_line(process)
+    except BaseException:
+        end(process)
+        raise
 
 
 def next_line(process: subprocess.Popen[bytes]) -> str:
