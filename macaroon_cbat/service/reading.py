@@ -11,6 +11,7 @@ from macaroon_cbat.errors import InvalidRequest, UnsupportedMediaType
 
 Shape = TypeVar("Shape")
 MAX_BODY_BYTES = 64 * 1024
+_REASON = 120  # characters: a reason may quote the name of a member, and that could be a token
 
 
 def read_form(request: Request) -> dict[str, str]:
@@ -59,7 +60,7 @@ def read_json(request: Request, shape: type[Shape]) -> Shape:
         read = msgspec.json.decode(body, type=shape)
         json.loads(body.decode(), object_pairs_hook=_refuse_repeated)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise InvalidRequest(f"the JSON body does not fit: {error}") from error
+        raise InvalidRequest(f"the JSON body does not fit: {str(error)[:_REASON]}") from error
     except RecursionError:
         raise InvalidRequest("the JSON body is nested too deeply") from None
     return read

@@ -1,13 +1,18 @@
 """What a deployer may set, from the environment; every mistake is one line that says what to do."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.stores import WrappingKey, read_or_make_wrapping_key, wrapping_key_from_text
+from macaroon_cbat.stores import (
+    WrappingKey,
+    read_or_make_wrapping_key,
+    sqlite_url,
+    wrapping_key_from_text,
+)
 
 DEFAULT_ISSUER = "https://localhost:8443"
 DEFAULT_LIFETIME, LONGEST_LIFETIME = 600, 86_400
@@ -21,6 +26,9 @@ VARIABLES = {
     "CLIENT_CA": "PEM file of the CAs whose certificates tls_client_auth accepts",
     "MTLS_URL": "base URL with client certificates, where it differs from the issuer (RFC 8705 5)",
 }
+
+_BASE_URL = re.compile(r"https://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+])(?::(?P<port>[0-9]{1,5}))?\Z")
+_SECONDS = re.compile(r"[0-9]{1,9}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +68,8 @@ def settings_from_environment(
     if unknown := sorted(given.keys() - VARIABLES.keys()):
         known = ", ".join(PREFIX + name for name in VARIABLES)
         raise SettingsError(f"unknown setting {PREFIX}{unknown[0]}: unset it; known are {known}")
+    if empty := sorted(name for name, value in given.items() if not value):
+        raise SettingsError(f"{PREFIX}{empty[0]} is empty: set it to the {VARIABLES[empty[0]]}, or unset it")
     folder = data or data_folder(environment)
     wrapping_key_text = given.get("WRAPPING_KEY")
     return Settings(
@@ -78,10 +88,13 @@ def settings_from_environment(
 
 def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Return the data folder that the environment names, else the user's own."""
-    if PREFIX + "DATA" in environment:
-        return Path(environment[PREFIX + "DATA"]).expanduser()
-    shared = environment.get("XDG_DATA_HOME")
-    return (Path(shared) if shared else Path.home() / ".local" / "share") / "macaroon-cbat"
+    name = environment.get(PREFIX + "DATA")
+    shared = environment.get("XDG_DATA_HOME") or "~/.local/share"
+    folder = Path(name) if name else Path(shared) / "macaroon-cbat"
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:
+        raise SettingsError(f"the data folder {folder} has no home: choose another with --data") from error
 
 
 def _embedded_database(folder: Path) -> str:
@@ -91,24 +104,15 @@ def _embedded_database(folder: Path) -> str:
         raise SettingsError(
             f"the data folder {folder} cannot be made ({error.strerror}): choose another with --data"
         ) from error
-    return f"sqlite:///{(folder / 'macaroon_cbat.sqlite3').resolve()}"
+    return sqlite_url((folder / "macaroon_cbat.sqlite3").resolve())
 
 
 def _seconds(text: str) -> int:
-    if not text.isdecimal() or len(text) > 9:
-        raise SettingsError(f"{PREFIX}TOKEN_LIFETIME must be a number of seconds, not {text!r}")
+    if not _SECONDS.match(text):
+        raise SettingsError(f"{PREFIX}TOKEN_LIFETIME must be a number of seconds, not {text[:20]!r}")
     return int(text)
 
 
 def _is_base_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return (
-            parts.scheme == "https"
-            and bool(parts.hostname)
-            and parts.port != 0
-            and url == f"https://{parts.netloc}"
-            and "@" not in url
-        )
-    except ValueError:
-        return False
+    parts = _BASE_URL.match(url)
+    return parts is not None and (parts["port"] is None or 0 < int(parts["port"]) < 1 << 16)

@@ -7,6 +7,7 @@ from macaroon_cbat.stores.clients import Client as Client
 from macaroon_cbat.stores.clients import ClientMetadata as ClientMetadata
 from macaroon_cbat.stores.clients import ClientStore as ClientStore
 from macaroon_cbat.stores.database import Database as Database
+from macaroon_cbat.stores.database import sqlite_url as sqlite_url
 from macaroon_cbat.stores.opening import Stores as Stores
 from macaroon_cbat.stores.opening import open_stores as open_stores
 from macaroon_cbat.stores.revoked_tokens import RevokedTokenStore as RevokedTokenStore

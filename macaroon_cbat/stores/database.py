@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from macaroon_cbat.errors import SettingsError, Unavailable
@@ -20,6 +20,11 @@ BUSY_SECONDS = 5
 """How long a writer waits for another one before the answer is `Unavailable`."""
 
 _PAUSE_SECONDS = 0.01
+
+
+def sqlite_url(file: Path) -> str:
+    """Return the URL of a SQLite database in this file, whatever characters its path has."""
+    return URL.create("sqlite", database=str(file)).render_as_string()
 
 
 class Database:

@@ -1,0 +1,123 @@
+"""Every failure is JSON, and none says more than it must."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from tests.service.material import GRANT_TYPE, refused
+from tests.stores.material import NOW
+
+
+def execute(service, statement: str, *parameters) -> None:
+    """Change the database under the running application."""
+    with closing(sqlite3.connect(service.folder / "db.sqlite3", isolation_level=None)) as connection:
+        connection.execute(statement, parameters)
+
+
+def unavailable(answer):
+    refused(answer, 503, "temporarily_unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert "sqlite" not in answer.text
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "TRACE"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/oauth2", "/oauth2/token/", "/oauth2/Token", "/favicon.ico", "/%00", "/%ff", "/../etc/passwd"],
+)
+def test_an_unknown_path_is_json(service, method, path):
+    """What does not exist is 404 in JSON, whatever the method and the path."""
+    refused(service.open(path, method=method), 404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/.well-known/oauth-authorization-server"])
+def test_another_method_is_json(service, path):
+    """A method that a path does not have is 405 in JSON, with those that it has."""
+    answer = service.open(path, method="POST")
+    refused(answer, 405, "method_not_allowed")
+    assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+
+
+def test_a_healthy_service_says_so(service):
+    """The health check answers 200 as long as the database does."""
+    answer = service.open("/healthz", method="GET")
+    assert (answer.status_code, answer.json) == (200, {"status": "ok"})
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("table", "ask"),
+    [
+        pytest.param("clients", lambda s, _: s.ask_token(), id="token"),
+        pytest.param("root_keys", lambda s, _: s.open("/healthz", method="GET"), id="health check"),
+        pytest.param(
+            "clients", lambda s, t: s.post("/oauth2/introspect", {"token": t}, "api"), id="who asks"
+        ),
+        pytest.param(
+            "revoked_tokens",
+            lambda s, t: s.post("/oauth2/introspect", {"token": t}, "api"),
+            id="is it revoked",
+        ),
+        pytest.param("revoked_tokens", lambda s, t: s.revoke(t), id="revoke"),
+    ],
+)
+def test_a_vanished_database_is_503(service, caplog, table, ask):
+    """What the database does not answer is neither yes nor no: 503 with Retry-After, and one log line."""
+    token = service.token()
+    execute(service, f"DROP TABLE {table}")
+    caplog.clear()
+    with caplog.at_level("INFO", "macaroon_cbat"):
+        unavailable(ask(service, token))
+    [record] = caplog.records
+    assert record.levelname == "ERROR"
+    assert "no such table" in record.getMessage()
+
+
+def test_root_keys_that_cannot_be_read_are_503(service):
+    """Without root keys nothing is minted and nothing is called inactive."""
+    token = service.token()
+    service.app.extensions["macaroon_cbat"].root_keys._forget()
+    execute(service, "DROP TABLE root_keys")
+    unavailable(service.ask_token())
+    unavailable(service.post("/oauth2/introspect", {"token": token}, "api"))
+    unavailable(service.revoke(token))
+
+
+def test_a_locked_database_is_503(service):
+    """A revocation that cannot be written is 503, and minting and introspection go on meanwhile."""
+    token = service.token()
+    with closing(sqlite3.connect(service.folder / "db.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        unavailable(service.revoke(token))
+        assert service.introspect(token)["active"] is True
+        assert service.ask_token().status_code == 200
+    assert service.revoke(token).status_code == 200
+
+
+def test_a_defect_is_500(service, caplog):
+    """A defect is 500 in JSON: the log gets the traceback, the caller learns nothing."""
+    execute(service, "UPDATE clients SET metadata = 'secret nonsense' WHERE client_id = 'billing'")
+    with caplog.at_level("INFO", "macaroon_cbat"):
+        answer = service.ask_token()
+    description = refused(answer, 500, "server_error")
+    assert "nonsense" not in description
+    assert "Error" not in answer.text
+    [record] = caplog.records
+    assert record.exc_info is not None
+    assert service.ask_token("payroll").status_code == 200
+
+
+def test_a_root_key_under_another_wrapping_key_is_500(service):
+    """A root key that appears under another wrapping key stops minting: it is nobody's refusal."""
+    execute(service, "INSERT INTO root_keys VALUES ('mine', ?, ?)", b"x" * 60, NOW + 9)
+    service.app.extensions["macaroon_cbat"].root_keys._forget()
+    refused(service.ask_token(), 500, "server_error")
+
+
+def test_the_debug_mode_shows_no_more(service):
+    """Not even in Flask's debug mode does a failure show a page of its own."""
+    service.app.debug = True
+    execute(service, "UPDATE clients SET metadata = 'nonsense' WHERE client_id = 'billing'")
+    refused(service.ask_token(), 500, "server_error")
+    refused(service.post("/nowhere", GRANT_TYPE), 404, "not_found")

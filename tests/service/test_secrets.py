@@ -1,0 +1,135 @@
+"""Whoever reads the log learns who did what, and gets nothing to do it with."""
+
+import logging
+from base64 import b64encode, urlsafe_b64encode
+
+import pytest
+
+from macaroon_cbat.caveats import Method, Scope
+from macaroon_cbat.minting import attenuate
+from macaroon_cbat.wire import read_macaroon
+from tests.core.material import to_text
+from tests.service.material import GRANT_TYPE, SECRETS, Service, basic, grant_of
+
+
+@pytest.fixture
+def logged(caplog, request) -> Service:
+    """Start the service while everything that anybody logs is kept, down to DEBUG."""
+    caplog.set_level(logging.DEBUG)
+    logging.getLogger().setLevel(logging.DEBUG)
+    service: Service = request.getfixturevalue("start")()
+    return service
+
+
+def seen(caplog) -> str:
+    """Return the log as it would stand in a file, tracebacks and arguments included."""
+    formatter = logging.Formatter("%(name)s %(message)s")
+    return "\n".join(formatter.format(record) + repr(record.args) for record in caplog.records)
+
+
+def spellings(data: bytes) -> list[str]:
+    texts = [data.hex(), b64encode(data).decode().rstrip("="), urlsafe_b64encode(data).decode().rstrip("=")]
+    return [*(text[:24] for text in texts), repr(data)[2:20]]
+
+
+def exercise(service, certificate, token: str) -> None:
+    """Ask every endpoint, well and badly."""
+    child = attenuate(token, [Scope("read"), Method("GET")])
+    broken = token[:-4] + "AAAA"
+    for text in (token, child, broken, token[:-1], token + "="):
+        for caller in ("api", "knowing-api", "other-api"):
+            service.introspect(text, caller)
+        for body in ({}, {"caveat": {"exp": 1}}, {"bind": "connection"}, {"caveat": {"colour": "blue"}}):
+            service.open("/macaroon/restrict", certificate, json={"macaroon": text, **body})
+        service.open("/macaroon/inspect", json={"macaroon": text})
+        service.open("/macaroon/inspect", json={"macaroon": [text]})
+        service.open("/macaroon/inspect", json={text: text})
+        service.post("/oauth2/introspect", {"token": text, text: "1"}, "api")
+        service.post("/oauth2/introspect", {"token": [text, text]}, "api")
+        service.post("/oauth2/introspect", {"token": text, "token_type_hint": text}, "api")
+        service.open("/oauth2/introspect?token=" + text, data={"token": text})
+        service.revoke(text, "payroll")
+    service.revoke(token)
+
+
+def ask_with_secrets(service) -> None:
+    for name, secret in SECRETS.items():
+        service.ask_token(name)
+        for form in (
+            {"client_id": name, "client_secret": secret},
+            {"client_id": "nobody", "client_secret": secret},
+            {"client_id": [name, name], "client_secret": [secret, secret]},
+            {"client_secret": secret},
+        ):
+            service.open("/oauth2/token", data=GRANT_TYPE | form)
+        for header in (basic("nobody", secret), basic(name, secret)[:-3], "Bearer " + secret):
+            service.open("/oauth2/token", data=GRANT_TYPE, headers={"Authorization": header})
+        service.open("/oauth2/token?client_secret=" + secret, data=GRANT_TYPE)
+
+
+def test_no_token_stands_in_the_log(logged, caplog, certificate):
+    """No part of a token that would help to present it stands in the log, after any request."""
+    token = logged.token()
+    exercise(logged, certificate, token)
+    log = seen(caplog)
+    assert "/oauth2/token" in log or "minted" in log
+    assert all(token[at : at + 24] not in log for at in range(100, len(token) - 24))
+    for text in spellings(read_macaroon(token).signature):
+        assert text not in log
+    assert to_text(read_macaroon(attenuate(token, [Scope("read"), Method("GET")])).signature)[:20] not in log
+
+
+def test_no_secret_stands_in_the_log(logged, caplog):
+    """No client secret stands in the log, right or wrong, however it was sent."""
+    ask_with_secrets(logged)
+    log = seen(caplog)
+    for secret in SECRETS.values():
+        assert secret not in log
+        assert b64encode(secret.encode()).decode()[:16] not in log
+    for name in SECRETS:
+        assert basic(name, SECRETS[name])[12:30] not in log
+
+
+def test_no_key_stands_in_the_log(logged, caplog, certificate):
+    """No root key, audience key or wrapping key stands in the log, after a rotation either."""
+    logged.stores.root_keys.rotate(grant_of(logged.token()).iat)
+    exercise(logged, certificate, logged.token())
+    log = seen(caplog)
+    secrets = [key.secret for key in logged.stores.root_keys.all()]
+    secrets += [key.secret for key in logged.keys().keys.values()]
+    secrets += [key.macaroon_key for key in logged.keys().keys.values()]
+    for secret in [*secrets, logged.settings.wrapping_key.secret]:
+        for text in spellings(secret):
+            assert text not in log
+
+
+def test_the_log_says_who_did_what(logged, caplog, certificate):
+    """The log names each token by its identifier: minted, revoked, and why one is inactive."""
+    token = logged.token()
+    logged.revoke(token, "payroll")
+    logged.revoke(token)
+    logged.introspect(token)
+    log = seen(caplog)
+    jti = grant_of(token).jti
+    for line in (f"minted {jti} for billing", f"revoked {jti} of billing", f"token {jti} is revoked"):
+        assert line in log
+    assert "issued to another client" in log
+
+
+def test_a_defect_shows_no_secret(logged, caplog):
+    """The traceback of a defect goes to the log without the credentials of the request."""
+    with logged.stores.database.writing() as connection:
+        connection.exec_driver_sql("UPDATE clients SET metadata = 'nonsense'")
+    assert logged.ask_token().status_code == 500
+    assert "Traceback" in seen(caplog)
+    assert SECRETS["billing"] not in seen(caplog)
+
+
+def test_nothing_prints_what_it_holds(service):
+    """The parts of the service show no secret when they are printed."""
+    shown = repr(service.settings) + repr(service.stores) + repr(service.stores.clients.all())
+    shown += repr(service.keys()) + repr(read_macaroon(service.token()))
+    secrets = [service.settings.wrapping_key.secret, *(key.secret for key in service.stores.root_keys.all())]
+    for secret in secrets:
+        for text in spellings(secret):
+            assert text not in shown
