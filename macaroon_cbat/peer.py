@@ -44,4 +44,4 @@ def tls_connection(environ: Mapping[str, Any], /) -> DerCertificate | None:
 def peer_thumbprint(source: PeerSource, environ: Mapping[str, Any]) -> Thumbprint | None:
     """Return the thumbprint of the presented certificate, or None when there is none."""
     certificate = source(environ)
-    return None if certificate is None else thumbprint_of(certificate)
+    return thumbprint_of(certificate) if certificate else None  # the hash of nothing binds to nobody

@@ -2,7 +2,7 @@
 
 import pytest
 
-from macaroon_cbat import attenuate, confirmation
+from macaroon_cbat import DerCertificate, attenuate, confirmation, thumbprint_of
 from tests.attacks.conftest import Target
 from tests.attacks.material import assert_passes, assert_refused
 
@@ -48,6 +48,12 @@ def test_minted_for_another_client_s_certificate(target: Target):
     text = target.token(confirmation(target.thumbprint(target.thief)), client_id="other", sub="other")
     assert_passes(target.call(text, target.thief))
     assert_refused(target.call(text, target.holder))
+
+
+def test_bound_to_nothing(target: Target):
+    """A token bound to the hash of no bytes is refused over a connection without a certificate."""
+    text = target.token(confirmation(thumbprint_of(DerCertificate(b""))))
+    assert_refused(target.call(text, None))
 
 
 def test_an_unbound_token(target: Target):

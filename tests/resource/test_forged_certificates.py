@@ -6,8 +6,10 @@ from urllib.parse import quote
 import pytest
 from flask import Flask
 
+from macaroon_cbat import DerCertificate, confirmation, thumbprint_of
 from macaroon_cbat.peer import PEER_CERTIFICATE
 from tests.core.material import CERTIFICATE as THUMBPRINT
+from tests.core.material import token
 from tests.resource.material import CERTIFICATE, THIEF, bound, call, make_app
 
 BASE64 = base64.b64encode(CERTIFICATE).decode()
@@ -35,6 +37,7 @@ NAMES = (
     "Werkzeug.socket",
     "Wsgi.socket",
 )
+UNPREFIXED = ("SSL_CLIENT_CERT", "SSL_CLIENT_S_DN", "HTTPS_CLIENT_CERTIFICATE", "HTTPS_CC", "tls.peer_der")
 VALUES = {
     "RFC 9440": f":{BASE64}:",
     "base64": BASE64,
@@ -57,6 +60,18 @@ def test_a_header_is_no_certificate(app: Flask, name: str, value: str):
         assert response.status_code == 401
 
 
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+def test_a_header_is_no_certificate_under_any_server(app: Flask, value: str):
+    """Under a server that shows no connection at all, a header is no certificate either."""
+    keys = [*map(_key, NAMES), *(name.upper().replace("-", "_") for name in NAMES), *UNPREFIXED]
+    for key in keys:
+        environ = {"REMOTE_ADDR": "192.0.2.7", key: value}
+        headers = {"Authorization": f"Bearer {bound()}"}
+        assert (
+            app.test_client().get("/invoices", headers=headers, environ_overrides=environ).status_code == 401
+        )
+
+
 def _key(name: str) -> str:
     """Return the environment key of a server that keeps any character of a header's name."""
     return "HTTP_" + name.upper().replace("-", "_")
@@ -66,9 +81,6 @@ def _key(name: str) -> str:
 def test_a_header_does_not_hide_the_certificate(app: Flask, name: str):
     """A forged header takes nothing from the honest connection."""
     assert call(app, bound(), headers=[(name, f":{BASE64}:")]).status_code == 200
-
-
-UNPREFIXED = ("SSL_CLIENT_CERT", "SSL_CLIENT_S_DN", "HTTPS_CLIENT_CERTIFICATE", "HTTPS_CC", "tls.peer_der")
 
 
 @pytest.mark.parametrize("key", UNPREFIXED)
@@ -124,3 +136,23 @@ def test_a_source_that_the_deployer_named_is_asked():
     app = make_app(peer=lambda environ: environ.get("own.certificate"))
     assert call(app, bound(), certificate=None, environ={"own.certificate": CERTIFICATE}).status_code == 200
     assert call(app, bound()).status_code == 401
+
+
+NO_CERTIFICATE = {
+    "the embedded server saw none": {PEER_CERTIFICATE: None},
+    "the embedded server saw no bytes": {PEER_CERTIFICATE: b""},
+    "gunicorn saw none": {"gunicorn.socket": Connection(None)},
+    "gunicorn saw no bytes": {"gunicorn.socket": Connection(b"")},
+    "werkzeug saw no bytes": {"werkzeug.socket": Connection(b"")},
+    "nobody saw any": {},
+}
+
+
+@pytest.mark.parametrize("environ", NO_CERTIFICATE.values(), ids=NO_CERTIFICATE)
+def test_a_token_bound_to_nothing(app: Flask, environ: dict[str, object]):
+    """A token bound to the hash of no bytes is not bound: without a certificate nobody presents it."""
+    text = token(confirmation(thumbprint_of(DerCertificate(b""))))
+    headers = {"Authorization": f"Bearer {text}"}
+    for one in (app, make_app(peer=lambda _: b"")):
+        response = one.test_client().get("/invoices", headers=headers, environ_overrides=environ)
+        assert response.status_code == 401
