@@ -34,4 +34,9 @@ def challenge(error: OAuthError, *, realm: str, resource_metadata: str | None = 
         parameters["scope"] = error.scope
     if resource_metadata is not None:
         parameters["resource_metadata"] = resource_metadata
-    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parameters.items())
+    return "Bearer " + ", ".join(f'{name}="{_quotable(value)}"' for name, value in parameters.items())
+
+
+def _quotable(value: str) -> str:
+    """Return the value as the inside of a quoted-string (RFC 9110 5.6.4)."""
+    return value.replace("\\", "\\\\").replace('"', '\\"')

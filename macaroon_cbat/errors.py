@@ -22,6 +22,12 @@ from typing import ClassVar
 class MacaroonError(Exception):
     """Anything this package raises on purpose."""
 
+    def __str__(self) -> str:
+        """Return the whole reason on one line: what it quotes of a stranger cannot forge another."""
+        return "".join(
+            c if c.isprintable() else c.encode("unicode_escape").decode() for c in super().__str__()
+        )
+
 
 class OAuthError(MacaroonError):
     """A refusal that leaves as an HTTP answer."""

@@ -39,13 +39,9 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except SettingsError as error:
-            raise _Misuse(_one_line(error)) from error
+            raise _Misuse(str(error)) from error
         except MacaroonError as error:
-            raise _Refusal(_one_line(error)) from error
-
-
-def _one_line(error: MacaroonError) -> str:
-    return " ".join(str(error).split())
+            raise _Refusal(str(error)) from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

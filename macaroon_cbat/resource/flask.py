@@ -12,7 +12,7 @@ from werkzeug.local import LocalProxy
 
 from macaroon_cbat.bearer import challenge
 from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.errors import MacaroonError, OAuthError, SettingsError, Unavailable
+from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
 from macaroon_cbat.keys import AudienceKeys
 from macaroon_cbat.peer import PeerSource, peer_thumbprint, tls_connection
 from macaroon_cbat.resource.admission import (
@@ -135,7 +135,7 @@ class Guard:
 
 
 def _refused(error: OAuthError, admission: Admission) -> Response:
-    log.info("refused %s %r: %s %s: %s", request.method, request.path, error.status, error.code, _line(error))
+    log.info("refused %s %r: %s %s: %s", request.method, request.path, error.status, error.code, error)
     response = jsonify(error=error.code or "missing_token", error_description=error.description)
     response.status_code = error.status
     response.headers["WWW-Authenticate"] = challenge(
@@ -145,16 +145,11 @@ def _refused(error: OAuthError, admission: Admission) -> Response:
 
 
 def _unavailable(error: Unavailable) -> Response:
-    log.error("cannot judge %s %r: %s", request.method, request.path, _line(error))
+    log.error("cannot judge %s %r: %s", request.method, request.path, error)
     response = jsonify(error=error.code, error_description=error.description)
     response.status_code = error.status
     response.headers["Retry-After"] = "5"
     return _uncached(response)
-
-
-def _line(error: MacaroonError) -> str:
-    """Return the whole reason; it may quote what a stranger wrote, who must not forge a second line."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(error))
 
 
 def _uncached(response: Response) -> Response:

@@ -27,11 +27,6 @@ def answer(members: object, status: int = 200, *, cacheable: bool = False) -> Re
     return response
 
 
-def one_line(error: Exception) -> str:
-    """Return the reason for the log, where what a caller wrote must not begin a line of its own."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(error))
-
-
 def answer_errors(app: Flask) -> None:
     """Make the application answer every error as JSON (RFC 6749 5.2)."""
     app.register_error_handler(OAuthError, _refused)
@@ -45,7 +40,7 @@ def _error(code: str | None, description: str, status: int) -> Response:
 
 
 def _refused(error: OAuthError) -> Response:
-    log.info("refused %s: %s %s: %s", request.path, error.status, error.code, one_line(error))
+    log.info("refused %s: %s %s: %s", request.path, error.status, error.code, error)
     response = _error(error.code, error.description, error.status)
     if isinstance(error, InvalidClient):
         response.headers["WWW-Authenticate"] = 'Basic realm="macaroon_cbat", charset="UTF-8"'
@@ -53,7 +48,7 @@ def _refused(error: OAuthError) -> Response:
 
 
 def _unavailable(error: Unavailable) -> Response:
-    log.error("unavailable %s: %s", request.path, one_line(error))
+    log.error("unavailable %s: %s", request.path, error)
     response = _error(error.code, error.description, error.status)
     response.headers["Retry-After"] = _RETRY_SECONDS
     return response

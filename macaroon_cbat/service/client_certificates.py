@@ -4,9 +4,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import (
     Criticality,
     ExtensionPolicy,
+    Policy,
     PolicyBuilder,
     Store,
     VerificationError,
@@ -36,15 +38,11 @@ class ClientTrust:
         """
         if not self._roots:
             raise InvalidClient("tls_client_auth needs trusted CAs: set MACAROON_CBAT_CLIENT_CA")
-        # A certificate may name its subject only in the DN, as RFC 8705 2.1.2 allows.
-        policy = ExtensionPolicy.webpki_defaults_ee().may_be_present(
-            x509.SubjectAlternativeName, Criticality.AGNOSTIC, None
-        )
         verifier = (
             PolicyBuilder()
             .store(Store(self._roots))
             .time(datetime.fromtimestamp(now, UTC))
-            .extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=policy)
+            .extension_policies(ca_policy=_ISSUERS, ee_policy=_CLIENTS)
             .build_client_verifier()
         )
         try:
@@ -77,3 +75,31 @@ def _read(file: Path) -> tuple[list[x509.Certificate], list[x509.Certificate]]:
     if not roots:
         raise SettingsError(f"MACAROON_CBAT_CLIENT_CA: {file} holds no self-signed CA certificate")
     return roots, [certificate for certificate in certificates if certificate not in roots]
+
+
+def _allow_client_authentication(
+    _policy: Policy, _certificate: x509.Certificate, usage: x509.ExtendedKeyUsage | None
+) -> None:
+    if usage is not None and ExtendedKeyUsageOID.CLIENT_AUTH not in usage:
+        raise ValueError("its extended key usage is not client authentication")
+
+
+def _allow_issuing(_policy: Policy, _certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+    if usage is not None and not usage.key_cert_sign:
+        raise ValueError("its key usage is not signing certificates")
+
+
+# Private CAs are held to RFC 5280 and not to the rules of the web: a missing key usage means any, an
+# authority key identifier may be missing, a subject may be named in the DN alone (RFC 8705 2.1.2),
+# and an extended key usage may be critical.
+_ISSUERS = (
+    ExtensionPolicy.webpki_defaults_ca()
+    .may_be_present(x509.AuthorityKeyIdentifier, Criticality.AGNOSTIC, None)
+    .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _allow_issuing)
+)
+_CLIENTS = (
+    ExtensionPolicy.webpki_defaults_ee()
+    .may_be_present(x509.AuthorityKeyIdentifier, Criticality.AGNOSTIC, None)
+    .may_be_present(x509.SubjectAlternativeName, Criticality.AGNOSTIC, None)
+    .may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _allow_client_authentication)
+)

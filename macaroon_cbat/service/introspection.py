@@ -19,7 +19,7 @@ from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import InvalidToken
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.revocation import Revocations
-from macaroon_cbat.service.answers import log, one_line
+from macaroon_cbat.service.answers import log
 from macaroon_cbat.service.issuing import Issuer
 from macaroon_cbat.signature import AuthenticCaveats
 from macaroon_cbat.stores import Client
@@ -49,7 +49,7 @@ def introspection_answer(
         refuse_revoked(grant, revocations(grant))
         return {**_claims(grant, texts, caller, audience, now), "iss": issuer.url}
     except InvalidToken as error:
-        log.info("inactive for %s: %s", caller.client_id, one_line(error))
+        log.info("inactive for %s: %s", caller.client_id, error)
         return INACTIVE
 
 

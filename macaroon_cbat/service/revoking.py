@@ -2,7 +2,7 @@
 
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import InvalidGrant, InvalidToken
-from macaroon_cbat.service.answers import log, one_line
+from macaroon_cbat.service.answers import log
 from macaroon_cbat.service.issuing import Issuer
 from macaroon_cbat.stores import Client, RevokedTokenStore
 
@@ -18,7 +18,7 @@ def revoke(
     try:
         grant, _ = issuer.authentic(text)
     except InvalidToken as error:
-        log.info("nothing to revoke for %s: %s", client.client_id, one_line(error))
+        log.info("nothing to revoke for %s: %s", client.client_id, error)
         return
     if grant.client_id != client.client_id:
         raise InvalidGrant("this token was issued to another client")

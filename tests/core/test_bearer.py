@@ -74,3 +74,9 @@ def test_the_challenge_names_the_metadata():
     """A challenge may point to the document that says how to get a token (RFC 9728 5.1)."""
     answer = challenge(MissingToken("x"), realm="api", resource_metadata="https://api.example/m")
     assert answer == 'Bearer realm="api", resource_metadata="https://api.example/m"'
+
+
+def test_a_realm_cannot_end_its_own_quotes():
+    """A realm with quotes or backslashes stays one parameter of the challenge."""
+    value = challenge(InvalidToken("x"), realm='a", scope="\\')
+    assert value.startswith(r'Bearer realm="a\", scope=\"\\", error="invalid_token"')

@@ -123,3 +123,10 @@ def test_a_refusal_by_the_service_reads_well(error, text):
 def test_nothing_is_left_out():
     """Every class in errors.py is an answer above, or stands aside on purpose."""
     assert {kind.__name__ for kind in KINDS} - {kind.__name__ for kind in ASIDE} == set(ANSWERS)
+
+
+def test_a_reason_is_one_line():
+    """What an error quotes of a stranger cannot begin a line of its own in a log."""
+    reason = "unknown caveat x\n2026-01-01 INFO minted\r\x1b[2J\u2028"
+    assert str(errors.MalformedMacaroon(reason)) == r"unknown caveat x\n2026-01-01 INFO minted\r\x1b[2J\u2028"
+    assert str(errors.SettingsError("two\nlines")) == r"two\nlines"
