@@ -9,6 +9,7 @@ import msgspec
 
 from macaroon_cbat.cli.options import FILE, data_option, json_option, now, print_json, stores_in, write_secret
 from macaroon_cbat.cli.thumbprint import thumbprint_in
+from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.stores import Client
 from macaroon_cbat.stores.clients import SECRET_METHODS, ClientAuthMethod, metadata_from
 
@@ -92,9 +93,14 @@ def add(
         }
     )
     secret = secrets.token_urlsafe(SECRET_BYTES) if method in SECRET_METHODS else None
-    added = stores_in(data)[1].clients.add(name, metadata, secret=secret, now=now())
+    clients = stores_in(data)[1].clients
+    added = clients.add(name, metadata, secret=secret, now=now())
     if secret is not None and secret_file is not None:
-        write_secret(secret_file, secret.encode() + b"\n")
+        try:
+            write_secret(secret_file, secret.encode() + b"\n")
+        except SettingsError:
+            clients.remove(name)  # nobody would ever know its secret
+            raise
         secret = None
     _show_added(added, secret, as_json=as_json)
 

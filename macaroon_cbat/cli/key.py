@@ -6,8 +6,10 @@ from pathlib import Path
 import click
 
 from macaroon_cbat.cli.options import FILE, data_option, json_option, now, print_json, stores_in, write_secret
+from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.keys import audience_keys, write_key_file
 from macaroon_cbat.service.settings import DEFAULT_ISSUER
+from macaroon_cbat.stores.clients import is_resource_uri
 
 
 @click.group()
@@ -53,6 +55,8 @@ def export(audience: str, output: Path | None, data: Path | None) -> None:
 
     The keys verify, and could mint, tokens for this audience only. Keep them as secret as a password.
     """
+    if not is_resource_uri(audience):
+        raise SettingsError(f"audience {audience!r} must be an absolute URI without a fragment (RFC 8707 2)")
     settings, stores = stores_in(data)
     if not any(audience in client.metadata.audiences for client in stores.clients.all()):
         click.echo(f"note: no client is registered for audience {audience}", err=True)

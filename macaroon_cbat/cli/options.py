@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,7 @@ def read_token() -> str:
     """Return the token on standard input, without the line end; a usage error when there is none."""
     if sys.stdin.isatty():
         click.echo("reading the token from standard input", err=True)
-    text = sys.stdin.read(MAX_CHARACTERS + 3).rstrip("\r\n")
+    text = sys.stdin.buffer.read(MAX_CHARACTERS + 3).decode(errors="replace").rstrip("\r\n")
     if not text:
         raise click.UsageError("no token on standard input: pipe one in, such as: ... < token")
     return text
@@ -83,5 +84,6 @@ def write_secret(file: Path, content: bytes) -> None:
             stream.write(content)
         draft.replace(file)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
         raise SettingsError(f"{file} cannot be written: {error.strerror}") from error

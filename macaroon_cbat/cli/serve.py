@@ -1,11 +1,14 @@
 """`macaroon-cbat serve`: the service on the embedded TLS server."""
 
 import logging
+import os
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -74,7 +77,7 @@ def serve_command(
         key=files.key,
         workers=workers,
         threads=threads,
-        on_ready=lambda _host, _port: _say_what_next(str(settings.issuer), folder, files.ca, data),
+        on_ready=lambda _host, _port: _say_what_next(str(settings.issuer), folder, files.ca),
     )
 
 
@@ -98,10 +101,12 @@ def _log_to_stderr() -> None:
     logging.getLogger("macaroon_cbat").setLevel(logging.INFO)
 
 
-def _say_what_next(issuer: str, folder: Path, ca: Path, data: Path | None) -> None:
-    option = "" if data is None else f" --data {data}"
+def _say_what_next(issuer: str, folder: Path, ca: Path) -> None:
+    """Print commands that can be typed as they stand, in a terminal where nothing was exported."""
+    option = "" if folder == data_folder(_without_data(os.environ)) else f" --data {quote(str(folder))}"
+    trust = quote(str(ca))
     click.echo(
-        _NEXT.format(command=_own_name(), issuer=issuer, data=folder, trust=ca, option=option), nl=False
+        _NEXT.format(command=_own_name(), issuer=issuer, data=folder, trust=trust, option=option), nl=False
     )
     sys.stdout.flush()
 
@@ -111,4 +116,10 @@ def _own_name() -> str:
     if shutil.which("macaroon-cbat"):
         return "macaroon-cbat"
     script = Path(sys.argv[0])
-    return str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)
+    if script.name == "__main__.py":
+        return f"{quote(sys.executable)} -m macaroon_cbat"
+    return quote(str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script))
+
+
+def _without_data(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name != "MACAROON_CBAT_DATA"}

@@ -1,0 +1,39 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.material import Served, serving
+from tests.service.certificates import Identity, certified
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep whatever the developer has set out of the tests, and the tests out of their home."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    for name in ("DATA", "DATABASE_URL", "ISSUER", "WRAPPING_KEY", "TOKEN_LIFETIME", "CLIENT_CA", "MTLS_URL"):
+        monkeypatch.delenv(f"MACAROON_CBAT_{name}", raising=False)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(tmp_path_factory.mktemp("served") / "data") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def identity() -> Identity:
+    return certified("CN=billing")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, identity: Identity) -> Path:
+    """Return a PEM file with certificate and key."""
+    file = tmp_path / "client.pem"
+    file.write_bytes(identity.pem + identity.key_pem)
+    return file

@@ -1,0 +1,124 @@
+"""The command line as people and scripts use it: real processes, pipes and files."""
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from macaroon_cbat.cli import main
+
+ROOT = Path(__file__).parents[2]
+COMMAND = (sys.executable, "-m", "macaroon_cbat")
+SECONDS = 30
+API = "https://api.example"
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Return this process's environment without settings of the service, which would get in the way."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MACAROON_CBAT_")}
+    return kept | {"PYTHONWARNINGS": "error"} | variables
+
+
+def run(
+    *arguments: str | Path, stdin: str | bytes = b"", **variables: str
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the command in a process of its own."""
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        input=stdin.encode() if isinstance(stdin, str) else stdin,
+        capture_output=True,
+        cwd=ROOT,
+        env=environment(**variables),
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def call(*arguments: str | Path, stdin: str | bytes = b"") -> Result:
+    """Run the command in this process, which is quicker."""
+    return CliRunner().invoke(main, [*map(str, arguments)], input=stdin, prog_name="macaroon-cbat")
+
+
+def out(*arguments: str | Path, stdin: str | bytes = b"") -> str:
+    """Return what the command writes, having succeeded."""
+    result = call(*arguments, stdin=stdin)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def members(*arguments: str | Path, stdin: str | bytes = b"") -> Any:
+    """Return what the command writes with --json."""
+    return json.loads(out(*arguments, "--json", stdin=stdin))
+
+
+def complaint(result: Result, status: int) -> str:
+    """Check that the command failed in one line; return the line."""
+    assert result.exit_code == status, result.output
+    assert isinstance(result.exception, SystemExit)
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    [line] = result.stderr.splitlines()
+    assert line.startswith("Error: ")
+    return line
+
+
+@dataclass
+class Served:
+    """A service that runs on loopback until the test ends."""
+
+    issuer: str
+    data: Path
+    greeting: str
+
+    @property
+    def access(self) -> tuple[str | Path, ...]:
+        """Return the options of `token mint` that reach it."""
+        return ("--issuer", self.issuer, "--cacert", self.data / "ca.pem")
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(data: Path, *, is_exported: bool = False, **variables: str) -> Iterator[Served]:
+    """Run `macaroon-cbat serve` in a process until the block ends."""
+    port = free_port()
+    named = [] if is_exported else ["--data", str(data)]
+    command = [*COMMAND, "serve", *named, "--port", str(port)]
+    with (data.parent / f"{data.name}.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, cwd=ROOT, env=environment(**variables)
+        )
+        try:
+            yield Served(f"https://localhost:{port}", data, _greeting(process))
+        finally:
+            process.terminate()
+            process.wait(SECONDS)
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+def _greeting(process: subprocess.Popen[bytes]) -> str:
+    """Return what the service says once it is ready."""
+    assert process.stdout is not None
+    text = b""
+    while b"inspect < token" not in text:
+        ready, _, _ = select.select([process.stdout], [], [], SECONDS)
+        assert ready, "the service says nothing"
+        more = os.read(process.stdout.fileno(), 65536)
+        assert more, "the service has ended"
+        text += more
+    return text.decode()

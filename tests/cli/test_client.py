@@ -1,0 +1,180 @@
+import json
+
+import pytest
+
+from tests.cli.material import API, call, complaint, members, out, run
+from tests.service.certificates import certified
+from tests.stores.material import every_byte
+
+SCOPE = ("--scope", "read write")
+
+
+def test_a_client_is_added_as_the_readme_says(data):
+    """`client add` shows id and secret once, the secret on standard output and nowhere else."""
+    result = run("client", "add", "billing", *SCOPE, "--audience", API, "--data", data)
+    assert result.returncode == 0
+    shown = dict(line.split(": ") for line in result.stdout.decode().splitlines())
+    assert shown["client_id"].strip() == "billing"
+    secret = shown["client_secret"].strip()
+    assert len(secret) == 43
+    assert result.stderr == b"The secret is not shown again.\n"
+    assert secret.encode() not in every_byte(data)
+
+
+def test_the_secret_may_go_to_a_file(data, tmp_path):
+    """`--secret-file` writes the secret to a file of mode 0600, and nowhere else."""
+    file = tmp_path / "secret"
+    result = call("client", "add", "billing", *SCOPE, "--secret-file", file, "--data", data)
+    secret = file.read_text().strip()
+    assert len(secret) == 43
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert result.exit_code == 0
+    assert secret not in result.output
+
+
+def test_a_secret_that_cannot_be_written_registers_nobody(data, tmp_path):
+    """When the secret cannot be written to its file, there is no client whose secret nobody knows."""
+    file = tmp_path / "missing" / "secret"
+    result = call("client", "add", "billing", *SCOPE, "--secret-file", file, "--data", data)
+    assert str(file) in complaint(result, 2)
+    assert members("client", "list", "--data", data) == []
+
+
+def test_a_taken_name_overwrites_no_secret_file(data, tmp_path):
+    """A refused registration leaves the secret file of the existing client alone."""
+    file = tmp_path / "secret"
+    out("client", "add", "billing", *SCOPE, "--secret-file", file, "--data", data)
+    before = file.read_bytes()
+    complaint(call("client", "add", "billing", *SCOPE, "--secret-file", file, "--data", data), 1)
+    assert file.read_bytes() == before
+
+
+def test_json_says_what_was_registered(data):
+    """`client add --json` is one object: id, secret, and the metadata in the terms of RFC 7591."""
+    added = members("client", "add", "billing", *SCOPE, "--audience", API, "--data", data)
+    assert len(added.pop("client_secret")) == 43
+    assert added == {"client_id": "billing", "scope": "read write", "audiences": [API]}
+
+
+def test_secrets_differ(data):
+    """Every client gets a secret of its own."""
+    secrets = {members("client", "add", n, *SCOPE, "--data", data)["client_secret"] for n in ("a", "b", "c")}
+    assert len(secrets) == 3
+
+
+def test_the_listing_shows_no_secret(data):
+    """`client list` shows who is registered for what, and neither secrets nor their hashes."""
+    secret = members("client", "add", "billing", *SCOPE, "--audience", API, "--data", data)["client_secret"]
+    out("client", "add", "app", *SCOPE, "--auth", "none", "--data", data)
+    listed = members("client", "list", "--data", data)
+    assert [one["client_id"] for one in listed] == ["app", "billing"]
+    assert listed[0]["tls_client_certificate_bound_access_tokens"] is True
+    text = out("client", "list", "--data", data)
+    assert text.splitlines() == [
+        'app  none  "read write"  -  bound',
+        f'billing  client_secret_basic  "read write"  {API}',
+    ]
+    for shown in (text, json.dumps(listed)):
+        assert secret not in shown
+        assert "secret_hash" not in shown
+
+
+def test_a_client_is_removed(data):
+    """`client remove` removes a client once; a second time there is none."""
+    out("client", "add", "billing", *SCOPE, "--data", data)
+    assert out("client", "remove", "billing", "--data", data) == "removed billing\n"
+    assert members("client", "list", "--data", data) == []
+    assert "no client 'billing'" in call("client", "remove", "billing", "--data", data).stderr
+
+
+def test_a_certificate_is_registered_by_its_thumbprint(data, tmp_path, certificate, identity):
+    """`--certificate` takes PEM and DER files, and keeps their thumbprints."""
+    second = certified("CN=second")
+    der = tmp_path / "second.der"
+    der.write_bytes(second.der)
+    options = ("--auth", "self_signed_tls_client_auth", "--certificate", certificate, "--certificate", der)
+    added = members("client", "add", "tls", *SCOPE, *options, "--data", data)
+    assert added["certificates"] == [identity.thumbprint, second.thumbprint]
+    assert "client_secret" not in added
+    assert "client_secret" not in out("client", "add", "tls2", *SCOPE, *options, "--data", data)
+
+
+@pytest.mark.parametrize(
+    ("options", "member", "value"),
+    [
+        (("--subject-dn", "CN=a,O=b"), "tls_client_auth_subject_dn", "CN=a,O=b"),
+        (("--san-dns", "a.example"), "tls_client_auth_san_dns", "a.example"),
+        (("--san-uri", "spiffe://a/b"), "tls_client_auth_san_uri", "spiffe://a/b"),
+    ],
+    ids=["subject", "DNS name", "URI"],
+)
+def test_a_name_is_registered(data, options, member, value):
+    """A tls_client_auth client is registered with one name of its certificate."""
+    added = members("client", "add", "tls", *SCOPE, "--auth", "tls_client_auth", *options, "--data", data)
+    assert added[member] == value
+
+
+def test_the_flags_count(data):
+    """`--bound` and `--understands-caveats` say what they say."""
+    added = members("client", "add", "api", *SCOPE, "--bound", "--understands-caveats", "--data", data)
+    assert added["tls_client_certificate_bound_access_tokens"] is True
+    assert added["understands_caveats"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        pytest.param(("a b", *SCOPE), "a client name has", id="a malformed name"),
+        pytest.param(("a", "--scope", "read  write"), "scope", id="a malformed scope"),
+        pytest.param(("a", "--scope", ""), "scope", id="an empty scope"),
+        pytest.param(("a", *SCOPE, "--audience", "api"), "absolute URI", id="a malformed audience"),
+        pytest.param(("a", *SCOPE, "--audience", API, "--audience", API), "twice", id="an audience twice"),
+        pytest.param(("a", *SCOPE, "--auth", "tls_client_auth"), "exactly one", id="no name"),
+        pytest.param(
+            ("a", *SCOPE, "--auth", "self_signed_tls_client_auth"), "certificate", id="no certificate"
+        ),
+        pytest.param(("a", *SCOPE, "--san-dns", "x"), "tls_client_auth only", id="a name beside a secret"),
+    ],
+)
+def test_bad_metadata_is_refused(data, arguments, reason):
+    """Metadata that cannot work are refused in one line, with status 1, and nobody is registered."""
+    assert reason in complaint(call("client", "add", *arguments, "--data", data), 1)
+    assert members("client", "list", "--data", data) == []
+
+
+def test_a_taken_name_is_refused(data):
+    """A name that is taken is refused in one line that says what to do; the client keeps its secret."""
+    out("client", "add", "billing", *SCOPE, "--data", data)
+    assert "choose another name" in complaint(call("client", "add", "billing", *SCOPE, "--data", data), 1)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"nonsense", b"-----BEGIN CERTIFICATE-----\n"], ids=repr)
+def test_an_unusable_certificate_is_refused(data, tmp_path, content):
+    """A certificate file that cannot be read is named in one line, with status 2."""
+    file = tmp_path / "x.pem"
+    if content is not None:
+        file.write_bytes(content)
+    options = ("--auth", "self_signed_tls_client_auth", "--certificate", file)
+    assert str(file) in complaint(call("client", "add", "a", *SCOPE, *options, "--data", data), 2)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("client", "add"),
+        ("client", "add", "a"),
+        ("client", "add", "a", "--scope", "read", "--auth", "magic"),
+        ("client", "add", "a", "b", "--scope", "read"),
+        ("client", "remove"),
+        ("client", "list", "x"),
+        ("client", "ad"),
+        ("client", "add", "a", "--scope", "read", "--colour", "blue"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_status_2(data, arguments):
+    """A command that is typed wrongly says so, with status 2, and does nothing."""
+    result = call(*arguments)
+    assert result.exit_code == 2
+    assert "Error: " in result.stderr
+    assert not data.exists()

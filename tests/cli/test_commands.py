@@ -1,0 +1,117 @@
+"""What all commands have in common."""
+
+import re
+import subprocess
+from base64 import urlsafe_b64decode
+
+import click
+import pytest
+
+from macaroon_cbat.cli import main
+from tests.cli.material import COMMAND, ROOT, call, complaint, environment, members, out, run
+
+
+def commands(group: click.Group, *path: str) -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = [path]
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        more = (*path, name)
+        found += commands(command, *more) if isinstance(command, click.Group) else [more]
+    return found
+
+
+@pytest.mark.parametrize("path", commands(main), ids=lambda path: " ".join(path) or "macaroon-cbat")
+def test_every_command_explains_itself(path):
+    """Every command has a help text that says what it does and what each option means."""
+    for option in ("--help", "-h"):
+        text = out(*path, option)
+        assert text.startswith(f"Usage: {' '.join(['macaroon-cbat', *path])}")
+        assert len(text.splitlines()) > 3
+
+
+def test_the_commands_are_those_of_the_documentation():
+    """The command line has the commands that scripts and the README rely on, and no others."""
+    assert {" ".join(path) for path in commands(main)} == {
+        "", "client", "client add", "client list", "client remove", "key", "key export", "key list",
+        "key rotate", "serve", "thumbprint", "token", "token attenuate", "token inspect", "token mint",
+        "token verify",
+    }  # fmt: skip
+
+
+def test_the_version_is_shown():
+    """`--version` says which version this is."""
+    assert re.search(r"\b0\.\d+\.\d+", out("--version"))
+
+
+@pytest.mark.parametrize("arguments", [("nonsense",), ("--nonsense",), ("token", "nonsense")], ids=" ".join)
+def test_an_unknown_command_is_wrong_usage(arguments):
+    """What is no command is wrong usage: status 2, on standard error."""
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"Error: No such" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_the_module_and_the_script_are_one(data):
+    """`python -m macaroon_cbat` is the command `macaroon-cbat`, and needs no other working directory."""
+    done = subprocess.run(
+        [*COMMAND, "--version"], cwd=ROOT / "tests", env=environment(), capture_output=True, check=True
+    )
+    assert done.stdout.startswith(b"macaroon-cbat")
+
+
+def test_the_data_folder_may_come_from_the_environment(data, tmp_path, monkeypatch):
+    """MACAROON_CBAT_DATA names the data folder, and --data comes before it."""
+    monkeypatch.setenv("MACAROON_CBAT_DATA", str(data))
+    out("client", "add", "billing", "--scope", "read")
+    assert [one["client_id"] for one in members("client", "list", "--data", data)] == ["billing"]
+    assert members("client", "list", "--data", tmp_path / "other") == []
+    assert (tmp_path / "other" / "wrapping.key").exists()
+
+
+def test_without_a_folder_the_users_own_is_taken(tmp_path):
+    """Without any setting the data lie in the user's own folder."""
+    out("client", "add", "billing", "--scope", "read")
+    assert (tmp_path / "home" / "macaroon-cbat" / "macaroon_cbat.sqlite3").exists()
+
+
+@pytest.mark.parametrize("command", [("client", "list"), ("key", "list"), ("key", "rotate")], ids=" ".join)
+def test_settings_that_are_wrong_are_one_line(data, tmp_path, monkeypatch, command):
+    """A wrong setting is one line with status 2, in every command that needs the data."""
+    (tmp_path / "file").touch()
+    assert "cannot be made" in complaint(call(*command, "--data", tmp_path / "file" / "x"), 2)
+    out("key", "list", "--data", data)
+    (data / "wrapping.key").chmod(0o644)
+    assert "chmod 600" in complaint(call(*command, "--data", data), 2)
+    (data / "wrapping.key").unlink()
+    assert "another wrapping key" in complaint(call(*command, "--data", data), 2)
+    monkeypatch.setenv("MACAROON_CBAT_COLOUR", "blue")
+    assert "unknown setting MACAROON_CBAT_COLOUR" in complaint(call(*command, "--data", data), 2)
+
+
+def test_a_database_that_does_not_answer_is_status_1(data):
+    """A database that cannot be read is one line with status 1."""
+    out("key", "list", "--data", data)
+    (data / "macaroon_cbat.sqlite3").write_bytes(b"no database" * 1000)
+    for left in data.glob("*-wal"):
+        left.unlink()
+    assert "not a database" in complaint(call("key", "list", "--data", data), 1)
+
+
+def test_the_wrapping_key_never_shows(data):
+    """No command shows the wrapping key."""
+    shown = out("client", "add", "billing", "--scope", "read", "--data", data)
+    shown += out("key", "list", "--data", data) + out("client", "list", "--json", "--data", data)
+    text = (data / "wrapping.key").read_text().strip()
+    assert len(urlsafe_b64decode(text + "=")) == 32
+    assert text not in shown
+
+
+def test_a_closed_pipe_is_no_error(data):
+    """A reader that goes away early, such as head, causes no traceback."""
+    script = f"{' '.join(COMMAND)} token --help | head -c 1"
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=ROOT, env=environment(), capture_output=True, check=False
+    )
+    assert b"Traceback" not in done.stderr
