@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.material import Served, serving
+from tests.cli.material import KEY_FILE, Served, serving
 from tests.service.certificates import Identity, certified
 
 
@@ -36,4 +36,12 @@ def certificate(tmp_path: Path, identity: Identity) -> Path:
     """Return a PEM file with certificate and key."""
     file = tmp_path / "client.pem"
     file.write_bytes(identity.pem + identity.key_pem)
+    return file
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    """Return the key file of the one audience."""
+    file = tmp_path / "keys.json"
+    file.write_bytes(KEY_FILE)
     return file

@@ -6,6 +6,7 @@ import select
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +15,20 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
+from macaroon_cbat.caveats import Caveat
+from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.cli import main
+from macaroon_cbat.identifier import Grant
+from macaroon_cbat.keys import RootKey, audience_key, audience_keys, write_key_file
+from macaroon_cbat.minting import mint
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "macaroon_cbat")
 SECONDS = 30
 API = "https://api.example"
+ISSUER = "https://as.example"
+ROOT_KEY = RootKey("k1", bytes(range(32)))
+KEY_FILE = write_key_file(audience_keys(ISSUER, API, [ROOT_KEY]))
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -122,3 +131,19 @@ def _greeting(process: subprocess.Popen[bytes]) -> str:
         assert more, "the service has ended"
         text += more
     return text.decode()
+
+
+def token(*caveats: Caveat, exp: int = 600) -> str:
+    """Return a token of a service that is not running."""
+    now = EpochSeconds(int(time.time()))
+    grant = Grant(
+        aud=API,
+        client_id="billing",
+        exp=now + exp,
+        iat=now,
+        jti="A" * 22,
+        kid="k1",
+        scope="read write",
+        sub="billing",
+    )
+    return mint(audience_key(ROOT_KEY, API), ISSUER, grant, caveats)

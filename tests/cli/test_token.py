@@ -1,48 +1,16 @@
-"""Attenuate, inspect and verify: pipes of files and processes, without a service."""
+"""Attenuate and inspect: pipes of files and processes, without a service."""
 
 import json
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-from macaroon_cbat.caveats import Expiry, Scope, confirmation
-from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.identifier import Grant
-from macaroon_cbat.keys import RootKey, audience_key, audience_keys, write_key_file
-from macaroon_cbat.minting import attenuate, mint
+from macaroon_cbat.caveats import Expiry, Scope
 from macaroon_cbat.wire import read_macaroon
-from tests.cli.material import API, COMMAND, ROOT, call, complaint, environment, members, out, run
+from tests.cli.material import API, COMMAND, ROOT, call, complaint, environment, members, out, run, token
 from tests.core.material import signed
-from tests.service.certificates import certified
 from tests.service.test_inactive import PINGAM
-
-ISSUER = "https://as.example"
-SECRET_KEY = RootKey("k1", bytes(range(32)))
-KEY = audience_key(SECRET_KEY, API)
-
-
-def token(*caveats, exp: int = 600) -> str:
-    now = EpochSeconds(int(time.time()))
-    grant = Grant(aud=API, client_id="billing", exp=now + exp, iat=now, jti="A" * 22, kid="k1",
-                  scope="read write", sub="billing")  # fmt: skip
-    return mint(KEY, ISSUER, grant, caveats)
-
-
-@pytest.fixture
-def keys(tmp_path) -> Path:
-    file = tmp_path / "keys.json"
-    file.write_bytes(write_key_file(audience_keys(ISSUER, API, [SECRET_KEY])))
-    return file
-
-
-@pytest.fixture
-def verify(keys):
-    """Run `token verify` for the one audience."""
-    return lambda text, *options: call(
-        "token", "verify", "--keys", keys, "--audience", API, *options, stdin=text
-    )
 
 
 def test_a_pipe_works_as_the_readme_says(keys, certificate, tmp_path):
@@ -188,71 +156,3 @@ def test_inspecting_writes_nothing_but_text():
         assert line.isprintable()
     assert "\x1b" not in out("token", "inspect", "--json", stdin=hostile)
     assert members("token", "inspect", stdin=PINGAM)["caveats"] == []
-
-
-def test_a_good_token_is_accepted(verify, certificate, identity):
-    """A token that is bound to the certificate of the connection is accepted, with status 0."""
-    bound = token(confirmation(identity.thumbprint), Scope("read"))
-    accepted = verify(bound, "--cert", certificate, "--scope", "read", "--json")
-    assert accepted.exit_code == 0
-    principal = json.loads(accepted.stdout)["principal"]
-    assert (principal["client_id"], principal["scope"]) == ("billing", "read")
-    assert principal["certificate"] == identity.thumbprint
-    assert verify(bound, "--cert", certificate).stdout.startswith("accepted: billing\n")
-
-
-@pytest.mark.parametrize(
-    ("options", "status"),
-    [
-        pytest.param("--method GET --url https://api.example/a/b --address 10.1.2.3", 0, id="as allowed"),
-        pytest.param("--method POST --url https://api.example/a/b --address 10.1.2.3", 1, id="method"),
-        pytest.param("--method GET --url https://api.example/b --address 10.1.2.3", 1, id="path"),
-        pytest.param("--method GET --url https://api.example/a/b --address 11.1.2.3", 1, id="address"),
-        pytest.param("", 1, id="nothing known"),
-        pytest.param("--method GET --url nonsense --address 10.1.2.3", 2, id="no URL"),
-    ],
-)
-def test_the_request_is_judged(verify, options, status):
-    """Caveats about the request are judged by what the options say of it."""
-    restricted = out(
-        "token", "attenuate", "--method", "GET", "--path", "/a", "--ip", "10.0.0.0/8", stdin=token()
-    )
-    assert verify(restricted, "--allow-unbound", *options.split()).exit_code == status
-
-
-def test_a_bad_token_is_refused(verify, certificate, identity, tmp_path):
-    """Whatever is wrong with a token: status 1, one line that says why."""
-    thief = tmp_path / "thief.pem"
-    thief.write_bytes(certified("CN=thief").pem)
-    bound = token(confirmation(identity.thumbprint))
-    cases = [
-        (bound, ("--cert", thief), "bound to certificate"),
-        (bound, (), "presented none"),
-        (token(), ("--cert", certificate), "no cnf caveat"),
-        (token(exp=-1), ("--allow-unbound",), "expired"),
-        (token()[:-4] + "AAAA", ("--allow-unbound",), "signature"),
-        (attenuate(token(), [Scope("none")]), ("--allow-unbound",), "nothing of the granted scope"),
-        (token(), ("--allow-unbound", "--scope", "admin"), "insufficient_scope"),
-        (PINGAM, ("--allow-unbound",), "identifier"),
-        ("\xff", ("--allow-unbound",), "base64url"),
-    ]
-    for text, options, reason in cases:
-        result = verify(text, *options)
-        assert result.exit_code == 1
-        [line] = result.output.splitlines()
-        assert line.startswith("refused: ")
-        assert reason in line
-        answer = json.loads(verify(text, *options, "--json").stdout)
-        assert (answer["accepted"], set(answer)) == (False, {"accepted", "error", "reason"})
-
-
-def test_wrong_keys_are_wrong_usage(verify, tmp_path, keys):
-    """Keys that are missing, broken or for another audience are a mistake of the user: status 2."""
-    for content in (None, b"", b"{}", b"\xff"):
-        file = tmp_path / "other.json"
-        if content is not None:
-            file.write_bytes(content)
-        result = call("token", "verify", "--keys", file, "--audience", API, stdin=token())
-        assert str(file) in complaint(result, 2)
-    result = call("token", "verify", "--keys", keys, "--audience", "https://other", stdin=token())
-    assert "is for audience https://api.example" in complaint(result, 2)

@@ -50,7 +50,7 @@ def test_a_locked_database_is_unavailable_for_writers(stores, tmp_path):
         results = {name: pool.submit(work) for name, work in writers.items()}
         for name, result in results.items():
             assert isinstance(result.exception(), Unavailable), name
-        assert BUSY_SECONDS - 1 < time.monotonic() - started < BUSY_SECONDS + 10
+        assert BUSY_SECONDS - 1 < time.monotonic() - started < BUSY_SECONDS + 30
         assert everything(stores) == before
     assert everything(stores) == before
 
@@ -62,7 +62,7 @@ def test_a_locked_database_can_be_read(stores, tmp_path):
         started = time.monotonic()
         assert stores.clients.find("billing") is not None
         assert stores.recorded_issuer() is None
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < BUSY_SECONDS - 1
 
 
 def test_a_writer_that_waits_its_turn_succeeds(stores, tmp_path):
