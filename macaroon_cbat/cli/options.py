@@ -44,12 +44,14 @@ def now() -> EpochSeconds:
 
 
 def stores_in(data: Path | None) -> "tuple[Settings, Stores]":
-    """Return the settings, and the stores they name, opened."""
+    """Return the settings, and the stores they name, open until the command ends."""
     from macaroon_cbat.service.settings import settings_from_environment
     from macaroon_cbat.stores import open_stores
 
     settings = settings_from_environment(data=data)
-    return settings, open_stores(settings.database_url, settings.wrapping_key, now())
+    stores = open_stores(settings.database_url, settings.wrapping_key, now())
+    click.get_current_context().call_on_close(stores.database.close)
+    return settings, stores
 
 
 def print_json(members: object) -> None:

@@ -38,10 +38,10 @@ def create_app(
     Unavailable when the database is out of reach.
     """
     settings = settings or settings_from_environment()
+    trust = ClientTrust(settings.client_ca)
     stores = open_stores(settings.database_url, settings.wrapping_key, EpochSeconds(int(clock())))
     url = settings.issuer or stores.recorded_issuer() or DEFAULT_ISSUER
     stores.record_issuer(url)
-    trust = ClientTrust(settings.client_ca)
     issuer = Issuer(url, stores.root_keys, settings.token_lifetime)
     server = AuthorizationServer(issuer, stores, trust, peer, clock)
     app = Flask("macaroon_cbat.service", static_folder=None)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, insert, select
 
 from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.stores.clients import ClientStore
 from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.revoked_tokens import RevokedTokenStore
@@ -44,7 +45,11 @@ def open_stores(url: str, wrapping_key: WrappingKey, now: EpochSeconds) -> Store
     when the database is out of reach.
     """
     database = Database(url)
-    database.upgrade()
     root_keys = RootKeyStore(database, wrapping_key)
-    root_keys.ensure(now)
+    try:
+        database.upgrade()
+        root_keys.ensure(now)
+    except MacaroonError:
+        database.close()
+        raise
     return Stores(database, ClientStore(database), root_keys, RevokedTokenStore(database))
