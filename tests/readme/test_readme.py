@@ -1,5 +1,6 @@
 """The README's commands, run as they stand there."""
 
+import hashlib
 import re
 import shutil
 import socket
@@ -47,10 +48,17 @@ def _blocks(language: str, ports: dict[str, int]) -> list[str]:
 
 
 def _copy_with_environment(folder: Path) -> Path:
-    """Return a copy of the repository's commands that uses the environment the tests run in."""
+    """Return a copy of the repository's commands, set up already with the environment the tests run in."""
     shutil.copytree(ROOT / "scripts", folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
-    (folder / ".venv").symlink_to(sys.prefix)
+    environment = folder / ".venv"
+    environment.mkdir()
+    for part in Path(sys.prefix).iterdir():
+        if part.name != ".installed":
+            (environment / part.name).symlink_to(part)
+    pins = (ROOT / "pyproject.toml", ROOT / "scripts/requirements.txt")
+    stamp = hashlib.sha256(b"".join(pin.read_bytes() for pin in pins)).hexdigest()
+    (environment / ".installed").write_text(stamp + "\n")
     return folder
 
 
