@@ -3,6 +3,8 @@
 import hashlib
 import hmac
 import re
+import time
+from collections.abc import Callable
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -22,6 +24,10 @@ ClientAuthMethod = Literal[
     "client_secret_basic", "client_secret_post", "tls_client_auth", "self_signed_tls_client_auth", "none"
 ]
 SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
+MEMORY_SECONDS = 1.0
+"""How long a process goes on with a client it has seen before it looks again."""
+
+_MOST_SEEN = 10_000
 _CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,63}\Z")
 _NO_SECRET = hashlib.sha256(b"no client has this secret").digest()
 
@@ -128,11 +134,13 @@ def metadata_from(members: dict[str, object]) -> ClientMetadata:
 
 
 class ClientStore:
-    """Clients in the database; what one process registers, all others see at once."""
+    """Clients in the database: one registered anywhere is found at once, one removed is gone in a second."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Keep clients in this database."""
         self._database = database
+        self._monotonic = monotonic
+        self._seen: dict[str, tuple[float, Client]] = {}
 
     def add(
         self, client_id: str, metadata: ClientMetadata, *, secret: str | None, now: EpochSeconds
@@ -163,12 +171,22 @@ class ClientStore:
         return client
 
     def find(self, client_id: str) -> Client | None:
-        """Return the client, or None when no such client is registered."""
+        """Return the client, at most MEMORY_SECONDS old, or None when no such client is registered."""
+        look_again_at, client = self._seen.get(client_id, (0.0, None))
+        if client is not None and self._monotonic() < look_again_at:
+            return client
         if not _CLIENT_ID.match(client_id):
             return None  # some databases choke on what is no name, such as NUL
         with self._database.reading() as connection:
             row = connection.execute(_FIND, {"client_id": client_id}).one_or_none()
-        return None if row is None else _client(*row)
+        if row is None:
+            self._seen.pop(client_id, None)
+            return None
+        if len(self._seen) >= _MOST_SEEN:
+            self._seen.clear()
+        client = _client(*row)
+        self._seen[client_id] = (self._monotonic() + MEMORY_SECONDS, client)
+        return client
 
     def all(self) -> list[Client]:
         """Return every client, by name."""
@@ -180,6 +198,7 @@ class ClientStore:
         """Remove a client; False when there was none. Its tokens live until they expire."""
         if not _CLIENT_ID.match(client_id):
             return False
+        self._seen.pop(client_id, None)
         with self._database.writing() as connection:
             return connection.execute(delete(clients).where(clients.c.client_id == client_id)).rowcount > 0
 

@@ -7,7 +7,8 @@ import pytest
 
 from macaroon_cbat.errors import InvalidClientMetadata
 from macaroon_cbat.stores import ClientMetadata
-from macaroon_cbat.stores.clients import has_secret
+from macaroon_cbat.stores import clients as store_of_clients
+from macaroon_cbat.stores.clients import MEMORY_SECONDS, ClientStore, has_secret
 from tests.stores.material import METADATA, NOW, every_byte
 
 SECRET = secrets.token_urlsafe(32)
@@ -147,3 +148,35 @@ def test_stored_metadata_is_small(stores):
     client = stores.clients.add("billing", METADATA, secret=SECRET, now=NOW)
     stored = msgspec.json.encode(client.metadata)
     assert msgspec.json.decode(stored) == {"scope": "read write", "audiences": ["https://api.example"]}
+
+
+def test_a_client_removed_elsewhere_is_gone_within_a_second(stores, open_again):
+    """A process that has just seen a client lets it go a second after another process removed it."""
+    elapsed = [0.0]
+    seeing = ClientStore(open_again().database, monotonic=lambda: elapsed[0])
+    stores.clients.add("billing", METADATA, secret=SECRET, now=NOW)
+    assert seeing.find("billing") is not None
+    stores.clients.remove("billing")
+    elapsed[0] = MEMORY_SECONDS - 0.001
+    assert seeing.find("billing") is not None
+    elapsed[0] = MEMORY_SECONDS
+    assert seeing.find("billing") is None
+    stores.clients.add("billing", BY_CERTIFICATE, secret=None, now=NOW)
+    assert seeing.find("billing").metadata == BY_CERTIFICATE
+
+
+def test_the_process_that_removes_a_client_forgets_it_at_once(stores):
+    """A client is gone at once for the process that removed it."""
+    stores.clients.add("billing", METADATA, secret=SECRET, now=NOW)
+    assert stores.clients.find("billing") is not None
+    stores.clients.remove("billing")
+    assert stores.clients.find("billing") is None
+
+
+def test_what_is_remembered_of_clients_is_bounded(stores, monkeypatch):
+    """Any number of clients takes up a bounded amount of memory."""
+    monkeypatch.setattr(store_of_clients, "_MOST_SEEN", 3)
+    for number in range(10):
+        stores.clients.add(f"c{number}", METADATA, secret=SECRET, now=NOW)
+        assert stores.clients.find(f"c{number}") is not None
+    assert len(stores.clients._seen) <= 3
