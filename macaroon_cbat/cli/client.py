@@ -133,7 +133,7 @@ def list_clients(data: Path | None, *, as_json: bool) -> None:
 @click.argument("name")
 @data_option
 def remove(name: str, data: Path | None) -> None:
-    """Remove client NAME at once. Tokens it has live until they expire."""
+    """Remove client NAME; services know within a second. Tokens it has live until they expire."""
     if not stores_in(data)[1].clients.remove(name):
         raise click.UsageError(f"no client {name!r}: see client list")
     click.echo(f"removed {name}")
