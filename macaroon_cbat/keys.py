@@ -75,7 +75,11 @@ class AudienceKeys(Struct, frozen=True):
 
 
 def audience_key(root: RootKey, audience: str | None, use: KeyUse = "access") -> AudienceKey:
-    """Derive an audience's key: HKDF-SHA256 (RFC 5869), info = version, use and audience as JSON."""
+    """Derive an audience's key: HKDF-SHA256 (RFC 5869), info = version, use and audience as JSON.
+
+    The issuer is not in it: root keys belong to one store, and so to one issuer, which must not lose
+    its tokens and every exported key when it moves to another URL or port.
+    """
     info = msgspec.json.encode(["macaroon_cbat", 1, use, audience])
     secret = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(root.secret)
     return _audience_key(root.kid, audience, secret)

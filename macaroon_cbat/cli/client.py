@@ -106,6 +106,10 @@ def add(
 
 
 def _show_added(added: Client, secret: str | None, *, as_json: bool) -> None:
+    if not added.metadata.audiences:
+        click.echo(
+            "note: without --audience, every introspecting resource server accepts its tokens", err=True
+        )
     if as_json:
         shown = {} if secret is None else {"client_secret": secret}
         print_json({"client_id": added.client_id, **shown, **msgspec.to_builtins(added.metadata)})

@@ -21,6 +21,13 @@ def test_a_client_is_added_as_the_readme_says(data):
     assert secret.encode() not in every_byte(data)
 
 
+def test_a_client_without_audience_is_warned_of(data):
+    """Whoever registers a client whose tokens name no audience is told what that means."""
+    result = run("client", "add", "billing", *SCOPE, "--json", "--data", data)
+    assert result.returncode == 0
+    assert b"every introspecting resource server accepts its tokens" in result.stderr
+
+
 def test_the_secret_may_go_to_a_file(data, tmp_path):
     """`--secret-file` writes the secret to a file of mode 0600, and nowhere else."""
     file = tmp_path / "secret"
