@@ -1,18 +1,116 @@
-"""What is revoked, as a value."""
+"""What is revoked, as a value: by token, client, subject, family, key and certificate."""
+
+from collections.abc import Iterable
+from typing import Literal
 
 from msgspec import Struct
 
-from macaroon_cbat.identifier import Grant
+from macaroon_cbat.claims import EpochSeconds, Seconds
+from macaroon_cbat.identifier import Grant, NonEmpty
+from macaroon_cbat.thumbprint import Thumbprint
+
+RevocationKind = Literal["token", "client", "subject", "family", "key", "certificate"]
+"""Which name a revocation takes back: `jti`, `client_id`, `sub`, `fam`, `kid` or `x5t#S256`."""
 
 
-class Revocations(Struct, frozen=True):
-    """Token identifiers (`jti`) that were taken back. Revoking a macaroon revokes all its children."""
+class Revocation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One decision to take something back.
 
-    token_ids: frozenset[str] = frozenset()
+    A client or subject loses the tokens issued up to `revoked_at`; later ones live. The others are
+    taken back for good. After `expires_at` no token is left that the decision could concern.
+    """
 
-    def reason(self, grant: Grant) -> str | None:
-        """Return why the grant is revoked, or None."""
-        return f"token {grant.jti} is revoked" if grant.jti in self.token_ids else None
+    kind: RevocationKind
+    value: NonEmpty
+    revoked_at: Seconds
+    expires_at: Seconds
 
 
-NOTHING_REVOKED = Revocations()
+class Revocations:
+    """Every live revocation. One writer may `apply` and `forget` while others ask.
+
+    The cost of a question does not depend on how many there are.
+    """
+
+    __slots__ = ("_certificates", "_clients", "_families", "_keys", "_subjects", "_tokens")
+
+    def __init__(self, decisions: Iterable[Revocation] = ()) -> None:
+        """Hold these decisions."""
+        # Name to expires_at, or to (revoked_at, expires_at): a million tokens must not take much room.
+        self._tokens: dict[str, int] = {}
+        self._families: dict[str, int] = {}
+        self._keys: dict[str, int] = {}
+        self._certificates: dict[str, int] = {}
+        self._clients: dict[str, tuple[int, int]] = {}
+        self._subjects: dict[str, tuple[int, int]] = {}
+        for decision in decisions:
+            self.apply(decision)
+
+    def __len__(self) -> int:
+        """Count the decisions."""
+        return sum(len(names) for names in self._forever()) + sum(len(names) for names in self._up_to())
+
+    def __repr__(self) -> str:
+        """Show how many there are."""
+        return f"<Revocations: {len(self)}>"
+
+    def apply(self, decision: Revocation) -> None:
+        """Add one decision; of two about the same name the later one counts, and the longer one."""
+        match decision.kind:
+            case "token":
+                _extend(self._tokens, decision)
+            case "family":
+                _extend(self._families, decision)
+            case "key":
+                _extend(self._keys, decision)
+            case "certificate":
+                _extend(self._certificates, decision)
+            case "client":
+                _advance(self._clients, decision)
+            case "subject":
+                _advance(self._subjects, decision)
+
+    def forget(self, now: EpochSeconds) -> None:
+        """Drop the decisions that can concern no token any more."""
+        for names in self._forever():
+            for name in [name for name, expires_at in names.items() if expires_at <= now]:
+                del names[name]
+        for pairs in self._up_to():
+            for name in [name for name, (_, expires_at) in pairs.items() if expires_at <= now]:
+                del pairs[name]
+
+    def reason(self, grant: Grant, certificate: Thumbprint | None) -> str | None:
+        """Return why a token of this grant is refused on a connection with this certificate, or None."""
+        if grant.jti in self._tokens:
+            return f"token {grant.jti!r} is revoked"
+        if certificate in self._certificates:
+            return f"certificate {certificate!r} is revoked"
+        if grant.kid in self._keys:
+            return f"key {grant.kid!r} is revoked"
+        if grant.fam in self._families:
+            return f"family {grant.fam!r} is revoked"
+        if _covers(self._clients, grant.client_id, grant.iat):
+            return f"the tokens of client {grant.client_id!r} are revoked"
+        if _covers(self._subjects, grant.sub, grant.iat):
+            return f"the tokens of subject {grant.sub!r} are revoked"
+        return None
+
+    def _forever(self) -> tuple[dict[str, int], ...]:
+        return self._tokens, self._families, self._keys, self._certificates
+
+    def _up_to(self) -> tuple[dict[str, tuple[int, int]], ...]:
+        return self._clients, self._subjects
+
+
+def _extend(names: dict[str, int], decision: Revocation) -> None:
+    names[decision.value] = max(names.get(decision.value, 0), decision.expires_at)
+
+
+def _advance(names: dict[str, tuple[int, int]], decision: Revocation) -> None:
+    revoked_at, expires_at = names.get(decision.value, (0, 0))
+    names[decision.value] = max(revoked_at, decision.revoked_at), max(expires_at, decision.expires_at)
+
+
+def _covers(names: dict[str, tuple[int, int]], name: str, issued_at: int) -> bool:
+    found = names.get(name)
+    return found is not None and issued_at <= found[0]

@@ -8,8 +8,10 @@ import click
 from macaroon_cbat.cli.options import FILE, data_option, json_option, now, print_json, stores_in, write_secret
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.keys import audience_keys, write_key_file
-from macaroon_cbat.service.settings import DEFAULT_ISSUER
+from macaroon_cbat.service.settings import DEFAULT_ISSUER, LONGEST_LIFETIME
+from macaroon_cbat.stores import WrappingKey
 from macaroon_cbat.stores.clients import is_resource_uri
+from macaroon_cbat.stores.wrapping import new_wrapping_key, wrapping_key_text
 
 
 @click.group()
@@ -21,29 +23,63 @@ def key() -> None:
 @data_option
 @json_option
 def list_keys(data: Path | None, *, as_json: bool) -> None:
-    """List the root keys; new tokens are minted with the current one."""
+    """List the root keys; the current one mints, the next one is published before it does."""
     records = stores_in(data)[1].root_keys.records()
     if as_json:
         print_json(records)
         return
     for record in records:
-        made = datetime.fromtimestamp(record.created_at, UTC)
-        click.echo(f"{record.kid}  {made:%Y-%m-%d %H:%M:%SZ}  {'current' if record.is_current else 'old'}")
+        since = datetime.fromtimestamp(record.since, UTC)
+        click.echo(f"{record.kid}  {record.state:<8}  since {since:%Y-%m-%d %H:%M:%SZ}")
 
 
 @key.command()
 @data_option
 @json_option
 def rotate(data: Path | None, *, as_json: bool) -> None:
-    """Make a new current root key. Tokens of the old ones verify until they expire.
+    """Let the next root key mint, and make a new next one. Tokens of the old ones verify until they expire.
 
-    Resource servers that verify offline need the new key: export it for each of them.
+    What key export wrote holds the next key already, so resource servers go on; export again before
+    the next rotation.
     """
     record = stores_in(data)[1].root_keys.rotate(now())
     if as_json:
         print_json(record)
         return
-    click.echo(f"{record.kid} is the current key; now run key export for each audience")
+    click.echo(f"{record.kid} is the current key; run key export for each audience before the next rotation")
+
+
+@key.command()
+@click.argument("kid")
+@data_option
+def retire(kid: str, data: Path | None) -> None:
+    """Retire the retiring key KID at once: none of its tokens verifies any more."""
+    moment = now()
+    stores = stores_in(data)[1]
+    stores.root_keys.retire(kid, moment)
+    stores.revocations.revoke("key", kid, now=moment, expires_at=moment + LONGEST_LIFETIME)
+    click.echo(f"{kid} is retired, and its tokens with it")
+
+
+@key.command()
+@data_option
+def rewrap(data: Path | None) -> None:
+    """Encrypt the root keys anew. Running services go on.
+
+    With wrapping.key in the data folder, a new one is made. With MACAROON_CBAT_WRAPPING_KEY, put the new
+    key in front of the old one there, separated by a space; restart the services; rewrap; drop the old.
+    """
+    settings, stores = stores_in(data)
+    old = settings.wrapping_key
+    if old.file is None:
+        count = stores.root_keys.rewrap(old)
+    else:
+        new = new_wrapping_key()
+        both = WrappingKey(new.secret, (old.secret, *old.previous))
+        write_secret(old.file, wrapping_key_text(both).encode() + b"\n")  # from here on both open
+        count = stores.root_keys.rewrap(both)
+        write_secret(old.file, wrapping_key_text(new).encode() + b"\n")
+    click.echo(f"{count} keys are encrypted anew")
 
 
 @key.command()

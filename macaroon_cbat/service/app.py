@@ -42,7 +42,7 @@ def create_app(
     stores = open_stores(settings.database_url, settings.wrapping_key, EpochSeconds(int(clock())))
     url = settings.issuer or stores.recorded_issuer() or DEFAULT_ISSUER
     stores.record_issuer(url)
-    issuer = Issuer(url, stores.root_keys, settings.token_lifetime)
+    issuer = Issuer(url, stores.root_keys, settings.token_lifetime, settings.key_rotation)
     server = AuthorizationServer(issuer, stores, trust, peer, clock)
     app = Flask("macaroon_cbat.service", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES

@@ -12,7 +12,7 @@ from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 from flask import Response, request
 
 from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.errors import InvalidRequest, UnsupportedGrantType, UnsupportedTokenType
+from macaroon_cbat.errors import InvalidClient, InvalidRequest, UnsupportedGrantType, UnsupportedTokenType
 from macaroon_cbat.peer import PeerSource
 from macaroon_cbat.service.answers import answer, log
 from macaroon_cbat.service.client_authentication import (
@@ -86,6 +86,10 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
         """Return the client that this request authenticates, or raise InvalidClient."""
         authorization = request_.headers.get("Authorization")
         credentials = presented_credentials(authorization, request_.form, request_.peer)
+        if request_.peer is not None and self.stores.revocations.has_certificate(
+            thumbprint_of(request_.peer)
+        ):
+            raise InvalidClient(f"the certificate {thumbprint_of(request_.peer)} is revoked")
         client = authenticate_client(credentials, self.stores.clients.find, self._trust, request_.now)
         return RegisteredClient(client)
 
@@ -160,7 +164,7 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc] # Authlib is u
         caller: Client = self.authenticate_endpoint_client(request_).record
         refuse_public(caller)  # RFC 7662 2.1: who asks must be authorized
         text = required(request_.form, "token")
-        revoked = self.server.stores.revoked_tokens.concerning
+        revoked = self.server.stores.revocations.concerning
         return 200, introspection_answer(text, caller, self.server.issuer, revoked, request_.now), None
 
 
@@ -172,7 +176,7 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc] # Authlib is untyped
         client: Client = self.authenticate_endpoint_client(request_).record
         text = required(request_.form, "token")
         self.check_params(request_, client)
-        revoke(text, client, self.server.issuer, self.server.stores.revoked_tokens, request_.now)
+        revoke(text, client, self.server.issuer, self.server.stores.revocations, request_.now)
         return 200, {}, None
 
 

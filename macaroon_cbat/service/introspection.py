@@ -24,7 +24,7 @@ from macaroon_cbat.service.issuing import Issuer
 from macaroon_cbat.signature import AuthenticCaveats
 from macaroon_cbat.stores import Client
 from macaroon_cbat.thumbprint import Thumbprint
-from macaroon_cbat.verification import judge, refuse_revoked
+from macaroon_cbat.verification import Principal, judge, refuse_revoked
 
 _OF_THE_REQUEST = (Method, TargetUri, PathPrefix, ClientAddress)
 INACTIVE: dict[str, object] = {"active": False}
@@ -34,35 +34,41 @@ def introspection_answer(
     text: str,
     caller: Client,
     issuer: Issuer,
-    revocations: Callable[[Grant], Revocations],
+    revocations: Callable[[Grant, Thumbprint | None], Revocations],
     now: EpochSeconds,
+    *,
+    presented: Thumbprint | None = None,
 ) -> dict[str, object]:
     """Return the claims of an active token, narrowed by its caveats, or `{"active": false}` alone.
 
     A token is active for resource servers of its audience only. Caveats about the request itself are
     judged by nobody here: with one of them a token is active only for a resource server that is
-    registered as understanding caveats, and that gets them all as `caveats`.
+    registered as understanding caveats, and that gets them all as `caveats`. `presented` is the
+    certificate of the connection that the token came over, where the caller says it: a revoked one
+    lets no token pass.
     """
     try:
         grant, texts = issuer.authentic(text)
         audience = _asking_audience(grant, caller)
-        refuse_revoked(grant, revocations(grant))
-        return {**_claims(grant, texts, caller, audience, now), "iss": issuer.url}
+        certificate, judged, of_the_request = _sorted(texts)
+        for each in {certificate, presented}:
+            refuse_revoked(grant, each, revocations(grant, each))
+        if of_the_request and not caller.metadata.understands_caveats:
+            raise InvalidToken("nobody would judge " + ", ".join(text.decode() for text in of_the_request))
+        access = Access(now=now, audience=audience, certificate=certificate)
+        principal = judge(grant, judged, access, require_certificate=False)
+        shown = texts if caller.metadata.understands_caveats else None
+        return {"active": True, "iss": issuer.url, **_claims(grant, principal, certificate, shown)}
     except InvalidToken as error:
         log.info("inactive for %s: %s", caller.client_id, error)
         return INACTIVE
 
 
 def _claims(
-    grant: Grant, texts: AuthenticCaveats, caller: Client, audience: str | None, now: EpochSeconds
+    grant: Grant, principal: Principal, certificate: Thumbprint | None, shown: AuthenticCaveats | None
 ) -> dict[str, object]:
-    certificate, judged, of_the_request = _sorted(texts)
-    if of_the_request and not caller.metadata.understands_caveats:
-        raise InvalidToken("nobody would judge " + ", ".join(text.decode() for text in of_the_request))
-    access = Access(now=now, audience=audience, certificate=certificate)
-    principal = judge(grant, judged, access, require_certificate=False)
+    """Return the members of an active token; `shown` are its caveats, for who understands them."""
     claims: dict[str, object] = {
-        "active": True,
         "client_id": principal.client_id,
         "exp": principal.expires_at,
         "iat": principal.issued_at,
@@ -75,8 +81,8 @@ def _claims(
         claims["aud"] = grant.aud
     if certificate is not None:
         claims["cnf"] = {"x5t#S256": certificate}
-    if caller.metadata.understands_caveats:
-        claims["caveats"] = [msgspec.Raw(text) for text in texts]
+    if shown is not None:
+        claims["caveats"] = [msgspec.Raw(text) for text in shown]
     return claims
 
 

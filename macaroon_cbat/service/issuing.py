@@ -12,6 +12,7 @@ from macaroon_cbat.errors import InvalidRequest, InvalidScope, InvalidTarget
 from macaroon_cbat.identifier import TOKEN_ID_BYTES, Grant, read_identifier
 from macaroon_cbat.keys import AudienceKey, RootKey, audience_key
 from macaroon_cbat.minting import mint
+from macaroon_cbat.service.settings import LONGEST_LIFETIME
 from macaroon_cbat.signature import AuthenticCaveats, verify_signature
 from macaroon_cbat.stores import Client, RootKeyStore
 from macaroon_cbat.thumbprint import Thumbprint
@@ -33,8 +34,9 @@ class Minted(Struct, frozen=True):
 class Issuer:
     """Mints macaroons under the current root key and verifies those of every live one."""
 
-    def __init__(self, url: str, root_keys: RootKeyStore, lifetime: int) -> None:
-        """Mint as this issuer, for so many seconds."""
+    def __init__(self, url: str, root_keys: RootKeyStore, lifetime: int, rotation: int = 0) -> None:
+        """Mint as this issuer, for so many seconds; rotate keys at this interval, 0 being by hand."""
+        self._rotation = rotation
         self.url = url
         self.lifetime = lifetime
         self._root_keys = root_keys
@@ -56,6 +58,7 @@ class Issuer:
             raise InvalidRequest(
                 "this client gets certificate-bound tokens only: present a client certificate"
             )
+        self._root_keys.keep(now, self._rotation, LONGEST_LIFETIME)
         root = self._root_keys.current()
         grant = Grant(
             aud=UNSET if audience is None else audience,

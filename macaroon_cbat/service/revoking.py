@@ -2,13 +2,26 @@
 
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import InvalidGrant, InvalidToken
+from macaroon_cbat.revocation import RevocationKind
 from macaroon_cbat.service.answers import log
 from macaroon_cbat.service.issuing import Issuer
-from macaroon_cbat.stores import Client, RevokedTokenStore
+from macaroon_cbat.service.settings import LONGEST_LIFETIME
+from macaroon_cbat.stores import Client, RevocationStore
+
+NEVER = 253_402_300_799
+"""The last second of the year 9999."""
+
+
+def expiry_of(kind: RevocationKind, now: EpochSeconds) -> int:
+    """Return when the last token has expired that a revocation of this kind, made now, can concern.
+
+    Tokens can always be bound to a certificate anew, so a certificate stays revoked.
+    """
+    return NEVER if kind in ("certificate", "family") else now + LONGEST_LIFETIME
 
 
 def revoke(
-    text: str, client: Client, issuer: Issuer, revoked_tokens: RevokedTokenStore, now: EpochSeconds
+    text: str, client: Client, issuer: Issuer, revocations: RevocationStore, now: EpochSeconds
 ) -> None:
     """Revoke the token and every child of it, or raise InvalidGrant for another client's token.
 
@@ -23,5 +36,5 @@ def revoke(
     if grant.client_id != client.client_id:
         raise InvalidGrant("this token was issued to another client")
     if grant.exp > now:
-        revoked_tokens.revoke(grant, now)
+        revocations.revoke("token", grant.jti, now=now, expires_at=grant.exp, audience=grant.audience)
         log.info("revoked %s of %s", grant.jti, client.client_id)

@@ -23,6 +23,7 @@ VARIABLES = {
     "ISSUER": "the service's public URL (default: https://localhost:8443)",
     "WRAPPING_KEY": "32 bytes as base64url that encrypt root keys (default: wrapping.key in the data folder)",
     "TOKEN_LIFETIME": "seconds an access token lives (default: 600, at most 86400)",
+    "KEY_ROTATION": "seconds after which a new root key mints, at least 86400 (default: 0, by hand)",
     "CLIENT_CA": "PEM file of the CAs whose certificates tls_client_auth accepts",
     "MTLS_URL": "base URL with client certificates, where it differs from the issuer (RFC 8705 5)",
 }
@@ -44,6 +45,7 @@ class Settings:
     token_lifetime: int = DEFAULT_LIFETIME
     client_ca: Path | None = None
     mtls_url: str | None = None
+    key_rotation: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later."""
@@ -52,6 +54,8 @@ class Settings:
                 raise SettingsError(f"{PREFIX}{name} must be https://HOST[:PORT] without a path, not {url!r}")
         if not 1 <= self.token_lifetime <= LONGEST_LIFETIME:
             raise SettingsError(f"{PREFIX}TOKEN_LIFETIME must be 1 to {LONGEST_LIFETIME} seconds")
+        if 0 < self.key_rotation < LONGEST_LIFETIME:
+            raise SettingsError(f"{PREFIX}KEY_ROTATION must be 0 or at least {LONGEST_LIFETIME} seconds")
 
 
 def settings_from_environment(
@@ -80,7 +84,8 @@ def settings_from_environment(
             else read_or_make_wrapping_key(folder / "wrapping.key")
         ),
         issuer=issuer or given.get("ISSUER"),
-        token_lifetime=_seconds(given.get("TOKEN_LIFETIME", str(DEFAULT_LIFETIME))),
+        token_lifetime=_seconds("TOKEN_LIFETIME", given.get("TOKEN_LIFETIME", str(DEFAULT_LIFETIME))),
+        key_rotation=_seconds("KEY_ROTATION", given.get("KEY_ROTATION", "0")),
         client_ca=Path(given["CLIENT_CA"]) if "CLIENT_CA" in given else None,
         mtls_url=given.get("MTLS_URL"),
     )
@@ -107,9 +112,9 @@ def _embedded_database(folder: Path) -> str:
     return sqlite_url((folder / "macaroon_cbat.sqlite3").resolve())
 
 
-def _seconds(text: str) -> int:
+def _seconds(name: str, text: str) -> int:
     if not _SECONDS.match(text):
-        raise SettingsError(f"{PREFIX}TOKEN_LIFETIME must be a number of seconds, not {text[:20]!r}")
+        raise SettingsError(f"{PREFIX}{name} must be a number of seconds, not {text[:20]!r}")
     return int(text)
 
 

@@ -10,7 +10,8 @@ from macaroon_cbat.stores.database import Database as Database
 from macaroon_cbat.stores.database import sqlite_url as sqlite_url
 from macaroon_cbat.stores.opening import Stores as Stores
 from macaroon_cbat.stores.opening import open_stores as open_stores
-from macaroon_cbat.stores.revoked_tokens import RevokedTokenStore as RevokedTokenStore
+from macaroon_cbat.stores.revocations import RevocationPage as RevocationPage
+from macaroon_cbat.stores.revocations import RevocationStore as RevocationStore
 from macaroon_cbat.stores.root_keys import RootKeyRecord as RootKeyRecord
 from macaroon_cbat.stores.root_keys import RootKeyStore as RootKeyStore
 from macaroon_cbat.stores.wrapping import WrappingKey as WrappingKey

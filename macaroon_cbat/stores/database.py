@@ -20,6 +20,8 @@ BUSY_SECONDS = 5
 """How long a writer waits for another one before the answer is `Unavailable`."""
 
 _PAUSE_SECONDS = 0.01
+_WRITER_LOCK = 0x6D616361726F6F6E
+"""The advisory lock that every writer on PostgreSQL takes: \"macaroon\" in ASCII."""
 
 
 def sqlite_url(file: Path) -> str:
@@ -63,19 +65,23 @@ class Database:
         with self._translated(), self._engine.connect() as connection:
             writer = connection.execution_options(macaroon_cbat_writes=True)
             with writer.begin():
+                if writer.dialect.name == "postgresql":
+                    # As on SQLite there is one writer at a time, so that reads of the feed have no gaps.
+                    writer.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
                 yield writer
 
     def upgrade(self) -> None:
         """Bring the schema to the newest version; SettingsError when the database is newer than the code."""
+        configuration = Config()
+        migrations = str(Path(__file__).parent / "migrations")
+        configuration.set_main_option("script_location", migrations.replace("%", "%%"))
+        newest = ScriptDirectory.from_config(configuration).get_current_head()
+        with self.reading() as connection:
+            if MigrationContext.configure(connection).get_current_revision() == newest:
+                return
         with self.writing() as connection:
-            configuration = Config()
-            migrations = str(Path(__file__).parent / "migrations")
-            configuration.set_main_option("script_location", migrations.replace("%", "%%"))
             configuration.attributes["connection"] = connection
             found = MigrationContext.configure(connection).get_current_revision()
-            newest = ScriptDirectory.from_config(configuration).get_current_head()
-            if found == newest:
-                return
             try:
                 command.upgrade(configuration, "head")
             except CommandError as error:

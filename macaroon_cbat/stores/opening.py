@@ -8,7 +8,7 @@ from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.stores.clients import ClientStore
 from macaroon_cbat.stores.database import Database
-from macaroon_cbat.stores.revoked_tokens import RevokedTokenStore
+from macaroon_cbat.stores.revocations import RevocationStore
 from macaroon_cbat.stores.root_keys import RootKeyStore
 from macaroon_cbat.stores.schema import service_facts
 from macaroon_cbat.stores.wrapping import WrappingKey
@@ -21,7 +21,7 @@ class Stores:
     database: Database
     clients: ClientStore
     root_keys: RootKeyStore
-    revoked_tokens: RevokedTokenStore
+    revocations: RevocationStore
 
     def recorded_issuer(self) -> str | None:
         """Return the issuer that a service last ran as on this database, or None."""
@@ -52,4 +52,4 @@ def open_stores(url: str, wrapping_key: WrappingKey, now: EpochSeconds) -> Store
     except MacaroonError:
         database.close()
         raise
-    return Stores(database, ClientStore(database), root_keys, RevokedTokenStore(database))
+    return Stores(database, ClientStore(database), root_keys, RevocationStore(database))

@@ -1,15 +1,21 @@
-"""Root keys in the database, encrypted at rest."""
+"""Root keys in the database, encrypted at rest, and their life: next, current, retiring, retired.
+
+A key is published as `next` before it mints, so that resource servers have it in time. It mints as
+`current`, goes on verifying as `retiring` until its last token has expired, and is `retired` then, or
+at once when somebody says so, which kills all its tokens.
+"""
 
 import os
 import time
 from collections.abc import Callable
 from threading import Lock
+from typing import Literal, get_args
 
 from msgspec import Struct
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.errors import UnknownKey
+from macaroon_cbat.errors import InvalidRequest, UnknownKey
 from macaroon_cbat.keys import KEY_BYTES, RootKey
 from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.schema import root_keys
@@ -18,17 +24,29 @@ from macaroon_cbat.stores.wrapping import WrappingKey
 MEMORY_SECONDS = 1.0
 """How long a process goes on with the keys it has seen before it looks again."""
 
+KeyState = Literal["retired", "retiring", "current", "next"]
+_ORDER = {state: rank for rank, state in enumerate(get_args(KeyState))}
+
 
 class RootKeyRecord(Struct, frozen=True):
-    """A root key's public side: its name, its age, and whether new tokens are made with it."""
+    """A root key's public side: its name, its age, and its state since when."""
 
     kid: str
     created_at: EpochSeconds
-    is_current: bool
+    state: KeyState
+    since: EpochSeconds
+
+
+class _Row(Struct, frozen=True):
+    kid: str
+    wrapped_secret: bytes
+    created_at: int
+    state: KeyState
+    since: int
 
 
 class RootKeyStore:
-    """Every root key that may have live tokens; the newest one mints."""
+    """Every root key that may have live tokens; the current one mints."""
 
     def __init__(
         self, database: Database, wrapping_key: WrappingKey, monotonic: Callable[[], float] = time.monotonic
@@ -38,20 +56,19 @@ class RootKeyStore:
         self._wrapping_key = wrapping_key
         self._monotonic = monotonic
         self._lock = Lock()
-        self._seen: tuple[RootKey, ...] = ()
+        self._seen: dict[KeyState, list[RootKey]] = {}
         self._look_again_at = 0.0
+        self._current_since = 0
+        self._outlived_at: int | None = None
 
     def all(self) -> tuple[RootKey, ...]:
-        """Return every root key, the current one last, at most MEMORY_SECONDS old."""
-        with self._lock:
-            if not self._seen or self._monotonic() >= self._look_again_at:
-                self._seen = self._read()
-                self._look_again_at = self._monotonic() + MEMORY_SECONDS
-            return self._seen
+        """Return every root key that is not retired, at most MEMORY_SECONDS old."""
+        seen = self._look()
+        return tuple(key for state in get_args(KeyState) if state != "retired" for key in seen.get(state, ()))
 
     def current(self) -> RootKey:
         """Return the key that new tokens are made with."""
-        return self.all()[-1]
+        return self._look()["current"][0]
 
     def find(self, kid: str) -> RootKey:
         """Return the key of this name, or raise UnknownKey: only after a fresh look is a key unknown."""
@@ -61,50 +78,135 @@ class RootKeyStore:
             for key in self.all():
                 if key.kid == kid:
                     return key
-        raise UnknownKey(f"no root key {kid!r}")
+        raise UnknownKey(f"no root key {kid!r}, or it is retired")
 
     def records(self) -> list[RootKeyRecord]:
-        """Return what may be shown of every key, oldest first."""
+        """Return what may be shown of every key: the retired ones first, the next one last."""
         with self._database.reading() as connection:
             rows = _rows(connection)
-        return [RootKeyRecord(kid, EpochSeconds(made), kid == rows[-1][0]) for kid, _, made in rows]
-
-    def rotate(self, now: EpochSeconds) -> RootKeyRecord:
-        """Make a new current key. Tokens of the old ones verify until they expire."""
-        with self._database.writing() as connection:
-            record = self._insert(connection, now)
-        self._forget()
-        return record
+        return [_record(row) for row in rows]
 
     def ensure(self, now: EpochSeconds) -> None:
-        """Make the first key when there is none, and prove that the wrapping key opens those that exist."""
-        with self._database.writing() as connection:
-            if not _rows(connection):
-                self._insert(connection, now)
+        """Make a current and a next key where there is none, and prove that the wrapping key opens all."""
+        with self._database.reading() as connection:
+            states = {row.state for row in _rows(connection)}
+        if not states >= {"current", "next"}:
+            with self._database.writing() as connection:
+                states = {row.state for row in _rows(connection)}
+                for state in ("current", "next"):
+                    if state not in states:
+                        self._insert(connection, state, now)
         self._forget()
         self.all()
 
-    def _insert(self, connection: Connection, now: EpochSeconds) -> RootKeyRecord:
-        rows = _rows(connection)
-        made = (
-            max(now, rows[-1][2] + 1) if rows else now
-        )  # the newest is current, also after a clock set back
+    def rotate(self, now: EpochSeconds, *, unless_younger_than: int = 0) -> RootKeyRecord:
+        """Let the next key mint and make a new next one; return the current key's record.
+
+        Tokens of the old key verify until they expire. Of processes that rotate at once because the
+        key is old, one does it and the others find a young key.
+        """
+        with self._database.writing() as connection:
+            rows = _rows(connection)
+            current = next(row for row in rows if row.state == "current")
+            if current.since + unless_younger_than > now:
+                return _record(current)
+            coming = next(row for row in rows if row.state == "next")
+            _move(connection, current.kid, "retiring", now)
+            _move(connection, coming.kid, "current", now)
+            self._insert(connection, "next", now)
+        self._forget()
+        return RootKeyRecord(coming.kid, EpochSeconds(coming.created_at), "current", now)
+
+    def keep(self, now: EpochSeconds, rotation: int, longest_lifetime: int) -> None:
+        """Do what the policy says is due: rotate every `rotation` seconds (0: never), retire the outlived.
+
+        Costs nothing while nothing is due.
+        """
+        self._look()
+        if rotation and self._current_since + rotation <= now:
+            self.rotate(now, unless_younger_than=rotation)
+        if self._outlived_at is not None and self._outlived_at + longest_lifetime <= now:
+            self.retire_outlived(now, longest_lifetime)
+
+    def retire(self, kid: str, now: EpochSeconds) -> None:
+        """Retire a retiring key at once and wipe its secret: none of its tokens verifies any more.
+
+        Raises InvalidRequest for a key that is still to mint, or is not known.
+        """
+        with self._database.writing() as connection:
+            state = {row.kid: row.state for row in _rows(connection)}.get(kid)
+            if state is None:
+                raise InvalidRequest(f"no key {kid!r}: see key list")
+            if state in ("current", "next"):
+                raise InvalidRequest(f"key {kid} is {state}: rotate until it is retiring, then retire it")
+            _move(connection, kid, "retired", now)
+        self._forget()
+
+    def retire_outlived(self, now: EpochSeconds, longest_lifetime: int) -> None:
+        """Retire the keys whose last token has expired."""
+        outlived = (root_keys.c.state == "retiring") & (root_keys.c.since + longest_lifetime <= now)
+        with self._database.reading() as connection:
+            kids = connection.execute(select(root_keys.c.kid).where(outlived)).scalars().all()
+        for kid in kids:
+            self.retire(kid, now)
+
+    def rewrap(self, wrapping_key: WrappingKey) -> int:
+        """Encrypt every key anew, all or none, under another wrapping key; return how many."""
+        with self._database.writing() as connection:
+            live = [row for row in _rows(connection) if row.state != "retired"]
+            for row in live:
+                secret = self._wrapping_key.unwrap(row.kid, row.wrapped_secret)
+                wrapped = wrapping_key.wrap(row.kid, secret)
+                _change(connection, row.kid, wrapped_secret=wrapped)
+        self._wrapping_key = wrapping_key
+        self._forget()
+        return len(live)
+
+    def _insert(self, connection: Connection, state: KeyState, now: EpochSeconds) -> None:
         kid = os.urandom(6).hex()
         wrapped = self._wrapping_key.wrap(kid, os.urandom(KEY_BYTES))
-        connection.execute(insert(root_keys).values(kid=kid, wrapped_secret=wrapped, created_at=made))
-        return RootKeyRecord(kid, EpochSeconds(made), is_current=True)
+        row = {"kid": kid, "wrapped_secret": wrapped, "created_at": now, "state": state, "since": now}
+        connection.execute(insert(root_keys).values(row))
 
-    def _read(self) -> tuple[RootKey, ...]:
+    def _look(self) -> dict[KeyState, list[RootKey]]:
+        with self._lock:
+            if not self._seen or self._monotonic() >= self._look_again_at:
+                self._seen = self._read()
+                self._look_again_at = self._monotonic() + MEMORY_SECONDS
+            return self._seen
+
+    def _read(self) -> dict[KeyState, list[RootKey]]:
         with self._database.reading() as connection:
             rows = _rows(connection)
-        return tuple(RootKey(kid, self._wrapping_key.unwrap(kid, wrapped)) for kid, wrapped, _ in rows)
+        self._current_since = max((row.since for row in rows if row.state == "current"), default=0)
+        self._outlived_at = min((row.since for row in rows if row.state == "retiring"), default=None)
+        seen: dict[KeyState, list[RootKey]] = {}
+        for row in rows:
+            if row.state != "retired":
+                secret = self._wrapping_key.unwrap(row.kid, row.wrapped_secret)
+                seen.setdefault(row.state, []).append(RootKey(row.kid, secret))
+        return seen
 
     def _forget(self) -> None:
         with self._lock:
-            self._seen = ()
+            self._seen = {}
 
 
-def _rows(connection: Connection) -> list[tuple[str, bytes, int]]:
-    columns = (root_keys.c.kid, root_keys.c.wrapped_secret, root_keys.c.created_at)
-    query = select(*columns).order_by(root_keys.c.created_at, root_keys.c.kid)
-    return [(kid, wrapped, made) for kid, wrapped, made in connection.execute(query)]
+def _move(connection: Connection, kid: str, state: KeyState, now: EpochSeconds) -> None:
+    wiped = {"wrapped_secret": b""} if state == "retired" else {}
+    _change(connection, kid, state=state, since=now, **wiped)
+
+
+def _change(connection: Connection, kid: str, **values: object) -> None:
+    connection.execute(update(root_keys).where(root_keys.c.kid == kid).values(values))
+
+
+def _record(row: _Row) -> RootKeyRecord:
+    return RootKeyRecord(row.kid, EpochSeconds(row.created_at), row.state, EpochSeconds(row.since))
+
+
+def _rows(connection: Connection) -> list[_Row]:
+    columns = root_keys.c
+    query = select(columns.kid, columns.wrapped_secret, columns.created_at, columns.state, columns.since)
+    rows = [_Row(*row) for row in connection.execute(query)]
+    return sorted(rows, key=lambda row: (_ORDER[row.state], row.since, row.created_at, row.kid))

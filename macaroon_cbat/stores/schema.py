@@ -1,6 +1,6 @@
 """The tables, as the newest migration leaves them."""
 
-from sqlalchemy import BigInteger, Column, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, LargeBinary, MetaData, String, Table, Text, UniqueConstraint
 
 schema = MetaData()
 
@@ -19,15 +19,27 @@ root_keys = Table(
     Column("kid", String(64), primary_key=True),
     Column("wrapped_secret", LargeBinary, nullable=False),
     Column("created_at", BigInteger, nullable=False, index=True),
+    Column("state", String(16), nullable=False),
+    Column("since", BigInteger, nullable=False),
 )
 
-revoked_tokens = Table(
-    "revoked_tokens",
+revocations = Table(
+    "revocations",
     schema,
-    Column("jti", String(22), primary_key=True),
-    Column("client_id", String(64), nullable=False),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String(16), nullable=False),
+    Column("value", Text, nullable=False),
+    Column("audience", Text, nullable=True),
     Column("revoked_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False, index=True),
+    UniqueConstraint("kind", "value"),
+)
+
+feed_positions = Table(
+    "feed_positions",
+    schema,
+    Column("feed", String(32), primary_key=True),
+    Column("position", BigInteger, nullable=False),
 )
 
 service_facts = Table(

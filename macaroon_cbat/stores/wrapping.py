@@ -3,6 +3,7 @@
 import os
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -17,9 +18,15 @@ _TEXT = re.compile(r"[A-Za-z0-9_-]{43}=?\Z")
 
 
 class WrappingKey(Struct, frozen=True):
-    """32 bytes under which root keys are stored."""
+    """32 bytes under which root keys are stored; `previous` ones, still being replaced, only open.
+
+    With a `file`, a process that meets a key it cannot open reads the file again: somebody has
+    rewrapped the keys meanwhile.
+    """
 
     secret: bytes
+    previous: tuple[bytes, ...] = ()
+    file: Path | None = None
 
     def __repr__(self) -> str:
         """Show no key."""
@@ -32,20 +39,44 @@ class WrappingKey(Struct, frozen=True):
 
     def unwrap(self, kid: str, wrapped: bytes) -> bytes:
         """Return the root key, or raise SettingsError when it was wrapped under another key."""
-        try:
-            return AESGCM(self.secret).decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], kid.encode())
-        except (InvalidTag, ValueError) as error:
-            raise SettingsError(
-                f"root key {kid} cannot be decrypted: it was stored under another wrapping key; "
-                "restore the wrapping.key (or MACAROON_CBAT_WRAPPING_KEY) that belongs to this database"
-            ) from error
+        for secret in self._all():
+            try:
+                return AESGCM(secret).decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], kid.encode())
+            except (InvalidTag, ValueError):
+                continue
+        raise SettingsError(
+            f"root key {kid} cannot be decrypted: it was stored under another wrapping key; "
+            "restore the wrapping.key (or MACAROON_CBAT_WRAPPING_KEY) that belongs to this database"
+        )
+
+    def _all(self) -> Iterator[bytes]:
+        yield from (self.secret, *self.previous)
+        if self.file is not None:
+            newer = _read(self.file)
+            yield from (newer.secret, *newer.previous)
+
+
+def new_wrapping_key() -> WrappingKey:
+    """Return a new random key."""
+    return WrappingKey(os.urandom(WRAPPING_KEY_BYTES))
+
+
+def wrapping_key_text(key: WrappingKey) -> str:
+    """Return the key as text, the previous ones behind it."""
+    secrets = (key.secret, *key.previous)
+    return " ".join(urlsafe_b64encode(secret).rstrip(b"=").decode() for secret in secrets)
 
 
 def wrapping_key_from_text(text: str, name: str) -> WrappingKey:
-    """Return the key that base64url text spells (32 bytes), or raise SettingsError."""
-    if not _TEXT.match(text.strip()):
+    """Return the key that base64url text spells (32 bytes), or raise SettingsError.
+
+    Further keys, after white space, are previous ones.
+    """
+    words = text.split()
+    if not words or not all(_TEXT.match(word) for word in words):
         raise SettingsError(f"{name} must be 32 bytes as base64url, 43 characters")
-    return WrappingKey(urlsafe_b64decode(text.strip().rstrip("=") + "="))
+    secret, *previous = (urlsafe_b64decode(word.rstrip("=") + "=") for word in words)
+    return WrappingKey(secret, tuple(previous))
 
 
 def read_or_make_wrapping_key(file: Path) -> WrappingKey:
@@ -56,11 +87,19 @@ def read_or_make_wrapping_key(file: Path) -> WrappingKey:
     try:
         if not file.exists():
             _make(file)
+    except OSError as error:
+        raise SettingsError(f"the wrapping key {file} cannot be made: {error}") from error
+    return _read(file)
+
+
+def _read(file: Path) -> WrappingKey:
+    try:
         if file.stat().st_mode & 0o077:
             raise SettingsError(f"{file} can be read by others: chmod 600 {file}")
-        return wrapping_key_from_text(file.read_text(), str(file))
+        key = wrapping_key_from_text(file.read_text(), str(file))
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the wrapping key {file} cannot be read or made: {error}") from error
+        raise SettingsError(f"the wrapping key {file} cannot be read: {error}") from error
+    return WrappingKey(key.secret, key.previous, file)
 
 
 def _make(file: Path) -> None:

@@ -1,0 +1,125 @@
+"""Revocations in the database, in the order in which they were made: what the feed hands out.
+
+A revocation's `sequence` is drawn while the one writer's lock is held, so whoever has read up to one
+sequence will never find a smaller one later.
+"""
+
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select
+
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.identifier import Grant
+from macaroon_cbat.revocation import Revocation, RevocationKind, Revocations
+from macaroon_cbat.stores.database import Database
+from macaroon_cbat.stores.schema import feed_positions, revocations
+from macaroon_cbat.thumbprint import Thumbprint
+
+PAGE = 10_000
+"""How many revocations one page of the feed holds at most."""
+
+
+class RevocationPage(Struct, frozen=True):
+    """A stretch of the feed, and the cursor from which to read on."""
+
+    decisions: list[Revocation]
+    cursor: int
+
+
+class RevocationStore:
+    """Every live revocation, for all processes that share the database."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep revocations in this database."""
+        self._database = database
+
+    def revoke(
+        self,
+        kind: RevocationKind,
+        value: str,
+        *,
+        now: EpochSeconds,
+        expires_at: int,
+        audience: str | None = None,
+    ) -> Revocation:
+        """Take something back; `audience` is the only one that it concerns, None for all.
+
+        Doing it again moves `revoked_at` on, which matters for clients and subjects.
+        """
+        decision = Revocation(kind=kind, value=value, revoked_at=now, expires_at=expires_at)
+        with self._database.writing() as connection:
+            connection.execute(delete(revocations).where(revocations.c.expires_at <= now))
+            connection.execute(delete(revocations).where(_is_about(kind, value)))
+            connection.execute(
+                insert(revocations).values(
+                    sequence=_next_sequence(connection),
+                    kind=kind,
+                    value=value,
+                    audience=audience,
+                    revoked_at=now,
+                    expires_at=expires_at,
+                )
+            )
+        return decision
+
+    def concerning(self, grant: Grant, certificate: Thumbprint | None) -> Revocations:
+        """Return the revocations that concern this grant on a connection with this certificate."""
+        names: list[tuple[RevocationKind, str]] = [
+            ("token", grant.jti),
+            ("client", grant.client_id),
+            ("subject", grant.sub),
+            ("key", grant.kid),
+        ]
+        if isinstance(grant.fam, str):
+            names.append(("family", grant.fam))
+        if certificate is not None:
+            names.append(("certificate", certificate))
+        with self._database.reading() as connection:
+            query = select(revocations).where(or_(*(_is_about(kind, value) for kind, value in names)))
+            return Revocations(_decision(row) for row in connection.execute(query))
+
+    def has_certificate(self, certificate: Thumbprint) -> bool:
+        """Tell whether a certificate is revoked."""
+        with self._database.reading() as connection:
+            query = select(revocations.c.sequence).where(_is_about("certificate", certificate))
+            return connection.execute(query).one_or_none() is not None
+
+    def after(self, cursor: int, audience: str, limit: int = PAGE) -> RevocationPage:
+        """Return what was revoked after the cursor and concerns this audience, oldest first.
+
+        The page's cursor moves on over what concerns others. An expired decision is never wrong.
+        """
+        concerns = or_(revocations.c.audience.is_(None), revocations.c.audience == audience)
+        with self._database.reading() as connection:
+            newest = connection.execute(_NEWEST).scalar_one_or_none() or 0
+            query = select(revocations).where(
+                revocations.c.sequence > cursor, revocations.c.sequence <= newest, concerns
+            )
+            rows = connection.execute(query.order_by(revocations.c.sequence).limit(limit)).all()
+        is_whole = len(rows) < limit
+        return RevocationPage(
+            [_decision(row) for row in rows], max(cursor, newest) if is_whole else rows[-1].sequence
+        )
+
+    def newest(self) -> int:
+        """Return the cursor of the newest revocation; 0 before the first."""
+        with self._database.reading() as connection:
+            return connection.execute(_NEWEST).scalar_one_or_none() or 0
+
+
+def _next_sequence(connection: Connection) -> int:
+    """Return the next sequence. It is kept apart, because revocations that expire are deleted."""
+    position = (connection.execute(_NEWEST).scalar_one_or_none() or 0) + 1
+    connection.execute(delete(feed_positions).where(feed_positions.c.feed == "revocations"))
+    connection.execute(insert(feed_positions).values(feed="revocations", position=position))
+    return position
+
+
+def _is_about(kind: RevocationKind, value: str) -> ColumnElement[bool]:
+    return and_(revocations.c.kind == kind, revocations.c.value == value)
+
+
+def _decision(row: Row[tuple[int, str, str, str | None, int, int]]) -> Revocation:
+    return Revocation(kind=row.kind, value=row.value, revoked_at=row.revoked_at, expires_at=row.expires_at)
+
+
+_NEWEST = select(func.max(feed_positions.c.position)).where(feed_positions.c.feed == "revocations")
