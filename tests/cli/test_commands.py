@@ -34,7 +34,8 @@ def test_the_commands_are_those_of_the_documentation():
     """The command line has the commands that scripts and the README rely on, and no others."""
     assert {" ".join(path) for path in commands(main)} == {
         "", "client", "client add", "client list", "client remove", "key", "key export", "key list",
-        "key rotate", "serve", "thumbprint", "token", "token attenuate", "token inspect", "token mint",
+        "key retire", "key rewrap", "key rotate", "revoke",
+        "serve", "thumbprint", "token", "token attenuate", "token inspect", "token mint",
         "token verify",
     }  # fmt: skip
 

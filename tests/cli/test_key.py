@@ -17,8 +17,9 @@ def test_the_keys_of_an_audience_go_to_a_file(registered, tmp_path):
     result = run("key", "export", "--audience", API, "--data", registered)
     assert (result.returncode, result.stderr) == (0, b"")
     ring = read_key_file(result.stdout)
-    [record] = members("key", "list", "--data", registered)
-    assert (ring.audience, list(ring.keys)) == (API, [record["kid"]])
+    records = members("key", "list", "--data", registered)
+    assert [record["state"] for record in records] == ["current", "next"]
+    assert (ring.audience, list(ring.keys)) == (API, [record["kid"] for record in records])
     assert ring.issuer == "https://localhost:8443"
 
 
@@ -62,17 +63,18 @@ def test_an_export_holds_the_keys_of_one_audience(registered):
 
 
 def test_a_rotation_makes_a_new_current_key(registered):
-    """`key rotate` makes a new current key; the old one stays, and both are exported."""
-    [old] = members("key", "list", "--data", registered)
+    """`key rotate` lets the next key mint and makes a new one; all of them are exported."""
+    old, coming = members("key", "list", "--data", registered)
     new = members("key", "rotate", "--data", registered)
-    assert new["is_current"] is True
-    assert [one["kid"] for one in members("key", "list", "--data", registered)] == [old["kid"], new["kid"]]
-    assert [one["is_current"] for one in members("key", "list", "--data", registered)] == [False, True]
+    assert (new["kid"], new["state"]) == (coming["kid"], "current")
+    listed = members("key", "list", "--data", registered)
+    assert [one["kid"] for one in listed[:2]] == [old["kid"], new["kid"]]
+    assert [one["state"] for one in listed] == ["retiring", "current", "next"]
     exported = json.loads(out("key", "export", "--audience", API, "--data", registered))
-    assert {key["kid"] for key in exported["keys"]} == {old["kid"], new["kid"]}
+    assert [key["kid"] for key in exported["keys"]] == [one["kid"] for one in listed]
     lines = out("key", "list", "--data", registered).splitlines()
-    assert [line.split()[-1] for line in lines] == ["old", "current"]
-    assert "now run key export" in out("key", "rotate", "--data", registered)
+    assert [line.split()[1] for line in lines] == ["retiring", "current", "next"]
+    assert "run key export" in out("key", "rotate", "--data", registered)
 
 
 def test_listing_and_rotating_show_no_key(registered):

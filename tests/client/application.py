@@ -30,6 +30,7 @@ from macaroon_cbat.revocation import Revocations
 from macaroon_cbat.tls.development import development_certificates
 from macaroon_cbat.tls.server import serve
 from tests.client.material import AUDIENCE, ISSUER, ROOT, make_token
+from tests.core.material import token_revocation
 
 Answer = tuple[str, dict[str, str], bytes]
 KEYS = audience_keys(ISSUER, AUDIENCE, [ROOT])
@@ -84,7 +85,7 @@ def _api(environ: dict[str, Any]) -> Answer:
     )
     try:
         token = read_bearer(environ.get("HTTP_AUTHORIZATION"))
-        principal = verify(token, KEYS, access, revocations=Revocations(token_ids=frozenset(_revoked)))
+        principal = verify(token, KEYS, access, revocations=Revocations(map(token_revocation, _revoked)))
     except OAuthError as error:
         status = f"{error.status} Refused"
         return status, {"WWW-Authenticate": challenge(error, realm="test")}, str(error).encode()

@@ -15,6 +15,7 @@ from macaroon_cbat.identifier import Grant, identifier_text
 from macaroon_cbat.keys import AudienceKey, RootKey, audience_key, audience_keys
 from macaroon_cbat.minting import mint
 from macaroon_cbat.request_target import Target
+from macaroon_cbat.revocation import Revocation
 from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.verification import Principal, verify
 from macaroon_cbat.wire import Macaroon, ThirdPartyCaveat
@@ -68,6 +69,11 @@ def token(*caveats: Caveat, key: AudienceKey = KEY, location: str = ISSUER, **ch
 def judged(text: str, *, require_certificate: bool = True, **changes: object) -> Principal:
     """Verify the text for the honest access, changed as told."""
     return verify(text, KEYS, access(**changes), require_certificate=require_certificate)
+
+
+def token_revocation(jti: str) -> Revocation:
+    """Return the revocation of one token, which lives as long as the grant."""
+    return Revocation(kind="token", value=jti, revoked_at=NOW, expires_at=GRANT.exp)
 
 
 def to_text(data: bytes) -> str:

@@ -41,6 +41,7 @@ from tests.core.material import (
     judged,
     signed,
     token,
+    token_revocation,
 )
 
 
@@ -184,7 +185,7 @@ def test_an_unknown_key_is_its_own_error():
 
 def test_a_revoked_token_is_refused():
     """A token whose jti is revoked is refused, and so are its children; a forged one is just forged."""
-    revocations = Revocations(frozenset({GRANT.jti}))
+    revocations = Revocations([token_revocation(GRANT.jti)])
     for text in (token(BOUND), token(BOUND, Scope("read"))):
         with pytest.raises(Revoked, match=GRANT.jti):
             verify(text, KEYS, ACCESS, revocations=revocations)

@@ -55,11 +55,11 @@ def test_a_healthy_service_says_so(service):
             "clients", lambda s, t: s.post("/oauth2/introspect", {"token": t}, "api"), id="who asks"
         ),
         pytest.param(
-            "revoked_tokens",
+            "revocations",
             lambda s, t: s.post("/oauth2/introspect", {"token": t}, "api"),
             id="is it revoked",
         ),
-        pytest.param("revoked_tokens", lambda s, t: s.revoke(t), id="revoke"),
+        pytest.param("revocations", lambda s, t: s.revoke(t), id="revoke"),
     ],
 )
 def test_a_vanished_database_is_503(service, caplog, table, ask):
@@ -111,7 +111,7 @@ def test_a_defect_is_500(service, caplog):
 
 def test_a_root_key_under_another_wrapping_key_is_500(service):
     """A root key that appears under another wrapping key stops minting: it is nobody's refusal."""
-    execute(service, "INSERT INTO root_keys VALUES ('mine', ?, ?)", b"x" * 60, NOW + 9)
+    execute(service, "INSERT INTO root_keys VALUES ('mine', ?, ?, 'retiring', 0)", b"x" * 60, NOW + 9)
     service.app.extensions["macaroon_cbat"].root_keys._forget()
     refused(service.ask_token(), 500, "server_error")
 

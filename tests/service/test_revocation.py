@@ -15,7 +15,7 @@ INACTIVE = {"active": False}
 
 def revoked_ids(service) -> list[str]:
     with service.stores.database.reading() as connection:
-        return list(connection.exec_driver_sql("SELECT jti FROM revoked_tokens").scalars())
+        return list(connection.exec_driver_sql("SELECT value FROM revocations").scalars())
 
 
 def accepted(answer):

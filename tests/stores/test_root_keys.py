@@ -4,8 +4,9 @@ import sqlite3
 
 import pytest
 
+from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import SettingsError, UnknownKey
-from macaroon_cbat.stores import RootKeyStore
+from macaroon_cbat.stores import RootKeyRecord, RootKeyStore
 from macaroon_cbat.stores.root_keys import MEMORY_SECONDS
 from tests.stores.material import NOW, WRAPPING_KEY, every_byte, opened
 
@@ -20,13 +21,20 @@ class Clock:
         return self.seconds
 
 
-def test_the_first_key_is_made(stores):
-    """A new database has one root key of 32 random bytes, and it is the current one."""
-    [key] = stores.root_keys.all()
-    [record] = stores.root_keys.records()
-    assert len(key.secret) == 32
-    assert stores.root_keys.current() == key
-    assert (record.kid, record.created_at, record.is_current) == (key.kid, NOW, True)
+def states(stores) -> list[str]:
+    return [record.state for record in stores.root_keys.records()]
+
+
+def test_the_first_keys_are_made(stores):
+    """A new database has a current and a next root key of 32 random bytes each."""
+    current, coming = stores.root_keys.all()
+    assert (len(current.secret), len(coming.secret)) == (32, 32)
+    assert current.secret != coming.secret
+    assert stores.root_keys.current() == current
+    assert stores.root_keys.records() == [
+        RootKeyRecord(current.kid, NOW, "current", NOW),
+        RootKeyRecord(coming.kid, NOW, "next", NOW),
+    ]
 
 
 def test_root_keys_cannot_be_read_from_the_disk(stores, tmp_path):
@@ -44,13 +52,14 @@ def test_root_keys_cannot_be_read_from_the_disk(stores, tmp_path):
 
 
 def test_rotation_makes_a_new_current_key(stores):
-    """Rotation makes another key current, and every older one stays where it can be found."""
-    old = stores.root_keys.current()
-    record = stores.root_keys.rotate(NOW)
-    assert record.is_current
-    assert stores.root_keys.current().kid == record.kid != old.kid
+    """Rotation lets the published next key mint, makes a new next one, and the old one goes on verifying."""
+    old, coming = stores.root_keys.all()
+    record = stores.root_keys.rotate(EpochSeconds(NOW + 9))
+    assert record == RootKeyRecord(coming.kid, NOW, "current", EpochSeconds(NOW + 9))
+    assert stores.root_keys.current() == coming
     assert stores.root_keys.find(old.kid) == old
-    assert [one.is_current for one in stores.root_keys.records()] == [False, True]
+    assert states(stores) == ["retiring", "current", "next"]
+    assert record in stores.root_keys.records()
 
 
 def test_the_newest_is_current_whatever_the_clock_says(stores):
@@ -58,7 +67,7 @@ def test_the_newest_is_current_whatever_the_clock_says(stores):
     for now in (NOW, NOW, NOW - 86_400, 0):
         record = stores.root_keys.rotate(now)
         assert stores.root_keys.current().kid == record.kid
-        assert stores.root_keys.records()[-1].kid == record.kid
+        assert stores.root_keys.records()[-2].kid == record.kid
 
 
 def test_another_process_mints_with_the_new_key_within_a_second(stores, open_again):
@@ -102,14 +111,12 @@ def test_an_unknown_key_is_refused(stores):
 
 
 def test_processes_rotate_at_once(racers, stores, tmp_path):
-    """Rotations at the same moment each make a key, and leave one order and one current key."""
+    """Rotations by hand at the same moment each make a key, and leave one current and one next key."""
     answers = racers.race("rotate", str(tmp_path))
     kids = [record.kid for record in stores.root_keys.records()]
-    assert len(set(kids)) == 5
+    assert len(set(kids)) == 6
     assert kids in answers
-    assert [record.is_current for record in stores.root_keys.records()] == [False] * 4 + [True]
-    made = [record.created_at for record in stores.root_keys.records()]
-    assert made == sorted(set(made))
+    assert states(stores) == ["retiring"] * 4 + ["current", "next"]
 
 
 def test_swapped_keys_are_noticed(stores, open_again, tmp_path):
@@ -129,7 +136,7 @@ def test_a_planted_key_is_noticed(stores, tmp_path):
     """Whoever writes to the database, but has no wrapping key, cannot add a root key of their own."""
     with stores.database.writing() as connection:
         connection.exec_driver_sql(
-            "INSERT INTO root_keys VALUES ('mine', ?, 1)", (os.urandom(12) + b"k" * 48,)
+            "INSERT INTO root_keys VALUES ('mine', ?, 1, 'current', 1)", (os.urandom(12) + b"k" * 48,)
         )
     with pytest.raises(SettingsError, match="mine cannot be decrypted"):
         opened(tmp_path)

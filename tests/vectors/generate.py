@@ -11,7 +11,7 @@ from macaroon_cbat.keys import AudienceKeys, RootKey, audience_keys
 from macaroon_cbat.request_target import Target
 from macaroon_cbat.revocation import Revocations
 from macaroon_cbat.verification import Principal, verify
-from tests.core.material import ACCESS, API, ISSUER, ROOT
+from tests.core.material import ACCESS, API, ISSUER, ROOT, token_revocation
 from tests.vectors.more_cases import CASES, Case
 
 FOLDER = Path(__file__).parent
@@ -69,7 +69,7 @@ def present(vector: dict) -> Principal:
         keys,
         Access(target=target, **facts),
         require_certificate=vector["require_certificate"],
-        revocations=Revocations(frozenset(vector["revoked"])),
+        revocations=Revocations(token_revocation(jti) for jti in vector["revoked"]),
         discharges=vector["discharges"],
     )
 
