@@ -191,8 +191,8 @@ class ClientStore:
     def all(self) -> list[Client]:
         """Return every client, by name."""
         with self._database.reading() as connection:
-            rows = connection.execute(select(clients).order_by(clients.c.client_id)).all()
-        return [_client(*row) for row in rows]
+            rows = connection.execute(select(clients)).all()
+        return sorted((_client(*row) for row in rows), key=lambda client: client.client_id)
 
     def remove(self, client_id: str) -> bool:
         """Remove a client; False when there was none. Its tokens live until they expire."""

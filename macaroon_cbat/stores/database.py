@@ -13,6 +13,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from macaroon_cbat.errors import SettingsError, Unavailable
 
@@ -36,17 +37,19 @@ class Database:
         """Take a SQLAlchemy URL; nothing is opened yet. Raises SettingsError for an unusable URL."""
         try:
             parsed = make_url(url)
-            arguments = {"timeout": BUSY_SECONDS} if parsed.get_backend_name() == "sqlite" else {}
+            if parsed.drivername in ("postgresql", "postgres"):
+                parsed = parsed.set(drivername="postgresql+psycopg")
+            is_sqlite = parsed.get_backend_name() == "sqlite"
             self._engine = create_engine(
-                parsed, connect_args=arguments, pool_pre_ping=not arguments, hide_parameters=True
+                parsed,
+                connect_args={"timeout": BUSY_SECONDS} if is_sqlite else _arguments(parsed),
+                pool_pre_ping=not is_sqlite,
+                pool_timeout=BUSY_SECONDS,
+                hide_parameters=True,
             )
-        except (ArgumentError, ImportError, SQLAlchemyError, ValueError) as error:
-            reason = str(error).partition("\n")[0]
-            raise SettingsError(
-                f"the database URL cannot be used ({reason}): "
-                "set MACAROON_CBAT_DATABASE_URL to a SQLAlchemy URL such as sqlite:////var/lib/cbat/db.sqlite3"
-            ) from error
-        if arguments:
+        except (ArgumentError, ImportError, SQLAlchemyError, TypeError, ValueError) as error:
+            raise SettingsError(_unusable(error)) from error
+        if is_sqlite:
             _prepare_sqlite(self._engine)
 
     def __repr__(self) -> str:
@@ -67,6 +70,7 @@ class Database:
             with writer.begin():
                 if writer.dialect.name == "postgresql":
                     # As on SQLite there is one writer at a time, so that reads of the feed have no gaps.
+                    writer.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
                     writer.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
                 yield writer
 
@@ -100,8 +104,35 @@ class Database:
             yield
         except IntegrityError:
             raise  # the database answered: this would contradict what it holds
-        except (DBAPIError, sqlite3.Error) as error:
-            raise Unavailable(f"{self!r}: {getattr(error, 'orig', error)}") from error
+        except (DBAPIError, NoFreeConnection, sqlite3.Error) as error:
+            reason = " ".join(str(getattr(error, "orig", error)).split())
+            raise Unavailable(f"{self!r}: {reason}") from error
+
+
+def _unusable(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name == "psycopg":
+        return (
+            "the database URL needs psycopg: pip install 'macaroon_cbat[postgresql]', "
+            "or set MACAROON_CBAT_DATABASE_URL to another database"
+        )
+    reason = str(error).partition("\n")[0]
+    return (
+        f"the database URL cannot be used ({reason}): set MACAROON_CBAT_DATABASE_URL to a SQLAlchemy URL "
+        "such as sqlite:////var/lib/cbat/db.sqlite3 or postgresql+psycopg://user@host/database"
+    )
+
+
+def _arguments(url: URL) -> dict[str, object]:
+    """Return how psycopg connects: a server that has vanished is noticed soon, on a silent network too."""
+    if url.get_driver_name() != "psycopg":
+        return {}
+    return {
+        "connect_timeout": BUSY_SECONDS,
+        "tcp_user_timeout": BUSY_SECONDS * 1000,
+        "keepalives_idle": BUSY_SECONDS,
+        "keepalives_interval": 1,
+        "keepalives_count": 3,
+    }
 
 
 def _prepare_sqlite(engine: Engine) -> None:

@@ -43,11 +43,13 @@ class RevocationStore:
     ) -> Revocation:
         """Take something back; `audience` is the only one that it concerns, None for all.
 
-        Doing it again moves `revoked_at` on, which matters for clients and subjects.
+        Doing it again moves `revoked_at` on, which matters for clients and subjects, and never back:
+        what was revoked stays so, for all that it concerned, whatever the clock says.
         """
         decision = Revocation(kind=kind, value=value, revoked_at=now, expires_at=expires_at)
         with self._database.writing() as connection:
             connection.execute(delete(revocations).where(revocations.c.expires_at <= now))
+            decision, audience = _merged(connection, decision, audience)
             connection.execute(delete(revocations).where(_is_about(kind, value)))
             connection.execute(
                 insert(revocations).values(
@@ -55,8 +57,8 @@ class RevocationStore:
                     kind=kind,
                     value=value,
                     audience=audience,
-                    revoked_at=now,
-                    expires_at=expires_at,
+                    revoked_at=decision.revoked_at,
+                    expires_at=decision.expires_at,
                 )
             )
         return decision
@@ -104,6 +106,22 @@ class RevocationStore:
         """Return the cursor of the newest revocation; 0 before the first."""
         with self._database.reading() as connection:
             return connection.execute(_NEWEST).scalar_one_or_none() or 0
+
+
+def _merged(
+    connection: Connection, decision: Revocation, audience: str | None
+) -> tuple[Revocation, str | None]:
+    """Return the decision, and whom it concerns, with what an earlier one about the same name said."""
+    query = select(revocations).where(_is_about(decision.kind, decision.value))
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return decision, audience
+    revoked_at = max(decision.revoked_at, row.revoked_at)
+    expires_at = max(decision.expires_at, row.expires_at)
+    merged = Revocation(
+        kind=decision.kind, value=decision.value, revoked_at=revoked_at, expires_at=expires_at
+    )
+    return merged, audience if audience == row.audience else None
 
 
 def _next_sequence(connection: Connection) -> int:

@@ -105,6 +105,7 @@ class RootKeyStore:
         Tokens of the old key verify until they expire. Of processes that rotate at once because the
         key is old, one does it and the others find a young key.
         """
+        self._forget()
         with self._database.writing() as connection:
             rows = _rows(connection)
             current = next(row for row in rows if row.state == "current")

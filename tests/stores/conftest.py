@@ -1,22 +1,56 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from macaroon_cbat.stores import Stores, WrappingKey
-from tests.stores.material import WRAPPING_KEY, Racers, opened, racing
+from tests.stores.material import WRAPPING_KEY, Racers, opened, racing, url_in
+from tests.stores.postgres import Postgres, postgres
 
 Opener = Callable[..., Stores]
 
 
+@pytest.fixture(scope="session")
+def server() -> Iterator[Postgres]:
+    """Run one PostgreSQL server for all tests of this process."""
+    with postgres() as one:
+        yield one
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Name one empty database after the other, of each kind in turn."""
+    if request.param == "postgresql":
+        server: Postgres = request.getfixturevalue("server")
+        return server.new_database
+    numbers = count()
+
+    def in_a_folder() -> str:
+        folder = tmp_path / f"database{next(numbers)}"
+        folder.mkdir()
+        return url_in(folder)
+
+    return in_a_folder
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Name an empty database, of each kind in turn; SQLite's lies in tmp_path."""
+    if request.param == "sqlite":
+        return url_in(tmp_path)
+    server: Postgres = request.getfixturevalue("server")
+    return server.new_database()
+
+
 @pytest.fixture
-def open_again(tmp_path: Path) -> Iterator[Opener]:
+def open_again(url: str) -> Iterator[Opener]:
     """Open the same database once more, closed at the end of the test."""
     with ExitStack() as stack:
 
         def open_one(wrapping_key: WrappingKey = WRAPPING_KEY) -> Stores:
-            stores = opened(tmp_path, wrapping_key)
+            stores = opened(url, wrapping_key)
             stack.callback(stores.database.close)
             return stores
 

@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+from sqlalchemy import text
+
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.stores import ClientMetadata, Stores, WrappingKey, open_stores
 
 ROOT = Path(__file__).parents[2]
+ON_SQLITE = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+"""For what only a database in a file can show."""
 NOW = EpochSeconds(1_767_222_000)
 WRAPPING_KEY = WrappingKey(bytes(range(32)))
 METADATA = ClientMetadata(scope="read write", audiences=("https://api.example",))
@@ -24,9 +29,16 @@ def url_in(folder: Path) -> str:
     return f"sqlite:///{folder / 'db.sqlite3'}"
 
 
-def opened(folder: Path, wrapping_key: WrappingKey = WRAPPING_KEY) -> Stores:
-    """Open the stores in this folder, as one more process would."""
-    return open_stores(url_in(folder), wrapping_key, NOW)
+def opened(url: str, wrapping_key: WrappingKey = WRAPPING_KEY) -> Stores:
+    """Open the stores of this database, as one more process would."""
+    return open_stores(url, wrapping_key, NOW)
+
+
+def execute(stores: Stores, statement: str, **values: object) -> list[tuple[Any, ...]]:
+    """Run SQL with :named values; return the rows that it gives."""
+    with stores.database.writing() as connection:
+        result = connection.execute(text(statement), values)
+        return [tuple(row) for row in result] if result.returns_rows else []
 
 
 def every_byte(folder: Path) -> bytes:

@@ -5,29 +5,41 @@ import sys
 from pathlib import Path
 
 from macaroon_cbat.errors import MacaroonError
-from macaroon_cbat.stores import read_or_make_wrapping_key
+from macaroon_cbat.stores import Stores, read_or_make_wrapping_key
 from tests.stores.material import NOW, opened
 
+DAY = 86_400
 
-def act(action: str, folder: Path) -> object:
+
+def act(action: str, *arguments: str) -> object:
     if action == "make a wrapping key":
-        return list(read_or_make_wrapping_key(folder / "wrapping.key").secret)
-    stores = opened(folder)
+        return list(read_or_make_wrapping_key(Path(arguments[0]) / "wrapping.key").secret)
+    stores = opened(arguments[0])
     try:
-        if action == "rotate":
-            stores.root_keys.rotate(NOW)
-        return [record.kid for record in stores.root_keys.records()]
+        return _act(stores, action)
     finally:
         stores.database.close()
+
+
+def _act(stores: Stores, action: str) -> object:
+    if action == "revoke":
+        names = [f"{stores.clients!r} {number}" for number in range(50)]
+        for name in names:
+            stores.revocations.revoke("subject", name, now=NOW, expires_at=NOW + DAY)
+        return names
+    if action == "rotate":
+        stores.root_keys.rotate(NOW)
+    if action == "keep":
+        stores.root_keys.keep(NOW + DAY, DAY, DAY)
+    return [record.kid for record in stores.root_keys.records()]
 
 
 def main() -> None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     for line in sys.stdin:
-        action, folder = json.loads(line)
         try:
-            said = act(action, Path(folder))
+            said = act(*json.loads(line))
         except MacaroonError as error:
             said = repr(error)
         sys.stdout.write(json.dumps(said) + "\n")

@@ -9,7 +9,7 @@ from macaroon_cbat.errors import InvalidClientMetadata
 from macaroon_cbat.stores import ClientMetadata
 from macaroon_cbat.stores import clients as store_of_clients
 from macaroon_cbat.stores.clients import MEMORY_SECONDS, ClientStore, has_secret
-from tests.stores.material import METADATA, NOW, every_byte
+from tests.stores.material import METADATA, NOW, ON_SQLITE, every_byte
 
 SECRET = secrets.token_urlsafe(32)
 BY_CERTIFICATE = ClientMetadata(
@@ -109,6 +109,7 @@ def test_a_client_has_the_credentials_of_its_method(stores, metadata, secret):
     assert stores.clients.all() == []
 
 
+@ON_SQLITE
 def test_secrets_are_stored_hashed_only(stores, tmp_path):
     """No client secret stands in the database files, in no encoding; its SHA-256 does."""
     stores.clients.add("billing", METADATA, secret=SECRET, now=NOW)

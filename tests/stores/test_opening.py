@@ -4,19 +4,20 @@ from threading import Timer
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
 
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.stores import Database, RootKeyStore, WrappingKey
 from macaroon_cbat.stores.schema import schema
-from tests.stores.material import METADATA, NOW, WRAPPING_KEY, opened
+from tests.stores.material import METADATA, NOW, ON_SQLITE, WRAPPING_KEY, execute, opened, url_in
 
 
-def execute(folder, *statements: str) -> None:
-    """Run SQL over a connection that is none of the package's."""
-    connection = sqlite3.connect(folder / "db.sqlite3", isolation_level=None)
-    for statement in statements:
-        connection.execute(statement)
-    connection.close()
+def execute_in(url: str, statement: str) -> None:
+    """Run SQL before, or without, any schema of the package."""
+    database = Database(url)
+    with database.writing() as connection:
+        connection.execute(text(statement))
+    database.close()
 
 
 def test_the_migrations_make_the_schema(stores):
@@ -34,48 +35,48 @@ def test_opening_again_changes_nothing(stores, open_again):
     assert again.root_keys.records() == stores.root_keys.records()
 
 
+@ON_SQLITE
 def test_a_half_made_database_is_finished(tmp_path, open_again):
     """A database that was opened but never migrated, an empty file, is made whole."""
     (tmp_path / "db.sqlite3").touch()
     assert len(open_again().root_keys.all()) == 2
 
 
-def test_a_failed_migration_leaves_nothing(tmp_path):
+def test_a_failed_migration_leaves_nothing(url):
     """A migration that fails in the middle leaves no table behind: the next start begins anew."""
-    execute(tmp_path, "CREATE TABLE revoked_tokens (foreign_table TEXT)")
+    execute_in(url, "CREATE TABLE revoked_tokens (foreign_table TEXT)")
     with pytest.raises(Unavailable, match="already exists"):
-        opened(tmp_path)
-    execute(tmp_path, "DROP TABLE revoked_tokens")
-    stores = opened(tmp_path)
+        opened(url)
+    execute_in(url, "DROP TABLE revoked_tokens")
+    stores = opened(url)
     assert stores.clients.all() == []
     stores.database.close()
 
 
-def test_a_newer_database_is_refused(stores, tmp_path):
+def test_a_newer_database_is_refused(stores, url):
     """A database that a newer version wrote is a SettingsError in one line that says what to do."""
-    execute(tmp_path, "UPDATE alembic_version SET version_num = '9999'")
+    execute(stores, "UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(SettingsError, match=r"9999.*install the newer macaroon_cbat") as refused:
-        opened(tmp_path)
+        opened(url)
     assert "\n" not in str(refused.value)
 
 
-def test_another_wrapping_key_is_refused(stores, tmp_path):
+def test_another_wrapping_key_is_refused(stores, url):
     """A wrapping key that does not open the root keys stops the start, and says which file to restore."""
     with pytest.raises(SettingsError, match=r"another wrapping key; restore the wrapping\.key") as refused:
-        opened(tmp_path, WrappingKey(bytes(32)))
+        opened(url, WrappingKey(bytes(32)))
     assert "\n" not in str(refused.value)
 
 
-def test_processes_open_a_new_database_at_once(racers, tmp_path):
+def test_processes_open_a_new_database_at_once(racers, new_url):
     """Processes that open a new database at the same moment all work, with the same two root keys."""
-    for turn in range(25):
-        folder = tmp_path / str(turn)
-        folder.mkdir()
-        kids = racers.race("open", str(folder))
+    for _ in range(25):
+        kids = racers.race("open", new_url())
         assert kids == [kids[0]] * 4
         assert len(kids[0]) == 2
 
 
+@ON_SQLITE
 def test_a_new_database_waits_for_another_writer(tmp_path, open_again):
     """Whoever opens a new database while another process writes to it waits, and then works."""
     other = sqlite3.connect(tmp_path / "db.sqlite3", isolation_level=None, check_same_thread=False)
@@ -111,10 +112,11 @@ def test_a_url_that_cannot_be_used_is_refused(url):
 def test_a_missing_folder_is_unavailable(tmp_path):
     """A database in a folder that does not exist cannot be judged: Unavailable, and nothing is made."""
     with pytest.raises(Unavailable, match="unable to open database file"):
-        opened(tmp_path / "missing")
+        opened(url_in(tmp_path / "missing"))
     assert list(tmp_path.iterdir()) == []
 
 
+@ON_SQLITE
 def test_a_read_only_database_is_unavailable(stores, tmp_path):
     """A database that can be read but not written is Unavailable for what writes, and reads go on."""
     stores.clients.add("billing", METADATA, secret="s" * 22, now=NOW)
@@ -131,10 +133,11 @@ def test_what_is_no_database_is_unavailable(tmp_path):
     content = b"this is somebody's diary, not a database" * 100
     (tmp_path / "db.sqlite3").write_bytes(content)
     with pytest.raises(Unavailable, match="not a database"):
-        opened(tmp_path)
+        opened(url_in(tmp_path))
     assert (tmp_path / "db.sqlite3").read_bytes() == content
 
 
+@ON_SQLITE
 def test_sqlite_writes_ahead(stores, tmp_path):
     """SQLite keeps a write-ahead log, so that one writer stops no reader."""
     connection = sqlite3.connect(tmp_path / "db.sqlite3")

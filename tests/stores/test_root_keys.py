@@ -1,6 +1,5 @@
 import base64
 import os
-import sqlite3
 
 import pytest
 
@@ -8,7 +7,7 @@ from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import SettingsError, UnknownKey
 from macaroon_cbat.stores import RootKeyRecord, RootKeyStore
 from macaroon_cbat.stores.root_keys import MEMORY_SECONDS
-from tests.stores.material import NOW, WRAPPING_KEY, every_byte, opened
+from tests.stores.material import NOW, ON_SQLITE, WRAPPING_KEY, every_byte, execute, opened
 
 
 class Clock:
@@ -37,6 +36,7 @@ def test_the_first_keys_are_made(stores):
     ]
 
 
+@ON_SQLITE
 def test_root_keys_cannot_be_read_from_the_disk(stores, tmp_path):
     """No root key stands in the database files, in no encoding that a thief would look for."""
     stores.root_keys.rotate(NOW)
@@ -90,14 +90,13 @@ def test_another_process_knows_the_new_key_at_once(stores, open_again):
     assert elsewhere.find(stores.root_keys.current().kid) == stores.root_keys.current()
 
 
-def test_a_key_that_was_removed_is_forgotten(stores, open_again, tmp_path):
+def test_a_key_that_was_removed_is_forgotten(stores, open_again):
     """A root key that is removed from the database verifies nothing any more after a second."""
     clock = Clock()
     elsewhere = RootKeyStore(open_again().database, WRAPPING_KEY, clock)
     old = elsewhere.current()
     stores.root_keys.rotate(NOW)
-    with stores.database.writing() as connection:
-        connection.exec_driver_sql("DELETE FROM root_keys WHERE kid = ?", (old.kid,))
+    execute(stores, "DELETE FROM root_keys WHERE kid = :kid", kid=old.kid)
     clock.seconds += MEMORY_SECONDS
     with pytest.raises(UnknownKey, match=old.kid):
         elsewhere.find(old.kid)
@@ -110,36 +109,36 @@ def test_an_unknown_key_is_refused(stores):
             stores.root_keys.find(kid)
 
 
-def test_processes_rotate_at_once(racers, stores, tmp_path):
+def test_processes_rotate_at_once(racers, stores, url):
     """Rotations by hand at the same moment each make a key, and leave one current and one next key."""
-    answers = racers.race("rotate", str(tmp_path))
+    answers = racers.race("rotate", url)
     kids = [record.kid for record in stores.root_keys.records()]
     assert len(set(kids)) == 6
     assert kids in answers
     assert states(stores) == ["retiring"] * 4 + ["current", "next"]
 
 
-def test_swapped_keys_are_noticed(stores, open_again, tmp_path):
+def test_swapped_keys_are_noticed(stores, url):
     """Whoever writes to the database cannot put one root key under the name of another."""
     stores.root_keys.rotate(NOW)
-    connection = sqlite3.connect(tmp_path / "db.sqlite3")
-    rows = connection.execute("SELECT kid, wrapped_secret FROM root_keys").fetchall()
-    for (kid, _), (_, wrapped) in zip(rows, reversed(rows), strict=True):
-        connection.execute("UPDATE root_keys SET wrapped_secret = ? WHERE kid = ?", (wrapped, kid))
-    connection.commit()
-    connection.close()
-    with pytest.raises(SettingsError, match="cannot be decrypted"):
-        opened(tmp_path)
-
-
-def test_a_planted_key_is_noticed(stores, tmp_path):
-    """Whoever writes to the database, but has no wrapping key, cannot add a root key of their own."""
-    with stores.database.writing() as connection:
-        connection.exec_driver_sql(
-            "INSERT INTO root_keys VALUES ('mine', ?, 1, 'current', 1)", (os.urandom(12) + b"k" * 48,)
+    [first, second, third] = execute(stores, "SELECT kid, wrapped_secret FROM root_keys")
+    for (kid, _), (_, wrapped) in ((first, second), (second, third), (third, first)):
+        execute(
+            stores,
+            "UPDATE root_keys SET wrapped_secret = :wrapped WHERE kid = :kid",
+            wrapped=wrapped,
+            kid=kid,
         )
+    with pytest.raises(SettingsError, match="cannot be decrypted"):
+        opened(url)
+
+
+def test_a_planted_key_is_noticed(stores, url):
+    """Whoever writes to the database, but has no wrapping key, cannot add a root key of their own."""
+    mine = os.urandom(12) + b"k" * 48
+    execute(stores, "INSERT INTO root_keys VALUES ('mine', :mine, 1, 'current', 1)", mine=mine)
     with pytest.raises(SettingsError, match="mine cannot be decrypted"):
-        opened(tmp_path)
+        opened(url)
 
 
 def test_a_root_key_does_not_print(stores):

@@ -11,7 +11,11 @@ def upgrade() -> None:
     """Give keys a state, and carry the revoked tokens over in the order of their revocation."""
     op.add_column("root_keys", sa.Column("state", sa.String(16), nullable=False, server_default="retiring"))
     op.add_column("root_keys", sa.Column("since", sa.BigInteger, nullable=False, server_default="0"))
-    op.execute("UPDATE root_keys SET since = created_at")
+    # A key went on minting until the next one was made: its tokens live that much longer.
+    op.execute(
+        "UPDATE root_keys SET since = COALESCE((SELECT min(newer.created_at) FROM root_keys AS newer "
+        "WHERE newer.created_at > root_keys.created_at), created_at)"
+    )
     op.execute(
         "UPDATE root_keys SET state = 'current' WHERE created_at = (SELECT max(created_at) FROM root_keys)"
     )
