@@ -9,9 +9,8 @@ from macaroon_cbat.cli.options import FILE, data_option, json_option, now, print
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.keys import audience_keys, write_key_file
 from macaroon_cbat.service.settings import DEFAULT_ISSUER, LONGEST_LIFETIME
-from macaroon_cbat.stores import WrappingKey
 from macaroon_cbat.stores.clients import is_resource_uri
-from macaroon_cbat.stores.wrapping import new_wrapping_key, wrapping_key_text
+from macaroon_cbat.stores.wrapping import replace_wrapping_key
 
 
 @click.group()
@@ -55,9 +54,7 @@ def rotate(data: Path | None, *, as_json: bool) -> None:
 def retire(kid: str, data: Path | None) -> None:
     """Retire the retiring key KID at once: none of its tokens verifies any more."""
     moment = now()
-    stores = stores_in(data)[1]
-    stores.root_keys.retire(kid, moment)
-    stores.revocations.revoke("key", kid, now=moment, expires_at=moment + LONGEST_LIFETIME)
+    stores_in(data)[1].root_keys.retire(kid, moment, revoked_until=moment + LONGEST_LIFETIME)
     click.echo(f"{kid} is retired, and its tokens with it")
 
 
@@ -68,17 +65,11 @@ def rewrap(data: Path | None) -> None:
 
     With wrapping.key in the data folder, a new one is made. With MACAROON_CBAT_WRAPPING_KEY, put the new
     key in front of the old one there, separated by a space; restart the services; rewrap; drop the old.
+    Hosts that share a database, but no data folder, need the variable.
     """
     settings, stores = stores_in(data)
-    old = settings.wrapping_key
-    if old.file is None:
-        count = stores.root_keys.rewrap(old)
-    else:
-        new = new_wrapping_key()
-        both = WrappingKey(new.secret, (old.secret, *old.previous))
-        write_secret(old.file, wrapping_key_text(both).encode() + b"\n")  # from here on both open
-        count = stores.root_keys.rewrap(both)
-        write_secret(old.file, wrapping_key_text(new).encode() + b"\n")
+    file, rewrap_all = settings.wrapping_key.file, stores.root_keys.rewrap
+    count = rewrap_all(settings.wrapping_key) if file is None else replace_wrapping_key(file, rewrap_all)
     click.echo(f"{count} keys are encrypted anew")
 
 

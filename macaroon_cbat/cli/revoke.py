@@ -25,9 +25,11 @@ def revoke(kind: RevocationKind, value: str, data: Path | None) -> None:
     stores = stores_in(data)[1]
     if kind == "certificate":
         value = _thumbprint(value)
+    moment = now()
     if kind == "key":
-        stores.root_keys.retire(value, now())
-    stores.revocations.revoke(kind, value, now=now(), expires_at=expiry_of(kind, now()))
+        stores.root_keys.retire(value, moment, revoked_until=expiry_of(kind, moment))
+    else:
+        stores.revocations.revoke(kind, value, now=moment, expires_at=expiry_of(kind, moment))
     click.echo(f"revoked {kind} {value}")
 
 

@@ -5,6 +5,7 @@ sequence will never find a smaller one later.
 """
 
 from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select
 
 from macaroon_cbat.claims import EpochSeconds
@@ -48,20 +49,7 @@ class RevocationStore:
         """
         decision = Revocation(kind=kind, value=value, revoked_at=now, expires_at=expires_at)
         with self._database.writing() as connection:
-            connection.execute(delete(revocations).where(revocations.c.expires_at <= now))
-            decision, audience = _merged(connection, decision, audience)
-            connection.execute(delete(revocations).where(_is_about(kind, value)))
-            connection.execute(
-                insert(revocations).values(
-                    sequence=_next_sequence(connection),
-                    kind=kind,
-                    value=value,
-                    audience=audience,
-                    revoked_at=decision.revoked_at,
-                    expires_at=decision.expires_at,
-                )
-            )
-        return decision
+            return record(connection, decision, audience)
 
     def concerning(self, grant: Grant, certificate: Thumbprint | None) -> Revocations:
         """Return the revocations that concern this grant on a connection with this certificate."""
@@ -106,6 +94,16 @@ class RevocationStore:
         """Return the cursor of the newest revocation; 0 before the first."""
         with self._database.reading() as connection:
             return connection.execute(_NEWEST).scalar_one_or_none() or 0
+
+
+def record(connection: Connection, decision: Revocation, audience: str | None = None) -> Revocation:
+    """Write the decision behind all others, in a writer's transaction; return what is known from now on."""
+    connection.execute(delete(revocations).where(revocations.c.expires_at <= decision.revoked_at))
+    decision, audience = _merged(connection, decision, audience)
+    connection.execute(delete(revocations).where(_is_about(decision.kind, decision.value)))
+    row = {"sequence": _next_sequence(connection), "audience": audience} | asdict(decision)
+    connection.execute(insert(revocations).values(row))
+    return decision
 
 
 def _merged(

@@ -17,12 +17,18 @@ from sqlalchemy import Connection, insert, select, update
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import InvalidRequest, UnknownKey
 from macaroon_cbat.keys import KEY_BYTES, RootKey
+from macaroon_cbat.revocation import Revocation
 from macaroon_cbat.stores.database import Database
+from macaroon_cbat.stores.revocations import record
 from macaroon_cbat.stores.schema import root_keys
 from macaroon_cbat.stores.wrapping import WrappingKey
 
 MEMORY_SECONDS = 1.0
 """How long a process goes on with the keys it has seen before it looks again."""
+
+GRACE_SECONDS = 60
+"""How much longer than its last token a key is kept: others mint with it a moment longer, and their
+clocks may be ahead."""
 
 KeyState = Literal["retired", "retiring", "current", "next"]
 _ORDER = {state: rank for rank, state in enumerate(get_args(KeyState))}
@@ -126,12 +132,13 @@ class RootKeyStore:
         self._look()
         if rotation and self._current_since + rotation <= now:
             self.rotate(now, unless_younger_than=rotation)
-        if self._outlived_at is not None and self._outlived_at + longest_lifetime <= now:
+        if self._outlived_at is not None and self._outlived_at + longest_lifetime + GRACE_SECONDS <= now:
             self.retire_outlived(now, longest_lifetime)
 
-    def retire(self, kid: str, now: EpochSeconds) -> None:
+    def retire(self, kid: str, now: EpochSeconds, *, revoked_until: int | None = None) -> None:
         """Retire a retiring key at once and wipe its secret: none of its tokens verifies any more.
 
+        With `revoked_until`, whoever verifies offline learns it from the revocations, up to then.
         Raises InvalidRequest for a key that is still to mint, or is not known.
         """
         with self._database.writing() as connection:
@@ -141,11 +148,16 @@ class RootKeyStore:
             if state in ("current", "next"):
                 raise InvalidRequest(f"key {kid} is {state}: rotate until it is retiring, then retire it")
             _move(connection, kid, "retired", now)
+            if revoked_until is not None:
+                record(
+                    connection, Revocation(kind="key", value=kid, revoked_at=now, expires_at=revoked_until)
+                )
         self._forget()
 
     def retire_outlived(self, now: EpochSeconds, longest_lifetime: int) -> None:
         """Retire the keys whose last token has expired."""
-        outlived = (root_keys.c.state == "retiring") & (root_keys.c.since + longest_lifetime <= now)
+        ended = now - longest_lifetime - GRACE_SECONDS
+        outlived = (root_keys.c.state == "retiring") & (root_keys.c.since <= ended)
         with self._database.reading() as connection:
             kids = connection.execute(select(root_keys.c.kid).where(outlived)).scalars().all()
         for kid in kids:

@@ -1,9 +1,11 @@
 """Encryption of root keys at rest: AES-256-GCM under a wrapping key from a 0600 file or the environment."""
 
+import fcntl
 import os
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -20,8 +22,8 @@ _TEXT = re.compile(r"[A-Za-z0-9_-]{43}=?\Z")
 class WrappingKey(Struct, frozen=True):
     """32 bytes under which root keys are stored; `previous` ones, still being replaced, only open.
 
-    With a `file`, a process that meets a key it cannot open reads the file again: somebody has
-    rewrapped the keys meanwhile.
+    With a `file`, somebody may rewrap the keys while a process runs: what it wraps, it wraps under the
+    key that is in the file by then, and when it meets a key that it cannot open it reads the file again.
     """
 
     secret: bytes
@@ -35,7 +37,8 @@ class WrappingKey(Struct, frozen=True):
     def wrap(self, kid: str, secret: bytes) -> bytes:
         """Return nonce and ciphertext of a root key; its name is authenticated with it."""
         nonce = os.urandom(_NONCE_BYTES)
-        return nonce + AESGCM(self.secret).encrypt(nonce, secret, kid.encode())
+        newest = self if self.file is None else _read(self.file)
+        return nonce + AESGCM(newest.secret).encrypt(nonce, secret, kid.encode())
 
     def unwrap(self, kid: str, wrapped: bytes) -> bytes:
         """Return the root key, or raise SettingsError when it was wrapped under another key."""
@@ -56,9 +59,19 @@ class WrappingKey(Struct, frozen=True):
             yield from (newer.secret, *newer.previous)
 
 
-def new_wrapping_key() -> WrappingKey:
-    """Return a new random key."""
-    return WrappingKey(os.urandom(WRAPPING_KEY_BYTES))
+def replace_wrapping_key(file: Path, rewrap: Callable[[WrappingKey], int]) -> int:
+    """Put a new key into the file and let `rewrap` encrypt everything under it; return what that returns.
+
+    Meanwhile the file holds both keys, so whoever is stopped on the way has lost nothing and begins
+    again. Raises SettingsError while another process does the same, which would lose every key.
+    """
+    with _alone(file):
+        old = _read(file)
+        both = WrappingKey(os.urandom(WRAPPING_KEY_BYTES), (old.secret, *old.previous), file)
+        _replace(file, both)
+        count = rewrap(both)
+        _replace(file, WrappingKey(both.secret))
+        return count
 
 
 def wrapping_key_text(key: WrappingKey) -> str:
@@ -102,15 +115,48 @@ def _read(file: Path) -> WrappingKey:
     return WrappingKey(key.secret, key.previous, file)
 
 
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Hold the lock of the file's folder: the file itself is about to become another one."""
+    descriptor = os.open(file.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise SettingsError(f"another process is replacing {file}: wait until it has ended") from error
+    finally:
+        os.close(descriptor)
+
+
+def _replace(file: Path, key: WrappingKey) -> None:
+    """Write the file anew and see it on the disk: what is encrypted under its key must not outlive it."""
+    draft = file.with_name(f"{file.name}.{os.getpid()}")
+    try:
+        _write(draft, wrapping_key_text(key))
+        draft.replace(file)
+        folder = os.open(file.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise SettingsError(f"the wrapping key {file} cannot be replaced: {error}") from error
+
+
+def _write(draft: Path, text: str) -> None:
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(text + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
 def _make(file: Path) -> None:
     """Write a new key; of two processes that try at once, one wins and both read its key."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = file.with_name(f"{file.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(urlsafe_b64encode(os.urandom(WRAPPING_KEY_BYTES)).rstrip(b"=") + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    _write(draft, wrapping_key_text(WrappingKey(os.urandom(WRAPPING_KEY_BYTES))))
     try:
         file.hardlink_to(draft)
     except FileExistsError:

@@ -1,10 +1,22 @@
-from tests.stores.material import NOW, grant, revoke_token
+from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
+import pytest
+
+from tests.stores.material import NOW, grant, revoke_token
+from tests.stores.racer import DAY
+
+API, OTHER_API = "https://api.example", "https://other.example"
 OTHER = "zzzzzzzzzzzzzzzzzzzzzw"
+THUMBPRINT = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"
 
 
 def reason(stores, token) -> str | None:
     return stores.revocations.concerning(token, None).reason(token, None)
+
+
+def names(stores, cursor: int = 0) -> list[str]:
+    return [decision.value for decision in stores.revocations.after(cursor, API).decisions]
 
 
 def rows(stores) -> list[tuple[str, int]]:
@@ -54,3 +66,126 @@ def test_a_revocation_lasts_until_the_token_expires(stores):
     third = grant("AAAAAAAAAAAAAAAAAAAAAA", exp=NOW + 1200)
     revoke_token(stores, third, NOW + 600)
     assert rows(stores) == [(OTHER, NOW + 1200), (third.jti, NOW + 1200)]
+
+
+@pytest.mark.parametrize("kind", ["token", "client", "subject", "family", "key"])
+def test_every_kind_is_found_for_its_grant(stores, kind):
+    """Whatever a grant is revoked by is found with it, and with no grant of other names."""
+    member = {"token": "jti", "client": "client_id", "subject": "sub", "family": "fam", "key": "kid"}[kind]
+    mine, other = (msgspec.structs.replace(grant(), **{member: name}) for name in ("mine", "other"))
+    stores.revocations.revoke(kind, "mine", now=NOW, expires_at=NOW + DAY)
+    assert "mine" in reason(stores, mine)
+    assert reason(stores, other) is None
+
+
+def test_a_revoked_certificate_is_found_by_its_connection(stores):
+    """A revoked certificate is found with any grant that comes over it, and asked for alone."""
+    assert not stores.revocations.has_certificate(THUMBPRINT)
+    stores.revocations.revoke("certificate", THUMBPRINT, now=NOW, expires_at=NOW + DAY)
+    assert stores.revocations.has_certificate(THUMBPRINT)
+    found = stores.revocations.concerning(grant(), THUMBPRINT)
+    assert THUMBPRINT in found.reason(grant(), THUMBPRINT)
+    assert reason(stores, grant()) is None
+
+
+@pytest.mark.parametrize("kind", ["client", "subject"])
+def test_what_is_revoked_stays_so(stores, kind):
+    """A second revocation reaches further, and never takes back the first, whatever the clock says."""
+    for now, expires_at in ((NOW + 60, NOW + DAY), (NOW, NOW + 100)):
+        stores.revocations.revoke(kind, "billing", now=now, expires_at=expires_at)
+    assert reason(stores, grant(iat=NOW + 60))
+    assert reason(stores, grant(iat=NOW + 61)) is None
+    assert rows(stores) == [("billing", NOW + DAY)]
+
+
+def test_a_revocation_for_all_is_not_narrowed(stores):
+    """What was revoked for every audience, or for another one, is not revoked for less afterwards."""
+    for second, audience in enumerate((None, API)):
+        stores.revocations.revoke("token", "x", now=NOW + second, expires_at=NOW + DAY, audience=audience)
+    for audience in (API, OTHER_API):
+        assert [one.value for one in stores.revocations.after(0, audience).decisions] == ["x"]
+
+
+def test_the_feed_is_in_the_order_of_revoking(stores):
+    """The feed hands out decisions in the order in which they were made, each behind a growing cursor."""
+    assert stores.revocations.newest() == 0
+    cursors = []
+    for name in ("c", "a", "b"):
+        stores.revocations.revoke("subject", name, now=NOW, expires_at=NOW + DAY)
+        cursors.append(stores.revocations.newest())
+    assert cursors == sorted(set(cursors))
+    assert [names(stores, cursor) for cursor in (0, *cursors)] == [
+        ["c", "a", "b"], ["a", "b"], ["b"], [],
+    ]  # fmt: skip
+    page = stores.revocations.after(cursors[0], API)
+    assert page.cursor == cursors[-1] == stores.revocations.after(cursors[-1], API).cursor
+
+
+def test_revoking_again_is_news(stores):
+    """A revocation that is made again comes behind the cursor of whoever has read the first one."""
+    stores.revocations.revoke("subject", "alice", now=NOW, expires_at=NOW + DAY)
+    cursor = stores.revocations.newest()
+    stores.revocations.revoke("subject", "alice", now=NOW + 9, expires_at=NOW + 9 + DAY)
+    [decision] = stores.revocations.after(cursor, API).decisions
+    assert decision.revoked_at == NOW + 9
+    assert len(names(stores)) == 1
+
+
+def test_the_cursor_outlives_what_expires(stores):
+    """A cursor never comes twice, though every revocation before it has expired and is gone."""
+    revoke_token(stores, grant())
+    first = stores.revocations.newest()
+    for now in (NOW + DAY, NOW + 2 * DAY):
+        stores.revocations.revoke("subject", "alice", now=now, expires_at=now + 1)
+    assert stores.revocations.newest() == first + 2
+    assert names(stores, first) == ["alice"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 8, 9])
+def test_pages_make_up_the_whole(stores, limit):
+    """Read page by page, the feed gives each decision once, in order, whatever the size of a page."""
+    for number in range(8):
+        audience = OTHER_API if number in (2, 3, 7) else None
+        stores.revocations.revoke("token", str(number), now=NOW, expires_at=NOW + DAY, audience=audience)
+    seen, cursor, newest = [], 0, stores.revocations.newest()
+    while cursor < newest:
+        page = stores.revocations.after(cursor, API, limit)
+        assert len(page.decisions) <= limit
+        assert page.cursor > cursor
+        cursor = page.cursor
+        seen += [one.value for one in page.decisions]
+    assert seen == ["0", "1", "4", "5", "6"]
+
+
+def test_an_audience_sees_what_concerns_it(stores):
+    """The feed of an audience has what concerns it and what concerns all, and nothing of another one."""
+    for name, audience in (("mine", API), ("other", OTHER_API), ("all", None)):
+        stores.revocations.revoke("token", name, now=NOW, expires_at=NOW + DAY, audience=audience)
+    assert names(stores) == ["mine", "all"]
+    assert [one.value for one in stores.revocations.after(0, OTHER_API).decisions] == ["other", "all"]
+    assert [one.value for one in stores.revocations.after(0, "https://nobody.example").decisions] == ["all"]
+
+
+def test_writers_in_several_processes_leave_no_gap(racers, stores, url):
+    """A follower that reads while four processes revoke gets every decision once, and misses none."""
+    followed: list[str] = []
+    cursor = 0
+    with ThreadPoolExecutor() as pool:
+        race = pool.submit(racers.race, "revoke", url)
+        while not race.done() or cursor < stores.revocations.newest():
+            page = stores.revocations.after(cursor, API, 7)
+            followed += [one.value for one in page.decisions]
+            cursor = page.cursor
+    made = race.result()
+    assert sorted(followed) == sorted(name for names_of_one in made for name in names_of_one)
+    for names_of_one in made:
+        assert [name for name in followed if name in set(names_of_one)] == names_of_one
+    assert cursor == len(followed) == 200
+
+
+def test_another_process_sees_a_revocation_at_once(racers, stores, url):
+    """What one process has revoked, every other one refuses from its next look on."""
+    [names_of_one, *_] = racers.race("revoke", url)
+    assert reason(stores, grant()) is None
+    asked = msgspec.structs.replace(grant(), sub=names_of_one[0])
+    assert reason(stores, asked)
