@@ -7,6 +7,7 @@ import click
 
 from macaroon_cbat.cli.options import data_option, now, stores_in
 from macaroon_cbat.cli.thumbprint import thumbprint_in
+from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.revocation import RevocationKind
 from macaroon_cbat.service.revoking import expiry_of
 from macaroon_cbat.thumbprint import parse_thumbprint
@@ -34,9 +35,9 @@ def revoke(kind: RevocationKind, value: str, data: Path | None) -> None:
 
 
 def _thumbprint(value: str) -> str:
-    if Path(value).exists():
+    if Path(value).is_file():
         return thumbprint_in(Path(value))
     try:
         return parse_thumbprint(value)
     except ValueError as error:
-        raise click.UsageError(f"{value!r} is no file, and {error}") from error
+        raise SettingsError(f"{value!r} is no file, and {error}") from error

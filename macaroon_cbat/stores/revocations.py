@@ -9,14 +9,17 @@ from msgspec.structs import asdict
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select
 
 from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.errors import InvalidRequest
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.revocation import Revocation, RevocationKind, Revocations
 from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.schema import feed_positions, revocations
-from macaroon_cbat.thumbprint import Thumbprint
+from macaroon_cbat.thumbprint import Thumbprint, parse_thumbprint
 
 PAGE = 10_000
 """How many revocations one page of the feed holds at most."""
+LONGEST_NAME = 2000
+"""Bytes; PostgreSQL's index takes a little more."""
 
 
 class RevocationPage(Struct, frozen=True):
@@ -45,8 +48,10 @@ class RevocationStore:
         """Take something back; `audience` is the only one that it concerns, None for all.
 
         Doing it again moves `revoked_at` on, which matters for clients and subjects, and never back:
-        what was revoked stays so, for all that it concerned, whatever the clock says.
+        what was revoked stays so, for all that it concerned, whatever the clock says. Raises
+        InvalidRequest for a value that can be the name of nothing.
         """
+        _refuse_nameless(kind, value)
         decision = Revocation(kind=kind, value=value, revoked_at=now, expires_at=expires_at)
         with self._database.writing() as connection:
             return record(connection, decision, audience)
@@ -94,6 +99,17 @@ class RevocationStore:
         """Return the cursor of the newest revocation; 0 before the first."""
         with self._database.reading() as connection:
             return connection.execute(_NEWEST).scalar_one_or_none() or 0
+
+
+def _refuse_nameless(kind: RevocationKind, value: str) -> None:
+    """Raise InvalidRequest for what would make the feed unreadable, or what no database takes."""
+    try:
+        if kind == "certificate":
+            parse_thumbprint(value)
+        if not 1 <= len(value.encode()) <= LONGEST_NAME or "\0" in value:
+            raise ValueError(f"a {kind} is named by 1 to {LONGEST_NAME} bytes of text without NUL")
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from error
 
 
 def record(connection: Connection, decision: Revocation, audience: str | None = None) -> Revocation:

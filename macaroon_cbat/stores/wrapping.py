@@ -5,7 +5,7 @@ import os
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -140,7 +140,8 @@ def _replace(file: Path, key: WrappingKey) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
         raise SettingsError(f"the wrapping key {file} cannot be replaced: {error}") from error
 
 

@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import pytest
 
+from macaroon_cbat.errors import InvalidRequest
 from tests.stores.material import NOW, grant, revoke_token
 from tests.stores.racer import DAY
 
@@ -86,6 +87,32 @@ def test_a_revoked_certificate_is_found_by_its_connection(stores):
     found = stores.revocations.concerning(grant(), THUMBPRINT)
     assert THUMBPRINT in found.reason(grant(), THUMBPRINT)
     assert reason(stores, grant()) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        pytest.param("token", "", id="nothing"),
+        pytest.param("subject", "a\0b", id="NUL"),
+        pytest.param("subject", "\udcff", id="a lone surrogate"),
+        pytest.param("subject", "\u20ac" * 667, id="too long"),
+        pytest.param("certificate", "ab" * 32, id="hex"),
+        pytest.param("certificate", "AB" * 32, id="hex in capitals"),
+        pytest.param("certificate", THUMBPRINT + "=", id="padded"),
+    ],
+)
+def test_what_names_nothing_is_refused(stores, kind, value):
+    """A value that can be the name of nothing is InvalidRequest: no follower ever has to read it."""
+    with pytest.raises(InvalidRequest):
+        stores.revocations.revoke(kind, value, now=NOW, expires_at=NOW + DAY)
+    assert rows(stores) == []
+
+
+def test_a_long_name_is_revoked(stores):
+    """A name of any script, up to the longest, is revoked as it is."""
+    name = "\u20ac" * 666 + "''"
+    stores.revocations.revoke("subject", name, now=NOW, expires_at=NOW + DAY)
+    assert reason(stores, msgspec.structs.replace(grant(), sub=name))
 
 
 @pytest.mark.parametrize("kind", ["client", "subject"])

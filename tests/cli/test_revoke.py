@@ -1,0 +1,107 @@
+"""`macaroon-cbat revoke`, `key retire` and `key rewrap`."""
+
+from pathlib import Path
+
+import pytest
+
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.stores import open_stores, read_or_make_wrapping_key, sqlite_url
+from tests.cli.material import API, call, complaint, members, out
+
+THUMBPRINT = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"
+
+
+@pytest.fixture
+def decisions(data):
+    """Return what the feed hands out."""
+
+    def read() -> list[tuple[str, str]]:
+        file = Path(data) / "macaroon_cbat.sqlite3"
+        key = read_or_make_wrapping_key(Path(data) / "wrapping.key")
+        stores = open_stores(sqlite_url(file), key, EpochSeconds(0))
+        try:
+            return [(one.kind, one.value) for one in stores.revocations.after(0, API).decisions]
+        finally:
+            stores.database.close()
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("token", "A" * 22), ("client", "billing"), ("subject", "alice"), ("family", "f1"),
+     ("certificate", THUMBPRINT)],
+)  # fmt: skip
+def test_a_name_is_revoked(data, decisions, kind, value):
+    """`revoke KIND VALUE` takes back what has this name, and doing it again is no error."""
+    for _ in range(2):
+        assert out("revoke", kind, value, "--data", data) == f"revoked {kind} {value}\n"
+    assert decisions() == [(kind, value)]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("missing.pem", id="no file"),
+        pytest.param("ab" * 32, id="hex"),
+        pytest.param("AB:" * 31 + "AB", id="hex with colons"),
+        pytest.param(THUMBPRINT.upper() + "=", id="padded capitals"),
+        pytest.param("", id="nothing"),
+    ],
+)
+def test_what_is_no_thumbprint_is_refused(data, decisions, value):
+    """A certificate that is named by neither file nor thumbprint is refused in one line; nothing changes."""
+    assert "no file" in complaint(call("revoke", "certificate", value, "--data", data), 2)
+    assert decisions() == []
+
+
+@pytest.mark.parametrize("kind", ["tokens", "Token", ""])
+def test_an_unknown_kind_is_refused(data, decisions, kind):
+    """A kind that nobody knows is wrong usage, and nothing changes."""
+    assert call("revoke", kind, "x", "--data", data).exit_code == 2
+    assert decisions() == []
+
+
+@pytest.mark.parametrize("command", [("key", "retire"), ("revoke", "key")], ids=" ".join)
+def test_a_key_is_retired(data, decisions, command):
+    """A retiring key is retired, and its tokens are revoked for whoever verifies offline."""
+    old = members("key", "list", "--data", data)[0]["kid"]
+    out("key", "rotate", "--data", data)
+    assert old in out(*command, old, "--data", data)
+    assert members("key", "list", "--data", data)[0]["state"] == "retired"
+    assert decisions() == [("key", old)]
+
+
+@pytest.mark.parametrize("command", [("key", "retire"), ("revoke", "key")], ids=" ".join)
+def test_a_key_that_mints_is_not_retired(data, decisions, command):
+    """The current or next key, or an unknown one, is not retired: one line, status not 0, no change."""
+    current, coming = (one["kid"] for one in members("key", "list", "--data", data))
+    for kid, reason in ((current, "rotate until"), (coming, "rotate until"), ("nobody", "see key list")):
+        result = call(*command, kid, "--data", data)
+        assert reason in complaint(result, result.exit_code)
+        assert result.exit_code in {1, 2}
+    assert [one["state"] for one in members("key", "list", "--data", data)] == ["current", "next"]
+    assert decisions() == []
+
+
+def test_a_rewrap_replaces_the_wrapping_key(data):
+    """`key rewrap` puts another key into wrapping.key; what was exported stays the same."""
+    before = out("key", "export", "--audience", API, "--data", data)
+    file = Path(data) / "wrapping.key"
+    old = file.read_text()
+    assert "2 keys are encrypted anew" in out("key", "rewrap", "--data", data)
+    assert (len(file.read_text().split()), file.read_text() == old) == (1, False)
+    assert out("key", "export", "--audience", API, "--data", data) == before
+
+
+def test_a_rewrap_by_environment(data, monkeypatch):
+    """With the variable, `key rewrap` encrypts under its first key, which then is enough alone."""
+    old, new = "A" * 42 + "E", "B" * 42 + "E"
+    monkeypatch.setenv("MACAROON_CBAT_WRAPPING_KEY", old)
+    before = out("key", "export", "--audience", API, "--data", data)
+    monkeypatch.setenv("MACAROON_CBAT_WRAPPING_KEY", f"{new} {old}")
+    out("key", "rewrap", "--data", data)
+    for key, is_enough in ((new, True), (old, False)):
+        monkeypatch.setenv("MACAROON_CBAT_WRAPPING_KEY", key)
+        result = call("key", "export", "--audience", API, "--data", data)
+        assert (result.stdout == before) == is_enough

@@ -1,0 +1,112 @@
+"""What an older version wrote is carried over."""
+
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+
+from macaroon_cbat import stores as package
+from macaroon_cbat.revocation import Revocations
+from macaroon_cbat.stores import Database
+from tests.stores.material import METADATA, NOW, SECRET, WRAPPING_KEY, execute, grant, opened
+from tests.stores.racer import DAY
+
+KEYS = {"k1": NOW - 9 * DAY, "k2": NOW - 600, "k3": NOW - 60}
+TOKENS = {"B" * 22: (NOW - 5, NOW + 300), "A" * 22: (NOW - 9, NOW + 600), "C" * 22: (NOW - 5, NOW + 600)}
+
+
+def migrate(url: str, revision: str) -> None:
+    """Bring a database to an older schema, as the older version did."""
+    configuration = Config()
+    configuration.set_main_option("script_location", str(Path(package.__file__).parent / "migrations"))
+    database = Database(url)
+    with database.writing() as connection:
+        configuration.attributes["connection"] = connection
+        command.upgrade(configuration, revision)
+    database.close()
+
+
+@pytest.fixture
+def old_url(url: str) -> str:
+    """Name a database as version 0001 left it, with three keys, a client and revoked tokens."""
+    migrate(url, "0001")
+    old = Database(url)
+    with old.writing() as connection:
+        for kid, made in KEYS.items():
+            row = (kid, WRAPPING_KEY.wrap(kid, kid.encode() * 16), made)
+            insert(connection, "root_keys (kid, wrapped_secret, created_at)", row)
+        for jti, times in TOKENS.items():
+            insert(connection, "revoked_tokens (jti, client_id, revoked_at, expires_at)", (jti, "b", *times))
+        insert(connection, "clients (client_id, metadata, created_at)", ("billing", '{"scope":"read"}', NOW))
+        insert(connection, "service_facts (name, value)", ("issuer", "https://as.example"))
+    old.close()
+    return url
+
+
+def insert(connection, into: str, row: tuple[object, ...]) -> None:
+    mark = "?" if connection.dialect.name == "sqlite" else "%s"
+    connection.exec_driver_sql(f"INSERT INTO {into} VALUES ({', '.join([mark] * len(row))})", row)
+
+
+@pytest.fixture
+def migrated(old_url: str):
+    stores = opened(old_url)
+    yield stores
+    stores.database.close()
+
+
+def test_old_keys_go_on(migrated):
+    """The newest old key mints on, the others verify on, each retiring since it was replaced."""
+    assert [(one.kid, one.state, one.since) for one in migrated.root_keys.records()[:3]] == [
+        ("k1", "retiring", KEYS["k2"]),
+        ("k2", "retiring", KEYS["k3"]),
+        ("k3", "current", KEYS["k3"]),
+    ]
+    assert [one.state for one in migrated.root_keys.records()[3:]] == ["next"]
+    assert migrated.root_keys.current().secret == b"k3" * 16
+    assert migrated.root_keys.find("k1").secret == b"k1" * 16
+
+
+def test_an_old_key_is_kept_for_its_tokens(migrated):
+    """The upgrade retires no key whose tokens may live, however long ago it was made."""
+    migrated.root_keys.keep(NOW, 0, DAY)
+    assert [one.state for one in migrated.root_keys.records()] == ["retiring", "retiring", "current", "next"]
+
+
+def test_revoked_tokens_stay_revoked(migrated):
+    """Each token that was revoked stays so, in the order of revocation, and new ones come behind."""
+    page = migrated.revocations.after(0, "https://api.example")
+    assert [(one.kind, one.value, one.revoked_at, one.expires_at) for one in page.decisions] == [
+        ("token", jti, *TOKENS[jti]) for jti in ("A" * 22, "B" * 22, "C" * 22)
+    ]
+    for jti in TOKENS:
+        found: Revocations = migrated.revocations.concerning(grant(jti), None)
+        assert jti in (found.reason(grant(jti), None) or "")
+    migrated.revocations.revoke("subject", "alice", now=NOW, expires_at=NOW + DAY)
+    [news] = migrated.revocations.after(page.cursor, "https://api.example").decisions
+    assert news.value == "alice"
+
+
+def test_the_rest_stays(migrated):
+    """Clients and the issuer are carried over as they were, and the old table is gone."""
+    assert [one.client_id for one in migrated.clients.all()] == ["billing"]
+    assert migrated.recorded_issuer() == "https://as.example"
+    migrated.clients.add("payroll", METADATA, secret=SECRET, now=NOW)
+    assert len(execute(migrated, "SELECT * FROM revocations")) == 3
+
+
+def test_an_old_database_without_revocations_is_carried_over(url):
+    """A database of version 0001 in which nothing was revoked begins its feed at the beginning."""
+    migrate(url, "0001")
+    stores = opened(url)
+    assert stores.revocations.newest() == 0
+    assert [one.state for one in stores.root_keys.records()] == ["current", "next"]
+    stores.database.close()
+
+
+def test_processes_migrate_at_once(racers, old_url):
+    """Processes that open an old database at the same moment migrate it once, and agree on its keys."""
+    answers = racers.race("open", old_url)
+    assert answers == [answers[0]] * 4
+    assert len(answers[0]) == 4
