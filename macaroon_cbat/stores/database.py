@@ -53,8 +53,8 @@ class Database:
             _prepare_sqlite(self._engine)
 
     def __repr__(self) -> str:
-        """Show the URL without its password."""
-        return f"<Database {self._engine.url!r}>"
+        """Show the URL without its password, which may stand among its options too."""
+        return f"<Database {self._engine.url.set(query={})!r}>"
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -123,16 +123,20 @@ def _unusable(error: Exception) -> str:
 
 
 def _arguments(url: URL) -> dict[str, object]:
-    """Return how psycopg connects: a server that has vanished is noticed soon, on a silent network too."""
+    """Return how psycopg connects: a server that has vanished is noticed soon, on a silent network too.
+
+    What the URL says comes first.
+    """
     if url.get_driver_name() != "psycopg":
         return {}
-    return {
+    wanted = {
         "connect_timeout": BUSY_SECONDS,
         "tcp_user_timeout": BUSY_SECONDS * 1000,
         "keepalives_idle": BUSY_SECONDS,
         "keepalives_interval": 1,
         "keepalives_count": 3,
     }
+    return {name: value for name, value in wanted.items() if name not in url.query}
 
 
 def _prepare_sqlite(engine: Engine) -> None:

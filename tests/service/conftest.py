@@ -8,6 +8,7 @@ import pytest
 
 from tests.service.certificates import Identity, authority, certified
 from tests.service.material import Service, make_database, settings_in
+from tests.stores.material import url_in
 
 Starter = Callable[..., Service]
 
@@ -16,7 +17,7 @@ Starter = Callable[..., Service]
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a database that each test gets a copy of."""
     folder = tmp_path_factory.mktemp("database")
-    make_database(folder)
+    make_database(url_in(folder))
     [file] = folder.iterdir()
     return file
 

@@ -128,9 +128,9 @@ class Service:
         return mint(audience_key(root, grant.audience, use), ISSUER, grant, caveats)  # type: ignore[arg-type]
 
 
-def make_database(folder: Path) -> None:
-    """Make a database with the registered clients: made once, copied for each test."""
-    stores = open_stores(url_in(folder), WRAPPING_KEY, NOW)
+def make_database(url: str) -> None:
+    """Make a database with the registered clients: SQLite's is made once, and copied for each test."""
+    stores = open_stores(url, WRAPPING_KEY, NOW)
     for name, metadata in REGISTERED.items():
         stores.clients.add(name, metadata, secret=SECRETS[name], now=NOW)
     stores.record_issuer(ISSUER)

@@ -1,0 +1,146 @@
+"""What only a database server can show: its URLs, its locks, and processes on several hosts."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+from sqlalchemy import text
+
+from macaroon_cbat.errors import SettingsError, Unavailable
+from macaroon_cbat.stores import Database, RootKeyStore
+from macaroon_cbat.stores.database import BUSY_SECONDS
+from tests.stores.failing import revoke
+from tests.stores.material import NOW, ROOT, WRAPPING_KEY, execute, opened
+from tests.stores.postgres import free_port
+
+ON_POSTGRESQL = pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+WITHOUT_PSYCOPG = """
+import sys
+sys.modules["psycopg"] = None
+from macaroon_cbat.stores import Database
+Database("postgresql://user:hunter2@host/database")
+"""
+
+
+@ON_POSTGRESQL
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
+def test_a_plain_url_means_psycopg(url, scheme):
+    """A URL that names no driver, as providers hand them out, is used with psycopg 3."""
+    plain = opened(url.replace("postgresql+psycopg", scheme))
+    assert plain.database._engine.driver == "psycopg"
+    assert [one.state for one in plain.root_keys.records()] == ["current", "next"]
+    plain.database.close()
+
+
+def test_without_psycopg_the_line_says_what_to_install():
+    """Where psycopg is missing, a PostgreSQL URL is refused in one line that says what to install."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PSYCOPG], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    last = done.stderr.splitlines()[-1]
+    assert "SettingsError" in last
+    assert "pip install 'macaroon_cbat[postgresql]'" in last
+    assert "hunter2" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["nosuchoption", "connect_timeout"])
+def test_an_option_that_cannot_be_used_is_named(option):
+    """A URL with an option that PostgreSQL's library refuses says which one, and not the password."""
+    database = Database(f"postgresql://u@127.0.0.1:{free_port()}/d?password=hunter2&{option}=soon")
+    with pytest.raises((SettingsError, Unavailable)) as refused, database.reading():
+        pass
+    assert option in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_server_out_of_reach_is_unavailable():
+    """Where no server listens the database is Unavailable, in one line without the password."""
+    database = Database(f"postgresql+psycopg://user:hunter2@127.0.0.1:{free_port()}/database")
+    with pytest.raises(Unavailable, match="refused") as refused, database.reading():
+        pass
+    assert "hunter2" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@ON_POSTGRESQL
+def test_a_writer_waits_for_another_one_a_while(stores, url):
+    """Beside a writer on another host a writer waits for a few seconds, then gets Unavailable."""
+    other = Database(url)
+    with other.writing():
+        started = time.monotonic()
+        with pytest.raises(Unavailable, match="lock timeout"):
+            revoke(stores, "alice")
+        assert BUSY_SECONDS - 1 < time.monotonic() - started < BUSY_SECONDS + 2
+    revoke(stores, "alice")
+    other.close()
+
+
+@ON_POSTGRESQL
+def test_readers_never_wait(stores, url):
+    """Beside a writer, readers see at once what was committed."""
+    other = Database(url)
+    with other.writing() as connection:
+        connection.execute(text("UPDATE root_keys SET state = 'retiring'"))
+        started = time.monotonic()
+        assert [one.state for one in stores.root_keys.records()] == ["current", "next"]
+        assert stores.revocations.newest() == 0
+        opened(url).database.close()
+        assert time.monotonic() - started < 1
+    other.close()
+
+
+@ON_POSTGRESQL
+def test_each_database_has_its_own_lock(stores, server):
+    """Writers of two databases on one server do not wait for each other."""
+    other = opened(server.new_database())
+    with other.database.writing():
+        started = time.monotonic()
+        revoke(stores, "alice")
+        assert time.monotonic() - started < 1
+    other.database.close()
+
+
+def test_others_see_rotation_and_revocation_within_a_second(stores, racers, url):
+    """What other processes rotate and revoke, a running one sees within a second, by itself."""
+    running = RootKeyStore(Database(url), WRAPPING_KEY)
+    old = running.current()
+    racers.race("revoke", url)
+    assert stores.revocations.newest() == 200
+    racers.race("rotate", url)
+    ended = time.monotonic()
+    while running.current().kid == old.kid:
+        assert time.monotonic() - ended < 1.2
+        time.sleep(0.01)
+    assert running.current() == stores.root_keys.current()
+    running._database.close()
+
+
+@ON_POSTGRESQL
+def test_every_connection_may_be_cut(stores, url):
+    """An operator who ends every connection costs nothing: the next question opens a new one."""
+    revoke(stores, "alice")
+    admin = Database(url)
+    for _ in range(3):
+        with admin.writing() as connection:
+            connection.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+        assert stores.revocations.newest() == 1
+        assert stores.root_keys.rotate(NOW).state == "current"
+    admin.close()
+
+
+@ON_POSTGRESQL
+def test_a_database_that_may_only_be_read_is_unavailable_for_writers(stores, url):
+    """On a standby, or where the role may only read, writers get Unavailable and readers go on."""
+    execute(stores, "SELECT 1")
+    standby = opened(url + "?options=-c%20default_transaction_read_only=on")
+    assert standby.revocations.newest() == 0
+    with pytest.raises(Unavailable, match="read-only"):
+        revoke(standby, "alice")
+    standby.database.close()
