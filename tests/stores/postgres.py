@@ -1,6 +1,7 @@
 """A real PostgreSQL server that the tests start themselves, in a temporary folder, on a free port."""
 
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -28,17 +29,15 @@ def tool(name: str) -> str:
 
 
 def unprivileged() -> Sequence[str]:
-    """Return what to put before a command: PostgreSQL refuses to run as root."""
-    if os.getuid() != 0:
-        return ()
+    """Return what to put before a command: PostgreSQL refuses to run as root, and ends with the tests."""
     setpriv = shutil.which("setpriv")
     assert setpriv, "the tests need setpriv: apt-get install util-linux"
-    return (setpriv, f"--reuid={_UNPRIVILEGED}", f"--regid={_group()}", "--clear-groups")
+    if os.getuid() != 0:
+        return (setpriv, "--pdeathsig=INT")
+    return (setpriv, "--pdeathsig=INT", f"--reuid={_UNPRIVILEGED}", f"--regid={_group()}", "--clear-groups")
 
 
 def _group() -> int:
-    import pwd
-
     return pwd.getpwnam(_UNPRIVILEGED).pw_gid
 
 

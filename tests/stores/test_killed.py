@@ -141,8 +141,8 @@ def test_a_full_disk_loses_nothing(stores, url):
 @ON_SQLITE
 def test_a_lock_that_comes_and_goes_loses_nothing(stores, tmp_path):
     """While others lock SQLite now and then, writers wait or get Unavailable, and nothing is lost."""
-    other = sqlite3.connect(tmp_path / "db.sqlite3", isolation_level=None)
-    with writing(stores) as told:
+    other = sqlite3.connect(tmp_path / "db.sqlite3", SECONDS, isolation_level=None)
+    with writing(stores, threads=3) as told:
         for _ in range(10):
             other.execute("BEGIN IMMEDIATE")
             time.sleep(0.05)
