@@ -8,7 +8,7 @@ import json
 import re
 from functools import lru_cache
 from ipaddress import ip_network
-from typing import Annotated
+from typing import Annotated, get_args
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -22,9 +22,13 @@ ThumbprintText = Annotated[str, Meta(pattern=THUMBPRINT_PATTERN)]
 
 
 class Access(Struct, frozen=True, kw_only=True):
-    """The facts of one request. A fact that is None is unknown, and a caveat about it refuses."""
+    """The facts of one request. A fact that is None is unknown, and a caveat about it refuses.
+
+    `now` may be wrong by `clock_skew` seconds either way.
+    """
 
     now: EpochSeconds
+    clock_skew: int = 0
     audience: str | None = None
     certificate: Thumbprint | None = None
     method: str | None = None
@@ -49,7 +53,9 @@ class Expiry(Struct, frozen=True, forbid_unknown_fields=True):
 
     def prohibits(self, access: Access, /) -> str | None:
         """Return why an access at or after `exp` is refused."""
-        return None if access.now < self.exp else f"expired at {self.exp}, {access.now - self.exp} s ago"
+        if access.now < self.exp + access.clock_skew:
+            return None
+        return f"expired at {self.exp}, {access.now - self.exp} s ago"
 
 
 class NotBefore(Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,7 +65,9 @@ class NotBefore(Struct, frozen=True, forbid_unknown_fields=True):
 
     def prohibits(self, access: Access, /) -> str | None:
         """Return why an access before `nbf` is refused."""
-        return None if access.now >= self.nbf else f"not valid for another {self.nbf - access.now} s"
+        if access.now >= self.nbf - access.clock_skew:
+            return None
+        return f"not valid for another {self.nbf - access.now} s"
 
 
 class Audience(Struct, frozen=True, forbid_unknown_fields=True):
@@ -170,18 +178,7 @@ Caveat = (
 """One restriction, typed."""
 
 _DECODERS: dict[bytes, msgspec.json.Decoder[Caveat]] = {
-    kind.__struct_fields__[0].encode(): msgspec.json.Decoder(kind)
-    for kind in (
-        Scope,
-        Expiry,
-        NotBefore,
-        Audience,
-        Confirmation,
-        Method,
-        TargetUri,
-        PathPrefix,
-        ClientAddress,
-    )
+    kind.__struct_fields__[0].encode(): msgspec.json.Decoder(kind) for kind in get_args(Caveat)
 }
 _encode = msgspec.json.Encoder().encode
 

@@ -8,6 +8,9 @@ from msgspec import Meta
 EpochSeconds = NewType("EpochSeconds", int)
 """Whole seconds since 1970-01-01T00:00:00Z (RFC 7519 NumericDate without a fraction)."""
 
+LONGEST_CLOCK_SKEW = 300
+"""Seconds by which the clocks of service and resource server may differ at most, where that is set."""
+
 SCOPE_PATTERN = r"^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*\Z"
 """One or more scope tokens, a single space between two (RFC 6749 3.3)."""
 

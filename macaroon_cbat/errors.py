@@ -7,6 +7,7 @@ MacaroonError
 │   ├── InvalidToken          401  ── MalformedMacaroon, UnknownKey, SignatureMismatch, Revoked,
 │   │                                 CaveatsNotMet(.unmet), NotCertificateBound
 │   ├── InsufficientScope     403  with .scope
+│   ├── AccessDenied          403  asks for what is somebody else's
 │   └── the codes of RFC 6749 5.2, RFC 7009 2.2.1, RFC 7591 3.2.2, RFC 8707 2
 ├── Refused                        client side: the service answered with an error
 ├── Unavailable               503  "cannot tell", which is neither yes nor no
@@ -125,6 +126,13 @@ class InsufficientScope(OAuthError):
     def __init__(self, scope: str) -> None:
         super().__init__(f"requires scope {scope!r}")
         self.scope = scope
+
+
+class AccessDenied(OAuthError):
+    """What is asked for is somebody else's; no scope would help (RFC 6749 4.1.2.1)."""
+
+    status = 403
+    code = "access_denied"
 
 
 class InvalidClient(OAuthError):

@@ -8,7 +8,8 @@ call and without the power to mint for anybody else; a macaroon of another use (
 import binascii
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Literal, NewType, Protocol
 
 import msgspec
@@ -96,9 +97,10 @@ def _audience_key(kid: str, audience: str | None, secret: bytes) -> AudienceKey:
     )
 
 
-class _KeyEntry(Struct, forbid_unknown_fields=True):
+class _KeyEntry(Struct, forbid_unknown_fields=True, omit_defaults=True):
     kid: str
     k: str
+    state: str | None = None
 
 
 class _KeyFile(Struct, forbid_unknown_fields=True):
@@ -107,9 +109,14 @@ class _KeyFile(Struct, forbid_unknown_fields=True):
     keys: list[_KeyEntry]
 
 
-def write_key_file(ring: AudienceKeys) -> bytes:
-    """Return the key file of an audience: JSON, each key as 43 characters of base64url in `k`."""
-    entries = [_KeyEntry(key.kid, _to_base64url(key.secret)) for key in ring.keys.values()]
+def write_key_file(ring: AudienceKeys, states: Mapping[str, str] = MappingProxyType({})) -> bytes:
+    """Return the key file of an audience: JSON, each key as 43 characters of base64url in `k`.
+
+    `states` says by kid, for people, which key is the next, current or retiring one.
+    """
+    entries = [
+        _KeyEntry(key.kid, _to_base64url(key.secret), states.get(key.kid)) for key in ring.keys.values()
+    ]
     return msgspec.json.format(msgspec.json.encode(_KeyFile(ring.issuer, ring.audience, entries))) + b"\n"
 
 

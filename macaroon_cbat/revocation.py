@@ -1,7 +1,7 @@
 """What is revoked, as a value: by token, client, subject, family, key and certificate."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
@@ -24,6 +24,16 @@ class Revocation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     value: NonEmpty
     revoked_at: Seconds
     expires_at: Seconds
+
+
+class RevocationSource(Protocol):
+    """Tells what is revoked."""
+
+    def reason(self, grant: Grant, certificate: Thumbprint | None, /) -> str | None:
+        """Return why this grant is refused on a connection with this certificate, or None.
+
+        Raises Unavailable when nobody can tell.
+        """
 
 
 class Revocations:

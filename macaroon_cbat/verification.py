@@ -17,7 +17,7 @@ from macaroon_cbat.claims import EpochSeconds, scope_tokens
 from macaroon_cbat.errors import CaveatsNotMet, InsufficientScope, NotCertificateBound, Revoked
 from macaroon_cbat.identifier import Grant, read_identifier
 from macaroon_cbat.keys import KeySource
-from macaroon_cbat.revocation import Revocations
+from macaroon_cbat.revocation import RevocationSource
 from macaroon_cbat.signature import AuthenticCaveats, verify_signature
 from macaroon_cbat.thumbprint import Thumbprint
 from macaroon_cbat.wire import read_discharges, read_macaroon
@@ -43,7 +43,7 @@ def verify(
     access: Access,
     *,
     require_certificate: bool = True,
-    revocations: Revocations | None = None,
+    revocations: RevocationSource | None = None,
     discharges: Sequence[str] = (),
 ) -> Principal:
     """Return who presents this token, or raise an InvalidToken that says why nobody does."""
@@ -56,7 +56,7 @@ def verify(
     return judge(grant, caveats, access, require_certificate=require_certificate)
 
 
-def refuse_revoked(grant: Grant, certificate: Thumbprint | None, revocations: Revocations) -> None:
+def refuse_revoked(grant: Grant, certificate: Thumbprint | None, revocations: RevocationSource) -> None:
     """Raise Revoked when grant or certificate was taken back by somebody entitled to it."""
     if reason := revocations.reason(grant, certificate):
         raise Revoked(reason)

@@ -70,7 +70,7 @@ def serve_command(
     _log_to_stderr()
     _prepare(settings)
     serve(
-        partial(create_app, settings),
+        partial(create_app, settings, feed_waiters=threads // 2),
         host=host,
         port=port,
         certificate=files.certificate,

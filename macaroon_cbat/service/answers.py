@@ -6,11 +6,20 @@ import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from macaroon_cbat.errors import InvalidClient, OAuthError, Unavailable
+from macaroon_cbat.bearer import challenge
+from macaroon_cbat.errors import (
+    InsufficientScope,
+    InvalidClient,
+    InvalidToken,
+    MissingToken,
+    OAuthError,
+    Unavailable,
+)
 
 log = logging.getLogger("macaroon_cbat.service")
 
 _encode = msgspec.json.Encoder().encode
+_REALM = "macaroon_cbat"
 _RETRY_SECONDS = "5"
 _CODES = {
     404: "not_found",
@@ -41,9 +50,11 @@ def _error(code: str | None, description: str, status: int) -> Response:
 
 def _refused(error: OAuthError) -> Response:
     log.info("refused %s: %s %s: %s", request.path, error.status, error.code, error)
-    response = _error(error.code, error.description, error.status)
+    response = _error(error.code or "missing_token", error.description, error.status)
     if isinstance(error, InvalidClient):
-        response.headers["WWW-Authenticate"] = 'Basic realm="macaroon_cbat", charset="UTF-8"'
+        response.headers["WWW-Authenticate"] = f'Basic realm="{_REALM}", charset="UTF-8"'
+    if isinstance(error, MissingToken | InvalidToken | InsufficientScope):
+        response.headers["WWW-Authenticate"] = challenge(error, realm=_REALM)
     return response
 
 

@@ -19,7 +19,9 @@ from macaroon_cbat.service.macaroon_tools import (
     malformed_is_invalid,
     restricted,
 )
+from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.reading import MAX_BODY_BYTES, read_json
+from macaroon_cbat.service.resource_feeds import ResourceFeeds
 from macaroon_cbat.service.settings import DEFAULT_ISSUER, Settings, settings_from_environment
 from macaroon_cbat.stores import Stores, open_stores
 from macaroon_cbat.wire import read_macaroon
@@ -30,10 +32,12 @@ def create_app(
     *,
     peer: PeerSource = tls_connection,
     clock: Callable[[], float] = time.time,
+    feed_waiters: int = 4,
 ) -> Flask:
     """Return the WSGI application; without settings, as the MACAROON_CBAT_ variables say.
 
-    `peer` finds the client certificate of a connection. Whoever embeds the application finds its
+    `peer` finds the client certificate of a connection. At most `feed_waiters` requests wait for a
+    revocation at a time: keep it below the number of threads. Whoever embeds the application finds its
     stores under `app.extensions["macaroon_cbat"]`. Raises SettingsError for unusable settings, and
     Unavailable when the database is out of reach.
     """
@@ -51,6 +55,8 @@ def create_app(
     answer_errors(app)
     _oauth_routes(app, server)
     _macaroon_routes(app, peer)
+    own_guard = OwnGuard(issuer, stores, peer, clock, settings.mtls_url or url)
+    _resource_routes(app, ResourceFeeds(own_guard, feed_waiters))
     _open_routes(
         app,
         stores,
@@ -86,6 +92,11 @@ def _macaroon_routes(app: Flask, peer: PeerSource) -> None:
     @app.post(paths.RESTRICT_PATH)
     def restrict() -> Response:
         return answer({"macaroon": restricted(read_json(request, RestrictRequest), peer(request.environ))})
+
+
+def _resource_routes(app: Flask, feeds: ResourceFeeds) -> None:
+    app.get(paths.KEYS_PATH)(feeds.keys)
+    app.get(paths.REVOCATIONS_PATH)(feeds.revocations)
 
 
 def _open_routes(app: Flask, stores: Stores, metadata: dict[str, object]) -> None:

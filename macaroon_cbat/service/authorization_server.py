@@ -21,12 +21,13 @@ from macaroon_cbat.service.client_authentication import (
     refuse_public,
 )
 from macaroon_cbat.service.client_certificates import ClientTrust
+from macaroon_cbat.service.granting import granted_audience, granted_scope
 from macaroon_cbat.service.introspection import introspection_answer
-from macaroon_cbat.service.issuing import Issuer, granted_audience, granted_scope
+from macaroon_cbat.service.issuing import Issuer
 from macaroon_cbat.service.reading import read_form, required
 from macaroon_cbat.service.revoking import revoke
 from macaroon_cbat.stores import Client, Stores
-from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
+from macaroon_cbat.thumbprint import DerCertificate, Thumbprint, parse_thumbprint, thumbprint_of
 
 GRANT_TYPES = ("client_credentials",)
 
@@ -130,8 +131,9 @@ class ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc] # Authlib
         """Settle scope and audience, or raise InvalidScope or InvalidTarget."""
         client: Client = self.request.client.record
         form: dict[str, str] = self.request.form
-        self.scope = granted_scope(client, form.get("scope"))
-        self.audience = granted_audience(client, form.get("resource"))
+        issuer: str = self.server.issuer.url
+        self.audience = granted_audience(client, form.get("resource"), issuer)
+        self.scope = granted_scope(client, form.get("scope"), self.audience, issuer)
 
     def create_token_response(self) -> tuple[int, dict[str, object], None]:
         """Return the token answer (RFC 6749 5.1)."""
@@ -164,8 +166,12 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc] # Authlib is u
         caller: Client = self.authenticate_endpoint_client(request_).record
         refuse_public(caller)  # RFC 7662 2.1: who asks must be authorized
         text = required(request_.form, "token")
+        presented = _presented(request_.form)
         revoked = self.server.stores.revocations.concerning
-        return 200, introspection_answer(text, caller, self.server.issuer, revoked, request_.now), None
+        members = introspection_answer(
+            text, caller, self.server.issuer, revoked, request_.now, presented=presented
+        )
+        return 200, members, None
 
 
 class Revocation(RevocationEndpoint):  # type: ignore[misc] # Authlib is untyped
@@ -178,6 +184,14 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc] # Authlib is untyped
         self.check_params(request_, client)
         revoke(text, client, self.server.issuer, self.server.stores.revocations, request_.now)
         return 200, {}, None
+
+
+def _presented(form: dict[str, str]) -> Thumbprint | None:
+    """Return the certificate that the token came with, where the caller says it, or raise InvalidRequest."""
+    try:
+        return parse_thumbprint(form["client_certificate"]) if "client_certificate" in form else None
+    except ValueError as error:
+        raise InvalidRequest(f"client_certificate: {error}") from error
 
 
 class _FormPayload(OAuth2Payload):  # type: ignore[misc] # Authlib is untyped

@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct
 
 from macaroon_cbat.caveats import confirmation
 from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.errors import InvalidRequest, InvalidScope, InvalidTarget
+from macaroon_cbat.errors import InvalidRequest
 from macaroon_cbat.identifier import TOKEN_ID_BYTES, Grant, read_identifier
 from macaroon_cbat.keys import AudienceKey, RootKey, audience_key
 from macaroon_cbat.minting import mint
@@ -81,31 +81,11 @@ class Issuer:
         """
         macaroon = read_macaroon(text)
         grant = read_identifier(macaroon.identifier)
-        key = _audience_key(self._root_keys.find(grant.kid), grant.audience)
-        return grant, verify_signature(macaroon, key)
+        return grant, verify_signature(macaroon, self.key_for(grant))
 
-
-def granted_scope(client: Client, requested: str | None) -> str:
-    """Return the scope to grant: what is requested of the registered one, all of it by default."""
-    registered = client.metadata.scope.split(" ")
-    if requested is None:
-        return client.metadata.scope
-    wanted = requested.split(" ")
-    if unknown := [scope for scope in wanted if scope not in registered]:
-        raise InvalidScope(f"the scope {unknown[0][:60]!r} is not registered for this client")
-    return " ".join(scope for scope in registered if scope in wanted)
-
-
-def granted_audience(client: Client, resource: str | None) -> str | None:
-    """Return the audience to mint for: the requested resource, else the client's only one (RFC 8707 2)."""
-    registered = client.metadata.audiences
-    if resource is None:
-        if len(registered) > 1:
-            raise InvalidTarget("this client has several audiences: name one with the parameter resource")
-        return registered[0] if registered else None
-    if resource not in registered:
-        raise InvalidTarget("this resource is not registered for this client")
-    return resource
+    def key_for(self, unverified: Grant, /) -> AudienceKey:
+        """Return the key of the audience that the grant names, or raise UnknownKey."""
+        return _audience_key(self._root_keys.find(unverified.kid), unverified.audience)
 
 
 @lru_cache(maxsize=1024)

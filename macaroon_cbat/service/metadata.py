@@ -5,6 +5,7 @@ from macaroon_cbat.stores.clients import SECRET_METHODS
 
 TOKEN_PATH, INTROSPECTION_PATH, REVOCATION_PATH = "/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"
 INSPECT_PATH, RESTRICT_PATH = "/macaroon/inspect", "/macaroon/restrict"
+KEYS_PATH, REVOCATIONS_PATH = "/resource/keys", "/resource/revocations"
 METADATA_PATH = "/.well-known/oauth-authorization-server"
 
 
@@ -33,4 +34,6 @@ def _endpoints(base: str) -> dict[str, str]:
         "token_endpoint": base + TOKEN_PATH,
         "introspection_endpoint": base + INTROSPECTION_PATH,
         "revocation_endpoint": base + REVOCATION_PATH,
+        "audience_keys_endpoint": base + KEYS_PATH,
+        "revocation_feed_endpoint": base + REVOCATIONS_PATH,
     }

@@ -33,6 +33,18 @@ def read_form(request: Request) -> dict[str, str]:
     return {name: value for name, value in form.items() if value}
 
 
+def read_query(request: Request, *known: str) -> dict[str, str]:
+    """Return the query parameters of a GET, or raise InvalidRequest for one that is unknown or repeated."""
+    query: dict[str, str] = {}
+    for name, value in request.args.items(multi=True):
+        if name not in known:
+            raise InvalidRequest(f"unknown parameter {name[:40]!r}: this takes {', '.join(known)}")
+        if name in query:
+            raise InvalidRequest(f"the parameter {name} is repeated")
+        query[name] = value
+    return query
+
+
 def _pairs(body: bytes) -> list[tuple[str, str]]:
     """Return names and values; Werkzeug would turn what is not UTF-8 into some other text."""
     try:

@@ -1,6 +1,6 @@
 """Take a token back (RFC 7009 2.1): after its MAC is verified, and by its own client only."""
 
-from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.claims import LONGEST_CLOCK_SKEW, EpochSeconds
 from macaroon_cbat.errors import InvalidGrant, InvalidToken
 from macaroon_cbat.revocation import RevocationKind
 from macaroon_cbat.service.answers import log
@@ -17,7 +17,7 @@ def expiry_of(kind: RevocationKind, now: EpochSeconds) -> int:
 
     Tokens can always be bound to a certificate anew, so a certificate stays revoked.
     """
-    return NEVER if kind in ("certificate", "family") else now + LONGEST_LIFETIME
+    return NEVER if kind in ("certificate", "family") else now + LONGEST_LIFETIME + LONGEST_CLOCK_SKEW
 
 
 def revoke(
@@ -35,6 +35,7 @@ def revoke(
         return
     if grant.client_id != client.client_id:
         raise InvalidGrant("this token was issued to another client")
-    if grant.exp > now:
-        revocations.revoke("token", grant.jti, now=now, expires_at=grant.exp, audience=grant.audience)
+    expires_at = grant.exp + LONGEST_CLOCK_SKEW  # somewhere the clock may be that much behind
+    if expires_at > now:
+        revocations.revoke("token", grant.jti, now=now, expires_at=expires_at, audience=grant.audience)
         log.info("revoked %s of %s", grant.jti, client.client_id)

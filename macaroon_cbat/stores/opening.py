@@ -1,5 +1,6 @@
 """Open everything the service must not lose, brought to the newest schema."""
 
+import os
 from dataclasses import dataclass
 
 from sqlalchemy import delete, insert, select
@@ -28,6 +29,20 @@ class Stores:
         with self.database.reading() as connection:
             query = select(service_facts.c.value).where(service_facts.c.name == "issuer")
             return connection.execute(query).scalar_one_or_none()
+
+    def instance(self) -> str:
+        """Return the name that tells this database from every other: random, drawn when first asked for."""
+        query = select(service_facts.c.value).where(service_facts.c.name == "instance")
+        with self.database.reading() as connection:
+            found: str | None = connection.execute(query).scalar_one_or_none()
+        if found is not None:
+            return found
+        with self.database.writing() as connection:
+            found = connection.execute(query).scalar_one_or_none()
+            if found is None:
+                found = os.urandom(16).hex()
+                connection.execute(insert(service_facts).values(name="instance", value=found))
+        return found
 
     def record_issuer(self, issuer: str) -> None:
         """Record the issuer that the service runs as, for commands that do not run it."""

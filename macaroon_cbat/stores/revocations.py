@@ -23,10 +23,11 @@ LONGEST_NAME = 2000
 
 
 class RevocationPage(Struct, frozen=True):
-    """A stretch of the feed, and the cursor from which to read on."""
+    """A stretch of the feed, the cursor from which to read on, and whether there is more by now."""
 
     decisions: list[Revocation]
     cursor: int
+    is_last: bool = True
 
 
 class RevocationStore:
@@ -72,18 +73,22 @@ class RevocationStore:
             query = select(revocations).where(or_(*(_is_about(kind, value) for kind, value in names)))
             return Revocations(_decision(row) for row in connection.execute(query))
 
+    def reason(self, grant: Grant, certificate: Thumbprint | None, /) -> str | None:
+        """Return why this grant is refused on a connection with this certificate, or None."""
+        return self.concerning(grant, certificate).reason(grant, certificate)
+
     def has_certificate(self, certificate: Thumbprint) -> bool:
         """Tell whether a certificate is revoked."""
         with self._database.reading() as connection:
             query = select(revocations.c.sequence).where(_is_about("certificate", certificate))
             return connection.execute(query).one_or_none() is not None
 
-    def after(self, cursor: int, audience: str, limit: int = PAGE) -> RevocationPage:
-        """Return what was revoked after the cursor and concerns this audience, oldest first.
+    def after(self, cursor: int, *audiences: str, limit: int = PAGE) -> RevocationPage:
+        """Return what was revoked after the cursor and concerns these audiences, oldest first.
 
         The page's cursor moves on over what concerns others. An expired decision is never wrong.
         """
-        concerns = or_(revocations.c.audience.is_(None), revocations.c.audience == audience)
+        concerns = or_(revocations.c.audience.is_(None), revocations.c.audience.in_(audiences))
         with self._database.reading() as connection:
             newest = connection.execute(_NEWEST).scalar_one_or_none() or 0
             query = select(revocations).where(
@@ -92,7 +97,9 @@ class RevocationStore:
             rows = connection.execute(query.order_by(revocations.c.sequence).limit(limit)).all()
         is_whole = len(rows) < limit
         return RevocationPage(
-            [_decision(row) for row in rows], max(cursor, newest) if is_whole else rows[-1].sequence
+            [_decision(row) for row in rows],
+            max(cursor, newest) if is_whole else rows[-1].sequence,
+            is_whole,
         )
 
     def newest(self) -> int:

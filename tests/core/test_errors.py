@@ -30,6 +30,7 @@ ANSWERS = {
     "CaveatsNotMet": (401, "invalid_token"),
     "NotCertificateBound": (401, "invalid_token"),
     "InsufficientScope": (403, "insufficient_scope"),
+    "AccessDenied": (403, "access_denied"),
     "InvalidClient": (401, "invalid_client"),
     "InvalidGrant": (400, "invalid_grant"),
     "UnauthorizedClient": (400, "unauthorized_client"),

@@ -42,7 +42,7 @@ def client_metadata(**changes: Any) -> ClientMetadata:
 
 
 REGISTERED = {
-    "billing": client_metadata(scope="read write admin"),
+    "billing": client_metadata(scope="read write audit"),
     "payroll": client_metadata(),
     "reporting": client_metadata(audiences=(API, OTHER_API)),
     "api": client_metadata(scope="none"),

@@ -60,7 +60,7 @@ def test_a_changed_token_is_inactive(service, at):
 @pytest.mark.parametrize(
     "forged",
     [
-        pytest.param({"scope": "read write admin root"}, id="a wider scope"),
+        pytest.param({"scope": "read write audit root"}, id="a wider scope"),
         pytest.param({"exp": NOW + 10**6}, id="a longer life"),
         pytest.param({"client_id": "payroll", "sub": "payroll"}, id="another client"),
         pytest.param({"aud": OTHER_API}, id="another audience"),

@@ -87,14 +87,14 @@ def test_two_certificates_are_none(service, certificate, other_certificate):
     ("caveats", "scope", "lifetime"),
     [
         pytest.param([Scope("read")], "read", 600, id="the scope"),
-        pytest.param([Scope("read write"), Scope("write admin")], "write", 600, id="the scope, twice"),
+        pytest.param([Scope("read write"), Scope("write audit")], "write", 600, id="the scope, twice"),
         pytest.param([Scope("read unknown")], "read", 600, id="the scope, never widened"),
-        pytest.param([Expiry(NOW + 60)], "admin read write", 60, id="the lifetime"),
-        pytest.param([Expiry(NOW + 60), Expiry(NOW + 90)], "admin read write", 60, id="the shortest one"),
-        pytest.param([Expiry(NOW + 9000)], "admin read write", 600, id="the lifetime, never widened"),
-        pytest.param([NotBefore(NOW)], "admin read write", 600, id="nothing, when it may be used by now"),
-        pytest.param([Audience(API)], "admin read write", 600, id="nothing, for its own audience"),
-        pytest.param([Audience((OTHER_API, API))], "admin read write", 600, id="nothing, for two of which"),
+        pytest.param([Expiry(NOW + 60)], "audit read write", 60, id="the lifetime"),
+        pytest.param([Expiry(NOW + 60), Expiry(NOW + 90)], "audit read write", 60, id="the shortest one"),
+        pytest.param([Expiry(NOW + 9000)], "audit read write", 600, id="the lifetime, never widened"),
+        pytest.param([NotBefore(NOW)], "audit read write", 600, id="nothing, when it may be used by now"),
+        pytest.param([Audience(API)], "audit read write", 600, id="nothing, for its own audience"),
+        pytest.param([Audience((OTHER_API, API))], "audit read write", 600, id="nothing, for two of which"),
     ],
 )
 @pytest.mark.parametrize("caller", ["api", "knowing-api"])

@@ -42,7 +42,7 @@ def test_a_token_answer_is_as_oauth_says(service):
     assert set(answer.json) == {"access_token", "token_type", "expires_in", "scope"}
     assert answer.json["token_type"] == "Bearer"
     assert answer.json["expires_in"] == 600
-    assert answer.json["scope"] == "read write admin"
+    assert answer.json["scope"] == "read write audit"
 
 
 def test_the_identifier_says_what_was_granted(service):
@@ -125,10 +125,10 @@ def test_other_clients_get_unbound_tokens(service, certificate):
 @pytest.mark.parametrize(
     ("asked", "granted"),
     [
-        pytest.param({}, "read write admin", id="all by default"),
-        pytest.param({"scope": ""}, "read write admin", id="all for an empty parameter"),
+        pytest.param({}, "read write audit", id="all by default"),
+        pytest.param({"scope": ""}, "read write audit", id="all for an empty parameter"),
         pytest.param({"scope": "write"}, "write", id="one of them"),
-        pytest.param({"scope": "admin read"}, "read admin", id="two of them, in the order of registration"),
+        pytest.param({"scope": "audit read"}, "read audit", id="two of them, in the order of registration"),
         pytest.param({"scope": "read read"}, "read", id="one of them, asked for twice"),
     ],
 )

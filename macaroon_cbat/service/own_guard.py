@@ -1,0 +1,62 @@
+"""The guard before the service's own endpoints: the same core as at every resource server, never laxer.
+
+The audience is the issuer itself, every token is certificate-bound, and revocations count at once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flask import Request
+
+from macaroon_cbat.bearer import read_bearer
+from macaroon_cbat.caveats import Access
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.errors import InvalidToken, UnknownKey
+from macaroon_cbat.identifier import Grant
+from macaroon_cbat.keys import AudienceKey
+from macaroon_cbat.peer import PeerSource, peer_thumbprint
+from macaroon_cbat.request_target import Target
+from macaroon_cbat.service.issuing import Issuer
+from macaroon_cbat.stores import Client, Stores
+from macaroon_cbat.verification import require_scope, verify
+
+
+@dataclass(frozen=True, slots=True)
+class OwnGuard:
+    """Lets clients of the service pass; a KeySource for tokens whose audience is the issuer.
+
+    `origin` is where clients reach these endpoints, which `htu` and `path` caveats are compared with.
+    """
+
+    issuer: Issuer
+    stores: Stores
+    peer: PeerSource
+    clock: Callable[[], float]
+    origin: str
+
+    def admit(self, request: Request, scope: str) -> Client:
+        """Return the client whose bound token carries each of these scopes.
+
+        Raises MissingToken, InvalidToken or InsufficientScope, or Unavailable when nobody can tell.
+        """
+        text = read_bearer(request.environ.get("HTTP_AUTHORIZATION"))
+        access = Access(
+            now=EpochSeconds(int(self.clock())),
+            audience=self.issuer.url,
+            certificate=peer_thumbprint(self.peer, request.environ),
+            method=request.method,
+            target=Target(self.origin, request.path),
+            address=request.environ.get("REMOTE_ADDR"),
+        )
+        principal = verify(text, self, access, revocations=self.stores.revocations)
+        require_scope(principal, scope)
+        client = self.stores.clients.find(principal.client_id)
+        if client is None:
+            raise InvalidToken(f"client {principal.client_id!r} is not registered any more")
+        return client
+
+    def key_for(self, unverified: Grant, /) -> AudienceKey:
+        """Return the key for a grant whose audience is the issuer itself, or raise UnknownKey."""
+        if unverified.aud != self.issuer.url:
+            raise UnknownKey(f"minted for {unverified.audience!r}, not for the service itself")
+        return self.issuer.key_for(unverified)
