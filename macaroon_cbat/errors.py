@@ -133,6 +133,7 @@ class AccessDenied(OAuthError):
 
     status = 403
     code = "access_denied"
+    fixed_description = "what is asked for is not registered for this client"
 
 
 class InvalidClient(OAuthError):

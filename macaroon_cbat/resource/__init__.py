@@ -13,4 +13,7 @@ def invoices():
 from macaroon_cbat.resource.flask import Guard as Guard
 from macaroon_cbat.resource.flask import current_principal as current_principal
 from macaroon_cbat.resource.introspection import Introspection as Introspection
+from macaroon_cbat.resource.key_feed import KeyFeed as KeyFeed
 from macaroon_cbat.resource.key_file import KeyFile as KeyFile
+from macaroon_cbat.resource.revocation_feed import RevocationFeed as RevocationFeed
+from macaroon_cbat.resource.service_connection import ServiceConnection as ServiceConnection

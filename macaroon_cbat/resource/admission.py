@@ -9,11 +9,12 @@ from msgspec import Struct
 
 from macaroon_cbat.bearer import read_bearer
 from macaroon_cbat.caveats import Access
-from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.keys import AudienceKeys
+from macaroon_cbat.claims import LONGEST_CLOCK_SKEW, EpochSeconds
+from macaroon_cbat.errors import SettingsError, Unavailable
+from macaroon_cbat.keys import KeySource
 from macaroon_cbat.request_target import Target, parse_target
 from macaroon_cbat.resource.key_file import KeyFile
+from macaroon_cbat.resource.revocation_feed import RevocationFeed
 from macaroon_cbat.thumbprint import Thumbprint
 from macaroon_cbat.verification import Principal, require_scope, verify
 
@@ -33,13 +34,28 @@ class TokenVerifier(Protocol):
         """Return who presents the token, or raise InvalidToken, or Unavailable when nobody can tell."""
 
 
-class OfflineVerifier:
-    """Verifies with the audience's keys, without a call. It does not see revocations before expiry."""
+class AudienceKeySource(KeySource, Protocol):
+    """The keys of one audience: a KeyFile, a KeyFeed, or AudienceKeys in memory."""
 
-    def __init__(self, keys: KeyFile | AudienceKeys) -> None:
-        """Verify with these keys."""
+    @property
+    def issuer(self) -> str:
+        """The service that mints for these keys."""
+
+    @property
+    def audience(self) -> str:
+        """The one audience these keys verify."""
+
+
+class OfflineVerifier:
+    """Verifies with the audience's keys, without a call. Revocations it sees only in a feed of them."""
+
+    def __init__(self, keys: AudienceKeySource, revocations: RevocationFeed | None = None) -> None:
+        """Verify with these keys, and refuse what the feed says is revoked."""
         self._keys = keys
+        self._revocations = revocations
         self.audience = keys.audience
+        if revocations is not None and revocations.issuer != keys.issuer:
+            raise SettingsError(f"keys of {keys.issuer}, but revocations of {revocations.issuer}")
 
     @property
     def issuer(self) -> str:
@@ -47,8 +63,14 @@ class OfflineVerifier:
         return self._keys.issuer
 
     def verify(self, text: str, access: Access, *, require_certificate: bool) -> Principal:
-        """Return who presents the token, or raise InvalidToken."""
-        return verify(text, self._keys, access, require_certificate=require_certificate)
+        """Return who presents the token, or raise InvalidToken, or Unavailable when nobody can tell."""
+        feed = self._revocations
+        try:
+            return verify(text, self._keys, access, require_certificate=require_certificate, revocations=feed)
+        except Unavailable:
+            if feed is None or feed.introspection is None:
+                raise
+        return feed.introspection.verify(text, access, require_certificate=require_certificate)
 
 
 class PresentedRequest(Struct, frozen=True, kw_only=True):
@@ -66,17 +88,22 @@ class PresentedRequest(Struct, frozen=True, kw_only=True):
 
 
 class Admission(Struct, frozen=True, kw_only=True):
-    """The rules of one resource server. `origin`, for `htu` and `path` caveats, never comes from Host."""
+    """The rules of one resource server. `origin`, for `htu` and `path` caveats, never comes from Host.
+
+    Its clock and the service's may differ by `clock_skew` seconds.
+    """
 
     verifier: TokenVerifier
     require_certificate: bool = True
     origin: str | None = None
+    clock_skew: int = 0
 
     def admit(self, request: PresentedRequest, scope: str = "") -> Principal:
         """Return the principal of a request that may pass; any OAuthError or Unavailable refuses it."""
         text = read_bearer(request.authorization)
         access = Access(
             now=request.now,
+            clock_skew=self.clock_skew,
             audience=self.verifier.audience,
             certificate=request.certificate,
             method=request.method,
@@ -93,7 +120,9 @@ def _target(origin: str | None, path: str | None) -> Target | None:
 
 
 def offline_or(
-    keys: KeyFile | AudienceKeys | Path | str | None, verifier: TokenVerifier | None
+    keys: AudienceKeySource | Path | str | None,
+    verifier: TokenVerifier | None,
+    revocations: RevocationFeed | None = None,
 ) -> TokenVerifier:
     """Return the verifier that the deployer chose: keys, or another verifier, never both or neither."""
     if (keys is None) == (verifier is None):
@@ -101,9 +130,18 @@ def offline_or(
             "the guard needs keys (a key file) or a verifier such as Introspection, one of them"
         )
     if verifier is not None:
+        if revocations is not None:
+            raise SettingsError("revocations go with keys: a verifier has its own way to know them")
         return verifier
     assert keys is not None
-    return OfflineVerifier(KeyFile(Path(keys)) if isinstance(keys, str | Path) else keys)
+    return OfflineVerifier(KeyFile(Path(keys)) if isinstance(keys, str | Path) else keys, revocations)
+
+
+def checked_skew(seconds: int) -> int:
+    """Return a clock skew in seconds, or raise SettingsError."""
+    if 0 <= seconds <= LONGEST_CLOCK_SKEW:
+        return seconds
+    raise SettingsError(f"clock_skew must be 0 to {LONGEST_CLOCK_SKEW} seconds, not {seconds!r}")
 
 
 def origin_of(audience: str) -> str | None:

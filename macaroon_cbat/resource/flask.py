@@ -13,19 +13,20 @@ from werkzeug.local import LocalProxy
 from macaroon_cbat.bearer import challenge
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
-from macaroon_cbat.keys import AudienceKeys
 from macaroon_cbat.peer import PeerSource, peer_thumbprint, tls_connection
 from macaroon_cbat.resource.admission import (
     Admission,
+    AudienceKeySource,
     Clock,
     PresentedRequest,
     TokenVerifier,
     checked_origin,
+    checked_skew,
     offline_or,
     origin_of,
 )
-from macaroon_cbat.resource.key_file import KeyFile
 from macaroon_cbat.resource.metadata import metadata_path, metadata_url, protected_resource_metadata
+from macaroon_cbat.resource.revocation_feed import RevocationFeed
 from macaroon_cbat.verification import Principal
 
 log = logging.getLogger("macaroon_cbat.resource")
@@ -50,24 +51,30 @@ current_principal: Principal = cast("Principal", LocalProxy(_current_principal))
 class Guard:
     """What stands before the resources of a Flask application. Refuses unbound tokens by default."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # one keyword a setting
         self,
         app: Flask | None = None,
         *,
-        keys: KeyFile | AudienceKeys | Path | str | None = None,
+        keys: AudienceKeySource | Path | str | None = None,
+        revocations: RevocationFeed | None = None,
         verifier: TokenVerifier | None = None,
         require_certificate: bool = True,
         origin: str | None = None,
+        clock_skew: int = 30,
         peer: PeerSource = tls_connection,
         clock: Clock = time.time,
     ) -> None:
-        """Verify with `keys` (a key file) or a `verifier` such as Introspection.
+        """Verify with `keys` (a key file or a KeyFeed) or a `verifier` such as Introspection.
+
+        With `keys`, `revocations` is the feed of what is taken back before it expires. The service's
+        clock and this one may differ by `clock_skew` seconds.
 
         `origin` (default: that of the audience) is what `htu` caveats are compared with; `peer` finds
         the client certificate. With an application factory, leave `app` and `keys` out here and call
         `init_app(app)`, which takes the key file from `app.config["MACAROON_CBAT_KEYS"]`.
         """
-        self._keys, self._verifier = keys, verifier
+        self._keys, self._verifier, self._revocations = keys, verifier, revocations
+        self._clock_skew = checked_skew(clock_skew)
         self._require_certificate = require_certificate
         self._origin = origin
         self._peer = peer
@@ -79,10 +86,11 @@ class Guard:
     def init_app(self, app: Flask) -> None:
         """Guard this application, or raise SettingsError that says what is missing."""
         configured = app.config.get("MACAROON_CBAT_KEYS") if self._verifier is None else None
-        verifier = offline_or(self._keys or configured, self._verifier)
+        verifier = offline_or(self._keys or configured, self._verifier, self._revocations)
         admission = Admission(
             verifier=verifier,
             require_certificate=self._require_certificate,
+            clock_skew=self._clock_skew,
             origin=origin_of(verifier.audience) if self._origin is None else checked_origin(self._origin),
         )
         if "macaroon_cbat" in app.extensions:

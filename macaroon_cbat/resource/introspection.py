@@ -3,22 +3,24 @@
 The certificate is always compared here, against the connection at hand.
 """
 
-import ssl
+import hashlib
+import time
 from pathlib import Path
 
 import msgspec
-import requests
 from msgspec import Struct
-from urllib3.exceptions import HTTPError
 
 from macaroon_cbat.caveats import Access
 from macaroon_cbat.errors import InvalidToken, SettingsError, Unavailable
-from macaroon_cbat.identifier import read_identifier
+from macaroon_cbat.identifier import Grant, read_identifier
+from macaroon_cbat.resource.https import check_files, exchange, new_session
 from macaroon_cbat.signature import AuthenticCaveats
+from macaroon_cbat.thumbprint import Thumbprint
 from macaroon_cbat.verification import Principal, judge
 from macaroon_cbat.wire import ThirdPartyCaveat, read_macaroon
 
 MAX_ANSWER_BYTES = 64 * 1024
+MAX_REMEMBERED = 10_000
 
 
 class _Answer(Struct, frozen=True):
@@ -33,7 +35,7 @@ class Introspection:
     with caveats about the request inactive.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # one keyword a setting
         self,
         issuer: str,
         audience: str,
@@ -44,30 +46,30 @@ class Introspection:
         ca: Path | None = None,
         path: str = "/oauth2/introspect",
         timeout: float = 5,
+        cache_seconds: float = 0,
     ) -> None:
         """Ask `issuer` as this client, by secret or by certificate (certificate file, key file).
 
         `ca` is the PEM bundle that the service's own certificate is verified with; `timeout` counts the
-        seconds to wait for a connection, and for each part of an answer.
+        seconds to wait for a connection, and for each part of an answer. A positive answer counts for
+        `cache_seconds`, so long may a revocation go unnoticed; caveats and certificate are always judged.
         """
         if not issuer.startswith("https://"):
             raise SettingsError(f"the issuer must be an https URL, not {issuer!r}")
         if (client_secret is None) == (certificate is None):
             raise SettingsError("introspection needs a client secret or a client certificate")
-        _check_files(ca, certificate)
+        if cache_seconds < 0:
+            raise SettingsError(f"cache_seconds must not be negative, as {cache_seconds!r} is")
+        check_files(ca, certificate, "introspection")
         self.issuer = issuer
         self.audience = audience
         self._url = issuer + path
         self._form = {"client_id": client_id}
         if client_secret is not None:
             self._form["client_secret"] = client_secret
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.headers["Accept-Encoding"] = "identity"
+        self._session = new_session(ca, certificate)
         self._timeout = timeout
-        self._session.verify = True if ca is None else str(ca)
-        if certificate is not None:
-            self._session.cert = (str(certificate[0]), str(certificate[1]))
+        self._remembered = _Remembered(cache_seconds)
 
     def __repr__(self) -> str:
         """Show where it asks, not as whom."""
@@ -77,11 +79,10 @@ class Introspection:
         """Return who presents the token, or raise InvalidToken, or Unavailable when nobody can tell."""
         macaroon = read_macaroon(text)
         grant = read_identifier(macaroon.identifier)
-        answer = self._ask(text)
-        if not answer.active:
-            raise InvalidToken("the service says that the token is not active")
-        if answer.jti != grant.jti:
-            raise Unavailable(f"{self._url} answered about another token than {grant.jti!r}")
+        if not self._remembered.has(text, access.certificate):
+            started = time.monotonic()
+            self._ask(text, grant, access.certificate)
+            self._remembered.add(text, access.certificate, started, grant.exp - access.now)
         texts = [caveat for caveat in macaroon.caveats if not isinstance(caveat, ThirdPartyCaveat)]
         if len(texts) != len(macaroon.caveats):
             raise InvalidToken("a third-party caveat without a discharge of its own")
@@ -89,38 +90,49 @@ class Introspection:
         authentic = AuthenticCaveats(tuple(texts))
         return judge(grant, authentic, access, require_certificate=require_certificate)
 
-    def _ask(self, text: str) -> _Answer:
-        try:
-            with self._session.post(
-                self._url,
-                data={**self._form, "token": text},
-                timeout=self._timeout,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                body = response.raw.read(MAX_ANSWER_BYTES + 1)
-            if response.status_code != 200 or len(body) > MAX_ANSWER_BYTES:
-                shown = f"{len(body)} bytes: {body[:200]!r}"
-                raise Unavailable(f"{self._url} answered {response.status_code} with {shown}")
-            return msgspec.json.decode(body, type=_Answer)
-        except (
-            requests.RequestException,
-            HTTPError,  # raised while the body is read, where requests does not translate
-            OSError,
-            msgspec.MsgspecError,
-            UnicodeDecodeError,
-        ) as error:
-            raise Unavailable(f"{self._url} gave no usable answer: {error}") from error
-
-
-def _check_files(ca: Path | None, certificate: tuple[Path, Path] | None) -> None:
-    """Raise SettingsError at start-up for what could only fail at the first request."""
-    try:
-        context = ssl.create_default_context(cafile=ca)
+    def _ask(self, text: str, grant: Grant, certificate: Thumbprint | None) -> None:
+        """Return when the service calls the token active over a connection with this certificate."""
+        form = {**self._form, "token": text}
         if certificate is not None:
-            context.load_cert_chain(*certificate, password="")
-    except OSError as error:
-        named = " and ".join(str(file) for file in (ca, *(certificate or ())) if file is not None)
-        raise SettingsError(
-            f"introspection cannot load {named} ({error.strerror or error}): name PEM files"
-        ) from error
+            form["client_certificate"] = certificate
+        status, body = exchange(
+            self._session, "POST", self._url, limit=MAX_ANSWER_BYTES, timeout=self._timeout, data=form
+        )
+        if status != 200:
+            raise Unavailable(f"{self._url} answered {status} with {len(body)} bytes: {body[:200]!r}")
+        try:
+            answer = msgspec.json.decode(body, type=_Answer)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise Unavailable(f"{self._url} gave no usable answer: {error}") from error
+        if not answer.active:
+            raise InvalidToken("the service says that the token is not active")
+        if answer.jti != grant.jti:
+            raise Unavailable(f"{self._url} answered about another token than {grant.jti!r}")
+
+
+class _Remembered:
+    """The tokens that the service called active, each with its certificate, for so many seconds.
+
+    What is older is never used, so nothing is left when the service is out of reach for that long.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._until: dict[tuple[bytes, Thumbprint | None], float] = {}
+
+    def has(self, text: str, certificate: Thumbprint | None) -> bool:
+        """Tell whether the service would still be believed."""
+        return time.monotonic() < self._until.get(_name(text, certificate), 0.0)
+
+    def add(self, text: str, certificate: Thumbprint | None, asked_at: float, lifetime: int) -> None:
+        """Remember the answer, for the token's lifetime in seconds at most."""
+        if self._seconds <= 0:
+            return
+        if len(self._until) >= MAX_REMEMBERED:
+            self._until.clear()
+        self._until[_name(text, certificate)] = asked_at + min(self._seconds, lifetime)
+
+
+def _name(text: str, certificate: Thumbprint | None) -> tuple[bytes, Thumbprint | None]:
+    """Return a name for both that is no token."""
+    return hashlib.sha256(text.encode()).digest(), certificate

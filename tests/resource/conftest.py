@@ -1,4 +1,5 @@
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,10 @@ from flask import Flask
 
 from macaroon_cbat.keys import write_key_file
 from tests.core.material import KEYS
+from tests.resource.feeding import Feeding
 from tests.resource.material import make_app
+from tests.tls.material import make_client
+from tests.walks.processes import Service, free_port
 
 
 @pytest.fixture
@@ -28,3 +32,13 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """Return what the guard logs, refusals included."""
     caplog.set_level(logging.INFO, "macaroon_cbat.resource")
     return caplog
+
+
+@pytest.fixture(scope="module")
+def feeding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feeding]:
+    """Run a service of its own for the module, with resource servers registered at it."""
+    holder = make_client(tmp_path_factory.mktemp("invoices"), "invoices")
+    feeding = Feeding(Service(tmp_path_factory.mktemp("service"), free_port()), holder, {})
+    with feeding.service.running():
+        feeding.register()
+        yield feeding

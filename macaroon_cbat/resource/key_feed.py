@@ -1,0 +1,138 @@
+"""The audience's keys from the service itself, over mutual TLS, with a snapshot for the next start."""
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from macaroon_cbat.errors import Refused, SettingsError, Unavailable, UnknownKey
+from macaroon_cbat.identifier import Grant
+from macaroon_cbat.keys import AudienceKey, AudienceKeys, read_key_file, write_key_file
+from macaroon_cbat.resource.processes import ProcessLock
+from macaroon_cbat.resource.service_connection import ServiceConnection
+from macaroon_cbat.resource.snapshot import read_snapshot, write_snapshot
+
+log = logging.getLogger("macaroon_cbat.resource")
+
+PAUSE_SECONDS = 2.0
+"""How often at most a key that is not known here makes us ask the service."""
+
+_RETRY_SECONDS = 10.0
+_REFRESH_PART = 0.8
+
+
+class _Answer(Struct, frozen=True):
+    audiences: Annotated[list[Raw], Meta(min_length=1, max_length=1)]
+    expires_in: Annotated[int, Meta(gt=0)]
+
+
+class KeyFeed:
+    """A KeySource that keeps the keys of one audience up to date by asking the service.
+
+    They are refreshed before they expire, beside the requests, and when a token names a key that is not
+    known here. While the service is out of reach the keys at hand stay in force. With a `snapshot` file,
+    which then holds the keys and has mode 0600, a restart does not need the service.
+    """
+
+    def __init__(
+        self,
+        connection: ServiceConnection,
+        audience: str,
+        *,
+        snapshot: Path | str | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Read the snapshot; the service is asked when the first token comes. May raise SettingsError."""
+        self.issuer, self.audience = connection.issuer, audience
+        self._connection = connection
+        self._snapshot = None if snapshot is None else Path(snapshot)
+        self._monotonic = monotonic
+        self._lock = ProcessLock()
+        self._keys = AudienceKeys(self.issuer, audience, {})
+        self._refresh_at = self._ask_again_at = 0.0
+        self._failure: str | None = None
+        if self._snapshot is not None and (content := read_snapshot(self._snapshot)) is not None:
+            self._keys = self._fitting(read_key_file(content, f"the snapshot {self._snapshot}"))
+
+    def __repr__(self) -> str:
+        """Show whose keys they are."""
+        return f"<KeyFeed for {self.audience} from {self.issuer}>"
+
+    def key_for(self, unverified: Grant, /) -> AudienceKey:
+        """Return the key that the grant names, or raise UnknownKey; Unavailable when nobody can tell."""
+        keys = self._keys
+        if keys.keys and self._monotonic() >= self._refresh_at:
+            self._refresh_aside()
+        try:
+            return keys.key_for(unverified)
+        except UnknownKey:
+            if unverified.aud != self.audience:
+                raise
+        return self._after_asking(unverified)
+
+    def _after_asking(self, unverified: Grant) -> AudienceKey:
+        with self._lock.current():
+            if unverified.kid not in self._keys.keys and self._monotonic() >= self._ask_again_at:
+                self._refresh()
+        try:
+            return self._keys.key_for(unverified)
+        except UnknownKey:
+            if self._failure is None:
+                raise
+        raise Unavailable(
+            f"key {unverified.kid!r} is not known here, and the service does not tell: {self._failure}"
+        )
+
+    def _refresh_aside(self) -> None:
+        """Refresh in a thread of its own, so that no request waits; one at a time."""
+        lock = self._lock.current()
+        if not lock.acquire(blocking=False):
+            return
+
+        def refresh() -> None:
+            try:
+                self._refresh()
+            finally:
+                lock.release()
+
+        self._refresh_at = self._monotonic() + _RETRY_SECONDS
+        Thread(target=refresh, name="key-feed", daemon=True).start()
+
+    def _refresh(self) -> None:
+        """Ask the service; on failure keep what is there, say it once, and try again later."""
+        started = self._monotonic()
+        try:
+            answer = msgspec.json.decode(self._connection.keys(self.audience), type=_Answer)
+            keys = self._fitting(read_key_file(bytes(answer.audiences[0]), "the answer of the service"))
+        except (Refused, Unavailable, SettingsError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            if self._failure is None:
+                log.error("going on with %d keys for %s: %s", len(self._keys.keys), self.audience, error)  # noqa: TRY400 # no defect of ours
+            self._failure = str(error)
+            self._refresh_at = started + _RETRY_SECONDS
+        else:
+            self._failure = None
+            self._refresh_at = started + _REFRESH_PART * answer.expires_in
+            self._take(keys)
+        self._ask_again_at = self._monotonic() + PAUSE_SECONDS
+
+    def _take(self, keys: AudienceKeys) -> None:
+        if keys == self._keys:
+            return
+        self._keys = keys
+        log.info("keys for %s: %s", self.audience, ", ".join(keys.keys))
+        if self._snapshot is not None:
+            write_snapshot(self._snapshot, write_key_file(keys))
+
+    def _fitting(self, keys: AudienceKeys) -> AudienceKeys:
+        """Return the keys, or raise SettingsError when they are another issuer's or audience's."""
+        if (keys.issuer, keys.audience) != (self.issuer, self.audience):
+            raise SettingsError(
+                f"these keys are for {keys.audience} from {keys.issuer}, not for {self.audience} from "
+                f"{self.issuer}: name another snapshot file, or remove this one"
+            )
+        return keys

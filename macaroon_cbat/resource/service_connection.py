@@ -1,0 +1,197 @@
+"""The resource server as a client of the service: its own certificate-bound token, its keys, its feed.
+
+The stored token is unbound; each request carries a child that is bound to the certificate of this very
+connection, lives for a minute and has the one scope that is needed.
+"""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta, Struct
+
+from macaroon_cbat.caveats import Expiry, Scope, confirmation
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.errors import Refused, SettingsError, Unavailable
+from macaroon_cbat.minting import attenuate
+from macaroon_cbat.resource.https import Session, check_files, exchange, new_session
+from macaroon_cbat.resource.processes import ProcessLock
+from macaroon_cbat.thumbprint import Thumbprint, der_of, thumbprint_of
+
+CHILD_SECONDS = 60
+MAX_ANSWER_BYTES = 8 << 20
+_WELL_KNOWN = "/.well-known/oauth-authorization-server"
+_HttpsUri = Annotated[str, Meta(pattern=r"^https://[!-~]+\Z")]
+_Shape = TypeVar("_Shape", bound=Struct)
+_Stamp = tuple[tuple[int, int, int], ...]
+
+
+class _Endpoints(Struct, frozen=True):
+    token_endpoint: _HttpsUri
+    audience_keys_endpoint: _HttpsUri
+    revocation_feed_endpoint: _HttpsUri
+
+
+class _Metadata(Struct, frozen=True):
+    issuer: str
+    mtls_endpoint_aliases: _Endpoints
+
+
+class _Granted(Struct, frozen=True):
+    access_token: str
+    expires_in: Annotated[int, Meta(gt=0)]
+
+
+class _OAuthError(Struct, frozen=True):
+    error: str = ""
+    error_description: str = ""
+
+
+@dataclass(slots=True)
+class _Link:
+    """A session that presents one certificate, and what was obtained over it."""
+
+    process: int
+    stamp: _Stamp
+    session: Session
+    thumbprint: Thumbprint
+    endpoints: _Endpoints | None = None
+    token: str = ""
+    renew_at: float = 0.0
+
+
+class ServiceConnection:
+    """Asks the service as one registered resource server. Thread-safe, and safe to fork.
+
+    With `client_secret` it authenticates by that, without by its certificate (RFC 8705 2). `certificate`
+    is a PEM file, leaf first, with the private key in `key` or in the same file; both are read again when
+    they change. `ca` is the PEM bundle that the service's own certificate is verified with. `timeout`
+    counts the seconds to wait for a connection, and for each part of an answer.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        client_id: str,
+        client_secret: str | None = None,
+        *,
+        certificate: Path | str,
+        key: Path | str | None = None,
+        ca: Path | str | None = None,
+        timeout: float = 5,
+    ) -> None:
+        """Check the files; nothing is asked yet. Raises SettingsError that says what is wrong."""
+        if urlsplit(issuer).scheme != "https":
+            raise SettingsError(f"the issuer must be an https URL, not {issuer!r}")
+        self.issuer = issuer
+        self.timeout = timeout
+        self._client_id, self._client_secret = client_id, client_secret
+        self._files = Path(certificate), Path(key or certificate)
+        self._ca = None if ca is None else Path(ca)
+        check_files(self._ca, self._files, "the connection to the service")
+        self._lock = ProcessLock()
+        self._link: _Link | None = None
+
+    def __repr__(self) -> str:
+        """Show whom it asks and as whom."""
+        return f"<ServiceConnection of {self._client_id} to {self.issuer}>"
+
+    def keys(self, audience: str) -> bytes:
+        """Return the body of the keys endpoint for this audience, or raise Refused or Unavailable."""
+        return self._get("keys", {"audience": audience}, 0)
+
+    def revocations(self, after: str, wait: int) -> bytes:
+        """Return the body of the revocation feed after this cursor, or raise Refused or Unavailable.
+
+        The service waits up to `wait` seconds for a revocation when there is none yet.
+        """
+        return self._get("revocations", {"after": after, "wait": str(wait)}, wait)
+
+    def _get(self, scope: Literal["keys", "revocations"], query: dict[str, str], wait: int) -> bytes:
+        try:
+            return self._get_once(scope, query, wait)
+        except Refused as refusal:
+            if refusal.status != 401:
+                raise
+        # The certificate was being replaced, or the token taken back: both are obtained anew, once.
+        with self._lock.current():
+            self._link = None
+        return self._get_once(scope, query, wait)
+
+    def _get_once(self, scope: Literal["keys", "revocations"], query: dict[str, str], wait: int) -> bytes:
+        with self._lock.current():
+            link = self._ready_link()
+            assert link.endpoints is not None
+        narrowed = Expiry(EpochSeconds(int(time.time()) + CHILD_SECONDS)), Scope(scope)
+        child = attenuate(link.token, [confirmation(link.thumbprint), *narrowed])
+        endpoints = link.endpoints
+        url = endpoints.audience_keys_endpoint if scope == "keys" else endpoints.revocation_feed_endpoint
+        headers = {"Authorization": f"Bearer {child}"}
+        return self._exchange(link, "GET", url, self.timeout + wait, params=query, headers=headers)
+
+    def _ready_link(self) -> _Link:
+        """Return a link with this process's session, today's certificate and a token that is still good."""
+        link, stamp = self._link, self._stamp()
+        if link is None or link.process != os.getpid() or (stamp and link.stamp != stamp):
+            link = self._link = _Link(
+                os.getpid(), stamp, new_session(self._ca, self._files), self._thumbprint()
+            )
+        if link.endpoints is None:
+            link.endpoints = self._discover(link)
+        if time.monotonic() >= link.renew_at:
+            self._fetch_token(link, link.endpoints.token_endpoint)
+        return link
+
+    def _discover(self, link: _Link) -> _Endpoints:
+        """Return the endpoints meant for mutual TLS that the issuer publishes (RFC 8414 3, RFC 8705 5)."""
+        url = self.issuer + _WELL_KNOWN
+        metadata = _read(self._exchange(link, "GET", url, self.timeout), _Metadata, url)
+        if metadata.issuer != self.issuer:
+            raise Refused(200, None, f"{url} is about issuer {metadata.issuer!r}, not {self.issuer!r}")
+        return metadata.mtls_endpoint_aliases
+
+    def _fetch_token(self, link: _Link, url: str) -> None:
+        """Obtain a token for the service itself (RFC 6749 4.4, RFC 8707 2)."""
+        started = time.monotonic()
+        form = {"grant_type": "client_credentials", "client_id": self._client_id, "resource": self.issuer}
+        if self._client_secret is not None:
+            form["client_secret"] = self._client_secret
+        granted = _read(self._exchange(link, "POST", url, self.timeout, data=form), _Granted, url)
+        link.token, link.renew_at = granted.access_token, started + granted.expires_in / 2
+
+    def _exchange(self, link: _Link, method: str, url: str, timeout: float, **content: object) -> bytes:
+        status, body = exchange(link.session, method, url, limit=MAX_ANSWER_BYTES, timeout=timeout, **content)
+        if status == 200:
+            return body
+        if status >= 500:
+            raise Unavailable(f"{url} answered {status}")
+        try:
+            refusal = msgspec.json.decode(body, type=_OAuthError)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            refusal = _OAuthError()
+        raise Refused(status, refusal.error[:100] or None, refusal.error_description[:500])
+
+    def _stamp(self) -> _Stamp:
+        """Return what tells two states of the certificate files apart; nothing while one is missing."""
+        try:
+            stats = [file.stat() for file in self._files]
+        except OSError:
+            return ()
+        return tuple((stat.st_ctime_ns, stat.st_size, stat.st_ino) for stat in stats)
+
+    def _thumbprint(self) -> Thumbprint:
+        try:
+            return thumbprint_of(der_of(self._files[0].read_bytes()))
+        except (OSError, ValueError) as error:
+            raise Unavailable(f"the client certificate {self._files[0]} cannot be read: {error}") from error
+
+
+def _read(body: bytes, shape: type[_Shape], url: str) -> _Shape:
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Refused(200, None, f"{url} does not answer as this service does: {error}") from error

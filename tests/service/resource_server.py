@@ -1,0 +1,42 @@
+"""Resource servers as the service knows them, and what they ask it for."""
+
+from collections.abc import Sequence
+
+from werkzeug.test import TestResponse
+
+from macaroon_cbat.caveats import Caveat, confirmation
+from macaroon_cbat.minting import attenuate
+from tests.service.certificates import Identity
+from tests.service.material import ISSUER, SECRETS, Service, client_metadata
+from tests.stores.material import NOW
+
+SCOPE = "read keys revocations"
+
+
+def register(service: Service, name: str, **changes: object) -> None:
+    """Register a client whose secret the tests know."""
+    metadata = client_metadata(**{"scope": SCOPE, **changes})
+    SECRETS.setdefault(name, f"{name}-secret-of-these-tests")
+    service.stores.clients.add(name, metadata, secret=SECRETS[name], now=NOW)
+
+
+def token_for_service(service: Service, client: str = "invoices") -> str:
+    """Return an unbound token whose audience is the service."""
+    return service.token(client, resource=ISSUER)
+
+
+def ask(
+    service: Service,
+    path: str,
+    token: str,
+    certificate: Identity | None,
+    *,
+    caveats: Sequence[Caveat] | None = None,
+    query: object = None,
+) -> TestResponse:
+    """Ask over a connection with this certificate, with a child of the token bound to it by default."""
+    if caveats is None:
+        assert certificate is not None
+        caveats = [confirmation(certificate.thumbprint)]
+    headers = {"Authorization": f"Bearer {attenuate(token, caveats) if caveats else token}"}
+    return service.open(path, certificate, method="GET", headers=headers, query_string=query)

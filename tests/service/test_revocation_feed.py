@@ -1,0 +1,190 @@
+"""What is revoked, as the service tells resource servers: in order, without a gap, and only their part."""
+
+import threading
+import time
+
+import pytest
+from sqlalchemy import insert
+
+from macaroon_cbat.stores.revocations import PAGE
+from macaroon_cbat.stores.schema import feed_positions, revocations
+from tests.service.material import (
+    API,
+    ISSUER,
+    OTHER_API,
+    Service,
+    make_database,
+    refused,
+    settings_in,
+)
+from tests.service.resource_server import ask, register, token_for_service
+from tests.stores.material import NOW
+
+KEYS, REVOCATIONS = "/resource/keys", "/resource/revocations"
+TIMES = {"revoked_at": NOW, "expires_at": NOW + 600}
+
+
+@pytest.fixture
+def served(service):
+    register(service, "invoices", audiences=(API,))
+    register(service, "both", audiences=(API, OTHER_API, ISSUER))
+    return service
+
+
+@pytest.fixture
+def feed(served, certificate):
+    """Return a call that reads the feed of a client."""
+
+    def read(after="0", client="invoices", **query):
+        query = {"after": after, **query}
+        return ask(served, REVOCATIONS, token_for_service(served, client), certificate, query=query)
+
+    return read
+
+
+def take_back(service, *names, kind="token", audience=API):
+    for name in names:
+        service.stores.revocations.revoke(kind, name, now=NOW, expires_at=NOW + 600, audience=audience)
+
+
+def values(answer):
+    assert answer.status_code == 200, answer.text
+    return [value for _, value, _, _ in answer.json["decisions"]]
+
+
+def test_the_feed_has_what_concerns_the_caller(served, feed):
+    """Decisions come in order: those of the caller's audiences and those about all."""
+    take_back(served, "a" * 22)
+    take_back(served, "b" * 22, audience=OTHER_API)
+    take_back(served, "mallory", kind="client", audience=None)
+    answer = feed()
+    assert answer.json["decisions"] == [
+        ["token", "a" * 22, NOW, NOW + 600],
+        ["client", "mallory", NOW, NOW + 600],
+    ]
+    assert answer.json["is_last"] is True
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert values(feed(client="both")) == ["a" * 22, "b" * 22, "mallory"]
+
+
+def test_the_cursor_leads_on_without_gap_or_repeat(served, feed):
+    """Reading on from the cursor gives what came after it, once."""
+    take_back(served, "first", "second")
+    answer = feed()
+    assert values(answer) == ["first", "second"]
+    assert values(feed(answer.json["cursor"])) == []
+    take_back(served, "third")
+    take_back(served, "elsewhere", audience=OTHER_API)
+    later = feed(answer.json["cursor"])
+    assert values(later) == ["third"]
+    assert values(feed(later.json["cursor"])) == []
+
+
+def test_an_empty_feed_has_a_cursor(feed):
+    """Before the first revocation there is a cursor to read on from already."""
+    answer = feed()
+    assert (values(answer), answer.json["is_last"]) == ([], True)
+    assert values(feed(answer.json["cursor"])) == []
+
+
+def test_long_feeds_come_in_pages(served, feed):
+    """More than one page is told as such, and the pages together are the whole feed."""
+    total = 2 * PAGE + 7
+    rows = [
+        {"sequence": n, "value": f"{n:022}", "kind": "token", "audience": API, **TIMES}
+        for n in range(1, total + 1)
+    ]
+    with served.stores.database.writing() as connection:
+        connection.execute(insert(revocations), rows)
+        connection.execute(insert(feed_positions).values(feed="revocations", position=total))
+    seen, cursor, ends = [], "0", []
+    for _ in range(3):
+        answer = feed(cursor)
+        seen += values(answer)
+        cursor = answer.json["cursor"]
+        ends.append(answer.json["is_last"])
+    assert seen == [f"{n:022}" for n in range(1, total + 1)]
+    assert ends == [False, False, True]
+
+
+@pytest.mark.parametrize("cursor", ["", "-1", "1", "00", "0.", "x" * 16 + ".1", "A.1", "\u0661", "0" * 900])
+def test_a_malformed_cursor_is_refused(feed, cursor):
+    """What is no cursor of this service is an error that says how to begin."""
+    assert "after=0" in refused(feed(cursor), 400, "invalid_request")
+
+
+def test_a_cursor_of_other_audiences_is_refused(served, feed):
+    """The cursor of another resource server, or of other audiences, would leave a gap."""
+    cursor = feed(client="both").json["cursor"]
+    assert "other audiences" in refused(feed(cursor), 400, "invalid_request")
+
+
+def test_a_cursor_of_another_database_is_refused(served, feed, certificate, tmp_path_factory):
+    """A database that was made anew does not continue the old feed."""
+    cursor = feed().json["cursor"]
+    folder = tmp_path_factory.mktemp("another")
+    make_database(folder)
+    other = Service(folder, settings_in(folder))
+    try:
+        register(other, "invoices", audiences=(API,))
+        answer = ask(other, REVOCATIONS, token_for_service(other), certificate, query={"after": cursor})
+        assert "another database" in refused(answer, 400, "invalid_request")
+    finally:
+        other.close()
+
+
+def test_a_cursor_from_the_future_is_refused(served, feed):
+    """A cursor beyond the newest revocation, as after a restored backup, is an error."""
+    take_back(served, "one")
+    feed_name, _, sequence = feed().json["cursor"].partition(".")
+    refused(feed(f"{feed_name}.{int(sequence) + 1}"), 400, "invalid_request")
+
+
+@pytest.mark.parametrize("wait", ["-1", "31", "x", "", "1.5", "1e1", "99999"])
+def test_a_wait_out_of_bounds_is_refused(feed, wait):
+    """Waiting takes 0 to 30 whole seconds."""
+    assert "0 to 30" in refused(feed(wait=wait), 400, "invalid_request")
+
+
+def test_a_waiting_request_ends_with_the_revocation(served, feed):
+    """Who waits is answered with the next decision, well before the wait is over."""
+    cursor = feed().json["cursor"]
+    timer = threading.Timer(0.3, take_back, (served, "soon"))
+    timer.start()
+    started = time.monotonic()
+    assert values(feed(cursor, wait="20")) == ["soon"]
+    assert 0.2 < time.monotonic() - started < 5
+    timer.join()
+
+
+def test_a_wait_in_vain_ends_in_time(served, feed):
+    """Decisions about others end no wait, and the cursor has moved on over them."""
+    cursor = feed().json["cursor"]
+    timer = threading.Timer(0.2, take_back, (served, "elsewhere"), {"audience": OTHER_API})
+    timer.start()
+    started = time.monotonic()
+    answer = feed(cursor, wait="1")
+    assert values(answer) == []
+    assert time.monotonic() - started >= 1
+    assert answer.json["cursor"] != cursor
+    timer.join()
+
+
+def test_only_so_many_wait(served, feed):
+    """Who finds no room to wait is answered at once."""
+    cursor = feed().json["cursor"]
+    waiting = [threading.Thread(target=feed, args=(cursor,), kwargs={"wait": "3"}) for _ in range(4)]
+    for thread in waiting:
+        thread.start()
+    time.sleep(0.7)
+    started = time.monotonic()
+    assert values(feed(cursor, wait="30")) == []
+    assert time.monotonic() - started < 1.5
+    for thread in waiting:
+        thread.join()
+
+
+@pytest.mark.parametrize("path", [KEYS, REVOCATIONS])
+def test_feeds_are_read_only(served, path, certificate):
+    """The feeds answer GET alone."""
+    assert served.open(path, certificate).status_code == 405
