@@ -135,7 +135,9 @@ class RevocationFeed:
                 return  # another thread may be reading by now
             failures = 0
             self._apply(page, started)
-            if page.is_last:  # where the service has no room to wait, it answers at once
+            if (
+                page.is_last and not page.decisions
+            ):  # where the service has no room to wait, it answers at once
                 stopping.wait(max(0.0, _POLL_SECONDS - (self._monotonic() - started)))
 
     def _next_page(self) -> _Page:

@@ -1,7 +1,7 @@
 """Time the groups of cases that are asked for, or all, and print a table or JSON.
 
 A group is a function that returns its cases; a new one is one file and one line in GROUPS. What is
-measured in requests per second stands in THROUGHPUT instead.
+measured in requests per second stands in THROUGHPUT, other figures in MEASURES.
 """
 
 import argparse
@@ -12,14 +12,19 @@ import sys
 from collections.abc import Callable
 
 import core
+import revocations
 import service
 from timing import Case, Figure, time_side_by_side
 
 GROUPS: dict[str, Callable[[], list[Case]]] = {
     "core": core.cases,
+    "revocations": revocations.cases,
 }
 THROUGHPUT: dict[str, Callable[[float], list[service.Throughput]]] = {
     "service": service.throughput,
+}
+MEASURES: dict[str, Callable[[], list[revocations.Measure]]] = {
+    "revocations": revocations.catching_up,
 }
 
 
@@ -31,7 +36,7 @@ def main() -> None:
         "--rounds", type=int, default=40, help="rounds of every case, interleaved (default 40)"
     )
     parser.add_argument("--seconds", type=float, default=4.0, help="length of a round of load (default 4)")
-    known = [*GROUPS, *THROUGHPUT]
+    known = list(dict.fromkeys([*GROUPS, *THROUGHPUT, *MEASURES]))
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"what to measure: {', '.join(known)}")
     arguments = parser.parse_args()
     asked = arguments.groups or known
@@ -39,12 +44,22 @@ def main() -> None:
         parser.error(f"no group {', '.join(sorted(unknown))}; there is: {', '.join(known)}")
     costs = {name: time_side_by_side(GROUPS[name](), arguments.rounds) for name in asked if name in GROUPS}
     rates = {name: THROUGHPUT[name](arguments.seconds) for name in asked if name in THROUGHPUT}
+    measures = {name: MEASURES[name]() for name in asked if name in MEASURES}
     if arguments.json:
-        print_json(costs, rates, arguments.rounds)
+        print_json(costs, rates, measures, arguments.rounds)
         return
     if costs:
         print_table(costs, arguments.rounds)
     print_rates(rates)
+    print_measures(measures)
+
+
+def print_measures(measures: dict[str, list[revocations.Measure]]) -> None:
+    """Print one line a figure."""
+    for group, lines in measures.items():
+        print(f"\n{group}")
+        for line in lines:
+            print(f"{line.name:<44}  {line.value:8.2f} {line.unit}")
 
 
 def print_rates(rates: dict[str, list[service.Throughput]]) -> None:
@@ -75,11 +90,16 @@ def beside(figure: Figure) -> str:
 
 
 def print_json(
-    costs: dict[str, list[Figure]], rates: dict[str, list[service.Throughput]], rounds: int
+    costs: dict[str, list[Figure]],
+    rates: dict[str, list[service.Throughput]],
+    measures: dict[str, list[revocations.Measure]],
+    rounds: int,
 ) -> None:
     """Print everything that was measured."""
-    both: dict[str, list[Figure] | list[service.Throughput]] = {**costs, **rates}
-    groups = {name: [dataclasses.asdict(figure) for figure in lines] for name, lines in both.items()}
+    groups: dict[str, list[dict[str, object]]] = {}
+    for kind in (costs, rates, measures):
+        for name, lines in kind.items():
+            groups.setdefault(name, []).extend(dataclasses.asdict(figure) for figure in lines)
     json.dump({"python": platform.python_version(), "rounds": rounds, "groups": groups}, sys.stdout, indent=2)
     print()
 

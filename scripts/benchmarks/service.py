@@ -80,7 +80,7 @@ def _bare(folder: Path, workers: int, port: int) -> list[str]:
 
 
 def _measured(name: str, command: Callable[[int], list[str]], load: Callable[[int], float]) -> Throughput:
-    port = _free_port()
+    port = free_port()
     with _running(command(port)):
         rounds = [load(port) for _ in range(ROUNDS)]
     return Throughput(name, max(rounds), median(rounds))
@@ -151,7 +151,8 @@ def _running(arguments: list[str]) -> Iterator[None]:
             process.terminate()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

@@ -1,6 +1,7 @@
 """A guarded application over TLS: `python -m tests.walks.resource_server '{"folder": ..., "keys": ...}'`.
 
-Settings: `keys`, a key file, or `introspection`, the arguments of Introspection; `require_certificate`;
+Settings: `keys`, a key file, or `introspection`, the arguments of Introspection, or `following`, those of
+ServiceConnection with `audience`, `snapshot` and whether to follow `revocations`; `require_certificate`;
 `workers`; `audience` is that of the keys. Every path answers whom the guard let in.
 """
 
@@ -13,7 +14,14 @@ from typing import Any
 
 from flask import Flask, jsonify, request
 
-from macaroon_cbat.resource import Guard, Introspection, current_principal
+from macaroon_cbat.resource import (
+    Guard,
+    Introspection,
+    KeyFeed,
+    RevocationFeed,
+    ServiceConnection,
+    current_principal,
+)
 from macaroon_cbat.tls.development import development_certificates
 from macaroon_cbat.tls.server import serve
 
@@ -25,6 +33,8 @@ def make_app(port: int, settings: dict[str, Any]) -> Flask:
     guarding: dict[str, Any] = {"origin": f"https://localhost:{port}"}
     if "introspection" in settings:
         guarding["verifier"] = Introspection(**settings["introspection"])
+    elif "following" in settings:
+        guarding |= following(**settings["following"])
     else:
         guarding["keys"] = settings["keys"]
     if "require_certificate" in settings:
@@ -47,6 +57,15 @@ def make_app(port: int, settings: dict[str, Any]) -> Flask:
     app.add_url_rule("/invoices/<path:rest>", "invoice", guard.require("read")(view), methods=METHODS)
     app.add_url_rule("/admin", "admin", guard.require("admin")(view), methods=METHODS)
     return app
+
+
+def following(
+    *, audience: str, snapshot: str | None, revocations: bool = True, **connecting: Any
+) -> dict[str, Any]:
+    """Return what a guard takes to follow the service."""
+    connection = ServiceConnection(**connecting)
+    feeds: dict[str, Any] = {"keys": KeyFeed(connection, audience, snapshot=snapshot)}
+    return feeds | ({"revocations": RevocationFeed(connection)} if revocations else {})
 
 
 def main() -> None:

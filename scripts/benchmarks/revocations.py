@@ -1,0 +1,171 @@
+"""A million live revocations: what a check costs beside a thousand, and how a new follower catches up.
+
+The follower is a process of its own that reads the feed of a real service over mutual TLS.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+import trustme
+from core import API, ISSUER, KEY, KEYS, NOW, POOL, access, caveats, grant
+from msgspec import structs
+from service import free_port
+from sqlalchemy import insert
+from timing import Case
+
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.minting import mint
+from macaroon_cbat.revocation import Revocation, Revocations
+from macaroon_cbat.stores import ClientMetadata, Stores, WrappingKey, open_stores, sqlite_url
+from macaroon_cbat.stores.schema import feed_positions, revocations
+from macaroon_cbat.stores.wrapping import wrapping_key_text
+from macaroon_cbat.verification import verify
+
+FEW, MANY, BATCH, ARRIVALS = 1_000, 1_000_000, 50_000, 20
+SECRET = "the secret of this benchmark"
+FOLLOWER = """
+import json, sys, time
+from pathlib import Path
+from macaroon_cbat.resource import RevocationFeed, ServiceConnection
+
+def megabytes():  # the peak so far
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+issuer, secret, certificate, ca, count = sys.argv[1:]
+before = megabytes()
+started = time.monotonic()
+feed = RevocationFeed(ServiceConnection(issuer, "follower", secret, certificate=certificate, ca=ca))
+feed.start()
+while feed._known is None:
+    time.sleep(0.01)
+seconds = time.monotonic() - started
+assert len(feed.current()) == int(count)
+print(json.dumps({"seconds": seconds, "before": before, "after": megabytes()}), flush=True)
+for line in sys.stdin:
+    while line.strip() not in feed.current()._clients:
+        time.sleep(0.002)
+    print(time.time(), flush=True)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One figure and its unit."""
+
+    name: str
+    value: float
+    unit: str
+
+
+def cases() -> list[Case]:
+    """Return a verification with no, few and many revocations."""
+    few, many = (Revocations(_decision(n) for n in range(count)) for count in (FEW, MANY))
+    # Tokens of later numbers: none of them is revoked.
+    grants = [structs.replace(grant(n), jti=f"{MANY + n:022}") for n in range(POOL)]
+    pool = [(mint(KEY, ISSUER, each, caveats(n)), KEYS, access(n)) for n, each in enumerate(grants)]
+
+    def with_revocations(known: Revocations | None) -> Case:
+        def check(*arguments: object) -> None:
+            verify(*arguments, revocations=known)  # type: ignore[arg-type]
+
+        return Case(f"verify, revocations: {0 if known is None else len(known):,}", check, pool)
+
+    plain = with_revocations(None)
+    return [plain, *(replace(with_revocations(known), beside=(plain.name,)) for known in (few, many))]
+
+
+def catching_up() -> list[Measure]:
+    """Return how long a new follower takes for a million revocations, its memory, and how news arrive."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        stores = _prepare(folder)
+        files = [str(folder / "follower.pem"), str(folder / "ca.pem")]
+        with (
+            _service(folder) as issuer,
+            _process(["-c", FOLLOWER, issuer, SECRET, *files, str(MANY)]) as follower,
+        ):
+            loaded = json.loads(_line(follower))
+            spent = [_arrival(stores, follower, f"news-{n}") for n in range(ARRIVALS)]
+        stores.database.close()
+    return [
+        Measure(f"catch-up with {MANY:,}", loaded["seconds"], "s"),
+        Measure("memory of the follower before", loaded["before"], "MB"),
+        Measure("memory of the follower after", loaded["after"], "MB"),
+        Measure(f"arrival of a revocation, median of {ARRIVALS}", median(spent), "s"),
+        Measure(f"arrival of a revocation, worst of {ARRIVALS}", max(spent), "s"),
+    ]
+
+
+def _decision(number: int) -> Revocation:
+    return Revocation(
+        kind="token", value=f"{number:022}", revoked_at=NOW, expires_at=NOW + 600 + number % 600
+    )
+
+
+def _prepare(folder: Path) -> Stores:
+    """Make a database with a million live revocations, and the certificates."""
+    now = EpochSeconds(int(time.time()))
+    wrapping_key = WrappingKey(bytes(range(32)))
+    (folder / "wrapping.key").write_text(wrapping_key_text(wrapping_key))
+    (folder / "wrapping.key").chmod(0o600)
+    certificate = trustme.CA().issue_cert("follower@example.org")
+    certificate.private_key_and_cert_chain_pem.write_to_path(folder / "follower.pem")
+    stores = open_stores(sqlite_url(folder / "macaroon_cbat.sqlite3"), wrapping_key, now)
+    metadata = ClientMetadata(scope="revocations", audiences=(API,))
+    stores.clients.add("follower", metadata, secret=SECRET, now=now)
+    fixed = {"kind": "token", "audience": API, "revoked_at": now, "expires_at": now + 86_400}
+    for start in range(0, MANY, BATCH):
+        rows = [{"sequence": n + 1, "value": f"{n:022}", **fixed} for n in range(start, start + BATCH)]
+        with stores.database.writing() as connection:
+            connection.execute(insert(revocations), rows)
+    with stores.database.writing() as connection:
+        connection.execute(insert(feed_positions).values(feed="revocations", position=MANY))
+    return stores
+
+
+def _arrival(stores: Stores, follower: "subprocess.Popen[str]", name: str) -> float:
+    """Return the seconds from a revocation's commit to its being known at the follower."""
+    assert follower.stdin is not None
+    follower.stdin.write(name + "\n")
+    follower.stdin.flush()
+    now = EpochSeconds(int(time.time()))
+    stores.revocations.revoke("client", name, now=now, expires_at=now + 86_400)
+    started = time.time()
+    return float(_line(follower)) - started
+
+
+@contextmanager
+def _service(folder: Path) -> Iterator[str]:
+    port = free_port()
+    arguments = ["-m", "macaroon_cbat", "serve", "--data", str(folder), "--port", str(port)]
+    with _process(arguments) as process:
+        _line(process)
+        yield f"https://localhost:{port}"
+
+
+@contextmanager
+def _process(arguments: list[str]) -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, *arguments]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def _line(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise RuntimeError(f"ended early: {process.args}")
+    return line

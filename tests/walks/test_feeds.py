@@ -1,0 +1,248 @@
+"""Keys and revocations online, from the service's command line to a resource server's refusal, over TLS."""
+
+import json
+import os
+import signal
+import socket
+import ssl
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from macaroon_cbat.client import requests as for_requests
+from macaroon_cbat.identifier import read_identifier
+from macaroon_cbat.resource import ServiceConnection
+from macaroon_cbat.thumbprint import thumbprint_of
+from macaroon_cbat.tls.development import development_certificates
+from macaroon_cbat.wire import read_macaroon
+from tests.tls.material import Server, make_client, wait_until
+from tests.walks.house import House
+from tests.walks.processes import API, Service, free_port, in_process, resource_server
+
+ROUNDS = 20
+FOLLOWERS = 20
+
+
+class Realm:
+    """A service of its own, a holder, and a resource server that follows the service's feeds."""
+
+    def __init__(self, folder: Path) -> None:
+        """Register everybody; nothing runs yet."""
+        self.folder = folder
+        development_certificates(folder / "data")
+        self.service = Service(folder / "data", free_port())
+        self.certificate = make_client(folder, "invoices").file
+        self.billing = self.service.add("billing", "--scope", "read", "--audience", API)
+        self.invoices = self.service.add("invoices", "--scope", "keys revocations", "--audience", API)
+
+    @property
+    def following(self) -> dict[str, Any]:
+        """The settings of a resource server that follows."""
+        connection = {"issuer": self.service.issuer, "client_id": "invoices", "client_secret": self.invoices}
+        files = {"certificate": self.certificate, "ca": self.service.ca}
+        return {**connection, **files, "audience": API, "snapshot": self.folder / "snapshot.json"}
+
+    def connection(self) -> ServiceConnection:
+        """Return the connection of one more follower."""
+        files = {"certificate": self.certificate, "ca": self.service.ca}
+        return ServiceConnection(self.service.issuer, "invoices", self.invoices, **files)
+
+    def token(self) -> str:
+        """Return a new token."""
+        return self.service.client("billing", self.billing, resource=API)()
+
+    def revoke(self, kind: str, value: str) -> None:
+        """Take something back on the command line."""
+        in_process("revoke", kind, value, "--data", self.service.data)
+
+
+@pytest.fixture
+def realm(tmp_path: Path) -> Realm:
+    return Realm(tmp_path)
+
+
+@contextmanager
+def caller(server: Server, token: str, house: House, kind: str = "P-256") -> Iterator[Any]:
+    """Give a call to the resource server over one kept connection, with children of the token."""
+    auth = for_requests.MacaroonAuth(token, house.certificate(kind))
+    with for_requests.certificate_session(auth, server.folder / "ca.pem") as session:
+        yield lambda: session.get(f"https://localhost:{server.port}/invoices", timeout=10).status_code
+
+
+def jti_of(token: str) -> str:
+    return read_identifier(read_macaroon(token).identifier).jti
+
+
+def test_a_revocation_is_a_refusal_within_a_second(realm: Realm, house: House):
+    """In 20 rounds, a revoked token is refused within a second, by each of two processes."""
+    spent = []
+    with (
+        realm.service.running(),
+        resource_server(realm.folder / "api", following=realm.following, workers=2) as api,
+    ):
+        for _ in range(ROUNDS):
+            token = realm.token()
+            with caller(api, token, house) as first, caller(api, token, house) as second:
+                assert (first(), second()) == (200, 200)
+                started = time.monotonic()
+                realm.revoke("token", jti_of(token))
+                wait_until(lambda: (first(), second()) == (401, 401))  # called within the round
+                spent.append(time.monotonic() - started)
+    assert max(spent) < 1, spent
+    assert statistics.median(spent) < 0.7
+
+
+def test_a_revoked_certificate_opens_nothing(realm: Realm, house: House):
+    """From its revocation on no token passes over connections with the certificate, fresh ones neither."""
+    with realm.service.running(), resource_server(realm.folder / "api", following=realm.following) as api:
+        token = realm.token()
+        with caller(api, token, house) as call, caller(api, token, house, "RSA") as other:
+            assert (call(), other()) == (200, 200)
+            realm.revoke("certificate", house.thumbprint("P-256"))
+            wait_until(lambda: call() == 401)
+            assert other() == 200
+        with caller(api, realm.token(), house) as call:
+            assert call() == 401
+
+
+def test_the_feed_resumes_after_a_killed_service(realm: Realm, house: House):
+    """The service is killed and started again: no revocation is missed, and tokens pass meanwhile."""
+    with resource_server(realm.folder / "api", following=realm.following) as api:
+        tokens = []
+        with realm.service.running() as server:
+            tokens += [realm.token(), realm.token(), realm.token()]
+            with caller(api, tokens[0], house) as call:
+                assert call() == 200
+                realm.revoke("token", jti_of(tokens[0]))
+                wait_until(lambda: call() == 401)
+            os.kill(server.process.pid, signal.SIGKILL)
+            server.process.wait()
+        with caller(api, tokens[1], house) as call:
+            assert call() == 200, "offline"
+        realm.revoke("token", jti_of(tokens[1]))
+        with realm.service.running():
+            with caller(api, tokens[1], house) as call:
+                wait_until(lambda: call() == 401)
+            with caller(api, tokens[2], house) as call:
+                assert call() == 200
+            realm.revoke("token", jti_of(tokens[2]))
+            with caller(api, tokens[2], house) as call:
+                wait_until(lambda: call() == 401)
+
+
+def test_a_cursor_outlives_the_service(realm: Realm):
+    """Read page by page across a kill, the feed is the same as read at once: no gap, no repeat."""
+    connection, seen, cursor = realm.connection(), [], "0"
+    for part in range(3):
+        with realm.service.running() as server:
+            for n in range(3):
+                realm.revoke("client", f"client-{part}-{n}")
+                page = json.loads(connection.revocations(cursor, 0))
+                seen += [value for _, value, _, _ in page["decisions"]]
+                cursor = page["cursor"]
+            os.kill(server.process.pid, signal.SIGKILL)
+            server.process.wait()
+    assert seen == [f"client-{part}-{n}" for part in range(3) for n in range(3)]
+
+
+def test_writers_at_once_leave_no_gap(realm: Realm):
+    """While several processes revoke at once, a follower misses nothing and gets nothing twice."""
+    names = [[f"writer-{writer}-{n}" for n in range(10)] for writer in range(4)]
+
+    def write(mine: list[str]) -> None:
+        for name in mine:
+            realm.revoke("client", name)
+
+    with realm.service.running("--workers", "2"):
+        connection, seen, cursor = realm.connection(), [], "0"
+        writers = [threading.Thread(target=write, args=(mine,)) for mine in names]
+        for writer in writers:
+            writer.start()
+        deadline = time.monotonic() + 30
+        while len(seen) < 40 and time.monotonic() < deadline:
+            page = json.loads(connection.revocations(cursor, 1))
+            seen += [value for _, value, _, _ in page["decisions"]]
+            cursor = page["cursor"]
+        for writer in writers:
+            writer.join()
+    assert sorted(seen) == sorted(name for mine in names for name in mine)
+
+
+def test_a_restarted_resource_server_needs_no_service(realm: Realm, house: House):
+    """With its snapshot a resource server starts without the service, and verifies; without it, it is 503."""
+    following = {**realm.following, "revocations": False}
+    with realm.service.running():
+        token = realm.token()
+        with (
+            resource_server(realm.folder / "api", following=following) as api,
+            caller(api, token, house) as call,
+        ):
+            assert call() == 200
+    with resource_server(realm.folder / "api", following=following) as api, caller(api, token, house) as call:
+        assert call() == 200
+    with (
+        resource_server(realm.folder / "new", following={**following, "snapshot": None}) as api,
+        caller(api, token, house) as call,
+    ):
+        assert call() == 503
+
+
+def test_many_followers_leave_the_service_free(realm: Realm):
+    """With 20 followers waiting at 8 threads, tokens are still minted at once."""
+    with realm.service.running("--threads", "8"):
+        connections = [realm.connection() for _ in range(FOLLOWERS)]
+        cursors = [json.loads(connection.revocations("0", 0))["cursor"] for connection in connections]
+        threads = [
+            threading.Thread(target=connection.revocations, args=(cursor, 4))
+            for connection, cursor in zip(connections, cursors, strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        time.sleep(1)
+        assert sum(thread.is_alive() for thread in threads) == 4, "half of the threads wait"
+        for _ in range(10):
+            started = time.monotonic()
+            realm.token()
+            assert time.monotonic() - started < 1
+        for thread in threads:
+            thread.join()
+
+
+def test_the_certificate_of_a_resource_server_can_be_revoked(realm: Realm):
+    """A resource server whose own certificate is revoked gets neither keys nor revocations."""
+    with realm.service.running():
+        connection = realm.connection()
+        connection.keys(API)
+        der = ssl.PEM_cert_to_DER_cert(_certificate_in(realm.certificate))
+        realm.revoke("certificate", thumbprint_of(der))  # type: ignore[arg-type]
+        with pytest.raises(Exception, match="invalid_client"):
+            connection.keys(API)
+
+
+def _certificate_in(file: Path) -> str:
+    text = file.read_text()
+    start = text.index("-----BEGIN CERTIFICATE-----")
+    return text[start : text.index("-----END CERTIFICATE-----") + len("-----END CERTIFICATE-----")]
+
+
+def test_a_stopping_service_does_not_keep_its_followers(realm: Realm):
+    """A service that is told to stop ends within seconds, although a follower waits."""
+    with realm.service.running() as server:
+        connection = realm.connection()
+        cursor = json.loads(connection.revocations("0", 0))["cursor"]
+        thread = threading.Thread(target=connection.revocations, args=(cursor, 5))
+        thread.start()
+        time.sleep(0.3)
+        started = time.monotonic()
+        server.process.terminate()
+        server.process.wait(timeout=20)
+        assert time.monotonic() - started < 8
+        thread.join()
+    with pytest.raises(OSError), socket.create_connection(("127.0.0.1", realm.service.port), 1):
+        pass
