@@ -20,7 +20,7 @@ REFRESH_SECONDS = 300
 """How soon a resource server should ask for its keys again; a next key is published long before it mints."""
 
 LONGEST_WAIT = 30
-_LOOK_SECONDS = 0.2
+_LOOK_SECONDS = 0.1
 _CURSOR = re.compile(r"([A-Za-z0-9_-]{16})\.([0-9]{1,18})\Z")
 _WAIT = re.compile(r"[0-9]{1,4}\Z")
 _BEGIN = "begin again with after=0"
