@@ -101,7 +101,11 @@ class KeyFeed:
                 lock.release()
 
         self._refresh_at = self._monotonic() + _RETRY_SECONDS
-        Thread(target=refresh, name="key-feed", daemon=True).start()
+        try:
+            Thread(target=refresh, name="key-feed", daemon=True).start()
+        except RuntimeError as error:  # no more threads
+            lock.release()
+            log.error("the keys for %s are not refreshed: %s", self.audience, error)  # noqa: TRY400 # no defect of ours
 
     def _refresh(self) -> None:
         """Ask the service; on failure keep what is there, say it once, and try again later."""

@@ -176,7 +176,7 @@ def test_pages_make_up_the_whole(stores, limit):
         stores.revocations.revoke("token", str(number), now=NOW, expires_at=NOW + DAY, audience=audience)
     seen, cursor, newest = [], 0, stores.revocations.newest()
     while cursor < newest:
-        page = stores.revocations.after(cursor, API, limit)
+        page = stores.revocations.after(cursor, API, limit=limit)
         assert len(page.decisions) <= limit
         assert page.cursor > cursor
         cursor = page.cursor
@@ -200,7 +200,7 @@ def test_writers_in_several_processes_leave_no_gap(racers, stores, url):
     with ThreadPoolExecutor() as pool:
         race = pool.submit(racers.race, "revoke", url)
         while not race.done() or cursor < stores.revocations.newest():
-            page = stores.revocations.after(cursor, API, 7)
+            page = stores.revocations.after(cursor, API, limit=7)
             followed += [one.value for one in page.decisions]
             cursor = page.cursor
     made = race.result()
