@@ -8,7 +8,8 @@ import click
 from macaroon_cbat.cli.options import FILE, data_option, json_option, now, print_json, stores_in, write_secret
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.keys import audience_keys, write_key_file
-from macaroon_cbat.service.settings import DEFAULT_ISSUER, LONGEST_LIFETIME
+from macaroon_cbat.service.revoking import expiry_of
+from macaroon_cbat.service.settings import DEFAULT_ISSUER
 from macaroon_cbat.stores.clients import is_resource_uri
 from macaroon_cbat.stores.wrapping import replace_wrapping_key
 
@@ -54,7 +55,7 @@ def rotate(data: Path | None, *, as_json: bool) -> None:
 def retire(kid: str, data: Path | None) -> None:
     """Retire the retiring key KID at once: none of its tokens verifies any more."""
     moment = now()
-    stores_in(data)[1].root_keys.retire(kid, moment, revoked_until=moment + LONGEST_LIFETIME)
+    stores_in(data)[1].root_keys.retire(kid, moment, revoked_until=expiry_of("key", moment))
     click.echo(f"{kid} is retired, and its tokens with it")
 
 
