@@ -18,7 +18,7 @@ from tests.service.material import (
     settings_in,
 )
 from tests.service.resource_server import ask, register, token_for_service
-from tests.stores.material import NOW
+from tests.stores.material import NOW, url_in
 
 KEYS, REVOCATIONS = "/resource/keys", "/resource/revocations"
 TIMES = {"revoked_at": NOW, "expires_at": NOW + 600}
@@ -123,7 +123,7 @@ def test_a_cursor_of_another_database_is_refused(served, feed, certificate, tmp_
     """A database that was made anew does not continue the old feed."""
     cursor = feed().json["cursor"]
     folder = tmp_path_factory.mktemp("another")
-    make_database(folder)
+    make_database(url_in(folder))
     other = Service(folder, settings_in(folder))
     try:
         register(other, "invoices", audiences=(API,))
