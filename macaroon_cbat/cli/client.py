@@ -7,9 +7,10 @@ from typing import get_args
 import click
 import msgspec
 
+from macaroon_cbat.cli.auditing import audit
 from macaroon_cbat.cli.options import FILE, data_option, json_option, now, print_json, stores_in, write_secret
 from macaroon_cbat.cli.thumbprint import thumbprint_in
-from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.stores import Client
 from macaroon_cbat.stores.clients import SECRET_METHODS, ClientAuthMethod, metadata_from
 
@@ -95,13 +96,14 @@ def add(
     secret = secrets.token_urlsafe(SECRET_BYTES) if method in SECRET_METHODS else None
     clients = stores_in(data)[1].clients
     added = clients.add(name, metadata, secret=secret, now=now())
-    if secret is not None and secret_file is not None:
-        try:
+    try:
+        if secret is not None and secret_file is not None:
             write_secret(secret_file, secret.encode() + b"\n")
-        except SettingsError:
-            clients.remove(name)  # nobody would ever know its secret
-            raise
-        secret = None
+            secret = None
+        audit("client.added", client_id=name, scope=scope, audience=" ".join(audiences) or None)
+    except MacaroonError:
+        clients.remove(name)  # nobody would ever know its secret, or that it was added
+        raise
     _show_added(added, secret, as_json=as_json)
 
 
@@ -140,6 +142,7 @@ def remove(name: str, data: Path | None) -> None:
     """Remove client NAME; services know within a second. Tokens it has live until they expire."""
     if not stores_in(data)[1].clients.remove(name):
         raise click.UsageError(f"no client {name!r}: see client list")
+    audit("client.removed", client_id=name)
     click.echo(f"removed {name}")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from macaroon_cbat.cli.auditing import audit
 from macaroon_cbat.cli.options import FILE, data_option, json_option, now, print_json, stores_in, write_secret
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.keys import audience_keys, write_key_file
@@ -43,6 +44,7 @@ def rotate(data: Path | None, *, as_json: bool) -> None:
     the next rotation.
     """
     record = stores_in(data)[1].root_keys.rotate(now())
+    audit("key.rotated", kid=record.kid)
     if as_json:
         print_json(record)
         return
@@ -56,6 +58,7 @@ def retire(kid: str, data: Path | None) -> None:
     """Retire the retiring key KID at once: none of its tokens verifies any more."""
     moment = now()
     stores_in(data)[1].root_keys.retire(kid, moment, revoked_until=expiry_of("key", moment))
+    audit("key.retired", kid=kid)
     click.echo(f"{kid} is retired, and its tokens with it")
 
 
@@ -71,6 +74,7 @@ def rewrap(data: Path | None) -> None:
     settings, stores = stores_in(data)
     file, rewrap_all = settings.wrapping_key.file, stores.root_keys.rewrap
     count = rewrap_all(settings.wrapping_key) if file is None else replace_wrapping_key(file, rewrap_all)
+    audit("key.rewrapped")
     click.echo(f"{count} keys are encrypted anew")
 
 
@@ -90,6 +94,7 @@ def export(audience: str, output: Path | None, data: Path | None) -> None:
         click.echo(f"note: no client is registered for audience {audience}", err=True)
     issuer = settings.issuer or stores.recorded_issuer() or DEFAULT_ISSUER
     content = write_key_file(audience_keys(issuer, audience, stores.root_keys.all()))
+    audit("key.exported", audience=audience)
     if output is None:
         click.echo(content, nl=False)
     else:

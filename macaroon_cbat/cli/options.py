@@ -44,11 +44,13 @@ def now() -> EpochSeconds:
 
 
 def stores_in(data: Path | None) -> "tuple[Settings, Stores]":
-    """Return the settings, and the stores they name, open until the command ends."""
+    """Return the settings, and the stores they name, open until the command ends; it is audited."""
+    from macaroon_cbat.journal.file import journal_to
     from macaroon_cbat.service.settings import settings_from_environment
     from macaroon_cbat.stores import open_stores
 
     settings = settings_from_environment(data=data)
+    journal_to(settings.audit_log)
     stores = open_stores(settings.database_url, settings.wrapping_key, now())
     click.get_current_context().call_on_close(stores.database.close)
     return settings, stores

@@ -5,12 +5,23 @@ from typing import get_args
 
 import click
 
+from macaroon_cbat.cli.auditing import audit
 from macaroon_cbat.cli.options import data_option, now, stores_in
 from macaroon_cbat.cli.thumbprint import thumbprint_in
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.revocation import RevocationKind
 from macaroon_cbat.service.revoking import expiry_of
 from macaroon_cbat.thumbprint import parse_thumbprint
+
+_MEMBERS: dict[RevocationKind, str] = {
+    "token": "token_id",
+    "client": "client_id",
+    "subject": "subject",
+    "family": "family",
+    "key": "kid",
+    "certificate": "certificate",
+}
+"""Which member of an audit event names what was taken back."""
 
 
 @click.command()
@@ -31,6 +42,7 @@ def revoke(kind: RevocationKind, value: str, data: Path | None) -> None:
         stores.root_keys.retire(value, moment, revoked_until=expiry_of(kind, moment))
     else:
         stores.revocations.revoke(kind, value, now=moment, expires_at=expiry_of(kind, moment))
+    audit("revoked", **{_MEMBERS[kind]: value})
     click.echo(f"revoked {kind} {value}")
 
 

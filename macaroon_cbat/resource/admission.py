@@ -10,9 +10,10 @@ from msgspec import Struct
 from macaroon_cbat.bearer import read_bearer
 from macaroon_cbat.caveats import Access
 from macaroon_cbat.claims import LONGEST_CLOCK_SKEW, EpochSeconds
-from macaroon_cbat.errors import SettingsError, Unavailable
+from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
 from macaroon_cbat.keys import KeySource
 from macaroon_cbat.request_target import Target, parse_target
+from macaroon_cbat.resource.auditing import note_refusal
 from macaroon_cbat.resource.key_file import KeyFile
 from macaroon_cbat.resource.revocation_feed import RevocationFeed
 from macaroon_cbat.thumbprint import Thumbprint
@@ -100,6 +101,13 @@ class Admission(Struct, frozen=True, kw_only=True):
 
     def admit(self, request: PresentedRequest, scope: str = "") -> Principal:
         """Return the principal of a request that may pass; any OAuthError or Unavailable refuses it."""
+        try:
+            return self._admit(request, scope)
+        except OAuthError as error:
+            note_refusal(error, request, self.verifier.audience)
+            raise
+
+    def _admit(self, request: PresentedRequest, scope: str) -> Principal:
         text = read_bearer(request.authorization)
         access = Access(
             now=request.now,

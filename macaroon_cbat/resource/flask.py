@@ -143,7 +143,6 @@ class Guard:
 
 
 def _refused(error: OAuthError, admission: Admission) -> Response:
-    log.info("refused %s %r: %s %s: %s", request.method, request.path, error.status, error.code, error)
     response = jsonify(error=error.code or "missing_token", error_description=error.description)
     response.status_code = error.status
     response.headers["WWW-Authenticate"] = challenge(

@@ -15,6 +15,7 @@ from macaroon_cbat.errors import (
     OAuthError,
     Unavailable,
 )
+from macaroon_cbat.service.auditing import note_refusal
 
 log = logging.getLogger("macaroon_cbat.service")
 
@@ -49,7 +50,7 @@ def _error(code: str | None, description: str, status: int) -> Response:
 
 
 def _refused(error: OAuthError) -> Response:
-    log.info("refused %s: %s %s: %s", request.path, error.status, error.code, error)
+    note_refusal(error.status, error.code, str(error))
     response = _error(error.code or "missing_token", error.description, error.status)
     if isinstance(error, InvalidClient):
         response.headers["WWW-Authenticate"] = f'Basic realm="{_REALM}", charset="UTF-8"'
@@ -69,6 +70,8 @@ def _http_error(error: HTTPException) -> Response:
     """Answer what Flask itself refuses (404, 405, 413 ...), keeping its headers such as Allow."""
     status = error.code or 500
     code = _CODES.get(status, "server_error" if status >= 500 else "invalid_request")
+    if 400 <= status < 500:
+        note_refusal(status, code, error.name)
     response = _error(code, error.name, status)
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):

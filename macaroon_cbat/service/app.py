@@ -7,9 +7,11 @@ from flask import Flask, Response, request
 
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.inspection import inspected
+from macaroon_cbat.journal.file import journal_to
 from macaroon_cbat.peer import PeerSource, tls_connection
 from macaroon_cbat.service import metadata as paths
 from macaroon_cbat.service.answers import answer, answer_errors
+from macaroon_cbat.service.auditing import audit_requests
 from macaroon_cbat.service.authorization_server import AuthorizationServer
 from macaroon_cbat.service.client_certificates import ClientTrust
 from macaroon_cbat.service.issuing import Issuer
@@ -43,6 +45,7 @@ def create_app(
     """
     settings = settings or settings_from_environment()
     trust = ClientTrust(settings.client_ca)
+    journal_to(settings.audit_log)
     stores = open_stores(settings.database_url, settings.wrapping_key, EpochSeconds(int(clock())))
     url = settings.issuer or stores.recorded_issuer() or DEFAULT_ISSUER
     stores.record_issuer(url)
@@ -53,6 +56,7 @@ def create_app(
     app.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
     app.extensions["macaroon_cbat"] = stores
     answer_errors(app)
+    audit_requests(app, peer, clock)
     _oauth_routes(app, server)
     _macaroon_routes(app, peer)
     own_guard = OwnGuard(issuer, stores, peer, clock, settings.mtls_url or url)

@@ -14,7 +14,8 @@ from flask import Response, request
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import InvalidClient, InvalidRequest, UnsupportedGrantType, UnsupportedTokenType
 from macaroon_cbat.peer import PeerSource
-from macaroon_cbat.service.answers import answer, log
+from macaroon_cbat.service.answers import answer
+from macaroon_cbat.service.auditing import is_from, record_minted
 from macaroon_cbat.service.client_authentication import (
     authenticate_client,
     presented_credentials,
@@ -92,6 +93,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
         ):
             raise InvalidClient(f"the certificate {thumbprint_of(request_.peer)} is revoked")
         client = authenticate_client(credentials, self.stores.clients.find, self._trust, request_.now)
+        is_from(client.client_id)
         return RegisteredClient(client)
 
     def handle_response(self, status: int, body: object, _headers: object) -> Response:
@@ -146,9 +148,7 @@ class ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc] # Authlib
             None if peer is None else thumbprint_of(peer),
             self.request.now,
         )
-        log.info(
-            "minted %s for %s, bound to %s", minted.grant.jti, minted.grant.client_id, minted.certificate
-        )
+        record_minted(minted)
         members = {
             "access_token": minted.text,
             "token_type": "Bearer",

@@ -19,7 +19,7 @@ from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import InvalidToken
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.revocation import Revocations
-from macaroon_cbat.service.answers import log
+from macaroon_cbat.service.auditing import note_introspected
 from macaroon_cbat.service.issuing import Issuer
 from macaroon_cbat.signature import AuthenticCaveats
 from macaroon_cbat.stores import Client
@@ -47,6 +47,7 @@ def introspection_answer(
     certificate of the connection that the token came over, where the caller says it: a revoked one
     lets no token pass.
     """
+    grant = None
     try:
         grant, texts = issuer.authentic(text)
         audience = _asking_audience(grant, caller)
@@ -57,10 +58,11 @@ def introspection_answer(
             raise InvalidToken("nobody would judge " + ", ".join(text.decode() for text in of_the_request))
         access = Access(now=now, audience=audience, certificate=certificate)
         principal = judge(grant, judged, access, require_certificate=False)
+        note_introspected(grant, active=True, certificate=certificate)
         shown = texts if caller.metadata.understands_caveats else None
         return {"active": True, "iss": issuer.url, **_claims(grant, principal, certificate, shown)}
     except InvalidToken as error:
-        log.info("inactive for %s: %s", caller.client_id, error)
+        note_introspected(grant, active=False, reason=str(error))
         return INACTIVE
 
 

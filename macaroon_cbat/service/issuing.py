@@ -12,6 +12,7 @@ from macaroon_cbat.errors import InvalidRequest
 from macaroon_cbat.identifier import TOKEN_ID_BYTES, Grant, read_identifier
 from macaroon_cbat.keys import AudienceKey, RootKey, audience_key
 from macaroon_cbat.minting import mint
+from macaroon_cbat.service.auditing import note_key_changes
 from macaroon_cbat.service.settings import LONGEST_LIFETIME
 from macaroon_cbat.signature import AuthenticCaveats, verify_signature
 from macaroon_cbat.stores import Client, RootKeyStore
@@ -58,7 +59,7 @@ class Issuer:
             raise InvalidRequest(
                 "this client gets certificate-bound tokens only: present a client certificate"
             )
-        self._root_keys.keep(now, self._rotation, LONGEST_LIFETIME)
+        note_key_changes(self._root_keys.keep(now, self._rotation, LONGEST_LIFETIME), now)
         root = self._root_keys.current()
         grant = Grant(
             aud=UNSET if audience is None else audience,

@@ -25,6 +25,7 @@ VARIABLES = {
     "TOKEN_LIFETIME": "seconds an access token lives (default: 600, at most 86400)",
     "KEY_ROTATION": "seconds after which a new root key mints, at least 86400 (default: 0, by hand)",
     "CLIENT_CA": "PEM file of the CAs whose certificates tls_client_auth accepts",
+    "AUDIT_LOG": "file of the audit log, - being standard error (default: among the ordinary log lines)",
     "MTLS_URL": "base URL with client certificates, where it differs from the issuer (RFC 8705 5)",
 }
 
@@ -46,6 +47,7 @@ class Settings:
     client_ca: Path | None = None
     mtls_url: str | None = None
     key_rotation: int = 0
+    audit_log: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later."""
@@ -88,6 +90,7 @@ def settings_from_environment(
         key_rotation=_seconds("KEY_ROTATION", given.get("KEY_ROTATION", "0")),
         client_ca=Path(given["CLIENT_CA"]) if "CLIENT_CA" in given else None,
         mtls_url=given.get("MTLS_URL"),
+        audit_log=given.get("AUDIT_LOG"),
     )
 
 

@@ -111,29 +111,38 @@ class RootKeyStore:
         Tokens of the old key verify until they expire. Of processes that rotate at once because the
         key is old, one does it and the others find a young key.
         """
+        return self._rotate(now, unless_younger_than)[0]
+
+    def _rotate(self, now: EpochSeconds, unless_younger_than: int) -> tuple[RootKeyRecord, bool]:
+        """Return the current key's record, and whether it is this call that made it so."""
         self._forget()
         with self._database.writing() as connection:
             rows = _rows(connection)
             current = next(row for row in rows if row.state == "current")
             if current.since + unless_younger_than > now:
-                return _record(current)
+                return _record(current), False
             coming = next(row for row in rows if row.state == "next")
             _move(connection, current.kid, "retiring", now)
             _move(connection, coming.kid, "current", now)
             self._insert(connection, "next", now)
         self._forget()
-        return RootKeyRecord(coming.kid, EpochSeconds(coming.created_at), "current", now)
+        return RootKeyRecord(coming.kid, EpochSeconds(coming.created_at), "current", now), True
 
-    def keep(self, now: EpochSeconds, rotation: int, longest_lifetime: int) -> None:
+    def keep(
+        self, now: EpochSeconds, rotation: int, longest_lifetime: int
+    ) -> list[tuple[Literal["key.rotated", "key.retired"], str]]:
         """Do what the policy says is due: rotate every `rotation` seconds (0: never), retire the outlived.
 
-        Costs nothing while nothing is due.
+        Returns what was done to which key. Costs nothing while nothing is due.
         """
+        done: list[tuple[Literal["key.rotated", "key.retired"], str]] = []
         self._look()
         if rotation and self._current_since + rotation <= now:
-            self.rotate(now, unless_younger_than=rotation)
+            current, is_new = self._rotate(now, rotation)
+            done += [("key.rotated", current.kid)] if is_new else []
         if self._outlived_at is not None and self._outlived_at + longest_lifetime + GRACE_SECONDS <= now:
-            self.retire_outlived(now, longest_lifetime)
+            done += [("key.retired", kid) for kid in self.retire_outlived(now, longest_lifetime)]
+        return done
 
     def retire(self, kid: str, now: EpochSeconds, *, revoked_until: int | None = None) -> None:
         """Retire a retiring key at once and wipe its secret: none of its tokens verifies any more.
@@ -154,14 +163,15 @@ class RootKeyStore:
                 )
         self._forget()
 
-    def retire_outlived(self, now: EpochSeconds, longest_lifetime: int) -> None:
-        """Retire the keys whose last token has expired."""
+    def retire_outlived(self, now: EpochSeconds, longest_lifetime: int) -> list[str]:
+        """Retire the keys whose last token has expired; return their names."""
         ended = now - longest_lifetime - GRACE_SECONDS
         outlived = (root_keys.c.state == "retiring") & (root_keys.c.since <= ended)
         with self._database.reading() as connection:
             kids = connection.execute(select(root_keys.c.kid).where(outlived)).scalars().all()
         for kid in kids:
             self.retire(kid, now)
+        return list(kids)
 
     def rewrap(self, wrapping_key: WrappingKey) -> int:
         """Encrypt every key anew, all or none, under another wrapping key; return how many."""

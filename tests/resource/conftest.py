@@ -30,7 +30,7 @@ def key_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """Return what the guard logs, refusals included."""
-    caplog.set_level(logging.INFO, "macaroon_cbat.resource")
+    caplog.set_level(logging.INFO, "macaroon_cbat")
     return caplog
 
 

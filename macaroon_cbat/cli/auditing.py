@@ -1,0 +1,16 @@
+"""What the command line writes into the audit log: each thing that it changed."""
+
+from typing import Any
+
+from macaroon_cbat.audit import OPERATOR, AuditEvent, EventKind
+from macaroon_cbat.cli.options import now
+from macaroon_cbat.errors import Unavailable
+from macaroon_cbat.journal import record, utc
+
+
+def audit(kind: EventKind, **members: Any) -> None:
+    """Write what was done, or raise Unavailable: the command fails then, and what it did stays done."""
+    try:
+        record(AuditEvent(at=utc(now()), event=kind, who=OPERATOR, **members))
+    except Unavailable as error:
+        raise Unavailable(f"done, but not audited: {error}") from error

@@ -1,0 +1,94 @@
+"""The audit log as a file: append-only, whole lines, opened anew when it was rotated."""
+
+import fcntl
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.journal.recording import log
+
+STDERR, STDERR_DESCRIPTOR = "-", 2
+
+
+class AuditFile(logging.Handler):
+    """Appends lines to a file. Unlike other handlers it raises OSError for a line that it cannot write."""
+
+    def __init__(self, file: Path | None) -> None:
+        """Open the file, made with mode 0600 when it does not exist; None is standard error."""
+        super().__init__()
+        self._file = file
+        self._descriptor = self._open()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append one line, whole or not at all, or raise OSError."""
+        line = record.getMessage().encode() + b"\n"
+        if self._was_rotated():
+            before, self._descriptor = self._descriptor, self._open()
+            os.close(before)
+        with _locked(self._descriptor):
+            written = os.write(self._descriptor, line)
+            if written < len(line):
+                self._take_back(written)
+                raise OSError(0, f"only {written} of {len(line)} bytes were written")
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            os.close(self._descriptor)
+        super().close()
+
+    def _open(self) -> int:
+        if self._file is None:
+            return STDERR_DESCRIPTOR
+        return os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def _was_rotated(self) -> bool:
+        """Tell whether the name stands for another file now, or for none."""
+        if self._file is None:
+            return False
+        try:
+            return not os.path.samestat(self._file.stat(), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            return True
+
+    def _take_back(self, written: int) -> None:
+        """Cut off half a line, which the next line would otherwise be glued to."""
+        found = os.fstat(self._descriptor)
+        if stat.S_ISREG(found.st_mode):
+            os.ftruncate(self._descriptor, found.st_size - written)
+
+
+@contextmanager
+def _locked(descriptor: int) -> Iterator[None]:
+    """Keep other processes from appending meanwhile."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def journal_to(target: str | None) -> None:
+    """Write audit lines to this file, `-` being standard error; None leaves them to the logging set-up.
+
+    The logger is the process's own, so the last call counts. Raises SettingsError for a file that
+    cannot be opened.
+    """
+    for handler in [one for one in log.handlers if isinstance(one, AuditFile)]:
+        log.removeHandler(handler)
+        handler.close()
+    log.propagate = target is None
+    log.setLevel(logging.NOTSET if target is None else logging.INFO)
+    if target is None:
+        return
+    try:
+        log.addHandler(AuditFile(None if target == STDERR else Path(target)))
+    except OSError as error:
+        raise SettingsError(
+            f"the audit log {target!r} cannot be opened ({error.strerror}): "
+            "name a file that may be written in MACAROON_CBAT_AUDIT_LOG"
+        ) from error

@@ -1,0 +1,71 @@
+"""What the service writes into the audit log about the request at hand."""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, current_app, request
+
+from macaroon_cbat.audit import POLICY, AuditEvent, EventKind
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.identifier import Grant
+from macaroon_cbat.journal import note, record, utc
+from macaroon_cbat.peer import PeerSource, peer_thumbprint
+
+if TYPE_CHECKING:
+    from macaroon_cbat.service.issuing import Minted
+
+_FACTS = "macaroon_cbat.audit"
+_WHO = "macaroon_cbat.who"
+"""Environment key of the authenticated client: no header can write it, and it ends with the request."""
+
+
+def audit_requests(app: Flask, peer: PeerSource, clock: Callable[[], float]) -> None:
+    """Let events about this application's requests say whence and when they came."""
+    app.extensions[_FACTS] = peer, clock
+
+
+def is_from(client_id: str) -> None:
+    """Remember who has just proved to be behind the request at hand."""
+    request.environ[_WHO] = client_id
+
+
+def event(kind: EventKind, *, status: int = 200, **members: Any) -> AuditEvent:
+    """Return an event about the request at hand."""
+    _, clock = current_app.extensions[_FACTS]
+    return AuditEvent(
+        at=utc(clock()),
+        event=kind,
+        who=request.environ.get(_WHO),
+        status=status,
+        # The rule, not the path: whoever asks for /TOKEN must not get it into the log.
+        endpoint=None if request.url_rule is None else request.url_rule.rule,
+        address=request.remote_addr,
+        **members,
+    )
+
+
+def record_minted(minted: "Minted") -> None:
+    """Write that a token was minted, or raise Unavailable."""
+    grant = minted.grant
+    granted: dict[str, Any] = {"audience": grant.audience, "scope": grant.scope}
+    record(event("token.minted", token_id=grant.jti, certificate=minted.certificate, **granted))
+
+
+def note_key_changes(changes: Iterable[tuple[EventKind, str]], now: EpochSeconds) -> None:
+    """Write what the service did to its keys by itself, whoever's request it was that made it look."""
+    for kind, kid in changes:
+        note(AuditEvent(at=utc(now), event=kind, who=POLICY, kid=kid))
+
+
+def note_introspected(grant: Grant | None, **members: Any) -> None:
+    """Write what was said about a token; only the identifier of an authentic one is known."""
+    known: dict[str, Any] = {} if grant is None else {"token_id": grant.jti, "client_id": grant.client_id}
+    note(event("token.introspected", **known, **members))
+
+
+def note_refusal(status: int, error: str | None, reason: str) -> None:
+    """Write why the request at hand is refused, and over which certificate it came."""
+    peer, _ = current_app.extensions[_FACTS]
+    kind: EventKind = "token.refused" if request.endpoint == "token" else "request.refused"
+    certificate = peer_thumbprint(peer, request.environ)
+    note(event(kind, status=status, error=error, reason=reason, certificate=certificate))
