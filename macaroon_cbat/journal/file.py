@@ -19,9 +19,9 @@ class AuditFile(logging.Handler):
 
     def __init__(self, file: Path | None) -> None:
         """Open the file, made with mode 0600 when it does not exist; None is standard error."""
-        super().__init__()
         self._file = file
         self._descriptor = self._open()
+        super().__init__()  # from here on logging closes it at exit
 
     def emit(self, record: logging.LogRecord) -> None:
         """Append one line, whole or not at all, or raise OSError."""

@@ -11,7 +11,16 @@ from tests.service.certificates import Identity, certified
 def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep whatever the developer has set out of the tests, and the tests out of their home."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
-    for name in ("DATA", "DATABASE_URL", "ISSUER", "WRAPPING_KEY", "TOKEN_LIFETIME", "CLIENT_CA", "MTLS_URL"):
+    for name in (
+        "DATA",
+        "DATABASE_URL",
+        "ISSUER",
+        "WRAPPING_KEY",
+        "TOKEN_LIFETIME",
+        "CLIENT_CA",
+        "MTLS_URL",
+        "AUDIT_LOG",
+    ):
         monkeypatch.delenv(f"MACAROON_CBAT_{name}", raising=False)
 
 

@@ -152,4 +152,4 @@ def test_a_request_leaves_one_line_in_the_log(service, caplog):
             send(service, body)
         [record] = caplog.records
         assert record.getMessage().isprintable()
-        assert "/oauth2/token: 400" in record.getMessage()
+        assert '"endpoint":"/oauth2/token","status":400' in record.getMessage()

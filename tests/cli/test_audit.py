@@ -1,0 +1,168 @@
+"""What the command line changes is audited: one line a change, by the operator."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.material import API, run, serving
+
+THUMBPRINT = "A" * 43
+
+
+@pytest.fixture
+def file(tmp_path) -> Path:
+    return tmp_path / "audit.log"
+
+
+@pytest.fixture
+def command(data, file):
+    """Return how to run a command whose audit log is the file."""
+
+    def run_one(*arguments, log: str = str(file)):
+        return run(*arguments, "--data", data, MACAROON_CBAT_AUDIT_LOG=log)
+
+    return run_one
+
+
+@pytest.fixture
+def add(command):
+    def add_one(*options, **variables):
+        return command(
+            "client", "add", "billing", "--scope", "read", "--audience", API, *options, **variables
+        )
+
+    return add_one
+
+
+def done(process) -> str:
+    assert process.returncode == 0, process.stderr
+    return process.stdout.decode()
+
+
+def last(file: Path, count: int) -> dict[str, object]:
+    """Return the newest line, there being so many; its time must be now's."""
+    lines = file.read_text().splitlines()
+    assert len(lines) == count
+    found = json.loads(lines[-1])
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", found.pop("at"))
+    assert found.pop("who") == "operator"
+    return dict(found)
+
+
+def test_clients(add, command, file):
+    """Adding and removing a client is one line each, without its secret; listing is none."""
+    secret = re.search(r"client_secret: (\S+)", done(add()))
+    assert last(file, 1) == {
+        "event": "client.added",
+        "client_id": "billing",
+        "audience": API,
+        "scope": "read",
+    }
+    done(command("client", "list"))
+    done(command("client", "remove", "billing"))
+    assert last(file, 2) == {"event": "client.removed", "client_id": "billing"}
+    assert secret is not None
+    assert secret[1] not in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_keys(command, file):
+    """Rotating, retiring, exporting and rewrapping are one line each, without a key."""
+    old = next(
+        k["kid"] for k in json.loads(done(command("key", "list", "--json"))) if k["state"] == "current"
+    )
+    new = json.loads(done(command("key", "rotate", "--json")))["kid"]
+    assert last(file, 1) == {"event": "key.rotated", "kid": new}
+    done(command("key", "retire", old))
+    assert last(file, 2) == {"event": "key.retired", "kid": old}
+    exported = json.loads(done(command("key", "export", "--audience", API)))
+    assert last(file, 3) == {"event": "key.exported", "audience": API}
+    done(command("key", "rewrap"))
+    assert last(file, 4) == {"event": "key.rewrapped"}
+    assert not any(key["k"] in file.read_text() for key in exported["keys"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "member"),
+    [
+        ("token", "x" * 22, "token_id"),
+        ("client", "billing", "client_id"),
+        ("subject", 'a"\nb', "subject"),
+        ("family", "f", "family"),
+        ("certificate", THUMBPRINT, "certificate"),
+    ],
+)
+def test_revocations(command, file, kind, value, member):
+    """A revocation is one line that names what was taken back."""
+    done(command("revoke", kind, value))
+    assert last(file, 1) == {"event": "revoked", member: value}
+
+
+def test_a_revoked_key(command, file):
+    """Revoking a key is one line that names it."""
+    kid = next(
+        k["kid"] for k in json.loads(done(command("key", "list", "--json"))) if k["state"] == "current"
+    )
+    done(command("key", "rotate"))
+    done(command("revoke", "key", kid))
+    assert last(file, 2) == {"event": "revoked", "kid": kid}
+
+
+def test_what_changed_nothing_is_no_line(command, file):
+    """A command that is refused changes nothing and leaves no line."""
+    for arguments in (
+        ("client", "remove", "nobody"),
+        ("key", "retire", "nokey"),
+        ("revoke", "certificate", "x"),
+    ):
+        assert command(*arguments).returncode != 0
+    assert file.read_text() == ""
+
+
+def test_standard_error_and_none(add, command):
+    """The audit log `-` is standard error; without one a command says nothing more than it did."""
+    process = add(log="-")
+    [line] = [line for line in process.stderr.decode().splitlines() if line.startswith("{")]
+    assert json.loads(line)["event"] == "client.added"
+
+
+def test_a_full_disk_adds_nobody(add, command):
+    """With an audit log that cannot be written no client is added: one line, status 1."""
+    process = add(log="/dev/full")
+    assert (process.returncode, process.stdout) == (1, b"")
+    [line] = process.stderr.decode().splitlines()
+    assert "No space left on device" in line
+    assert "billing" not in done(command("client", "list"))
+
+
+def test_a_full_disk_acknowledges_nothing(command):
+    """A rotation that could not be audited fails, and says that it was done all the same."""
+    process = command("key", "rotate", log="/dev/full")
+    assert (process.returncode, process.stdout) == (1, b"")
+    [line] = process.stderr.decode().splitlines()
+    assert "done, but not audited" in line
+
+
+def test_an_audit_log_that_cannot_be_opened_is_one_line(command, add):
+    """A file that cannot be opened stops the command before it does anything: one line, status 2."""
+    process = add(log="/nowhere/audit.log")
+    assert (process.returncode, process.stdout) == (2, b"")
+    [line] = process.stderr.decode().splitlines()
+    assert "MACAROON_CBAT_AUDIT_LOG" in line
+    assert "billing" not in done(command("client", "list"))
+
+
+def test_workers_and_commands_share_one_file(data, file, add):
+    """Two workers and a command append to one file, each line whole."""
+    secret = re.search(r"client_secret: (\S+)", done(add()))
+    assert secret is not None
+    with serving(data, MACAROON_CBAT_AUDIT_LOG=str(file)) as service:
+        mint = ("token", "mint", *service.access, "--client-id", "billing", "--client-secret", secret[1])
+        tokens = [done(run(*mint)).strip() for _ in range(3)]
+        done(run("key", "rotate", "--data", data, MACAROON_CBAT_AUDIT_LOG=str(file)))
+    kinds = [json.loads(line)["event"] for line in file.read_text().splitlines()]
+    assert kinds == ["client.added", *["token.minted"] * 3, "key.rotated"]
+    assert not any(token[100:140] in file.read_text() for token in tokens)
+    assert "minted" not in (data.parent / "data.log").read_text()

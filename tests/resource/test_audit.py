@@ -1,0 +1,79 @@
+"""What a resource server refuses is one audit line."""
+
+import json
+
+import pytest
+
+from macaroon_cbat.caveats import Expiry
+from macaroon_cbat.identifier import read_identifier
+from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
+from macaroon_cbat.wire import read_macaroon
+from tests.core.material import API, NOW, token
+from tests.resource.material import CERTIFICATE, THIEF, bound, call
+
+BAD, NARROW = (401, "invalid_token"), (403, "insufficient_scope")
+
+
+def only(log) -> dict[str, object]:
+    """Return the one event."""
+    [record] = log.records
+    assert record.name == "macaroon_cbat.audit"
+    return dict(json.loads(record.getMessage()))
+
+
+def token_id(text: str) -> str:
+    return read_identifier(read_macaroon(text).identifier).jti
+
+
+@pytest.mark.parametrize(
+    ("case", "answer", "reason"),
+    [
+        pytest.param((bound, {"certificate": THIEF}), BAD, "bound to", id="stolen"),
+        pytest.param((lambda: bound(Expiry(NOW)), {}), BAD, "expired", id="expired"),
+        pytest.param((token, {}), BAD, "cnf", id="unbound"),
+        pytest.param((bound, {"path": "/root"}), NARROW, "root", id="too little scope"),
+    ],
+)
+def test_who_is_refused_and_why(app, log, case, answer, reason):
+    """The refusal of an authentic token names the token, its client and the connection's certificate."""
+    (make, options), (status, error) = case, answer
+    text = make()
+    assert call(app, text, **options).status_code == status
+    found = only(log)
+    assert reason in found.pop("reason")
+    assert found.pop("at").endswith("Z")
+    der = DerCertificate(options.get("certificate", CERTIFICATE))
+    assert found == {
+        "event": "admission.refused",
+        "who": "billing",
+        "token_id": token_id(text),
+        "certificate": thumbprint_of(der),
+        "audience": API,
+        "status": status,
+        "error": error,
+        "address": "192.0.2.7",
+    }
+    assert text[100:140] not in log.text
+
+
+@pytest.mark.parametrize("text", ["rubbish", None, 'x","who":"operator'], ids=["rubbish", "none", "forged"])
+def test_nobody_is_named_without_a_signature(app, log, text):
+    """What is not authentic names nobody: neither client nor token."""
+    assert call(app, text).status_code == 401
+    found = only(log)
+    assert ("who" in found, "token_id" in found, found["event"]) == (False, False, "admission.refused")
+
+
+def test_a_forged_identifier_names_nobody(app, log):
+    """A token with a wrong signature does not write its claims into the log."""
+    text = bound()
+    assert call(app, text[:-4] + "AAAA").status_code == 401
+    found = only(log)
+    assert ("who" in found, "token_id" in found) == (False, False)
+    assert token_id(text) not in log.text
+
+
+def test_who_may_pass_leaves_no_line(app, log):
+    """An admitted request is not audited: that would cost more than verifying it."""
+    assert call(app, bound()).status_code == 200
+    assert log.records == []
