@@ -35,6 +35,8 @@ class Principal(Struct, frozen=True, kw_only=True):
     expires_at: EpochSeconds
     certificate: Thumbprint | None
     """The certificate that the token is bound to and the connection was made with."""
+    is_attenuated: bool = False
+    """Somebody restricted it further: it has caveats beyond the confirmation that the service may mint."""
 
 
 def verify(
@@ -99,6 +101,7 @@ def _narrowed(grant: Grant, caveats: Sequence[Caveat], access: Access) -> Princi
             certificate = access.certificate
     if not scope:
         raise CaveatsNotMet(("the scope caveats leave nothing of the granted scope",))
+    appended = len(caveats) - (1 if grant.aud is UNSET else 2)  # those in front say what was granted
     return Principal(
         client_id=grant.client_id,
         subject=grant.sub,
@@ -108,6 +111,7 @@ def _narrowed(grant: Grant, caveats: Sequence[Caveat], access: Access) -> Princi
         issued_at=EpochSeconds(grant.iat),
         expires_at=EpochSeconds(expires_at),
         certificate=certificate,
+        is_attenuated=appended > 1 or (appended == 1 and certificate is None),
     )
 
 

@@ -3,21 +3,28 @@
 import logging
 import os
 import shutil
+import socket
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from shlex import quote
+from typing import TYPE_CHECKING
 
 import click
 
 from macaroon_cbat.cli.options import FILE, data_option, now
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.service import Settings, create_app, settings_from_environment
+from macaroon_cbat.service.metrics_page import metrics_listener, serve_metrics
 from macaroon_cbat.service.settings import data_folder
 from macaroon_cbat.stores import open_stores
 from macaroon_cbat.tls import DevelopmentCertificates, development_certificates, serve
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 _NEXT = """\
 macaroon-cbat serves {issuer}
@@ -51,6 +58,12 @@ Next, in another terminal:
     help="Server certificate chain, PEM. [default: one from the development CA]",
 )
 @click.option("--key", type=FILE, metavar="FILE", help="Its private key, PEM.")
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(1, 65535),
+    help="Show metrics on this port, in the clear. [env: MACAROON_CBAT_METRICS_PORT]",
+)
+@click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Address of that port.")
 def serve_command(
     data: Path | None,
     host: str,
@@ -60,6 +73,8 @@ def serve_command(
     threads: int,
     certificate: Path | None,
     key: Path | None,
+    metrics_port: int | None,
+    metrics_host: str,
 ) -> None:
     """Run the service over TLS; it asks for client certificates and accepts any."""
     settings = settings_from_environment(data=data, issuer=issuer)
@@ -69,16 +84,27 @@ def serve_command(
     files = _server_certificate(folder, host, certificate, key)
     _log_to_stderr()
     _prepare(settings)
-    serve(
-        partial(create_app, settings, feed_waiters=threads // 2),
-        host=host,
-        port=port,
-        certificate=files.certificate,
-        key=files.key,
-        workers=workers,
-        threads=threads,
-        on_ready=lambda _host, _port: _say_what_next(str(settings.issuer), folder, files.ca),
-    )
+    with metrics_listener(metrics_host, metrics_port or settings.metrics_port) as metrics:
+        serve(
+            partial(_application, settings, metrics, feed_waiters=threads // 2),
+            host=host,
+            port=port,
+            certificate=files.certificate,
+            key=files.key,
+            workers=workers,
+            threads=threads,
+            on_ready=lambda _host, _port: _say_what_next(str(settings.issuer), folder, files.ca),
+        )
+
+
+def _application(
+    settings: Settings, metrics: socket.socket | None, *, feed_waiters: int
+) -> "WSGIApplication":
+    """Return the application of one worker, which also shows the metrics of them all."""
+    app = create_app(settings, feed_waiters=feed_waiters)
+    if metrics is not None:
+        serve_metrics(metrics, app.extensions["macaroon_cbat"], time.time)
+    return app
 
 
 def _server_certificate(

@@ -15,6 +15,7 @@ from macaroon_cbat.keys import KeySource
 from macaroon_cbat.request_target import Target, parse_target
 from macaroon_cbat.resource.auditing import note_refusal
 from macaroon_cbat.resource.key_file import KeyFile
+from macaroon_cbat.resource.metrics import count_refused, count_unavailable, count_verified
 from macaroon_cbat.resource.revocation_feed import RevocationFeed
 from macaroon_cbat.thumbprint import Thumbprint
 from macaroon_cbat.verification import Principal, require_scope, verify
@@ -102,10 +103,16 @@ class Admission(Struct, frozen=True, kw_only=True):
     def admit(self, request: PresentedRequest, scope: str = "") -> Principal:
         """Return the principal of a request that may pass; any OAuthError or Unavailable refuses it."""
         try:
-            return self._admit(request, scope)
+            principal = self._admit(request, scope)
         except OAuthError as error:
             note_refusal(error, request, self.verifier.audience)
+            count_refused(error)
             raise
+        except Unavailable:
+            count_unavailable()
+            raise
+        count_verified(principal)
+        return principal
 
     def _admit(self, request: PresentedRequest, scope: str) -> Principal:
         text = read_bearer(request.authorization)

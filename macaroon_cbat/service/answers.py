@@ -16,6 +16,7 @@ from macaroon_cbat.errors import (
     Unavailable,
 )
 from macaroon_cbat.service.auditing import note_refusal
+from macaroon_cbat.service.metrics import count_refused
 
 log = logging.getLogger("macaroon_cbat.service")
 
@@ -46,6 +47,7 @@ def answer_errors(app: Flask) -> None:
 
 
 def _error(code: str | None, description: str, status: int) -> Response:
+    count_refused(request.endpoint, code)
     return answer({"error": code, "error_description": description}, status)
 
 

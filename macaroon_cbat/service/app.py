@@ -21,6 +21,7 @@ from macaroon_cbat.service.macaroon_tools import (
     malformed_is_invalid,
     restricted,
 )
+from macaroon_cbat.service.metrics import start_counting
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.reading import MAX_BODY_BYTES, read_json
 from macaroon_cbat.service.resource_feeds import ResourceFeeds
@@ -57,6 +58,7 @@ def create_app(
     app.extensions["macaroon_cbat"] = stores
     answer_errors(app)
     audit_requests(app, peer, clock)
+    start_counting()
     _oauth_routes(app, server)
     _macaroon_routes(app, peer)
     own_guard = OwnGuard(issuer, stores, peer, clock, settings.mtls_url or url)

@@ -10,6 +10,7 @@ from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.journal import note, record, utc
 from macaroon_cbat.peer import PeerSource, peer_thumbprint
+from macaroon_cbat.service.metrics import count_introspected, count_minted, count_revoked
 
 if TYPE_CHECKING:
     from macaroon_cbat.service.issuing import Minted
@@ -49,6 +50,13 @@ def record_minted(minted: "Minted") -> None:
     grant = minted.grant
     granted: dict[str, Any] = {"audience": grant.audience, "scope": grant.scope}
     record(event("token.minted", token_id=grant.jti, certificate=minted.certificate, **granted))
+    count_minted(is_bound=minted.certificate is not None)
+
+
+def record_revoked(grant: Grant) -> None:
+    """Write that a token was taken back, or raise Unavailable."""
+    record(event("token.revoked", token_id=grant.jti, audience=grant.audience))
+    count_revoked()
 
 
 def note_key_changes(changes: Iterable[tuple[EventKind, str]], now: EpochSeconds) -> None:
@@ -57,10 +65,11 @@ def note_key_changes(changes: Iterable[tuple[EventKind, str]], now: EpochSeconds
         note(AuditEvent(at=utc(now), event=kind, who=POLICY, kid=kid))
 
 
-def note_introspected(grant: Grant | None, **members: Any) -> None:
+def note_introspected(grant: Grant | None, *, active: bool, **members: Any) -> None:
     """Write what was said about a token; only the identifier of an authentic one is known."""
     known: dict[str, Any] = {} if grant is None else {"token_id": grant.jti, "client_id": grant.client_id}
-    note(event("token.introspected", **known, **members))
+    note(event("token.introspected", active=active, **known, **members))
+    count_introspected(is_active=active)
 
 
 def note_refusal(status: int, error: str | None, reason: str) -> None:

@@ -2,10 +2,9 @@
 
 from macaroon_cbat.claims import LONGEST_CLOCK_SKEW, EpochSeconds
 from macaroon_cbat.errors import InvalidGrant, InvalidToken
-from macaroon_cbat.journal import record
 from macaroon_cbat.revocation import RevocationKind
 from macaroon_cbat.service.answers import log
-from macaroon_cbat.service.auditing import event
+from macaroon_cbat.service.auditing import record_revoked
 from macaroon_cbat.service.issuing import Issuer
 from macaroon_cbat.service.settings import LONGEST_LIFETIME
 from macaroon_cbat.stores import Client, RevocationStore
@@ -40,4 +39,4 @@ def revoke(
     expires_at = grant.exp + LONGEST_CLOCK_SKEW  # somewhere the clock may be that much behind
     if expires_at > now:
         revocations.revoke("token", grant.jti, now=now, expires_at=expires_at, audience=grant.audience)
-        record(event("token.revoked", token_id=grant.jti, audience=grant.audience))
+        record_revoked(grant)

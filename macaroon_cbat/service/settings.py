@@ -26,6 +26,7 @@ VARIABLES = {
     "KEY_ROTATION": "seconds after which a new root key mints, at least 86400 (default: 0, by hand)",
     "CLIENT_CA": "PEM file of the CAs whose certificates tls_client_auth accepts",
     "AUDIT_LOG": "file of the audit log, - being standard error (default: among the ordinary log lines)",
+    "METRICS_PORT": "port of the metrics page of serve (default: none)",
     "MTLS_URL": "base URL with client certificates, where it differs from the issuer (RFC 8705 5)",
 }
 
@@ -48,6 +49,7 @@ class Settings:
     mtls_url: str | None = None
     key_rotation: int = 0
     audit_log: str | None = None
+    metrics_port: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later."""
@@ -91,6 +93,7 @@ def settings_from_environment(
         client_ca=Path(given["CLIENT_CA"]) if "CLIENT_CA" in given else None,
         mtls_url=given.get("MTLS_URL"),
         audit_log=given.get("AUDIT_LOG"),
+        metrics_port=_port("METRICS_PORT", given["METRICS_PORT"]) if "METRICS_PORT" in given else None,
     )
 
 
@@ -118,6 +121,12 @@ def _embedded_database(folder: Path) -> str:
 def _seconds(name: str, text: str) -> int:
     if not _SECONDS.match(text):
         raise SettingsError(f"{PREFIX}{name} must be a number of seconds, not {text[:20]!r}")
+    return int(text)
+
+
+def _port(name: str, text: str) -> int:
+    if not _SECONDS.match(text) or not 0 < int(text) < 1 << 16:
+        raise SettingsError(f"{PREFIX}{name} must be a port from 1 to 65535, not {text[:20]!r}")
     return int(text)
 
 

@@ -20,6 +20,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "CLIENT_CA",
         "MTLS_URL",
         "AUDIT_LOG",
+        "METRICS_PORT",
     ):
         monkeypatch.delenv(f"MACAROON_CBAT_{name}", raising=False)
 

@@ -87,6 +87,7 @@ class Served:
     issuer: str
     data: Path
     greeting: str
+    pid: int
 
     @property
     def access(self) -> tuple[str | Path, ...]:
@@ -102,17 +103,17 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(data: Path, *, is_exported: bool = False, **variables: str) -> Iterator[Served]:
+def serving(data: Path, *options: str, is_exported: bool = False, **variables: str) -> Iterator[Served]:
     """Run `macaroon-cbat serve` in a process until the block ends."""
     port = free_port()
     named = [] if is_exported else ["--data", str(data)]
-    command = [*COMMAND, "serve", *named, "--port", str(port)]
+    command = [*COMMAND, "serve", *named, "--port", str(port), *options]
     with (data.parent / f"{data.name}.log").open("wb") as log:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=log, cwd=ROOT, env=environment(**variables)
         )
         try:
-            yield Served(f"https://localhost:{port}", data, _greeting(process))
+            yield Served(f"https://localhost:{port}", data, _greeting(process), process.pid)
         finally:
             process.terminate()
             process.wait(SECONDS)

@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 from msgspec import UNSET
 
@@ -25,7 +26,8 @@ from macaroon_cbat.errors import (
 from macaroon_cbat.keys import audience_key
 from macaroon_cbat.minting import add_third_party_caveat, bind_discharge, mint_discharge
 from macaroon_cbat.revocation import Revocations
-from macaroon_cbat.verification import Principal, require_scope, verify
+from macaroon_cbat.signature import AuthenticCaveats
+from macaroon_cbat.verification import Principal, judge, require_scope, verify
 from tests.core.material import (
     ACCESS,
     API,
@@ -57,6 +59,24 @@ def test_a_bound_token_gives_its_principal():
         expires_at=NOW + 600,
         certificate=CERTIFICATE,
     )
+
+
+@pytest.mark.parametrize(
+    ("caveats", "is_attenuated"),
+    [
+        ((), False),
+        ((BOUND,), False),
+        ((BOUND, BOUND), True),
+        ((Expiry(NOW + 60),), True),
+        ((BOUND, Expiry(NOW + 60)), True),
+    ],
+)
+@pytest.mark.parametrize("changes", [{}, {"aud": UNSET}], ids=["for one audience", "for the issuer"])
+def test_a_principal_knows_whether_somebody_restricted_it(caveats, is_attenuated, changes):
+    """A token with caveats beyond the one confirmation that the service may mint is attenuated."""
+    grant = msgspec.structs.replace(GRANT, **changes)
+    texts = AuthenticCaveats(tuple(caveat_text(caveat) for caveat in caveats))
+    assert judge(grant, texts, access(), require_certificate=False).is_attenuated is is_attenuated
 
 
 def test_every_kind_of_caveat_together():

@@ -38,6 +38,7 @@ def test_the_view_knows_who_asks(app: Flask, guard: Guard):
         issued_at=NOW,
         expires_at=EpochSeconds(NOW + 60),
         certificate=CERTIFICATE,
+        is_attenuated=True,
     )
     view = guard.require("read")(lambda: found.append(current_principal == expected) or "ok")
     app.add_url_rule("/who", "who", view)

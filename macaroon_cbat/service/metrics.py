@@ -1,0 +1,73 @@
+"""What the service counts, where prometheus_client is installed; elsewhere it counts nothing.
+
+Every label value is one of the service's own names, so no stranger can make a new time series.
+"""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from prometheus_client import Counter
+
+
+class _Counters(Struct, frozen=True):
+    minted: "dict[bool, Counter]"
+    introspected: "dict[bool, Counter]"
+    revoked: "Counter"
+    refused: "Counter"
+
+
+@cache
+def _counters() -> _Counters | None:
+    """Return the counters of this process, or None without prometheus_client.
+
+    prometheus_client decides when it is imported whether processes share their counters, and `serve`
+    says so only after this file is imported: hence the import in here.
+    """
+    try:
+        from prometheus_client import Counter
+    except ImportError:
+        return None
+    minted = Counter("macaroon_cbat_tokens_minted", "Tokens minted.", ["bound"])
+    introspected = Counter("macaroon_cbat_tokens_introspected", "Tokens introspected.", ["active"])
+    return _Counters(
+        {is_bound: minted.labels(_yes_or_no(is_bound)) for is_bound in (False, True)},
+        {is_active: introspected.labels(_yes_or_no(is_active)) for is_active in (False, True)},
+        Counter("macaroon_cbat_tokens_revoked", "Tokens revoked over HTTP."),
+        Counter("macaroon_cbat_requests_refused", "Requests answered with an error.", ["endpoint", "error"]),
+    )
+
+
+def start_counting() -> None:
+    """Show every counter from the start, at zero."""
+    _counters()
+
+
+def count_minted(*, is_bound: bool) -> None:
+    """Count a token."""
+    if (counters := _counters()) is not None:
+        counters.minted[is_bound].inc()
+
+
+def count_introspected(*, is_active: bool) -> None:
+    """Count an answer about a token."""
+    if (counters := _counters()) is not None:
+        counters.introspected[is_active].inc()
+
+
+def count_revoked() -> None:
+    """Count a token that was taken back."""
+    if (counters := _counters()) is not None:
+        counters.revoked.inc()
+
+
+def count_refused(endpoint: str | None, error: str | None) -> None:
+    """Count an error answer; `endpoint` is the name of a view, `error` a code of ours."""
+    if (counters := _counters()) is not None:
+        counters.refused.labels(endpoint or "none", error or "none").inc()
+
+
+def _yes_or_no(value: bool) -> str:  # noqa: FBT001 # what it says
+    return "yes" if value else "no"

@@ -1,0 +1,226 @@
+"""The metrics page of a running service: real processes, real HTTP, exact counts."""
+
+import json
+import os
+import signal
+import socket
+import ssl
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.client import HTTPSConnection
+from pathlib import Path
+from tempfile import gettempdir
+from urllib.parse import urlencode
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.cli.material import API, Served, free_port, members, run, serving
+
+BOTH = pytest.mark.parametrize("workers", [1, 2])
+THREADS, ROUNDS = 8, 25
+
+
+@contextmanager
+def measured(data: Path, workers: int, **variables: str) -> Iterator[tuple[Served, "Caller", int]]:
+    """Run a service with a metrics page, and somebody who may call it."""
+    register = ("--audience", API, "--data", data)
+    billing = members("client", "add", "billing", "--scope", "read write", *register)["client_secret"]
+    api = members("client", "add", "api", "--scope", "none", *register)["client_secret"]
+    port = free_port()
+    with serving(data, "--workers", str(workers), "--metrics-port", str(port), **variables) as service:
+        yield service, Caller(service, {"billing": billing, "api": api}), port
+
+
+class Caller:
+    """Calls the service, each time over a connection of its own so that every worker is met."""
+
+    def __init__(self, service: Served, secrets: dict[str, str]) -> None:
+        self.secrets = secrets
+        self._port = int(service.issuer.rpartition(":")[2])
+        self._context = ssl.create_default_context(cafile=service.data / "ca.pem")
+
+    def post(self, path: str, client: str, **form: str) -> tuple[int, dict[str, object]]:
+        """Send a form as this client."""
+        connection = HTTPSConnection("localhost", self._port, context=self._context, timeout=30)
+        body = urlencode({"client_id": client, "client_secret": self.secrets.get(client, "wrong"), **form})
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        try:
+            connection.request("POST", path, body, headers)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+    def mint(self, client: str = "billing", **form: str) -> str:
+        """Return a new token, or the code of the error."""
+        answer = self.post("/oauth2/token", client, grant_type="client_credentials", **form)[1]
+        return str(answer.get("access_token") or answer["error"])
+
+    def round(self, number: int) -> None:
+        """Mint twice, be refused twice, and ask about a good and a bad token."""
+        token = self.mint()
+        self.mint(scope="read")
+        assert self.mint(scope="root") == "invalid_scope"
+        assert self.mint(f"stranger-{number}") == "invalid_client"
+        assert self.post("/oauth2/introspect", "api", token=token)[1]["active"] is True
+        assert self.post("/oauth2/introspect", "api", token="x")[1]["active"] is False
+        if number % 5 == 0:
+            assert self.post("/oauth2/revoke", "billing", token=token)[0] == 200
+
+    def load(self) -> None:
+        """Do many rounds at once."""
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(self.round, range(THREADS * ROUNDS)))
+
+
+def scrape(port: int) -> dict[str, float]:
+    """Return every sample of the page by its name and labels; none may stand there twice."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+        text = response.read().decode()
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
+            key = f"{sample.name.removeprefix('macaroon_cbat_')}{{{labels}}}"
+            assert key not in found
+            found[key] = sample.value
+    return found
+
+
+def counted(rounds: int) -> dict[str, float]:
+    return {
+        "tokens_minted_total{bound=no}": 2 * rounds,
+        "tokens_minted_total{bound=yes}": 0,
+        "tokens_introspected_total{active=yes}": rounds,
+        "tokens_introspected_total{active=no}": rounds,
+        "tokens_revoked_total{}": rounds / 5,
+        "requests_refused_total{endpoint=token,error=invalid_scope}": rounds,
+        "requests_refused_total{endpoint=token,error=invalid_client}": rounds,
+    }
+
+
+def counters(port: int) -> dict[str, float]:
+    found = scrape(port)
+    found.pop("key_age_seconds{}")
+    return found
+
+
+@BOTH
+def test_the_page_counts_exactly(data, workers):
+    """Under load the page counts every event of every worker once, and what has not happened is 0."""
+    with measured(data, workers) as (_, caller, port):
+        assert counters(port) == {name: 0 for name in counted(0) if not name.startswith("requests")}
+        caller.load()
+        assert counters(port) == counted(THREADS * ROUNDS)
+        assert [counters(port) for _ in range(10)] == [counted(THREADS * ROUNDS)] * 10
+
+
+def workers_of(pid: int) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_counts_survive_a_worker(data):
+    """What a worker counted before it was killed still counts, and its successor counts on."""
+    with measured(data, 2) as (service, caller, port):
+        caller.load()
+        for killed in workers_of(service.pid):
+            os.kill(killed, signal.SIGKILL)
+            deadline = time.monotonic() + 20
+            while killed in (now := workers_of(service.pid)) or len(now) < 2:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        caller.load()
+        assert counters(port) == counted(2 * THREADS * ROUNDS)
+
+
+def test_strangers_make_no_time_series(data):
+    """No path, parameter or name that a stranger sends becomes a label."""
+    with measured(data, 1) as (_, caller, port):
+        for number in range(30):
+            caller.post(f"/stranger/{number}", f"stranger-{number}", grant_type=f"stranger-{number}")
+            caller.post(
+                "/oauth2/token", f"stranger-{number}", grant_type=f"stranger-{number}", **{f"s{number}": "x"}
+            )
+        found = {name: value for name, value in counters(port).items() if name.startswith("requests")}
+    assert found == {
+        "requests_refused_total{endpoint=none,error=not_found}": 30,
+        "requests_refused_total{endpoint=token,error=unsupported_grant_type}": 30,
+    }
+
+
+def test_the_age_of_the_key_is_shown(data):
+    """The page shows the age of the current key, which a rotation makes young."""
+    with measured(data, 2) as (_, _, port):
+        time.sleep(2)
+        before = scrape(port)["key_age_seconds{}"]
+        assert run("key", "rotate", "--data", data).returncode == 0
+        assert scrape(port)["key_age_seconds{}"] < before
+        assert before >= 2
+
+
+def test_the_port_may_come_from_the_environment(data):
+    """MACAROON_CBAT_METRICS_PORT does as --metrics-port."""
+    port = free_port()
+    with serving(data, MACAROON_CBAT_METRICS_PORT=str(port)):
+        assert counters(port)["tokens_revoked_total{}"] == 0
+
+
+def test_without_a_port_there_is_no_page(data):
+    """Unless a port is named nobody listens for who scrapes."""
+    with serving(data) as service:
+        sockets = [str(link.readlink()) for link in Path(f"/proc/{service.pid}/fd").iterdir()]
+        listening = {
+            line.split()[9]
+            for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
+            if line.split()[3] == "0A"
+        }
+        assert len([name for name in sockets if name.removeprefix("socket:[").rstrip("]") in listening]) == 1
+
+
+def test_a_slow_client_does_not_hold_up_others(data):
+    """Who connects to the page and says nothing keeps nobody waiting."""
+    with measured(data, 1) as (_, _, port):
+        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
+        try:
+            assert counters(port)
+        finally:
+            for one in idle:
+                one.close()
+
+
+def test_nothing_is_left_behind(data, tmp_path):
+    """The private folder of the counters is for its owner, and gone when the service has ended."""
+    with measured(data, 2, TMPDIR=str(tmp_path)) as (_, caller, _):
+        caller.mint()
+        [folder] = [one for one in tmp_path.iterdir() if one.name.startswith("macaroon-cbat-")]
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert not folder.exists()
+    assert Path(gettempdir()).exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "reason"),
+    [
+        pytest.param(("--metrics-port", "{taken}"), {}, "--metrics-port", id="a port in use"),
+        pytest.param((), {"MACAROON_CBAT_METRICS_PORT": "x"}, "METRICS_PORT", id="no number"),
+        pytest.param((), {"MACAROON_CBAT_METRICS_PORT": "0"}, "METRICS_PORT", id="no port"),
+        pytest.param(
+            ("--metrics-port", "{free}", "--metrics-host", "256.1.1.1"), {}, "--metrics-host", id="no address"
+        ),
+    ],
+)
+def test_a_page_that_cannot_be_shown_is_one_line(data, options, variables, reason):
+    """A metrics port that is taken, or none at all, stops the start in one line that names the option."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        ports = {"taken": sock.getsockname()[1], "free": free_port()}
+        filled = [option.format(**ports) for option in options]
+        done = run("serve", "--data", data, "--port", str(free_port()), *filled, **variables)
+    assert (done.returncode, done.stdout) == (2, b"")
+    [line] = done.stderr.decode().splitlines()
+    assert reason in line

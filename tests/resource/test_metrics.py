@@ -1,0 +1,110 @@
+"""What a resource server counts, and that it works where nothing can be counted."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from prometheus_client import REGISTRY
+
+from macaroon_cbat.caveats import Expiry, confirmation
+from macaroon_cbat.errors import Unavailable
+from tests.core.material import API, ISSUER, NOW, OTHER_CERTIFICATE, token
+from tests.resource.material import bound, call, make_app
+
+
+def counts() -> dict[tuple[str, ...], float]:
+    """Return the counters that are not 0, by name and label values."""
+    return {
+        (sample.name.removeprefix("macaroon_cbat_"), *sample.labels.values()): sample.value
+        for family in REGISTRY.collect()
+        for sample in family.samples
+        if sample.name.endswith("_total") and sample.name.startswith("macaroon_cbat_") and sample.value
+    }
+
+
+def difference(before: dict[tuple[str, ...], float]) -> dict[tuple[str, ...], float]:
+    after = counts()
+    return {key: after[key] - before.get(key, 0) for key in after if after[key] != before.get(key, 0)}
+
+
+class Absent:
+    """A verifier that cannot tell."""
+
+    issuer, audience = ISSUER, API
+
+    def verify(self, text, access, *, require_certificate):
+        """Raise Unavailable."""
+        raise Unavailable("out of reach")
+
+
+def test_each_admission_counts_once():
+    """An admitted request counts by whether its token is bound and whether somebody attenuated it."""
+    app, before = make_app(require_certificate=False), counts()
+    for text in (token(), token(Expiry(NOW + 60)), bound(), bound(Expiry(NOW + 60)), bound(Expiry(NOW + 60))):
+        assert call(app, text).status_code == 200
+    assert difference(before) == {
+        ("verified_total", "no", "no"): 1,
+        ("verified_total", "no", "yes"): 1,
+        ("verified_total", "yes", "no"): 1,
+        ("verified_total", "yes", "yes"): 2,
+    }
+
+
+def test_each_refusal_counts_once():
+    """A refused request counts by the name of its reason, one nobody can judge by itself."""
+    app, before = make_app(), counts()
+    stolen = token(confirmation(OTHER_CERTIFICATE))
+    for text in (None, "rubbish", "rubbish", stolen, token(), bound()[:-4] + "AAAA"):
+        assert call(app, text).status_code == 401
+    assert call(app, bound(), path="/root").status_code == 403
+    assert call(make_app(verifier=Absent()), bound()).status_code == 503
+    found = difference(before)
+    assert found.pop(("unavailable_total",)) == 1
+    assert found == {
+        ("refused_total", "MissingToken"): 1,
+        ("refused_total", "MalformedMacaroon"): 2,
+        ("refused_total", "CaveatsNotMet"): 1,
+        ("refused_total", "NotCertificateBound"): 1,
+        ("refused_total", "SignatureMismatch"): 1,
+        ("refused_total", "InsufficientScope"): 1,
+    }
+
+
+WITHOUT = """
+import sys
+sys.modules["prometheus_client"] = None
+from tests.core.material import token
+from tests.resource.material import bound, call, make_app
+from tests.service.material import Service, make_database, settings_in
+from pathlib import Path
+app = make_app()
+assert [call(app, text).status_code for text in (bound(), token(), None)] == [200, 401, 401]
+folder = Path(sys.argv[1])
+make_database(folder)
+service = Service(folder, settings_in(folder))
+token = service.token()
+assert service.introspect(token)["active"] is True
+assert service.revoke(token).status_code == 200
+assert service.ask_token(scope="root").status_code == 400
+service.close()
+"""
+
+
+def test_nothing_is_counted_without_prometheus_client(tmp_path):
+    """Without prometheus_client guard and service do what they do, and count nothing."""
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", WITHOUT, str(tmp_path)],
+        cwd=root,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.mark.parametrize("module", ["macaroon_cbat.resource", "macaroon_cbat.service"])
+def test_importing_does_not_import_it(module):
+    """prometheus_client is imported when something is counted: `serve` must come first."""
+    code = f"import sys, {module}; sys.exit('prometheus_client' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
