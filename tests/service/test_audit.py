@@ -14,6 +14,7 @@ from macaroon_cbat.journal.file import journal_to
 from macaroon_cbat.minting import attenuate
 from macaroon_cbat.service import settings_from_environment
 from macaroon_cbat.stores import ClientMetadata
+from macaroon_cbat.stores.root_keys import GRACE_SECONDS
 from macaroon_cbat.wire import read_macaroon
 from tests.service.material import API, SECRETS, Service, grant_of, refused
 from tests.service.test_secrets import ask_with_secrets, exercise, spellings
@@ -141,7 +142,7 @@ def test_what_the_policy_does_to_keys_is_one_line(start, file):
     [old] = [one.kid for one in service.stores.root_keys.records() if one.state == "current"]
     service.token()
     [new] = [one.kid for one in service.stores.root_keys.records() if one.state == "current"]
-    service.now += 86_400
+    service.now += 86_400 + GRACE_SECONDS
     service.token()
     journal_to(None)
     found = [(e["event"], e["who"], e["kid"]) for e in events(file) if e["who"] == "policy"]
