@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from macaroon_cbat.journal.file import journal_to
 from tests.service.certificates import Identity, authority, certified
 from tests.service.material import Service, make_database, settings_in
 from tests.stores.material import url_in
@@ -56,3 +57,16 @@ def other_certificate() -> Identity:
 def ca() -> Identity:
     """Return the CA that the service trusts for tls_client_auth."""
     return authority()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Return where the audit log is to be."""
+    return tmp_path / "audit.log"
+
+
+@pytest.fixture
+def audited(start: Starter, file: Path) -> Iterator[Service]:
+    """Start a service whose audit log is a file."""
+    yield start(audit_log=str(file))
+    journal_to(None)

@@ -1,0 +1,16 @@
+"""Read the audit log."""
+
+import json
+import os
+from pathlib import Path
+
+
+def events(file: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def one(file: Path) -> dict[str, object]:
+    """Return the only line since the last look, and empty the file."""
+    [found] = events(file)
+    os.truncate(file, 0)
+    return found
