@@ -14,6 +14,7 @@ from msgspec import Struct
 from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
+from macaroon_cbat.audit import OPERATOR, POLICY
 from macaroon_cbat.claims import EpochSeconds, ScopeText
 from macaroon_cbat.errors import InvalidClientMetadata
 from macaroon_cbat.stores.database import Database
@@ -151,6 +152,10 @@ class ClientStore:
         """
         if not _CLIENT_ID.match(client_id):
             raise InvalidClientMetadata("a client name has 1 to 64 letters, digits and . _ ~ - characters")
+        if client_id in (OPERATOR, POLICY):
+            raise InvalidClientMetadata(
+                f"{client_id} is who else may act in the audit log: choose another name"
+            )
         if (metadata.token_endpoint_auth_method in SECRET_METHODS) != (secret is not None):
             raise InvalidClientMetadata("a client has a secret exactly when it authenticates with one")
         client = Client(client_id, None if secret is None else _hash(secret), metadata, now)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.material import API, run, serving
+from tests.cli.material import API, free_port, run, serving
 
 THUMBPRINT = "A" * 43
 
@@ -166,3 +166,21 @@ def test_workers_and_commands_share_one_file(data, file, add):
     assert kinds == ["client.added", *["token.minted"] * 3, "key.rotated"]
     assert not any(token[100:140] in file.read_text() for token in tokens)
     assert "minted" not in (data.parent / "data.log").read_text()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_service_without_its_audit_log_does_not_start(command, workers):
+    """A file that cannot be opened stops `serve` in one line, with any number of workers."""
+    process = command("serve", "--port", str(free_port()), "--workers", workers, log="/nowhere/audit.log")
+    assert (process.returncode, process.stdout) == (2, b"")
+    [line] = process.stderr.decode().splitlines()
+    assert "MACAROON_CBAT_AUDIT_LOG" in line
+
+
+@pytest.mark.parametrize("name", ["operator", "policy"])
+def test_no_client_has_the_name_of_another_actor(command, name, file):
+    """Nobody registers as who else may act in the audit log."""
+    process = command("client", "add", name, "--scope", "read")
+    assert process.returncode == 1
+    assert "choose another name" in process.stderr.decode()
+    assert file.read_text() == ""
