@@ -3,7 +3,7 @@
 MacaroonError
 ├── OAuthError                     leaves as an HTTP answer: .status .code .description
 │   ├── MissingToken          401  no error code when no credentials came (RFC 6750 3.1)
-│   ├── InvalidRequest        400  ── UnsupportedMediaType 415
+│   ├── InvalidRequest        400  ── UnsupportedMediaType 415, NotFound 404, Conflict 409
 │   ├── InvalidToken          401  ── MalformedMacaroon, UnknownKey, SignatureMismatch, Revoked,
 │   │                                 CaveatsNotMet(.unmet), NotCertificateBound
 │   ├── InsufficientScope     403  with .scope
@@ -52,6 +52,20 @@ class UnsupportedMediaType(InvalidRequest):
     """The body is of another content type than the endpoint reads."""
 
     status = 415
+
+
+class NotFound(InvalidRequest):
+    """There is nothing of this name."""
+
+    status = 404
+    code = "not_found"
+
+
+class Conflict(InvalidRequest):
+    """What is asked for does not go together with the state that things are in."""
+
+    status = 409
+    code = "conflict"
 
 
 class MissingToken(OAuthError):
@@ -184,6 +198,12 @@ class InvalidClientMetadata(OAuthError):
     """A client cannot be registered like this (RFC 7591 3.2.2)."""
 
     code = "invalid_client_metadata"
+
+
+class ClientExists(InvalidClientMetadata):
+    """The name is another client's already."""
+
+    status = 409
 
 
 class Refused(MacaroonError):

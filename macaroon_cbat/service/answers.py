@@ -32,7 +32,7 @@ _CODES = {
 
 def answer(members: object, status: int = 200, *, cacheable: bool = False) -> Response:
     """Return a JSON response; unless it says so, nobody may store it (RFC 6749 5.1)."""
-    response = Response(_encode(members), status, mimetype="application/json")
+    response = Response(b"" if status == 204 else _encode(members), status, mimetype="application/json")
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "max-age=300" if cacheable else "no-store"
     return response

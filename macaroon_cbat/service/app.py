@@ -10,6 +10,8 @@ from macaroon_cbat.inspection import inspected
 from macaroon_cbat.journal.file import journal_to
 from macaroon_cbat.peer import PeerSource, tls_connection
 from macaroon_cbat.service import metadata as paths
+from macaroon_cbat.service.admin_routes import admin_routes
+from macaroon_cbat.service.administration import Administration
 from macaroon_cbat.service.answers import answer, answer_errors
 from macaroon_cbat.service.auditing import audit_requests
 from macaroon_cbat.service.authorization_server import AuthorizationServer
@@ -63,6 +65,7 @@ def create_app(
     _macaroon_routes(app, peer)
     own_guard = OwnGuard(issuer, stores, peer, clock, settings.mtls_url or url)
     _resource_routes(app, ResourceFeeds(own_guard, feed_waiters))
+    admin_routes(app, own_guard, Administration(stores, clock))
     _open_routes(
         app,
         stores,

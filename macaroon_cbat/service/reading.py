@@ -38,7 +38,7 @@ def read_query(request: Request, *known: str) -> dict[str, str]:
     query: dict[str, str] = {}
     for name, value in request.args.items(multi=True):
         if name not in known:
-            raise InvalidRequest(f"unknown parameter {name[:40]!r}: this takes {', '.join(known)}")
+            raise InvalidRequest(f"unknown parameter {name[:40]!r}: this takes {', '.join(known) or 'none'}")
         if name in query:
             raise InvalidRequest(f"the parameter {name} is repeated")
         query[name] = value
@@ -61,6 +61,12 @@ def required(form: dict[str, str], name: str) -> str:
     if name not in form:
         raise InvalidRequest(f"the parameter {name} is missing")
     return form[name]
+
+
+def refuse_body(request: Request) -> None:
+    """Raise InvalidRequest for a body where none is read: it says something that nobody would do."""
+    if request.get_data():
+        raise InvalidRequest("send no body: this takes none")
 
 
 def read_json(request: Request, shape: type[Shape]) -> Shape:

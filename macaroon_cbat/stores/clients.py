@@ -5,7 +5,7 @@ import hmac
 import re
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from macaroon_cbat.audit import OPERATOR, POLICY
 from macaroon_cbat.claims import EpochSeconds, ScopeText
-from macaroon_cbat.errors import InvalidClientMetadata
+from macaroon_cbat.errors import ClientExists, InvalidClientMetadata
 from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.schema import clients
 from macaroon_cbat.thumbprint import parse_thumbprint
@@ -28,8 +28,9 @@ SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
 MEMORY_SECONDS = 1.0
 """How long a process goes on with a client it has seen before it looks again."""
 
+CLIENT_NAME = "^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}$"
 _MOST_SEEN = 10_000
-_CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,63}\Z")
+_CLIENT_ID = re.compile(CLIENT_NAME.replace("$", r"\Z"))
 _NO_SECRET = hashlib.sha256(b"no client has this secret").digest()
 
 
@@ -125,10 +126,18 @@ def is_resource_uri(uri: str) -> bool:
     )
 
 
+Metadata = TypeVar("Metadata", bound=ClientMetadata)
+
+
 def metadata_from(members: dict[str, object]) -> ClientMetadata:
     """Return checked metadata, or raise InvalidClientMetadata that says what is wrong."""
+    return read_metadata(members, ClientMetadata)
+
+
+def read_metadata(members: dict[str, object], shape: type[Metadata]) -> Metadata:
+    """Return checked metadata of this shape, or raise InvalidClientMetadata that says what is wrong."""
     try:
-        return msgspec.convert(members, ClientMetadata)
+        return msgspec.convert(members, shape)
     except (msgspec.ValidationError, ValueError) as error:
         reason = re.sub(r" matching regex '.*'", " of the right form", str(error))
         raise InvalidClientMetadata(reason) from error
@@ -170,7 +179,7 @@ class ClientStore:
                     )
                 )
         except IntegrityError as error:
-            raise InvalidClientMetadata(
+            raise ClientExists(
                 f"client {client_id} exists: choose another name, or remove it first"
             ) from error
         return client

@@ -15,7 +15,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, insert, select, update
 
 from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.errors import InvalidRequest, UnknownKey
+from macaroon_cbat.errors import Conflict, NotFound, UnknownKey
 from macaroon_cbat.keys import KEY_BYTES, RootKey
 from macaroon_cbat.revocation import Revocation
 from macaroon_cbat.stores.database import Database
@@ -148,14 +148,14 @@ class RootKeyStore:
         """Retire a retiring key at once and wipe its secret: none of its tokens verifies any more.
 
         With `revoked_until`, whoever verifies offline learns it from the revocations, up to then.
-        Raises InvalidRequest for a key that is still to mint, or is not known.
+        Raises Conflict for a key that is still to mint, and NotFound for one that is not known.
         """
         with self._database.writing() as connection:
             state = {row.kid: row.state for row in _rows(connection)}.get(kid)
             if state is None:
-                raise InvalidRequest(f"no key {kid!r}: see key list")
+                raise NotFound(f"no key {kid!r}: see key list")
             if state in ("current", "next"):
-                raise InvalidRequest(f"key {kid} is {state}: rotate until it is retiring, then retire it")
+                raise Conflict(f"key {kid} is {state}: rotate until it is retiring, then retire it")
             _move(connection, kid, "retired", now)
             if revoked_until is not None:
                 record(

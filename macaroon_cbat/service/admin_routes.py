@@ -1,0 +1,134 @@
+"""The endpoints under /admin: for bound macaroons of this service with the scope `admin`."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from flask import Flask, Response, request
+
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.revocation import Revocation
+from macaroon_cbat.service.administration import (
+    Administration,
+    ClientRecord,
+    ClientRegistration,
+    NewClient,
+    RevocationRequest,
+)
+from macaroon_cbat.service.answers import answer, log
+from macaroon_cbat.service.operations import Operation, add_route
+from macaroon_cbat.service.own_guard import OwnGuard
+from macaroon_cbat.service.reading import read_json, read_query, refuse_body
+from macaroon_cbat.stores import RootKeyRecord
+
+CLIENTS, KEYS, REVOCATIONS = "/admin/clients", "/admin/keys", "/admin/revocations"
+_REGISTRATION = {"client_id": "billing", "scope": "read write", "audiences": ["https://api.example"]}
+_NOON = EpochSeconds(1_767_222_000)
+_THUMBPRINT = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"
+
+LIST_CLIENTS = Operation(
+    method="GET",
+    path=CLIENTS,
+    summary="List the registered clients",
+    caller="admin",
+    answer=list[ClientRecord],
+)
+ADD_CLIENT = Operation(
+    method="POST",
+    path=CLIENTS,
+    summary="Register a client; its secret is answered once",
+    caller="admin",
+    body=ClientRegistration,
+    example=_REGISTRATION,
+    answer=NewClient,
+    status=201,
+    refusals=(409,),
+)
+SHOW_CLIENT = Operation(
+    method="GET",
+    path=CLIENTS + "/{client_id}",
+    summary="Show a client",
+    caller="admin",
+    answer=ClientRecord,
+    refusals=(404,),
+    answer_example=_REGISTRATION | {"client_id_issued_at": _NOON},
+)
+REMOVE_CLIENT = Operation(
+    method="DELETE",
+    path=CLIENTS + "/{client_id}",
+    summary="Remove a client at once; its tokens live until they expire",
+    caller="admin",
+    status=204,
+    refusals=(404,),
+)
+LIST_KEYS = Operation(
+    method="GET", path=KEYS, summary="List the root keys", caller="admin", answer=list[RootKeyRecord]
+)
+ROTATE = Operation(
+    method="POST",
+    path=KEYS + "/rotate",
+    summary="Let the next root key mint, and make a new next one",
+    caller="admin",
+    answer=RootKeyRecord,
+    answer_example=RootKeyRecord("5f0c1d2e3a4b", _NOON, "current", _NOON),
+)
+RETIRE = Operation(
+    method="POST",
+    path=KEYS + "/{kid}/retire",
+    summary="Retire a retiring root key and all its tokens at once",
+    caller="admin",
+    status=204,
+    refusals=(404, 409),
+)
+REVOKE = Operation(
+    method="POST",
+    path=REVOCATIONS,
+    summary="Take back a token, the tokens of a client, subject, family or key, or a certificate",
+    caller="admin",
+    body=RevocationRequest,
+    example={"kind": "certificate", "value": _THUMBPRINT},
+    answer=Revocation,
+    status=201,
+    refusals=(404, 409),
+)
+OPERATIONS = (LIST_CLIENTS, ADD_CLIENT, SHOW_CLIENT, REMOVE_CLIENT, LIST_KEYS, ROTATE, RETIRE, REVOKE)
+
+
+def admin_routes(app: Flask, guard: OwnGuard, verbs: Administration) -> None:
+    """Let bound macaroons of the service with the scope `admin` use these verbs."""
+
+    def add_client() -> Any:
+        return verbs.add_client(read_json(request, dict[str, object]))
+
+    def revoke() -> Any:
+        return verbs.revoke(read_json(request, RevocationRequest))
+
+    verb_of: dict[Operation, Callable[..., Any]] = {
+        LIST_CLIENTS: verbs.clients,
+        ADD_CLIENT: add_client,
+        SHOW_CLIENT: verbs.client,
+        REMOVE_CLIENT: verbs.remove_client,
+        LIST_KEYS: verbs.keys,
+        ROTATE: verbs.rotate,
+        RETIRE: verbs.retire,
+        REVOKE: revoke,
+    }
+    for operation, verb in verb_of.items():
+        add_route(app, operation, _guarded(guard, operation, verb))
+
+
+def _guarded(guard: OwnGuard, operation: Operation, verb: Callable[..., Any]) -> Callable[..., Response]:
+    """Return the view of a verb: whoever may not ask learns nothing of what is wrong with the question."""
+
+    @wraps(verb)
+    def view(**names: str) -> Response:
+        admin = guard.admit(request, operation.caller)
+        read_query(request)
+        if operation.body is None:
+            refuse_body(request)
+        done = verb(**names)
+        if operation.method != "GET":
+            log.info("%s did %s %r", admin.client_id, operation.method, request.path)
+        return answer(done, operation.status)
+
+    return view

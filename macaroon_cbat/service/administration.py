@@ -1,0 +1,129 @@
+"""The verbs of administration: what `macaroon-cbat` does on the database, and what it does over HTTP."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+from msgspec.structs import asdict
+
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.errors import NotFound
+from macaroon_cbat.revocation import Revocation, RevocationKind
+from macaroon_cbat.service.revoking import expiry_of, revocable
+from macaroon_cbat.stores import Client, ClientMetadata, RootKeyRecord, Stores
+from macaroon_cbat.stores.clients import CLIENT_NAME, SECRET_METHODS, read_metadata
+
+SECRET_BYTES = 32
+_NAME_BYTES = 12
+
+ClientName = Annotated[str, Meta(extra_json_schema={"pattern": CLIENT_NAME})]
+
+
+class ClientRegistration(ClientMetadata, frozen=True, kw_only=True):
+    """A client to register (RFC 7591 3.1); the service draws a `client_id` where none is wanted."""
+
+    client_id: ClientName | None = None
+
+
+class ClientRecord(ClientMetadata, frozen=True, kw_only=True):
+    """A registered client; `client_id_issued_at` counts seconds since 1970 (RFC 7591 3.2.1)."""
+
+    client_id: str
+    client_id_issued_at: int
+
+
+class NewClient(ClientRecord, frozen=True, kw_only=True):
+    """A client just registered. Its secret, where it has one, is never shown again; 0: it never expires."""
+
+    client_secret: str | None = None
+    client_secret_expires_at: int | None = None
+
+    def __repr__(self) -> str:
+        """Show who it is, not how it proves it."""
+        return f"<NewClient {self.client_id}>"
+
+
+class RevocationRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to take back: a token's id, a client, subject, family, key, or a certificate's thumbprint."""
+
+    kind: RevocationKind
+    value: Annotated[str, Meta(min_length=1, max_length=255)]
+
+
+@dataclass(frozen=True, slots=True)
+class Administration:
+    """Administers these stores; `clock` tells the second."""
+
+    stores: Stores
+    clock: Callable[[], float]
+
+    def clients(self) -> list[ClientRecord]:
+        """Return every client, by name."""
+        return [_shown(client) for client in self.stores.clients.all()]
+
+    def client(self, client_id: str) -> ClientRecord:
+        """Return a client, or raise NotFound."""
+        client = self.stores.clients.find(client_id)
+        if client is None:
+            raise _no_client(client_id)
+        return _shown(client)
+
+    def add_client(self, members: dict[str, object]) -> NewClient:
+        """Register a client as the members of a ClientRegistration say, with a secret where it needs one.
+
+        Raises InvalidClientMetadata, or ClientExists when the name is taken.
+        """
+        wanted = read_metadata(members, ClientRegistration)
+        client_id = secrets.token_hex(_NAME_BYTES) if wanted.client_id is None else wanted.client_id
+        metadata = ClientMetadata(
+            **{name: getattr(wanted, name) for name in ClientMetadata.__struct_fields__}
+        )
+        has_secret = metadata.token_endpoint_auth_method in SECRET_METHODS
+        secret = secrets.token_urlsafe(SECRET_BYTES) if has_secret else None
+        client = self.stores.clients.add(client_id, metadata, secret=secret, now=self._now())
+        return NewClient(
+            **asdict(_shown(client)),
+            client_secret=secret,
+            client_secret_expires_at=0 if has_secret else None,
+        )
+
+    def remove_client(self, client_id: str) -> None:
+        """Remove a client at once, or raise NotFound. Its tokens live until they expire."""
+        if not self.stores.clients.remove(client_id):
+            raise _no_client(client_id)
+
+    def keys(self) -> list[RootKeyRecord]:
+        """Return what may be shown of every root key."""
+        return self.stores.root_keys.records()
+
+    def rotate(self) -> RootKeyRecord:
+        """Let the next key mint, and return it."""
+        return self.stores.root_keys.rotate(self._now())
+
+    def retire(self, kid: str) -> None:
+        """Retire a retiring key and all its tokens at once, or raise NotFound or Conflict."""
+        now = self._now()
+        self.stores.root_keys.retire(kid, now, revoked_until=expiry_of("key", now))
+
+    def revoke(self, wanted: RevocationRequest) -> Revocation:
+        """Take back what is named, or raise InvalidRequest for what can be nobody's name."""
+        now = self._now()
+        value, expires_at = revocable(wanted.kind, wanted.value), expiry_of(wanted.kind, now)
+        if wanted.kind != "key":
+            return self.stores.revocations.revoke(wanted.kind, value, now=now, expires_at=expires_at)
+        self.retire(value)
+        return Revocation(kind="key", value=value, revoked_at=now, expires_at=expires_at)
+
+    def _now(self) -> EpochSeconds:
+        return EpochSeconds(int(self.clock()))
+
+
+def _shown(client: Client) -> ClientRecord:
+    members: dict[str, Any] = asdict(client.metadata)
+    return ClientRecord(client_id=client.client_id, client_id_issued_at=client.created_at, **members)
+
+
+def _no_client(client_id: str) -> NotFound:
+    return NotFound(f"no client {client_id[:64]!r}: see client list")

@@ -1,0 +1,38 @@
+"""What a route is, as a value: its method, path, answer and guard; the API document is made of them."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from flask import Flask
+from flask.typing import RouteCallable
+
+Caller = Literal["anybody", "client", "keys", "revocations", "admin"]
+"""Who may ask: anybody, an authenticated client, or a bound macaroon of this service with this scope."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Operation:
+    """One method of one path, `{name}` standing for a segment of the path.
+
+    `body` and `answer` are types whose schema msgspec knows; `query` maps names of parameters to what
+    they mean; `refusals` are the statuses that come besides those every operation of its kind has.
+    """
+
+    method: Literal["GET", "POST", "DELETE"]
+    path: str
+    summary: str
+    caller: Caller
+    answer: Any = None
+    status: int = 200
+    body: Any = None
+    body_type: str = "application/json"
+    query: dict[str, str] = field(default_factory=dict)
+    refusals: tuple[int, ...] = ()
+    example: Any = None
+    answer_example: Any = None
+
+
+def add_route(app: Flask, operation: Operation, view: RouteCallable) -> None:
+    """Route the operation to the view, which takes the names in the path as arguments."""
+    rule = operation.path.replace("{", "<").replace("}", ">")
+    app.add_url_rule(rule, f"{operation.method} {rule}", view, methods=[operation.method])
