@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from flask import Flask, Response, request
 
@@ -16,6 +17,7 @@ from macaroon_cbat.service.answers import answer, answer_errors
 from macaroon_cbat.service.auditing import audit_requests
 from macaroon_cbat.service.authorization_server import AuthorizationServer
 from macaroon_cbat.service.client_certificates import ClientTrust
+from macaroon_cbat.service.described import DOCUMENT_PATH, HEALTH_PATH
 from macaroon_cbat.service.issuing import Issuer
 from macaroon_cbat.service.macaroon_tools import (
     InspectRequest,
@@ -24,6 +26,7 @@ from macaroon_cbat.service.macaroon_tools import (
     restricted,
 )
 from macaroon_cbat.service.metrics import start_counting
+from macaroon_cbat.service.openapi import openapi_document
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.reading import MAX_BODY_BYTES, read_json
 from macaroon_cbat.service.resource_feeds import ResourceFeeds
@@ -66,6 +69,8 @@ def create_app(
     own_guard = OwnGuard(issuer, stores, peer, clock, settings.mtls_url or url)
     _resource_routes(app, ResourceFeeds(own_guard, feed_waiters))
     admin_routes(app, own_guard, Administration(stores, clock))
+    document = openapi_document(settings.mtls_url or url)
+    app.add_url_rule(DOCUMENT_PATH, "document", partial(answer, document, cacheable=True), methods=["GET"])
     _open_routes(
         app,
         stores,
@@ -113,7 +118,7 @@ def _open_routes(app: Flask, stores: Stores, metadata: dict[str, object]) -> Non
     def authorization_server_metadata() -> Response:
         return answer(metadata, cacheable=True)
 
-    @app.get("/healthz")
+    @app.get(HEALTH_PATH)
     def healthz() -> Response:
         stores.root_keys.records()
         return answer({"status": "ok"})

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from macaroon_cbat.caveats import Caveat, confirmation, parse_caveat
 from macaroon_cbat.errors import InvalidRequest, MalformedMacaroon
@@ -29,7 +29,7 @@ class RestrictRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     macaroon: str
-    caveat: Raw = Raw()  # immutable: no caveat
+    caveat: Raw | UnsetType = UNSET
     bind: Literal["connection"] | None = None
 
 
@@ -44,7 +44,7 @@ def restricted(request: RestrictRequest, peer: DerCertificate | None) -> str:
     Raises InvalidRequest for a malformed macaroon or caveat, and for a connection without certificate.
     """
     caveats: list[Caveat] = []
-    if bytes(request.caveat):
+    if request.caveat is not UNSET:
         caveats.append(_requested_caveat(request.caveat))
     if request.bind is not None:
         if peer is None:

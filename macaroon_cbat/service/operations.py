@@ -1,10 +1,13 @@
 """What a route is, as a value: its method, path, answer and guard; the API document is made of them."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from flask import Flask
 from flask.typing import RouteCallable
+
+FORM = "application/x-www-form-urlencoded"
 
 Caller = Literal["anybody", "client", "keys", "revocations", "admin"]
 """Who may ask: anybody, an authenticated client, or a bound macaroon of this service with this scope."""
@@ -30,6 +33,23 @@ class Operation:
     refusals: tuple[int, ...] = ()
     example: Any = None
     answer_example: Any = None
+
+    @property
+    def name(self) -> str:
+        """What the operation is called in the API document."""
+        words = re.findall(r"[a-z0-9]+", f"{self.method} {self.path}".lower())
+        return "_".join(words)
+
+    @property
+    def all_refusals(self) -> list[int]:
+        """The statuses with which it may say no: those of its kind, and its own."""
+        statuses = set(self.refusals) | {503}
+        if self.caller == "client":
+            statuses |= {400, 401, 413, 415}
+        elif self.caller != "anybody":
+            statuses |= {400, 401, 403} | ({413} if self.method != "GET" else set())
+            statuses |= {415} if self.body is not None else set()
+        return sorted(statuses)
 
 
 def add_route(app: Flask, operation: Operation, view: RouteCallable) -> None:

@@ -1,0 +1,200 @@
+"""The shapes and operations of the routes that are not under /admin, for the API document."""
+
+from typing import Any, Literal
+
+from msgspec import Raw, Struct
+
+from macaroon_cbat.claims import ScopeText
+from macaroon_cbat.revocation import RevocationKind
+from macaroon_cbat.service import metadata as paths
+from macaroon_cbat.service.macaroon_tools import InspectRequest, RestrictRequest
+from macaroon_cbat.service.operations import FORM, Operation
+
+HEALTH_PATH, DOCUMENT_PATH = "/healthz", "/openapi.json"
+_SHORTENED = "AgETaHR0cHM6Ly9hcy5leGFtcGxl"
+
+
+class TokenForm(Struct):
+    """A token request (RFC 6749 4.4, RFC 8707); a client without a secret names itself by `client_id`."""
+
+    grant_type: Literal["client_credentials"]
+    scope: ScopeText | None = None
+    resource: str | None = None
+    client_id: str | None = None
+    client_secret: str | None = None
+
+
+class TokenAnswer(Struct):
+    """A new macaroon (RFC 6749 5.1); `expires_in` counts seconds."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    scope: ScopeText
+
+
+class TokenQuestion(Struct):
+    """A token to introspect (RFC 7662 2.1); `client_certificate` is the thumbprint that it came with."""
+
+    token: str
+    token_type_hint: str | None = None
+    client_certificate: str | None = None
+
+
+class TokenInQuestion(Struct):
+    """What the asking resource server may know of a token (RFC 7662 2.2, RFC 8705 3.2)."""
+
+    active: bool
+    iss: str | None = None
+    client_id: str | None = None
+    sub: str | None = None
+    aud: str | list[str] | None = None
+    scope: str | None = None
+    exp: int | None = None
+    iat: int | None = None
+    jti: str | None = None
+    token_type: Literal["Bearer"] | None = None
+    cnf: dict[Literal["x5t#S256"], str] | None = None
+    caveats: list[Raw] | None = None
+
+
+class TokenToRevoke(Struct):
+    """A token to take back (RFC 7009 2.1)."""
+
+    token: str
+    token_type_hint: Literal["access_token", "refresh_token"] | None = None
+
+
+class Inspected(Struct):
+    """What a macaroon says, unverified; caveats in PingAM's shape."""
+
+    identifier: str
+    location: str
+    caveats: list[dict[str, Any]]
+    signature: str
+
+
+class RestrictedMacaroon(Struct):
+    """The child."""
+
+    macaroon: str
+
+
+class AudienceKeyFiles(Struct):
+    """The key file of each of the caller's audiences; ask again in `expires_in` seconds."""
+
+    audiences: list[dict[str, Any]]
+    expires_in: int
+
+
+class RevocationStretch(Struct):
+    """What was revoked after a cursor: kind, value, revoked_at, expires_at; go on after `cursor`."""
+
+    cursor: str
+    is_last: bool
+    decisions: list[tuple[RevocationKind, str, int, int]]
+
+
+class Health(Struct):
+    """The database answers."""
+
+    status: Literal["ok"]
+
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path=paths.TOKEN_PATH,
+        summary="Get a macaroon by client credentials",
+        caller="client",
+        body=TokenForm,
+        body_type=FORM,
+        example={"grant_type": "client_credentials", "scope": "read", "resource": "https://api.example"},
+        answer=TokenAnswer,
+    ),
+    Operation(
+        method="POST",
+        path=paths.INTROSPECTION_PATH,
+        summary="Learn what a token is good for, as a resource server of its audience",
+        caller="client",
+        body=TokenQuestion,
+        body_type=FORM,
+        example={"token": _SHORTENED},
+        answer=TokenInQuestion,
+        answer_example={"active": False},
+    ),
+    Operation(
+        method="POST",
+        path=paths.REVOCATION_PATH,
+        summary="Take back a token and all its children, as the client it was issued to",
+        caller="client",
+        body=TokenToRevoke,
+        body_type=FORM,
+        example={"token": _SHORTENED},
+        answer=dict[str, str],
+        answer_example={},
+    ),
+    Operation(
+        method="POST",
+        path=paths.INSPECT_PATH,
+        summary="Read a macaroon; nothing of it is verified",
+        caller="anybody",
+        body=InspectRequest,
+        example={"macaroon": _SHORTENED},
+        answer=Inspected,
+        refusals=(400, 413, 415),
+    ),
+    Operation(
+        method="POST",
+        path=paths.RESTRICT_PATH,
+        summary="Append a caveat, the thumbprint of this connection's certificate, or both",
+        caller="anybody",
+        body=RestrictRequest,
+        example={"macaroon": _SHORTENED, "caveat": {"scope": "read"}, "bind": "connection"},
+        answer=RestrictedMacaroon,
+        answer_example={"macaroon": _SHORTENED},
+        refusals=(400, 413, 415),
+    ),
+    Operation(
+        method="GET",
+        path=paths.KEYS_PATH,
+        summary="Get the keys of the caller's own audiences, which verify offline",
+        caller="keys",
+        query={"audience": "only this one of the caller's audiences"},
+        answer=AudienceKeyFiles,
+    ),
+    Operation(
+        method="GET",
+        path=paths.REVOCATIONS_PATH,
+        summary="Follow the revocations that concern the caller's own audiences",
+        caller="revocations",
+        query={
+            "after": "the cursor of an earlier answer; 0, the default, begins",
+            "wait": "seconds, up to 30, to wait for a revocation when there is none",
+        },
+        answer=RevocationStretch,
+        answer_example={"cursor": "AAAAAAAAAAAAAAAA.0", "is_last": True, "decisions": []},
+    ),
+    Operation(
+        method="GET",
+        path=paths.METADATA_PATH,
+        summary="Find the endpoints (RFC 8414)",
+        caller="anybody",
+        answer=dict[str, Any],
+    ),
+    Operation(
+        method="GET",
+        path=HEALTH_PATH,
+        summary="Learn whether the database answers",
+        caller="anybody",
+        answer=Health,
+        answer_example={"status": "ok"},
+    ),
+    Operation(
+        method="GET",
+        path=DOCUMENT_PATH,
+        summary="Get this document",
+        caller="anybody",
+        answer=dict[str, Any],
+    ),
+)

@@ -1,0 +1,116 @@
+"""The OpenAPI 3.1 document of every route, made of the operations beside the routes."""
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from macaroon_cbat.service import admin_routes, described
+from macaroon_cbat.service.operations import Operation
+
+OPERATIONS = (*described.OPERATIONS, *admin_routes.OPERATIONS)
+_NAME = re.compile(r"{(\w+)}")
+_VERSION = "1"
+_BEARER, _BASIC, _TLS = "boundMacaroon", "clientSecret", "mutualTLS"
+_SECURITY_SCHEMES = {
+    _BEARER: {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "macaroon",
+        "description": "A macaroon of this service for itself (resource=ISSUER), bound to the client "
+        "certificate of the connection (RFC 8705).",
+    },
+    _BASIC: {
+        "type": "http",
+        "scheme": "basic",
+        "description": "client_id and client_secret (RFC 6749 2.3.1).",
+    },
+    _TLS: {"type": "mutualTLS", "description": "Any client certificate; nobody has to sign it."},
+}
+
+
+class Refusal(Struct):
+    """Every refusal (RFC 6749 5.2)."""
+
+    error: str
+    error_description: str
+
+
+def openapi_document(base_url: str) -> dict[str, object]:
+    """Return the document; `base_url` is where clients with a certificate reach the service."""
+    shapes = [shape for operation in OPERATIONS for shape in (operation.body, operation.answer)]
+    shapes = [shape for shape in [*shapes, Refusal] if shape is not None]
+    schemas, components = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
+    schema_of = dict(zip(map(repr, shapes), schemas, strict=True))
+    routes: dict[str, dict[str, object]] = {}
+    for operation in OPERATIONS:
+        described_one = _operation(operation, schema_of)
+        routes.setdefault(operation.path, {})[operation.method.lower()] = described_one
+    document: dict[str, object] = {
+        "openapi": "3.1.0",
+        "info": {"title": "macaroon_cbat", "version": _VERSION, "summary": "Certificate-bound macaroons"},
+        "servers": [{"url": base_url}],
+        "paths": routes,
+        "components": {"schemas": components, "securitySchemes": _SECURITY_SCHEMES},
+    }
+    return _in_javascript(document)
+
+
+def _operation(operation: Operation, schema_of: dict[str, Any]) -> dict[str, object]:
+    members: dict[str, object] = {
+        "summary": operation.summary,
+        "operationId": operation.name,
+        "security": _security(operation),
+        "responses": _responses(operation, schema_of),
+    }
+    if parameters := [*_path_parameters(operation), *_query_parameters(operation)]:
+        members["parameters"] = parameters
+    if operation.body is not None:
+        content = {"schema": schema_of[repr(operation.body)], "example": operation.example}
+        members["requestBody"] = {"required": True, "content": {operation.body_type: content}}
+    return members
+
+
+def _security(operation: Operation) -> list[dict[str, list[str]]]:
+    """Return the ways to be let in, each a set of schemes that go together."""
+    if operation.caller == "anybody":
+        return []
+    if operation.caller == "client":
+        return [{_BASIC: []}, {_TLS: []}, {}]  # the last one: client_secret_post
+    return [{_BEARER: [operation.caller], _TLS: []}]
+
+
+def _responses(operation: Operation, schema_of: dict[str, Any]) -> dict[str, object]:
+    responses: dict[str, object] = {}
+    for status in operation.all_refusals:
+        content = {"application/json": {"schema": schema_of[repr(Refusal)]}}
+        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": content}
+    done: dict[str, object] = {"description": HTTPStatus(operation.status).phrase}
+    if operation.answer is not None:
+        content = {"schema": schema_of[repr(operation.answer)]}
+        if operation.answer_example is not None:
+            content["example"] = msgspec.to_builtins(operation.answer_example)
+        done["content"] = {"application/json": content}
+    return {str(operation.status): done, **responses}
+
+
+def _path_parameters(operation: Operation) -> list[dict[str, object]]:
+    text = {"type": "string", "minLength": 1}
+    names = _NAME.findall(operation.path)
+    return [{"name": name, "in": "path", "required": True, "schema": text} for name in names]
+
+
+def _query_parameters(operation: Operation) -> list[dict[str, object]]:
+    return [
+        {"name": name, "in": "query", "description": meaning, "schema": {"type": "string"}}
+        for name, meaning in operation.query.items()
+    ]
+
+
+def _in_javascript(document: dict[str, object]) -> dict[str, object]:
+    r"""Return the document with patterns as ECMA 262 spells them, which knows no \Z."""
+    text = msgspec.json.encode(document).replace(rb'\\Z"', rb'$"')
+    decoded: dict[str, object] = msgspec.json.decode(text)
+    return decoded
