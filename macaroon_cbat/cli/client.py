@@ -1,20 +1,18 @@
 """`macaroon-cbat client ...`: register clients and resource servers."""
 
-import secrets
 from pathlib import Path
 from typing import get_args
 
 import click
 import msgspec
 
-from macaroon_cbat.cli.auditing import audit
-from macaroon_cbat.cli.options import FILE, data_option, json_option, now, print_json, stores_in, write_secret
+from macaroon_cbat.cli.administering import Verbs, administration_options
+from macaroon_cbat.cli.options import FILE, json_option, print_json, write_secret
 from macaroon_cbat.cli.thumbprint import thumbprint_in
-from macaroon_cbat.errors import MacaroonError
-from macaroon_cbat.stores import Client
-from macaroon_cbat.stores.clients import SECRET_METHODS, ClientAuthMethod, metadata_from
-
-SECRET_BYTES = 32
+from macaroon_cbat.errors import NotFound, SettingsError
+from macaroon_cbat.service.administration import ClientRecord, NewClient
+from macaroon_cbat.stores import ClientMetadata
+from macaroon_cbat.stores.clients import ClientAuthMethod
 
 
 @click.group()
@@ -61,7 +59,7 @@ def client() -> None:
     "--understands-caveats", is_flag=True, help="As a resource server it judges every caveat itself."
 )
 @click.option("--secret-file", type=FILE, metavar="FILE", help="Write the secret to FILE with mode 0600.")
-@data_option
+@administration_options
 @json_option
 def add(
     name: str,
@@ -73,48 +71,45 @@ def add(
     san_dns: str | None,
     san_uri: str | None,
     secret_file: Path | None,
-    data: Path | None,
     *,
+    verbs: Verbs,
     bound: bool,
     understands_caveats: bool,
     as_json: bool,
 ) -> None:
     """Register client NAME, which becomes its client_id. Its secret is shown once."""
-    metadata = metadata_from(
-        {
-            "token_endpoint_auth_method": method,
-            "scope": scope,
-            "audiences": audiences,
-            "tls_client_certificate_bound_access_tokens": bound or method == "none",
-            "tls_client_auth_subject_dn": subject_dn,
-            "tls_client_auth_san_dns": san_dns,
-            "tls_client_auth_san_uri": san_uri,
-            "certificates": tuple(thumbprint_in(file) for file in certificates),
-            "understands_caveats": understands_caveats,
-        }
-    )
-    secret = secrets.token_urlsafe(SECRET_BYTES) if method in SECRET_METHODS else None
-    clients = stores_in(data)[1].clients
-    added = clients.add(name, metadata, secret=secret, now=now())
-    try:
-        if secret is not None and secret_file is not None:
+    members: dict[str, object] = {
+        "client_id": name,
+        "token_endpoint_auth_method": method,
+        "scope": scope,
+        "audiences": audiences,
+        "tls_client_certificate_bound_access_tokens": bound or method == "none",
+        "tls_client_auth_subject_dn": subject_dn,
+        "tls_client_auth_san_dns": san_dns,
+        "tls_client_auth_san_uri": san_uri,
+        "certificates": tuple(thumbprint_in(file) for file in certificates),
+        "understands_caveats": understands_caveats,
+    }
+    added = verbs.add_client(members)
+    secret = added.client_secret
+    if secret is not None and secret_file is not None:
+        try:
             write_secret(secret_file, secret.encode() + b"\n")
-            secret = None
-        audit("client.added", client_id=name, scope=scope, audience=" ".join(audiences) or None)
-    except MacaroonError:
-        clients.remove(name)  # nobody would ever know its secret, or that it was added
-        raise
+        except SettingsError:
+            verbs.remove_client(name)  # nobody would ever know its secret
+            raise
+        secret = None
     _show_added(added, secret, as_json=as_json)
 
 
-def _show_added(added: Client, secret: str | None, *, as_json: bool) -> None:
-    if not added.metadata.audiences:
+def _show_added(added: NewClient, secret: str | None, *, as_json: bool) -> None:
+    if not added.audiences:
         click.echo(
             "note: without --audience, every introspecting resource server accepts its tokens", err=True
         )
     if as_json:
         shown = {} if secret is None else {"client_secret": secret}
-        print_json({"client_id": added.client_id, **shown, **msgspec.to_builtins(added.metadata)})
+        print_json({"client_id": added.client_id, **shown, **_metadata(added)})
         return
     click.echo(f"client_id:     {added.client_id}")
     if secret is not None:
@@ -122,14 +117,19 @@ def _show_added(added: Client, secret: str | None, *, as_json: bool) -> None:
         click.echo("The secret is not shown again.", err=True)
 
 
+def _metadata(one: ClientRecord) -> dict[str, object]:
+    members: dict[str, object] = msgspec.to_builtins(one)
+    return {name: value for name, value in members.items() if name in ClientMetadata.__struct_fields__}
+
+
 @client.command("list")
-@data_option
+@administration_options
 @json_option
-def list_clients(data: Path | None, *, as_json: bool) -> None:
+def list_clients(*, verbs: Verbs, as_json: bool) -> None:
     """List the registered clients."""
-    found = stores_in(data)[1].clients.all()
+    found = verbs.clients()
     if as_json:
-        print_json([{"client_id": one.client_id, **msgspec.to_builtins(one.metadata)} for one in found])
+        print_json([{"client_id": one.client_id, **_metadata(one)} for one in found])
         return
     for one in found:
         click.echo(_line(one))
@@ -137,18 +137,19 @@ def list_clients(data: Path | None, *, as_json: bool) -> None:
 
 @client.command()
 @click.argument("name")
-@data_option
-def remove(name: str, data: Path | None) -> None:
+@administration_options
+def remove(name: str, *, verbs: Verbs) -> None:
     """Remove client NAME; services know within a second. Tokens it has live until they expire."""
-    if not stores_in(data)[1].clients.remove(name):
-        raise click.UsageError(f"no client {name!r}: see client list")
-    audit("client.removed", client_id=name)
+    try:
+        verbs.remove_client(name)
+    except NotFound as error:
+        raise click.UsageError(str(error)) from error
     click.echo(f"removed {name}")
 
 
-def _line(one: Client) -> str:
-    bound = "  bound" if one.metadata.tls_client_certificate_bound_access_tokens else ""
+def _line(one: ClientRecord) -> str:
+    bound = "  bound" if one.tls_client_certificate_bound_access_tokens else ""
     return (
-        f"{one.client_id}  {one.metadata.token_endpoint_auth_method}  "
-        f'"{one.metadata.scope}"  {" ".join(one.metadata.audiences) or "-"}{bound}'
+        f"{one.client_id}  {one.token_endpoint_auth_method}  "
+        f'"{one.scope}"  {" ".join(one.audiences) or "-"}{bound}'
     )

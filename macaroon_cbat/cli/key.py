@@ -5,11 +5,10 @@ from pathlib import Path
 
 import click
 
-from macaroon_cbat.cli.auditing import audit
-from macaroon_cbat.cli.options import FILE, data_option, json_option, now, print_json, stores_in, write_secret
+from macaroon_cbat.cli.administering import Verbs, administration_options
+from macaroon_cbat.cli.options import FILE, data_option, json_option, print_json, stores_in, write_secret
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.keys import audience_keys, write_key_file
-from macaroon_cbat.service.revoking import expiry_of
 from macaroon_cbat.service.settings import DEFAULT_ISSUER
 from macaroon_cbat.stores.clients import is_resource_uri
 from macaroon_cbat.stores.wrapping import replace_wrapping_key
@@ -21,11 +20,11 @@ def key() -> None:
 
 
 @key.command("list")
-@data_option
+@administration_options
 @json_option
-def list_keys(data: Path | None, *, as_json: bool) -> None:
+def list_keys(*, verbs: Verbs, as_json: bool) -> None:
     """List the root keys; the current one mints, the next one is published before it does."""
-    records = stores_in(data)[1].root_keys.records()
+    records = verbs.keys()
     if as_json:
         print_json(records)
         return
@@ -35,16 +34,15 @@ def list_keys(data: Path | None, *, as_json: bool) -> None:
 
 
 @key.command()
-@data_option
+@administration_options
 @json_option
-def rotate(data: Path | None, *, as_json: bool) -> None:
+def rotate(*, verbs: Verbs, as_json: bool) -> None:
     """Let the next root key mint, and make a new next one. Tokens of the old ones verify until they expire.
 
     What key export wrote holds the next key already, so resource servers go on; export again before
     the next rotation.
     """
-    record = stores_in(data)[1].root_keys.rotate(now())
-    audit("key.rotated", kid=record.kid)
+    record = verbs.rotate()
     if as_json:
         print_json(record)
         return
@@ -53,12 +51,10 @@ def rotate(data: Path | None, *, as_json: bool) -> None:
 
 @key.command()
 @click.argument("kid")
-@data_option
-def retire(kid: str, data: Path | None) -> None:
+@administration_options
+def retire(kid: str, *, verbs: Verbs) -> None:
     """Retire the retiring key KID at once: none of its tokens verifies any more."""
-    moment = now()
-    stores_in(data)[1].root_keys.retire(kid, moment, revoked_until=expiry_of("key", moment))
-    audit("key.retired", kid=kid)
+    verbs.retire(kid)
     click.echo(f"{kid} is retired, and its tokens with it")
 
 

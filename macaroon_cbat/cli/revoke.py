@@ -5,12 +5,11 @@ from typing import get_args
 
 import click
 
-from macaroon_cbat.cli.auditing import audit
-from macaroon_cbat.cli.options import data_option, now, stores_in
+from macaroon_cbat.cli.administering import Verbs, administration_options
 from macaroon_cbat.cli.thumbprint import thumbprint_in
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.revocation import RevocationKind
-from macaroon_cbat.service.revoking import expiry_of
+from macaroon_cbat.service.administration import RevocationRequest
 from macaroon_cbat.thumbprint import parse_thumbprint
 
 _MEMBERS: dict[RevocationKind, str] = {
@@ -27,22 +26,16 @@ _MEMBERS: dict[RevocationKind, str] = {
 @click.command()
 @click.argument("kind", type=click.Choice(get_args(RevocationKind)))
 @click.argument("value")
-@data_option
-def revoke(kind: RevocationKind, value: str, data: Path | None) -> None:
+@administration_options
+def revoke(kind: RevocationKind, value: str, *, verbs: Verbs) -> None:
     """Take back a token (its id), the tokens so far of a client or subject, a family, a key, a certificate.
 
     A certificate is named by its thumbprint or its file; from then on no token, bound or not, is
     accepted over a connection made with it.
     """
-    stores = stores_in(data)[1]
     if kind == "certificate":
         value = _thumbprint(value)
-    moment = now()
-    if kind == "key":
-        stores.root_keys.retire(value, moment, revoked_until=expiry_of(kind, moment))
-    else:
-        stores.revocations.revoke(kind, value, now=moment, expires_at=expiry_of(kind, moment))
-    audit("revoked", **{_MEMBERS[kind]: value})
+    verbs.revoke(RevocationRequest(kind, value))
     click.echo(f"revoked {kind} {value}")
 
 

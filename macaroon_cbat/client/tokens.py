@@ -105,6 +105,11 @@ class TokenClient:
             if self._cached is not None and self._cached.token == token:
                 self._cached = None
 
+    def endpoint(self) -> str:
+        """Return the token endpoint in use, found like a token is; raises what a call raises."""
+        self()
+        return self._endpoint or self._discover()
+
     def _good(self) -> _Cached | None:
         cached = self._cached
         if cached is None or time.monotonic() >= cached.renew_at:
@@ -156,9 +161,17 @@ def _read(answer: tuple[int, bytes], kind: type[_Answer], url: str) -> _Answer:
     try:
         if status == 200:
             return msgspec.json.decode(body, type=kind)
-        refusal = msgspec.json.decode(body, type=_OAuthError)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Refused(status, None, f"{url} does not answer as OAuth asks: {error}") from error
+    raise read_refusal(status, body, url)
+
+
+def read_refusal(status: int, body: bytes, url: str) -> Refused:
+    """Return the error that an answer of another status than 200 says."""
+    try:
+        refusal = msgspec.json.decode(body, type=_OAuthError)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return Refused(status, None, f"{url} does not answer as OAuth asks: {error}")
     # It ends in logs and on terminals, where control characters could pretend to be more than they are.
     description = "".join(c if c.isprintable() else "?" for c in refusal.error_description[:500])
-    raise Refused(status, refusal.error, description)
+    return Refused(status, refusal.error, description)

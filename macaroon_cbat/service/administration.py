@@ -3,13 +3,14 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from msgspec import Meta, Struct
 from msgspec.structs import asdict
 
+from macaroon_cbat.audit import EventKind
 from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.errors import NotFound
+from macaroon_cbat.errors import NotFound, Unavailable
 from macaroon_cbat.revocation import Revocation, RevocationKind
 from macaroon_cbat.service.revoking import expiry_of, revocable
 from macaroon_cbat.stores import Client, ClientMetadata, RootKeyRecord, Stores
@@ -17,6 +18,16 @@ from macaroon_cbat.stores.clients import CLIENT_NAME, SECRET_METHODS, read_metad
 
 SECRET_BYTES = 32
 _NAME_BYTES = 12
+
+_MEMBERS: dict[RevocationKind, str] = {
+    "token": "token_id",
+    "client": "client_id",
+    "subject": "subject",
+    "family": "family",
+    "key": "kid",
+    "certificate": "certificate",
+}
+"""Which member of an audit event names what was taken back."""
 
 ClientName = Annotated[str, Meta(extra_json_schema={"pattern": CLIENT_NAME})]
 
@@ -52,12 +63,24 @@ class RevocationRequest(Struct, frozen=True, forbid_unknown_fields=True):
     value: Annotated[str, Meta(min_length=1, max_length=255)]
 
 
+class Audit(Protocol):
+    """Writes an audit event, or raises Unavailable."""
+
+    def __call__(self, kind: EventKind, /, **members: Any) -> None:
+        """Write what was done."""
+
+
 @dataclass(frozen=True, slots=True)
 class Administration:
-    """Administers these stores; `clock` tells the second."""
+    """Administers these stores; `clock` tells the second, and `audit` writes what was done.
+
+    When it cannot be written, Unavailable is raised: what was done stays done, but for a client, whose
+    secret nobody has seen yet.
+    """
 
     stores: Stores
     clock: Callable[[], float]
+    audit: Audit
 
     def clients(self) -> list[ClientRecord]:
         """Return every client, by name."""
@@ -83,6 +106,12 @@ class Administration:
         has_secret = metadata.token_endpoint_auth_method in SECRET_METHODS
         secret = secrets.token_urlsafe(SECRET_BYTES) if has_secret else None
         client = self.stores.clients.add(client_id, metadata, secret=secret, now=self._now())
+        audiences = " ".join(metadata.audiences) or None
+        try:
+            self.audit("client.added", client_id=client_id, scope=metadata.scope, audience=audiences)
+        except Unavailable:
+            self.stores.clients.remove(client_id)
+            raise
         return NewClient(
             **asdict(_shown(client)),
             client_secret=secret,
@@ -93,6 +122,7 @@ class Administration:
         """Remove a client at once, or raise NotFound. Its tokens live until they expire."""
         if not self.stores.clients.remove(client_id):
             raise _no_client(client_id)
+        self.audit("client.removed", client_id=client_id)
 
     def keys(self) -> list[RootKeyRecord]:
         """Return what may be shown of every root key."""
@@ -100,21 +130,30 @@ class Administration:
 
     def rotate(self) -> RootKeyRecord:
         """Let the next key mint, and return it."""
-        return self.stores.root_keys.rotate(self._now())
+        record = self.stores.root_keys.rotate(self._now())
+        self.audit("key.rotated", kid=record.kid)
+        return record
 
     def retire(self, kid: str) -> None:
         """Retire a retiring key and all its tokens at once, or raise NotFound or Conflict."""
-        now = self._now()
-        self.stores.root_keys.retire(kid, now, revoked_until=expiry_of("key", now))
+        self._retire(kid, self._now())
+        self.audit("key.retired", kid=kid)
 
     def revoke(self, wanted: RevocationRequest) -> Revocation:
         """Take back what is named, or raise InvalidRequest for what can be nobody's name."""
         now = self._now()
-        value, expires_at = revocable(wanted.kind, wanted.value), expiry_of(wanted.kind, now)
-        if wanted.kind != "key":
-            return self.stores.revocations.revoke(wanted.kind, value, now=now, expires_at=expires_at)
-        self.retire(value)
-        return Revocation(kind="key", value=value, revoked_at=now, expires_at=expires_at)
+        kind, value = wanted.kind, revocable(wanted.kind, wanted.value)
+        expires_at = expiry_of(kind, now)
+        if kind == "key":
+            self._retire(value, now)
+            decision = Revocation(kind=kind, value=value, revoked_at=now, expires_at=expires_at)
+        else:
+            decision = self.stores.revocations.revoke(kind, value, now=now, expires_at=expires_at)
+        self.audit("revoked", **{_MEMBERS[kind]: value})
+        return decision
+
+    def _retire(self, kid: str, now: EpochSeconds) -> None:
+        self.stores.root_keys.retire(kid, now, revoked_until=expiry_of("key", now))
 
     def _now(self) -> EpochSeconds:
         return EpochSeconds(int(self.clock()))

@@ -14,7 +14,7 @@ from macaroon_cbat.service import metadata as paths
 from macaroon_cbat.service.admin_routes import admin_routes
 from macaroon_cbat.service.administration import Administration
 from macaroon_cbat.service.answers import answer, answer_errors
-from macaroon_cbat.service.auditing import audit_requests
+from macaroon_cbat.service.auditing import audit_requests, record_done
 from macaroon_cbat.service.authorization_server import AuthorizationServer
 from macaroon_cbat.service.client_certificates import ClientTrust
 from macaroon_cbat.service.described import DOCUMENT_PATH, HEALTH_PATH
@@ -68,7 +68,7 @@ def create_app(
     _macaroon_routes(app, peer)
     own_guard = OwnGuard(issuer, stores, peer, clock, settings.mtls_url or url)
     _resource_routes(app, ResourceFeeds(own_guard, feed_waiters))
-    admin_routes(app, own_guard, Administration(stores, clock))
+    admin_routes(app, own_guard, Administration(stores, clock, record_done))
     document = openapi_document(settings.mtls_url or url)
     app.add_url_rule(DOCUMENT_PATH, "document", partial(answer, document, cacheable=True), methods=["GET"])
     _open_routes(

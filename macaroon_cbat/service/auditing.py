@@ -59,6 +59,11 @@ def record_revoked(grant: Grant) -> None:
     count_revoked()
 
 
+def record_done(kind: EventKind, /, **members: Any) -> None:
+    """Write what an administrator did by the request at hand, or raise Unavailable."""
+    record(event(kind, **members))
+
+
 def note_key_changes(changes: Iterable[tuple[EventKind, str]], now: EpochSeconds) -> None:
     """Write what the service did to its keys by itself, whoever's request it was that made it look."""
     for kind, kid in changes:

@@ -16,6 +16,7 @@ from macaroon_cbat.identifier import Grant
 from macaroon_cbat.keys import AudienceKey
 from macaroon_cbat.peer import PeerSource, peer_thumbprint
 from macaroon_cbat.request_target import Target
+from macaroon_cbat.service.auditing import is_from
 from macaroon_cbat.service.issuing import Issuer
 from macaroon_cbat.stores import Client, Stores
 from macaroon_cbat.verification import require_scope, verify
@@ -53,6 +54,7 @@ class OwnGuard:
         client = self.stores.clients.find(principal.client_id)
         if client is None:
             raise InvalidToken(f"client {principal.client_id!r} is not registered any more")
+        is_from(client.client_id)
         return client
 
     def key_for(self, unverified: Grant, /) -> AudienceKey:

@@ -1,0 +1,151 @@
+"""Where administration happens: on the database, or through the HTTP interface of a service."""
+
+import time
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+from urllib.parse import quote
+
+import click
+import msgspec
+
+from macaroon_cbat.cli.auditing import audit
+from macaroon_cbat.cli.options import FILE, data_option, read_file, stores_in
+from macaroon_cbat.client import ClientCertificate, TokenClient
+from macaroon_cbat.client.calls import ServiceCalls
+from macaroon_cbat.errors import NotFound, Refused
+from macaroon_cbat.revocation import Revocation
+from macaroon_cbat.service.admin_routes import CLIENTS, KEYS, REVOCATIONS
+from macaroon_cbat.service.administration import Administration, ClientRecord, NewClient, RevocationRequest
+from macaroon_cbat.stores import RootKeyRecord
+
+_Shape = TypeVar("_Shape")
+_OPTIONS = (
+    click.option(
+        "--issuer", metavar="URL", help="Administer the service at URL over HTTP, not the database."
+    ),
+    click.option(
+        "--cacert", type=FILE, metavar="FILE", help="CA of its certificate. [default: the system's]"
+    ),
+    click.option("--cert", "certificate", type=FILE, metavar="FILE", help="Your client certificate, PEM."),
+    click.option("--key", "key_file", type=FILE, metavar="FILE", help="Its key. [default: in the same file]"),
+    click.option("--client-id", metavar="ID", help="Your client, which has the scope admin."),
+    click.option("--client-secret-file", type=FILE, metavar="FILE", help="File with its secret; - is stdin."),
+)
+
+
+class Verbs(Protocol):
+    """What both ways can do; see Administration."""
+
+    def clients(self) -> list[ClientRecord]: ...  # noqa: D102
+    def add_client(self, members: dict[str, object], /) -> NewClient: ...  # noqa: D102
+    def remove_client(self, client_id: str, /) -> None: ...  # noqa: D102
+    def keys(self) -> list[RootKeyRecord]: ...  # noqa: D102
+    def rotate(self) -> RootKeyRecord: ...  # noqa: D102
+    def retire(self, kid: str, /) -> None: ...  # noqa: D102
+    def revoke(self, wanted: RevocationRequest, /) -> Revocation: ...  # noqa: D102
+
+
+class HttpAdministration:
+    """The verbs through the HTTP interface. Raises Refused, Unavailable, and NotFound for unknown names."""
+
+    def __init__(self, calls: ServiceCalls) -> None:
+        """Call as this client."""
+        self._calls = calls
+
+    def clients(self) -> list[ClientRecord]:
+        """Return every client, by name."""
+        return self._call(list[ClientRecord], "GET", CLIENTS)
+
+    def add_client(self, members: dict[str, object]) -> NewClient:
+        """Register a client."""
+        return self._call(NewClient, "POST", CLIENTS, members)
+
+    def remove_client(self, client_id: str) -> None:
+        """Remove a client at once."""
+        self._call(type(None), "DELETE", f"{CLIENTS}/{quote(client_id, safe='')}")
+
+    def keys(self) -> list[RootKeyRecord]:
+        """Return what may be shown of every root key."""
+        return self._call(list[RootKeyRecord], "GET", KEYS)
+
+    def rotate(self) -> RootKeyRecord:
+        """Let the next key mint, and return it."""
+        return self._call(RootKeyRecord, "POST", KEYS + "/rotate")
+
+    def retire(self, kid: str) -> None:
+        """Retire a retiring key and all its tokens at once."""
+        self._call(type(None), "POST", f"{KEYS}/{quote(kid, safe='')}/retire")
+
+    def revoke(self, wanted: RevocationRequest) -> Revocation:
+        """Take back what is named."""
+        return self._call(Revocation, "POST", REVOCATIONS, msgspec.to_builtins(wanted))
+
+    def _call(self, shape: type[_Shape], method: str, path: str, members: object = None) -> _Shape:
+        try:
+            answer = self._calls.call(method, path, members)
+            return msgspec.convert(answer, shape)
+        except Refused as refused:
+            if refused.status == 404 and refused.code == "not_found":
+                raise NotFound(refused.description) from refused
+            raise
+        except msgspec.ValidationError as error:
+            raise Refused(200, None, f"{path} does not answer as it should: {error}") from error
+
+
+def administration_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --data, and the options of the HTTP interface; the command takes `verbs` in their place."""
+
+    @wraps(command)
+    def chosen(
+        *arguments: Any,
+        data: Path | None,
+        issuer: str | None,
+        cacert: Path | None,
+        certificate: Path | None,
+        key_file: Path | None,
+        client_id: str | None,
+        client_secret_file: Path | None,
+        **options: Any,
+    ) -> Any:
+        there = (issuer, cacert, certificate, key_file, client_id, client_secret_file)
+        if any(one is not None for one in there):
+            if data is not None:
+                raise click.UsageError(
+                    "--data is the database and --issuer the HTTP interface: use one of them"
+                )
+            verbs = _over_http(*there)
+        else:
+            verbs = Administration(stores_in(data)[1], time.time, audit)
+        return command(*arguments, verbs=verbs, **options)
+
+    for option in reversed(_OPTIONS):
+        chosen = option(chosen)
+    return data_option(chosen)
+
+
+def _over_http(
+    issuer: str | None,
+    cacert: Path | None,
+    certificate: Path | None,
+    key_file: Path | None,
+    client_id: str | None,
+    client_secret_file: Path | None,
+) -> Verbs:
+    if issuer is None or certificate is None or client_id is None:
+        raise click.UsageError("the HTTP interface needs --issuer, --cert and --client-id together")
+    presented = ClientCertificate(certificate, key_file)
+    secret = (
+        None if client_secret_file is None else read_file(client_secret_file).decode(errors="replace").strip()
+    )
+    tokens = TokenClient(
+        issuer=issuer,
+        client_id=client_id,
+        client_secret=secret,
+        certificate=presented,
+        ca=cacert,
+        scope="admin",
+        resource=issuer,
+    )
+    return HttpAdministration(ServiceCalls(tokens, presented, cacert))

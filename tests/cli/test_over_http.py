@@ -1,0 +1,135 @@
+"""The same verbs through the HTTP interface of a running service."""
+
+import json
+from contextlib import contextmanager
+
+import pytest
+
+from tests.cli.material import API, call, complaint, members, out, serving
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    """Run a service of this module's own: keys are rotated and clients removed here."""
+    folder = tmp_path_factory.mktemp("administered")
+    with serving(folder / "data") as served:
+        secret = folder / "ops.secret"
+        out("client", "add", "ops", "--scope", "admin", "--secret-file", secret, "--data", served.data)
+        served.secret = secret
+        yield served
+
+
+@pytest.fixture
+def over(service, certificate):
+    """Return the options that name the HTTP interface."""
+    identity = ("--client-id", "ops", "--client-secret-file", service.secret, "--cert", certificate)
+    return (*service.access, *identity)
+
+
+@contextmanager
+def unchanged(service):
+    """Check that the block changes no client and no key."""
+
+    def seen():
+        return [
+            members(*command, "--data", service.data) for command in (("client", "list"), ("key", "list"))
+        ]
+
+    before = seen()
+    yield
+    assert seen() == before
+
+
+def test_clients_are_administered_alike(service, over, tmp_path):
+    """`client add`, `list` and `remove` print the same over HTTP as on the database."""
+    there = members("client", "add", "remote", "--scope", "read", "--audience", API, *over)
+    here = members("client", "add", "local", "--scope", "read", "--audience", API, "--data", service.data)
+    assert there.keys() == here.keys()
+    assert there | {"client_id": "", "client_secret": ""} == here | {"client_id": "", "client_secret": ""}
+    for option in ((), ("--json",)):
+        assert out("client", "list", *option, *over) == out("client", "list", *option, "--data", service.data)
+    file = tmp_path / "remote.secret"
+    out("client", "add", "filed", "--scope", "read", "--audience", API, "--secret-file", file, *over)
+    assert file.stat().st_mode & 0o777 == 0o600
+    out("token", "mint", *service.access, "--client-id", "filed", "--client-secret-file", file)
+    for name in ("remote", "filed"):
+        assert out("client", "remove", name, *over) == f"removed {name}\n"
+    assert "no client 'remote'" in complaint_of_usage(call("client", "remove", "remote", *over))
+
+
+def complaint_of_usage(result):
+    assert result.exit_code == 2, result.output
+    return result.stderr
+
+
+def test_keys_are_administered_alike(service, over):
+    """`key list`, `rotate` and `retire` do over HTTP what they do on the database."""
+    old = members("key", "list", *over)
+    new = members("key", "rotate", *over)
+    assert new["kid"] == old[1]["kid"]
+    assert members("key", "list", *over) == members("key", "list", "--data", service.data)
+    assert (
+        out("key", "retire", old[0]["kid"], *over) == f"{old[0]['kid']} is retired, and its tokens with it\n"
+    )
+    assert members("key", "list", *over)[0]["state"] == "retired"
+
+
+def test_revocations_are_made_alike(service, over, tmp_path, other_file):
+    """`revoke` takes a certificate back over HTTP, and the service refuses it at once."""
+    assert out("revoke", "certificate", other_file, *over).startswith("revoked certificate ")
+    mine = ("--client-id", "ops", "--client-secret-file", service.secret, "--cert", other_file)
+    assert "invalid_client" in complaint(call("key", "list", *service.access, *mine), 1)
+    assert out("revoke", "client", "somebody", *over) == "revoked client somebody\n"
+
+
+@pytest.fixture
+def other_file(tmp_path, certificate):
+    """Return another client's certificate and key in one file."""
+    from tests.service.certificates import certified
+
+    other = certified("CN=other")
+    file = tmp_path / "other.pem"
+    file.write_bytes(other.pem + other.key_pem)
+    return file
+
+
+def test_refusals_say_why(service, over):
+    """What the service refuses is one line with its reason, and nothing has changed."""
+    with unchanged(service):
+        taken = call("client", "add", "ops", "--scope", "read", *over)
+        assert "client ops exists" in complaint(taken, 1)
+        current = next(k["kid"] for k in members("key", "list", *over) if k["state"] == "current")
+        assert "is current" in complaint(call("key", "retire", current, *over), 1)
+        assert "no key" in complaint(call("key", "retire", "000000000000", *over), 1)
+        assert "jti" in complaint(call("revoke", "token", "short", *over), 1)
+
+
+def test_no_other_client_administers(service, over, tmp_path):
+    """A client without the scope admin gets no token for it, and nothing happens."""
+    secret = tmp_path / "plain.secret"
+    out("client", "add", "plain", "--scope", "read", "--secret-file", secret, "--data", service.data)
+    with unchanged(service):
+        mine = ("--client-id", "plain", "--client-secret-file", secret)
+        refusal = complaint(call("key", "rotate", *over, *mine), 1)
+        assert "invalid_target" in refusal
+
+
+def test_one_of_the_two_ways(service, over, data):
+    """The database and the HTTP interface at once, or half of the interface, are wrong usage."""
+    with unchanged(service):
+        both = call("key", "rotate", "--data", service.data, *over)
+        assert "use one of them" in complaint_of_usage(both)
+        for half in (("--issuer", service.issuer), over[:2] + over[4:6], over[2:], ("--client-id", "ops")):
+            assert "together" in complaint_of_usage(call("key", "rotate", *half))
+    assert not data.exists()
+
+
+def test_a_service_that_is_away_is_said(over, certificate):
+    """A service that cannot be asked is one line, and no traceback."""
+    result = call("key", "list", "--issuer", "https://localhost:1", *over[2:])
+    assert "no answer from https://localhost:1" in complaint(result, 1)
+
+
+def test_json_is_json(over):
+    """`--json` over HTTP is JSON that scripts read."""
+    assert isinstance(json.loads(out("key", "list", "--json", *over)), list)
