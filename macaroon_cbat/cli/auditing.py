@@ -8,7 +8,7 @@ from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.journal import record, utc
 
 
-def audit(kind: EventKind, **members: Any) -> None:
+def audit(kind: EventKind, /, **members: Any) -> None:
     """Write what was done, or raise Unavailable: the command fails then, and what it did stays done."""
     try:
         record(AuditEvent(at=utc(now()), event=kind, who=OPERATOR, **members))

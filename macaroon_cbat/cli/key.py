@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from macaroon_cbat.cli.administering import Verbs, administration_options
+from macaroon_cbat.cli.auditing import audit
 from macaroon_cbat.cli.options import FILE, data_option, json_option, print_json, stores_in, write_secret
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.keys import audience_keys, write_key_file

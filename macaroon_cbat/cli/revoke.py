@@ -23,7 +23,10 @@ _MEMBERS: dict[RevocationKind, str] = {
 """Which member of an audit event names what was taken back."""
 
 
-@click.command()
+_NAMES_MAY_BEGIN_WITH_A_HYPHEN = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
+
+
+@click.command(context_settings=_NAMES_MAY_BEGIN_WITH_A_HYPHEN)
 @click.argument("kind", type=click.Choice(get_args(RevocationKind)))
 @click.argument("value")
 @administration_options

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.material import API, free_port, run, serving
 
-THUMBPRINT = "A" * 43
+THUMBPRINT = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_keys(command, file):
     [
         ("token", "x" * 22, "token_id"),
         ("client", "billing", "client_id"),
-        ("subject", 'a"\nb', "subject"),
+        ("subject", 'a"b', "subject"),
         ("family", "f", "family"),
         ("certificate", THUMBPRINT, "certificate"),
     ],

@@ -29,9 +29,16 @@ def decisions(data):
 
 @pytest.mark.parametrize(
     ("kind", "value"),
-    [("token", "A" * 22), ("client", "billing"), ("subject", "alice"), ("family", "f1"),
-     ("certificate", THUMBPRINT)],
-)  # fmt: skip
+    [
+        ("token", "A" * 22),
+        ("token", "-N" + "A" * 20),
+        ("client", "billing"),
+        ("subject", "alice"),
+        ("family", "f1"),
+        ("certificate", THUMBPRINT),
+        ("certificate", "-" + THUMBPRINT[1:]),
+    ],
+)
 def test_a_name_is_revoked(data, decisions, kind, value):
     """`revoke KIND VALUE` takes back what has this name, and doing it again is no error."""
     for _ in range(2):

@@ -29,7 +29,7 @@ def token_id(text: str) -> str:
     ("case", "answer", "reason"),
     [
         pytest.param((bound, {"certificate": THIEF}), BAD, "bound to", id="stolen"),
-        pytest.param((lambda: bound(Expiry(NOW)), {}), BAD, "expired", id="expired"),
+        pytest.param((lambda: bound(Expiry(NOW - 60)), {}), BAD, "expired", id="expired"),
         pytest.param((token, {}), BAD, "cnf", id="unbound"),
         pytest.param((bound, {"path": "/root"}), NARROW, "root", id="too little scope"),
     ],

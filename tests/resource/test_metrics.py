@@ -77,11 +77,12 @@ sys.modules["prometheus_client"] = None
 from tests.core.material import token
 from tests.resource.material import bound, call, make_app
 from tests.service.material import Service, make_database, settings_in
+from tests.stores.material import url_in
 from pathlib import Path
 app = make_app()
 assert [call(app, text).status_code for text in (bound(), token(), None)] == [200, 401, 401]
 folder = Path(sys.argv[1])
-make_database(folder)
+make_database(url_in(folder))
 service = Service(folder, settings_in(folder))
 token = service.token()
 assert service.introspect(token)["active"] is True

@@ -20,9 +20,7 @@ def status_of(house: House, server: Server, token: str) -> int:
 def test_an_operator_registers_and_takes_back(house: House, asking: Server):
     """A client registered over HTTP is let in, until the operator takes its tokens back over HTTP."""
     service = house.service
-    operator = service.client(
-        "operator", service.add("operator", "--scope", "admin"), resource=service.issuer
-    )
+    operator = service.client("ops", service.add("ops", "--scope", "admin"), resource=service.issuer)
     certificate = house.certificate()
     session = for_requests.certificate_session(for_requests.MacaroonAuth(operator, certificate), service.ca)
     with session:
