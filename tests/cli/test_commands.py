@@ -24,7 +24,8 @@ def commands(group: click.Group, *path: str) -> list[tuple[str, ...]]:
 @pytest.mark.parametrize("path", commands(main), ids=lambda path: " ".join(path) or "macaroon-cbat")
 def test_every_command_explains_itself(path):
     """Every command has a help text that says what it does and what each option means."""
-    for option in ("--help", "-h"):
+    # A thumbprint may begin with a hyphen, so revoke has no short options.
+    for option in ("--help",) if path == ("revoke",) else ("--help", "-h"):
         text = out(*path, option)
         assert text.startswith(f"Usage: {' '.join(['macaroon-cbat', *path])}")
         assert len(text.splitlines()) > 3
