@@ -4,6 +4,9 @@ A revocation's `sequence` is drawn while the one writer's lock is held, so whoev
 sequence will never find a smaller one later.
 """
 
+import time
+from collections.abc import Callable
+
 from msgspec import Struct
 from msgspec.structs import asdict
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select
@@ -16,6 +19,10 @@ from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.schema import feed_positions, revocations
 from macaroon_cbat.thumbprint import Thumbprint, parse_thumbprint
 
+MEMORY_SECONDS = 1.0
+"""How long a process goes on with a certificate that was not revoked before it looks again."""
+
+_MOST_REMEMBERED = 10_000
 PAGE = 10_000
 """How many revocations one page of the feed holds at most."""
 LONGEST_NAME = 2000
@@ -33,9 +40,11 @@ class RevocationPage(Struct, frozen=True):
 class RevocationStore:
     """Every live revocation, for all processes that share the database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Keep revocations in this database."""
         self._database = database
+        self._monotonic = monotonic
+        self._unrevoked_until: dict[Thumbprint, float] = {}
 
     def revoke(
         self,
@@ -55,7 +64,9 @@ class RevocationStore:
         _refuse_nameless(kind, value)
         decision = Revocation(kind=kind, value=value, revoked_at=now, expires_at=expires_at)
         with self._database.writing() as connection:
-            return record(connection, decision, audience)
+            recorded = record(connection, decision, audience)
+        self._unrevoked_until.clear()
+        return recorded
 
     def concerning(self, grant: Grant, certificate: Thumbprint | None) -> Revocations:
         """Return the revocations that concern this grant on a connection with this certificate."""
@@ -78,10 +89,17 @@ class RevocationStore:
         return self.concerning(grant, certificate).reason(grant, certificate)
 
     def has_certificate(self, certificate: Thumbprint) -> bool:
-        """Tell whether a certificate is revoked."""
+        """Tell whether a certificate is revoked; that it is not is at most MEMORY_SECONDS old."""
+        if self._monotonic() < self._unrevoked_until.get(certificate, 0.0):
+            return False
         with self._database.reading() as connection:
             query = select(revocations.c.sequence).where(_is_about("certificate", certificate))
-            return connection.execute(query).one_or_none() is not None
+            is_revoked = connection.execute(query).one_or_none() is not None
+        if len(self._unrevoked_until) >= _MOST_REMEMBERED:
+            self._unrevoked_until.clear()
+        if not is_revoked:
+            self._unrevoked_until[certificate] = self._monotonic() + MEMORY_SECONDS
+        return is_revoked
 
     def after(self, cursor: int, *audiences: str, limit: int = PAGE) -> RevocationPage:
         """Return what was revoked after the cursor and concerns these audiences, oldest first.

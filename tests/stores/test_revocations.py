@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from macaroon_cbat.errors import InvalidRequest
+from macaroon_cbat.stores.revocations import MEMORY_SECONDS, RevocationStore
 from tests.stores.material import NOW, grant, revoke_token
 from tests.stores.racer import DAY
 
@@ -77,6 +78,18 @@ def test_every_kind_is_found_for_its_grant(stores, kind):
     stores.revocations.revoke(kind, "mine", now=NOW, expires_at=NOW + DAY)
     assert "mine" in reason(stores, mine)
     assert reason(stores, other) is None
+
+
+def test_a_certificate_revoked_elsewhere_is_known_within_a_second(stores, open_again):
+    """A process that has just found a certificate unrevoked learns of another's revocation in a second."""
+    elapsed = [0.0]
+    asking = RevocationStore(open_again().database, monotonic=lambda: elapsed[0])
+    assert not asking.has_certificate(THUMBPRINT)
+    stores.revocations.revoke("certificate", THUMBPRINT, now=NOW, expires_at=NOW + DAY)
+    elapsed[0] = MEMORY_SECONDS - 0.001
+    assert not asking.has_certificate(THUMBPRINT)
+    elapsed[0] = MEMORY_SECONDS
+    assert asking.has_certificate(THUMBPRINT)
 
 
 def test_a_revoked_certificate_is_found_by_its_connection(stores):
