@@ -223,7 +223,7 @@ def test_the_certificate_of_a_resource_server_can_be_revoked(realm: Realm):
         der = ssl.PEM_cert_to_DER_cert(_certificate_in(realm.certificate))
         realm.revoke("certificate", thumbprint_of(der))  # type: ignore[arg-type]
         # For a second the service may still mint, but its own guard looks the certificate up each time.
-        with pytest.raises(MacaroonError, match="invalid_client|the token is revoked"):
+        with pytest.raises(MacaroonError, match=r"invalid_client|the token is revoked"):
             connection.keys(API)
 
 
