@@ -3,7 +3,8 @@
 MacaroonError
 ├── OAuthError                     leaves as an HTTP answer: .status .code .description
 │   ├── MissingToken          401  no error code when no credentials came (RFC 6750 3.1)
-│   ├── InvalidRequest        400  ── UnsupportedMediaType 415, NotFound 404, Conflict 409
+│   ├── InvalidRequest        400  ── UnsupportedMediaType 415, NotFound 404, Conflict 409,
+│   │                                 AmbiguousCertificate
 │   ├── InvalidToken          401  ── MalformedMacaroon, UnknownKey, SignatureMismatch, Revoked,
 │   │                                 CaveatsNotMet(.unmet), NotCertificateBound
 │   ├── InsufficientScope     403  with .scope
@@ -66,6 +67,12 @@ class Conflict(InvalidRequest):
 
     status = 409
     code = "conflict"
+
+
+class AmbiguousCertificate(InvalidRequest):
+    """A proxy's certificate header came twice, under another name as well, or malformed: maybe a spoof."""
+
+    fixed_description = "the client certificate that this request came with cannot be told"
 
 
 class MissingToken(OAuthError):
@@ -223,6 +230,10 @@ class Unavailable(MacaroonError):
     status: ClassVar[int] = 503
     code: ClassVar[str] = "temporarily_unavailable"
     description: ClassVar[str] = "the request cannot be judged right now, try again later"
+
+
+class ProxyMisconfigured(Unavailable):
+    """The proxy in front does not say whether a client certificate was presented, or nothing to rely on."""
 
 
 class SettingsError(MacaroonError):

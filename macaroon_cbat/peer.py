@@ -1,47 +1,67 @@
-"""Where a connection's client certificate is found, and whether that place may be believed.
+"""Who is at the other end of a connection, as far as certificates tell, and which source may say so.
 
-Only the TLS connection itself is believed here: a header is not a certificate. WSGI servers that
-terminate TLS put what they saw under environment keys that no client can write (a header always
-arrives as `HTTP_...`).
+A source is asked about the hop that a request came over. `tls_connection` believes the TLS connection
+itself and nothing else; `macaroon_cbat.forwarded` has the sources for servers behind a proxy.
 """
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 from macaroon_cbat.thumbprint import DerCertificate, Thumbprint, thumbprint_of
 
-PEER_CERTIFICATE = "macaroon_cbat.peer_certificate"
-"""Environment key under which the embedded server shows the DER certificate, or None."""
 
-_SERVER_SOCKETS = ("gunicorn.socket", "werkzeug.socket")
-"""Keys under which other WSGI servers that terminate TLS show the connection."""
+class Peer(Struct, frozen=True, kw_only=True):
+    """The certificate of whoever sent a request; all None when none was presented."""
+
+    thumbprint: Thumbprint | None = None
+    certificate: DerCertificate | None = None
+    """The certificate itself, not validated; None too where a proxy passed on its hash alone."""
+    ignored: str | None = None
+    """Why a certificate header that came was not believed."""
+
+
+NOBODY = Peer()
+
+
+class Hop(Protocol):
+    """The connection that a request came over, as the server that read the request saw it."""
+
+    def certificate(self) -> DerCertificate | None:
+        """Return the certificate of this very TLS connection; None without TLS or without one."""
+
+    def address(self) -> str | None:
+        """Return the IP address at the other end; None where it is unknown, or a Unix socket."""
+
+    def is_unix_socket(self) -> bool:
+        """Tell whether the request came over a Unix socket; False where that is not known."""
+
+    def header(self, name: str) -> str | None:
+        """Return the value of a header, or None when none came under this name in any spelling.
+
+        Raises AmbiguousCertificate when it came more than once, or under a name that some server would
+        take for it (`_` or `.` for `-`), and ProxyMisconfigured where this server cannot tell.
+        """
 
 
 class PeerSource(Protocol):
-    """Finds the certificate of the connection that carries a WSGI request."""
+    """Finds the certificate of whoever sent the request that came over a hop."""
 
-    def __call__(self, environ: Mapping[str, Any], /) -> DerCertificate | None:
-        """Return the presented certificate, or None when the client presented none."""
+    def __call__(self, hop: Hop, /) -> Peer:
+        """Return the peer; raise AmbiguousCertificate or ProxyMisconfigured when nobody can tell."""
 
 
-def tls_connection(environ: Mapping[str, Any], /) -> DerCertificate | None:
-    """Return the certificate of the TLS connection that this very server process terminates.
+def tls_connection(hop: Hop, /) -> Peer:
+    """Return the peer of the TLS connection that this very server process terminates.
 
     The handshake proved possession of the private key. Neither the issuer nor the validity
     period was checked (RFC 8705 6.2: a resource server need not).
     """
-    if PEER_CERTIFICATE in environ:
-        certificate: DerCertificate | None = environ[PEER_CERTIFICATE] or None
-        return certificate
-    for key in _SERVER_SOCKETS:
-        getpeercert = getattr(environ.get(key), "getpeercert", None)
-        if getpeercert is not None:
-            der: bytes | None = getpeercert(True)
-            return DerCertificate(der) if der else None
-    return None
+    return peer_of(hop.certificate())
 
 
-def peer_thumbprint(source: PeerSource, environ: Mapping[str, Any]) -> Thumbprint | None:
-    """Return the thumbprint of the presented certificate, or None when there is none."""
-    certificate = source(environ)
-    return thumbprint_of(certificate) if certificate else None  # the hash of nothing binds to nobody
+def peer_of(certificate: DerCertificate | None) -> Peer:
+    """Return the peer that presented this certificate; no bytes are none, for their hash binds to nobody."""
+    if not certificate:
+        return NOBODY
+    return Peer(thumbprint=thumbprint_of(certificate), certificate=certificate)

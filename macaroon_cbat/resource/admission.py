@@ -12,12 +12,12 @@ from macaroon_cbat.caveats import Access
 from macaroon_cbat.claims import LONGEST_CLOCK_SKEW, EpochSeconds
 from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
 from macaroon_cbat.keys import KeySource
+from macaroon_cbat.peer import NOBODY, Hop, Peer, PeerSource, tls_connection
 from macaroon_cbat.request_target import Target, parse_target
-from macaroon_cbat.resource.auditing import note_refusal
+from macaroon_cbat.resource.auditing import note_refusal, warn_ignored
 from macaroon_cbat.resource.key_file import KeyFile
 from macaroon_cbat.resource.metrics import count_refused, count_unavailable, count_verified
 from macaroon_cbat.resource.revocation_feed import RevocationFeed
-from macaroon_cbat.thumbprint import Thumbprint
 from macaroon_cbat.verification import Principal, require_scope, verify
 
 
@@ -78,12 +78,13 @@ class OfflineVerifier:
 class PresentedRequest(Struct, frozen=True, kw_only=True):
     """What an adapter reads of a request; `path` is percent-decoded, as the application routes it.
 
-    A path that is not UTF-8 is None: frameworks read something else into it than what came.
+    A path that is not UTF-8 is None: frameworks read something else into it than what came. `address` is
+    the client's, which behind a proxy is another one than the hop's.
     """
 
     now: EpochSeconds
     authorization: str | None
-    certificate: Thumbprint | None
+    hop: Hop
     method: str
     path: str | None
     address: str | None
@@ -92,35 +93,40 @@ class PresentedRequest(Struct, frozen=True, kw_only=True):
 class Admission(Struct, frozen=True, kw_only=True):
     """The rules of one resource server. `origin`, for `htu` and `path` caveats, never comes from Host.
 
-    Its clock and the service's may differ by `clock_skew` seconds.
+    Its clock and the service's may differ by `clock_skew` seconds. `peer` finds client certificates.
     """
 
     verifier: TokenVerifier
+    peer: PeerSource = tls_connection
     require_certificate: bool = True
     origin: str | None = None
     clock_skew: int = 0
 
     def admit(self, request: PresentedRequest, scope: str = "") -> Principal:
         """Return the principal of a request that may pass; any OAuthError or Unavailable refuses it."""
+        peer = NOBODY
         try:
-            principal = self._admit(request, scope)
+            peer = self.peer(request.hop)
+            if peer.ignored is not None:
+                warn_ignored(peer.ignored)
+            principal = self._admit(request, peer, scope)
         except OAuthError as error:
-            note_refusal(error, request, self.verifier.audience)
+            note_refusal(error, request, peer, self.verifier.audience)
             count_refused(error)
             raise
-        except Unavailable:
-            count_unavailable()
+        except Unavailable as error:
+            count_unavailable(error)
             raise
         count_verified(principal)
         return principal
 
-    def _admit(self, request: PresentedRequest, scope: str) -> Principal:
+    def _admit(self, request: PresentedRequest, peer: Peer, scope: str) -> Principal:
         text = read_bearer(request.authorization)
         access = Access(
             now=request.now,
             clock_skew=self.clock_skew,
             audience=self.verifier.audience,
-            certificate=request.certificate,
+            certificate=peer.thumbprint,
             method=request.method,
             target=_target(self.origin, request.path),
             address=request.address,

@@ -1,5 +1,6 @@
 """What a resource server writes into the audit log: each request that it refuses."""
 
+import logging
 from typing import TYPE_CHECKING
 
 from macaroon_cbat.audit import AuditEvent
@@ -7,30 +8,43 @@ from macaroon_cbat.bearer import read_bearer
 from macaroon_cbat.errors import CaveatsNotMet, InsufficientScope, NotCertificateBound, OAuthError, Revoked
 from macaroon_cbat.identifier import Grant, read_identifier
 from macaroon_cbat.journal import note, utc
+from macaroon_cbat.peer import Peer
+from macaroon_cbat.resource.metrics import count_ignored
 from macaroon_cbat.wire import read_macaroon
 
 if TYPE_CHECKING:
     from macaroon_cbat.resource.admission import PresentedRequest
 
+log = logging.getLogger("macaroon_cbat.resource")
+
 _OF_AUTHENTIC_TOKENS = (Revoked, CaveatsNotMet, NotCertificateBound, InsufficientScope)
 """Reasons found only after the signature: the token's identifier may be believed then."""
 
 
-def note_refusal(error: OAuthError, request: "PresentedRequest", audience: str) -> None:
+def warn_ignored(why: str) -> None:
+    """Log and count a certificate header that was not believed: a spoof, or a proxy that nobody named."""
+    log.warning("a certificate header is ignored: %s", why)
+    count_ignored()
+
+
+def note_refusal(error: OAuthError, request: "PresentedRequest", peer: Peer, audience: str) -> None:
     """Write who is refused, where that is known, and why."""
     believed = isinstance(error, _OF_AUTHENTIC_TOKENS)
     grant = _grant_of(request.authorization) if believed else None
+    reason = (
+        str(error) if peer.ignored is None else f"{error}; a certificate header is ignored: {peer.ignored}"
+    )
     note(
         AuditEvent(
             at=utc(request.now),
             event="admission.refused",
             who=None if grant is None else grant.client_id,
             token_id=None if grant is None else grant.jti,
-            certificate=request.certificate,
+            certificate=peer.thumbprint,
             audience=audience,
             status=error.status,
             error=error.code,
-            reason=str(error),
+            reason=reason,
             address=request.address,
         )
     )

@@ -1,6 +1,5 @@
 """The Flask extension: `Guard(app, keys=...)`, `@guard.require("read")`, `current_principal`."""
 
-import logging
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -10,10 +9,9 @@ from typing import Any, ParamSpec, cast
 from flask import Flask, Response, current_app, has_request_context, jsonify, make_response, request
 from werkzeug.local import LocalProxy
 
-from macaroon_cbat.bearer import challenge
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
-from macaroon_cbat.peer import PeerSource, peer_thumbprint, tls_connection
+from macaroon_cbat.peer import PeerSource, tls_connection
 from macaroon_cbat.resource.admission import (
     Admission,
     AudienceKeySource,
@@ -25,11 +23,12 @@ from macaroon_cbat.resource.admission import (
     offline_or,
     origin_of,
 )
-from macaroon_cbat.resource.metadata import metadata_path, metadata_url, protected_resource_metadata
+from macaroon_cbat.resource.answers import Answer, refusal, unavailable
+from macaroon_cbat.resource.metadata import metadata_path, protected_resource_metadata
 from macaroon_cbat.resource.revocation_feed import RevocationFeed
 from macaroon_cbat.verification import Principal
+from macaroon_cbat.wsgi_hop import WsgiHop
 
-log = logging.getLogger("macaroon_cbat.resource")
 Parameters = ParamSpec("Parameters")
 _PRINCIPAL = "macaroon_cbat.principal"
 """Environment key of the principal: unlike `g` it never outlives the request."""
@@ -91,6 +90,7 @@ class Guard:
             verifier=verifier,
             require_certificate=self._require_certificate,
             clock_skew=self._clock_skew,
+            peer=self._peer,
             origin=origin_of(verifier.audience) if self._origin is None else checked_origin(self._origin),
         )
         if "macaroon_cbat" in app.extensions:
@@ -112,9 +112,9 @@ class Guard:
                 try:
                     principal = admission.admit(self._presented(), scope)
                 except OAuthError as error:
-                    return _refused(error, admission)
+                    return _response(refusal(error, admission))
                 except Unavailable as error:
-                    return _unavailable(error)
+                    return _response(unavailable(error, f"{request.method} {request.path!r}"))
                 request.environ[_PRINCIPAL] = principal
                 return _uncached(make_response(current_app.ensure_sync(view)(*args, **kwargs)))
 
@@ -135,28 +135,15 @@ class Guard:
         return PresentedRequest(
             now=EpochSeconds(int(self._clock())),
             authorization=environ.get("HTTP_AUTHORIZATION"),
-            certificate=peer_thumbprint(self._peer, environ),
+            hop=WsgiHop(environ),
             method=request.method,
             path=None if _UNDECODABLE in path else path,
             address=environ.get("REMOTE_ADDR"),
         )
 
 
-def _refused(error: OAuthError, admission: Admission) -> Response:
-    response = jsonify(error=error.code or "missing_token", error_description=error.description)
-    response.status_code = error.status
-    response.headers["WWW-Authenticate"] = challenge(
-        error, realm=admission.verifier.audience, resource_metadata=metadata_url(admission)
-    )
-    return _uncached(response)
-
-
-def _unavailable(error: Unavailable) -> Response:
-    log.error("cannot judge %s %r: %s", request.method, request.path, error)
-    response = jsonify(error=error.code, error_description=error.description)
-    response.status_code = error.status
-    response.headers["Retry-After"] = "5"
-    return _uncached(response)
+def _response(answer: Answer) -> Response:
+    return Response(answer.body, answer.status, list(answer.headers))
 
 
 def _uncached(response: Response) -> Response:

@@ -6,7 +6,7 @@ The counters are in prometheus_client's own registry, so the application shows t
 from functools import cache
 from typing import TYPE_CHECKING
 
-from macaroon_cbat.errors import OAuthError
+from macaroon_cbat.errors import OAuthError, Unavailable
 from macaroon_cbat.verification import Principal
 
 if TYPE_CHECKING:
@@ -30,14 +30,15 @@ def _verified() -> "dict[tuple[bool, bool], Counter]":
 
 
 @cache
-def _refused() -> "tuple[Counter, Counter] | None":
+def _refused() -> "tuple[Counter, Counter, Counter] | None":
     try:
         from prometheus_client import Counter
     except ImportError:
         return None
     return (
         Counter("macaroon_cbat_refused", "Requests refused.", ["reason"]),
-        Counter("macaroon_cbat_unavailable", "Requests that nobody could judge."),
+        Counter("macaroon_cbat_unavailable", "Requests that nobody could judge.", ["reason"]),
+        Counter("macaroon_cbat_certificates_ignored", "Certificate headers from somebody not trusted."),
     )
 
 
@@ -53,7 +54,13 @@ def count_refused(error: OAuthError) -> None:
         counters[0].labels(type(error).__name__).inc()
 
 
-def count_unavailable() -> None:
-    """Count a request that nobody could judge."""
+def count_unavailable(error: Unavailable) -> None:
+    """Count a request that nobody could judge, by the name of the error's class."""
     if (counters := _refused()) is not None:
-        counters[1].inc()
+        counters[1].labels(type(error).__name__).inc()
+
+
+def count_ignored() -> None:
+    """Count a certificate header that was not believed."""
+    if (counters := _refused()) is not None:
+        counters[2].inc()

@@ -33,6 +33,7 @@ from macaroon_cbat.service.resource_feeds import ResourceFeeds
 from macaroon_cbat.service.settings import DEFAULT_ISSUER, Settings, settings_from_environment
 from macaroon_cbat.stores import Stores, open_stores
 from macaroon_cbat.wire import read_macaroon
+from macaroon_cbat.wsgi_hop import WsgiHop
 
 
 def create_app(
@@ -105,7 +106,8 @@ def _macaroon_routes(app: Flask, peer: PeerSource) -> None:
 
     @app.post(paths.RESTRICT_PATH)
     def restrict() -> Response:
-        return answer({"macaroon": restricted(read_json(request, RestrictRequest), peer(request.environ))})
+        thumbprint = peer(WsgiHop(request.environ)).thumbprint
+        return answer({"macaroon": restricted(read_json(request, RestrictRequest), thumbprint)})
 
 
 def _resource_routes(app: Flask, feeds: ResourceFeeds) -> None:

@@ -1,16 +1,19 @@
 """What the service writes into the audit log about the request at hand."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from flask import Flask, current_app, request
 
 from macaroon_cbat.audit import POLICY, AuditEvent, EventKind
 from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.journal import note, record, utc
-from macaroon_cbat.peer import PeerSource, peer_thumbprint
+from macaroon_cbat.peer import Peer, PeerSource
 from macaroon_cbat.service.metrics import count_introspected, count_minted, count_revoked
+from macaroon_cbat.thumbprint import Thumbprint
+from macaroon_cbat.wsgi_hop import WsgiHop
 
 if TYPE_CHECKING:
     from macaroon_cbat.service.issuing import Minted
@@ -79,7 +82,14 @@ def note_introspected(grant: Grant | None, *, active: bool, **members: Any) -> N
 
 def note_refusal(status: int, error: str | None, reason: str) -> None:
     """Write why the request at hand is refused, and over which certificate it came."""
-    peer, _ = current_app.extensions[_FACTS]
     kind: EventKind = "token.refused" if request.endpoint == "token" else "request.refused"
-    certificate = peer_thumbprint(peer, request.environ)
-    note(event(kind, status=status, error=error, reason=reason, certificate=certificate))
+    note(event(kind, status=status, error=error, reason=reason, certificate=_certificate()))
+
+
+def _certificate() -> Thumbprint | None:
+    """Return the thumbprint of the connection's certificate; None where that cannot be told."""
+    peer, _ = current_app.extensions[_FACTS]
+    try:
+        return cast("Peer", peer(WsgiHop(request.environ))).thumbprint
+    except MacaroonError:
+        return None

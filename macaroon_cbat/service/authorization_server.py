@@ -13,7 +13,7 @@ from flask import Response, request
 
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import InvalidClient, InvalidRequest, UnsupportedGrantType, UnsupportedTokenType
-from macaroon_cbat.peer import PeerSource
+from macaroon_cbat.peer import Peer, PeerSource
 from macaroon_cbat.service.answers import answer
 from macaroon_cbat.service.auditing import is_from, record_minted
 from macaroon_cbat.service.client_authentication import (
@@ -28,7 +28,8 @@ from macaroon_cbat.service.issuing import Issuer
 from macaroon_cbat.service.reading import read_form, required
 from macaroon_cbat.service.revoking import revoke
 from macaroon_cbat.stores import Client, Stores
-from macaroon_cbat.thumbprint import DerCertificate, Thumbprint, parse_thumbprint, thumbprint_of
+from macaroon_cbat.thumbprint import Thumbprint, parse_thumbprint
+from macaroon_cbat.wsgi_hop import WsgiHop
 
 GRANT_TYPES = ("client_credentials",)
 
@@ -36,9 +37,7 @@ GRANT_TYPES = ("client_credentials",)
 class FormRequest(OAuth2Request):  # type: ignore[misc] # Authlib is untyped
     """One POST: its form, the certificate of its connection, and the second at which it came."""
 
-    def __init__(
-        self, uri: str, form: dict[str, str], peer: DerCertificate | None, now: EpochSeconds
-    ) -> None:
+    def __init__(self, uri: str, form: dict[str, str], peer: Peer, now: EpochSeconds) -> None:
         """Take what was read of the request; `uri` is built from the issuer, never from Host."""
         super().__init__("POST", uri, headers=request.headers)
         self.payload = _FormPayload(form)
@@ -82,16 +81,15 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
             return request_
         form = read_form(request)
         now = EpochSeconds(int(self._clock()))
-        return FormRequest(self.issuer.url + request.path, form, self._peer(request.environ), now)
+        return FormRequest(self.issuer.url + request.path, form, self._peer(WsgiHop(request.environ)), now)
 
     def authenticate_client(self, request_: FormRequest, _methods: object, _endpoint: str = "token") -> Any:
         """Return the client that this request authenticates, or raise InvalidClient."""
         authorization = request_.headers.get("Authorization")
         credentials = presented_credentials(authorization, request_.form, request_.peer)
-        if request_.peer is not None and self.stores.revocations.has_certificate(
-            thumbprint_of(request_.peer)
-        ):
-            raise InvalidClient(f"the certificate {thumbprint_of(request_.peer)} is revoked")
+        thumbprint = request_.peer.thumbprint
+        if thumbprint is not None and self.stores.revocations.has_certificate(thumbprint):
+            raise InvalidClient(f"the certificate {thumbprint} is revoked")
         client = authenticate_client(credentials, self.stores.clients.find, self._trust, request_.now)
         is_from(client.client_id)
         return RegisteredClient(client)
@@ -140,12 +138,11 @@ class ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc] # Authlib
     def create_token_response(self) -> tuple[int, dict[str, object], None]:
         """Return the token answer (RFC 6749 5.1)."""
         issuer: Issuer = self.server.issuer
-        peer = self.request.peer
         minted = issuer.mint_for(
             self.request.client.record,
             self.scope,
             self.audience,
-            None if peer is None else thumbprint_of(peer),
+            self.request.peer.thumbprint,
             self.request.now,
         )
         record_minted(minted)

@@ -9,10 +9,10 @@ from msgspec import Struct
 
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import InvalidClient, InvalidRequest
+from macaroon_cbat.peer import Peer
 from macaroon_cbat.service.client_certificates import ClientTrust, is_named_by
 from macaroon_cbat.stores import Client
 from macaroon_cbat.stores.clients import SECRET_METHODS, has_secret
-from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
 
 
 class Credentials(Struct, frozen=True):
@@ -20,16 +20,14 @@ class Credentials(Struct, frozen=True):
 
     client_id: str
     secret: str | None
-    certificate: DerCertificate | None
+    peer: Peer
 
     def __repr__(self) -> str:
         """Show who it claims to be, never the secret."""
         return f"<Credentials of {self.client_id!r}>"
 
 
-def presented_credentials(
-    authorization: str | None, form: dict[str, str], certificate: DerCertificate | None
-) -> Credentials:
+def presented_credentials(authorization: str | None, form: dict[str, str], peer: Peer) -> Credentials:
     """Return the credentials of a request.
 
     Raises InvalidRequest when it uses two methods at once, and InvalidClient when it names no client.
@@ -37,11 +35,11 @@ def presented_credentials(
     if authorization is None:
         if "client_id" not in form:
             raise InvalidClient("no client_id")
-        return Credentials(form["client_id"], form.get("client_secret"), certificate)
+        return Credentials(form["client_id"], form.get("client_secret"), peer)
     client_id, secret = _basic(authorization)
     if "client_secret" in form or form.get("client_id", client_id) != client_id:
         raise InvalidRequest("use one client authentication method, not two")
-    return Credentials(client_id, secret, certificate)
+    return Credentials(client_id, secret, peer)
 
 
 def authenticate_client(
@@ -63,9 +61,9 @@ def authenticate_client(
     method = client.metadata.token_endpoint_auth_method
     if method in SECRET_METHODS:
         raise InvalidClient(f"{client.client_id} authenticates by {method}, but sent no secret")
-    if credentials.certificate is None:
+    if credentials.peer.thumbprint is None:
         raise InvalidClient(f"{client.client_id} needs a client certificate on the connection")
-    _refuse_certificate(client, credentials.certificate, trust, now)
+    _refuse_certificate(client, credentials.peer, trust, now)
     return client
 
 
@@ -75,9 +73,7 @@ def refuse_public(client: Client) -> None:
         raise InvalidClient(f"{client.client_id} is a public client")
 
 
-def _refuse_certificate(
-    client: Client, certificate: DerCertificate, trust: ClientTrust, now: EpochSeconds
-) -> None:
+def _refuse_certificate(client: Client, peer: Peer, trust: ClientTrust, now: EpochSeconds) -> None:
     """Raise InvalidClient unless the certificate is one that this client authenticates with.
 
     self_signed_tls_client_auth compares with the registered certificates and checks nothing else
@@ -85,10 +81,14 @@ def _refuse_certificate(
     """
     metadata = client.metadata
     if metadata.token_endpoint_auth_method == "self_signed_tls_client_auth":
-        if thumbprint_of(certificate) not in metadata.certificates:
-            raise InvalidClient(f"{client.client_id}: {thumbprint_of(certificate)} is not registered")
+        if peer.thumbprint not in metadata.certificates:
+            raise InvalidClient(f"{client.client_id}: {peer.thumbprint} is not registered")
     elif metadata.token_endpoint_auth_method == "tls_client_auth":
-        trusted = trust.verified(certificate, now)
+        if peer.certificate is None:
+            raise InvalidClient(
+                "tls_client_auth needs the certificate, and the proxy passes on its hash alone"
+            )
+        trusted = trust.verified(peer.certificate, now)
         if not is_named_by(trusted, metadata):
             raise InvalidClient(f"{client.client_id}: the certificate names somebody else")
 

@@ -13,7 +13,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from macaroon_cbat.caveats import Caveat, confirmation, parse_caveat
 from macaroon_cbat.errors import InvalidRequest, MalformedMacaroon
 from macaroon_cbat.minting import attenuate
-from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
+from macaroon_cbat.thumbprint import Thumbprint
 
 
 class InspectRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,7 +38,7 @@ class _WrappedCaveat(Struct, frozen=True, forbid_unknown_fields=True):
     identifier: Raw
 
 
-def restricted(request: RestrictRequest, peer: DerCertificate | None) -> str:
+def restricted(request: RestrictRequest, peer: Thumbprint | None) -> str:
     """Return the macaroon with the caveat appended, bound to this very connection when asked to.
 
     Raises InvalidRequest for a malformed macaroon or caveat, and for a connection without certificate.
@@ -49,7 +49,7 @@ def restricted(request: RestrictRequest, peer: DerCertificate | None) -> str:
     if request.bind is not None:
         if peer is None:
             raise InvalidRequest("bind: this connection presented no client certificate")
-        caveats.append(confirmation(thumbprint_of(peer)))
+        caveats.append(confirmation(peer))
     if not caveats:
         raise InvalidRequest("say what to append: a caveat, bind, or both")
     with malformed_is_invalid():

@@ -14,12 +14,13 @@ from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import InvalidToken, UnknownKey
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.keys import AudienceKey
-from macaroon_cbat.peer import PeerSource, peer_thumbprint
+from macaroon_cbat.peer import PeerSource
 from macaroon_cbat.request_target import Target
 from macaroon_cbat.service.auditing import is_from
 from macaroon_cbat.service.issuing import Issuer
 from macaroon_cbat.stores import Client, Stores
 from macaroon_cbat.verification import require_scope, verify
+from macaroon_cbat.wsgi_hop import WsgiHop
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class OwnGuard:
         access = Access(
             now=EpochSeconds(int(self.clock())),
             audience=self.issuer.url,
-            certificate=peer_thumbprint(self.peer, request.environ),
+            certificate=self.peer(WsgiHop(request.environ)).thumbprint,
             method=request.method,
             target=Target(self.origin, request.path),
             address=request.environ.get("REMOTE_ADDR"),

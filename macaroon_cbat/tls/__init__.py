@@ -2,7 +2,7 @@
 
     serve(lambda: app, port=9443, certificate=Path("server.pem"), key=Path("server.key"))
 
-The certificate is in the environment under `macaroon_cbat.peer.PEER_CERTIFICATE`, where the guard
+The certificate is in the environment under `macaroon_cbat.wsgi_hop.PEER_CERTIFICATE`, where the guard
 and the service look for it.
 """
 

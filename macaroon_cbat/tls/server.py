@@ -35,7 +35,7 @@ def serve(  # noqa: PLR0913  # one keyword a setting
 ) -> None:
     """Serve until SIGTERM or SIGINT, finish the requests under way and return; or raise SettingsError.
 
-    The application finds the client certificate under `macaroon_cbat.peer.PEER_CERTIFICATE`; only that the
+    The application finds the client certificate under `wsgi_hop.PEER_CERTIFICATE`; only that the
     client holds its key was checked. Each worker calls `make_app` once, after the fork. `on_ready` gets
     the host and the real port once requests are answered.
     """

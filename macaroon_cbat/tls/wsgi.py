@@ -12,9 +12,9 @@ from waitress.parser import HTTPRequestParser
 from waitress.proxy_headers import PROXY_HEADERS
 from waitress.task import WSGITask
 
-from macaroon_cbat.peer import PEER_CERTIFICATE
 from macaroon_cbat.thumbprint import DerCertificate
 from macaroon_cbat.tls.limits import Limits
+from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

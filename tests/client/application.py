@@ -24,11 +24,12 @@ from urllib.parse import parse_qs
 from macaroon_cbat import Access, EpochSeconds, audience_keys, confirmation, verify
 from macaroon_cbat.bearer import challenge, read_bearer
 from macaroon_cbat.errors import OAuthError
-from macaroon_cbat.peer import peer_thumbprint, tls_connection
+from macaroon_cbat.peer import tls_connection
 from macaroon_cbat.request_target import Target
 from macaroon_cbat.revocation import Revocations
 from macaroon_cbat.tls.development import development_certificates
 from macaroon_cbat.tls.server import serve
+from macaroon_cbat.wsgi_hop import WsgiHop
 from tests.client.material import AUDIENCE, ISSUER, ROOT, make_token
 from tests.core.material import token_revocation
 
@@ -60,7 +61,7 @@ def _route(environ: dict[str, Any]) -> Answer:
 
 
 def _echo(environ: dict[str, Any]) -> Answer:
-    certificate = peer_thumbprint(tls_connection, environ)
+    certificate = tls_connection(WsgiHop(environ)).thumbprint
     return _json({"authorization": environ.get("HTTP_AUTHORIZATION"), "certificate": certificate})
 
 
@@ -75,7 +76,7 @@ def _revoke(environ: dict[str, Any]) -> Answer:
 
 def _api(environ: dict[str, Any]) -> Answer:
     environ["wsgi.input"].read()
-    certificate = peer_thumbprint(tls_connection, environ)
+    certificate = tls_connection(WsgiHop(environ)).thumbprint
     access = Access(
         now=EpochSeconds(int(time.time())),
         audience=AUDIENCE,
@@ -109,7 +110,7 @@ def _metadata(environ: dict[str, Any], temper: str) -> Answer:
 
 def _token(environ: dict[str, Any], temper: str, endpoint: str) -> Answer:
     form = parse_qs(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)).decode())
-    certificate = peer_thumbprint(tls_connection, environ)
+    certificate = tls_connection(WsgiHop(environ)).thumbprint
     with _lock:
         asked = _asked.setdefault(temper, [])
         number = len(asked)

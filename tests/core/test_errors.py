@@ -12,6 +12,7 @@ from macaroon_cbat.errors import (
     InvalidToken,
     MacaroonError,
     OAuthError,
+    ProxyMisconfigured,
     Refused,
     SettingsError,
     Unavailable,
@@ -23,6 +24,7 @@ ANSWERS = {
     "UnsupportedMediaType": (415, "invalid_request"),
     "NotFound": (404, "not_found"),
     "Conflict": (409, "conflict"),
+    "AmbiguousCertificate": (400, "invalid_request"),
     "ClientExists": (409, "invalid_client_metadata"),
     "MissingToken": (401, None),
     "InvalidToken": (401, "invalid_token"),
@@ -43,7 +45,7 @@ ANSWERS = {
     "InvalidClientMetadata": (400, "invalid_client_metadata"),
     "InvalidTarget": (400, "invalid_target"),
 }
-ASIDE = {MacaroonError, Refused, SettingsError, Unavailable}
+ASIDE = {MacaroonError, ProxyMisconfigured, Refused, SettingsError, Unavailable}
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, MacaroonError)]
 ANSWERING = [kind for kind in KINDS if issubclass(kind, OAuthError)]
 JUDGED = [kind for kind in ANSWERING if kind.status in (401, 403)]

@@ -1,7 +1,8 @@
 import pytest
 
-from macaroon_cbat.peer import PEER_CERTIFICATE, peer_thumbprint, tls_connection
+from macaroon_cbat.peer import NOBODY, peer_of, tls_connection
 from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
+from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE, WsgiHop
 
 DER = DerCertificate(b"a certificate")
 OTHER = DerCertificate(b"another certificate")
@@ -51,19 +52,18 @@ HEADERS = (
 @pytest.mark.parametrize("environ", FOUND.values(), ids=FOUND)
 def test_the_certificate_of_the_connection_is_found(environ):
     """The certificate is found where the server that terminates TLS shows it."""
-    assert tls_connection(environ) == DER
-    assert peer_thumbprint(tls_connection, environ) == thumbprint_of(DER)
+    peer = tls_connection(WsgiHop(environ))
+    assert (peer.certificate, peer.thumbprint) == (DER, thumbprint_of(DER))
 
 
 @pytest.mark.parametrize("environ", NOT_FOUND.values(), ids=NOT_FOUND)
 def test_no_certificate_is_none(environ):
     """Where the connection has no certificate there is none, and no thumbprint of nothing."""
-    assert tls_connection(environ) is None
-    assert peer_thumbprint(tls_connection, environ) is None
+    assert tls_connection(WsgiHop(environ)) == NOBODY
 
 
 @pytest.mark.parametrize("name", HEADERS)
 def test_a_header_is_not_a_certificate(name):
     """No header is believed, whatever it is called."""
-    assert tls_connection({name: ":YSBjZXJ0aWZpY2F0ZQ==:"}) is None
-    assert tls_connection({name: DER, PEER_CERTIFICATE: OTHER}) == OTHER
+    assert tls_connection(WsgiHop({name: ":YSBjZXJ0aWZpY2F0ZQ==:"})) == NOBODY
+    assert tls_connection(WsgiHop({name: DER, PEER_CERTIFICATE: OTHER})) == peer_of(OTHER)

@@ -6,8 +6,8 @@ from typing import Any
 from flask import Flask, jsonify
 from werkzeug.test import TestResponse
 
-from macaroon_cbat.peer import PEER_CERTIFICATE
 from macaroon_cbat.resource import Guard, current_principal
+from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
 from tests.core.material import BOUND, KEYS, NOW, token
 
 CERTIFICATE = b"the holder's certificate"

@@ -7,7 +7,8 @@ import pytest
 from flask import Flask
 
 from macaroon_cbat import DerCertificate, confirmation, thumbprint_of
-from macaroon_cbat.peer import PEER_CERTIFICATE
+from macaroon_cbat.peer import Hop, Peer, peer_of
+from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
 from tests.core.material import CERTIFICATE as THUMBPRINT
 from tests.core.material import token
 from tests.resource.material import CERTIFICATE, THIEF, bound, call, make_app
@@ -131,10 +132,20 @@ def test_the_embedded_server_is_believed_before_others(app: Flask):
     assert call(app, bound(), environ={PEER_CERTIFICATE: b"", **sockets}).status_code == 401
 
 
+def _own_source(hop: Hop) -> Peer:
+    """Believe one header, whoever sent it: a deployer may."""
+    return peer_of(DerCertificate((hop.header("Owncertificate") or "").encode()))
+
+
 def test_a_source_that_the_deployer_named_is_asked():
     """A peer source of the deployer's own takes the place of the connection."""
-    app = make_app(peer=lambda environ: environ.get("own.certificate"))
-    assert call(app, bound(), certificate=None, environ={"own.certificate": CERTIFICATE}).status_code == 200
+    app = make_app(peer=_own_source)
+    assert (
+        call(
+            app, bound(), certificate=None, environ={"HTTP_OWNCERTIFICATE": CERTIFICATE.decode()}
+        ).status_code
+        == 200
+    )
     assert call(app, bound()).status_code == 401
 
 
@@ -153,6 +164,6 @@ def test_a_token_bound_to_nothing(app: Flask, environ: dict[str, object]):
     """A token bound to the hash of no bytes is not bound: without a certificate nobody presents it."""
     text = token(confirmation(thumbprint_of(DerCertificate(b""))))
     headers = {"Authorization": f"Bearer {text}"}
-    for one in (app, make_app(peer=lambda _: b"")):
+    for one in (app, make_app(peer=lambda _: peer_of(DerCertificate(b"")))):
         response = one.test_client().get("/invoices", headers=headers, environ_overrides=environ)
         assert response.status_code == 401

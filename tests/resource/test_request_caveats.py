@@ -9,7 +9,7 @@ from werkzeug.test import Client, TestResponse
 
 from macaroon_cbat.caveats import ClientAddress, Method, PathPrefix, TargetUri
 from macaroon_cbat.keys import audience_keys
-from macaroon_cbat.peer import PEER_CERTIFICATE
+from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
 from tests.core.material import BOUND, ISSUER, ROOT, signed
 from tests.resource.material import CERTIFICATE, bound, call, make_app
 

@@ -16,10 +16,10 @@ from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.identifier import Grant, read_identifier
 from macaroon_cbat.keys import AudienceKeys, audience_key, audience_keys
 from macaroon_cbat.minting import mint
-from macaroon_cbat.peer import PEER_CERTIFICATE
 from macaroon_cbat.service import Settings, create_app
 from macaroon_cbat.stores import ClientMetadata, Stores, open_stores
 from macaroon_cbat.wire import read_macaroon
+from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
 from tests.service.certificates import Identity
 from tests.stores.material import NOW, WRAPPING_KEY, url_in
 

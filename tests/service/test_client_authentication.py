@@ -2,7 +2,7 @@ from base64 import b64encode
 
 import pytest
 
-from macaroon_cbat.peer import PEER_CERTIFICATE
+from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
 from tests.service.material import GRANT_TYPE, SECRETS, basic, client_metadata, refused
 from tests.stores.material import NOW
 

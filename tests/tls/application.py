@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from macaroon_cbat.peer import PEER_CERTIFICATE
+from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
 
 Answer = tuple[str, bytes]
 MADE_IN = os.getpid()

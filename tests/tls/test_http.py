@@ -3,7 +3,7 @@ from http.client import HTTPResponse
 
 import pytest
 
-from macaroon_cbat.peer import PEER_CERTIFICATE
+from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
 from tests.tls.material import (
     Server,
     read_to_end,

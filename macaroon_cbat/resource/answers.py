@@ -1,0 +1,46 @@
+"""What a guard answers to a request that may not pass: one value, which every adapter sends its own way."""
+
+import logging
+
+import msgspec
+from msgspec import Struct
+
+from macaroon_cbat.bearer import challenge
+from macaroon_cbat.errors import OAuthError, Unavailable
+from macaroon_cbat.resource.admission import Admission
+from macaroon_cbat.resource.metadata import metadata_url
+
+log = logging.getLogger("macaroon_cbat.resource")
+
+
+class Answer(Struct, frozen=True):
+    """A whole HTTP answer: status, header fields in order, JSON body."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+def refusal(error: OAuthError, admission: Admission) -> Answer:
+    """Return the answer to a request that is refused, with the challenge of RFC 6750 3."""
+    realm, metadata = admission.verifier.audience, metadata_url(admission)
+    code = error.code or "missing_token"
+    return _answer(
+        error.status,
+        code,
+        error.description,
+        ("WWW-Authenticate", challenge(error, realm=realm, resource_metadata=metadata)),
+    )
+
+
+def unavailable(error: Unavailable, request: str) -> Answer:
+    """Return the answer to a request that nobody can judge, and log why; `request` names it."""
+    log.error("cannot judge %s: %s", request, error)
+    return _answer(error.status, error.code, error.description, ("Retry-After", "5"))
+
+
+def _answer(status: int, code: str, description: str, header: tuple[str, str]) -> Answer:
+    body = msgspec.json.encode({"error": code, "error_description": description})
+    # The answer depends on the certificate: out of shared caches.
+    common = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
+    return Answer(status, (*common, header), body)
