@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import click
 import msgspec
@@ -17,7 +17,14 @@ from macaroon_cbat.client.calls import ServiceCalls
 from macaroon_cbat.errors import NotFound, Refused
 from macaroon_cbat.revocation import Revocation
 from macaroon_cbat.service.admin_routes import CLIENTS, KEYS, REVOCATIONS
-from macaroon_cbat.service.administration import Administration, ClientRecord, NewClient, RevocationRequest
+from macaroon_cbat.service.administration import (
+    Administration,
+    ClientRecord,
+    NewClient,
+    RevocationList,
+    RevocationRequest,
+)
+from macaroon_cbat.service.cursors import BEGINNING
 from macaroon_cbat.stores import RootKeyRecord
 
 _Shape = TypeVar("_Shape")
@@ -44,6 +51,7 @@ class Verbs(Protocol):
     def keys(self) -> list[RootKeyRecord]: ...  # noqa: D102
     def rotate(self) -> RootKeyRecord: ...  # noqa: D102
     def retire(self, kid: str, /) -> None: ...  # noqa: D102
+    def revocations(self, kind: str | None = None, after: str = BEGINNING) -> RevocationList: ...  # noqa: D102
     def revoke(self, wanted: RevocationRequest, /) -> Revocation: ...  # noqa: D102
 
 
@@ -77,6 +85,11 @@ class HttpAdministration:
     def retire(self, kid: str) -> None:
         """Retire a retiring key and all its tokens at once."""
         self._call(type(None), "POST", f"{KEYS}/{quote(kid, safe='')}/retire")
+
+    def revocations(self, kind: str | None = None, after: str = BEGINNING) -> RevocationList:
+        """Return a page of what is revoked now."""
+        query = {"after": after} | ({} if kind is None else {"kind": kind})
+        return self._call(RevocationList, "GET", f"{REVOCATIONS}?{urlencode(query)}")
 
     def revoke(self, wanted: RevocationRequest) -> Revocation:
         """Take back what is named."""

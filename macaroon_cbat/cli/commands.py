@@ -19,6 +19,7 @@ class _Misuse(click.ClickException):
 _COMMANDS = {
     "client": "macaroon_cbat.cli.client:client",
     "key": "macaroon_cbat.cli.key:key",
+    "revocation": "macaroon_cbat.cli.revocation:revocation",
     "revoke": "macaroon_cbat.cli.revoke:revoke",
     "serve": "macaroon_cbat.cli.serve:serve_command",
     "thumbprint": "macaroon_cbat.cli.thumbprint:thumbprint",

@@ -12,17 +12,6 @@ from macaroon_cbat.revocation import RevocationKind
 from macaroon_cbat.service.administration import RevocationRequest
 from macaroon_cbat.thumbprint import parse_thumbprint
 
-_MEMBERS: dict[RevocationKind, str] = {
-    "token": "token_id",
-    "client": "client_id",
-    "subject": "subject",
-    "family": "family",
-    "key": "kid",
-    "certificate": "certificate",
-}
-"""Which member of an audit event names what was taken back."""
-
-
 _NAMES_MAY_BEGIN_WITH_A_HYPHEN = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 
 

@@ -13,6 +13,7 @@ from macaroon_cbat.service.administration import (
     ClientRecord,
     ClientRegistration,
     NewClient,
+    RevocationList,
     RevocationRequest,
 )
 from macaroon_cbat.service.answers import answer, log
@@ -80,6 +81,20 @@ RETIRE = Operation(
     status=204,
     refusals=(404, 409),
 )
+LIST_REVOCATIONS = Operation(
+    method="GET",
+    path=REVOCATIONS,
+    summary="List what is revoked now, page by page",
+    caller="admin",
+    query={
+        "kind": "only token, client, subject, family, key or certificate",
+        "after": "the cursor of an earlier answer; 0, the default, begins",
+    },
+    answer=RevocationList,
+    answer_example=RevocationList(
+        [Revocation(kind="certificate", value=_THUMBPRINT, revoked_at=_NOON, expires_at=_NOON + 86_700)]
+    ),
+)
 REVOKE = Operation(
     method="POST",
     path=REVOCATIONS,
@@ -91,7 +106,11 @@ REVOKE = Operation(
     status=201,
     refusals=(404, 409),
 )
-OPERATIONS = (LIST_CLIENTS, ADD_CLIENT, SHOW_CLIENT, REMOVE_CLIENT, LIST_KEYS, ROTATE, RETIRE, REVOKE)
+OPERATIONS = (
+    *(LIST_CLIENTS, ADD_CLIENT, SHOW_CLIENT, REMOVE_CLIENT),
+    *(LIST_KEYS, ROTATE, RETIRE),
+    *(LIST_REVOCATIONS, REVOKE),
+)
 
 
 def admin_routes(app: Flask, guard: OwnGuard, verbs: Administration) -> None:
@@ -111,6 +130,7 @@ def admin_routes(app: Flask, guard: OwnGuard, verbs: Administration) -> None:
         LIST_KEYS: verbs.keys,
         ROTATE: verbs.rotate,
         RETIRE: verbs.retire,
+        LIST_REVOCATIONS: verbs.revocations,
         REVOKE: revoke,
     }
     for operation, verb in verb_of.items():
@@ -123,10 +143,10 @@ def _guarded(guard: OwnGuard, operation: Operation, verb: Callable[..., Any]) ->
     @wraps(verb)
     def view(**names: str) -> Response:
         admin = guard.admit(request, operation.caller)
-        read_query(request)
+        query = read_query(request, *operation.query)
         if operation.body is None:
             refuse_body(request)
-        done = verb(**names)
+        done = verb(**names, **query)
         if operation.method != "GET":
             log.info("%s did %s %r", admin.client_id, operation.method, request.path)
         return answer(done, operation.status)

@@ -3,21 +3,26 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, get_args
 
 from msgspec import Meta, Struct
 from msgspec.structs import asdict
 
 from macaroon_cbat.audit import EventKind
 from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.errors import NotFound, Unavailable
+from macaroon_cbat.errors import InvalidRequest, NotFound, Unavailable
 from macaroon_cbat.revocation import Revocation, RevocationKind
+from macaroon_cbat.service.cursors import BEGINNING, read_cursor, view_name, write_cursor
 from macaroon_cbat.service.revoking import expiry_of, revocable
 from macaroon_cbat.stores import Client, ClientMetadata, RootKeyRecord, Stores
 from macaroon_cbat.stores.clients import CLIENT_NAME, SECRET_METHODS, read_metadata
 
 SECRET_BYTES = 32
+LIST_PAGE = 1000
+"""How many revocations one answer lists at most."""
+
 _NAME_BYTES = 12
+_EVERYBODY = ["every audience"]
 
 _MEMBERS: dict[RevocationKind, str] = {
     "token": "token_id",
@@ -61,6 +66,13 @@ class RevocationRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: RevocationKind
     value: Annotated[str, Meta(min_length=1, max_length=255)]
+
+
+class RevocationList(Struct, frozen=True):
+    """Live revocations, oldest decision first; where there are more, they come after `cursor`."""
+
+    revocations: list[Revocation]
+    cursor: str | None = None
 
 
 class Audit(Protocol):
@@ -151,6 +163,19 @@ class Administration:
             decision = self.stores.revocations.revoke(kind, value, now=now, expires_at=expires_at)
         self.audit("revoked", **{_MEMBERS[kind]: value})
         return decision
+
+    def revocations(self, kind: str | None = None, after: str = BEGINNING) -> RevocationList:
+        """Return a page of what is revoked now, of one kind or of all.
+
+        Raises InvalidRequest for an unknown kind, and for what is no cursor of this list.
+        """
+        named = next((known for known in get_args(RevocationKind) if known == kind), None)
+        if named != kind:
+            raise InvalidRequest(f"kind must be one of {', '.join(get_args(RevocationKind))}")
+        view = view_name(self.stores.instance(), _EVERYBODY)
+        begin = read_cursor(after, view, self.stores)
+        page = self.stores.revocations.live(begin, self._now(), named, limit=LIST_PAGE)
+        return RevocationList(page.decisions, None if page.is_last else write_cursor(view, page.cursor))
 
     def _retire(self, kid: str, now: EpochSeconds) -> None:
         self.stores.root_keys.retire(kid, now, revoked_until=expiry_of("key", now))

@@ -1,6 +1,7 @@
 """The guard before the service's own endpoints: the same core as at every resource server, never laxer.
 
-The audience is the issuer itself, every token is certificate-bound, and revocations count at once.
+The audience is the issuer itself, every token is certificate-bound, and revocations count at once. What a
+client may do here is what it is registered for now, whatever its token was granted.
 """
 
 from collections.abc import Callable
@@ -10,8 +11,8 @@ from flask import Request
 
 from macaroon_cbat.bearer import read_bearer
 from macaroon_cbat.caveats import Access
-from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.errors import InvalidToken, UnknownKey
+from macaroon_cbat.claims import EpochSeconds, scope_tokens
+from macaroon_cbat.errors import AccessDenied, InvalidToken, UnknownKey
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.keys import AudienceKey
 from macaroon_cbat.peer import PeerSource
@@ -19,7 +20,7 @@ from macaroon_cbat.request_target import Target
 from macaroon_cbat.service.auditing import is_from
 from macaroon_cbat.service.issuing import Issuer
 from macaroon_cbat.stores import Client, Stores
-from macaroon_cbat.verification import require_scope, verify
+from macaroon_cbat.verification import Principal, require_scope, verify
 from macaroon_cbat.wsgi_hop import WsgiHop
 
 
@@ -37,9 +38,10 @@ class OwnGuard:
     origin: str
 
     def admit(self, request: Request, scope: str) -> Client:
-        """Return the client whose bound token carries each of these scopes.
+        """Return the client that is registered for this scope and whose bound token carries it.
 
-        Raises MissingToken, InvalidToken or InsufficientScope, or Unavailable when nobody can tell.
+        Raises MissingToken, InvalidToken, InsufficientScope, or AccessDenied when only the token still has
+        the scope, or Unavailable when nobody can tell.
         """
         text = read_bearer(request.environ.get("HTTP_AUTHORIZATION"))
         access = Access(
@@ -52,10 +54,19 @@ class OwnGuard:
         )
         principal = verify(text, self, access, revocations=self.stores.revocations)
         require_scope(principal, scope)
+        client = self._registered(principal)
+        is_from(client.client_id)
+        if scope not in scope_tokens(client.metadata.scope):
+            raise AccessDenied(f"client {client.client_id!r} is not registered for scope {scope!r} any more")
+        return client
+
+    def _registered(self, principal: Principal) -> Client:
+        """Return the client as it is registered now; a registration before that has lost its tokens."""
         client = self.stores.clients.find(principal.client_id)
         if client is None:
             raise InvalidToken(f"client {principal.client_id!r} is not registered any more")
-        is_from(client.client_id)
+        if principal.issued_at < client.created_at:
+            raise InvalidToken(f"client {principal.client_id!r} was registered anew since: get a new token")
         return client
 
     def key_for(self, unverified: Grant, /) -> AudienceKey:

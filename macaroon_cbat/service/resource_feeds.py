@@ -1,9 +1,7 @@
 """What resource servers get of the service: the keys of their own audiences, and what is revoked."""
 
-import hashlib
 import re
 import time
-from base64 import urlsafe_b64encode
 from threading import BoundedSemaphore
 
 import msgspec
@@ -12,6 +10,7 @@ from flask import Response, request
 from macaroon_cbat.errors import AccessDenied, InvalidRequest, UnknownKey
 from macaroon_cbat.keys import audience_keys, write_key_file
 from macaroon_cbat.service.answers import answer
+from macaroon_cbat.service.cursors import BEGINNING, read_cursor, view_name, write_cursor
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.reading import read_query
 from macaroon_cbat.stores import Client, RevocationPage
@@ -21,9 +20,7 @@ REFRESH_SECONDS = 300
 
 LONGEST_WAIT = 30
 _LOOK_SECONDS = 0.1
-_CURSOR = re.compile(r"([A-Za-z0-9_-]{16})\.([0-9]{1,18})\Z")
 _WAIT = re.compile(r"[0-9]{1,4}\Z")
-_BEGIN = "begin again with after=0"
 
 
 class ResourceFeeds:
@@ -59,11 +56,13 @@ class ResourceFeeds:
         client = self._guard.admit(request, "revocations")
         query = read_query(request, "after", "wait")
         served = self._served(client)
-        feed = _feed_name(self._instance, served)
-        cursor, wait = self._cursor(query.get("after", "0"), feed), _seconds(query.get("wait", "0"))
+        feed = view_name(self._instance, served)
+        cursor = read_cursor(query.get("after", BEGINNING), feed, self._stores)
+        wait = _seconds(query.get("wait", "0"))
         page = self._wait_for_page(cursor, served, wait)
         rows = [(each.kind, each.value, each.revoked_at, each.expires_at) for each in page.decisions]
-        return answer({"cursor": f"{feed}.{page.cursor}", "is_last": page.is_last, "decisions": rows})
+        next_cursor = write_cursor(feed, page.cursor)
+        return answer({"cursor": next_cursor, "is_last": page.is_last, "decisions": rows})
 
     def _served(self, client: Client) -> list[str]:
         return [audience for audience in client.metadata.audiences if audience != self._issuer]
@@ -80,19 +79,6 @@ class ResourceFeeds:
             states[record.kid] = record.state
         return [write_key_file(audience_keys(self._issuer, audience, roots), states) for audience in served]
 
-    def _cursor(self, text: str, feed: str) -> int:
-        """Return the sequence to read on from, or raise InvalidRequest for what is no cursor of this feed."""
-        if text == "0":
-            return 0
-        parts = _CURSOR.match(text)
-        if parts is None:
-            raise InvalidRequest(f"after must be a cursor of an earlier answer: {_BEGIN}")
-        if parts[1] != feed:
-            raise InvalidRequest(f"this cursor is of another database or other audiences: {_BEGIN}")
-        if int(parts[2]) > self._stores.revocations.newest():
-            raise InvalidRequest(f"this cursor is beyond the newest revocation: {_BEGIN}")
-        return int(parts[2])
-
     def _wait_for_page(self, cursor: int, served: list[str], wait: int) -> RevocationPage:
         revocations = self._stores.revocations
         page = revocations.after(cursor, *served)
@@ -107,12 +93,6 @@ class ResourceFeeds:
         finally:
             self._room.release()
         return page
-
-
-def _feed_name(instance: str, served: list[str]) -> str:
-    """Return the name of the feed of these audiences in this database: another one has other decisions."""
-    digest = hashlib.sha256(msgspec.json.encode([instance, sorted(served)])).digest()
-    return urlsafe_b64encode(digest[:12]).decode()
 
 
 def _seconds(text: str) -> int:

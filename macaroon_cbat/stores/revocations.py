@@ -120,6 +120,19 @@ class RevocationStore:
             is_whole,
         )
 
+    def live(
+        self, cursor: int, now: EpochSeconds, kind: RevocationKind | None = None, *, limit: int = PAGE
+    ) -> RevocationPage:
+        """Return what is revoked at this second, of one kind or of all, in the order of the feed."""
+        query = select(revocations).where(revocations.c.sequence > cursor, revocations.c.expires_at > now)
+        if kind is not None:
+            query = query.where(revocations.c.kind == kind)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(revocations.c.sequence).limit(limit + 1)).all()
+        shown = rows[:limit]
+        last = shown[-1].sequence if shown else cursor
+        return RevocationPage([_decision(row) for row in shown], last, len(rows) <= limit)
+
     def newest(self) -> int:
         """Return the cursor of the newest revocation; 0 before the first."""
         with self._database.reading() as connection:

@@ -82,6 +82,19 @@ def test_revocations_are_made_alike(service, over, tmp_path, other_file):
     assert out("revoke", "client", "somebody", *over) == "revoked client somebody\n"
 
 
+def test_revocations_are_listed_alike(service, over):
+    """`revocation list` prints the same over HTTP as on the database, of one kind or of all."""
+    for kind, value in (("client", "listed"), ("subject", "alice"), ("token", "L" * 22)):
+        out("revoke", kind, value, *over)
+    for options in ((), ("--json",), ("--kind", "subject"), ("--kind", "subject", "--json")):
+        there = out("revocation", "list", *options, *over)
+        assert there == out("revocation", "list", *options, "--data", service.data)
+        assert ("listed" in there, "alice" in there) == ("--kind" not in options, True)
+    wrong = call("revocation", "list", "--kind", "everything", *over)
+    assert "is not one of" in wrong.stderr
+    assert wrong.exit_code == 2
+
+
 @pytest.fixture
 def other_file(tmp_path, certificate):
     """Return another client's certificate and key in one file."""

@@ -46,6 +46,20 @@ def test_a_name_is_revoked(data, decisions, kind, value):
     assert decisions() == [(kind, value)]
 
 
+def test_what_is_revoked_is_listed(data):
+    """`revocation list` shows each live revocation once, in order, and when it ends."""
+    assert out("revocation", "list", "--data", data) == ""
+    out("revoke", "client", "billing", "--data", data)
+    out("revoke", "certificate", THUMBPRINT, "--data", data)
+    first, second = out("revocation", "list", "--data", data).splitlines()
+    assert first.startswith("client       billing  revoked 20")
+    assert second.startswith(f"certificate  {THUMBPRINT}  revoked 20")
+    assert second.endswith("until further notice")
+    only = members("revocation", "list", "--kind", "client", "--data", data)
+    assert [(one["kind"], one["value"]) for one in only] == [("client", "billing")]
+    assert only[0]["expires_at"] > only[0]["revoked_at"]
+
+
 @pytest.mark.parametrize(
     "value",
     [

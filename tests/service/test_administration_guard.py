@@ -17,6 +17,7 @@ ENDPOINTS = (
     ("GET", KEYS),
     ("POST", KEYS + "/rotate"),
     ("POST", KEYS + "/some/retire"),
+    ("GET", REVOCATIONS),
     ("POST", REVOCATIONS),
 )
 every_endpoint = pytest.mark.parametrize(("method", "path"), ENDPOINTS)

@@ -1,0 +1,41 @@
+"""Cursors: where to read on in the revocations; each is of one database and one view of it alone."""
+
+import hashlib
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable
+
+import msgspec
+
+from macaroon_cbat.errors import InvalidRequest
+from macaroon_cbat.stores import Stores
+
+BEGINNING = "0"
+
+_CURSOR = re.compile(r"([A-Za-z0-9_-]{16})\.([0-9]{1,18})\Z")
+_ADVICE = f"begin again with after={BEGINNING}"
+
+
+def view_name(instance: str, seen: Iterable[str]) -> str:
+    """Return the name of what is seen of this database, such as the revocations of these audiences."""
+    digest = hashlib.sha256(msgspec.json.encode([instance, sorted(seen)])).digest()
+    return urlsafe_b64encode(digest[:12]).decode()
+
+
+def write_cursor(view: str, sequence: int) -> str:
+    """Return the cursor of a sequence in this view."""
+    return f"{view}.{sequence}"
+
+
+def read_cursor(text: str, view: str, stores: Stores) -> int:
+    """Return the sequence to read on from, or raise InvalidRequest for what is no cursor of this view."""
+    if text == BEGINNING:
+        return 0
+    parts = _CURSOR.match(text)
+    if parts is None:
+        raise InvalidRequest(f"after must be a cursor of an earlier answer: {_ADVICE}")
+    if parts[1] != view:
+        raise InvalidRequest(f"this cursor is of another database or other audiences: {_ADVICE}")
+    if int(parts[2]) > stores.revocations.newest():
+        raise InvalidRequest(f"this cursor is beyond the newest revocation: {_ADVICE}")
+    return int(parts[2])
