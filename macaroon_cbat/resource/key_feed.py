@@ -1,6 +1,7 @@
 """The audience's keys from the service itself, over mutual TLS, with a snapshot for the next start."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from msgspec import Meta, Raw, Struct
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable, UnknownKey
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.keys import AudienceKey, AudienceKeys, read_key_file, write_key_file
+from macaroon_cbat.resource.feed_ages import show_age
 from macaroon_cbat.resource.processes import ProcessLock
 from macaroon_cbat.resource.service_connection import ServiceConnection
 from macaroon_cbat.resource.snapshot import read_snapshot, write_snapshot
@@ -55,13 +57,24 @@ class KeyFeed:
         self._lock = ProcessLock()
         self._keys = AudienceKeys(self.issuer, audience, {})
         self._refresh_at = self._ask_again_at = 0.0
+        self._confirmed_at = -math.inf
         self._failure: str | None = None
         if self._snapshot is not None and (content := read_snapshot(self._snapshot)) is not None:
             self._keys = self._fitting(read_key_file(content, f"the snapshot {self._snapshot}"))
+        show_age("key", self)
 
     def __repr__(self) -> str:
         """Show whose keys they are."""
         return f"<KeyFeed for {self.audience} from {self.issuer}>"
+
+    @property
+    def followed(self) -> dict[str, str]:
+        """The labels of its age among the metrics."""
+        return {"issuer": self.issuer, "audience": self.audience}
+
+    def age(self) -> float:
+        """Return the seconds since the service last gave the keys; infinite before the first time."""
+        return self._monotonic() - self._confirmed_at
 
     def key_for(self, unverified: Grant, /) -> AudienceKey:
         """Return the key that the grant names, or raise UnknownKey; Unavailable when nobody can tell."""
@@ -120,6 +133,7 @@ class KeyFeed:
             self._refresh_at = started + _RETRY_SECONDS
         else:
             self._failure = None
+            self._confirmed_at = started
             self._refresh_at = started + _REFRESH_PART * answer.expires_in
             self._take(keys)
         self._ask_again_at = self._monotonic() + PAUSE_SECONDS

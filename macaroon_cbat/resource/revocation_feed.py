@@ -1,6 +1,7 @@
 """What is revoked, followed at the service: a thread that applies every decision within a second."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from threading import Event, Thread
@@ -12,6 +13,7 @@ from msgspec import Struct
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable
 from macaroon_cbat.identifier import Grant
+from macaroon_cbat.resource.feed_ages import show_age
 from macaroon_cbat.resource.processes import ProcessLock
 from macaroon_cbat.resource.service_connection import ServiceConnection
 from macaroon_cbat.revocation import Revocation, RevocationKind, Revocations
@@ -74,11 +76,21 @@ class RevocationFeed:
         self._started_at = 0.0
         self._begin()
         self._known: Revocations | None = None
-        self._fresh_at = 0.0
+        self._fresh_at = -math.inf
+        show_age("revocation", self)
 
     def __repr__(self) -> str:
         """Show whom it follows, and how much it knows."""
         return f"<RevocationFeed from {self.issuer}: {self._known!r}>"
+
+    @property
+    def followed(self) -> dict[str, str]:
+        """The labels of its age among the metrics."""
+        return {"issuer": self.issuer}
+
+    def age(self) -> float:
+        """Return the seconds since the service last said that this was all; infinite before that."""
+        return self._monotonic() - self._fresh_at
 
     def start(self) -> None:
         """Follow the service, if that is not done already in this process."""
@@ -105,7 +117,7 @@ class RevocationFeed:
         deadline = self._started_at + _FIRST_LOAD_SECONDS
         while self._known is None and self._monotonic() < deadline:
             time.sleep(0.01)  # only at the very start, when the first answer is under way
-        known, age = self._known, self._monotonic() - self._fresh_at
+        known, age = self._known, self.age()
         if known is None:
             raise Unavailable(f"the revocations were never loaded from {self.issuer}")
         if age > self._max_staleness:
