@@ -1,6 +1,6 @@
 """What is revoked, as a value: by token, client, subject, family, key and certificate."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -11,6 +11,9 @@ from macaroon_cbat.thumbprint import Thumbprint
 
 RevocationKind = Literal["token", "client", "subject", "family", "key", "certificate"]
 """Which name a revocation takes back: `jti`, `client_id`, `sub`, `fam`, `kid` or `x5t#S256`."""
+
+_FOREVER: tuple[RevocationKind, ...] = ("token", "family", "key", "certificate")
+_UP_TO: tuple[RevocationKind, ...] = ("client", "subject")
 
 
 class Revocation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,6 +82,23 @@ class Revocations:
                 _advance(self._clients, decision)
             case "subject":
                 _advance(self._subjects, decision)
+
+    def copy(self) -> "Revocations":
+        """Return what is known now, which does not change with this one."""
+        copied = Revocations()
+        copied._tokens, copied._families = self._tokens.copy(), self._families.copy()
+        copied._keys, copied._certificates = self._keys.copy(), self._certificates.copy()
+        copied._clients, copied._subjects = self._clients.copy(), self._subjects.copy()
+        return copied
+
+    def __iter__(self) -> Iterator[Revocation]:
+        """Return the decisions; when they were made is known of clients and subjects only, else 0."""
+        for kind, names in zip(_FOREVER, self._forever(), strict=True):
+            for name, expires_at in names.items():
+                yield Revocation(kind=kind, value=name, revoked_at=0, expires_at=expires_at)
+        for kind, pairs in zip(_UP_TO, self._up_to(), strict=True):
+            for name, (revoked_at, expires_at) in pairs.items():
+                yield Revocation(kind=kind, value=name, revoked_at=revoked_at, expires_at=expires_at)
 
     def forget(self, now: EpochSeconds) -> None:
         """Drop the decisions that can concern no token any more."""

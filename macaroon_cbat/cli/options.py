@@ -1,10 +1,8 @@
 """What several commands share: the data folder, JSON output, reading files and standard input."""
 
-import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +11,7 @@ import msgspec
 
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files import replace_file
 from macaroon_cbat.wire import MAX_CHARACTERS
 
 if TYPE_CHECKING:
@@ -80,14 +79,8 @@ def read_file(file: Path) -> bytes:
 
 
 def write_secret(file: Path, content: bytes) -> None:
-    """Write the file anew with mode 0600; whoever reads meanwhile sees the old one or the new one."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    """Write the file anew with mode 0600, or raise SettingsError."""
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-        draft.replace(file)
+        replace_file(file, [content])
     except OSError as error:
-        with suppress(OSError):
-            draft.unlink()
         raise SettingsError(f"{file} cannot be written: {error.strerror}") from error

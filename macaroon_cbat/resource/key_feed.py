@@ -144,7 +144,7 @@ class KeyFeed:
         self._keys = keys
         log.info("keys for %s: %s", self.audience, ", ".join(keys.keys))
         if self._snapshot is not None:
-            write_snapshot(self._snapshot, write_key_file(keys))
+            write_snapshot(self._snapshot, [write_key_file(keys)])
 
     def _fitting(self, keys: AudienceKeys) -> AudienceKeys:
         """Return the keys, or raise SettingsError when they are another issuer's or audience's."""

@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Literal
 
@@ -15,8 +16,9 @@ from macaroon_cbat.errors import Refused, SettingsError, Unavailable
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.resource.feed_ages import show_age
 from macaroon_cbat.resource.processes import ProcessLock
+from macaroon_cbat.resource.revocation_snapshot import Decision, RevocationSnapshot
 from macaroon_cbat.resource.service_connection import ServiceConnection
-from macaroon_cbat.revocation import Revocation, RevocationKind, Revocations
+from macaroon_cbat.revocation import Revocation, Revocations
 from macaroon_cbat.thumbprint import Thumbprint
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ _FIRST_LOAD_SECONDS = 2.0
 class _Page(Struct, frozen=True):
     cursor: str
     is_last: bool
-    decisions: list[tuple[RevocationKind, str, int, int]]
+    decisions: list[Decision]
 
 
 class RevocationFeed:
@@ -46,6 +48,9 @@ class RevocationFeed:
     What it knows counts for `max_staleness` seconds after the service last said that this was all.
     Later, and before the first time, `current` raises Unavailable; with `on_stale="introspect"` an
     OfflineVerifier then asks `introspection` about each token. It is never taken for current.
+
+    With a `snapshot` file a restart reads on from where it was left, instead of from the beginning; what
+    the file holds counts no sooner than the service has said what came after it.
     """
 
     def __init__(
@@ -55,9 +60,10 @@ class RevocationFeed:
         max_staleness: float = 60,
         on_stale: Literal["refuse", "introspect"] = "refuse",
         introspection: "Introspection | None" = None,
+        snapshot: Path | str | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the settings; nothing is asked yet. Raises SettingsError for unusable ones."""
+        """Read the snapshot; nothing is asked yet. Raises SettingsError for unusable settings."""
         if on_stale not in ("refuse", "introspect"):
             raise SettingsError(f'on_stale must be "refuse" or "introspect", not {on_stale!r}')
         if (on_stale == "introspect") != (introspection is not None):
@@ -75,6 +81,11 @@ class RevocationFeed:
         self._stopping = Event()
         self._started_at = 0.0
         self._begin()
+        self._snapshot = (
+            None if snapshot is None else RevocationSnapshot(Path(snapshot), self.issuer, monotonic)
+        )
+        if self._snapshot is not None and (left := self._snapshot.load()) is not None:
+            self._cursor, self._read = left
         self._known: Revocations | None = None
         self._fresh_at = -math.inf
         show_age("revocation", self)
@@ -170,6 +181,8 @@ class RevocationFeed:
                 log.info("%d revocations known from %s", len(self._read), self.issuer)
             self._fresh_at = started
             self._known = self._read
+            if self._snapshot is not None:
+                self._snapshot.keep(self._cursor, self._read)
 
     def _say_failed(self, error: Exception, failures: int) -> None:
         """Log the first failure of a row; a cursor that the service refuses means to begin again."""

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files import replace_file
 
 _CA_LIFETIME = timedelta(days=3650)
 _SERVER_LIFETIME = timedelta(days=397)
@@ -90,8 +91,8 @@ def _locked(path: Path) -> Iterator[None]:
 def _certificate_authority(certificate: Path, key: Path, now: datetime) -> _Signer:
     if not certificate.exists() and not key.exists():
         ca = _make_authority(now)
-        _write(key, _key_pem(ca.key), 0o600)
-        _write(certificate, ca.certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+        replace_file(key, [_key_pem(ca.key)])
+        replace_file(certificate, [ca.certificate.public_bytes(serialization.Encoding.PEM)], 0o644)
         return ca
     remedy = (
         f"restore it, or remove {certificate} and {key} to make a new CA that clients must then trust anew"
@@ -148,8 +149,8 @@ def _issue(files: DevelopmentCertificates, ca: _Signer, names: frozenset[str], n
         )
         .sign(ca.key, hashes.SHA256())
     )
-    _write(files.key, _key_pem(key), 0o600)
-    _write(files.certificate, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    replace_file(files.key, [_key_pem(key)])
+    replace_file(files.certificate, [certificate.public_bytes(serialization.Encoding.PEM)], 0o644)
 
 
 def _builder(
@@ -223,15 +224,3 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    """Replace the file whole or not at all; it never exists with another mode than `mode`."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    draft.replace(path)
