@@ -21,7 +21,11 @@ _LONG_LENGTH = 0x80
 
 def thumbprint_of(certificate: DerCertificate) -> Thumbprint:
     """Return the x5t#S256 thumbprint of a certificate."""
-    digest = hashlib.sha256(certificate).digest()
+    return thumbprint_of_digest(hashlib.sha256(certificate).digest())
+
+
+def thumbprint_of_digest(digest: bytes) -> Thumbprint:
+    """Return the thumbprint that a SHA-256 digest of 32 bytes makes."""
     return Thumbprint(binascii.b2a_base64(digest, newline=False).rstrip(b"=").translate(_URL_SAFE).decode())
 
 
@@ -44,9 +48,14 @@ def der_of(file_content: bytes) -> DerCertificate:
             file_content = binascii.a2b_base64(armoured[1])
         except binascii.Error as error:
             raise ValueError("the base64 of this PEM certificate is broken") from error
-    if not _is_one_sequence(file_content):
-        raise ValueError("this is neither a PEM nor a DER certificate")
-    return DerCertificate(file_content)
+    return checked_der(file_content, "this is neither a PEM nor a DER certificate")
+
+
+def checked_der(data: bytes, otherwise: str) -> DerCertificate:
+    """Return the bytes when they are one DER SEQUENCE and nothing else, or raise ValueError(otherwise)."""
+    if not _is_one_sequence(data):
+        raise ValueError(otherwise)
+    return DerCertificate(data)
 
 
 def _is_one_sequence(data: bytes) -> bool:
@@ -59,6 +68,8 @@ def _is_one_sequence(data: bytes) -> bool:
         if not 1 <= octets <= 3:
             return False
         length, start = int.from_bytes(data[2 : 2 + octets], "big"), 2 + octets
+        if length < max(_LONG_LENGTH, 1 << 8 * (octets - 1)):
+            return False  # DER writes a length in one way (X.690 10.1)
     return start + length == len(data)
 
 

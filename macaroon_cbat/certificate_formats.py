@@ -1,0 +1,250 @@
+"""How each product hands a client certificate over in headers: one strict function a format, and FORMATS.
+
+A function takes the values of its headers, None for one that did not come, and returns the Peer. It raises
+AmbiguousCertificate for a value that the product does not write, and ProxyMisconfigured where the product
+does not say whether there was a certificate. Nothing here asks who sent the headers: `forwarded` does.
+"""
+
+import re
+from collections.abc import Callable
+from urllib.parse import unquote
+
+from msgspec import Struct
+
+from macaroon_cbat.certificate_text import (
+    ESCAPED,
+    HALF_ESCAPED,
+    IN_ONE_LINE,
+    LONGEST_TEXT,
+    certificate_of_base64,
+    certificate_of_pem,
+    certificates_of_pem,
+    thumbprint_of_base64,
+    thumbprint_of_hex,
+    thumbprint_of_x5t,
+)
+from macaroon_cbat.errors import AmbiguousCertificate, ProxyMisconfigured
+from macaroon_cbat.forwarded_client_cert import read_forwarded_client_cert
+from macaroon_cbat.peer import NOBODY, Peer, peer_of
+from macaroon_cbat.thumbprint import Thumbprint
+
+_HEX_OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+_NGINX_FAILED = re.compile(r"FAILED:[ -+\--~]{1,200}\Z")
+"""A reason has no comma: one would come from a second header."""
+_VIEWER = "CloudFront-Viewer-Cert"
+
+
+class CertificateFormat(Struct, frozen=True, kw_only=True):
+    """How a product hands over a certificate: the headers it is in, and the function that reads them.
+
+    `read` takes the value of `header` and of each of the `companions`, in this order, None for one that
+    did not come.
+    """
+
+    name: str
+    header: str
+    companions: tuple[str, ...] = ()
+    read: Callable[..., Peer]
+
+
+def read_rfc9440(value: str | None) -> Peer:
+    """Read `Client-Cert`, base64 between colons; without a certificate it does not come (RFC 9440 2.2).
+
+    `::`, which a template makes of no certificate, and an empty value mean the same.
+    """
+    if value in (None, "", "::"):
+        return NOBODY
+    if len(value) < 2 or not (value[0] == value[-1] == ":"):
+        raise AmbiguousCertificate("this is not base64 between two colons (RFC 9440 2.1)")
+    return peer_of(certificate_of_base64(value[1:-1]))
+
+
+def read_nginx(value: str | None, verify: str | None) -> Peer:
+    """Read nginx's `$ssl_client_escaped_cert`; `$ssl_client_verify` says whether there is one.
+
+    A certificate that nginx found no issuer for is a certificate: the handshake proved its key.
+    """
+    if not verify:
+        raise ProxyMisconfigured("nginx does not say $ssl_client_verify: send it as Clientcertverify")
+    if verify == "NONE":
+        if value:
+            raise ProxyMisconfigured("nginx sends a certificate and says that there is none")
+        return NOBODY
+    if verify != "SUCCESS" and not _NGINX_FAILED.match(verify):
+        raise AmbiguousCertificate("this is not what $ssl_client_verify says")
+    if not value:
+        raise ProxyMisconfigured("nginx says that there is a certificate and sends none")
+    return read_escaped_pem(value)
+
+
+def read_escaped_pem(value: str) -> Peer:
+    """Read one URL-encoded PEM certificate, as nginx and Envoy write it."""
+    return peer_of(certificate_of_pem(value, ESCAPED))
+
+
+def read_envoy(value: str | None) -> Peer:
+    """Read Envoy's `X-Forwarded-Client-Cert`; without a certificate it does not come."""
+    return NOBODY if value is None else read_forwarded_client_cert(value)
+
+
+def read_haproxy_sha256(value: str | None) -> Peer:
+    """Read HAProxy's `ssl_c_der,sha2(256),ub64enc`, which is x5t#S256, or `none`."""
+    text = _promised(value, "HAProxy", "none")
+    return NOBODY if text is None else Peer(thumbprint=thumbprint_of_x5t(text))
+
+
+def read_haproxy(value: str | None) -> Peer:
+    """Read HAProxy's `ssl_c_der,base64`, or `none`."""
+    text = _promised(value, "HAProxy", "none")
+    return NOBODY if text is None else peer_of(certificate_of_base64(text))
+
+
+def read_apache(value: str | None) -> Peer:
+    """Read Apache's `%{SSL_CLIENT_CERT}s`, PEM in one line, or `(null)`."""
+    text = _promised(value, "Apache", "(null)")
+    return NOBODY if text is None else peer_of(certificate_of_pem(text, IN_ONE_LINE))
+
+
+def read_caddy(value: str | None) -> Peer:
+    """Read Caddy's `{http.request.tls.client.certificate_der_base64}`, empty without a certificate."""
+    return NOBODY if value == "" else peer_of(certificate_of_base64(_placed(value)))
+
+
+def read_caddy_sha256(value: str | None) -> Peer:
+    """Read Caddy's `{http.request.tls.client.fingerprint}`, the hash of nothing without a certificate."""
+    text = _placed(value)
+    return NOBODY if text == _HEX_OF_NOTHING else _hash(thumbprint_of_hex(text))
+
+
+def read_traefik(value: str | None) -> Peer:
+    """Read the `X-Forwarded-Tls-Client-Cert` of Traefik 3: a chain of base64 with commas, leaf first."""
+    if value is None:
+        return NOBODY
+    if len(value) > LONGEST_TEXT:
+        raise AmbiguousCertificate("this certificate chain is too long")
+    leaf, *_ = [certificate_of_base64(part) for part in value.split(",")]
+    return peer_of(leaf)
+
+
+def read_traefik2(value: str | None) -> Peer:
+    """Read that of Traefik 2, where some releases URL-encode the same chain."""
+    if value is None or "%" not in value:
+        return read_traefik(value)
+    plain = unquote(value[:LONGEST_TEXT])
+    if plain.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D").replace(",", "%2C") != value:
+        raise AmbiguousCertificate("this is not URL-encoded as Traefik does it")
+    return read_traefik(plain)
+
+
+def read_aws_alb(value: str | None) -> Peer:
+    """Read an AWS load balancer's `X-Amzn-Mtls-Clientcert-Leaf`, which mode *verify* always sends."""
+    text = _promised(value, "the load balancer", None)
+    assert text is not None
+    return peer_of(certificate_of_pem(text, HALF_ESCAPED))
+
+
+def read_aws_alb_passthrough(value: str | None) -> Peer:
+    """Read the `X-Amzn-Mtls-Clientcert` of mode *passthrough*: a PEM chain, leaf first, or no header."""
+    if value is None:
+        return NOBODY
+    leaf, *_ = certificates_of_pem(value, HALF_ESCAPED)
+    return peer_of(leaf)
+
+
+def read_google(value: str | None, present: str | None) -> Peer:
+    """Read Google Cloud's `{client_cert_leaf}`, base64 between colons, beside `{client_cert_present}`."""
+    text = _said(value, present, "true", "false")
+    return NOBODY if text is None else read_rfc9440(text)
+
+
+def read_google_sha256(value: str | None, present: str | None) -> Peer:
+    """Read Google Cloud's `{client_cert_sha256_fingerprint}`, base64, beside `{client_cert_present}`."""
+    text = _said(value, present, "true", "false")
+    return NOBODY if text is None else _hash(thumbprint_of_base64(text))
+
+
+def read_cloudflare(value: str | None, presented: str | None) -> Peer:
+    """Read Cloudflare's `Cf-Client-Cert-Der-Base64` beside `Cf-Cert-Presented`.
+
+    Cloudflare's pages say both that the certificate comes with every request of a connection and that it
+    comes with the first one: a request with `true` and without a certificate is ProxyMisconfigured.
+    """
+    text = _said(value, presented, "true", "false")
+    return NOBODY if text is None else peer_of(certificate_of_base64(text))
+
+
+def read_cloudflare_sha256(value: str | None, presented: str | None) -> Peer:
+    """Read Cloudflare's `Cf-Client-Cert-Sha256`, hexadecimal, beside `Cf-Cert-Presented`."""
+    text = _said(value, presented, "true", "false")
+    return NOBODY if text is None else _hash(thumbprint_of_hex(text))
+
+
+def read_azure(value: str | None) -> Peer:
+    """Read the `X-ARR-ClientCert` of Azure App Service and IIS: base64, or no header."""
+    return NOBODY if value is None else peer_of(certificate_of_base64(value))
+
+
+def read_cloudfront(value: str | None, present: str | None) -> Peer:
+    """Read CloudFront's `CloudFront-Viewer-Cert-Sha256`, hexadecimal, beside its `-Present`."""
+    text = _said(value, present, "1", "0")
+    return NOBODY if text is None else _hash(thumbprint_of_hex(text))
+
+
+def _hash(thumbprint: Thumbprint) -> Peer:
+    return Peer(thumbprint=thumbprint)
+
+
+def _promised(value: str | None, product: str, nothing: str | None) -> str | None:
+    """Return the value, or None where the product says that there is no certificate."""
+    if not value:
+        said = "" if nothing is None else f", not even {nothing}"
+        raise ProxyMisconfigured(f"{product} sends no certificate{said}")
+    return None if value == nothing else value
+
+
+def _placed(value: str | None) -> str:
+    """Return what Caddy put in the place of a placeholder."""
+    if not value or value.startswith("{"):
+        raise ProxyMisconfigured("Caddy did not fill in the placeholder: it must be 2.11 or newer, with TLS")
+    return value
+
+
+def _said(value: str | None, present: str | None, yes: str, no: str) -> str | None:
+    """Return the certificate of a product that says beside it whether there is one, or None."""
+    if present not in (yes, no):
+        if present:
+            raise AmbiguousCertificate(f"whether there is a certificate must be {yes} or {no}")
+        raise ProxyMisconfigured("the proxy does not say whether there is a certificate")
+    if bool(value) != (present == yes):
+        raise ProxyMisconfigured("the proxy sends a certificate and says that there is none, or the reverse")
+    return value or None
+
+
+def _format(name: str, header: str, read: Callable[..., Peer], *companions: str) -> CertificateFormat:
+    return CertificateFormat(name=name, header=header, companions=companions, read=read)
+
+
+FORMATS = {
+    each.name: each
+    for each in (
+        _format("rfc9440", "Client-Cert", read_rfc9440),
+        _format("nginx", "Clientcert", read_nginx, "Clientcertverify"),
+        _format("envoy", "X-Forwarded-Client-Cert", read_envoy),
+        _format("haproxy-sha256", "Clientcertx5t", read_haproxy_sha256),
+        _format("haproxy", "Clientcert", read_haproxy),
+        _format("apache", "Clientcert", read_apache),
+        _format("caddy", "Clientcert", read_caddy),
+        _format("caddy-sha256", "Clientcertsha256", read_caddy_sha256),
+        _format("traefik", "X-Forwarded-Tls-Client-Cert", read_traefik),
+        _format("traefik2", "X-Forwarded-Tls-Client-Cert", read_traefik2),
+        _format("aws-alb", "X-Amzn-Mtls-Clientcert-Leaf", read_aws_alb),
+        _format("aws-alb-passthrough", "X-Amzn-Mtls-Clientcert", read_aws_alb_passthrough),
+        _format("google", "Clientcert", read_google, "Clientcertpresent"),
+        _format("google-sha256", "Clientcertsha256", read_google_sha256, "Clientcertpresent"),
+        _format("cloudflare", "Cf-Client-Cert-Der-Base64", read_cloudflare, "Cf-Cert-Presented"),
+        _format("cloudflare-sha256", "Cf-Client-Cert-Sha256", read_cloudflare_sha256, "Cf-Cert-Presented"),
+        _format("azure", "X-ARR-ClientCert", read_azure),
+        _format("cloudfront", f"{_VIEWER}-Sha256", read_cloudfront, f"{_VIEWER}-Present"),
+    )
+}
+"""Every format by its name."""

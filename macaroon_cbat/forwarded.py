@@ -1,0 +1,143 @@
+"""Who may speak for another's certificate: a header counts only from a proxy that the deployer named."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hmac import compare_digest
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from macaroon_cbat.certificate_formats import FORMATS
+from macaroon_cbat.errors import AmbiguousCertificate, SettingsError
+from macaroon_cbat.peer import NOBODY, Hop, Peer
+from macaroon_cbat.request_target import plain_address
+from macaroon_cbat.thumbprint import Thumbprint, parse_thumbprint, thumbprint_of
+
+SECRET_HEADER = "Proxysecret"
+"""In which a proxy shows its secret."""
+
+_SECRET = re.compile(r"[!-~]{16,256}\Z")
+_HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*\Z")
+_THUMBPRINT_PREFIX = "x5t#S256="
+_WAYS = f"unix, a network such as 10.0.0.0/8, or {_THUMBPRINT_PREFIX} and the proxy's certificate thumbprint"
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedProxies:
+    """The proxies that may say who is behind them: any of these, and the secret where there is one."""
+
+    is_unix_trusted: bool = False
+    networks: tuple[Network, ...] = ()
+    certificates: frozenset[Thumbprint] = frozenset()
+    secret: bytes | None = field(default=None, repr=False)
+
+    def distrust(self, hop: Hop) -> str | None:
+        """Return why the sender of a request is none of these proxies, or None when it is one."""
+        if not self._is_among(hop):
+            return f"it came from {_name(hop)}, which is not a trusted proxy"
+        if self.secret is not None and not self._shows_secret(hop):
+            return f"it came from {_name(hop)} without the proxy's secret"
+        return None
+
+    def _is_among(self, hop: Hop) -> bool:
+        if self.is_unix_trusted and hop.is_unix_socket():
+            return True
+        address = plain_address(hop.address() or "") if self.networks else None
+        if address is not None and any(address in network for network in self.networks):
+            return True
+        certificate = hop.certificate() if self.certificates else None
+        return certificate is not None and thumbprint_of(certificate) in self.certificates
+
+    def _shows_secret(self, hop: Hop) -> bool:
+        assert self.secret is not None
+        try:
+            shown = hop.header(SECRET_HEADER) or ""
+        except AmbiguousCertificate:
+            return False
+        return compare_digest(shown.encode(errors="replace"), self.secret)
+
+
+def trusted_proxies(texts: Iterable[str], *, secret: str | None = None) -> TrustedProxies:
+    """Return the proxies that the texts name, or raise SettingsError that says what to do.
+
+    Each is `unix` (whoever connects over a Unix socket), an IP network, or `x5t#S256=` and the thumbprint
+    of the certificate that the proxy presents to us. With a secret, a proxy must also send it as
+    `Proxysecret`.
+    """
+    named = [text.strip() for text in texts]
+    if not any(named):
+        raise SettingsError(f"no trusted proxy is named: name {_WAYS}")
+    if secret is not None and not _SECRET.match(secret):
+        raise SettingsError("the proxy's secret must be 16 to 256 printable ASCII characters without a space")
+    certificates = [text for text in named if text.startswith(_THUMBPRINT_PREFIX)]
+    return TrustedProxies(
+        is_unix_trusted="unix" in named,
+        networks=tuple(_network(text) for text in named if text != "unix" and text not in certificates),
+        certificates=frozenset(_certificate(text) for text in certificates),
+        secret=None if secret is None else secret.encode(),
+    )
+
+
+class Forwarded:
+    """A peer source for servers behind a proxy: believes one format, from these proxies alone."""
+
+    __slots__ = ("_format", "_header", "_trust")
+
+    def __init__(self, format: str, *, trust: TrustedProxies, header: str | None = None) -> None:  # noqa: A002
+        """Read a format of FORMATS, in its own header unless another one is named."""
+        if format not in FORMATS:
+            raise SettingsError(f"unknown certificate format {format!r}: known are {', '.join(FORMATS)}")
+        self._format = FORMATS[format]
+        self._trust = trust
+        self._header = _checked_name(header or self._format.header, self._format.companions)
+
+    def __call__(self, hop: Hop, /) -> Peer:
+        """Return who the proxy says is behind it.
+
+        A certificate header from anybody else is not believed, whatever it says: then `ignored` says why.
+        Raises AmbiguousCertificate or ProxyMisconfigured where a trusted proxy leaves it open.
+        """
+        distrust = self._trust.distrust(hop)
+        if distrust is not None:
+            return Peer(ignored=f"{self._header}: {distrust}") if self._came(hop) else NOBODY
+        names = (self._header, *self._format.companions)
+        return self._format.read(*[hop.header(name) for name in names])
+
+    def _came(self, hop: Hop) -> bool:
+        try:
+            return hop.header(self._header) is not None
+        except AmbiguousCertificate:
+            return True
+
+
+def _network(text: str) -> Network:
+    try:
+        network = ip_network(text)
+    except ValueError:
+        raise SettingsError(f"{text!r} is no trusted proxy: name {_WAYS}") from None
+    if network.prefixlen == 0:
+        raise SettingsError(f"{text} would trust everybody: name the network of the proxy alone")
+    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None:
+        raise SettingsError(f"{text} is an IPv4-mapped network: write it as an IPv4 network")
+    return network
+
+
+def _certificate(text: str) -> Thumbprint:
+    try:
+        return parse_thumbprint(text.removeprefix(_THUMBPRINT_PREFIX))
+    except ValueError as error:
+        raise SettingsError(f"{text!r} is no trusted proxy: {error}") from error
+
+
+def _checked_name(header: str, companions: tuple[str, ...]) -> str:
+    if not _HEADER_NAME.match(header):
+        raise SettingsError(f"{header!r} is no name for a certificate header: use letters, digits, hyphens")
+    if header.lower() in {name.lower() for name in (*companions, SECRET_HEADER)}:
+        raise SettingsError(f"{header} is the name of another header that the proxy sends")
+    return header
+
+
+def _name(hop: Hop) -> str:
+    """Return how the log names the other end of a hop."""
+    return "a Unix socket" if hop.is_unix_socket() else hop.address() or "an unknown address"

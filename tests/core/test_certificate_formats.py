@@ -1,0 +1,127 @@
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from macaroon_cbat.certificate_formats import FORMATS
+from macaroon_cbat.errors import AmbiguousCertificate, ProxyMisconfigured
+from macaroon_cbat.peer import NOBODY
+from tests.core.spelling import (
+    HASH_ONLY,
+    NONE,
+    SPELLINGS,
+    base64_of,
+    escaped_pem,
+    hex_hash,
+    make_certificate,
+    x5t,
+)
+
+CERTIFICATES = {
+    "P-256": make_certificate("holder"),
+    "RSA": make_certificate("holder", rsa.generate_private_key(65537, 2048)),
+    "large": make_certificate("x" * 60, rsa.generate_private_key(65537, 4096)),
+}
+HOLDER, OTHER = CERTIFICATES["P-256"], make_certificate("other")
+NAMES = list(FORMATS)
+OF_CERTIFICATES = sorted(FORMATS.keys() - HASH_ONLY)
+
+
+def test_every_format_is_tested():
+    """No format is without a spelling to test it with."""
+    assert SPELLINGS.keys() == FORMATS.keys() == NONE.keys() | {"aws-alb"}
+    assert all(FORMATS[name].name == name for name in FORMATS)
+
+
+@pytest.mark.parametrize("der", CERTIFICATES.values(), ids=CERTIFICATES)
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_product_writes_is_read(name: str, der: bytes):
+    """The certificate that the product writes is the peer's; where it writes a hash, that alone is."""
+    peer = FORMATS[name].read(*SPELLINGS[name](der))
+    assert peer.thumbprint == x5t(der)
+    assert peer.certificate == (None if name in HASH_ONLY else der)
+    assert peer.ignored is None
+
+
+@pytest.mark.parametrize("name", NONE)
+def test_no_certificate_is_nobody(name: str):
+    """What the product writes when nobody presented a certificate is nobody."""
+    assert FORMATS[name].read(*NONE[name]) == NOBODY
+
+
+MISCONFIGURED = {
+    "nginx, no verify": ("nginx", (escaped_pem(HOLDER), None)),
+    "nginx, nothing": ("nginx", (None, None)),
+    "nginx, empty verify": ("nginx", (escaped_pem(HOLDER), "")),
+    "nginx, NONE with a certificate": ("nginx", (escaped_pem(HOLDER), "NONE")),
+    "nginx, SUCCESS without a certificate": ("nginx", (None, "SUCCESS")),
+    "nginx, FAILED without a certificate": ("nginx", ("", "FAILED:certificate has expired")),
+    "haproxy, nothing": ("haproxy", (None,)),
+    "haproxy, empty: larger than its buffer": ("haproxy", ("",)),
+    "haproxy-sha256, nothing": ("haproxy-sha256", (None,)),
+    "haproxy-sha256, empty": ("haproxy-sha256", ("",)),
+    "apache, nothing": ("apache", (None,)),
+    "apache, empty": ("apache", ("",)),
+    "caddy, nothing": ("caddy", (None,)),
+    "caddy, the placeholder": ("caddy", ("{http.request.tls.client.certificate_der_base64}",)),
+    "caddy-sha256, nothing": ("caddy-sha256", (None,)),
+    "caddy-sha256, empty": ("caddy-sha256", ("",)),
+    "caddy-sha256, the placeholder": ("caddy-sha256", ("{http.request.tls.client.fingerprint}",)),
+    "aws-alb, nothing": ("aws-alb", (None,)),
+    "google, nothing": ("google", (None, None)),
+    "google, present is missing": ("google", (f":{base64_of(HOLDER)}:", None)),
+    "google, present is empty": ("google", (None, "")),
+    "google, true without": ("google", (None, "true")),
+    "google, false with": ("google", (f":{base64_of(HOLDER)}:", "false")),
+    "google-sha256, true without": ("google-sha256", ("", "true")),
+    "cloudflare, true without": ("cloudflare", (None, "true")),
+    "cloudflare, presented is missing": ("cloudflare", (base64_of(HOLDER), None)),
+    "cloudflare-sha256, false with": ("cloudflare-sha256", (hex_hash(HOLDER), "false")),
+    "cloudfront, 1 without": ("cloudfront", (None, "1")),
+    "cloudfront, 0 with": ("cloudfront", (hex_hash(HOLDER), "0")),
+    "cloudfront, present is missing": ("cloudfront", (hex_hash(HOLDER), None)),
+}
+
+
+@pytest.mark.parametrize(("name", "values"), MISCONFIGURED.values(), ids=MISCONFIGURED)
+def test_a_proxy_that_leaves_it_open_is_misconfigured(name: str, values: tuple[str | None, ...]):
+    """Where the product promises to say whether there is a certificate and does not, nobody can tell."""
+    with pytest.raises(ProxyMisconfigured):
+        FORMATS[name].read(*values)
+
+
+def spoiled(value: str) -> dict[str, str]:
+    """Return the ways to spoil a value that holds for every format."""
+    return {
+        "twice": f"{value},{value}",
+        "twice, with a space": f"{value}, {value}",
+        "a space in front": f" {value}",
+        "a space after it": f"{value} ",
+        "a newline after it": f"{value}\n",
+        "a null after it": f"{value}\0",
+        "a character more": f"{value}A",
+        "a character less": value[:-1],
+        "not ASCII": value[:-1] + "é",
+        "a surrogate": value[:-1] + "\udcff",
+        "quoted": f'"{value}"',
+        "a comma after it": f"{value},",
+        "a comma in front": f",{value}",
+        "too long": value + "A" * 65_536,
+        "a dash": "-",
+        "another word for none": "null",
+    }
+
+
+@pytest.mark.parametrize("spoiling", spoiled("x"))
+@pytest.mark.parametrize("name", sorted(FORMATS.keys() - {"traefik", "traefik2", "envoy"}))
+def test_anything_else_is_ambiguous(name: str, spoiling: str):
+    """A value that the product does not write is refused, whatever is wrong with it."""
+    value, *companions = SPELLINGS[name](HOLDER)
+    with pytest.raises(AmbiguousCertificate):
+        FORMATS[name].read(spoiled(value)[spoiling], *companions)
+
+
+@pytest.mark.parametrize("name", OF_CERTIFICATES)
+@pytest.mark.parametrize("der", [b"hello", HOLDER + b"\0", HOLDER[:-1], HOLDER + OTHER, HOLDER[4:]])
+def test_what_is_no_single_certificate_is_refused(name: str, der: bytes):
+    """Bytes that are no DER SEQUENCE, or more than one, are no certificate."""
+    with pytest.raises(AmbiguousCertificate):
+        FORMATS[name].read(*SPELLINGS[name](der))
