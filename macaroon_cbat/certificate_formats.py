@@ -7,26 +7,33 @@ does not say whether there was a certificate. Nothing here asks who sent the hea
 
 import re
 from collections.abc import Callable
-from urllib.parse import unquote
 
 from msgspec import Struct
 
 from macaroon_cbat.certificate_text import (
     ESCAPED,
-    HALF_ESCAPED,
     IN_ONE_LINE,
     LONGEST_TEXT,
     certificate_of_base64,
+    certificate_of_byte_sequence,
     certificate_of_pem,
-    certificates_of_pem,
-    thumbprint_of_base64,
     thumbprint_of_hex,
     thumbprint_of_x5t,
+    unescaped,
+)
+from macaroon_cbat.cloud_formats import (
+    read_aws_alb,
+    read_aws_alb_passthrough,
+    read_azure,
+    read_cloudflare,
+    read_cloudflare_sha256,
+    read_cloudfront,
+    read_google,
+    read_google_sha256,
 )
 from macaroon_cbat.errors import AmbiguousCertificate, ProxyMisconfigured
 from macaroon_cbat.forwarded_client_cert import read_forwarded_client_cert
 from macaroon_cbat.peer import NOBODY, Peer, peer_of
-from macaroon_cbat.thumbprint import Thumbprint
 
 _HEX_OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 _NGINX_FAILED = re.compile(r"FAILED:[ -+\--~]{1,200}\Z")
@@ -52,11 +59,9 @@ def read_rfc9440(value: str | None) -> Peer:
 
     `::`, which a template makes of no certificate, and an empty value mean the same.
     """
-    if value in (None, "", "::"):
+    if value is None or value in ("", "::"):
         return NOBODY
-    if len(value) < 2 or not (value[0] == value[-1] == ":"):
-        raise AmbiguousCertificate("this is not base64 between two colons (RFC 9440 2.1)")
-    return peer_of(certificate_of_base64(value[1:-1]))
+    return peer_of(certificate_of_byte_sequence(value))
 
 
 def read_nginx(value: str | None, verify: str | None) -> Peer:
@@ -113,7 +118,7 @@ def read_caddy(value: str | None) -> Peer:
 def read_caddy_sha256(value: str | None) -> Peer:
     """Read Caddy's `{http.request.tls.client.fingerprint}`, the hash of nothing without a certificate."""
     text = _placed(value)
-    return NOBODY if text == _HEX_OF_NOTHING else _hash(thumbprint_of_hex(text))
+    return NOBODY if text == _HEX_OF_NOTHING else Peer(thumbprint=thumbprint_of_hex(text))
 
 
 def read_traefik(value: str | None) -> Peer:
@@ -127,78 +132,14 @@ def read_traefik(value: str | None) -> Peer:
 
 
 def read_traefik2(value: str | None) -> Peer:
-    """Read that of Traefik 2, where some releases URL-encode the same chain."""
-    if value is None or "%" not in value:
-        return read_traefik(value)
-    plain = unquote(value[:LONGEST_TEXT])
-    if plain.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D").replace(",", "%2C") != value:
-        raise AmbiguousCertificate("this is not URL-encoded as Traefik does it")
-    return read_traefik(plain)
+    """Read that of Traefik 2 before 2.9.4, which URL-encodes each certificate; later ones are `traefik`."""
+    return read_traefik(value if value is None else unescaped(value))
 
 
-def read_aws_alb(value: str | None) -> Peer:
-    """Read an AWS load balancer's `X-Amzn-Mtls-Clientcert-Leaf`, which mode *verify* always sends."""
-    text = _promised(value, "the load balancer", None)
-    assert text is not None
-    return peer_of(certificate_of_pem(text, HALF_ESCAPED))
-
-
-def read_aws_alb_passthrough(value: str | None) -> Peer:
-    """Read the `X-Amzn-Mtls-Clientcert` of mode *passthrough*: a PEM chain, leaf first, or no header."""
-    if value is None:
-        return NOBODY
-    leaf, *_ = certificates_of_pem(value, HALF_ESCAPED)
-    return peer_of(leaf)
-
-
-def read_google(value: str | None, present: str | None) -> Peer:
-    """Read Google Cloud's `{client_cert_leaf}`, base64 between colons, beside `{client_cert_present}`."""
-    text = _said(value, present, "true", "false")
-    return NOBODY if text is None else read_rfc9440(text)
-
-
-def read_google_sha256(value: str | None, present: str | None) -> Peer:
-    """Read Google Cloud's `{client_cert_sha256_fingerprint}`, base64, beside `{client_cert_present}`."""
-    text = _said(value, present, "true", "false")
-    return NOBODY if text is None else _hash(thumbprint_of_base64(text))
-
-
-def read_cloudflare(value: str | None, presented: str | None) -> Peer:
-    """Read Cloudflare's `Cf-Client-Cert-Der-Base64` beside `Cf-Cert-Presented`.
-
-    Cloudflare's pages say both that the certificate comes with every request of a connection and that it
-    comes with the first one: a request with `true` and without a certificate is ProxyMisconfigured.
-    """
-    text = _said(value, presented, "true", "false")
-    return NOBODY if text is None else peer_of(certificate_of_base64(text))
-
-
-def read_cloudflare_sha256(value: str | None, presented: str | None) -> Peer:
-    """Read Cloudflare's `Cf-Client-Cert-Sha256`, hexadecimal, beside `Cf-Cert-Presented`."""
-    text = _said(value, presented, "true", "false")
-    return NOBODY if text is None else _hash(thumbprint_of_hex(text))
-
-
-def read_azure(value: str | None) -> Peer:
-    """Read the `X-ARR-ClientCert` of Azure App Service and IIS: base64, or no header."""
-    return NOBODY if value is None else peer_of(certificate_of_base64(value))
-
-
-def read_cloudfront(value: str | None, present: str | None) -> Peer:
-    """Read CloudFront's `CloudFront-Viewer-Cert-Sha256`, hexadecimal, beside its `-Present`."""
-    text = _said(value, present, "1", "0")
-    return NOBODY if text is None else _hash(thumbprint_of_hex(text))
-
-
-def _hash(thumbprint: Thumbprint) -> Peer:
-    return Peer(thumbprint=thumbprint)
-
-
-def _promised(value: str | None, product: str, nothing: str | None) -> str | None:
+def _promised(value: str | None, product: str, nothing: str) -> str | None:
     """Return the value, or None where the product says that there is no certificate."""
     if not value:
-        said = "" if nothing is None else f", not even {nothing}"
-        raise ProxyMisconfigured(f"{product} sends no certificate{said}")
+        raise ProxyMisconfigured(f"{product} sends no certificate and does not say {nothing} either")
     return None if value == nothing else value
 
 
@@ -207,17 +148,6 @@ def _placed(value: str | None) -> str:
     if not value or value.startswith("{"):
         raise ProxyMisconfigured("Caddy did not fill in the placeholder: it must be 2.11 or newer, with TLS")
     return value
-
-
-def _said(value: str | None, present: str | None, yes: str, no: str) -> str | None:
-    """Return the certificate of a product that says beside it whether there is one, or None."""
-    if present not in (yes, no):
-        if present:
-            raise AmbiguousCertificate(f"whether there is a certificate must be {yes} or {no}")
-        raise ProxyMisconfigured("the proxy does not say whether there is a certificate")
-    if bool(value) != (present == yes):
-        raise ProxyMisconfigured("the proxy sends a certificate and says that there is none, or the reverse")
-    return value or None
 
 
 def _format(name: str, header: str, read: Callable[..., Peer], *companions: str) -> CertificateFormat:

@@ -66,6 +66,13 @@ def certificate_of_base64(text: str) -> DerCertificate:
         raise AmbiguousCertificate(str(error)) from error
 
 
+def certificate_of_byte_sequence(text: str) -> DerCertificate:
+    """Return the certificate of a Byte Sequence: canonical base64 between two colons (RFC 9440 2.1)."""
+    if len(text) < 2 or not text[0] == text[-1] == ":":
+        raise AmbiguousCertificate("this is not base64 between two colons (RFC 9440 2.1)")
+    return certificate_of_base64(text[1:-1])
+
+
 def certificate_of_pem(text: str, spelling: PemSpelling) -> DerCertificate:
     """Return the certificate whose PEM this is."""
     begin, end = spelling.begin, spelling.end
@@ -99,9 +106,9 @@ def thumbprint_of_hex(text: str) -> Thumbprint:
 
 
 def thumbprint_of_base64(text: str) -> Thumbprint:
-    """Return the thumbprint that a SHA-256 hash in padded standard base64 makes."""
+    """Return the thumbprint that a SHA-256 hash in standard base64 makes, padded or not."""
     try:
-        digest = _bytes_of(text)
+        digest = _bytes_of(text if len(text) == 44 else text + "=")
     except ValueError as error:
         raise AmbiguousCertificate(str(error)) from error
     if len(digest) != 32:
@@ -115,6 +122,16 @@ def thumbprint_of_x5t(text: str) -> Thumbprint:
         return something(parse_thumbprint(text))
     except ValueError as error:
         raise AmbiguousCertificate(str(error)) from error
+
+
+def unescaped(text: str) -> str:
+    """Return base64 whose `+`, `/` and `=` are URL-encoded, all of them and nothing else."""
+    plain = text
+    for character, escaped in ESCAPED.escapes:
+        if character in text:
+            raise AmbiguousCertificate(f"this base64 has a {character} that is not URL-encoded")
+        plain = plain.replace(escaped, character)
+    return plain
 
 
 def something(thumbprint: Thumbprint) -> Thumbprint:

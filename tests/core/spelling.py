@@ -46,7 +46,7 @@ def hex_hash(der: bytes) -> str:
 
 
 def base64_hash(der: bytes) -> str:
-    return base64.b64encode(hashlib.sha256(der).digest()).decode()
+    return base64.b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()
 
 
 def x5t(der: bytes) -> str:
