@@ -7,11 +7,15 @@ from macaroon_cbat.errors import InsufficientScope, InvalidRequest, MissingToken
 _SECOND_CREDENTIAL = re.compile(r",\s*[A-Za-z][A-Za-z0-9-]* ")
 
 
-def read_bearer(authorization: str | None) -> str:
+def read_bearer(authorization: str | tuple[str, ...] | None) -> str:
     """Return the token text of an Authorization header, or raise MissingToken.
 
-    Two Authorization headers, which servers join with a comma, are an InvalidRequest.
+    Two Authorization headers, which some servers join with a comma, are an InvalidRequest.
     """
+    if isinstance(authorization, tuple):
+        if len(authorization) > 1:
+            raise InvalidRequest("more than one Authorization header")
+        authorization = authorization[0] if authorization else None
     if authorization is None:
         raise MissingToken("no Authorization header")
     scheme, _, token = authorization.partition(" ")

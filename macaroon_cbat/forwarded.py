@@ -7,7 +7,7 @@ from hmac import compare_digest
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from macaroon_cbat.certificate_formats import FORMATS
-from macaroon_cbat.errors import AmbiguousCertificate, SettingsError
+from macaroon_cbat.errors import AmbiguousCertificate, ProxyMisconfigured, SettingsError
 from macaroon_cbat.peer import NOBODY, Hop, Peer
 from macaroon_cbat.request_target import plain_address
 from macaroon_cbat.thumbprint import Thumbprint, parse_thumbprint, thumbprint_of
@@ -140,4 +140,7 @@ def _checked_name(header: str, companions: tuple[str, ...]) -> str:
 
 def _name(hop: Hop) -> str:
     """Return how the log names the other end of a hop."""
-    return "a Unix socket" if hop.is_unix_socket() else hop.address() or "an unknown address"
+    try:
+        return "a Unix socket" if hop.is_unix_socket() else hop.address() or "an unknown address"
+    except ProxyMisconfigured:
+        return "an address that may come from a header"

@@ -31,7 +31,10 @@ class Hop(Protocol):
         """Return the certificate of this very TLS connection; None without TLS or without one."""
 
     def address(self) -> str | None:
-        """Return the IP address at the other end; None where it is unknown, or a Unix socket."""
+        """Return the IP address at the other end; None where it is unknown, or a Unix socket.
+
+        Raises ProxyMisconfigured where the server may have put a header's address into its place.
+        """
 
     def is_unix_socket(self) -> bool:
         """Tell whether the request came over a Unix socket; False where that is not known."""

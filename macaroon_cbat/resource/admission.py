@@ -1,5 +1,6 @@
 """The guard without a framework: one request in, its principal out. Every adapter calls this one."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -11,14 +12,21 @@ from macaroon_cbat.bearer import read_bearer
 from macaroon_cbat.caveats import Access
 from macaroon_cbat.claims import LONGEST_CLOCK_SKEW, EpochSeconds
 from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
-from macaroon_cbat.keys import KeySource
+from macaroon_cbat.keys import AudienceKeys, KeySource
 from macaroon_cbat.peer import NOBODY, Hop, Peer, PeerSource, tls_connection
 from macaroon_cbat.request_target import Target, parse_target
+from macaroon_cbat.resource.announcing import announces_waiting
 from macaroon_cbat.resource.auditing import note_refusal, warn_ignored
 from macaroon_cbat.resource.key_file import KeyFile
 from macaroon_cbat.resource.metrics import count_refused, count_unavailable, count_verified
 from macaroon_cbat.resource.revocation_feed import RevocationFeed
 from macaroon_cbat.verification import Principal, require_scope, verify
+
+"""Tells the seconds since the epoch."""
+
+
+Clock = Callable[[], float]
+"""Tells the seconds since the epoch."""
 
 
 class TokenVerifier(Protocol):
@@ -56,6 +64,9 @@ class OfflineVerifier:
         self._keys = keys
         self._revocations = revocations
         self.audience = keys.audience
+        self.announces_waiting = (isinstance(keys, AudienceKeys) or announces_waiting(keys)) and (
+            revocations is None or announces_waiting(revocations)
+        )
         if revocations is not None and revocations.issuer != keys.issuer:
             raise SettingsError(f"keys of {keys.issuer}, but revocations of {revocations.issuer}")
 
@@ -79,11 +90,12 @@ class PresentedRequest(Struct, frozen=True, kw_only=True):
     """What an adapter reads of a request; `path` is percent-decoded, as the application routes it.
 
     A path that is not UTF-8 is None: frameworks read something else into it than what came. `address` is
-    the client's, which behind a proxy is another one than the hop's.
+    the client's, which behind a proxy is another one than the hop's. `authorization` is the header's value,
+    or all of them where the server keeps several apart.
     """
 
     now: EpochSeconds
-    authorization: str | None
+    authorization: str | tuple[str, ...] | None
     hop: Hop
     method: str
     path: str | None
@@ -101,22 +113,28 @@ class Admission(Struct, frozen=True, kw_only=True):
     require_certificate: bool = True
     origin: str | None = None
     clock_skew: int = 0
+    clock: Clock = time.time
+
+    def now(self) -> EpochSeconds:
+        """Read the clock, which every request does once."""
+        return EpochSeconds(int(self.clock()))
 
     def admit(self, request: PresentedRequest, scope: str = "") -> Principal:
         """Return the principal of a request that may pass; any OAuthError or Unavailable refuses it."""
         peer = NOBODY
         try:
             peer = self.peer(request.hop)
-            if peer.ignored is not None:
-                warn_ignored(peer.ignored)
             principal = self._admit(request, peer, scope)
         except OAuthError as error:
+            _note_ignored(peer)
             note_refusal(error, request, peer, self.verifier.audience)
             count_refused(error)
             raise
         except Unavailable as error:
+            _note_ignored(peer)
             count_unavailable(error)
             raise
+        _note_ignored(peer)
         count_verified(principal)
         return principal
 
@@ -134,6 +152,12 @@ class Admission(Struct, frozen=True, kw_only=True):
         principal = self.verifier.verify(text, access, require_certificate=self.require_certificate)
         require_scope(principal, scope)
         return principal
+
+
+def _note_ignored(peer: Peer) -> None:
+    """Say that a header was not believed, once the request is judged: not when it is judged once more."""
+    if peer.ignored is not None:
+        warn_ignored(peer.ignored)
 
 
 def _target(origin: str | None, path: str | None) -> Target | None:
@@ -185,6 +209,3 @@ def checked_origin(origin: str) -> str:
     except ValueError:
         pass
     raise SettingsError(f"the origin must be https://HOST[:PORT], not {origin!r}")
-
-
-Clock = Callable[[], float]

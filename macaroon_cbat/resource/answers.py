@@ -7,8 +7,8 @@ from msgspec import Struct
 
 from macaroon_cbat.bearer import challenge
 from macaroon_cbat.errors import OAuthError, Unavailable
-from macaroon_cbat.resource.admission import Admission
-from macaroon_cbat.resource.metadata import metadata_url
+from macaroon_cbat.resource.admission import Admission, PresentedRequest
+from macaroon_cbat.resource.metadata import metadata_url, protected_resource_metadata
 
 log = logging.getLogger("macaroon_cbat.resource")
 
@@ -19,6 +19,19 @@ class Answer(Struct, frozen=True):
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+
+def answer_to(error: OAuthError | Unavailable, admission: Admission, request: PresentedRequest) -> Answer:
+    """Return the answer to a request that may not pass."""
+    if isinstance(error, OAuthError):
+        return refusal(error, admission)
+    return unavailable(error, f"{request.method} {request.path!r}")
+
+
+def metadata_answer(admission: Admission, scopes: set[str]) -> Answer:
+    """Return the metadata document (RFC 9728). `scopes` are those that some resource requires."""
+    body = msgspec.json.encode(protected_resource_metadata(admission, scopes))
+    return Answer(200, (("Content-Type", "application/json"),), body)
 
 
 def refusal(error: OAuthError, admission: Admission) -> Answer:

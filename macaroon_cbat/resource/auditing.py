@@ -50,5 +50,5 @@ def note_refusal(error: OAuthError, request: "PresentedRequest", peer: Peer, aud
     )
 
 
-def _grant_of(authorization: str | None) -> Grant:
+def _grant_of(authorization: str | tuple[str, ...] | None) -> Grant:
     return read_identifier(read_macaroon(read_bearer(authorization)).identifier)

@@ -13,6 +13,7 @@ from msgspec import Struct
 from macaroon_cbat.caveats import Access
 from macaroon_cbat.errors import InvalidToken, SettingsError, Unavailable
 from macaroon_cbat.identifier import Grant, read_identifier
+from macaroon_cbat.resource.announcing import about_to_wait
 from macaroon_cbat.resource.https import check_files, exchange, new_session
 from macaroon_cbat.signature import AuthenticCaveats
 from macaroon_cbat.thumbprint import Thumbprint
@@ -34,6 +35,8 @@ class Introspection:
     Register the resource server as understanding caveats: for others the service calls a macaroon
     with caveats about the request inactive.
     """
+
+    announces_waiting = True
 
     def __init__(  # noqa: PLR0913 # one keyword a setting
         self,
@@ -92,6 +95,7 @@ class Introspection:
 
     def _ask(self, text: str, grant: Grant, certificate: Thumbprint | None) -> None:
         """Return when the service calls the token active over a connection with this certificate."""
+        about_to_wait()
         form = {**self._form, "token": text}
         if certificate is not None:
             form["client_certificate"] = certificate

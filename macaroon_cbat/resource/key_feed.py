@@ -14,6 +14,7 @@ from msgspec import Meta, Raw, Struct
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable, UnknownKey
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.keys import AudienceKey, AudienceKeys, read_key_file, write_key_file
+from macaroon_cbat.resource.announcing import about_to_wait
 from macaroon_cbat.resource.feed_ages import show_age
 from macaroon_cbat.resource.processes import ProcessLock
 from macaroon_cbat.resource.service_connection import ServiceConnection
@@ -40,6 +41,8 @@ class KeyFeed:
     known here. While the service is out of reach the keys at hand stay in force. With a `snapshot` file,
     which then holds the keys and has mode 0600, a restart does not need the service.
     """
+
+    announces_waiting = True
 
     def __init__(
         self,
@@ -89,6 +92,7 @@ class KeyFeed:
         return self._after_asking(unverified)
 
     def _after_asking(self, unverified: Grant) -> AudienceKey:
+        about_to_wait()
         with self._lock.current():
             if unverified.kid not in self._keys.keys and self._monotonic() >= self._ask_again_at:
                 self._refresh()

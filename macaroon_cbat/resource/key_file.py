@@ -24,6 +24,8 @@ class KeyFile:
     before stay in force, and the log says so.
     """
 
+    announces_waiting = True  # a file is nobody to wait for
+
     def __init__(self, path: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Read the file, or raise SettingsError that says what to do."""
         self._path = path

@@ -14,6 +14,7 @@ from msgspec import Struct
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable
 from macaroon_cbat.identifier import Grant
+from macaroon_cbat.resource.announcing import about_to_wait
 from macaroon_cbat.resource.feed_ages import show_age
 from macaroon_cbat.resource.processes import ProcessLock
 from macaroon_cbat.resource.revocation_snapshot import Decision, RevocationSnapshot
@@ -52,6 +53,8 @@ class RevocationFeed:
     With a `snapshot` file a restart reads on from where it was left, instead of from the beginning; what
     the file holds counts no sooner than the service has said what came after it.
     """
+
+    announces_waiting = True
 
     def __init__(
         self,
@@ -127,6 +130,7 @@ class RevocationFeed:
         self.start()
         deadline = self._started_at + _FIRST_LOAD_SECONDS
         while self._known is None and self._monotonic() < deadline:
+            about_to_wait()
             time.sleep(0.01)  # only at the very start, when the first answer is under way
         known, age = self._known, self.age()
         if known is None:

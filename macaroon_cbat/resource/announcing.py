@@ -1,0 +1,32 @@
+"""What says so before it waits for another machine, so that an event loop need not wait as well."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_may_not_wait = ContextVar("macaroon_cbat_may_not_wait", default=False)
+
+
+class MustWait(Exception):
+    """Ends an attempt that would have to wait; it never leaves this package."""
+
+
+def about_to_wait() -> None:
+    """Raise MustWait where waiting would hold up an event loop; call it before anything that waits."""
+    if _may_not_wait.get():
+        raise MustWait
+
+
+@contextmanager
+def without_waiting() -> Iterator[None]:
+    """Let what calls `about_to_wait` inside the block raise MustWait instead of waiting."""
+    token = _may_not_wait.set(True)
+    try:
+        yield
+    finally:
+        _may_not_wait.reset(token)
+
+
+def announces_waiting(source: object) -> bool:
+    """Tell whether a verifier, or a source of keys or revocations, promises to call `about_to_wait`."""
+    return getattr(source, "announces_waiting", False) is True

@@ -1,0 +1,147 @@
+"""The guard around any ASGI application, for HTTP and WebSockets.
+
+guard = Guard(keys="keys.json")
+app = guard.require("read")(app)
+
+The application finds the principal in its scope under PRINCIPAL. A WebSocket is judged at its
+handshake, as a GET, and not again while it is open.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Unpack
+
+from macaroon_cbat.asgi_hop import AsgiHop
+from macaroon_cbat.errors import OAuthError, Unavailable
+from macaroon_cbat.resource.admission import Admission, PresentedRequest
+from macaroon_cbat.resource.answers import Answer, answer_to, metadata_answer
+from macaroon_cbat.resource.guarding import GuardSettings, make_admission
+from macaroon_cbat.resource.metadata import metadata_path
+from macaroon_cbat.resource.waiting import admit
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+PRINCIPAL = "macaroon_cbat.principal"
+"""Scope key of the principal."""
+
+_UNDECODABLE = re.compile("[\ufffd\ud800-\udfff]")
+"""What servers put in the place of bytes that are not UTF-8."""
+
+_POLICY_VIOLATION = 1008
+
+
+class Guard:
+    """What stands before ASGI applications. Refuses unbound tokens by default."""
+
+    def __init__(self, **settings: Unpack[GuardSettings]) -> None:
+        """Verify with `keys` (a key file or a KeyFeed) or a `verifier`; GuardSettings has the rest."""
+        self._admission = make_admission(settings)
+        self._path = metadata_path(self._admission.verifier.audience)
+        self._scopes: set[str] = set()
+
+    def require(self, scope: str = "") -> Callable[[Application], Application]:
+        """Return what makes an application let a request pass only with each of these scopes.
+
+        It answers the metadata document (RFC 9728) as well, to everybody.
+        """
+        self._scopes.update(scope.split())
+
+        def around(app: Application) -> Application:
+            async def guarded(connection: Scope, receive: Receive, send: Send) -> None:
+                if connection["type"] == "lifespan":
+                    await app(connection, receive, send)
+                elif is_for(self._path, connection):
+                    await self.document(connection, receive, send)
+                else:
+                    await self._judge(app, scope, connection, receive, send)
+
+            return guarded
+
+        return around
+
+    async def document(self, connection: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 # an ASGI application
+        """Answer with the metadata document, wherever the deployer mounts this application."""
+        await send_answer(metadata_answer(self._admission, self._scopes), connection, send)
+
+    async def _judge(
+        self, app: Application, scope: str, connection: Scope, receive: Receive, send: Send
+    ) -> None:
+        request = presented(connection, self._admission)
+        try:
+            principal = await admit(self._admission, request, scope)
+        except (OAuthError, Unavailable) as error:
+            await send_answer(answer_to(error, self._admission, request), connection, send)
+        else:
+            await app({**connection, PRINCIPAL: principal}, receive, uncached(send))
+
+
+def presented(connection: Scope, admission: Admission) -> PresentedRequest:
+    """Return what the guard judges of an `http` or `websocket` scope; no other type is let through."""
+    if connection["type"] not in ("http", "websocket"):
+        raise RuntimeError(f"the guard knows no ASGI scope of type {connection['type']!r}")
+    authorizations = tuple(
+        value.decode("latin-1") for name, value in connection["headers"] if name.lower() == b"authorization"
+    )
+    client = connection.get("client")
+    return PresentedRequest(
+        now=admission.now(),
+        authorization=authorizations,
+        hop=AsgiHop(connection),
+        method=connection.get("method", "GET"),
+        path=_path(connection),
+        address=(client[0] or None) if client else None,
+    )
+
+
+def is_for(path: str, connection: Scope) -> bool:
+    """Tell whether this is a request to read what is at this path, below the application's root."""
+    if connection["type"] != "http" or connection["method"] not in ("GET", "HEAD"):
+        return False
+    root: str = connection.get("root_path", "").rstrip("/")
+    return bool(connection["path"].removeprefix(root) == path)
+
+
+async def send_answer(answer: Answer, connection: Scope, send: Send) -> None:
+    """Send the answer; a WebSocket is closed where the server cannot send one instead of a handshake."""
+    kind = "http.response"
+    if connection["type"] == "websocket":
+        kind = "websocket.http.response"
+        if kind not in (connection.get("extensions") or {}):
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+            return
+    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers]
+    headers.append((b"content-length", str(len(answer.body)).encode()))
+    await send({"type": f"{kind}.start", "status": answer.status, "headers": headers})
+    body = b"" if connection.get("method") == "HEAD" else answer.body
+    await send({"type": f"{kind}.body", "body": body})
+
+
+def uncached(send: Send) -> Send:
+    """Keep the answer out of shared caches unless the application decided: it depends on the certificate."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = list(message.get("headers", ()))
+            if not any(name.lower() == b"cache-control" for name, _ in headers):
+                headers.append((b"cache-control", b"no-store"))
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return sending
+
+
+def _path(connection: Scope) -> str | None:
+    """Return the whole path as clients see it, or None when it is not UTF-8.
+
+    Servers and frameworks that follow ASGI put `root_path` before the path; hypercorn and daphne do not.
+    """
+    root, path = connection.get("root_path", "").rstrip("/"), connection["path"]
+    if _UNDECODABLE.search(path):
+        return None
+    if not (path == root or path.startswith(root + "/")):
+        path = root + path
+    return path or "/"

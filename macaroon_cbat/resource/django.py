@@ -1,0 +1,152 @@
+"""The guard of a Django project, under WSGI and ASGI, for views of both kinds.
+
+MIDDLEWARE = [..., "macaroon_cbat.resource.django.GuardMiddleware"]
+MACAROON_CBAT = {"KEYS": "keys.json"}
+
+@require("read")
+def invoices(request):
+    return JsonResponse({"hello": request.principal.client_id})
+
+The names in MACAROON_CBAT are those of GuardSettings, in capitals.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import wraps
+from inspect import iscoroutine
+from typing import Any, cast
+
+import msgspec
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings as project
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
+from macaroon_cbat.resource import asgi, wsgi
+from macaroon_cbat.resource.admission import Admission, PresentedRequest
+from macaroon_cbat.resource.answers import Answer, answer_to, metadata_answer
+from macaroon_cbat.resource.guarding import GuardSettings, make_admission
+from macaroon_cbat.resource.metadata import metadata_path
+from macaroon_cbat.resource.waiting import admit
+
+View = Callable[..., Any]
+
+_ADMISSION = "_macaroon_cbat_admission"
+_SCOPE = "_macaroon_cbat_scope"
+
+
+class GuardMiddleware:
+    """Makes the guard from the project's settings, and answers the metadata document (RFC 9728)."""
+
+    sync_capable = async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        """Read the settings, or raise SettingsError that says what is missing."""
+        self._get_response = get_response
+        self._admission = make_admission(_settings())
+        self._path = metadata_path(self._admission.verifier.audience)
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        """Answer, or hand the request on to the views."""
+        if request.path_info == self._path and request.method in ("GET", "HEAD"):
+            document = _response(metadata_answer(self._admission, _scopes(get_resolver())))
+            return _at_once(document) if iscoroutinefunction(self) else document
+        setattr(request, _ADMISSION, self._admission)
+        return self._get_response(request)
+
+
+def require(scope: str = "") -> Callable[[View], View]:
+    """Return a decorator that lets a request pass to the view only with each of these scopes.
+
+    Around a class-based view: `require("read")(Invoices.as_view())`. The view needs no CSRF token: no
+    browser adds an Authorization header to another site's request.
+    """
+
+    def decorate(view: View) -> View:
+        guarded: Any
+        if iscoroutinefunction(view):
+
+            @wraps(view)
+            async def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+                admission, presented = _presented(request)
+                try:
+                    principal = await admit(admission, presented, scope)
+                except (OAuthError, Unavailable) as error:
+                    return _response(answer_to(error, admission, presented))
+                request.principal = principal
+                return _uncached(await view(request, *args, **kwargs))
+
+        else:
+
+            @wraps(view)
+            def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+                admission, presented = _presented(request)
+                try:
+                    request.principal = admission.admit(presented, scope)
+                except (OAuthError, Unavailable) as error:
+                    return _response(answer_to(error, admission, presented))
+                return _uncached(_at_hand(view(request, *args, **kwargs)))
+
+        guarded.csrf_exempt = True
+        setattr(guarded, _SCOPE, scope)
+        return guarded
+
+    return decorate
+
+
+def _settings() -> GuardSettings:
+    """Return the project's settings under the names that every guard has."""
+    found: dict[str, Any] = getattr(project, "MACAROON_CBAT", None) or {}
+    if wrong := [name for name in found if not name.isupper()]:
+        raise SettingsError(f"names in MACAROON_CBAT are in capitals, unlike {', '.join(wrong)}")
+    return cast("GuardSettings", {name.lower(): value for name, value in found.items()})
+
+
+def _presented(request: HttpRequest) -> tuple[Admission, PresentedRequest]:
+    """Return the guard's rules, and what it judges: the path as Django routes it."""
+    admission: Admission | None = getattr(request, _ADMISSION, None)
+    if admission is None:
+        raise SettingsError('MIDDLEWARE lacks "macaroon_cbat.resource.django.GuardMiddleware"')
+    if hasattr(request, "scope"):
+        presented = asgi.presented(request.scope, admission)
+    else:
+        presented = wsgi.presented(request.environ, admission)
+    if presented.path is None:
+        return admission, presented
+    return admission, msgspec.structs.replace(presented, path=request.path)
+
+
+def _response(answer: Answer) -> HttpResponse:
+    return HttpResponse(answer.body, status=answer.status, headers=dict(answer.headers))
+
+
+async def _at_once(response: HttpResponse) -> HttpResponse:
+    return response
+
+
+def _at_hand(response: Any) -> HttpResponse:
+    if iscoroutine(response):
+        response.close()
+        raise SettingsError("around an async class-based view, the guard goes around as_view() itself")
+    return response
+
+
+def _uncached(response: HttpResponse) -> HttpResponse:
+    """Keep the answer out of shared caches unless the view decided: it depends on the certificate."""
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def _scopes(resolver: URLResolver) -> set[str]:
+    """Return the scopes that the project's views require, as far as its URLs lead to decorated ones."""
+    return {scope for view in _views(resolver) for scope in getattr(view, _SCOPE, "").split()}
+
+
+def _views(resolver: URLResolver) -> Iterator[View]:
+    for pattern in resolver.url_patterns:
+        if isinstance(pattern, URLPattern):
+            yield pattern.callback
+        else:
+            yield from _views(pattern)

@@ -1,0 +1,26 @@
+"""How FastAPI describes the guard in an application's OpenAPI document."""
+
+from collections.abc import Awaitable, Callable
+
+from fastapi.openapi.models import HTTPBearer
+from fastapi.requests import HTTPConnection
+from fastapi.security.base import SecurityBase
+
+from macaroon_cbat.verification import Principal
+
+
+class Documented(SecurityBase):
+    """A dependency of the guard that FastAPI takes for a security scheme."""
+
+    def __init__(self, requirement: Callable[[HTTPConnection], Awaitable[Principal]]) -> None:
+        """Describe this dependency."""
+        self.model = HTTPBearer(
+            bearerFormat="macaroon",
+            description="A macaroon bound to the client certificate of the connection (RFC 8705)",
+        )
+        self.scheme_name = "macaroon"
+        self._requirement = requirement
+
+    async def __call__(self, connection: HTTPConnection) -> Principal:
+        """Return the principal, or raise RefusedRequest."""
+        return await self._requirement(connection)

@@ -1,0 +1,65 @@
+"""The settings that every guard takes, whatever framework it stands in, and the rules they make."""
+
+import time
+from pathlib import Path
+from typing import TypedDict
+
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.peer import PeerSource, tls_connection
+from macaroon_cbat.resource.admission import (
+    Admission,
+    AudienceKeySource,
+    Clock,
+    TokenVerifier,
+    checked_origin,
+    checked_skew,
+    offline_or,
+    origin_of,
+)
+from macaroon_cbat.resource.revocation_feed import RevocationFeed
+
+DEFAULT_CLOCK_SKEW = 30
+
+
+class GuardSettings(TypedDict, total=False):
+    """What every guard takes, all by keyword: `keys` or a `verifier`, and what differs from the defaults."""
+
+    keys: AudienceKeySource | Path | str | None
+    """A key file, or a KeyFeed."""
+    verifier: TokenVerifier | None
+    """Verifies in the place of keys, such as Introspection."""
+    revocations: RevocationFeed | None
+    """With keys: the feed of what is taken back before it expires."""
+    require_certificate: bool
+    """False lets unbound tokens pass; True by default."""
+    origin: str | None
+    """What `htu` and `path` caveats are compared with; by default that of the audience."""
+    clock_skew: int
+    """Seconds, 0 to 300, that the service's clock and this one may differ; 30 by default."""
+    peer: PeerSource
+    """Finds the client certificate; by default on the TLS connection itself, and nowhere else."""
+    clock: Clock
+    """Tells the seconds since the epoch."""
+
+
+def check_settings(settings: GuardSettings) -> None:
+    """Raise SettingsError for what is wrong whatever the keys are."""
+    unknown = settings.keys() - GuardSettings.__annotations__.keys()
+    if unknown:
+        raise SettingsError(f"a guard has no setting {', '.join(sorted(unknown))}")
+    checked_skew(settings.get("clock_skew", DEFAULT_CLOCK_SKEW))
+
+
+def make_admission(settings: GuardSettings) -> Admission:
+    """Return the rules that these settings make, or raise SettingsError that says what is missing."""
+    check_settings(settings)
+    verifier = offline_or(settings.get("keys"), settings.get("verifier"), settings.get("revocations"))
+    origin = settings.get("origin")
+    return Admission(
+        verifier=verifier,
+        peer=settings.get("peer", tls_connection),
+        require_certificate=settings.get("require_certificate", True),
+        origin=origin_of(verifier.audience) if origin is None else checked_origin(origin),
+        clock_skew=settings.get("clock_skew", DEFAULT_CLOCK_SKEW),
+        clock=settings.get("clock", time.time),
+    )

@@ -1,0 +1,147 @@
+"""The guard of a Starlette or FastAPI application: `Guard(app, keys=...)`, `Depends(guard.require("read"))`.
+
+In Starlette, which has no dependencies, an endpoint calls the same: `await guard.require("read")(request)`.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Unpack, cast
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+
+from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
+from macaroon_cbat.resource.answers import Answer, answer_to, metadata_answer
+from macaroon_cbat.resource.asgi import (
+    Application,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    is_for,
+    presented,
+    send_answer,
+)
+from macaroon_cbat.resource.guarding import GuardSettings, make_admission
+from macaroon_cbat.resource.metadata import metadata_path
+from macaroon_cbat.resource.waiting import admit
+from macaroon_cbat.verification import Principal
+
+_JUDGED = "macaroon_cbat.judged"
+
+Requirement = Callable[[HTTPConnection], Awaitable[Principal]]
+"""A dependency: takes a request or a WebSocket, and returns its principal or raises RefusedRequest."""
+
+
+class RefusedRequest(HTTPException):
+    """A request that may not pass, with the whole answer to it."""
+
+    def __init__(self, answer: Answer) -> None:
+        headers = {name: value for name, value in answer.headers if name != "Content-Type"}
+        super().__init__(answer.status, answer.body.decode(), headers)
+        self.answer = answer
+
+
+class Guard:
+    """What stands before the resources of a Starlette application. Refuses unbound tokens by default."""
+
+    def __init__(self, app: Starlette | None = None, **settings: Unpack[GuardSettings]) -> None:
+        """Verify with `keys` (a key file or a KeyFeed) or a `verifier`; GuardSettings has the rest.
+
+        Without `app`, call `init_app(app)` before the application starts.
+        """
+        self._admission = make_admission(settings)
+        self._scopes: set[str] = set()
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Starlette) -> None:
+        """Let this application answer refusals and the metadata document (RFC 9728)."""
+        if hasattr(app.state, "macaroon_cbat"):
+            raise SettingsError("this application has a guard already")
+        app.state.macaroon_cbat = self
+        app.add_exception_handler(RefusedRequest, cast("Any", _answer))  # requests and WebSockets alike
+        app.add_middleware(_Around, guard=self)
+
+    def require(self, scope: str = "") -> Requirement:
+        """Return a dependency that gives the Principal of a request with each of these scopes."""
+        self._scopes.update(scope.split())
+
+        async def principal(connection: HTTPConnection) -> Principal:
+            judged: list[Answer] | None = connection.scope.get(_JUDGED)
+            if judged is None:
+                raise SettingsError("an endpoint is under a guard on which init_app(app) was never called")
+            request = presented(connection.scope, self._admission)
+            try:
+                found = await admit(self._admission, request, scope)
+            except (OAuthError, Unavailable) as error:
+                answer = answer_to(error, self._admission, request)
+                judged.append(answer)
+                raise RefusedRequest(answer) from error
+            judged.append(_ADMITTED)
+            return found
+
+        return _documented(principal)
+
+    @property
+    def metadata(self) -> tuple[str, Answer]:
+        """Where the metadata document is, and the answer that shows it."""
+        path = metadata_path(self._admission.verifier.audience)
+        return path, metadata_answer(self._admission, self._scopes)
+
+
+_ADMITTED = Answer(200, (("Cache-Control", "no-store"),), b"")
+
+
+class _Around:
+    """Answers the metadata document, and sees to it that whatever was judged says so in its headers."""
+
+    def __init__(self, app: Application, guard: Guard) -> None:
+        self._app = app
+        self._guard = guard
+        self._path, _ = guard.metadata
+
+    async def __call__(self, connection: Scope, receive: Receive, send: Send) -> None:
+        if is_for(self._path, connection):
+            _, document = self._guard.metadata
+            await send_answer(document, connection, send)
+            return
+        judged: list[Answer] = []
+        connection[_JUDGED] = judged
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start" and judged:
+                message = {**message, "headers": _completed(message, judged[-1])}
+            await send(message)
+
+        await self._app(connection, receive, sending)
+
+
+def _completed(message: Message, answer: Answer) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a response; what a handler of the application's own left out is put in."""
+    headers = list(message.get("headers", ()))
+    there = {name.lower() for name, _ in headers}
+    for name, value in answer.headers:
+        key = name.lower().encode()
+        if key not in there and (key == b"cache-control" or message["status"] == answer.status):
+            headers.append((key, value.encode("latin-1")))
+    return headers
+
+
+async def _answer(connection: HTTPConnection, error: Exception) -> Response | None:
+    assert isinstance(error, RefusedRequest)
+    if isinstance(connection, WebSocket):
+        await send_answer(error.answer, connection.scope, connection.send)
+        return None
+    return Response(error.answer.body, error.answer.status, dict(error.answer.headers))
+
+
+def _documented(requirement: Requirement) -> Requirement:
+    """Return the dependency as FastAPI describes it in OpenAPI, where FastAPI is installed."""
+    try:
+        from macaroon_cbat.resource.fastapi import Documented
+    except ImportError:
+        return requirement
+    return Documented(requirement)

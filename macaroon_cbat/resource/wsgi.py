@@ -1,0 +1,97 @@
+"""The guard around any WSGI application (PEP 3333).
+
+guard = Guard(keys="keys.json")
+app = guard.require("read")(app)
+
+The application finds the principal in its environment under PRINCIPAL.
+"""
+
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any, Unpack
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from macaroon_cbat.errors import OAuthError, Unavailable
+from macaroon_cbat.resource.admission import Admission, PresentedRequest
+from macaroon_cbat.resource.answers import Answer, answer_to, metadata_answer
+from macaroon_cbat.resource.guarding import GuardSettings, make_admission
+from macaroon_cbat.resource.metadata import metadata_path
+from macaroon_cbat.wsgi_hop import WsgiHop
+
+PRINCIPAL = "macaroon_cbat.principal"
+"""Environment key of the principal. No client can write it: a header always arrives as `HTTP_...`."""
+
+
+class Guard:
+    """What stands before WSGI applications. Refuses unbound tokens by default."""
+
+    def __init__(self, **settings: Unpack[GuardSettings]) -> None:
+        """Verify with `keys` (a key file or a KeyFeed) or a `verifier`; GuardSettings has the rest."""
+        self._admission = make_admission(settings)
+        self._path = metadata_path(self._admission.verifier.audience)
+        self._scopes: set[str] = set()
+
+    def require(self, scope: str = "") -> Callable[[WSGIApplication], WSGIApplication]:
+        """Return what makes an application let a request pass only with each of these scopes.
+
+        It answers the metadata document (RFC 9728) as well, to everybody.
+        """
+        self._scopes.update(scope.split())
+
+        def around(app: WSGIApplication) -> WSGIApplication:
+            def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+                if environ.get("PATH_INFO") == self._path and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+                    return self.document(environ, start_response)
+                request = presented(environ, self._admission)
+                try:
+                    environ[PRINCIPAL] = self._admission.admit(request, scope)
+                except (OAuthError, Unavailable) as error:
+                    return _send(answer_to(error, self._admission, request), environ, start_response)
+                return app(environ, _uncached(start_response))
+
+            return guarded
+
+        return around
+
+    def document(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer with the metadata document, wherever the deployer mounts this application."""
+        return _send(metadata_answer(self._admission, self._scopes), environ, start_response)
+
+
+def presented(environ: WSGIEnvironment, admission: Admission) -> PresentedRequest:
+    """Return what the guard judges of a request."""
+    return PresentedRequest(
+        now=admission.now(),
+        authorization=environ.get("HTTP_AUTHORIZATION"),
+        hop=WsgiHop(environ),
+        method=environ["REQUEST_METHOD"],
+        path=_path(environ),
+        address=environ.get("REMOTE_ADDR"),
+    )
+
+
+def _path(environ: WSGIEnvironment) -> str | None:
+    """Return the percent-decoded path, or None when it is not UTF-8; the environment has it as Latin-1."""
+    try:
+        return (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode(
+            "latin-1"
+        ).decode() or "/"
+    except UnicodeError:
+        return None
+
+
+def _send(answer: Answer, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    length = ("Content-Length", str(len(answer.body)))
+    start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", [*answer.headers, length])
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
+
+
+def _uncached(start_response: StartResponse) -> StartResponse:
+    """Keep the answer out of shared caches unless the application decided: it depends on the certificate."""
+
+    def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Callable[[bytes], object]:
+        if not any(name.lower() == "cache-control" for name, _ in headers):
+            headers = [*headers, ("Cache-Control", "no-store")]
+        return start_response(status, headers, *exc_info)
+
+    return start
