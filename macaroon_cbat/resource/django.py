@@ -10,6 +10,7 @@ def invoices(request):
 The names in MACAROON_CBAT are those of GuardSettings, in capitals.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from functools import wraps
 from inspect import iscoroutine
@@ -33,6 +34,8 @@ View = Callable[..., Any]
 
 _ADMISSION = "_macaroon_cbat_admission"
 _SCOPE = "_macaroon_cbat_scope"
+_REPERCENTED = re.compile("%[89A-F][0-9A-F]")
+"""What Django puts, under WSGI, in the place of bytes that are not UTF-8; a path that has it is not told."""
 
 
 class GuardMiddleware:
@@ -91,7 +94,7 @@ def require(scope: str = "") -> Callable[[View], View]:
 
         guarded.csrf_exempt = True
         setattr(guarded, _SCOPE, scope)
-        return guarded
+        return cast("View", guarded)
 
     return decorate
 
@@ -109,13 +112,14 @@ def _presented(request: HttpRequest) -> tuple[Admission, PresentedRequest]:
     admission: Admission | None = getattr(request, _ADMISSION, None)
     if admission is None:
         raise SettingsError('MIDDLEWARE lacks "macaroon_cbat.resource.django.GuardMiddleware"')
+    path: str | None = request.path
     if hasattr(request, "scope"):
         presented = asgi.presented(request.scope, admission)
+        path = path if presented.path is not None else None
     else:
         presented = wsgi.presented(request.environ, admission)
-    if presented.path is None:
-        return admission, presented
-    return admission, msgspec.structs.replace(presented, path=request.path)
+        path = path if _REPERCENTED.search(request.path) is None else None
+    return admission, msgspec.structs.replace(presented, path=path)
 
 
 def _response(answer: Answer) -> HttpResponse:

@@ -1,0 +1,141 @@
+"""What an ASGI scope says about the connection, as four servers describe it (measured)."""
+
+import pytest
+
+from macaroon_cbat.asgi_hop import AsgiHop
+from macaroon_cbat.errors import AmbiguousCertificate, ProxyMisconfigured
+from macaroon_cbat.peer import NOBODY, peer_of, tls_connection
+from macaroon_cbat.thumbprint import DerCertificate
+
+DER = DerCertificate(b"a certificate")
+PEM = "-----BEGIN CERTIFICATE-----\nYSBjZXJ0aWZpY2F0ZQ==\n-----END CERTIFICATE-----\n"
+OTHER = PEM.replace("YSB", "YiB")
+
+UNIX = {
+    "uvicorn": {"client": None, "server": ("/run/app.sock", None)},
+    "uvicorn, the client from a header": {"client": ("192.0.2.7", 0), "server": ("/run/app.sock", None)},
+    "hypercorn and daphne": {"client": None, "server": None},
+    "granian": {"client": ("", "0"), "server": ("/run/app.sock", "0")},
+}
+NOT_UNIX = {
+    "uvicorn": {"client": ("192.0.2.7", 40_000), "server": ("192.0.2.1", 443)},
+    "uvicorn, the client already gone": {"client": None, "server": ("192.0.2.1", 443)},
+    "granian": {"client": ("192.0.2.7", "40000"), "server": ("192.0.2.1", "443")},
+    "hypercorn, the client from a header": {"client": ("192.0.2.7", 0), "server": None},
+    "a server that says nothing": {},
+    "a server that says nothing of the client": {"server": None},
+}
+ALIASES = (b"client_cert", b"client.cert", b"CLIENT_CERT", b"Client.cert")
+
+
+def hop(*headers: tuple[bytes, bytes], **scope) -> AsgiHop:
+    return AsgiHop({"type": "http", "headers": list(headers), **scope})
+
+
+def with_chain(chain) -> AsgiHop:
+    return hop(extensions={"tls": {"client_cert_chain": chain}})
+
+
+@pytest.mark.parametrize("chain", [[PEM], (PEM, OTHER), iter([PEM]), [PEM.replace("\n", "\r\n")]])
+def test_the_certificate_is_the_chain_s_first(chain):
+    """The client's own certificate comes first in ASGI's TLS extension."""
+    assert tls_connection(with_chain(chain)) == peer_of(DER)
+
+
+@pytest.mark.parametrize(
+    "extensions",
+    [None, {}, {"tls": None}, {"tls": {}}, *({"tls": {"client_cert_chain": n}} for n in (None, []))],
+)
+def test_no_certificate_is_nobody(extensions):
+    """Without the extension, or without a certificate in it, there is none."""
+    assert tls_connection(hop(extensions=extensions)) == NOBODY
+    assert tls_connection(hop()) == NOBODY
+
+
+@pytest.mark.parametrize("text", ["", PEM + PEM, PEM.replace("=", ""), "rubbish", PEM.replace("YSB", "Y$B")])
+def test_what_is_no_pem_is_an_error(text):
+    """A server that shows something else than one certificate is broken: nobody can tell."""
+    with pytest.raises(ProxyMisconfigured, match="not PEM"):
+        with_chain([text]).certificate()
+
+
+def test_an_empty_certificate_is_nobody():
+    """Armour around nothing is no certificate, whose hash could be bound to."""
+    text = "-----BEGIN CERTIFICATE-----\n\n-----END CERTIFICATE-----\n"
+    assert tls_connection(with_chain([text])) == NOBODY
+
+
+@pytest.mark.parametrize("scope", UNIX.values(), ids=UNIX)
+def test_a_unix_socket_is_known(scope):
+    """Each server's way to describe a Unix socket is known."""
+    assert hop(**scope).is_unix_socket() is True
+
+
+@pytest.mark.parametrize("scope", NOT_UNIX.values(), ids=NOT_UNIX)
+def test_anything_else_is_no_unix_socket(scope):
+    """What is not known to be a Unix socket is none."""
+    assert hop(**scope).is_unix_socket() is False
+
+
+@pytest.mark.parametrize("port", [40_000, "40000"])
+@pytest.mark.parametrize("host", ["192.0.2.7", "2001:db8::7"])
+def test_the_address_is_the_connection_s(host, port):
+    """The other end's address is the one that the server shows."""
+    assert hop((b"x-forwarded-for", b"192.0.2.77"), client=(host, port)).address() == host
+
+
+@pytest.mark.parametrize("client", [None, ("", "0"), ("/run/app.sock", 0), ("testclient", 50_000)])
+def test_a_name_is_no_address(client):
+    """A Unix socket, or a name, has no address."""
+    assert hop(client=client).address() is None
+
+
+REWRITTEN = {
+    "no port": (("10.0.0.1", 0), []),
+    "X-Forwarded-For": (("10.0.0.1", 77), [(b"x-forwarded-for", b"10.0.0.1:77")]),
+    "one of several": (("10.0.0.1", 77), [(b"x-forwarded-for", b"192.0.2.7, 10.0.0.1:77 ,10.0.0.9")]),
+    "the second of two headers": (
+        ("10.0.0.1", 77),
+        [(b"x-forwarded-for", b"192.0.2.7"), (b"x-forwarded-for", b"10.0.0.1:77")],
+    ),
+    "IPv6": (("2001:db8::1", 77), [(b"x-forwarded-for", b"[2001:db8::1]:77")]),
+    "Forwarded": (("10.0.0.1", 77), [(b"forwarded", b'proto=https;for="10.0.0.1:77"')]),
+    "X-Real-IP": (("10.0.0.1", 77), [(b"X-Real-IP", b"10.0.0.1")]),
+    "another": (("10.0.0.1", 77), [(b"x-envoy-external-address", b"10.0.0.1")]),
+}
+
+
+@pytest.mark.parametrize(("client", "headers"), REWRITTEN.values(), ids=REWRITTEN)
+def test_an_address_that_may_come_from_a_header_is_refused(client, headers):
+    """Where a server may have put a header's address into the connection's place, nobody can tell."""
+    with pytest.raises(ProxyMisconfigured, match="--no-proxy-headers"):
+        hop(*headers, client=client).address()
+
+
+def test_a_header_has_one_value():
+    """A header is found whatever its letter case, with its value as it came."""
+    found = hop((b"host", b"h"), (b"Client-Cert", b":caf\xe9:"))
+    assert [found.header(name) for name in ("Client-Cert", "CLIENT-CERT")] == [":caf\xe9:"] * 2
+    assert found.header("Client-Certs") is None
+    assert hop((b"client-cert", b"")).header("Client-Cert") == ""
+
+
+@pytest.mark.parametrize("values", [(b"a", b"a"), (b"a", b"b"), (b"", b"a")])
+def test_a_header_that_came_twice_is_ambiguous(values):
+    """Two headers of one name are ambiguous, equal or not."""
+    with pytest.raises(AmbiguousCertificate, match="2 times"):
+        hop(*((b"client-cert", value) for value in values)).header("Client-Cert")
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_an_alias_is_ambiguous(alias):
+    """A name that some server takes for the header is refused, alone and beside it, in either order."""
+    pairs = [(b"client-cert", b"good"), (alias, b"evil")]
+    for came in ([pairs[1]], pairs, pairs[::-1]):
+        with pytest.raises(AmbiguousCertificate):
+            hop(*came).header("Client-Cert")
+
+
+def test_a_name_without_separators_has_no_alias():
+    """Our own names need no such care: nothing else is taken for them."""
+    assert hop((b"client_cert", b"x"), (b"client-cert", b"y")).header("Clientcert") is None

@@ -1,0 +1,72 @@
+"""Where each adapter finds the client certificate: on the connection, or where the deployer said."""
+
+import pytest
+
+from macaroon_cbat.peer import NOBODY, peer_of
+from macaroon_cbat.thumbprint import DerCertificate
+from tests.resource.material import CERTIFICATE, THIEF, bound
+from tests.resource.test_forged_certificates import NAMES, VALUES
+
+NAME = "Client-Cert"
+TEXT = CERTIFICATE.decode().replace(" ", "-")
+ATTACKS = {
+    "twice": [(NAME, TEXT), (NAME, TEXT)],
+    "another one beside it": [(NAME, TEXT), (NAME, "x")],
+    "another one before it": [(NAME, "x"), (NAME, TEXT)],
+    "an underscore beside it": [(NAME, "x"), ("Client_Cert", TEXT)],
+    "an underscore before it": [("Client_Cert", TEXT), (NAME, "x")],
+    "an underscore alone": [("Client_Cert", TEXT)],
+    "a dot alone": [("Client.Cert", TEXT)],
+    "a dot beside it": [(NAME, "x"), ("Client.Cert", TEXT)],
+    "an underscore in other letters": [("CLIENT_cert", TEXT)],
+}
+
+
+def one_header(hop):
+    """Believe one header, whoever sent it: a deployer may."""
+    value = hop.header(NAME)
+    return NOBODY if value is None else peer_of(DerCertificate(value.replace("-", " ").encode()))
+
+
+def unix_only(hop):
+    """Believe the header of whoever has the Unix socket."""
+    return one_header(hop) if hop.is_unix_socket() else NOBODY
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_header_is_no_certificate(adapter, guarded, name):
+    """By default no header is believed, whatever its name and its format."""
+    for value in VALUES.values():
+        if value.isprintable():
+            headers = [(name, value)]
+            assert adapter.call(guarded, bound(), certificate=None, headers=headers).status == 401
+            assert adapter.call(guarded, bound(), certificate=THIEF, headers=headers).status == 401
+            assert adapter.call(guarded, bound(), headers=headers).status == 200
+
+
+@pytest.mark.parametrize("name", [NAME, NAME.lower(), NAME.upper()])
+def test_a_source_of_the_deployer_s_is_asked(adapter, name):
+    """A source that the deployer names takes the place of the connection; letter case is no difference."""
+    app = adapter.make(peer=one_header)
+    assert adapter.call(app, bound(), certificate=None, headers=[(name, TEXT)]).status == 200
+    assert adapter.call(app, bound(), headers=[(name, "x")]).status == 401
+    assert adapter.call(app, bound()).status == 401
+
+
+@pytest.mark.parametrize("headers", ATTACKS.values(), ids=ATTACKS)
+def test_an_ambiguous_header_lets_nobody_in(adapter, headers):
+    """A header that came twice, or under a name that some server takes for it, never lets anybody in."""
+    reply = adapter.call(adapter.make(peer=one_header), bound(), certificate=None, headers=headers)
+    assert reply.status in (400, 401)
+    if adapter.send.__name__ == "through_asgi":
+        assert (reply.status, reply.json()["error"]) == (400, "invalid_request")
+
+
+def test_the_hop_knows_a_unix_socket(adapter):
+    """A source can tell who came over the Unix socket."""
+    app = adapter.make(peer=unix_only)
+    headers = [(NAME, TEXT)]
+    assert adapter.call(app, bound(), certificate=None, headers=headers, unix=True).status == 200
+    assert adapter.call(app, bound(), certificate=None, headers=headers).status == 401
+    forwarded = [*headers, ("X-Forwarded-For", "unix:"), ("Forwarded", "for=unix:")]
+    assert adapter.call(app, bound(), certificate=None, headers=forwarded).status == 401
