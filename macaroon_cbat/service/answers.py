@@ -13,6 +13,7 @@ from macaroon_cbat.errors import (
     InvalidToken,
     MissingToken,
     OAuthError,
+    ProxyMisconfigured,
     Unavailable,
 )
 from macaroon_cbat.service.auditing import note_refusal
@@ -46,8 +47,9 @@ def answer_errors(app: Flask) -> None:
     app.register_error_handler(Exception, _broken)
 
 
-def _error(code: str | None, description: str, status: int) -> Response:
-    count_refused(request.endpoint, code)
+def _error(code: str | None, description: str, status: int, counted: str | None = None) -> Response:
+    """Answer an error, counted under its code unless another word says more to who runs the service."""
+    count_refused(request.endpoint, counted or code)
     return answer({"error": code, "error_description": description}, status)
 
 
@@ -63,7 +65,8 @@ def _refused(error: OAuthError) -> Response:
 
 def _unavailable(error: Unavailable) -> Response:
     log.error("unavailable %s: %s", request.path, error)
-    response = _error(error.code, error.description, error.status)
+    counted = "proxy_misconfigured" if isinstance(error, ProxyMisconfigured) else error.code
+    response = _error(error.code, error.description, error.status, counted)
     response.headers["Retry-After"] = _RETRY_SECONDS
     return response
 

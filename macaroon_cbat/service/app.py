@@ -9,7 +9,7 @@ from flask import Flask, Response, request
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.inspection import inspected
 from macaroon_cbat.journal.file import journal_to
-from macaroon_cbat.peer import PeerSource, tls_connection
+from macaroon_cbat.peer import PeerSource
 from macaroon_cbat.service import metadata as paths
 from macaroon_cbat.service.admin_routes import admin_routes
 from macaroon_cbat.service.administration import Administration
@@ -28,6 +28,7 @@ from macaroon_cbat.service.macaroon_tools import (
 from macaroon_cbat.service.metrics import start_counting
 from macaroon_cbat.service.openapi import openapi_document
 from macaroon_cbat.service.own_guard import OwnGuard
+from macaroon_cbat.service.presenting import once_a_request
 from macaroon_cbat.service.reading import MAX_BODY_BYTES, read_json
 from macaroon_cbat.service.resource_feeds import ResourceFeeds
 from macaroon_cbat.service.settings import DEFAULT_ISSUER, Settings, settings_from_environment
@@ -39,18 +40,19 @@ from macaroon_cbat.wsgi_hop import WsgiHop
 def create_app(
     settings: Settings | None = None,
     *,
-    peer: PeerSource = tls_connection,
+    peer: PeerSource | None = None,
     clock: Callable[[], float] = time.time,
     feed_waiters: int = 4,
 ) -> Flask:
     """Return the WSGI application; without settings, as the MACAROON_CBAT_ variables say.
 
-    `peer` finds the client certificate of a connection. At most `feed_waiters` requests wait for a
-    revocation at a time: keep it below the number of threads. Whoever embeds the application finds its
-    stores under `app.extensions["macaroon_cbat"]`. Raises SettingsError for unusable settings, and
-    Unavailable when the database is out of reach.
+    `peer` finds the client certificate of a connection, in the place of what the settings say. At most
+    `feed_waiters` requests wait for a revocation at a time: keep it below the number of threads. Whoever
+    embeds the application finds its stores under `app.extensions["macaroon_cbat"]`. Raises SettingsError
+    for unusable settings, and Unavailable when the database is out of reach.
     """
     settings = settings or settings_from_environment()
+    peer = once_a_request(peer or settings.peer)
     trust = ClientTrust(settings.client_ca)
     journal_to(settings.audit_log)
     stores = open_stores(settings.database_url, settings.wrapping_key, EpochSeconds(int(clock())))

@@ -10,9 +10,8 @@ from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.journal import note, record, utc
-from macaroon_cbat.peer import Peer, PeerSource
+from macaroon_cbat.peer import NOBODY, Peer, PeerSource
 from macaroon_cbat.service.metrics import count_introspected, count_minted, count_revoked
-from macaroon_cbat.thumbprint import Thumbprint
 from macaroon_cbat.wsgi_hop import WsgiHop
 
 if TYPE_CHECKING:
@@ -83,13 +82,16 @@ def note_introspected(grant: Grant | None, *, active: bool, **members: Any) -> N
 def note_refusal(status: int, error: str | None, reason: str) -> None:
     """Write why the request at hand is refused, and over which certificate it came."""
     kind: EventKind = "token.refused" if request.endpoint == "token" else "request.refused"
-    note(event(kind, status=status, error=error, reason=reason, certificate=_certificate()))
+    peer = _peer()
+    if peer.ignored is not None:
+        reason = f"{reason}; a certificate header is ignored: {peer.ignored}"
+    note(event(kind, status=status, error=error, reason=reason, certificate=peer.thumbprint))
 
 
-def _certificate() -> Thumbprint | None:
-    """Return the thumbprint of the connection's certificate; None where that cannot be told."""
+def _peer() -> Peer:
+    """Return who is at the other end of the connection; nobody where that cannot be told."""
     peer, _ = current_app.extensions[_FACTS]
     try:
-        return cast("Peer", peer(WsgiHop(request.environ))).thumbprint
+        return cast("Peer", peer(WsgiHop(request.environ)))
     except MacaroonError:
-        return None
+        return NOBODY

@@ -17,6 +17,7 @@ class _Counters(Struct, frozen=True):
     introspected: "dict[bool, Counter]"
     revoked: "Counter"
     refused: "Counter"
+    ignored: "Counter"
 
 
 @cache
@@ -37,6 +38,7 @@ def _counters() -> _Counters | None:
         {is_active: introspected.labels(_yes_or_no(is_active)) for is_active in (False, True)},
         Counter("macaroon_cbat_tokens_revoked", "Tokens revoked over HTTP."),
         Counter("macaroon_cbat_requests_refused", "Requests answered with an error.", ["endpoint", "error"]),
+        Counter("macaroon_cbat_certificate_headers_ignored", "Certificate headers of who is not trusted."),
     )
 
 
@@ -67,6 +69,12 @@ def count_refused(endpoint: str | None, error: str | None) -> None:
     """Count an error answer; `endpoint` is the name of a view, `error` a code of ours."""
     if (counters := _counters()) is not None:
         counters.refused.labels(endpoint or "none", error or "none").inc()
+
+
+def count_ignored() -> None:
+    """Count a certificate header that was not believed."""
+    if (counters := _counters()) is not None:
+        counters.ignored.inc()
 
 
 def _yes_or_no(value: bool) -> str:  # noqa: FBT001 # what it says

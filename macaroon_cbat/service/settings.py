@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.forwarded import Forwarded, trusted_proxies
+from macaroon_cbat.peer import PeerSource, tls_connection
 from macaroon_cbat.stores import (
     WrappingKey,
     read_or_make_wrapping_key,
@@ -24,6 +26,10 @@ VARIABLES = {
     "WRAPPING_KEY": "32 bytes as base64url that encrypt root keys (default: wrapping.key in the data folder)",
     "TOKEN_LIFETIME": "seconds an access token lives (default: 600, at most 86400)",
     "KEY_ROTATION": "seconds after which a new root key mints, at least 86400 (default: 0, by hand)",
+    "CERTIFICATE_FORMAT": "how the proxy in front hands over client certificates, such as nginx or rfc9440",
+    "CERTIFICATE_HEADER": "the header it uses (default: that of the format)",
+    "TRUSTED_PROXIES": "who may do so, with commas: networks, or x5t#S256=THUMBPRINT, or unix",
+    "PROXY_SECRET_FILE": "file with the secret that the proxy must send as Proxysecret",
     "CLIENT_CA": "PEM file of the CAs whose certificates tls_client_auth accepts",
     "AUDIT_LOG": "file of the audit log, - being standard error (default: among the ordinary log lines)",
     "METRICS_PORT": "port of the metrics page of serve (default: none)",
@@ -50,6 +56,7 @@ class Settings:
     key_rotation: int = 0
     audit_log: str | None = None
     metrics_port: int | None = None
+    peer: PeerSource = tls_connection
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later."""
@@ -94,6 +101,7 @@ def settings_from_environment(
         mtls_url=given.get("MTLS_URL"),
         audit_log=given.get("AUDIT_LOG"),
         metrics_port=_port("METRICS_PORT", given["METRICS_PORT"]) if "METRICS_PORT" in given else None,
+        peer=_peer_source(given),
     )
 
 
@@ -106,6 +114,33 @@ def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
         return folder.expanduser()
     except RuntimeError as error:
         raise SettingsError(f"the data folder {folder} has no home: choose another with --data") from error
+
+
+def _peer_source(given: Mapping[str, str]) -> PeerSource:
+    """Return where client certificates are found: on the connection itself unless a proxy is named."""
+    needed = ("CERTIFICATE_FORMAT", "TRUSTED_PROXIES")
+    if not given.keys() & {*needed, "CERTIFICATE_HEADER", "PROXY_SECRET_FILE"}:
+        return tls_connection
+    if missing := [name for name in needed if name not in given]:
+        raise SettingsError(f"{PREFIX}{missing[0]} must be set behind a proxy: {VARIABLES[missing[0]]}")
+    secret = (
+        _secret("PROXY_SECRET_FILE", given["PROXY_SECRET_FILE"]) if "PROXY_SECRET_FILE" in given else None
+    )
+    try:
+        trust = trusted_proxies(given["TRUSTED_PROXIES"].split(","), secret=secret)
+    except SettingsError as error:
+        raise SettingsError(f"{PREFIX}TRUSTED_PROXIES or its secret: {error}") from error
+    try:
+        return Forwarded(given["CERTIFICATE_FORMAT"], trust=trust, header=given.get("CERTIFICATE_HEADER"))
+    except SettingsError as error:
+        raise SettingsError(f"{PREFIX}CERTIFICATE_FORMAT or _HEADER: {error}") from error
+
+
+def _secret(name: str, file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="ascii").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{PREFIX}{name}: {file} holds no readable ASCII text") from error
 
 
 def _embedded_database(folder: Path) -> str:
