@@ -10,6 +10,7 @@ from macaroon_cbat.journal.file import journal_to
 from tests.service.certificates import Identity, authority, certified
 from tests.service.material import Service, make_database, settings_in
 from tests.stores.material import url_in
+from tests.stores.postgres import Postgres, postgres
 
 Starter = Callable[..., Service]
 
@@ -40,6 +41,24 @@ def start(tmp_path: Path, database: Path) -> Iterator[Starter]:
 @pytest.fixture
 def service(start: Starter) -> Service:
     return start()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Postgres]:
+    """Run one PostgreSQL server for all tests of the service."""
+    with postgres() as one:
+        yield one
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def on_each_database(request: pytest.FixtureRequest, start: Starter) -> Service:
+    """Start a service on a database of each kind in turn."""
+    if request.param == "sqlite":
+        return start()
+    server: Postgres = request.getfixturevalue("server")
+    url = server.new_database()
+    make_database(url)
+    return start(database_url=url)
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ from tests.stores.material import NOW, url_in
 
 
 @pytest.fixture
-def ops(service, certificate):
+def ops(on_each_database, certificate):
     """Return what asks as an administrator."""
-    return administrator(service, certificate)
+    return administrator(on_each_database, certificate)
 
 
 def listed(ops, **query):

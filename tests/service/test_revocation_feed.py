@@ -25,10 +25,10 @@ TIMES = {"revoked_at": NOW, "expires_at": NOW + 600}
 
 
 @pytest.fixture
-def served(service):
-    register(service, "invoices", audiences=(API,))
-    register(service, "both", audiences=(API, OTHER_API, ISSUER))
-    return service
+def served(on_each_database):
+    register(on_each_database, "invoices", audiences=(API,))
+    register(on_each_database, "both", audiences=(API, OTHER_API, ISSUER))
+    return on_each_database
 
 
 @pytest.fixture

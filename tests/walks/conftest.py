@@ -1,11 +1,29 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.stores.postgres import Postgres, postgres
 from tests.tls.material import Server
 from tests.walks.house import Authority, House, make_holders
 from tests.walks.processes import Service, free_port, resource_server
+from tests.walks.realm import Realm
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Postgres]:
+    """Run one PostgreSQL server for all walks."""
+    with postgres() as one:
+        yield one
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Say in the environment where the service's empty database is, of each kind in turn."""
+    if request.param == "sqlite":
+        return {}
+    server: Postgres = request.getfixturevalue("server")
+    return {"MACAROON_CBAT_DATABASE_URL": server.new_database()}
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +62,8 @@ def guarded(request: pytest.FixtureRequest) -> Server:
     """Give each of the two resource servers in turn."""
     server: Server = request.getfixturevalue(request.param)
     return server
+
+
+@pytest.fixture
+def realm(tmp_path: Path, database: Mapping[str, str]) -> Realm:
+    return Realm(tmp_path, database)

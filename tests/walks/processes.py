@@ -5,9 +5,10 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,10 @@ ENVIRONMENT = {
 }
 
 
+_ALONE = threading.Lock()
+"""A command run in this process changes its environment for a moment."""
+
+
 def free_port() -> int:
     """Return a port that nobody listens on."""
     with socket.socket() as sock:
@@ -33,9 +38,10 @@ def free_port() -> int:
         return port
 
 
-def in_process(*arguments: object) -> str:
+def in_process(*arguments: object, environment: Mapping[str, str] | None = None) -> str:
     """Run a command of `macaroon-cbat` without a process of its own, which takes a second to start."""
-    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    with _ALONE:
+        done = CliRunner().invoke(main, [str(argument) for argument in arguments], env=environment)
     assert done.exit_code == 0, done.output
     return done.stdout
 
@@ -59,15 +65,21 @@ def cli(*arguments: object, text: str = "", status: int = 0) -> str:
 
 @dataclass
 class Service:
-    """One data folder, and the address at which a service process answers on it."""
+    """One data folder, and the address at which a service process answers on it.
+
+    `environment` says where the database is, when it is not in that folder; `gate` is the port that its
+    clients know, when something stands before it.
+    """
 
     data: Path
     port: int
+    environment: Mapping[str, str] = field(default_factory=dict)
+    gate: int | None = None
 
     @property
     def issuer(self) -> str:
         """The service's URL."""
-        return f"https://localhost:{self.port}"
+        return f"https://localhost:{self.gate or self.port}"
 
     @property
     def ca(self) -> Path:
@@ -76,14 +88,18 @@ class Service:
 
     def add(self, name: str, *options: object) -> str:
         """Register a client; return its secret, empty where it has none."""
-        added = in_process("client", "add", name, "--data", self.data, "--json", *options)
+        added = self.command("client", "add", name, "--json", *options)
         secret: str = json.loads(added).get("client_secret", "")
         return secret
 
     def export(self, file: Path, audience: str = API) -> Path:
         """Write the key file of an audience."""
-        in_process("key", "export", "--audience", audience, "--data", self.data, "--output", file)
+        self.command("key", "export", "--audience", audience, "--output", file)
         return file
+
+    def command(self, *arguments: object) -> str:
+        """Run a command on the database, as another process does; return what it prints."""
+        return in_process(*arguments, "--data", self.data, environment=self.environment)
 
     def client(self, name: str, secret: str | None, **options: Any) -> TokenClient:
         """Return the holder's token client."""
@@ -93,7 +109,8 @@ class Service:
     def running(self, *options: str, **environment: str) -> Iterator[Server]:
         """Run the service until the block ends."""
         command = ["macaroon_cbat", "serve", "--data", str(self.data), "--port", str(self.port), *options]
-        with _process(command, self.data, self.port, environment) as server:
+        command += ["--issuer", self.issuer]
+        with _process(command, self.data, self.port, {**self.environment, **environment}) as server:
             yield server
 
 
