@@ -8,7 +8,7 @@ MacaroonError
 │   ├── InvalidToken          401  ── MalformedMacaroon, UnknownKey, SignatureMismatch, Revoked,
 │   │                                 CaveatsNotMet(.unmet), NotCertificateBound
 │   ├── InsufficientScope     403  with .scope
-│   ├── AccessDenied          403  asks for what is somebody else's
+│   ├── AccessDenied          403  ── NoRule, UntrustedProxy: asks for what is somebody else's
 │   └── the codes of RFC 6749 5.2, RFC 7009 2.2.1, RFC 7591 3.2.2, RFC 8707 2
 ├── Refused                        client side: the service answered with an error
 ├── Unavailable               503  "cannot tell", which is neither yes nor no
@@ -150,11 +150,19 @@ class InsufficientScope(OAuthError):
 
 
 class AccessDenied(OAuthError):
-    """What is asked for is somebody else's; no scope would help (RFC 6749 4.1.2.1)."""
+    """What is asked for is not open to who asks; no scope would help (RFC 6749 4.1.2.1)."""
 
     status = 403
     code = "access_denied"
-    fixed_description = "what is asked for is not registered for this client"
+    fixed_description = "what is asked for is not open to who asks"
+
+
+class NoRule(AccessDenied):
+    """A gateway has no rule that opens this method of this path."""
+
+
+class UntrustedProxy(AccessDenied):
+    """A question to a gateway came from somebody other than the proxies that it was told to trust."""
 
 
 class InvalidClient(OAuthError):

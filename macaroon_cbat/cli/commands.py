@@ -18,6 +18,7 @@ class _Misuse(click.ClickException):
 
 _COMMANDS = {
     "client": "macaroon_cbat.cli.client:client",
+    "gateway": "macaroon_cbat.cli.gateway:gateway",
     "key": "macaroon_cbat.cli.key:key",
     "revocation": "macaroon_cbat.cli.revocation:revocation",
     "revoke": "macaroon_cbat.cli.revoke:revoke",

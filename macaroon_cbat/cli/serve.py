@@ -82,7 +82,7 @@ def serve_command(
         settings = replace(settings, issuer=f"https://localhost:{port}")
     folder = data or data_folder()
     files = _server_certificate(folder, host, certificate, key)
-    _log_to_stderr()
+    log_to_stderr()
     _prepare(settings)
     with metrics_listener(metrics_host, metrics_port or settings.metrics_port) as metrics:
         serve(
@@ -122,7 +122,8 @@ def _prepare(settings: Settings) -> None:
     open_stores(settings.database_url, settings.wrapping_key, now()).database.close()
 
 
-def _log_to_stderr() -> None:
+def log_to_stderr() -> None:
+    """Log what this package says, and the warnings of others, to standard error."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("macaroon_cbat").setLevel(logging.INFO)
 

@@ -125,18 +125,21 @@ class Admission(Struct, frozen=True, kw_only=True):
         try:
             peer = self.peer(request.hop)
             principal = self._admit(request, peer, scope)
-        except OAuthError as error:
-            _note_ignored(peer)
-            note_refusal(error, request, peer, self.verifier.audience)
-            count_refused(error)
-            raise
-        except Unavailable as error:
-            _note_ignored(peer)
-            count_unavailable(error)
+        except (OAuthError, Unavailable) as error:
+            self.note(error, request, peer)
             raise
         _note_ignored(peer)
         count_verified(principal)
         return principal
+
+    def note(self, error: OAuthError | Unavailable, request: PresentedRequest, peer: Peer = NOBODY) -> None:
+        """Audit and count why a request does not pass: adapters say so of what they refuse by themselves."""
+        _note_ignored(peer)
+        if isinstance(error, Unavailable):
+            count_unavailable(error)
+            return
+        note_refusal(error, request, peer, self.verifier.audience)
+        count_refused(error)
 
     def _admit(self, request: PresentedRequest, peer: Peer, scope: str) -> Principal:
         text = read_bearer(request.authorization)

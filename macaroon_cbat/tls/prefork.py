@@ -6,11 +6,11 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.tls.loop import Loop
 from macaroon_cbat.tls.signals import holding_signals_back, leave_signals_to_the_parent, stopping_on_signals
 
 log = logging.getLogger("macaroon_cbat.tls")
@@ -24,11 +24,29 @@ _POLL_SECONDS = 0.05
 _GRACE_SECONDS = 5.0
 
 
+class Serving(Protocol):
+    """What a worker does."""
+
+    def run(self, lifeline: int | None = None) -> None:
+        """Serve until stopped, or until the other end of the lifeline pipe is gone."""
+
+    def stop(self) -> None:
+        """Finish what is under way and return from `run`; called by a signal handler."""
+
+
 class Prefork:
     """The parent: it forks, waits and passes signals on; it serves nothing itself."""
 
-    def __init__(self, listener: socket.socket, workers: int, seconds_to_finish: float) -> None:
-        self._listener = listener
+    def __init__(
+        self,
+        listeners: Sequence[socket.socket],
+        workers: int,
+        seconds_to_finish: float,
+        tick: Callable[[], None] | None = None,
+    ) -> None:
+        """Close the listeners when told to stop; call `tick` many times a second while there is peace."""
+        self._listeners = listeners
+        self._tick = tick
         self._workers = workers
         self._seconds_to_finish = seconds_to_finish + _GRACE_SECONDS
         self._ready_since: dict[int, float | None] = {}
@@ -38,7 +56,7 @@ class Prefork:
         # The children hold the reading end: it ends when the parent does, however that happens.
         self._lifeline, self._life = os.pipe()
 
-    def run(self, make_loop: Callable[[], Loop], announce: Callable[[], None]) -> None:
+    def run(self, make_loop: Callable[[], Serving], announce: Callable[[], None]) -> None:
         """Keep the workers alive until stopped, or raise SettingsError when they cannot live."""
         self._make_loop, self._announce = make_loop, announce
         with stopping_on_signals(self._stop):
@@ -56,6 +74,8 @@ class Prefork:
     def _replace_dead(self) -> None:
         dead = self._bury()
         if not dead:
+            if self._tick is not None:
+                self._tick()
             self._pause(_POLL_SECONDS)
             return
         self._judge(dead)
@@ -65,11 +85,16 @@ class Prefork:
     def _stop(self) -> None:
         self._is_stopping = True
         # Otherwise the kernel goes on taking connections that nobody will accept.
-        self._listener.close()
+        for listener in self._listeners:
+            listener.close()
+        self.signal_workers(signal.SIGTERM)
+
+    def signal_workers(self, number: signal.Signals) -> None:
+        """Send each worker a signal."""
         for pid in self._ready_since:
             # The signal may come between a burial and its bookkeeping.
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
+                os.kill(pid, number)
 
     def _pause(self, seconds: float) -> None:
         # An Event would be no good: a handler that sets it can deadlock with the wait that it interrupts.

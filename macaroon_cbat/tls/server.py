@@ -49,7 +49,7 @@ def serve(  # noqa: PLR0913  # one keyword a setting
             site = Site(make_app(), adjustments(limits), host, real_port, is_multiprocess=workers > 1)
             return Loop(listener, context, site, limits, threads)
 
-        run = _run_here if workers == 1 else Prefork(listener, workers, limits.request_seconds).run
+        run = _run_here if workers == 1 else Prefork([listener], workers, limits.request_seconds).run
         run(make_loop, partial(on_ready or _say_nothing, host, real_port))
 
 

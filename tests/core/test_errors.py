@@ -36,6 +36,8 @@ ANSWERS = {
     "NotCertificateBound": (401, "invalid_token"),
     "InsufficientScope": (403, "insufficient_scope"),
     "AccessDenied": (403, "access_denied"),
+    "NoRule": (403, "access_denied"),
+    "UntrustedProxy": (403, "access_denied"),
     "InvalidClient": (401, "invalid_client"),
     "InvalidGrant": (400, "invalid_grant"),
     "UnauthorizedClient": (400, "unauthorized_client"),

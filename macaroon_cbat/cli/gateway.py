@@ -1,0 +1,59 @@
+"""`macaroon-cbat gateway`: answer what nginx, Traefik, Caddy, HAProxy and Envoy ask about requests."""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from macaroon_cbat.cli.options import FILE
+from macaroon_cbat.errors import MacaroonError, SettingsError
+
+
+class _Unusable(MacaroonError):
+    """A policy file that was checked is no good: exit status 1, as every no."""
+
+
+@click.command("gateway")
+@click.argument("policy", type=FILE)
+@click.option("--check", is_flag=True, help="Only read the file and what it names, print the rules, and end.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
+def gateway(policy: Path, *, check: bool, workers: int) -> None:
+    """Answer a proxy's question about each request, by the rules in a POLICY file (TOML).
+
+    SIGHUP, or a changed file, put new rules in force without dropping a request.
+    """
+    if check:
+        _check(policy)
+        return
+    if find_spec("httptools") is None or find_spec("uvloop") is None:
+        raise SettingsError("the gateway needs httptools and uvloop: pip install 'macaroon_cbat[gateway]'")
+    from macaroon_cbat.cli.serve import log_to_stderr
+    from macaroon_cbat.resource.gateway.serving import serve_gateway
+
+    log_to_stderr()
+    serve_gateway(policy, workers=workers, on_ready=_say_ready)
+
+
+def _check(file: Path) -> None:
+    from macaroon_cbat.resource.gateway.reloading import places, put_in_force, read
+
+    try:
+        reading = read(file)
+        in_force = put_in_force(reading)
+    except SettingsError as error:
+        raise _Unusable(str(error)) from error
+    policy, trust = reading.policy, ", ".join(reading.policy.proxy.trust)
+    issuer = in_force.verifying.patient.issuer
+    click.echo(f"{file}: tokens of {issuer} for {policy.audience}")
+    for member, place in places(reading).items():
+        click.echo(f"  {member:<8}{place}")
+    click.echo(f"  asked by {policy.proxy.kind}, from {trust}")
+    for rule in policy.rule:
+        click.echo(f"  {rule}")
+    click.echo("  every other request is refused")
+
+
+def _say_ready(where: str) -> None:
+    click.echo(f"macaroon-cbat gateway ready on {where}")
+    sys.stdout.flush()

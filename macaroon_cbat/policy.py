@@ -1,0 +1,119 @@
+"""Which scope a request needs at a gateway, by path and method. What no rule opens stays closed.
+
+The most specific path decides alone: of the rules for the longest matching path, an exact one before a
+prefix, one that names the method counts, then one for every method. A shorter path never helps out, or
+a forgotten method would fall through to a laxer rule.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated
+from urllib.parse import unquote_to_bytes
+
+from msgspec import Meta, Struct
+
+from macaroon_cbat.claims import SCOPE_PATTERN
+from macaroon_cbat.errors import InvalidRequest, NoRule
+from macaroon_cbat.request_target import is_plain_path
+
+Method = Annotated[str, Meta(pattern=r"^[A-Z][A-Z-]*\Z")]
+Need = Annotated[str, Meta(pattern=rf"^(?:{SCOPE_PATTERN[1:-2]})?\Z")]
+RulePath = Annotated[str, Meta(pattern="^/")]
+
+
+class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one path needs: each of these scopes, or nothing at all (`public`).
+
+    `path` is percent-decoded and stands for itself and everything below it, on a segment boundary, or
+    with `exact` for itself alone. No `methods` means every method; `scope = ""` means any valid token.
+    """
+
+    path: RulePath
+    exact: bool = False
+    methods: Annotated[tuple[Method, ...], Meta(min_length=1)] | None = None
+    scope: Need | None = None
+    public: bool = False
+
+    def mistake(self) -> str | None:
+        """Return what is wrong with this rule, or None."""
+        if not is_plain_path(self.path) or not _is_unambiguous(self.path):
+            return (
+                f"{self.path!r} can be read in more than one way: write the path percent-decoded, without ;"
+            )
+        if self.public == (self.scope is not None):
+            return f'{self.path!r} needs either a scope ("" for any token) or public = true'
+        return None
+
+    def __str__(self) -> str:
+        """Return the rule as one line for people."""
+        methods = "any method" if self.methods is None else " ".join(self.methods)
+        need = "public" if self.public else f"scope {self.scope}" if self.scope else "any token"
+        return f"{self.path}{'' if self.exact else '[/...]'}  {methods}  {need}"
+
+
+_ByMethod = dict[str | None, Rule]
+
+
+class Rules:
+    """The rules of one gateway, ready for looking up."""
+
+    __slots__ = ("_exact", "_lengths", "_prefixes")
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        """Take rules without mistakes; raise ValueError when two are about the same requests."""
+        self._exact: dict[str, _ByMethod] = {}
+        self._prefixes: dict[str, _ByMethod] = {}
+        for rule in rules:
+            by_method = (self._exact if rule.exact else self._prefixes).setdefault(rule.path, {})
+            for method in rule.methods or (None,):
+                if method in by_method:
+                    raise ValueError(f"two rules are about {method or 'any method'} of {rule.path!r}")
+                by_method[method] = rule
+        self._lengths = sorted({len(path) for path in self._prefixes}, reverse=True)
+
+    def rule_for(self, method: str, path: str) -> Rule:
+        """Return the rule for this method and plain path, or raise NoRule."""
+        by_method = self._exact.get(path) or self._longest_prefix(path)
+        if by_method is None:
+            raise NoRule(f"no rule is about {path!r}")
+        rule = by_method.get(method) or by_method.get(None)
+        if rule is None:
+            raise NoRule(f"no rule opens {method!r} of {path!r}")
+        return rule
+
+    def _longest_prefix(self, path: str) -> _ByMethod | None:
+        for length in self._lengths:
+            if length > len(path) or (by_method := self._prefixes.get(path[:length])) is None:
+                continue
+            if length == len(path) or path[length] == "/" or path[length - 1] == "/":
+                return by_method
+        return None
+
+
+def path_of(uri: str) -> str:
+    """Return the percent-decoded path of a request target, or raise InvalidRequest.
+
+    Nothing is normalized. What a server behind the gateway could normalize, decode twice or take for a
+    parameter is refused: dot segments, empty segments, encoded slashes, backslashes, semicolons, controls,
+    and whatever RFC 3986 does not let a path contain.
+    """
+    raw = uri.partition("?")[0]
+    if _RAW_PATH.match(raw):
+        try:
+            path = unquote_to_bytes(raw).decode() if "%" in raw else raw
+        except UnicodeDecodeError:
+            pass
+        else:
+            if is_plain_path(path) and _is_unambiguous(path):
+                return path
+    raise InvalidRequest(f"the path {raw!r} could be read in more than one way, or is none")
+
+
+def _is_unambiguous(path: str) -> bool:
+    return _AMBIGUOUS.search(path) is None
+
+
+_RAW_PATH = re.compile(
+    r"/ (?: [!$&'()*+,\-./0-9:=@A-Z_a-z~] | % (?! 2f | 5c ) [0-9a-f]{2} )* \Z", re.VERBOSE | re.IGNORECASE
+)
+_AMBIGUOUS = re.compile(r"[;?#\x00-\x1f\x7f-\x9f]|%3b|%3f|%23|%[01][0-9a-f]|%7f", re.IGNORECASE)

@@ -1,0 +1,80 @@
+"""The decision: one question of a proxy in, one answer out: the rules first, then the guard."""
+
+from msgspec import Struct
+
+from macaroon_cbat.errors import OAuthError, Unavailable, UntrustedProxy
+from macaroon_cbat.forwarded import TrustedProxies
+from macaroon_cbat.policy import Rules, path_of
+from macaroon_cbat.resource.admission import Admission, PresentedRequest
+from macaroon_cbat.resource.answers import Answer, refusal, unavailable
+from macaroon_cbat.resource.gateway.facts import Facts, Kind, Question
+from macaroon_cbat.resource.gateway.principal_headers import NOBODY, principal_headers
+
+_FORBIDDEN = 403
+_PUBLIC = Answer(200, NOBODY, b"")
+
+
+class Gateway(Struct, frozen=True, kw_only=True):
+    """Everything that one policy file says, ready to decide."""
+
+    rules: Rules
+    kind: Kind
+    path_prefix: str
+    trust: TrustedProxies
+    admission: Admission
+
+    def decide(self, question: Question) -> Answer:
+        """Return 200 with the principal's headers, or the refusal; a stranger learns nothing but 403."""
+        request = _unread(question)
+        try:
+            try:
+                self._refuse_strangers(question)
+                facts = self.kind.read(question, self.path_prefix)
+                request = _presented(question, facts, None)
+                path = path_of(facts.uri)
+                rule = self.rules.rule_for(facts.method, path)
+            except (OAuthError, Unavailable) as error:
+                self.admission.note(error, request)
+                raise
+            if rule.public:
+                return _PUBLIC
+            principal = self.admission.admit(_presented(question, facts, path), rule.scope or "")
+        except OAuthError as error:
+            return self._passed_on(refusal(error, self.admission))
+        except Unavailable as error:
+            return unavailable(error, f"{request.method} for {request.address}")
+        return Answer(200, principal_headers(principal), b"")
+
+    def _refuse_strangers(self, question: Question) -> None:
+        if (distrust := self.trust.distrust(question.hop)) is not None:
+            raise UntrustedProxy(f"a question is not answered: {distrust}")
+
+    def _passed_on(self, answer: Answer) -> Answer:
+        """Return an answer that this kind of proxy passes on; one that it would not becomes 403."""
+        statuses = self.kind.statuses
+        if statuses is None or answer.status in statuses:
+            return answer
+        return Answer(_FORBIDDEN, answer.headers, answer.body)
+
+
+def _unread(question: Question) -> PresentedRequest:
+    """Return what is known before the proxy's word counts: who asks."""
+    return PresentedRequest(
+        now=question.now,
+        authorization=None,
+        hop=question.hop,
+        method=question.method,
+        path=None,
+        address=question.hop.address(),
+    )
+
+
+def _presented(question: Question, facts: Facts, path: str | None) -> PresentedRequest:
+    return PresentedRequest(
+        now=question.now,
+        authorization=facts.authorization,
+        hop=question.hop,
+        method=facts.method,
+        path=path,
+        address=facts.address,
+    )

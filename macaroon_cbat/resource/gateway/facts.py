@@ -1,0 +1,95 @@
+"""What a proxy tells about the request it asks about, each kind of proxy in its own way."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.errors import AmbiguousCertificate, InvalidRequest, ProxyMisconfigured
+from macaroon_cbat.peer import Hop
+from macaroon_cbat.request_target import plain_address
+
+METHOD, URI, CLIENT = "X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-For"
+
+
+class Question(Struct, frozen=True):
+    """One sub-request as it came: over which hop, with which request line, and when."""
+
+    now: EpochSeconds
+    hop: Hop
+    method: str
+    target: str
+
+
+class Facts(Struct, frozen=True):
+    """The request that the proxy asks about. `uri` is path and query as the client sent them."""
+
+    method: str
+    uri: str
+    authorization: str | None
+    address: str | None
+
+
+class Kind(Struct, frozen=True, kw_only=True):
+    """A kind of proxy: how it asks, and which certificate format our configurations make it write."""
+
+    format: str
+    read: Callable[[Question, str], Facts]
+    """Takes the question and the path prefix that the proxy was told to ask under."""
+    statuses: frozenset[int] | None = None
+    """The refusals that it passes on; it makes a 500 of any other one."""
+
+
+def read_forwarded(question: Question, _prefix: str) -> Facts:
+    """Return the facts of a proxy that writes method and target into headers: all but Envoy."""
+    return Facts(
+        _told(question.hop, METHOD),
+        _told(question.hop, URI),
+        _authorization(question.hop),
+        _address(question.hop),
+    )
+
+
+def read_envoy(question: Question, prefix: str) -> Facts:
+    """Return the facts of Envoy, which asks with the method and target of the request, under a prefix."""
+    uri = question.target.removeprefix(prefix)
+    if uri == question.target or not uri.startswith("/"):
+        raise ProxyMisconfigured(
+            f"Envoy asked for {question.target.partition('?')[0]!r}, which is not under {prefix!r}: "
+            "set path_prefix of its http_service and path_prefix in [proxy] to the same"
+        )
+    return Facts(question.method, uri, _authorization(question.hop), _address(question.hop))
+
+
+def _told(hop: Hop, name: str) -> str:
+    value = _one(hop, name)
+    if not value:
+        raise ProxyMisconfigured(f"the proxy does not send {name}: without it no rule can be found")
+    return value
+
+
+def _authorization(hop: Hop) -> str | None:
+    return _one(hop, "Authorization")
+
+
+def _address(hop: Hop) -> str | None:
+    """Return the client's address; None, which no `ip` caveat allows, when that is not exactly one."""
+    text = _one(hop, CLIENT)
+    return text if text is not None and plain_address(text) is not None else None
+
+
+def _one(hop: Hop, name: str) -> str | None:
+    """Return the one value of a header, or raise InvalidRequest when it came twice or misspelled."""
+    try:
+        return hop.header(name)
+    except AmbiguousCertificate as error:
+        raise InvalidRequest(str(error)) from error
+
+
+KINDS = {
+    "nginx": Kind(format="nginx", read=read_forwarded, statuses=frozenset({401, 403})),
+    "traefik": Kind(format="traefik", read=read_forwarded),
+    "caddy": Kind(format="caddy-sha256", read=read_forwarded),
+    "haproxy": Kind(format="haproxy-sha256", read=read_forwarded),
+    "envoy": Kind(format="envoy", read=read_envoy),
+}

@@ -1,0 +1,180 @@
+"""One connection of a proxy: HTTP/1.1 in (httptools, strict), answers out in order, under deadlines.
+
+Our own protocol and not an ASGI server, because the gateway must see raw fields, must know that a peer is
+a Unix socket, and bounds headers and seconds; it also answers twice as many questions (scripts/bench).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol, cast
+
+import httptools
+from msgspec import Struct
+
+from macaroon_cbat.header_hop import HeaderHop
+from macaroon_cbat.resource.answers import Answer
+from macaroon_cbat.resource.gateway.http_text import answer_text, error_text
+
+MAX_REQUEST_BYTES = 64 * 1024
+"""Of one sub-request, which needs no body: certificates travel in headers."""
+
+REQUEST_SECONDS = 10.0
+STRANGER_SECONDS = 10.0
+KNOWN_SECONDS = 3700.0
+"""How long a connection may be idle: longer than proxies keep theirs once one of its questions got a 200."""
+
+_MAX_WAITING = 32
+
+
+class HttpQuestion(Struct, frozen=True):
+    """One sub-request as it came over HTTP."""
+
+    hop: HeaderHop
+    method: str
+    target: str
+
+
+class Answering(Protocol):
+    """Whoever decides."""
+
+    def answer(self, question: HttpQuestion, then: Callable[[Answer], None]) -> None:
+        """Call `then` with the answer, at once or later, from the event loop."""
+
+
+class HttpConnection(asyncio.Protocol):
+    """One connection. It answers one question after the other, also where several came in one piece."""
+
+    def __init__(
+        self, answering: Answering, connections: "set[HttpConnection]", *, is_unix_socket: bool, limit: int
+    ) -> None:
+        """Ask `answering`; be one of `connections` while it is open."""
+        self._answering, self._connections, self._limit = answering, connections, limit
+        self._is_unix_socket = is_unix_socket
+        self._address: str | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._target, self._fields = b"", []  # type: tuple[bytes, list[tuple[bytes, bytes]]]
+        self._unfinished = 0
+        self._waiting: deque[tuple[HttpQuestion, bool]] = deque()
+        self._is_answering = self._is_stopping = self._is_deaf = False
+        self._since, self._idle_seconds = 0.0, STRANGER_SECONDS
+
+    # What the event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; one connection too many is closed at once."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own class, of no such base
+        self._since = asyncio.get_running_loop().time()
+        if not self._is_unix_socket:
+            peer = transport.get_extra_info("peername")
+            self._address = peer[0] if peer else None
+        self._connections.add(self)
+        if len(self._connections) > self._limit:
+            self._transport.abort()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Forget what is waiting."""
+        self._is_deaf = True
+        self._waiting.clear()
+        self._connections.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; answer what is no HTTP with 400 and what is too much with 431."""
+        if self._is_deaf:
+            return
+        if not self._unfinished:
+            self._since = asyncio.get_running_loop().time()
+        self._unfinished += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return  # answered as any other request, and the last one
+        except httptools.HttpParserError:
+            self._refuse(400)
+            return
+        if self._unfinished > MAX_REQUEST_BYTES:
+            self._refuse(431)
+
+    def pause_writing(self) -> None:
+        """Read no further questions while the answers are not taken."""
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._transport.resume_reading()
+
+    # What the parser calls
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._target, self._fields = b"", []
+
+    def on_url(self, piece: bytes) -> None:
+        """Take a piece of the request target."""
+        self._target += piece
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one field."""
+        self._fields.append((name, value))
+
+    def on_message_complete(self) -> None:
+        """Have the request answered, after those before it."""
+        self._unfinished = 0
+        parser = self._parser
+        is_last = (
+            not parser.should_keep_alive() or parser.should_upgrade() or parser.get_http_version() != "1.1"
+        )
+        hop = HeaderHop(self._fields, address=self._address, is_unix_socket=self._is_unix_socket)
+        method = parser.get_method().decode("ascii")
+        self._waiting.append((HttpQuestion(hop, method, self._target.decode("latin-1")), is_last))
+        if not self._is_answering:
+            self._answer_next()
+        elif len(self._waiting) > _MAX_WAITING:
+            self._transport.abort()
+
+    # Answering
+
+    def _answer_next(self) -> None:
+        question, is_last = self._waiting.popleft()
+        self._is_answering = True
+
+        def then(answer: Answer) -> None:
+            self._is_answering = False
+            if self._transport.is_closing():
+                return
+            if answer.status == 200:
+                self._idle_seconds = KNOWN_SECONDS
+            ends = is_last or (self._is_stopping and not self._waiting)
+            self._transport.write(answer_text(answer, is_head=question.method == "HEAD", is_last=ends))
+            if ends:
+                self._end()
+            elif self._waiting:
+                self._answer_next()
+
+        self._answering.answer(question, then)
+
+    def _refuse(self, status: int) -> None:
+        """Answer this unless an answer is under way, and end."""
+        if not self._is_answering:
+            self._transport.write(error_text(status))
+        self._end()
+
+    def _end(self) -> None:
+        self._is_deaf = True
+        self._transport.close()
+
+    # What the worker calls
+
+    def sweep(self, now: float) -> None:
+        """Close when a request is not complete in time, an answer is not taken, or nothing comes at all."""
+        if self._is_answering:
+            return
+        is_stuck = self._unfinished or self._transport.get_write_buffer_size() or self._transport.is_closing()
+        if now - self._since > (REQUEST_SECONDS if is_stuck else self._idle_seconds):
+            self._transport.abort()
+
+    def finish(self) -> None:
+        """End after the answers to what has come; at once where nothing has."""
+        self._is_stopping = True
+        if not self._unfinished and not self._is_answering:
+            self._end()

@@ -1,0 +1,141 @@
+"""The policy in force, and how another one takes its place: whole, valid, and between two questions."""
+
+import logging
+from pathlib import Path
+
+from msgspec import Struct, structs
+
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.forwarded import Forwarded, trusted_proxies
+from macaroon_cbat.policy import Rules
+from macaroon_cbat.resource.admission import Admission, TokenVerifier, checked_origin, origin_of
+from macaroon_cbat.resource.gateway.decision import Gateway
+from macaroon_cbat.resource.gateway.facts import KINDS
+from macaroon_cbat.resource.gateway.listening import Place, place_of
+from macaroon_cbat.resource.gateway.policy_file import Policy, read_policy
+from macaroon_cbat.resource.gateway.verifying import Means, Verifying, means_of, read_secret, verifying_by
+
+log = logging.getLogger("macaroon_cbat.gateway")
+
+
+class InForce(Struct, frozen=True, kw_only=True):
+    """One policy, ready: `quick` decides without waiting, where that can be; `patient` always."""
+
+    policy: Policy
+    verifying: Verifying
+    patient: Gateway
+    quick: Gateway | None
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """A policy file that was read and holds together, with the secrets of its files."""
+
+    policy: Policy
+    means: Means
+    proxy_secret: str | None
+
+
+def read(file: Path) -> Reading:
+    """Read a policy file and the secrets that it names, or raise SettingsError."""
+    policy, folder = read_policy(file), file.absolute().parent
+    secret = policy.proxy.secret_file
+    return Reading(
+        policy=policy,
+        means=means_of(policy, folder),
+        proxy_secret=None if secret is None else read_secret(folder / secret),
+    )
+
+
+def put_in_force(reading: Reading, before: InForce | None = None) -> InForce:
+    """Return the policy, ready, or raise SettingsError; by the verifier of `before` where it is the same."""
+    is_same = before is not None and before.verifying.means == reading.means
+    verifying = before.verifying if before is not None and is_same else verifying_by(reading.means)
+    patient = _gateway(reading, verifying.patient)
+    quick = None
+    if verifying.quick is not None:
+        admission = structs.replace(patient.admission, verifier=verifying.quick)
+        quick = structs.replace(patient, admission=admission)
+    return InForce(policy=reading.policy, verifying=verifying, patient=patient, quick=quick)
+
+
+def _gateway(reading: Reading, verifier: TokenVerifier) -> Gateway:
+    policy = reading.policy
+    kind = KINDS[policy.proxy.kind]
+    trust = trusted_proxies(policy.proxy.trust, secret=reading.proxy_secret)
+    if trust.certificates:
+        raise SettingsError("[proxy], trust: nobody presents a certificate here, where there is no TLS")
+    for member, place in places(reading).items():
+        if member != "metrics" and not (trust.is_unix_trusted if place.is_unix_socket else trust.networks):
+            raise SettingsError(
+                f"[proxy], trust names nobody who can connect to {place}, so nobody could ask"
+            )
+    source = Forwarded(policy.proxy.format or kind.format, trust=trust, header=policy.proxy.header)
+    try:
+        rules = Rules(policy.rule)
+    except ValueError as error:
+        raise SettingsError(f"[[rule]]: {error}") from error
+    return Gateway(
+        rules=rules,
+        kind=kind,
+        path_prefix=policy.proxy.path_prefix,
+        trust=trust,
+        admission=Admission(
+            verifier=verifier,
+            peer=source,
+            require_certificate=policy.require_certificate,
+            origin=origin_of(policy.audience) if policy.origin is None else checked_origin(policy.origin),
+            clock_skew=policy.clock_skew,
+        ),
+    )
+
+
+def places(reading: Reading) -> dict[str, Place]:
+    """Return where to listen for what: `http`, `grpc`, `metrics`, as far as they are named."""
+    members = structs.asdict(reading.policy.listen)
+    folder = reading.means.folder
+    return {member: place_of(text, member, folder) for member, text in members.items() if text is not None}
+
+
+class PolicyWatch:
+    """Looks at a policy file again and again, and says when there is a valid new one."""
+
+    def __init__(self, file: Path, reading: Reading) -> None:
+        """Begin with what was read before."""
+        self._file, self.reading = file, reading
+        self._seen = self._at_last_look = self._stamp()
+        self._said: str | None = None
+
+    def look(self, *, anyway: bool = False) -> bool:
+        """Tell whether there is a valid new policy: it is `reading` then. An invalid one is logged, once.
+
+        A file that changed since the last look is left alone: somebody may be in the middle of writing
+        it, and half of the rules can be laxer than all. With `anyway` it is read without asking.
+        """
+        stamp, before = self._stamp(), self._at_last_look
+        self._at_last_look = stamp
+        if not anyway and (stamp == self._seen or stamp != before):
+            return False
+        self._seen = stamp  # what is damaged is read again when it changes again
+        try:
+            reading = read(self._file)
+            put_in_force(reading)
+        except SettingsError as error:
+            if str(error) != self._said:
+                log.error("going on with the rules read before: %s", error)  # noqa: TRY400 # no defect of ours
+            self._said = str(error)
+            return False
+        self._said = None
+        policy, old = reading.policy, self.reading.policy
+        if policy.listen != old.listen or policy.audit_log != old.audit_log:
+            log.warning("[listen] and audit_log of %s count when the gateway starts again", self._file)
+        log.info("%s was read again: %d rules", self._file, len(policy.rule))
+        self.reading = reading
+        return True
+
+    def _stamp(self) -> tuple[int, int, int]:
+        """Return what tells two states of the file apart; zeros while it is missing."""
+        try:
+            status = self._file.stat()
+        except OSError:
+            return 0, 0, 0
+        return status.st_ctime_ns, status.st_size, status.st_ino

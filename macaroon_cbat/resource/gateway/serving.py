@@ -1,0 +1,72 @@
+"""Serve a policy file: listen, fork, and answer until told to stop."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from macaroon_cbat.journal.file import journal_to
+from macaroon_cbat.resource.gateway.http_connection import REQUEST_SECONDS
+from macaroon_cbat.resource.gateway.listening import listening_at
+from macaroon_cbat.resource.gateway.reloading import PolicyWatch, places, put_in_force, read
+from macaroon_cbat.resource.gateway.worker import Worker
+from macaroon_cbat.tls.limits import Limits, limits_that_fit
+from macaroon_cbat.tls.prefork import Prefork
+
+LOOK_SECONDS = 0.5
+
+
+def serve_gateway(file: Path, *, workers: int = 1, on_ready: Callable[[str], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, finish the questions under way and return; or raise SettingsError.
+
+    SIGHUP, and a changed file, put the new rules in force without a pause. `on_ready` is told where it
+    listens once questions are answered.
+    """
+    reading = read(file)
+    put_in_force(reading)  # mistakes show at once, in one line
+    journal_to(_audit_target(reading.policy.audit_log, file.absolute().parent))
+    found = places(reading)
+    with ExitStack() as stack:
+        listeners: dict[socket.socket, bool] = {}
+        if (place := found.get("http")) is not None:
+            listeners[stack.enter_context(listening_at(place))] = place.is_unix_socket
+        parent = _Parent(PolicyWatch(file, reading), file, listeners, workers)
+        before = signal.signal(signal.SIGHUP, parent.on_hangup)
+        stack.callback(signal.signal, signal.SIGHUP, before)
+        where = ", ".join(f"{place} ({member})" for member, place in found.items())
+        parent.prefork.run(parent.make_worker, lambda: None if on_ready is None else on_ready(where))
+
+
+class _Parent:
+    """What the parent of the workers does: it watches the policy file, and tells them when to read it."""
+
+    def __init__(
+        self, watch: PolicyWatch, file: Path, listeners: dict[socket.socket, bool], workers: int
+    ) -> None:
+        self._watch, self._file, self._listeners = watch, file, listeners
+        self._connections = limits_that_fit(Limits()).connections
+        self._is_asked, self._look_at = False, 0.0
+        self.prefork = Prefork(list(listeners), workers, REQUEST_SECONDS, self._tick)
+
+    def make_worker(self) -> Worker:
+        """Return a worker; one that takes another's place begins with what counts now."""
+        return Worker(self._file, self._watch.reading, self._listeners, self._connections)
+
+    def on_hangup(self, *_: object) -> None:
+        """Read the policy file at the next tick, changed or not."""
+        self._is_asked = True
+
+    def _tick(self) -> None:
+        anyway, self._is_asked = self._is_asked, False
+        if not anyway and time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + LOOK_SECONDS
+        if self._watch.look(anyway=anyway):
+            self.prefork.signal_workers(signal.SIGHUP)
+
+
+def _audit_target(name: str | None, folder: Path) -> str | None:
+    return name if name is None or name == "-" else os.fspath(folder / name)

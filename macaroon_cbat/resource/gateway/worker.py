@@ -1,0 +1,163 @@
+"""One process of a gateway: an event loop that answers, takes other rules when told, and ends when told."""
+
+import asyncio
+import logging
+import signal
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.resource.answers import Answer
+from macaroon_cbat.resource.gateway.facts import Question
+from macaroon_cbat.resource.gateway.http_connection import REQUEST_SECONDS, HttpConnection, HttpQuestion
+from macaroon_cbat.resource.gateway.reloading import InForce, Reading, put_in_force, read
+from macaroon_cbat.resource.gateway.verifying import MustWaitError
+
+log = logging.getLogger("macaroon_cbat.gateway")
+
+_SWEEP_SECONDS = 1.0
+_PATIENT_THREADS = 32
+_LEAVING_SECONDS = 60.0
+"""After which a verifier that was replaced has answered its last question."""
+
+_DEFECT = Answer(500, (("Content-Type", "application/json"),), b'{"error":"server_error"}')
+
+
+class Deciding:
+    """Answers questions by the policy in force; those that must wait, in a thread of their own."""
+
+    def __init__(self, in_force: InForce) -> None:
+        """Begin with this policy."""
+        self.in_force = in_force
+        self._threads = ThreadPoolExecutor(_PATIENT_THREADS, "patient")
+
+    def answer(self, question: HttpQuestion, then: Callable[[Answer], None]) -> None:
+        """Call `then` with the answer, at once or later, from the event loop."""
+        asked = Question(EpochSeconds(int(time.time())), question.hop, question.method, question.target)
+        quick = self.in_force.quick
+        try:
+            if quick is None:
+                raise MustWaitError
+            answer = quick.decide(asked)
+        except MustWaitError:
+            self._answer_later(asked, then)
+            return
+        except Exception:
+            log.exception("a question could not be answered")
+            answer = _DEFECT
+        then(answer)
+
+    def _answer_later(self, asked: Question, then: Callable[[Answer], None]) -> None:
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._threads, self.in_force.patient.decide, asked)
+
+        def done(future: "asyncio.Future[Answer]") -> None:
+            try:
+                answer = future.result()
+            except Exception:
+                log.exception("a question could not be answered")
+                answer = _DEFECT
+            then(answer)
+
+        future.add_done_callback(done)
+
+
+class Worker:
+    """Serves the listeners of one process until it is told to stop; SIGHUP makes it read the policy again."""
+
+    def __init__(
+        self, file: Path, reading: Reading, listeners: dict[socket.socket, bool], connections: int
+    ) -> None:
+        """Put the policy in force; `listeners` says of each whether it is a Unix socket."""
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is missed until `run` is read there
+        self._file, self._listeners, self._limit = file, listeners, connections
+        self._deciding = Deciding(put_in_force(reading))
+        self._connections: set[HttpConnection] = set()
+        self._is_stopping = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def stop(self) -> None:
+        """Finish the requests under way and return from `run`; for before the event loop listens itself."""
+        self._is_stopping = True
+
+    def run(self, lifeline: int | None = None) -> None:
+        """Serve until stopped, or until the other end of the lifeline pipe is gone."""
+        self._deciding.in_force.verifying.start()
+        uvloop.run(self._serve(lifeline))
+
+    async def _serve(self, lifeline: int | None) -> None:
+        loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+        reloading = asyncio.Lock()
+        loop.add_signal_handler(signal.SIGTERM, stopped.set)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._begin(self._reload(reloading)))
+        self._begin(self._reload(reloading))
+        self._begin(self._sweep())
+        if lifeline is not None:
+            loop.add_reader(lifeline, stopped.set)
+        servers = [await self._server(sock) for sock in self._listeners]
+        if not self._is_stopping:
+            await stopped.wait()
+        for server in servers:
+            server.close()
+        await self._finish()
+        for task in self._tasks:
+            task.cancel()
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _server(self, sock: socket.socket) -> asyncio.AbstractServer:
+        is_unix, loop = self._listeners[sock], asyncio.get_running_loop()
+
+        def connection() -> HttpConnection:
+            return HttpConnection(
+                self._deciding, self._connections, is_unix_socket=is_unix, limit=self._limit
+            )
+
+        if is_unix:
+            return await loop.create_unix_server(connection, sock=sock)
+        return await loop.create_server(connection, sock=sock)
+
+    async def _finish(self) -> None:
+        """Wait for the answers under way, as long as a request may take."""
+        deadline = time.monotonic() + REQUEST_SECONDS
+        for connection in list(self._connections):
+            connection.finish()
+        while self._connections and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+
+    async def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            for connection in list(self._connections):
+                connection.sweep(loop.time())
+
+    async def _reload(self, one_at_a_time: asyncio.Lock) -> None:
+        """Read the policy again and put it in force; the reading and the service are beside the loop."""
+        async with one_at_a_time:
+            before = self._deciding.in_force
+            try:
+                after = await asyncio.get_running_loop().run_in_executor(None, self._read_again, before)
+            except SettingsError as error:
+                log.error("going on with the rules read before: %s", error)  # noqa: TRY400 # no defect of ours
+                return
+            self._deciding.in_force = after  # one assignment: each question sees one policy, old or new
+        if after.verifying is not before.verifying:
+            await asyncio.sleep(_LEAVING_SECONDS)
+            before.verifying.stop()
+
+    def _read_again(self, before: InForce) -> InForce:
+        after = put_in_force(read(self._file), before)
+        if after.verifying is not before.verifying:
+            after.verifying.start()
+        return after

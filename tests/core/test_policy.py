@@ -1,0 +1,196 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from macaroon_cbat.errors import InvalidRequest, NoRule
+from macaroon_cbat.policy import Rule, Rules, path_of
+
+RULES = Rules(
+    [
+        Rule(path="/invoices", methods=("GET", "HEAD"), scope="read"),
+        Rule(path="/invoices", scope="write"),
+        Rule(path="/invoices/open", exact=True, public=True),
+        Rule(path="/invoices/open/secret", scope="admin"),
+        Rule(path="/files/", scope="files"),
+        Rule(path="/once", exact=True, methods=("GET",), scope="once"),
+        Rule(path="/once", scope="below"),
+        Rule(path="/only", methods=("GET",), scope="only"),
+        Rule(path="/café", scope="coffee"),
+    ]
+)
+WITH_ROOT = Rules([Rule(path="/", public=True), Rule(path="/admin", methods=("GET",), scope="admin")])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("GET", "/invoices", "read"),
+        ("HEAD", "/invoices/7", "read"),
+        ("POST", "/invoices/7", "write"),
+        ("get", "/invoices/7", "write"),
+        ("GET", "/invoices/", "read"),
+        ("GET", "/invoices/open", None),
+        ("GET", "/invoices/open/secret/x", "admin"),
+        ("GET", "/invoices/open/other", "read"),
+        ("GET", "/files/", "files"),
+        ("GET", "/files/a", "files"),
+        ("GET", "/once", "once"),
+        ("GET", "/once/more", "below"),
+        ("GET", "/café/au/lait", "coffee"),
+    ],
+)
+def test_the_longest_path_wins_then_the_method(method: str, path: str, scope: str | None):
+    """Of all rules the one with the longest path counts, an exact one first, one with the method first."""
+    assert RULES.rule_for(method, path).scope == scope
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/invoice"),
+        ("GET", "/invoicesx"),
+        ("GET", "/Invoices"),
+        ("GET", "/files"),
+        ("POST", "/once"),
+        ("POST", "/only"),
+        ("POST", "/only/x"),
+    ],
+)
+def test_what_no_rule_opens_is_closed(method: str, path: str):
+    """A request that no rule is about is refused, a neighbour of a rule's path included."""
+    with pytest.raises(NoRule):
+        RULES.rule_for(method, path)
+
+
+def test_a_shorter_path_does_not_help_out():
+    """Where the longest path has no rule for the method, a shorter, laxer one does not count."""
+    assert WITH_ROOT.rule_for("POST", "/elsewhere").public
+    with pytest.raises(NoRule):
+        WITH_ROOT.rule_for("POST", "/admin/users")
+
+
+@given(st.lists(st.sampled_from(["", "invoices", "open", "x"]), max_size=5), st.sampled_from(["GET", "PUT"]))
+def test_the_lookup_agrees_with_the_definition(segments: list[str], method: str):
+    """The lookup finds what a search through all rules finds, on whatever path."""
+    path = "/" + "/".join(segments)
+    rules = [
+        Rule(path="/", scope="0"),
+        Rule(path="/invoices", methods=("GET",), scope="1"),
+        Rule(path="/invoices/", scope="2"),
+        Rule(path="/invoices/open", scope="3"),
+        Rule(path="/x/x", exact=True, scope="4"),
+    ]
+    about = [
+        rule
+        for rule in rules
+        if path == rule.path
+        or (not rule.exact and (path.startswith(rule.path.rstrip("/") + "/") and path.startswith(rule.path)))
+    ]
+    best = max(about, key=lambda rule: (rule.exact, len(rule.path)))
+    if best.methods is not None and method not in best.methods:
+        with pytest.raises(NoRule):
+            Rules(rules).rule_for(method, path)
+    else:
+        assert Rules(rules).rule_for(method, path) is best
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("/", "/"),
+        ("/invoices/7", "/invoices/7"),
+        ("/invoices/7?x=/../y", "/invoices/7"),
+        ("/caf%C3%A9", "/café"),
+        ("/a%20b", "/a b"),
+        ("/a//b", None),
+        ("//a", None),
+        ("/a/./b", None),
+        ("/a/../b", None),
+        ("/a/%2e%2e/b", None),
+        ("/a/%2E%2e/b", None),
+        ("/a/.%2e/b", None),
+        ("/a/..;x/b", None),
+        ("/a;x/b", None),
+        ("/a%3Bx/b", None),
+        ("/a%2fb", None),
+        ("/a%2Fb", None),
+        ("/a%5cb", None),
+        ("/a\\b", None),
+        ("/a%252fb", None),
+        ("/a%252e%252e/b", None),
+        ("/a%253bx", None),
+        ("/a%00", None),
+        ("/a%0a", None),
+        ("/a%7f", None),
+        ("/a%250a", None),
+        ("/a\nb", None),
+        ("/a\n", None),
+        ("/a b", None),
+        ("/a#b", None),
+        ("/a%23b", None),
+        ("/a%3fb", None),
+        ("/a%zz", None),
+        ("/a%4", None),
+        ("/a%ff", None),
+        ("/a%c0%af", None),
+        ("/caf\xe9", None),
+        ("http://api.example/a", None),
+        ("*", None),
+        ("", None),
+        ("?x", None),
+        ("a", None),
+    ],
+)
+def test_a_path_has_one_reading_or_is_refused(uri: str, path: str | None):
+    """A path is percent-decoded once and never normalized: what servers read differently is refused."""
+    if path is None:
+        with pytest.raises(InvalidRequest):
+            path_of(uri)
+    else:
+        assert path_of(uri) == path
+
+
+@given(st.text())
+def test_no_other_exception_comes_from_a_path(text: str):
+    """Whatever comes as a request target, it is a plain path or an InvalidRequest."""
+    try:
+        path = path_of("/" + text)
+    except InvalidRequest:
+        return
+    *above, last = path.removeprefix("/").split("/")
+    assert not {"..", ".", ""} & set(above)
+    assert last not in ("..", ".")
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        (Rule(path="/a"), "either a scope"),
+        (Rule(path="/a", scope="read", public=True), "either a scope"),
+        (Rule(path="/a/../b", scope="read"), "more than one way"),
+        (Rule(path="/a//b", scope="read"), "more than one way"),
+        (Rule(path="/a;b", scope="read"), "more than one way"),
+        (Rule(path="/a%2fb", scope="read"), "more than one way"),
+        (Rule(path="/a%3bb", scope="read"), "more than one way"),
+    ],
+)
+def test_a_rule_that_says_too_little_is_a_mistake(rule: Rule, why: str):
+    """A rule names a scope or is public, never both or neither, and its path has one reading."""
+    assert why in str(rule.mistake())
+    assert Rule(path="/a", scope="").mistake() is None
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [Rule(path="/a", scope="x"), Rule(path="/a", public=True)],
+        [Rule(path="/a", methods=("GET", "PUT"), scope="x"), Rule(path="/a", methods=("PUT",), scope="y")],
+        [Rule(path="/a", exact=True, scope="x"), Rule(path="/a", exact=True, scope="x")],
+        [Rule(path="/a", methods=("GET", "GET"), scope="x")],
+    ],
+)
+def test_two_rules_about_the_same_are_an_error(rules: list[Rule]):
+    """Which of two rules for the same requests counts is never left to their order."""
+    with pytest.raises(ValueError, match="two rules are about"):
+        Rules(rules)

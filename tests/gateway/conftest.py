@@ -1,0 +1,45 @@
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.gateway.proxies import KINDS, Asked
+from tests.gateway.running import Answered, Running, gateway
+from tests.tls.material import Client, make_client
+
+Ask = Callable[[Asked], Answered]
+
+
+@pytest.fixture(scope="session")
+def holder(tmp_path_factory: pytest.TempPathFactory) -> Client:
+    return make_client(tmp_path_factory.mktemp("clients"), "holder")
+
+
+@pytest.fixture(scope="session")
+def thief(tmp_path_factory: pytest.TempPathFactory) -> Client:
+    return make_client(tmp_path_factory.mktemp("clients"), "thief")
+
+
+@pytest.fixture(scope="session")
+def clients(holder: Client, thief: Client) -> dict[str, bytes]:
+    """Return the certificates of the holder and of a thief."""
+    return {"holder": holder.der, "thief": thief.der}
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Give each way of asking in turn."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="session")
+def running(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Run a gateway for this kind of proxy."""
+    with gateway(tmp_path_factory.mktemp(kind), proxy={"kind": kind, "trust": ["unix"]}) as running:
+        yield running
+
+
+@pytest.fixture
+def ask(running: Running, kind: str) -> Ask:
+    """Return how a proxy of this kind asks the gateway that runs for it."""
+    return lambda asked: KINDS[kind](running, asked)

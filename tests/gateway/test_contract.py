@@ -1,0 +1,158 @@
+"""What a proxy of each kind is told, over real sockets."""
+
+from collections.abc import Callable
+
+import pytest
+
+from macaroon_cbat.caveats import Expiry, Scope, read_caveat
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.keys import RootKey, audience_key
+from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
+from tests.core.material import API, GRANT
+from tests.gateway.material import good
+from tests.gateway.proxies import Asked
+from tests.gateway.running import NOBODY, Answered, Running
+from tests.tls.material import Client
+
+Ask = Callable[[Asked], Answered]
+
+
+def test_the_holder_is_let_in(ask: Ask, holder: Client):
+    """A bound token over its certificate's connection gets 200 and all five headers of its principal."""
+    answer = ask(Asked(token=good(holder.der, Scope("read write")), certificate=holder.der))
+    assert answer.status == 200
+    assert answer.principal == {
+        "Principalclient": "billing",
+        "Principalsubject": "alice",
+        "Principalscope": "read write",
+        "Principaltokenid": GRANT.jti,
+        "Principalcertificate": thumbprint_of(DerCertificate(holder.der)),
+    }
+    assert answer.body == b""
+
+
+FORGER = audience_key(RootKey("k1", bytes(32)), API)
+REFUSED = {
+    "of another certificate": ("bound", "thief", "bound to certificate"),
+    "without a certificate": ("bound", None, "the connection presented none"),
+    "unbound": ("unbound", "holder", "no cnf caveat"),
+    "expired": ("expired", "holder", "expired"),
+    "forged": ("forged", "holder", "signature"),
+    "nonsense": ("nonsense", "holder", ""),
+    "no token": (None, "holder", "no Authorization header"),
+}
+
+
+@pytest.mark.parametrize(("token", "certificate", "why"), REFUSED.values(), ids=REFUSED)
+def test_anybody_else_is_refused(  # noqa: PLR0917 # fixtures
+    ask: Ask,
+    running: Running,
+    clients: dict[str, bytes],
+    token: str | None,
+    certificate: str | None,
+    why: str,
+):
+    """Without the right certificate and a good token for it the answer is 401, challenged and audited."""
+    holder = clients["holder"]
+    texts = {
+        "bound": good(holder),
+        "unbound": good(None),
+        "expired": good(holder, Expiry(EpochSeconds(1_700_000_000))),
+        "forged": good(holder, key=FORGER),
+        "nonsense": "nonsense",
+    }
+    presented = clients.get(certificate or "")
+    answer = ask(Asked(token=texts.get(token or ""), certificate=presented))
+    assert (answer.status, answer.principal) == (401, {})
+    challenge = answer.headers["WWW-Authenticate"]
+    assert challenge.startswith(f'Bearer realm="{API}"')
+    assert ('error="invalid_token"' in challenge) == (token is not None)
+    line = running.audit()[-1]
+    assert (line["event"], line["status"], line["address"]) == ("admission.refused", 401, "192.0.2.7")
+    assert why in line["reason"]
+    assert line.get("certificate") == (presented and thumbprint_of(DerCertificate(presented)))
+
+
+def test_a_scope_too_few_is_403(ask: Ask, running: Running, holder: Client):
+    """A good token without the scope that the rule wants gets 403, which names the scope."""
+    answer = ask(Asked(uri="/admin", token=good(holder.der), certificate=holder.der))
+    assert (answer.status, answer.principal) == (403, {})
+    assert 'error="insufficient_scope"' in answer.headers["WWW-Authenticate"]
+    assert 'scope="root"' in answer.headers["WWW-Authenticate"]
+    assert running.audit()[-1]["who"] == "billing"
+
+
+def test_the_method_picks_the_rule(ask: Ask, holder: Client):
+    """The scope that is wanted is that of the rule for this method, HEAD without a body included."""
+    token = good(holder.der, Scope("read"))
+    statuses = {
+        method: ask(Asked(method=method, token=token, certificate=holder.der)).status
+        for method in ("GET", "HEAD", "POST", "DELETE")
+    }
+    assert statuses == {"GET": 200, "HEAD": 200, "POST": 403, "DELETE": 403}
+
+
+def test_no_rule_no_access(ask: Ask, running: Running, holder: Client):
+    """Where no rule is about a path, the best of tokens does not help: 403."""
+    for uri in ("/", "/invoicesx", "/elsewhere?/invoices"):
+        answer = ask(Asked(uri=uri, token=good(holder.der), certificate=holder.der))
+        assert (answer.status, answer.principal) == (403, {})
+        assert 'error="access_denied"' in answer.headers["WWW-Authenticate"]
+        assert "no rule" in running.audit()[-1]["reason"]
+
+
+@pytest.mark.parametrize(
+    "uri", ["/health/../invoices", "/health/%2e%2e/x", "/health%2fx", "/health;x", "//health"]
+)
+def test_a_path_with_two_readings_is_refused(ask: Ask, running: Running, holder: Client, uri: str):
+    """A path that a server behind could read differently is refused, even below a public one."""
+    answer = ask(Asked(uri=uri, token=good(holder.der), certificate=holder.der))
+    assert answer.status in (400, 403)
+    assert answer.principal == {}
+    assert "more than one way" in running.audit()[-1]["reason"]
+
+
+def test_a_public_path_has_nobody(ask: Ask):
+    """A public path gets 200 without a token, and all five headers empty, so that a copy overwrites."""
+    spoofed = tuple((name, "root") for name in NOBODY)
+    answer = ask(Asked(uri="/health", more=spoofed))
+    assert (answer.status, answer.principal) == (200, NOBODY)
+    with_token = ask(Asked(uri="/health/live", token="nonsense"))
+    assert (with_token.status, with_token.principal) == (200, NOBODY)
+
+
+def test_what_the_client_claims_to_be_does_not_count(ask: Ask, holder: Client):
+    """Principal headers that come with the question have no part in the answer."""
+    spoofed = tuple((name, "root") for name in NOBODY)
+    answer = ask(Asked(token=good(holder.der), certificate=holder.der, more=spoofed))
+    assert answer.principal["Principalclient"] == "billing"
+
+
+def test_the_caveats_see_the_clients_request(ask: Ask, holder: Client):
+    """Method, path, target and address caveats are judged by the client's request, not by the question."""
+    allowed = [
+        b'{"htm":"GET"}',
+        b'{"path":"/invoices/7"}',
+        b'{"htu":"https://api.example/invoices/7"}',
+        b'{"ip":"192.0.2.0/24"}',
+    ]
+    refused = [
+        b'{"htm":"POST"}',
+        b'{"path":"/health"}',
+        b'{"htu":"https://api.example/invoices/8"}',
+        b'{"ip":"127.0.0.0/8"}',
+    ]
+    token = good(holder.der, *map(read_caveat, allowed))
+    assert ask(Asked(token=token, certificate=holder.der)).status == 200
+    for caveat in refused:
+        token = good(holder.der, read_caveat(caveat))
+        assert ask(Asked(token=token, certificate=holder.der)).status == 401, caveat
+
+
+def test_two_authorizations_are_refused(ask: Ask, running: Running, holder: Client):
+    """Two Authorization headers are neither one of them: refused, and said in the audit log."""
+    twice = (("Authorization", f"Bearer {good(holder.der)}"),)
+    answer = ask(Asked(token=good(holder.der), certificate=holder.der, more=twice))
+    assert answer.status in (400, 403)
+    assert answer.principal == {}
+    assert "more than" in running.audit()[-1]["reason"]
