@@ -36,7 +36,7 @@ def test_the_commands_are_those_of_the_documentation():
     assert {" ".join(path) for path in commands(main)} == {
         "", "client", "client add", "client list", "client remove", "gateway", "key",
         "key export", "key list", "key retire", "key rewrap", "key rotate", "revoke",
-        "serve", "thumbprint", "token", "token attenuate", "token inspect", "token mint",
+        "revocation", "revocation list", "serve", "thumbprint", "token", "token attenuate", "token inspect", "token mint",
         "token verify",
     }  # fmt: skip
 
