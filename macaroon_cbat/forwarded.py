@@ -140,7 +140,9 @@ def _checked_name(header: str, companions: tuple[str, ...]) -> str:
 
 def _name(hop: Hop) -> str:
     """Return how the log names the other end of a hop."""
+    if hop.is_unix_socket():
+        return "a Unix socket"
     try:
-        return "a Unix socket" if hop.is_unix_socket() else hop.address() or "an unknown address"
+        return hop.address() or "an unknown address"
     except ProxyMisconfigured:
-        return "an address that may come from a header"
+        return "an unknown address"

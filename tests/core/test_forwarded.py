@@ -10,10 +10,29 @@ from tests.core.spelling import SPELLINGS, make_certificate, x5t
 HOLDER = DerCertificate(make_certificate("holder"))
 PROXY = DerCertificate(make_certificate("proxy"))
 SECRET = "a-secret-of-the-proxy"
-SERVER = {"SERVER_SOFTWARE": "waitress"}
+SERVER = {"SERVER_SOFTWARE": "gunicorn/27.0.1"}
 CLIENTCERT = {"HTTP_CLIENTCERT": SPELLINGS["haproxy"](HOLDER)[0]}
 SHOWS_SECRET = {"HTTP_PROXYSECRET": SECRET}
-UNIX = {"REMOTE_ADDR": "localhost"}
+
+
+class Channel:
+    """The connection of waitress, as its environment shows it by one of its methods."""
+
+    def __init__(self, host: str, port: int | None) -> None:
+        self.addr = (host, port)
+
+    def check_client_disconnected(self) -> bool:
+        """Say no."""
+        return False
+
+
+def at(host: str, port: int | None = 4711) -> dict[str, object]:
+    """Return what waitress says of a connection from there."""
+    method = Channel(host, port).check_client_disconnected
+    return {"REMOTE_ADDR": host, "waitress.client_disconnected": method}
+
+
+UNIX = at("localhost", None)
 
 TRUSTED = {
     "Unix socket": (["unix"], None, UNIX),
@@ -56,6 +75,18 @@ STRANGERS = {
     "two secrets": (["unix"], SECRET, UNIX | {"HTTP_PROXYSECRET": f"{SECRET},{SECRET}"}),
     "a secret that is not ASCII": (["unix"], SECRET, UNIX | {"HTTP_PROXYSECRET": "é" * 20}),
     "the secret alone": (["10.0.0.0/8"], SECRET, {"REMOTE_ADDR": "192.0.2.7"} | SHOWS_SECRET),
+    "a Unix socket by name alone": (["unix"], None, {"REMOTE_ADDR": "localhost"}),
+    "no address by name alone": (["unix"], None, {"REMOTE_ADDR": ""}),
+    "a Unix socket that waitress took from a header": (
+        ["unix"],
+        None,
+        at("192.0.2.7") | {"REMOTE_ADDR": "localhost", "REMOTE_PORT": "None"},
+    ),
+    "an address that waitress took from a header": (
+        ["10.0.0.0/8"],
+        None,
+        at("192.0.2.7") | {"REMOTE_ADDR": "10.0.0.7"},
+    ),
     "an address that ProxyFix read": (
         ["10.0.0.0/8"],
         None,
@@ -90,6 +121,24 @@ def test_the_certificate_of_the_proxy_is_not_the_client_s():
     """A proxy that is trusted by its certificate speaks for others, never for itself."""
     source = Forwarded("rfc9440", trust=trusted_proxies([f"x5t#S256={x5t(PROXY)}"]))
     assert source(hop({"REMOTE_ADDR": "192.0.2.7", PEER_CERTIFICATE: PROXY})) == NOBODY
+
+
+class Undecided(WsgiHop):
+    """A hop whose address cannot be told, as those of some ASGI servers."""
+
+    def address(self) -> str | None:
+        """Refuse to say."""
+        raise ProxyMisconfigured("the address may come from a header")
+
+
+def test_an_address_that_nobody_knows():
+    """Where the address cannot be told, networks are misconfigured, and a Unix socket is still one."""
+    environ = SERVER | CLIENTCERT | {"REMOTE_ADDR": "192.0.2.7"}
+    with pytest.raises(ProxyMisconfigured):
+        Forwarded("haproxy", trust=trusted_proxies(["10.0.0.0/8"]))(Undecided(environ))
+    source = Forwarded("haproxy", trust=trusted_proxies(["unix"]))
+    assert "an unknown address" in (source(Undecided(environ)).ignored or "")
+    assert source(Undecided(environ | UNIX)) == peer_of(HOLDER)
 
 
 ALIASES = ("HTTP_CLIENT.CERT", "HTTP_Client_Cert", "HTTP_CLIENT-CERT")
