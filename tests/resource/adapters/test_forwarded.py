@@ -1,0 +1,137 @@
+"""Behind a proxy: every adapter believes the named proxy's header, and nobody else's."""
+
+import base64
+
+import pytest
+
+from macaroon_cbat.caveats import confirmation
+from macaroon_cbat.forwarded import Forwarded, trusted_proxies
+from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
+from tests.core.material import CERTIFICATE as THUMBPRINT
+from tests.core.material import OTHER_CERTIFICATE, token
+from tests.resource.material import bound
+from tests.resource.test_metrics import counts, difference
+
+PROXY, STRANGER = "10.0.0.1", "192.0.2.9"
+SECRET = "a-secret-of-the-proxy"
+DER = DerCertificate(b"\x30\x82\x01\x00" + bytes(range(256)))
+"""As much of a certificate as its format wants to see."""
+RFC_9440 = f":{base64.b64encode(DER).decode()}:"
+OURS = [("Clientcertx5t", THUMBPRINT)]
+STANDARD = [("Client-Cert", RFC_9440)]
+SOURCES = {
+    "Unix socket": (["unix"], {"unix": True}),
+    "network": (["10.0.0.0/8"], {"address": PROXY}),
+}
+
+
+def bound_to_der():
+    return token(confirmation(thumbprint_of(DER)))
+
+
+def ours(trust, secret=None):
+    return Forwarded("haproxy-sha256", trust=trusted_proxies(trust, secret=secret))
+
+
+def standard(trust):
+    return Forwarded("rfc9440", trust=trusted_proxies(trust))
+
+
+@pytest.fixture(params=SOURCES.values(), ids=list(SOURCES))
+def source(request):
+    """Whom to trust, and how a request from there arrives."""
+    return request.param
+
+
+def test_the_proxy_s_word_counts(adapter, source):
+    """What the named proxy says of the certificate counts; the connection's own is the proxy's."""
+    trust, came = source
+    for peer, headers, text in ((ours(trust), OURS, bound()), (standard(trust), STANDARD, bound_to_der())):
+        app = adapter.make(peer=peer)
+        for certificate in (None, b"the proxy's own"):
+            reply = adapter.call(app, text, certificate=certificate, headers=headers, **came)
+            assert reply.status == 200
+    other = [("Clientcertx5t", OTHER_CERTIFICATE)]
+    assert adapter.call(adapter.make(peer=ours(trust)), bound(), headers=other, **came).status == 401
+
+
+@pytest.mark.parametrize(
+    "came", [{"address": STRANGER}, {"address": "not an address"}], ids=["a stranger", "a name"]
+)
+def test_a_stranger_s_word_does_not_count(adapter, source, log, came):
+    """A certificate header from anybody else is ignored, counted and logged once, and lets nobody in."""
+    trust, _ = source
+    before = counts()
+    reply = adapter.call(adapter.make(peer=ours(trust)), bound(), headers=OURS, **came)
+    assert reply.status == 401
+    found = difference(before)
+    assert found == {("certificates_ignored_total",): 1, ("refused_total", "CaveatsNotMet"): 1}
+    assert log.text.count("a certificate header is ignored: Clientcertx5t") == 2  # its own line, and audit
+
+
+def test_a_forged_address_is_no_proxy(adapter):
+    """Headers that name the trusted network make nobody a proxy."""
+    forged = [
+        *OURS,
+        ("X-Forwarded-For", PROXY),
+        ("Forwarded", f"for={PROXY}"),
+        ("X-Real-Ip", PROXY),
+        ("Remote-Addr", PROXY),
+    ]
+    for trust in (["10.0.0.0/8"], ["unix"]):
+        reply = adapter.call(adapter.make(peer=ours(trust)), bound(), headers=forged, address=STRANGER)
+        assert reply.status == 401
+
+
+def test_a_proxy_that_says_nothing_is_misconfigured(adapter, source, log):
+    """Where the format promises a word about the certificate, its absence is 503, and the log says so."""
+    trust, came = source
+    app = adapter.make(peer=ours(trust))
+    assert adapter.call(app, bound(), **came).status == 503
+    assert "HAProxy sends no certificate" in log.text
+    assert adapter.call(app, bound(), headers=[("Clientcertx5t", "none")], **came).status == 401
+
+
+@pytest.mark.parametrize(
+    "shown", [[], [("Proxysecret", "another secret of the")], [("Proxy_secret", SECRET)]]
+)
+def test_without_the_secret_nobody_is_a_proxy(adapter, source, shown):
+    """Where the proxy has a secret, nobody else at its address is believed."""
+    trust, came = source
+    app = adapter.make(peer=ours(trust, SECRET))
+    assert adapter.call(app, bound(), headers=[*OURS, *shown], **came).status == 401
+    assert adapter.call(app, bound(), headers=[*OURS, ("Proxysecret", SECRET)], **came).status == 200
+    twice = [*OURS, ("Proxysecret", SECRET), ("Proxysecret", SECRET)]
+    assert adapter.call(app, bound(), headers=twice, **came).status == 401
+
+
+OTHERS = ":" + base64.b64encode(DER[:-1] + b"x").decode() + ":"
+ATTACKS = {
+    "twice": [("Client-Cert", OTHERS), ("Client-Cert", RFC_9440)],
+    "twice, the other first": [("Client-Cert", RFC_9440), ("Client-Cert", OTHERS)],
+    "twice the same": [("Client-Cert", RFC_9440), ("Client-Cert", RFC_9440)],
+    "a list in one": [("Client-Cert", f"{OTHERS}, {RFC_9440}")],
+    "an underscore": [("Client-Cert", OTHERS), ("Client_Cert", RFC_9440)],
+    "an underscore first": [("Client_Cert", RFC_9440), ("Client-Cert", OTHERS)],
+    "an underscore alone": [("Client_Cert", RFC_9440)],
+    "a dot": [("Client-Cert", OTHERS), ("Client.Cert", RFC_9440)],
+    "a dot alone": [("Client.Cert", RFC_9440)],
+    "an underscore, in capitals": [("CLIENT_CERT", RFC_9440)],
+}
+
+
+@pytest.mark.parametrize("headers", ATTACKS.values(), ids=ATTACKS)
+def test_what_a_client_smuggles_through_the_proxy_lets_nobody_in(adapter, source, headers):
+    """A second spelling or a second value beside the proxy's lets nobody in: 400, or the server drops it."""
+    trust, came = source
+    reply = adapter.call(adapter.make(peer=standard(trust)), bound_to_der(), headers=headers, **came)
+    assert reply.status == 400 or (reply.status == 401 and adapter.send.__name__ == "through_wsgi")
+
+
+def test_the_right_certificate_beside_an_alias_is_still_refused_under_asgi(adapter, source):
+    """An ASGI server hides no alias, so the guard refuses it even beside the right certificate."""
+    if adapter.send.__name__ == "through_asgi":
+        trust, came = source
+        app = adapter.make(peer=standard(trust))
+        headers = [*STANDARD, ("Client_Cert", "x")]
+        assert adapter.call(app, bound_to_der(), headers=headers, **came).status == 400
