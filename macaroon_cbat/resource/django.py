@@ -54,7 +54,7 @@ class GuardMiddleware:
     def __call__(self, request: HttpRequest) -> Any:
         """Answer, or hand the request on to the views."""
         if request.path_info == self._path and request.method in ("GET", "HEAD"):
-            document = _response(metadata_answer(self._admission, _scopes(get_resolver())))
+            document = _response(metadata_answer(self._admission, _scopes(get_resolver())), request)
             return _at_once(document) if iscoroutinefunction(self) else document
         setattr(request, _ADMISSION, self._admission)
         return self._get_response(request)
@@ -77,7 +77,7 @@ def require(scope: str = "") -> Callable[[View], View]:
                 try:
                     principal = await admit(admission, presented, scope)
                 except (OAuthError, Unavailable) as error:
-                    return _response(answer_to(error, admission, presented))
+                    return _response(answer_to(error, admission, presented), request)
                 request.principal = principal
                 return _uncached(await view(request, *args, **kwargs))
 
@@ -89,7 +89,7 @@ def require(scope: str = "") -> Callable[[View], View]:
                 try:
                     request.principal = admission.admit(presented, scope)
                 except (OAuthError, Unavailable) as error:
-                    return _response(answer_to(error, admission, presented))
+                    return _response(answer_to(error, admission, presented), request)
                 return _uncached(_at_hand(view(request, *args, **kwargs)))
 
         guarded.csrf_exempt = True
@@ -122,8 +122,11 @@ def _presented(request: HttpRequest) -> tuple[Admission, PresentedRequest]:
     return admission, msgspec.structs.replace(presented, path=path)
 
 
-def _response(answer: Answer) -> HttpResponse:
-    return HttpResponse(answer.body, status=answer.status, headers=dict(answer.headers))
+def _response(answer: Answer, request: HttpRequest) -> HttpResponse:
+    """Return the answer; that to HEAD has no body, which neither Django nor waitress takes away."""
+    headers = {**dict(answer.headers), "Content-Length": str(len(answer.body))}
+    body = b"" if request.method == "HEAD" else answer.body
+    return HttpResponse(body, status=answer.status, headers=headers)
 
 
 async def _at_once(response: HttpResponse) -> HttpResponse:

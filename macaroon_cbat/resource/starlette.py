@@ -1,6 +1,7 @@
 """The guard of a Starlette or FastAPI application: `Guard(app, keys=...)`, `Depends(guard.require("read"))`.
 
-In Starlette, which has no dependencies, an endpoint calls the same: `await guard.require("read")(request)`.
+In Starlette, which has no dependencies, `reader = guard.require("read")` stands beside the endpoints, and
+each awaits it: `principal = await reader(request)`.
 """
 
 from collections.abc import Awaitable, Callable

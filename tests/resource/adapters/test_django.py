@@ -91,7 +91,11 @@ def test_an_async_class_based_view_is_guarded():
 def test_a_view_that_turns_out_to_be_async_is_an_error():
     """Around something sync that returns a coroutine the guard cannot see to the answer, and says so."""
     later = Later.as_view()
-    view = require("read")(lambda *request: later(*request))
+
+    def sync(request: HttpRequest) -> Any:
+        return later(request)
+
+    view = require("read")(sync)
     with pytest.raises(SettingsError, match="as_view"):
         through(view, request_of(bound()))
 

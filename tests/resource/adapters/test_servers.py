@@ -1,0 +1,261 @@
+"""The adapters in real servers: over TLS, and behind a proxy on a Unix socket or TCP."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from macaroon_cbat.caveats import ClientAddress, PathPrefix, confirmation
+from macaroon_cbat.thumbprint import thumbprint_of
+from tests.core.material import CERTIFICATE as THUMBPRINT
+from tests.core.material import OTHER_CERTIFICATE, token
+from tests.resource.material import WELL_KNOWN, bound
+from tests.tls.material import ROOT, Client, Server, end, make_client, next_line
+
+BEHIND_A_PROXY = {
+    "waitress, WSGI": ("waitress", "wsgi_application"),
+    "waitress, Flask": ("waitress", "flask_application"),
+    "waitress, Django": ("waitress", "django_wsgi_application"),
+    "uvicorn, ASGI": ("uvicorn", "asgi_application"),
+    "uvicorn, Starlette": ("uvicorn", "starlette_application"),
+    "uvicorn, FastAPI": ("uvicorn", "fastapi_application"),
+    "uvicorn, Django": ("uvicorn", "django_asgi_application"),
+}
+OURS = f"Clientcertx5t: {THUMBPRINT}"
+
+
+@dataclass
+class Running:
+    """A server to connect to."""
+
+    port: int
+    unix: str | None
+    log: Path
+
+    def connect(self) -> socket.socket:
+        """Return a connection."""
+        if self.unix is None:
+            return socket.create_connection(("127.0.0.1", self.port), 20)
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(20)
+        sock.connect(self.unix)
+        return sock
+
+    def ask(self, *lines: str, text: str | None = None) -> tuple[int, Any]:
+        """Send one request, whose first line may be left out; return status and body."""
+        with self.connect() as sock:
+            return ask(sock, *lines, text=text)[:2]
+
+
+def ask(sock: socket.socket, *lines: str, text: str | None = None) -> tuple[int, Any, Any]:
+    """Send one request over this connection; return status, body and headers."""
+    first, *rest = lines if lines and lines[0].endswith("HTTP/1.1") else ("GET /invoices HTTP/1.1", *lines)
+    if text is not None:
+        rest.append(f"Authorization: Bearer {text}")
+    sock.sendall("\r\n".join([first, "Host: api.example", *rest, "", ""]).encode())
+    response = HTTPResponse(sock, method=first.split(" ")[0])
+    response.begin()
+    body = response.read()
+    return response.status, body, response.headers
+
+
+@contextmanager
+def running(folder: Path, **settings: Any) -> Iterator[Running]:
+    """Run a server process until the block ends."""
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "tests.resource.adapters.serving",
+                json.dumps({"folder": str(folder), **settings}),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONWARNINGS": "error"},
+        )
+    try:
+        line = next_line(process)
+        assert line.startswith("ready "), line
+        yield Running(int(line.split()[1]), settings.get("unix"), folder / "log")
+    finally:
+        end(process)
+
+
+@pytest.fixture(scope="module", params=BEHIND_A_PROXY.values(), ids=list(BEHIND_A_PROXY))
+def behind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Run each adapter on a Unix socket, where the proxy connects."""
+    folder = tmp_path_factory.mktemp("behind")
+    server, application = request.param
+    options = {"format": "haproxy-sha256", "trust": ["unix"], "unix": str(folder / "s")}
+    with running(folder, server=server, application=application, **options) as one:
+        yield one
+
+
+def test_a_proxy_on_a_unix_socket_is_believed(behind: Running):
+    """The header of whoever has the Unix socket counts, in each server."""
+    assert behind.ask(OURS, text=bound())[0] == 200
+    assert behind.ask(f"Clientcertx5t: {OTHER_CERTIFICATE}", text=bound())[0] == 401
+    assert behind.ask("Clientcertx5t: none", text=bound())[0] == 401
+    assert behind.ask(text=bound())[0] == 503
+
+
+SMUGGLED = {
+    "twice": [OURS, OURS],
+    "twice, differently": [OURS, f"Clientcertx5t: {OTHER_CERTIFICATE}"],
+    "none, then one": ["Clientcertx5t: none", OURS],
+    "one, then none": [OURS, "Clientcertx5t: none"],
+    "in other letters": [OURS, f"CLIENTCERTX5T: {THUMBPRINT}"],
+}
+
+
+@pytest.mark.parametrize("lines", SMUGGLED.values(), ids=SMUGGLED)
+def test_a_second_header_is_refused(behind: Running, lines: list[str]):
+    """A certificate header that came twice is refused in each server, however it hands that over."""
+    assert behind.ask(*lines, text=bound())[0] == 400
+
+
+def test_two_authorization_headers_are_refused(behind: Running):
+    """Two Authorization headers are 400 in each server, whether it joins them or not."""
+    for second in (f"Authorization: Bearer {bound()}", "Authorization: Basic eDp5"):
+        assert behind.ask(OURS, second, text=bound())[0] == 400
+
+
+def test_paths_are_those_of_the_request_line(behind: Running):
+    """A path caveat judges what the request line says once it is decoded."""
+    text = bound(PathPrefix("/files/7"))
+    for path, status in (
+        ("/files/7", 200),
+        ("/files/7/a", 200),
+        ("/f%69les/7", 200),
+        ("/files%2F7", 200),
+        ("/files/8", 401),
+        ("/files/7/../8", 401),
+        ("/files/7/%2e%2e/8", 401),
+        ("/files/7/%FF", 401),
+        ("/files/7%5c..%5c8", 401),
+    ):
+        assert (path, behind.ask(f"GET {path} HTTP/1.1", OURS, text=text)[0]) == (path, status)
+
+
+def test_a_connection_goes_on_after_a_refusal(behind: Running):
+    """After refusals of HEAD, GET and OPTIONS, which have bodies or not, the connection is still in step."""
+    with behind.connect() as sock:
+        for method, body in (("HEAD", False), ("GET", True), ("OPTIONS", True), ("HEAD", False)):
+            status, found, headers = ask(sock, f"{method} /invoices HTTP/1.1", OURS)
+            assert (status, bool(found)) == (401, body)
+            assert headers["WWW-Authenticate"].startswith("Bearer realm=")
+            assert headers["Cache-Control"] == "no-store"
+        status, found, _ = ask(sock, OURS, text=bound())
+        assert (status, json.loads(found)["client"]) == (200, "billing")
+
+
+def test_anybody_may_read_the_metadata(behind: Running):
+    """The metadata document is there without a token, and without a word about the certificate."""
+    status, body = behind.ask(f"GET {WELL_KNOWN} HTTP/1.1")
+    assert (status, json.loads(body)["resource"]) == (200, "https://api.example")
+
+
+def over_tcp(folder: Path, trust: str, **options: Any) -> Any:
+    return running(
+        folder,
+        server="uvicorn",
+        application="asgi_application",
+        format="haproxy-sha256",
+        trust=[trust],
+        options=options,
+    )
+
+
+def test_a_proxy_at_an_address_is_believed(tmp_path: Path):
+    """Over TCP the header of whoever connects from the named network counts."""
+    with over_tcp(tmp_path, "127.0.0.0/8", proxy_headers=False) as one:
+        assert one.ask(OURS, text=bound())[0] == 200
+        assert one.ask(OURS, "X-Forwarded-For: 192.0.2.7", text=bound())[0] == 200
+        assert one.ask(text=bound(ClientAddress("192.0.2.7")))[0] == 503
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        "X-Forwarded-For: 10.0.0.1",
+        "X-Forwarded-For: 10.0.0.1:4711",
+        "X-Forwarded-For: 10.0.0.1:4711, 192.0.2.7",
+        "X-Forwarded-For: [::ffff:10.0.0.1]:4711",
+    ],
+)
+def test_an_address_that_uvicorn_takes_from_a_header_is_not_believed(tmp_path: Path, forged: str):
+    """Where uvicorn takes anybody's word for the address, nobody can pose as the proxy by it."""
+    with over_tcp(tmp_path, "10.0.0.0/8", forwarded_allow_ips="*") as one:
+        assert one.ask(OURS, text=bound())[0] == 401
+        assert one.ask(forged, OURS, text=bound())[0] == 503
+        assert "--no-proxy-headers" in one.log.read_text()
+
+
+def test_a_client_behind_uvicorn_s_proxy_headers(tmp_path: Path):
+    """On a Unix socket uvicorn may take the client's address from the proxy, for ip caveats."""
+    settings = {"format": "haproxy-sha256", "trust": ["unix"], "unix": str(tmp_path / "s")}
+    with running(
+        tmp_path,
+        server="uvicorn",
+        application="asgi_application",
+        options={"forwarded_allow_ips": "*"},
+        **settings,
+    ) as one:
+        text = bound(ClientAddress("192.0.2.0/24"))
+        assert one.ask(OURS, "X-Forwarded-For: 192.0.2.7", text=text)[0] == 200
+        assert one.ask(OURS, "X-Forwarded-For: 198.51.100.7", text=text)[0] == 401
+        assert one.ask(OURS, text=text)[0] == 401
+
+
+HANDSHAKE = (
+    "GET /invoices HTTP/1.1",
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+
+
+def test_a_refused_handshake_is_answered(tmp_path: Path):
+    """Uvicorn answers a refused WebSocket handshake with the challenge."""
+    with over_tcp(tmp_path, "127.0.0.0/8", ws="websockets-sansio") as one, one.connect() as sock:
+        status, body, headers = ask(sock, *HANDSHAKE, OURS)
+        assert (status, json.loads(body)["error"]) == (401, "missing_token")
+        assert headers["WWW-Authenticate"].startswith("Bearer realm=")
+
+
+@pytest.fixture(scope="module")
+def holders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Client, Client]:
+    """Make the holder's certificate and the thief's."""
+    folder = tmp_path_factory.mktemp("holders")
+    return make_client(folder, "holder"), make_client(folder, "thief")
+
+
+@pytest.mark.parametrize("application", ["wsgi_application", "django_wsgi_application", "flask_application"])
+def test_over_tls_the_connection_s_certificate_counts(
+    tmp_path: Path, holders: tuple[Client, Client], application: str
+):
+    """In the embedded server the token is good over the holder's own connection and nowhere else."""
+    holder, thief = holders
+    text = token(confirmation(thumbprint_of(holder.der)))
+    authorization = {"Authorization": f"Bearer {text}"}
+    with running(tmp_path, server="embedded", application=application) as one:
+        server = Server(None, one.port, tmp_path)  # type: ignore[arg-type] # asked, never stopped, through this
+        statuses = [
+            server.ask("/invoices", server.context(client), headers=authorization).status
+            for client in (holder, thief, None)
+        ]
+        assert statuses == [200, 401, 401]
+        forged = {**authorization, "Clientcertx5t": thumbprint_of(holder.der), "Client-Cert": "x"}
+        assert server.ask("/invoices", server.context(thief), headers=forged).status == 401
