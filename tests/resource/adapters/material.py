@@ -49,6 +49,17 @@ class Reply:
         return json.loads(self.body)
 
 
+class Channel:
+    """Waitress's end of a connection."""
+
+    def __init__(self, asked: Asked) -> None:
+        self.addr = ("localhost", None) if asked.unix else (asked.address, 40_000)
+
+    def check_client_disconnected(self) -> bool:
+        """Tell that the client is still there."""
+        return False
+
+
 def through_wsgi(app: Any, asked: Asked) -> Reply:
     """Send a request as waitress does, to an application that must keep to PEP 3333."""
     environ: dict[str, Any] = {
@@ -61,6 +72,7 @@ def through_wsgi(app: Any, asked: Asked) -> Reply:
         "SERVER_PROTOCOL": "HTTP/1.1",
         "SERVER_SOFTWARE": "waitress",
         "REMOTE_ADDR": "localhost" if asked.unix else asked.address,
+        "waitress.client_disconnected": Channel(asked).check_client_disconnected,
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "https",
         "wsgi.input": io.BytesIO(),
