@@ -1,0 +1,90 @@
+"""Run real servers, and speak to them in raw bytes."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_PATIENCE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server, at a port of this machine or at a Unix socket."""
+
+    bind: str
+    log: Path
+
+    def connect(self, address: str = "127.0.0.1") -> socket.socket:
+        """Return a new connection, from this address where the server has a port."""
+        if not self.bind.startswith("unix:"):
+            where = ("127.0.0.1", int(self.bind))
+            return socket.create_connection(where, _PATIENCE_SECONDS, source_address=(address, 0))
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.settimeout(_PATIENCE_SECONDS)
+            connection.connect(self.bind[5:])
+        except OSError:
+            connection.close()
+            raise
+        return connection
+
+    def send(
+        self, path: str, *lines: str, connection: socket.socket | None = None, before: bytes = b""
+    ) -> tuple[int, Any]:
+        """Send one request with exactly these header lines; return status and JSON."""
+        head = [f"GET {path} HTTP/1.1", "Host: localhost", "Connection: close", *lines, "", ""]
+        with connection or self.connect() as sock:
+            sock.sendall(before + "\r\n".join(head).encode("latin-1"))
+            answer = b""
+            while part := sock.recv(65_536):
+                answer += part
+        header, _, body = answer.partition(b"\r\n\r\n")
+        status = int(header.split()[1])
+        if b"transfer-encoding: chunked" in header.lower():
+            body = b"".join(re.findall(rb"(?s)[0-9A-Fa-f]+\r\n(.*?)\r\n", body))
+        return status, json.loads(body) if body.startswith(b"{") else body
+
+
+@contextmanager
+def running(name: str, bind: str, folder: Path, *, proxy: Any = None, **options: Any) -> Iterator[Server]:
+    """Run this server until the block ends; bind `tcp` is any free port."""
+    if bind == "tcp":
+        with socket.create_server(("127.0.0.1", 0)) as one:
+            bind = str(one.getsockname()[1])
+    server = Server(bind, folder / f"{name}.log")
+    environment = {**os.environ} | ({} if proxy is None else {"PROXY": json.dumps(proxy)})
+    command = [sys.executable, "-m", "tests.servers.serving", name, bind, json.dumps(options)]
+    with server.log.open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    try:
+        _wait_for(server, process)
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(server: Server, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, server.log.read_text()
+        try:
+            server.connect().close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(server.log.read_text())

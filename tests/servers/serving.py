@@ -1,0 +1,69 @@
+"""A server process of these tests: `python -m tests.servers.serving NAME unix:PATH|PORT [OPTIONS]`."""
+
+import json
+import logging
+import sys
+from typing import Any
+
+from tests.servers.application import application
+
+logging.basicConfig(level=logging.WARNING)
+
+
+def serve_waitress(bind: str, **options: Any) -> None:
+    from waitress import serve
+
+    where = {"unix_socket": bind[5:]} if bind.startswith("unix:") else {"listen": f"127.0.0.1:{bind}"}
+    serve(application, **where, **options)
+
+
+def serve_werkzeug(bind: str) -> None:
+    from werkzeug.serving import run_simple
+
+    is_unix = bind.startswith("unix:")
+    run_simple("unix://" + bind[5:] if is_unix else "127.0.0.1", 0 if is_unix else int(bind), application)
+
+
+def serve_gevent(bind: str) -> None:
+    from gevent.pywsgi import WSGIServer
+    from gevent.socket import AF_UNIX, SOCK_STREAM, socket
+
+    listener: Any = ("127.0.0.1", 0 if bind.startswith("unix:") else int(bind))
+    if bind.startswith("unix:"):
+        listener = socket(AF_UNIX, SOCK_STREAM)
+        listener.bind(bind[5:])
+        listener.listen()
+    WSGIServer(listener, application, log=None).serve_forever()
+
+
+def serve_wsgiref(bind: str) -> None:
+    from wsgiref.simple_server import make_server
+
+    make_server("127.0.0.1", int(bind), application).serve_forever()
+
+
+def serve_cheroot(bind: str) -> None:
+    from cheroot.wsgi import Server
+
+    Server(bind[5:] if bind.startswith("unix:") else ("127.0.0.1", int(bind)), application).start()
+
+
+def serve_gunicorn(bind: str, **options: Any) -> None:
+    from gunicorn.app.base import BaseApplication
+
+    class Application(BaseApplication):
+        def load_config(self) -> None:
+            self.cfg.set("bind", bind if bind.startswith("unix:") else f"127.0.0.1:{bind}")
+            self.cfg.set("control_socket_disable", True)
+            for name, value in options.items():
+                self.cfg.set(name, value)
+
+        def load(self) -> Any:
+            return application
+
+    Application().run()
+
+
+if __name__ == "__main__":
+    name, bind, *more = sys.argv[1:]
+    globals()[f"serve_{name}"](bind, **(json.loads(more[0]) if more else {}))
