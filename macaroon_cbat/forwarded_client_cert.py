@@ -13,8 +13,8 @@ from macaroon_cbat.peer import Peer
 from macaroon_cbat.thumbprint import thumbprint_of
 
 _PAIR = re.compile(
-    r"""(?P<key>By|Hash|Cert|Chain|Subject|URI|DNS)=
-        (?: "(?P<quoted>(?:[^"\\]|\\.)*)" | (?P<plain>[^",;\s]*) )
+    r"""(?: (?P<key>By|Hash|URI|DNS)=(?P<plain>[^",;\s]*)
+          | (?P<quoted_key>Cert|Chain|Subject)="(?P<quoted>(?:[^"\\]|\\.)*)" )
         (?P<after>[;,]|\Z)""",
     re.VERBOSE,
 )
@@ -58,7 +58,7 @@ def _elements(text: str) -> list[dict[str, str]]:
         pair = _PAIR.match(text, position)
         if pair is None:
             raise AmbiguousCertificate("this is not an X-Forwarded-Client-Cert header as Envoy writes it")
-        key, after, position = pair["key"], pair["after"], pair.end()
+        key, after, position = pair["key"] or pair["quoted_key"], pair["after"], pair.end()
         if key in _ONCE and key in elements[-1]:
             raise AmbiguousCertificate(f"an XFCC element has {key} twice")
         elements[-1][key] = pair["plain"] if pair["quoted"] is None else pair["quoted"]
