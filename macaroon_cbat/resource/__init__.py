@@ -8,6 +8,9 @@ guard = Guard(app, keys="keys.json")
 @guard.require("read")
 def invoices():
     return list_of(current_principal.client_id)
+
+This guard is Flask's; those of other applications are in the modules `starlette` (FastAPI too), `django`,
+`wsgi` and `asgi` of this package.
 """
 
 from macaroon_cbat.resource.flask import Guard as Guard

@@ -1,6 +1,8 @@
 """What an ASGI scope says about the connection, as four servers describe it (measured)."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from macaroon_cbat.asgi_hop import AsgiHop
 from macaroon_cbat.errors import AmbiguousCertificate, ProxyMisconfigured
@@ -139,3 +141,45 @@ def test_an_alias_is_ambiguous(alias):
 def test_a_name_without_separators_has_no_alias():
     """Our own names need no such care: nothing else is taken for them."""
     assert hop((b"client_cert", b"x"), (b"client-cert", b"y")).header("Clientcert") is None
+
+
+NAMES = st.one_of(
+    st.sampled_from([b"client-cert", b"Client-Cert", b"client_cert", b"client.cert", b"clientcert", b"host"]),
+    st.binary(max_size=12),
+)
+
+
+def taken_for_the_same(name: bytes) -> bool:
+    return name.lower().replace(b"-", b"_").replace(b".", b"_") == b"client_cert"
+
+
+@given(st.lists(st.tuples(NAMES, st.binary(max_size=8)), max_size=4))
+def test_one_header_or_none_or_an_error(headers):
+    """Whatever headers come, the value is that of the one header of this name, or none, or ambiguous."""
+    same = [(name, value) for name, value in headers if taken_for_the_same(name)]
+    try:
+        value = hop(*headers).header("Client-Cert")
+    except AmbiguousCertificate:
+        assert len(same) > 1 or same[0][0].lower() != b"client-cert"
+    else:
+        assert [text.decode("latin-1") for _, text in same] == ([] if value is None else [value])
+
+
+@given(st.lists(st.tuples(st.binary(max_size=20), st.binary(max_size=30)), max_size=4), st.binary(max_size=8))
+def test_an_address_is_never_a_header_s(headers, name):
+    """Whatever headers come, an address that stands in X-Forwarded-For is never told as the connection's."""
+    forwarded = (b"X-Forwarded-For", name + b", 10.0.0.1")
+    with pytest.raises(ProxyMisconfigured):
+        hop(*headers, forwarded, client=("10.0.0.1", 4711)).address()
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_a_certificate_or_an_error(text):
+    """Whatever text a server shows, it is the certificate of one PEM block, or an error of ours."""
+    armoured = f"-----BEGIN CERTIFICATE-----{text}-----END CERTIFICATE-----"
+    for shown in (text, armoured):
+        try:
+            certificate = with_chain([shown]).certificate()
+        except ProxyMisconfigured:
+            continue
+        assert isinstance(certificate, bytes)

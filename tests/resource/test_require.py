@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -6,7 +7,7 @@ from flask import Flask, Response, make_response
 from flask.views import MethodView
 
 from macaroon_cbat import Scope
-from macaroon_cbat.resource import Guard
+from macaroon_cbat.resource import Guard, current_principal
 from tests.core.material import KEYS, NOW
 from tests.resource.material import METHODS, bound, call
 
@@ -94,6 +95,20 @@ def returning(view: Callable[[], Any]) -> Flask:
     guard = Guard(app, keys=KEYS, clock=lambda: NOW)
     app.add_url_rule("/invoices", "invoices", guard.require("read")(view))
     return app
+
+
+async def later() -> str:
+    """Tell whom the guard let in, from a coroutine."""
+    await asyncio.sleep(0)
+    return current_principal.client_id
+
+
+def test_an_async_view_is_guarded():
+    """An async view, which Flask runs with asgiref, knows the principal and runs for nobody else."""
+    response = call(returning(later), bound())
+    assert (response.status_code, response.data) == (200, b"billing")
+    assert response.headers["Cache-Control"] == "no-store"
+    assert call(returning(later), None).status_code == 401
 
 
 @pytest.mark.parametrize(("view", "status", "body"), RETURNED.values(), ids=RETURNED)
