@@ -1,17 +1,13 @@
 """PostgreSQL is killed under the service: a clear 503, and nothing that was acknowledged is lost."""
 
-import threading
-from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.service.material import Service, grant_of, make_database, settings_in
+from tests.service.load import check_nothing_is_lost, load
+from tests.service.material import Service, make_database, settings_in
 from tests.stores.postgres import Postgres, postgres
-
-CLIENTS = 10
 
 
 @pytest.fixture(scope="module")
@@ -57,46 +53,17 @@ def test_every_endpoint_is_503_while_the_database_is_down(service, mortal):
     assert service.introspect(token) == {"active": False}
 
 
-def test_no_revocation_that_was_answered_is_lost(service, mortal):
-    """PostgreSQL killed under load: each answer is 200 or 503, and a revocation answered 200 holds."""
-    stopped, answered, revoked = threading.Event(), Counter[tuple[str, int]](), []
-
-    def work() -> None:
-        while not stopped.is_set():
-            minted = service.ask_token()
-            answered["mint", minted.status_code] += 1
-            if minted.status_code == 200:
-                token = minted.json["access_token"]
-                status = service.revoke(token).status_code
-                answered["revoke", status] += 1
-                if status == 200:
-                    revoked.append(token)
-            else:
-                stopped.wait(0.02)
-
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        workers = [pool.submit(work) for _ in range(CLIENTS)]
-        try:
-            for _ in range(3):
-                wait_until(answered, ("revoke", 200))
-                mortal.kill()
-                wait_until(answered, ("mint", 503))
-                mortal.start()
-            wait_until(answered, ("revoke", 200))
-        finally:
-            stopped.set()
-        for worker in workers:
-            worker.result()
-    assert {status for _, status in answered} == {200, 503}
-    assert [one for one in revoked if service.introspect(one)["active"]] == []
-    assert service.stores.revocations.newest() >= len({grant_of(one).jti for one in revoked}) > 0
-
-
-def wait_until(answered: Counter[tuple[str, int]], what: tuple[str, int], more: int = 30) -> None:
-    """Wait until this has been answered that many times more."""
-    goal, paused = answered[what] + more, threading.Event()
-    for _ in range(3000):
-        if answered[what] >= goal:
-            return
-        paused.wait(0.01)
-    raise AssertionError(f"{what} is not answered: {answered}")
+def test_nothing_that_was_answered_is_lost(service, mortal, certificate):
+    """PostgreSQL killed while tokens, keys and clients change: an answer is 503, or it holds."""
+    with load(service, certificate) as told:
+        for _ in range(2):
+            told.wait_for("revoke", 200)
+            told.wait_for("rotate", 200, 3)
+            told.wait_for("register", 201, 3)
+            mortal.kill()
+            for what in ("mint", "rotate", "register"):
+                told.wait_for(what, 503, 5)
+            mortal.start()
+        told.wait_for("revoke", 200)
+        told.wait_for("rotate", 200, 3)
+    check_nothing_is_lost(service, told)
