@@ -21,6 +21,7 @@ _COMMANDS = {
     "gateway": "macaroon_cbat.cli.gateway:gateway",
     "key": "macaroon_cbat.cli.key:key",
     "revocation": "macaroon_cbat.cli.revocation:revocation",
+    "proxy-config": "macaroon_cbat.cli.proxy_config:proxy_config",
     "revoke": "macaroon_cbat.cli.revoke:revoke",
     "serve": "macaroon_cbat.cli.serve:serve_command",
     "thumbprint": "macaroon_cbat.cli.thumbprint:thumbprint",

@@ -1,0 +1,14 @@
+"""Ready configurations for the proxies in front of a resource server."""
+
+from macaroon_cbat.proxy_config.addresses import Address, read_address, read_listener
+from macaroon_cbat.proxy_config.rendering import PRINCIPAL_HEADERS, PROXIES, ProxySettings, render
+
+__all__ = [
+    "PRINCIPAL_HEADERS",
+    "PROXIES",
+    "Address",
+    "ProxySettings",
+    "read_address",
+    "read_listener",
+    "render",
+]
