@@ -14,16 +14,24 @@ _FORMATS = sorted({name for proxy in PROXIES.values() for name in proxy.formats}
 @click.command("proxy-config")
 @click.argument("proxy", type=click.Choice(sorted(PROXIES)))
 @click.option("--listen", default="0.0.0.0:443", show_default=True, metavar="IP:PORT", help="TLS listener.")  # noqa: S104
-@click.option("--http-listen", metavar="IP:PORT", help="Plain HTTP listener, which answers 403 to everything.")
-@click.option("--upstream", required=True, metavar="ADDRESS", help="The resource server, HOST:PORT or unix:PATH.")
+@click.option(
+    "--http-listen", metavar="IP:PORT", help="Plain HTTP listener, which answers 403 to everything."
+)
+@click.option(
+    "--upstream", required=True, metavar="ADDRESS", help="The resource server, HOST:PORT or unix:PATH."
+)
 @click.option(
     "--gateway",
     metavar="ADDRESS",
     help="The gateway that judges each request. Without it the upstream guards itself and gets the certificate.",
 )
-@click.option("--cert", "certificate", type=FILE, required=True, metavar="FILE", help="Server certificate, PEM.")
+@click.option(
+    "--cert", "certificate", type=FILE, required=True, metavar="FILE", help="Server certificate, PEM."
+)
 @click.option("--key", type=FILE, metavar="FILE", help="Its private key, PEM. [default: in the same file]")
-@click.option("--format", "certificate_format", type=click.Choice(_FORMATS), help="Where a proxy has several.")
+@click.option(
+    "--format", "certificate_format", type=click.Choice(_FORMATS), help="Where a proxy has several."
+)
 @click.option(
     "--protocol",
     type=click.Choice(["http", "grpc"]),
@@ -31,7 +39,9 @@ _FORMATS = sorted({name for proxy in PROXIES.values() for name in proxy.formats}
     show_default=True,
     help="How Envoy asks the gateway.",
 )
-@click.option("--secret-file", type=FILE, metavar="FILE", help="Secret by which the proxy makes itself known.")
+@click.option(
+    "--secret-file", type=FILE, metavar="FILE", help="Secret by which the proxy makes itself known."
+)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),

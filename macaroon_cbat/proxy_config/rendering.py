@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from macaroon_cbat.certificate_formats import FORMATS
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.proxy_config.addresses import Address
 
@@ -24,20 +25,18 @@ PRINCIPAL_HEADERS = (
 )
 """What the gateway says about a principal. Without a separator a name has no alias that servers merge."""
 
-CERTIFICATE_HEADERS = ("Clientcert", "Clientcertverify", "Clientcertx5t", "Client-Cert", "Client-Cert-Chain")
+CERTIFICATE_HEADERS = (
+    "Clientcert",
+    "Clientcertverify",
+    "Clientcertx5t",
+    "Clientcertsha256",
+    "Client-Cert",
+    "Client-Cert-Chain",
+)
 """What a certificate may travel in: no proxy passes on what a client wrote under these names."""
 
 _FILE = re.compile(r"/[A-Za-z0-9._/@+-]+")
 _SECRET = re.compile(r"[A-Za-z0-9_-]{16,256}")
-
-
-@dataclass(frozen=True, slots=True)
-class CertificateHeader:
-    """How a proxy hands over the certificate in one of our formats."""
-
-    header: str
-    value: str = ""
-    """The proxy's own expression, where its template has several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +45,11 @@ class Proxy:
 
     files: tuple[str, ...]
     """The file with the guarded listener comes last; the others stand beside it."""
-    formats: Mapping[str, CertificateHeader]
-    """By the name of the certificate format; the first is the default."""
+    formats: Mapping[str, str]
+    """Its own expression for the certificate, by the name of our format; the first is the default.
+
+    Empty where the template has but one.
+    """
     protocols: tuple[str, ...] = ("http",)
     asks_gateway: bool = True
     reaches_sockets: bool = True
@@ -71,38 +73,23 @@ class ProxySettings:
     secret: str = ""
 
 
-def _der(value: str) -> CertificateHeader:
-    return CertificateHeader("Clientcert", value)
-
-
 PROXIES: Mapping[str, Proxy] = MappingProxyType(
     {
-        "nginx": Proxy(("nginx.conf",), {"nginx": CertificateHeader("Clientcert")}),
-        "envoy": Proxy(
-            ("envoy.yaml",),
-            {"envoy": CertificateHeader("x-forwarded-client-cert")},
-            protocols=("http", "grpc"),
-        ),
+        "nginx": Proxy(("nginx.conf",), {"nginx": ""}),
+        "envoy": Proxy(("envoy.yaml",), {"envoy": ""}, protocols=("http", "grpc")),
         "haproxy": Proxy(
             ("gateway.lua", "haproxy.cfg"),
-            {
-                "haproxy-sha256": CertificateHeader("Clientcertx5t", "%[ssl_c_der,sha2(256),ub64enc]"),
-                "haproxy": _der("%[ssl_c_der,base64]"),
-            },
+            {"haproxy-sha256": "%[ssl_c_der,sha2(256),ub64enc]", "haproxy": "%[ssl_c_der,base64]"},
         ),
-        "apache": Proxy(("httpd.conf",), {"apache": CertificateHeader("Clientcert")}, asks_gateway=False),
+        "apache": Proxy(("httpd.conf",), {"apache": ""}, asks_gateway=False),
         "caddy": Proxy(
             ("Caddyfile",),
             {
-                "caddy": _der("{http.request.tls.client.certificate_der_base64}"),
-                "caddy-sha256": CertificateHeader("Clientcertx5t", "{http.request.tls.client.fingerprint}"),
+                "caddy-sha256": "{http.request.tls.client.fingerprint}",
+                "caddy": "{http.request.tls.client.certificate_der_base64}",
             },
         ),
-        "traefik": Proxy(
-            ("traefik.yml", "dynamic.yml"),
-            {"traefik": CertificateHeader("X-Forwarded-Tls-Client-Cert")},
-            reaches_sockets=False,
-        ),
+        "traefik": Proxy(("traefik.yml", "dynamic.yml"), {"traefik": ""}, reaches_sockets=False),
     }
 )
 
@@ -112,7 +99,6 @@ def render(name: str, settings: ProxySettings) -> dict[str, str]:
     proxy = PROXIES[name]
     _check(name, proxy, settings)
     chosen = settings.format or next(iter(proxy.formats))
-    certificate = proxy.formats[chosen]
     environment = Environment(
         loader=PackageLoader("macaroon_cbat.proxy_config"),
         undefined=StrictUndefined,
@@ -123,8 +109,8 @@ def render(name: str, settings: ProxySettings) -> dict[str, str]:
     values = {field: getattr(settings, field) for field in ProxySettings.__slots__}
     values |= {
         "format": chosen,
-        "header": certificate.header,
-        "with_certificate": certificate.value,
+        "header": FORMATS[chosen].header,
+        "with_certificate": proxy.formats[chosen],
         "certificate_headers": CERTIFICATE_HEADERS,
         "principal_headers": PRINCIPAL_HEADERS,
     }
@@ -133,17 +119,27 @@ def render(name: str, settings: ProxySettings) -> dict[str, str]:
 
 
 def _check(name: str, proxy: Proxy, settings: ProxySettings) -> None:
-    for option, file in (("--cert", settings.certificate), ("--key", settings.key), ("--output", settings.folder)):
+    for option, file in (
+        ("--cert", settings.certificate),
+        ("--key", settings.key),
+        ("--output", settings.folder),
+    ):
         if not _FILE.fullmatch(str(file)):
             raise SettingsError(f"{option}: {str(file)!r} is not made of letters, digits and ._/@+- alone")
     if settings.secret and not _SECRET.fullmatch(settings.secret):
         raise SettingsError("the proxy's secret is not 16 to 256 letters, digits, hyphens and underscores")
     if settings.format is not None and settings.format not in proxy.formats:
-        raise SettingsError(f"{name} writes the certificate as {' or '.join(proxy.formats)}, not {settings.format}")
+        raise SettingsError(
+            f"{name} writes the certificate as {' or '.join(proxy.formats)}, not {settings.format}"
+        )
     if settings.protocol not in proxy.protocols:
-        raise SettingsError(f"{name} asks the gateway over {' or '.join(proxy.protocols)}, not {settings.protocol}")
+        raise SettingsError(
+            f"{name} asks the gateway over {' or '.join(proxy.protocols)}, not {settings.protocol}"
+        )
     if settings.gateway and not proxy.asks_gateway:
-        raise SettingsError(f"{name} has no way to ask a gateway: leave out --gateway and guard the upstream itself")
+        raise SettingsError(
+            f"{name} has no way to ask a gateway: leave out --gateway and guard the upstream itself"
+        )
     for option, address in (("--gateway", settings.gateway), ("--upstream", settings.upstream)):
         if address is not None and address.path and not proxy.reaches_sockets:
             raise SettingsError(f"{option}: {name} does not reach a Unix socket, give HOST:PORT")

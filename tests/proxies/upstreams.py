@@ -1,0 +1,117 @@
+"""The servers behind a proxy: one that shows what arrived, and a Flask application that guards itself."""
+
+import json
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import waitress
+from flask import Flask, Response, request
+
+from macaroon_cbat.forwarded import Forwarded, trusted_proxies
+from macaroon_cbat.resource import Guard, current_principal
+from tests.core.material import KEYS
+from tests.proxies.clients import UPSTREAM_TYPE
+
+METHODS = ["GET", "POST"]
+
+
+class _Showing(socketserver.StreamRequestHandler):
+    """Answers every request with what it consists of, line by line."""
+
+    timeout = 60
+
+    def handle(self) -> None:
+        while line := self.rfile.readline():
+            fields = []
+            while (text := self.rfile.readline().decode("latin-1").rstrip("\r\n")) != "":
+                name, _, value = text.partition(":")
+                fields.append((name, value.strip()))
+            body = self._body({name.lower(): value for name, value in fields})
+            seen = {"line": line.decode("latin-1").strip(), "headers": fields, "body": body.decode("latin-1")}
+            content = json.dumps(seen).encode()
+            head = (
+                f"HTTP/1.1 200 OK\r\nContent-Type: {UPSTREAM_TYPE}\r\nContent-Length: {len(content)}\r\n\r\n"
+            )
+            self.wfile.write(head.encode() + content)
+
+    def _body(self, fields: dict[str, str]) -> bytes:
+        if fields.get("transfer-encoding") != "chunked":
+            return self.rfile.read(int(fields.get("content-length", "0")))
+        pieces = []
+        while size := int(self.rfile.readline(), 16):
+            pieces.append(self.rfile.read(size + 2)[:-2])
+        self.rfile.readline()
+        return b"".join(pieces)
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing when a proxy is ended while a connection is open."""
+
+
+@contextmanager
+def showing_upstream() -> Iterator[int]:
+    """Run a server that shows what arrives; give its port."""
+    with _Server(("127.0.0.1", 0), _Showing) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def guarded_app(certificate_format: str, secret: str) -> Flask:
+    """Return an application that believes this format from a proxy on this machine with the secret."""
+    trust = trusted_proxies(["127.0.0.1/32"], secret=secret)
+    app = Flask("behind a proxy")
+    guard = Guard(app, keys=KEYS, peer=Forwarded(certificate_format, trust=trust))
+
+    @app.route("/invoices", methods=["GET"], endpoint="read")
+    @guard.require("read")
+    def read() -> Response:
+        return _seen(current_principal.client_id)
+
+    @app.route("/invoices", methods=["POST"], endpoint="write")
+    @guard.require("write")
+    def write() -> Response:
+        return _seen(current_principal.client_id)
+
+    @app.route("/health", methods=METHODS)
+    def health() -> Response:
+        return _seen("")
+
+    return app
+
+
+def _seen(client: str) -> Response:
+    """Tell what arrived, as the other upstream does, and who it came from."""
+    seen = {
+        "line": f"{request.method} {request.full_path.rstrip('?')}",
+        "headers": list(request.headers),
+        "body": request.get_data(as_text=True),
+        "client": client,
+    }
+    return Response(json.dumps(seen), content_type=UPSTREAM_TYPE)
+
+
+@contextmanager
+def guarded_upstream(certificate_format: str, secret: str) -> Iterator[int]:
+    """Run the guarded application on waitress; give its port."""
+    app = guarded_app(certificate_format, secret)
+    server = waitress.create_server(app, host="127.0.0.1", port=0, threads=4)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        yield int(server.effective_port)
+    finally:
+        server.close()
+        server.task_dispatcher.shutdown()
+        thread.join(10)
