@@ -16,3 +16,10 @@ def stand(request: pytest.FixtureRequest, world: World) -> Iterator[Stand]:
     """Give each row in turn; one runs at a time."""
     with make_stand(request.param, world) as stand:
         yield stand
+
+
+@pytest.fixture(scope="module", params=[row for row in ROWS if not row.is_guarded], ids=lambda row: row.name)
+def gateway_stand(request: pytest.FixtureRequest, world: World) -> Iterator[Stand]:
+    """Give each row with a gateway in turn, for tests that end the gateway."""
+    with make_stand(request.param, world) as stand:
+        yield stand

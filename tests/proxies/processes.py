@@ -54,12 +54,19 @@ class Ports:
 
 
 @contextmanager
-def proxy_process(name: str, folder: Path, ports: Ports, options: list[object]) -> Iterator[None]:
-    """Generate the configuration of a proxy and run it until the block ends."""
+def proxy_process(
+    name: str,
+    folder: Path,
+    ports: Ports,
+    options: list[object],
+    edit: Callable[[Path], None] = lambda _: None,
+) -> Iterator[None]:
+    """Generate the configuration of a proxy, edited where a test spoils it, and run it until the block ends."""
     in_process(
         "proxy-config", name, "--listen", f"127.0.0.1:{ports.tls}", "--http-listen", f"127.0.0.1:{ports.clear}",
         "--output", folder, *options,
     )  # fmt: skip
+    edit(folder)
     with process(_command(name, folder), folder) as running:
         # Traefik listens before it has read its routes: a refusal in the clear shows that it has.
         _wait_until(lambda: _refuses(ports.clear), running, folder)

@@ -2,9 +2,10 @@
 
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import trustme
@@ -20,6 +21,7 @@ from tests.proxies.upstreams import guarded_upstream, showing_upstream
 from tests.tls.material import Client, make_client
 from tests.walks.processes import free_port
 
+_NUMBERS = count(1)
 SECRET = "known-to-proxy-and-gateway"
 
 
@@ -187,9 +189,9 @@ class Stand:
 
 
 @contextmanager
-def make_stand(row: Row, world: World) -> Iterator[Stand]:
+def make_stand(row: Row, world: World, edit: Callable[[Path], None] = lambda _: None) -> Iterator[Stand]:
     """Run a row until the block ends."""
-    folder = world.folder / "".join(c if c.isalnum() else "-" for c in row.name)
+    folder = world.folder / str(next(_NUMBERS))  # short: the path of a Unix socket has 107 characters at most
     folder.mkdir()
     (folder / "secret").write_text(SECRET)
     (folder / "secret").chmod(0o600)
@@ -210,7 +212,7 @@ def make_stand(row: Row, world: World) -> Iterator[Stand]:
                 f"127.0.0.1:{stand.gateway_port}" if row.is_over_tcp else f"unix:{stand.socket}",
             ]
         options += ["--upstream", f"127.0.0.1:{stand.behind}"]
-        stack.enter_context(proxy_process(row.proxy, folder, ports, options))
+        stack.enter_context(proxy_process(row.proxy, folder, ports, options, edit))
         yield stand
 
 

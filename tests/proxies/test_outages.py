@@ -1,0 +1,11 @@
+import pytest
+
+from tests.proxies.cases import Case
+from tests.proxies.outages import OUTAGES
+from tests.proxies.stand import Stand
+
+
+@pytest.mark.parametrize("case", OUTAGES, ids=lambda case: case.name)
+def test_outage(case: Case, gateway_stand: Stand) -> None:
+    """Without its gateway a proxy lets nobody in; with it again, whoever it let in before."""
+    assert set(case.run(gateway_stand)) <= case.expected(gateway_stand.row)
