@@ -13,7 +13,7 @@ _FORMATS = sorted({name for proxy in PROXIES.values() for name in proxy.formats}
 
 @click.command("proxy-config")
 @click.argument("proxy", type=click.Choice(sorted(PROXIES)))
-@click.option("--listen", default="0.0.0.0:443", show_default=True, metavar="IP:PORT", help="TLS listener.")  # noqa: S104
+@click.option("--listen", default="0.0.0.0:443", show_default=True, metavar="IP:PORT", help="TLS listener.")
 @click.option(
     "--http-listen", metavar="IP:PORT", help="Plain HTTP listener, which answers 403 to everything."
 )
@@ -23,7 +23,7 @@ _FORMATS = sorted({name for proxy in PROXIES.values() for name in proxy.formats}
 @click.option(
     "--gateway",
     metavar="ADDRESS",
-    help="The gateway that judges each request. Without it the upstream guards itself and gets the certificate.",
+    help="Who judges each request. Without it the upstream guards itself and gets the certificate.",
 )
 @click.option(
     "--cert", "certificate", type=FILE, required=True, metavar="FILE", help="Server certificate, PEM."

@@ -1,10 +1,9 @@
 """Ready configurations for the proxies in front of a resource server."""
 
 from macaroon_cbat.proxy_config.addresses import Address, read_address, read_listener
-from macaroon_cbat.proxy_config.rendering import PRINCIPAL_HEADERS, PROXIES, ProxySettings, render
+from macaroon_cbat.proxy_config.rendering import PROXIES, ProxySettings, render
 
 __all__ = [
-    "PRINCIPAL_HEADERS",
     "PROXIES",
     "Address",
     "ProxySettings",

@@ -15,15 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from macaroon_cbat.certificate_formats import FORMATS
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.proxy_config.addresses import Address
-
-PRINCIPAL_HEADERS = (
-    "Principalclient",
-    "Principalsubject",
-    "Principalscope",
-    "Principaltokenid",
-    "Principalcertificate",
-)
-"""What the gateway says about a principal. Without a separator a name has no alias that servers merge."""
+from macaroon_cbat.resource.gateway.principal_headers import NAMES
 
 CERTIFICATE_HEADERS = (
     "Clientcert",
@@ -112,7 +104,7 @@ def render(name: str, settings: ProxySettings) -> dict[str, str]:
         "header": FORMATS[chosen].header,
         "with_certificate": proxy.formats[chosen],
         "certificate_headers": CERTIFICATE_HEADERS,
-        "principal_headers": PRINCIPAL_HEADERS,
+        "principal_headers": NAMES,
     }
     files = [file for file in proxy.files if file != "gateway.lua" or settings.gateway]
     return {file: environment.get_template(file).render(values) for file in files}
@@ -145,5 +137,5 @@ def _check(name: str, proxy: Proxy, settings: ProxySettings) -> None:
             raise SettingsError(f"{option}: {name} does not reach a Unix socket, give HOST:PORT")
     if name == "haproxy" and settings.key not in (settings.certificate, Path(f"{settings.certificate}.key")):
         raise SettingsError(
-            f"--key: HAProxy takes the key from the file of the certificate, or from {settings.certificate}.key"
+            f"--key: HAProxy reads the key from the certificate's file, or from {settings.certificate}.key"
         )

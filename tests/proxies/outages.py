@@ -28,7 +28,7 @@ def gateway_down(stand: Stand) -> list[str]:
 
 
 def gateway_killed(stand: Stand) -> list[str]:
-    """Kill the gateway while holders and thieves ask: no thief gets in, and holders do again once it is back."""
+    """Kill the gateway while all ask: no thief gets in, and holders do again once it is back."""
     end = threading.Event()
     honest: list[Reply] = []
     stolen: list[Reply] = []

@@ -42,7 +42,16 @@ Group {group}
 {modules}
 Include {folder}/httpd.conf
 """
-APACHE_MODULES = "mpm_event authz_core headers socache_shmcb ssl http2 proxy proxy_http".split()
+APACHE_MODULES = (
+    "mpm_event",
+    "authz_core",
+    "headers",
+    "socache_shmcb",
+    "ssl",
+    "http2",
+    "proxy",
+    "proxy_http",
+)
 
 
 @dataclass(frozen=True)
@@ -61,10 +70,10 @@ def proxy_process(
     options: list[object],
     edit: Callable[[Path], None] = lambda _: None,
 ) -> Iterator[None]:
-    """Generate the configuration of a proxy, edited where a test spoils it, and run it until the block ends."""
+    """Generate a proxy's configuration, edited where a test spoils it, and run it until the block ends."""
     in_process(
-        "proxy-config", name, "--listen", f"127.0.0.1:{ports.tls}", "--http-listen", f"127.0.0.1:{ports.clear}",
-        "--output", folder, *options,
+        "proxy-config", name, "--listen", f"127.0.0.1:{ports.tls}",
+        "--http-listen", f"127.0.0.1:{ports.clear}", "--output", folder, *options,
     )  # fmt: skip
     edit(folder)
     with process(_command(name, folder), folder) as running:
@@ -112,7 +121,7 @@ def _write_apache(folder: Path) -> None:
 
 
 def _found(tool: str) -> str:
-    """Return the path of a tool: of this environment's, or of the system's, which a user may not have on PATH."""
+    """Return the path of a tool, of this environment or of the system; a user's PATH may lack sbin."""
     path = shutil.which(tool, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin")
     assert path is not None, f"{tool} is missing: run scripts/setup-proxies"
     return path
@@ -124,7 +133,7 @@ def gateway_process(policy: Path) -> Iterator[subprocess.Popen[bytes]]:
     with (policy.parent / "gateway.log").open("ab") as log:
         gateway = subprocess.Popen(
             [sys.executable, "-m", "macaroon_cbat", "gateway", str(policy)],
-            cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=log,
+            cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
         )  # fmt: skip
     try:
         assert gateway.stdout is not None

@@ -1,5 +1,7 @@
-"""A stand: one real proxy with our configuration, before the gateway or before a server that guards itself."""
+"""A stand: one real proxy with our configuration, and whoever judges behind it."""
 
+import os
+import signal
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -51,7 +53,6 @@ class Row:
 ROWS = (
     Row("nginx", "nginx"),
     Row("envoy", "envoy"),
-    Row("envoy", "envoy", protocol="grpc"),
     Row("haproxy", "haproxy-sha256"),
     Row("caddy", "caddy-sha256"),
     Row("traefik", "traefik"),
@@ -182,8 +183,8 @@ class Stand:
         self.gateway = self.gateway_stack.enter_context(gateway_process(self.folder / "gateway.toml"))
 
     def stop_gateway(self) -> None:
-        """Kill the gateway as it stands, without a good-bye."""
-        self.gateway.kill()
+        """Kill the gateway as it stands, parent and worker, without a good-bye."""
+        os.killpg(self.gateway.pid, signal.SIGKILL)
         self.gateway.wait()
         self.gateway_stack.close()
 
@@ -205,7 +206,7 @@ def make_stand(row: Row, world: World, edit: Callable[[Path], None] = lambda _: 
         else:
             stand = Stand(row, world, folder, ports, world.upstream)
             _write_policy(stand)
-            stack.callback(lambda: stand.gateway_stack.close())
+            stack.callback(stand.gateway_stack.close)
             stand.start_gateway()
             options += [
                 "--gateway",

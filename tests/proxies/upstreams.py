@@ -112,6 +112,6 @@ def guarded_upstream(certificate_format: str, secret: str) -> Iterator[int]:
     try:
         yield int(server.effective_port)
     finally:
-        server.close()
         server.task_dispatcher.shutdown()
+        server.close()
         thread.join(10)

@@ -1,0 +1,162 @@
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from macaroon_cbat.certificate_formats import FORMATS
+from macaroon_cbat.cli import main
+from macaroon_cbat.proxy_config import PROXIES
+from macaroon_cbat.resource.gateway.facts import KINDS
+
+GATEWAY = ("--gateway", "127.0.0.1:9191")
+ASKING = sorted(name for name, proxy in PROXIES.items() if proxy.asks_gateway)
+
+
+def generate(proxy: str, *options: object, **changes: str) -> Result:
+    settings = {
+        "--listen": "127.0.0.1:8443",
+        "--http-listen": "127.0.0.1:8080",
+        "--upstream": "127.0.0.1:8000",
+        "--cert": "/etc/ssl/api.pem",
+        **{f"--{name.replace('_', '-')}": value for name, value in changes.items()},
+    }
+    arguments = ["proxy-config", proxy, *(part for pair in settings.items() for part in pair)]
+    return CliRunner().invoke(main, [*arguments, *map(str, options)])
+
+
+def texts(proxy: str, folder: Path, *options: object, **changes: str) -> str:
+    """Return all files of a configuration in one piece."""
+    done = generate(proxy, *options, "--output", folder, **changes)
+    assert done.exit_code == 0, done.output
+    return "".join(file.read_text() for file in sorted(folder.iterdir()))
+
+
+@pytest.mark.parametrize("options", [(), GATEWAY], ids=["guarded server", "gateway"])
+@pytest.mark.parametrize("proxy", sorted(PROXIES))
+def test_it_says_which_line_matters(proxy: str, options: tuple[str, ...], tmp_path: Path) -> None:
+    """Every configuration has exactly one comment about the line that matters."""
+    if proxy == "apache" and options:
+        assert "has no way to ask a gateway" in generate(proxy, *options).output
+    else:
+        assert texts(proxy, tmp_path, *options).count("THE ") == 1
+
+
+@pytest.mark.parametrize("proxy", sorted(PROXIES))
+def test_one_listener(proxy: str, tmp_path: Path) -> None:
+    """Without --http-listen there is no listener in the clear."""
+    folders = (tmp_path / "one", tmp_path / "two")
+    for folder in folders:
+        folder.mkdir()
+    assert "8080" in texts(proxy, folders[0])
+    done = CliRunner().invoke(
+        main,
+        [
+            "proxy-config",
+            proxy,
+            "--upstream",
+            "127.0.0.1:8000",
+            "--cert",
+            "/a.pem",
+            "--output",
+            str(folders[1]),
+        ],
+    )
+    assert done.exit_code == 0, done.output
+    assert not any("8080" in file.read_text() for file in folders[1].iterdir())
+
+
+SYNTAX = [
+    "x; include /etc/passwd",
+    "x\nlisten 1",
+    'x"',
+    "x{{y}}",
+    "x}",
+    "x #",
+    "x'",
+    "$x",
+    "x\\",
+    "x|y",
+    "%h",
+    "ü",
+]
+NO_ADDRESSES = ["unix:x", "ho st:1", "host:0", "host:65536", "host", "[::1:1", "[x]:1", "host:1/path",
+                "a@host:1", "host:\u0661", "", ":1", "-host:1"]  # fmt: skip
+
+
+@pytest.mark.parametrize("option", ["--upstream", "--gateway", "--listen", "--http-listen"])
+@pytest.mark.parametrize(
+    "text", [*NO_ADDRESSES, *(f"unix:/{each}" for each in SYNTAX), *(f"{e}:1" for e in SYNTAX)]
+)
+def test_no_syntax_in_an_address(option: str, text: str, tmp_path: Path) -> None:
+    """An address that could be more than an address to some proxy is refused, and nothing is written."""
+    for proxy in ASKING:
+        done = generate(proxy, *GATEWAY, option, text, "--output", tmp_path)
+        assert (done.exit_code, list(tmp_path.iterdir())) == (2, []), (proxy, done.output)
+        assert option in done.output
+
+
+@pytest.mark.parametrize("option", ["--cert", "--key", "--output"])
+@pytest.mark.parametrize("text", SYNTAX)
+def test_no_syntax_in_a_file_name(option: str, text: str, tmp_path: Path) -> None:
+    """The name of a file that could be more than that to some proxy is refused, and nothing is written."""
+    for proxy in PROXIES:
+        done = generate(proxy, "--output", tmp_path, option, f"/{text}")
+        assert (done.exit_code, list(tmp_path.iterdir())) == (2, []), (proxy, done.output)
+
+
+@pytest.mark.parametrize(
+    "secret", ["short", "with a space in it, alas", 'quote"quote"quote"', "$variable_in_nginx", "x" * 257]
+)
+def test_no_syntax_in_a_secret(secret: str, tmp_path: Path) -> None:
+    """A secret that would need quoting is refused."""
+    (tmp_path / "secret").write_text(secret)
+    done = generate("nginx", secret_file=str(tmp_path / "secret"))
+    assert (done.exit_code, secret in done.output) == (2, False)
+
+
+def test_a_secret_is_private(tmp_path: Path) -> None:
+    """A configuration with a secret is readable by its owner alone."""
+    (tmp_path / "secret").write_text("0123456789abcdef\n")
+    (tmp_path / "out").mkdir()
+    assert "0123456789abcdef" in texts("nginx", tmp_path / "out", secret_file=str(tmp_path / "secret"))
+    assert (tmp_path / "out/nginx.conf").stat().st_mode & 0o777 == 0o600
+
+
+def test_two_files_need_a_folder() -> None:
+    """Two files that name each other are not printed as one."""
+    done = generate("haproxy", *GATEWAY)
+    assert (done.exit_code, "--output" in done.output) == (2, True)
+
+
+def test_printed() -> None:
+    """One file goes to standard output."""
+    assert "ssl_verify_client" in generate("nginx").output
+
+
+@pytest.mark.parametrize(
+    ("proxy", "options", "message"),
+    [
+        ("traefik", ("--gateway", "unix:/run/gateway.sock"), "HOST:PORT"),
+        ("nginx", ("--protocol", "grpc", *GATEWAY), "over http"),
+        ("nginx", ("--format", "caddy"), "writes the certificate as nginx"),
+        ("haproxy", ("--key", "/etc/ssl/other.key"), "/etc/ssl/api.pem.key"),
+        ("nginx", ("--output", "/nonexistent/folder"), "cannot be written"),
+    ],
+)
+def test_what_does_not_fit(proxy: str, options: tuple[str, ...], message: str) -> None:
+    """What a proxy cannot do is refused in one line that says what it can."""
+    done = generate(proxy, *options)
+    assert (done.exit_code, message in done.output) == (2, True), done.output
+
+
+def test_every_format_has_a_reader() -> None:
+    """What a configuration writes, a format of ours reads; the gateway expects what it writes by default."""
+    for name, proxy in PROXIES.items():
+        assert set(proxy.formats) <= set(FORMATS)
+        if proxy.asks_gateway:
+            assert KINDS[name].format == next(iter(proxy.formats))
+
+
+def test_ipv6(tmp_path: Path) -> None:
+    """IPv6 addresses keep their brackets where a port follows."""
+    assert "server [::1]:8000;" in texts("nginx", tmp_path, upstream="[::1]:8000", listen="[::]:443")
