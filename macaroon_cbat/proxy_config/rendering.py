@@ -71,7 +71,11 @@ PROXIES: Mapping[str, Proxy] = MappingProxyType(
         "envoy": Proxy(("envoy.yaml",), {"envoy": ""}, protocols=("http", "grpc")),
         "haproxy": Proxy(
             ("gateway.lua", "haproxy.cfg"),
-            {"haproxy-sha256": "%[ssl_c_der,sha2(256),ub64enc]", "haproxy": "%[ssl_c_der,base64]"},
+            {
+                "haproxy-sha256": "%[ssl_c_der,sha2(256),ub64enc]",
+                "haproxy": "%[ssl_c_der,base64]",
+                "rfc9440": ":%[ssl_c_der,base64]:",
+            },
         ),
         "apache": Proxy(("httpd.conf",), {"apache": ""}, asks_gateway=False),
         "caddy": Proxy(
@@ -79,6 +83,7 @@ PROXIES: Mapping[str, Proxy] = MappingProxyType(
             {
                 "caddy-sha256": "{http.request.tls.client.fingerprint}",
                 "caddy": "{http.request.tls.client.certificate_der_base64}",
+                "rfc9440": ":{http.request.tls.client.certificate_der_base64}:",
             },
         ),
         "traefik": Proxy(("traefik.yml", "dynamic.yml"), {"traefik": ""}, reaches_sockets=False),

@@ -1,16 +1,12 @@
 """What every row must do: one case is one column of the table, and one test a row."""
 
 import ssl
-from base64 import b64encode
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from hashlib import sha256
-from urllib.parse import quote
-
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from macaroon_cbat.certificate_formats import FORMATS
 from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
+from tests.core.spelling import SPELLINGS
 from tests.proxies.clients import Ask, Headers, Reply
 from tests.proxies.stand import Row, Stand
 from tests.tls.material import Client
@@ -153,20 +149,8 @@ def resumed(version: ssl.TLSVersion) -> Callable[[Stand], list[str]]:
 
 def as_written(row: Row, client: Client) -> Headers:
     """Return the headers that this proxy would write for a certificate."""
-    der, pem = client.der, client.certificate.public_bytes(Encoding.PEM).decode()
-    digest = sha256(der)
-    value = {
-        "nginx": quote(pem, safe=""),
-        "envoy": f"Hash={digest.hexdigest()}",
-        "haproxy-sha256": thumbprint_of(DerCertificate(der)),
-        "haproxy": b64encode(der).decode(),
-        "apache": pem.replace("\n", " ").strip(),
-        "caddy": b64encode(der).decode(),
-        "caddy-sha256": digest.hexdigest(),
-        "traefik": b64encode(der).decode(),
-    }[row.format]
-    verify = (("Clientcertverify", "SUCCESS"),) if row.format == "nginx" else ()
-    return ((FORMATS[row.format].header, value), *verify)
+    form = FORMATS[row.format]
+    return tuple(zip((form.header, *form.companions), SPELLINGS[row.format](client.der), strict=True))
 
 
 def spoof(rename: Callable[[str], Iterable[str]]) -> Callable[[Stand], list[str]]:

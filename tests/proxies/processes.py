@@ -97,18 +97,27 @@ def _command(name: str, folder: Path) -> list[str]:
     if name == "nginx":
         user = "user root;" if os.getuid() == 0 else ""
         (folder / "main.conf").write_text(NGINX.format(folder=folder, user=user))
-        return [_found("nginx"), "-e", f"{folder}/log", "-p", str(folder), "-c", f"{folder}/main.conf"]
-    if name == "haproxy":
-        return [_found("haproxy"), "-db", "-f", f"{folder}/haproxy.cfg"]
     if name == "apache":
         _write_apache(folder)
-        return [_found("apache2"), "-f", f"{folder}/main.conf", "-D", "FOREGROUND"]
-    if name == "caddy":
-        return [_found("caddy"), "run", "--adapter", "caddyfile", "--config", f"{folder}/Caddyfile"]
-    if name == "traefik":
-        return [_found("traefik"), f"--configfile={folder}/traefik.yml"]
-    binary = str(files("envoy").joinpath("_bin/envoy"))  # its script wraps this one and leaves a child behind
-    return [binary, "-c", f"{folder}/envoy.yaml", "-l", "warn", "--concurrency", "1", "--disable-hot-restart"]
+    options = {
+        "nginx": ["-e", f"{folder}/log", "-p", str(folder), "-c", f"{folder}/main.conf"],
+        "haproxy": ["-db", "-f", f"{folder}/haproxy.cfg"],
+        "apache": ["-f", f"{folder}/main.conf", "-D", "FOREGROUND"],
+        "caddy": ["run", "--adapter", "caddyfile", "--config", f"{folder}/Caddyfile"],
+        "traefik": [f"--configfile={folder}/traefik.yml"],
+        "envoy": ["-c", f"{folder}/envoy.yaml", "-l", "warn", "--concurrency", "1", "--disable-hot-restart"],
+    }
+    return [binary_of(name), *options[name]]
+
+
+def binary_of(name: str) -> str:
+    """Return the path of a proxy, of this environment or of the system; a user's PATH may lack sbin."""
+    if name == "envoy":  # its script wraps the binary and would leave it behind
+        return str(files("envoy").joinpath("_bin/envoy"))
+    tool = {"apache": "apache2"}.get(name, name)
+    path = shutil.which(tool, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin")
+    assert path is not None, f"{tool} is missing: run scripts/setup-proxies"
+    return path
 
 
 def _write_apache(folder: Path) -> None:
@@ -118,13 +127,6 @@ def _write_apache(folder: Path) -> None:
     (folder / "main.conf").write_text(
         APACHE.format(folder=folder, modules=lines, name=user[0], group=user[1])
     )
-
-
-def _found(tool: str) -> str:
-    """Return the path of a tool, of this environment or of the system; a user's PATH may lack sbin."""
-    path = shutil.which(tool, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin")
-    assert path is not None, f"{tool} is missing: run scripts/setup-proxies"
-    return path
 
 
 @contextmanager

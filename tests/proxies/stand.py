@@ -60,9 +60,11 @@ ROWS = (
     Row("envoy", "envoy", is_guarded=True),
     Row("haproxy", "haproxy-sha256", is_guarded=True),
     Row("haproxy", "haproxy", is_guarded=True),
+    Row("haproxy", "rfc9440", is_guarded=True),
     Row("apache", "apache", is_guarded=True),
     Row("caddy", "caddy-sha256", is_guarded=True),
     Row("caddy", "caddy", is_guarded=True),
+    Row("caddy", "rfc9440", is_guarded=True),
     Row("traefik", "traefik", is_guarded=True),
 )
 
@@ -190,8 +192,10 @@ class Stand:
 
 
 @contextmanager
-def make_stand(row: Row, world: World, edit: Callable[[Path], None] = lambda _: None) -> Iterator[Stand]:
-    """Run a row until the block ends."""
+def make_stand(
+    row: Row, world: World, edit: Callable[[Path], None] = lambda _: None, *, is_shown: bool = False
+) -> Iterator[Stand]:
+    """Run a row until the block ends; `is_shown`: before the server that shows what arrives, unguarded."""
     folder = world.folder / str(next(_NUMBERS))  # short: the path of a Unix socket has 107 characters at most
     folder.mkdir()
     (folder / "secret").write_text(SECRET)
@@ -201,7 +205,8 @@ def make_stand(row: Row, world: World, edit: Callable[[Path], None] = lambda _: 
     options += ["--format", row.format, "--protocol", row.protocol]
     with ExitStack() as stack:
         if row.is_guarded:
-            behind = stack.enter_context(guarded_upstream(row.format, SECRET))
+            guarded = guarded_upstream(row.format, SECRET)
+            behind = world.upstream if is_shown else stack.enter_context(guarded)
             stand = Stand(row, world, folder, ports, behind)
         else:
             stand = Stand(row, world, folder, ports, world.upstream)
