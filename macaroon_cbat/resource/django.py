@@ -108,18 +108,17 @@ def _settings() -> GuardSettings:
 
 
 def _presented(request: HttpRequest) -> tuple[Admission, PresentedRequest]:
-    """Return the guard's rules, and what it judges: the path as Django routes it."""
+    """Return the guard's rules, and what it judges."""
     admission: Admission | None = getattr(request, _ADMISSION, None)
     if admission is None:
         raise SettingsError('MIDDLEWARE lacks "macaroon_cbat.resource.django.GuardMiddleware"')
-    path: str | None = request.path
     if hasattr(request, "scope"):
-        presented = asgi.presented(request.scope, admission)
-        path = path if presented.path is not None else None
-    else:
-        presented = wsgi.presented(request.environ, admission)
-        path = path if _REPERCENTED.search(request.path) is None else None
-    return admission, msgspec.structs.replace(presented, path=path)
+        # The project may have a script name of its own.
+        connection = {**request.scope, "root_path": request.META["SCRIPT_NAME"]}
+        return admission, asgi.presented(connection, admission)
+    # Of the environment Django has overwritten the path.
+    path = request.path if _REPERCENTED.search(request.path) is None else None
+    return admission, msgspec.structs.replace(wsgi.presented(request.environ, admission), path=path)
 
 
 def _response(answer: Answer, request: HttpRequest) -> HttpResponse:

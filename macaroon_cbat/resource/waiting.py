@@ -10,13 +10,19 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import lru_cache
+from threading import BoundedSemaphore
 
+from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.resource.admission import Admission, PresentedRequest
 from macaroon_cbat.resource.announcing import MustWait, announces_waiting, without_waiting
+from macaroon_cbat.resource.metrics import count_unavailable
 from macaroon_cbat.verification import Principal
 
-MAX_WAITING = 32
-"""How many requests of a process wait for the service at once; the application's own threads stay free."""
+THREADS = 32
+"""How many requests of a process ask the service at once; the application's own threads stay free."""
+
+MAX_WAITING = 1000
+"""How many requests of a process wait for that at most; further ones are 503 at once."""
 
 
 async def admit(admission: Admission, request: PresentedRequest, scope: str = "") -> Principal:
@@ -27,11 +33,20 @@ async def admit(admission: Admission, request: PresentedRequest, scope: str = ""
                 return admission.admit(request, scope)
         except MustWait:
             pass
-    loop, context = asyncio.get_running_loop(), copy_context()
-    return await loop.run_in_executor(_threads(os.getpid()), context.run, admission.admit, request, scope)
+    threads, places = _threads(os.getpid())
+    if not places.acquire(blocking=False):
+        error = Unavailable(f"{MAX_WAITING} requests wait for {admission.verifier.issuer} already")
+        count_unavailable(error)
+        raise error
+    try:
+        loop, context = asyncio.get_running_loop(), copy_context()
+        return await loop.run_in_executor(threads, context.run, admission.admit, request, scope)
+    finally:
+        places.release()
 
 
 @lru_cache(maxsize=1)
-def _threads(process: int) -> ThreadPoolExecutor:
-    """Return the threads of this process: a forked child has none of its parent's."""
-    return ThreadPoolExecutor(MAX_WAITING, thread_name_prefix=f"macaroon_cbat-{process}")
+def _threads(process: int) -> tuple[ThreadPoolExecutor, BoundedSemaphore]:
+    """Return threads and places of this process: a forked child has none of its parent's threads."""
+    executor = ThreadPoolExecutor(THREADS, thread_name_prefix=f"macaroon_cbat-{process}")
+    return executor, BoundedSemaphore(MAX_WAITING)

@@ -70,6 +70,16 @@ def asgi_application(**settings: Any) -> Callable[..., Any]:
     return app
 
 
+def websocket_application(**settings: Any) -> Callable[..., Any]:
+    async def view(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": scope[asgi.PRINCIPAL].client_id})
+        await send({"type": "websocket.close"})
+
+    return asgi.Guard(**settings_of(settings)).require("read")(view)
+
+
 def starlette_application(**settings: Any) -> Starlette:
     guard = starlette.Guard(**settings_of(settings))
 

@@ -9,6 +9,7 @@ from django.test import RequestFactory
 from django.test.utils import override_settings
 from django.views import View
 
+from macaroon_cbat.caveats import PathPrefix
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.resource.django import GuardMiddleware, require
 from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
@@ -129,3 +130,16 @@ def test_the_view_decides_about_caching():
     """A view's own Cache-Control stays."""
     view = require()(lambda _: HttpResponse(headers={"Cache-Control": "private"}))
     assert through(view, request_of(bound())).headers["Cache-Control"] == "private"
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [("Django", "/invoices"), ("Django, async", "/invoices"), ("Django, async", "/v1/invoices")],
+)
+def test_a_script_name_of_the_project_s_is_part_of_the_path(name: str, path: str):
+    """Where the project says below which path it is reached, caveats name the whole path."""
+    adapter = ADAPTERS[name]
+    app = adapter.make()
+    with override_settings(FORCE_SCRIPT_NAME="/v1"):
+        assert adapter.call(app, bound(PathPrefix("/v1/invoices")), path=path).status == 200
+        assert adapter.call(app, bound(PathPrefix("/invoices")), path=path).status == 401

@@ -1,14 +1,7 @@
 """The adapters in real servers: over TLS, and behind a proxy on a Unix socket or TCP."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +11,9 @@ from macaroon_cbat.caveats import ClientAddress, PathPrefix, confirmation
 from macaroon_cbat.thumbprint import thumbprint_of
 from tests.core.material import CERTIFICATE as THUMBPRINT
 from tests.core.material import OTHER_CERTIFICATE, token
+from tests.resource.adapters.processes import Running, ask, running
 from tests.resource.material import WELL_KNOWN, bound
-from tests.tls.material import ROOT, Client, Server, end, make_client, next_line
+from tests.tls.material import Client, Server, make_client
 
 BEHIND_A_PROXY = {
     "waitress, WSGI": ("waitress", "wsgi_application"),
@@ -31,65 +25,6 @@ BEHIND_A_PROXY = {
     "uvicorn, Django": ("uvicorn", "django_asgi_application"),
 }
 OURS = f"Clientcertx5t: {THUMBPRINT}"
-
-
-@dataclass
-class Running:
-    """A server to connect to."""
-
-    port: int
-    unix: str | None
-    log: Path
-
-    def connect(self) -> socket.socket:
-        """Return a connection."""
-        if self.unix is None:
-            return socket.create_connection(("127.0.0.1", self.port), 20)
-        sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(20)
-        sock.connect(self.unix)
-        return sock
-
-    def ask(self, *lines: str, text: str | None = None) -> tuple[int, Any]:
-        """Send one request, whose first line may be left out; return status and body."""
-        with self.connect() as sock:
-            return ask(sock, *lines, text=text)[:2]
-
-
-def ask(sock: socket.socket, *lines: str, text: str | None = None) -> tuple[int, Any, Any]:
-    """Send one request over this connection; return status, body and headers."""
-    first, *rest = lines if lines and lines[0].endswith("HTTP/1.1") else ("GET /invoices HTTP/1.1", *lines)
-    if text is not None:
-        rest.append(f"Authorization: Bearer {text}")
-    sock.sendall("\r\n".join([first, "Host: api.example", *rest, "", ""]).encode())
-    response = HTTPResponse(sock, method=first.split(" ")[0])
-    response.begin()
-    body = response.read()
-    return response.status, body, response.headers
-
-
-@contextmanager
-def running(folder: Path, **settings: Any) -> Iterator[Running]:
-    """Run a server process until the block ends."""
-    with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "tests.resource.adapters.serving",
-                json.dumps({"folder": str(folder), **settings}),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=log,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONWARNINGS": "error"},
-        )
-    try:
-        line = next_line(process)
-        assert line.startswith("ready "), line
-        yield Running(int(line.split()[1]), settings.get("unix"), folder / "log")
-    finally:
-        end(process)
 
 
 @pytest.fixture(scope="module", params=BEHIND_A_PROXY.values(), ids=list(BEHIND_A_PROXY))
@@ -166,11 +101,11 @@ def test_anybody_may_read_the_metadata(behind: Running):
     assert (status, json.loads(body)["resource"]) == (200, "https://api.example")
 
 
-def over_tcp(folder: Path, trust: str, **options: Any) -> Any:
+def over_tcp(folder: Path, trust: str, application: str = "asgi_application", **options: Any) -> Any:
     return running(
         folder,
         server="uvicorn",
-        application="asgi_application",
+        application=application,
         format="haproxy-sha256",
         trust=[trust],
         options=options,
@@ -218,8 +153,9 @@ def test_a_client_behind_uvicorn_s_proxy_headers(tmp_path: Path):
         assert one.ask(OURS, text=text)[0] == 401
 
 
-HANDSHAKE = (
+OPENING = (
     "GET /invoices HTTP/1.1",
+    "Host: api.example",
     "Connection: Upgrade",
     "Upgrade: websocket",
     "Sec-WebSocket-Version: 13",
@@ -227,12 +163,23 @@ HANDSHAKE = (
 )
 
 
-def test_a_refused_handshake_is_answered(tmp_path: Path):
-    """Uvicorn answers a refused WebSocket handshake with the challenge."""
-    with over_tcp(tmp_path, "127.0.0.0/8", ws="websockets-sansio") as one, one.connect() as sock:
-        status, body, headers = ask(sock, *HANDSHAKE, OURS)
-        assert (status, json.loads(body)["error"]) == (401, "missing_token")
-        assert headers["WWW-Authenticate"].startswith("Bearer realm=")
+HANDSHAKE = tuple(line for line in OPENING if not line.startswith("Host"))
+
+
+def test_a_handshake_is_judged(tmp_path: Path):
+    """Uvicorn opens the holder's WebSocket, and answers anybody else's handshake with the challenge."""
+    options = {"ws": "websockets-sansio", "proxy_headers": False}
+    with over_tcp(tmp_path, "127.0.0.0/8", "websocket_application", **options) as one:
+        with one.connect() as sock:
+            sock.sendall("\r\n".join([*OPENING, OURS, f"Authorization: Bearer {bound()}", "", ""]).encode())
+            received = sock.recv(65536)
+            while b"\x81\x07billing" not in received:
+                received += sock.recv(65536) or pytest.fail(f"closed after {received!r}")
+            assert received.startswith(b"HTTP/1.1 101 ")
+        with one.connect() as sock:
+            status, body, headers = ask(sock, *HANDSHAKE, f"Clientcertx5t: {OTHER_CERTIFICATE}", text=bound())
+            assert (status, json.loads(body)["error"]) == (401, "invalid_token")
+            assert headers["WWW-Authenticate"].startswith("Bearer realm=")
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from macaroon_cbat.peer import Peer
 from macaroon_cbat.resource import Introspection, asgi
 from macaroon_cbat.resource.admission import OfflineVerifier
 from macaroon_cbat.resource.announcing import MustWait, about_to_wait, without_waiting
-from macaroon_cbat.resource.waiting import admit
+from macaroon_cbat.resource.guarding import make_admission
+from macaroon_cbat.resource.waiting import MAX_WAITING, admit
 from tests.core.material import ACCESS, API, GRANT, KEYS, access
 from tests.resource.adapters.material import ADAPTERS, Asked, scope_of
 from tests.resource.broken_services import broken_services
@@ -120,17 +121,38 @@ def test_the_event_loop_goes_on_meanwhile():
     assert statuses == [(False, 200), (True, 200)]
 
 
+def test_waiting_has_an_end():
+    """When so many wait already, the next one is 503 at once, and those who wait are served in the end."""
+    gate, before = threading.Event(), counts()
+    rules = make_admission({"verifier": Waiting(gate.wait), "clock": lambda: ACCESS.now})
+    headers = (("Authorization", f"Bearer {bound()}"),)
+    request = asgi.presented(scope_of(Asked(headers=headers)), rules)
+
+    async def run():
+        waiting = [asyncio.create_task(admit(rules, request)) for _ in range(MAX_WAITING)]
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable, match=f"{MAX_WAITING} requests wait for {KEYS.issuer} already"):
+            await admit(rules, request)
+        gate.set()
+        return await asyncio.gather(*waiting)
+
+    assert {principal.client_id for principal in asyncio.run(run())} == {"billing"}
+    assert difference(before) == {
+        ("verified_total", "yes", "no"): MAX_WAITING,
+        ("unavailable_total", "Unavailable"): 1,
+    }
+    assert asyncio.run(admit(rules, request)).client_id == "billing"
+
+
 def test_introspection_does_not_hold_up_the_loop(tmp_path):
     """While the service is slow to answer about a token, everything else in the loop goes on."""
     ticks = []
 
     async def run(url):
         verifier = Introspection(url, API, "api", "s3cret", ca=tmp_path / "ca.pem", path="/stalling")
-        guard = asgi.Guard(verifier=verifier, clock=lambda: ACCESS.now)
-        request = asgi.presented(
-            scope_of(Asked(headers=(("Authorization", f"Bearer {bound()}"),))), guard._admission
-        )
-        judging = asyncio.create_task(admit(guard._admission, request))
+        rules = make_admission({"verifier": verifier, "clock": lambda: ACCESS.now})
+        headers = (("Authorization", f"Bearer {bound()}"),)
+        judging = asyncio.create_task(admit(rules, asgi.presented(scope_of(Asked(headers=headers)), rules)))
         while not judging.done():
             await asyncio.sleep(0.01)
             ticks.append(1)
