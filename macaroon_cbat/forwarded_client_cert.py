@@ -14,7 +14,7 @@ from macaroon_cbat.thumbprint import thumbprint_of
 
 _PAIR = re.compile(
     r"""(?: (?P<key>By|Hash|URI|DNS)=(?P<plain>[^",;\s]*)
-          | (?P<quoted_key>Cert|Chain|Subject)="(?P<quoted>(?:[^"\\]|\\.)*)" )
+          | (?P<quoted_key>Cert|Chain|Subject)="(?P<quoted>[^"\\]*(?:\\.[^"\\]*)*)" )
         (?P<after>[;,]|\Z)""",
     re.VERBOSE,
 )

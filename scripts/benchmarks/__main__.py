@@ -11,6 +11,7 @@ import platform
 import sys
 from collections.abc import Callable
 
+import certificates
 import core
 import revocations
 import service
@@ -18,6 +19,7 @@ from timing import Case, Figure, time_side_by_side
 
 GROUPS: dict[str, Callable[[], list[Case]]] = {
     "core": core.cases,
+    "certificates": certificates.cases,
     "revocations": revocations.cases,
 }
 THROUGHPUT: dict[str, Callable[[float], list[service.Throughput]]] = {

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from macaroon_cbat.service.settings import VARIABLES
 from tests.cli.material import KEY_FILE, Served, serving
 from tests.service.certificates import Identity, certified
 
@@ -11,17 +12,7 @@ from tests.service.certificates import Identity, certified
 def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep whatever the developer has set out of the tests, and the tests out of their home."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
-    for name in (
-        "DATA",
-        "DATABASE_URL",
-        "ISSUER",
-        "WRAPPING_KEY",
-        "TOKEN_LIFETIME",
-        "CLIENT_CA",
-        "MTLS_URL",
-        "AUDIT_LOG",
-        "METRICS_PORT",
-    ):
+    for name in VARIABLES:
         monkeypatch.delenv(f"MACAROON_CBAT_{name}", raising=False)
 
 

@@ -1,0 +1,100 @@
+"""`serve` behind a proxy that connects over mutual TLS and is known by its certificate: real processes."""
+
+import json
+import ssl
+from http.client import HTTPSConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from macaroon_cbat.caveats import caveat_text, confirmation
+from macaroon_cbat.wire import read_macaroon
+from tests.cli.material import API, Served, members, serving
+from tests.core.spelling import SPELLINGS
+from tests.service.certificates import Identity, certified
+
+SECRET = "a-secret-of-the-proxy"
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Identity, Path]]:
+    """Make certificates of the proxy, a holder and a stranger, and their files."""
+    folder = tmp_path_factory.mktemp("people")
+    made = {name: certified(f"CN={name}") for name in ("proxy", "holder", "stranger")}
+    for name, identity in made.items():
+        (folder / f"{name}.pem").write_bytes(identity.pem + identity.key_pem)
+    return {name: (identity, folder / f"{name}.pem") for name, identity in made.items()}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, people: Any) -> Any:
+    """Run a service that believes the proxy with the one certificate and the secret."""
+    folder = tmp_path_factory.mktemp("behind")
+    (folder / "proxy.secret").write_text(SECRET + "\n")
+    register = ("--audience", API, "--data", folder / "data")
+    bound = members("client", "add", "bound", "--bound", "--scope", "read", *register)
+    variables = {
+        "MACAROON_CBAT_CERTIFICATE_FORMAT": "rfc9440",
+        "MACAROON_CBAT_TRUSTED_PROXIES": f"x5t#S256={people['proxy'][0].thumbprint}",
+        "MACAROON_CBAT_PROXY_SECRET_FILE": str(folder / "proxy.secret"),
+    }
+    with serving(folder / "data", **variables) as served:
+        yield served, bound["client_secret"], folder / "data.log"
+
+
+def ask(service: Any, client: Path, **headers: str) -> tuple[int, Any]:
+    """Ask for a token over a connection with this client certificate; return status and answer."""
+    served: Served = service[0]
+    context = ssl.create_default_context(cafile=served.data / "ca.pem")
+    context.load_cert_chain(client)
+    connection = HTTPSConnection("localhost", int(served.issuer.rpartition(":")[2]), context=context)
+    form = {"grant_type": "client_credentials", "client_id": "bound", "client_secret": service[1]}
+    headers = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+    try:
+        connection.request("POST", "/oauth2/token", urlencode(form), headers)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
+
+
+def test_the_proxy_speaks_for_the_holder(service: Any, people: Any):
+    """Over the connection of the proxy, the token is bound to the certificate of the holder."""
+    holder, proxy = people["holder"][0], people["proxy"][1]
+    shown = {"Client-Cert": SPELLINGS["rfc9440"](holder.der)[0], "Proxysecret": SECRET}
+    status, answer = ask(service, proxy, **shown)
+    assert status == 200, answer
+    caveats = read_macaroon(answer["access_token"]).caveats
+    assert caveat_text(confirmation(holder.thumbprint)) in caveats
+    assert not any(people["proxy"][0].thumbprint.encode() in bytes(caveat) for caveat in caveats)
+
+
+def test_nobody_else_does(service: Any, people: Any):
+    """A stranger with the secret, the proxy without it, and the holder itself bind nothing."""
+    value = SPELLINGS["rfc9440"](people["holder"][0].der)[0]
+    for name, headers in (
+        ("stranger", {"Client-Cert": value, "Proxysecret": SECRET}),
+        ("proxy", {"Client-Cert": value}),
+        ("proxy", {"Client-Cert": value, "Proxysecret": SECRET + "x"}),
+        ("proxy", {"Proxysecret": SECRET}),
+        ("holder", {}),
+    ):
+        status, answer = ask(service, people[name][1], **headers)
+        assert (status, answer["error"]) == (400, "invalid_request"), (name, headers)
+        assert "present a client certificate" in answer["error_description"]
+    log = service[2].read_text()
+    assert log.count("WARNING macaroon_cbat.service: a certificate header is ignored") == 3
+    assert "which is not a trusted proxy" in log
+    assert "without the proxy's secret" in log
+    assert SECRET not in log
+
+
+def test_two_certificates_are_refused(service: Any, people: Any):
+    """What the proxy passes on must be one certificate."""
+    value = SPELLINGS["rfc9440"](people["holder"][0].der)[0]
+    shown = {"Client-Cert": f"{value}, {value}", "Proxysecret": SECRET}
+    status, answer = ask(service, people["proxy"][1], **shown)
+    assert (status, answer["error"]) == (400, "invalid_request")
+    assert "cannot be told" in answer["error_description"]
