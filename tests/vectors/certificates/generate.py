@@ -1,8 +1,8 @@
 """Write the generated vectors anew: .venv/bin/python -m tests.vectors.certificates.generate.
 
 The certificates are the published ones of RFC 8705 and RFC 9440, in the spelling of each product as its
-maker's pages have it; the same bytes come out each time. Files named published-* are quoted from elsewhere,
-files named recorded-* were sent by the product itself: both stay.
+maker's pages have it; the same bytes come out each time. Files named published-* are quoted from elsewhere
+and stay. What the proxies that run here send is in tests/vectors/proxies.
 """
 
 import json
@@ -154,7 +154,7 @@ def render(vector: dict[str, object]) -> str:
 def main() -> None:
     """Replace every generated vector."""
     for file in FOLDER.glob("*.toml"):
-        if not file.name.startswith(("published-", "recorded-")):
+        if not file.name.startswith("published-"):
             file.unlink()
     for name, vector in vectors().items():
         (FOLDER / f"{name}.toml").write_text(render(vector), "utf-8")
