@@ -44,7 +44,7 @@ def _check(file: Path) -> None:
     except SettingsError as error:
         raise _Unusable(str(error)) from error
     policy, trust = reading.policy, ", ".join(reading.policy.proxy.trust)
-    issuer = in_force.verifying.patient.issuer
+    issuer = in_force.verifying.verifier.issuer
     click.echo(f"{file}: tokens of {issuer} for {policy.audience}")
     for member, place in places(reading).items():
         click.echo(f"  {member:<8}{place}")

@@ -81,11 +81,6 @@ class KeyFeed:
 
     def key_for(self, unverified: Grant, /) -> AudienceKey:
         """Return the key that the grant names, or raise UnknownKey; Unavailable when nobody can tell."""
-        key = self.at_hand(unverified)
-        return self._after_asking(unverified) if key is None else key
-
-    def at_hand(self, unverified: Grant) -> AudienceKey | None:
-        """Return the key as `key_for` does, or None where the service would have to be asked first."""
         keys = self._keys
         if keys.keys and self._monotonic() >= self._refresh_at:
             self._refresh_aside()
@@ -94,7 +89,7 @@ class KeyFeed:
         except UnknownKey:
             if unverified.aud != self.audience:
                 raise
-        return None
+        return self._after_asking(unverified)
 
     def _after_asking(self, unverified: Grant) -> AudienceKey:
         about_to_wait()

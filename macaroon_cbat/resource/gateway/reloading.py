@@ -8,23 +8,22 @@ from msgspec import Struct, structs
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.policy import Rules
-from macaroon_cbat.resource.admission import Admission, TokenVerifier, checked_origin, origin_of
+from macaroon_cbat.resource.admission import TokenVerifier
 from macaroon_cbat.resource.gateway.decision import Gateway
 from macaroon_cbat.resource.gateway.facts import KINDS
 from macaroon_cbat.resource.gateway.listening import Place, place_of
 from macaroon_cbat.resource.gateway.policy_file import Policy, read_policy
 from macaroon_cbat.resource.gateway.verifying import Means, Verifying, means_of, read_secret, verifying_by
+from macaroon_cbat.resource.guarding import make_admission
 
 log = logging.getLogger("macaroon_cbat.gateway")
 
 
 class InForce(Struct, frozen=True, kw_only=True):
-    """One policy, ready: `quick` decides without waiting, where that can be; `patient` always."""
+    """One policy, ready to decide by."""
 
-    policy: Policy
     verifying: Verifying
-    patient: Gateway
-    quick: Gateway | None
+    gateway: Gateway
 
 
 class Reading(Struct, frozen=True, kw_only=True):
@@ -50,12 +49,7 @@ def put_in_force(reading: Reading, before: InForce | None = None) -> InForce:
     """Return the policy, ready, or raise SettingsError; by the verifier of `before` where it is the same."""
     is_same = before is not None and before.verifying.means == reading.means
     verifying = before.verifying if before is not None and is_same else verifying_by(reading.means)
-    patient = _gateway(reading, verifying.patient)
-    quick = None
-    if verifying.quick is not None:
-        admission = structs.replace(patient.admission, verifier=verifying.quick)
-        quick = structs.replace(patient, admission=admission)
-    return InForce(policy=reading.policy, verifying=verifying, patient=patient, quick=quick)
+    return InForce(verifying=verifying, gateway=_gateway(reading, verifying.verifier))
 
 
 def _gateway(reading: Reading, verifier: TokenVerifier) -> Gateway:
@@ -79,12 +73,14 @@ def _gateway(reading: Reading, verifier: TokenVerifier) -> Gateway:
         kind=kind,
         path_prefix=policy.proxy.path_prefix,
         trust=trust,
-        admission=Admission(
-            verifier=verifier,
-            peer=source,
-            require_certificate=policy.require_certificate,
-            origin=origin_of(policy.audience) if policy.origin is None else checked_origin(policy.origin),
-            clock_skew=policy.clock_skew,
+        admission=make_admission(
+            {
+                "verifier": verifier,
+                "peer": source,
+                "require_certificate": policy.require_certificate,
+                "origin": policy.origin,
+                "clock_skew": policy.clock_skew,
+            }
         ),
     )
 

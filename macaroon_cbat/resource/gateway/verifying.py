@@ -6,8 +6,6 @@ from pathlib import Path
 from msgspec import Struct
 
 from macaroon_cbat.errors import SettingsError, Unavailable
-from macaroon_cbat.identifier import Grant
-from macaroon_cbat.keys import AudienceKey
 from macaroon_cbat.resource.admission import AudienceKeySource, OfflineVerifier, TokenVerifier
 from macaroon_cbat.resource.gateway.policy_file import Asking, Policy, Service
 from macaroon_cbat.resource.introspection import Introspection
@@ -17,10 +15,6 @@ from macaroon_cbat.resource.revocation_feed import RevocationFeed
 from macaroon_cbat.resource.service_connection import ServiceConnection
 
 log = logging.getLogger("macaroon_cbat.gateway")
-
-
-class MustWaitError(Exception):
-    """No refusal: the service has to be asked first, so decide again where waiting harms nobody else."""
 
 
 class Means(Struct, frozen=True, kw_only=True):
@@ -35,11 +29,10 @@ class Means(Struct, frozen=True, kw_only=True):
 
 
 class Verifying(Struct, frozen=True, kw_only=True):
-    """Verifies tokens. `patient` may wait for the service; `quick`, where there is one, never does."""
+    """Verifies tokens by these means."""
 
     means: Means
-    patient: TokenVerifier
-    quick: TokenVerifier | None
+    verifier: TokenVerifier
     revocations: RevocationFeed | None = None
 
     def start(self) -> None:
@@ -55,23 +48,6 @@ class Verifying(Struct, frozen=True, kw_only=True):
         """Follow the service no longer."""
         if self.revocations is not None:
             self.revocations.stop()
-
-
-class KeysAtHand:
-    """The keys of a feed as far as they are here already: MustWaitError instead of asking the service."""
-
-    __slots__ = ("_feed", "audience", "issuer")
-
-    def __init__(self, feed: KeyFeed) -> None:
-        """Look into this feed."""
-        self._feed, self.issuer, self.audience = feed, feed.issuer, feed.audience
-
-    def key_for(self, unverified: Grant, /) -> AudienceKey:
-        """Return the key that the grant names, or raise UnknownKey when no service could tell another."""
-        key = self._feed.at_hand(unverified)
-        if key is None:
-            raise MustWaitError
-        return key
 
 
 def means_of(policy: Policy, folder: Path) -> Means:
@@ -93,10 +69,9 @@ def verifying_by(means: Means) -> Verifying:
     if means.service is not None:
         return _following(means, means.service)
     if means.introspection is not None:
-        return Verifying(means=means, patient=_asking(means, means.introspection), quick=None)
+        return Verifying(means=means, verifier=_asking(means, means.introspection))
     assert means.keys is not None
-    verifier = OfflineVerifier(_of(means, KeyFile(means.keys)))
-    return Verifying(means=means, patient=verifier, quick=verifier)
+    return Verifying(means=means, verifier=OfflineVerifier(_of(means, KeyFile(means.keys))))
 
 
 def _of(means: Means, keys: KeyFile) -> AudienceKeySource:
@@ -120,12 +95,7 @@ def _following(means: Means, service: Service) -> Verifying:
     ]
     keys = KeyFeed(connection, means.audience, snapshot=snapshots[0])
     revocations = RevocationFeed(connection, max_staleness=service.max_staleness, snapshot=snapshots[1])
-    return Verifying(
-        means=means,
-        patient=OfflineVerifier(keys, revocations),
-        quick=OfflineVerifier(KeysAtHand(keys), revocations),
-        revocations=revocations,
-    )
+    return Verifying(means=means, verifier=OfflineVerifier(keys, revocations), revocations=revocations)
 
 
 def _asking(means: Means, asking: Asking) -> Introspection:

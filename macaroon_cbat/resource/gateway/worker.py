@@ -12,18 +12,20 @@ from typing import Any
 
 import uvloop
 
-from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.resource.announcing import MustWait, without_waiting
 from macaroon_cbat.resource.answers import Answer
+from macaroon_cbat.resource.gateway.decision import Gateway
 from macaroon_cbat.resource.gateway.facts import Question
 from macaroon_cbat.resource.gateway.http_connection import REQUEST_SECONDS, HttpConnection, HttpQuestion
 from macaroon_cbat.resource.gateway.reloading import InForce, Reading, put_in_force, read
-from macaroon_cbat.resource.gateway.verifying import MustWaitError
 
 log = logging.getLogger("macaroon_cbat.gateway")
 
 _SWEEP_SECONDS = 1.0
 _PATIENT_THREADS = 32
+"""How many questions wait for the service at once; the others are answered meanwhile."""
+
 _LEAVING_SECONDS = 60.0
 """After which a verifier that was replaced has answered its last question."""
 
@@ -36,27 +38,25 @@ class Deciding:
     def __init__(self, in_force: InForce) -> None:
         """Begin with this policy."""
         self.in_force = in_force
-        self._threads = ThreadPoolExecutor(_PATIENT_THREADS, "patient")
+        self._threads = ThreadPoolExecutor(_PATIENT_THREADS, "waiting")
 
     def answer(self, question: HttpQuestion, then: Callable[[Answer], None]) -> None:
         """Call `then` with the answer, at once or later, from the event loop."""
-        asked = Question(EpochSeconds(int(time.time())), question.hop, question.method, question.target)
-        quick = self.in_force.quick
+        gateway = self.in_force.gateway
+        asked = Question(gateway.admission.now(), question.hop, question.method, question.target)
         try:
-            if quick is None:
-                raise MustWaitError
-            answer = quick.decide(asked)
-        except MustWaitError:
-            self._answer_later(asked, then)
+            with without_waiting():
+                answer = gateway.decide(asked)
+        except MustWait:
+            self._answer_later(gateway, asked, then)
             return
         except Exception:
             log.exception("a question could not be answered")
             answer = _DEFECT
         then(answer)
 
-    def _answer_later(self, asked: Question, then: Callable[[Answer], None]) -> None:
-        loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._threads, self.in_force.patient.decide, asked)
+    def _answer_later(self, gateway: Gateway, asked: Question, then: Callable[[Answer], None]) -> None:
+        future = asyncio.get_running_loop().run_in_executor(self._threads, gateway.decide, asked)
 
         def done(future: "asyncio.Future[Answer]") -> None:
             try:
