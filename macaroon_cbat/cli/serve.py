@@ -17,8 +17,9 @@ import click
 
 from macaroon_cbat.cli.options import FILE, data_option, now
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.metrics import metrics_listener, serve_metrics
 from macaroon_cbat.service import Settings, create_app, settings_from_environment
-from macaroon_cbat.service.metrics_page import metrics_listener, serve_metrics
+from macaroon_cbat.service.key_age import KeyAge
 from macaroon_cbat.service.settings import data_folder
 from macaroon_cbat.stores import open_stores
 from macaroon_cbat.tls import DevelopmentCertificates, development_certificates, serve
@@ -103,7 +104,7 @@ def _application(
     """Return the application of one worker, which also shows the metrics of them all."""
     app = create_app(settings, feed_waiters=feed_waiters)
     if metrics is not None:
-        serve_metrics(metrics, app.extensions["macaroon_cbat"], time.time)
+        serve_metrics(metrics, KeyAge(app.extensions["macaroon_cbat"], time.time))
     return app
 
 

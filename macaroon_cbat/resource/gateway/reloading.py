@@ -89,7 +89,10 @@ def places(reading: Reading) -> dict[str, Place]:
     """Return where to listen for what: `http`, `grpc`, `metrics`, as far as they are named."""
     members = structs.asdict(reading.policy.listen)
     folder = reading.means.folder
-    return {member: place_of(text, member, folder) for member, text in members.items() if text is not None}
+    found = {member: place_of(text, member, folder) for member, text in members.items() if text is not None}
+    if "metrics" in found and found["metrics"].is_unix_socket:
+        raise SettingsError("[listen], metrics: Prometheus asks over ADDRESS:PORT, not over a Unix socket")
+    return found
 
 
 class PolicyWatch:

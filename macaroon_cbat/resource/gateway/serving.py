@@ -9,6 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from macaroon_cbat.journal.file import journal_to
+from macaroon_cbat.metrics import serve_metrics, sharing_counters
+from macaroon_cbat.resource.feed_ages import FeedAges
 from macaroon_cbat.resource.gateway.http_connection import REQUEST_SECONDS
 from macaroon_cbat.resource.gateway.listening import listening_at
 from macaroon_cbat.resource.gateway.reloading import PolicyWatch, places, put_in_force, read
@@ -26,14 +28,18 @@ def serve_gateway(file: Path, *, workers: int = 1, on_ready: Callable[[str], Non
     listens once questions are answered.
     """
     reading = read(file)
-    put_in_force(reading)  # mistakes show at once, in one line
-    journal_to(_audit_target(reading.policy.audit_log, file.absolute().parent))
     found = places(reading)
     with ExitStack() as stack:
-        listeners: dict[socket.socket, bool] = {}
-        if (place := found.get("http")) is not None:
-            listeners[stack.enter_context(listening_at(place))] = place.is_unix_socket
-        parent = _Parent(PolicyWatch(file, reading), file, listeners, workers)
+        if "metrics" in found:
+            stack.enter_context(sharing_counters())
+        put_in_force(reading)  # mistakes show at once, in one line
+        journal_to(_audit_target(reading.policy.audit_log, file.absolute().parent))
+        listening = {
+            member: stack.enter_context(listening_at(place))
+            for member, place in found.items()
+            if member != "grpc"
+        }
+        parent = _Parent(PolicyWatch(file, reading), file, listening, workers)
         before = signal.signal(signal.SIGHUP, parent.on_hangup)
         stack.callback(signal.signal, signal.SIGHUP, before)
         where = ", ".join(f"{place} ({member})" for member, place in found.items())
@@ -44,16 +50,18 @@ class _Parent:
     """What the parent of the workers does: it watches the policy file, and tells them when to read it."""
 
     def __init__(
-        self, watch: PolicyWatch, file: Path, listeners: dict[socket.socket, bool], workers: int
+        self, watch: PolicyWatch, file: Path, listening: dict[str, socket.socket], workers: int
     ) -> None:
-        self._watch, self._file, self._listeners = watch, file, listeners
+        self._watch, self._file, self._listening = watch, file, listening
         self._connections = limits_that_fit(Limits()).connections
         self._is_asked, self._look_at = False, 0.0
-        self.prefork = Prefork(list(listeners), workers, REQUEST_SECONDS, self._tick)
+        self.prefork = Prefork(list(listening.values()), workers, REQUEST_SECONDS, self._tick)
 
     def make_worker(self) -> Worker:
         """Return a worker; one that takes another's place begins with what counts now."""
-        return Worker(self._file, self._watch.reading, self._listeners, self._connections)
+        if "metrics" in self._listening:
+            serve_metrics(self._listening["metrics"], FeedAges())
+        return Worker(self._file, self._watch.reading, self._listening.get("http"), self._connections)
 
     def on_hangup(self, *_: object) -> None:
         """Read the policy file at the next tick, changed or not."""

@@ -73,11 +73,11 @@ class Worker:
     """Serves the listeners of one process until it is told to stop; SIGHUP makes it read the policy again."""
 
     def __init__(
-        self, file: Path, reading: Reading, listeners: dict[socket.socket, bool], connections: int
+        self, file: Path, reading: Reading, listener: socket.socket | None, connections: int
     ) -> None:
-        """Put the policy in force; `listeners` says of each whether it is a Unix socket."""
+        """Put the policy in force; `listener` is where HTTP is spoken, by so many connections at most."""
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is missed until `run` is read there
-        self._file, self._listeners, self._limit = file, listeners, connections
+        self._file, self._listener, self._limit = file, listener, connections
         self._deciding = Deciding(put_in_force(reading))
         self._connections: set[HttpConnection] = set()
         self._is_stopping = False
@@ -101,7 +101,7 @@ class Worker:
         self._begin(self._sweep())
         if lifeline is not None:
             loop.add_reader(lifeline, stopped.set)
-        servers = [await self._server(sock) for sock in self._listeners]
+        servers = [await self._server(sock) for sock in (self._listener,) if sock is not None]
         if not self._is_stopping:
             await stopped.wait()
         for server in servers:
@@ -116,7 +116,7 @@ class Worker:
         task.add_done_callback(self._tasks.discard)
 
     async def _server(self, sock: socket.socket) -> asyncio.AbstractServer:
-        is_unix, loop = self._listeners[sock], asyncio.get_running_loop()
+        is_unix, loop = sock.family == socket.AF_UNIX, asyncio.get_running_loop()
 
         def connection() -> HttpConnection:
             return HttpConnection(

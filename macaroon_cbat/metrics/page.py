@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import ThreadingHTTPServer
 from importlib.util import find_spec
@@ -17,12 +17,11 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from macaroon_cbat.errors import SettingsError, Unavailable
-from macaroon_cbat.stores import Stores
+from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.tls.listening import listening_socket
 
 if TYPE_CHECKING:
-    from prometheus_client.metrics_core import Metric
+    from prometheus_client.registry import Collector
 
 log = logging.getLogger("macaroon_cbat.metrics")
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -31,19 +30,26 @@ _PATIENCE_SECONDS = 5.0
 
 @contextmanager
 def metrics_listener(host: str, port: int | None) -> Iterator[socket.socket | None]:
-    """Listen for who scrapes, and let the processes to come share their counters; None: do nothing.
-
-    Must come before prometheus_client is imported. Raises SettingsError in one line.
-    """
+    """Listen for who scrapes and share counters, as `sharing_counters` says; without a port do nothing."""
     if port is None:
         yield None
         return
+    with sharing_counters(), closing(_listening(host, port)) as listener:
+        yield listener
+
+
+@contextmanager
+def sharing_counters() -> Iterator[None]:
+    """Let the processes to come share their counters, as long as the block lasts.
+
+    Must come before prometheus_client is imported. Raises SettingsError in one line.
+    """
     if find_spec("prometheus_client") is None:
         raise SettingsError("metrics need prometheus_client: pip install 'macaroon_cbat[metrics]'")
-    with closing(_listening(host, port)) as listener, TemporaryDirectory(prefix="macaroon-cbat-") as folder:
+    with TemporaryDirectory(prefix="macaroon-cbat-") as folder:
         os.environ[_FOLDER] = folder
         try:
-            yield listener
+            yield
         finally:
             del os.environ[_FOLDER]
 
@@ -56,14 +62,15 @@ def _listening(host: str, port: int) -> socket.socket:
         raise SettingsError("metrics: " + str(error).replace(" --", " --metrics-")) from error
 
 
-def serve_metrics(listener: socket.socket, stores: Stores, clock: Callable[[], float]) -> None:
-    """Answer who scrapes, from a thread that ends with the process."""
+def serve_metrics(listener: socket.socket, *collectors: "Collector") -> None:
+    """Answer who scrapes, from a thread that ends with the process; show what the collectors have as well."""
     from prometheus_client import CollectorRegistry, MetricsHandler
     from prometheus_client.multiprocess import MultiProcessCollector
 
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    registry.register(_KeyAge(stores, clock))
+    for collector in collectors:
+        registry.register(collector)
     handler = type("_Handler", (MetricsHandler,), {"registry": registry, "timeout": _PATIENCE_SECONDS})
     server = _Server(("", 0), handler, bind_and_activate=False)
     server.socket.close()
@@ -77,23 +84,3 @@ class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 # http.server's
         """Leave one line, not a traceback on standard error, when a client goes away."""
         log.info("a client of the metrics page was not answered: %s", sys.exception())
-
-
-class _KeyAge:
-    """Looks up the age of the current root key when somebody asks."""
-
-    def __init__(self, stores: Stores, clock: Callable[[], float]) -> None:
-        self._stores = stores
-        self._clock = clock
-
-    def collect(self) -> "Iterable[Metric]":
-        """Return the age; nothing while the database is out of reach."""
-        from prometheus_client.metrics_core import GaugeMetricFamily
-
-        try:
-            [current] = [one for one in self._stores.root_keys.records() if one.state == "current"]
-        except Unavailable as error:
-            log.warning("the age of the current key is not known: %s", error)
-            return
-        age = max(0.0, self._clock() - current.since)
-        yield GaugeMetricFamily("macaroon_cbat_key_age_seconds", "Age of the current root key.", value=age)

@@ -1,0 +1,5 @@
+"""What all processes of a server have counted, shown on one page for Prometheus."""
+
+from macaroon_cbat.metrics.page import metrics_listener as metrics_listener
+from macaroon_cbat.metrics.page import serve_metrics as serve_metrics
+from macaroon_cbat.metrics.page import sharing_counters as sharing_counters
