@@ -1,8 +1,11 @@
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from tests.gateway.proxies import KINDS, Asked
+from tests.gateway.envoy_client import envoy_grpc
+from tests.gateway.proxies import KINDS as KINDS_OVER_HTTP
+from tests.gateway.proxies import Asked
 from tests.gateway.running import Answered, Running, gateway
 from tests.tls.material import Client, make_client
 
@@ -25,6 +28,9 @@ def clients(holder: Client, thief: Client) -> dict[str, bytes]:
     return {"holder": holder.der, "thief": thief.der}
 
 
+KINDS = {**KINDS_OVER_HTTP, "envoy-grpc": envoy_grpc}
+
+
 @pytest.fixture(scope="session", params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     """Give each way of asking in turn."""
@@ -35,7 +41,11 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def running(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Run a gateway for this kind of proxy."""
-    with gateway(tmp_path_factory.mktemp(kind), proxy={"kind": kind, "trust": ["unix"]}) as running:
+    settings: dict[str, Any] = {"proxy": {"kind": kind.removesuffix("-grpc"), "trust": ["unix"]}}
+    folder = tmp_path_factory.mktemp(kind)
+    if kind == "envoy-grpc":
+        settings["listen"] = {"grpc": f"unix:{folder}/grpc.sock"}
+    with gateway(folder, **settings) as running:
         yield running
 
 

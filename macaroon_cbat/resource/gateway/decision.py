@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import OAuthError, Unavailable, UntrustedProxy
 from macaroon_cbat.forwarded import TrustedProxies
 from macaroon_cbat.policy import Rules, path_of
@@ -25,12 +26,13 @@ class Gateway(Struct, frozen=True, kw_only=True):
 
     def decide(self, question: Question) -> Answer:
         """Return 200 with the principal's headers, or the refusal; a stranger learns nothing but 403."""
-        request = _unread(question)
+        now = self.admission.now()
+        request = _unread(now, question)
         try:
             try:
                 self._refuse_strangers(question)
-                facts = self.kind.read(question, self.path_prefix)
-                request = _presented(question, facts, None)
+                facts = question.facts(self.kind, self.path_prefix)
+                request = _presented(now, question, facts, None)
                 path = path_of(facts.uri)
                 rule = self.rules.rule_for(facts.method, path)
             except (OAuthError, Unavailable) as error:
@@ -38,11 +40,11 @@ class Gateway(Struct, frozen=True, kw_only=True):
                 raise
             if rule.public:
                 return _PUBLIC
-            principal = self.admission.admit(_presented(question, facts, path), rule.scope or "")
+            principal = self.admission.admit(_presented(now, question, facts, path), rule.scope or "")
         except OAuthError as error:
             return self._passed_on(refusal(error, self.admission))
         except Unavailable as error:
-            return unavailable(error, f"{request.method} for {request.address}")
+            return unavailable(error, f"what a proxy asks: {request.method} for {request.address}")
         return Answer(200, principal_headers(principal), b"")
 
     def _refuse_strangers(self, question: Question) -> None:
@@ -57,21 +59,21 @@ class Gateway(Struct, frozen=True, kw_only=True):
         return Answer(_FORBIDDEN, answer.headers, answer.body)
 
 
-def _unread(question: Question) -> PresentedRequest:
+def _unread(now: EpochSeconds, question: Question) -> PresentedRequest:
     """Return what is known before the proxy's word counts: who asks."""
     return PresentedRequest(
-        now=question.now,
+        now=now,
         authorization=None,
         hop=question.hop,
-        method=question.method,
+        method="",
         path=None,
         address=question.hop.address(),
     )
 
 
-def _presented(question: Question, facts: Facts, path: str | None) -> PresentedRequest:
+def _presented(now: EpochSeconds, question: Question, facts: Facts, path: str | None) -> PresentedRequest:
     return PresentedRequest(
-        now=question.now,
+        now=now,
         authorization=facts.authorization,
         hop=question.hop,
         method=facts.method,

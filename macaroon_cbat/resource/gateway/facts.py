@@ -1,24 +1,15 @@
 """What a proxy tells about the request it asks about, each kind of proxy in its own way."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 from msgspec import Struct
 
-from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import AmbiguousCertificate, InvalidRequest, ProxyMisconfigured
 from macaroon_cbat.peer import Hop
 from macaroon_cbat.request_target import plain_address
 
 METHOD, URI, CLIENT = "X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-For"
-
-
-class Question(Struct, frozen=True):
-    """One sub-request as it came: over which hop, with which request line, and when."""
-
-    now: EpochSeconds
-    hop: Hop
-    method: str
-    target: str
 
 
 class Facts(Struct, frozen=True):
@@ -30,27 +21,50 @@ class Facts(Struct, frozen=True):
     address: str | None
 
 
+class HttpQuestion(Struct, frozen=True):
+    """One sub-request as it came over HTTP: over which hop, with which request line."""
+
+    hop: Hop
+    method: str
+    target: str
+
+    def facts(self, kind: "Kind", prefix: str) -> Facts:
+        """Return what a proxy of this kind says."""
+        return kind.read(self, prefix)
+
+
+class Question(Protocol):
+    """What a proxy asks, over whatever protocol."""
+
+    @property
+    def hop(self) -> Hop:
+        """The proxy's own connection."""
+
+    def facts(self, kind: "Kind", prefix: str, /) -> Facts:
+        """Return what it says about the client's request, or raise InvalidRequest or ProxyMisconfigured."""
+
+
 class Kind(Struct, frozen=True, kw_only=True):
     """A kind of proxy: how it asks, and which certificate format our configurations make it write."""
 
     format: str
-    read: Callable[[Question, str], Facts]
+    read: Callable[[HttpQuestion, str], Facts]
     """Takes the question and the path prefix that the proxy was told to ask under."""
     statuses: frozenset[int] | None = None
     """The refusals that it passes on; it makes a 500 of any other one."""
 
 
-def read_forwarded(question: Question, _prefix: str) -> Facts:
+def read_forwarded(question: HttpQuestion, _prefix: str) -> Facts:
     """Return the facts of a proxy that writes method and target into headers: all but Envoy."""
     return Facts(
         _told(question.hop, METHOD),
         _told(question.hop, URI),
-        _authorization(question.hop),
+        authorization_of(question.hop),
         _address(question.hop),
     )
 
 
-def read_envoy(question: Question, prefix: str) -> Facts:
+def read_envoy(question: HttpQuestion, prefix: str) -> Facts:
     """Return the facts of Envoy, which asks with the method and target of the request, under a prefix."""
     uri = question.target.removeprefix(prefix)
     if uri == question.target or not uri.startswith("/"):
@@ -58,7 +72,7 @@ def read_envoy(question: Question, prefix: str) -> Facts:
             f"Envoy asked for {question.target.partition('?')[0]!r}, which is not under {prefix!r}: "
             "set path_prefix of its http_service and path_prefix in [proxy] to the same"
         )
-    return Facts(question.method, uri, _authorization(question.hop), _address(question.hop))
+    return Facts(question.method, uri, authorization_of(question.hop), _address(question.hop))
 
 
 def _told(hop: Hop, name: str) -> str:
@@ -68,7 +82,8 @@ def _told(hop: Hop, name: str) -> str:
     return value
 
 
-def _authorization(hop: Hop) -> str | None:
+def authorization_of(hop: Hop) -> str | None:
+    """Return the one Authorization header, or None; raise InvalidRequest for two."""
     return _one(hop, "Authorization")
 
 

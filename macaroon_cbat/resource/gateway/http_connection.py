@@ -6,14 +6,14 @@ a Unix socket, and bounds headers and seconds; it also answers twice as many que
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import Protocol, cast
+from typing import cast
 
 import httptools
-from msgspec import Struct
 
 from macaroon_cbat.header_hop import HeaderHop
 from macaroon_cbat.resource.answers import Answer
+from macaroon_cbat.resource.gateway.deciding import Deciding
+from macaroon_cbat.resource.gateway.facts import HttpQuestion
 from macaroon_cbat.resource.gateway.http_text import answer_text, error_text
 
 MAX_REQUEST_BYTES = 64 * 1024
@@ -27,29 +27,14 @@ KNOWN_SECONDS = 3700.0
 _MAX_WAITING = 32
 
 
-class HttpQuestion(Struct, frozen=True):
-    """One sub-request as it came over HTTP."""
-
-    hop: HeaderHop
-    method: str
-    target: str
-
-
-class Answering(Protocol):
-    """Whoever decides."""
-
-    def answer(self, question: HttpQuestion, then: Callable[[Answer], None]) -> None:
-        """Call `then` with the answer, at once or later, from the event loop."""
-
-
 class HttpConnection(asyncio.Protocol):
     """One connection. It answers one question after the other, also where several came in one piece."""
 
     def __init__(
-        self, answering: Answering, connections: "set[HttpConnection]", *, is_unix_socket: bool, limit: int
+        self, deciding: Deciding, connections: "set[HttpConnection]", *, is_unix_socket: bool, limit: int
     ) -> None:
-        """Ask `answering`; be one of `connections` while it is open."""
-        self._answering, self._connections, self._limit = answering, connections, limit
+        """Have questions decided; be one of `connections` while it is open."""
+        self._deciding, self._connections, self._limit = deciding, connections, limit
         self._is_unix_socket = is_unix_socket
         self._address: str | None = None
         self._parser = httptools.HttpRequestParser(self)
@@ -136,22 +121,31 @@ class HttpConnection(asyncio.Protocol):
 
     def _answer_next(self) -> None:
         question, is_last = self._waiting.popleft()
+        answer = self._deciding.at_once(question, "http")
+        if answer is not None:
+            self._write(answer, question, is_last=is_last)
+            return
         self._is_answering = True
+        self._waiter = asyncio.get_running_loop().create_task(self._answer_later(question, is_last=is_last))
 
-        def then(answer: Answer) -> None:
-            self._is_answering = False
-            if self._transport.is_closing():
-                return
-            if answer.status == 200:
-                self._idle_seconds = KNOWN_SECONDS
-            ends = is_last or (self._is_stopping and not self._waiting)
-            self._transport.write(answer_text(answer, is_head=question.method == "HEAD", is_last=ends))
-            if ends:
-                self._end()
-            elif self._waiting:
-                self._answer_next()
+    async def _answer_later(self, question: HttpQuestion, *, is_last: bool) -> None:
+        """Write an answer that takes a while, then those to the questions that came meanwhile."""
+        answer = await self._deciding.after_waiting(question, "http")
+        self._is_answering = False
+        if self._transport.is_closing():
+            return
+        self._write(answer, question, is_last=is_last)
+        while self._waiting and not self._is_answering:
+            self._answer_next()
 
-        self._answering.answer(question, then)
+    def _write(self, answer: Answer, question: HttpQuestion, *, is_last: bool) -> None:
+        if answer.status == 200:
+            self._idle_seconds = KNOWN_SECONDS
+        ends = is_last or (self._is_stopping and not self._waiting)
+        self._transport.write(answer_text(answer, is_head=question.method == "HEAD", is_last=ends))
+        if ends:
+            self._waiting.clear()
+            self._end()
 
     def _refuse(self, status: int) -> None:
         """Answer this unless an answer is under way, and end."""

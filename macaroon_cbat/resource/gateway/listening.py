@@ -53,6 +53,25 @@ def place_of(text: str, member: str, folder: Path) -> Place:
 
 
 @contextmanager
+def narrow_umask() -> Iterator[None]:
+    """Let files that are made meanwhile be for owner and group alone, as a gRPC server's Unix socket."""
+    before = os.umask(0o777 & ~_MODE)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def check_free(place: Place) -> None:
+    """Raise SettingsError when somebody listens there; for servers that open their socket themselves."""
+    if place.path is None:
+        with listening_at(place):
+            return
+    if _is_answered(place.path):
+        raise SettingsError(f"{place.path} is in use: stop the other gateway or listen elsewhere")
+
+
+@contextmanager
 def listening_at(place: Place) -> Iterator[socket.socket]:
     """Listen there until the block ends, or raise SettingsError; a Unix socket's file is gone afterwards."""
     if place.path is None:
@@ -71,6 +90,12 @@ def listening_at(place: Place) -> Iterator[socket.socket]:
             with suppress(OSError):
                 if os.path.samestat(made, place.path.stat()):  # another gateway's by now, perhaps
                     place.path.unlink()
+
+
+def remove_socket(place: Place) -> None:
+    """Remove the file of a Unix socket that nobody answers any more."""
+    if place.path is not None and place.path.is_socket() and not _is_answered(place.path):
+        place.path.unlink(missing_ok=True)
 
 
 def _unix_listener(path: Path) -> socket.socket:

@@ -7,6 +7,7 @@ from msgspec import Struct, structs
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.forwarded import Forwarded, trusted_proxies
+from macaroon_cbat.peer import tls_connection
 from macaroon_cbat.policy import Rules
 from macaroon_cbat.resource.admission import TokenVerifier
 from macaroon_cbat.resource.gateway.decision import Gateway
@@ -20,10 +21,11 @@ log = logging.getLogger("macaroon_cbat.gateway")
 
 
 class InForce(Struct, frozen=True, kw_only=True):
-    """One policy, ready to decide by."""
+    """One policy, ready to decide by; over gRPC, Envoy says itself whose TLS connection it is."""
 
     verifying: Verifying
-    gateway: Gateway
+    over_http: Gateway
+    over_grpc: Gateway
 
 
 class Reading(Struct, frozen=True, kw_only=True):
@@ -49,7 +51,9 @@ def put_in_force(reading: Reading, before: InForce | None = None) -> InForce:
     """Return the policy, ready, or raise SettingsError; by the verifier of `before` where it is the same."""
     is_same = before is not None and before.verifying.means == reading.means
     verifying = before.verifying if before is not None and is_same else verifying_by(reading.means)
-    return InForce(verifying=verifying, gateway=_gateway(reading, verifying.verifier))
+    gateway = _gateway(reading, verifying.verifier)
+    over_grpc = structs.replace(gateway, admission=structs.replace(gateway.admission, peer=tls_connection))
+    return InForce(verifying=verifying, over_http=gateway, over_grpc=over_grpc)
 
 
 def _gateway(reading: Reading, verifier: TokenVerifier) -> Gateway:

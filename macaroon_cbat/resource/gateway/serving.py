@@ -6,13 +6,15 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
+from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.journal.file import journal_to
 from macaroon_cbat.metrics import serve_metrics, sharing_counters
 from macaroon_cbat.resource.feed_ages import FeedAges
 from macaroon_cbat.resource.gateway.http_connection import REQUEST_SECONDS
-from macaroon_cbat.resource.gateway.listening import listening_at
+from macaroon_cbat.resource.gateway.listening import Place, check_free, listening_at, remove_socket
 from macaroon_cbat.resource.gateway.reloading import PolicyWatch, places, put_in_force, read
 from macaroon_cbat.resource.gateway.worker import Worker
 from macaroon_cbat.tls.limits import Limits, limits_that_fit
@@ -39,20 +41,41 @@ def serve_gateway(file: Path, *, workers: int = 1, on_ready: Callable[[str], Non
             for member, place in found.items()
             if member != "grpc"
         }
-        parent = _Parent(PolicyWatch(file, reading), file, listening, workers)
+        envoy = found.get("grpc")
+        if envoy is not None:
+            _check_envoy(envoy, workers)
+            stack.callback(remove_socket, envoy)
+        parent = _Parent(PolicyWatch(file, reading), file, listening, envoy, workers)
         before = signal.signal(signal.SIGHUP, parent.on_hangup)
         stack.callback(signal.signal, signal.SIGHUP, before)
         where = ", ".join(f"{place} ({member})" for member, place in found.items())
         parent.prefork.run(parent.make_worker, lambda: None if on_ready is None else on_ready(where))
 
 
+def _check_envoy(place: Place, workers: int) -> None:
+    if find_spec("grpc") is None or find_spec("envoy") is None:
+        raise SettingsError("[listen], grpc needs grpcio and xds-protos: pip install 'macaroon_cbat[envoy]'")
+    if place.is_unix_socket and workers > 1:
+        raise SettingsError(
+            f"[listen], grpc: {place} is for one process: --workers 1, or listen on ADDRESS:PORT"
+        )
+    if not place.is_unix_socket and place.port == 0:
+        raise SettingsError("[listen], grpc: name the port")
+    check_free(place)
+
+
 class _Parent:
     """What the parent of the workers does: it watches the policy file, and tells them when to read it."""
 
     def __init__(
-        self, watch: PolicyWatch, file: Path, listening: dict[str, socket.socket], workers: int
+        self,
+        watch: PolicyWatch,
+        file: Path,
+        listening: dict[str, socket.socket],
+        envoy: Place | None,
+        workers: int,
     ) -> None:
-        self._watch, self._file, self._listening = watch, file, listening
+        self._watch, self._file, self._listening, self._envoy = watch, file, listening, envoy
         self._connections = limits_that_fit(Limits()).connections
         self._is_asked, self._look_at = False, 0.0
         self.prefork = Prefork(list(listening.values()), workers, REQUEST_SECONDS, self._tick)
@@ -61,7 +84,13 @@ class _Parent:
         """Return a worker; one that takes another's place begins with what counts now."""
         if "metrics" in self._listening:
             serve_metrics(self._listening["metrics"], FeedAges())
-        return Worker(self._file, self._watch.reading, self._listening.get("http"), self._connections)
+        return Worker(
+            self._file,
+            self._watch.reading,
+            listener=self._listening.get("http"),
+            envoy=self._envoy,
+            connections=self._connections,
+        )
 
     def on_hangup(self, *_: object) -> None:
         """Read the policy file at the next tick, changed or not."""

@@ -5,83 +5,49 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.resource.announcing import MustWait, without_waiting
-from macaroon_cbat.resource.answers import Answer
-from macaroon_cbat.resource.gateway.decision import Gateway
-from macaroon_cbat.resource.gateway.facts import Question
-from macaroon_cbat.resource.gateway.http_connection import REQUEST_SECONDS, HttpConnection, HttpQuestion
+from macaroon_cbat.resource.gateway.deciding import Deciding
+from macaroon_cbat.resource.gateway.http_connection import REQUEST_SECONDS, HttpConnection
+from macaroon_cbat.resource.gateway.listening import Place
 from macaroon_cbat.resource.gateway.reloading import InForce, Reading, put_in_force, read
+
+if TYPE_CHECKING:
+    from macaroon_cbat.resource.gateway.envoy_grpc import EnvoyServer
 
 log = logging.getLogger("macaroon_cbat.gateway")
 
 _SWEEP_SECONDS = 1.0
-_PATIENT_THREADS = 32
-"""How many questions wait for the service at once; the others are answered meanwhile."""
-
 _LEAVING_SECONDS = 60.0
 """After which a verifier that was replaced has answered its last question."""
-
-_DEFECT = Answer(500, (("Content-Type", "application/json"),), b'{"error":"server_error"}')
-
-
-class Deciding:
-    """Answers questions by the policy in force; those that must wait, in a thread of their own."""
-
-    def __init__(self, in_force: InForce) -> None:
-        """Begin with this policy."""
-        self.in_force = in_force
-        self._threads = ThreadPoolExecutor(_PATIENT_THREADS, "waiting")
-
-    def answer(self, question: HttpQuestion, then: Callable[[Answer], None]) -> None:
-        """Call `then` with the answer, at once or later, from the event loop."""
-        gateway = self.in_force.gateway
-        asked = Question(gateway.admission.now(), question.hop, question.method, question.target)
-        try:
-            with without_waiting():
-                answer = gateway.decide(asked)
-        except MustWait:
-            self._answer_later(gateway, asked, then)
-            return
-        except Exception:
-            log.exception("a question could not be answered")
-            answer = _DEFECT
-        then(answer)
-
-    def _answer_later(self, gateway: Gateway, asked: Question, then: Callable[[Answer], None]) -> None:
-        future = asyncio.get_running_loop().run_in_executor(self._threads, gateway.decide, asked)
-
-        def done(future: "asyncio.Future[Answer]") -> None:
-            try:
-                answer = future.result()
-            except Exception:
-                log.exception("a question could not be answered")
-                answer = _DEFECT
-            then(answer)
-
-        future.add_done_callback(done)
 
 
 class Worker:
     """Serves the listeners of one process until it is told to stop; SIGHUP makes it read the policy again."""
 
     def __init__(
-        self, file: Path, reading: Reading, listener: socket.socket | None, connections: int
+        self,
+        file: Path,
+        reading: Reading,
+        *,
+        listener: socket.socket | None,
+        envoy: Place | None,
+        connections: int,
     ) -> None:
-        """Put the policy in force; `listener` is where HTTP is spoken, by so many connections at most."""
+        """Put the policy in force; speak HTTP over so many connections at most, gRPC where `envoy` says."""
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is missed until `run` is read there
         self._file, self._listener, self._limit = file, listener, connections
         self._deciding = Deciding(put_in_force(reading))
         self._connections: set[HttpConnection] = set()
         self._is_stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        self._envoy = None if envoy is None else self._runner.run(self._answer_envoy(envoy))
 
     def stop(self) -> None:
         """Finish the requests under way and return from `run`; for before the event loop listens itself."""
@@ -90,7 +56,8 @@ class Worker:
     def run(self, lifeline: int | None = None) -> None:
         """Serve until stopped, or until the other end of the lifeline pipe is gone."""
         self._deciding.in_force.verifying.start()
-        uvloop.run(self._serve(lifeline))
+        with self._runner:
+            self._runner.run(self._serve(lifeline))
 
     async def _serve(self, lifeline: int | None) -> None:
         loop, stopped = asyncio.get_running_loop(), asyncio.Event()
@@ -106,9 +73,17 @@ class Worker:
             await stopped.wait()
         for server in servers:
             server.close()
-        await self._finish()
+        await asyncio.gather(self._finish(), *([self._envoy.finish()] if self._envoy is not None else []))
         for task in self._tasks:
             task.cancel()
+
+    async def _answer_envoy(self, place: Place) -> "EnvoyServer":
+        # Not needed by most, and nothing of gRPC survives a fork.
+        from macaroon_cbat.resource.gateway.envoy_grpc import EnvoyServer
+
+        server = EnvoyServer(self._deciding, place)
+        await server.start()
+        return server
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
