@@ -64,7 +64,8 @@ class Guard:
             raise SettingsError("this application has a guard already")
         app.state.macaroon_cbat = self
         app.add_exception_handler(RefusedRequest, cast("Any", _answer))  # requests and WebSockets alike
-        app.add_middleware(_Around, guard=self)
+        path = metadata_path(self._admission.verifier.audience)
+        app.add_middleware(_Around, path=path, document=self._document)
 
     def require(self, scope: str = "") -> Requirement:
         """Return a dependency that gives the Principal of a request with each of these scopes."""
@@ -86,11 +87,8 @@ class Guard:
 
         return _documented(principal)
 
-    @property
-    def metadata(self) -> tuple[str, Answer]:
-        """Where the metadata document is, and the answer that shows it."""
-        path = metadata_path(self._admission.verifier.audience)
-        return path, metadata_answer(self._admission, self._scopes)
+    def _document(self) -> Answer:
+        return metadata_answer(self._admission, self._scopes)
 
 
 _ADMITTED = Answer(200, (("Cache-Control", "no-store"),), b"")
@@ -99,15 +97,14 @@ _ADMITTED = Answer(200, (("Cache-Control", "no-store"),), b"")
 class _Around:
     """Answers the metadata document, and sees to it that whatever was judged says so in its headers."""
 
-    def __init__(self, app: Application, guard: Guard) -> None:
+    def __init__(self, app: Application, path: str, document: Callable[[], Answer]) -> None:
         self._app = app
-        self._guard = guard
-        self._path, _ = guard.metadata
+        self._path = path
+        self._document = document
 
     async def __call__(self, connection: Scope, receive: Receive, send: Send) -> None:
         if is_for(self._path, connection):
-            _, document = self._guard.metadata
-            await send_answer(document, connection, send)
+            await send_answer(self._document(), connection, send)
             return
         judged: list[Answer] = []
         connection[_JUDGED] = judged
