@@ -43,7 +43,7 @@ class AsgiHop:
         host, port = self._client()
         if host is None or plain_address(host) is None:
             return None
-        if port == 0 or self._is_in_a_header(host):
+        if port == 0 or self._names_address(host):
             raise ProxyMisconfigured(
                 f"the address {host} may come from a header: let the proxy connect over a Unix socket, or "
                 "start the server without proxy headers (uvicorn --no-proxy-headers)"
@@ -53,15 +53,17 @@ class AsgiHop:
     def is_unix_socket(self) -> bool:
         """Tell whether the request came over a Unix socket; False where that is not known.
 
-        No header takes part: uvicorn shows [path, None] as server, granian a client without a name,
-        hypercorn and daphne neither server nor client.
+        The client's address takes no part, for headers may have written it: uvicorn shows [path, None] as
+        server, granian [path, "0"], hypercorn and daphne neither server nor client.
         """
         if "server" not in self._scope or "client" not in self._scope:
             return False
-        server, client = self._scope["server"], self._scope["client"]
+        server = self._scope["server"]
         if server is None:
-            return client is None
-        return server[1] is None or (client is not None and client[0] == "")
+            return self._scope["client"] is None
+        host, port = server
+        is_path = host != "" and plain_address(host) is None and not self._came_with(host)
+        return is_path and port in (None, 0, "0")
 
     def header(self, name: str) -> str | None:
         """Return the one value of a header, or None; the scope keeps every header as it came."""
@@ -85,7 +87,11 @@ class AsgiHop:
         host, port = self._scope.get("client") or (None, None)
         return host, None if port is None else int(port)  # granian has text for a port
 
-    def _is_in_a_header(self, host: str) -> bool:
+    def _came_with(self, text: str) -> bool:
+        """Tell whether the text stands in any header."""
+        return any(text in value.decode("latin-1") for _, value in self._scope["headers"])
+
+    def _names_address(self, host: str) -> bool:
         """Tell whether some header that names addresses names this one, with a port or without."""
         for name, value in self._scope["headers"]:
             if name.lower().endswith(_NAMES_ADDRESSES):

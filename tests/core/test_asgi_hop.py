@@ -21,6 +21,16 @@ UNIX = {
 }
 NOT_UNIX = {
     "uvicorn": {"client": ("192.0.2.7", 40_000), "server": ("192.0.2.1", 443)},
+    "hypercorn, an empty X-Forwarded-For": {"client": ("", 0), "server": ("192.0.2.1", 443)},
+    "granian, an empty X-Forwarded-For": {"client": ("", 0), "server": ("192.0.2.1", "443")},
+    "an address without a port": {"client": None, "server": ("192.0.2.1", None)},
+    "an IPv6 address without a port": {"client": ("", "0"), "server": ("::1", "0")},
+    "an empty name": {"client": None, "server": ("", None), "headers": [(b"host", b"")]},
+    "a name from X-Forwarded-Host": {
+        "client": None,
+        "server": ("/run/app.sock", None),
+        "headers": [(b"x-forwarded-host", b"/run/app.sock")],
+    },
     "uvicorn, the client already gone": {"client": None, "server": ("192.0.2.1", 443)},
     "granian": {"client": ("192.0.2.7", "40000"), "server": ("192.0.2.1", "443")},
     "hypercorn, the client from a header": {"client": ("192.0.2.7", 0), "server": None},
