@@ -150,9 +150,9 @@ class RevocationFeed:
     def _follow(self, stopping: Event) -> None:
         failures = 0
         while not stopping.is_set():
-            started = self._monotonic()
+            started, asks_to_wait = self._monotonic(), self._known is self._read
             try:
-                page = self._next_page()
+                page = self._next_page(self._wait if asks_to_wait else 0)
             except (Refused, Unavailable, msgspec.MsgspecError, UnicodeDecodeError) as error:
                 failures += 1
                 self._say_failed(error, failures)
@@ -162,14 +162,12 @@ class RevocationFeed:
                 return  # another thread may be reading by now
             failures = 0
             self._apply(page, started)
-            if (
-                page.is_last and not page.decisions
-            ):  # where the service has no room to wait, it answers at once
+            if asks_to_wait and page.is_last and not page.decisions:
+                # Where the service has no room to wait, it answers at once.
                 stopping.wait(max(0.0, _POLL_SECONDS - (self._monotonic() - started)))
 
-    def _next_page(self) -> _Page:
-        """Ask for what follows; wait for it once everything before is known."""
-        wait = self._wait if self._known is self._read else 0
+    def _next_page(self, wait: int) -> _Page:
+        """Ask for what follows, and wait so many seconds for it when nothing does yet."""
         return msgspec.json.decode(self._connection.revocations(self._cursor, wait), type=_Page)
 
     def _apply(self, page: _Page, started: float) -> None:

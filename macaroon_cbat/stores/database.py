@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from alembic import command
@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemy
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from macaroon_cbat.errors import SettingsError, Unavailable
+from macaroon_cbat.stores.turns import Turns
 
 BUSY_SECONDS = 5
 """How long a writer waits for another one before the answer is `Unavailable`."""
@@ -49,6 +50,7 @@ class Database:
             )
         except (ArgumentError, ImportError, SQLAlchemyError, TypeError, ValueError) as error:
             raise SettingsError(_unusable(error)) from error
+        self._turns = Turns() if is_sqlite else None
         if is_sqlite:
             _prepare_sqlite(self._engine)
 
@@ -65,8 +67,8 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Give a connection whose work is committed at the end, all or nothing, or raise Unavailable."""
-        with self._translated(), self._engine.connect() as connection:
-            writer = connection.execution_options(macaroon_cbat_writes=True)
+        with self._translated(), self._turn() as seconds, self._engine.connect() as connection:
+            writer = connection.execution_options(macaroon_cbat_writes=int(seconds * 1000))
             with writer.begin():
                 if writer.dialect.name == "postgresql":
                     # As on SQLite there is one writer at a time, so that reads of the feed have no gaps.
@@ -98,13 +100,20 @@ class Database:
         """Close every pooled connection; the next use opens new ones."""
         self._engine.dispose()
 
+    def _turn(self) -> AbstractContextManager[float]:
+        """Wait for this process's earlier writers, and give the seconds that are left for others to end.
+
+        PostgreSQL lines all of them up by itself.
+        """
+        return nullcontext(float(BUSY_SECONDS)) if self._turns is None else self._turns.turn(BUSY_SECONDS)
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except IntegrityError:
             raise  # the database answered: this would contradict what it holds
-        except (DBAPIError, NoFreeConnection, sqlite3.Error) as error:
+        except (DBAPIError, NoFreeConnection, TimeoutError, sqlite3.Error) as error:
             reason = " ".join(str(getattr(error, "orig", error)).split())
             raise Unavailable(f"{self!r}: {reason}") from error
 
@@ -156,8 +165,17 @@ def _prepare_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:
         # A writer takes its lock first: a reader that turns writer could fail half-way.
-        writes = connection.get_execution_options().get("macaroon_cbat_writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        milliseconds = connection.get_execution_options().get("macaroon_cbat_writes")
+        if milliseconds is None:
+            connection.exec_driver_sql("BEGIN")
+        else:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {milliseconds}")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    @event.listens_for(engine, "checkin")
+    def _returned(connection: sqlite3.Connection | None, _record: object) -> None:
+        if connection is not None:
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:

@@ -13,9 +13,10 @@ from collections.abc import Callable
 
 import certificates
 import core
+import refusing
 import revocations
 import service
-from timing import Case, Figure, time_side_by_side
+from timing import Case, Figure, Measure, time_side_by_side
 
 GROUPS: dict[str, Callable[[], list[Case]]] = {
     "core": core.cases,
@@ -25,8 +26,9 @@ GROUPS: dict[str, Callable[[], list[Case]]] = {
 THROUGHPUT: dict[str, Callable[[float], list[service.Throughput]]] = {
     "service": service.throughput,
 }
-MEASURES: dict[str, Callable[[], list[revocations.Measure]]] = {
+MEASURES: dict[str, Callable[[], list[Measure]]] = {
     "revocations": revocations.catching_up,
+    "refusing": refusing.delays,
 }
 
 
@@ -56,12 +58,12 @@ def main() -> None:
     print_measures(measures)
 
 
-def print_measures(measures: dict[str, list[revocations.Measure]]) -> None:
+def print_measures(measures: dict[str, list[Measure]]) -> None:
     """Print one line a figure."""
     for group, lines in measures.items():
         print(f"\n{group}")
         for line in lines:
-            print(f"{line.name:<44}  {line.value:8.2f} {line.unit}")
+            print(f"{line.name:<52}  {line.value:9.3f} {line.unit}")
 
 
 def print_rates(rates: dict[str, list[service.Throughput]]) -> None:
@@ -94,7 +96,7 @@ def beside(figure: Figure) -> str:
 def print_json(
     costs: dict[str, list[Figure]],
     rates: dict[str, list[service.Throughput]],
-    measures: dict[str, list[revocations.Measure]],
+    measures: dict[str, list[Measure]],
     rounds: int,
 ) -> None:
     """Print everything that was measured."""

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -19,7 +19,7 @@ from core import API, ISSUER, KEY, KEYS, NOW, POOL, access, caveats, grant
 from msgspec import structs
 from service import free_port
 from sqlalchemy import insert
-from timing import Case
+from timing import Case, Measure
 
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.minting import mint
@@ -40,30 +40,24 @@ def megabytes():  # the peak so far
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
-issuer, secret, certificate, ca, count = sys.argv[1:]
+issuer, secret, certificate, ca, count, snapshot = sys.argv[1:]
 before = megabytes()
 started = time.monotonic()
-feed = RevocationFeed(ServiceConnection(issuer, "follower", secret, certificate=certificate, ca=ca))
+connection = ServiceConnection(issuer, "follower", secret, certificate=certificate, ca=ca)
+feed = RevocationFeed(connection, snapshot=snapshot)
 feed.start()
 while feed._known is None:
     time.sleep(0.01)
 seconds = time.monotonic() - started
-assert len(feed.current()) == int(count)
+assert len(feed.current()) >= int(count)
+while not Path(snapshot).exists():
+    time.sleep(0.01)
 print(json.dumps({"seconds": seconds, "before": before, "after": megabytes()}), flush=True)
 for line in sys.stdin:
     while line.strip() not in feed.current()._clients:
         time.sleep(0.002)
     print(time.time(), flush=True)
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """One figure and its unit."""
-
-    name: str
-    value: float
-    unit: str
 
 
 def cases() -> list[Case]:
@@ -89,17 +83,20 @@ def catching_up() -> list[Measure]:
         folder = Path(name)
         stores = _prepare(folder)
         files = [str(folder / "follower.pem"), str(folder / "ca.pem")]
-        with (
-            _service(folder) as issuer,
-            _process(["-c", FOLLOWER, issuer, SECRET, *files, str(MANY)]) as follower,
-        ):
-            loaded = json.loads(_line(follower))
-            spent = [_arrival(stores, follower, f"news-{n}") for n in range(ARRIVALS)]
+        with _service(folder) as issuer:
+            following = ["-c", FOLLOWER, issuer, SECRET, *files, str(MANY), str(folder / "snapshot")]
+            with _process(following) as follower:
+                loaded = json.loads(_line(follower))
+                spent = [_arrival(stores, follower, f"news-{n}") for n in range(ARRIVALS)]
+            with _process(following) as again:
+                reloaded = json.loads(_line(again))
         stores.database.close()
     return [
         Measure(f"catch-up with {MANY:,}", loaded["seconds"], "s"),
         Measure("memory of the follower before", loaded["before"], "MB"),
-        Measure("memory of the follower after", loaded["after"], "MB"),
+        Measure("memory of the follower after, snapshot written", loaded["after"], "MB"),
+        Measure("catch-up from the snapshot", reloaded["seconds"], "s"),
+        Measure("memory of the follower from the snapshot", reloaded["after"], "MB"),
         Measure(f"arrival of a revocation, median of {ARRIVALS}", median(spent), "s"),
         Measure(f"arrival of a revocation, worst of {ARRIVALS}", max(spent), "s"),
     ]

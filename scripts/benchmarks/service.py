@@ -5,6 +5,7 @@ one run with each other.
 """
 
 import multiprocessing
+import os
 import socket
 import ssl
 import subprocess
@@ -13,7 +14,7 @@ import tempfile
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,10 @@ from statistics import median
 
 import trustme
 
+from tests.stores.postgres import postgres
+
 PROCESSES, CONNECTIONS, ROUNDS = 2, 8, 3
+WORKERS = (1, 2, 4)
 BARE = """
 import sys
 from functools import partial
@@ -49,50 +53,75 @@ class Throughput:
 
 
 def throughput(seconds: float) -> list[Throughput]:
-    """Return the figures of the token endpoint and of the bare application, with 1 and 2 workers."""
-    with tempfile.TemporaryDirectory() as name:
+    """Return the figures of the token endpoint on both databases, and of the bare application.
+
+    With as many workers, all three serve at the same time and take turns at being asked.
+    """
+    with tempfile.TemporaryDirectory() as name, databases(Path(name)) as environments:
         folder = Path(name)
-        request = _prepare(folder)
-        load = partial(_load, folder, request, seconds)
-        return [
-            _measured(f"{title}, workers: {workers}", partial(command, folder, workers), load)
-            for workers in (1, 2)
-            for title, command in (("token endpoint", _service), ("bare application", _bare))
-        ]
+        requests = {title: _prepare(folder, environment) for title, environment in environments.items()}
+        lines = []
+        for workers in WORKERS:
+            servers = [
+                _Server(f"tokens on {title}", _service(folder, workers), environment, requests[title])
+                for title, environment in environments.items()
+            ]
+            servers.append(_Server("bare application", _bare(folder, workers), {}, servers[0].request))
+            lines += _measured(servers, workers, partial(_load, folder, seconds))
+        return lines
 
 
-def _service(folder: Path, workers: int, port: int) -> list[str]:
+@contextmanager
+def databases(folder: Path) -> Iterator[dict[str, dict[str, str]]]:
+    """Say in the environment where the database is: in this folder, and in a PostgreSQL server of its own."""
+    with postgres() as server:
+        url = {"MACAROON_CBAT_DATABASE_URL": server.new_database()}
+        data = {"MACAROON_CBAT_DATA": str(folder)}
+        yield {"SQLite": data, "PostgreSQL": data | url}
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """One server, how it is started, and what it is asked."""
+
+    name: str
+    command: Callable[[int], list[str]]
+    environment: dict[str, str]
+    request: bytes
+
+
+def _service(folder: Path, workers: int) -> Callable[[int], list[str]]:
+    fixed = ["-m", "macaroon_cbat", "serve", "--data", str(folder), "--workers", str(workers)]
+    return lambda port: [*fixed, "--port", str(port)]
+
+
+def _bare(folder: Path, workers: int) -> Callable[[int], list[str]]:
+    return lambda port: ["-c", BARE, str(folder), str(port), str(workers)]
+
+
+def _measured(servers: list[_Server], workers: int, load: Callable[[bytes, int], float]) -> list[Throughput]:
+    """Run the servers at once, and ask one after the other, round by round."""
+    with ExitStack() as stack:
+        ports = [free_port() for _ in servers]
+        for server, port in zip(servers, ports, strict=True):
+            stack.enter_context(running(server.command(port), **server.environment))
+        rounds: list[list[float]] = [[] for _ in servers]
+        for _ in range(ROUNDS):
+            for server, port, spent in zip(servers, ports, rounds, strict=True):
+                spent.append(load(server.request, port))
     return [
-        "-m",
-        "macaroon_cbat",
-        "serve",
-        "--data",
-        str(folder),
-        "--port",
-        str(port),
-        "--workers",
-        str(workers),
+        Throughput(f"{server.name}, workers: {workers}", max(spent), median(spent))
+        for server, spent in zip(servers, rounds, strict=True)
     ]
 
 
-def _bare(folder: Path, workers: int, port: int) -> list[str]:
-    return ["-c", BARE, str(folder), str(port), str(workers)]
-
-
-def _measured(name: str, command: Callable[[int], list[str]], load: Callable[[int], float]) -> Throughput:
-    port = free_port()
-    with _running(command(port)):
-        rounds = [load(port) for _ in range(ROUNDS)]
-    return Throughput(name, max(rounds), median(rounds))
-
-
-def _prepare(folder: Path) -> bytes:
+def _prepare(folder: Path, environment: dict[str, str]) -> bytes:
     """Register a client, make its certificate, and return the one request that is sent."""
     secret = folder / "secret"
     subprocess.run(
         [sys.executable, "-m", "macaroon_cbat", "client", "add", "load", "--scope", "read", "--audience",
          "https://api.example", "--bound", "--secret-file", str(secret), "--data", str(folder)],
-        check=True, stdout=subprocess.DEVNULL,
+        check=True, stdout=subprocess.DEVNULL, env=os.environ | environment,
     )  # fmt: skip
     certificate = trustme.CA().issue_cert("load@example.org")
     certificate.private_key_and_cert_chain_pem.write_to_path(folder / "client.pem")
@@ -104,7 +133,7 @@ def _prepare(folder: Path) -> bytes:
     ).encode()
 
 
-def _load(folder: Path, request: bytes, seconds: float, port: int) -> float:
+def _load(folder: Path, seconds: float, request: bytes, port: int) -> float:
     with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
         work = [(folder, port, request, seconds)] * PROCESSES
         return sum(pool.starmap(_answers_per_second, work))
@@ -137,10 +166,11 @@ def _connected(folder: Path, port: int) -> ssl.SSLSocket:
 
 
 @contextmanager
-def _running(arguments: list[str]) -> Iterator[None]:
+def running(arguments: list[str], **environment: str) -> Iterator[None]:
     """Run a server until the block ends; it is ready when it prints its first line."""
+    command, variables = [sys.executable, *arguments], os.environ | environment
     with subprocess.Popen(
-        [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=variables
     ) as process:
         try:
             assert process.stdout is not None

@@ -21,6 +21,15 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """One figure and its unit."""
+
+    name: str
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ratio:
     """How many times more the yardstick costs, by the least and by the median of all rounds."""
 
