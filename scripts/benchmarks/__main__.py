@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import certificates
 import core
+import proxies
 import refusing
 import revocations
 import service
@@ -25,6 +26,7 @@ GROUPS: dict[str, Callable[[], list[Case]]] = {
 }
 THROUGHPUT: dict[str, Callable[[float], list[service.Throughput]]] = {
     "service": service.throughput,
+    "proxies": proxies.throughput,
 }
 MEASURES: dict[str, Callable[[], list[Measure]]] = {
     "revocations": revocations.catching_up,
@@ -69,9 +71,11 @@ def print_measures(measures: dict[str, list[Measure]]) -> None:
 def print_rates(rates: dict[str, list[service.Throughput]]) -> None:
     """Print one line a server: answers per second over mutual TLS with keep-alive."""
     for group, lines in rates.items():
-        print(f"\n{group + ': requests per second':<32}  {'best':>7}  {'median':>7}")
+        print(f"\n{group + ': requests per second':<32}  {'best':>7}  {'median':>7}  {'p99':>10}")
         for line in lines:
-            print(f"{line.name:<32}  {line.requests_per_second:7.0f}  {line.median_requests_per_second:7.0f}")
+            p99 = "" if line.p99_milliseconds is None else f"{line.p99_milliseconds:7.2f} ms"
+            rates = f"{line.requests_per_second:7.0f}  {line.median_requests_per_second:7.0f}"
+            print(f"{line.name:<32}  {rates}  {p99:>10}".rstrip())
 
 
 def print_table(figures: dict[str, list[Figure]], rounds: int) -> None:

@@ -50,6 +50,8 @@ class Throughput:
     name: str
     requests_per_second: float
     median_requests_per_second: float
+    p99_milliseconds: float | None = None
+    """What 99 of 100 answers take at most, in the middle of the rounds; None where it is not measured."""
 
 
 def throughput(seconds: float) -> list[Throughput]:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -78,7 +79,7 @@ def proxy_process(
     edit(folder)
     with process(_command(name, folder), folder) as running:
         # Traefik listens before it has read its routes: a refusal in the clear shows that it has.
-        _wait_until(lambda: _refuses(ports.clear), running, folder)
+        wait_for(lambda: _refuses(ports.clear), running, folder)
         yield
 
 
@@ -159,7 +160,18 @@ def process(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes
         _end(running)
 
 
-def _wait_until(holds: Callable[[], bool], running: subprocess.Popen[bytes], folder: Path) -> None:
+def wait_for_port(port: int, running: subprocess.Popen[bytes], folder: Path) -> None:
+    """Wait until somebody listens on this port of this machine."""
+
+    def answers() -> bool:
+        with socket.socket() as asking:
+            return asking.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_for(answers, running, folder)
+
+
+def wait_for(holds: Callable[[], bool], running: subprocess.Popen[bytes], folder: Path) -> None:
+    """Wait until it holds; fail with the logs when the process ends or it takes too long."""
     deadline = time.monotonic() + SECONDS
     while not holds():
         assert running.poll() is None, _logs(folder)

@@ -1,0 +1,132 @@
+"""Requests per second and p99 of nginx and Envoy that ask the gateway, beside the same proxies without it.
+
+The third line of each is the same configuration with a bare server that says 200 to everything in the
+place of the gateway: what asking anybody costs. Behind each stands an nginx that answers at once.
+All lines take turns in every round.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+from service import Throughput
+from tls_load import Answers, Load, answers
+
+from tests.proxies.processes import binary_of, process, wait_for_port
+from tests.proxies.stand import Row, Stand, World, make_stand, make_world
+from tests.walks.processes import ROOT, free_port
+
+ROUNDS = 3
+UPSTREAM = """\
+daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/log;
+events {{ worker_connections 512; }}
+http {{
+    access_log off; keepalive_requests 1000000;
+    client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
+    uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
+    server {{ listen 127.0.0.1:{port}; location / {{ return 200 "ok\\n"; }} }}
+}}
+"""
+BARE = """
+import asyncio, os, sys, uvloop
+
+class Bare(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport, self.waiting = transport, b""
+    def data_received(self, data):
+        self.waiting += data
+        count = self.waiting.count(b"\\r\\n\\r\\n")
+        self.waiting = self.waiting.rpartition(b"\\r\\n\\r\\n")[2]
+        self.transport.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n" * count)
+
+async def main():
+    server = await asyncio.get_running_loop().create_unix_server(Bare, sys.argv[1])
+    os.chmod(sys.argv[1], 0o666)
+    print("ready", flush=True)
+    await server.serve_forever()
+
+uvloop.run(main())
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One configuration of the table."""
+
+    name: str
+    row: Row
+    is_bare: bool = False
+
+
+def throughput(seconds: float) -> list[Throughput]:
+    """Return the figures of every line."""
+    subprocess.run([str(ROOT / "scripts/setup-proxies")], check=True)
+    with tempfile.TemporaryDirectory() as folder, make_world(Path(folder)) as made, ExitStack() as stack:
+        world = replace(made, upstream=stack.enter_context(_upstream(made.folder)))
+        loads = {line.name: _load(stack.enter_context(_stand(line, world)), world) for line in _lines()}
+        spent: dict[str, list[Answers]] = {each: [] for each in loads}
+        for load in loads.values():
+            answers(load, seconds / 4)
+        for _ in range(ROUNDS):
+            for name, load in loads.items():
+                spent[name].append(answers(load, seconds))
+    return [_figure(name, rounds) for name, rounds in spent.items()]
+
+
+def _lines() -> Iterator[Line]:
+    for proxy in ("nginx", "envoy"):
+        protocols = ("http",)
+        yield Line(f"{proxy}, asking nobody", Row(proxy, proxy, is_guarded=True))
+        yield Line(f"{proxy}, asking a bare server", Row(proxy, proxy), is_bare=True)
+        for protocol in protocols:
+            named = f" ({protocol})" if len(protocols) > 1 else ""
+            yield Line(f"{proxy}, asking the gateway{named}", Row(proxy, proxy, protocol=protocol))
+
+
+@contextmanager
+def _stand(line: Line, world: World) -> Iterator[Stand]:
+    """Run one line; the bare server takes the gateway's socket."""
+    with make_stand(line.row, world, is_shown=True) as stand:
+        if not line.is_bare:
+            yield stand
+            return
+        stand.stop_gateway()
+        stand.socket.unlink()
+        with subprocess.Popen(
+            [sys.executable, "-c", BARE, str(stand.socket)], stdout=subprocess.PIPE
+        ) as bare:
+            try:
+                assert bare.stdout is not None
+                assert bare.stdout.readline()
+                yield stand
+            finally:
+                bare.terminate()
+
+
+def _load(stand: Stand, world: World) -> Load:
+    text = world.bound()
+    request = f"GET /invoices HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {text}\r\n\r\n"
+    return Load(stand.ports.tls, world.ca, world.holders["self-signed"].file, request.encode())
+
+
+@contextmanager
+def _upstream(folder: Path) -> Iterator[int]:
+    """Run the server behind all proxies."""
+    place, port = folder / "upstream", free_port()
+    place.mkdir()
+    (place / "main.conf").write_text(UPSTREAM.format(folder=place, port=port))
+    command = [binary_of("nginx"), "-e", f"{place}/log", "-p", str(place), "-c", f"{place}/main.conf"]
+    with process(command, place) as running:
+        wait_for_port(port, running, place)
+        yield port
+
+
+def _figure(name: str, rounds: list[Answers]) -> Throughput:
+    rates = [each.requests_per_second for each in rounds]
+    p99 = median(each.milliseconds[int(len(each.milliseconds) * 0.99)] for each in rounds)
+    return Throughput(name, max(rates), median(rates), p99)
