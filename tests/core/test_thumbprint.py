@@ -74,6 +74,13 @@ def test_the_first_certificate_of_a_chain_is_taken():
         pytest.param(SHORT[:-1], "neither a PEM nor a DER", id="truncated"),
         pytest.param(b"\x30\x80\0\0", "neither a PEM nor a DER", id="indefinite length"),
         pytest.param(b"\x30\x84\0\0\0\0", "neither a PEM nor a DER", id="length of 4 octets"),
+        pytest.param(
+            b"\x30\x81\x03\x02\x01\x07", "neither a PEM nor a DER", id="BER: 3 in one octet too many"
+        ),
+        pytest.param(b"\x30\x82\x00\x80" + bytes(128), "neither a PEM nor a DER", id="BER: 128 with a zero"),
+        pytest.param(
+            b"\x30\x83\x00\x01\x00" + bytes(256), "neither a PEM nor a DER", id="BER: 256 with a zero"
+        ),
         pytest.param(armoured(b"hello"), "neither a PEM nor a DER", id="PEM around something else"),
         pytest.param(b"-----BEGIN PRIVATE KEY-----\nAAAA\n", "no certificate", id="private key"),
         pytest.param(b"-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----", "broken", id="base64"),

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 _PATIENCE_SECONDS = 60.0
+_UNVERIFIED = ssl.create_default_context()
+_UNVERIFIED.check_hostname, _UNVERIFIED.verify_mode = False, ssl.CERT_NONE
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,14 @@ class Server:
 
     bind: str
     log: Path
+    is_tls: bool = False
 
     def connect(self, address: str = "127.0.0.1") -> socket.socket:
         """Return a new connection, from this address where the server has a port."""
         if not self.bind.startswith("unix:"):
             where = ("127.0.0.1", int(self.bind))
-            return socket.create_connection(where, _PATIENCE_SECONDS, source_address=(address, 0))
+            made = socket.create_connection(where, _PATIENCE_SECONDS, source_address=(address, 0))
+            return _UNVERIFIED.wrap_socket(made) if self.is_tls else made
         connection = socket.socket(socket.AF_UNIX)
         try:
             connection.settimeout(_PATIENCE_SECONDS)
@@ -60,7 +65,7 @@ def running(name: str, bind: str, folder: Path, *, proxy: Any = None, **options:
     if bind == "tcp":
         with socket.create_server(("127.0.0.1", 0)) as one:
             bind = str(one.getsockname()[1])
-    server = Server(bind, folder / f"{name}.log")
+    server = Server(bind, folder / f"{name}.log", is_tls=name == "embedded")
     environment = {**os.environ} | ({} if proxy is None else {"PROXY": json.dumps(proxy)})
     command = [sys.executable, "-m", "tests.servers.serving", name, bind, json.dumps(options)]
     with server.log.open("wb") as log:

@@ -3,6 +3,8 @@
 import json
 import logging
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.servers.application import application
@@ -34,6 +36,14 @@ def serve_gevent(bind: str) -> None:
         listener.bind(bind[5:])
         listener.listen()
     WSGIServer(listener, application, log=None).serve_forever()
+
+
+def serve_embedded(bind: str) -> None:
+    from macaroon_cbat.tls import development_certificates, serve
+
+    with TemporaryDirectory() as folder:
+        files = development_certificates(Path(folder))
+        serve(lambda: application, port=int(bind), certificate=files.certificate, key=files.key)
 
 
 def serve_wsgiref(bind: str) -> None:

@@ -15,6 +15,7 @@ SERVERS = {
     "gunicorn with gevent": ("gunicorn", {"worker_class": "gevent"}),
     "gevent": ("gevent", {}),
     "werkzeug": ("werkzeug", {}),
+    "the embedded server": ("embedded", {}),
 }
 """Servers that drop names which others take for another one."""
 
@@ -30,7 +31,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield one
 
 
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(scope="module", params=[name for name in SERVERS if name != "the embedded server"])
 def at_a_socket(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Run one of the servers at a Unix socket."""
     name, options = SERVERS[request.param]

@@ -23,7 +23,9 @@ SERVERS = {
     "gevent": ("gevent", {}),
     "werkzeug": ("werkzeug", {}),
     "wsgiref": ("wsgiref", {}),
+    "embedded": ("embedded", {}),
 }
+ON_PORTS_ALONE = ("wsgiref", "embedded")
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -35,7 +37,7 @@ def on_a_port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         yield server
 
 
-@pytest.fixture(scope="module", params=[name for name in SERVERS if name != "wsgiref"])
+@pytest.fixture(scope="module", params=[name for name in SERVERS if name not in ON_PORTS_ALONE])
 def at_a_socket(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Run one at a Unix socket that trusts whoever reaches it and knows the secret."""
     name, options = SERVERS[request.param]
