@@ -113,8 +113,12 @@ class Running:
 def connect(place: str) -> socket.socket:
     if place.startswith("unix:"):
         sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(SECONDS)
-        sock.connect(place.removeprefix("unix:"))
+        try:
+            sock.settimeout(SECONDS)
+            sock.connect(place.removeprefix("unix:"))
+        except OSError:
+            sock.close()
+            raise
         return sock
     host, port = place.split(":")
     return socket.create_connection((host, int(port)), SECONDS)

@@ -90,6 +90,7 @@ class _Parent:
             listener=self._listening.get("http"),
             envoy=self._envoy,
             connections=self._connections,
+            was_told=lambda: self._is_asked,  # a child has the handler of its parent at first
         )
 
     def on_hangup(self, *_: object) -> None:

@@ -5,7 +5,7 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +38,10 @@ class Worker:
         listener: socket.socket | None,
         envoy: Place | None,
         connections: int,
+        was_told: Callable[[], bool],
     ) -> None:
         """Put the policy in force; speak HTTP over so many connections at most, gRPC where `envoy` says."""
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is missed until `run` is read there
+        self._was_told = was_told
         self._file, self._listener, self._limit = file, listener, connections
         self._deciding = Deciding(put_in_force(reading))
         self._connections: set[HttpConnection] = set()
@@ -64,7 +65,8 @@ class Worker:
         reloading = asyncio.Lock()
         loop.add_signal_handler(signal.SIGTERM, stopped.set)
         loop.add_signal_handler(signal.SIGHUP, lambda: self._begin(self._reload(reloading)))
-        self._begin(self._reload(reloading))
+        if self._was_told():  # before there was a handler
+            self._begin(self._reload(reloading))
         self._begin(self._sweep())
         if lifeline is not None:
             loop.add_reader(lifeline, stopped.set)

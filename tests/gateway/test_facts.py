@@ -1,0 +1,105 @@
+"""What a proxy has to say about a request, exactly once and in one spelling."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.gateway.material import good
+from tests.gateway.proxies import KINDS, Asked, envoy
+from tests.gateway.running import Running, gateway
+from tests.tls.material import Client
+
+FORWARDED = ["nginx", "traefik", "caddy", "haproxy"]
+
+
+@pytest.fixture(scope="module", params=FORWARDED)
+def kind(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def running(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with gateway(tmp_path_factory.mktemp(kind), proxy={"kind": kind, "trust": ["unix"]}) as running:
+        yield running
+
+
+def asked_with(certificate: bytes, *more: tuple[str, str]) -> Asked:
+    return Asked(token=good(certificate), certificate=certificate, more=more)
+
+
+@pytest.mark.parametrize(
+    "name", ["X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-For", "Authorization"]
+)
+@pytest.mark.parametrize(
+    "respell", [str, str.lower, lambda name: name.replace("-", "_"), lambda name: name.replace("-", ".")]
+)
+def test_a_fact_that_comes_twice_is_refused(running: Running, kind: str, holder: Client, name: str, respell):
+    """A fact that comes twice, or also under a name that folds into its own, is believed neither way."""
+    answer = KINDS[kind](running, asked_with(holder.der, (respell(name), "GET")))
+    assert answer.status == (403 if kind == "nginx" else 400)
+    assert "came" in running.audit()[-1]["reason"]
+    assert answer.principal == {}
+
+
+@pytest.mark.parametrize("missing", ["X-Forwarded-Method", "X-Forwarded-Uri"])
+def test_a_fact_that_does_not_come_is_503(running: Running, missing: str):
+    """A proxy that does not say method or target is misconfigured: 503, which no proxy takes for a yes."""
+    fields = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/health"}
+    for value in (None, ""):
+        told = (
+            {**fields, missing: value}
+            if value is not None
+            else {k: v for k, v in fields.items() if k != missing}
+        )
+        answer = running.ask(told)
+        assert (answer.status, answer.headers["Retry-After"], answer.principal) == (503, "5", {})
+    running.await_log(f"does not send {missing}")
+
+
+def test_the_request_line_says_nothing(running: Running):
+    """Method and target of the question itself, which a client may steer, have no part in the decision."""
+    fields = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/invoices"}
+    assert running.ask(fields, "POST", "/health").status in (401, 503)
+    assert running.ask({**fields, "X-Forwarded-Uri": "/health"}, "POST", "/invoices").status == 200
+
+
+def test_a_proxy_that_does_not_say_whether_there_is_a_certificate_is_503(
+    running: Running, kind: str, holder: Client
+):
+    """Where the format always says something, silence is a mistake of the deployer and not "none"."""
+    fields = {
+        "X-Forwarded-Method": "GET",
+        "X-Forwarded-Uri": "/invoices",
+        "Authorization": f"Bearer {good(holder.der)}",
+    }
+    assert running.ask(fields).status == (401 if kind == "traefik" else 503)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.7, 192.0.2.8", "unknown", "", "192.0.2.7:1234"])
+def test_an_address_that_is_not_one_is_nobodys(running: Running, kind: str, holder: Client, address: str):
+    """Without exactly one client address, an `ip` caveat is not met, and other tokens are as good as ever."""
+    from macaroon_cbat.caveats import read_caveat
+
+    asked = Asked(token=good(holder.der), certificate=holder.der, address=address)
+    assert KINDS[kind](running, asked).status == 200
+    everywhere = good(holder.der, read_caveat(b'{"ip":["0.0.0.0/0","::/0"]}'))
+    assert (
+        KINDS[kind](running, Asked(token=everywhere, certificate=holder.der, address=address)).status == 401
+    )
+    assert KINDS[kind](running, Asked(token=everywhere, certificate=holder.der)).status == 200
+
+
+def test_envoy_must_ask_under_the_prefix(tmp_path_factory: pytest.TempPathFactory, holder: Client):
+    """Envoy over HTTP asks under the prefix that it was told; anything else is a mistake, never a path."""
+    with gateway(tmp_path_factory.mktemp("envoy"), proxy={"kind": "envoy", "trust": ["unix"]}) as running:
+        for target in ("/health", "/envoyhealth", "/envoy", "/", "/other/envoy/health"):
+            assert running.ask({}, "GET", target).status == 503
+        assert running.ask({}, "GET", "/envoy/health").status == 200
+        assert running.ask({}, "GET", "/envoy/envoy/health").status == 403
+        twice = Asked(
+            token=good(holder.der),
+            certificate=holder.der,
+            more=(("X_Forwarded_Client_Cert", "Hash=" + "0" * 64),),
+        )
+        assert envoy(running, twice).status == 400

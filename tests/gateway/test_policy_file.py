@@ -1,0 +1,163 @@
+"""The policy file: every mistake is one line that says where it is."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from macaroon_cbat.cli import main
+from macaroon_cbat.keys import write_key_file
+from tests.core.material import KEYS
+
+GOOD = """
+audience = "https://api.example"
+keys = "keys.json"
+[listen]
+http = "unix:gateway.sock"
+[proxy]
+kind = "nginx"
+trust = ["unix"]
+[[rule]]
+path = "/invoices"
+methods = ["GET", "HEAD"]
+scope = "read"
+[[rule]]
+path = "/health"
+exact = true
+public = true
+[[rule]]
+path = "/any"
+scope = ""
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "keys.json").write_bytes(write_key_file(KEYS))
+    (tmp_path / "keys.json").chmod(0o600)
+    return tmp_path
+
+
+def checked(folder: Path, text: str) -> tuple[int, str, str]:
+    """Run `macaroon-cbat gateway --check`; return exit status, standard output and error."""
+    (folder / "gateway.toml").write_text(text)
+    done = CliRunner().invoke(main, ["gateway", "--check", str(folder / "gateway.toml")])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_a_good_file_is_summed_up(folder: Path):
+    """`--check` prints whose tokens are good, who may ask, and each rule as it is understood."""
+    status, out, err = checked(folder, GOOD)
+    assert (status, err) == (0, "")
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines[0].endswith("tokens of https://as.example for https://api.example")
+    assert f"http unix:{folder}/gateway.sock" in lines
+    assert "asked by nginx, from unix" in lines
+    assert "/invoices[/...] GET HEAD scope read" in lines
+    assert "/health any method public" in lines
+    assert "/any[/...] any method any token" in lines
+    assert lines[-1] == "every other request is refused"
+
+
+MISTAKES = {
+    "no toml": ("audience = \n", "is no TOML"),
+    "unknown member": (GOOD.replace("[listen]", "colour = 1\n[listen]"), "unknown field `colour`"),
+    "unknown member of a table": (
+        GOOD.replace("kind =", "sort = 1\nkind ="),
+        "[proxy]: Object contains unknown field `sort`",
+    ),
+    "unknown member of a rule": (
+        GOOD.replace('scope = "read"', 'scop = "read"'),
+        "[[rule]] number 1: Object contains",
+    ),
+    "wrong type": (GOOD.replace('path = "/health"', "path = 7"), "[[rule]] number 2, path: Expected `str`"),
+    "method in small letters": (GOOD.replace('"GET"', '"get"'), "[[rule]] number 1, methods number 1"),
+    "no methods": (GOOD.replace('["GET", "HEAD"]', "[]"), "[[rule]] number 1, methods"),
+    "no scope": (GOOD.replace('scope = "read"', ""), "[[rule]] number 1: '/invoices' needs either a scope"),
+    "scope and public": (
+        GOOD.replace("exact = true", 'scope = "x"'),
+        "[[rule]] number 2: '/health' needs either",
+    ),
+    "scope that is none": (GOOD.replace('"read"', '"read  write"'), "[[rule]] number 1, scope"),
+    "path that is not plain": (
+        GOOD.replace('"/any"', '"/any/../x"'),
+        "[[rule]] number 3: '/any/../x' can be read",
+    ),
+    "relative path": (GOOD.replace('"/any"', '"any"'), "[[rule]] number 3, path"),
+    "rules about the same": (
+        GOOD.replace('"/any"', '"/invoices"').replace('scope = ""', 'methods = ["GET"]\nscope = ""'),
+        "two rules are about GET of '/invoices'",
+    ),
+    "no rule": (GOOD.partition("[[rule]]")[0], "missing required field `rule`"),
+    "no listen": (
+        GOOD.replace('[listen]\nhttp = "unix:gateway.sock"\n', ""),
+        "missing required field `listen`",
+    ),
+    "listening nowhere": (GOOD.replace('http = "unix:gateway.sock"', ""), "[listen] needs http or grpc"),
+    "listening on nonsense": (
+        GOOD.replace("unix:gateway.sock", "gateway"),
+        "[listen], http: 'gateway' is neither",
+    ),
+    "listening on no port": (GOOD.replace("unix:gateway.sock", "localhost:http"), "[listen], http"),
+    "port too high": (GOOD.replace("unix:gateway.sock", "localhost:65536"), "[listen], http"),
+    "socket with a long name": (GOOD.replace("gateway.sock", "g" * 120), "too long for a Unix socket"),
+    "metrics over a socket": (GOOD.replace("http =", 'metrics = "unix:m.sock"\nhttp ='), "[listen], metrics"),
+    "grpc for nginx": (
+        GOOD.replace("http =", 'grpc = "unix:g.sock"\nhttp ='),
+        "[listen] grpc is how Envoy asks",
+    ),
+    "unknown kind": (GOOD.replace('"nginx"', '"apache"'), "[proxy], kind: Invalid enum value"),
+    "unknown format": (GOOD.replace("trust =", 'format = "x"\ntrust ='), "unknown certificate format 'x'"),
+    "trusting everybody": (GOOD.replace('["unix"]', '["0.0.0.0/0"]'), "would trust everybody"),
+    "trusting nobody": (GOOD.replace('["unix"]', "[]"), "[proxy], trust"),
+    "trusting nonsense": (GOOD.replace('["unix"]', '["nginx"]'), "'nginx' is no trusted proxy"),
+    "trusting a certificate": (GOOD.replace('["unix"]', f'["x5t#S256={"A" * 43}"]'), "no TLS"),
+    "nobody could ask": (GOOD.replace('["unix"]', '["127.0.0.1/32"]'), "so nobody could ask"),
+    "no secret file": (GOOD.replace("trust =", 'secret_file = "x"\ntrust ='), "the secret in"),
+    "no keys": (GOOD.replace('keys = "keys.json"', ""), "name one of keys, [service] and [introspection]"),
+    "keys of another audience": (
+        GOOD.replace("https://api", "https://other"),
+        "not for audience https://other.example",
+    ),
+    "missing key file": (GOOD.replace("keys.json", "k.json"), "k.json cannot be read"),
+    "clock skew": (GOOD.replace("keys =", "clock_skew = 301\nkeys ="), "clock_skew: Expected `int` <= 300"),
+    "origin with a path": (
+        GOOD.replace("keys =", 'origin = "https://api.example/x"\nkeys ='),
+        "the origin must be",
+    ),
+    "audience with a line end": (GOOD.replace('api.example"', 'api.example\\n"'), "audience"),
+    "keys and service": (
+        GOOD.replace(
+            "[proxy]", '[service]\nissuer = "https://as.example"\nclient_id = "a"\ncertificate = "c"\n[proxy]'
+        ),
+        "name one of keys",
+    ),
+    "service over http": (
+        GOOD.replace('keys = "keys.json"', "").replace(
+            "[proxy]", '[service]\nissuer = "http://as.example"\nclient_id = "a"\ncertificate = "c"\n[proxy]'
+        ),
+        "https URL",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "why"), MISTAKES.values(), ids=MISTAKES)
+def test_each_mistake_is_one_line(folder: Path, text: str, why: str):
+    """A file that cannot be meant is refused with status 1 and one line that names file, table and member."""
+    status, out, err = checked(folder, text)
+    assert (status, out) == (1, "")
+    assert why in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_missing_file_is_said(folder: Path):
+    """A policy file that is not there is one line, too."""
+    done = CliRunner().invoke(main, ["gateway", "--check", str(folder / "nothing.toml")])
+    assert done.exit_code == 1
+    assert "nothing.toml cannot be read" in done.stderr
+
+
+def test_files_are_found_beside_the_policy(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """Relative names are relative to the policy file, wherever the command is run."""
+    monkeypatch.chdir("/")
+    assert checked(folder, GOOD)[0] == 0
