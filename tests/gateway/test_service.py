@@ -1,0 +1,160 @@
+"""The gateway with a real service: keys and revocations followed, or every token asked about."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from macaroon_cbat.caveats import confirmation
+from macaroon_cbat.minting import attenuate
+from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
+from tests.core.material import API
+from tests.gateway.material import good
+from tests.gateway.proxies import Asked, nginx
+from tests.gateway.running import Answered, Running, free_port, gateway
+from tests.tls.material import SECONDS, Client, wait_until
+from tests.walks.realm import Realm, jti_of
+
+WANTED = '[[rule]]\npath = "/invoices"\nscope = "read"\n[[rule]]\npath = "/health"\npublic = true\n'
+
+
+@pytest.fixture
+def realm(tmp_path: Path) -> Realm:
+    return Realm(tmp_path, {})
+
+
+def bound(token: str, holder: Client) -> str:
+    return attenuate(token, [confirmation(thumbprint_of(DerCertificate(holder.der)))])
+
+
+def ask(running: Running, token: str, holder: Client) -> Answered:
+    return nginx(running, Asked(token=token, certificate=holder.der))
+
+
+@contextmanager
+def following(realm: Realm, **changes: Any) -> Iterator[Running]:
+    """Run a gateway that follows the service's keys and revocations."""
+    folder = realm.folder / "gateway"
+    folder.mkdir(exist_ok=True)
+    (folder / "secret").write_text(realm.invoices + "\n")
+    service = {
+        "issuer": realm.service.issuer,
+        "client_id": "invoices",
+        "client_secret_file": "secret",
+        "certificate": str(realm.certificate),
+        "ca": str(realm.service.ca),
+        "snapshot": "snapshot.json",
+        **changes,
+    }
+    with gateway(folder, rules=WANTED, keys=None, service=service) as running:
+        yield running
+
+
+@contextmanager
+def asking(folder: Path, issuer: str, ca: Path, secret: str, **changes: Any) -> Iterator[Running]:
+    """Run a gateway that asks the service about every token."""
+    folder.mkdir(exist_ok=True)
+    (folder / "secret").write_text(secret)
+    settings = {
+        "issuer": issuer,
+        "client_id": "asker",
+        "client_secret_file": "secret",
+        "ca": str(ca),
+        **changes,
+    }
+    with gateway(folder, rules=WANTED, keys=None, introspection=settings) as running:
+        yield running
+
+
+def test_a_revocation_reaches_the_gateway(realm: Realm, holder: Client, thief: Client):
+    """A token that the service minted passes, over the holder's certificate alone, until it is taken back."""
+    with realm.service.running(), following(realm) as running:
+        token = bound(realm.token(), holder)
+        assert ask(running, token, holder).principal["Principalclient"] == "billing"
+        assert ask(running, token, thief).status == 401
+        realm.revoke("token", jti_of(token))
+        wait_until(lambda: ask(running, token, holder).status == 401)
+        assert "revoked" in running.audit()[-1]["reason"]
+
+
+def test_stale_revocations_are_503(realm: Realm, holder: Client):
+    """Once the revocations are too old nothing is let in, nothing called bad, and public paths stay open."""
+    with following(realm, max_staleness=1) as running:
+        with realm.service.running():
+            token = bound(realm.token(), holder)
+            wait_until(lambda: ask(running, token, holder).status == 200)
+        wait_until(lambda: ask(running, token, holder).status == 503)
+        assert ask(running, token, holder).headers["Retry-After"] == "5"
+        assert nginx(running, Asked(uri="/health")).status == 200
+        running.await_log("s old")
+        with realm.service.running():
+            wait_until(lambda: ask(running, token, holder).status == 200)
+
+
+def test_it_starts_without_the_service(realm: Realm, holder: Client):
+    """A gateway that starts while the service is away answers 503 until it is there, then 200."""
+    with following(realm) as running:
+        assert ask(running, good(holder.der), holder).status == 503
+        with realm.service.running():
+            token = bound(realm.token(), holder)
+            wait_until(lambda: ask(running, token, holder).status == 200)
+
+
+def test_new_rules_keep_what_is_known(realm: Realm, holder: Client):
+    """With the service gone, a reload loses neither keys nor revocations."""
+    with following(realm) as running:
+        with realm.service.running():
+            token = bound(realm.token(), holder)
+            wait_until(lambda: ask(running, token, holder).status == 200)
+        running.write(
+            WANTED.replace("/invoices", "/other") + WANTED.partition('[[rule]]\npath = "/health')[0]
+        )
+        running.hang_up()
+        running.await_log("was read again")
+        other = Asked(uri="/other", token=token, certificate=holder.der)
+        wait_until(lambda: nginx(running, other).status == 200)
+
+
+def test_every_token_is_asked_about(realm: Realm, holder: Client, thief: Client):
+    """With [introspection] the service judges the token, and the gateway the certificate."""
+    secret = realm.service.add("asker", "--scope", "read", "--audience", API, "--understands-caveats")
+    with asking(realm.folder / "asking", realm.service.issuer, realm.service.ca, secret) as running:
+        with realm.service.running():
+            token = bound(realm.token(), holder)
+            assert ask(running, token, holder).status == 200
+            assert ask(running, token, thief).status == 401
+            realm.revoke("token", jti_of(token))
+            assert ask(running, token, holder).status == 401
+        assert ask(running, token, holder).status == 503
+
+
+def test_waiting_for_the_service_holds_nobody_else_up(realm: Realm, holder: Client):
+    """While many questions wait for a service that says nothing, others are answered, in order each."""
+    with closing(socket.create_server(("127.0.0.1", free_port()))) as silent:
+        issuer = f"https://localhost:{silent.getsockname()[1]}"
+        with asking(realm.folder / "silent", issuer, realm.service.ca, "secret") as running:
+            answers: list[int] = []
+            waiting = [
+                threading.Thread(target=lambda: answers.append(ask(running, good(holder.der), holder).status))
+                for _ in range(10)
+            ]
+            for thread in waiting:
+                thread.start()
+            for _ in range(100):
+                assert nginx(running, Asked(uri="/health")).status == 200
+                assert nginx(running, Asked(uri="/nothing")).status == 403
+            assert answers == [], "the others still wait"
+            with running.connect() as sock:
+                fields = "X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /invoices\r\nClientcertverify: NONE\r\n"
+                slow = f"GET / HTTP/1.1\r\nHost: x\r\n{fields}Authorization: Bearer {good(None)}\r\n\r\n"
+                quick = slow.replace("/invoices", "/health").replace("Host: x", "Connection: close")
+                sock.sendall((slow + quick).encode())
+                received = b"".join(iter(lambda: sock.recv(65536), b""))
+            assert [part[:3] for part in received.split(b"HTTP/1.1 ")[1:]] == [b"503", b"200"]
+            for thread in waiting:
+                thread.join(SECONDS)
+            assert answers == [503] * 10
