@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from macaroon_cbat.bearer import read_bearer
 from macaroon_cbat.caveats import Access
-from macaroon_cbat.claims import LONGEST_CLOCK_SKEW, EpochSeconds
+from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
 from macaroon_cbat.keys import AudienceKeys, KeySource
 from macaroon_cbat.peer import NOBODY, Hop, Peer, PeerSource, tls_connection
@@ -183,13 +183,6 @@ def offline_or(
         return verifier
     assert keys is not None
     return OfflineVerifier(KeyFile(Path(keys)) if isinstance(keys, str | Path) else keys, revocations)
-
-
-def checked_skew(seconds: int) -> int:
-    """Return a clock skew in seconds, or raise SettingsError."""
-    if 0 <= seconds <= LONGEST_CLOCK_SKEW:
-        return seconds
-    raise SettingsError(f"clock_skew must be 0 to {LONGEST_CLOCK_SKEW} seconds, not {seconds!r}")
 
 
 def origin_of(audience: str) -> str | None:

@@ -12,10 +12,10 @@ from macaroon_cbat.resource.admission import (
     Clock,
     TokenVerifier,
     checked_origin,
-    checked_skew,
     offline_or,
     origin_of,
 )
+from macaroon_cbat.resource.clocks import checked_skew
 from macaroon_cbat.resource.revocation_feed import RevocationFeed
 
 DEFAULT_CLOCK_SKEW = 30

@@ -18,6 +18,7 @@ from macaroon_cbat.caveats import Expiry, Scope, confirmation
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable
 from macaroon_cbat.minting import attenuate
+from macaroon_cbat.resource.clocks import checked_skew, seconds_ahead
 from macaroon_cbat.resource.https import Session, check_files, exchange, new_session
 from macaroon_cbat.resource.processes import ProcessLock
 from macaroon_cbat.thumbprint import Thumbprint, der_of, thumbprint_of
@@ -62,6 +63,7 @@ class _Link:
     endpoints: _Endpoints | None = None
     token: str = ""
     renew_at: float = 0.0
+    seconds_ahead: float = 0.0
 
 
 class ServiceConnection:
@@ -70,7 +72,8 @@ class ServiceConnection:
     With `client_secret` it authenticates by that, without by its certificate (RFC 8705 2). `certificate`
     is a PEM file, leaf first, with the private key in `key` or in the same file; both are read again when
     they change. `ca` is the PEM bundle that the service's own certificate is verified with. `timeout`
-    counts the seconds to wait for a connection, and for each part of an answer.
+    counts the seconds to wait for a connection, and for each part of an answer. When the service's clock
+    and this one differ by more than `clock_skew` seconds, nothing is asked: Unavailable says by how much.
     """
 
     def __init__(
@@ -83,12 +86,14 @@ class ServiceConnection:
         key: Path | str | None = None,
         ca: Path | str | None = None,
         timeout: float = 5,
+        clock_skew: int = 30,
     ) -> None:
         """Check the files; nothing is asked yet. Raises SettingsError that says what is wrong."""
         if urlsplit(issuer).scheme != "https":
             raise SettingsError(f"the issuer must be an https URL, not {issuer!r}")
         self.issuer = issuer
         self.timeout = timeout
+        self._clock_skew = checked_skew(clock_skew)
         self._client_id, self._client_secret = client_id, client_secret
         self._files = Path(certificate), Path(key or certificate)
         self._ca = None if ca is None else Path(ca)
@@ -126,7 +131,8 @@ class ServiceConnection:
         with self._lock.current():
             link = self._ready_link()
             assert link.endpoints is not None
-        narrowed = Expiry(EpochSeconds(int(time.time()) + CHILD_SECONDS)), Scope(scope)
+        service_time = time.time() + link.seconds_ahead
+        narrowed = Expiry(EpochSeconds(int(service_time) + CHILD_SECONDS)), Scope(scope)
         child = attenuate(link.token, [confirmation(link.thumbprint), *narrowed])
         endpoints = link.endpoints
         url = endpoints.audience_keys_endpoint if scope == "keys" else endpoints.revocation_feed_endpoint
@@ -156,11 +162,14 @@ class ServiceConnection:
 
     def _fetch_token(self, link: _Link, url: str) -> None:
         """Obtain a token for the service itself (RFC 6749 4.4, RFC 8707 2)."""
-        started = time.monotonic()
+        started, asked_at = time.monotonic(), time.time()
         form = {"grant_type": "client_credentials", "client_id": self._client_id, "resource": self.issuer}
         if self._client_secret is not None:
             form["client_secret"] = self._client_secret
         granted = _read(self._exchange(link, "POST", url, self.timeout, data=form), _Granted, url)
+        link.seconds_ahead = seconds_ahead(
+            granted.access_token, asked_at, time.time(), issuer=self.issuer, skew=self._clock_skew
+        )
         link.token, link.renew_at = granted.access_token, started + granted.expires_in / 2
 
     def _exchange(self, link: _Link, method: str, url: str, timeout: float, **content: object) -> bytes:

@@ -110,7 +110,7 @@ class Service:
         """Run the service until the block ends."""
         command = ["macaroon_cbat", "serve", "--data", str(self.data), "--port", str(self.port), *options]
         command += ["--issuer", self.issuer]
-        with _process(command, self.data, self.port, {**self.environment, **environment}) as server:
+        with process(command, self.data, self.port, {**self.environment, **environment}) as server:
             yield server
 
 
@@ -120,12 +120,12 @@ def resource_server(folder: Path, **settings: Any) -> Iterator[Server]:
     folder.mkdir(exist_ok=True)
     port = free_port()
     argument = json.dumps({"folder": str(folder), "port": port, **settings}, default=str)
-    with _process(["tests.walks.resource_server", argument], folder, port, {}) as server:
+    with process(["tests.walks.resource_server", argument], folder, port, {}) as server:
         yield server
 
 
 @contextmanager
-def _process(command: list[str], folder: Path, port: int, environment: dict[str, str]) -> Iterator[Server]:
+def process(command: list[str], folder: Path, port: int, environment: dict[str, str]) -> Iterator[Server]:
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
