@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
-from importlib.resources import files
 from pathlib import Path
 
 from tests.tls.material import SECONDS
 from tests.walks.processes import ENVIRONMENT, ROOT, in_process
 
+WHEELS = Path(sys.prefix) / "proxies"
 NGINX = """\
 daemon off;
 worker_processes 1;
@@ -112,11 +112,11 @@ def _command(name: str, folder: Path) -> list[str]:
 
 
 def binary_of(name: str) -> str:
-    """Return the path of a proxy, of this environment or of the system; a user's PATH may lack sbin."""
+    """Return the path of a proxy, of scripts/setup-proxies or of the system; a user's PATH may lack sbin."""
     if name == "envoy":  # its script wraps the binary and would leave it behind
-        return str(files("envoy").joinpath("_bin/envoy"))
+        return str(WHEELS / "envoy/_bin/envoy")
     tool = {"apache": "apache2"}.get(name, name)
-    path = shutil.which(tool, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin")
+    path = shutil.which(tool, path=f"{WHEELS / 'bin'}:{os.environ['PATH']}:/usr/sbin")
     assert path is not None, f"{tool} is missing: run scripts/setup-proxies"
     return path
 
