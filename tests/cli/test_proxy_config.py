@@ -38,7 +38,8 @@ def test_it_says_which_line_matters(proxy: str, options: tuple[str, ...], tmp_pa
     if proxy == "apache" and options:
         assert "has no way to ask a gateway" in generate(proxy, *options).output
     else:
-        assert texts(proxy, tmp_path, *options).count("THE ") == 1
+        for protocol in PROXIES[proxy].protocols:
+            assert texts(proxy, tmp_path, *options, protocol=protocol).count("THE ") == 1
 
 
 @pytest.mark.parametrize("proxy", sorted(PROXIES))

@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import grpc
+from envoy.service.auth.v3.attribute_context_pb2 import AttributeContext
+from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
+
+from tests.core.spelling import pem
 from tests.tls.material import SECONDS, Client, read_answer
 
 Headers = tuple[tuple[str, str], ...]
@@ -113,6 +119,28 @@ def send_h2(port: int, ask: Ask, ca: Path, folder: Path) -> Reply:
     assert version == "HTTP/2", line
     headers = {name.lower(): value for name, _, value in (each.partition(": ") for each in fields)}
     return _reply(int(status), headers, body)
+
+
+def send_grpc(port: int, ask: Ask, claimed: Client) -> Reply:
+    """Ask a gateway as Envoy does, about a request over a connection with this certificate."""
+    headers = {name.lower(): value for name, value in ask.headers}
+    request = CheckRequest()
+    request.attributes.request.http.CopyFrom(
+        AttributeContext.HttpRequest(method=ask.method, path=ask.path, headers=headers)
+    )
+    request.attributes.source.certificate = quote(pem(claimed.der), safe="")
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        check = channel.unary_unary(
+            "/envoy.service.auth.v3.Authorization/Check",
+            request_serializer=CheckRequest.SerializeToString,
+            response_deserializer=CheckResponse.FromString,
+        )
+        try:
+            response = check(request, timeout=SECONDS)
+        except grpc.RpcError as error:
+            assert error.code() == grpc.StatusCode.PERMISSION_DENIED, error
+            return Reply("403")
+        return Reply(str(response.denied_response.status.code or 200))
 
 
 def _exchange(connection: socket.socket, ask: Ask) -> Reply:

@@ -17,7 +17,7 @@ from macaroon_cbat.caveats import confirmation
 from macaroon_cbat.keys import write_key_file
 from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
 from tests.core.material import API, KEYS, token
-from tests.proxies.clients import Ask, Reply, send, send_h2, send_unix, tls_context
+from tests.proxies.clients import Ask, Reply, send, send_grpc, send_h2, send_unix, tls_context
 from tests.proxies.processes import Ports, gateway_process, proxy_process
 from tests.proxies.upstreams import guarded_upstream, showing_upstream
 from tests.tls.material import Client, make_client
@@ -53,6 +53,7 @@ class Row:
 ROWS = (
     Row("nginx", "nginx"),
     Row("envoy", "envoy"),
+    Row("envoy", "envoy", protocol="grpc"),
     Row("haproxy", "haproxy-sha256"),
     Row("caddy", "caddy-sha256"),
     Row("traefik", "traefik"),
@@ -174,6 +175,8 @@ class Stand:
         """Send a request around the proxy: to the gateway, or to the server that guards itself."""
         if self.row.is_guarded:
             return send(self.behind, ask, None)[0]
+        if self.row.protocol == "grpc":
+            return send_grpc(self.gateway_port, ask, self.world.holders["self-signed"])
         if self.row.is_over_tcp:
             return send(self.gateway_port, ask, None)[0]
         return send_unix(self.socket, ask)
