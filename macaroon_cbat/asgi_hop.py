@@ -5,11 +5,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from macaroon_cbat.errors import AmbiguousCertificate, ProxyMisconfigured
+from macaroon_cbat.errors import ProxyMisconfigured
+from macaroon_cbat.header_fields import HeaderFields
 from macaroon_cbat.request_target import plain_address
 from macaroon_cbat.thumbprint import DerCertificate
 
-_FOLDED = bytes.maketrans(b"-.", b"__")
 _PEM = re.compile(r"\s*-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*\Z")
 _NAMES_ADDRESSES = (b"for", b"forwarded", b"ip", b"addr", b"address")
 """How the names of headers end from which servers and middleware take another client address."""
@@ -20,11 +20,12 @@ _SEPARATORS = re.compile(r'[\s,;="\[\]]+')
 class AsgiHop:
     """The hop of one ASGI request or WebSocket, as uvicorn, hypercorn, granian and daphne describe it."""
 
-    __slots__ = ("_scope",)
+    __slots__ = ("_fields", "_scope")
 
     def __init__(self, scope: Mapping[str, Any]) -> None:
         """Read nothing yet."""
         self._scope = scope
+        self._fields: HeaderFields | None = None
 
     def certificate(self) -> DerCertificate | None:
         """Return the certificate of this very TLS connection, where the server has ASGI's TLS extension."""
@@ -67,21 +68,9 @@ class AsgiHop:
 
     def header(self, name: str) -> str | None:
         """Return the one value of a header, or None; the scope keeps every header as it came."""
-        exact = name.lower().encode("latin-1")
-        wanted = exact.translate(_FOLDED)
-        found = [
-            (came.lower(), value)
-            for came, value in self._scope["headers"]
-            if len(came) == len(wanted) and came.lower().translate(_FOLDED) == wanted
-        ]
-        if not found:
-            return None
-        if len(found) > 1:
-            raise AmbiguousCertificate(f"the header {name} came {len(found)} times")
-        [(came, value)] = found
-        if came != exact:
-            raise AmbiguousCertificate(f"a header that looks like {name} came as {came.decode('latin-1')!r}")
-        return str(value.decode("latin-1"))
+        if self._fields is None:
+            self._fields = HeaderFields(self._scope["headers"])
+        return self._fields.one(name)
 
     def _client(self) -> tuple[str | None, int | None]:
         host, port = self._scope.get("client") or (None, None)

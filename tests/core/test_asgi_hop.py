@@ -135,7 +135,7 @@ def test_a_header_has_one_value():
 @pytest.mark.parametrize("values", [(b"a", b"a"), (b"a", b"b"), (b"", b"a")])
 def test_a_header_that_came_twice_is_ambiguous(values):
     """Two headers of one name are ambiguous, equal or not."""
-    with pytest.raises(AmbiguousCertificate, match="2 times"):
+    with pytest.raises(AmbiguousCertificate, match="more than once"):
         hop(*((b"client-cert", value) for value in values)).header("Client-Cert")
 
 
