@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import certificates
 import core
+import gateway
 import proxies
 import refusing
 import revocations
@@ -26,6 +27,7 @@ GROUPS: dict[str, Callable[[], list[Case]]] = {
 }
 THROUGHPUT: dict[str, Callable[[float], list[service.Throughput]]] = {
     "service": service.throughput,
+    "gateway": gateway.throughput,
     "proxies": proxies.throughput,
 }
 MEASURES: dict[str, Callable[[], list[Measure]]] = {
