@@ -1,6 +1,7 @@
 """Raw header fields as HTTP parsers give them: nothing merged, nothing dropped, no name in two spellings."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from macaroon_cbat.errors import AmbiguousCertificate
 
@@ -25,8 +26,8 @@ class HeaderFields:
 
     def one(self, name: str) -> str | None:
         """Return the one value of a header, or None; AmbiguousCertificate for two, or a misspelled one."""
-        wanted = name.lower().encode("ascii")
-        field = self._fields.get(wanted.translate(_FOLDED))
+        wanted, folded = _spellings(name)
+        field = self._fields.get(folded)
         if field is None:
             return None
         if field is _TWICE:
@@ -36,3 +37,10 @@ class HeaderFields:
                 f"a header that looks like {name} came as {field[0].decode('latin-1')!r}"
             )
         return field[1].decode("latin-1").strip(" \t")
+
+
+@lru_cache
+def _spellings(name: str) -> tuple[bytes, bytes]:
+    """Return a name that is asked for in small letters, and folded: there are few of them."""
+    wanted = name.lower().encode("ascii")
+    return wanted, wanted.translate(_FOLDED)

@@ -1,6 +1,7 @@
 """Where a request goes and comes from: `htu` normalized, honest paths, client addresses."""
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import unquote, urlsplit
 
@@ -36,6 +37,12 @@ def is_plain_path(path: str) -> bool:
 
 def plain_address(text: str) -> IPv4Address | IPv6Address | None:
     """Return the address, an IPv4-mapped one as IPv4; None for what is none (a Unix socket's name)."""
+    return _address(text) if len(text) <= _LONGEST_ADDRESS else None
+
+
+@lru_cache(maxsize=4096)
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    # Remembered: behind a proxy the same few addresses are read several times in each request.
     try:
         address = ip_address(text)
     except ValueError:
@@ -44,6 +51,7 @@ def plain_address(text: str) -> IPv4Address | IPv6Address | None:
 
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_LONGEST_ADDRESS = 64
 _VISIBLE = re.compile(r"^[!-~]+\Z")
 _PLAIN_PATH = re.compile(
     r"""^/ (?: (?! \.\.? (?:;[^/]*)? (?:/|\Z))              # no . or .. segment, with a parameter or not
