@@ -33,6 +33,10 @@ _NOTHING: dict[str, set[str | None]] = {
     "caddy-sha256": {hashlib.sha256(b"").hexdigest()},
     "aws-alb": set(),
 }
+_BASE64_CHAIN = re.compile(r"(?:[A-Za-z0-9+/=%]+,)*[A-Za-z0-9+/=%]+")
+_PEM_CHAIN = re.compile(
+    r"(?:-----BEGIN%20CERTIFICATE-----%0A(?:[A-Za-z0-9+/=]|%2B|%2F|%3D|%0A)+%0A-----END%20CERTIFICATE-----%0A)+"
+)
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
@@ -97,19 +101,27 @@ def _is_spelled(name: str, value: str, peer: Peer, digest: bytes) -> bool:
         return value in texts.get(name, {digest.hex()})
     [spelled, *_] = SPELLINGS[name](peer.certificate)
     if name in ("traefik", "traefik2"):
-        return (value + ",").startswith(spelled + ",")
+        return (value + ",").startswith(spelled + ",") and _BASE64_CHAIN.fullmatch(value) is not None
     if name == "aws-alb-passthrough":
-        return value.startswith((spelled, escaped_pem(peer.certificate)))
+        is_first = value.startswith((spelled, escaped_pem(peer.certificate)))
+        return is_first and _PEM_CHAIN.fullmatch(value) is not None
     if name == "aws-alb":
         return value in (spelled, escaped_pem(peer.certificate))
     return value == spelled
 
 
 def _is_in_last_element(value: str, peer: Peer, digest: bytes) -> bool:
-    """Tell whether the element after the last comma outside of quotes has this hash and certificate."""
+    """Tell whether the element after the last comma outside of quotes has this hash and certificate.
+
+    Beside other elements nothing may stand without quotes that the owner of a certificate chose.
+    """
     quoted = _QUOTED.findall(value)
-    last = _QUOTED.sub('"', value).rsplit(",", 1)[-1]
+    *others, last = _QUOTED.sub('"', value).split(",")
     pairs = last.split(";")
+    if others and any(
+        pair.startswith(("URI=", "DNS=")) for one in (*others, last) for pair in one.split(";")
+    ):
+        return False
     if pairs.count(f"Hash={digest.hex()}") != 1 or sum(pair.startswith("Hash=") for pair in pairs) != 1:
         return False
     if peer.certificate is None:
