@@ -2,6 +2,7 @@ import pytest
 
 from macaroon_cbat.errors import AmbiguousCertificate, ProxyMisconfigured, SettingsError
 from macaroon_cbat.forwarded import Forwarded, trusted_proxies
+from macaroon_cbat.header_hop import HeaderHop
 from macaroon_cbat.peer import NOBODY, Peer, peer_of
 from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE, WsgiHop
@@ -115,6 +116,21 @@ def test_nobody_else_is_believed(texts, secret, environ):
     assert "Clientcert" in (peer.ignored or "")
     assert SECRET not in (peer.ignored or "")
     assert source(hop(environ)) == NOBODY
+
+
+def test_two_secrets_are_none():
+    """Where a server keeps two headers apart, two secrets are no secret, whatever they are."""
+    source = Forwarded("haproxy", trust=trusted_proxies(["unix"], secret=SECRET))
+    certificate = (b"Clientcert", SPELLINGS["haproxy"](HOLDER)[0].encode())
+    shown = (b"Proxysecret", SECRET.encode())
+    for secrets, is_believed in (
+        ([shown], True),
+        ([shown, shown], False),
+        ([shown, (b"PROXYSECRET", b"")], False),
+    ):
+        peer = source(HeaderHop([certificate, *secrets], address=None, is_unix_socket=True))
+        assert (peer == peer_of(HOLDER)) == is_believed
+        assert (peer.ignored is None) == is_believed
 
 
 def test_the_certificate_of_the_proxy_is_not_the_client_s():

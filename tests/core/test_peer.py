@@ -1,5 +1,6 @@
 import pytest
 
+from macaroon_cbat.errors import ProxyMisconfigured
 from macaroon_cbat.peer import NOBODY, peer_of, tls_connection
 from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE, WsgiHop
@@ -67,3 +68,35 @@ def test_a_header_is_not_a_certificate(name):
     """No header is believed, whatever it is called."""
     assert tls_connection(WsgiHop({name: ":YSBjZXJ0aWZpY2F0ZQ==:"})) == NOBODY
     assert tls_connection(WsgiHop({name: DER, PEER_CERTIFICATE: OTHER})) == peer_of(OTHER)
+
+
+SAFE = ("gunicorn/22.0.0", "gunicorn/27.0.1", "gunicorn/100.0.0", "Werkzeug/3.1.9", "gevent/26.9 Python/3.11")
+UNSAFE = (
+    "gunicorn/21.2.0",
+    "gunicorn/2.0.0",
+    "gunicorn/220",
+    "gunicorn",
+    "Werkzeug/2.3.8",
+    "WSGIServer/0.2 CPython/3.11",
+    "Apache/2.4 gunicorn/27.0.1",
+    "waitress",
+    "",
+    None,
+)
+
+
+@pytest.mark.parametrize("software", SAFE)
+def test_a_name_with_hyphens_is_read_where_it_is_safe(software: str):
+    """Servers that never show `X_Y` under the key of `X-Y` may be asked for `X-Y`."""
+    hop = WsgiHop({"SERVER_SOFTWARE": software, "HTTP_CLIENT_CERT": "x"})
+    assert (hop.header("Client-Cert"), hop.header("Other-Cert")) == ("x", None)
+
+
+@pytest.mark.parametrize("software", UNSAFE)
+def test_a_name_with_hyphens_is_not_read_elsewhere(software: str | None):
+    """Of any other server nobody knows: a name with hyphens is refused, whether it came or not."""
+    hop = WsgiHop({"SERVER_SOFTWARE": software, "HTTP_CLIENT_CERT": "x", "HTTP_CLIENTCERT": "y"})
+    for name in ("Client-Cert", "Other-Cert"):
+        with pytest.raises(ProxyMisconfigured, match="without hyphens"):
+            hop.header(name)
+    assert hop.header("Clientcert") == "y"
