@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from macaroon_cbat.cli.options import FILE
+from macaroon_cbat.cli.options import FILE, log_to_stderr
 from macaroon_cbat.errors import MacaroonError, SettingsError
 
 
@@ -28,7 +28,6 @@ def gateway(policy: Path, *, check: bool, workers: int) -> None:
         return
     if find_spec("httptools") is None or find_spec("uvloop") is None:
         raise SettingsError("the gateway needs httptools and uvloop: pip install 'macaroon_cbat[gateway]'")
-    from macaroon_cbat.cli.serve import log_to_stderr
     from macaroon_cbat.resource.gateway.serving import serve_gateway
 
     log_to_stderr()

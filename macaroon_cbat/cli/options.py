@@ -1,5 +1,6 @@
 """What several commands share: the data folder, JSON output, reading files and standard input."""
 
+import logging
 import sys
 import time
 from collections.abc import Callable
@@ -35,6 +36,12 @@ def data_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --json."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")(command)
+
+
+def log_to_stderr() -> None:
+    """Log what this package says, and the warnings of others, to standard error."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("macaroon_cbat").setLevel(logging.INFO)
 
 
 def now() -> EpochSeconds:

@@ -1,6 +1,5 @@
 """`macaroon-cbat serve`: the service on the embedded TLS server."""
 
-import logging
 import os
 import shutil
 import socket
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from macaroon_cbat.cli.options import FILE, data_option, now
+from macaroon_cbat.cli.options import FILE, data_option, log_to_stderr, now
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.metrics import metrics_listener, serve_metrics
 from macaroon_cbat.service import Settings, create_app, settings_from_environment
@@ -121,12 +120,6 @@ def _server_certificate(
 def _prepare(settings: Settings) -> None:
     """Open and upgrade the database before any worker is forked: mistakes show at once, in one line."""
     open_stores(settings.database_url, settings.wrapping_key, now()).database.close()
-
-
-def log_to_stderr() -> None:
-    """Log what this package says, and the warnings of others, to standard error."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("macaroon_cbat").setLevel(logging.INFO)
 
 
 def _say_what_next(issuer: str, folder: Path, ca: Path) -> None:
