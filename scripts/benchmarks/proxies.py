@@ -80,7 +80,7 @@ def throughput(seconds: float) -> list[Throughput]:
 
 def _lines() -> Iterator[Line]:
     for proxy in ("nginx", "envoy"):
-        protocols = ("http",)
+        protocols = ("http", "grpc") if proxy == "envoy" else ("http",)
         yield Line(f"{proxy}, asking nobody", Row(proxy, proxy, is_guarded=True))
         yield Line(f"{proxy}, asking a bare server", Row(proxy, proxy), is_bare=True)
         for protocol in protocols:

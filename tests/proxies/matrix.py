@@ -5,7 +5,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.proxies.cases import CASES, Case
+from tests.proxies.cases import CASES
+from tests.proxies.judging import Case
 from tests.proxies.outages import OUTAGES
 from tests.proxies.stand import ROWS, Stand, make_stand, make_world
 

@@ -4,8 +4,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from tests.proxies.cases import Case, bearer, both, holder, judged
 from tests.proxies.clients import Ask, Reply
+from tests.proxies.judging import Case, bearer, both, holder, judged
 from tests.proxies.stand import Stand
 from tests.tls.material import SECONDS
 

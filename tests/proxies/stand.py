@@ -13,7 +13,7 @@ from pathlib import Path
 import trustme
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-from macaroon_cbat.caveats import confirmation
+from macaroon_cbat.caveats import Caveat, confirmation
 from macaroon_cbat.keys import write_key_file
 from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
 from tests.core.material import API, KEYS, token
@@ -106,11 +106,11 @@ class World:
         """The CA of the proxies' certificate."""
         return self.folder / "ca.pem"
 
-    def bound(self, kind: str = "self-signed", **changes: object) -> str:
-        """Return a token bound to the certificate of this kind."""
+    def bound(self, kind: str = "self-signed", *caveats: Caveat, **changes: object) -> str:
+        """Return a token bound to the certificate of this kind, restricted further by caveats."""
         now = int(time.time())
         der = DerCertificate(self.holders[kind].der)
-        return token(confirmation(thumbprint_of(der)), iat=now, exp=now + 600, **changes)
+        return token(confirmation(thumbprint_of(der)), *caveats, iat=now, exp=now + 600, **changes)
 
     def unbound(self) -> str:
         """Return a token without a confirmation."""

@@ -1,6 +1,7 @@
 import pytest
 
-from tests.proxies.cases import CASES, Case
+from tests.proxies.cases import CASES
+from tests.proxies.judging import Case
 from tests.proxies.stand import Stand
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.proxies.cases import Case
+from tests.proxies.judging import Case
 from tests.proxies.outages import OUTAGES
 from tests.proxies.stand import Stand
 

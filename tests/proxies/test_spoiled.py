@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.proxies.cases import exact, spoof
+from tests.proxies.spoofs import exact, spoof
 from tests.proxies.stand import ROWS, Row, World, make_stand
 
 GATEWAY = {

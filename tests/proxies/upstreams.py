@@ -75,6 +75,7 @@ def guarded_app(certificate_format: str, secret: str) -> Flask:
     guard = Guard(app, keys=KEYS, peer=Forwarded(certificate_format, trust=trust))
 
     @app.route("/invoices", methods=["GET"], endpoint="read")
+    @app.route("/invoices/7", methods=["GET"], endpoint="read")
     @guard.require("read")
     def read() -> Response:
         return _seen(current_principal.client_id)
@@ -93,8 +94,9 @@ def guarded_app(certificate_format: str, secret: str) -> Flask:
 
 def _seen(client: str) -> Response:
     """Tell what arrived, as the other upstream does, and who it came from."""
+    query = request.query_string.decode()
     seen = {
-        "line": f"{request.method} {request.full_path.rstrip('?')}",
+        "line": f"{request.method} {request.path}{f'?{query}' if query else ''}",
         "headers": list(request.headers),
         "body": request.get_data(as_text=True),
         "client": client,
