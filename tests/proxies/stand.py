@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import trustme
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
@@ -36,6 +37,8 @@ class Row:
     is_guarded: bool = False
     """Whether the server behind guards itself; otherwise the gateway judges."""
     protocol: str = "http"
+    is_swapped: bool = False
+    """Whether the gateway is asked over TCP and the server over a Unix socket, not the other way round."""
 
     @property
     def name(self) -> str:
@@ -47,7 +50,7 @@ class Row:
     @property
     def is_over_tcp(self) -> bool:
         """Whether the proxy reaches the gateway over TCP."""
-        return self.proxy == "traefik" or self.protocol == "grpc"
+        return self.is_swapped or self.proxy == "traefik" or self.protocol == "grpc"
 
 
 ROWS = (
@@ -99,6 +102,7 @@ class World:
 
     folder: Path
     upstream: int
+    upstream_socket: Path
     holders: dict[str, Client] = field(default_factory=dict)
 
     @property
@@ -134,8 +138,13 @@ def make_world(folder: Path) -> Iterator[World]:
         "RSA": make_client(folder, "rsa", key=rsa.generate_private_key(65537, 2048)),
         "Ed25519": make_client(folder, "ed25519", key=ed25519.Ed25519PrivateKey.generate()),
     }
-    with showing_upstream() as upstream:
-        yield World(folder, upstream, holders)
+    with TemporaryDirectory() as public:
+        Path(public).chmod(
+            0o711
+        )  # Apache's workers are somebody else, who cannot enter a folder of the tests
+        socket = Path(public) / "upstream.sock"
+        with showing_upstream(socket) as upstream:
+            yield World(folder, upstream, socket, holders)
 
 
 @dataclass
@@ -220,7 +229,8 @@ def make_stand(
                 "--gateway",
                 f"127.0.0.1:{stand.gateway_port}" if row.is_over_tcp else f"unix:{stand.socket}",
             ]
-        options += ["--upstream", f"127.0.0.1:{stand.behind}"]
+        options += ["--upstream"]
+        options += [f"unix:{world.upstream_socket}" if row.is_swapped else f"127.0.0.1:{stand.behind}"]
         stack.enter_context(proxy_process(row.proxy, folder, ports, options, edit))
         yield stand
 

@@ -5,6 +5,7 @@ import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import waitress
 from flask import Flask, Response, request
@@ -46,26 +47,41 @@ class _Showing(socketserver.StreamRequestHandler):
         return b"".join(pieces)
 
 
-class _Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
+class _Quiet:
     daemon_threads = True
+    allow_reuse_address = True
     request_queue_size = 128
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing when a proxy is ended while a connection is open."""
 
 
+class _TcpServer(_Quiet, socketserver.ThreadingTCPServer):
+    pass
+
+
+class _UnixServer(_Quiet, socketserver.ThreadingUnixStreamServer):
+    pass
+
+
 @contextmanager
-def showing_upstream() -> Iterator[int]:
-    """Run a server that shows what arrives; give its port."""
-    with _Server(("127.0.0.1", 0), _Showing) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        try:
+def showing_upstream(path: Path) -> Iterator[int]:
+    """Run a server that shows what arrives, at a port and at the path of a Unix socket; give the port."""
+    with _TcpServer(("127.0.0.1", 0), _Showing) as server, _UnixServer(str(path), _Showing) as unix_server:
+        path.chmod(0o666)
+        with _serving(server), _serving(unix_server):
             yield server.server_address[1]
-        finally:
-            server.shutdown()
-            thread.join()
+
+
+@contextmanager
+def _serving(server: socketserver.BaseServer) -> Iterator[None]:
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
 
 
 def guarded_app(certificate_format: str, secret: str) -> Flask:
