@@ -71,6 +71,12 @@ class Rules:
                 by_method[method] = rule
         self._lengths = sorted({len(path) for path in self._prefixes}, reverse=True)
 
+    def scopes(self) -> set[str]:
+        """Return every scope that some rule wants."""
+        every = (*self._exact.values(), *self._prefixes.values())
+        needs = [rule.scope for by_method in every for rule in by_method.values()]
+        return {scope for need in needs if need for scope in need.split(" ")}
+
     def rule_for(self, method: str, path: str) -> Rule:
         """Return the rule for this method and plain path, or raise NoRule."""
         by_method = self._exact.get(path) or self._longest_prefix(path)

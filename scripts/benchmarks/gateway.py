@@ -35,7 +35,7 @@ class Deciding:
         return ANSWER
 
 async def main():
-    loop, connections = asyncio.get_running_loop(), set()
+    loop, connections = asyncio.get_running_loop(), {}
     make = lambda: HttpConnection(Deciding(), connections, is_unix_socket=False, limit=1000)
     server = await loop.create_server(make, "127.0.0.1", int(sys.argv[1]))
     print("ready", flush=True)

@@ -157,13 +157,8 @@ def replace_policy(folder: Path, rules: str = RULES, **fields: Any) -> Path:
     return file
 
 
-@contextmanager
-def gateway(folder: Path, *options: str, rules: str = RULES, **changes: Any) -> Iterator[Running]:
-    """Run a gateway until the block ends; over a Unix socket unless `listen` says otherwise."""
-    folder.mkdir(exist_ok=True)
-    keys = folder / "keys.json"
-    keys.write_bytes(write_key_file(KEYS))
-    keys.chmod(0o600)
+def _policy_of(changes: dict[str, Any]) -> dict[str, Any]:
+    """Return the policy that tests start from, changed as told; what is None is left out."""
     fields: dict[str, Any] = {
         "audience": API,
         "audit_log": "audit.log",
@@ -172,24 +167,41 @@ def gateway(folder: Path, *options: str, rules: str = RULES, **changes: Any) -> 
         "proxy": {"kind": "nginx", "trust": ["unix"]},
         **changes,
     }
-    fields = {name: value for name, value in fields.items() if value is not None}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+@contextmanager
+def gateway(
+    folder: Path, *options: str, rules: str = RULES, files: int | None = None, **changes: Any
+) -> Iterator[Running]:
+    """Run a gateway until the block ends; over a Unix socket unless `listen` says otherwise.
+
+    It may open so many `files` at most.
+    """
+    folder.mkdir(exist_ok=True)
+    keys = folder / "keys.json"
+    keys.write_bytes(write_key_file(KEYS))
+    keys.chmod(0o600)
+    fields = _policy_of(changes)
     file = replace_policy(folder, rules, **fields)
     listen = fields["listen"]
     http = listen.get("http", "").replace("unix:", f"unix:{folder}/")
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "macaroon_cbat", "gateway", str(file), *options],
+            [*_limited(files), sys.executable, "-m", "macaroon_cbat", "gateway", str(file), *options],
             stdout=subprocess.PIPE,
             stderr=log,
             cwd=ROOT,
             env=ENVIRONMENT,
         )
     try:
-        try:
-            line = next_line(process)
-        except AssertionError as error:
-            raise AssertionError((folder / "log").read_text()) from error
+        line = next_line(process)
         assert line.startswith("macaroon-cbat gateway ready on "), line
         yield Running(folder, http, process, listen.get("grpc"), listen.get("metrics"), fields)
     finally:
         end(process)
+
+
+def _limited(files: int | None) -> list[str]:
+    """Return what runs a command that may open so many files."""
+    return [] if files is None else ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]

@@ -151,11 +151,15 @@ def test_workers_share_a_port_over_grpc(tmp_path: Path, holder: Client):
 
 
 def test_many_connections_leave_room(tmp_path: Path):
-    """A network of silent connections does not keep a proxy from being answered."""
+    """However many connections say nothing, who asks is answered, and keeps the connection."""
     listen = {"http": f"127.0.0.1:{free_port()}"}
-    with gateway(tmp_path, listen=listen, proxy={"kind": "nginx", "trust": ["127.0.0.1/32"]}) as running:
-        silent = [running.connect() for _ in range(500)]
-        assert running.ask(HEALTH).status == 200
+    proxy = {"kind": "nginx", "trust": ["127.0.0.1/32"]}
+    with gateway(tmp_path, files=300, listen=listen, proxy=proxy) as running, running.connect() as kept:
+        assert running.ask(HEALTH, sock=kept).status == 200
+        silent = [running.connect() for _ in range(600)]
+        for _ in range(20):
+            assert running.ask(HEALTH).status == 200
+            assert running.ask(HEALTH, sock=kept).status == 200
         for sock in silent:
             sock.close()
 

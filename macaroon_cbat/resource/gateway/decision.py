@@ -7,7 +7,7 @@ from macaroon_cbat.errors import OAuthError, Unavailable, UntrustedProxy
 from macaroon_cbat.forwarded import TrustedProxies
 from macaroon_cbat.policy import Rules, path_of
 from macaroon_cbat.resource.admission import Admission, PresentedRequest
-from macaroon_cbat.resource.answers import Answer, refusal, unavailable
+from macaroon_cbat.resource.answers import Answer, metadata_answer, refusal, unavailable
 from macaroon_cbat.resource.gateway.facts import Facts, Kind, Question
 from macaroon_cbat.resource.gateway.principal_headers import NOBODY, principal_headers
 
@@ -23,6 +23,8 @@ class Gateway(Struct, frozen=True, kw_only=True):
     path_prefix: str
     trust: TrustedProxies
     admission: Admission
+    document_path: str
+    """Where the metadata document is (RFC 9728), which every challenge names."""
 
     def decide(self, question: Question) -> Answer:
         """Return 200 with the principal's headers, or the refusal; a stranger learns nothing but 403."""
@@ -31,6 +33,8 @@ class Gateway(Struct, frozen=True, kw_only=True):
         try:
             try:
                 self._refuse_strangers(question)
+                if question.is_for(self.document_path):
+                    return self._document()
                 facts = question.facts(self.kind, self.path_prefix)
                 request = _presented(now, question, facts, None)
                 path = path_of(facts.uri)
@@ -50,6 +54,10 @@ class Gateway(Struct, frozen=True, kw_only=True):
     def _refuse_strangers(self, question: Question) -> None:
         if (distrust := self.trust.distrust(question.hop)) is not None:
             raise UntrustedProxy(f"a question is not answered: {distrust}")
+
+    def _document(self) -> Answer:
+        answer = metadata_answer(self.admission, self.rules.scopes())
+        return Answer(answer.status, (*answer.headers, *NOBODY), answer.body)
 
     def _passed_on(self, answer: Answer) -> Answer:
         """Return an answer that this kind of proxy passes on; one that it would not becomes 403."""

@@ -83,6 +83,10 @@ class EnvoyQuestion:
         address = self._attributes.source.address.socket_address.address
         return Facts(http.method, http.path, authorization_of(client), address or None)
 
+    def is_for(self, _path: str, /) -> bool:
+        """Tell that there is nothing to read over gRPC."""
+        return False
+
     def _fields(self) -> Iterator[tuple[bytes, bytes]]:
         """Give the client's headers: joined by Envoy, or one by one with `encode_raw_headers: true`."""
         http = self._attributes.request.http

@@ -32,6 +32,11 @@ class HttpQuestion(Struct, frozen=True):
         """Return what a proxy of this kind says."""
         return kind.read(self, prefix)
 
+    def is_for(self, path: str) -> bool:
+        """Tell whether somebody reads what the gateway itself has at this path, and asks about no request."""
+        is_reading = self.method in ("GET", "HEAD") and self.target == path
+        return is_reading and _one(self.hop, METHOD) is None and _one(self.hop, URI) is None
+
 
 class Question(Protocol):
     """What a proxy asks, over whatever protocol."""
@@ -42,6 +47,9 @@ class Question(Protocol):
 
     def facts(self, kind: "Kind", prefix: str, /) -> Facts:
         """Return what it says about the client's request, or raise InvalidRequest or ProxyMisconfigured."""
+
+    def is_for(self, path: str, /) -> bool:
+        """Tell whether it is no question at all, but reads what the gateway has at this path."""
 
 
 class Kind(Struct, frozen=True, kw_only=True):

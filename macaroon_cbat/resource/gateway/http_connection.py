@@ -31,7 +31,12 @@ class HttpConnection(asyncio.Protocol):
     """One connection. It answers one question after the other, also where several came in one piece."""
 
     def __init__(
-        self, deciding: Deciding, connections: "set[HttpConnection]", *, is_unix_socket: bool, limit: int
+        self,
+        deciding: Deciding,
+        connections: "dict[HttpConnection, None]",
+        *,
+        is_unix_socket: bool,
+        limit: int,
     ) -> None:
         """Have questions decided; be one of `connections` while it is open."""
         self._deciding, self._connections, self._limit = deciding, connections, limit
@@ -47,21 +52,21 @@ class HttpConnection(asyncio.Protocol):
     # What the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin; one connection too many is closed at once."""
+        """Begin; where there are too many connections, the oldest stranger must go."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own class, of no such base
         self._since = asyncio.get_running_loop().time()
         if not self._is_unix_socket:
             peer = transport.get_extra_info("peername")
             self._address = peer[0] if peer else None
-        self._connections.add(self)
+        self._connections[self] = None
         if len(self._connections) > self._limit:
-            self._transport.abort()
+            self._make_room()
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Forget what is waiting."""
         self._is_deaf = True
         self._waiting.clear()
-        self._connections.discard(self)
+        self._connections.pop(self, None)
 
     def data_received(self, data: bytes) -> None:
         """Read on; answer what is no HTTP with 400 and what is too much with 431."""
@@ -79,6 +84,10 @@ class HttpConnection(asyncio.Protocol):
             return
         if self._unfinished > MAX_REQUEST_BYTES:
             self._refuse(431)
+
+    def _make_room(self) -> None:
+        """Close the connection that has been open longest without a question that got a 200."""
+        next((one for one in self._connections if one.is_stranger()), self).drop()
 
     def pause_writing(self) -> None:
         """Read no further questions while the answers are not taken."""
@@ -157,7 +166,16 @@ class HttpConnection(asyncio.Protocol):
         self._is_deaf = True
         self._transport.close()
 
-    # What the worker calls
+    # What the worker and other connections call
+
+    def is_stranger(self) -> bool:
+        """Tell whether no question of this connection got a 200 so far."""
+        return self._idle_seconds == STRANGER_SECONDS
+
+    def drop(self) -> None:
+        """Close at once."""
+        self._connections.pop(self, None)
+        self._transport.abort()
 
     def sweep(self, now: float) -> None:
         """Close when a request is not complete in time, an answer is not taken, or nothing comes at all."""

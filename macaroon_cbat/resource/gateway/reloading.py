@@ -6,7 +6,7 @@ from pathlib import Path
 from msgspec import Struct, structs
 
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.forwarded import Forwarded, trusted_proxies
+from macaroon_cbat.forwarded import Forwarded, TrustedProxies, trusted_proxies
 from macaroon_cbat.peer import tls_connection
 from macaroon_cbat.policy import Rules
 from macaroon_cbat.resource.admission import TokenVerifier
@@ -16,6 +16,7 @@ from macaroon_cbat.resource.gateway.listening import Place, place_of
 from macaroon_cbat.resource.gateway.policy_file import Policy, read_policy
 from macaroon_cbat.resource.gateway.verifying import Means, Verifying, means_of, read_secret, verifying_by
 from macaroon_cbat.resource.guarding import make_admission
+from macaroon_cbat.resource.metadata import metadata_path
 
 log = logging.getLogger("macaroon_cbat.gateway")
 
@@ -58,16 +59,7 @@ def put_in_force(reading: Reading, before: InForce | None = None) -> InForce:
 
 def _gateway(reading: Reading, verifier: TokenVerifier) -> Gateway:
     policy = reading.policy
-    kind = KINDS[policy.proxy.kind]
-    trust = trusted_proxies(policy.proxy.trust, secret=reading.proxy_secret)
-    if trust.certificates:
-        raise SettingsError("[proxy], trust: nobody presents a certificate here, where there is no TLS")
-    for member, place in places(reading).items():
-        if member != "metrics" and not (trust.is_unix_trusted if place.is_unix_socket else trust.networks):
-            raise SettingsError(
-                f"[proxy], trust names nobody who can connect to {place}, so nobody could ask"
-            )
-    source = Forwarded(policy.proxy.format or kind.format, trust=trust, header=policy.proxy.header)
+    kind, trust = KINDS[policy.proxy.kind], _trust(reading)
     try:
         rules = Rules(policy.rule)
     except ValueError as error:
@@ -77,16 +69,32 @@ def _gateway(reading: Reading, verifier: TokenVerifier) -> Gateway:
         kind=kind,
         path_prefix=policy.proxy.path_prefix,
         trust=trust,
+        document_path=metadata_path(policy.audience),
         admission=make_admission(
             {
                 "verifier": verifier,
-                "peer": source,
+                "peer": Forwarded(
+                    policy.proxy.format or kind.format, trust=trust, header=policy.proxy.header
+                ),
                 "require_certificate": policy.require_certificate,
                 "origin": policy.origin,
                 "clock_skew": policy.clock_skew,
             }
         ),
     )
+
+
+def _trust(reading: Reading) -> TrustedProxies:
+    """Return who may ask, or raise SettingsError where nobody could."""
+    trust = trusted_proxies(reading.policy.proxy.trust, secret=reading.proxy_secret)
+    if trust.certificates:
+        raise SettingsError("[proxy], trust: nobody presents a certificate here, where there is no TLS")
+    for member, place in places(reading).items():
+        if member != "metrics" and not (trust.is_unix_trusted if place.is_unix_socket else trust.networks):
+            raise SettingsError(
+                f"[proxy], trust names nobody who can connect to {place}, so nobody could ask"
+            )
+    return trust
 
 
 def places(reading: Reading) -> dict[str, Place]:

@@ -44,7 +44,7 @@ class Worker:
         self._was_told = was_told
         self._file, self._listener, self._limit = file, listener, connections
         self._deciding = Deciding(put_in_force(reading))
-        self._connections: set[HttpConnection] = set()
+        self._connections: dict[HttpConnection, None] = {}  # the oldest one first
         self._is_stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
