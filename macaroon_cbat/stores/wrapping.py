@@ -5,7 +5,7 @@ import os
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files import replace_file
 
 WRAPPING_KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -130,18 +131,9 @@ def _alone(file: Path) -> Iterator[None]:
 
 def _replace(file: Path, key: WrappingKey) -> None:
     """Write the file anew and see it on the disk: what is encrypted under its key must not outlive it."""
-    draft = file.with_name(f"{file.name}.{os.getpid()}")
     try:
-        _write(draft, wrapping_key_text(key))
-        draft.replace(file)
-        folder = os.open(file.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_file(file, [wrapping_key_text(key).encode() + b"\n"])
     except OSError as error:
-        with suppress(OSError):
-            draft.unlink()
         raise SettingsError(f"the wrapping key {file} cannot be replaced: {error}") from error
 
 

@@ -117,7 +117,7 @@ def test_one_rewrap_at_a_time(wrapped, file, open_again):
 
 def test_a_file_that_cannot_be_replaced_changes_nothing(wrapped, file):
     """Where the new key cannot be written nothing is encrypted under it."""
-    file.with_name(f"{file.name}.{os.getpid()}").mkdir()
+    file.with_name(f".{file.name}.{os.getpid()}").mkdir()
     with pytest.raises(SettingsError, match="cannot be replaced"):
         replace_wrapping_key(file, lambda _: pytest.fail("nothing may be encrypted"))
     assert len(words(file)) == 1
