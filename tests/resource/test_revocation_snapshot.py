@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.resource import RevocationFeed, ServiceConnection
 from macaroon_cbat.resource.revocation_snapshot import RevocationSnapshot
@@ -142,6 +143,22 @@ def test_every_kind_comes_back(file: Path):
         ('client "é\\', 5),
         ('subject "é\\', 5),
     }
+
+
+def test_what_comes_meanwhile_is_not_in_it(file: Path):
+    """While the file is being written the feed goes on; the file has what was known at its cursor, whole."""
+    known = Revocations(
+        Revocation(kind="token", value=f"{n:022}", revoked_at=5, expires_at=9) for n in range(100_000)
+    )
+    snapshot = RevocationSnapshot(file, "https://as.example", lambda: 1.0)
+    snapshot.keep("cursor", known)
+    for n in range(1000):
+        known.apply(Revocation(kind="token", value=f"later {n}", revoked_at=5, expires_at=99))
+    known.forget(EpochSeconds(10))
+    wait_until(file.exists)
+    _, again = RevocationSnapshot(file, "https://as.example", lambda: 1.0).load()
+    assert (len(again), len(known)) == (100_000, 1000)
+    assert "later 0" not in {one.value for one in again}
 
 
 def test_it_is_written_seldom(file: Path):
