@@ -4,6 +4,7 @@ The counters are in prometheus_client's own registry, so the application shows t
 """
 
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from macaroon_cbat.errors import OAuthError, Unavailable
@@ -13,9 +14,19 @@ if TYPE_CHECKING:
     from prometheus_client import Counter
 
 
+_making = Lock()
+"""The first requests may come at once, and prometheus_client takes no name twice."""
+
+
 @cache
 def _verified() -> "dict[tuple[bool, bool], Counter]":
     """Return the counters by bound and attenuated; looking them up by label costs more than counting."""
+    with _making:
+        return _make_verified()
+
+
+@cache
+def _make_verified() -> "dict[tuple[bool, bool], Counter]":
     try:
         from prometheus_client import Counter
     except ImportError:
@@ -31,6 +42,12 @@ def _verified() -> "dict[tuple[bool, bool], Counter]":
 
 @cache
 def _refused() -> "tuple[Counter, Counter, Counter] | None":
+    with _making:
+        return _make_refused()
+
+
+@cache
+def _make_refused() -> "tuple[Counter, Counter, Counter] | None":
     try:
         from prometheus_client import Counter
     except ImportError:

@@ -1,6 +1,7 @@
 """A gateway process with a policy file of its own, and proxies' ways of asking it."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -100,6 +101,12 @@ class Running:
         while self.log().count(text) < count:
             assert time.monotonic() < deadline, self.log()
             time.sleep(0.02)
+
+    def kill_workers(self) -> None:
+        """Kill every process that the gateway has started."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        for child in children.read_text().split():
+            os.kill(int(child), signal.SIGKILL)
 
     def hang_up(self) -> None:
         """Have the policy file read again."""

@@ -149,6 +149,23 @@ def test_the_caveats_see_the_clients_request(ask: Ask, holder: Client):
         assert ask(Asked(token=token, certificate=holder.der)).status == 401, caveat
 
 
+@pytest.mark.parametrize("connection", ["close, {}", "{}", "keep-alive, {}, {}"])
+def test_hop_by_hop_headers_take_nothing_away(ask: Ask, clients: dict[str, bytes], connection: str):
+    """A client that names our headers in Connection has none of them dropped or added here."""
+    names = (
+        "Clientcert",
+        "X-Forwarded-Uri",
+        "X-Forwarded-Tls-Client-Cert",
+        "Authorization",
+        "Principalclient",
+    )
+    token = good(clients["holder"])
+    for name in names:
+        more = (("Connection", connection.replace("{}", name)),)
+        assert ask(Asked(token=token, certificate=clients["holder"], more=more)).status == 200
+        assert ask(Asked(token=token, certificate=clients["thief"], more=more)).status == 401
+
+
 def test_two_authorizations_are_refused(ask: Ask, running: Running, holder: Client):
     """Two Authorization headers are neither one of them: refused, and said in the audit log."""
     twice = (("Authorization", f"Bearer {good(holder.der)}"),)

@@ -9,12 +9,14 @@ import time
 from http.client import HTTPConnection
 from pathlib import Path
 
+import grpc
 import pytest
 
+from tests.gateway.envoy_client import envoy_grpc
 from tests.gateway.material import good
 from tests.gateway.proxies import Asked, nginx
-from tests.gateway.running import connect, free_port, gateway, replace_policy
-from tests.tls.material import SECONDS, Client, read_to_end
+from tests.gateway.running import RULES, Running, connect, free_port, gateway, replace_policy
+from tests.tls.material import SECONDS, Client, read_to_end, wait_until
 from tests.walks.processes import ENVIRONMENT, ROOT
 
 HEALTH = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/health"}
@@ -139,8 +141,6 @@ def _page(port: int) -> str:
 
 def test_workers_share_a_port_over_grpc(tmp_path: Path, holder: Client):
     """Over TCP, several workers answer Envoy; over a Unix socket there is one, or a line that says so."""
-    from tests.gateway.envoy_client import envoy_grpc
-
     listen = {"grpc": f"127.0.0.1:{free_port()}"}
     proxy = {"kind": "envoy", "trust": ["127.0.0.1/32"]}
     with gateway(tmp_path, "--workers", "2", listen=listen, proxy=proxy) as running:
@@ -148,6 +148,27 @@ def test_workers_share_a_port_over_grpc(tmp_path: Path, holder: Client):
         assert {envoy_grpc(running, asked).status for _ in range(10)} == {200}
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(SECONDS) == 0
+
+
+def test_a_killed_worker_answers_envoy_again(tmp_path: Path, holder: Client):
+    """When the one worker behind a Unix socket is killed, the next one answers at the same place."""
+    listen = {"grpc": f"unix:{tmp_path}/grpc.sock"}
+    asked = Asked(token=good(holder.der), certificate=holder.der)
+    with gateway(tmp_path, listen=listen, proxy={"kind": "envoy", "trust": ["unix"]}) as running:
+        assert envoy_grpc(running, asked).status == 200
+        running.kill_workers()
+        running.await_log("ended after")
+        wait_until(lambda: _answers_envoy(running, asked))
+        running.write(RULES.replace("/invoices", "/other"))
+        wait_until(lambda: envoy_grpc(running, asked).status == 403)
+    assert not (tmp_path / "grpc.sock").exists()
+
+
+def _answers_envoy(running: Running, asked: Asked) -> bool:
+    try:
+        return envoy_grpc(running, asked).status == 200
+    except grpc.RpcError:
+        return False
 
 
 def test_many_connections_leave_room(tmp_path: Path):

@@ -1,7 +1,5 @@
 """New rules take the place of old ones between two questions: none is dropped or judged by half."""
 
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -97,9 +95,7 @@ def test_a_worker_that_died_comes_back_with_the_rules_of_now(running: Running):
     eventually(lambda: always(running, NEW, 200))
     running.write("no rules at all")
     running.await_log("going on with the rules read before")
-    children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
-    for child in children.read_text().split():
-        os.kill(int(child), signal.SIGKILL)
+    running.kill_workers()
     running.await_log("ended after", 2)
     eventually(lambda: _answers(running))
     assert always(running, NEW, 200)

@@ -1,5 +1,6 @@
 """The gateway with a real service: keys and revocations followed, or every token asked about."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,12 +11,18 @@ from typing import Any
 import pytest
 
 from macaroon_cbat.caveats import confirmation
+from macaroon_cbat.header_hop import HeaderHop
 from macaroon_cbat.minting import attenuate
+from macaroon_cbat.resource.answers import Answer
+from macaroon_cbat.resource.gateway.deciding import Deciding
+from macaroon_cbat.resource.gateway.facts import HttpQuestion
+from macaroon_cbat.resource.gateway.reloading import put_in_force, read
+from macaroon_cbat.resource.waiting import MAX_WAITING
 from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
 from tests.core.material import API
 from tests.gateway.material import good
-from tests.gateway.proxies import Asked, nginx
-from tests.gateway.running import Answered, Running, free_port, gateway
+from tests.gateway.proxies import Asked, forwarded, nginx
+from tests.gateway.running import Answered, Running, free_port, gateway, replace_policy
 from tests.tls.material import SECONDS, Client, wait_until
 from tests.walks.realm import Realm, jti_of
 
@@ -158,3 +165,35 @@ def test_waiting_for_the_service_holds_nobody_else_up(realm: Realm, holder: Clie
             for thread in waiting:
                 thread.join(SECONDS)
             assert answers == [503] * 10
+
+
+def test_only_so_many_may_wait(realm: Realm, holder: Client, caplog: pytest.LogCaptureFixture):
+    """Questions beyond those that may wait for the service are 503 at once, and the others are answered."""
+    folder = realm.folder / "policy"
+    folder.mkdir()
+    (folder / "secret").write_text("secret")
+    asked = {
+        "issuer": f"https://localhost:{free_port()}",
+        "client_id": "asker",
+        "client_secret_file": "secret",
+    }
+    fields = {"audience": API, "introspection": asked, "listen": {"http": "unix:x.sock"}}
+    file = replace_policy(folder, WANTED, **fields, proxy={"kind": "haproxy", "trust": ["unix"]})
+    deciding = Deciding(put_in_force(read(file)))
+    told = forwarded(Asked(token=good(holder.der), certificate=holder.der), [("Clientcertx5t", "none")])
+    hop = HeaderHop(
+        [(name.encode(), value.encode()) for name, value in told], address=None, is_unix_socket=True
+    )
+
+    async def ask_all() -> list[Answer]:
+        question = HttpQuestion(hop, "GET", "/")
+        assert deciding.at_once(question, "http") is None, "the service must be asked"
+        return await asyncio.gather(
+            *[deciding.after_waiting(question, "http") for _ in range(MAX_WAITING + 50)]
+        )
+
+    answers = asyncio.run(ask_all())
+    assert {answer.status for answer in answers} == {503}
+    assert sum("questions wait for" in record.message for record in caplog.records) == 50
+    asyncio.run(deciding.after_waiting(HttpQuestion(hop, "GET", "/"), "http"))
+    assert sum("questions wait for" in record.message for record in caplog.records) == 50

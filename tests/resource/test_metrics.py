@@ -109,3 +109,27 @@ def test_importing_does_not_import_it(module):
     """prometheus_client is imported when something is counted: `serve` must come first."""
     code = f"import sys, {module}; sys.exit('prometheus_client' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_first_requests_may_come_at_once():
+    """When the first requests of a process are judged at the same moment, each is counted."""
+    script = """
+import sys, threading
+from prometheus_client import REGISTRY
+from macaroon_cbat.errors import MissingToken
+from macaroon_cbat.resource import metrics
+
+sys.setswitchinterval(1e-6)
+start = threading.Barrier(16)
+
+def refuse():
+    start.wait()
+    metrics.count_refused(MissingToken("no token"))
+
+threads = [threading.Thread(target=refuse) for _ in range(16)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(REGISTRY.get_sample_value("macaroon_cbat_refused_total", {"reason": "MissingToken"}))
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("16.0\n", "")

@@ -5,18 +5,18 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
+from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.resource.announcing import MustWait, without_waiting
-from macaroon_cbat.resource.answers import Answer
+from macaroon_cbat.resource.answers import Answer, unavailable
 from macaroon_cbat.resource.gateway.decision import Gateway
 from macaroon_cbat.resource.gateway.facts import Question
 from macaroon_cbat.resource.gateway.reloading import InForce
+from macaroon_cbat.resource.metrics import count_unavailable
+from macaroon_cbat.resource.waiting import MAX_WAITING, THREADS
 
 log = logging.getLogger("macaroon_cbat.gateway")
 
 Over = Literal["http", "grpc"]
-
-_PATIENT_THREADS = 32
-"""How many questions wait for the service at once; the others are answered meanwhile."""
 
 _DEFECT = Answer(500, (("Content-Type", "application/json"),), b'{"error":"server_error"}')
 
@@ -27,7 +27,8 @@ class Deciding:
     def __init__(self, in_force: InForce) -> None:
         """Begin with this policy."""
         self.in_force = in_force
-        self._threads = ThreadPoolExecutor(_PATIENT_THREADS, "waiting")
+        self._threads = ThreadPoolExecutor(THREADS, "waiting")
+        self._waiting = 0
 
     def at_once(self, question: Question, over: Over) -> Answer | None:
         """Return the answer, or None when the service has to be asked first."""
@@ -42,12 +43,21 @@ class Deciding:
 
     async def after_waiting(self, question: Question, over: Over) -> Answer:
         """Return the answer, once the service has answered, without holding up the event loop."""
-        loop = asyncio.get_running_loop()
+        gateway = self._gateway(over)
+        if self._waiting >= MAX_WAITING:
+            error = Unavailable(
+                f"{MAX_WAITING} questions wait for {gateway.admission.verifier.issuer} already"
+            )
+            count_unavailable(error)
+            return unavailable(error, "what a proxy asks")
+        self._waiting += 1
         try:
-            return await loop.run_in_executor(self._threads, self._gateway(over).decide, question)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, gateway.decide, question)
         except Exception:
             log.exception("a question could not be answered")
             return _DEFECT
+        finally:
+            self._waiting -= 1
 
     def is_stranger(self, question: Question, over: Over) -> bool:
         """Tell whether who asks is none of the trusted proxies."""

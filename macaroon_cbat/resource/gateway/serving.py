@@ -15,7 +15,7 @@ from macaroon_cbat.metrics import serve_metrics, sharing_counters
 from macaroon_cbat.resource.feed_ages import FeedAges
 from macaroon_cbat.resource.gateway.http_connection import REQUEST_SECONDS
 from macaroon_cbat.resource.gateway.listening import Place, check_free, listening_at, remove_socket
-from macaroon_cbat.resource.gateway.reloading import PolicyWatch, places, put_in_force, read
+from macaroon_cbat.resource.gateway.reloading import PolicyWatch, Reading, places, put_in_force, read
 from macaroon_cbat.resource.gateway.worker import Worker
 from macaroon_cbat.tls.limits import Limits, limits_that_fit
 from macaroon_cbat.tls.prefork import Prefork
@@ -35,7 +35,7 @@ def serve_gateway(file: Path, *, workers: int = 1, on_ready: Callable[[str], Non
         if "metrics" in found:
             stack.enter_context(sharing_counters())
         put_in_force(reading)  # mistakes show at once, in one line
-        journal_to(_audit_target(reading.policy.audit_log, file.absolute().parent))
+        _audit(reading, file)
         listening = {
             member: stack.enter_context(listening_at(place))
             for member, place in found.items()
@@ -75,6 +75,7 @@ class _Parent:
         envoy: Place | None,
         workers: int,
     ) -> None:
+        self._first = watch.reading
         self._watch, self._file, self._listening, self._envoy = watch, file, listening, envoy
         self._connections = limits_that_fit(Limits()).connections
         self._is_asked, self._look_at = False, 0.0
@@ -82,6 +83,7 @@ class _Parent:
 
     def make_worker(self) -> Worker:
         """Return a worker; one that takes another's place begins with what counts now."""
+        _audit(self._first, self._file)  # a file that is shared with the parent could not be locked
         if "metrics" in self._listening:
             serve_metrics(self._listening["metrics"], FeedAges())
         return Worker(
@@ -106,5 +108,7 @@ class _Parent:
             self.prefork.signal_workers(signal.SIGHUP)
 
 
-def _audit_target(name: str | None, folder: Path) -> str | None:
-    return name if name is None or name == "-" else os.fspath(folder / name)
+def _audit(reading: Reading, file: Path) -> None:
+    """Write audit lines where the policy says, or raise SettingsError."""
+    name = reading.policy.audit_log
+    journal_to(name if name is None or name == "-" else os.fspath(file.absolute().parent / name))
