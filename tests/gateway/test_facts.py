@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from macaroon_cbat.caveats import read_caveat
 from tests.gateway.material import good
 from tests.gateway.proxies import KINDS, Asked, envoy
 from tests.gateway.running import Running, gateway
@@ -78,15 +79,13 @@ def test_a_proxy_that_does_not_say_whether_there_is_a_certificate_is_503(
 
 @pytest.mark.parametrize("address", ["192.0.2.7, 192.0.2.8", "unknown", "", "192.0.2.7:1234"])
 def test_an_address_that_is_not_one_is_nobodys(running: Running, kind: str, holder: Client, address: str):
-    """Without exactly one client address, an `ip` caveat is not met, and other tokens are as good as ever."""
-    from macaroon_cbat.caveats import read_caveat
-
+    """Without exactly one client address no `ip` caveat is met and none is audited; other tokens are good."""
     asked = Asked(token=good(holder.der), certificate=holder.der, address=address)
     assert KINDS[kind](running, asked).status == 200
     everywhere = good(holder.der, read_caveat(b'{"ip":["0.0.0.0/0","::/0"]}'))
-    assert (
-        KINDS[kind](running, Asked(token=everywhere, certificate=holder.der, address=address)).status == 401
-    )
+    asked = Asked(token=everywhere, certificate=holder.der, address=address)
+    assert KINDS[kind](running, asked).status == 401
+    assert "address" not in running.audit()[-1]
     assert KINDS[kind](running, Asked(token=everywhere, certificate=holder.der)).status == 200
 
 
