@@ -90,12 +90,25 @@ def with_the_longest_token(stand: Stand) -> list[str]:
     return [judged(stand, stand.ask(ask)) for ask in both(holder(stand, headers=headers))]
 
 
-def resumed(version: ssl.TLSVersion) -> Callable[[Stand], list[str]]:
+def resuming(version: ssl.TLSVersion) -> Callable[[Stand], list[str]]:
+    """Return a case in which a session is offered again: nobody takes it, and the holder is let in."""
+
     def run(stand: Stand) -> list[str]:
         replies = stand.ask_twice(holder(stand), version)
-        # Caddy, and Traefik as we configure it, resume no session: each connection proves possession.
-        assert replies[1].is_resumed == (stand.row.proxy not in {"caddy", "traefik"})
+        assert [reply.is_resumed for reply in replies] == [False, False]
         return [judged(stand, reply) for reply in replies]
+
+    return run
+
+
+def stolen_session(version: ssl.TLSVersion) -> Callable[[Stand], list[str]]:
+    """Return a case in which a thief, with its own certificate, resumes a session that the holder began."""
+
+    def run(stand: Stand) -> list[str]:
+        first, second = stand.ask_twice(holder(stand), version, stand.world.holders["thief"])
+        assert judged(stand, first) == "200"
+        assert second.seen is None
+        return [second.outcome]
 
     return run
 
@@ -115,8 +128,8 @@ CASES = (
     ),
     Case("RSA", lambda stand: let_in(stand, "RSA"), LET_IN),
     Case("Ed25519", lambda stand: let_in(stand, "Ed25519"), LET_IN, {"envoy": frozenset({"401"})}),
-    Case("resumed, TLS 1.2", resumed(ssl.TLSVersion.TLSv1_2), LET_IN),
-    Case("resumed, TLS 1.3", resumed(ssl.TLSVersion.TLSv1_3), LET_IN),
+    Case("resuming, TLS 1.2", resuming(ssl.TLSVersion.TLSv1_2), LET_IN),
+    Case("resuming, TLS 1.3", resuming(ssl.TLSVersion.TLSv1_3), LET_IN),
     Case("HTTP/2", lambda stand: let_in(stand, is_h2=True), LET_IN),
     Case("with a body", with_a_body, LET_IN),
     Case("with a query", with_a_query, LET_IN),
@@ -134,6 +147,8 @@ CASES = (
     Case("spoof: principal", principal, LET_IN, {"envoy": LET_IN | {"400", "cut off"}}),
     Case("spoof: public path", public, LET_IN),
     Case("other paths", other_paths, REFUSED | {"404", "301", "308", "cut off"}),
+    Case("stolen session, TLS 1.2", stolen_session(ssl.TLSVersion.TLSv1_2), frozenset({"401"})),
+    Case("stolen session, TLS 1.3", stolen_session(ssl.TLSVersion.TLSv1_3), frozenset({"401"})),
     Case("plain HTTP", in_the_clear, frozenset({"403"})),
     Case("around the proxy", around, REFUSED),
 )

@@ -4,7 +4,7 @@ import json
 import socket
 import ssl
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
 
 from tests.core.spelling import pem
 from tests.tls.material import SECONDS, Client, read_answer
+
+PATIENCE = 60
+"""Seconds: Traefik gives its gateway 30, and has no setting for it."""
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -76,7 +79,7 @@ def send(
 ) -> tuple[Reply, ssl.SSLSession | None]:
     """Send a request over a new connection; without a context in the clear. Return a session to resume."""
     try:
-        with socket.create_connection(("127.0.0.1", port), SECONDS, (ask.source, 0)) as raw:
+        with socket.create_connection(("127.0.0.1", port), PATIENCE, (ask.source, 0)) as raw:
             if context is None:
                 return _exchange(raw, ask), None
             with context.wrap_socket(raw, server_hostname="localhost", session=session) as connection:
@@ -149,12 +152,12 @@ def _exchange(connection: socket.socket, ask: Ask) -> Reply:
     response.begin()
     answer = read_answer(response)
     is_resumed = isinstance(connection, ssl.SSLSocket) and bool(connection.session_reused)
-    return _reply(answer.status, answer.headers, answer.body, is_resumed=is_resumed)
+    return replace(_reply(answer.status, answer.headers, answer.body), is_resumed=is_resumed)
 
 
-def _reply(status: int, headers: dict[str, str], body: bytes, *, is_resumed: bool = False) -> Reply:
+def _reply(status: int, headers: dict[str, str], body: bytes) -> Reply:
     seen = json.loads(body) if headers.get("content-type") == UPSTREAM_TYPE else None
-    return Reply(str(status), headers, seen, is_resumed)
+    return Reply(str(status), headers, seen)
 
 
 def _folded(name: str) -> str:

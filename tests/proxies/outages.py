@@ -1,8 +1,10 @@
 """What every row with a gateway must do when the gateway is gone, or goes while requests are under way."""
 
+import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.proxies.clients import Ask, Reply
 from tests.proxies.judging import Case, bearer, both, holder, judged
@@ -60,6 +62,20 @@ def gateway_killed(stand: Stand) -> list[str]:
     return [judged(stand, reply) for reply in honest]
 
 
+def gateway_hangs(stand: Stand) -> list[str]:
+    """Stop the gateway in its tracks, so that it takes questions and answers none."""
+    thief = Ask(headers=bearer(stand.world.bound()), client=stand.world.holders["thief"])
+    stand.signal_gateway(signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor() as pool:
+            replies = list(pool.map(stand.ask, (holder(stand), thief, Ask(path="/health"))))
+    finally:
+        stand.signal_gateway(signal.SIGCONT)
+    assert all(reply.seen is None for reply in replies)
+    _wait_for_the_holder(stand)
+    return [reply.outcome for reply in replies]
+
+
 def _ask_on(stand: Stand, ask: Ask, end: threading.Event, replies: list[Reply]) -> None:
     while not end.is_set():
         replies.append(stand.ask(ask))
@@ -84,5 +100,6 @@ def _wait_until(holds: Callable[[], bool]) -> None:
 
 OUTAGES = (
     Case("gateway down", gateway_down, GONE),
+    Case("gateway hangs", gateway_hangs, GONE),
     Case("gateway killed under load", gateway_killed, GONE | {"200"}),
 )

@@ -36,8 +36,6 @@ ServerName localhost
 PidFile {folder}/pid
 ErrorLog {folder}/log
 Mutex file:{folder} default
-SSLSessionCache shmcb:{folder}/sessions(512000)
-SSLSessionCacheTimeout 300
 User {name}
 Group {group}
 {modules}

@@ -174,10 +174,12 @@ class Stand:
         """Send a request to the plain listener."""
         return send(self.ports.clear, ask, None)[0]
 
-    def ask_twice(self, ask: Ask, version: ssl.TLSVersion) -> tuple[Reply, Reply]:
-        """Send a request over a new connection, and again over one that resumes its session."""
+    def ask_twice(self, ask: Ask, version: ssl.TLSVersion, heir: Client | None = None) -> tuple[Reply, Reply]:
+        """Send a request twice, the second time offering the session of the first: as the same, or the heir."""
         context = tls_context(self.world.ca, ask.client, version)
         first, session = send(self.ports.tls, ask, context)
+        if heir is not None:
+            context.load_cert_chain(heir.file)
         return first, send(self.ports.tls, ask, context, session)[0]
 
     def ask_around(self, ask: Ask) -> Reply:
@@ -196,9 +198,13 @@ class Stand:
         """Start the gateway."""
         self.gateway = self.gateway_stack.enter_context(gateway_process(self.folder / "gateway.toml"))
 
+    def signal_gateway(self, number: signal.Signals) -> None:
+        """Send parent and worker a signal."""
+        os.killpg(self.gateway.pid, number)
+
     def stop_gateway(self) -> None:
         """Kill the gateway as it stands, parent and worker, without a good-bye."""
-        os.killpg(self.gateway.pid, signal.SIGKILL)
+        self.signal_gateway(signal.SIGKILL)
         self.gateway.wait()
         self.gateway_stack.close()
 
