@@ -175,7 +175,7 @@ class Stand:
         return send(self.ports.clear, ask, None)[0]
 
     def ask_twice(self, ask: Ask, version: ssl.TLSVersion, heir: Client | None = None) -> tuple[Reply, Reply]:
-        """Send a request twice, the second time offering the session of the first: as the same, or the heir."""
+        """Send a request twice, offering the first session again: as the same, or as the heir."""
         context = tls_context(self.world.ca, ask.client, version)
         first, session = send(self.ports.tls, ask, context)
         if heir is not None:
