@@ -1,5 +1,6 @@
 """What every row must do: one case is one column of the table, and one test a row."""
 
+import json
 import ssl
 from collections.abc import Callable
 
@@ -62,6 +63,16 @@ def insufficient_scope(stand: Stand) -> list[str]:
     return challenged(
         stand, holder(stand, method="POST", body="x=1", headers=bearer(token)), "insufficient_scope"
     )
+
+
+def metadata(stand: Stand) -> list[str]:
+    """Read how to get a token, as somebody who has none; a gateway that speaks gRPC alone cannot tell."""
+    reply = stand.ask(Ask(path="/.well-known/oauth-protected-resource"))
+    if stand.row.protocol == "grpc":
+        assert reply.outcome == "403"
+    else:
+        assert json.loads(reply.body)["resource"] == API
+    return [reply.outcome]
 
 
 def with_a_body(stand: Stand) -> list[str]:
@@ -131,6 +142,7 @@ CASES = (
     Case("resuming, TLS 1.2", resuming(ssl.TLSVersion.TLSv1_2), LET_IN),
     Case("resuming, TLS 1.3", resuming(ssl.TLSVersion.TLSv1_3), LET_IN),
     Case("HTTP/2", lambda stand: let_in(stand, is_h2=True), LET_IN),
+    Case("metadata", metadata, LET_IN, {"envoy": LET_IN | {"403"}}),
     Case("with a body", with_a_body, LET_IN),
     Case("with a query", with_a_query, LET_IN),
     Case("longest token", with_the_longest_token, LET_IN),

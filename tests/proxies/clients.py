@@ -52,6 +52,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     seen: dict[str, Any] | None = None
     is_resumed: bool = False
+    body: bytes = b""
 
     @property
     def challenge(self) -> str:
@@ -157,7 +158,7 @@ def _exchange(connection: socket.socket, ask: Ask) -> Reply:
 
 def _reply(status: int, headers: dict[str, str], body: bytes) -> Reply:
     seen = json.loads(body) if headers.get("content-type") == UPSTREAM_TYPE else None
-    return Reply(str(status), headers, seen)
+    return Reply(str(status), headers, seen, body=body)
 
 
 def _folded(name: str) -> str:

@@ -112,6 +112,9 @@ def two_tokens(stand: Stand) -> list[str]:
 
 
 ODD_PATHS = (
+    "/.well-known/oauth-protected-resource/../../invoices",
+    "/.well-known/oauth-protected-resource/..%2f..%2finvoices",
+    "/.well-known/oauth-protected-resource/invoices",
     "/health/../invoices",
     "/health/%2e%2e/invoices",
     "/health/..%2finvoices",
