@@ -22,9 +22,6 @@ from macaroon_cbat.resource.metrics import count_refused, count_unavailable, cou
 from macaroon_cbat.resource.revocation_feed import RevocationFeed
 from macaroon_cbat.verification import Principal, require_scope, verify
 
-"""Tells the seconds since the epoch."""
-
-
 Clock = Callable[[], float]
 """Tells the seconds since the epoch."""
 
