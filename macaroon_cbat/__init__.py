@@ -19,6 +19,7 @@ from macaroon_cbat.caveats import Scope as Scope
 from macaroon_cbat.caveats import TargetUri as TargetUri
 from macaroon_cbat.caveats import confirmation as confirmation
 from macaroon_cbat.caveats import read_caveat as read_caveat
+from macaroon_cbat.certificate_file import der_of as der_of
 from macaroon_cbat.claims import EpochSeconds as EpochSeconds
 from macaroon_cbat.errors import CaveatsNotMet as CaveatsNotMet
 from macaroon_cbat.errors import InsufficientScope as InsufficientScope
@@ -39,7 +40,6 @@ from macaroon_cbat.minting import mint as mint
 from macaroon_cbat.request_target import Target as Target
 from macaroon_cbat.thumbprint import DerCertificate as DerCertificate
 from macaroon_cbat.thumbprint import Thumbprint as Thumbprint
-from macaroon_cbat.thumbprint import der_of as der_of
 from macaroon_cbat.thumbprint import thumbprint_of as thumbprint_of
 from macaroon_cbat.verification import Principal as Principal
 from macaroon_cbat.verification import verify as verify

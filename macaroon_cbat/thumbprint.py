@@ -15,7 +15,6 @@ THUMBPRINT_PATTERN = r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]\Z"
 """43 characters that carry exactly 256 bits: the two spare bits of the last one are zero."""
 
 _THUMBPRINT = re.compile(THUMBPRINT_PATTERN)
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----[ \t]*\r?\n([A-Za-z0-9+/=\r\n]+)-----END CERTIFICATE-----")
 _LONG_LENGTH = 0x80
 
 
@@ -38,39 +37,32 @@ def parse_thumbprint(text: str) -> Thumbprint:
     )
 
 
-def der_of(file_content: bytes) -> DerCertificate:
-    """Return the first certificate of a PEM file, or the one DER certificate; raise ValueError otherwise."""
-    if b"-----BEGIN" in file_content:
-        armoured = _PEM.search(file_content)
-        if armoured is None:
-            raise ValueError("this PEM file holds no certificate")
-        try:
-            file_content = binascii.a2b_base64(armoured[1])
-        except binascii.Error as error:
-            raise ValueError("the base64 of this PEM certificate is broken") from error
-    return checked_der(file_content, "this is neither a PEM nor a DER certificate")
-
-
 def checked_der(data: bytes, otherwise: str) -> DerCertificate:
     """Return the bytes when they are one DER SEQUENCE and nothing else, or raise ValueError(otherwise)."""
-    if not _is_one_sequence(data):
+    if not data or _end_of_sequence(data) != len(data):
         raise ValueError(otherwise)
     return DerCertificate(data)
 
 
-def _is_one_sequence(data: bytes) -> bool:
-    """Tell whether the bytes are one DER SEQUENCE with nothing after it: a length check, not a parse."""
+def sequence_and_rest(data: bytes) -> tuple[bytes, bytes]:
+    """Return the DER SEQUENCE that the bytes begin with and what follows; without one, nothing and all."""
+    end = _end_of_sequence(data)
+    return data[:end], data[end:]
+
+
+def _end_of_sequence(data: bytes) -> int:
+    """Return where the DER SEQUENCE ends that the bytes begin with, else 0: a length check, not a parse."""
     if len(data) < 4 or data[0] != 0x30:
-        return False
+        return 0
     length, start = data[1], 2
     if length & _LONG_LENGTH:
         octets = length & 0x7F
         if not 1 <= octets <= 3:
-            return False
+            return 0
         length, start = int.from_bytes(data[2 : 2 + octets], "big"), 2 + octets
         if length < max(_LONG_LENGTH, 1 << 8 * (octets - 1)):
-            return False  # DER writes a length in one way (X.690 10.1)
-    return start + length == len(data)
+            return 0  # DER writes a length in one way (X.690 10.1)
+    return start + length
 
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")

@@ -77,10 +77,16 @@ def read_token() -> str:
     return text
 
 
-def read_file(file: Path) -> bytes:
-    """Return the content of a file, `-` being standard input, or raise SettingsError."""
+def read_file(file: Path, at_most: int = -1) -> bytes:
+    """Return the content of a file, `-` being standard input, or raise SettingsError.
+
+    `at_most` is the number of bytes that are read; all of them by default.
+    """
     try:
-        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        if str(file) == "-":
+            return sys.stdin.buffer.read(at_most)
+        with file.open("rb") as stream:
+            return stream.read(at_most)
     except OSError as error:
         raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
 

@@ -32,7 +32,7 @@ def revoke(kind: RevocationKind, value: str, *, verbs: Verbs) -> None:
 
 
 def _thumbprint(value: str) -> str:
-    if Path(value).is_file():
+    if value and Path(value).exists():
         return thumbprint_in(Path(value))
     try:
         return parse_thumbprint(value)

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 
+from macaroon_cbat.certificate_file import LONGEST_FILE, der_of
 from macaroon_cbat.cli.options import FILE, read_file
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.thumbprint import Thumbprint, der_of, thumbprint_of
+from macaroon_cbat.thumbprint import DerCertificate, Thumbprint, thumbprint_of
 
 
 @click.command()
@@ -17,8 +18,14 @@ def thumbprint(file: Path) -> None:
 
 
 def thumbprint_in(file: Path) -> Thumbprint:
-    """Return the thumbprint of a file's first certificate, or raise SettingsError."""
+    """Return the thumbprint of the client certificate in a file, or raise SettingsError."""
+    return thumbprint_of(certificate_in(file))
+
+
+def certificate_in(file: Path) -> DerCertificate:
+    """Return the client certificate in a PEM or DER file, or raise SettingsError that says what it holds."""
+    name = "standard input" if str(file) == "-" else str(file)
     try:
-        return thumbprint_of(der_of(read_file(file)))
+        return der_of(read_file(file, LONGEST_FILE + 1), name)
     except ValueError as error:
-        raise SettingsError(f"{file}: {error}") from error
+        raise SettingsError(str(error)) from error

@@ -16,11 +16,12 @@ from macaroon_cbat.caveats import (
     confirmation,
     read_caveat,
 )
+from macaroon_cbat.certificate_file import der_of
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import MalformedMacaroon, SettingsError
 from macaroon_cbat.identifier import read_identifier
 from macaroon_cbat.minting import attenuate
-from macaroon_cbat.thumbprint import Thumbprint, der_of, parse_thumbprint, thumbprint_of
+from macaroon_cbat.thumbprint import Thumbprint, parse_thumbprint, thumbprint_of
 from macaroon_cbat.wire import Macaroon, read_macaroon
 
 
@@ -43,7 +44,7 @@ class ChildTerms(Struct, frozen=True):
 def bind_to_certificate(token: str, certificate: Thumbprint | bytes) -> str:
     """Return a child that only a connection made with this certificate can use (RFC 8705 3.1).
 
-    `certificate` is a thumbprint, or the content of a DER or PEM file whose first certificate counts.
+    `certificate` is a thumbprint, or the content of a DER or PEM file, chain and key included.
     Raises SettingsError for a token bound to another certificate, ValueError for what is no
     certificate, and what `attenuate` raises. A token bound to this one comes back as it is.
     """

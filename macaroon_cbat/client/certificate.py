@@ -3,7 +3,6 @@
 import itertools
 import logging
 import os
-import re
 import ssl
 import sys
 import tempfile
@@ -15,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from macaroon_cbat.certificate_file import LONGEST_FILE, certificates_of
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.thumbprint import DerCertificate, Thumbprint, der_of, thumbprint_of
+from macaroon_cbat.thumbprint import DerCertificate, Thumbprint, thumbprint_of
 
 log = logging.getLogger("macaroon_cbat.client")
 
-_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _STAT_TICK = 50_000_000
 """Nanoseconds within which a file may change twice without its stat showing it."""
 _generations = itertools.count()
@@ -117,21 +116,21 @@ class ClientCertificate:
     def _read(self) -> tuple[bytes, bytes]:
         """Return the certificates of the one file, as PEM with the leaf first, and the other file."""
         try:
-            content, key = self._certificate.read_bytes(), self._key.read_bytes()
+            content, key = _content(self._certificate), _content(self._key)
         except OSError as error:
             raise SettingsError(
                 f"cannot read {error.filename}: {error.strerror}; name the client certificate and its key"
             ) from error
-        # OpenSSL gets nothing but what is hashed here: it knows more kinds of PEM blocks than we do.
-        blocks = _CERTIFICATE.findall(content)
+        # OpenSSL gets nothing but what is hashed here, in the plainest spelling.
         try:
-            return b"\n".join(blocks) or ssl.DER_cert_to_PEM_cert(der_of(content)).encode(), key
+            chain = certificates_of(content, str(self._certificate))
         except ValueError as error:
-            raise SettingsError(f"{self._certificate}: {error}; name a PEM client certificate") from error
+            raise SettingsError(str(error)) from error
+        return "".join(map(ssl.DER_cert_to_PEM_cert, chain)).encode(), key
 
     def _load(self, chain: bytes, key: bytes) -> Credentials:
         try:
-            leaf = der_of(chain)
+            leaf = certificates_of(chain, str(self._certificate))[0]
             credentials = Credentials(
                 leaf, thumbprint_of(leaf), next(_generations), chain, key, self._password
             )
@@ -158,6 +157,12 @@ def server_trust(ca: Path | str | None) -> ssl.SSLContext:
         raise SettingsError(f"{reason}: name a PEM file with the CA of the server") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+def _content(path: Path) -> bytes:
+    """Return what is in a file; of a larger one than any certificate or key, enough to see that."""
+    with path.open("rb") as file:
+        return file.read(LONGEST_FILE + 1)
 
 
 @contextmanager

@@ -15,13 +15,14 @@ import msgspec
 from msgspec import Meta, Struct
 
 from macaroon_cbat.caveats import Expiry, Scope, confirmation
+from macaroon_cbat.certificate_file import der_of
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable
 from macaroon_cbat.minting import attenuate
 from macaroon_cbat.resource.clocks import checked_skew, seconds_ahead
 from macaroon_cbat.resource.https import Session, check_files, exchange, new_session
 from macaroon_cbat.resource.processes import ProcessLock
-from macaroon_cbat.thumbprint import Thumbprint, der_of, thumbprint_of
+from macaroon_cbat.thumbprint import Thumbprint, thumbprint_of
 
 CHILD_SECONDS = 60
 MAX_ANSWER_BYTES = 8 << 20
@@ -194,9 +195,9 @@ class ServiceConnection:
 
     def _thumbprint(self) -> Thumbprint:
         try:
-            return thumbprint_of(der_of(self._files[0].read_bytes()))
+            return thumbprint_of(der_of(self._files[0].read_bytes(), str(self._files[0])))
         except (OSError, ValueError) as error:
-            raise Unavailable(f"the client certificate {self._files[0]} cannot be read: {error}") from error
+            raise Unavailable(f"the client certificate cannot be read: {error}") from error
 
 
 def _read(body: bytes, shape: type[_Shape], url: str) -> _Shape:

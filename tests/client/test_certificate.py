@@ -59,17 +59,18 @@ def test_der_certificate(tmp_path: Path, pair: Pair) -> None:
     assert ClientCertificate(tmp_path / "c", tmp_path / "k").current().thumbprint == pair.thumbprint
 
 
+@pytest.mark.parametrize("label", [b"", b" TRUSTED", b" X509"], ids=["plain", "TRUSTED", "X509"])
 def test_openssl_gets_only_what_is_hashed(
-    tmp_path: Path, server: Server, pair: Pair, other_pair: Pair
+    tmp_path: Path, server: Server, other_pair: Pair, label: bytes
 ) -> None:
-    """A block that only OpenSSL takes for a certificate cannot come before the one that is hashed."""
-    trusted = other_pair.certificate.replace(b"BEGIN CERT", b"BEGIN TRUSTED CERT").replace(
-        b"END CERT", b"END TRUSTED CERT"
-    )
-    Files(tmp_path / "c", tmp_path / "k").write(pair)
-    (tmp_path / "c").write_bytes(trusted + pair.certificate)
+    """Under each label that OpenSSL knows, the certificate that is presented is the one that is hashed."""
+    issuer = make_pair(issuer=other_pair)
+    leaf = make_pair(issuer=issuer)
+    relabelled = leaf.certificate.replace(b" CERT", label + b" CERT").replace(b"\n", b" \r\n")
+    (tmp_path / "c").write_bytes(relabelled + issuer.certificate)
+    (tmp_path / "k").write_bytes(leaf.key)
     credentials = ClientCertificate(tmp_path / "c", tmp_path / "k").current()
-    assert credentials.thumbprint == presented(credentials, server) == pair.thumbprint
+    assert credentials.thumbprint == presented(credentials, server) == leaf.thumbprint
 
 
 def test_encrypted_key_needs_its_password(tmp_path: Path) -> None:
@@ -93,11 +94,11 @@ def files_of(files: Files) -> tuple[Path, Path]:
     [
         (None, b"", "cannot read .*c.pem: No such file or directory; name"),
         (b"", None, "cannot read .*k.pem: No such file or directory; name"),
-        (b"", b"", "c.pem: this is neither a PEM nor a DER certificate; name"),
+        (b"", b"", "c.pem is empty: name a certificate"),
         (
             b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
             b"",
-            "c.pem.*name a PEM certificate",
+            "c.pem is neither a PEM nor a DER certificate: name the client's certificate",
         ),
         ("certificate", b"no key", "k.pem.*private key that belongs to it"),
         ("certificate", "foreign", "k.pem.*private key that belongs to it"),

@@ -5,11 +5,11 @@ from hypothesis import strategies as st
 
 from macaroon_cbat.bearer import challenge, read_bearer
 from macaroon_cbat.caveats import Expiry, caveat_text, parse_caveat, read_caveat
+from macaroon_cbat.certificate_file import der_of
 from macaroon_cbat.errors import InvalidRequest, InvalidToken, MalformedMacaroon, OAuthError, SettingsError
 from macaroon_cbat.identifier import identifier_text, read_identifier
 from macaroon_cbat.keys import read_key_file, write_key_file
 from macaroon_cbat.minting import attenuate
-from macaroon_cbat.thumbprint import der_of
 from macaroon_cbat.verification import verify
 from macaroon_cbat.wire import MAX_CHARACTERS, read_macaroon
 from tests.core.material import ACCESS, KEYS, NOW, signed, spell, to_text, token

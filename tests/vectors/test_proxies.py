@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from macaroon_cbat.certificate_file import der_of
 from macaroon_cbat.certificate_formats import FORMATS
 from macaroon_cbat.peer import NOBODY
-from macaroon_cbat.thumbprint import der_of, thumbprint_of
+from macaroon_cbat.thumbprint import thumbprint_of
 
 FILES = sorted(Path(__file__).parent.joinpath("proxies").glob("*.toml"))
 

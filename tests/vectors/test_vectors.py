@@ -2,8 +2,9 @@ import tomllib
 
 import pytest
 
+from macaroon_cbat.certificate_file import der_of
 from macaroon_cbat.errors import InvalidToken
-from macaroon_cbat.thumbprint import der_of, thumbprint_of
+from macaroon_cbat.thumbprint import thumbprint_of
 from macaroon_cbat.wire import read_macaroon
 from tests.vectors.generate import FOLDER, present, principal_table, render
 from tests.vectors.more_cases import CASES

@@ -9,8 +9,8 @@ import json
 import tomllib
 from pathlib import Path
 
+from macaroon_cbat.certificate_file import der_of
 from macaroon_cbat.certificate_formats import FORMATS
-from macaroon_cbat.thumbprint import der_of
 from tests.core.spelling import HASH_ONLY, NONE, SPELLINGS, base64_of, escaped_pem, x5t
 
 FOLDER = Path(__file__).parent
