@@ -103,6 +103,8 @@ def add(
 
 
 def _show_added(added: NewClient, secret: str | None, *, as_json: bool) -> None:
+    if added.token_endpoint_auth_method == "none":
+        click.echo("note: a public client gets no token by client_credentials, the only grant", err=True)
     if not added.audiences:
         click.echo(
             "note: without --audience, every introspecting resource server accepts its tokens", err=True

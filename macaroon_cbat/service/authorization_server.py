@@ -12,12 +12,19 @@ from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 from flask import Response, request
 
 from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.errors import InvalidClient, InvalidRequest, UnsupportedGrantType, UnsupportedTokenType
+from macaroon_cbat.errors import (
+    InvalidClient,
+    InvalidRequest,
+    UnauthorizedClient,
+    UnsupportedGrantType,
+    UnsupportedTokenType,
+)
 from macaroon_cbat.peer import Peer, PeerSource
 from macaroon_cbat.service.answers import answer
 from macaroon_cbat.service.auditing import is_from, record_minted
 from macaroon_cbat.service.client_authentication import (
     authenticate_client,
+    is_public,
     presented_credentials,
     refuse_public,
 )
@@ -90,7 +97,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
         thumbprint = request_.peer.thumbprint
         if thumbprint is not None and self.stores.revocations.has_certificate(thumbprint):
             raise InvalidClient(f"the certificate {thumbprint} is revoked")
-        client = authenticate_client(credentials, self.stores.clients.find, self._trust, request_.now)
+        client = authenticate_client(credentials, self.stores.clients, self._trust, request_.now)
         is_from(client.client_id)
         return RegisteredClient(client)
 
@@ -103,6 +110,8 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
         match error.error:
             case "unsupported_grant_type":
                 raise UnsupportedGrantType("the grant types are " + " ".join(GRANT_TYPES))
+            case "unauthorized_client":
+                raise UnauthorizedClient("client_credentials is for confidential clients only")
             case "unsupported_token_type":
                 raise UnsupportedTokenType("the token types are access_token and refresh_token")
             case code:
@@ -120,8 +129,8 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc] # Authlib is untyped
         self.record = record
 
     def check_grant_type(self, grant_type: str) -> bool:
-        """Tell whether clients may use this grant type."""
-        return grant_type in GRANT_TYPES
+        """Return True if the client may use this grant type; a public one may not (RFC 6749 4.4)."""
+        return grant_type in GRANT_TYPES and not is_public(self.record)
 
 
 class ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc] # Authlib is untyped

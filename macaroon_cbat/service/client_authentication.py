@@ -1,18 +1,22 @@
-"""Who is the client? (RFC 6749 2.3, RFC 8705 2) One method a request; whatever fails looks alike."""
+"""The authentication of clients (RFC 6749 2.3, RFC 8705 2): one method a request; all failures look alike."""
 
 from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Callable
+from functools import cache
 from urllib.parse import unquote_plus
 
+from cryptography.x509 import Certificate
 from msgspec import Struct
 
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import InvalidClient, InvalidRequest
 from macaroon_cbat.peer import Peer
-from macaroon_cbat.service.client_certificates import ClientTrust, is_named_by
-from macaroon_cbat.stores import Client
-from macaroon_cbat.stores.clients import SECRET_METHODS, has_secret
+from macaroon_cbat.service.client_certificates import ClientTrust, is_named_by, weakness_of
+from macaroon_cbat.stores import Client, ClientStore
+from macaroon_cbat.stores.clients import has_secret
+
+_Verified = Callable[[], Certificate | InvalidClient]
+"""Verifies the certificate of the request, once: the leaf of a trusted chain, or why it is none."""
 
 
 class Credentials(Struct, frozen=True):
@@ -43,54 +47,104 @@ def presented_credentials(authorization: str | None, form: dict[str, str], peer:
 
 
 def authenticate_client(
-    credentials: Credentials, find: Callable[[str], Client | None], trust: ClientTrust, now: EpochSeconds
+    credentials: Credentials, clients: ClientStore, trust: ClientTrust, now: EpochSeconds
 ) -> Client:
     """Return the client that these credentials prove, or raise InvalidClient.
 
-    client_secret_basic and client_secret_post carry the same secret: a client registered for one may
-    use the other.
+    A refusal takes the same steps for an unknown client as for a known one, whatever its method: a look
+    into memory, one into the database, a hash of the secret in each, and the chain of the certificate once.
     """
-    client = find(credentials.client_id)
-    if credentials.secret is not None:
-        if not has_secret(client, credentials.secret):
-            raise InvalidClient(f"unknown client {credentials.client_id!r} or wrong secret")
-        assert client is not None
-        return client
-    if client is None:
-        raise InvalidClient(f"unknown client {credentials.client_id!r}")
-    method = client.metadata.token_endpoint_auth_method
-    if method in SECRET_METHODS:
-        raise InvalidClient(f"{client.client_id} authenticates by {method}, but sent no secret")
-    if credentials.peer.thumbprint is None:
-        raise InvalidClient(f"{client.client_id} needs a client certificate on the connection")
-    _refuse_certificate(client, credentials.peer, trust, now)
-    return client
+
+    @cache
+    def verified() -> Certificate | InvalidClient:
+        try:
+            return trust.verified(credentials.peer.certificate, now)
+        except InvalidClient as error:
+            return error
+
+    try:
+        return _proved(clients.remembered(credentials.client_id), credentials, verified)
+    except InvalidClient:
+        pass  # what is in memory may be a second old
+    try:
+        return _proved(clients.look_up(credentials.client_id), credentials, verified)
+    except InvalidClient:
+        if credentials.secret is None:
+            verified()
+        raise
+
+
+def is_public(client: Client) -> bool:
+    """Return True for a public client, which any certificate proves (RFC 8705 4): it is not authenticated."""
+    return client.metadata.token_endpoint_auth_method == "none"
 
 
 def refuse_public(client: Client) -> None:
-    """Raise InvalidClient for a public client: any certificate proves it, so it proves nobody."""
-    if client.metadata.token_endpoint_auth_method == "none":
+    """Raise InvalidClient for a public client, where an authenticated one is needed."""
+    if is_public(client):
         raise InvalidClient(f"{client.client_id} is a public client")
 
 
-def _refuse_certificate(client: Client, peer: Peer, trust: ClientTrust, now: EpochSeconds) -> None:
-    """Raise InvalidClient unless the certificate is one that this client authenticates with.
+def _proved(client: Client | None, credentials: Credentials, verified: _Verified) -> Client:
+    """Return the client if the credentials are those of its method, or raise InvalidClient.
 
-    self_signed_tls_client_auth compares with the registered certificates and checks nothing else
-    (RFC 8705 2.2); a public client may use any certificate (RFC 8705 4).
+    client_secret_basic and client_secret_post carry the same secret: a client registered for one may
+    use the other. A client of another method has none, and must not send one.
     """
-    metadata = client.metadata
-    if metadata.token_endpoint_auth_method == "self_signed_tls_client_auth":
-        if peer.thumbprint not in metadata.certificates:
-            raise InvalidClient(f"{client.client_id}: {peer.thumbprint} is not registered")
-    elif metadata.token_endpoint_auth_method == "tls_client_auth":
-        if peer.certificate is None:
-            raise InvalidClient(
-                "tls_client_auth needs the certificate, and the proxy passes on its hash alone"
-            )
-        trusted = trust.verified(peer.certificate, now)
-        if not is_named_by(trusted, metadata):
-            raise InvalidClient(f"{client.client_id}: the certificate names somebody else")
+    has_its_secret = credentials.secret is not None and has_secret(client, credentials.secret)
+    if client is None:
+        raise InvalidClient(f"unknown client {credentials.client_id!r}")
+    match client.metadata.token_endpoint_auth_method:
+        case "client_secret_basic" | "client_secret_post":
+            _require_secret(client, credentials, is_right=has_its_secret)
+        case "self_signed_tls_client_auth":
+            _require_registered_certificate(client, _only_certificate(client, credentials))
+        case "tls_client_auth":
+            _require_named_certificate(client, _only_certificate(client, credentials), verified)
+        case "none":
+            _only_certificate(client, credentials)  # any will do (RFC 8705 4)
+        case method:
+            raise InvalidClient(f"{client.client_id} authenticates by {method}, which is unknown here")
+    return client
+
+
+def _require_secret(client: Client, credentials: Credentials, *, is_right: bool) -> None:
+    if credentials.secret is None:
+        raise InvalidClient(f"{client.client_id} authenticates by a secret, but sent none")
+    if not is_right:
+        raise InvalidClient(f"wrong secret of {client.client_id}")
+
+
+def _only_certificate(client: Client, credentials: Credentials) -> Peer:
+    """Return the peer that presented a certificate and no secret, or raise InvalidClient."""
+    if credentials.secret is not None:
+        raise InvalidClient(f"{client.client_id} has no secret, but sent one")
+    if credentials.peer.thumbprint is None:
+        raise InvalidClient(f"{client.client_id} needs a client certificate on the connection")
+    return credentials.peer
+
+
+def _require_registered_certificate(client: Client, peer: Peer) -> None:
+    """Raise InvalidClient unless the certificate is a registered one (RFC 8705 2.2).
+
+    Besides that, nothing but the strength of its key is checked, where the proxy passes on more than
+    its hash.
+    """
+    if peer.thumbprint not in client.metadata.certificates:
+        raise InvalidClient(f"{client.client_id}: {peer.thumbprint} is not registered")
+    if peer.certificate is not None and (weakness := weakness_of(peer.certificate)):
+        raise InvalidClient(f"{client.client_id}: {peer.thumbprint} has {weakness}")
+
+
+def _require_named_certificate(client: Client, peer: Peer, verified: _Verified) -> None:
+    """Raise InvalidClient unless a trusted CA issued the certificate to the client's name (RFC 8705 2.1)."""
+    if peer.certificate is None:
+        raise InvalidClient("tls_client_auth needs the certificate, and the proxy passes on its hash alone")
+    leaf = verified()
+    if isinstance(leaf, InvalidClient):
+        raise leaf
+    if not is_named_by(leaf, client.metadata):
+        raise InvalidClient(f"{client.client_id}: the certificate has another name")
 
 
 def _basic(authorization: str) -> tuple[str, str]:
@@ -101,7 +155,7 @@ def _basic(authorization: str) -> tuple[str, str]:
     try:
         client_id, colon, secret = b64decode(value.strip(), validate=True).decode().partition(":")
         client_id, secret = unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
-    except (Base64Error, UnicodeDecodeError) as error:
+    except ValueError as error:  # no base64, no ASCII, no UTF-8
         raise InvalidClient("malformed Basic credentials") from error
     if not colon or not client_id:
         raise InvalidClient("Basic credentials without a client or a secret")

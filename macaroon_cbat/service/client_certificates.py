@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import (
     Criticality,
@@ -19,6 +21,8 @@ from macaroon_cbat.errors import InvalidClient, SettingsError
 from macaroon_cbat.stores import ClientMetadata
 from macaroon_cbat.thumbprint import DerCertificate
 
+LEAST_RSA_BITS, LEAST_CURVE_BITS = 2048, 224
+
 
 class ClientTrust:
     """The CAs whose certificates may authenticate clients."""
@@ -31,11 +35,13 @@ class ClientTrust:
         self.file = file
         self._roots, self._intermediates = ([], []) if file is None else _read(file)
 
-    def verified(self, certificate: DerCertificate, now: EpochSeconds) -> x509.Certificate:
+    def verified(self, certificate: DerCertificate | None, now: EpochSeconds) -> x509.Certificate:
         """Return the certificate when a trusted CA issued it for client authentication and it is valid now.
 
-        Raises InvalidClient otherwise.
+        Raises InvalidClient otherwise, and for a weak key or signature anywhere in the chain.
         """
+        if certificate is None:
+            raise InvalidClient("the connection has no certificate")
         if not self._roots:
             raise InvalidClient("tls_client_auth needs trusted CAs: set MACAROON_CBAT_CLIENT_CA")
         verifier = (
@@ -47,9 +53,11 @@ class ClientTrust:
         )
         try:
             parsed = x509.load_der_x509_certificate(certificate)
-            verifier.verify(parsed, self._intermediates)
+            chain = verifier.verify(parsed, self._intermediates).chain
         except (VerificationError, ValueError, x509.InvalidVersion, x509.UnsupportedGeneralNameType) as error:
             raise InvalidClient(f"the client certificate is not trusted: {error}") from error
+        if weaknesses := [weakness for one in chain if (weakness := _weakness(one))]:
+            raise InvalidClient(f"the client certificate is not trusted: its chain has {weaknesses[0]}")
         return parsed
 
 
@@ -64,6 +72,32 @@ def is_named_by(certificate: x509.Certificate, metadata: ClientMetadata) -> bool
     if metadata.tls_client_auth_san_dns is not None:
         return metadata.tls_client_auth_san_dns in names.get_values_for_type(x509.DNSName)
     return metadata.tls_client_auth_san_uri in names.get_values_for_type(x509.UniformResourceIdentifier)
+
+
+def weakness_of(certificate: DerCertificate) -> str | None:
+    """Return what is wrong with the key of a certificate that its hash makes trusted, or None."""
+    try:
+        return _weakness(x509.load_der_x509_certificate(certificate))
+    except (ValueError, x509.InvalidVersion):
+        return "a form that cannot be read"
+
+
+def _weakness(certificate: x509.Certificate) -> str | None:
+    """Return what is wrong with the key: 112 bits of security is the least (NIST SP 800-57)."""
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return "a key of an unknown kind or curve"
+    match key:
+        case rsa.RSAPublicKey():
+            is_weak = key.key_size < LEAST_RSA_BITS or key.public_numbers().e < 3
+            return f"an RSA key of {key.key_size} bits, less than {LEAST_RSA_BITS}" if is_weak else None
+        case ec.EllipticCurvePublicKey():
+            is_weak = key.curve.key_size < LEAST_CURVE_BITS
+            return f"a key on the curve {key.curve.name}, which is too small" if is_weak else None
+        case ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():
+            return None
+    return f"a key of a kind that is not taken: {type(key).__name__}"
 
 
 def _read(file: Path) -> tuple[list[x509.Certificate], list[x509.Certificate]]:

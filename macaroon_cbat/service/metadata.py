@@ -23,7 +23,7 @@ def authorization_server_metadata(issuer: str, mtls_url: str, *, trusts_a_ca: bo
         "tls_client_certificate_bound_access_tokens": True,
         "grant_types_supported": list(GRANT_TYPES),
         "response_types_supported": [],  # there is no authorization endpoint
-        "token_endpoint_auth_methods_supported": [*methods, "none"],
+        "token_endpoint_auth_methods_supported": methods,  # no grant yet that a public client may use
         "introspection_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_methods_supported": [*methods, "none"],
     }

@@ -186,9 +186,15 @@ class ClientStore:
 
     def find(self, client_id: str) -> Client | None:
         """Return the client, at most MEMORY_SECONDS old, or None when no such client is registered."""
+        return self.remembered(client_id) or self.look_up(client_id)
+
+    def remembered(self, client_id: str) -> Client | None:
+        """Return the client, at most MEMORY_SECONDS old, or None when this process has not seen it since."""
         look_again_at, client = self._seen.get(client_id, (0.0, None))
-        if client is not None and self._monotonic() < look_again_at:
-            return client
+        return client if self._monotonic() < look_again_at else None
+
+    def look_up(self, client_id: str) -> Client | None:
+        """Return the client as the database has it now, or None when no such client is registered."""
         if not _CLIENT_ID.match(client_id):
             return None  # some databases choke on what is no name, such as NUL
         with self._database.reading() as connection:

@@ -110,8 +110,8 @@ def test_a_bound_token_is_minted(served, certificate, identity):
     assert read_macaroon(text).caveats == (b'{"cnf":{"x5t#S256":"%s"}}' % identity.thumbprint.encode(),)
 
 
-def test_a_public_client_needs_a_certificate(served, tmp_path):
-    """A public client gets a token bound to whatever certificate it shows, key in a file of its own."""
+def test_a_public_client_gets_no_token(served, tmp_path):
+    """A public client, which any certificate proves, is told that it may not use this grant."""
     one = certified("CN=app", today=TODAY)
     (tmp_path / "c.pem").write_bytes(one.pem)
     (tmp_path / "k.pem").write_bytes(one.key_pem)
@@ -125,10 +125,17 @@ def test_a_public_client_needs_a_certificate(served, tmp_path):
         "--key",
         tmp_path / "k.pem",
     )
-    assert (
-        one.thumbprint.encode()
-        in repr(read_macaroon(out("token", "mint", *options).strip()).caveats).encode()
-    )
+    assert "unauthorized_client" in complaint(call("token", "mint", *options), 1)
+
+
+def test_the_key_may_have_a_file_of_its_own(served, client, tmp_path):
+    """A token is got over a connection whose certificate and key lie in two files."""
+    one = certified("CN=app", today=TODAY)
+    (tmp_path / "c.pem").write_bytes(one.pem)
+    (tmp_path / "k.pem").write_bytes(one.key_pem)
+    secret = ("--client-id", "billing", "--client-secret", client["client_secret"])
+    pair = ("--cert", tmp_path / "c.pem", "--key", tmp_path / "k.pem")
+    assert read_macaroon(out("token", "mint", *served.access, *secret, *pair).strip())
 
 
 @pytest.mark.parametrize("name", ["billing", "nobody"], ids=["a wrong secret", "an unknown client"])

@@ -85,6 +85,23 @@ def test_a_plus_is_a_space_inside_basic(registered):
         pytest.param({}, raw_basic("a\0b:x"), id="Basic with NUL"),
         pytest.param({}, raw_basic("a%00b:x"), id="Basic with NUL inside"),
         pytest.param({}, "Basic ????", id="Basic that is no base64"),
+        pytest.param({}, "Basic \u00e9", id="Basic that is no ASCII"),
+        pytest.param({}, "Basic \u00c3\u00a9", id="Basic with bytes of UTF-8"),
+        pytest.param({}, "B\u00e4sic " + RIGHT, id="a scheme that is no ASCII"),
+        pytest.param({}, raw_basic("billing:" + RIGHT).replace("=", "") + "=====", id="much padding"),
+        pytest.param({}, "Basic\t" + raw_basic("billing:x")[6:], id="Basic and a tab"),
+        pytest.param({}, basic("billing", RIGHT) + "," + basic("payroll", RIGHT), id="two in one header"),
+        pytest.param({}, basic("billing", RIGHT) + " realm=x", id="Basic and more"),
+        pytest.param({}, raw_basic("billing:%"), id="Basic with a lone percent"),
+        pytest.param({}, raw_basic("billing:%zz"), id="Basic with no hexadecimal digits"),
+        pytest.param({}, raw_basic("%e9:%e9"), id="Basic with encoded Latin-1"),
+        pytest.param({}, raw_basic("billing:%ed%a0%80"), id="Basic with an encoded surrogate"),
+        pytest.param({}, raw_basic("billing:%00"), id="Basic with an encoded NUL in the secret"),
+        pytest.param({}, raw_basic("billing%0a:x"), id="Basic with an encoded line end"),
+        pytest.param({}, raw_basic("billing:" + "x" * 100_000), id="Basic of 130 kB"),
+        pytest.param({}, raw_basic("b" * 100_000 + ":x"), id="Basic with a client of 100 kB"),
+        pytest.param({}, raw_basic(":"), id="Basic with a colon alone"),
+        pytest.param({}, raw_basic(""), id="Basic of nothing"),
         pytest.param({}, "Basic", id="Basic alone"),
         pytest.param({}, "", id="an empty header"),
         pytest.param({}, "Bearer " + RIGHT, id="another scheme"),
@@ -166,12 +183,10 @@ def test_a_certificate_and_a_secret_that_is_none(registered, certificate):
     refused(ask(registered, form, None, certificate), 401, "invalid_client")
 
 
-def test_a_public_client_gets_bound_tokens(registered, certificate, other_certificate):
-    """A public client shows any certificate, and its tokens are bound to that one (RFC 8705 4)."""
-    for shown in (certificate, other_certificate):
-        answer = ask(registered, {"client_id": "public"}, None, shown)
-        token = answer.json["access_token"]
-        assert registered.introspect(token)["cnf"] == {"x5t#S256": shown.thumbprint}
+def test_a_public_client_gets_no_token_in_its_own_name(registered, certificate):
+    """Client credentials are for confidential clients: a client_id alone opens nothing (RFC 6749 4.4)."""
+    answer = ask(registered, {"client_id": "public"}, None, certificate)
+    assert "confidential clients" in refused(answer, 400, "unauthorized_client")
 
 
 def test_a_removed_client_is_let_in_no_more(registered):

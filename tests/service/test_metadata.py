@@ -86,11 +86,11 @@ def test_bound_tokens_are_announced(service):
 
 
 def test_methods_are_announced_as_they_are(service, trusting):
-    """tls_client_auth is offered only where a CA is trusted; introspection is not for public clients."""
+    """tls_client_auth is offered only where a CA is trusted; a public client can do nothing but revoke."""
     methods = SECRET_METHODS | {"self_signed_tls_client_auth"}
     for one, expected in ((service, methods), (trusting, methods | {"tls_client_auth"})):
         document = metadata_of(one)
-        assert set(document["token_endpoint_auth_methods_supported"]) == expected | {"none"}
+        assert set(document["token_endpoint_auth_methods_supported"]) == expected
         assert set(document["introspection_endpoint_auth_methods_supported"]) == expected
         assert set(document["revocation_endpoint_auth_methods_supported"]) == expected | {"none"}
 

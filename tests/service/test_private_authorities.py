@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import trustme
 
+from macaroon_cbat.certificate_file import der_of
 from macaroon_cbat.errors import InvalidClient
 from macaroon_cbat.service.client_certificates import ClientTrust
-from macaroon_cbat.thumbprint import der_of
 
 CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 

@@ -172,7 +172,7 @@ def test_a_public_client_takes_its_token_back(service, certificate, other_certif
         token_endpoint_auth_method="none", tls_client_certificate_bound_access_tokens=True
     )
     service.stores.clients.add("public", metadata, secret=None, now=NOW)
-    token = service.token(None, certificate, client_id="public")
+    token = service.minted(confirmation(certificate.thumbprint), client_id="public")
     form = {"token": token, "client_id": "public"}
     refused(service.post("/oauth2/revoke", form), 401, "invalid_client")
     accepted(service.post("/oauth2/revoke", form, None, certificate))

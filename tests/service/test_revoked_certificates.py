@@ -25,8 +25,10 @@ def registered(service, certificate, other_certificate):
             token_endpoint_auth_method="self_signed_tls_client_auth",
             certificates=(certificate.thumbprint, other_certificate.thumbprint),
         ),
-        "public": client_metadata(
-            token_endpoint_auth_method="none", tls_client_certificate_bound_access_tokens=True
+        "bound": client_metadata(
+            token_endpoint_auth_method="self_signed_tls_client_auth",
+            certificates=(certificate.thumbprint, other_certificate.thumbprint),
+            tls_client_certificate_bound_access_tokens=True,
         ),
     }
     for name, metadata in by_certificate.items():
@@ -34,7 +36,7 @@ def registered(service, certificate, other_certificate):
     return service
 
 
-@pytest.mark.parametrize("client", ["own", "public"])
+@pytest.mark.parametrize("client", ["own", "bound"])
 def test_a_revoked_certificate_mints_nothing(registered, certificate, other_certificate, client):
     """A client whose certificate is revoked gets no token with it, and one with its other certificate."""
     assert registered.token(None, certificate, client_id=client)

@@ -1,0 +1,165 @@
+"""Each method of client authentication against everything that a client, or another, may present."""
+
+from typing import get_args
+
+import msgspec
+import pytest
+
+from macaroon_cbat.errors import InvalidClient
+from macaroon_cbat.peer import peer_of
+from macaroon_cbat.service.client_authentication import Credentials, authenticate_client
+from macaroon_cbat.service.client_certificates import ClientTrust
+from macaroon_cbat.stores.clients import ClientAuthMethod
+from tests.service.certificates import certified
+from tests.service.material import GRANT_TYPE, basic, client_metadata
+from tests.stores.material import NOW
+
+SECRET, OTHERS_SECRET = "Zr8kQm2w-Vx5Tn_Yb7Lc4", "Hd6p_Wj9sRf-K3Ge1Uo0a"
+DN = "CN=billing,O=Example"
+METHODS = (
+    "client_secret_basic",
+    "client_secret_post",
+    "self_signed_tls_client_auth",
+    "tls_client_auth",
+    "none",
+)
+
+
+@pytest.fixture(scope="module")
+def certificates(ca):
+    registered = certified("CN=registered", days=(-30, -1))  # by its hash alone
+    return {
+        "none": None,
+        "registered": registered,
+        "of the CA": certified(DN, ca),
+        "of the CA for another": certified("CN=payroll,O=Example", ca),
+        "of the CA, expired": certified(DN, ca, days=(-30, -1)),
+        "self-signed, of the same name": certified(DN),
+    }
+
+
+@pytest.fixture
+def trusting(start, ca, certificates, tmp_path):
+    """Start a service with a client of each method, named after it, and another client with a secret."""
+    (tmp_path / "ca.pem").write_bytes(ca.pem)
+    service = start(client_ca=tmp_path / "ca.pem")
+    members = {
+        "self_signed_tls_client_auth": {"certificates": (certificates["registered"].thumbprint,)},
+        "tls_client_auth": {"tls_client_auth_subject_dn": DN},
+        "none": {"tls_client_certificate_bound_access_tokens": True},
+    }
+    secrets = dict.fromkeys(METHODS[:2], SECRET)
+    for method in METHODS:
+        metadata = client_metadata(token_endpoint_auth_method=method, **members.get(method, {}))
+        service.stores.clients.add(method, metadata, secret=secrets.get(method), now=NOW)
+    service.stores.clients.add("other", client_metadata(), secret=OTHERS_SECRET, now=NOW)
+    return service
+
+
+def shown(place, secret):
+    """Return how a secret is sent: as what form and headers, for a client."""
+    form = {"client_secret": secret} if place != "header" else {}
+    return lambda client: (
+        {"client_id": client} | form,
+        {"Authorization": basic(client, secret)} if place != "form" else {},
+    )
+
+
+PRESENTED = {
+    "no secret": lambda client: ({"client_id": client}, {}),
+    "right in the header": shown("header", SECRET),
+    "right in the form": shown("form", SECRET),
+    "right in both": shown("both", SECRET),
+    "wrong in the header": shown("header", "wrong"),
+    "wrong in the form": shown("form", "wrong"),
+    "another's in the header": shown("header", OTHERS_SECRET),
+    "another's in the form": shown("form", OTHERS_SECRET),
+    "empty in the header": lambda client: ({}, {"Authorization": basic(client, "")}),
+    "no client_id": lambda _: ({}, {}),
+    "no client_id, right secret": lambda _: ({"client_secret": SECRET}, {}),
+    "unknown client": lambda _: ({"client_id": "unknown", "client_secret": SECRET}, {}),
+    "two clients": lambda client: ({"client_id": "other"}, {"Authorization": basic(client, SECRET)}),
+}
+ANY = frozenset({"none", "registered", "of the CA", "of the CA for another", "of the CA, expired"}) | {
+    "self-signed, of the same name"
+}
+LET_IN = {
+    ("client_secret_basic", "right in the header"): ANY,
+    ("client_secret_basic", "right in the form"): ANY,
+    ("client_secret_post", "right in the header"): ANY,
+    ("client_secret_post", "right in the form"): ANY,
+    ("self_signed_tls_client_auth", "no secret"): {"registered"},
+    ("tls_client_auth", "no secret"): {"of the CA"},
+}
+"""Over which certificates each client gets a token, by what it presents; over no other ones."""
+
+OTHERWISE = {
+    "right in both": (400, "invalid_request"),
+    "two clients": (400, "invalid_request"),
+}
+UNAUTHORIZED = (400, "unauthorized_client")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("presented", PRESENTED)
+def test_a_method_takes_its_own_proof_only(trusting, certificates, method, presented):
+    """A client is let in by what its own method asks for, whatever certificate the connection has besides."""
+    form, headers = PRESENTED[presented](method)
+    answers = {
+        name: trusting.open("/oauth2/token", one, data=GRANT_TYPE | form, headers=headers)
+        for name, one in certificates.items()
+    }
+    refusal = OTHERWISE.get(presented, (401, "invalid_client"))
+    is_public = (method, presented) == ("none", "no secret")
+    public = dict.fromkeys(ANY - {"none"}, UNAUTHORIZED) if is_public else {}
+    let_in = dict.fromkeys(LET_IN.get((method, presented), ()), (200, None))
+    assert {name: (one.status_code, one.json.get("error")) for name, one in answers.items()} == (
+        dict.fromkeys(ANY, refusal) | public | let_in
+    )
+
+
+FAILING = {
+    "a wrong secret": ("client_secret_basic", "wrong in the header", "none"),
+    "a certificate for a secret": ("client_secret_post", "no secret", "of the CA"),
+    "a secret for a certificate": ("self_signed_tls_client_auth", "right in the form", "registered"),
+    "another certificate": ("self_signed_tls_client_auth", "no secret", "of the CA"),
+    "no certificate": ("tls_client_auth", "no secret", "none"),
+    "another name": ("tls_client_auth", "no secret", "of the CA for another"),
+    "an expired one": ("tls_client_auth", "no secret", "of the CA, expired"),
+    "an untrusted one": ("tls_client_auth", "no secret", "self-signed, of the same name"),
+    "a public client without": ("none", "no secret", "none"),
+}
+
+
+@pytest.mark.parametrize(("method", "presented", "name"), FAILING.values(), ids=FAILING)
+def test_a_refusal_does_not_tell_why(trusting, certificates, method, presented, name):
+    """The answer is that to an unknown client, byte for byte, whatever is registered and presented."""
+    form, headers = PRESENTED[presented](method)
+    unknown, its_headers = PRESENTED[presented]("unknown")
+    ask = [
+        trusting.open("/oauth2/token", certificates[name], data=GRANT_TYPE | one, headers=other)
+        for one, other in ((form, headers), (unknown, its_headers))
+    ]
+    assert {one.status_code for one in ask} == {401}
+    assert (ask[0].data, dict(ask[0].headers)) == (ask[1].data, dict(ask[1].headers))
+
+
+def test_every_method_that_can_be_registered_is_in_the_table():
+    """No method is registered without a row in this table."""
+    assert set(METHODS) == set(get_args(ClientAuthMethod))
+
+
+@pytest.mark.parametrize("secret", [None, SECRET], ids=["no secret", "its secret"])
+@pytest.mark.parametrize("name", ["none", "registered", "of the CA"])
+def test_a_method_that_is_unknown_lets_in_nothing(trusting, certificates, secret, name):
+    """A client of a method that this version does not know is refused, whatever it presents."""
+    clients = trusting.app.extensions["macaroon_cbat"].clients
+    known = clients.find("client_secret_post")
+    metadata = msgspec.structs.replace(known.metadata, token_endpoint_auth_method="private_key_jwt")
+    clients._seen[known.client_id] = (float("inf"), msgspec.structs.replace(known, metadata=metadata))
+    trusting.stores.clients.remove(known.client_id)
+    one = certificates[name]
+    credentials = Credentials(known.client_id, secret, peer_of(one and one.der))
+    assert clients.find(known.client_id).metadata.token_endpoint_auth_method == "private_key_jwt"
+    with pytest.raises(InvalidClient):
+        authenticate_client(credentials, clients, ClientTrust(None), NOW)
