@@ -8,11 +8,13 @@ import msgspec
 
 from macaroon_cbat.cli.administering import Verbs, administration_options
 from macaroon_cbat.cli.options import FILE, json_option, print_json, write_secret
-from macaroon_cbat.cli.thumbprint import thumbprint_in
+from macaroon_cbat.cli.thumbprint import certificate_in
 from macaroon_cbat.errors import NotFound, SettingsError
 from macaroon_cbat.service.administration import ClientRecord, NewClient
+from macaroon_cbat.service.client_certificates import weakness_of
 from macaroon_cbat.stores import ClientMetadata
 from macaroon_cbat.stores.clients import ClientAuthMethod
+from macaroon_cbat.thumbprint import Thumbprint, thumbprint_of
 
 
 @click.group()
@@ -87,7 +89,7 @@ def add(
         "tls_client_auth_subject_dn": subject_dn,
         "tls_client_auth_san_dns": san_dns,
         "tls_client_auth_san_uri": san_uri,
-        "certificates": tuple(thumbprint_in(file) for file in certificates),
+        "certificates": tuple(_strong_certificate(file) for file in certificates),
         "understands_caveats": understands_caveats,
     }
     added = verbs.add_client(members)
@@ -100,6 +102,15 @@ def add(
             raise
         secret = None
     _show_added(added, secret, as_json=as_json)
+
+
+def _strong_certificate(file: Path) -> Thumbprint:
+    """Return the thumbprint of the certificate in a file, or raise SettingsError if its key is weak."""
+    certificate = certificate_in(file)
+    if weakness := weakness_of(certificate):
+        remedy = "make a new key, such as P-256, Ed25519 or RSA of 2,048 bits"
+        raise SettingsError(f"{file} has {weakness}: {remedy}")
+    return thumbprint_of(certificate)
 
 
 def _show_added(added: NewClient, secret: str | None, *, as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """The one place where certificates are parsed and trusted: tls_client_auth (RFC 8705 2.1)."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography import x509
@@ -64,7 +65,7 @@ class ClientTrust:
 def is_named_by(certificate: x509.Certificate, metadata: ClientMetadata) -> bool:
     """Tell whether the certificate has the one name that the client registered (RFC 8705 2.1.2)."""
     if metadata.tls_client_auth_subject_dn is not None:
-        return certificate.subject == x509.Name.from_rfc4514_string(metadata.tls_client_auth_subject_dn)
+        return certificate.subject == _name(metadata.tls_client_auth_subject_dn)
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -72,6 +73,11 @@ def is_named_by(certificate: x509.Certificate, metadata: ClientMetadata) -> bool
     if metadata.tls_client_auth_san_dns is not None:
         return metadata.tls_client_auth_san_dns in names.get_values_for_type(x509.DNSName)
     return metadata.tls_client_auth_san_uri in names.get_values_for_type(x509.UniformResourceIdentifier)
+
+
+@lru_cache(maxsize=1024)
+def _name(text: str) -> x509.Name:
+    return x509.Name.from_rfc4514_string(text)
 
 
 def weakness_of(certificate: DerCertificate) -> str | None:

@@ -5,6 +5,7 @@ import hmac
 import re
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -231,5 +232,11 @@ def _client(client_id: str, secret_hash: bytes | None, metadata: str, created_at
     return Client(client_id, secret_hash, _decode(metadata), EpochSeconds(created_at))
 
 
-_decode = msgspec.json.Decoder(ClientMetadata).decode
+@lru_cache(maxsize=_MOST_SEEN)
+def _decode(metadata: str) -> ClientMetadata:
+    """Return checked metadata; in memory, so that the time of a refusal does not tell who is registered."""
+    return _DECODER.decode(metadata)
+
+
+_DECODER = msgspec.json.Decoder(ClientMetadata)
 _FIND = select(clients).where(clients.c.client_id == bindparam("client_id"))

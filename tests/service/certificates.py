@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from macaroon_cbat.thumbprint import DerCertificate, Thumbprint, thumbprint_of
@@ -68,9 +69,11 @@ def certified(
     is_authority: bool = False,
     today: datetime = TODAY,
     raw_names: bytes | None = None,
+    key: Any = None,
+    algorithm: hashes.HashAlgorithm | None = None,
 ) -> Identity:
     """Return a new certificate, self-signed without an issuer."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = key or ec.generate_private_key(ec.SECP256R1())
     name = x509.Name.from_rfc4514_string(subject)
     signer_key = issuer.key if issuer else key
     authority_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer_key.public_key())
@@ -94,11 +97,12 @@ def certified(
         builder = builder.add_extension(x509.UnrecognizedExtension(oid, raw_names), critical=False)
     if usage is not None and not is_authority:
         builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-    return Identity(builder.sign(signer_key, hashes.SHA256()), key)
+    has_its_own = isinstance(signer_key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
+    return Identity(builder.sign(signer_key, None if has_its_own else algorithm or hashes.SHA256()), key)
 
 
-def authority(subject: str = "CN=Example CA", issuer: Identity | None = None) -> Identity:
-    return certified(subject, issuer, is_authority=True, days=(-365, 3650))
+def authority(subject: str = "CN=Example CA", issuer: Identity | None = None, key: Any = None) -> Identity:
+    return certified(subject, issuer, is_authority=True, days=(-365, 3650), key=key)
 
 
 def with_version(identity: Identity, version: int) -> DerCertificate:
