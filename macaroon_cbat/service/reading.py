@@ -23,10 +23,10 @@ def read_form(request: Request) -> dict[str, str]:
     has_body = bool(request.mimetype or request.content_length)
     if has_body and request.mimetype != "application/x-www-form-urlencoded":
         raise UnsupportedMediaType("send Content-Type: application/x-www-form-urlencoded")
-    if request.args:
+    if request.query_string:
         raise InvalidRequest("parameters belong into the request body, not into the URL")
     form: dict[str, str] = {}
-    for name, value in _pairs(request.get_data()):
+    for name, value in _pairs(request.get_data(), "the form"):
         if name in form:
             raise InvalidRequest(f"the parameter {name[:40]} is repeated")
         form[name] = value
@@ -36,7 +36,7 @@ def read_form(request: Request) -> dict[str, str]:
 def read_query(request: Request, *known: str) -> dict[str, str]:
     """Return the query parameters of a GET, or raise InvalidRequest for one that is unknown or repeated."""
     query: dict[str, str] = {}
-    for name, value in request.args.items(multi=True):
+    for name, value in _pairs(request.query_string, "the query"):
         if name not in known:
             raise InvalidRequest(f"unknown parameter {name[:40]!r}: this takes {', '.join(known) or 'none'}")
         if name in query:
@@ -45,14 +45,14 @@ def read_query(request: Request, *known: str) -> dict[str, str]:
     return query
 
 
-def _pairs(body: bytes) -> list[tuple[str, str]]:
-    """Return names and values; Werkzeug would turn what is not UTF-8 into some other text."""
+def _pairs(encoded: bytes, name: str) -> list[tuple[str, str]]:
+    """Return names and values; Werkzeug would turn what is not UTF-8 into some other text, or fail."""
     try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
+        pairs = parse_qsl(encoded.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError as error:
-        raise InvalidRequest("the form is not UTF-8 text") from error
-    if any("\0" in name + value for name, value in pairs):
-        raise InvalidRequest("the form is not UTF-8 text without NUL")
+        raise InvalidRequest(f"{name} is not UTF-8 text") from error
+    if any("\0" in member + value for member, value in pairs):
+        raise InvalidRequest(f"{name} is not UTF-8 text without NUL")
     return pairs
 
 
