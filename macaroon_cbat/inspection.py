@@ -1,4 +1,7 @@
-"""What a macaroon says, for people and scripts. Nothing here is verified: no key is needed for it."""
+"""The content of a macaroon, for people and scripts. Nothing here is verified: no key is needed for it.
+
+Least of all `location`: the MAC does not cover it, so it stays a hint even where a signature holds.
+"""
 
 from base64 import urlsafe_b64encode
 

@@ -11,7 +11,7 @@ from macaroon_cbat.wire import Macaroon, ThirdPartyCaveat
 
 def inspection_lines(macaroon: Macaroon, now: EpochSeconds) -> Iterator[str]:
     """Return what the macaroon says, line by line, ending with what was not checked."""
-    yield f"location    {_readable(macaroon.location or b'')}"
+    yield f"location    {_readable(macaroon.location or b'')} (a hint: any holder can change it)"
     try:
         grant = read_identifier(macaroon.identifier)
     except MalformedMacaroon:

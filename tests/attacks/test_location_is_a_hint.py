@@ -1,0 +1,81 @@
+"""The location lies outside the MAC: its holder can write another one, and that changes nothing (law 6)."""
+
+import ast
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import macaroon_cbat
+from macaroon_cbat.client.binding import ChildTerms, request_child
+from macaroon_cbat.errors import Revoked
+from macaroon_cbat.revocation import Revocations
+from macaroon_cbat.verification import verify
+from macaroon_cbat.wire import read_macaroon
+from tests.cli.material import out
+from tests.core.material import (
+    BOUND,
+    CERTIFICATE,
+    GRANT,
+    KEYS,
+    NOW,
+    access,
+    judged,
+    spell,
+    token,
+    token_revocation,
+)
+
+PACKAGE = Path(macaroon_cbat.__file__).parent
+LOCATIONS = {"none": None, "another service": b"https://evil.example", "a path": b"../../etc", "empty": b""}
+READERS = {"wire.py", "inspection.py", "cli/inspecting.py"}
+"""The reader itself, and what shows to people what nobody verified."""
+
+
+def relocated(text: str, location: bytes | None) -> str:
+    """Return the same macaroon under another location, as its holder can write it."""
+    return spell(msgspec.structs.replace(read_macaroon(text), location=location))
+
+
+@pytest.mark.parametrize("location", LOCATIONS.values(), ids=LOCATIONS)
+def test_another_location_is_the_same_token(location):
+    """A token under another location is another text and the same principal with the same token id."""
+    text = token(BOUND)
+    other = relocated(text, location)
+    assert other != text
+    assert judged(other) == judged(text)
+
+
+@pytest.mark.parametrize("location", LOCATIONS.values(), ids=LOCATIONS)
+def test_another_location_does_not_escape_revocation(location):
+    """A revoked token is revoked under every location: it is named by its id, never by its text."""
+    revocations = Revocations([token_revocation(GRANT.jti)])
+    with pytest.raises(Revoked):
+        verify(relocated(token(BOUND), location), KEYS, access(), revocations=revocations)
+
+
+@pytest.mark.parametrize("location", LOCATIONS.values(), ids=LOCATIONS)
+def test_a_holder_is_not_led_elsewhere(location):
+    """The child that a holder makes for a request has the audience of the identifier, not of the hint."""
+    child = request_child(
+        relocated(token(), location), CERTIFICATE, ChildTerms(), "GET", "https://api.example/", now=NOW
+    )
+    assert judged(child).audience == "https://api.example"
+    assert read_macaroon(child).caveats == read_macaroon(relocated(child, b"x")).caveats
+
+
+def test_a_person_is_told_that_it_is_a_hint():
+    """`token inspect` says beside the location that whoever holds the token can change it."""
+    lines = out("token", "inspect", stdin=relocated(token(), b"https://evil.example")).splitlines()
+    assert lines[0] == "location    https://evil.example (a hint: any holder can change it)"
+
+
+def test_nothing_else_reads_it():
+    """No module but the reader and the two that show it unverified looks at a location."""
+    readers = {
+        str(file.relative_to(PACKAGE))
+        for file in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "location"
+    }
+    assert readers <= READERS
