@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from macaroon_cbat.audit import OPERATOR, POLICY
 from macaroon_cbat.claims import EpochSeconds, ScopeText
 from macaroon_cbat.errors import ClientExists, InvalidClientMetadata
+from macaroon_cbat.stores.certificate_names import refuse_unmatchable_names
 from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.schema import clients
 from macaroon_cbat.thumbprint import parse_thumbprint
@@ -138,10 +139,12 @@ def metadata_from(members: dict[str, object]) -> ClientMetadata:
 def read_metadata(members: dict[str, object], shape: type[Metadata]) -> Metadata:
     """Return checked metadata of this shape, or raise InvalidClientMetadata that says what is wrong."""
     try:
-        return msgspec.convert(members, shape)
+        metadata = msgspec.convert(members, shape)
+        refuse_unmatchable_names(metadata.tls_client_auth_san_dns, metadata.tls_client_auth_san_uri)
     except (msgspec.ValidationError, ValueError) as error:
         reason = re.sub(r" matching regex '.*'", " of the right form", str(error))
         raise InvalidClientMetadata(reason) from error
+    return metadata
 
 
 class ClientStore:

@@ -60,7 +60,7 @@ def key_usage(*, is_authority: bool) -> x509.KeyUsage:
 
 
 def certified(
-    subject: str = "CN=billing,O=Example",
+    subject: str | x509.Name = "CN=billing,O=Example",
     issuer: Identity | None = None,
     *,
     names: tuple[x509.GeneralName, ...] = (),
@@ -74,7 +74,7 @@ def certified(
 ) -> Identity:
     """Return a new certificate, self-signed without an issuer."""
     key = key or ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name.from_rfc4514_string(subject)
+    name = x509.Name.from_rfc4514_string(subject) if isinstance(subject, str) else subject
     signer_key = issuer.key if issuer else key
     authority_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer_key.public_key())
     builder = (
