@@ -44,6 +44,10 @@ scope = ""
 [[rule]]
 path = "/health"
 public = true
+[[rule]]
+path = "/health/secret"
+exact = true
+scope = "root"
 """
 
 
