@@ -20,7 +20,7 @@ from tests.tls.material import SECONDS, Client, read_to_end, wait_until
 from tests.walks.processes import ENVIRONMENT, ROOT
 
 HEALTH = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/health"}
-HALF = b"GET / HTTP/1.1\r\nX-Forwarded-Method: GET\r\n"
+HALF = b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-Method: GET\r\n"
 REST = b"X-Forwarded-Uri: /health\r\n\r\n"
 
 

@@ -14,6 +14,7 @@ from macaroon_cbat.header_hop import HeaderHop
 from macaroon_cbat.resource.answers import Answer
 from macaroon_cbat.resource.gateway.deciding import Deciding
 from macaroon_cbat.resource.gateway.facts import HttpQuestion
+from macaroon_cbat.resource.gateway.framing import Field, check_framing
 from macaroon_cbat.resource.gateway.http_text import answer_text, error_text
 
 MAX_REQUEST_BYTES = 64 * 1024
@@ -43,7 +44,9 @@ class HttpConnection(asyncio.Protocol):
         self._is_unix_socket = is_unix_socket
         self._address: str | None = None
         self._parser = httptools.HttpRequestParser(self)
-        self._target, self._fields = b"", []  # type: tuple[bytes, list[tuple[bytes, bytes]]]
+        self._target = b""
+        self._fields: list[Field] = []
+        self._question: HttpQuestion | None = None
         self._unfinished = 0
         self._waiting: deque[tuple[HttpQuestion, bool]] = deque()
         self._is_answering = self._is_stopping = self._is_deaf = False
@@ -69,7 +72,10 @@ class HttpConnection(asyncio.Protocol):
         self._connections.pop(self, None)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; answer what is no HTTP with 400 and what is too much with 431."""
+        """Read on; answer what is no HTTP, or has a body, with 400 and what is too much with 431.
+
+        Nothing is read after a refusal or after the last request: the parser itself would go on.
+        """
         if self._is_deaf:
             return
         if not self._unfinished:
@@ -100,8 +106,11 @@ class HttpConnection(asyncio.Protocol):
     # What the parser calls
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
-        self._target, self._fields = b"", []
+        """Begin a request; one that begins in the same piece as another one ends has its own deadline."""
+        self._target, self._fields, self._question = b"", [], None
+        if not self._unfinished:
+            self._since = asyncio.get_running_loop().time()
+            self._unfinished = 1
 
     def on_url(self, piece: bytes) -> None:
         """Take a piece of the request target."""
@@ -111,16 +120,24 @@ class HttpConnection(asyncio.Protocol):
         """Take one field."""
         self._fields.append((name, value))
 
+    def on_headers_complete(self) -> None:
+        """Take the question: a field that comes later is a trailer, and no header (RFC 9110 6.5.1)."""
+        check_framing(self._parser.get_http_version(), self._fields)
+        hop = HeaderHop(self._fields, address=self._address, is_unix_socket=self._is_unix_socket)
+        method = self._parser.get_method().decode("ascii")
+        self._question = HttpQuestion(hop, method, self._target.decode("latin-1"))
+
     def on_message_complete(self) -> None:
         """Have the request answered, after those before it."""
+        if self._is_deaf or self._question is None:
+            return
         self._unfinished = 0
         parser = self._parser
         is_last = (
             not parser.should_keep_alive() or parser.should_upgrade() or parser.get_http_version() != "1.1"
         )
-        hop = HeaderHop(self._fields, address=self._address, is_unix_socket=self._is_unix_socket)
-        method = parser.get_method().decode("ascii")
-        self._waiting.append((HttpQuestion(hop, method, self._target.decode("latin-1")), is_last))
+        self._waiting.append((self._question, is_last))
+        self._is_deaf = is_last
         if not self._is_answering:
             self._answer_next()
         elif len(self._waiting) > _MAX_WAITING:
@@ -157,7 +174,9 @@ class HttpConnection(asyncio.Protocol):
             self._end()
 
     def _refuse(self, status: int) -> None:
-        """Answer this unless an answer is under way, and end."""
+        """Answer this unless an answer is under way, and end; after the last question, leave it at that."""
+        if self._is_deaf:
+            return
         if not self._is_answering:
             self._transport.write(error_text(status))
         self._end()
