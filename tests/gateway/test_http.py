@@ -125,8 +125,7 @@ def test_what_no_proxy_asks_with_is_400(running: Running, data: bytes):
 
 ANOTHER_TARGET = {
     "another path": b"GET /health",
-    "a query": b"GET /?x",
-    "an empty query": b"GET /?",
+    "another path and a query": b"GET /x?/",
     "a fragment": b"GET /#x",
     "the origin": b"GET http://x/",
     "two slashes": b"GET //",
@@ -142,6 +141,11 @@ def test_a_question_for_another_target_is_refused(running: Running, line: bytes)
         403
     ]
     assert "let the proxy ask for /" in running.audit()[-1]["reason"]
+
+
+def test_the_query_of_a_question_says_nothing(running: Running):
+    """Caddy asks with the query of the client, which has no part in the decision."""
+    assert running.ask(HEALTH, target="/?X-Forwarded-Uri=/nothing").status == 200
 
 
 def test_headers_about_the_connection_change_nothing(running: Running):

@@ -13,7 +13,7 @@ from macaroon_cbat.resource.metadata import WELL_KNOWN
 METHOD, URI, CLIENT = "X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-For"
 
 TARGET = "/"
-"""The target of every question but Envoy's: no client whose own request reaches the gateway has it."""
+"""The path of every question but Envoy's: no client whose own request reaches the gateway has it."""
 
 
 class Facts(Struct, frozen=True):
@@ -81,9 +81,10 @@ class Kind(Struct, frozen=True, kw_only=True):
 def read_forwarded(question: HttpQuestion, _prefix: str) -> Facts:
     """Return the facts of a proxy that writes method and target into headers: all but Envoy.
 
-    Raises InvalidRequest for a question at another target than `/`: a client may have chosen that.
+    Raises InvalidRequest for a question at another path than `/`: a client may have chosen that. The query
+    says nothing: Caddy leaves the client's there.
     """
-    if question.target != TARGET:
+    if question.target.partition("?")[0] != TARGET:
         raise InvalidRequest(f"a question came for {question.target!r}: let the proxy ask for {TARGET}")
     return Facts(
         _told(question.hop, METHOD),
