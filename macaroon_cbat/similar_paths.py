@@ -26,15 +26,17 @@ class _Node:
 class SimilarPaths:
     """The ruled paths of one gateway, folded once, so that a request costs next to nothing."""
 
-    __slots__ = ("_are_plain", "_root")
+    __slots__ = ("_is_itself", "_root")
 
     def __init__(self, prefixes: Iterable[str], exact: Iterable[str]) -> None:
         """Take the percent-decoded paths of the rules."""
-        self._root, self._are_plain = _Node(), True
+        self._root = _Node()
+        prefixes, exact = list(prefixes), list(exact)
         for path in prefixes:
             self._node_of(path).prefix = path
         for path in exact:
             self._node_of(path).exact = path
+        self._is_itself = _pattern([*prefixes, *exact]).match
 
     def to(self, path: str, ruled: str) -> str | None:
         """Return a ruled path that `path` could be taken for, or None.
@@ -42,8 +44,8 @@ class SimilarPaths:
         `ruled` is the longest ruled path that `path` is below, letter by letter. Only a path that says more
         counts: one of more segments, or of as many and exact.
         """
-        if self._are_plain and _PLAIN_PATH.match(path):
-            return None  # folding would change neither side
+        if self._is_itself(path):
+            return None
         least, segments = len(_segments(ruled)), _segments(path)
         nodes = [self._root]
         for depth, segment in enumerate(segments, 1):
@@ -58,13 +60,25 @@ class SimilarPaths:
         return None
 
     def _node_of(self, path: str) -> _Node:
-        node, segments = self._root, _segments(path)
-        folded = [_folded(segment, len(segment)) for segment in segments]
-        self._are_plain = self._are_plain and path == "/" + "/".join(folded)
-        for segment in folded:
+        node = self._root
+        for segment in [_folded(segment, len(segment)) for segment in _segments(path)]:
             node.longest = max(node.longest, len(segment))
             node = node.below.setdefault(segment, _Node())
         return node
+
+
+def _pattern(ruled: list[str]) -> re.Pattern[str]:
+    """Return what matches paths that folding would not change, as far as rules look at them.
+
+    Nothing does where it would change a rule.
+    """
+    depth = max(len(_segments(path)) for path in ruled)
+    if any(
+        path != "/" + "/".join(_folded(segment, len(segment)) for segment in _segments(path))
+        for path in ruled
+    ):
+        return _NEVER
+    return re.compile(rf"(?:/{_PLAIN}){{{depth}}}/[^/]|(?:/{_PLAIN}){{1,{max(1, depth)}}}\Z")
 
 
 def _segments(path: str) -> list[str]:
@@ -91,13 +105,16 @@ def _folded(segment: str, longest: int) -> str:
     A character has four at most in its decomposed form. The rest is cut off before the Unicode
     normalization, which takes quadratic time for text that an attacker chose.
     """
+    if segment.isascii():
+        return segment[: 4 * longest + 2].lower().strip().rstrip(_IGNORED_AT_THE_END)
     text = _INVISIBLE.sub("", segment)[: 4 * longest + 2]
     text = normalize("NFKC", text).upper().casefold()  # upper first: a dotless i becomes an i
     return normalize("NFKC", text).replace("i\u0307", "i").strip().rstrip(_IGNORED_AT_THE_END)
 
 
-_PLAIN_SEGMENT = re.compile(r"[a-z0-9_~!$&'()*+,=@-]+\Z")
-_PLAIN_PATH = re.compile(r"[a-z0-9_~!$&'()*+,=@/-]+(?<!/)\Z")
+_PLAIN = r"[a-z0-9_~!$&'()*+,=@-]+"
+_PLAIN_SEGMENT = re.compile(_PLAIN + r"\Z")
+_NEVER = re.compile(r"(?!)")
 _ENDING = re.compile(r"(?<=.)(?:\.|::?\$)")
 _IGNORED_AT_THE_END = ". \u1680\u2028\u2029"
 _INVISIBLE = re.compile(

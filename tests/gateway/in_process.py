@@ -31,10 +31,15 @@ class Opened:
 
     async def answers(self) -> bytes:
         """Return all that the proxy gets until the connection ends."""
-        loop, received = asyncio.get_running_loop(), b""
-        while piece := await asyncio.wait_for(loop.sock_recv(self.proxy, 1 << 16), SECONDS):
+        received = b""
+        while piece := await self.takes():
             received += piece
         return received
+
+    async def takes(self) -> bytes:
+        """Return what the proxy gets next, or nothing at the end."""
+        receiving = asyncio.get_running_loop().sock_recv(self.proxy, 1 << 16)
+        return await asyncio.wait_for(receiving, SECONDS)
 
 
 @asynccontextmanager

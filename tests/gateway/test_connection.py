@@ -141,6 +141,19 @@ def test_nothing_is_read_ahead_of_answers_that_are_not_taken(run, deciding: Deci
     run(ask_on())
 
 
+def test_reading_goes_on_once_answers_are_taken(run, deciding: Deciding):
+    """A proxy that takes its answers late is asked for more questions again."""
+
+    async def ask_on() -> None:
+        async with opened(deciding) as one:
+            while one.transport.is_reading():
+                one.comes(PUBLIC * 100)
+            while not one.transport.is_reading():
+                assert await one.takes()
+
+    run(ask_on())
+
+
 def test_who_does_not_take_answers_is_cut_off(run, deciding: Deciding):
     """Answers are not kept for longer than a request may take."""
 
@@ -191,20 +204,25 @@ def test_half_a_question_behind_one_that_waits_is_bounded(run, waiting):
     run(ask_on())
 
 
-@pytest.mark.parametrize(
-    "more",
-    [{"Connection": "upgrade", "Upgrade": "h2c"}, {"Connection": "close"}],
-    ids=["an upgrade", "a close"],
-)
-def test_behind_the_last_question_nothing_is_read(run, waiting, more: dict[str, str]):
-    """While the last question of a connection waits, what comes after it is no question."""
+MORE = {"questions": PUBLIC * 40, "nonsense": b"nonsense\r\n\r\n", "half a long one": HALF + b"a" * 70_000}
+UPGRADE = {"Connection": "upgrade", "Upgrade": "h2c"}
+LAST = {
+    "an upgrade": lambda: asking(**UPGRADE),
+    "a close": lambda: asking(Connection="close"),
+    "HTTP/1.0": lambda: asking(Connection="keep-alive").replace(b"HTTP/1.1", b"HTTP/1.0"),
+}
+
+
+@pytest.mark.parametrize("more", MORE.values(), ids=MORE)
+@pytest.mark.parametrize("last", LAST.values(), ids=LAST)
+def test_behind_the_last_question_nothing_is_read(run, waiting, last: Callable[[], bytes], more: bytes):
+    """While the last question of a connection waits, what comes after it is no question and no mistake."""
     deciding, service = waiting
 
     async def ask_on() -> None:
         async with opened(deciding) as one:
-            one.comes(asking(**more))
-            one.comes(PUBLIC * 2)
-            one.comes(PUBLIC * 100)
+            one.comes(last() + more)
+            one.comes(more)
             assert not one.transport.is_closing()
             service.close()
             answers = await one.answers()
@@ -212,3 +230,20 @@ def test_behind_the_last_question_nothing_is_read(run, waiting, more: dict[str, 
             assert answers.count(b"HTTP/1.1") == 1
 
     run(ask_on())
+
+
+def test_a_question_that_waits_is_answered_before_the_end(run, waiting):
+    """A gateway that is told to stop answers a question that waits for the service, and then ends."""
+    deciding, service = waiting
+
+    async def stop() -> None:
+        async with opened(deciding) as one:
+            one.comes(asking())
+            one.connection.finish()
+            assert not one.transport.is_closing()
+            service.close()
+            answers = await one.answers()
+            assert answers.startswith(b"HTTP/1.1 503")
+            assert b"connection: close" in answers
+
+    run(stop())

@@ -14,7 +14,7 @@ from macaroon_cbat.header_hop import HeaderHop
 from macaroon_cbat.resource.answers import Answer
 from macaroon_cbat.resource.gateway.deciding import Deciding
 from macaroon_cbat.resource.gateway.facts import HttpQuestion
-from macaroon_cbat.resource.gateway.framing import Field, check_framing
+from macaroon_cbat.resource.gateway.framing import check_framing
 from macaroon_cbat.resource.gateway.http_text import answer_text, error_text
 
 MAX_REQUEST_BYTES = 64 * 1024
@@ -45,11 +45,11 @@ class HttpConnection(asyncio.Protocol):
         self._address: str | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
-        self._fields: list[Field] = []
+        self._fields: list[tuple[bytes, bytes]] = []
         self._question: HttpQuestion | None = None
         self._unfinished = 0
         self._waiting: deque[tuple[HttpQuestion, bool]] = deque()
-        self._is_answering = self._is_stopping = self._is_deaf = False
+        self._is_answering = self._is_stopping = self._is_deaf = self._is_old = False
         self._since, self._idle_seconds = 0.0, STRANGER_SECONDS
 
     # What the event loop calls
@@ -122,8 +122,10 @@ class HttpConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """Take the question: a field that comes later is a trailer, and no header (RFC 9110 6.5.1)."""
-        check_framing(self._parser.get_http_version(), self._fields)
         hop = HeaderHop(self._fields, address=self._address, is_unix_socket=self._is_unix_socket)
+        version = self._parser.get_http_version()
+        check_framing(version, hop)
+        self._is_old = version != "1.1"
         method = self._parser.get_method().decode("ascii")
         self._question = HttpQuestion(hop, method, self._target.decode("latin-1"))
 
@@ -132,10 +134,7 @@ class HttpConnection(asyncio.Protocol):
         if self._is_deaf or self._question is None:
             return
         self._unfinished = 0
-        parser = self._parser
-        is_last = (
-            not parser.should_keep_alive() or parser.should_upgrade() or parser.get_http_version() != "1.1"
-        )
+        is_last = self._is_old or not self._parser.should_keep_alive() or self._parser.should_upgrade()
         self._waiting.append((self._question, is_last))
         self._is_deaf = is_last
         if not self._is_answering:
@@ -170,7 +169,6 @@ class HttpConnection(asyncio.Protocol):
         ends = is_last or (self._is_stopping and not self._waiting)
         self._transport.write(answer_text(answer, is_head=question.method == "HEAD", is_last=ends))
         if ends:
-            self._waiting.clear()
             self._end()
 
     def _refuse(self, status: int) -> None:
