@@ -30,13 +30,13 @@ class SimilarPaths:
 
     def __init__(self, prefixes: Iterable[str], exact: Iterable[str]) -> None:
         """Take the percent-decoded paths of the rules."""
-        self._root = _Node()
         prefixes, exact = list(prefixes), list(exact)
+        self._root = _Node()
+        self._is_itself = _pattern([*prefixes, *exact]).match
         for path in prefixes:
             self._node_of(path).prefix = path
         for path in exact:
             self._node_of(path).exact = path
-        self._is_itself = _pattern([*prefixes, *exact]).match
 
     def to(self, path: str, ruled: str) -> str | None:
         """Return a ruled path that `path` could be taken for, or None.
@@ -47,44 +47,46 @@ class SimilarPaths:
         if self._is_itself(path):
             return None
         least, segments = len(_segments(ruled)), _segments(path)
-        nodes = [self._root]
-        for depth, segment in enumerate(segments, 1):
-            nodes = [below for node in nodes if node.below for below in _taken_for(segment, node)]
+        nodes, depth = [self._root], 0
+        while nodes:
             for node in nodes:
                 if node.prefix is not None and depth > least:
                     return node.prefix
                 if node.exact is not None and depth == len(segments):
                     return node.exact
-            if not nodes:
+            if depth == len(segments):
                 break
+            nodes = [below for node in nodes if node.below for below in _taken_for(segments[depth], node)]
+            depth += 1
         return None
 
     def _node_of(self, path: str) -> _Node:
         node = self._root
-        for segment in [_folded(segment, len(segment)) for segment in _segments(path)]:
+        for segment in _folded_segments(path):
             node.longest = max(node.longest, len(segment))
             node = node.below.setdefault(segment, _Node())
         return node
 
 
 def _pattern(ruled: list[str]) -> re.Pattern[str]:
-    """Return what matches paths that folding would not change, as far as rules look at them.
+    """Return what matches paths that folding would not change, as far down as rules reach.
 
-    Nothing does where it would change a rule.
+    It matches nothing where folding changes a rule.
     """
-    depth = max(len(_segments(path)) for path in ruled)
-    if any(
-        path != "/" + "/".join(_folded(segment, len(segment)) for segment in _segments(path))
-        for path in ruled
-    ):
+    if any(path != "/" + "/".join(_folded_segments(path)) for path in ruled):
         return _NEVER
-    return re.compile(rf"(?:/{_PLAIN}){{{depth}}}/[^/]|(?:/{_PLAIN}){{1,{max(1, depth)}}}\Z")
+    depth = max(map(len, map(_segments, ruled)), default=0)
+    below = rf"(?:/[{_PLAIN}]+){{{depth}}}/[A-Z{_PLAIN}]"  # what begins like this is not all blanks
+    return re.compile(rf"{below}|(?:/[{_PLAIN}]+){{1,{max(1, depth)}}}\Z")
 
 
 def _segments(path: str) -> list[str]:
-    """Return the segments, without the empty one after a slash at the end."""
-    bare = path[1:].removesuffix("/")
-    return bare.split("/") if bare else []
+    """Return the segments of which something is left: not the empty one at the end, and none of blanks."""
+    return [one for one in path[1:].split("/") if _PLAIN_SEGMENT.match(one) or _folded(one, 1)]
+
+
+def _folded_segments(path: str) -> list[str]:
+    return [_folded(segment, len(segment)) for segment in _segments(path)]
 
 
 def _taken_for(segment: str, node: _Node) -> list[_Node]:
@@ -112,8 +114,8 @@ def _folded(segment: str, longest: int) -> str:
     return normalize("NFKC", text).replace("i\u0307", "i").strip().rstrip(_IGNORED_AT_THE_END)
 
 
-_PLAIN = r"[a-z0-9_~!$&'()*+,=@-]+"
-_PLAIN_SEGMENT = re.compile(_PLAIN + r"\Z")
+_PLAIN = r"a-z0-9_~!$&'()*+,=@-"
+_PLAIN_SEGMENT = re.compile(rf"[{_PLAIN}]+\Z")
 _NEVER = re.compile(r"(?!)")
 _ENDING = re.compile(r"(?<=.)(?:\.|::?\$)")
 _IGNORED_AT_THE_END = ". \u1680\u2028\u2029"

@@ -38,6 +38,10 @@ SPELLINGS = {
     "a thousand invisible ones": "/a" + "%e2%80%8b" * 1000 + "dmin",
     "a slash": "/admin/",
     "a slash after a capital": "/Admin/",
+    "a blank segment": "/admin/%20",
+    "a segment of dots": "/admin/...",
+    "a blank segment above": "/%20/admin",
+    "an invisible segment above": "/%e2%80%8b/admin",
     "a stream of Windows": "/admin::$DATA",
     "an index of Windows": "/admin:$I30:$INDEX_ALLOCATION",
 }
@@ -127,6 +131,8 @@ def test_a_rule_of_its_own_decides(rule: str, path: str):
         pytest.param([Rule(path="/a.b/c", scope="x")], "/a.b.json/c", id="a format above"),
         pytest.param([Rule(path="/a", scope="y"), Rule(path="/a/b", scope="x")], "/a/B", id="below another"),
         pytest.param([Rule(path="/A", scope="y"), Rule(path="/a/b", scope="x")], "/A/b", id="a twin above"),
+        pytest.param([Rule(path="/a/b", exact=True, scope="x")], "/a/b/ ", id="an exact one, with a blank"),
+        pytest.param([Rule(path="/", exact=True, scope="x")], "/ ", id="the root, with a blank"),
         pytest.param(
             [Rule(path="/a", scope="y"), Rule(path="/a", exact=True, scope="x")], "/a/", id="beside exact"
         ),
