@@ -2,7 +2,11 @@
 
 The most specific path decides alone: of the rules for the longest matching path, an exact one before a
 prefix, one that names the method counts, then one for every method. A shorter path never helps out, or
-a forgotten method would fall through to a laxer rule.
+a forgotten method would fall through to a laxer rule. Nor does a path that a server may take for a ruled one
+fall through (`similar_paths.py`).
+
+The method is that of the request line. A server that takes another one from the body (`_method`) or from a
+header (`X-HTTP-Method-Override`) runs a method that no rule was asked about: turn that off there.
 """
 
 import re
@@ -15,8 +19,10 @@ from msgspec import Meta, Struct
 from macaroon_cbat.claims import SCOPE_PATTERN
 from macaroon_cbat.errors import InvalidRequest, NoRule
 from macaroon_cbat.request_target import is_plain_path
+from macaroon_cbat.similar_paths import SimilarPaths
 
-Method = Annotated[str, Meta(pattern=r"^[A-Z][A-Z-]*\Z")]
+LONGEST_METHOD = 32
+Method = Annotated[str, Meta(pattern=r"^[A-Z][A-Z-]*\Z", max_length=LONGEST_METHOD)]
 Need = Annotated[str, Meta(pattern=rf"^(?:{SCOPE_PATTERN[1:-2]})?\Z")]
 RulePath = Annotated[str, Meta(pattern="^/")]
 
@@ -25,7 +31,8 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one path needs: each of these scopes, or nothing at all (`public`).
 
     `path` is percent-decoded and stands for itself and everything below it, on a segment boundary, or
-    with `exact` for itself alone. No `methods` means every method; `scope = ""` means any valid token.
+    with `exact` for itself alone. No `methods` means every method but CONNECT, TRACE and TRACK, which a rule
+    must name; `scope = ""` means any valid token.
     """
 
     path: RulePath
@@ -57,7 +64,7 @@ _ByMethod = dict[str | None, Rule]
 class Rules:
     """The rules of one gateway, ready for looking up."""
 
-    __slots__ = ("_exact", "_lengths", "_prefixes")
+    __slots__ = ("_exact", "_lengths", "_prefixes", "_similar")
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         """Take rules without mistakes; raise ValueError when two are about the same requests."""
@@ -70,6 +77,7 @@ class Rules:
                     raise ValueError(f"two rules are about {method or 'any method'} of {rule.path!r}")
                 by_method[method] = rule
         self._lengths = sorted({len(path) for path in self._prefixes}, reverse=True)
+        self._similar = SimilarPaths(self._prefixes, self._exact)
 
     def scopes(self) -> set[str]:
         """Return every scope that some rule wants."""
@@ -80,20 +88,42 @@ class Rules:
     def rule_for(self, method: str, path: str) -> Rule:
         """Return the rule for this method and plain path, or raise NoRule."""
         by_method = self._exact.get(path) or self._longest_prefix(path)
-        if by_method is None:
-            raise NoRule(f"no rule is about {path!r}")
-        rule = by_method.get(method) or by_method.get(None)
+        rule = by_method.get(method)
+        if rule is None and method not in _NAMED_ONLY:
+            rule = by_method.get(None)
         if rule is None:
             raise NoRule(f"no rule opens {method!r} of {path!r}")
         return rule
 
-    def _longest_prefix(self, path: str) -> _ByMethod | None:
+    def _longest_prefix(self, path: str) -> _ByMethod:
         for length in self._lengths:
             if length > len(path) or (by_method := self._prefixes.get(path[:length])) is None:
                 continue
-            if length == len(path) or path[length] == "/" or path[length - 1] == "/":
+            if length == len(path):
                 return by_method
-        return None
+            if path[length] == "/" or path[length - 1] == "/":
+                self._refuse_similar(path, path[:length])
+                return by_method
+        raise NoRule(f"no rule is about {path!r}")
+
+    def _refuse_similar(self, path: str, ruled: str) -> None:
+        similar = self._similar.to(path, ruled)
+        if similar is not None:
+            raise NoRule(
+                f"{path!r} could be taken for {similar!r}, which has a rule of its own: give it one as well"
+            )
+
+
+def method_of(text: str) -> str:
+    """Return the method of a request, or raise InvalidRequest.
+
+    Methods are case-sensitive (RFC 9110 9.1), and some servers run `delete` as DELETE.
+    """
+    if len(text) <= LONGEST_METHOD and _METHOD.match(text):
+        return text
+    raise InvalidRequest(
+        f"{text[:LONGEST_METHOD]!r} is no method: send capital letters and hyphens, 32 at most"
+    )
 
 
 def path_of(uri: str) -> str:
@@ -101,7 +131,7 @@ def path_of(uri: str) -> str:
 
     Nothing is normalized. What a server behind the gateway could normalize, decode twice or take for a
     parameter is refused: dot segments, empty segments, encoded slashes, backslashes, semicolons, controls,
-    and whatever RFC 3986 does not let a path contain.
+    what a Unicode normal form makes one of these, and whatever RFC 3986 does not let a path contain.
     """
     raw = uri.partition("?")[0]
     if _RAW_PATH.match(raw):
@@ -116,10 +146,19 @@ def path_of(uri: str) -> str:
 
 
 def _is_unambiguous(path: str) -> bool:
-    return _AMBIGUOUS.search(path) is None
+    return _AMBIGUOUS.search(path) is None and (path.isascii() or _AMBIGUOUS_IN_UNICODE.search(path) is None)
 
+
+_METHOD = re.compile(r"[A-Z][A-Z-]*\Z")
+_NAMED_ONLY = frozenset({"CONNECT", "TRACE", "TRACK"})
+"""They make a tunnel, or send headers back to the client: no rule means them that does not say so."""
 
 _RAW_PATH = re.compile(
     r"/ (?: [!$&'()*+,\-./0-9:=@A-Z_a-z~] | % (?! 2f | 5c ) [0-9a-f]{2} )* \Z", re.VERBOSE | re.IGNORECASE
 )
 _AMBIGUOUS = re.compile(r"[;?#\x00-\x1f\x7f-\x9f]|%3b|%3f|%23|%[01][0-9a-f]|%7f", re.IGNORECASE)
+_AMBIGUOUS_IN_UNICODE = re.compile(
+    r"""[\u037e\u2100\u2101\u2105\u2106\ufe68\uff0f\uff3c]  # ; / \ in another normal form
+        | / (?: [.\u2024\ufe52\uff0e]{1,2} | \u2025 ) (?: / | \Z )  # a dot segment""",
+    re.VERBOSE,
+)

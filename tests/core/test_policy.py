@@ -1,9 +1,12 @@
+import sys
+from unicodedata import normalize
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from macaroon_cbat.errors import InvalidRequest, NoRule
-from macaroon_cbat.policy import Rule, Rules, path_of
+from macaroon_cbat.policy import LONGEST_METHOD, Rule, Rules, method_of, path_of
 
 RULES = Rules(
     [
@@ -27,7 +30,7 @@ WITH_ROOT = Rules([Rule(path="/", public=True), Rule(path="/admin", methods=("GE
         ("GET", "/invoices", "read"),
         ("HEAD", "/invoices/7", "read"),
         ("POST", "/invoices/7", "write"),
-        ("get", "/invoices/7", "write"),
+        ("PURGE", "/invoices/7", "write"),
         ("GET", "/invoices/", "read"),
         ("GET", "/invoices/open", None),
         ("GET", "/invoices/open/secret/x", "admin"),
@@ -70,10 +73,61 @@ def test_a_shorter_path_does_not_help_out():
         WITH_ROOT.rule_for("POST", "/admin/users")
 
 
-@given(st.lists(st.sampled_from(["", "invoices", "open", "x"]), max_size=5), st.sampled_from(["GET", "PUT"]))
-def test_the_lookup_agrees_with_the_definition(segments: list[str], method: str):
+@pytest.mark.parametrize("method", ["CONNECT", "TRACE", "TRACK"])
+def test_a_tunnel_or_an_echo_needs_a_rule_that_names_it(method: str):
+    """No rule for every method means CONNECT, TRACE or TRACK, a public one neither."""
+    rules = [Rule(path="/", public=True), Rule(path="/proxy", methods=("GET", method), scope="proxy")]
+    assert Rules(rules).rule_for(method, "/proxy/x").scope == "proxy"
+    with pytest.raises(NoRule, match=method):
+        Rules(rules).rule_for(method, "/elsewhere")
+
+
+@pytest.mark.parametrize("method", ["GET", "PROPFIND", "M-SEARCH", "UPDATEREDIRECTREF", "A" * LONGEST_METHOD])
+def test_a_method_in_capitals_is_one(method: str):
+    """Every registered method, and each that is spelled like one, is taken as it is."""
+    assert method_of(method) == method
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param(" ", id="a blank"),
+        pytest.param("get", id="small letters"),
+        pytest.param("Delete", id="one capital"),
+        pytest.param("DELETe", id="all but one"),
+        pytest.param("GET, DELETE", id="a list"),
+        pytest.param("GET DELETE", id="two"),
+        pytest.param("GET\tDELETE", id="a tab"),
+        pytest.param(" GET", id="a blank before"),
+        pytest.param("GET ", id="a blank after"),
+        pytest.param("GET\n", id="a line end"),
+        pytest.param("GET\nINFO all is well", id="a second line"),
+        pytest.param("GET\x00", id="a NUL"),
+        pytest.param("-GET", id="a hyphen first"),
+        pytest.param("GET_X", id="an underscore"),
+        pytest.param("GET1", id="a digit"),
+        pytest.param("*", id="a star"),
+        pytest.param("G\xc9T", id="not ASCII"),
+        pytest.param("\uff27\uff25\uff34", id="full width"),
+        pytest.param("DELETE\u200b", id="an invisible character"),
+        pytest.param("A" * (LONGEST_METHOD + 1), id="too long"),
+    ],
+)
+def test_anything_else_is_no_method(text: str):
+    """A method in other letters, a list of them, a long one or none at all is an InvalidRequest."""
+    with pytest.raises(InvalidRequest, match="is no method"):
+        method_of(text)
+
+
+@given(
+    st.lists(st.sampled_from(["invoices", "open", "x"]), max_size=5).map("/".join),
+    st.sampled_from(["", "/"]),
+    st.sampled_from(["GET", "PUT"]),
+)
+def test_the_lookup_agrees_with_the_definition(segments: str, slash: str, method: str):
     """The lookup finds what a search through all rules finds, on whatever path."""
-    path = "/" + "/".join(segments)
+    path = f"/{segments}{slash if segments else ''}"
     rules = [
         Rule(path="/", scope="0"),
         Rule(path="/invoices", methods=("GET",), scope="1"),
@@ -88,7 +142,8 @@ def test_the_lookup_agrees_with_the_definition(segments: list[str], method: str)
         or (not rule.exact and (path.startswith(rule.path.rstrip("/") + "/") and path.startswith(rule.path)))
     ]
     best = max(about, key=lambda rule: (rule.exact, len(rule.path)))
-    if best.methods is not None and method not in best.methods:
+    is_like_an_exact_one = path == "/x/x/"
+    if is_like_an_exact_one or (best.methods is not None and method not in best.methods):
         with pytest.raises(NoRule):
             Rules(rules).rule_for(method, path)
     else:
@@ -135,6 +190,15 @@ def test_the_lookup_agrees_with_the_definition(segments: list[str], method: str)
         ("/a%ff", None),
         ("/a%c0%af", None),
         ("/caf\xe9", None),
+        ("/a%ef%bc%8fb", None),
+        ("/a%ef%bc%bcb", None),
+        ("/a%cd%bex", None),
+        ("/a/%e2%80%a5/b", None),
+        ("/a/%ef%bc%8e%ef%bc%8e", None),
+        ("/a/.%e2%80%a4/b", None),
+        ("/a/%ef%bc%8e%ef%bc%8e%ef%bc%8e", "/a/\uff0e\uff0e\uff0e"),
+        ("/a/%ef%bc%8ex", "/a/\uff0ex"),
+        ("/%e3%81%aa%e3%81%ab%ef%bc%9f", "/\u306a\u306b\uff1f"),
         ("http://api.example/a", None),
         ("*", None),
         ("", None),
@@ -149,6 +213,15 @@ def test_a_path_has_one_reading_or_is_refused(uri: str, path: str | None):
             path_of(uri)
     else:
         assert path_of(uri) == path
+
+
+@pytest.mark.parametrize("separator", ["/", "\\"])
+def test_no_character_becomes_a_separator(separator: str):
+    """Every character of which a Unicode normal form has a slash or a backslash is refused in a path."""
+    others = [chr(code) for code in range(0x80, sys.maxunicode + 1) if not 0xD800 <= code <= 0xDFFF]
+    becoming = [other for other in others if separator in normalize("NFKC", other)]
+    assert becoming
+    assert [other for other in becoming if Rule(path=f"/a{other}b", scope="").mistake() is None] == []
 
 
 @given(st.text())

@@ -44,6 +44,10 @@ scope = ""
 [[rule]]
 path = "/health"
 public = true
+[[rule]]
+path = "/health/secret"
+exact = true
+scope = "root"
 """
 
 
@@ -102,11 +106,11 @@ class Running:
             assert time.monotonic() < deadline, self.log()
             time.sleep(0.02)
 
-    def kill_workers(self) -> None:
-        """Kill every process that the gateway has started."""
+    def signal_workers(self, number: int = signal.SIGKILL) -> None:
+        """Signal every process that the gateway has started: kill them, unless another signal is named."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         for child in children.read_text().split():
-            os.kill(int(child), signal.SIGKILL)
+            os.kill(int(child), number)
 
     def hang_up(self) -> None:
         """Have the policy file read again."""

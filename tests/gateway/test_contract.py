@@ -92,6 +92,46 @@ def test_the_method_picks_the_rule(ask: Ask, holder: Client):
     assert statuses == {"GET": 200, "HEAD": 200, "POST": 403, "DELETE": 403}
 
 
+METHODS = {
+    "small letters": "delete",
+    "other letters": "Delete",
+    "a list": "GET,DELETE",
+    "a list with blanks": "GET, DELETE",
+    "a digit": "GET1",
+    "a long one": "A" * 33,
+    "a hyphen first": "-GET",
+    "an underscore": "GET_X",
+}
+
+
+@pytest.mark.parametrize("uri", ["/health", "/any", "/nothing"])
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_a_method_in_other_letters_opens_nothing(ask: Ask, kind: str, holder: Client, method: str, uri: str):
+    """What is not a method in capitals is 400 before any rule is looked up, on a public path as well."""
+    answer = ask(Asked(method=method, uri=uri, token=good(holder.der), certificate=holder.der))
+    assert (answer.status, answer.principal) == (403 if kind == "nginx" else 400, {})
+
+
+@pytest.mark.parametrize("uri", ["/health", "/any"])
+@pytest.mark.parametrize("method", ["TRACE", "TRACK"])
+def test_an_echo_is_not_every_method(ask: Ask, kind: str, holder: Client, method: str, uri: str):
+    """A rule for every method does not open TRACE, which it must name, and a public one neither."""
+    answer = ask(Asked(method=method, uri=uri, token=good(holder.der), certificate=holder.der))
+    is_known = kind != "envoy" or method == "TRACE"  # over HTTP, the parser reads registered methods alone
+    assert (answer.status, answer.principal) == (403 if is_known else 400, {})
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["/health/secret.json", "/health/Secret", "/health/secret%20", "/health/secret/", "/health/secret."],
+)
+def test_a_path_like_a_ruled_one_is_refused(ask: Ask, running: Running, uri: str):
+    """A path that the server behind may take for one with a rule of its own gets 403, below a public one."""
+    answer = ask(Asked(uri=uri))
+    assert (answer.status, answer.principal) == (403, {})
+    assert "could be taken for '/health/secret'" in running.audit()[-1]["reason"]
+
+
 def test_no_rule_no_access(ask: Ask, running: Running, holder: Client):
     """Where no rule is about a path, the best of tokens does not help: 403."""
     for uri in ("/", "/invoicesx", "/elsewhere?/invoices"):

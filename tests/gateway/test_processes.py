@@ -20,7 +20,7 @@ from tests.tls.material import SECONDS, Client, read_to_end, wait_until
 from tests.walks.processes import ENVIRONMENT, ROOT
 
 HEALTH = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/health"}
-HALF = b"GET / HTTP/1.1\r\nX-Forwarded-Method: GET\r\n"
+HALF = b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-Method: GET\r\n"
 REST = b"X-Forwarded-Uri: /health\r\n\r\n"
 
 
@@ -158,7 +158,7 @@ def test_a_killed_worker_answers_envoy_again(tmp_path: Path, holder: Client):
     asked = Asked(token=good(holder.der), certificate=holder.der)
     with gateway(tmp_path, listen=listen, proxy={"kind": "envoy", "trust": ["unix"]}) as running:
         assert envoy_grpc(running, asked).status == 200
-        running.kill_workers()
+        running.signal_workers()
         running.await_log("ended after")
         wait_until(lambda: _answers_envoy(running, asked))
         running.write(RULES.replace("/invoices", "/other"))
@@ -184,6 +184,17 @@ def test_many_connections_leave_room(tmp_path: Path):
             assert running.ask(HEALTH).status == 200
             assert running.ask(HEALTH, sock=kept).status == 200
         for sock in silent:
+            sock.close()
+
+
+def test_a_burst_of_connections_waits(tmp_path: Path):
+    """While the gateway has no time to accept them, hundreds of connections over a Unix socket wait."""
+    with gateway(tmp_path) as running:
+        running.signal_workers(signal.SIGSTOP)
+        burst = [running.connect() for _ in range(500)]
+        running.signal_workers(signal.SIGCONT)
+        assert running.ask(HEALTH, sock=burst[-1]).status == 200
+        for sock in burst:
             sock.close()
 
 

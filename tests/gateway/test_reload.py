@@ -95,7 +95,7 @@ def test_a_worker_that_died_comes_back_with_the_rules_of_now(running: Running):
     eventually(lambda: always(running, NEW, 200))
     running.write("no rules at all")
     running.await_log("going on with the rules read before")
-    running.kill_workers()
+    running.signal_workers()
     running.await_log("ended after", 2)
     eventually(lambda: _answers(running))
     assert always(running, NEW, 200)

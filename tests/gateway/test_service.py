@@ -158,7 +158,9 @@ def test_waiting_for_the_service_holds_nobody_else_up(realm: Realm, holder: Clie
             with running.connect() as sock:
                 fields = "X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /invoices\r\nClientcertverify: NONE\r\n"
                 slow = f"GET / HTTP/1.1\r\nHost: x\r\n{fields}Authorization: Bearer {good(None)}\r\n\r\n"
-                quick = slow.replace("/invoices", "/health").replace("Host: x", "Connection: close")
+                quick = slow.replace("/invoices", "/health").replace(
+                    "Host: x", "Host: x\r\nConnection: close"
+                )
                 sock.sendall((slow + quick).encode())
                 received = b"".join(iter(lambda: sock.recv(65536), b""))
             assert [part[:3] for part in received.split(b"HTTP/1.1 ")[1:]] == [b"503", b"200"]

@@ -5,7 +5,7 @@ from msgspec import Struct
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import OAuthError, Unavailable, UntrustedProxy
 from macaroon_cbat.forwarded import TrustedProxies
-from macaroon_cbat.policy import Rules, path_of
+from macaroon_cbat.policy import Rules, method_of, path_of
 from macaroon_cbat.resource.admission import Admission, PresentedRequest
 from macaroon_cbat.resource.answers import Answer, metadata_answer, refusal, unavailable
 from macaroon_cbat.resource.gateway.facts import Facts, Kind, Question
@@ -37,8 +37,8 @@ class Gateway(Struct, frozen=True, kw_only=True):
                     return self._document()
                 facts = question.facts(self.kind, self.path_prefix)
                 request = _presented(now, question, facts, None)
-                path = path_of(facts.uri)
-                rule = self.rules.rule_for(facts.method, path)
+                method, path = method_of(facts.method), path_of(facts.uri)
+                rule = self.rules.rule_for(method, path)
             except (OAuthError, Unavailable) as error:
                 self.admission.note(error, request)
                 raise
@@ -48,7 +48,7 @@ class Gateway(Struct, frozen=True, kw_only=True):
         except OAuthError as error:
             return self._passed_on(refusal(error, self.admission))
         except Unavailable as error:
-            return unavailable(error, f"what a proxy asks: {request.method} for {request.address}")
+            return unavailable(error, f"what a proxy asks: {request.method!r} for {request.address!r}")
         return Answer(200, principal_headers(principal), b"")
 
     def _refuse_strangers(self, question: Question) -> None:

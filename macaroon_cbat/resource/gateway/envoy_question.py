@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from macaroon_cbat.certificate_formats import read_escaped_pem
 from macaroon_cbat.errors import ProxyMisconfigured
 from macaroon_cbat.header_hop import HeaderHop
+from macaroon_cbat.request_target import plain_address
 from macaroon_cbat.resource.gateway.facts import Facts, Kind, authorization_of
 from macaroon_cbat.thumbprint import DerCertificate
 
@@ -77,11 +78,12 @@ class EnvoyQuestion:
     def facts(self, _kind: Kind, _prefix: str, /) -> Facts:
         """Return what Envoy says about the client's request."""
         http = self._attributes.request.http
-        if not http.method or not http.path:
-            raise ProxyMisconfigured("Envoy does not say which method and path it asks about")
+        if not http.method:
+            raise ProxyMisconfigured("Envoy does not say which method it asks about")
         client = HeaderHop(self._fields(), address=None, is_unix_socket=False)
         address = self._attributes.source.address.socket_address.address
-        return Facts(http.method, http.path, authorization_of(client), address or None)
+        is_address = plain_address(address) is not None
+        return Facts(http.method, http.path, authorization_of(client), address if is_address else None)
 
     def is_for(self, _path: str, /) -> bool:
         """Tell that there is nothing to read over gRPC."""

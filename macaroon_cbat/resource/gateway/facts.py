@@ -8,8 +8,12 @@ from msgspec import Struct
 from macaroon_cbat.errors import AmbiguousCertificate, InvalidRequest, ProxyMisconfigured
 from macaroon_cbat.peer import Hop
 from macaroon_cbat.request_target import plain_address
+from macaroon_cbat.resource.metadata import WELL_KNOWN
 
 METHOD, URI, CLIENT = "X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-For"
+
+TARGET = "/"
+"""The path of every question but Envoy's: no client whose own request reaches the gateway has it."""
 
 
 class Facts(Struct, frozen=True):
@@ -33,9 +37,21 @@ class HttpQuestion(Struct, frozen=True):
         return kind.read(self, prefix)
 
     def is_for(self, path: str) -> bool:
-        """Tell whether somebody reads what the gateway itself has at this path, and asks about no request."""
-        is_reading = self.method in ("GET", "HEAD") and self.target == path
-        return is_reading and _one(self.hop, METHOD) is None and _one(self.hop, URI) is None
+        """Return True for a GET or HEAD of this very target; raise InvalidRequest for anything else there.
+
+        Proxies pass on here what clients send: with a header that a proxy writes into its questions, it is
+        neither the document's reader nor a question.
+        """
+        if not self.target.startswith(WELL_KNOWN):
+            return False
+        if (
+            self.target == path
+            and self.method in ("GET", "HEAD")
+            and _one(self.hop, METHOD) is None
+            and _one(self.hop, URI) is None
+        ):
+            return True
+        raise InvalidRequest(f"no question is asked at {WELL_KNOWN}, where there is a document to GET")
 
 
 class Question(Protocol):
@@ -49,7 +65,7 @@ class Question(Protocol):
         """Return what it says about the client's request, or raise InvalidRequest or ProxyMisconfigured."""
 
     def is_for(self, path: str, /) -> bool:
-        """Tell whether it is no question at all, but reads what the gateway has at this path."""
+        """Return True if it is no question but reads the document at this path; may raise InvalidRequest."""
 
 
 class Kind(Struct, frozen=True, kw_only=True):
@@ -63,7 +79,13 @@ class Kind(Struct, frozen=True, kw_only=True):
 
 
 def read_forwarded(question: HttpQuestion, _prefix: str) -> Facts:
-    """Return the facts of a proxy that writes method and target into headers: all but Envoy."""
+    """Return the facts of a proxy that writes method and target into headers: all but Envoy.
+
+    Raises InvalidRequest for a question at another path than `/`: a client may have chosen that. The query
+    says nothing: Caddy leaves the client's there.
+    """
+    if question.target.partition("?")[0] != TARGET:
+        raise InvalidRequest(f"a question came for {question.target!r}: let the proxy ask for {TARGET}")
     return Facts(
         _told(question.hop, METHOD),
         _told(question.hop, URI),
@@ -73,9 +95,12 @@ def read_forwarded(question: HttpQuestion, _prefix: str) -> Facts:
 
 
 def read_envoy(question: HttpQuestion, prefix: str) -> Facts:
-    """Return the facts of Envoy, which asks with the method and target of the request, under a prefix."""
+    """Return the facts of Envoy, which asks with the method and target of the request, under a prefix.
+
+    The client chooses what stands after the prefix, so that is no mistake of the deployer: `*`, for example.
+    """
     uri = question.target.removeprefix(prefix)
-    if uri == question.target or not uri.startswith("/"):
+    if uri == question.target:
         raise ProxyMisconfigured(
             f"Envoy asked for {question.target.partition('?')[0]!r}, which is not under {prefix!r}: "
             "set path_prefix of its http_service and path_prefix in [proxy] to the same"
@@ -84,8 +109,9 @@ def read_envoy(question: HttpQuestion, prefix: str) -> Facts:
 
 
 def _told(hop: Hop, name: str) -> str:
+    """Return what the proxy says, which is empty where the client left it out (the target of CONNECT)."""
     value = _one(hop, name)
-    if not value:
+    if value is None:
         raise ProxyMisconfigured(f"the proxy does not send {name}: without it no rule can be found")
     return value
 

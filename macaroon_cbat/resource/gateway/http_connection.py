@@ -14,6 +14,7 @@ from macaroon_cbat.header_hop import HeaderHop
 from macaroon_cbat.resource.answers import Answer
 from macaroon_cbat.resource.gateway.deciding import Deciding
 from macaroon_cbat.resource.gateway.facts import HttpQuestion
+from macaroon_cbat.resource.gateway.framing import check_framing
 from macaroon_cbat.resource.gateway.http_text import answer_text, error_text
 
 MAX_REQUEST_BYTES = 64 * 1024
@@ -43,10 +44,12 @@ class HttpConnection(asyncio.Protocol):
         self._is_unix_socket = is_unix_socket
         self._address: str | None = None
         self._parser = httptools.HttpRequestParser(self)
-        self._target, self._fields = b"", []  # type: tuple[bytes, list[tuple[bytes, bytes]]]
+        self._target = b""
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._question: HttpQuestion | None = None
         self._unfinished = 0
         self._waiting: deque[tuple[HttpQuestion, bool]] = deque()
-        self._is_answering = self._is_stopping = self._is_deaf = False
+        self._is_answering = self._is_stopping = self._is_deaf = self._is_old = False
         self._since, self._idle_seconds = 0.0, STRANGER_SECONDS
 
     # What the event loop calls
@@ -69,7 +72,10 @@ class HttpConnection(asyncio.Protocol):
         self._connections.pop(self, None)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; answer what is no HTTP with 400 and what is too much with 431."""
+        """Read on; answer what is no HTTP, or has a body, with 400 and what is too much with 431.
+
+        Nothing is read after a refusal or after the last request: the parser itself would go on.
+        """
         if self._is_deaf:
             return
         if not self._unfinished:
@@ -100,8 +106,11 @@ class HttpConnection(asyncio.Protocol):
     # What the parser calls
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
-        self._target, self._fields = b"", []
+        """Begin a request; one that begins in the same piece as another one ends has its own deadline."""
+        self._target, self._fields, self._question = b"", [], None
+        if not self._unfinished:
+            self._since = asyncio.get_running_loop().time()
+            self._unfinished = 1
 
     def on_url(self, piece: bytes) -> None:
         """Take a piece of the request target."""
@@ -111,16 +120,23 @@ class HttpConnection(asyncio.Protocol):
         """Take one field."""
         self._fields.append((name, value))
 
+    def on_headers_complete(self) -> None:
+        """Take the question: a field that comes later is a trailer, and no header (RFC 9110 6.5.1)."""
+        hop = HeaderHop(self._fields, address=self._address, is_unix_socket=self._is_unix_socket)
+        version = self._parser.get_http_version()
+        check_framing(version, hop)
+        self._is_old = version != "1.1"
+        method = self._parser.get_method().decode("ascii")
+        self._question = HttpQuestion(hop, method, self._target.decode("latin-1"))
+
     def on_message_complete(self) -> None:
         """Have the request answered, after those before it."""
+        if self._is_deaf or self._question is None:
+            return
         self._unfinished = 0
-        parser = self._parser
-        is_last = (
-            not parser.should_keep_alive() or parser.should_upgrade() or parser.get_http_version() != "1.1"
-        )
-        hop = HeaderHop(self._fields, address=self._address, is_unix_socket=self._is_unix_socket)
-        method = parser.get_method().decode("ascii")
-        self._waiting.append((HttpQuestion(hop, method, self._target.decode("latin-1")), is_last))
+        is_last = self._is_old or not self._parser.should_keep_alive() or self._parser.should_upgrade()
+        self._waiting.append((self._question, is_last))
+        self._is_deaf = is_last
         if not self._is_answering:
             self._answer_next()
         elif len(self._waiting) > _MAX_WAITING:
@@ -153,11 +169,12 @@ class HttpConnection(asyncio.Protocol):
         ends = is_last or (self._is_stopping and not self._waiting)
         self._transport.write(answer_text(answer, is_head=question.method == "HEAD", is_last=ends))
         if ends:
-            self._waiting.clear()
             self._end()
 
     def _refuse(self, status: int) -> None:
-        """Answer this unless an answer is under way, and end."""
+        """Answer this unless an answer is under way, and end; after the last question, leave it at that."""
+        if self._is_deaf:
+            return
         if not self._is_answering:
             self._transport.write(error_text(status))
         self._end()

@@ -12,7 +12,9 @@ from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.tls.listening import listening_socket
 
 _UNIX = "unix:"
-_BACKLOG = 1024
+BACKLOG = 1024
+"""Connections that wait to be accepted; the next one is refused, over a Unix socket at once."""
+
 _MODE = 0o660
 _LONGEST_PATH = 100
 """Bytes: the kernel's limit is 107, and a draft of the name needs a few."""
@@ -112,7 +114,7 @@ def _unix_listener(path: Path) -> socket.socket:
             draft.unlink()
         listener.bind(os.fspath(draft))
         draft.chmod(_MODE)
-        listener.listen(_BACKLOG)
+        listener.listen(BACKLOG)
         listener.setblocking(False)
         draft.rename(path)
     except OSError as error:

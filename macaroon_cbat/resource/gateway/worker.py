@@ -14,7 +14,7 @@ import uvloop
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.resource.gateway.deciding import Deciding
 from macaroon_cbat.resource.gateway.http_connection import REQUEST_SECONDS, HttpConnection
-from macaroon_cbat.resource.gateway.listening import Place
+from macaroon_cbat.resource.gateway.listening import BACKLOG, Place
 from macaroon_cbat.resource.gateway.reloading import InForce, Reading, put_in_force, read
 
 if TYPE_CHECKING:
@@ -101,8 +101,8 @@ class Worker:
             )
 
         if is_unix:
-            return await loop.create_unix_server(connection, sock=sock)
-        return await loop.create_server(connection, sock=sock)
+            return await loop.create_unix_server(connection, sock=sock, backlog=BACKLOG)
+        return await loop.create_server(connection, sock=sock, backlog=BACKLOG)
 
     async def _finish(self) -> None:
         """Wait for the answers under way, as long as a request may take."""

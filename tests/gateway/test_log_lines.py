@@ -1,0 +1,102 @@
+"""Log lines: one request writes one at most, whatever a client or a proxy put into it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.gateway.envoy_client import check, check_request
+from tests.gateway.material import good
+from tests.gateway.proxies import Asked, forwarded
+from tests.gateway.running import Running, gateway
+from tests.tls.material import Client
+
+FORGED = "2026-01-01 00:00:00,000 INFO macaroon_cbat.gateway: all is well"
+NEXT_LINES = {"next line": "\x85", "line separator": "\u2028", "line feed": "\n", "carriage return": "\r"}
+
+
+@pytest.fixture(scope="module")
+def over_http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    proxy = {"kind": "haproxy", "trust": ["unix"]}
+    with gateway(tmp_path_factory.mktemp("http"), proxy=proxy) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def over_grpc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("grpc")
+    listen = {"grpc": f"unix:{folder}/grpc.sock"}
+    with gateway(folder, listen=listen, proxy={"kind": "envoy", "trust": ["unix"]}) as running:
+        yield running
+
+
+def lines(running: Running) -> list[str]:
+    """Return the lines of both logs, as whoever takes any character for a line end reads them."""
+    return running.log().splitlines() + (running.folder / "audit.log").read_text().splitlines()
+
+
+HOSTILE = {
+    "a path": Asked(uri=f"/health%0a{FORGED}".replace(" ", "%20")),
+    "a path that is no rule's": Asked(uri=f"/nothing%c2%85{FORGED}".replace(" ", "%20")),
+    "a path as it came": Asked(uri=f"/nothing\x85{FORGED}"),
+    "a method": Asked(method=f"GET\x85{FORGED}", uri="/health"),
+    "an address": Asked(address=f"192.0.2.7\x85{FORGED}"),
+    "a token": Asked(more=(("Authorization", f"Bearer x\x85{FORGED}"),)),
+    "a scheme": Asked(more=(("Authorization", f"Basic\x85{FORGED}"),)),
+}
+
+
+@pytest.mark.parametrize("asked", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("certificate", [[], [("Clientcertx5t", f"none\x85{FORGED}")]], ids=["503", "400"])
+def test_a_question_over_http_is_one_line(
+    over_http: Running, asked: Asked, certificate: list[tuple[str, str]]
+):
+    """No text of a client ends a line or begins another one, in the audit log or in the ordinary one."""
+    before = lines(over_http)
+    assert over_http.ask(forwarded(asked, certificate)).status in (400, 401, 403, 503)
+    after = lines(over_http)
+    assert len(after) == len(before) + 1
+    assert FORGED not in after
+
+
+@pytest.mark.parametrize("line_end", NEXT_LINES.values(), ids=NEXT_LINES)
+@pytest.mark.parametrize("member", ["method", "path", "address", "authorization"])
+def test_a_question_over_grpc_is_one_line(over_grpc: Running, holder: Client, line_end: str, member: str):
+    """Over gRPC, where a text may hold any character, the same: with and without an outage to report."""
+    text = line_end + FORGED
+    request = check_request(Asked(token=good(None), certificate=holder.der))
+    http, address = request.attributes.request.http, request.attributes.source.address.socket_address
+    http.method += text * (member == "method")
+    http.path += text * (member == "path")
+    http.headers["authorization"] += text * (member == "authorization")
+    address.address += text * (member == "address")
+    before = lines(over_grpc)
+    assert check(over_grpc, request).denied_response.status.code in (400, 401)
+    request.attributes.source.certificate = ""
+    assert check(over_grpc, request).denied_response.status.code in (400, 503)
+    after = lines(over_grpc)
+    assert len(after) == len(before) + 2
+    assert FORGED not in after
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        pytest.param("delete", "/health", 400, id="small letters"),
+        pytest.param("GET, DELETE", "/health", 400, id="a list"),
+        pytest.param("G\u00c9T", "/health", 400, id="not ASCII"),
+        pytest.param("\uff27\uff25\uff34", "/health", 400, id="full width"),
+        pytest.param("GET ", "/health", 400, id="a blank"),
+        pytest.param("CONNECT", "/health", 403, id="a tunnel"),
+        pytest.param("CONNECT", "", 400, id="a tunnel without a path"),
+        pytest.param("OPTIONS", "*", 400, id="a star"),
+        pytest.param("", "/health", 503, id="no method, which Envoy always sends"),
+    ],
+)
+def test_what_envoy_says_of_a_request_has_one_reading(
+    over_grpc: Running, holder: Client, method: str, path: str, status: int
+):
+    """A method that is none and a target that is no path are refused over gRPC, and reported as no outage."""
+    request = check_request(Asked(token=good(holder.der), certificate=holder.der))
+    request.attributes.request.http.method = method
+    request.attributes.request.http.path = path
+    assert check(over_grpc, request).denied_response.status.code == status

@@ -1,0 +1,73 @@
+"""Facts that a gateway does not know: a caveat about one of them refuses."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from macaroon_cbat.caveats import read_caveat
+from macaroon_cbat.errors import CaveatsNotMet
+from macaroon_cbat.header_hop import HeaderHop
+from macaroon_cbat.keys import write_key_file
+from macaroon_cbat.resource.admission import Admission, PresentedRequest
+from tests.core.material import API, KEYS
+from tests.gateway.in_process import deciding_by
+from tests.gateway.material import good
+
+ROOT = {
+    "path": b'{"path":"/"}',
+    "htu": b'{"htu":"https://api.example/"}',
+    "htu without a slash": b'{"htu":"https://api.example"}',
+}
+
+
+@pytest.fixture
+def admission(tmp_path: Path) -> Admission:
+    """Return what a gateway admits by, without certificates."""
+    (tmp_path / "keys.json").write_bytes(write_key_file(KEYS))
+    (tmp_path / "keys.json").chmod(0o600)
+    deciding = deciding_by(tmp_path, keys="keys.json", require_certificate=False)
+    return deciding.in_force.over_http.admission
+
+
+def presented(token: str, **changes: Any) -> PresentedRequest:
+    hop = HeaderHop([(b"Clientcertx5t", b"none")], address=None, is_unix_socket=True)
+    facts = {"hop": hop, "method": "GET", "path": "/", "address": "192.0.2.7", **changes}
+    return PresentedRequest(now=int(time.time()), authorization=f"Bearer {token}", **facts)
+
+
+@pytest.mark.parametrize("caveat", ROOT.values(), ids=ROOT)
+def test_an_unknown_path_is_not_the_root(admission: Admission, caveat: bytes):
+    """Where the path of a request is not known, a caveat for `/` is not met."""
+    assert admission.origin == API
+    token = good(None, read_caveat(caveat))
+    assert admission.admit(presented(token)).client_id == "billing"
+    for unknown in (None, ""):
+        with pytest.raises(CaveatsNotMet):
+            admission.admit(presented(token, path=unknown))
+
+
+@pytest.mark.parametrize("caveat", ROOT.values(), ids=ROOT)
+def test_an_unknown_origin_is_not_every_one(admission: Admission, caveat: bytes):
+    """Where a gateway does not know its own origin, a caveat about path or target is not met."""
+    with pytest.raises(CaveatsNotMet):
+        structs.replace(admission, origin=None).admit(presented(good(None, read_caveat(caveat))))
+
+
+@pytest.mark.parametrize(
+    ("caveat", "unknown"),
+    [(b'{"ip":["0.0.0.0/0","::/0"]}', {"address": None}), (b'{"htm":"GET"}', {"method": ""})],
+    ids=["address", "method"],
+)
+def test_an_unknown_fact_is_not_any(admission: Admission, caveat: bytes, unknown: dict[str, Any]):
+    """Where the address or the method is not known, no caveat about it is met, however wide."""
+    with pytest.raises(CaveatsNotMet):
+        admission.admit(presented(good(None, read_caveat(caveat)), **unknown))
+
+
+def test_a_caveat_for_the_root_covers_what_is_below(admission: Admission):
+    """The same caveat for `/` is met by every known path."""
+    token = good(None, read_caveat(ROOT["path"]))
+    assert admission.admit(presented(token, path="/invoices/7")).client_id == "billing"
