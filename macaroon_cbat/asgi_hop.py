@@ -2,8 +2,10 @@
 
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from msgspec import Struct
 
 from macaroon_cbat.errors import ProxyMisconfigured
 from macaroon_cbat.header_fields import HeaderFields
@@ -11,20 +13,33 @@ from macaroon_cbat.request_target import plain_address
 from macaroon_cbat.thumbprint import DerCertificate
 
 _PEM = re.compile(r"\s*-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*\Z")
-_NAMES_ADDRESSES = (b"for", b"forwarded", b"ip", b"addr", b"address")
-"""How the names of headers end from which servers and middleware take another client address."""
 
-_SEPARATORS = re.compile(r'[\s,;="\[\]]+')
+
+class AsgiServer(Struct, frozen=True, kw_only=True):
+    """What was measured of the server that runs the application; a scope does not name it."""
+
+    shows_unix_socket: bool = False
+    """False where it is not known how the server describes a Unix socket."""
+    merges_trailers: bool = False
+    """True where trailers of a chunked body stand among the headers."""
+
+
+UNKNOWN_SERVER = AsgiServer()
+
+
+def _unknown() -> AsgiServer:
+    return UNKNOWN_SERVER
 
 
 class AsgiHop:
     """The hop of one ASGI request or WebSocket, as uvicorn, hypercorn, granian and daphne describe it."""
 
-    __slots__ = ("_fields", "_scope")
+    __slots__ = ("_fields", "_scope", "_server")
 
-    def __init__(self, scope: Mapping[str, Any]) -> None:
-        """Read nothing yet."""
+    def __init__(self, scope: Mapping[str, Any], server: Callable[[], AsgiServer] = _unknown) -> None:
+        """Read nothing yet; `server` is asked for what the scope does not say."""
         self._scope = scope
+        self._server = server
         self._fields: HeaderFields | None = None
 
     def certificate(self) -> DerCertificate | None:
@@ -35,29 +50,25 @@ class AsgiHop:
             return _der_of(pem)
         return None
 
-    def address(self) -> str | None:
-        """Return the IP address at the other end; None where it is unknown, or a Unix socket.
+    def shows_address(self) -> bool:
+        """Return False: no ASGI server lets the connection itself be asked.
 
-        Servers put what a header says into its place (uvicorn by default, for connections from
-        127.0.0.1). Raises ProxyMisconfigured where that may have happened.
+        What stands in the scope is a header's word in uvicorn by default, for connections from 127.0.0.1,
+        and in hypercorn and daphne behind their middleware, and a PROXY line's in gunicorn.
         """
-        host, port = self._client()
-        if host is None or plain_address(host) is None:
-            return None
-        if port == 0 or self._names_address(host):
-            raise ProxyMisconfigured(
-                f"the address {host} may come from a header: let the proxy connect over a Unix socket, or "
-                "start the server without proxy headers (uvicorn --no-proxy-headers)"
-            )
-        return host
+        return False
+
+    def address(self) -> str | None:
+        """Return None: the connection's own address is not known."""
+        return None
 
     def is_unix_socket(self) -> bool:
-        """Tell whether the request came over a Unix socket; False where that is not known.
+        """Return True if the request came over a Unix socket; False where that is not known.
 
         The client's address takes no part, for headers may have written it: uvicorn shows [path, None] as
         server, granian [path, "0"], hypercorn and daphne neither server nor client.
         """
-        if "server" not in self._scope or "client" not in self._scope:
+        if "server" not in self._scope or "client" not in self._scope or not self._server().shows_unix_socket:
             return False
         server = self._scope["server"]
         if server is None:
@@ -66,28 +77,20 @@ class AsgiHop:
         is_path = host != "" and plain_address(host) is None and not self._came_with(host)
         return is_path and port in (None, 0, "0")
 
+    def merges_trailers(self) -> bool:
+        """Return True if trailers may stand among the headers."""
+        return self._server().merges_trailers
+
     def header(self, name: str) -> str | None:
         """Return the one value of a header, or None; the scope keeps every header as it came."""
         if self._fields is None:
             self._fields = HeaderFields(self._scope["headers"])
         return self._fields.one(name)
 
-    def _client(self) -> tuple[str | None, int | None]:
-        host, port = self._scope.get("client") or (None, None)
-        return host, None if port is None else int(port)  # granian has text for a port
-
     def _came_with(self, text: str) -> bool:
-        """Tell whether the text stands in any header."""
-        return any(text in value.decode("latin-1") for _, value in self._scope["headers"])
-
-    def _names_address(self, host: str) -> bool:
-        """Tell whether some header that names addresses names this one, with a port or without."""
-        for name, value in self._scope["headers"]:
-            if name.lower().endswith(_NAMES_ADDRESSES):
-                for word in _SEPARATORS.split(value.decode("latin-1")):
-                    if word == host or word.startswith(host + ":"):
-                        return True
-        return False
+        """Return True if the text stands in any header, in any letter case."""
+        text = text.casefold()
+        return any(text in value.decode("latin-1").casefold() for _, value in self._scope["headers"])
 
 
 def _der_of(pem: str) -> DerCertificate:

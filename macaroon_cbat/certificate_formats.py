@@ -52,14 +52,19 @@ class CertificateFormat(Struct, frozen=True, kw_only=True):
     header: str
     companions: tuple[str, ...] = ()
     read: Callable[..., Peer]
+    is_silent: bool = False
+    """True for products that send nothing without a certificate: there a client's trailer stands alone."""
 
 
 def read_rfc9440(value: str | None) -> Peer:
-    """Read `Client-Cert`, base64 between colons; without a certificate it does not come (RFC 9440 2.2).
+    """Read `Client-Cert`, base64 between colons (RFC 9440 2.2); `::` or an empty value says none.
 
-    `::`, which a template makes of no certificate, and an empty value mean the same.
+    RFC 9440 lets a proxy say that by silence. Here silence is ProxyMisconfigured: where it means none, a
+    client's trailer of this name would stand alone, and be read.
     """
-    if value is None or value in ("", "::"):
+    if value is None:
+        raise ProxyMisconfigured("the proxy does not send Client-Cert: let it send :: without a certificate")
+    if value in ("", "::"):
         return NOBODY
     return peer_of(certificate_of_byte_sequence(value))
 
@@ -73,7 +78,7 @@ def read_nginx(value: str | None, verify: str | None) -> Peer:
         raise ProxyMisconfigured("nginx does not say $ssl_client_verify: send it as Clientcertverify")
     if verify == "NONE":
         if value:
-            raise ProxyMisconfigured("nginx sends a certificate and says that there is none")
+            raise AmbiguousCertificate("nginx says that there is no certificate, and one came")
         return NOBODY
     if verify != "SUCCESS" and not _NGINX_FAILED.match(verify):
         raise AmbiguousCertificate("this is not what $ssl_client_verify says")
@@ -93,7 +98,10 @@ def read_envoy(value: str | None) -> Peer:
 
 
 def read_haproxy_sha256(value: str | None) -> Peer:
-    """Read HAProxy's `ssl_c_der,sha2(256),ub64enc`, which is x5t#S256, or `none`."""
+    """Read HAProxy's `ssl_c_der,sha2(256),ub64enc`, which is x5t#S256, or `none`.
+
+    Of a certificate larger than its buffers HAProxy makes an empty value, here and in `haproxy`.
+    """
     text = _promised(value, "HAProxy", "none")
     return NOBODY if text is None else Peer(thumbprint=thumbprint_of_x5t(text))
 
@@ -138,8 +146,10 @@ def read_traefik2(value: str | None) -> Peer:
 
 def _promised(value: str | None, product: str, nothing: str) -> str | None:
     """Return the value, or None where the product says that there is no certificate."""
-    if not value:
+    if value is None:
         raise ProxyMisconfigured(f"{product} sends no certificate and does not say {nothing} either")
+    if value == "":
+        raise AmbiguousCertificate(f"{product} sends an empty certificate: too large for its buffers")
     return None if value == nothing else value
 
 
@@ -154,26 +164,30 @@ def _format(name: str, header: str, read: Callable[..., Peer], *companions: str)
     return CertificateFormat(name=name, header=header, companions=companions, read=read)
 
 
+def _silent(name: str, header: str, read: Callable[..., Peer]) -> CertificateFormat:
+    return CertificateFormat(name=name, header=header, read=read, is_silent=True)
+
+
 FORMATS = {
     each.name: each
     for each in (
         _format("rfc9440", "Client-Cert", read_rfc9440),
         _format("nginx", "Clientcert", read_nginx, "Clientcertverify"),
-        _format("envoy", "X-Forwarded-Client-Cert", read_envoy),
+        _silent("envoy", "X-Forwarded-Client-Cert", read_envoy),
         _format("haproxy-sha256", "Clientcertx5t", read_haproxy_sha256),
         _format("haproxy", "Clientcert", read_haproxy),
         _format("apache", "Clientcert", read_apache),
         _format("caddy", "Clientcert", read_caddy),
         _format("caddy-sha256", "Clientcertsha256", read_caddy_sha256),
-        _format("traefik", "X-Forwarded-Tls-Client-Cert", read_traefik),
-        _format("traefik2", "X-Forwarded-Tls-Client-Cert", read_traefik2),
+        _silent("traefik", "X-Forwarded-Tls-Client-Cert", read_traefik),
+        _silent("traefik2", "X-Forwarded-Tls-Client-Cert", read_traefik2),
         _format("aws-alb", "X-Amzn-Mtls-Clientcert-Leaf", read_aws_alb),
-        _format("aws-alb-passthrough", "X-Amzn-Mtls-Clientcert", read_aws_alb_passthrough),
+        _silent("aws-alb-passthrough", "X-Amzn-Mtls-Clientcert", read_aws_alb_passthrough),
         _format("google", "Clientcert", read_google, "Clientcertpresent"),
         _format("google-sha256", "Clientcertsha256", read_google_sha256, "Clientcertpresent"),
         _format("cloudflare", "Cf-Client-Cert-Der-Base64", read_cloudflare, "Cf-Cert-Presented"),
         _format("cloudflare-sha256", "Cf-Client-Cert-Sha256", read_cloudflare_sha256, "Cf-Cert-Presented"),
-        _format("azure", "X-ARR-ClientCert", read_azure),
+        _silent("azure", "X-ARR-ClientCert", read_azure),
         _format("cloudfront", f"{_VIEWER}-Sha256", read_cloudfront, f"{_VIEWER}-Present"),
     )
 }

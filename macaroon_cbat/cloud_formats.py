@@ -90,6 +90,8 @@ def _said(value: str | None, present: str | None, yes: str, no: str) -> str | No
         if present:
             raise AmbiguousCertificate(f"whether there is a certificate must be {yes} or {no}")
         raise ProxyMisconfigured("the proxy does not say whether there is a certificate")
-    if bool(value) != (present == yes):
-        raise ProxyMisconfigured("the proxy sends a certificate and says that there is none, or the reverse")
+    if value and present == no:
+        raise AmbiguousCertificate("the proxy says that there is no certificate, and one came")
+    if not value and present == yes:
+        raise ProxyMisconfigured("the proxy says that there is a certificate, and sends none")
     return value or None

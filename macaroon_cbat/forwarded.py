@@ -1,4 +1,4 @@
-"""Who may speak for another's certificate: a header counts only from a proxy that the deployer named."""
+"""The proxies that may speak for a client's certificate: a header counts from one that was named, alone."""
 
 import re
 from collections.abc import Iterable
@@ -18,7 +18,11 @@ SECRET_HEADER = "Proxysecret"
 _SECRET = re.compile(r"[!-~]{16,256}\Z")
 _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*\Z")
 _THUMBPRINT_PREFIX = "x5t#S256="
-_WAYS = f"unix, a network such as 10.0.0.0/8, or {_THUMBPRINT_PREFIX} and the proxy's certificate thumbprint"
+_UNIX, _BY_SECRET = "unix", "secret"
+_WAYS = (
+    f"unix, secret, a network such as 10.0.0.0/8, or {_THUMBPRINT_PREFIX} and the proxy's certificate "
+    "thumbprint"
+)
 
 Network = IPv4Network | IPv6Network
 
@@ -28,12 +32,17 @@ class TrustedProxies:
     """The proxies that may say who is behind them: any of these, and the secret where there is one."""
 
     is_unix_trusted: bool = False
+    is_secret_enough: bool = False
     networks: tuple[Network, ...] = ()
     certificates: frozenset[Thumbprint] = frozenset()
     secret: bytes | None = field(default=None, repr=False)
 
     def distrust(self, hop: Hop) -> str | None:
-        """Return why the sender of a request is none of these proxies, or None when it is one."""
+        """Return why the sender of a request is none of these proxies, or None when it is one.
+
+        Raises ProxyMisconfigured, for every request alike, where networks are named and the server is not
+        measured to show the connection's own address.
+        """
         if not self._is_among(hop):
             return f"it came from {_name(hop)}, which is not a trusted proxy"
         if self.secret is not None and not self._shows_secret(hop):
@@ -41,13 +50,23 @@ class TrustedProxies:
         return None
 
     def _is_among(self, hop: Hop) -> bool:
-        if self.is_unix_trusted and hop.is_unix_socket():
+        if self.is_secret_enough or (self.is_unix_trusted and hop.is_unix_socket()):
             return True
-        address = plain_address(hop.address() or "") if self.networks else None
-        if address is not None and any(address in network for network in self.networks):
+        if self.networks and self._is_in_network(hop):
             return True
         certificate = hop.certificate() if self.certificates else None
         return certificate is not None and thumbprint_of(certificate) in self.certificates
+
+    def _is_in_network(self, hop: Hop) -> bool:
+        if not (hop.shows_address() or hop.is_unix_socket()):
+            raise ProxyMisconfigured(
+                "trust by network is not possible on this server, where a header, a PROXY line or a protocol "
+                "field may write the connection's address: trust the proxy by a Unix socket (unix), its "
+                f"secret (secret) or its certificate ({_THUMBPRINT_PREFIX}...), or serve with gunicorn, "
+                "waitress or macaroon_cbat.tls"
+            )
+        address = plain_address(hop.address() or "")
+        return address is not None and any(address in network for network in self.networks)
 
     def _shows_secret(self, hop: Hop) -> bool:
         assert self.secret is not None
@@ -61,19 +80,23 @@ class TrustedProxies:
 def trusted_proxies(texts: Iterable[str], *, secret: str | None = None) -> TrustedProxies:
     """Return the proxies that the texts name, or raise SettingsError that says what to do.
 
-    Each is `unix` (whoever connects over a Unix socket), an IP network, or `x5t#S256=` and the thumbprint
-    of the certificate that the proxy presents to us. With a secret, a proxy must also send it as
-    `Proxysecret`.
+    Each is `unix` (any sender over a Unix socket), an IP network, `x5t#S256=` and the thumbprint of the
+    certificate that the proxy presents to us, or `secret` (any sender that knows the secret). With a
+    secret, a proxy must always send it as `Proxysecret`.
     """
     named = [text.strip() for text in texts]
     if not any(named):
         raise SettingsError(f"no trusted proxy is named: name {_WAYS}")
     if secret is not None and not _SECRET.match(secret):
         raise SettingsError("the proxy's secret must be 16 to 256 printable ASCII characters without a space")
+    if secret is None and _BY_SECRET in named:
+        raise SettingsError("the proxy is to be known by its secret, and there is none: set the secret too")
     certificates = [text for text in named if text.startswith(_THUMBPRINT_PREFIX)]
+    others = (_UNIX, _BY_SECRET, *certificates)
     return TrustedProxies(
-        is_unix_trusted="unix" in named,
-        networks=tuple(_network(text) for text in named if text != "unix" and text not in certificates),
+        is_unix_trusted=_UNIX in named,
+        is_secret_enough=_BY_SECRET in named,
+        networks=tuple(_network(text) for text in named if text not in others),
         certificates=frozenset(_certificate(text) for text in certificates),
         secret=None if secret is None else secret.encode(),
     )
@@ -95,14 +118,22 @@ class Forwarded:
     def __call__(self, hop: Hop, /) -> Peer:
         """Return who the proxy says is behind it.
 
-        A certificate header from anybody else is not believed, whatever it says: then `ignored` says why.
-        Raises AmbiguousCertificate or ProxyMisconfigured where a trusted proxy leaves it open.
+        A certificate header from any other sender is not believed, whatever it says: then `ignored` says
+        why. Raises AmbiguousCertificate or ProxyMisconfigured where a trusted proxy leaves it open, and
+        ProxyMisconfigured for every request where the deployment makes the format or the trust unsafe.
         """
+        if self._format.is_silent and hop.merges_trailers():
+            raise ProxyMisconfigured(
+                f"{self._format.name} is not safe on this server, which may show a client's trailers as "
+                f"headers: without a certificate no {self._header} comes that a trailer would meet; start "
+                "uvicorn with --http h11, or serve with gunicorn, waitress or macaroon_cbat.tls"
+            )
         distrust = self._trust.distrust(hop)
         if distrust is not None:
             return Peer(ignored=f"{self._header}: {distrust}") if self._came(hop) else NOBODY
         names = (self._header, *self._format.companions)
-        return self._format.read(*[hop.header(name) for name in names])
+        peer = self._format.read(*[hop.header(name) for name in names])
+        return Peer(thumbprint=peer.thumbprint, certificate=peer.certificate, is_from_proxy=True)
 
     def _came(self, hop: Hop) -> bool:
         try:
@@ -140,9 +171,4 @@ def _checked_name(header: str, companions: tuple[str, ...]) -> str:
 
 def _name(hop: Hop) -> str:
     """Return how the log names the other end of a hop."""
-    if hop.is_unix_socket():
-        return "a Unix socket"
-    try:
-        return hop.address() or "an unknown address"
-    except ProxyMisconfigured:
-        return "an unknown address"
+    return "a Unix socket" if hop.is_unix_socket() else hop.address() or "an unknown address"

@@ -28,6 +28,10 @@ class HeaderHop:
         """Return the certificate of the connection itself, where there is TLS and there is one."""
         return self._certificate
 
+    def shows_address(self) -> bool:
+        """Return True: the address is the connection's own."""
+        return True
+
     def address(self) -> str | None:
         """Return the IP address at the other end; None over a Unix socket."""
         return self._address
@@ -35,3 +39,7 @@ class HeaderHop:
     def is_unix_socket(self) -> bool:
         """Tell whether the request came over a Unix socket."""
         return self._is_unix_socket
+
+    def merges_trailers(self) -> bool:
+        """Return False: the fields are those of the header alone."""
+        return False

@@ -19,6 +19,8 @@ class Peer(Struct, frozen=True, kw_only=True):
     """The certificate itself, not validated; None too where a proxy passed on its hash alone."""
     ignored: str | None = None
     """Why a certificate header that came was not believed."""
+    is_from_proxy: bool = False
+    """True if a trusted proxy sent the request: only then its word about the client's address is taken."""
 
 
 NOBODY = Peer()
@@ -30,14 +32,17 @@ class Hop(Protocol):
     def certificate(self) -> DerCertificate | None:
         """Return the certificate of this very TLS connection; None without TLS or without one."""
 
-    def address(self) -> str | None:
-        """Return the IP address at the other end; None where it is unknown, or a Unix socket.
+    def shows_address(self) -> bool:
+        """Return True if `address` is the connection's own on this server, whatever headers say."""
 
-        Raises ProxyMisconfigured where the server may have put a header's address into its place.
-        """
+    def address(self) -> str | None:
+        """Return the connection's own IP address; None where it is unknown, or a Unix socket."""
 
     def is_unix_socket(self) -> bool:
-        """Tell whether the request came over a Unix socket; False where that is not known."""
+        """Return True if the request came over a Unix socket; False where that is not known."""
+
+    def merges_trailers(self) -> bool:
+        """Return True if this server may show trailers, which no proxy overwrites, as headers."""
 
     def header(self, name: str) -> str | None:
         """Return the value of a header, or None when none came under this name in any spelling.
@@ -52,6 +57,18 @@ class PeerSource(Protocol):
 
     def __call__(self, hop: Hop, /) -> Peer:
         """Return the peer; raise AmbiguousCertificate or ProxyMisconfigured when nobody can tell."""
+
+
+def client_address(hop: Hop, peer: Peer, shown: str | None) -> str | None:
+    """Return the client's address for `ip` caveats, or None where it is not known.
+
+    It is the connection's own. What the server shows in its place, which a header may have written, is
+    taken from a trusted proxy alone, and not where a client's trailer may stand beside the proxy's header.
+    """
+    own = hop.address()
+    if shown == own or not peer.is_from_proxy or hop.merges_trailers():
+        return own
+    return shown
 
 
 def tls_connection(hop: Hop, /) -> Peer:

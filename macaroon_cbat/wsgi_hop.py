@@ -1,35 +1,24 @@
 """What a WSGI environment says about the connection: its certificate, its other end, its headers."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from macaroon_cbat.errors import AmbiguousCertificate, ProxyMisconfigured
 from macaroon_cbat.request_target import plain_address
 from macaroon_cbat.thumbprint import DerCertificate
+from macaroon_cbat.wsgi_servers import End, server_of
 
 PEER_CERTIFICATE = "macaroon_cbat.peer_certificate"
 """Environment key under which the embedded server shows the DER certificate, or None.
 
-No client can write it: a header always arrives as `HTTP_...`.
+No client can write it: a header always arrives as `HTTP_...`, and other protocols write text, not bytes.
 """
 
-_SERVER_SOCKETS = ("gunicorn.socket", "werkzeug.socket")
+_TLS_SOCKETS = ("gunicorn.socket", "werkzeug.socket")
 """Keys under which other WSGI servers show the connection."""
-
-_WAITRESS_CHANNEL = "waitress.client_disconnected"
-"""Key under which waitress shows a method of the connection."""
 
 _MOD_WSGI = "mod_wsgi.version"
 """Key by which one knows mod_wsgi, whose environment holds variables of Apache beside headers."""
-
-_BEFORE_PROXY_FIX = "werkzeug.proxy_fix.orig"
-
-_DROPS_ALIASES = re.compile(r"gunicorn/(2[2-9]|[3-9][0-9]|[0-9]{3,})\.|Werkzeug/[3-9]\.|gevent/")
-"""Servers, as SERVER_SOFTWARE names them, that never show `X_Y` under the key of `X-Y` (measured).
-
-Waitress is another one. gunicorn before 22, wsgiref, uWSGI and what runs WSGI over ASGI do it.
-"""
 
 _KEEPS_THE_LAST = ("Cheroot/",)
 """Servers that show the last of several headers and hide the others (measured)."""
@@ -40,37 +29,47 @@ _FOLDED = str.maketrans(dict.fromkeys("-.", "_"))
 class WsgiHop:
     """The hop of one WSGI request (PEP 3333)."""
 
-    __slots__ = ("_environ",)
+    __slots__ = ("_environ", "_found")
 
     def __init__(self, environ: Mapping[str, Any]) -> None:
-        """Read nothing yet."""
+        """Find out which server made this environment."""
         self._environ = environ
+        self._found = server_of(environ)
 
     def certificate(self) -> DerCertificate | None:
         """Return the certificate of this very TLS connection; None without TLS or without one."""
         environ = self._environ
         if PEER_CERTIFICATE in environ:
-            certificate: DerCertificate | None = environ[PEER_CERTIFICATE] or None
-            return certificate
-        for key in _SERVER_SOCKETS:
+            certificate = environ[PEER_CERTIFICATE]
+            return DerCertificate(certificate) if isinstance(certificate, bytes) and certificate else None
+        for key in _TLS_SOCKETS:
             getpeercert = getattr(environ.get(key), "getpeercert", None)
             if getpeercert is not None:
                 der: bytes | None = getpeercert(True)
                 return DerCertificate(der) if der else None
         return None
 
+    def shows_address(self) -> bool:
+        """Return True if the server is measured to show the connection's own address (`wsgi_servers`)."""
+        return self._found is not None
+
     def address(self) -> str | None:
-        """Return the IP address at the other end; what ProxyFix read from headers does not count."""
-        address, _ = self._other_end()
+        """Return the IP address at the other end as the server itself knows it, never REMOTE_ADDR."""
+        address, _ = self._end()
         return address if address is not None and plain_address(address) is not None else None
 
     def is_unix_socket(self) -> bool:
-        """Tell whether the request came over a Unix socket; False where that is not known."""
-        return self._other_end()[1]
+        """Return True if the request came over a Unix socket; False where that is not known."""
+        return self._end()[1]
+
+    def merges_trailers(self) -> bool:
+        """Return True unless the server is measured to keep trailers apart from headers."""
+        return self._found is None
 
     def variable(self, name: str) -> str | None:
         """Return a variable of Apache around mod_wsgi, which no header can write; None elsewhere."""
-        if _MOD_WSGI not in self._environ:
+        # Text under this key was written by a peer that speaks uWSGI's protocol, SCGI or FastCGI.
+        if isinstance(self._environ.get(_MOD_WSGI), str | None):
             return None
         value: str | None = self._environ.get(name)
         return value
@@ -94,35 +93,13 @@ class WsgiHop:
         return value
 
     def _drops_aliases(self) -> bool:
-        software = str(self._environ.get("SERVER_SOFTWARE"))
-        return _WAITRESS_CHANNEL in self._environ or _DROPS_ALIASES.match(software) is not None
+        if self._found is None:
+            return False
+        server, _ = self._found
+        return server.drops_aliases.match(str(self._environ.get("SERVER_SOFTWARE"))) is not None
 
-    def _other_end(self) -> tuple[str | None, bool]:
-        """Return the address at the other end, and whether it is a Unix socket: what the server itself knows.
-
-        REMOTE_ADDR comes last, because waitress and gunicorn can be told to take it from what a client says.
-        """
-        environ = self._environ
-        for key in _SERVER_SOCKETS:
-            if hasattr(environ.get(key), "getpeername"):
-                return _end_of(environ[key])
-        channel = getattr(environ.get(_WAITRESS_CHANNEL), "__self__", None)
-        if channel is not None:
-            host, port = channel.addr[:2]
-            return (None, True) if port is None else (host, False)
-        before: Mapping[str, Any] = environ.get(_BEFORE_PROXY_FIX) or environ
-        address: str | None = before.get("REMOTE_ADDR")
-        # gevent has no REMOTE_ADDR for a Unix socket, and for nothing else.
-        is_unix = address is None and str(environ.get("SERVER_SOFTWARE")).startswith("gevent/")
-        return address, is_unix
-
-
-def _end_of(socket: Any) -> tuple[str | None, bool]:
-    """Return address and kind of the other end of a socket; a client may give a Unix socket any name."""
-    if socket.family.name == "AF_UNIX":
-        return None, True
-    try:
-        address: str = socket.getpeername()[0]
-    except OSError:
-        return None, False
-    return address, False
+    def _end(self) -> End:
+        if self._found is None:
+            return None, False
+        server, connection = self._found
+        return server.end(connection)

@@ -1,5 +1,6 @@
 """The guard without a framework: one request in, its principal out. Every adapter calls this one."""
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,9 @@ from msgspec import Struct
 from macaroon_cbat.bearer import read_bearer
 from macaroon_cbat.caveats import Access
 from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
+from macaroon_cbat.errors import InvalidRequest, OAuthError, SettingsError, Unavailable
 from macaroon_cbat.keys import AudienceKeys, KeySource
-from macaroon_cbat.peer import NOBODY, Hop, Peer, PeerSource, tls_connection
+from macaroon_cbat.peer import NOBODY, Hop, Peer, PeerSource, client_address, tls_connection
 from macaroon_cbat.request_target import Target, parse_target
 from macaroon_cbat.resource.announcing import announces_waiting
 from macaroon_cbat.resource.auditing import note_refusal, warn_ignored
@@ -24,6 +25,8 @@ from macaroon_cbat.verification import Principal, require_scope, verify
 
 Clock = Callable[[], float]
 """Tells the seconds since the epoch."""
+
+_METHOD = re.compile(r"[A-Z][A-Z-]{0,31}\Z")
 
 
 class TokenVerifier(Protocol):
@@ -86,9 +89,9 @@ class OfflineVerifier:
 class PresentedRequest(Struct, frozen=True, kw_only=True):
     """What an adapter reads of a request; `path` is percent-decoded, as the application routes it.
 
-    A path that is not UTF-8 is None: frameworks read something else into it than what came. `address` is
-    the client's, which behind a proxy is another one than the hop's. `authorization` is the header's value,
-    or all of them where the server keeps several apart.
+    A path is None where it is not known, and `why_no_path` says why. `address` is the client's as the server
+    shows it, which a header may have written; `is_address_known` says that it is known better.
+    `authorization` is the header's value, or all of them where the server keeps several apart.
     """
 
     now: EpochSeconds
@@ -97,18 +100,22 @@ class PresentedRequest(Struct, frozen=True, kw_only=True):
     method: str
     path: str | None
     address: str | None
+    why_no_path: str | None = None
+    is_address_known: bool = False
 
 
 class Admission(Struct, frozen=True, kw_only=True):
     """The rules of one resource server. `origin`, for `htu` and `path` caveats, never comes from Host.
 
     Its clock and the service's may differ by `clock_skew` seconds. `peer` finds client certificates.
+    `root_path` is where the deployment mounts the application.
     """
 
     verifier: TokenVerifier
     peer: PeerSource = tls_connection
     require_certificate: bool = True
     origin: str | None = None
+    root_path: str = ""
     clock_skew: int = 0
     clock: Clock = time.time
 
@@ -120,6 +127,7 @@ class Admission(Struct, frozen=True, kw_only=True):
         """Return the principal of a request that may pass; any OAuthError or Unavailable refuses it."""
         peer = NOBODY
         try:
+            _check_method(request.method)
             peer = self.peer(request.hop)
             principal = self._admit(request, peer, scope)
         except (OAuthError, Unavailable) as error:
@@ -140,6 +148,7 @@ class Admission(Struct, frozen=True, kw_only=True):
 
     def _admit(self, request: PresentedRequest, peer: Peer, scope: str) -> Principal:
         text = read_bearer(request.authorization)
+        known = request.is_address_known
         access = Access(
             now=request.now,
             clock_skew=self.clock_skew,
@@ -147,11 +156,17 @@ class Admission(Struct, frozen=True, kw_only=True):
             certificate=peer.thumbprint,
             method=request.method,
             target=_target(self.origin, request.path),
-            address=request.address,
+            address=request.address if known else client_address(request.hop, peer, request.address),
         )
         principal = self.verifier.verify(text, access, require_certificate=self.require_certificate)
         require_scope(principal, scope)
         return principal
+
+
+def _check_method(method: str) -> None:
+    """Raise InvalidRequest for a method in other letters: frameworks dispatch `delete` as DELETE."""
+    if not _METHOD.match(method):
+        raise InvalidRequest(f"the method is not in capital letters: {method[:32]!r}")
 
 
 def _note_ignored(peer: Peer) -> None:

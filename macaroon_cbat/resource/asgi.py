@@ -15,8 +15,10 @@ from macaroon_cbat.asgi_hop import AsgiHop
 from macaroon_cbat.errors import OAuthError, Unavailable
 from macaroon_cbat.resource.admission import Admission, PresentedRequest
 from macaroon_cbat.resource.answers import Answer, answer_to, metadata_answer
+from macaroon_cbat.resource.asgi_servers import running_server
 from macaroon_cbat.resource.guarding import GuardSettings, make_admission
 from macaroon_cbat.resource.metadata import metadata_path
+from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
 from macaroon_cbat.resource.waiting import admit
 
 Scope = MutableMapping[str, Any]
@@ -79,21 +81,27 @@ class Guard:
             await app({**connection, PRINCIPAL: principal}, receive, uncached(send))
 
 
-def presented(connection: Scope, admission: Admission) -> PresentedRequest:
-    """Return what the guard judges of an `http` or `websocket` scope; no other type is let through."""
+def presented(connection: Scope, admission: Admission, *, root: str | None = None) -> PresentedRequest:
+    """Return what the guard judges of an `http` or `websocket` scope; no other type is let through.
+
+    `root` is the root_path with which the request came to the application, where routing below has added to
+    the one in the scope.
+    """
     if connection["type"] not in ("http", "websocket"):
         raise RuntimeError(f"the guard knows no ASGI scope of type {connection['type']!r}")
     authorizations = tuple(
         value.decode("latin-1") for name, value in connection["headers"] if name.lower() == b"authorization"
     )
     client = connection.get("client")
+    path, why = _path(connection, root, admission.root_path)
     return PresentedRequest(
         now=admission.now(),
         authorization=authorizations,
-        hop=AsgiHop(connection),
+        hop=AsgiHop(connection, running_server),
         method=connection.get("method", "GET"),
-        path=_path(connection),
+        path=path,
         address=(client[0] or None) if client else None,
+        why_no_path=why,
     )
 
 
@@ -134,14 +142,18 @@ def uncached(send: Send) -> Send:
     return sending
 
 
-def _path(connection: Scope) -> str | None:
-    """Return the whole path as clients see it, or None when it is not UTF-8.
+def _path(connection: Scope, root: str | None, root_path: str) -> tuple[str | None, str | None]:
+    """Return the whole path as clients see it, or None and why it is unknown.
 
     Servers and frameworks that follow ASGI put `root_path` before the path; hypercorn and daphne do not.
     """
-    root, path = connection.get("root_path", "").rstrip("/"), connection["path"]
+    path: str = connection["path"]
     if _UNDECODABLE.search(path):
-        return None
-    if not (path == root or path.startswith(root + "/")):
-        path = root + path
-    return path or "/"
+        return None, NOT_UTF_8
+    inner: str = connection.get("root_path", "").rstrip("/")
+    outer = inner if root is None else root.rstrip("/")
+    if path == inner or path.startswith(inner + "/"):
+        path = path.removeprefix(outer)
+    elif inner != outer:
+        return None, "the path is unknown: it is not below the root_path that routing has made"
+    return whole_path("root_path", outer, path, root_path)

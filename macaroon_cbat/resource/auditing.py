@@ -34,6 +34,9 @@ def note_refusal(error: OAuthError, request: "PresentedRequest", peer: Peer, aud
     reason = (
         str(error) if peer.ignored is None else f"{error}; a certificate header is ignored: {peer.ignored}"
     )
+    if isinstance(error, CaveatsNotMet) and request.why_no_path is not None:
+        log.warning("%s", request.why_no_path)
+        reason = f"{reason}; {request.why_no_path}"
     note(
         AuditEvent(
             at=utc(request.now),

@@ -28,14 +28,15 @@ from macaroon_cbat.resource.admission import Admission, PresentedRequest
 from macaroon_cbat.resource.answers import Answer, answer_to, metadata_answer
 from macaroon_cbat.resource.guarding import GuardSettings, make_admission
 from macaroon_cbat.resource.metadata import metadata_path
+from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
 from macaroon_cbat.resource.waiting import admit
 
 View = Callable[..., Any]
 
 _ADMISSION = "_macaroon_cbat_admission"
 _SCOPE = "_macaroon_cbat_scope"
-_REPERCENTED = re.compile("%[89A-F][0-9A-F]")
-"""What Django puts, under WSGI, in the place of bytes that are not UTF-8; a path that has it is not told."""
+_UNDECODABLE = re.compile("%[89A-F][0-9A-F]|[\ufffd\ud800-\udfff]")
+"""What Django under WSGI, and servers under ASGI, put in the place of bytes that are not UTF-8."""
 
 
 class GuardMiddleware:
@@ -113,12 +114,28 @@ def _presented(request: HttpRequest) -> tuple[Admission, PresentedRequest]:
     if admission is None:
         raise SettingsError('MIDDLEWARE lacks "macaroon_cbat.resource.django.GuardMiddleware"')
     if hasattr(request, "scope"):
-        # The project may have a script name of its own.
-        connection = {**request.scope, "root_path": request.META["SCRIPT_NAME"]}
-        return admission, asgi.presented(connection, admission)
-    # Of the environment Django has overwritten the path.
-    path = request.path if _REPERCENTED.search(request.path) is None else None
-    return admission, msgspec.structs.replace(wsgi.presented(request.environ, admission), path=path)
+        presented, method = asgi.presented(request.scope, admission), request.scope["method"]
+    else:
+        presented = wsgi.presented(request.environ, admission)
+        method = request.environ["REQUEST_METHOD"]
+    path, why = _path(request, admission.root_path)
+    return admission, msgspec.structs.replace(
+        presented,
+        # Django makes capital letters of any others.
+        method=request.method if method == method.upper() else method,
+        path=path,
+        why_no_path=why,
+    )
+
+
+def _path(request: HttpRequest, root_path: str) -> tuple[str | None, str | None]:
+    """Return the whole path, or None and why it is unknown; Django routes `path_info`.
+
+    The project may have a script name of its own, FORCE_SCRIPT_NAME.
+    """
+    if _UNDECODABLE.search(request.path_info):
+        return None, NOT_UTF_8
+    return whole_path("SCRIPT_NAME", request.META["SCRIPT_NAME"], request.path_info, root_path)
 
 
 def _response(answer: Answer, request: HttpRequest) -> HttpResponse:

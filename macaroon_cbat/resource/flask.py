@@ -12,6 +12,7 @@ from macaroon_cbat.resource.admission import Admission, PresentedRequest
 from macaroon_cbat.resource.answers import Answer, answer_to, metadata_answer
 from macaroon_cbat.resource.guarding import GuardSettings, check_settings, make_admission
 from macaroon_cbat.resource.metadata import metadata_path
+from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
 from macaroon_cbat.resource.wsgi import PRINCIPAL
 from macaroon_cbat.verification import Principal
 from macaroon_cbat.wsgi_hop import WsgiHop
@@ -23,9 +24,11 @@ _UNDECODABLE = "\ufffd"
 
 
 def _current_principal() -> Principal:
-    if not has_request_context() or PRINCIPAL not in request.environ:
-        raise RuntimeError("current_principal is known only inside a view under @guard.require(...)")
-    return cast("Principal", request.environ[PRINCIPAL])
+    found = request.environ.get(PRINCIPAL) if has_request_context() else None
+    # Under servers that speak uWSGI's protocol or the like, the other end may write text under any key.
+    if isinstance(found, Principal):
+        return found
+    raise RuntimeError("current_principal is known only inside a view under @guard.require(...)")
 
 
 current_principal: Principal = cast("Principal", LocalProxy(_current_principal))
@@ -91,15 +94,26 @@ class Guard:
 
 def _presented(admission: Admission) -> PresentedRequest:
     environ = request.environ
-    path = request.root_path.rstrip("/") + request.path
+    method: str = environ["REQUEST_METHOD"]
+    path, why = _path(environ.get("PATH_INFO", ""), admission.root_path)
     return PresentedRequest(
         now=admission.now(),
         authorization=environ.get("HTTP_AUTHORIZATION"),
         hop=WsgiHop(environ),
-        method=request.method,
-        path=None if _UNDECODABLE in path else path,
+        # Werkzeug makes capital letters of any others.
+        method=request.method if method == method.upper() else method,
+        path=path,
         address=environ.get("REMOTE_ADDR"),
+        why_no_path=why,
     )
+
+
+def _path(path_info: str, root_path: str) -> tuple[str | None, str | None]:
+    """Return the whole path, or None and why it is unknown; Werkzeug routes `request.path`."""
+    if _UNDECODABLE in request.path:
+        return None, NOT_UTF_8
+    path = request.path if path_info.startswith("/") or not path_info else path_info
+    return whole_path("SCRIPT_NAME", request.environ.get("SCRIPT_NAME", ""), path, root_path)
 
 
 def _response(answer: Answer) -> Response:

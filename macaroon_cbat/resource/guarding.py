@@ -16,6 +16,7 @@ from macaroon_cbat.resource.admission import (
     origin_of,
 )
 from macaroon_cbat.resource.clocks import checked_skew
+from macaroon_cbat.resource.paths import checked_root_path
 from macaroon_cbat.resource.revocation_feed import RevocationFeed
 
 DEFAULT_CLOCK_SKEW = 30
@@ -34,6 +35,9 @@ class GuardSettings(TypedDict, total=False):
     """False lets unbound tokens pass; True by default."""
     origin: str | None
     """What `htu` and `path` caveats are compared with; by default that of the audience."""
+    root_path: str
+    """Where the deployment mounts the application, as SCRIPT_NAME (WSGI) or root_path (ASGI) has it, such as
+    /api; empty by default. Under any other prefix no caveat about the path is met."""
     clock_skew: int
     """Seconds, 0 to 300, that the service's clock and this one may differ; 30 by default."""
     peer: PeerSource
@@ -48,6 +52,7 @@ def check_settings(settings: GuardSettings) -> None:
     if unknown:
         raise SettingsError(f"a guard has no setting {', '.join(sorted(unknown))}")
     checked_skew(settings.get("clock_skew", DEFAULT_CLOCK_SKEW))
+    checked_root_path(settings.get("root_path", ""))
 
 
 def make_admission(settings: GuardSettings) -> Admission:
@@ -60,6 +65,7 @@ def make_admission(settings: GuardSettings) -> Admission:
         peer=settings.get("peer", tls_connection),
         require_certificate=settings.get("require_certificate", True),
         origin=origin_of(verifier.audience) if origin is None else checked_origin(origin),
+        root_path=settings.get("root_path", ""),
         clock_skew=settings.get("clock_skew", DEFAULT_CLOCK_SKEW),
         clock=settings.get("clock", time.time),
     )

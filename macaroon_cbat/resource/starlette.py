@@ -31,6 +31,8 @@ from macaroon_cbat.resource.waiting import admit
 from macaroon_cbat.verification import Principal
 
 _JUDGED = "macaroon_cbat.judged"
+_ROOT = "macaroon_cbat.root_path"
+"""Scope key of the root_path that the application was called with: each Mount below adds to the scope's."""
 
 Requirement = Callable[[HTTPConnection], Awaitable[Principal]]
 """A dependency: takes a request or a WebSocket, and returns its principal or raises RefusedRequest."""
@@ -75,7 +77,8 @@ class Guard:
             judged: list[Answer] | None = connection.scope.get(_JUDGED)
             if judged is None:
                 raise SettingsError("an endpoint is under a guard on which init_app(app) was never called")
-            request = presented(connection.scope, self._admission)
+            root = connection.scope[_ROOT]
+            request = presented(connection.scope, self._admission, root=root)
             try:
                 found = await admit(self._admission, request, scope)
             except (OAuthError, Unavailable) as error:
@@ -108,6 +111,7 @@ class _Around:
             return
         judged: list[Answer] = []
         connection[_JUDGED] = judged
+        connection[_ROOT] = connection.get("root_path", "")
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start" and judged:

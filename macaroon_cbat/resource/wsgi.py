@@ -16,6 +16,7 @@ from macaroon_cbat.resource.admission import Admission, PresentedRequest
 from macaroon_cbat.resource.answers import Answer, answer_to, metadata_answer
 from macaroon_cbat.resource.guarding import GuardSettings, make_admission
 from macaroon_cbat.resource.metadata import metadata_path
+from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
 from macaroon_cbat.wsgi_hop import WsgiHop
 
 PRINCIPAL = "macaroon_cbat.principal"
@@ -60,24 +61,27 @@ class Guard:
 
 def presented(environ: WSGIEnvironment, admission: Admission) -> PresentedRequest:
     """Return what the guard judges of a request."""
+    path, why = _path(environ, admission.root_path)
     return PresentedRequest(
         now=admission.now(),
         authorization=environ.get("HTTP_AUTHORIZATION"),
         hop=WsgiHop(environ),
         method=environ["REQUEST_METHOD"],
-        path=_path(environ),
+        path=path,
         address=environ.get("REMOTE_ADDR"),
+        why_no_path=why,
     )
 
 
-def _path(environ: WSGIEnvironment) -> str | None:
-    """Return the percent-decoded path, or None when it is not UTF-8; the environment has it as Latin-1."""
+def _path(environ: WSGIEnvironment, root_path: str) -> tuple[str | None, str | None]:
+    """Return the percent-decoded path, or None and why it is unknown; the environment has it as Latin-1."""
     try:
-        return (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode(
-            "latin-1"
-        ).decode() or "/"
+        prefix, path = (
+            environ.get(key, "").encode("latin-1").decode() for key in ("SCRIPT_NAME", "PATH_INFO")
+        )
     except UnicodeError:
-        return None
+        return None, NOT_UTF_8
+    return whole_path("SCRIPT_NAME", prefix, path, root_path)
 
 
 def _send(answer: Answer, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -15,7 +15,7 @@ from macaroon_cbat.claims import EpochSeconds, scope_tokens
 from macaroon_cbat.errors import AccessDenied, InvalidToken, UnknownKey
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.keys import AudienceKey
-from macaroon_cbat.peer import PeerSource
+from macaroon_cbat.peer import PeerSource, client_address
 from macaroon_cbat.request_target import Target
 from macaroon_cbat.service.auditing import is_from
 from macaroon_cbat.service.issuing import Issuer
@@ -44,13 +44,15 @@ class OwnGuard:
         the scope, or Unavailable when nobody can tell.
         """
         text = read_bearer(request.environ.get("HTTP_AUTHORIZATION"))
+        hop = WsgiHop(request.environ)
+        peer = self.peer(hop)
         access = Access(
             now=EpochSeconds(int(self.clock())),
             audience=self.issuer.url,
-            certificate=self.peer(WsgiHop(request.environ)).thumbprint,
+            certificate=peer.thumbprint,
             method=request.method,
             target=Target(self.origin, request.path),
-            address=request.environ.get("REMOTE_ADDR"),
+            address=client_address(hop, peer, request.environ.get("REMOTE_ADDR")),
         )
         principal = verify(text, self, access, revocations=self.stores.revocations)
         require_scope(principal, scope)

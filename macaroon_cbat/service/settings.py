@@ -28,7 +28,7 @@ VARIABLES = {
     "KEY_ROTATION": "seconds after which a new root key mints, at least 86400 (default: 0, by hand)",
     "CERTIFICATE_FORMAT": "how the proxy in front hands over client certificates, such as nginx or rfc9440",
     "CERTIFICATE_HEADER": "the header it uses (default: that of the format)",
-    "TRUSTED_PROXIES": "who may do so, with commas: networks, or x5t#S256=THUMBPRINT, or unix",
+    "TRUSTED_PROXIES": "who may do so, with commas: unix, secret, x5t#S256=THUMBPRINT, or networks",
     "PROXY_SECRET_FILE": "file with the secret that the proxy must send as Proxysecret",
     "CLIENT_CA": "PEM file of the CAs whose certificates tls_client_auth accepts",
     "AUDIT_LOG": "file of the audit log, - being standard error (default: among the ordinary log lines)",

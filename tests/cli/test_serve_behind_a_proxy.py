@@ -78,7 +78,7 @@ def test_nobody_else_does(service: Any, people: Any):
         ("stranger", {"Client-Cert": value, "Proxysecret": SECRET}),
         ("proxy", {"Client-Cert": value}),
         ("proxy", {"Client-Cert": value, "Proxysecret": SECRET + "x"}),
-        ("proxy", {"Proxysecret": SECRET}),
+        ("proxy", {"Client-Cert": "::", "Proxysecret": SECRET}),
         ("holder", {}),
     ):
         status, answer = ask(service, people[name][1], **headers)
@@ -89,6 +89,12 @@ def test_nobody_else_does(service: Any, people: Any):
     assert "which is not a trusted proxy" in log
     assert "without the proxy's secret" in log
     assert SECRET not in log
+
+
+def test_a_silent_proxy_is_misconfigured(service: Any, people: Any):
+    """A proxy that sends no Client-Cert does not say that there was no certificate: 503."""
+    status, answer = ask(service, people["proxy"][1], Proxysecret=SECRET)
+    assert (status, answer["error"]) == (503, "temporarily_unavailable")
 
 
 def test_two_certificates_are_refused(service: Any, people: Any):

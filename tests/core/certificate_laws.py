@@ -25,7 +25,7 @@ _NO = {
 }
 _YES = {"cloudfront": re.compile("1"), "nginx": re.compile(r"SUCCESS|FAILED:[^,]+")}
 _NOTHING: dict[str, set[str | None]] = {
-    "rfc9440": {None, "", "::"},
+    "rfc9440": {"", "::"},
     "haproxy": {"none"},
     "haproxy-sha256": {"none"},
     "apache": {"(null)"},

@@ -76,7 +76,7 @@ SPELLINGS: dict[str, Callable[[bytes], tuple[str, ...]]] = {
 """The values of a format's headers, in order, when this certificate was presented."""
 
 NONE: dict[str, tuple[str | None, ...]] = {
-    "rfc9440": (None,),
+    "rfc9440": ("::",),
     "nginx": (None, "NONE"),
     "envoy": (None,),
     "haproxy-sha256": ("none",),

@@ -48,18 +48,15 @@ def test_no_certificate_is_nobody(name: str):
 
 
 MISCONFIGURED = {
+    "rfc9440, nothing": ("rfc9440", (None,)),
     "nginx, no verify": ("nginx", (escaped_pem(HOLDER), None)),
     "nginx, nothing": ("nginx", (None, None)),
     "nginx, empty verify": ("nginx", (escaped_pem(HOLDER), "")),
-    "nginx, NONE with a certificate": ("nginx", (escaped_pem(HOLDER), "NONE")),
     "nginx, SUCCESS without a certificate": ("nginx", (None, "SUCCESS")),
     "nginx, FAILED without a certificate": ("nginx", ("", "FAILED:certificate has expired")),
     "haproxy, nothing": ("haproxy", (None,)),
-    "haproxy, empty: larger than its buffer": ("haproxy", ("",)),
     "haproxy-sha256, nothing": ("haproxy-sha256", (None,)),
-    "haproxy-sha256, empty": ("haproxy-sha256", ("",)),
     "apache, nothing": ("apache", (None,)),
-    "apache, empty": ("apache", ("",)),
     "caddy, nothing": ("caddy", (None,)),
     "caddy, the placeholder": ("caddy", ("{http.request.tls.client.certificate_der_base64}",)),
     "caddy-sha256, nothing": ("caddy-sha256", (None,)),
@@ -70,13 +67,10 @@ MISCONFIGURED = {
     "google, present is missing": ("google", (f":{base64_of(HOLDER)}:", None)),
     "google, present is empty": ("google", (None, "")),
     "google, true without": ("google", (None, "true")),
-    "google, false with": ("google", (f":{base64_of(HOLDER)}:", "false")),
     "google-sha256, true without": ("google-sha256", ("", "true")),
     "cloudflare, true without": ("cloudflare", (None, "true")),
     "cloudflare, presented is missing": ("cloudflare", (base64_of(HOLDER), None)),
-    "cloudflare-sha256, false with": ("cloudflare-sha256", (hex_hash(HOLDER), "false")),
     "cloudfront, 1 without": ("cloudfront", (None, "1")),
-    "cloudfront, 0 with": ("cloudfront", (hex_hash(HOLDER), "0")),
     "cloudfront, present is missing": ("cloudfront", (hex_hash(HOLDER), None)),
 }
 
@@ -86,6 +80,35 @@ def test_a_proxy_that_leaves_it_open_is_misconfigured(name: str, values: tuple[s
     """Where the product promises to say whether there is a certificate and does not, nobody can tell."""
     with pytest.raises(ProxyMisconfigured):
         FORMATS[name].read(*values)
+
+
+OF_CLIENTS = {
+    "nginx, NONE with a certificate": ("nginx", (escaped_pem(HOLDER), "NONE")),
+    "haproxy, empty: larger than its buffer": ("haproxy", ("",)),
+    "haproxy-sha256, empty": ("haproxy-sha256", ("",)),
+    "apache, empty": ("apache", ("",)),
+    "google, false with": ("google", (f":{base64_of(HOLDER)}:", "false")),
+    "google-sha256, false with": ("google-sha256", (hex_hash(HOLDER), "false")),
+    "cloudflare, false with": ("cloudflare", (base64_of(HOLDER), "false")),
+    "cloudflare-sha256, false with": ("cloudflare-sha256", (hex_hash(HOLDER), "false")),
+    "cloudfront, 0 with": ("cloudfront", (hex_hash(HOLDER), "0")),
+}
+
+
+@pytest.mark.parametrize(("name", "values"), OF_CLIENTS.values(), ids=OF_CLIENTS)
+def test_what_a_client_can_bring_about_is_no_fault_of_the_proxy(name: str, values: tuple[str | None, ...]):
+    """A certificate beside the proxy's "none", as a trailer can be, or too large a one, is the client's."""
+    with pytest.raises(AmbiguousCertificate):
+        FORMATS[name].read(*values)
+
+
+SILENT = {"aws-alb-passthrough", "azure", "envoy", "traefik", "traefik2"}
+
+
+@pytest.mark.parametrize("name", NONE)
+def test_a_format_that_is_silent_says_so(name: str):
+    """A format says of itself whether its product sends nothing at all where there is no certificate."""
+    assert FORMATS[name].is_silent == (name in SILENT) == (set(NONE[name]) == {None})
 
 
 def spoiled(value: str) -> dict[str, str]:

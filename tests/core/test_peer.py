@@ -1,7 +1,10 @@
+import socket
+
 import pytest
 
 from macaroon_cbat.errors import ProxyMisconfigured
-from macaroon_cbat.peer import NOBODY, peer_of, tls_connection
+from macaroon_cbat.header_hop import HeaderHop
+from macaroon_cbat.peer import NOBODY, Peer, client_address, peer_of, tls_connection
 from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE, WsgiHop
 
@@ -70,33 +73,112 @@ def test_a_header_is_not_a_certificate(name):
     assert tls_connection(WsgiHop({name: DER, PEER_CERTIFICATE: OTHER})) == peer_of(OTHER)
 
 
-SAFE = ("gunicorn/22.0.0", "gunicorn/27.0.1", "gunicorn/100.0.0", "Werkzeug/3.1.9", "gevent/26.9 Python/3.11")
-UNSAFE = (
-    "gunicorn/21.2.0",
-    "gunicorn/2.0.0",
-    "gunicorn/220",
-    "gunicorn",
-    "Werkzeug/2.3.8",
-    "WSGIServer/0.2 CPython/3.11",
-    "Apache/2.4 gunicorn/27.0.1",
-    "waitress",
-    "",
-    None,
-)
+SHOWN = "gunicorn.socket"
+SAFE = {
+    "gunicorn/22.0.0": SHOWN,
+    "gunicorn/27.0.1": SHOWN,
+    "gunicorn/100.0.0": SHOWN,
+    "Werkzeug/3.1.9": "werkzeug.socket",
+}
+UNSAFE = {
+    "gunicorn/21.2.0": SHOWN,
+    "gunicorn/2.0.0": SHOWN,
+    "gunicorn/220": SHOWN,
+    "gunicorn": SHOWN,
+    "gunicorn/27.0.1": "werkzeug.socket",
+    "gunicorn/28.0.1": "uwsgi.version",
+    "Werkzeug/2.3.8": "werkzeug.socket",
+    "Werkzeug/3.1.9": "uwsgi.version",
+    "gevent/26.9 Python/3.11": "uwsgi.version",
+    "WSGIServer/0.2 CPython/3.11": "wsgi.input",
+    "Apache/2.4 gunicorn/27.0.1": "mod_wsgi.version",
+    "waitress": "uwsgi.version",
+    "": SHOWN,
+    None: SHOWN,
+}
+"""Servers by what they call themselves, and the key under which they show an object of the connection."""
 
 
-@pytest.mark.parametrize("software", SAFE)
-def test_a_name_with_hyphens_is_read_where_it_is_safe(software: str):
+class End:
+    """A socket, as servers show it."""
+
+    def __init__(self, address: str = "192.0.2.7", family: socket.AddressFamily = socket.AF_INET) -> None:
+        self.address, self.family = address, family
+
+    def getpeername(self) -> tuple[str, int]:
+        """Return the other end's name."""
+        return self.address, 4711
+
+
+@pytest.mark.parametrize(("software", "key"), SAFE.items(), ids=SAFE)
+def test_a_name_with_hyphens_is_read_where_it_is_safe(software: str, key: str):
     """Servers that never show `X_Y` under the key of `X-Y` may be asked for `X-Y`."""
-    hop = WsgiHop({"SERVER_SOFTWARE": software, "HTTP_CLIENT_CERT": "x"})
+    hop = WsgiHop({"SERVER_SOFTWARE": software, key: End(), "HTTP_CLIENT_CERT": "x"})
     assert (hop.header("Client-Cert"), hop.header("Other-Cert")) == ("x", None)
 
 
-@pytest.mark.parametrize("software", UNSAFE)
-def test_a_name_with_hyphens_is_not_read_elsewhere(software: str | None):
+@pytest.mark.parametrize(("software", "key"), UNSAFE.items(), ids=map(str, UNSAFE))
+def test_a_name_with_hyphens_is_not_read_elsewhere(software: str | None, key: str):
     """Of any other server nobody knows: a name with hyphens is refused, whether it came or not."""
-    hop = WsgiHop({"SERVER_SOFTWARE": software, "HTTP_CLIENT_CERT": "x", "HTTP_CLIENTCERT": "y"})
+    shown = {"SERVER_SOFTWARE": software, key: End()}
+    hop = WsgiHop({**shown, "HTTP_CLIENT_CERT": "x", "HTTP_CLIENTCERT": "y"})
     for name in ("Client-Cert", "Other-Cert"):
         with pytest.raises(ProxyMisconfigured, match="without hyphens"):
             hop.header(name)
     assert hop.header("Clientcert") == "y"
+
+
+WRITTEN = {
+    "REMOTE_ADDR": "10.0.0.7",
+    "SERVER_SOFTWARE": "gevent/26.9",
+    "macaroon_cbat.peer_certificate": "a certificate",
+    "gunicorn.socket": "x",
+    "werkzeug.socket": "x",
+    "waitress.client_disconnected": "x",
+    "werkzeug.proxy_fix.orig": "x",
+    "mod_wsgi.version": "4",
+    "SSL_CLIENT_CERT": "x",
+}
+"""What a peer writes into an environment that speaks uWSGI's protocol, SCGI or FastCGI: any key, as text."""
+
+
+@pytest.mark.parametrize("missing", [None, *WRITTEN])
+def test_text_is_no_evidence(missing: str | None):
+    """Whatever text an environment holds, no address, socket, certificate or variable comes of it."""
+    hop = WsgiHop({key: value for key, value in WRITTEN.items() if key != missing})
+    assert (hop.shows_address(), hop.address(), hop.is_unix_socket()) == (False, None, False)
+    assert (hop.merges_trailers(), hop.certificate(), hop.variable("SSL_CLIENT_CERT")) == (True, None, None)
+
+
+def hop_of(own: str | None, *, is_apart: bool = True) -> HeaderHop:
+    """Return a hop from this address, on a server that keeps trailers apart or does not."""
+
+    class One(HeaderHop):
+        def merges_trailers(self) -> bool:
+            return not is_apart
+
+    return One((), address=own, is_unix_socket=own is None)
+
+
+OWN, SHOWN_ADDRESS = "192.0.2.1", "192.0.2.7"
+ADDRESSES = {
+    "no proxy, nothing rewritten": (hop_of(OWN), NOBODY, OWN, OWN),
+    "no proxy, rewritten": (hop_of(OWN), NOBODY, SHOWN_ADDRESS, OWN),
+    "no proxy, a Unix socket": (hop_of(None), NOBODY, SHOWN_ADDRESS, None),
+    "the proxy's word": (hop_of(OWN), Peer(is_from_proxy=True), SHOWN_ADDRESS, SHOWN_ADDRESS),
+    "the proxy's word, a Unix socket": (hop_of(None), Peer(is_from_proxy=True), SHOWN_ADDRESS, SHOWN_ADDRESS),
+    "the proxy says nothing": (hop_of(OWN), Peer(is_from_proxy=True), OWN, OWN),
+    "the proxy's word and a trailer's": (
+        hop_of(None, is_apart=False),
+        Peer(is_from_proxy=True),
+        SHOWN_ADDRESS,
+        None,
+    ),
+    "a header that was ignored": (hop_of(OWN), Peer(ignored="it came from a stranger"), SHOWN_ADDRESS, OWN),
+}
+
+
+@pytest.mark.parametrize(("hop", "peer", "shown", "address"), ADDRESSES.values(), ids=ADDRESSES)
+def test_the_client_s_address(hop: HeaderHop, peer: Peer, shown: str | None, address: str | None):
+    """The client's address is the connection's own, or what a trusted proxy alone can have said."""
+    assert client_address(hop, peer, shown) == address

@@ -8,7 +8,7 @@ from werkzeug.test import TestResponse
 
 from macaroon_cbat.resource import Guard, current_principal
 from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
-from tests.core.material import BOUND, KEYS, NOW, token
+from tests.core.material import BOUND, KEYS, NOW, came_from, token
 
 CERTIFICATE = b"the holder's certificate"
 THIEF = b"the thief's certificate"
@@ -48,7 +48,7 @@ def call(
     headers = list(options.pop("headers", ()))
     if text is not None:
         headers.append(("Authorization", f"Bearer {text}"))
-    overrides = {PEER_CERTIFICATE: certificate, "REMOTE_ADDR": "192.0.2.7", **(environ or {})}
+    overrides = {PEER_CERTIFICATE: certificate, **came_from("192.0.2.7"), **(environ or {})}
     return app.test_client().open(
         path, method=method, headers=headers, environ_overrides=overrides, **options
     )

@@ -10,16 +10,16 @@ from werkzeug.test import Client, TestResponse
 from macaroon_cbat.caveats import ClientAddress, Method, PathPrefix, TargetUri
 from macaroon_cbat.keys import audience_keys
 from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
-from tests.core.material import BOUND, ISSUER, ROOT, signed
+from tests.core.material import BOUND, ISSUER, ROOT, came_from, signed
 from tests.resource.material import CERTIFICATE, bound, call, make_app
 
 
 def raw(app: Any, text: str, path: str, **environ: Any) -> TestResponse:
-    """Call with this very PATH_INFO, percent-decoded as servers hand it over, and with REMOTE_ADDR."""
+    """Call with this very PATH_INFO, percent-decoded as servers hand it over, from an address."""
     settings = {
         "PATH_INFO": path,
         PEER_CERTIFICATE: CERTIFICATE,
-        "REMOTE_ADDR": "192.0.2.7",
+        **came_from("192.0.2.7"),
         "HTTP_AUTHORIZATION": f"Bearer {text}",
         **environ,
     }
@@ -125,10 +125,11 @@ MOUNTED = {
 @pytest.mark.parametrize(("caveat", "status"), MOUNTED.values(), ids=MOUNTED)
 @pytest.mark.parametrize("mount", ["/v1", "/v1/"])
 def test_a_mounted_application_is_judged_by_the_whole_path(caveat: Any, status: int, mount: str):
-    """Where the application is mounted below a path, htu and path are about the whole path."""
-    site = DispatcherMiddleware(Flask("nothing"), {"/v1": make_app()})
+    """Where the deployment mounts the application below a path, htu and path are about the whole path."""
+    site = DispatcherMiddleware(Flask("nothing"), {"/v1": make_app(root_path="/v1")})
     assert raw(site, bound(caveat), "/v1/files/7").status_code == status
-    assert raw(make_app(), bound(caveat), "/files/7", SCRIPT_NAME=mount).status_code == status
+    app = make_app(root_path="/v1")
+    assert raw(app, bound(caveat), "/files/7", SCRIPT_NAME=mount).status_code == status
 
 
 @pytest.mark.parametrize("host", ["evil.example", "api.example:8443", "api.example"])
@@ -186,7 +187,7 @@ def test_ip_is_the_connection_s_address(app: Flask, networks: Any, address: str 
         "HTTP_FORWARDED": "for=10.1.2.3",
         "HTTP_X_REAL_IP": "10.1.2.3",
     }
-    response = raw(app, bound(ClientAddress(networks)), "/files/7", REMOTE_ADDR=address, **forged)
+    response = raw(app, bound(ClientAddress(networks)), "/files/7", **came_from(address), **forged)
     assert response.status_code == status
 
 

@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +47,18 @@ class Server:
     ) -> tuple[int, Any]:
         """Send one request with exactly these header lines; return status and JSON."""
         head = [f"GET {path} HTTP/1.1", "Host: localhost", "Connection: close", *lines, "", ""]
+        return self.exchange(before + "\r\n".join(head).encode("latin-1"), connection)
+
+    def send_with_trailers(self, path: str, lines: Iterable[str], trailers: Iterable[str]) -> tuple[int, Any]:
+        """Send one request with a body in chunks, and trailers after it, all at once."""
+        head = [f"POST {path} HTTP/1.1", "Host: localhost", "Connection: close", *lines]
+        chunks = ["Transfer-Encoding: chunked", "", "3", "abc", "0", *trailers, "", ""]
+        return self.exchange("\r\n".join([*head, *chunks]).encode("latin-1"))
+
+    def exchange(self, raw: bytes, connection: socket.socket | None = None) -> tuple[int, Any]:
+        """Send these bytes; return status and JSON of the answer to them."""
         with connection or self.connect() as sock:
-            sock.sendall(before + "\r\n".join(head).encode("latin-1"))
+            sock.sendall(raw)
             answer = b""
             while part := sock.recv(65_536):
                 answer += part
@@ -60,13 +70,22 @@ class Server:
 
 
 @contextmanager
-def running(name: str, bind: str, folder: Path, *, proxy: Any = None, **options: Any) -> Iterator[Server]:
+def running(
+    name: str,
+    bind: str,
+    folder: Path,
+    *,
+    proxy: Any = None,
+    variables: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Iterator[Server]:
     """Run this server until the block ends; bind `tcp` is any free port."""
     if bind == "tcp":
         with socket.create_server(("127.0.0.1", 0)) as one:
             bind = str(one.getsockname()[1])
     server = Server(bind, folder / f"{name}.log", is_tls=name == "embedded")
-    environment = {**os.environ} | ({} if proxy is None else {"PROXY": json.dumps(proxy)})
+    environment = {**os.environ, **(variables or {})}
+    environment |= {} if proxy is None else {"PROXY": json.dumps(proxy)}
     command = [sys.executable, "-m", "tests.servers.serving", name, bind, json.dumps(options)]
     with server.log.open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)

@@ -1,5 +1,6 @@
 """A server process of these tests: `python -m tests.servers.serving NAME unix:PATH|PORT [OPTIONS]`."""
 
+import asyncio
 import json
 import logging
 import sys
@@ -7,9 +8,55 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.servers.application import application
+from tests.servers.application import application, application_of_scope, service
 
 logging.basicConfig(level=logging.WARNING)
+
+
+def a2wsgi() -> Any:
+    from a2wsgi import WSGIMiddleware
+
+    return WSGIMiddleware(application)
+
+
+def starlette() -> Any:
+    from starlette.middleware.wsgi import WSGIMiddleware
+
+    return WSGIMiddleware(application)
+
+
+def proxy_fix() -> Any:
+    from hypercorn.middleware import ProxyFixMiddleware
+
+    return ProxyFixMiddleware(application_of_scope)
+
+
+APPLICATIONS = {
+    "wsgi": lambda: application,
+    "asgi": lambda: application_of_scope,
+    "service": lambda: service,
+    "a2wsgi": a2wsgi,
+    "starlette": starlette,
+    "proxy_fix": proxy_fix,
+}
+
+
+def serve_uvicorn(bind: str, *, serves: str = "asgi", **options: Any) -> None:
+    import uvicorn
+
+    where = {"uds": bind[5:]} if bind.startswith("unix:") else {"port": int(bind)}
+    uvicorn.run(APPLICATIONS[serves](), lifespan="off", log_level="warning", **where, **options)
+
+
+def serve_hypercorn(bind: str, *, serves: str = "asgi", **options: Any) -> None:
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+
+    config = Config()
+    config.bind = [bind if bind.startswith("unix:") else f"127.0.0.1:{bind}"]
+    for name, value in options.items():
+        setattr(config, name, value)
+    asyncio.run(serve(APPLICATIONS[serves](), config))
 
 
 def serve_waitress(bind: str, **options: Any) -> None:
@@ -58,7 +105,7 @@ def serve_cheroot(bind: str) -> None:
     Server(bind[5:] if bind.startswith("unix:") else ("127.0.0.1", int(bind)), application).start()
 
 
-def serve_gunicorn(bind: str, **options: Any) -> None:
+def serve_gunicorn(bind: str, *, serves: str = "wsgi", **options: Any) -> None:
     from gunicorn.app.base import BaseApplication
 
     class Application(BaseApplication):
@@ -69,7 +116,7 @@ def serve_gunicorn(bind: str, **options: Any) -> None:
                 self.cfg.set(name, value)
 
         def load(self) -> Any:
-            return application
+            return APPLICATIONS[serves]()
 
     Application().run()
 

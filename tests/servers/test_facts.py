@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.protocols import REQUEST, packet
 from tests.servers.running import Server, running
 
 SERVERS = {
@@ -80,14 +81,27 @@ def test_a_dot_is_ambiguous(server: Server):
 
 def test_a_network_peer_is_one(server: Server):
     """Over TCP the address is the connection's, and there is no Unix socket."""
-    _, body = server.send("/", "X-Forwarded-For: localhost", "Forwarded: for=localhost")
-    assert (body["address"], body["is_unix"]) == ("127.0.0.1", False)
+    for word in ("localhost", "10.0.0.7", ""):
+        _, body = server.send("/", f"X-Forwarded-For: {word}", f"Forwarded: for={word}", f"X-Real-IP: {word}")
+        assert (body["shows_address"], body["address"], body["is_unix"]) == (True, "127.0.0.1", False)
 
 
 def test_a_unix_socket_is_one(at_a_socket: Server):
     """Over a Unix socket there is no address, and no header makes one."""
     _, body = at_a_socket.send("/", "X-Forwarded-For: 10.0.0.7", "Forwarded: for=10.0.0.7")
     assert (body["address"], body["is_unix"]) == (None, True)
+
+
+def test_trailers_are_no_headers(server: Server):
+    """Trailers of a body in chunks stand apart from the headers, of which the hop sees none but those."""
+    trailers = ["X-Client-Cert: evil", "Clientcert: evil", "X-Forwarded-For: 10.0.0.7"]
+    status, body = server.send_with_trailers(ASKED, ["Clientcert: good"], trailers)
+    if status == 200:
+        assert body["headers"] == {"X-Client-Cert": None, "Clientcert": "good"}
+        assert "evil" not in str(body["keys"])
+        assert (body["merges_trailers"], body["address"]) == (False, "127.0.0.1")
+    else:
+        assert (status, "evil" in str(body)) in {(400, False), (500, False)}
 
 
 def test_the_client_s_name_of_a_unix_socket_is_no_address(
@@ -130,6 +144,15 @@ def test_gunicorn_that_believes_the_proxy_protocol(tmp_path: Path):
         assert (body["address"], body["is_unix"]) == ("127.0.0.1", False)
 
 
+def test_gunicorn_that_speaks_uwsgi_s_protocol(tmp_path: Path):
+    """Behind uWSGI's protocol, which writes any key as text, gunicorn shows the sender's own address."""
+    with running("gunicorn", "tcp", tmp_path, protocol="uwsgi", uwsgi_allow_ips="*") as server:
+        fields = {**REQUEST, "REMOTE_ADDR": "10.0.0.7", "gunicorn.socket": "x", "HTTP_CLIENTCERT": "good"}
+        status, body = server.exchange(packet(fields))
+        assert (status, body["headers"]["Clientcert"]) == (200, "good")
+        assert (body["address"], body["is_unix"]) == ("127.0.0.1", False)
+
+
 def test_wsgiref_takes_an_underscore_for_a_hyphen(tmp_path: Path):
     """A name with hyphens is not safe everywhere: under wsgiref the hop refuses to read it."""
     with running("wsgiref", "tcp", tmp_path) as server:
@@ -146,6 +169,6 @@ def test_cheroot_hides_the_first_of_two_headers(tmp_path: Path):
         _, body = server.send(ASKED, "Clientcert: good", "Clientcert: evil", "X_Client_Cert: evil")
         assert body["keys"]["HTTP_CLIENTCERT"] == body["keys"]["HTTP_X_CLIENT_CERT"] == "evil"
         assert body["headers"] == {"X-Client-Cert": MISCONFIGURED, "Clientcert": MISCONFIGURED}
-        assert body["address"] == "127.0.0.1"
+        assert (body["shows_address"], body["address"]) == (False, None)
     with running("cheroot", f"unix:{tmp_path}/s", tmp_path) as server:
         assert server.send("/")[1]["is_unix"] is False

@@ -14,6 +14,7 @@ from macaroon_cbat.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.journal.file import journal_to
 from macaroon_cbat.peer import tls_connection
 from macaroon_cbat.service import create_app, settings_from_environment
+from tests.core.material import came_from
 from tests.core.spelling import SPELLINGS
 from tests.service.auditing import one
 from tests.service.certificates import Identity, certified
@@ -45,7 +46,7 @@ def ask(service: Service, address: str, **headers: str) -> TestResponse:
         "/oauth2/token",
         data=GRANT_TYPE,
         headers={"Authorization": basic("bound", SECRET), **headers},
-        environ_overrides={"REMOTE_ADDR": address},
+        environ_overrides=came_from(address),
     )
 
 
@@ -57,7 +58,7 @@ def test_the_proxy_s_word_binds_a_token(bound, certificate: Identity):
         "/oauth2/introspect",
         data={"token": answer.json["access_token"]},
         headers={"Authorization": basic("api", SECRETS["api"]), "Clientcertx5t": "none"},
-        environ_overrides={"REMOTE_ADDR": PROXY},
+        environ_overrides=came_from(PROXY),
     )
     assert seen.json["cnf"] == {"x5t#S256": certificate.thumbprint}
 
@@ -121,7 +122,7 @@ def test_a_hash_is_not_enough_for_tls_client_auth(ca, tmp_path, start, file):
             "/oauth2/token",
             data=GRANT_TYPE | {"client_id": "by-dn"},
             headers=headers,
-            environ_overrides={"REMOTE_ADDR": PROXY},
+            environ_overrides=came_from(PROXY),
         )
 
     refused(answer(service, Clientcertx5t=certificate.thumbprint), 401, "invalid_client")
@@ -162,7 +163,7 @@ def test_the_environment_names_the_proxy(tmp_path, certificate: Identity):
                 "/oauth2/token",
                 data=GRANT_TYPE,
                 headers=shown,
-                environ_overrides={"REMOTE_ADDR": "10.1.2.3"},
+                environ_overrides=came_from("10.1.2.3"),
             )
             assert answer.status_code == status, answer.text
     finally:

@@ -87,4 +87,5 @@ def _presented(now: EpochSeconds, question: Question, facts: Facts, path: str | 
         method=facts.method,
         path=path,
         address=facts.address,
+        is_address_known=True,
     )

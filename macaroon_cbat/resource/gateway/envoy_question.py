@@ -53,6 +53,14 @@ class EnvoyHop:
             )
         return None
 
+    def shows_address(self) -> bool:
+        """Return True: gRPC names the connection's own address."""
+        return True
+
+    def merges_trailers(self) -> bool:
+        """Return False: gRPC's metadata are of the header alone."""
+        return False
+
     def address(self) -> str | None:
         """Return Envoy's own address; None over a Unix socket."""
         return self._hop.address()

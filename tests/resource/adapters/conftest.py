@@ -1,3 +1,5 @@
+import sys
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,3 +18,10 @@ def adapter(request: pytest.FixtureRequest) -> Adapter:
 def guarded(adapter: Adapter) -> Any:
     """Return the guarded application of the adapter at hand, with the settings that most tests want."""
     return adapter.make()
+
+
+@pytest.fixture(autouse=True)
+def _as_under_uvicorn_with_h11(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process look as the one does whose requests `through_asgi` imitates."""
+    monkeypatch.setitem(sys.modules, "uvicorn.protocols.http.h11_impl", ModuleType("h11_impl"))
+    monkeypatch.delitem(sys.modules, "uvicorn.protocols.http.httptools_impl", raising=False)

@@ -5,12 +5,13 @@ import base64
 import io
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 from wsgiref.validate import validator
 
 from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
+from tests.core.material import came_from
 from tests.resource.adapters import applications
 from tests.resource.material import CERTIFICATE
 
@@ -29,6 +30,8 @@ class Asked:
     """Where the server is told that the application is mounted."""
     unix: bool = False
     address: str = ADDRESS
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    """What the server, or a middleware before the guard, has put into environment or scope."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +52,6 @@ class Reply:
         return json.loads(self.body)
 
 
-class Channel:
-    """Waitress's end of a connection."""
-
-    def __init__(self, asked: Asked) -> None:
-        self.addr = ("localhost", None) if asked.unix else (asked.address, 40_000)
-
-    def check_client_disconnected(self) -> bool:
-        """Tell that the client is still there."""
-        return False
-
-
 def through_wsgi(app: Any, asked: Asked) -> Reply:
     """Send a request as waitress does, to an application that must keep to PEP 3333."""
     environ: dict[str, Any] = {
@@ -71,8 +63,7 @@ def through_wsgi(app: Any, asked: Asked) -> Reply:
         "SERVER_PORT": "443",
         "SERVER_PROTOCOL": "HTTP/1.1",
         "SERVER_SOFTWARE": "waitress",
-        "REMOTE_ADDR": "localhost" if asked.unix else asked.address,
-        "waitress.client_disconnected": Channel(asked).check_client_disconnected,
+        **(came_from("localhost", None) if asked.unix else came_from(asked.address)),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "https",
         "wsgi.input": io.BytesIO(),
@@ -87,6 +78,7 @@ def through_wsgi(app: Any, asked: Asked) -> Reply:
             environ[key] = f"{environ[key]}, {value}" if key in environ else value
     if asked.certificate is not None:
         environ[PEER_CERTIFICATE] = asked.certificate
+    environ |= asked.shown
     started: list[Any] = []
     parts = validator(app)(environ, lambda *given: started.append(given) or (lambda _: None))
     try:
@@ -117,7 +109,7 @@ def scope_of(asked: Asked, kind: str = "http", **changes: Any) -> dict[str, Any]
         scope["method"] = asked.method
     else:
         scope["subprotocols"] = []
-    return {**scope, **changes}
+    return {**scope, **asked.shown, **changes}
 
 
 def chain_of(certificate: bytes | None) -> list[str]:
@@ -188,3 +180,7 @@ ADAPTERS = {
     "Django": Adapter(applications.django_wsgi_application, through_wsgi),
     "Django, async": Adapter(applications.django_asgi_application, through_asgi),
 }
+
+
+ASYNC = {name: one for name, one in ADAPTERS.items() if one.send is through_asgi}
+"""Those that live in an event loop."""

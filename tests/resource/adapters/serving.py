@@ -21,7 +21,9 @@ def main() -> None:
     settings: dict[str, Any] = json.loads(sys.argv[1])
     guarding: dict[str, Any] = {}
     if "trust" in settings:
-        guarding["peer"] = Forwarded(settings["format"], trust=trusted_proxies(settings["trust"]))
+        guarding["peer"] = Forwarded(
+            settings["format"], trust=trusted_proxies(settings["trust"], secret=settings.get("secret"))
+        )
     app = getattr(applications, settings["application"])(**guarding)
     logging.basicConfig(level=logging.INFO)
     if settings["server"] == "embedded":

@@ -8,7 +8,7 @@ from macaroon_cbat.caveats import Method, PathPrefix, TargetUri
 from macaroon_cbat.keys import audience_keys
 from macaroon_cbat.resource import asgi
 from tests.core.material import API, ISSUER, KEYS, NOW, ROOT
-from tests.resource.adapters.material import ADAPTERS, Asked, messages_of, scope_of, through_asgi
+from tests.resource.adapters.material import ASYNC, Asked, messages_of, scope_of, through_asgi
 from tests.resource.material import THIEF, WELL_KNOWN, bound
 
 DENIAL = {"websocket.http.response": {}}
@@ -119,14 +119,11 @@ def test_the_application_decides_about_caching():
     assert through_asgi(app, Asked(headers=(bearer(bound()),))).header("cache-control") == "private"
 
 
-ASYNC = {name: one for name, one in ADAPTERS.items() if one.send is through_asgi}
-
-
 @pytest.mark.parametrize("root", ["/v1", "/v1/"])
 @pytest.mark.parametrize("adapter", ASYNC.values(), ids=ASYNC)
 def test_a_server_that_does_not_repeat_the_root_path(adapter, root):
     """Hypercorn and daphne show the path below the root path: caveats name both."""
-    app, whole = adapter.make(), f"{root.rstrip('/')}/files/7"
+    app, whole = adapter.make(root_path="/v1"), f"{root.rstrip('/')}/files/7"
     for caveat, status in ((PathPrefix(whole), 200), (PathPrefix("/files/7"), 401)):
         asked = Asked(path="/files/7", headers=(("Host", "api.example"), bearer(bound(caveat))))
         assert through_asgi(app, asked, root_path=root).status == status
@@ -134,7 +131,7 @@ def test_a_server_that_does_not_repeat_the_root_path(adapter, root):
 
 def test_a_path_that_begins_like_the_root_path_is_not_below_it():
     """The root path ends on a segment boundary, too."""
-    app = guard().require()(answering())
+    app = guard(root_path="/v1").require()(answering())
     near = Asked(path="/v12/files", headers=(bearer(bound(PathPrefix("/v12"))),))
     assert through_asgi(app, near, root_path="/v1").status == 401
 

@@ -139,7 +139,7 @@ def test_the_view_decides_about_caching():
 def test_a_script_name_of_the_project_s_is_part_of_the_path(name: str, path: str):
     """Where the project says below which path it is reached, caveats name the whole path."""
     adapter = ADAPTERS[name]
-    app = adapter.make()
+    app = adapter.make(root_path="/v1")
     with override_settings(FORCE_SCRIPT_NAME="/v1"):
         assert adapter.call(app, bound(PathPrefix("/v1/invoices")), path=path).status == 200
         assert adapter.call(app, bound(PathPrefix("/invoices")), path=path).status == 401

@@ -9,6 +9,7 @@ from macaroon_cbat.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
 from tests.core.material import CERTIFICATE as THUMBPRINT
 from tests.core.material import OTHER_CERTIFICATE, token
+from tests.resource.adapters.material import ADAPTERS, ASYNC
 from tests.resource.material import bound
 from tests.resource.test_metrics import counts, difference
 
@@ -23,6 +24,13 @@ SOURCES = {
     "Unix socket": (["unix"], {"unix": True}),
     "network": (["10.0.0.0/8"], {"address": PROXY}),
 }
+PLACES = [
+    (adapter, source)
+    for adapter in ADAPTERS
+    for source in SOURCES
+    if (adapter in ASYNC) <= (source != "network")
+]
+"""Each adapter with whom it can trust: no ASGI server is measured to show the connection's own address."""
 
 
 def bound_to_der():
@@ -37,10 +45,22 @@ def standard(trust):
     return Forwarded("rfc9440", trust=trusted_proxies(trust))
 
 
-@pytest.fixture(params=SOURCES.values(), ids=list(SOURCES))
-def source(request):
-    """Whom to trust, and how a request from there arrives."""
+@pytest.fixture(params=PLACES, ids=", ".join)
+def place(request):
+    """Name each adapter and whom it trusts."""
     return request.param
+
+
+@pytest.fixture
+def adapter(place):
+    """Return the adapter at hand."""
+    return ADAPTERS[place[0]]
+
+
+@pytest.fixture
+def source(place):
+    """Return whom to trust, and how a request from there arrives."""
+    return SOURCES[place[1]]
 
 
 def test_the_proxy_s_word_counts(adapter, source):
@@ -69,8 +89,8 @@ def test_a_stranger_s_word_does_not_count(adapter, source, log, came):
     assert log.text.count("a certificate header is ignored: Clientcertx5t") == 2  # its own line, and audit
 
 
-def test_a_forged_address_is_no_proxy(adapter):
-    """Headers that name the trusted network make nobody a proxy."""
+def test_a_forged_address_is_no_proxy(adapter, source):
+    """Headers that name the trusted network make no client a proxy."""
     forged = [
         *OURS,
         ("X-Forwarded-For", PROXY),
@@ -78,9 +98,30 @@ def test_a_forged_address_is_no_proxy(adapter):
         ("X-Real-Ip", PROXY),
         ("Remote-Addr", PROXY),
     ]
-    for trust in (["10.0.0.0/8"], ["unix"]):
-        reply = adapter.call(adapter.make(peer=ours(trust)), bound(), headers=forged, address=STRANGER)
-        assert reply.status == 401
+    reply = adapter.call(adapter.make(peer=ours(source[0])), bound(), headers=forged, address=STRANGER)
+    assert reply.status == 401
+
+
+@pytest.mark.parametrize("headers", [[], OURS, [("Clientcertx5t", "none")]], ids=["none", "one", "without"])
+@pytest.mark.parametrize("address", [PROXY, STRANGER])
+@pytest.mark.parametrize("name", ASYNC)
+def test_no_asgi_server_makes_an_address_proof(name, headers, address, log):
+    """Under ASGI trust by network is 503 for every request, and the log names what to use in its place."""
+    one = ASYNC[name]
+    reply = one.call(one.make(peer=ours(["10.0.0.0/8"])), bound(), headers=headers, address=address)
+    assert (reply.status, reply.json()["error"]) == (503, "temporarily_unavailable")
+    for way in ("Unix socket (unix)", "secret (secret)", "certificate (x5t#S256=...)"):
+        assert way in log.text
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_the_secret_may_be_enough(name):
+    """A proxy that is trusted by its secret alone is believed from anywhere, and not without the secret."""
+    one = ADAPTERS[name]
+    app = one.make(peer=ours(["secret"], SECRET))
+    for secrets, status in (([SECRET], 200), ([], 401), ([SECRET + "x"], 401), ([SECRET, SECRET], 401)):
+        shown = [("Proxysecret", secret) for secret in secrets]
+        assert one.call(app, bound(), headers=[*OURS, *shown], certificate=None).status == status
 
 
 def test_a_proxy_that_says_nothing_is_misconfigured(adapter, source, log):
@@ -122,10 +163,13 @@ ATTACKS = {
 
 @pytest.mark.parametrize("headers", ATTACKS.values(), ids=ATTACKS)
 def test_what_a_client_smuggles_through_the_proxy_lets_nobody_in(adapter, source, headers):
-    """A second spelling or a second value beside the proxy's lets nobody in: 400, or the server drops it."""
+    """A second spelling or value beside the proxy's lets no client in: 400, or the server drops it.
+
+    What is left where the server drops it is the proxy's own value, or none, which is 503.
+    """
     trust, came = source
     reply = adapter.call(adapter.make(peer=standard(trust)), bound_to_der(), headers=headers, **came)
-    assert reply.status == 400 or (reply.status == 401 and adapter.send.__name__ == "through_wsgi")
+    assert reply.status == 400 or (reply.status in (401, 503) and adapter.send.__name__ == "through_wsgi")
 
 
 def test_the_right_certificate_beside_an_alias_is_still_refused_under_asgi(adapter, source):

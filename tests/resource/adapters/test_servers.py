@@ -25,6 +25,7 @@ BEHIND_A_PROXY = {
     "uvicorn, Django": ("uvicorn", "django_asgi_application"),
 }
 OURS = f"Clientcertx5t: {THUMBPRINT}"
+OTHERS = f"Clientcertx5t: {OTHER_CERTIFICATE}"
 
 
 @pytest.fixture(scope="module", params=BEHIND_A_PROXY.values(), ids=list(BEHIND_A_PROXY))
@@ -101,56 +102,72 @@ def test_anybody_may_read_the_metadata(behind: Running):
     assert (status, json.loads(body)["resource"]) == (200, "https://api.example")
 
 
-def over_tcp(folder: Path, trust: str, application: str = "asgi_application", **options: Any) -> Any:
+SECRET = "a-secret-of-the-proxy"
+SHOWN = f"Proxysecret: {SECRET}"
+
+
+def over_tcp(folder: Path, trust: list[str], application: str = "asgi_application", **options: Any) -> Any:
     return running(
         folder,
         server="uvicorn",
         application=application,
         format="haproxy-sha256",
-        trust=[trust],
+        trust=trust,
+        secret=SECRET,
         options=options,
     )
 
 
-def test_a_proxy_at_an_address_is_believed(tmp_path: Path):
-    """Over TCP the header of whoever connects from the named network counts."""
-    with over_tcp(tmp_path, "127.0.0.0/8", proxy_headers=False) as one:
-        assert one.ask(OURS, text=bound())[0] == 200
-        assert one.ask(OURS, "X-Forwarded-For: 192.0.2.7", text=bound())[0] == 200
-        assert one.ask(text=bound(ClientAddress("192.0.2.7")))[0] == 503
-
-
-@pytest.mark.parametrize(
-    "forged",
-    [
-        "X-Forwarded-For: 10.0.0.1",
-        "X-Forwarded-For: 10.0.0.1:4711",
-        "X-Forwarded-For: 10.0.0.1:4711, 192.0.2.7",
-        "X-Forwarded-For: [::ffff:10.0.0.1]:4711",
-    ],
-)
-def test_an_address_that_uvicorn_takes_from_a_header_is_not_believed(tmp_path: Path, forged: str):
-    """Where uvicorn takes anybody's word for the address, nobody can pose as the proxy by it."""
-    with over_tcp(tmp_path, "10.0.0.0/8", forwarded_allow_ips="*") as one:
+def test_a_proxy_is_known_by_its_secret(tmp_path: Path):
+    """Over TCP the header of a sender that knows the secret counts, and no sender's else."""
+    with over_tcp(tmp_path, ["secret"], proxy_headers=False) as one:
+        assert one.ask(OURS, SHOWN, text=bound())[0] == 200
+        assert one.ask(OURS, SHOWN + "x", text=bound())[0] == 401
+        assert one.ask(OURS, SHOWN, SHOWN, text=bound())[0] == 401
         assert one.ask(OURS, text=bound())[0] == 401
-        assert one.ask(forged, OURS, text=bound())[0] == 503
-        assert "--no-proxy-headers" in one.log.read_text()
+        assert one.ask(SHOWN, text=bound())[0] == 503
 
 
-def test_a_client_behind_uvicorn_s_proxy_headers(tmp_path: Path):
-    """On a Unix socket uvicorn may take the client's address from the proxy, for ip caveats."""
+FORGED = [
+    "X-Forwarded-For: 10.0.0.1",
+    "X-Forwarded-For: 10.0.0.1:4711",
+    "X-Forwarded-For: 10.0.0.1:4711, 192.0.2.7",
+    "X-Forwarded-For: [::ffff:10.0.0.1]:4711",
+]
+
+
+@pytest.mark.parametrize("network", ["10.0.0.0/8", "127.0.0.0/8"])
+@pytest.mark.parametrize("believes", [True, False], ids=["believes headers", "believes none"])
+def test_no_address_is_believed(tmp_path: Path, network: str, believes: bool):  # noqa: FBT001 # a parameter
+    """Under uvicorn trust by network is 503 for every request, and the log says what to do."""
+    options = {"forwarded_allow_ips": "*"} if believes else {"proxy_headers": False}
+    with over_tcp(tmp_path, [network], **options) as one:
+        for forged in FORGED:
+            assert one.ask(forged, OURS, SHOWN, text=bound())[0] == 503
+        assert one.ask(OURS, SHOWN, text=bound())[0] == 503
+        assert one.ask(text=bound())[0] == 503
+        assert "its secret (secret)" in one.log.read_text()
+
+
+@pytest.mark.parametrize(("http", "status"), [("h11", 200), ("httptools", 401)])
+def test_a_client_behind_uvicorn_s_proxy_headers(tmp_path: Path, http: str, status: int):
+    """On a Unix socket uvicorn may take the client's address from the proxy; with httptools, none."""
     settings = {"format": "haproxy-sha256", "trust": ["unix"], "unix": str(tmp_path / "s")}
-    with running(
-        tmp_path,
-        server="uvicorn",
-        application="asgi_application",
-        options={"forwarded_allow_ips": "*"},
-        **settings,
-    ) as one:
+    options = {"forwarded_allow_ips": "*", "http": http}
+    serving = {"server": "uvicorn", "application": "asgi_application", "options": options}
+    with running(tmp_path, **serving, **settings) as one:
         text = bound(ClientAddress("192.0.2.0/24"))
-        assert one.ask(OURS, "X-Forwarded-For: 192.0.2.7", text=text)[0] == 200
+        assert one.ask(OURS, "X-Forwarded-For: 192.0.2.7", text=text)[0] == status
         assert one.ask(OURS, "X-Forwarded-For: 198.51.100.7", text=text)[0] == 401
         assert one.ask(OURS, text=text)[0] == 401
+
+
+def test_an_address_that_only_a_header_names(tmp_path: Path):
+    """Where uvicorn takes any sender's word for the address, an ip caveat is met by the proxy's alone."""
+    with over_tcp(tmp_path, ["secret"], forwarded_allow_ips="*", http="h11") as one:
+        text = bound(ClientAddress("192.0.2.0/24"))
+        assert one.ask(OURS, SHOWN, "X-Forwarded-For: 192.0.2.7", text=text)[0] == 200
+        assert one.ask(OURS, "X-Forwarded-For: 192.0.2.7", text=text)[0] == 401
 
 
 OPENING = (
@@ -169,15 +186,17 @@ HANDSHAKE = tuple(line for line in OPENING if not line.startswith("Host"))
 def test_a_handshake_is_judged(tmp_path: Path):
     """Uvicorn opens the holder's WebSocket, and answers anybody else's handshake with the challenge."""
     options = {"ws": "websockets-sansio", "proxy_headers": False}
-    with over_tcp(tmp_path, "127.0.0.0/8", "websocket_application", **options) as one:
+    with over_tcp(tmp_path, ["secret"], "websocket_application", **options) as one:
         with one.connect() as sock:
-            sock.sendall("\r\n".join([*OPENING, OURS, f"Authorization: Bearer {bound()}", "", ""]).encode())
+            sock.sendall(
+                "\r\n".join([*OPENING, OURS, SHOWN, f"Authorization: Bearer {bound()}", "", ""]).encode()
+            )
             received = sock.recv(65536)
             while b"\x81\x07billing" not in received:
                 received += sock.recv(65536) or pytest.fail(f"closed after {received!r}")
             assert received.startswith(b"HTTP/1.1 101 ")
         with one.connect() as sock:
-            status, body, headers = ask(sock, *HANDSHAKE, f"Clientcertx5t: {OTHER_CERTIFICATE}", text=bound())
+            status, body, headers = ask(sock, *HANDSHAKE, SHOWN, OTHERS, text=bound())
             assert (status, json.loads(body)["error"]) == (401, "invalid_token")
             assert headers["WWW-Authenticate"].startswith("Bearer realm=")
 

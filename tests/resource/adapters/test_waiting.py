@@ -17,13 +17,11 @@ from macaroon_cbat.resource.announcing import MustWait, about_to_wait, without_w
 from macaroon_cbat.resource.guarding import make_admission
 from macaroon_cbat.resource.waiting import MAX_WAITING, admit
 from tests.core.material import ACCESS, API, GRANT, KEYS, access
-from tests.resource.adapters.material import ADAPTERS, Asked, scope_of
+from tests.resource.adapters.material import ASYNC, Asked, scope_of
 from tests.resource.broken_services import broken_services
 from tests.resource.material import bound
 from tests.resource.test_metrics import counts, difference
 from tests.walks.processes import free_port
-
-ASYNC = {name: one for name, one in ADAPTERS.items() if one.send.__name__ == "through_asgi"}
 
 
 @pytest.fixture(params=ASYNC.values(), ids=list(ASYNC))

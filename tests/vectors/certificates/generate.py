@@ -105,15 +105,15 @@ def contradictions() -> Vectors:
             continue
         value, yes = SPELLINGS[name](MTLS)
         no = NONE[name][1]
-        for title, values in (
-            ("yes-without", (None, yes)),
-            ("no-with", (value, no)),
-            ("unsaid", (value, None)),
+        for title, expect, values in (
+            ("yes-without", "ProxyMisconfigured", (None, yes)),
+            ("no-with", "AmbiguousCertificate", (value, no)),
+            ("unsaid", "ProxyMisconfigured", (value, None)),
         ):
             comment = "the product contradicts itself, or does not say whether there is a certificate"
-            made[f"{name}-{title}"] = other(name, "ProxyMisconfigured", comment, fields_of(name, values))
+            made[f"{name}-{title}"] = other(name, expect, comment, fields_of(name, values))
     nothing = "nothing came, although the product always says something"
-    for name in ("haproxy", "haproxy-sha256", "apache", "caddy", "caddy-sha256", "aws-alb"):
+    for name in ("rfc9440", "haproxy", "haproxy-sha256", "apache", "caddy", "caddy-sha256", "aws-alb"):
         made[f"{name}-silent"] = other(name, "ProxyMisconfigured", nothing, [])
     failed = (SPELLINGS["nginx"](MTLS)[0], "FAILED:self-signed certificate")
     made["nginx-failed"] = accepted("nginx", MTLS, "without an issuer nginx still proved the key", failed)

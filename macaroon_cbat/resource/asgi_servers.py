@@ -1,0 +1,34 @@
+"""Which ASGI server runs this process, as far as it matters: a scope does not name it, its modules do."""
+
+import sys
+
+from macaroon_cbat.asgi_hop import AsgiServer
+
+_MERGE_TRAILERS = ("uvicorn.protocols.http.httptools_impl",)
+"""Loaded by a server that shows trailers among the headers (measured).
+
+uvicorn loads this one when it is to use httptools: by `--http httptools`, or by itself where httptools is
+installed. Not uvicorn's h11 and zttp, hypercorn, granian, daphne, gunicorn's ASGI worker (measured, over
+HTTP/2 as well), nor WebSockets of any.
+"""
+
+_SHOW_UNIX_SOCKETS = (
+    "uvicorn.protocols.http.httptools_impl",
+    "uvicorn.protocols.http.h11_impl",
+    "uvicorn.protocols.http.zttp_impl",
+    "hypercorn.protocol.http_stream",
+    "granian.asgi",
+    "daphne.http_protocol",
+)
+"""Loaded by servers that describe a Unix socket as AsgiHop reads it (measured).
+
+gunicorn's ASGI worker describes it by the first two letters of its name: there only the secret helps.
+"""
+
+
+def running_server() -> AsgiServer:
+    """Return what is known of the server, by the modules that this process has loaded."""
+    return AsgiServer(
+        shows_unix_socket=any(module in sys.modules for module in _SHOW_UNIX_SOCKETS),
+        merges_trailers=any(module in sys.modules for module in _MERGE_TRAILERS),
+    )

@@ -1,0 +1,99 @@
+"""The WSGI servers that were measured to show a connection's own end, and to keep trailers from headers.
+
+Each is known by an object in the environment. Whoever speaks uWSGI's protocol to a server, or SCGI or
+FastCGI, writes any key of the environment, but only as text: no text makes a server one of these.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+Environ = Mapping[str, Any]
+End = tuple[str | None, bool]
+"""The address at the other end of a connection, and whether it is a Unix socket."""
+
+
+class WsgiServer(Struct, frozen=True, kw_only=True):
+    """One measured server."""
+
+    name: str
+    connection: Callable[[Environ], Any]
+    """Returns the server's own object of the connection; None under another server."""
+    end: Callable[[Any], End]
+    """Returns the other end of that connection, which no header, PROXY line or protocol field changes."""
+    drops_aliases: re.Pattern[str]
+    """Matches SERVER_SOFTWARE where `X_Y` is never shown under the key of `X-Y`."""
+
+
+def server_of(environ: Environ) -> tuple[WsgiServer, Any] | None:
+    """Return the measured server that made this environment with its connection, or None."""
+    for server in SERVERS:
+        connection = server.connection(environ)
+        if connection is not None:
+            return server, connection
+    return None
+
+
+def _channel(environ: Environ) -> Any:
+    """Return the connection of waitress, which shows one of its methods."""
+    method = environ.get("waitress.client_disconnected")
+    return None if method is None else getattr(method, "__self__", None)
+
+
+def _socket(key: str) -> Callable[[Environ], Any]:
+    def connection(environ: Environ) -> Any:
+        shown = environ.get(key)
+        return shown if hasattr(shown, "getpeername") else None
+
+    return connection
+
+
+def _gevent_socket(environ: Environ) -> Any:
+    """Return the socket that gevent reads a request from; a request to upgrade shows no such reader."""
+    reader = environ.get("wsgi.input")
+    if type(reader).__module__ != "gevent.pywsgi":
+        return None
+    return getattr(getattr(getattr(reader, "rfile", None), "raw", None), "_sock", None)
+
+
+def _end_of_channel(channel: Any) -> End:
+    host, port = channel.addr[:2]
+    return (None, True) if port is None else (host, False)
+
+
+def _end_of_socket(socket: Any) -> End:
+    """Return address and kind of the other end; a client may give its end of a Unix socket any name."""
+    if socket.family.name == "AF_UNIX":
+        return None, True
+    try:
+        address: str = socket.getpeername()[0]
+    except OSError:
+        return None, False
+    return address, False
+
+
+_EVERY = re.compile("")
+
+SERVERS = (
+    WsgiServer(name="waitress", connection=_channel, end=_end_of_channel, drops_aliases=_EVERY),
+    WsgiServer(
+        name="gunicorn",
+        connection=_socket("gunicorn.socket"),
+        end=_end_of_socket,
+        drops_aliases=re.compile(r"gunicorn/(2[2-9]|[3-9][0-9]|[0-9]{3,})\."),
+    ),
+    WsgiServer(
+        name="Werkzeug",
+        connection=_socket("werkzeug.socket"),
+        end=_end_of_socket,
+        drops_aliases=re.compile(r"Werkzeug/[3-9]\."),
+    ),
+    WsgiServer(name="gevent", connection=_gevent_socket, end=_end_of_socket, drops_aliases=_EVERY),
+)
+"""The measured servers; `tests/servers` asks each of them. The embedded server is one of waitress's kind.
+
+Not here, because headers, PROXY lines or fields of their protocols reach what they show: uvicorn's, a2wsgi's
+and Starlette's WSGI over ASGI, mod_wsgi, uWSGI. Nor wsgiref and cheroot, which differ in header names.
+"""
