@@ -88,7 +88,7 @@ def test_patterns_are_javascript(document):
 def test_answers_fit_their_schemas(service, document, certificate):
     """What the service really answers fits what the document says."""
     ops = administrator(service, certificate)
-    register(service, "invoices", audiences=(API,))
+    register(service, "invoices", serves=(API,))
     bound, token = token_for_service(service), service.token(certificate=certificate)
     headers = {"Authorization": basic("api", SECRETS["api"])}
     secret = {"Authorization": basic("billing", SECRETS["billing"])}

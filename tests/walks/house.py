@@ -55,7 +55,7 @@ class House:
             ("self-signed", "--auth", "self_signed_tls_client_auth", *registered),
             ("of-a-ca", "--auth", "tls_client_auth", "--san-dns", "billing.example"),
             ("public", "--auth", "none"),
-            ("api", "--understands-caveats"),
+            ("api", "--serves", API, "--understands-caveats"),
         ):
             self.secrets[str(name)] = self.service.add(str(name), *usual, *options)
 
