@@ -38,7 +38,7 @@ class NewClient(ClientRecord, frozen=True, kw_only=True):
 class ChangedClient(ClientRecord, frozen=True, kw_only=True):
     """A client just changed. `tokens_revoked`: it has lost a right, and with it the tokens it had."""
 
-    tokens_revoked: bool = False
+    tokens_revoked: bool
 
 
 class RevocationRequest(Struct, frozen=True, forbid_unknown_fields=True):

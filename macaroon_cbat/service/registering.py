@@ -36,7 +36,8 @@ def changed_metadata(before: ClientMetadata, members: dict[str, object], issuer:
     Scopes that were mixed before there was a rule against it stay, until they are changed.
     """
     merged = msgspec.structs.asdict(before) | members
-    after = metadata_from({name: value for name, value in merged.items() if value is not None})
+    defaults = {name for name in ClientMetadata.__struct_fields__ if merged[name] is None}
+    after = metadata_from({name: value for name, value in merged.items() if name not in defaults})
     _refuse_the_service_itself(after, issuer)
     if after.scopes != before.scopes:
         _refuse_mixed_scopes(after)

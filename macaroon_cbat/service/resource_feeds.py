@@ -96,7 +96,7 @@ class ResourceFeeds:
             time.sleep(_LOOK_SECONDS)
             has_news = revocations.newest() > page.cursor
             if has_news or time.monotonic() >= admit_at:
-                if self._served() != served:
+                if set(self._served()) != set(served):
                     raise InvalidRequest(OTHER_VIEW)
                 admit_at = time.monotonic() + _ADMIT_SECONDS
             if has_news:

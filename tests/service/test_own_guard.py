@@ -1,16 +1,13 @@
 """The service before its own endpoints: scopes that are for it alone, and the guard that asks for them."""
 
-import msgspec
 import pytest
-from sqlalchemy import update
 
 from macaroon_cbat.caveats import Expiry, Method, PathPrefix, Scope, TargetUri, confirmation
 from macaroon_cbat.minting import attenuate
-from macaroon_cbat.stores.schema import clients
 from tests.resource.material import parameters
 from tests.service.administrator import administrator, state
 from tests.service.material import API, ISSUER, OTHER_API, client_metadata, refused
-from tests.service.resource_server import SCOPE, ask, register, token_for_service
+from tests.service.resource_server import SCOPE, ask, register, rewritten, token_for_service
 from tests.stores.material import NOW, remove
 
 KEYS, FEED = "/resource/keys", "/resource/revocations"
@@ -153,14 +150,6 @@ def test_a_removed_client_is_refused(served, certificate):
     token = token_for_service(served)
     remove(served.app.extensions["macaroon_cbat"], "invoices")
     refused(ask(served, KEYS, token, certificate), 401, "invalid_token")
-
-
-def rewritten(service, name, **changes):
-    """Write other metadata into the database, as no verb does: every verb revokes the old tokens as well."""
-    with service.stores.database.writing() as connection:
-        metadata = msgspec.json.encode(client_metadata(**changes)).decode()
-        connection.execute(update(clients).where(clients.c.client_id == name).values(metadata=metadata))
-    service.app.extensions["macaroon_cbat"].clients._seen.clear()
 
 
 def test_an_old_token_has_no_scope_that_its_client_lost(served, certificate):
