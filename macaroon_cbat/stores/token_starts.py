@@ -6,7 +6,7 @@ and a little more, and the tokens that the client gets meanwhile are issued as o
 
 from sqlalchemy import Connection, func, select, update
 
-from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.claims import LONGEST_CLOCK_SKEW, EpochSeconds
 from macaroon_cbat.revocation import Revocation, RevocationKind
 from macaroon_cbat.stores.revocations import record
 from macaroon_cbat.stores.schema import clients, revocations
@@ -37,8 +37,12 @@ def revoke_tokens_so_far(
 
 
 def first_valid_second(connection: Connection, name: str, now: EpochSeconds) -> EpochSeconds:
-    """Return the second as of which a client registered now under this name gets its tokens."""
+    """Return the second from which on tokens of a client registered now under this name are valid.
+
+    The process that mints its first token may have a clock that is behind this one.
+    """
     concerning = revocations.c.kind.in_(_KINDS) & (revocations.c.value == name)
     query = select(func.max(revocations.c.revoked_at)).where(concerning)
     revoked_at = connection.execute(query).scalar_one_or_none()
-    return now if revoked_at is None else EpochSeconds(max(now, revoked_at + 1))
+    earliest = now - LONGEST_CLOCK_SKEW
+    return EpochSeconds(earliest if revoked_at is None else max(earliest, revoked_at + 1))

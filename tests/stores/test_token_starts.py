@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select
 
+from macaroon_cbat.claims import LONGEST_CLOCK_SKEW
 from macaroon_cbat.errors import InvalidClientMetadata, InvalidRequest
 from macaroon_cbat.stores import ClientMetadata
 from macaroon_cbat.stores.client_store import MEMORY_SECONDS, ClientStore, takes_away
@@ -53,6 +54,11 @@ def test_a_name_registered_anew_begins_after_the_revocation(stores, billing):
     assert not is_revoked(stores, anew.tokens_since)
     assert is_revoked(stores, anew.tokens_since - 1)
     assert stores.clients.find("billing") == anew
+
+
+def test_a_new_name_begins_before_its_registration(stores, billing):
+    """A service whose clock is behind mints for a new client by its own time, which shows how far it is."""
+    assert billing.tokens_since == NOW - LONGEST_CLOCK_SKEW
 
 
 def test_a_clock_that_is_behind_brings_nothing_back(stores, billing):
@@ -138,7 +144,7 @@ NARROWER = {
 def test_a_right_more_revokes_nothing(stores, billing, members):
     """A client that is given a right keeps the tokens that it has, and its secret."""
     client = changed(stores, **members)
-    assert (client.secret_hash, client.tokens_since) == (billing.secret_hash, NOW)
+    assert (client.secret_hash, client.tokens_since) == (billing.secret_hash, billing.tokens_since)
     assert stores.revocations.newest() == 0
     assert stores.clients.find("billing") == client
 
