@@ -17,6 +17,7 @@ EventKind = Literal[
     "request.refused",
     "admission.refused",
     "client.added",
+    "client.changed",
     "client.removed",
     "key.rotated",
     "key.retired",
@@ -52,6 +53,7 @@ class AuditEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     certificate: str | None = None
     audience: str | None = None
     scope: str | None = None
+    serves: str | None = None
     active: bool | None = None
     endpoint: str | None = None
     status: int | None = None

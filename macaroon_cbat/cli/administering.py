@@ -17,14 +17,16 @@ from macaroon_cbat.client.calls import ServiceCalls
 from macaroon_cbat.errors import NotFound, Refused
 from macaroon_cbat.revocation import Revocation
 from macaroon_cbat.service.admin_routes import CLIENTS, KEYS, REVOCATIONS
-from macaroon_cbat.service.administration import (
-    Administration,
+from macaroon_cbat.service.admin_shapes import (
+    ChangedClient,
     ClientRecord,
     NewClient,
     RevocationList,
     RevocationRequest,
 )
+from macaroon_cbat.service.administration import Administration
 from macaroon_cbat.service.cursors import BEGINNING
+from macaroon_cbat.service.settings import DEFAULT_ISSUER
 from macaroon_cbat.stores import RootKeyRecord
 
 _Shape = TypeVar("_Shape")
@@ -47,6 +49,8 @@ class Verbs(Protocol):
 
     def clients(self) -> list[ClientRecord]: ...  # noqa: D102
     def add_client(self, members: dict[str, object], /) -> NewClient: ...  # noqa: D102
+    def client(self, client_id: str, /) -> ClientRecord: ...  # noqa: D102
+    def change_client(self, client_id: str, members: dict[str, object], /) -> ChangedClient: ...  # noqa: D102
     def remove_client(self, client_id: str, /) -> None: ...  # noqa: D102
     def keys(self) -> list[RootKeyRecord]: ...  # noqa: D102
     def rotate(self) -> RootKeyRecord: ...  # noqa: D102
@@ -70,9 +74,17 @@ class HttpAdministration:
         """Register a client."""
         return self._call(NewClient, "POST", CLIENTS, members)
 
+    def client(self, client_id: str) -> ClientRecord:
+        """Return a client, or raise NotFound."""
+        return self._call(ClientRecord, "GET", _path_of(client_id))
+
+    def change_client(self, client_id: str, members: dict[str, object]) -> ChangedClient:
+        """Put these members of its metadata in place of what they were."""
+        return self._call(ChangedClient, "PATCH", _path_of(client_id), members)
+
     def remove_client(self, client_id: str) -> None:
-        """Remove a client at once."""
-        self._call(type(None), "DELETE", f"{CLIENTS}/{quote(client_id, safe='')}")
+        """Remove a client and revoke its tokens at once."""
+        self._call(type(None), "DELETE", _path_of(client_id))
 
     def keys(self) -> list[RootKeyRecord]:
         """Return what may be shown of every root key."""
@@ -107,6 +119,10 @@ class HttpAdministration:
             raise Refused(200, None, f"{path} does not answer as it should: {error}") from error
 
 
+def _path_of(client_id: str) -> str:
+    return f"{CLIENTS}/{quote(client_id, safe='')}"
+
+
 def administration_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --data, and the options of the HTTP interface; the command takes `verbs` in their place."""
 
@@ -130,7 +146,9 @@ def administration_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 )
             verbs = _over_http(*there)
         else:
-            verbs = Administration(stores_in(data)[1], time.time, audit)
+            settings, stores = stores_in(data)
+            issuer = settings.issuer or stores.recorded_issuer() or DEFAULT_ISSUER
+            verbs = Administration(stores, issuer, time.time, audit)
         return command(*arguments, verbs=verbs, **options)
 
     for option in reversed(_OPTIONS):

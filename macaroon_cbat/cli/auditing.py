@@ -9,8 +9,13 @@ from macaroon_cbat.journal import record, utc
 
 
 def audit(kind: EventKind, /, **members: Any) -> None:
+    """Write what was done, or raise Unavailable."""
+    record(AuditEvent(at=utc(now()), event=kind, who=OPERATOR, **members))
+
+
+def audit_done(kind: EventKind, /, **members: Any) -> None:
     """Write what was done, or raise Unavailable: the command fails then, and what it did stays done."""
     try:
-        record(AuditEvent(at=utc(now()), event=kind, who=OPERATOR, **members))
+        audit(kind, **members)
     except Unavailable as error:
         raise Unavailable(f"done, but not audited: {error}") from error

@@ -4,17 +4,17 @@ from pathlib import Path
 from typing import get_args
 
 import click
-import msgspec
 
 from macaroon_cbat.cli.administering import Verbs, administration_options
+from macaroon_cbat.cli.client_change import change
+from macaroon_cbat.cli.client_lines import line_of, metadata_of, usage_of_unknown_names
 from macaroon_cbat.cli.options import FILE, json_option, print_json, write_secret
-from macaroon_cbat.cli.thumbprint import certificate_in
-from macaroon_cbat.errors import NotFound, SettingsError
-from macaroon_cbat.service.administration import ClientRecord, NewClient
-from macaroon_cbat.service.client_certificates import weakness_of
-from macaroon_cbat.stores import ClientMetadata
+from macaroon_cbat.cli.thumbprint import strong_thumbprint_in
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.service.admin_shapes import ClientRecord, NewClient
+from macaroon_cbat.service.granting import RESERVED_SCOPES
+from macaroon_cbat.service.serving import FEED_SCOPES
 from macaroon_cbat.stores.clients import ClientAuthMethod
-from macaroon_cbat.thumbprint import Thumbprint, thumbprint_of
 
 
 @click.group()
@@ -22,15 +22,25 @@ def client() -> None:
     """Clients and resource servers."""
 
 
+client.add_command(change)
+
+
 @client.command()
 @click.argument("name")
-@click.option("--scope", required=True, help='What it may ask for, such as "read write".')
+@click.option("--scope", help='What it may ask for, such as "read write". [default: nothing, with --serves]')
 @click.option(
     "--audience",
     "audiences",
     multiple=True,
     metavar="URL",
-    help="A resource server it may call, or the one it is. May be repeated.",
+    help="A resource server that it may ask tokens for. May be repeated.",
+)
+@click.option(
+    "--serves",
+    multiple=True,
+    metavar="URL",
+    help="An audience that it is the resource server of: it may have its keys and revocations, and "
+    "introspect everybody's tokens for it. May be repeated.",
 )
 @click.option(
     "--auth",
@@ -65,8 +75,9 @@ def client() -> None:
 @json_option
 def add(
     name: str,
-    scope: str,
+    scope: str | None,
     audiences: tuple[str, ...],
+    serves: tuple[str, ...],
     method: str,
     certificates: tuple[Path, ...],
     subject_dn: str | None,
@@ -80,16 +91,19 @@ def add(
     as_json: bool,
 ) -> None:
     """Register client NAME, which becomes its client_id. Its secret is shown once."""
+    if scope is None and not serves:
+        raise click.UsageError("say what it may ask for (--scope), or what it serves (--serves)")
     members: dict[str, object] = {
         "client_id": name,
         "token_endpoint_auth_method": method,
         "scope": scope,
         "audiences": audiences,
+        "serves": serves,
         "tls_client_certificate_bound_access_tokens": bound or method == "none",
         "tls_client_auth_subject_dn": subject_dn,
         "tls_client_auth_san_dns": san_dns,
         "tls_client_auth_san_uri": san_uri,
-        "certificates": tuple(_strong_certificate(file) for file in certificates),
+        "certificates": tuple(strong_thumbprint_in(file) for file in certificates),
         "understands_caveats": understands_caveats,
     }
     added = verbs.add_client(members)
@@ -104,25 +118,18 @@ def add(
     _show_added(added, secret, as_json=as_json)
 
 
-def _strong_certificate(file: Path) -> Thumbprint:
-    """Return the thumbprint of the certificate in a file, or raise SettingsError if its key is weak."""
-    certificate = certificate_in(file)
-    if weakness := weakness_of(certificate):
-        remedy = "make a new key, such as P-256, Ed25519 or RSA of 2,048 bits"
-        raise SettingsError(f"{file} has {weakness}: {remedy}")
-    return thumbprint_of(certificate)
-
-
 def _show_added(added: NewClient, secret: str | None, *, as_json: bool) -> None:
     if added.token_endpoint_auth_method == "none":
         click.echo("note: a public client gets no token by client_credentials, the only grant", err=True)
-    if not added.audiences:
+    if _may_ask(added) and not added.audiences:
         click.echo(
             "note: without --audience, every introspecting resource server accepts its tokens", err=True
         )
+    if not added.serves and added.scopes & FEED_SCOPES:
+        click.echo("note: without --serves, it gets no keys and no revocations", err=True)
     if as_json:
         shown = {} if secret is None else {"client_secret": secret}
-        print_json({"client_id": added.client_id, **shown, **_metadata(added)})
+        print_json({"client_id": added.client_id, **shown, **metadata_of(added)})
         return
     click.echo(f"client_id:     {added.client_id}")
     if secret is not None:
@@ -130,9 +137,9 @@ def _show_added(added: NewClient, secret: str | None, *, as_json: bool) -> None:
         click.echo("The secret is not shown again.", err=True)
 
 
-def _metadata(one: ClientRecord) -> dict[str, object]:
-    members: dict[str, object] = msgspec.to_builtins(one)
-    return {name: value for name, value in members.items() if name in ClientMetadata.__struct_fields__}
+def _may_ask(one: ClientRecord) -> bool:
+    """Return True if it may ask tokens for resource servers, rather than for the service itself alone."""
+    return bool(one.scopes - set(RESERVED_SCOPES))
 
 
 @client.command("list")
@@ -142,27 +149,31 @@ def list_clients(*, verbs: Verbs, as_json: bool) -> None:
     """List the registered clients."""
     found = verbs.clients()
     if as_json:
-        print_json([{"client_id": one.client_id, **_metadata(one)} for one in found])
+        print_json([{"client_id": one.client_id, **metadata_of(one)} for one in found])
         return
     for one in found:
-        click.echo(_line(one))
+        click.echo(line_of(one))
+
+
+@client.command()
+@click.argument("name")
+@administration_options
+@json_option
+def show(name: str, *, verbs: Verbs, as_json: bool) -> None:
+    """Show what client NAME is registered for."""
+    with usage_of_unknown_names():
+        one = verbs.client(name)
+    if as_json:
+        print_json({"client_id": one.client_id, **metadata_of(one)})
+        return
+    click.echo(line_of(one))
 
 
 @client.command()
 @click.argument("name")
 @administration_options
 def remove(name: str, *, verbs: Verbs) -> None:
-    """Remove client NAME; services know within a second. Tokens it has live until they expire."""
-    try:
+    """Remove client NAME, and revoke its tokens; services know within a second."""
+    with usage_of_unknown_names():
         verbs.remove_client(name)
-    except NotFound as error:
-        raise click.UsageError(str(error)) from error
     click.echo(f"removed {name}")
-
-
-def _line(one: ClientRecord) -> str:
-    bound = "  bound" if one.tls_client_certificate_bound_access_tokens else ""
-    return (
-        f"{one.client_id}  {one.token_endpoint_auth_method}  "
-        f'"{one.scope}"  {" ".join(one.audiences) or "-"}{bound}'
-    )

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from macaroon_cbat.cli.administering import Verbs, administration_options
-from macaroon_cbat.cli.auditing import audit
+from macaroon_cbat.cli.auditing import audit_done
 from macaroon_cbat.cli.options import FILE, data_option, json_option, print_json, stores_in, write_secret
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.keys import audience_keys, write_key_file
@@ -71,7 +71,7 @@ def rewrap(data: Path | None) -> None:
     settings, stores = stores_in(data)
     file, rewrap_all = settings.wrapping_key.file, stores.root_keys.rewrap
     count = rewrap_all(settings.wrapping_key) if file is None else replace_wrapping_key(file, rewrap_all)
-    audit("key.rewrapped")
+    audit_done("key.rewrapped")
     click.echo(f"{count} keys are encrypted anew")
 
 
@@ -87,11 +87,17 @@ def export(audience: str, output: Path | None, data: Path | None) -> None:
     if not is_resource_uri(audience):
         raise SettingsError(f"audience {audience!r} must be an absolute URI without a fragment (RFC 8707 2)")
     settings, stores = stores_in(data)
-    if not any(audience in client.metadata.audiences for client in stores.clients.all()):
-        click.echo(f"note: no client is registered for audience {audience}", err=True)
     issuer = settings.issuer or stores.recorded_issuer() or DEFAULT_ISSUER
+    if audience in (issuer, stores.recorded_issuer()):
+        raise SettingsError(
+            f"audience {audience} is the service itself, whose keys mint an administrator's tokens and are "
+            "never exported: name the audience of a resource server"
+        )
+    registered = [client.metadata for client in stores.clients.all()]
+    if not any(audience in (*one.audiences, *one.serves) for one in registered):
+        click.echo(f"note: no client is registered for audience {audience}: none may ask for it", err=True)
     content = write_key_file(audience_keys(issuer, audience, stores.root_keys.all()))
-    audit("key.exported", audience=audience)
+    audit_done("key.exported", audience=audience)
     if output is None:
         click.echo(content, nl=False)
     else:

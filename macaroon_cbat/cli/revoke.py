@@ -1,4 +1,4 @@
-"""`macaroon-cbat revoke ...`: take tokens back, by what they have in common."""
+"""`macaroon-cbat revoke ...`: revoke tokens, by what they have in common."""
 
 from pathlib import Path
 from typing import get_args
@@ -9,7 +9,7 @@ from macaroon_cbat.cli.administering import Verbs, administration_options
 from macaroon_cbat.cli.thumbprint import thumbprint_in
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.revocation import RevocationKind
-from macaroon_cbat.service.administration import RevocationRequest
+from macaroon_cbat.service.admin_shapes import RevocationRequest
 from macaroon_cbat.thumbprint import parse_thumbprint
 
 _NAMES_MAY_BEGIN_WITH_A_HYPHEN = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
@@ -18,17 +18,26 @@ _NAMES_MAY_BEGIN_WITH_A_HYPHEN = {"ignore_unknown_options": True, "help_option_n
 @click.command(context_settings=_NAMES_MAY_BEGIN_WITH_A_HYPHEN)
 @click.argument("kind", type=click.Choice(get_args(RevocationKind)))
 @click.argument("value")
+@click.option(
+    "--force", is_flag=True, help="Revoke the tokens of a client or subject that is not registered."
+)
 @administration_options
-def revoke(kind: RevocationKind, value: str, *, verbs: Verbs) -> None:
-    """Take back a token (its id), the tokens so far of a client or subject, a family, a key, a certificate.
+def revoke(kind: RevocationKind, value: str, *, verbs: Verbs, force: bool) -> None:
+    """Revoke a token (its id), the tokens so far of a client or subject, a family, a key, a certificate.
 
-    A certificate is named by its thumbprint or its file; from then on no token, bound or not, is
-    accepted over a connection made with it.
+    A client or subject must be registered: a name with a slip of the pen revokes nothing. A certificate is
+    named by its thumbprint or its file; from then on no token, bound or not, is accepted over a connection
+    made with it. Of tokens and families there is no list to compare with: what is named is revoked, whether
+    it exists or not.
     """
     if kind == "certificate":
         value = _thumbprint(value)
-    verbs.revoke(RevocationRequest(kind, value))
+    verbs.revoke(RevocationRequest(kind, value, force))
     click.echo(f"revoked {kind} {value}")
+    if kind in ("token", "family"):
+        click.echo(
+            f"note: the service keeps no list of every {kind}: check that this is the right one", err=True
+        )
 
 
 def _thumbprint(value: str) -> str:

@@ -8,18 +8,20 @@ from flask import Flask, Response, request
 
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.revocation import Revocation
-from macaroon_cbat.service.administration import (
-    Administration,
+from macaroon_cbat.service.admin_shapes import (
+    ChangedClient,
     ClientRecord,
     ClientRegistration,
     NewClient,
     RevocationList,
     RevocationRequest,
 )
+from macaroon_cbat.service.administration import Administration
 from macaroon_cbat.service.answers import answer, log
 from macaroon_cbat.service.operations import Operation, add_route
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.reading import read_json, read_query, refuse_body
+from macaroon_cbat.service.registering import ClientChange
 from macaroon_cbat.stores import RootKeyRecord
 
 CLIENTS, KEYS, REVOCATIONS = "/admin/clients", "/admin/keys", "/admin/revocations"
@@ -54,10 +56,20 @@ SHOW_CLIENT = Operation(
     refusals=(404,),
     answer_example=_REGISTRATION | {"client_id_issued_at": _NOON},
 )
+CHANGE_CLIENT = Operation(
+    method="PATCH",
+    path=CLIENTS + "/{client_id}",
+    summary="Change what a client may do; one that loses a right loses the tokens it has",
+    caller="admin",
+    body=ClientChange,
+    example={"serves": ["https://api.example"]},
+    answer=ChangedClient,
+    refusals=(404,),
+)
 REMOVE_CLIENT = Operation(
     method="DELETE",
     path=CLIENTS + "/{client_id}",
-    summary="Remove a client at once; its tokens live until they expire",
+    summary="Remove a client and revoke its tokens at once",
     caller="admin",
     status=204,
     refusals=(404,),
@@ -98,7 +110,7 @@ LIST_REVOCATIONS = Operation(
 REVOKE = Operation(
     method="POST",
     path=REVOCATIONS,
-    summary="Take back a token, the tokens of a client, subject, family or key, or a certificate",
+    summary="Revoke a token, the tokens of a client, subject, family or key, or a certificate",
     caller="admin",
     body=RevocationRequest,
     example={"kind": "certificate", "value": _THUMBPRINT},
@@ -107,7 +119,7 @@ REVOKE = Operation(
     refusals=(404, 409),
 )
 OPERATIONS = (
-    *(LIST_CLIENTS, ADD_CLIENT, SHOW_CLIENT, REMOVE_CLIENT),
+    *(LIST_CLIENTS, ADD_CLIENT, SHOW_CLIENT, CHANGE_CLIENT, REMOVE_CLIENT),
     *(LIST_KEYS, ROTATE, RETIRE),
     *(LIST_REVOCATIONS, REVOKE),
 )
@@ -119,6 +131,9 @@ def admin_routes(app: Flask, guard: OwnGuard, verbs: Administration) -> None:
     def add_client() -> Any:
         return verbs.add_client(read_json(request, dict[str, object]))
 
+    def change_client(client_id: str) -> Any:
+        return verbs.change_client(client_id, read_json(request, dict[str, object]))
+
     def revoke() -> Any:
         return verbs.revoke(read_json(request, RevocationRequest))
 
@@ -126,6 +141,7 @@ def admin_routes(app: Flask, guard: OwnGuard, verbs: Administration) -> None:
         LIST_CLIENTS: verbs.clients,
         ADD_CLIENT: add_client,
         SHOW_CLIENT: verbs.client,
+        CHANGE_CLIENT: change_client,
         REMOVE_CLIENT: verbs.remove_client,
         LIST_KEYS: verbs.keys,
         ROTATE: verbs.rotate,

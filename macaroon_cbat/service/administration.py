@@ -3,19 +3,28 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
-from msgspec import Meta, Struct
 from msgspec.structs import asdict
 
 from macaroon_cbat.audit import EventKind
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import InvalidRequest, NotFound, Unavailable
 from macaroon_cbat.revocation import Revocation, RevocationKind
+from macaroon_cbat.service.admin_shapes import (
+    ChangedClient,
+    ClientRecord,
+    ClientRegistration,
+    NewClient,
+    RevocationList,
+    RevocationRequest,
+)
 from macaroon_cbat.service.cursors import BEGINNING, read_cursor, view_name, write_cursor
-from macaroon_cbat.service.revoking import expiry_of, revocable
+from macaroon_cbat.service.registering import changed_metadata, refuse_registration
+from macaroon_cbat.service.revoking import LASTING, expiry_of, revocable
 from macaroon_cbat.stores import Client, ClientMetadata, RootKeyRecord, Stores
-from macaroon_cbat.stores.clients import CLIENT_NAME, SECRET_METHODS, read_metadata
+from macaroon_cbat.stores.client_store import takes_away
+from macaroon_cbat.stores.clients import SECRET_METHODS, read_metadata
 
 SECRET_BYTES = 32
 LIST_PAGE = 1000
@@ -34,46 +43,6 @@ _MEMBERS: dict[RevocationKind, str] = {
 }
 """Which member of an audit event names what was taken back."""
 
-ClientName = Annotated[str, Meta(extra_json_schema={"pattern": CLIENT_NAME})]
-
-
-class ClientRegistration(ClientMetadata, frozen=True, kw_only=True):
-    """A client to register (RFC 7591 3.1); the service draws a `client_id` where none is wanted."""
-
-    client_id: ClientName | None = None
-
-
-class ClientRecord(ClientMetadata, frozen=True, kw_only=True):
-    """A registered client; `client_id_issued_at` counts seconds since 1970 (RFC 7591 3.2.1)."""
-
-    client_id: str
-    client_id_issued_at: int
-
-
-class NewClient(ClientRecord, frozen=True, kw_only=True):
-    """A client just registered. Its secret, where it has one, is never shown again; 0: it never expires."""
-
-    client_secret: str | None = None
-    client_secret_expires_at: int | None = None
-
-    def __repr__(self) -> str:
-        """Show who it is, not how it proves it."""
-        return f"<NewClient {self.client_id}>"
-
-
-class RevocationRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """What to take back: a token's id, a client, subject, family, key, or a certificate's thumbprint."""
-
-    kind: RevocationKind
-    value: Annotated[str, Meta(min_length=1, max_length=255)]
-
-
-class RevocationList(Struct, frozen=True):
-    """Live revocations, oldest decision first; where there are more, they come after `cursor`."""
-
-    revocations: list[Revocation]
-    cursor: str | None = None
-
 
 class Audit(Protocol):
     """Writes an audit event, or raises Unavailable."""
@@ -84,13 +53,14 @@ class Audit(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Administration:
-    """Administers these stores; `clock` tells the second, and `audit` writes what was done.
+    """Administers these stores of this issuer; `clock` tells the second, and `audit` writes what was done.
 
     When it cannot be written, Unavailable is raised: what was done stays done, but for a client, whose
-    secret nobody has seen yet.
+    secret was not shown yet, and for a right that a client would gain.
     """
 
     stores: Stores
+    issuer: str
     clock: Callable[[], float]
     audit: Audit
 
@@ -115,14 +85,14 @@ class Administration:
         metadata = ClientMetadata(
             **{name: getattr(wanted, name) for name in ClientMetadata.__struct_fields__}
         )
+        refuse_registration(metadata, self.issuer)
         has_secret = metadata.token_endpoint_auth_method in SECRET_METHODS
         secret = secrets.token_urlsafe(SECRET_BYTES) if has_secret else None
         client = self.stores.clients.add(client_id, metadata, secret=secret, now=self._now())
-        audiences = " ".join(metadata.audiences) or None
         try:
-            self.audit("client.added", client_id=client_id, scope=metadata.scope, audience=audiences)
+            self._audit_gained("client.added", client_id, metadata)
         except Unavailable:
-            self.stores.clients.remove(client_id)
+            self.stores.clients.remove(client_id, self._now, lasting=LASTING)
             raise
         return NewClient(
             **asdict(_shown(client)),
@@ -130,11 +100,31 @@ class Administration:
             client_secret_expires_at=0 if has_secret else None,
         )
 
-    def remove_client(self, client_id: str) -> None:
-        """Remove a client at once, or raise NotFound. Its tokens live until they expire."""
-        if not self.stores.clients.remove(client_id):
+    def change_client(self, client_id: str, members: dict[str, object]) -> ChangedClient:
+        """Put these members of its metadata in place of what they were; its name and secret stay.
+
+        A client that loses a right by it loses the tokens it has. Raises NotFound or InvalidClientMetadata.
+        """
+
+        def changed(before: ClientMetadata) -> ClientMetadata:
+            after = changed_metadata(before, members, self.issuer)
+            if takes_away(after, before):  # it gains a right, which must not be in force unaudited
+                self._audit_gained("client.changed", client_id, after)
+            return after
+
+        found = self.stores.clients.change(client_id, changed, self._now, lasting=LASTING)
+        if found is None:
             raise _no_client(client_id)
-        self.audit("client.removed", client_id=client_id)
+        before, after = found
+        if not takes_away(after.metadata, before.metadata):
+            self._audit_done("client.changed", client_id=client_id, **_rights(after.metadata))
+        return ChangedClient(**asdict(_shown(after)), tokens_revoked=after.tokens_since > before.tokens_since)
+
+    def remove_client(self, client_id: str) -> None:
+        """Remove a client and revoke its tokens at once, or raise NotFound."""
+        if not self.stores.clients.remove(client_id, self._now, lasting=LASTING):
+            raise _no_client(client_id)
+        self._audit_done("client.removed", client_id=client_id)
 
     def keys(self) -> list[RootKeyRecord]:
         """Return what may be shown of every root key."""
@@ -143,25 +133,27 @@ class Administration:
     def rotate(self) -> RootKeyRecord:
         """Let the next key mint, and return it."""
         record = self.stores.root_keys.rotate(self._now())
-        self.audit("key.rotated", kid=record.kid)
+        self._audit_done("key.rotated", kid=record.kid)
         return record
 
     def retire(self, kid: str) -> None:
         """Retire a retiring key and all its tokens at once, or raise NotFound or Conflict."""
         self._retire(kid, self._now())
-        self.audit("key.retired", kid=kid)
+        self._audit_done("key.retired", kid=kid)
 
     def revoke(self, wanted: RevocationRequest) -> Revocation:
-        """Take back what is named, or raise InvalidRequest for what can be nobody's name."""
+        """Revoke what is named. Raises InvalidRequest for what can be the name of nothing, and NotFound."""
         now = self._now()
         kind, value = wanted.kind, revocable(wanted.kind, wanted.value)
         expires_at = expiry_of(kind, now)
         if kind == "key":
             self._retire(value, now)
             decision = Revocation(kind=kind, value=value, revoked_at=now, expires_at=expires_at)
+        elif kind in ("client", "subject"):
+            decision = self._revoke_tokens(kind, value, force=wanted.force)
         else:
             decision = self.stores.revocations.revoke(kind, value, now=now, expires_at=expires_at)
-        self.audit("revoked", **{_MEMBERS[kind]: value})
+        self._audit_done("revoked", **{_MEMBERS[kind]: value})
         return decision
 
     def revocations(self, kind: str | None = None, after: str = BEGINNING) -> RevocationList:
@@ -177,11 +169,42 @@ class Administration:
         page = self.stores.revocations.live(begin, self._now(), named, limit=LIST_PAGE)
         return RevocationList(page.decisions, None if page.is_last else write_cursor(view, page.cursor))
 
+    def _revoke_tokens(self, kind: Literal["client", "subject"], name: str, *, force: bool) -> Revocation:
+        """Revoke all tokens so far. A subject is the client's name today: only that client gets tokens."""
+        decision = self.stores.clients.revoke_tokens(
+            kind, name, self._now, lasting=LASTING, is_registered=not force
+        )
+        if decision is None:
+            raise NotFound(
+                f"no client is named {name[:64]!r}, and nothing is revoked: check the name with client list, "
+                "or use force for one that was removed"
+            )
+        return decision
+
+    def _audit_done(self, kind: EventKind, /, **members: Any) -> None:
+        try:
+            self.audit(kind, **members)
+        except Unavailable as error:
+            raise Unavailable(f"done, but not audited: {error}") from error
+
+    def _audit_gained(self, kind: EventKind, client_id: str, metadata: ClientMetadata) -> None:
+        """Write which rights a client is about to have; without that it must not have them."""
+        try:
+            self.audit(kind, client_id=client_id, **_rights(metadata))
+        except Unavailable as error:
+            raise Unavailable(f"not done, because it cannot be audited: {error}") from error
+
     def _retire(self, kid: str, now: EpochSeconds) -> None:
         self.stores.root_keys.retire(kid, now, revoked_until=expiry_of("key", now))
 
     def _now(self) -> EpochSeconds:
         return EpochSeconds(int(self.clock()))
+
+
+def _rights(metadata: ClientMetadata) -> dict[str, str]:
+    """Return what the audit log says of a client's rights."""
+    lists = {"audience": " ".join(metadata.audiences), "serves": " ".join(metadata.serves)}
+    return {name: text for name, text in {"scope": metadata.scope, **lists}.items() if text}
 
 
 def _shown(client: Client) -> ClientRecord:

@@ -31,6 +31,7 @@ from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.presenting import once_a_request
 from macaroon_cbat.service.reading import MAX_BODY_BYTES, read_json
 from macaroon_cbat.service.resource_feeds import ResourceFeeds
+from macaroon_cbat.service.serving import say_who_serves_nothing
 from macaroon_cbat.service.settings import DEFAULT_ISSUER, Settings, settings_from_environment
 from macaroon_cbat.stores import Stores, open_stores
 from macaroon_cbat.wire import read_macaroon
@@ -58,6 +59,7 @@ def create_app(
     stores = open_stores(settings.database_url, settings.wrapping_key, EpochSeconds(int(clock())))
     url = settings.issuer or stores.recorded_issuer() or DEFAULT_ISSUER
     stores.record_issuer(url)
+    say_who_serves_nothing(stores.clients.all(), url)
     issuer = Issuer(url, stores.root_keys, settings.token_lifetime, settings.key_rotation)
     server = AuthorizationServer(issuer, stores, trust, peer, clock)
     app = Flask("macaroon_cbat.service", static_folder=None)
@@ -71,7 +73,7 @@ def create_app(
     _macaroon_routes(app, peer)
     own_guard = OwnGuard(issuer, stores, peer, clock, settings.mtls_url or url)
     _resource_routes(app, ResourceFeeds(own_guard, feed_waiters))
-    admin_routes(app, own_guard, Administration(stores, clock, record_done))
+    admin_routes(app, own_guard, Administration(stores, url, clock, record_done))
     document = openapi_document(settings.mtls_url or url)
     app.add_url_rule(DOCUMENT_PATH, "document", partial(answer, document, cacheable=True), methods=["GET"])
     _open_routes(

@@ -14,6 +14,7 @@ BEGINNING = "0"
 
 _CURSOR = re.compile(r"([A-Za-z0-9_-]{16})\.([0-9]{1,18})\Z")
 _ADVICE = f"begin again with after={BEGINNING}"
+OTHER_VIEW = f"this cursor is of another database or other audiences: {_ADVICE}"
 
 
 def view_name(instance: str, seen: Iterable[str]) -> str:
@@ -35,7 +36,7 @@ def read_cursor(text: str, view: str, stores: Stores) -> int:
     if parts is None:
         raise InvalidRequest(f"after must be a cursor of an earlier answer: {_ADVICE}")
     if parts[1] != view:
-        raise InvalidRequest(f"this cursor is of another database or other audiences: {_ADVICE}")
+        raise InvalidRequest(OTHER_VIEW)
     if int(parts[2]) > stores.revocations.newest():
         raise InvalidRequest(f"this cursor is beyond the newest revocation: {_ADVICE}")
     return int(parts[2])

@@ -81,7 +81,7 @@ class RestrictedMacaroon(Struct):
 
 
 class AudienceKeyFiles(Struct):
-    """The key file of each of the caller's audiences; ask again in `expires_in` seconds."""
+    """The key file of each audience that the caller serves; ask again in `expires_in` seconds."""
 
     audiences: list[dict[str, Any]]
     expires_in: int
@@ -115,7 +115,7 @@ OPERATIONS = (
     Operation(
         method="POST",
         path=paths.INTROSPECTION_PATH,
-        summary="Learn what a token is good for, as a resource server of its audience",
+        summary="Learn what a token is good for, as a resource server of its audience or its own client",
         caller="client",
         body=TokenQuestion,
         body_type=FORM,
@@ -158,15 +158,15 @@ OPERATIONS = (
     Operation(
         method="GET",
         path=paths.KEYS_PATH,
-        summary="Get the keys of the caller's own audiences, which verify offline",
+        summary="Get the keys of the audiences that the caller serves, which verify offline",
         caller="keys",
-        query={"audience": "only this one of the caller's audiences"},
+        query={"audience": "only this one of the audiences that the caller serves"},
         answer=AudienceKeyFiles,
     ),
     Operation(
         method="GET",
         path=paths.REVOCATIONS_PATH,
-        summary="Follow the revocations that concern the caller's own audiences",
+        summary="Follow the revocations that concern the audiences that the caller serves",
         caller="revocations",
         query={
             "after": "the cursor of an earlier answer; 0, the default, begins",

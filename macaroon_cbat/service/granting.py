@@ -21,7 +21,7 @@ def granted_audience(client: Client, resource: str | None, issuer: str) -> str |
             raise InvalidTarget("this client has several audiences: name one with the parameter resource")
         resource = registered[0] if registered else None
     if resource == issuer:
-        if not any(scope in RESERVED_SCOPES for scope in client.metadata.scope.split(" ")):
+        if not any(scope in RESERVED_SCOPES for scope in client.metadata.scopes):
             raise InvalidTarget(
                 "the service itself is open to clients with a scope of " + ", ".join(RESERVED_SCOPES)
             )
@@ -37,6 +37,8 @@ def granted_scope(client: Client, requested: str | None, audience: str | None, i
     Raises InvalidScope for a scope that is not registered, or not for this audience.
     """
     is_own = audience == issuer
+    if client.metadata.scope is None:
+        raise InvalidScope("this client is registered for no scope, so it gets no token")
     registered = client.metadata.scope.split(" ")
     open_here = [scope for scope in registered if (scope in RESERVED_SCOPES) == is_own]
     wanted = open_here if requested is None else requested.split(" ")

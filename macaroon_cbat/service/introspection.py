@@ -21,6 +21,7 @@ from macaroon_cbat.identifier import Grant
 from macaroon_cbat.revocation import Revocations
 from macaroon_cbat.service.auditing import note_introspected
 from macaroon_cbat.service.issuing import Issuer
+from macaroon_cbat.service.serving import how_to_serve, served_audiences
 from macaroon_cbat.signature import AuthenticCaveats
 from macaroon_cbat.stores import Client
 from macaroon_cbat.thumbprint import Thumbprint
@@ -41,16 +42,16 @@ def introspection_answer(
 ) -> dict[str, object]:
     """Return the claims of an active token, narrowed by its caveats, or `{"active": false}` alone.
 
-    A token is active for resource servers of its audience only. Caveats about the request itself are
-    judged by nobody here: with one of them a token is active only for a resource server that is
-    registered as understanding caveats, and that gets them all as `caveats`. `presented` is the
-    certificate of the connection that the token came over, where the caller says it: a revoked one
+    A token is active for resource servers that serve its audience, and for its own client. Caveats about
+    the request itself are judged by nobody here: with one of them a token is active only for a resource
+    server that is registered as understanding caveats, and that gets them all as `caveats`. `presented` is
+    the certificate of the connection that the token came over, where the caller says it: a revoked one
     lets no token pass.
     """
     grant = None
     try:
         grant, texts = issuer.authentic(text)
-        audience = _asking_audience(grant, caller)
+        audience = _asking_audience(grant, caller, issuer.url)
         certificate, judged, of_the_request = _sorted(texts)
         for each in {certificate, presented}:
             refuse_revoked(grant, each, revocations(grant, each))
@@ -88,15 +89,23 @@ def _claims(
     return claims
 
 
-def _asking_audience(grant: Grant, caller: Client) -> str | None:
-    """Return the audience that the caller asks for, or raise InvalidToken when it serves none."""
-    served = caller.metadata.audiences
+def _asking_audience(grant: Grant, caller: Client, issuer: str) -> str | None:
+    """Return the audience that the caller asks for, or raise InvalidToken when it may not ask.
+
+    A resource server may ask that serves one of the token's audiences, or any for a token without one. A
+    client that does not serve may ask about its own tokens. None: it could be asking for one of several,
+    and a token that is for one of them alone is then active for none.
+    """
+    served = meant = served_audiences(caller, issuer)
     if grant.aud is not UNSET:
         meant = (grant.aud,) if isinstance(grant.aud, str) else grant.aud
         served = tuple(audience for audience in served if audience in meant)
-        if not served:
-            raise InvalidToken(f"{caller.client_id} serves none of {meant}")
-    return served[0] if len(served) == 1 else None
+    if served:
+        return served[0] if len(served) == 1 else None
+    if grant.client_id == caller.client_id:
+        return grant.audience
+    none = f"none of {meant}" if caller.metadata.serves else f"no audience: {how_to_serve(caller)}"
+    raise InvalidToken(f"{caller.client_id} serves {none}")
 
 
 def _sorted(texts: AuthenticCaveats) -> tuple[Thumbprint | None, AuthenticCaveats, list[bytes]]:

@@ -52,7 +52,8 @@ class Issuer:
     ) -> Minted:
         """Return a macaroon for the client, bound to its certificate when it registered for that.
 
-        Raises InvalidRequest when it did and the connection has none (RFC 8705 3).
+        Raises InvalidRequest when it did and the connection has none (RFC 8705 3). Just after the tokens so
+        far were revoked, it is issued as of the first second whose tokens are valid.
         """
         is_bound = client.metadata.tls_client_certificate_bound_access_tokens
         if is_bound and certificate is None:
@@ -65,7 +66,7 @@ class Issuer:
             aud=UNSET if audience is None else audience,
             client_id=client.client_id,
             exp=now + self.lifetime,
-            iat=now,
+            iat=max(now, client.tokens_since),
             jti=urlsafe_b64encode(os.urandom(TOKEN_ID_BYTES)).rstrip(b"=").decode(),
             kid=root.kid,
             scope=scope,

@@ -21,7 +21,7 @@ class Operation:
     they mean; `refusals` are the statuses that come besides those every operation of its kind has.
     """
 
-    method: Literal["GET", "POST", "DELETE"]
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
     path: str
     summary: str
     caller: Caller

@@ -11,7 +11,7 @@ from flask import Request
 
 from macaroon_cbat.bearer import read_bearer
 from macaroon_cbat.caveats import Access
-from macaroon_cbat.claims import EpochSeconds, scope_tokens
+from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import AccessDenied, InvalidToken, UnknownKey
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.keys import AudienceKey
@@ -58,17 +58,19 @@ class OwnGuard:
         require_scope(principal, scope)
         client = self._registered(principal)
         is_from(client.client_id)
-        if scope not in scope_tokens(client.metadata.scope):
+        if scope not in client.metadata.scopes:
             raise AccessDenied(f"client {client.client_id!r} is not registered for scope {scope!r} any more")
         return client
 
     def _registered(self, principal: Principal) -> Client:
-        """Return the client as it is registered now; a registration before that has lost its tokens."""
+        """Return the client as it is registered now, or raise InvalidToken for a token of before that."""
         client = self.stores.clients.find(principal.client_id)
         if client is None:
             raise InvalidToken(f"client {principal.client_id!r} is not registered any more")
-        if principal.issued_at < client.created_at:
-            raise InvalidToken(f"client {principal.client_id!r} was registered anew since: get a new token")
+        if principal.issued_at < client.tokens_since:
+            raise InvalidToken(
+                f"client {principal.client_id!r} was registered anew or changed: get a new token"
+            )
         return client
 
     def key_for(self, unverified: Grant, /) -> AudienceKey:

@@ -1,4 +1,4 @@
-"""What resource servers get of the service: the keys of their own audiences, and what is revoked."""
+"""What resource servers get of the service: the keys of the audiences they serve, and what is revoked."""
 
 import re
 import time
@@ -7,19 +7,21 @@ from threading import BoundedSemaphore
 import msgspec
 from flask import Response, request
 
-from macaroon_cbat.errors import AccessDenied, InvalidRequest, UnknownKey
+from macaroon_cbat.errors import InvalidRequest, UnknownKey
 from macaroon_cbat.keys import audience_keys, write_key_file
 from macaroon_cbat.service.answers import answer
-from macaroon_cbat.service.cursors import BEGINNING, read_cursor, view_name, write_cursor
+from macaroon_cbat.service.cursors import BEGINNING, OTHER_VIEW, read_cursor, view_name, write_cursor
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.reading import read_query
-from macaroon_cbat.stores import Client, RevocationPage
+from macaroon_cbat.service.serving import require_served
+from macaroon_cbat.stores import RevocationPage
 
 REFRESH_SECONDS = 300
 """How soon a resource server should ask for its keys again; a next key is published long before it mints."""
 
 LONGEST_WAIT = 30
 _LOOK_SECONDS = 0.1
+_ADMIT_SECONDS = 1.0
 _WAIT = re.compile(r"[0-9]{1,4}\Z")
 
 
@@ -38,13 +40,10 @@ class ResourceFeeds:
         self._room = BoundedSemaphore(waiters) if waiters > 0 else None
 
     def keys(self) -> Response:
-        """Return `{"audiences": [KEY FILE ...], "expires_in": SECONDS}` for the caller's own audiences."""
-        served = self._served(self._guard.admit(request, "keys"))
+        """Return `{"audiences": [KEY FILE ...], "expires_in": SECONDS}` for the audiences that it serves."""
+        client = self._guard.admit(request, "keys")
         wanted = read_query(request, "audience").get("audience")
-        if wanted is not None:
-            if wanted not in served:
-                raise AccessDenied("this audience is not registered for this client")
-            served = [wanted]
+        served = require_served(client, self._issuer, wanted)
         files = [msgspec.Raw(content) for content in self._key_files(served)]
         return answer({"audiences": files, "expires_in": REFRESH_SECONDS})
 
@@ -53,9 +52,8 @@ class ResourceFeeds:
 
         They follow on the cursor without a gap. `wait`: seconds to wait for the next one when there is none.
         """
-        client = self._guard.admit(request, "revocations")
+        served = self._served()
         query = read_query(request, "after", "wait")
-        served = self._served(client)
         feed = view_name(self._instance, served)
         cursor = read_cursor(query.get("after", BEGINNING), feed, self._stores)
         wait = _seconds(query.get("wait", "0"))
@@ -64,8 +62,9 @@ class ResourceFeeds:
         next_cursor = write_cursor(feed, page.cursor)
         return answer({"cursor": next_cursor, "is_last": page.is_last, "decisions": rows})
 
-    def _served(self, client: Client) -> list[str]:
-        return [audience for audience in client.metadata.audiences if audience != self._issuer]
+    def _served(self) -> list[str]:
+        """Return the audiences whose revocations the request at hand may follow now, or raise why not."""
+        return require_served(self._guard.admit(request, "revocations"), self._issuer)
 
     def _key_files(self, served: list[str]) -> list[bytes]:
         store, roots, states = self._stores.root_keys, [], {}
@@ -80,18 +79,28 @@ class ResourceFeeds:
         return [write_key_file(audience_keys(self._issuer, audience, roots), states) for audience in served]
 
     def _wait_for_page(self, cursor: int, served: list[str], wait: int) -> RevocationPage:
-        revocations = self._stores.revocations
-        page = revocations.after(cursor, *served)
+        page = self._stores.revocations.after(cursor, *served)
         if page.decisions or not wait or self._room is None or not self._room.acquire(blocking=False):
             return page
         try:
-            ends_at = time.monotonic() + wait
-            while not page.decisions and time.monotonic() < ends_at:
-                time.sleep(_LOOK_SECONDS)
-                if revocations.newest() > page.cursor:
-                    page = revocations.after(page.cursor, *served)
+            return self._awaited(page, served, wait)
         finally:
             self._room.release()
+
+    def _awaited(self, page: RevocationPage, served: list[str], wait: int) -> RevocationPage:
+        """Wait for a decision; a right that is lost meanwhile ends the wait within a second, with why."""
+        revocations = self._stores.revocations
+        ends_at = time.monotonic() + wait
+        admit_at = time.monotonic() + _ADMIT_SECONDS
+        while not page.decisions and time.monotonic() < ends_at:
+            time.sleep(_LOOK_SECONDS)
+            has_news = revocations.newest() > page.cursor
+            if has_news or time.monotonic() >= admit_at:
+                if set(self._served()) != set(served):
+                    raise InvalidRequest(OTHER_VIEW)
+                admit_at = time.monotonic() + _ADMIT_SECONDS
+            if has_news:
+                page = revocations.after(page.cursor, *served)
         return page
 
 

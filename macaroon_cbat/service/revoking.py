@@ -15,6 +15,9 @@ from macaroon_cbat.thumbprint import parse_thumbprint
 NEVER = 253_402_300_799
 """The last second of the year 9999."""
 
+LASTING = LONGEST_LIFETIME + LONGEST_CLOCK_SKEW
+"""Seconds after which no token is left, by any clock, that was issued before."""
+
 _TOKEN_ID = re.compile(r"[A-Za-z0-9_-]{22}\Z")
 
 
@@ -23,7 +26,7 @@ def expiry_of(kind: RevocationKind, now: EpochSeconds) -> int:
 
     Tokens can always be bound to a certificate anew, so a certificate stays revoked.
     """
-    return NEVER if kind in ("certificate", "family") else now + LONGEST_LIFETIME + LONGEST_CLOCK_SKEW
+    return NEVER if kind in ("certificate", "family") else now + LASTING
 
 
 def revocable(kind: RevocationKind, value: str) -> str:

@@ -3,9 +3,9 @@
 Every failure of the database leaves as `Unavailable`, which is neither yes nor no.
 """
 
+from macaroon_cbat.stores.client_store import ClientStore as ClientStore
 from macaroon_cbat.stores.clients import Client as Client
 from macaroon_cbat.stores.clients import ClientMetadata as ClientMetadata
-from macaroon_cbat.stores.clients import ClientStore as ClientStore
 from macaroon_cbat.stores.database import Database as Database
 from macaroon_cbat.stores.database import sqlite_url as sqlite_url
 from macaroon_cbat.stores.opening import Stores as Stores

@@ -1,52 +1,42 @@
-"""Registered clients and resource servers: who they are, how they authenticate, what they may ask for."""
+"""Registered clients and resource servers: who they are, how they authenticate, which rights they have."""
 
 import hashlib
 import hmac
 import re
-import time
-from collections.abc import Callable
-from functools import lru_cache
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 from cryptography import x509
 from msgspec import Struct
-from sqlalchemy import bindparam, delete, insert, select
-from sqlalchemy.exc import IntegrityError
 
-from macaroon_cbat.audit import OPERATOR, POLICY
-from macaroon_cbat.claims import EpochSeconds, ScopeText
-from macaroon_cbat.errors import ClientExists, InvalidClientMetadata
+from macaroon_cbat.claims import EpochSeconds, ScopeText, scope_tokens
+from macaroon_cbat.errors import InvalidClientMetadata
 from macaroon_cbat.stores.certificate_names import refuse_unmatchable_names
-from macaroon_cbat.stores.database import Database
-from macaroon_cbat.stores.schema import clients
 from macaroon_cbat.thumbprint import parse_thumbprint
 
 ClientAuthMethod = Literal[
     "client_secret_basic", "client_secret_post", "tls_client_auth", "self_signed_tls_client_auth", "none"
 ]
 SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
-MEMORY_SECONDS = 1.0
-"""How long a process goes on with a client it has seen before it looks again."""
-
 CLIENT_NAME = "^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}$"
-_MOST_SEEN = 10_000
-_CLIENT_ID = re.compile(CLIENT_NAME.replace("$", r"\Z"))
 _NO_SECRET = hashlib.sha256(b"no client has this secret").digest()
 
 
 class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a client registered, in the terms of RFC 7591 and RFC 8705 2.1.2, 2.2.2 and 3.4.
 
-    `audiences` are the resources it may get tokens for, and whose tokens it may introspect.
+    `audiences` are the resources it may ask tokens for. `serves` are the audiences whose tokens it verifies
+    as a resource server: it gets their keys and revocations, and introspects tokens of every client for
+    them. Neither right brings the other. A client without `scope` asks for no token.
     `certificates` are the thumbprints of its own certificates, for self_signed_tls_client_auth.
     `understands_caveats`: as a resource server it judges every caveat itself.
     """
 
     token_endpoint_auth_method: ClientAuthMethod = "client_secret_basic"
-    scope: ScopeText
+    scope: ScopeText | None = None
     audiences: tuple[str, ...] = ()
+    serves: tuple[str, ...] = ()
     tls_client_certificate_bound_access_tokens: bool = False
     tls_client_auth_subject_dn: str | None = None
     tls_client_auth_san_dns: str | None = None
@@ -56,13 +46,12 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def __post_init__(self) -> None:
         """Refuse metadata that could only fail, or that would be weaker than it looks."""
-        for audience in self.audiences:
-            if not is_resource_uri(audience):
-                raise ValueError(
-                    f"audience {audience!r} must be an absolute URI without a fragment (RFC 8707 2)"
-                )
-            if self.audiences.count(audience) > 1:
-                raise ValueError(f"audience {audience!r} is listed twice")
+        _refuse_audiences("audience", self.audiences)
+        _refuse_audiences("served audience", self.serves)
+        if self.scope is None and not self.serves:
+            raise ValueError(
+                "a client without a scope can do nothing: give it a scope, or an audience it serves"
+            )
         for certificate in self.certificates:
             parse_thumbprint(certificate)
         self._refuse_names()
@@ -87,6 +76,11 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 raise ValueError("the subject DN must be spelled as RFC 4514 says, as CN=a,O=b") from error
 
     @property
+    def scopes(self) -> frozenset[str]:
+        """The scopes that it may ask for."""
+        return frozenset() if self.scope is None else scope_tokens(self.scope)
+
+    @property
     def certificate_names(self) -> dict[str, str | None]:
         """The names that identify the client's certificate under tls_client_auth, by metadata member."""
         return {
@@ -97,12 +91,16 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Client(Struct, frozen=True):
-    """A registered client. Its secret is known only as a hash."""
+    """A registered client. Its secret is known only as a hash.
+
+    `tokens_since` is the second from which on its tokens are valid; those of earlier seconds are revoked.
+    """
 
     client_id: str
     secret_hash: bytes | None
     metadata: ClientMetadata
     created_at: EpochSeconds
+    tokens_since: EpochSeconds
 
     def __repr__(self) -> str:
         """Show who it is, not how it proves it."""
@@ -112,7 +110,12 @@ class Client(Struct, frozen=True):
 def has_secret(client: Client | None, secret: str) -> bool:
     """Tell whether this is the client's secret, in the same time for an unknown client."""
     expected = client.secret_hash if client is not None and client.secret_hash is not None else _NO_SECRET
-    return hmac.compare_digest(_hash(secret), expected) and expected is not _NO_SECRET
+    return hmac.compare_digest(secret_hash(secret), expected) and expected is not _NO_SECRET
+
+
+def secret_hash(secret: str) -> bytes:
+    """Return what is stored of a secret that was drawn at random: its SHA-256."""
+    return hashlib.sha256(secret.encode()).digest()
 
 
 def is_resource_uri(uri: str) -> bool:
@@ -126,6 +129,15 @@ def is_resource_uri(uri: str) -> bool:
         and "#" not in uri
         and not re.search(r"[^!-~]", uri)
     )
+
+
+def _refuse_audiences(kind: str, audiences: tuple[str, ...]) -> None:
+    """Raise ValueError for what is no resource indicator, or is listed twice."""
+    for audience in audiences:
+        if not is_resource_uri(audience):
+            raise ValueError(f"{kind} {audience!r} must be an absolute URI without a fragment (RFC 8707 2)")
+        if audiences.count(audience) > 1:
+            raise ValueError(f"{kind} {audience!r} is listed twice")
 
 
 Metadata = TypeVar("Metadata", bound=ClientMetadata)
@@ -145,101 +157,3 @@ def read_metadata(members: dict[str, object], shape: type[Metadata]) -> Metadata
         reason = re.sub(r" matching regex '.*'", " of the right form", str(error))
         raise InvalidClientMetadata(reason) from error
     return metadata
-
-
-class ClientStore:
-    """Clients in the database: one registered anywhere is found at once, one removed is gone in a second."""
-
-    def __init__(self, database: Database, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Keep clients in this database."""
-        self._database = database
-        self._monotonic = monotonic
-        self._seen: dict[str, tuple[float, Client]] = {}
-
-    def add(
-        self, client_id: str, metadata: ClientMetadata, *, secret: str | None, now: EpochSeconds
-    ) -> Client:
-        """Register a client; InvalidClientMetadata when the name is taken or malformed.
-
-        A secret must have been drawn at random with at least 128 bits: it is kept as a plain SHA-256.
-        """
-        if not _CLIENT_ID.match(client_id):
-            raise InvalidClientMetadata("a client name has 1 to 64 letters, digits and . _ ~ - characters")
-        if client_id in (OPERATOR, POLICY):
-            raise InvalidClientMetadata(
-                f"{client_id} is who else may act in the audit log: choose another name"
-            )
-        if (metadata.token_endpoint_auth_method in SECRET_METHODS) != (secret is not None):
-            raise InvalidClientMetadata("a client has a secret exactly when it authenticates with one")
-        client = Client(client_id, None if secret is None else _hash(secret), metadata, now)
-        try:
-            with self._database.writing() as connection:
-                connection.execute(
-                    insert(clients).values(
-                        client_id=client_id,
-                        secret_hash=client.secret_hash,
-                        metadata=msgspec.json.encode(metadata).decode(),
-                        created_at=now,
-                    )
-                )
-        except IntegrityError as error:
-            raise ClientExists(
-                f"client {client_id} exists: choose another name, or remove it first"
-            ) from error
-        return client
-
-    def find(self, client_id: str) -> Client | None:
-        """Return the client, at most MEMORY_SECONDS old, or None when no such client is registered."""
-        return self.remembered(client_id) or self.look_up(client_id)
-
-    def remembered(self, client_id: str) -> Client | None:
-        """Return the client, at most MEMORY_SECONDS old, or None when this process has not seen it since."""
-        look_again_at, client = self._seen.get(client_id, (0.0, None))
-        return client if self._monotonic() < look_again_at else None
-
-    def look_up(self, client_id: str) -> Client | None:
-        """Return the client as the database has it now, or None when no such client is registered."""
-        if not _CLIENT_ID.match(client_id):
-            return None  # some databases choke on what is no name, such as NUL
-        with self._database.reading() as connection:
-            row = connection.execute(_FIND, {"client_id": client_id}).one_or_none()
-        if row is None:
-            self._seen.pop(client_id, None)
-            return None
-        if len(self._seen) >= _MOST_SEEN:
-            self._seen.clear()
-        client = _client(*row)
-        self._seen[client_id] = (self._monotonic() + MEMORY_SECONDS, client)
-        return client
-
-    def all(self) -> list[Client]:
-        """Return every client, by name."""
-        with self._database.reading() as connection:
-            rows = connection.execute(select(clients)).all()
-        return sorted((_client(*row) for row in rows), key=lambda client: client.client_id)
-
-    def remove(self, client_id: str) -> bool:
-        """Remove a client; False when there was none. Its tokens live until they expire."""
-        if not _CLIENT_ID.match(client_id):
-            return False
-        self._seen.pop(client_id, None)
-        with self._database.writing() as connection:
-            return connection.execute(delete(clients).where(clients.c.client_id == client_id)).rowcount > 0
-
-
-def _hash(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
-
-
-def _client(client_id: str, secret_hash: bytes | None, metadata: str, created_at: int) -> Client:
-    return Client(client_id, secret_hash, _decode(metadata), EpochSeconds(created_at))
-
-
-@lru_cache(maxsize=_MOST_SEEN)
-def _decode(metadata: str) -> ClientMetadata:
-    """Return checked metadata; in memory, so that the time of a refusal does not tell who is registered."""
-    return _DECODER.decode(metadata)
-
-
-_DECODER = msgspec.json.Decoder(ClientMetadata)
-_FIND = select(clients).where(clients.c.client_id == bindparam("client_id"))

@@ -7,7 +7,7 @@ from sqlalchemy import delete, insert, select
 
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import MacaroonError
-from macaroon_cbat.stores.clients import ClientStore
+from macaroon_cbat.stores.client_store import ClientStore
 from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.revocations import RevocationStore
 from macaroon_cbat.stores.root_keys import RootKeyStore

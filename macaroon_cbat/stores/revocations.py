@@ -61,7 +61,7 @@ class RevocationStore:
         what was revoked stays so, for all that it concerned, whatever the clock says. Raises
         InvalidRequest for a value that can be the name of nothing.
         """
-        _refuse_nameless(kind, value)
+        refuse_nameless(kind, value)
         decision = Revocation(kind=kind, value=value, revoked_at=now, expires_at=expires_at)
         with self._database.writing() as connection:
             recorded = record(connection, decision, audience)
@@ -139,7 +139,7 @@ class RevocationStore:
             return connection.execute(_NEWEST).scalar_one_or_none() or 0
 
 
-def _refuse_nameless(kind: RevocationKind, value: str) -> None:
+def refuse_nameless(kind: RevocationKind, value: str) -> None:
     """Raise InvalidRequest for what would make the feed unreadable, or what no database takes."""
     try:
         if kind == "certificate":
@@ -150,9 +150,19 @@ def _refuse_nameless(kind: RevocationKind, value: str) -> None:
         raise InvalidRequest(str(error)) from error
 
 
-def record(connection: Connection, decision: Revocation, audience: str | None = None) -> Revocation:
-    """Write the decision behind all others, in a writer's transaction; return what is known from now on."""
-    connection.execute(delete(revocations).where(revocations.c.expires_at <= decision.revoked_at))
+def record(
+    connection: Connection,
+    decision: Revocation,
+    audience: str | None = None,
+    *,
+    now: EpochSeconds | None = None,
+) -> Revocation:
+    """Write the decision behind all others, in a writer's transaction; return what is known from now on.
+
+    `now` is the second of the decision, where that is not when it was `revoked_at`.
+    """
+    ended = decision.revoked_at if now is None else now
+    connection.execute(delete(revocations).where(revocations.c.expires_at <= ended))
     decision, audience = _merged(connection, decision, audience)
     connection.execute(delete(revocations).where(_is_about(decision.kind, decision.value)))
     row = {"sequence": _next_sequence(connection), "audience": audience} | asdict(decision)

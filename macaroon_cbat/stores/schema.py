@@ -11,6 +11,7 @@ clients = Table(
     Column("secret_hash", LargeBinary(32), nullable=True),
     Column("metadata", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("tokens_since", BigInteger, nullable=False),
 )
 
 root_keys = Table(

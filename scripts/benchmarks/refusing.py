@@ -57,8 +57,8 @@ def _rounds(folder: Path, environment: dict[str, str]) -> list[float]:
         certificate = trustme.CA().issue_cert(f"{who}@example.org")
         certificate.private_key_and_cert_chain_pem.write_to_path(folder / f"{who}.pem")
     secrets = {
-        "holder": _registered("holder", "read", environment),
-        "api": _registered("api", "keys revocations", environment),
+        "holder": _registered("holder", environment, "--scope", "read", "--audience", API),
+        "api": _registered("api", environment, "--scope", "keys revocations", "--serves", API),
     }
     ports = free_port(), free_port()
     issuer = f"https://localhost:{ports[0]}"
@@ -99,10 +99,9 @@ def _round(folder: Path, tokens: TokenClient, revoking: requests.Session, issuer
         return time.perf_counter() - started
 
 
-def _registered(name: str, scope: str, environment: dict[str, str]) -> str:
+def _registered(name: str, environment: dict[str, str], *options: str) -> str:
     """Register a client; return its secret."""
-    command = [sys.executable, "-m", "macaroon_cbat", "client", "add", name, "--json"]
-    command += ["--scope", scope, "--audience", API]
+    command = [sys.executable, "-m", "macaroon_cbat", "client", "add", name, "--json", *options]
     done = subprocess.run(command, check=True, capture_output=True, env=os.environ | environment)
     secret: str = json.loads(done.stdout)["client_secret"]
     return secret

@@ -117,7 +117,7 @@ def _prepare(folder: Path) -> Stores:
     certificate = trustme.CA().issue_cert("follower@example.org")
     certificate.private_key_and_cert_chain_pem.write_to_path(folder / "follower.pem")
     stores = open_stores(sqlite_url(folder / "macaroon_cbat.sqlite3"), wrapping_key, now)
-    metadata = ClientMetadata(scope="revocations", audiences=(API,))
+    metadata = ClientMetadata(scope="revocations", serves=(API,))
     stores.clients.add("follower", metadata, secret=SECRET, now=now)
     fixed = {"kind": "token", "audience": API, "revoked_at": now, "expires_at": now + 86_400}
     for start in range(0, MANY, BATCH):

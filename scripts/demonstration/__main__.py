@@ -40,13 +40,13 @@ class Cast:
         self.macaroon = self.mint("billing")
         self.bound = self.bound_to(self.mine)
 
-    def mint(self, client_id: str) -> str:
+    def mint(self, client_id: str, resource: str | None = None) -> str:
         """Return a new macaroon for a client, asked for with the holder's certificate."""
         certificate = ClientCertificate(self.mine, self.mine.with_suffix(".key"))
         secret = self.stage.secret(client_id)
         client = TokenClient(
             issuer=self.stage.issuer, client_id=client_id, client_secret=secret, certificate=certificate,
-            ca=self.stage.ca,
+            ca=self.stage.ca, resource=resource,
         )  # fmt: skip
         return client()
 
@@ -56,13 +56,21 @@ class Cast:
         return attenuate(token or self.macaroon, [confirmation(thumbprint), Expiry(int(time.time()) + 60)])
 
     def call(
-        self, token: str | None, certificate: Path | None, headers: dict[str, str] | None = None
+        self,
+        token: str | None,
+        certificate: Path | None,
+        headers: dict[str, str] | None = None,
+        url: str | None = None,
     ) -> requests.Response:
-        """Call the API with a token over a connection of its own with this certificate."""
+        """Call the API, or another URL, with a token over a connection of its own with this certificate."""
         credentials = {} if token is None else {"Authorization": f"Bearer {token}"}
         pair = None if certificate is None else (str(certificate), str(certificate.with_suffix(".key")))
         return requests.get(
-            self.url, headers={**credentials, **(headers or {})}, cert=pair, verify=self.stage.ca, timeout=10
+            url or self.url,
+            headers={**credentials, **(headers or {})},
+            cert=pair,
+            verify=self.stage.ca,
+            timeout=10,
         )
 
 
@@ -93,7 +101,7 @@ def attack_scenes(cast: Cast) -> Iterator[Scene]:
     yield Scene("SSRF: the holder's connection, but no token", "401", lambda: cast.call(None, cast.mine))
     yield Scene("unbound macaroon, the holder's certificate", "401 invalid_token",
                 lambda: cast.call(cast.macaroon, cast.mine))  # fmt: skip
-    expired = attenuate(cast.bound, [Expiry(int(time.time()) - 1)])
+    expired = attenuate(cast.bound, [Expiry(int(time.time()) - 60)])  # beyond what clocks may differ
     yield Scene("expired child", "401 invalid_token", lambda: cast.call(expired, cast.mine))
     yield Scene("tampered caveat: a later expiry", "401 invalid_token",
                 lambda: cast.call(_tampered(cast.bound), cast.mine))  # fmt: skip
@@ -104,6 +112,9 @@ def attack_scenes(cast: Cast) -> Iterator[Scene]:
                 lambda: cast.call(conflicting, cast.mine))  # fmt: skip
     yield Scene("token of another audience", "401 invalid_token",
                 lambda: cast.call(cast.bound_to(cast.mine, other_audience), cast.mine))  # fmt: skip
+    curious = cast.bound_to(cast.mine, cast.mint("curious", cast.stage.issuer))
+    yield Scene("the keys of an API that a client may call, and does not serve", "403",
+                lambda: cast.call(curious, cast.mine, url=cast.stage.keys))  # fmt: skip
     yield Scene("token that the service bound at minting, the thief's certificate", "401 invalid_token",
                 lambda: cast.call(bound_at_mint, cast.theirs))  # fmt: skip
 

@@ -28,6 +28,11 @@ class Stage:
         """Return the CA that both servers' certificates are from."""
         return self.folder / "ca.pem"
 
+    @property
+    def keys(self) -> str:
+        """Return the URL of the keys of the API's audience."""
+        return f"{self.issuer}/resource/keys?audience={self.api}"
+
     def secret(self, client_id: str) -> str:
         """Return the secret of a registered client."""
         return (self.folder / f"{client_id}.secret").read_text().strip()
@@ -47,6 +52,8 @@ def staged(folder: Path) -> Iterator[Stage]:
                      "--secret-file", str(folder / f"{client}.secret"), "--data", str(folder))  # fmt: skip
         _command("client", "add", "elsewhere", "--scope", "read", "--audience", "https://other.example",
                  "--secret-file", str(folder / "elsewhere.secret"), "--data", str(folder))  # fmt: skip
+        _command("client", "add", "curious", "--scope", "keys", "--audience", api, "--serves", "https://other.example",
+                 "--secret-file", str(folder / "curious.secret"), "--data", str(folder))  # fmt: skip
         keys = str(folder / "keys.json")
         _command("key", "export", "--audience", api, "--output", keys, "--data", str(folder))
         files = (str(folder / "server.pem"), str(folder / "server.key"))

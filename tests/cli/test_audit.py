@@ -52,7 +52,7 @@ def last(file: Path, count: int) -> dict[str, object]:
 
 
 def test_clients(add, command, file):
-    """Adding and removing a client is one line each, without its secret; listing is none."""
+    """Adding, changing and removing a client is one line each, without its secret; listing is none."""
     secret = re.search(r"client_secret: (\S+)", done(add()))
     assert last(file, 1) == {
         "event": "client.added",
@@ -61,8 +61,14 @@ def test_clients(add, command, file):
         "scope": "read",
     }
     done(command("client", "list"))
+    done(command("client", "change", "billing", "--serves", API))
+    rights = {"client_id": "billing", "audience": API, "scope": "read", "serves": API}
+    assert last(file, 2) == {"event": "client.changed", **rights}
+    done(command("client", "change", "billing", "--serves-nothing"))
+    rights.pop("serves")
+    assert last(file, 3) == {"event": "client.changed", **rights}
     done(command("client", "remove", "billing"))
-    assert last(file, 2) == {"event": "client.removed", "client_id": "billing"}
+    assert last(file, 4) == {"event": "client.removed", "client_id": "billing"}
     assert secret is not None
     assert secret[1] not in file.read_text()
     assert file.stat().st_mode & 0o777 == 0o600
@@ -95,8 +101,8 @@ def test_keys(command, file):
     ],
 )
 def test_revocations(command, file, kind, value, member):
-    """A revocation is one line that names what was taken back."""
-    done(command("revoke", kind, value))
+    """A revocation is one line that names what is revoked."""
+    done(command("revoke", "--force", kind, value))
     assert last(file, 1) == {"event": "revoked", member: value}
 
 
@@ -133,8 +139,24 @@ def test_a_full_disk_adds_nobody(add, command):
     process = add(log="/dev/full")
     assert (process.returncode, process.stdout) == (1, b"")
     [line] = process.stderr.decode().splitlines()
+    assert "not done, because it cannot be audited" in line
     assert "No space left on device" in line
     assert "billing" not in done(command("client", "list"))
+
+
+def test_a_full_disk_gives_no_right(add, command):
+    """A right that cannot be audited is not given; one that is taken away is, and not acknowledged."""
+    done(add())
+    full = {"log": "/dev/full"}
+
+    def serves():
+        return json.loads(done(command("client", "show", "billing", "--json"))).get("serves", [])
+
+    assert command("client", "change", "billing", "--serves", API, **full).returncode == 1
+    assert serves() == []
+    done(command("client", "change", "billing", "--serves", API))
+    assert command("client", "change", "billing", "--serves-nothing", **full).returncode == 1
+    assert serves() == []
 
 
 def test_a_full_disk_acknowledges_nothing(command):

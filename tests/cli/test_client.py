@@ -86,6 +86,30 @@ def test_the_listing_shows_no_secret(data):
         assert "secret_hash" not in shown
 
 
+def test_a_resource_server_needs_no_scope(data):
+    """A resource server that only introspects is registered by the audience that it serves."""
+    added = members("client", "add", "api", "--serves", API, "--understands-caveats", "--data", data)
+    added.pop("client_secret")
+    assert added == {"client_id": "api", "serves": [API], "understands_caveats": True}
+    assert out("client", "show", "api", "--data", data) == f'api  client_secret_basic  ""  -  serves {API}\n'
+
+
+def test_a_resource_server_of_nothing_is_warned_of(data):
+    """Who registers for keys or revocations and serves nothing is told that there will be none."""
+    result = call("client", "add", "api", "--scope", "keys revocations", "--data", data)
+    assert result.exit_code == 0
+    assert "without --serves, it gets no keys and no revocations" in result.stderr
+    assert "without --audience" not in result.stderr
+
+
+@pytest.mark.parametrize("scope", ["read keys", "read admin", "admin keys", "revocations admin read"])
+def test_roles_are_not_mixed(data, scope):
+    """One client is not a resource server, an administrator and a caller of others at the same time."""
+    result = call("client", "add", "all", "--scope", scope, "--serves", API, "--data", data)
+    assert "register one for each of" in complaint(result, 1)
+    assert members("client", "list", "--data", data) == []
+
+
 def test_a_client_is_removed(data):
     """`client remove` removes a client once; a second time there is none."""
     out("client", "add", "billing", *SCOPE, "--data", data)

@@ -52,6 +52,17 @@ def test_an_audience_of_nobody_is_noted(registered):
     assert "no client is registered for audience https://other.example" in result.stderr
 
 
+@pytest.mark.parametrize("issuer", ["https://localhost:8443", "https://as.example"])
+def test_the_keys_of_the_service_itself_are_not_exported(registered, tmp_path, monkeypatch, issuer):
+    """The issuer's own audience gets no key file: whoever has it could mint an administrator's token."""
+    if issuer != "https://localhost:8443":
+        monkeypatch.setenv("MACAROON_CBAT_ISSUER", issuer)
+    file = tmp_path / "keys.json"
+    result = call("key", "export", "--audience", issuer, "--output", file, "--data", registered)
+    assert "is the service itself" in complaint(result, 2)
+    assert not file.exists()
+
+
 def test_an_export_holds_the_keys_of_one_audience(registered):
     """What is exported for one audience has nothing in common with what another one gets."""
     keys = [

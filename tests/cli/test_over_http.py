@@ -57,6 +57,22 @@ def test_clients_are_administered_alike(service, over, tmp_path):
     assert "no client 'remote'" in complaint_of_usage(call("client", "remove", "remote", *over))
 
 
+def test_a_client_is_changed_alike(service, over):
+    """`client change` and `client show` do and print the same over HTTP as on the database."""
+    here = ("--data", service.data)
+    for name in ("near", "far"):
+        out("client", "add", name, "--scope", "read", "--audience", API, *here)
+    for options in (("--serves", API), ("--serves-nothing",), ("--scope", "read write"), ("--bound",)):
+        near = members("client", "change", "near", *options, *here)
+        far = members("client", "change", "far", *options, *over)
+        assert near | {"client_id": ""} == far | {"client_id": ""}
+    for option in ((), ("--json",)):
+        assert out("client", "show", "far", *option, *over) == out("client", "show", "far", *option, *here)
+    for command in (("change", "nobody", "--bound"), ("show", "nobody")):
+        assert "no client 'nobody'" in complaint_of_usage(call("client", *command, *over))
+    assert "absolute URI" in complaint(call("client", "change", "far", "--serves", "api", *over), 1)
+
+
 def complaint_of_usage(result):
     assert result.exit_code == 2, result.output
     return result.stderr
@@ -79,13 +95,15 @@ def test_revocations_are_made_alike(service, over, tmp_path, other_file):
     assert out("revoke", "certificate", other_file, *over).startswith("revoked certificate ")
     mine = ("--client-id", "ops", "--client-secret-file", service.secret, "--cert", other_file)
     assert "invalid_client" in complaint(call("key", "list", *service.access, *mine), 1)
-    assert out("revoke", "client", "somebody", *over) == "revoked client somebody\n"
+    assert out("revoke", "client", "somebody", "--force", *over) == "revoked client somebody\n"
+    for where in (over, ("--data", service.data)):
+        assert "no client is named 'nosuch'" in complaint(call("revoke", "client", "nosuch", *where), 1)
 
 
 def test_revocations_are_listed_alike(service, over):
     """`revocation list` prints the same over HTTP as on the database, of one kind or of all."""
     for kind, value in (("client", "listed"), ("subject", "alice"), ("token", "L" * 22)):
-        out("revoke", kind, value, *over)
+        out("revoke", kind, value, "--force", *over)
     for options in ((), ("--json",), ("--kind", "subject"), ("--kind", "subject", "--json")):
         there = out("revocation", "list", *options, *over)
         assert there == out("revocation", "list", *options, "--data", service.data)

@@ -27,27 +27,64 @@ def decisions(data):
     return read
 
 
+@pytest.fixture
+def registered(data):
+    """Return a data folder in which a client is registered."""
+    out("client", "add", "billing", "--scope", "read", "--audience", API, "--data", data)
+    return data
+
+
 @pytest.mark.parametrize(
     ("kind", "value"),
     [
         ("token", "A" * 22),
         ("token", "-N" + "A" * 20),
         ("client", "billing"),
-        ("subject", "alice"),
+        ("subject", "billing"),
         ("family", "f1"),
         ("certificate", THUMBPRINT),
         ("certificate", "-" + THUMBPRINT[1:]),
     ],
 )
-def test_a_name_is_revoked(data, decisions, kind, value):
-    """`revoke KIND VALUE` takes back what has this name, and doing it again is no error."""
+def test_a_name_is_revoked(registered, decisions, kind, value):
+    """`revoke KIND VALUE` revokes what has this name, and doing it again is no error."""
     for _ in range(2):
-        assert out("revoke", kind, value, "--data", data) == f"revoked {kind} {value}\n"
+        assert out("revoke", kind, value, "--data", registered) == f"revoked {kind} {value}\n"
     assert decisions() == [(kind, value)]
 
 
-def test_what_is_revoked_is_listed(data):
+@pytest.mark.parametrize("kind", ["client", "subject"])
+@pytest.mark.parametrize("name", ["nosuch", "Billing", "billing ", "bill%", "-billing"])
+def test_a_name_that_no_client_has_revokes_nothing(registered, decisions, kind, name):
+    """A name with a slip of the pen is refused with what to do, and nothing is revoked."""
+    line = complaint(call("revoke", kind, name, "--data", registered), 1)
+    assert f"no client is named {name!r}" in line
+    assert "client list" in line
+    assert "force" in line
+    assert decisions() == []
+
+
+@pytest.mark.parametrize("kind", ["client", "subject"])
+def test_what_is_left_of_a_removed_client_can_be_revoked(registered, decisions, kind):
+    """With --force a name need not be registered: it may have been, before there were such revocations."""
+    command = ("revoke", kind, "nosuch", "--force", "--data", registered)
+    assert out(*command) == f"revoked {kind} nosuch\n"
+    assert decisions() == [(kind, "nosuch")]
+
+
+@pytest.mark.parametrize(("kind", "value"), [("token", "A" * 22), ("family", "f1")])
+def test_what_cannot_be_known_is_said(data, kind, value):
+    """Whether a token or family exists is recorded nowhere, and the command says so."""
+    result = call("revoke", kind, value, "--data", data)
+    assert (
+        result.stderr
+        == f"note: the service keeps no list of every {kind}: check that this is the right one\n"
+    )
+
+
+def test_what_is_revoked_is_listed(registered):
     """`revocation list` shows each live revocation once, in order, and when it ends."""
+    data = registered
     assert out("revocation", "list", "--data", data) == ""
     out("revoke", "client", "billing", "--data", data)
     out("revoke", "certificate", THUMBPRINT, "--data", data)

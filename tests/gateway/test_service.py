@@ -128,7 +128,7 @@ def test_new_rules_keep_what_is_known(realm: Realm, holder: Client):
 
 def test_every_token_is_asked_about(realm: Realm, holder: Client, thief: Client):
     """With [introspection] the service judges the token, and the gateway the certificate."""
-    secret = realm.service.add("asker", "--scope", "read", "--audience", API, "--understands-caveats")
+    secret = realm.service.add("asker", "--serves", API, "--understands-caveats")
     with asking(realm.folder / "asking", realm.service.issuer, realm.service.ca, secret) as running:
         with realm.service.running():
             token = bound(realm.token(), holder)

@@ -15,7 +15,7 @@ from tests.tls.material import Client
 from tests.walks.processes import API, Service, in_process
 
 BOUND = confirmation(thumbprint_of(DerCertificate(CERTIFICATE)))
-KNOWS = ("--scope", "keys revocations", "--audience", API)
+KNOWS = ("--scope", "keys revocations", "--serves", API)
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Feeding:
             ("invoices", *KNOWS),
             ("certified", *KNOWS, *by_certificate),
             ("bound", *KNOWS, "--bound"),
-            ("elsewhere", "--scope", "keys revocations", "--audience", "https://other.example"),
+            ("elsewhere", "--scope", "keys revocations", "--serves", "https://other.example"),
             ("nobody", "--scope", "read", "--audience", API),
         ):
             self.secrets[name] = self.service.add(name, *options)
@@ -58,8 +58,8 @@ class Feeding:
         return attenuate(self.service.client("billing", self.secrets["billing"], resource=API)(), [BOUND])
 
     def revoke(self, kind: str, value: str) -> None:
-        """Take something back, in another process's stead."""
-        in_process("revoke", kind, value, "--data", self.service.data)
+        """Revoke something, registered or not, in another process's stead."""
+        in_process("revoke", "--force", kind, value, "--data", self.service.data)
 
     def rotate(self) -> str:
         """Let the next key mint; return its name."""

@@ -38,14 +38,14 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def secrets(service: Service, api: Client) -> dict[str, str]:
-    audience, scope = ("--audience", API), ("--scope", "read write")
+    calls, serves = ("--scope", "read write", "--audience", API), ("--serves", API)
     registered = ("--auth", "self_signed_tls_client_auth", "--certificate", api.file)
     return {
-        "billing": service.add("billing", *scope, *audience, "--audience", "https://other.example"),
-        "api": service.add("api", *scope, *audience, "--understands-caveats"),
-        "simple": service.add("simple", *scope, *audience),
-        "stranger": service.add("stranger", *scope, "--audience", "https://other.example"),
-        "by-certificate": service.add("by-certificate", *scope, *audience, *registered),
+        "billing": service.add("billing", *calls, "--audience", "https://other.example"),
+        "api": service.add("api", *serves, "--understands-caveats"),
+        "simple": service.add("simple", *serves),
+        "stranger": service.add("stranger", *calls, "--serves", "https://other.example"),
+        "by-certificate": service.add("by-certificate", *serves, *registered),
     }
 
 
@@ -226,7 +226,7 @@ def test_a_service_that_goes_down_is_503(service: Service, tmp_path: Path):
     mortal = Service(tmp_path / "data", free_port())
     mortal.data.mkdir()
     with mortal.running():
-        secret = mortal.add("billing", "--scope", "read", "--audience", API)
+        secret = mortal.add("billing", "--scope", "read", "--audience", API, "--serves", API)
         child = attenuate(mortal.client("billing", secret)(), [BOUND])
         app = asking(mortal, "billing", secret)
         assert call(app, child).status_code == 200

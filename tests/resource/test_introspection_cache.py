@@ -27,8 +27,7 @@ def alone(feeding: Feeding, tmp_path: Path) -> Feeding:
     development_certificates(tmp_path / "data")
     alone = Feeding(Service(tmp_path / "data", free_port()), feeding.holder, {})
     alone.register()
-    understanding = ("--scope", "x", "--audience", API, "--understands-caveats")
-    alone.secrets["asking"] = alone.service.add("asking", *understanding)
+    alone.secrets["asking"] = alone.service.add("asking", "--serves", API, "--understands-caveats")
     return alone
 
 

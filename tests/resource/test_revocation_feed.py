@@ -113,7 +113,7 @@ def test_stale_is_503_until_it_is_current_again(alone: Feeding):
 
 def test_a_stale_feed_may_ask_instead(alone: Feeding):
     """With on_stale="introspect" a token is asked about while the feed is stale, and never just accepted."""
-    secret = alone.service.add("asking", "--scope", "x", "--audience", API, "--understands-caveats")
+    secret = alone.service.add("asking", "--serves", API, "--understands-caveats")
     asking = Introspection(alone.service.issuer, API, "asking", secret, ca=alone.service.ca)
     with alone.service.running():
         token = alone.token()

@@ -70,7 +70,7 @@ def test_a_revoked_token_is_replaced(feeding: Feeding):
     connection = feeding.connection()
     connection.keys(API)
     feeding.revoke("client", "invoices")
-    time.sleep(1.1)  # tokens of the same second are revoked, too
+    time.sleep(1.1)  # so long the service may go on with what it remembers of the client
     assert json.loads(connection.keys(API))["expires_in"] > 0
 
 

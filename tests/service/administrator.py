@@ -12,7 +12,7 @@ NEW = {"client_id": "orders", "scope": "read", "audiences": [API]}
 
 def administrator(service: Service, certificate: Identity):
     """Return what asks as client `ops`, whose macaroon has these caveats besides the confirmation."""
-    register(service, "ops", scope="read admin keys", audiences=(API,))
+    register(service, "ops", scope="read admin keys", audiences=(API,), serves=(API,))
 
     def ask(method: str, path: str, *caveats: Caveat, over=certificate, client="ops", token=None, **request):
         text = token or token_for_service(service, client)

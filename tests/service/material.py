@@ -41,13 +41,18 @@ def client_metadata(**changes: Any) -> ClientMetadata:
     return ClientMetadata(**({"scope": "read write", "audiences": (API,)} | changes))
 
 
+def server_metadata(**changes: Any) -> ClientMetadata:
+    """Return metadata of a resource server that serves the one API and calls nothing, changed as told."""
+    return ClientMetadata(**({"serves": (API,)} | changes))
+
+
 REGISTERED = {
     "billing": client_metadata(scope="read write audit"),
     "payroll": client_metadata(),
     "reporting": client_metadata(audiences=(API, OTHER_API)),
-    "api": client_metadata(scope="none"),
-    "knowing-api": client_metadata(scope="none", understands_caveats=True),
-    "other-api": client_metadata(scope="none", audiences=(OTHER_API,)),
+    "api": server_metadata(),
+    "knowing-api": server_metadata(understands_caveats=True),
+    "other-api": server_metadata(serves=(OTHER_API,)),
 }
 
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+import msgspec
+from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from macaroon_cbat.caveats import Caveat, confirmation
 from macaroon_cbat.minting import attenuate
+from macaroon_cbat.stores.schema import clients
 from tests.service.certificates import Identity
 from tests.service.material import ISSUER, SECRETS, Service, client_metadata
 from tests.stores.material import NOW
@@ -18,6 +21,14 @@ def register(service: Service, name: str, **changes: object) -> None:
     metadata = client_metadata(**{"scope": SCOPE, **changes})
     SECRETS.setdefault(name, f"{name}-secret-of-these-tests")
     service.stores.clients.add(name, metadata, secret=SECRETS[name], now=NOW)
+
+
+def rewritten(service: Service, name: str, **changes: object) -> None:
+    """Write other metadata into the database, as no verb does: every verb revokes the old tokens as well."""
+    with service.stores.database.writing() as connection:
+        metadata = msgspec.json.encode(client_metadata(**changes)).decode()
+        connection.execute(update(clients).where(clients.c.client_id == name).values(metadata=metadata))
+    service.app.extensions["macaroon_cbat"].clients._seen.clear()
 
 
 def token_for_service(service: Service, client: str = "invoices") -> str:

@@ -13,6 +13,7 @@ ENDPOINTS = (
     ("GET", CLIENTS),
     ("POST", CLIENTS),
     ("GET", CLIENTS + "/billing"),
+    ("PATCH", CLIENTS + "/billing"),
     ("DELETE", CLIENTS + "/billing"),
     ("GET", KEYS),
     ("POST", KEYS + "/rotate"),
@@ -20,6 +21,7 @@ ENDPOINTS = (
     ("GET", REVOCATIONS),
     ("POST", REVOCATIONS),
 )
+WITH_A_BODY = {("POST", CLIENTS), ("PATCH", CLIENTS + "/billing"), ("POST", REVOCATIONS)}
 every_endpoint = pytest.mark.parametrize(("method", "path"), ENDPOINTS)
 
 
@@ -34,7 +36,7 @@ def test_nothing_else_is_said(ops, method, path):
     """A query, or a body where none is read, is refused: it asks for what nobody would do."""
     before = state(ops.service)
     refused(ops(method, path, query_string={"dry_run": "1"}), 400, "invalid_request")
-    if path not in {CLIENTS, REVOCATIONS} or method != "POST":
+    if (method, path) not in WITH_A_BODY:
         refused(ops(method, path, json={}), 400, "invalid_request")
     assert state(ops.service) == before
 

@@ -109,7 +109,7 @@ def test_a_cursor_of_another_view_is_refused(ops, certificate, tmp_path):
     fill(other, LIST_PAGE + 1)
     foreign = administrator(other, certificate)("GET", REVOCATIONS).json["cursor"]
     other.close()
-    register(ops.service, "invoices", audiences=(API,))
+    register(ops.service, "invoices", serves=(API,))
     feed = ask(ops.service, "/resource/revocations", token_for_service(ops.service), certificate)
     for cursor in (foreign, feed.json["cursor"]):
         answer = ops("GET", REVOCATIONS, query_string={"after": cursor})

@@ -21,8 +21,8 @@ TIMES = {"revoked_at": NOW, "expires_at": NOW + 600}
 
 @pytest.fixture
 def served(service):
-    register(service, "invoices", audiences=(API,))
-    register(service, "both", audiences=(API, OTHER_API, ISSUER))
+    register(service, "invoices", serves=(API,))
+    register(service, "both", serves=(API, OTHER_API, ISSUER))
     return service
 
 

@@ -31,7 +31,7 @@ class Asking:
         """Register both."""
         self.service, self.certificate, self.foreign_cursor = service, certificate, foreign_cursor
         self.ops = administrator(service, certificate)
-        register(service, "invoices", audiences=(API,))
+        register(service, "invoices", serves=(API,))
         self.tokens = {name: token_for_service(service, name) for name in ("ops", "invoices")}
 
     def admin(self, method: str, path: str, *caveats: object, **request: object) -> TestResponse:
@@ -139,7 +139,7 @@ def foreign_cursor(tmp_path_factory: pytest.TempPathFactory, certificate: Identi
     folder = tmp_path_factory.mktemp("foreign")
     make_database(url_in(folder))
     other = Service(folder, settings_in(folder))
-    register(other, "invoices", audiences=(API,))
+    register(other, "invoices", serves=(API,))
     cursor: str = ask(other, FEED, token_for_service(other), certificate).json["cursor"]
     other.close()
     return cursor

@@ -4,7 +4,7 @@ import pytest
 
 from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
 from tests.service.material import GRANT_TYPE, SECRETS, basic, client_metadata, refused
-from tests.stores.material import NOW
+from tests.stores.material import NOW, remove
 
 SPECIAL = "p%40ss:w+rd /?&=\u00fc\u20ac"
 RIGHT = SECRETS["billing"]
@@ -191,5 +191,5 @@ def test_a_public_client_gets_no_token_in_its_own_name(registered, certificate):
 
 def test_a_removed_client_is_let_in_no_more(registered):
     """A client that was removed is unknown at once."""
-    registered.stores.clients.remove("billing")
+    remove(registered.stores, "billing")
     refused(registered.ask_token(), 401, "invalid_client")

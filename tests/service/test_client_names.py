@@ -6,16 +6,16 @@ from types import FrameType
 import pytest
 
 from macaroon_cbat.service import client_certificates
-from macaroon_cbat.stores import clients, database
+from macaroon_cbat.stores import client_store, clients, database
 from tests.service.certificates import certified
 from tests.service.material import GRANT_TYPE, basic, client_metadata
 from tests.stores.material import NOW
 
 COSTLY = {
-    clients.ClientStore.remembered.__code__: "memory",
-    clients.ClientStore.look_up.__code__: "database",
+    client_store.ClientStore.remembered.__code__: "memory",
+    client_store.ClientStore.look_up.__code__: "database",
     database.Database.reading.__wrapped__.__code__: "connection",
-    clients._hash.__code__: "hash",
+    clients.secret_hash.__code__: "hash",
     client_certificates.ClientTrust.verified.__code__: "chain",
 }
 KNOWN = {

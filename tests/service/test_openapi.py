@@ -88,7 +88,7 @@ def test_patterns_are_javascript(document):
 def test_answers_fit_their_schemas(service, document, certificate):
     """What the service really answers fits what the document says."""
     ops = administrator(service, certificate)
-    register(service, "invoices", audiences=(API,))
+    register(service, "invoices", serves=(API,))
     bound, token = token_for_service(service), service.token(certificate=certificate)
     headers = {"Authorization": basic("api", SECRETS["api"])}
     secret = {"Authorization": basic("billing", SECRETS["billing"])}
@@ -108,6 +108,9 @@ def test_answers_fit_their_schemas(service, document, certificate):
         (CLIENTS, ops("GET", CLIENTS)),
         (CLIENTS, ops("POST", CLIENTS, json=NEW)),
         (CLIENTS + "/{client_id}", ops("GET", CLIENTS + "/orders")),
+        (CLIENTS + "/{client_id}", ops("PATCH", CLIENTS + "/orders", json={"serves": [API]})),
+        (CLIENTS + "/{client_id}", ops("PATCH", CLIENTS + "/orders", json={"scope": None})),
+        (CLIENTS + "/{client_id}", ops("PATCH", CLIENTS + "/orders", json={"serves": None})),
         (CLIENTS + "/{client_id}", ops("DELETE", CLIENTS + "/orders")),
         (CLIENTS + "/{client_id}", ops("DELETE", CLIENTS + "/orders")),
         (CLIENTS, ops("POST", CLIENTS, json={})),

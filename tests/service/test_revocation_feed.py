@@ -26,8 +26,8 @@ TIMES = {"revoked_at": NOW, "expires_at": NOW + 600}
 
 @pytest.fixture
 def served(on_each_database):
-    register(on_each_database, "invoices", audiences=(API,))
-    register(on_each_database, "both", audiences=(API, OTHER_API, ISSUER))
+    register(on_each_database, "invoices", serves=(API,))
+    register(on_each_database, "both", serves=(API, OTHER_API, ISSUER))
     return on_each_database
 
 
@@ -126,7 +126,7 @@ def test_a_cursor_of_another_database_is_refused(served, feed, certificate, tmp_
     make_database(url_in(folder))
     other = Service(folder, settings_in(folder))
     try:
-        register(other, "invoices", audiences=(API,))
+        register(other, "invoices", serves=(API,))
         answer = ask(other, REVOCATIONS, token_for_service(other), certificate, query={"after": cursor})
         assert "another database" in refused(answer, 400, "invalid_request")
     finally:

@@ -51,6 +51,11 @@ def revoke_token(stores: Stores, token: Grant, now: EpochSeconds = NOW) -> None:
     stores.revocations.revoke("token", token.jti, now=now, expires_at=token.exp, audience=token.audience)
 
 
+def remove(stores: Stores, name: str, now: EpochSeconds = NOW) -> bool:
+    """Remove a client, as the service does."""
+    return stores.clients.remove(name, lambda: now, lasting=600)
+
+
 def grant(jti: str = "AAECAwQFBgcICQoLDA0ODw", **changes: Any) -> Grant:
     members = {"client_id": "billing", "exp": NOW + 600, "iat": NOW, "kid": "k", "scope": "read"}
     return Grant(jti=jti, sub="billing", **(members | changes))

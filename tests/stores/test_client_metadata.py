@@ -30,6 +30,8 @@ def test_the_defaults_are_the_standards():
         pytest.param(BY_CA | {"tls_client_auth_san_uri": "spiffe://example/a"}, id="a URI"),
         pytest.param(PUBLIC | {"tls_client_certificate_bound_access_tokens": True}, id="public and bound"),
         pytest.param({"audiences": ("https://api.example/v1?x=1", "urn:x:y")}, id="URIs as audiences"),
+        pytest.param({"serves": ("https://api.example",)}, id="a resource server that calls others"),
+        pytest.param({"scope": None, "serves": ("https://api.example",)}, id="a resource server alone"),
         pytest.param({"understands_caveats": True}, id="a resource server that judges caveats"),
     ],
 )
@@ -44,6 +46,8 @@ def test_honest_metadata_is_taken(members):
     ("members", "reason"),
     [
         pytest.param({}, "scope", id="no scope"),
+        pytest.param({"scope": None}, "scope", id="no scope, said so"),
+        pytest.param({"scope": None, "audiences": ("https://a",)}, "scope", id="an audience without a scope"),
         pytest.param({"scope": ""}, "scope", id="an empty scope"),
         pytest.param({"scope": " read"}, "scope", id="a space in front"),
         pytest.param({"scope": "read  write"}, "scope", id="two spaces"),
@@ -63,6 +67,10 @@ def test_honest_metadata_is_taken(members):
         ),
         pytest.param({"audiences": ("",)}, "absolute URI", id="an empty audience"),
         pytest.param({"audiences": ("https://a", "https://a")}, "twice", id="an audience twice"),
+        pytest.param({"serves": ("api.example",)}, "absolute URI", id="a relative served audience"),
+        pytest.param({"serves": ("https://a b",)}, "absolute URI", id="a served audience with a space"),
+        pytest.param({"serves": ("https://a", "https://a")}, "twice", id="a served audience twice"),
+        pytest.param({"serves": "https://a"}, "serves", id="a served audience that is no list"),
         pytest.param({"certificates": (THUMBPRINT,)}, "self_signed", id="a certificate beside a secret"),
         pytest.param(SELF_SIGNED | {"certificates": ()}, "self_signed", id="self-signed without certificate"),
         pytest.param(SELF_SIGNED | {"certificates": ("ab" * 32,)}, "not hex", id="a thumbprint in hex"),

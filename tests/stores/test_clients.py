@@ -7,9 +7,10 @@ import pytest
 
 from macaroon_cbat.errors import InvalidClientMetadata
 from macaroon_cbat.stores import ClientMetadata
-from macaroon_cbat.stores import clients as store_of_clients
-from macaroon_cbat.stores.clients import MEMORY_SECONDS, ClientStore, has_secret
-from tests.stores.material import METADATA, NOW, ON_SQLITE, every_byte
+from macaroon_cbat.stores import client_store as store_of_clients
+from macaroon_cbat.stores.client_store import MEMORY_SECONDS, ClientStore
+from macaroon_cbat.stores.clients import has_secret
+from tests.stores.material import METADATA, NOW, ON_SQLITE, every_byte, remove
 
 SECRET = secrets.token_urlsafe(32)
 BY_CERTIFICATE = ClientMetadata(
@@ -40,7 +41,7 @@ def test_another_name_finds_nobody(stores, name):
     """A name finds the client that has exactly this name, or nobody."""
     stores.clients.add("billing", METADATA, secret=SECRET, now=NOW)
     assert stores.clients.find(name) is None
-    assert stores.clients.remove(name) is False
+    assert remove(stores, name) is False
 
 
 @pytest.mark.parametrize("name", ["a\0b", "\0", "\ud800", "x" * 100_000])
@@ -49,7 +50,7 @@ def test_a_name_that_nobody_could_have_finds_nobody(stores, name):
     with stores.database.writing() as connection:
         connection.exec_driver_sql("DROP TABLE clients")
     assert stores.clients.find(name) is None
-    assert stores.clients.remove(name) is False
+    assert remove(stores, name) is False
 
 
 def test_clients_are_listed_by_name(stores):
@@ -63,8 +64,8 @@ def test_a_removed_client_is_gone(stores, open_again):
     """A removed client is found nowhere any more, and its name is free."""
     stores.clients.add("billing", METADATA, secret=SECRET, now=NOW)
     stores.clients.add("payroll", METADATA, secret=SECRET, now=NOW)
-    assert stores.clients.remove("billing") is True
-    assert stores.clients.remove("billing") is False
+    assert remove(stores, "billing") is True
+    assert remove(stores, "billing") is False
     assert open_again().clients.find("billing") is None
     assert [one.client_id for one in stores.clients.all()] == ["payroll"]
     stores.clients.add("billing", METADATA, secret="another" * 4, now=NOW)
@@ -157,7 +158,7 @@ def test_a_client_removed_elsewhere_is_gone_within_a_second(stores, open_again):
     seeing = ClientStore(open_again().database, monotonic=lambda: elapsed[0])
     stores.clients.add("billing", METADATA, secret=SECRET, now=NOW)
     assert seeing.find("billing") is not None
-    stores.clients.remove("billing")
+    remove(stores, "billing")
     elapsed[0] = MEMORY_SECONDS - 0.001
     assert seeing.find("billing") is not None
     elapsed[0] = MEMORY_SECONDS
@@ -170,7 +171,7 @@ def test_the_process_that_removes_a_client_forgets_it_at_once(stores):
     """A client is gone at once for the process that removed it."""
     stores.clients.add("billing", METADATA, secret=SECRET, now=NOW)
     assert stores.clients.find("billing") is not None
-    stores.clients.remove("billing")
+    remove(stores, "billing")
     assert stores.clients.find("billing") is None
 
 

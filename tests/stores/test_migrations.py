@@ -8,7 +8,7 @@ from alembic.config import Config
 
 from macaroon_cbat import stores as package
 from macaroon_cbat.revocation import Revocations
-from macaroon_cbat.stores import Database
+from macaroon_cbat.stores import ClientMetadata, Database
 from tests.stores.material import METADATA, NOW, SECRET, WRAPPING_KEY, execute, grant, opened
 from tests.stores.racer import DAY
 
@@ -103,6 +103,35 @@ def test_an_old_database_without_revocations_is_carried_over(url):
     assert stores.revocations.newest() == 0
     assert [one.state for one in stores.root_keys.records()] == ["current", "next"]
     stores.database.close()
+
+
+@pytest.fixture
+def calling(url: str):
+    """Open a database of version 0002 with a client that has the scope `keys`, and an audience."""
+    migrate(url, "0002")
+    old = Database(url)
+    metadata = '{"scope":"read keys","audiences":["https://api.example"]}'
+    with old.writing() as connection:
+        row = ("billing", SECRET.encode(), metadata, NOW - DAY)
+        insert(connection, "clients (client_id, secret_hash, metadata, created_at)", row)
+    old.close()
+    stores = opened(url)
+    yield stores
+    stores.database.close()
+
+
+def test_an_old_client_serves_nothing(calling):
+    """A client of before keeps its secret and what it may ask for, and gets the keys of no audience."""
+    [client] = calling.clients.all()
+    assert client.metadata == ClientMetadata(scope="read keys", audiences=("https://api.example",))
+    assert client.metadata.serves == ()
+    assert client.secret_hash == SECRET.encode()
+
+
+def test_an_old_clients_tokens_stay_valid(calling):
+    """The tokens that a client of before has are valid since its registration, and none before that."""
+    [client] = calling.clients.all()
+    assert (client.created_at, client.tokens_since) == (NOW - DAY, NOW - DAY)
 
 
 def test_processes_migrate_at_once(racers, old_url):

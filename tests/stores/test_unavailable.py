@@ -12,7 +12,7 @@ from sqlalchemy import insert, text
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.stores.database import BUSY_SECONDS, Database
 from macaroon_cbat.stores.schema import clients, service_facts
-from tests.stores.material import METADATA, NOW, execute, grant, opened, revoke_token
+from tests.stores.material import METADATA, NOW, execute, grant, opened, remove, revoke_token
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def test_a_locked_database_is_unavailable_for_writers(stores, url):
     before = everything(stores)
     writers = {
         "add a client": lambda: stores.clients.add("late", METADATA, secret="s" * 22, now=NOW),
-        "remove a client": lambda: stores.clients.remove("billing"),
+        "remove a client": lambda: remove(stores, "billing"),
         "rotate": lambda: stores.root_keys.rotate(NOW),
         "revoke": lambda: revoke_token(stores, grant()),
     }
@@ -88,7 +88,8 @@ def test_work_that_fails_half_way_leaves_nothing(stores):
     [
         pytest.param("clients", lambda s: s.clients.find("billing"), id="find a client"),
         pytest.param("clients", lambda s: s.clients.all(), id="list clients"),
-        pytest.param("clients", lambda s: s.clients.remove("billing"), id="remove a client"),
+        pytest.param("clients", lambda s: remove(s, "billing"), id="remove a client"),
+        pytest.param("revocations", lambda s: remove(s, "billing"), id="remove one and revoke its tokens"),
         pytest.param("root_keys", lambda s: s.root_keys.records(), id="list root keys"),
         pytest.param("root_keys", lambda s: s.root_keys.rotate(NOW), id="rotate"),
         pytest.param("revocations", lambda s: s.revocations.concerning(grant(), None), id="ask"),
@@ -98,6 +99,7 @@ def test_work_that_fails_half_way_leaves_nothing(stores):
 )
 def test_a_damaged_database_is_unavailable(stores, table, work):
     """Where a table has vanished there is no answer: Unavailable, never `no`, and no foreign exception."""
+    stores.clients.add("billing", METADATA, secret="s" * 22, now=NOW)
     execute(stores, f"DROP TABLE {table}")
     with pytest.raises(Unavailable, match=r"no such table|does not exist"):
         work(stores)

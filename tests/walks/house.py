@@ -54,7 +54,7 @@ class House:
             ("bound", "--bound"),
             ("self-signed", "--auth", "self_signed_tls_client_auth", *registered),
             ("of-a-ca", "--auth", "tls_client_auth", "--san-dns", "billing.example"),
-            ("api", "--understands-caveats"),
+            ("api", "--serves", API, "--understands-caveats"),
         ):
             self.secrets[str(name)] = self.service.add(str(name), *usual, *options)
 

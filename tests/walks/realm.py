@@ -29,7 +29,7 @@ class Realm:
         self.certificate = make_client(folder, "invoices").file
         self.billing = self.service.add("billing", "--scope", "read", "--audience", API)
         self.ops = self.service.add("ops", "--scope", "admin")
-        self.invoices = self.service.add("invoices", "--scope", "keys revocations", "--audience", API)
+        self.invoices = self.service.add("invoices", "--scope", "keys revocations", "--serves", API)
 
     @property
     def following(self) -> dict[str, Any]:
@@ -54,8 +54,8 @@ class Realm:
         return for_requests.certificate_session(auth, self.service.ca)
 
     def revoke(self, kind: str, value: str) -> None:
-        """Take something back on the command line."""
-        self.service.command("revoke", kind, value)
+        """Revoke something, registered or not, on the command line."""
+        self.service.command("revoke", "--force", kind, value)
 
 
 @contextmanager

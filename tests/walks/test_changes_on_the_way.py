@@ -128,7 +128,9 @@ def _minted_with(empty: Service, secret: str, kid: str) -> str:
 def test_an_asking_guard_follows_rotation_and_revocation(empty: Service, house: House, tmp_path: Path):
     """A guard that asks the service knows every key and every revocation at once, with several workers."""
     with empty.running("--workers", "2"):
-        secret = empty.add("billing", "--scope", "read", "--audience", API, "--understands-caveats")
+        secret = empty.add(
+            "billing", "--scope", "read", "--audience", API, "--serves", API, "--understands-caveats"
+        )
         settings = {"issuer": empty.issuer, "audience": API, "client_id": "billing", "client_secret": secret}
         with resource_server(tmp_path / "api", introspection={**settings, "ca": empty.ca}, workers=2) as api:
             old = empty.client("billing", secret)()
@@ -149,7 +151,9 @@ def _trust(empty: Service) -> Any:
 def test_an_asking_guard_without_its_service_is_503(empty: Service, house: House, tmp_path: Path):
     """When the service goes down the asking guard answers 503, and passes again when it is back."""
     with empty.running():
-        secret = empty.add("billing", "--scope", "read", "--audience", API, "--understands-caveats")
+        secret = empty.add(
+            "billing", "--scope", "read", "--audience", API, "--serves", API, "--understands-caveats"
+        )
         token = empty.client("billing", secret)()
         settings = {"issuer": empty.issuer, "audience": API, "client_id": "billing", "client_secret": secret}
     with resource_server(tmp_path / "api", introspection={**settings, "ca": empty.ca}) as api:

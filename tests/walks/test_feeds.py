@@ -102,7 +102,7 @@ def test_writers_at_once_leave_no_gap(realm: Realm):
     def write(mine: list[str]) -> None:
         with realm.operator() as session:
             for name in mine:
-                wanted = {"kind": "client", "value": name}
+                wanted = {"kind": "client", "value": name, "force": True}
                 url = realm.service.issuer + "/admin/revocations"
                 assert session.post(url, json=wanted, timeout=10).status_code == 201
 

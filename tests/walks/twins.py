@@ -21,9 +21,7 @@ class Twins(Realm):
         super().__init__(folder, database, door.port)
         self.gate = door
         self.other = Service(self.service.data, free_port(), database, door.port)
-        self.introspecting = self.service.add(
-            "api", "--scope", "x", "--audience", API, "--understands-caveats"
-        )
+        self.introspecting = self.service.add("api", "--serves", API, "--understands-caveats")
         self.servers: dict[int, Server] = {}
 
     @contextmanager

@@ -1,0 +1,73 @@
+"""`macaroon-cbat client change`: give a registered client a right, or take one away."""
+
+from pathlib import Path
+
+import click
+
+from macaroon_cbat.cli.administering import Verbs, administration_options
+from macaroon_cbat.cli.client_lines import line_of, metadata_of, usage_of_unknown_names
+from macaroon_cbat.cli.options import FILE, json_option, print_json
+from macaroon_cbat.cli.thumbprint import strong_thumbprint_in
+
+_KNOWN_KEYS = (
+    "note: keys of an audience that it does not serve any more are known to it: if it is not to be trusted, "
+    "run key rotate twice, then key retire for the old ones"
+)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--scope", help="What it may ask for from now on.")
+@click.option("--audience", "audiences", multiple=True, metavar="URL", help="As with client add.")
+@click.option("--no-audience", is_flag=True, help="It may ask for no resource server's tokens in particular.")
+@click.option("--serves", multiple=True, metavar="URL", help="As with client add.")
+@click.option("--serves-nothing", is_flag=True, help="It is no resource server any more.")
+@click.option(
+    "--certificate", "certificates", multiple=True, type=FILE, metavar="FILE", help="As with client add."
+)
+@click.option("--bound/--unbound", default=None, help="Whether its tokens are bound when they are minted.")
+@click.option("--understands-caveats/--ignores-caveats", default=None, help="As with client add.")
+@administration_options
+@json_option
+def change(
+    name: str,
+    scope: str | None,
+    audiences: tuple[str, ...],
+    serves: tuple[str, ...],
+    certificates: tuple[Path, ...],
+    *,
+    verbs: Verbs,
+    no_audience: bool,
+    serves_nothing: bool,
+    bound: bool | None,
+    understands_caveats: bool | None,
+    as_json: bool,
+) -> None:
+    """Change what client NAME may do. Its secret stays, and so does what no option names.
+
+    Each list is given whole: --serves A takes away every other audience that it served. A client that loses
+    a right loses the tokens that it has.
+    """
+    given = {
+        "scope": scope,
+        "audiences": audiences or (() if no_audience else None),
+        "serves": serves or (() if serves_nothing else None),
+        "certificates": tuple(strong_thumbprint_in(file) for file in certificates) or None,
+        "tls_client_certificate_bound_access_tokens": bound,
+        "understands_caveats": understands_caveats,
+    }
+    members: dict[str, object] = {member: value for member, value in given.items() if value is not None}
+    if (audiences and no_audience) or (serves and serves_nothing) or not members:
+        raise click.UsageError("say what to change, and each thing once")
+    with usage_of_unknown_names():
+        changed = verbs.change_client(name, members)
+    if as_json:
+        print_json(
+            {"client_id": changed.client_id, **metadata_of(changed), "tokens_revoked": changed.tokens_revoked}
+        )
+        return
+    click.echo(line_of(changed))
+    if changed.tokens_revoked:
+        click.echo("note: it lost a right, so the tokens that it had are revoked", err=True)
+    if serves or serves_nothing:
+        click.echo(_KNOWN_KEYS, err=True)

@@ -1,0 +1,36 @@
+"""Registered clients as the command line shows them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+import msgspec
+
+from macaroon_cbat.errors import NotFound
+from macaroon_cbat.service.admin_shapes import ClientRecord
+from macaroon_cbat.stores import ClientMetadata
+
+
+def metadata_of(one: ClientRecord) -> dict[str, object]:
+    """Return the metadata of a client, in the terms of RFC 7591, for JSON."""
+    members: dict[str, object] = msgspec.to_builtins(one)
+    return {name: value for name, value in members.items() if name in ClientMetadata.__struct_fields__}
+
+
+@contextmanager
+def usage_of_unknown_names() -> Iterator[None]:
+    """Turn a name that no client has into wrong usage."""
+    try:
+        yield
+    except NotFound as error:
+        raise click.UsageError(str(error)) from error
+
+
+def line_of(one: ClientRecord) -> str:
+    """Return the line of a client in a list."""
+    bound = "  bound" if one.tls_client_certificate_bound_access_tokens else ""
+    serves = f"  serves {' '.join(one.serves)}" if one.serves else ""
+    return (
+        f"{one.client_id}  {one.token_endpoint_auth_method}  "
+        f'"{one.scope or ""}"  {" ".join(one.audiences) or "-"}{serves}{bound}'
+    )

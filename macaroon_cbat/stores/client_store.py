@@ -1,0 +1,214 @@
+"""Clients in the database: registering, finding, changing and removing them, and revoking their tokens."""
+
+import re
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Literal
+
+import msgspec
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from macaroon_cbat.audit import OPERATOR, POLICY
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.errors import ClientExists, InvalidClientMetadata
+from macaroon_cbat.revocation import Revocation
+from macaroon_cbat.stores.clients import (
+    CLIENT_NAME,
+    SECRET_METHODS,
+    Client,
+    ClientMetadata,
+    secret_hash,
+)
+from macaroon_cbat.stores.database import Database
+from macaroon_cbat.stores.revocations import refuse_nameless
+from macaroon_cbat.stores.schema import clients
+from macaroon_cbat.stores.token_starts import first_valid_second, revoke_tokens_so_far
+
+MEMORY_SECONDS = 1.0
+"""How long a process goes on with a client it has seen before it looks again."""
+
+Clock = Callable[[], EpochSeconds]
+"""Tells the second. It is asked inside the transaction: waiting for other writers takes seconds."""
+
+_MOST_SEEN = 10_000
+_CLIENT_ID = re.compile(CLIENT_NAME.replace("$", r"\Z"))
+_MAY_GROW = ("audiences", "certificates", "serves")
+
+
+class ClientStore:
+    """Clients in the database: one registered anywhere is found at once, one removed is gone in a second.
+
+    `lasting` counts the seconds that a token lives at most, by the clock that is furthest behind.
+    """
+
+    def __init__(self, database: Database, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Keep clients in this database."""
+        self._database = database
+        self._monotonic = monotonic
+        self._seen: dict[str, tuple[float, Client]] = {}
+
+    def add(
+        self, client_id: str, metadata: ClientMetadata, *, secret: str | None, now: EpochSeconds
+    ) -> Client:
+        """Register a client; InvalidClientMetadata when the name is taken or malformed.
+
+        A secret must have been drawn at random with at least 128 bits: it is kept as a plain SHA-256.
+        """
+        if not _CLIENT_ID.match(client_id):
+            raise InvalidClientMetadata("a client name has 1 to 64 letters, digits and . _ ~ - characters")
+        if client_id in (OPERATOR, POLICY):
+            raise InvalidClientMetadata(
+                f"{client_id} is who else may act in the audit log: choose another name"
+            )
+        _refuse_credentials(metadata, has_secret=secret is not None)
+        hashed = None if secret is None else secret_hash(secret)
+        try:
+            with self._database.writing() as connection:
+                client = Client(
+                    client_id, hashed, metadata, now, first_valid_second(connection, client_id, now)
+                )
+                connection.execute(insert(clients).values(_row(client)))
+        except IntegrityError as error:
+            raise ClientExists(
+                f"client {client_id} exists: choose another name, or remove it first"
+            ) from error
+        return client
+
+    def find(self, client_id: str) -> Client | None:
+        """Return the client, at most MEMORY_SECONDS old, or None when no such client is registered."""
+        return self.remembered(client_id) or self.look_up(client_id)
+
+    def remembered(self, client_id: str) -> Client | None:
+        """Return the client, at most MEMORY_SECONDS old, or None when this process has not seen it since."""
+        look_again_at, client = self._seen.get(client_id, (0.0, None))
+        return client if self._monotonic() < look_again_at else None
+
+    def look_up(self, client_id: str) -> Client | None:
+        """Return the client as the database has it now, or None when no such client is registered."""
+        if not _CLIENT_ID.match(client_id):
+            return None  # some databases choke on what is no name, such as NUL
+        with self._database.reading() as connection:
+            client = _found(connection, client_id)
+        if client is None:
+            self._seen.pop(client_id, None)
+            return None
+        if len(self._seen) >= _MOST_SEEN:
+            self._seen.clear()
+        self._seen[client_id] = (self._monotonic() + MEMORY_SECONDS, client)
+        return client
+
+    def all(self) -> list[Client]:
+        """Return every client, by name."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(clients)).all()
+        return sorted((_client(*row) for row in rows), key=lambda client: client.client_id)
+
+    def change(
+        self,
+        client_id: str,
+        changed: Callable[[ClientMetadata], ClientMetadata],
+        clock: Clock,
+        *,
+        lasting: int,
+    ) -> tuple[Client, Client] | None:
+        """Return a client as it was and as it is, its metadata changed; None when there is none.
+
+        A change that takes anything away revokes its tokens so far, in the same transaction; one that only
+        adds a right leaves them. What `changed` raises changes nothing.
+        """
+        if not _CLIENT_ID.match(client_id):
+            return None
+        with self._database.writing() as connection:
+            before = _found(connection, client_id)
+            if before is None:
+                return None
+            metadata = changed(before.metadata)
+            _refuse_credentials(metadata, has_secret=before.secret_hash is not None)
+            row = {"metadata": msgspec.json.encode(metadata).decode()}
+            connection.execute(update(clients).where(clients.c.client_id == client_id).values(row))
+            if takes_away(before.metadata, metadata):
+                revoke_tokens_so_far(connection, "client", client_id, clock(), lasting)
+            after = _found(connection, client_id)
+            assert after is not None
+        self._seen.pop(client_id, None)
+        return before, after
+
+    def remove(self, client_id: str, clock: Clock, *, lasting: int) -> bool:
+        """Remove a client, and revoke its tokens in the same transaction; False when there was none."""
+        if not _CLIENT_ID.match(client_id):
+            return False
+        with self._database.writing() as connection:
+            if _found(connection, client_id) is None:
+                return False
+            revoke_tokens_so_far(connection, "client", client_id, clock(), lasting)
+            connection.execute(delete(clients).where(clients.c.client_id == client_id))
+        self._seen.pop(client_id, None)
+        return True
+
+    def revoke_tokens(
+        self,
+        kind: Literal["client", "subject"],
+        name: str,
+        clock: Clock,
+        *,
+        lasting: int,
+        is_registered: bool = True,
+    ) -> Revocation | None:
+        """Revoke the tokens so far of a client or subject; those that it gets from now on are valid.
+
+        Return None, having revoked nothing, when no client has this name and `is_registered` asks for one.
+        Raises InvalidRequest for a value that can be the name of nothing.
+        """
+        refuse_nameless(kind, name)
+        with self._database.writing() as connection:
+            if is_registered and (not _CLIENT_ID.match(name) or _found(connection, name) is None):
+                return None
+            decision = revoke_tokens_so_far(connection, kind, name, clock(), lasting)
+        self._seen.pop(name, None)
+        return decision
+
+
+def takes_away(before: ClientMetadata, after: ClientMetadata) -> bool:
+    """Return True unless what changed is only that the client has more scopes, audiences or certificates.
+
+    A first audience takes away as well: tokens without one are accepted by every introspecting resource
+    server.
+    """
+    if before.scopes - after.scopes or (after.audiences and not before.audiences):
+        return True
+    rest = (name for name in ClientMetadata.__struct_fields__ if name not in (*_MAY_GROW, "scope"))
+    return any(getattr(before, name) != getattr(after, name) for name in rest) or any(
+        set(getattr(before, name)) - set(getattr(after, name)) for name in _MAY_GROW
+    )
+
+
+def _refuse_credentials(metadata: ClientMetadata, *, has_secret: bool) -> None:
+    if (metadata.token_endpoint_auth_method in SECRET_METHODS) != has_secret:
+        raise InvalidClientMetadata("a client has a secret exactly when it authenticates with one")
+
+
+def _found(connection: Connection, client_id: str) -> Client | None:
+    row = connection.execute(_FIND, {"client_id": client_id}).one_or_none()
+    return None if row is None else _client(*row)
+
+
+def _row(client: Client) -> dict[str, object]:
+    return msgspec.structs.asdict(client) | {"metadata": msgspec.json.encode(client.metadata).decode()}
+
+
+def _client(
+    client_id: str, hashed: bytes | None, metadata: str, created_at: int, tokens_since: int
+) -> Client:
+    return Client(client_id, hashed, _decode(metadata), EpochSeconds(created_at), EpochSeconds(tokens_since))
+
+
+@lru_cache(maxsize=_MOST_SEEN)
+def _decode(metadata: str) -> ClientMetadata:
+    """Return checked metadata; in memory, so that the time of a refusal does not tell who is registered."""
+    return _DECODER.decode(metadata)
+
+
+_DECODER = msgspec.json.Decoder(ClientMetadata)
+_FIND = select(clients).where(clients.c.client_id == bindparam("client_id"))

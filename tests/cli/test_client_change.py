@@ -1,0 +1,69 @@
+"""`macaroon-cbat client change`: rights are given and taken away without a new secret."""
+
+import pytest
+
+from tests.cli.material import API, call, members, out
+from tests.service.certificates import certified
+
+SCOPE = ("--scope", "read write")
+
+
+def test_a_client_is_changed(data):
+    """`client change` puts in place what is named, keeps the rest, and says what the client is then."""
+    out("client", "add", "billing", *SCOPE, "--audience", API, "--data", data)
+    result = call("client", "change", "billing", "--serves", API, "--data", data)
+    line = f'billing  client_secret_basic  "read write"  {API}  serves {API}\n'
+    assert (result.exit_code, result.stdout) == (0, line)
+    assert "revoked" not in result.stderr
+    result = call(
+        "client", "change", "billing", "--no-audience", "--serves-nothing", "--bound", "--data", data
+    )
+    assert result.stdout == 'billing  client_secret_basic  "read write"  -  bound\n'
+    assert "the tokens that it had are revoked" in result.stderr
+    assert "key rotate twice" in result.stderr
+    [decision] = members("revocation", "list", "--data", data)
+    assert (decision["kind"], decision["value"]) == ("client", "billing")
+
+
+def test_a_certificate_is_replaced(data, certificate, tmp_path):
+    """`client change --certificate` lets a client prove itself by another certificate."""
+    second = certified("CN=second")
+    file = tmp_path / "second.pem"
+    file.write_bytes(second.pem)
+    method = ("--auth", "self_signed_tls_client_auth")
+    out("client", "add", "tls", *SCOPE, *method, "--certificate", certificate, "--data", data)
+    changed = members("client", "change", "tls", "--certificate", file, "--data", data)
+    assert changed["certificates"] == [second.thumbprint]
+    assert changed["tokens_revoked"] is True
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "reason"),
+    [
+        ((), 2, "say what to change"),
+        (("--serves", API, "--serves-nothing"), 2, "each thing once"),
+        (("--audience", API, "--no-audience"), 2, "each thing once"),
+        (("--serves", "api"), 1, "absolute URI"),
+        (("--serves", "https://localhost:8443"), 1, "no client serves the service itself"),
+        (("--scope", "read keys"), 1, "register one for each of"),
+        (("--scope", ""), 1, "scope"),
+    ],
+    ids=str,
+)
+def test_a_bad_change_changes_nothing(data, options, status, reason):
+    """A change that says nothing, or what cannot be, is refused with the reason, and nothing has changed."""
+    out("client", "add", "billing", *SCOPE, "--audience", API, "--data", data)
+    before = members("client", "list", "--data", data)
+    result = call("client", "change", "billing", *options, "--data", data)
+    assert (result.exit_code, reason in result.stderr) == (status, True), result.stderr
+    assert members("client", "list", "--data", data) == before
+    assert members("revocation", "list", "--data", data) == []
+
+
+def test_the_secret_stays(data):
+    """A changed client goes on with the secret that it has."""
+    file = data.parent / "secret"
+    out("client", "add", "api", "--scope", "keys", "--secret-file", file, "--data", data)
+    before = file.read_bytes()
+    assert "client_secret" not in members("client", "change", "api", "--serves", API, "--data", data)
+    assert file.read_bytes() == before
