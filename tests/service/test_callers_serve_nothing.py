@@ -32,7 +32,7 @@ def test_a_caller_gets_no_keys_and_no_feed(service, attacker, certificate, path,
 
 @pytest.mark.parametrize("caller", ["payroll", "reporting", "billing"])
 def test_a_caller_introspects_its_own_tokens_only(service, caller):
-    """A client that serves no audience is told about its own tokens, and about nobody else's (RFC 7662)."""
+    """A client that serves no audience is told about its own tokens, and no other client's (RFC 7662)."""
     other = "payroll" if caller == "billing" else "billing"
     theirs, own = service.token(other, resource=API), service.token(caller, resource=API)
     for token in (theirs, attenuate(theirs, [Scope("read")])):

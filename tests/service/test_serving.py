@@ -92,14 +92,14 @@ def test_serving_is_not_calling(several):
 
 
 def test_who_serves_and_calls_an_audience_may_do_both(service, certificate):
-    """A resource server that is a client of its own audience mints for itself alone: that harms nobody."""
+    """A resource server that is a client of its own audience mints for itself alone: that harms no other."""
     register(service, "both", scope="read keys", serves=(API,))
     [file] = ask(service, KEYS, token_for_service(service, "both"), certificate).json["audiences"]
     assert file["audience"] == API
     assert service.introspect(service.token("both"), "both")["aud"] == API
 
 
-def test_the_service_itself_is_served_by_nobody(service, certificate):
+def test_the_service_itself_is_served_by_no_client(service, certificate):
     """A client that serves the issuer, as it may have before the issuer moved, gets nothing for it."""
     register(service, "former", scope="keys revocations", serves=(ISSUER,))
     token = token_for_service(service, "former")

@@ -93,14 +93,15 @@ def test_a_clients_tokens_are_revoked_by_either_name(stores, billing, kind):
     assert not is_revoked(stores, stores.clients.find("billing").tokens_since)
 
 
-def test_an_unregistered_name_revokes_nothing_unless_it_is_meant(stores, billing):
+@pytest.mark.parametrize("kind", ["client", "subject"])
+def test_an_unregistered_name_revokes_nothing_unless_it_is_meant(stores, billing, kind):
     """A name that no client has revokes nothing; where that is meant, it revokes what is left of it."""
     for name in ("biling", "a/b", "a\u00e4"):
-        assert stores.clients.revoke_tokens("client", name, now, lasting=LASTING) is None
+        assert stores.clients.revoke_tokens(kind, name, now, lasting=LASTING) is None
     assert stores.revocations.newest() == 0
-    meant = stores.clients.revoke_tokens("client", "biling", now, lasting=LASTING, is_registered=False)
+    meant = stores.clients.revoke_tokens(kind, "biling", now, lasting=LASTING, is_registered=False)
     assert meant.value == "biling"
-    assert is_revoked(stores, NOW, client_id="biling")
+    assert is_revoked(stores, NOW, **{"client": {"client_id": "biling"}, "subject": {"sub": "biling"}}[kind])
     assert stores.clients.add("biling", METADATA, secret=SECRET, now=NOW).tokens_since > meant.revoked_at
 
 
@@ -206,7 +207,7 @@ def test_changes_at_once_lose_nothing(stores, billing, open_again):
     assert open_again().clients.find("billing").metadata.scopes == {"read", "write", *"01234567"}
 
 
-@pytest.mark.parametrize("name", ["nobody", "", "a/b", "a\0b"])
+@pytest.mark.parametrize("name", ["nosuch", "", "a/b", "a\0b"])
 def test_who_is_not_registered_is_not_changed(stores, name):
     """A name that no client has changes nothing."""
     assert stores.clients.change(name, lambda _: METADATA, now, lasting=LASTING) is None
