@@ -40,7 +40,7 @@ client.add_command(change)
     multiple=True,
     metavar="URL",
     help="An audience that it is the resource server of: it may have its keys and revocations, and "
-    "introspect everybody's tokens for it. May be repeated.",
+    "introspect the tokens of every client for it. May be repeated.",
 )
 @click.option(
     "--auth",

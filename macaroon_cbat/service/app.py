@@ -7,6 +7,7 @@ from functools import partial
 from flask import Flask, Response, request
 
 from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.inspection import inspected
 from macaroon_cbat.journal.file import journal_to
 from macaroon_cbat.peer import PeerSource
@@ -31,7 +32,7 @@ from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.presenting import once_a_request
 from macaroon_cbat.service.reading import MAX_BODY_BYTES, read_json
 from macaroon_cbat.service.resource_feeds import ResourceFeeds
-from macaroon_cbat.service.serving import say_who_serves_nothing
+from macaroon_cbat.service.serving import check_who_serves
 from macaroon_cbat.service.settings import DEFAULT_ISSUER, Settings, settings_from_environment
 from macaroon_cbat.stores import Stores, open_stores
 from macaroon_cbat.wire import read_macaroon
@@ -56,10 +57,7 @@ def create_app(
     peer = once_a_request(peer or settings.peer)
     trust = ClientTrust(settings.client_ca)
     journal_to(settings.audit_log)
-    stores = open_stores(settings.database_url, settings.wrapping_key, EpochSeconds(int(clock())))
-    url = settings.issuer or stores.recorded_issuer() or DEFAULT_ISSUER
-    stores.record_issuer(url)
-    say_who_serves_nothing(stores.clients.all(), url)
+    stores, url = _opened(settings, EpochSeconds(int(clock())))
     issuer = Issuer(url, stores.root_keys, settings.token_lifetime, settings.key_rotation)
     server = AuthorizationServer(issuer, stores, trust, peer, clock)
     app = Flask("macaroon_cbat.service", static_folder=None)
@@ -84,6 +82,19 @@ def create_app(
         ),
     )
     return app
+
+
+def _opened(settings: Settings, now: EpochSeconds) -> tuple[Stores, str]:
+    """Return the stores, and the issuer that they are of from now on."""
+    stores = open_stores(settings.database_url, settings.wrapping_key, now)
+    try:
+        url = settings.issuer or stores.recorded_issuer() or DEFAULT_ISSUER
+        check_who_serves(stores.clients.all(), url)
+        stores.record_issuer(url)
+    except MacaroonError:
+        stores.database.close()
+        raise
+    return stores, url
 
 
 def _oauth_routes(app: Flask, server: AuthorizationServer) -> None:

@@ -43,7 +43,7 @@ def introspection_answer(
     """Return the claims of an active token, narrowed by its caveats, or `{"active": false}` alone.
 
     A token is active for resource servers that serve its audience, and for its own client. Caveats about
-    the request itself are judged by nobody here: with one of them a token is active only for a resource
+    the request itself are not judged here: with one of them a token is active only for a resource
     server that is registered as understanding caveats, and that gets them all as `caveats`. `presented` is
     the certificate of the connection that the token came over, where the caller says it: a revoked one
     lets no token pass.

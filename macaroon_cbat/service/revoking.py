@@ -15,8 +15,8 @@ from macaroon_cbat.thumbprint import parse_thumbprint
 NEVER = 253_402_300_799
 """The last second of the year 9999."""
 
-LASTING = LONGEST_LIFETIME + LONGEST_CLOCK_SKEW
-"""Seconds after which no token is left, by any clock, that was issued before."""
+LASTING = LONGEST_LIFETIME + 2 * LONGEST_CLOCK_SKEW
+"""Seconds after which no token issued before is left: a guard may be so lenient, and its clock so slow."""
 
 _TOKEN_ID = re.compile(r"[A-Za-z0-9_-]{22}\Z")
 

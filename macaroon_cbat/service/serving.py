@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable
 from shlex import quote
 
-from macaroon_cbat.errors import NotServed
+from macaroon_cbat.errors import NotServed, SettingsError
 from macaroon_cbat.stores import Client
 
 log = logging.getLogger("macaroon_cbat.service")
@@ -42,10 +42,19 @@ def how_to_serve(client: Client) -> str:
     return f"to allow it, run macaroon-cbat client change {client.client_id}{kept} --serves URL"
 
 
-def say_who_serves_nothing(clients: Iterable[Client], issuer: str) -> None:
-    """Log which clients are resource servers in all but the audiences that they serve."""
+def check_who_serves(clients: Iterable[Client], issuer: str) -> None:
+    """Log which clients are resource servers in all but the audiences that they serve.
+
+    Raises SettingsError when one has served what is the issuer now: it knows keys of its audience.
+    """
     for client in clients:
         metadata = client.metadata
+        if issuer in metadata.serves:
+            raise SettingsError(
+                f"client {client.client_id} serves {issuer}, so it may know keys that mint tokens of "
+                "administrators: choose another issuer, or let it serve that no more by client change "
+                f"{client.client_id}, and run key rotate twice and key retire for the old keys"
+            )
         is_meant_to = bool(metadata.scopes & FEED_SCOPES) or metadata.understands_caveats
         if is_meant_to and not served_audiences(client, issuer):
             log.warning(

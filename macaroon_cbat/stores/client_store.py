@@ -74,6 +74,7 @@ class ClientStore:
             raise ClientExists(
                 f"client {client_id} exists: choose another name, or remove it first"
             ) from error
+        self._seen.pop(client_id, None)  # it may be one of this name that another process removed
         return client
 
     def find(self, client_id: str) -> Client | None:

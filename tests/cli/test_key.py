@@ -54,7 +54,7 @@ def test_an_audience_of_nobody_is_noted(registered):
 
 @pytest.mark.parametrize("issuer", ["https://localhost:8443", "https://as.example"])
 def test_the_keys_of_the_service_itself_are_not_exported(registered, tmp_path, monkeypatch, issuer):
-    """The issuer's own audience gets no key file: whoever has it could mint an administrator's token."""
+    """The issuer's own audience gets no key file: with it an administrator's token could be minted."""
     if issuer != "https://localhost:8443":
         monkeypatch.setenv("MACAROON_CBAT_ISSUER", issuer)
     file = tmp_path / "keys.json"

@@ -29,7 +29,7 @@ def measured(data: Path, workers: int, **variables: str) -> Iterator[tuple[Serve
     """Run a service with a metrics page, and somebody who may call it."""
     register = ("--audience", API, "--data", data)
     billing = members("client", "add", "billing", "--scope", "read write", *register)["client_secret"]
-    api = members("client", "add", "api", "--scope", "none", *register)["client_secret"]
+    api = members("client", "add", "api", "--serves", API, "--data", data)["client_secret"]
     port = free_port()
     with serving(data, "--workers", str(workers), "--metrics-port", str(port), **variables) as service:
         yield service, Caller(service, {"billing": billing, "api": api}), port

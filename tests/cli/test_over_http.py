@@ -68,8 +68,8 @@ def test_a_client_is_changed_alike(service, over):
         assert near | {"client_id": ""} == far | {"client_id": ""}
     for option in ((), ("--json",)):
         assert out("client", "show", "far", *option, *over) == out("client", "show", "far", *option, *here)
-    for command in (("change", "nobody", "--bound"), ("show", "nobody")):
-        assert "no client 'nobody'" in complaint_of_usage(call("client", *command, *over))
+    for command in (("change", "nosuch", "--bound"), ("show", "nosuch")):
+        assert "no client 'nosuch'" in complaint_of_usage(call("client", *command, *over))
     assert "absolute URI" in complaint(call("client", "change", "far", "--serves", "api", *over), 1)
 
 

@@ -1,6 +1,7 @@
 """A client that may ask for an audience's tokens does not serve it: no keys, no feed, no others' tokens."""
 
 import pytest
+from msgspec import UNSET
 
 from macaroon_cbat.caveats import Scope
 from macaroon_cbat.minting import attenuate
@@ -32,9 +33,10 @@ def test_a_caller_gets_no_keys_and_no_feed(service, attacker, certificate, path,
 
 @pytest.mark.parametrize("caller", ["payroll", "reporting", "billing"])
 def test_a_caller_introspects_its_own_tokens_only(service, caller):
-    """A client that serves no audience is told about its own tokens, and about nobody else's (RFC 7662)."""
+    """A client that serves no audience is told about its own tokens, and no other client's (RFC 7662)."""
     other = "payroll" if caller == "billing" else "billing"
     theirs, own = service.token(other, resource=API), service.token(caller, resource=API)
-    for token in (theirs, attenuate(theirs, [Scope("read")])):
+    elsewhere = [service.minted(aud=aud, client_id=other, sub=other) for aud in (UNSET, (API, OTHER_API))]
+    for token in (theirs, attenuate(theirs, [Scope("read")]), *elsewhere):
         assert service.introspect(token, caller) == INACTIVE
     assert service.introspect(own, caller)["client_id"] == caller

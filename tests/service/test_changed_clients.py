@@ -78,7 +78,7 @@ def test_a_change_is_read_strictly(ops, members, reason):
 def test_who_is_not_registered_is_not_found(ops):
     """A client that is not registered is not found, and nothing has changed."""
     before = state(ops.service)
-    refused(ops("PATCH", CLIENTS + "/nobody", json={"serves": [API]}), 404, "not_found")
+    refused(ops("PATCH", CLIENTS + "/nosuch", json={"serves": [API]}), 404, "not_found")
     assert state(ops.service) == before
 
 
@@ -98,8 +98,8 @@ def test_roles_that_were_mixed_can_be_parted(ops):
     assert changed(ops, "invoices", scope="keys")["tokens_revoked"] is True
 
 
-def test_nobody_serves_the_service_itself(ops):
-    """The issuer's own audience is served by nobody: its keys would mint an administrator's token."""
+def test_no_client_serves_the_service_itself(ops):
+    """The issuer's own audience is served by no client: its keys would mint an administrator's token."""
     before = state(ops.service)
     answer = ops("POST", CLIENTS, json={"scope": "keys", "serves": [API, ISSUER]})
     assert "service itself" in refused(answer, 400, "invalid_client_metadata")

@@ -1,4 +1,4 @@
-"""A removed client's tokens are dead everywhere, whoever has its name afterwards and however soon."""
+"""A removed client's tokens are dead everywhere, though its name is registered anew at once."""
 
 import pytest
 from sqlalchemy import update

@@ -7,6 +7,7 @@ import pytest
 from msgspec import UNSET, structs
 
 from macaroon_cbat.caveats import Audience, Scope
+from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.minting import attenuate
 from macaroon_cbat.stores import open_stores
 from tests.service.material import API, ISSUER, OTHER_API, refused
@@ -91,14 +92,14 @@ def test_serving_is_not_calling(several):
 
 
 def test_who_serves_and_calls_an_audience_may_do_both(service, certificate):
-    """A resource server that is a client of its own audience mints for itself alone: that harms nobody."""
+    """A resource server that is a client of its own audience mints for itself alone: that harms no other."""
     register(service, "both", scope="read keys", serves=(API,))
     [file] = ask(service, KEYS, token_for_service(service, "both"), certificate).json["audiences"]
     assert file["audience"] == API
     assert service.introspect(service.token("both"), "both")["aud"] == API
 
 
-def test_the_service_itself_is_served_by_nobody(service, certificate):
+def test_the_service_itself_is_served_by_no_client(service, certificate):
     """A client that serves the issuer, as it may have before the issuer moved, gets nothing for it."""
     register(service, "former", scope="keys revocations", serves=(ISSUER,))
     token = token_for_service(service, "former")
@@ -169,6 +170,14 @@ def test_a_right_is_looked_at_again_when_there_is_news(service, certificate):
     answer = ask(service, FEED, token, certificate, query={"after": cursor, "wait": "30"})
     timer.join()
     refused(answer, 401, "invalid_token")
+
+
+def test_the_issuer_cannot_be_what_a_client_serves(start):
+    """A service does not start as an issuer whose keys a resource server has, and says what to do."""
+    register(start(), "former", scope="keys", serves=(THIRD,))
+    with pytest.raises(SettingsError, match=f"client former serves {THIRD}, so it may know keys"):
+        start(issuer=THIRD)
+    assert start(issuer=None).stores.recorded_issuer() == ISSUER
 
 
 def test_the_start_names_servers_of_nothing(start, caplog):

@@ -58,7 +58,7 @@ def remove(stores: Stores, name: str, now: EpochSeconds = NOW) -> bool:
 
 def grant(jti: str = "AAECAwQFBgcICQoLDA0ODw", **changes: Any) -> Grant:
     members = {"client_id": "billing", "exp": NOW + 600, "iat": NOW, "kid": "k", "scope": "read"}
-    return Grant(jti=jti, sub="billing", **(members | changes))
+    return Grant(jti=jti, **({"sub": "billing"} | members | changes))
 
 
 @dataclass

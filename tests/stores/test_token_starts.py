@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from msgspec import structs
 from sqlalchemy import select
 
 from macaroon_cbat.claims import LONGEST_CLOCK_SKEW
@@ -92,14 +93,15 @@ def test_a_clients_tokens_are_revoked_by_either_name(stores, billing, kind):
     assert not is_revoked(stores, stores.clients.find("billing").tokens_since)
 
 
-def test_an_unregistered_name_revokes_nothing_unless_it_is_meant(stores, billing):
+@pytest.mark.parametrize("kind", ["client", "subject"])
+def test_an_unregistered_name_revokes_nothing_unless_it_is_meant(stores, billing, kind):
     """A name that no client has revokes nothing; where that is meant, it revokes what is left of it."""
     for name in ("biling", "a/b", "a\u00e4"):
-        assert stores.clients.revoke_tokens("client", name, now, lasting=LASTING) is None
+        assert stores.clients.revoke_tokens(kind, name, now, lasting=LASTING) is None
     assert stores.revocations.newest() == 0
-    meant = stores.clients.revoke_tokens("client", "biling", now, lasting=LASTING, is_registered=False)
+    meant = stores.clients.revoke_tokens(kind, "biling", now, lasting=LASTING, is_registered=False)
     assert meant.value == "biling"
-    assert is_revoked(stores, NOW, client_id="biling")
+    assert is_revoked(stores, NOW, **{"client": {"client_id": "biling"}, "subject": {"sub": "biling"}}[kind])
     assert stores.clients.add("biling", METADATA, secret=SECRET, now=NOW).tokens_since > meant.revoked_at
 
 
@@ -190,11 +192,35 @@ def test_a_change_that_fails_changes_nothing(stores, billing):
     assert stores.revocations.newest() == 0
 
 
-@pytest.mark.parametrize("name", ["nobody", "", "a/b", "a\0b"])
+def test_changes_at_once_lose_nothing(stores, billing, open_again):
+    """Changes that several processes make at the same time are all there: each begins with the last one."""
+    processes = [open_again() for _ in range(8)]
+
+    def widen(number):
+        def one_more(before):
+            return structs.replace(before, scope=f"{before.scope} {number}")
+
+        processes[number].clients.change("billing", one_more, now, lasting=LASTING)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(widen, range(8)))
+    assert open_again().clients.find("billing").metadata.scopes == {"read", "write", *"01234567"}
+
+
+@pytest.mark.parametrize("name", ["nosuch", "", "a/b", "a\0b"])
 def test_who_is_not_registered_is_not_changed(stores, name):
     """A name that no client has changes nothing."""
     assert stores.clients.change(name, lambda _: METADATA, now, lasting=LASTING) is None
     assert stores.clients.all() == []
+
+
+def test_the_process_that_registers_a_name_anew_forgets_who_had_it(stores, billing, open_again):
+    """A client registered under a name that another process has just freed is found as it is, at once."""
+    elsewhere = open_again()
+    assert elsewhere.clients.find("billing") == billing
+    remove(stores, "billing")
+    anew = elsewhere.clients.add("billing", METADATA, secret="another" * 4, now=NOW)
+    assert elsewhere.clients.find("billing") == anew
 
 
 def test_a_change_elsewhere_is_known_within_a_second(stores, billing, open_again):

@@ -160,6 +160,50 @@ def test_a_client_is_known_everywhere(twins: Twins):
         soon(is_refused)
 
 
+def test_a_removed_client_is_dead_everywhere_and_its_name_is_not(twins: Twins, house: House):
+    """A client removed at one service and registered anew at the other has new tokens, and no old one."""
+    with followers(twins, house) as servers, ExitStack() as stack:
+        old = twins.token()
+        calls = [stack.enter_context(caller(server, old, house)) for server in servers]
+        assert [call() for call in calls] == [200, 200]
+        assert twins.administer(twins.service, "DELETE", "/admin/clients/billing").status_code == 204
+        wanted = {"client_id": "billing", "scope": "read", "audiences": [API]}
+        added = twins.administer(twins.other, "POST", "/admin/clients", json=wanted)
+        assert added.status_code == 201
+        twins.billing = added.json()["client_secret"]
+        with twins.at(twins.other):
+            new = twins.token()
+        for one in (twins.service, twins.other):
+            assert (twins.is_active(one, old), twins.is_active(one, new)) == (False, True)
+        soon(lambda: [call() for call in calls] == [401, 401])
+        for server in servers:
+            with caller(server, new, house) as call:
+                assert call() == 200
+
+
+@pytest.mark.parametrize("at_the_other", [False, True], ids=["where it is changed", "at the other"])
+def test_a_lost_right_is_lost_everywhere(twins: Twins, *, at_the_other: bool):
+    """A resource server that serves nothing any more gets neither keys nor revocations, wherever it asks."""
+    connection = twins.connection()
+    connection.keys(API)
+    asked = twins.other if at_the_other else twins.service
+    answer = twins.administer(twins.service, "PATCH", "/admin/clients/invoices", json={"serves": []})
+    assert answer.json()["tokens_revoked"] is True
+    with twins.at(asked):
+        again = twins.connection()
+
+        def is_refused() -> bool:
+            try:
+                again.keys(API)
+            except Refused as refusal:
+                return refusal.status == 403 and "client change invoices --serves URL" in str(refusal)
+            return False
+
+        soon(is_refused)
+        with pytest.raises(Refused):
+            again.revocations("0", 0)
+
+
 def test_the_other_goes_on_for_a_killed_one(twins: Twins, house: House):
     """When one service is killed, its followers go on at the other where they were: no gap, no repeat."""
     connection, seen, cursor = twins.connection(), [], "0"
