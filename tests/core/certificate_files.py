@@ -134,6 +134,12 @@ SKIPPED = {
         request().public_bytes(serialization.Encoding.PEM), b"CERTIFICATE"
     ),
     "another bit of its version": LEAF.pem.replace(b"MII", b"MIH", 1),
+    "no boundaries": b"".join(LINES[1:-1]),
+    "no boundaries, in one line": LEAF.pem.replace(b"\n", b"")[27:-25],
+    "boundaries in a comment": b"".join(b"# " + line for line in LINES[1:-1]),
+    "boundaries without dashes": LEAF.pem.replace(b"-----", b""),
+    "boundaries over two lines": LEAF.pem.replace(b"BEGIN CERT", b"BEGIN\nCERT"),
+    "a quoted mail": b"".join(b"> " + line for line in LINES),
     "PKCS#12 in PEM": relabelled(LEAF.pem, b"PKCS12"),
 }
 """Spellings of a leaf before which openssl takes the issuer after it, or fails."""
