@@ -138,12 +138,23 @@ def _may_have_issued(one: "Certificate", other: "Certificate") -> bool:
     """Return True if the names say so and the signature, where it can be verified, does not contradict."""
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
+    if _names(one)[1] != _names(other)[0]:
+        return False
     try:
-        if one.subject != other.issuer:
-            return False
         other.verify_directly_issued_by(one)
     except InvalidSignature:
         return False
     except (TypeError, ValueError, UnsupportedAlgorithm):  # names or a key that cannot be read here
         return True
     return True
+
+
+def _names(certificate: "Certificate") -> tuple[object, object]:
+    """Return issuer and subject; as encoded, where they hold text that only OpenSSL reads (T61String)."""
+    try:
+        return certificate.issuer, certificate.subject
+    except ValueError:
+        [(_, body)] = der_kinds.elements(certificate.tbs_certificate_bytes)
+        parts = list(der_kinds.elements(body))
+        at = 3 if parts[0][0] == der_kinds.EXPLICIT else 2  # after version, serial number and algorithm
+        return parts[at], parts[at + 2]

@@ -33,12 +33,12 @@ def kind_of(content: bytes) -> str:
         return UTF16
     if content.lstrip().startswith(b"MI"):
         return BARE_BASE64
-    outer = next(_elements(content), (0, b""))
+    outer = next(elements(content), (0, b""))
     return _kind_of_sequence(outer[1]) if outer[0] == SEQUENCE else UNKNOWN
 
 
 def _kind_of_sequence(body: bytes) -> str:
-    members = list(_elements(body))
+    members = list(elements(body))
     match [tag for tag, _ in members]:
         case [tag, *_] if tag == OID:
             return PKCS7 if members[0][1].startswith(_PKCS7) else UNKNOWN
@@ -54,7 +54,7 @@ def _kind_of_sequence(body: bytes) -> str:
 
 
 def _kind_of_signed(body: bytes) -> str:
-    tags = [tag for tag, _ in _elements(body)]
+    tags = [tag for tag, _ in elements(body)]
     if tags[:3] == [INTEGER, SEQUENCE, SEQUENCE] and tags[3:4] in ([], [EXPLICIT]):
         return REQUEST
     without_version = tags[1:] if tags[:1] == [INTEGER] else tags
@@ -63,7 +63,7 @@ def _kind_of_signed(body: bytes) -> str:
     return CERTIFICATE
 
 
-def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:
+def elements(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield tag and content of up to a dozen elements; an indefinite or broken length takes the rest."""
     position = 0
     for _ in range(12):

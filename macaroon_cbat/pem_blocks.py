@@ -14,6 +14,7 @@ _RESEMBLES_A_BOUNDARY = re.compile(
     rb"-[ \t]*(?:BEGIN|END)\b|\b(?:BEGIN|END)[ \t_]*(?:X509 |TRUSTED )?CERTIFICATE[ \t]*[^\w\s]",
     re.IGNORECASE,
 )
+_RESEMBLES_A_CERTIFICATE = re.compile(rb"[^\w]*MI[A-Za-z0-9+/]{38,}")
 _AT_THE_END = b" \t\r"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -37,6 +38,8 @@ def pem_blocks(content: bytes) -> list[PemBlock]:
     for number, line in enumerate(content.removeprefix(_BYTE_ORDER_MARK).split(b"\n"), 1):
         boundary = _boundary(line, number)
         if boundary is None:
+            if not label and _RESEMBLES_A_CERTIFICATE.match(line):
+                raise ValueError(f"line {number} resembles a certificate outside of a block")
             lines.append(line.rstrip(_AT_THE_END))
         elif boundary[0] == "BEGIN":
             if label:

@@ -15,6 +15,9 @@ from macaroon_cbat.service.client_certificates import ClientTrust, is_named_by, 
 from macaroon_cbat.stores import Client, ClientStore
 from macaroon_cbat.stores.clients import has_secret
 
+_LONGEST_NAME = 64
+"""Characters of a client's name: of a longer one, which is none, no more goes into the log."""
+
 _Verified = Callable[[], Certificate | InvalidClient]
 """Verifies the certificate of the request, once: the leaf of a trusted chain, or why it is none."""
 
@@ -93,7 +96,7 @@ def _proved(client: Client | None, credentials: Credentials, verified: _Verified
     """
     has_its_secret = credentials.secret is not None and has_secret(client, credentials.secret)
     if client is None:
-        raise InvalidClient(f"unknown client {credentials.client_id!r}")
+        raise InvalidClient(f"unknown client {credentials.client_id[:_LONGEST_NAME]!r}")
     match client.metadata.token_endpoint_auth_method:
         case "client_secret_basic" | "client_secret_post":
             _require_secret(client, credentials, is_right=has_its_secret)

@@ -63,12 +63,15 @@ class ClientTrust:
 
 
 def is_named_by(certificate: x509.Certificate, metadata: ClientMetadata) -> bool:
-    """Tell whether the certificate has the one name that the client registered (RFC 8705 2.1.2)."""
-    if metadata.tls_client_auth_subject_dn is not None:
-        return certificate.subject == _name(metadata.tls_client_auth_subject_dn)
+    """Return True if the certificate has the one name that the client registered (RFC 8705 2.1.2).
+
+    A name that cannot be read, such as Latin-1 in a T61String, is no client's.
+    """
     try:
+        if metadata.tls_client_auth_subject_dn is not None:
+            return certificate.subject == _name(metadata.tls_client_auth_subject_dn)
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         return False
     if metadata.tls_client_auth_san_dns is not None:
         return metadata.tls_client_auth_san_dns in names.get_values_for_type(x509.DNSName)
@@ -109,9 +112,9 @@ def _weakness(certificate: x509.Certificate) -> str | None:
 def _read(file: Path) -> tuple[list[x509.Certificate], list[x509.Certificate]]:
     try:
         certificates = x509.load_pem_x509_certificates(file.read_bytes())
-    except (OSError, ValueError) as error:
+        roots = [certificate for certificate in certificates if certificate.subject == certificate.issuer]
+    except (OSError, ValueError, x509.InvalidVersion) as error:
         raise SettingsError(f"MACAROON_CBAT_CLIENT_CA: {file} holds no readable PEM certificates") from error
-    roots = [certificate for certificate in certificates if certificate.subject == certificate.issuer]
     if not roots:
         raise SettingsError(f"MACAROON_CBAT_CLIENT_CA: {file} holds no self-signed CA certificate")
     return roots, [certificate for certificate in certificates if certificate not in roots]

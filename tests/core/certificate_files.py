@@ -134,6 +134,33 @@ SKIPPED = {
         request().public_bytes(serialization.Encoding.PEM), b"CERTIFICATE"
     ),
     "another bit of its version": LEAF.pem.replace(b"MII", b"MIH", 1),
+    "no boundaries": b"".join(LINES[1:-1]),
+    "no boundaries, in one line": LEAF.pem.replace(b"\n", b"")[27:-25],
+    "boundaries in a comment": b"".join(b"# " + line for line in LINES[1:-1]),
+    "boundaries without dashes": LEAF.pem.replace(b"-----", b""),
+    "boundaries over two lines": LEAF.pem.replace(b"BEGIN CERT", b"BEGIN\nCERT"),
+    "a quoted mail": b"".join(b"> " + line for line in LINES),
     "PKCS#12 in PEM": relabelled(LEAF.pem, b"PKCS12"),
 }
 """Spellings of a leaf before which openssl takes the issuer after it, or fails."""
+
+
+def with_latin_1(folder: Path) -> tuple[bytes, bytes]:
+    """Return a leaf and its issuer, PEM, whose names are T61Strings in Latin-1, as older CAs make them."""
+    (folder / "config").write_text(
+        "[req]\nstring_mask=nombstr\ndistinguished_name=dn\n[dn]\n[v3]\nextendedKeyUsage=clientAuth\n"
+    )
+    made = ("openssl", "req", "-config", "config", *CURVE)
+    signed = (
+        "openssl x509 -req -in csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile config -extensions v3"
+    )
+    for command in (
+        (*made, "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-subj", b"/CN=M\xfcller CA"),
+        (*made, "-keyout", "key", "-out", "csr", "-subj", b"/CN=M\xfcller"),
+        (*signed.split(), "-out", "leaf.pem"),
+    ):
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return (folder / "leaf.pem").read_bytes(), (folder / "ca.pem").read_bytes()
+
+
+CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")

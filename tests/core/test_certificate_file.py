@@ -21,6 +21,7 @@ from tests.core.certificate_files import (
     revocation_list,
     store,
     trusted,
+    with_latin_1,
 )
 from tests.service.certificates import certified
 
@@ -110,6 +111,16 @@ def test_a_chain_comes_leaf_first():
     """The chain of a file is returned in its order, in DER, whatever stands between."""
     content = key("PKCS8", "PEM") + trusted(LEAF) + b"text\n" + relabelled(ISSUER.pem, b"X509 CERTIFICATE")
     assert certificates_of(content) == [LEAF.der, ISSUER.der]
+
+
+def test_a_chain_with_names_that_openssl_alone_reads(tmp_path):
+    """Names in Latin-1, which older CAs write, tell leaf and issuer apart as others do."""
+    leaf, issuer = with_latin_1(tmp_path)
+    assert der_of(leaf + issuer) == openssl_reads(leaf + issuer, tmp_path)
+    with pytest.raises(ValueError, match="begins with the certificate of an issuer"):
+        der_of(issuer + leaf)
+    with pytest.raises(ValueError, match="not one chain"):
+        der_of(leaf + ISSUER.pem)
 
 
 HONEST = st.sampled_from(

@@ -78,3 +78,13 @@ def test_the_steps_are_seen(trusting, strangers, secret):
     _, taken = steps(trusting, "unknown", secret, strangers["of the CA"])
     told = {None: ["chain", "connection", "connection", "database", "memory"]}  # a context begins and ends
     assert taken == told.get(secret, ["connection", "connection", "database", "hash", "hash", "memory"])
+
+
+@pytest.mark.parametrize("secret", [None, "wrong"], ids=["no secret", "a wrong secret"])
+def test_a_long_name_does_not_fill_the_log(audited, file, secret):
+    """The audit log quotes no more of an unknown name than a name can have."""
+    form = {"client_id": "x" * 60_000} | ({} if secret is None else {"client_secret": secret})
+    assert audited.post("/oauth2/token", GRANT_TYPE | form).status_code == 401
+    line = file.read_bytes()
+    assert b"unknown client" in line
+    assert len(line) < 1_000

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 import trustme
+from cryptography import x509
 
 from macaroon_cbat.certificate_file import der_of
-from macaroon_cbat.errors import InvalidClient
-from macaroon_cbat.service.client_certificates import ClientTrust
+from macaroon_cbat.errors import InvalidClient, SettingsError
+from macaroon_cbat.service.client_certificates import ClientTrust, is_named_by
+from tests.core.certificate_files import with_latin_1
+from tests.service.material import client_metadata
 
 CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 
@@ -73,3 +76,18 @@ def test_a_trustme_certificate_is_trusted(tmp_path):
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     authority.issue_cert("billing@example.org").cert_chain_pems[0].write_to_path(tmp_path / "client.pem")
     verify(tmp_path)
+
+
+def test_a_name_that_cannot_be_read_is_no_clients(tmp_path):
+    """A subject in Latin-1, though a trusted CA signed it, is that of no client, and no failure."""
+    leaf = x509.load_pem_x509_certificate(with_latin_1(tmp_path)[0])
+    for member in ("tls_client_auth_subject_dn", "tls_client_auth_san_dns", "tls_client_auth_san_uri"):
+        metadata = client_metadata(token_endpoint_auth_method="tls_client_auth", **{member: "CN=a"})
+        assert not is_named_by(leaf, metadata)
+
+
+def test_a_ca_whose_name_cannot_be_read_is_refused_at_the_start(tmp_path):
+    """A CA file with a name in Latin-1 is a SettingsError that names the file."""
+    with_latin_1(tmp_path)
+    with pytest.raises(SettingsError, match=rf"MACAROON_CBAT_CLIENT_CA: {tmp_path}/ca\.pem"):
+        ClientTrust(tmp_path / "ca.pem")
