@@ -28,6 +28,7 @@ SPELLINGS = {
     "an I with a dot": "/adm%c4%b0n",
     "an i and a dot": "/admi%cc%87n",
     "full width": "/%ef%bd%81dmin",
+    "a mathematical capital": "/%f0%9d%90%80dmin",
     "circled": "/%e2%93%90dmin",
     "a full-width dot": "/admin%ef%bc%8ejson",
     "an ellipsis": "/admin%e2%80%a6",

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 
+import grpc
 import pytest
+from envoy.service.auth.v3.external_auth_pb2 import CheckResponse
 
-from tests.gateway.envoy_client import check, check_request
+from tests.gateway.envoy_client import CHECK, check, check_request
 from tests.gateway.material import good
 from tests.gateway.proxies import Asked, forwarded
 from tests.gateway.running import Running, gateway
-from tests.tls.material import Client
+from tests.tls.material import SECONDS, Client
 
 FORGED = "2026-01-01 00:00:00,000 INFO macaroon_cbat.gateway: all is well"
 NEXT_LINES = {"next line": "\x85", "line separator": "\u2028", "line feed": "\n", "carriage return": "\r"}
@@ -76,6 +78,32 @@ def test_a_question_over_grpc_is_one_line(over_grpc: Running, holder: Client, li
     after = lines(over_grpc)
     assert len(after) == len(before) + 2
     assert FORGED not in after
+
+
+@pytest.mark.parametrize("message", [b"\x0a\xff", b"nonsense", b"\x0a\x02\x0a\xc0"])
+def test_what_is_no_message_is_not_logged(over_grpc: Running, message: bytes):
+    """A peer that sends no CheckRequest is told so, and no traceback is logged, nor anything else."""
+    before = lines(over_grpc)
+    assert over_grpc.grpc is not None
+    with grpc.insecure_channel(over_grpc.grpc) as channel:
+        call = channel.unary_unary(CHECK, lambda text: text, CheckResponse.FromString)
+        with pytest.raises(grpc.RpcError) as caught:
+            call(message, timeout=SECONDS)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT  # type: ignore[attr-defined]
+    assert lines(over_grpc) == before
+
+
+@pytest.mark.parametrize(
+    "address", ["", "unknown", "192.0.2.7:80", "192.0.2.7, 192.0.2.8", "/run/envoy.sock"]
+)
+def test_what_is_no_address_is_not_audited_as_one(over_grpc: Running, holder: Client, address: str):
+    """Where Envoy does not name one address, the audit line has none, and the log does not quote it."""
+    request = check_request(Asked(token=good(None), certificate=holder.der, address=address))
+    assert check(over_grpc, request).denied_response.status.code == 401
+    assert "address" not in over_grpc.audit()[-1]
+    request.attributes.source.certificate = ""
+    assert check(over_grpc, request).denied_response.status.code == 503
+    assert over_grpc.log().splitlines()[-1].partition("what a proxy asks: ")[2].startswith("'GET' for None:")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import grpc
 import grpc.aio
 from envoy.config.core.v3.base_pb2 import HeaderValueOption
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
+from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
 
 from macaroon_cbat.errors import SettingsError
@@ -39,7 +40,7 @@ class EnvoyServer:
         self._server = grpc.aio.server(options=_OPTIONS)
         method = grpc.unary_unary_rpc_method_handler(
             self._check,
-            request_deserializer=CheckRequest.FromString,
+            request_deserializer=_read,
             response_serializer=CheckResponse.SerializeToString,
         )
         handler = grpc.method_handlers_generic_handler(_SERVICE, {"Check": method})
@@ -59,8 +60,11 @@ class EnvoyServer:
         await self._server.stop(REQUEST_SECONDS)
 
     async def _check(
-        self, request: CheckRequest, context: "grpc.aio.ServicerContext[CheckRequest, CheckResponse]"
+        self, request: CheckRequest | None, context: "grpc.aio.ServicerContext[CheckRequest, CheckResponse]"
     ) -> CheckResponse:
+        if request is None:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no CheckRequest")
+        assert request is not None
         hop = EnvoyHop(
             context.invocation_metadata() or (),
             peer=context.peer(),
@@ -74,6 +78,14 @@ class EnvoyServer:
         if answer.status == 403 and self._deciding.is_stranger(question, "grpc"):
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only a proxy that was named may ask here")
         return response_of(answer)
+
+
+def _read(message: bytes) -> CheckRequest | None:
+    """Return the message, or None: gRPC would log a traceback for each malformed one, whoever sent it."""
+    try:
+        return CheckRequest.FromString(message)
+    except DecodeError:
+        return None
 
 
 def response_of(answer: Answer) -> CheckResponse:
