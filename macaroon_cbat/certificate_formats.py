@@ -52,15 +52,15 @@ class CertificateFormat(Struct, frozen=True, kw_only=True):
     header: str
     companions: tuple[str, ...] = ()
     read: Callable[..., Peer]
-    is_silent: bool = False
-    """True for products that send nothing without a certificate: there a client's trailer stands alone."""
+    may_be_silent: bool = False
+    """True where a product may send nothing without a certificate: there a client's trailer stands alone."""
 
 
 def read_rfc9440(value: str | None) -> Peer:
     """Read `Client-Cert`, base64 between colons (RFC 9440 2.2); `::` or an empty value says none.
 
-    RFC 9440 lets a proxy say that by silence. Here silence is ProxyMisconfigured: where it means none, a
-    client's trailer of this name would stand alone, and be read.
+    RFC 9440 lets a proxy say that by silence, which is ProxyMisconfigured here: where silence means none, a
+    client's trailer of this name stands alone. So servers that merge trailers get no such format either.
     """
     if value is None:
         raise ProxyMisconfigured("the proxy does not send Client-Cert: let it send :: without a certificate")
@@ -164,30 +164,30 @@ def _format(name: str, header: str, read: Callable[..., Peer], *companions: str)
     return CertificateFormat(name=name, header=header, companions=companions, read=read)
 
 
-def _silent(name: str, header: str, read: Callable[..., Peer]) -> CertificateFormat:
-    return CertificateFormat(name=name, header=header, read=read, is_silent=True)
+def _maybe_silent(name: str, header: str, read: Callable[..., Peer]) -> CertificateFormat:
+    return CertificateFormat(name=name, header=header, read=read, may_be_silent=True)
 
 
 FORMATS = {
     each.name: each
     for each in (
-        _format("rfc9440", "Client-Cert", read_rfc9440),
+        _maybe_silent("rfc9440", "Client-Cert", read_rfc9440),
         _format("nginx", "Clientcert", read_nginx, "Clientcertverify"),
-        _silent("envoy", "X-Forwarded-Client-Cert", read_envoy),
+        _maybe_silent("envoy", "X-Forwarded-Client-Cert", read_envoy),
         _format("haproxy-sha256", "Clientcertx5t", read_haproxy_sha256),
         _format("haproxy", "Clientcert", read_haproxy),
         _format("apache", "Clientcert", read_apache),
         _format("caddy", "Clientcert", read_caddy),
         _format("caddy-sha256", "Clientcertsha256", read_caddy_sha256),
-        _silent("traefik", "X-Forwarded-Tls-Client-Cert", read_traefik),
-        _silent("traefik2", "X-Forwarded-Tls-Client-Cert", read_traefik2),
+        _maybe_silent("traefik", "X-Forwarded-Tls-Client-Cert", read_traefik),
+        _maybe_silent("traefik2", "X-Forwarded-Tls-Client-Cert", read_traefik2),
         _format("aws-alb", "X-Amzn-Mtls-Clientcert-Leaf", read_aws_alb),
-        _silent("aws-alb-passthrough", "X-Amzn-Mtls-Clientcert", read_aws_alb_passthrough),
+        _maybe_silent("aws-alb-passthrough", "X-Amzn-Mtls-Clientcert", read_aws_alb_passthrough),
         _format("google", "Clientcert", read_google, "Clientcertpresent"),
         _format("google-sha256", "Clientcertsha256", read_google_sha256, "Clientcertpresent"),
         _format("cloudflare", "Cf-Client-Cert-Der-Base64", read_cloudflare, "Cf-Cert-Presented"),
         _format("cloudflare-sha256", "Cf-Client-Cert-Sha256", read_cloudflare_sha256, "Cf-Cert-Presented"),
-        _silent("azure", "X-ARR-ClientCert", read_azure),
+        _maybe_silent("azure", "X-ARR-ClientCert", read_azure),
         _format("cloudfront", f"{_VIEWER}-Sha256", read_cloudfront, f"{_VIEWER}-Present"),
     )
 }

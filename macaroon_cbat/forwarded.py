@@ -122,11 +122,11 @@ class Forwarded:
         why. Raises AmbiguousCertificate or ProxyMisconfigured where a trusted proxy leaves it open, and
         ProxyMisconfigured for every request where the deployment makes the format or the trust unsafe.
         """
-        if self._format.is_silent and hop.merges_trailers():
+        if self._format.may_be_silent and hop.merges_trailers():
             raise ProxyMisconfigured(
                 f"{self._format.name} is not safe on this server, which may show a client's trailers as "
-                f"headers: without a certificate no {self._header} comes that a trailer would meet; start "
-                "uvicorn with --http h11, or serve with gunicorn, waitress or macaroon_cbat.tls"
+                f"headers, where a proxy may send no {self._header}: start uvicorn with --http h11, or serve "
+                "with gunicorn, waitress or macaroon_cbat.tls"
             )
         distrust = self._trust.distrust(hop)
         if distrust is not None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import socket
 import ssl
@@ -81,8 +82,7 @@ def running(
 ) -> Iterator[Server]:
     """Run this server until the block ends; bind `tcp` is any free port."""
     if bind == "tcp":
-        with socket.create_server(("127.0.0.1", 0)) as one:
-            bind = str(one.getsockname()[1])
+        bind = str(_free_port())
     server = Server(bind, folder / f"{name}.log", is_tls=name == "embedded")
     environment = {**os.environ, **(variables or {})}
     environment |= {} if proxy is None else {"PROXY": json.dumps(proxy)}
@@ -99,6 +99,17 @@ def running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _free_port() -> int:
+    """Return a port below those that the kernel gives to others until the server has it."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        return port
 
 
 def _wait_for(server: Server, process: subprocess.Popen[bytes]) -> None:
