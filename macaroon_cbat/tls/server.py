@@ -46,7 +46,7 @@ def serve(  # noqa: PLR0913  # one keyword a setting
         real_port: int = listener.getsockname()[1]
 
         def make_loop() -> Loop:
-            site = Site(make_app(), adjustments(limits), host, real_port, is_multiprocess=workers > 1)
+            site = Site(make_app(), adjustments(), host, real_port, is_multiprocess=workers > 1)
             return Loop(listener, context, site, limits, threads)
 
         run = _run_here if workers == 1 else Prefork([listener], workers, limits.request_seconds).run
