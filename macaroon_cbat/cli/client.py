@@ -7,9 +7,10 @@ import click
 import msgspec
 
 from macaroon_cbat.cli.administering import Verbs, administration_options
-from macaroon_cbat.cli.options import FILE, json_option, print_json, write_secret
+from macaroon_cbat.cli.options import FILE, json_option, print_json, say, write_secret
 from macaroon_cbat.cli.thumbprint import thumbprint_in
 from macaroon_cbat.errors import NotFound, SettingsError
+from macaroon_cbat.printable import printable
 from macaroon_cbat.service.administration import ClientRecord, NewClient
 from macaroon_cbat.stores import ClientMetadata
 from macaroon_cbat.stores.clients import ClientAuthMethod
@@ -111,7 +112,7 @@ def _show_added(added: NewClient, secret: str | None, *, as_json: bool) -> None:
         shown = {} if secret is None else {"client_secret": secret}
         print_json({"client_id": added.client_id, **shown, **_metadata(added)})
         return
-    click.echo(f"client_id:     {added.client_id}")
+    say(f"client_id:     {added.client_id}")
     if secret is not None:
         click.echo(f"client_secret: {secret}")
         click.echo("The secret is not shown again.", err=True)
@@ -132,7 +133,7 @@ def list_clients(*, verbs: Verbs, as_json: bool) -> None:
         print_json([{"client_id": one.client_id, **_metadata(one)} for one in found])
         return
     for one in found:
-        click.echo(_line(one))
+        say(_line(one))
 
 
 @client.command()
@@ -143,7 +144,7 @@ def remove(name: str, *, verbs: Verbs) -> None:
     try:
         verbs.remove_client(name)
     except NotFound as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(printable(str(error))) from error
     click.echo(f"removed {name}")
 
 

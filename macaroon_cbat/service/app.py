@@ -8,6 +8,7 @@ from flask import Flask, Response, request
 
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.inspection import inspected
+from macaroon_cbat.journal import bound_refusals
 from macaroon_cbat.journal.file import journal_to
 from macaroon_cbat.peer import PeerSource
 from macaroon_cbat.service import metadata as paths
@@ -55,6 +56,7 @@ def create_app(
     peer = once_a_request(peer or settings.peer)
     trust = ClientTrust(settings.client_ca)
     journal_to(settings.audit_log)
+    bound_refusals(settings.audit_refusals)
     stores = open_stores(settings.database_url, settings.wrapping_key, EpochSeconds(int(clock())))
     url = settings.issuer or stores.recorded_issuer() or DEFAULT_ISSUER
     stores.record_issuer(url)

@@ -34,14 +34,23 @@ class Loop:
     """Serves one listening socket until it is stopped."""
 
     def __init__(
-        self, listener: socket.socket, context: SSL.Context, site: Site, limits: Limits, threads: int
+        self,
+        listener: socket.socket,
+        context: SSL.Context,
+        site: Site,
+        limits: Limits,
+        threads: int,
+        *,
+        on_end: Callable[[], None],
     ) -> None:
+        """Serve the site; call `on_end` after the last request."""
         self.context = context
         self.site = site
         self.rooms = Rooms(limits)
         self.now = time.monotonic()
         self._listener = listener
         self._limits = limits
+        self._on_end = on_end
         self._selector = selectors.DefaultSelector()
         self._connections: dict[Connection, None] = {}  # the oldest one first
         self.holdings = Holdings(
@@ -231,6 +240,7 @@ class Loop:
         self._selector.close()
         self._waker.close()
         self._wakee.close()
+        self._on_end()
 
 
 def _serve(requests: "SimpleQueue[Exchange | None]") -> None:

@@ -24,7 +24,9 @@ class Stepped:
         self.trust = ssl.create_default_context(cafile=files.ca)
         self.listener = socket.socket()
         site = Site(make_application(folder), adjustments(), "localhost", 1, is_multiprocess=False)
-        self.loop = Loop(self.listener, tls_context(files.certificate, files.key), site, limits, 1)
+        self.loop = Loop(
+            self.listener, tls_context(files.certificate, files.key), site, limits, 1, on_end=lambda: None
+        )
         self.loop.now = 0.0
         self.clients: list[SteppedClient] = []
 
