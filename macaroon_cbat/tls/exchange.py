@@ -8,7 +8,7 @@ from typing import Any
 from macaroon_cbat.thumbprint import DerCertificate
 from macaroon_cbat.tls.outgoing import Outgoing
 from macaroon_cbat.tls.request import Request
-from macaroon_cbat.tls.wsgi import Site, Task, error_answer
+from macaroon_cbat.tls.wsgi import ReadOnlyFileBasedBuffer, Site, Task, error_answer
 
 log = logging.getLogger("macaroon_cbat.tls")
 
@@ -45,6 +45,7 @@ class Exchange:
         self._outgoing = Outgoing()
         self._is_abandoned = False
         self._is_started = False
+        self._has_begun = False
 
     # In the thread
 
@@ -87,8 +88,16 @@ class Exchange:
                 self._lock.wait()
             if self._is_abandoned:
                 raise ClientGone
-            self._outgoing.append(data)
+            if not self._has_all_it_may():
+                self._outgoing.append(data)
+            elif isinstance(data, ReadOnlyFileBasedBuffer):
+                data.close()
+            self._has_begun = True
         return len(data)
+
+    def _has_all_it_may(self) -> bool:
+        """Return True after the header of an answer to HEAD: a body would be taken for the next answer."""
+        return self._has_begun and self.request.command == "HEAD"
 
     def announce(self) -> None:
         """Tell the loop once that there is something to fetch."""

@@ -17,7 +17,7 @@ def statuses(server: Server, sent: bytes) -> list[int]:
     with server.connect() as connection:
         connection.sendall(sent)
         received = read_to_end(connection)
-    return [int(status) for status in re.findall(rb"^HTTP/1\.[01] ([0-9]{3}) ", received, re.MULTILINE)]
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] ([0-9]{3}) ", received)]
 
 
 FRAMINGS = {

@@ -9,7 +9,7 @@ import pytest
 from OpenSSL import SSL
 
 from tests.tls.application import BIG
-from tests.tls.material import SECONDS, Client, Server, ask, next_line, speak
+from tests.tls.material import SECONDS, Client, Server, ask, next_line, read_to_end, speak
 
 
 def test_big_downloads_arrive_whole(server: Server) -> None:
@@ -100,11 +100,26 @@ def test_expecting_without_a_body_is_answered(server: Server) -> None:
         assert speak(connection, request).status == 200
 
 
-def test_head_has_no_body(server: Server) -> None:
-    """HEAD is answered with the header alone, and the connection stays usable."""
+@pytest.mark.parametrize("path", ["/", "/stream", "/file"])
+def test_head_has_no_body(server: Server, path: str) -> None:
+    """HEAD is answered with the header alone, whatever the application gives."""
     with server.connect() as connection:
-        assert ask(connection, "/", "HEAD").body == b""
-        assert ask(connection, "/").status == 200
+        request = f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        connection.sendall(request.encode())
+        header, end, body = read_to_end(connection).partition(b"\r\n\r\n")
+    assert (header[:12], end, body) == (b"HTTP/1.1 200", b"\r\n\r\n", b"")
+
+
+def test_a_connection_stays_usable_after_head(server: Server) -> None:
+    """The answer to what follows a HEAD is the next one on the connection."""
+    head = b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with server.connect() as connection:
+        connection.sendall(
+            head + head.replace(b"HEAD", b"GET").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+        )
+        received = read_to_end(connection)
+    assert received.count(b"HTTP/1.1 200 OK") == 2
+    assert received.partition(b"\r\n\r\n")[2].startswith(b"HTTP/1.1 200 OK")
 
 
 def test_one_byte_a_record(server: Server, clients: dict[str, Client]) -> None:
