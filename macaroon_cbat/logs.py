@@ -25,14 +25,14 @@ class LogLines(logging.Filter):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, with a lock that no thread holds: after a fork one of the parent's might."""
+        self._lock = threading.RLock()  # a signal handler may log too
         self._since = float("-inf")
         self._seen: dict[str, int] = {}
         self._omitted: dict[str, int] = {}
-        self.renew_lock()
-
-    def renew_lock(self) -> None:
-        """Have a lock that no thread holds, in a child that another thread may have forked meanwhile."""
-        self._lock = threading.RLock()  # a signal handler may log too
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return False for a record that is left out."""
@@ -50,9 +50,11 @@ class LogLines(logging.Filter):
     def _remark(self, kind: str) -> str | None:
         """Return what is to be added to a line of this kind, or None when it is left out."""
         now = self._clock()
-        if now - self._since >= SECONDS or len(self._seen) > _KINDS:
+        if now - self._since >= SECONDS:
             self._since = now
             self._seen.clear()
+        if kind not in self._seen and len(self._seen) >= _KINDS:
+            kind = ""  # a message that was put together before it came here: all such are one kind
         seen = self._seen[kind] = self._seen.get(kind, 0) + 1
         if seen > LINES:
             self._omitted[kind] = self._omitted.get(kind, 0) + 1
@@ -75,4 +77,12 @@ def guard_logs() -> None:
         if not any(isinstance(one, LogLines) for one in log.filters):
             lines = LogLines()
             log.addFilter(lines)
-            os.register_at_fork(after_in_child=lines.renew_lock)
+            os.register_at_fork(after_in_child=lines.forget)
+
+
+def forget_floods() -> None:
+    """Begin anew, as a fresh process does."""
+    for name in LOGGERS:
+        for one in logging.getLogger(f"macaroon_cbat.{name}").filters:
+            if isinstance(one, LogLines):
+                one.forget()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("macaroon_cbat.tls")
 
-_WRITE_BYTES = 1 << 16
+_WRITE_BYTES = 1 << 15
 _TURN_BYTES = 1 << 19
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TLS_HANDSHAKE = 0x16

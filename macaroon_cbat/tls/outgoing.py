@@ -23,8 +23,12 @@ class Outgoing:
     def append(self, data: Any) -> None:
         """Queue bytes, or a file as waitress wraps it."""
         self.waiting_bytes += len(data)
-        if isinstance(data, ReadOnlyFileBasedBuffer) or len(data) > _SMALL_BYTES:
+        if isinstance(data, ReadOnlyFileBasedBuffer):
             self._parts.append(data)
+            return
+        if len(data) > _SMALL_BYTES:
+            # In slices, for what was sent of one piece would stay in memory until all of it is.
+            self._parts.extend(data[at : at + _GLUED_BYTES] for at in range(0, len(data), _GLUED_BYTES))
             return
         last = self._parts[-1] if self._parts else None
         if isinstance(last, bytearray) and len(last) < _GLUED_BYTES:

@@ -126,3 +126,11 @@ def test_every_logger_is_guarded():
     assert used - {"macaroon_cbat"} == {f"macaroon_cbat.{name}" for name in (*LOGGERS, "audit")}
     guarded = [logging.getLogger(f"macaroon_cbat.{name}").filters for name in LOGGERS]
     assert [sum(isinstance(one, LogLines) for one in filters) for filters in guarded] == [1] * len(LOGGERS)
+
+
+def test_messages_of_many_kinds_are_bounded_too(seen):
+    """Messages that differ, because they were put together beforehand, are one kind after so many."""
+    log, lines = seen
+    for number in range(2000):
+        log.warning("made up beforehand: %d" % number)  # noqa: UP031 # the case
+    assert len(lines) <= 200 + LINES
