@@ -35,6 +35,7 @@ from macaroon_cbat.keys import audience_key as audience_key
 from macaroon_cbat.keys import audience_keys as audience_keys
 from macaroon_cbat.keys import read_key_file as read_key_file
 from macaroon_cbat.keys import write_key_file as write_key_file
+from macaroon_cbat.logs import guard_logs
 from macaroon_cbat.minting import attenuate as attenuate
 from macaroon_cbat.minting import mint as mint
 from macaroon_cbat.request_target import Target as Target
@@ -43,3 +44,5 @@ from macaroon_cbat.thumbprint import Thumbprint as Thumbprint
 from macaroon_cbat.thumbprint import thumbprint_of as thumbprint_of
 from macaroon_cbat.verification import Principal as Principal
 from macaroon_cbat.verification import verify as verify
+
+guard_logs()

@@ -16,6 +16,7 @@ EventKind = Literal[
     "token.revoked",
     "request.refused",
     "admission.refused",
+    "refusals.omitted",
     "client.added",
     "client.changed",
     "client.removed",
@@ -39,7 +40,8 @@ class AuditEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `who` is a client that proved who it is, or OPERATOR or POLICY. `client_id`, `token_id`, `kid`, `subject`,
     `family` and `certificate` name what the event is about; `certificate` is that of the connection
-    where the request was refused.
+    where the request was refused. In `refusals.omitted`, `count` is how many were not written since
+    `since`, and `counts` says how many of them there were of each kind and error, which are words of ours.
     """
 
     at: Utc
@@ -60,6 +62,9 @@ class AuditEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str | None = None
     reason: str | None = None
     address: str | None = None
+    since: Utc | None = None
+    count: int | None = None
+    counts: dict[str, int] | None = None
 
 
 def audit_line(event: AuditEvent) -> str:

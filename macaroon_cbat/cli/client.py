@@ -8,7 +8,7 @@ import click
 from macaroon_cbat.cli.administering import Verbs, administration_options
 from macaroon_cbat.cli.client_change import change
 from macaroon_cbat.cli.client_lines import line_of, metadata_of, usage_of_unknown_names
-from macaroon_cbat.cli.options import FILE, json_option, print_json, write_secret
+from macaroon_cbat.cli.options import FILE, json_option, print_json, say, write_secret
 from macaroon_cbat.cli.thumbprint import strong_thumbprint_in
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.service.admin_shapes import ClientRecord, NewClient
@@ -131,7 +131,7 @@ def _show_added(added: NewClient, secret: str | None, *, as_json: bool) -> None:
         shown = {} if secret is None else {"client_secret": secret}
         print_json({"client_id": added.client_id, **shown, **metadata_of(added)})
         return
-    click.echo(f"client_id:     {added.client_id}")
+    say(f"client_id:     {added.client_id}")
     if secret is not None:
         click.echo(f"client_secret: {secret}")
         click.echo("The secret is not shown again.", err=True)
@@ -152,7 +152,7 @@ def list_clients(*, verbs: Verbs, as_json: bool) -> None:
         print_json([{"client_id": one.client_id, **metadata_of(one)} for one in found])
         return
     for one in found:
-        click.echo(line_of(one))
+        say(line_of(one))
 
 
 @client.command()
@@ -166,7 +166,7 @@ def show(name: str, *, verbs: Verbs, as_json: bool) -> None:
     if as_json:
         print_json({"client_id": one.client_id, **metadata_of(one)})
         return
-    click.echo(line_of(one))
+    say(line_of(one))
 
 
 @client.command()

@@ -6,7 +6,7 @@ import click
 
 from macaroon_cbat.cli.administering import Verbs, administration_options
 from macaroon_cbat.cli.client_lines import line_of, metadata_of, usage_of_unknown_names
-from macaroon_cbat.cli.options import FILE, json_option, print_json
+from macaroon_cbat.cli.options import FILE, json_option, print_json, say
 from macaroon_cbat.cli.thumbprint import strong_thumbprint_in
 
 _KNOWN_KEYS = (
@@ -66,7 +66,7 @@ def change(
             {"client_id": changed.client_id, **metadata_of(changed), "tokens_revoked": changed.tokens_revoked}
         )
         return
-    click.echo(line_of(changed))
+    say(line_of(changed))
     if changed.tokens_revoked:
         click.echo("note: it lost a right, so the tokens that it had are revoked", err=True)
     if serves or serves_nothing:

@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from macaroon_cbat.errors import NotFound
+from macaroon_cbat.printable import printable
 from macaroon_cbat.service.admin_shapes import ClientRecord
 from macaroon_cbat.stores import ClientMetadata
 
@@ -23,7 +24,7 @@ def usage_of_unknown_names() -> Iterator[None]:
     try:
         yield
     except NotFound as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(printable(str(error))) from error
 
 
 def line_of(one: ClientRecord) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from macaroon_cbat.errors import MacaroonError, SettingsError
+from macaroon_cbat.printable import printable
 
 
 class _Refusal(click.ClickException):
@@ -43,9 +44,9 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except SettingsError as error:
-            raise _Misuse(str(error)) from error
+            raise _Misuse(printable(str(error))) from error
         except MacaroonError as error:
-            raise _Refusal(str(error)) from error
+            raise _Refusal(printable(str(error))) from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

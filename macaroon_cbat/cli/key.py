@@ -7,7 +7,7 @@ import click
 
 from macaroon_cbat.cli.administering import Verbs, administration_options
 from macaroon_cbat.cli.auditing import audit_done
-from macaroon_cbat.cli.options import FILE, data_option, json_option, print_json, stores_in, write_secret
+from macaroon_cbat.cli.options import FILE, data_option, json_option, print_json, say, stores_in, write_secret
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.keys import audience_keys, write_key_file
 from macaroon_cbat.service.settings import DEFAULT_ISSUER
@@ -31,7 +31,7 @@ def list_keys(*, verbs: Verbs, as_json: bool) -> None:
         return
     for record in records:
         since = datetime.fromtimestamp(record.since, UTC)
-        click.echo(f"{record.kid}  {record.state:<8}  since {since:%Y-%m-%d %H:%M:%SZ}")
+        say(f"{record.kid}  {record.state:<8}  since {since:%Y-%m-%d %H:%M:%SZ}")
 
 
 @key.command()
@@ -47,7 +47,7 @@ def rotate(*, verbs: Verbs, as_json: bool) -> None:
     if as_json:
         print_json(record)
         return
-    click.echo(f"{record.kid} is the current key; run key export for each audience before the next rotation")
+    say(f"{record.kid} is the current key; run key export for each audience before the next rotation")
 
 
 @key.command()

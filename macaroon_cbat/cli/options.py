@@ -1,5 +1,6 @@
 """What several commands share: the data folder, JSON output, reading files and standard input."""
 
+import json
 import logging
 import sys
 import time
@@ -13,6 +14,7 @@ import msgspec
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files import replace_file
+from macaroon_cbat.printable import printable
 from macaroon_cbat.wire import MAX_CHARACTERS
 
 if TYPE_CHECKING:
@@ -63,8 +65,14 @@ def stores_in(data: Path | None) -> "tuple[Settings, Stores]":
 
 
 def print_json(members: object) -> None:
-    """Print JSON for people and scripts."""
-    click.echo(msgspec.json.format(msgspec.json.encode(members)).decode())
+    """Print JSON for people and scripts, in ASCII: the text of others does nothing to a terminal."""
+    text = json.dumps(msgspec.to_builtins(members), indent=2)
+    click.echo(text.replace("\x7f", "\\u007f"))
+
+
+def say(text: str) -> None:
+    """Print one line, whatever others wrote in it."""
+    click.echo(printable(text))
 
 
 def read_token() -> str:

@@ -7,7 +7,7 @@ from typing import get_args
 import click
 
 from macaroon_cbat.cli.administering import Verbs, administration_options
-from macaroon_cbat.cli.options import json_option, print_json
+from macaroon_cbat.cli.options import json_option, print_json, say
 from macaroon_cbat.revocation import Revocation, RevocationKind
 from macaroon_cbat.service.cursors import BEGINNING
 from macaroon_cbat.service.revoking import NEVER
@@ -29,7 +29,7 @@ def list_revocations(kind: RevocationKind | None, *, verbs: Verbs, as_json: bool
         print_json(list(found))
         return
     for one in found:
-        click.echo(
+        say(
             f"{one.kind:<11}  {one.value}  revoked {_moment(one.revoked_at)}  until {_moment(one.expires_at)}"
         )
 

@@ -14,7 +14,7 @@ from macaroon_cbat.caveats import (
     parse_caveat,
 )
 from macaroon_cbat.cli.inspecting import inspection_lines
-from macaroon_cbat.cli.options import FILE, json_option, now, print_json, read_file, read_token
+from macaroon_cbat.cli.options import FILE, json_option, now, print_json, read_file, read_token, say
 from macaroon_cbat.cli.thumbprint import thumbprint_in
 from macaroon_cbat.errors import OAuthError, SettingsError
 from macaroon_cbat.identifier import read_identifier
@@ -75,10 +75,11 @@ def mint(
         scope=scope,
         resource=resource,
     )()
+    macaroon = read_macaroon(text)  # what it prints is a token, whatever the service answered
     if not as_json:
         click.echo(text)
         return
-    grant = read_identifier(read_macaroon(text).identifier)
+    grant = read_identifier(macaroon.identifier)
     print_json({"access_token": text, "token_type": "Bearer", "expires_at": grant.exp, "scope": grant.scope})
 
 
@@ -134,7 +135,7 @@ def inspect(*, as_json: bool) -> None:
         print_json(inspected(read_macaroon(text)))
         return
     for line in inspection_lines(read_macaroon(text), now()):
-        click.echo(line)
+        say(line)
 
 
 @token.command("verify")
@@ -188,7 +189,7 @@ def _say_refused(error: OAuthError, *, as_json: bool) -> None:
     if as_json:
         print_json({"accepted": False, "error": error.code, "reason": str(error)})
     else:
-        click.echo(f"refused: {error.code}: {error}")
+        say(f"refused: {error.code}: {error}")
 
 
 def _say_accepted(principal: Principal, *, as_json: bool) -> None:
@@ -196,6 +197,6 @@ def _say_accepted(principal: Principal, *, as_json: bool) -> None:
     if as_json:
         print_json({"accepted": True, "principal": members})
         return
-    click.echo(f"accepted: {principal.client_id}")
+    say(f"accepted: {principal.client_id}")
     for name, value in members.items():
-        click.echo(f"  {name:<12}{'-' if value is None else value}")
+        say(f"  {name:<12}{'-' if value is None else value}")

@@ -9,6 +9,7 @@ from flask import Flask, Response, request
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.inspection import inspected
+from macaroon_cbat.journal import bound_refusals
 from macaroon_cbat.journal.file import journal_to
 from macaroon_cbat.peer import PeerSource
 from macaroon_cbat.service import metadata as paths
@@ -57,6 +58,7 @@ def create_app(
     peer = once_a_request(peer or settings.peer)
     trust = ClientTrust(settings.client_ca)
     journal_to(settings.audit_log)
+    bound_refusals(settings.audit_refusals)
     stores, url = _opened(settings, EpochSeconds(int(clock())))
     issuer = Issuer(url, stores.root_keys, settings.token_lifetime, settings.key_rotation)
     server = AuthorizationServer(issuer, stores, trust, peer, clock)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.forwarded import Forwarded, trusted_proxies
+from macaroon_cbat.journal.refusals import DEFAULT_LINES
 from macaroon_cbat.peer import PeerSource, tls_connection
 from macaroon_cbat.stores import (
     WrappingKey,
@@ -32,6 +33,7 @@ VARIABLES = {
     "PROXY_SECRET_FILE": "file with the secret that the proxy must send as Proxysecret",
     "CLIENT_CA": "PEM file of the CAs whose certificates tls_client_auth accepts",
     "AUDIT_LOG": "file of the audit log, - being standard error (default: among the ordinary log lines)",
+    "AUDIT_REFUSALS": "audit lines of each kind of refusal in 10 s and process (default: 50, 0 for all)",
     "METRICS_PORT": "port of the metrics page of serve (default: none)",
     "MTLS_URL": "base URL with client certificates, where it differs from the issuer (RFC 8705 5)",
 }
@@ -55,6 +57,7 @@ class Settings:
     mtls_url: str | None = None
     key_rotation: int = 0
     audit_log: str | None = None
+    audit_refusals: int = DEFAULT_LINES
     metrics_port: int | None = None
     peer: PeerSource = tls_connection
 
@@ -100,6 +103,7 @@ def settings_from_environment(
         client_ca=Path(given["CLIENT_CA"]) if "CLIENT_CA" in given else None,
         mtls_url=given.get("MTLS_URL"),
         audit_log=given.get("AUDIT_LOG"),
+        audit_refusals=_number("AUDIT_REFUSALS", given.get("AUDIT_REFUSALS", str(DEFAULT_LINES))),
         metrics_port=_port("METRICS_PORT", given["METRICS_PORT"]) if "METRICS_PORT" in given else None,
         peer=_peer_source(given),
     )
@@ -156,6 +160,12 @@ def _embedded_database(folder: Path) -> str:
 def _seconds(name: str, text: str) -> int:
     if not _SECONDS.match(text):
         raise SettingsError(f"{PREFIX}{name} must be a number of seconds, not {text[:20]!r}")
+    return int(text)
+
+
+def _number(name: str, text: str) -> int:
+    if not _SECONDS.match(text):
+        raise SettingsError(f"{PREFIX}{name} must be a number, not {text[:20]!r}")
     return int(text)
 
 

@@ -5,22 +5,24 @@ Everything here runs in the loop's thread; a thread that serves a request sees i
 
 import logging
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from macaroon_cbat.tls.exchange import Exchange
+from macaroon_cbat.tls.incoming import Incoming
 from macaroon_cbat.tls.link import Link
+from macaroon_cbat.tls.request import Request
+from macaroon_cbat.tls.request_head import RefusedRequest
 from macaroon_cbat.tls.session import Session, TlsFailure
 from macaroon_cbat.tls.waiting import Room
-from macaroon_cbat.tls.wsgi import error_answer, https_expected, new_request
+from macaroon_cbat.tls.wsgi import error_answer, https_expected
 
 if TYPE_CHECKING:
     from macaroon_cbat.tls.loop import Loop
 
 log = logging.getLogger("macaroon_cbat.tls")
 
-_WRITE_BYTES = 1 << 16
+_WRITE_BYTES = 1 << 15
 _TURN_BYTES = 1 << 19
-_AHEAD_BYTES = 1 << 16
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TLS_HANDSHAKE = 0x16
 
@@ -28,18 +30,16 @@ _TLS_HANDSHAKE = 0x16
 class Connection:
     """The state of one client. It owes us something (it is in a room) or we owe it (it is in none)."""
 
-    __slots__ = ("_address", "_ahead", "_exchange", "_link", "_loop", "_request", "_session")
+    __slots__ = ("_address", "_exchange", "_incoming", "_link", "_loop", "_session", "counted_bytes")
 
     def __init__(self, loop: "Loop", sock: socket.socket, address: tuple[str, int]) -> None:
         self._loop = loop
         self._address = address
         self._session: Session | None = None
-        self._request: Any = None
         self._exchange: Exchange | None = None
-        self._ahead = b""
+        self._incoming = Incoming(loop.new_request)
+        self.counted_bytes = 0
         self._link = Link(loop, sock, self)
-
-    # From ciphertext to plaintext
 
     def on_ciphertext(self, ciphertext: bytes) -> None:
         """Decrypt what came and work on it."""
@@ -48,6 +48,7 @@ class Connection:
             return
         session = self._session = self._session or Session(self._loop.context)
         was_established = session.established
+        self._incoming.handshake_bytes += 0 if was_established else len(ciphertext)
         try:
             plaintext = session.receive(ciphertext)
         except TlsFailure as failure:
@@ -62,8 +63,10 @@ class Connection:
             self._link.send(session.take_output())
         if session.ended:
             self._link.end_input()
+        self._loop.holdings.count(self)
 
     def _on_established(self) -> None:
+        self._incoming.handshake_bytes = 0
         rooms = self._loop.rooms
         # When the server stops, a client without a request must not hold it up for long.
         self._link.wait_in(rooms.linger if self._loop.site.is_stopping else rooms.request)
@@ -83,46 +86,31 @@ class Connection:
         else:
             self._close()
 
-    # From plaintext to exchanges
-
     def _on_plaintext(self, plaintext: bytes) -> None:
         if self._exchange is None:
             self._parse(plaintext)
             return
-        self._ahead += plaintext
-        self._link.wants_input = len(self._ahead) <= _AHEAD_BYTES
+        # Nothing more is read meanwhile: what a client sends ahead waits in the kernel.
+        self._incoming.ahead += plaintext
+        self._link.wants_input = False
         self._link.watch()
 
     def _parse(self, data: bytes) -> None:
-        while data and self._exchange is None and not self._link.is_closing():
-            if self._request is None:
-                self._request = new_request(self._loop.site)
-                if self._link.room is not self._loop.rooms.request:
-                    self._link.wait_in(self._loop.rooms.request)
-            try:
-                consumed = self._request.received(data)
-            except Exception:  # noqa: BLE001  # the parser lets some malformed targets raise what they like
-                self._refuse(400)
-                return
-            data = data[consumed:]
-            self._on_parsed(data)
-
-    def _on_parsed(self, rest: bytes) -> None:
-        request = self._request
-        if request.error is not None:
-            self._refuse(request.error.code)
-        elif request.completed:
-            self._request = None
-            # Blank lines before a request are no request and do not start its time anew.
-            if not request.empty:
-                self._begin_exchange(request, rest)
-        elif request.expect_continue and request.headers_finished:
-            request.expect_continue = False
+        # The time of a request begins here; neither blank lines nor bytes that trickle start it anew.
+        if self._link.room is not self._loop.rooms.request:
+            self._link.wait_in(self._loop.rooms.request)
+        try:
+            request = self._incoming.receive(data)
+        except RefusedRequest as refused:
+            self._refuse(refused.status)
+            return
+        if request is not None:
+            self._begin_exchange(request)
+        elif self._incoming.owes_continue():
             self._send_plaintext(_CONTINUE)
 
-    def _begin_exchange(self, request: Any, rest: bytes) -> None:
+    def _begin_exchange(self, request: Request) -> None:
         assert self._session is not None
-        self._ahead = rest
         self._link.wait_in(None)
         self._link.owes_response = True
         self._exchange = Exchange(
@@ -136,14 +124,9 @@ class Connection:
 
     def _refuse(self, status: int) -> None:
         log.info("refused a request of %s: %d", self._address[0], status)
-        self._discard_request()
+        self._incoming.discard()
         self._send_plaintext(error_answer(status))
         self._close(lingering=True)
-
-    def _discard_request(self) -> None:
-        if self._request is not None:
-            self._request.close()
-            self._request = None
 
     # From responses to bytes
 
@@ -184,13 +167,15 @@ class Connection:
             # Without close_notify the client can tell that the response is not whole.
             link.drop()
         elif not exchange.keeps_alive or link.is_ended or self._loop.site.is_stopping:
-            self._close(lingering=bool(self._ahead))
+            self._close(lingering=bool(self._incoming.ahead))
         else:
-            ahead, self._ahead = self._ahead, b""
+            ahead = self._incoming.take_ahead()
             link.wait_in(self._loop.rooms.request if ahead else self._loop.rooms.idle)
             link.wants_input = True
             link.watch()
-            self._parse(ahead)
+            if ahead:
+                self._parse(ahead)
+            self._loop.holdings.count(self)
 
     def _send_plaintext(self, plaintext: bytes) -> None:
         assert self._session is not None
@@ -206,9 +191,24 @@ class Connection:
     def _close(self, *, lingering: bool = False) -> None:
         if self._link.is_closing():
             return
-        self._discard_request()
+        self._incoming.discard()
         farewell = b"" if self._session is None else self._session.close()
         self._link.close(farewell, lingering=lingering)
+
+    def held_bytes(self) -> int:
+        """Return what is kept of what the client sent, other than a request that a thread works on."""
+        queued_bytes = 0 if self._exchange is None else self._exchange.queued_bytes()
+        return self._incoming.held_bytes() + queued_bytes
+
+    def shed(self) -> None:
+        """Refuse a request that no thread has taken, because all together hold too much."""
+        if self._exchange is not None and self._exchange.withdraw():
+            self._exchange = None
+            self._link.owes_response = False
+        if self._exchange is not None or self._session is None or not self._session.established:
+            self.drop()
+        else:
+            self._refuse(503)
 
     def backlog(self) -> tuple[int, bool]:
         """Return how many bytes wait for this reader, and whether a thread waits too."""
@@ -218,7 +218,7 @@ class Connection:
 
     def on_gone(self) -> None:
         """Release the thread that may be writing, and what was received of a request."""
-        self._discard_request()
+        self._incoming.discard()
         if self._exchange is not None:
             self._exchange.abandon()
             self._exchange = None
@@ -229,7 +229,7 @@ class Connection:
         rooms = self._loop.rooms
         self._link.room = None
         log.debug("cut off %s: too slow", self._address[0])
-        if self._request is not None:
+        if self._incoming.request is not None:
             self._refuse(408)
         elif room is rooms.handshake or room is rooms.reader or self._link.is_closing():
             self._link.drop(resetting=room is rooms.reader)
@@ -238,7 +238,7 @@ class Connection:
 
     def on_stop(self) -> None:
         """End what has no request under way; a handshake may finish, for a request is about to follow."""
-        is_between_requests = self._exchange is None and self._request is None
+        is_between_requests = self._exchange is None and self._incoming.request is None
         if is_between_requests and self._link.room is not self._loop.rooms.handshake:
             self._close()
 

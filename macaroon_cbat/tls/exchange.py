@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from macaroon_cbat.thumbprint import DerCertificate
-from macaroon_cbat.tls.wsgi import ReadOnlyFileBasedBuffer, Site, Task, error_answer, new_buffer
+from macaroon_cbat.tls.outgoing import Outgoing
+from macaroon_cbat.tls.request import Request
+from macaroon_cbat.tls.wsgi import ReadOnlyFileBasedBuffer, Site, Task, error_answer
 
 log = logging.getLogger("macaroon_cbat.tls")
 
-_BUFFER_BYTES = 1 << 20
 _WAITING_BYTES = 1 << 24
 """A response may run this far ahead of its reader; then its thread waits."""
 
@@ -24,7 +25,7 @@ class Exchange:
 
     def __init__(
         self,
-        request: Any,
+        request: Request,
         site: Site,
         address: tuple[str, int],
         peer_certificate: DerCertificate | None,
@@ -41,10 +42,10 @@ class Exchange:
         self.is_announced = False
         self._changed = changed
         self._lock = threading.Condition(threading.Lock())
-        self._buffers: list[Any] = []
-        self._newest_bytes = 0
-        self._waiting_bytes = 0
+        self._outgoing = Outgoing()
         self._is_abandoned = False
+        self._is_started = False
+        self._has_begun = False
 
     # In the thread
 
@@ -52,7 +53,7 @@ class Exchange:
         """Call the application. Whatever it does, the exchange ends finished and announced."""
         task = Task(self, self.request)
         try:
-            if not self._is_abandoned:
+            if self._begin():
                 task.service()
             self.keeps_alive = not task.close_on_finish
         except ClientGone:
@@ -67,6 +68,12 @@ class Exchange:
             self.is_finished = True
             self.announce()
 
+    def _begin(self) -> bool:
+        """Take the request, unless its client is gone or it was withdrawn."""
+        with self._lock:
+            self._is_started = not self._is_abandoned
+            return self._is_started
+
     def _answer_failure(self) -> None:
         try:
             self.write_soon(error_answer(500))
@@ -76,26 +83,21 @@ class Exchange:
     def write_soon(self, data: Any) -> int:
         """Queue a part of the response, or raise ClientGone; wait while the reader is too far behind."""
         with self._lock:
-            while self._waiting_bytes > _WAITING_BYTES and not self._is_abandoned:
+            while self._outgoing.waiting_bytes > _WAITING_BYTES and not self._is_abandoned:
                 self.announce()
                 self._lock.wait()
             if self._is_abandoned:
                 raise ClientGone
-            self._append(data)
-            self._waiting_bytes += len(data)
+            if not self._has_all_it_may():
+                self._outgoing.append(data)
+            elif isinstance(data, ReadOnlyFileBasedBuffer):
+                data.close()
+            self._has_begun = True
         return len(data)
 
-    def _append(self, data: Any) -> None:
-        if isinstance(data, ReadOnlyFileBasedBuffer):
-            self._buffers.append(data)
-            self._newest_bytes = _BUFFER_BYTES
-            return
-        # A buffer gives its memory back only when it is empty, so a long response takes several.
-        if not self._buffers or self._newest_bytes >= _BUFFER_BYTES:
-            self._buffers.append(new_buffer())
-            self._newest_bytes = 0
-        self._buffers[-1].append(data)
-        self._newest_bytes += len(data)
+    def _has_all_it_may(self) -> bool:
+        """Return True after the header of an answer to HEAD: a body would be taken for the next answer."""
+        return self._has_begun and self.request.command == "HEAD"
 
     def announce(self) -> None:
         """Tell the loop once that there is something to fetch."""
@@ -109,36 +111,41 @@ class Exchange:
 
     # In the loop
 
+    def queued_bytes(self) -> int:
+        """Return what the request holds while no thread has taken it."""
+        return 0 if self._is_started else self.request.held_bytes()
+
+    def withdraw(self) -> bool:
+        """Return True if no thread will take the request any more: none had taken it."""
+        with self._lock:
+            if self._is_started:
+                return False
+            self._is_abandoned = True
+            self.request.close()
+            return True
+
     def waiting_bytes(self) -> int:
         """Return how much of the response waits for its reader."""
-        return self._waiting_bytes
+        return self._outgoing.waiting_bytes
 
     def is_blocked(self) -> bool:
         """Tell whether the thread waits for the reader."""
-        return self._waiting_bytes > _WAITING_BYTES and not self.is_finished
+        return self._outgoing.waiting_bytes > _WAITING_BYTES and not self.is_finished
 
     def take(self, size: int) -> bytes:
         """Remove and return up to about `size` bytes of the response; nothing when none wait."""
         with self._lock:
-            while self._buffers:
-                buffer = self._buffers[0]
-                data: bytes = buffer.get(size)
-                if data:
-                    buffer.skip(len(data), True)
-                    self._waiting_bytes -= len(data)
-                    self._lock.notify()
-                    return data
-                if len(self._buffers) == 1 and not self.is_finished:
-                    return b""
-                self._buffers.pop(0).close()
-        return b""
+            data = self._outgoing.take(size)
+            if data:
+                self._lock.notify()
+            return data
 
     def abandon(self) -> None:
         """Release the thread: nobody reads any more."""
         with self._lock:
             self._is_abandoned = True
-            self._waiting_bytes = 0
-            for buffer in self._buffers:
-                buffer.close()
-            self._buffers.clear()
+            self._outgoing.clear()
             self._lock.notify()
+            if not self._is_started:
+                # It may stand in the queue for long, where nothing bounds what it holds.
+                self.request.close()

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 _RESERVED_DESCRIPTORS = 128
-"""For the database, log files, spooled bodies and the server itself."""
+"""For the database, log files and the server itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,9 @@ class Limits:
     connections: int = 4096
     body_bytes: int = 1 << 20
     header_bytes: int = 1 << 16
-    unread_bytes: int = 1 << 29
+    pending_bytes: int = 1 << 26
+    """What all requests together may hold in memory until a thread takes them: headers and bodies."""
+    unread_bytes: int = 1 << 27
     """What all slow readers together may leave waiting."""
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("macaroon_cbat.tls")
 
-_READ_BYTES = 1 << 16
+_READ_BYTES = 1 << 14
 _PROGRESS_BYTES = 1 << 14
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 

@@ -15,7 +15,9 @@ from OpenSSL import SSL
 
 from macaroon_cbat.tls.connection import Connection
 from macaroon_cbat.tls.exchange import Exchange
+from macaroon_cbat.tls.holding import Holdings
 from macaroon_cbat.tls.limits import Limits
+from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.waiting import Rooms
 from macaroon_cbat.tls.wsgi import Site
 
@@ -32,16 +34,28 @@ class Loop:
     """Serves one listening socket until it is stopped."""
 
     def __init__(
-        self, listener: socket.socket, context: SSL.Context, site: Site, limits: Limits, threads: int
+        self,
+        listener: socket.socket,
+        context: SSL.Context,
+        site: Site,
+        limits: Limits,
+        threads: int,
+        *,
+        on_end: Callable[[], None],
     ) -> None:
+        """Serve the site; call `on_end` after the last request."""
         self.context = context
         self.site = site
         self.rooms = Rooms(limits)
         self.now = time.monotonic()
         self._listener = listener
         self._limits = limits
+        self._on_end = on_end
         self._selector = selectors.DefaultSelector()
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}  # the oldest one first
+        self.holdings = Holdings(
+            limits.pending_bytes, limits.connections, lambda: self._connections, self._warn_of_holdings
+        )
         self._changed: deque[Connection] = deque()
         self._requests: SimpleQueue[Exchange | None] = SimpleQueue()
         self._threads = [
@@ -80,6 +94,10 @@ class Loop:
         """Have a thread serve this request."""
         self._requests.put(exchange)
 
+    def new_request(self) -> Request:
+        """Return an empty request within the limits."""
+        return Request(self._limits.header_bytes, self._limits.body_bytes)
+
     def watch(self, sock: socket.socket, old: int, new: int, callback: Callable[[int], None]) -> None:
         """Change the events that the callback is called for."""
         if not old:
@@ -91,7 +109,8 @@ class Loop:
 
     def forget(self, connection: Connection) -> None:
         """Leave out a connection that is gone."""
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
+        self.holdings.forget(connection)
 
     # The loop itself
 
@@ -152,7 +171,7 @@ class Loop:
                 return
             has_room = self._make_room()
             sock.setblocking(False)
-            self._connections.add(Connection(self, sock, address[:2]))
+            self._connections[Connection(self, sock, address[:2])] = None
             if not has_room:
                 # This one is served beyond the limit; the next wait in the kernel's queue.
                 self._pause_accepting()
@@ -166,14 +185,20 @@ class Loop:
 
     def _evict(self, what: str) -> bool:
         """Drop whoever has kept us waiting longest; False when all are being served."""
-        if self.now >= self._next_warning:
-            self._next_warning = self.now + _WARNING_SECONDS
-            log.warning("no more %s (%d connections): dropping the slowest", what, len(self._connections))
+        self._warn("no more %s (%d connections): dropping the slowest", what, len(self._connections))
         connection = self.rooms.evictable(self.now)
         if connection is None:
             return False
         connection.drop()
         return True
+
+    def _warn_of_holdings(self, held_bytes: int) -> None:
+        self._warn("requests under way hold %d bytes: refusing the largest", held_bytes)
+
+    def _warn(self, text: str, *values: object) -> None:
+        if self.now >= self._next_warning:
+            self._next_warning = self.now + _WARNING_SECONDS
+            log.warning(text, *values)
 
     def _pause_accepting(self) -> None:
         if self._is_accepting:
@@ -215,6 +240,7 @@ class Loop:
         self._selector.close()
         self._waker.close()
         self._wakee.close()
+        self._on_end()
 
 
 def _serve(requests: "SimpleQueue[Exchange | None]") -> None:

@@ -31,13 +31,15 @@ def serve(  # noqa: PLR0913  # one keyword a setting
     workers: int = 1,
     threads: int = 8,
     on_ready: Callable[[str, int], None] | None = None,
+    on_end: Callable[[], None] | None = None,
     limits: Limits = Limits(),  # noqa: B008  # frozen
 ) -> None:
     """Serve until SIGTERM or SIGINT, finish the requests under way and return; or raise SettingsError.
 
     The application finds the client certificate under `wsgi_hop.PEER_CERTIFICATE`; only that the
     client holds its key was checked. Each worker calls `make_app` once, after the fork. `on_ready` gets
-    the host and the real port once requests are answered.
+    the host and the real port once requests are answered; `on_end` is called in each worker after its
+    last one, for a worker runs no `atexit`.
     """
     if workers < 1 or threads < 1:
         raise SettingsError("at least one worker and one thread are needed")
@@ -46,8 +48,8 @@ def serve(  # noqa: PLR0913  # one keyword a setting
         real_port: int = listener.getsockname()[1]
 
         def make_loop() -> Loop:
-            site = Site(make_app(), adjustments(limits), host, real_port, is_multiprocess=workers > 1)
-            return Loop(listener, context, site, limits, threads)
+            site = Site(make_app(), adjustments(), host, real_port, is_multiprocess=workers > 1)
+            return Loop(listener, context, site, limits, threads, on_end=on_end or _do_nothing)
 
         run = _run_here if workers == 1 else Prefork([listener], workers, limits.request_seconds).run
         run(make_loop, partial(on_ready or _say_nothing, host, real_port))
@@ -61,4 +63,8 @@ def _run_here(make_loop: Callable[[], Loop], announce: Callable[[], None]) -> No
 
 
 def _say_nothing(_host: str, _port: int) -> None:
+    pass
+
+
+def _do_nothing() -> None:
     pass

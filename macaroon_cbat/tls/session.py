@@ -6,7 +6,7 @@ from macaroon_cbat.thumbprint import DerCertificate
 from macaroon_cbat.tls.context import NoCommonProtocolError, describe
 
 _RECORD_BYTES = 16384
-_OUTPUT_BYTES = 1 << 17
+_OUTPUT_BYTES = 1 << 15
 
 
 class TlsFailure(Exception):
@@ -57,11 +57,15 @@ class Session:
 
     def encrypt(self, plaintext: bytes) -> bytes:
         """Return the records that carry the plaintext, after whatever else waited to be sent."""
-        try:
-            self._connection.sendall(plaintext)
-        except SSL.Error as error:
-            raise TlsFailure(describe(error)) from error
-        return self.take_output()
+        # OpenSSL's buffer keeps the size it once had, on every connection: so one record at a time.
+        records = []
+        for start in range(0, len(plaintext), _RECORD_BYTES):
+            try:
+                self._connection.sendall(plaintext[start : start + _RECORD_BYTES])
+            except SSL.Error as error:
+                raise TlsFailure(describe(error)) from error
+            records.append(self.take_output())
+        return records[0] if len(records) == 1 else b"".join(records)
 
     def take_output(self) -> bytes:
         """Return the records that OpenSSL wants sent: handshake, alerts, key updates."""

@@ -1,4 +1,4 @@
-"""The wall around waitress: its request parser, WSGI task and buffers, with our answers and our keys."""
+"""The wall around waitress: its WSGI task, with our answers and our keys. Requests are read by ourselves."""
 
 import json
 import logging
@@ -7,24 +7,29 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from waitress.adjustments import Adjustments
-from waitress.buffers import OverflowableBuffer, ReadOnlyFileBasedBuffer
-from waitress.parser import HTTPRequestParser
+from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.proxy_headers import PROXY_HEADERS
 from waitress.task import WSGITask
 
 from macaroon_cbat.thumbprint import DerCertificate
-from macaroon_cbat.tls.limits import Limits
 from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = ["OverflowableBuffer", "ReadOnlyFileBasedBuffer", "Site", "Task", "error_answer", "new_request"]
+__all__ = ["ReadOnlyFileBasedBuffer", "Site", "Task", "error_answer"]
 
 log = logging.getLogger("macaroon_cbat.tls")
 
-_SPOOL_BYTES = 1 << 18
-_PROXY_KEYS = tuple(f"HTTP_{header}" for header in PROXY_HEADERS)
+_PRETENDING = (
+    *PROXY_HEADERS, "X_FORWARDED_PREFIX", "X_FORWARDED_SCHEME", "X_FORWARDED_PROTOCOL", "X_FORWARDED_SSL",
+    "X_FORWARDED_SERVER", "X_SCRIPT_NAME", "X_REAL_IP", "X_ORIGINAL_URL", "X_REWRITE_URL", "PROXY",
+)  # fmt: skip
+"""Headers that a proxy would write: there is none in front of this server. `Proxy` is CGI's HTTP_PROXY."""
+
+_OVERRIDING = ("X_HTTP_METHOD_OVERRIDE", "X_METHOD_OVERRIDE", "X_HTTP_METHOD")
+_OF_THE_CONNECTION = ("UPGRADE", "HTTP2_SETTINGS", "TE", "TRAILER", "KEEP_ALIVE", "PROXY_CONNECTION")
+_REMOVED_KEYS = tuple(f"HTTP_{header}" for header in (*_PRETENDING, *_OVERRIDING, *_OF_THE_CONNECTION))
 
 _DESCRIPTIONS = {
     400: "this is not a well-formed HTTP/1.1 request",
@@ -32,8 +37,13 @@ _DESCRIPTIONS = {
     413: "the body of the request is too large",
     431: "the header of the request is too large",
     500: "the server failed to answer this request",
-    501: "the only transfer coding understood here is chunked",
+    501: "this method or transfer coding is not implemented here",
+    503: "the server has no room for this request: send it again later",
+    505: "this server speaks HTTP/1.1 and HTTP/1.0",
 }
+
+
+_CODES = {500: "server_error", 503: "temporarily_unavailable"}
 
 
 class Channel(Protocol):
@@ -61,28 +71,14 @@ class Site:
     is_stopping: bool = False
 
 
-def adjustments(limits: Limits) -> Any:
-    """Return waitress's settings for these limits."""
+def adjustments() -> Any:
+    """Return waitress's settings."""
     return Adjustments(
         url_scheme="https",
         ident=None,
-        # waitress refuses what reaches the limit; ours is the largest that passes.
-        max_request_header_size=limits.header_bytes + 1,
-        max_request_body_size=limits.body_bytes + 1,
-        inbuf_overflow=_SPOOL_BYTES,
         # Otherwise an OSError of the application would pass for a broken connection.
         log_socket_errors=True,
     )
-
-
-def new_request(site: Site) -> Any:
-    """Return an empty request, to be fed with bytes until it is `completed`."""
-    return HTTPRequestParser(site.adj)
-
-
-def new_buffer() -> Any:
-    """Return a buffer for output that goes to a file when it grows."""
-    return OverflowableBuffer(_SPOOL_BYTES)
 
 
 class Task(WSGITask):  # type: ignore[misc]  # waitress ships no types
@@ -105,8 +101,7 @@ class Task(WSGITask):  # type: ignore[misc]  # waitress ships no types
         """Return the WSGI environment with the certificate of this very connection."""
         if self.environ is None:
             environ: dict[str, Any] = super().get_environment()
-            # There is no proxy in front: these headers can only pretend.
-            for key in _PROXY_KEYS:
+            for key in _REMOVED_KEYS:
                 environ.pop(key, None)
             environ["SERVER_SOFTWARE"] = "macaroon_cbat"
             environ["HTTPS"] = "on"
@@ -117,7 +112,7 @@ class Task(WSGITask):  # type: ignore[misc]  # waitress ships no types
 
 def error_answer(status: int) -> bytes:
     """Return a whole response in the service's JSON; the connection is closed after it."""
-    code = "server_error" if status == 500 else "invalid_request"
+    code = _CODES.get(status, "invalid_request")
     answer = {"error": code, "error_description": _DESCRIPTIONS[status]}
     body = json.dumps(answer, separators=(",", ":")).encode()
     return _response(status, "application/json", body)

@@ -29,9 +29,9 @@ ESCAPES = (
 )
 
 
-def raw(target: Target, text: str, uri: str, *lines: str) -> Answer:
+def raw(target: Target, text: str, uri: str, *lines: str, host: str = "localhost") -> Answer:
     """Send this very request line over the holder's connection."""
-    head = "".join(f"{line}\r\n" for line in ("Host: localhost", *lines, f"Authorization: Bearer {text}"))
+    head = "".join(f"{line}\r\n" for line in (f"Host: {host}", *lines, f"Authorization: Bearer {text}"))
     with target.server.connect(target.server.context(target.holder)) as connection:
         return speak(connection, f"GET {uri} HTTP/1.1\r\n{head}\r\n".encode())
 
@@ -52,8 +52,9 @@ def test_the_host_header_chooses_nothing(target: Target, host: str):
     theirs = TargetUri("https://evil.example/invoices/7")
     head = (f"X-Forwarded-Host: {host}", "X-Forwarded-Proto: https", f"Forwarded: host={host};proto=https")
     for uri in ("/invoices/7", f"https://{host}/invoices/7"):
-        assert_passes(raw(target, target.bound(ours), uri, *head))
-        assert_refused(raw(target, target.bound(theirs), uri, *head))
+        assert_passes(raw(target, target.bound(ours), uri, *head, host=host))
+        assert_refused(raw(target, target.bound(theirs), uri, *head, host=host))
+    assert raw(target, target.bound(ours), "https://another.example/invoices/7", host=host).status == 400
 
 
 def test_a_forwarding_header_is_no_address(target: Target):

@@ -37,10 +37,10 @@ def test_an_idle_connection_is_closed(hurried: Server) -> None:
         assert read_to_end(connection) == b""
 
 
-BODY = b"POST / HTTP/1.1\r\nContent-Length: 1000\r\n\r\n"
+BODY = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
 
 
-@pytest.mark.parametrize("beginning", [b"GET / HTTP/1.1\r\nX: ", BODY])
+@pytest.mark.parametrize("beginning", [b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ", BODY])
 def test_a_request_that_does_not_end_is_told_so(hurried: Server, beginning: bytes) -> None:
     """A request that is not whole in time is answered with 408, however steadily it trickles."""
     began = time.monotonic()
@@ -63,7 +63,7 @@ def test_a_slow_but_steady_reader_gets_everything(hurried: Server) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
         sock.connect(("127.0.0.1", hurried.port))
         with hurried.context().wrap_socket(sock, server_hostname="localhost") as connection:
-            connection.sendall(b"GET /big HTTP/1.1\r\nConnection: close\r\n\r\n")
+            connection.sendall(b"GET /big HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             began = time.monotonic()
             received = 0
             while piece := connection.recv(16_384):

@@ -66,15 +66,15 @@ def test_proxy_headers_never_arrive(server: Server, header: str) -> None:
     ("request_bytes", "status"),
     [
         (b"nonsense\r\n\r\n", 400),
-        (b"GET http://[ HTTP/1.1\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\nA: b\rc\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
-        (b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (LIMIT + 1), 413),
-        (b"GET / HTTP/1.1\r\nA: %s\r\n\r\n" % (b"a" * 70_000), 431),
+        (b"GET http://[ HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nno colon\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nA: b\rc\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (LIMIT + 1), 413),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nA: %s\r\n\r\n" % (b"a" * 70_000), 431),
         (b"GET /fail HTTP/1.1\r\nHost: localhost\r\nAuthorization: secret\r\n\r\n", 500),
         (b"GET /exit HTTP/1.1\r\nHost: localhost\r\n\r\n", 500),
     ],
@@ -96,9 +96,10 @@ def test_errors_are_json(server: Server, request_bytes: bytes, status: int) -> N
 def test_nothing_secret_is_logged(server: Server) -> None:
     """Neither header nor query of a request that fails reaches the log."""
     with server.connect() as connection:
-        speak(connection, b"GET /fail?token=confidential HTTP/1.1\r\nAuthorization: confidential\r\n\r\n")
+        head = b"Host: localhost\r\nAuthorization: confidential\r\n\r\n"
+        speak(connection, b"GET /fail?token=confidential HTTP/1.1\r\n" + head)
     with server.connect() as connection:
-        speak(connection, b"GET / HTTP/1.1\r\nAuthorization: confidential\rx\r\n\r\n")
+        speak(connection, b"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: confidential\rx\r\n\r\n")
     assert "the application failed at GET /fail" in server.log()
     assert "confidential" not in server.log()
 
@@ -112,7 +113,7 @@ def test_the_body_limit_is_exact(server: Server) -> None:
 def test_a_chunked_body_beyond_the_limit_is_refused(server: Server) -> None:
     """A body without a declared length is cut off at the limit, and the client can read why."""
     with server.connect() as connection:
-        connection.sendall(b"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.sendall(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
         chunk = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
         response = HTTPResponse(connection)
         for _ in range(LIMIT // 0x8000 + 1):

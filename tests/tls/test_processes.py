@@ -94,7 +94,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, workers: int) -> None:
     """Who asks twice does not want to wait for requests under way."""
     os.mkfifo(tmp_path / "gate")
     with running(tmp_path, workers=workers) as server, server.connect() as connection:
-        connection.sendall(b"GET /wait HTTP/1.1\r\n\r\n")
+        connection.sendall(b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
         wait_until((tmp_path / "entered").exists)
         began = time.monotonic()
         stop_by_supervisor(server)
@@ -109,7 +109,7 @@ def test_a_request_that_never_ends_does_not_hold_up_the_end(tmp_path: Path, work
     """The time for requests under way is bounded when the server stops."""
     os.mkfifo(tmp_path / "gate")
     with running(tmp_path, workers=workers, limits=HURRIED) as server, server.connect() as connection:
-        connection.sendall(b"GET /wait HTTP/1.1\r\n\r\n")
+        connection.sendall(b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
         wait_until((tmp_path / "entered").exists)
         assert server.stop() == 0
 
@@ -167,7 +167,7 @@ def test_ipv6(tmp_path: Path) -> None:
     with running(tmp_path, host="::1") as server:
         sock = socket.create_connection(("::1", server.port))
         with server.context().wrap_socket(sock, server_hostname="::1") as secured:
-            secured.sendall(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+            secured.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             assert b'"REMOTE_ADDR": "::1"' in secured.recv(65536)
 
 

@@ -112,7 +112,7 @@ def test_slow_readers_cannot_take_all_threads(tmp_path: Path, clients: dict[str,
     """Readers of responses too long to be kept leave half of the threads free."""
     with running(tmp_path, threads=4) as server, ExitStack() as held:
         for _ in range(12):
-            held.enter_context(server.connect()).sendall(b"GET /huge HTTP/1.1\r\n\r\n")
+            held.enter_context(server.connect()).sendall(b"GET /huge HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert median_of_requests(server, clients["P-256"], 20) < 50
 
 

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from macaroon_cbat.claims import LONGEST_CLOCK_SKEW
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.journal.refusals import DEFAULT_LINES
 from macaroon_cbat.policy import Rule
 
 Text = Annotated[str, Meta(pattern=r"^[!-~]+\Z")]
@@ -75,6 +76,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     service: Service | None = None
     introspection: Asking | None = None
     audit_log: FileName | None = None
+    audit_refusals: Annotated[int, Meta(ge=0)] = DEFAULT_LINES
     listen: Listen
     proxy: Proxy
     rule: Annotated[tuple[Rule, ...], Meta(min_length=1)]

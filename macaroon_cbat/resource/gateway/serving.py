@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.journal import bound_refusals
 from macaroon_cbat.journal.file import journal_to
 from macaroon_cbat.metrics import serve_metrics, sharing_counters
 from macaroon_cbat.resource.feed_ages import FeedAges
@@ -110,5 +111,6 @@ class _Parent:
 
 def _audit(reading: Reading, file: Path) -> None:
     """Write audit lines where the policy says, or raise SettingsError."""
+    bound_refusals(reading.policy.audit_refusals)
     name = reading.policy.audit_log
     journal_to(name if name is None or name == "-" else os.fspath(file.absolute().parent / name))

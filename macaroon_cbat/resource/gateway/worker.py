@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.journal import flush_refusals
 from macaroon_cbat.resource.gateway.deciding import Deciding
 from macaroon_cbat.resource.gateway.http_connection import REQUEST_SECONDS, HttpConnection
 from macaroon_cbat.resource.gateway.listening import BACKLOG, Place
@@ -59,6 +60,7 @@ class Worker:
         self._deciding.in_force.verifying.start()
         with self._runner:
             self._runner.run(self._serve(lifeline))
+        flush_refusals()
 
     async def _serve(self, lifeline: int | None) -> None:
         loop, stopped = asyncio.get_running_loop(), asyncio.Event()

@@ -1,0 +1,63 @@
+"""What all clients of one process together make it hold, and who has to go when that is too much."""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+
+class Holder(Protocol):
+    """A client that makes us hold what it sent."""
+
+    counted_bytes: int
+
+    def held_bytes(self) -> int:
+        """Return how much it is now."""
+
+    def shed(self) -> None:
+        """Let go of it: its request is refused."""
+
+
+class Holdings:
+    """One bound for the requests of all clients: half-sent ones, and whole ones that wait for a thread.
+
+    The largest are refused first, among equals the oldest. A client that holds no more than an equal
+    share of the bound is never refused for the others' sake.
+    """
+
+    def __init__(
+        self, limit: int, clients: int, everyone: Callable[[], Iterable[Holder]], warn: Callable[[int], None]
+    ) -> None:
+        """Let so many clients hold so many bytes together; `everyone` returns them, the oldest first."""
+        self._limit = limit
+        self._share = limit // clients
+        self._everyone = everyone
+        self._warn = warn
+        self.held_bytes = 0
+        """No less than what is held: a thread that takes a request does not say so."""
+
+    def count(self, holder: Holder) -> None:
+        """Learn that a client holds more or less than before."""
+        now = holder.held_bytes()
+        self.held_bytes += now - holder.counted_bytes
+        holder.counted_bytes = now
+        if self.held_bytes > self._limit:
+            self._relieve()
+
+    def forget(self, holder: Holder) -> None:
+        """Learn that a client is gone."""
+        self.held_bytes -= holder.counted_bytes
+        holder.counted_bytes = 0
+
+    def _relieve(self) -> None:
+        """Count anew; where it is still too much, refuse until an eighth is free, so that this is rare."""
+        everyone = list(self._everyone())
+        for holder in everyone:
+            holder.counted_bytes = holder.held_bytes()
+        self.held_bytes = sum(holder.counted_bytes for holder in everyone)
+        if self.held_bytes <= self._limit:
+            return
+        self._warn(self.held_bytes)
+        for holder in sorted(everyone, key=lambda one: -one.counted_bytes):
+            if self.held_bytes <= self._limit * 7 // 8 or holder.counted_bytes <= self._share:
+                return
+            holder.shed()
+            self.forget(holder)

@@ -1,0 +1,49 @@
+"""The bytes of one client that no thread has taken: a handshake, a request in parts, what came ahead."""
+
+from collections.abc import Callable
+
+from macaroon_cbat.tls.request import Request
+
+
+class Incoming:
+    """The receiving half of one connection."""
+
+    __slots__ = ("_new_request", "ahead", "handshake_bytes", "request")
+
+    def __init__(self, new_request: Callable[[], Request]) -> None:
+        self._new_request = new_request
+        self.handshake_bytes = 0
+        self.ahead = b""
+        self.request: Request | None = None
+
+    def receive(self, data: bytes) -> Request | None:
+        """Return the request if this completes one, or raise RefusedRequest; what follows it is `ahead`."""
+        request = self.request = self.request or self._new_request()
+        self.ahead = data[request.received(data) :]
+        if not request.completed:
+            return None
+        self.request = None
+        return request
+
+    def owes_continue(self) -> bool:
+        """Return True once for a client that waits for leave to send its body."""
+        if self.request is None or not self.request.owes_continue:
+            return False
+        self.request.owes_continue = False
+        return True
+
+    def take_ahead(self) -> bytes:
+        """Remove and return what came after the request under way."""
+        ahead, self.ahead = self.ahead, b""
+        return ahead
+
+    def held_bytes(self) -> int:
+        """Return how many bytes of the client are kept here."""
+        request_bytes = 0 if self.request is None else self.request.held_bytes()
+        return self.handshake_bytes + len(self.ahead) + request_bytes
+
+    def discard(self) -> None:
+        """Forget everything."""
+        self.handshake_bytes = 0
+        self.request = None
+        self.ahead = b""

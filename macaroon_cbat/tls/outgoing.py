@@ -1,0 +1,67 @@
+"""The part of a response that its reader has not taken yet: in memory, or a file of the application's."""
+
+from collections import deque
+from typing import Any
+
+from macaroon_cbat.tls.wsgi import ReadOnlyFileBasedBuffer
+
+_SMALL_BYTES = 1 << 12
+_GLUED_BYTES = 1 << 16
+"""Small pieces are glued together: each alone would take up many times its length."""
+
+
+class Outgoing:
+    """A queue of bytes. Not safe for threads: its exchange locks."""
+
+    __slots__ = ("_offset", "_parts", "waiting_bytes")
+
+    def __init__(self) -> None:
+        self._parts: deque[Any] = deque()
+        self._offset = 0
+        self.waiting_bytes = 0
+
+    def append(self, data: Any) -> None:
+        """Queue bytes, or a file as waitress wraps it."""
+        self.waiting_bytes += len(data)
+        if isinstance(data, ReadOnlyFileBasedBuffer):
+            self._parts.append(data)
+            return
+        if len(data) > _SMALL_BYTES:
+            # In slices, for what was sent of one piece would stay in memory until all of it is.
+            self._parts.extend(data[at : at + _GLUED_BYTES] for at in range(0, len(data), _GLUED_BYTES))
+            return
+        last = self._parts[-1] if self._parts else None
+        if isinstance(last, bytearray) and len(last) < _GLUED_BYTES:
+            last += data
+        else:
+            self._parts.append(bytearray(data))
+
+    def take(self, size: int) -> bytes:
+        """Remove and return up to so many bytes; nothing when none wait."""
+        while self._parts:
+            part = self._parts[0]
+            if isinstance(part, ReadOnlyFileBasedBuffer):
+                data: bytes = part.get(size, skip=True)
+                is_taken = not data
+            else:
+                data = bytes(memoryview(part)[self._offset : self._offset + size])
+                self._offset += len(data)
+                is_taken = self._offset == len(part)
+            if is_taken:
+                self._drop_first()
+            if data:
+                self.waiting_bytes -= len(data)
+                return data
+        return b""
+
+    def clear(self) -> None:
+        """Forget everything and close files."""
+        while self._parts:
+            self._drop_first()
+        self.waiting_bytes = 0
+
+    def _drop_first(self) -> None:
+        part = self._parts.popleft()
+        self._offset = 0
+        if isinstance(part, ReadOnlyFileBasedBuffer):
+            part.close()

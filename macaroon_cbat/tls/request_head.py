@@ -1,0 +1,152 @@
+"""The header of one HTTP/1.1 request, read strictly. Pure.
+
+RFC 9112 lets a recipient repair much. An attacker lives on two recipients that repair differently, so what
+could be understood in two ways is refused.
+"""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+MAX_FIELDS = 128
+
+_REQUEST_LINE = re.compile(rb"([A-Z][A-Z-]{0,31}) ([!-~]+) HTTP/(1\.[01])")
+_OTHER_VERSION = re.compile(rb"[^ ]+ [^ ]+ HTTP/(?!1\.[01])[0-9]\.[0-9]")
+_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}):([\t -~\x80-\xff]*)")
+_BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+_ABSOLUTE = re.compile(rb"(?i:https)://([^/?#@\\]+)(/[^#]*)")
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_LENGTH = re.compile(r"[0-9]{1,15}")
+
+_UNSUPPORTED = frozenset({"CONNECT", "TRACE"})
+_FRAMING = frozenset({"CONTENT_LENGTH", "TRANSFER_ENCODING", "HOST"})
+
+
+class RefusedRequest(Exception):
+    """The request cannot be answered but with this status, and nothing after it can be understood."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(status)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """What the header says. Names of fields are upper case with underscores; values of one name are joined.
+
+    `length` is that of the body in bytes, None for a chunked one. `target` is in origin-form or `*`.
+    """
+
+    method: str
+    target: str
+    version: str
+    fields: dict[str, str]
+    length: int | None
+
+    @property
+    def path(self) -> str:
+        """Return the path, percent-decoded as WSGI wants it: each character is one byte."""
+        return unquote_to_bytes(self.target.partition("?")[0]).decode("latin-1")
+
+    @property
+    def query(self) -> str:
+        """Return what follows the question mark, as it came."""
+        return self.target.partition("?")[2]
+
+
+def has_bare_line_feed(data: bytes | bytearray, since: int) -> bool:
+    """Return True if a line ends without CR from there on: nothing that follows can make it a request."""
+    at = data.find(b"\n", since)
+    while at >= 0:
+        if at == 0 or data[at - 1] != 0x0D:
+            return True
+        at = data.find(b"\n", at + 1)
+    return False
+
+
+def read_head(block: bytes) -> RequestHead:
+    """Return what a header says, given without the blank line that ends it, or raise RefusedRequest."""
+    if _BARE.search(block):
+        raise RefusedRequest(400)
+    first, *lines = block.split(b"\r\n")
+    method, target, version = _request_line(first)
+    fields = _fields(lines)
+    host = _host(fields, version)
+    return RequestHead(method, _origin_form(method, target, host), version, fields, _length(fields, version))
+
+
+def _request_line(line: bytes) -> tuple[str, bytes, str]:
+    found = _REQUEST_LINE.fullmatch(line)
+    if found is None:
+        raise RefusedRequest(505 if _OTHER_VERSION.fullmatch(line) else 400)
+    method, target, version = found.groups()
+    name = method.decode("ascii")
+    if name in _UNSUPPORTED:
+        raise RefusedRequest(501)
+    return name, target, version.decode("ascii")
+
+
+def _fields(lines: list[bytes]) -> dict[str, str]:
+    if len(lines) > MAX_FIELDS:
+        raise RefusedRequest(431)
+    fields: dict[str, str] = {}
+    for line in lines:
+        # A line that begins with white space, the obsolete folding, matches no field either.
+        found = _FIELD.fullmatch(line)
+        if found is None:
+            raise RefusedRequest(400)
+        name = found[1].decode("ascii").upper().replace("-", "_")
+        if b"_" in found[1]:
+            # Such a name would merge with the one spelled with hyphens: the field is dropped.
+            if name in _FRAMING:
+                raise RefusedRequest(400)
+            continue
+        value = found[2].strip(b" \t").decode("latin-1")
+        if name in fields:
+            if name in _FRAMING:
+                raise RefusedRequest(400)
+            value = f"{fields[name]}, {value}"
+        fields[name] = value
+    return fields
+
+
+def _host(fields: dict[str, str], version: str) -> str | None:
+    """Return the Host of the request (RFC 9112 3.2), which only HTTP/1.0 may leave out."""
+    host = fields.get("HOST")
+    if host is None and version == "1.0":
+        return None
+    if host is None or not _HOST.fullmatch(host):
+        raise RefusedRequest(400)
+    return host
+
+
+def _origin_form(method: str, target: bytes, host: str | None) -> str:
+    """Return the target without scheme and authority, which must be this request's own (RFC 9112 3.2.2)."""
+    text = target.decode("ascii")
+    if text.startswith("/") and "#" not in text:
+        return text
+    if text == "*" and method == "OPTIONS":
+        return text
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None or host is None or absolute[1].decode("ascii").lower() != host.lower():
+        raise RefusedRequest(400)
+    return absolute[2].decode("ascii")
+
+
+def _length(fields: dict[str, str], version: str) -> int | None:
+    """Return the length of the body in bytes, or None for a chunked one (RFC 9112 6.1 to 6.3)."""
+    coding, length = fields.get("TRANSFER_ENCODING"), fields.get("CONTENT_LENGTH")
+    if coding is not None:
+        if version != "1.1" or length is not None:
+            raise RefusedRequest(400)
+        codings = [name.strip(" \t").lower() for name in coding.split(",")]
+        if codings.count("chunked") != 1 or codings[-1] != "chunked" or not all(codings):
+            raise RefusedRequest(400)
+        if len(codings) > 1:
+            raise RefusedRequest(501)
+        return None
+    if length is None:
+        return 0
+    if not _LENGTH.fullmatch(length):
+        raise RefusedRequest(400)
+    return int(length)

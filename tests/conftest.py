@@ -1,0 +1,11 @@
+import pytest
+
+from macaroon_cbat.journal import recording
+from macaroon_cbat.logs import forget_floods
+
+
+@pytest.fixture(autouse=True)
+def _no_flood_before() -> None:
+    """Begin each test as a process begins: what other tests have refused leaves out no line of this one."""
+    recording._refusals.forget()
+    forget_floods()
