@@ -59,10 +59,10 @@ class TokenInQuestion(Struct):
 
 
 class TokenToRevoke(Struct):
-    """A token to take back (RFC 7009 2.1)."""
+    """A token to take back (RFC 7009 2.1); a hint of any kind is ignored."""
 
     token: str
-    token_type_hint: Literal["access_token", "refresh_token"] | None = None
+    token_type_hint: str | None = None
 
 
 class Inspected(Struct):

@@ -64,14 +64,6 @@ def test_a_hint_is_a_hint(service, hint):
     assert service.introspect(token) == INACTIVE
 
 
-def test_an_unknown_hint_is_refused(service):
-    """A type of token that cannot be revoked is unsupported_token_type (RFC 7009 2.2.1)."""
-    token = service.token()
-    answer = service.revoke(token, token_type_hint="id_token")
-    refused(answer, 400, "unsupported_token_type")
-    assert service.introspect(token)["active"] is True
-
-
 @pytest.mark.parametrize("narrowed", [False, True], ids=["as it is", "attenuated"])
 @pytest.mark.parametrize("client", ["payroll", "api", "knowing-api"])
 def test_another_clients_token_stays(service, client, narrowed):
