@@ -34,7 +34,11 @@ class TokenAnswer(Struct):
 
 
 class TokenQuestion(Struct):
-    """A token to introspect (RFC 7662 2.1); `client_certificate` is the thumbprint that it came with."""
+    """A token to introspect (RFC 7662 2.1).
+
+    `client_certificate` is the thumbprint of the connection that it came over. A resource server that is not
+    registered with `checks_certificates` must send it to learn that a certificate-bound token is active.
+    """
 
     token: str
     token_type_hint: str | None = None

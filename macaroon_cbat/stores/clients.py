@@ -40,6 +40,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `audiences` are the resources it may get tokens for, and whose tokens it may introspect.
     `certificates` are the thumbprints of its own certificates, for self_signed_tls_client_auth.
     `understands_caveats`: as a resource server it judges every caveat itself.
+    `checks_certificates`: as a resource server it compares `cnf` with the connection's certificate.
     """
 
     token_endpoint_auth_method: ClientAuthMethod = "client_secret_basic"
@@ -51,6 +52,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tls_client_auth_san_uri: str | None = None
     certificates: tuple[str, ...] = ()
     understands_caveats: bool = False
+    checks_certificates: bool = False
 
     def __post_init__(self) -> None:
         """Refuse metadata that could only fail, or that would be weaker than it looks."""

@@ -171,7 +171,7 @@ def test_a_public_client_gets_bound_tokens(registered, certificate, other_certif
     for shown in (certificate, other_certificate):
         answer = ask(registered, {"client_id": "public"}, None, shown)
         token = answer.json["access_token"]
-        assert registered.introspect(token)["cnf"] == {"x5t#S256": shown.thumbprint}
+        assert registered.introspect(token, "comparing-api")["cnf"] == {"x5t#S256": shown.thumbprint}
 
 
 def test_a_removed_client_is_let_in_no_more(registered):

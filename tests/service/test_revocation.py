@@ -29,9 +29,9 @@ def test_a_client_takes_its_token_back(service, certificate):
     token = service.token()
     child = attenuate(token, [Scope("read"), confirmation(certificate.thumbprint)])
     grandchild = attenuate(child, [Expiry(NOW + 30)])
-    assert service.introspect(grandchild)["active"] is True
+    assert service.introspect(grandchild, "comparing-api")["active"] is True
     accepted(service.revoke(token))
-    assert [service.introspect(one) for one in (token, child, grandchild)] == [INACTIVE] * 3
+    assert [service.introspect(one, "comparing-api") for one in (token, child, grandchild)] == [INACTIVE] * 3
 
 
 def test_a_child_takes_the_whole_family_back(service):

@@ -31,6 +31,7 @@ def test_the_defaults_are_the_standards():
         pytest.param(PUBLIC | {"tls_client_certificate_bound_access_tokens": True}, id="public and bound"),
         pytest.param({"audiences": ("https://api.example/v1?x=1", "urn:x:y")}, id="URIs as audiences"),
         pytest.param({"understands_caveats": True}, id="a resource server that judges caveats"),
+        pytest.param({"checks_certificates": True}, id="a resource server that compares certificates"),
     ],
 )
 def test_honest_metadata_is_taken(members):
