@@ -42,7 +42,7 @@ def test_an_unbound_token_is_let_in(realm: Realm, plain: Bed):
     assert plain.ask(realm.token("write")) in REFUSALS
 
 
-@pytest.mark.parametrize("who", ["thief", "nobody"])
+@pytest.mark.parametrize("who", ["thief", "no certificate"])
 def test_a_stolen_bound_token_is_never_let_in(realm: Realm, plain: Bed, who: str):
     """A stolen child is refused over the thief's own TLS connection, and without a certificate."""
     presented = realm.thief if who == "thief" else None

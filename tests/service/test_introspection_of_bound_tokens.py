@@ -84,7 +84,7 @@ def test_what_is_no_thumbprint_is_an_error(service, certificate, change):
 
 
 def test_two_certificates_in_one_question_are_an_error(service, certificate, other_certificate):
-    """A question that names two certificates is refused: nobody chooses among them."""
+    """A question that names two certificates is refused: none of them counts."""
     one, other = certificate.thumbprint, other_certificate.thumbprint
     token = bound(service, one)
     body = f"client_id=api&client_secret={SECRETS['api']}&token={token}"
