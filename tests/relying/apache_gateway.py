@@ -39,6 +39,7 @@ LOADED = (
     "socache_shmcb",
     "ssl",
     "http2",
+    "lua",
     "proxy",
     "proxy_http",
     "oauth2",

@@ -121,7 +121,7 @@ def test_a_token_of_another_use_revokes_nothing(service):
 def test_an_expired_token_needs_no_revocation(service):
     """A token that is expired by every clock is answered with 200, and nothing is kept of it."""
     token = service.token()
-    service.now = NOW + 600 + LONGEST_CLOCK_SKEW
+    service.now = NOW + 600 + 2 * LONGEST_CLOCK_SKEW
     accepted(service.revoke(token))
     assert revoked_ids(service) == []
 
@@ -129,7 +129,7 @@ def test_an_expired_token_needs_no_revocation(service):
 def test_a_token_that_lives_on_by_another_clock_is_revoked(service):
     """A token that expired here a moment ago may be alive where the clock is behind."""
     token = service.token()
-    service.now = NOW + 600 + LONGEST_CLOCK_SKEW - 1
+    service.now = NOW + 600 + 2 * LONGEST_CLOCK_SKEW - 1
     accepted(service.revoke(token))
     assert revoked_ids(service) == [grant_of(token).jti]
 
