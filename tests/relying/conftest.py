@@ -30,7 +30,11 @@ class Realm:
 
     def child(self, token: str | None = None) -> str:
         """Return a child that is bound to the holder's certificate, which a thief may have."""
-        thumbprint = thumbprint_of(DerCertificate(self.holder.der))
+        return self.child_of(self.holder, token)
+
+    def child_of(self, client: Client, token: str | None = None) -> str:
+        """Return a child that is bound to the certificate of this client."""
+        thumbprint = thumbprint_of(DerCertificate(client.der))
         return attenuate(token or self.token(), [confirmation(thumbprint)])
 
 

@@ -1,4 +1,4 @@
-"""What a 200 of the revocation endpoint is worth: registrations, keys, audiences and clocks that change."""
+"""Acknowledged revocations when registrations, keys, audiences and clocks change: each has taken effect."""
 
 import pytest
 from msgspec import UNSET
