@@ -78,8 +78,8 @@ def _spelled(text: str) -> list[str]:
     Here alone is a spelling mended. A token that was wrapped, padded, encoded twice or sent along with its
     scheme or its discharges would otherwise be acknowledged as invalid, and live on.
     """
-    meant = _SCHEME.sub("", unquote(text)).strip()
-    pieces = [_NOT_SPELLED.sub("", piece.strip(" ")) for piece in meant.split(",", MAX_DISCHARGES)]
+    meant = _SCHEME.sub("", unquote(text))
+    pieces = [_NOT_SPELLED.sub("", piece.strip()) for piece in meant.split(",", MAX_DISCHARGES)]
     return [piece.translate(_TO_URL_SAFE) for piece in pieces]
 
 

@@ -71,7 +71,7 @@ def test_several_hints_are_ignored(service, endpoint, hints):
     [
         pytest.param(lambda token: f" {token}", id="a space before"),
         pytest.param(lambda token: f"{token}\n", id="the newline of a file"),
-        pytest.param(lambda token: f"\t{token}\r\n ", id="white space around"),
+        pytest.param(lambda token: f"\t{token} \r\n", id="white space around"),
         pytest.param(lambda token: f"{token[:64]}\r\n{token[64:]}", id="wrapped"),
         pytest.param(padded, id="padded"),
         pytest.param(standard, id="standard base64"),
