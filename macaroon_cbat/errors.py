@@ -197,12 +197,6 @@ class UnsupportedGrantType(OAuthError):
     code = "unsupported_grant_type"
 
 
-class UnsupportedTokenType(OAuthError):
-    """The service cannot revoke this type of token (RFC 7009 2.2.1)."""
-
-    code = "unsupported_token_type"
-
-
 class InvalidScope(OAuthError):
     """The scope is malformed, unknown or not granted to this client (RFC 6749 5.2)."""
 

@@ -44,6 +44,21 @@ def verify_signature(
     return AuthenticCaveats(macaroon.caveats)  # type: ignore[arg-type] # the loop has seen that all are bytes
 
 
+def verify_identifier(macaroon: Macaroon, key: AudienceKey) -> None:
+    """Raise SignatureMismatch unless the chain of this macaroon alone follows from the key.
+
+    Its identifier is authentic then. Discharges are not asked for, so the macaroon may be good for nothing.
+    """
+    signature = _mac(key.macaroon_key, macaroon.identifier)
+    for caveat in macaroon.caveats:
+        if isinstance(caveat, bytes):
+            signature = _mac(signature, caveat)
+        else:
+            signature = _hash_two(signature, caveat.vid, caveat.identifier)
+    if not compare_digest(signature, macaroon.signature):
+        raise SignatureMismatch(f"the signature does not follow from key {key.kid!r}")
+
+
 def _verify_with_discharges(
     root: Macaroon, key: AudienceKey, discharges: Sequence[Macaroon]
 ) -> AuthenticCaveats:

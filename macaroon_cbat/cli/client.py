@@ -70,6 +70,11 @@ client.add_command(change)
 @click.option(
     "--understands-caveats", is_flag=True, help="As a resource server it judges every caveat itself."
 )
+@click.option(
+    "--checks-certificates",
+    is_flag=True,
+    help="As a resource server it compares cnf with the certificate of each connection (RFC 8705 3).",
+)
 @click.option("--secret-file", type=FILE, metavar="FILE", help="Write the secret to FILE with mode 0600.")
 @administration_options
 @json_option
@@ -88,6 +93,7 @@ def add(
     verbs: Verbs,
     bound: bool,
     understands_caveats: bool,
+    checks_certificates: bool,
     as_json: bool,
 ) -> None:
     """Register client NAME, which becomes its client_id. Its secret is shown once."""
@@ -105,6 +111,7 @@ def add(
         "tls_client_auth_san_uri": san_uri,
         "certificates": tuple(strong_thumbprint_in(file) for file in certificates),
         "understands_caveats": understands_caveats,
+        "checks_certificates": checks_certificates,
     }
     added = verbs.add_client(members)
     secret = added.client_secret

@@ -4,9 +4,17 @@ from pathlib import Path
 
 import click
 
+from macaroon_cbat.cli.introspecting import introspecting_options
 from macaroon_cbat.cli.options import FILE, read_file, write_secret
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.proxy_config import PROXIES, ProxySettings, read_address, read_listener, render
+from macaroon_cbat.proxy_config import (
+    PROXIES,
+    Introspecting,
+    ProxySettings,
+    read_address,
+    read_listener,
+    render,
+)
 
 _FORMATS = sorted({name for proxy in PROXIES.values() for name in proxy.formats})
 
@@ -42,6 +50,7 @@ _FORMATS = sorted({name for proxy in PROXIES.values() for name in proxy.formats}
 @click.option(
     "--secret-file", type=FILE, metavar="FILE", help="Secret by which the proxy makes itself known."
 )
+@introspecting_options
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
@@ -60,6 +69,7 @@ def proxy_config(
     protocol: str,
     secret_file: Path | None,
     output: Path | None,
+    introspecting: Introspecting | None,
 ) -> None:
     """Print the configuration of a proxy that accepts any client certificate and lets nobody spoof one."""
     settings = ProxySettings(
@@ -73,6 +83,7 @@ def proxy_config(
         format=certificate_format,
         protocol=protocol,
         secret="" if secret_file is None else read_file(secret_file).decode(errors="replace").strip(),
+        introspecting=introspecting,
     )
     files = render(proxy, settings)
     if output is None and len(files) > 1:
@@ -81,7 +92,7 @@ def proxy_config(
         click.echo("".join(files.values()), nl=False)
         return
     for name, text in files.items():
-        _write(output / name, text, is_secret=bool(settings.secret))
+        _write(output / name, text, is_secret=bool(settings.secret or introspecting))
 
 
 def _write(file: Path, text: str, *, is_secret: bool) -> None:

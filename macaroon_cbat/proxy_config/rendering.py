@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from macaroon_cbat.certificate_formats import FORMATS
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.proxy_config.addresses import Address
+from macaroon_cbat.proxy_config.introspecting import Introspecting
 from macaroon_cbat.resource.gateway.principal_headers import NAMES
 
 CERTIFICATE_HEADERS = (
@@ -44,6 +45,7 @@ class Proxy:
     """
     protocols: tuple[str, ...] = ("http",)
     asks_gateway: bool = True
+    introspects: bool = False
     reaches_sockets: bool = True
 
 
@@ -63,6 +65,8 @@ class ProxySettings:
     format: str | None = None
     protocol: str = "http"
     secret: str = ""
+    introspecting: Introspecting | None = None
+    """None: the proxy does not ask about tokens itself."""
 
 
 PROXIES: Mapping[str, Proxy] = MappingProxyType(
@@ -77,7 +81,7 @@ PROXIES: Mapping[str, Proxy] = MappingProxyType(
                 "rfc9440": ":%[ssl_c_der,base64]:",
             },
         ),
-        "apache": Proxy(("httpd.conf",), {"apache": ""}, asks_gateway=False),
+        "apache": Proxy(("httpd.conf",), {"apache": ""}, asks_gateway=False, introspects=True),
         "caddy": Proxy(
             ("Caddyfile",),
             {
@@ -95,6 +99,8 @@ def render(name: str, settings: ProxySettings) -> dict[str, str]:
     """Return the text of each file by its name, or raise SettingsError that says what does not fit."""
     proxy = PROXIES[name]
     _check(name, proxy, settings)
+    if settings.introspecting and not proxy.introspects:
+        raise SettingsError(f"{name} does not introspect: leave out --issuer, and use --gateway")
     chosen = settings.format or next(iter(proxy.formats))
     environment = Environment(
         loader=PackageLoader("macaroon_cbat.proxy_config"),

@@ -34,7 +34,11 @@ class TokenAnswer(Struct):
 
 
 class TokenQuestion(Struct):
-    """A token to introspect (RFC 7662 2.1); `client_certificate` is the thumbprint that it came with."""
+    """A token to introspect (RFC 7662 2.1).
+
+    `client_certificate` is the thumbprint of the connection that it came over. A resource server that is not
+    registered with `checks_certificates` must send it to learn that a certificate-bound token is active.
+    """
 
     token: str
     token_type_hint: str | None = None
@@ -59,10 +63,10 @@ class TokenInQuestion(Struct):
 
 
 class TokenToRevoke(Struct):
-    """A token to take back (RFC 7009 2.1)."""
+    """A token to take back (RFC 7009 2.1); a hint of any kind is ignored."""
 
     token: str
-    token_type_hint: Literal["access_token", "refresh_token"] | None = None
+    token_type_hint: str | None = None
 
 
 class Inspected(Struct):

@@ -46,7 +46,8 @@ def introspection_answer(
     the request itself are not judged here: with one of them a token is active only for a resource
     server that is registered as understanding caveats, and that gets them all as `caveats`. `presented` is
     the certificate of the connection that the token came over, where the caller says it: a revoked one
-    lets no token pass.
+    lets no token pass. A bound token is active for a caller that names its certificate so, or is
+    registered as comparing certificates: many resource servers ignore `cnf`, and would let a thief in.
     """
     grant = None
     try:
@@ -57,7 +58,11 @@ def introspection_answer(
             refuse_revoked(grant, each, revocations(grant, each))
         if of_the_request and not caller.metadata.understands_caveats:
             raise InvalidToken("nobody would judge " + ", ".join(text.decode() for text in of_the_request))
-        access = Access(now=now, audience=audience, certificate=certificate)
+        if certificate is not None and presented is None and not caller.metadata.checks_certificates:
+            raise InvalidToken(
+                f"{caller.client_id} does not compare certificate {certificate}, nor named one"
+            )
+        access = Access(now=now, audience=audience, certificate=presented or certificate)
         principal = judge(grant, judged, access, require_certificate=False)
         note_introspected(grant, active=True, certificate=certificate)
         shown = texts if caller.metadata.understands_caveats else None

@@ -14,11 +14,12 @@ MAX_BODY_BYTES = 64 * 1024
 _REASON = 120  # characters: a reason may quote the name of a member, and that could be a token
 
 
-def read_form(request: Request) -> dict[str, str]:
+def read_form(request: Request, *, ignored: tuple[str, ...] = ()) -> dict[str, str]:
     """Return the form parameters of a POST body (RFC 6749 3.2); the query string never counts.
 
-    An empty value is as if the parameter were absent. Raises UnsupportedMediaType for another
-    content type, and InvalidRequest for parameters that repeat or stand in the URL.
+    An empty value is as if the parameter were absent, and so is every value of an `ignored` one.
+    Raises UnsupportedMediaType for another content type, and InvalidRequest for parameters that repeat
+    or stand in the URL.
     """
     has_body = bool(request.mimetype or request.content_length)
     if has_body and request.mimetype != "application/x-www-form-urlencoded":
@@ -27,6 +28,8 @@ def read_form(request: Request) -> dict[str, str]:
         raise InvalidRequest("parameters belong into the request body, not into the URL")
     form: dict[str, str] = {}
     for name, value in _pairs(request.get_data(), "the form"):
+        if name in ignored:
+            continue
         if name in form:
             raise InvalidRequest(f"the parameter {name[:40]} is repeated")
         form[name] = value

@@ -1,9 +1,11 @@
 """Take a token back (RFC 7009 2.1): after its MAC is verified, and by its own client only."""
 
 import re
+from urllib.parse import unquote
 
 from macaroon_cbat.claims import LONGEST_CLOCK_SKEW, EpochSeconds
 from macaroon_cbat.errors import InvalidGrant, InvalidRequest, InvalidToken
+from macaroon_cbat.identifier import Grant
 from macaroon_cbat.revocation import RevocationKind
 from macaroon_cbat.service.answers import log
 from macaroon_cbat.service.auditing import record_revoked
@@ -11,6 +13,7 @@ from macaroon_cbat.service.issuing import Issuer
 from macaroon_cbat.service.settings import LONGEST_LIFETIME
 from macaroon_cbat.stores import Client, RevocationStore
 from macaroon_cbat.thumbprint import parse_thumbprint
+from macaroon_cbat.wire import MAX_DISCHARGES
 
 NEVER = 253_402_300_799
 """The last second of the year 9999."""
@@ -19,6 +22,10 @@ LASTING = LONGEST_LIFETIME + 2 * LONGEST_CLOCK_SKEW
 """Seconds after which no token issued before is left: a guard may be so lenient, and its clock so slow."""
 
 _TOKEN_ID = re.compile(r"[A-Za-z0-9_-]{22}\Z")
+_SCHEME = re.compile(r"\A\s*bearer\s+", re.IGNORECASE)
+_NOT_SPELLED = re.compile(r"[\t\r\n=]")
+_TO_URL_SAFE = str.maketrans("+ /", "--_")
+"""A form makes a space of a + that was not encoded."""
 
 
 def expiry_of(kind: RevocationKind, now: EpochSeconds) -> int:
@@ -55,16 +62,34 @@ def revoke(
     """Revoke the token and every child of it, or raise InvalidGrant for another client's token.
 
     A token that is no good anyway is revoked already (RFC 7009 2.2). An identifier that anybody can
-    write proves nothing, so nothing happens before the signature is verified.
+    write proves nothing, so nothing happens before the signature is verified. Caveats and discharges
+    are not judged: whatever a child may do, it shows that its token has left the client's hands.
     """
+    grants = [grant for each in _spelled(text) if (grant := _authentic(each, client, issuer)) is not None]
+    if any(grant.client_id != client.client_id for grant in grants):
+        raise InvalidGrant("this token was issued to another client")
+    for grant in grants:
+        expires_at = grant.exp + 2 * LONGEST_CLOCK_SKEW  # a guard may be so lenient, and its clock so slow
+        if expires_at > now:
+            revocations.revoke("token", grant.jti, now=now, expires_at=expires_at, audience=grant.audience)
+            record_revoked(grant)
+
+
+def _spelled(text: str) -> list[str]:
+    """Return the tokens that were meant, each in the one spelling that `read_macaroon` takes.
+
+    Here alone is a spelling mended. A token that was wrapped, padded, encoded twice or sent along with its
+    scheme or its discharges would otherwise be acknowledged as invalid, and live on.
+    """
+    meant = _SCHEME.sub("", unquote(text))
+    pieces = [_NOT_SPELLED.sub("", piece.strip()) for piece in meant.split(",", MAX_DISCHARGES)]
+    return [piece.translate(_TO_URL_SAFE) for piece in pieces]
+
+
+def _authentic(text: str, client: Client, issuer: Issuer) -> Grant | None:
+    """Return the grant of an authentic token, or None for what is no token of this issuer."""
     try:
-        grant, _ = issuer.authentic(text)
+        return issuer.authentic_grant(text)
     except InvalidToken as error:
         log.info("nothing to revoke for %s: %s", client.client_id, error)
-        return
-    if grant.client_id != client.client_id:
-        raise InvalidGrant("this token was issued to another client")
-    expires_at = grant.exp + LONGEST_CLOCK_SKEW  # somewhere the clock may be that much behind
-    if expires_at > now:
-        revocations.revoke("token", grant.jti, now=now, expires_at=expires_at, audience=grant.audience)
-        record_revoked(grant)
+        return None

@@ -31,6 +31,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     them. Neither right brings the other. A client without `scope` asks for no token.
     `certificates` are the thumbprints of its own certificates, for self_signed_tls_client_auth.
     `understands_caveats`: as a resource server it judges every caveat itself.
+    `checks_certificates`: as a resource server it compares `cnf` with the connection's certificate.
     """
 
     token_endpoint_auth_method: ClientAuthMethod = "client_secret_basic"
@@ -43,6 +44,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tls_client_auth_san_uri: str | None = None
     certificates: tuple[str, ...] = ()
     understands_caveats: bool = False
+    checks_certificates: bool = False
 
     def __post_init__(self) -> None:
         """Refuse metadata that could only fail, or that would be weaker than it looks."""

@@ -146,10 +146,13 @@ def test_a_name_is_registered(data, options, member, value):
 
 
 def test_the_flags_count(data):
-    """`--bound` and `--understands-caveats` say what they say."""
+    """`--bound`, `--understands-caveats` and `--checks-certificates` say what they say."""
     added = members("client", "add", "api", *SCOPE, "--bound", "--understands-caveats", "--data", data)
+    assert "checks_certificates" not in added, "a promise is made by its own name only"
     assert added["tls_client_certificate_bound_access_tokens"] is True
     assert added["understands_caveats"] is True
+    comparing = members("client", "add", "comparing", *SCOPE, "--checks-certificates", "--data", data)
+    assert comparing["checks_certificates"] is True
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,6 @@ ANSWERS = {
     "InvalidGrant": (400, "invalid_grant"),
     "UnauthorizedClient": (400, "unauthorized_client"),
     "UnsupportedGrantType": (400, "unsupported_grant_type"),
-    "UnsupportedTokenType": (400, "unsupported_token_type"),
     "InvalidScope": (400, "invalid_scope"),
     "InvalidClientMetadata": (400, "invalid_client_metadata"),
     "InvalidTarget": (400, "invalid_target"),

@@ -30,6 +30,7 @@ SECRETS = {
     "payroll": "Lw9x_Pq3mZ-fT6Vb1Nc8",
     "reporting": "Gd4k-Hs7wQ_zX2Ym9Jr5",
     "api": "Tn6v_Bk1pR-cF8Ls3Wq0",
+    "comparing-api": "Vt5s_Ly0bK-mC4Pd8Fw2",
     "knowing-api": "Xj2h-Dz5mV_tK9Ng7Ep4",
     "other-api": "Qa8r_Ue3yC-bW6Mx1Of5",
 }
@@ -51,6 +52,7 @@ REGISTERED = {
     "payroll": client_metadata(),
     "reporting": client_metadata(audiences=(API, OTHER_API)),
     "api": server_metadata(),
+    "comparing-api": server_metadata(checks_certificates=True),
     "knowing-api": server_metadata(understands_caveats=True),
     "other-api": server_metadata(serves=(OTHER_API,)),
 }
@@ -112,9 +114,9 @@ class Service:
         text: str = answer.json["access_token"]
         return text
 
-    def introspect(self, token: str, client: str = "api") -> Any:
+    def introspect(self, token: str, client: str = "api", **form: str) -> Any:
         """Return what a resource server learns of a token."""
-        answer = self.post("/oauth2/introspect", {"token": token}, client)
+        answer = self.post("/oauth2/introspect", {"token": token, **form}, client)
         assert answer.status_code == 200, answer.text
         return answer.json
 

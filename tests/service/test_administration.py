@@ -50,6 +50,17 @@ def test_a_client_without_a_name_gets_one(ops):
     assert names <= {client.client_id for client in ops.service.stores.clients.all()}
 
 
+def test_a_promise_to_compare_certificates_is_made_by_its_own_member(ops):
+    """A resource server promises by `checks_certificates: true` and nothing else, and the record shows it."""
+    promising = NEW | {"checks_certificates": True}
+    assert ops("POST", CLIENTS, json=promising).json["checks_certificates"] is True
+    assert ops("GET", CLIENTS + "/orders").json["checks_certificates"] is True
+    vague = NEW | {"client_id": "vague", "checks_certificates": "true"}
+    refused(ops("POST", CLIENTS, json=vague), 400, "invalid_client_metadata")
+    schemas = ops.service.open("/openapi.json", method="GET").json["components"]["schemas"]
+    assert schemas["ClientRegistration"]["properties"]["checks_certificates"]["type"] == "boolean"
+
+
 def test_a_client_without_a_secret_gets_none(ops, certificate):
     """A client that authenticates by its certificate is answered without a secret."""
     by_certificate = {"token_endpoint_auth_method": "self_signed_tls_client_auth"}

@@ -66,10 +66,10 @@ def test_an_introspected_token_is_one_line(audited, file, certificate):
     """Introspection says who asked about which token and what the answer was."""
     token = audited.token()
     os.truncate(file, 0)
-    audited.introspect(attenuate(token, [confirmation(certificate.thumbprint)]))
+    audited.introspect(attenuate(token, [confirmation(certificate.thumbprint)]), "comparing-api")
     expected = COMMON | {
         "event": "token.introspected",
-        "who": "api",
+        "who": "comparing-api",
         "client_id": "billing",
         "token_id": grant_of(token).jti,
         "endpoint": "/oauth2/introspect",

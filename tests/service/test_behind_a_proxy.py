@@ -57,7 +57,7 @@ def test_the_proxy_s_word_binds_a_token(bound, certificate: Identity):
     seen = bound.app.test_client().post(
         "/oauth2/introspect",
         data={"token": answer.json["access_token"]},
-        headers={"Authorization": basic("api", SECRETS["api"]), "Clientcertx5t": "none"},
+        headers={"Authorization": basic("comparing-api", SECRETS["comparing-api"]), "Clientcertx5t": "none"},
         environ_overrides=came_from(PROXY),
     )
     assert seen.json["cnf"] == {"x5t#S256": certificate.thumbprint}

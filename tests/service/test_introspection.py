@@ -70,9 +70,9 @@ def test_the_hint_changes_nothing(service, hint):
 def test_the_confirmation_is_a_claim(service, certificate):
     """The certificate that a token is bound to is the top-level member cnf (RFC 8705 3.2)."""
     token = attenuate(service.token(), [confirmation(certificate.thumbprint)])
-    assert service.introspect(token)["cnf"] == {"x5t#S256": certificate.thumbprint}
+    assert service.introspect(token, "comparing-api")["cnf"] == {"x5t#S256": certificate.thumbprint}
     again = attenuate(token, [confirmation(certificate.thumbprint)])
-    assert service.introspect(again)["cnf"] == {"x5t#S256": certificate.thumbprint}
+    assert service.introspect(again, "comparing-api")["cnf"] == {"x5t#S256": certificate.thumbprint}
 
 
 def test_two_certificates_are_none(service, certificate, other_certificate):
@@ -80,7 +80,7 @@ def test_two_certificates_are_none(service, certificate, other_certificate):
     token = attenuate(service.token(), [confirmation(certificate.thumbprint)])
     stolen = attenuate(token, [confirmation(other_certificate.thumbprint)])
     assert service.introspect(stolen) == INACTIVE
-    assert service.introspect(stolen, "knowing-api") == INACTIVE
+    assert service.introspect(stolen, "comparing-api") == INACTIVE
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,8 @@ def test_a_caveat_that_nobody_judges_makes_it_inactive(service, caveat):
 def test_who_understands_caveats_gets_them_all(service, certificate, caveat):
     """A resource server that judges caveats itself gets every one of them, in their order."""
     caveats = [Scope("read"), caveat, confirmation(certificate.thumbprint), Expiry(NOW + 60)]
-    claims = service.introspect(attenuate(service.token(), caveats), "knowing-api")
+    named = {"client_certificate": certificate.thumbprint}
+    claims = service.introspect(attenuate(service.token(), caveats), "knowing-api", **named)
     assert claims["active"] is True
     assert [list(one) for one in claims["caveats"]] == [
         ["scope"],
@@ -209,5 +210,5 @@ def test_a_bound_answer_names_the_first_certificate_only_when_all_agree(service,
     """A claim cnf means that every confirmation of the token agrees with it."""
     one = confirmation(certificate.thumbprint)
     assert isinstance(one, Confirmation)
-    claims = service.introspect(attenuate(service.token(), [one, Scope("read"), one]))
+    claims = service.introspect(attenuate(service.token(), [one, Scope("read"), one]), "comparing-api")
     assert claims["cnf"] == {"x5t#S256": one.cnf.thumbprint}

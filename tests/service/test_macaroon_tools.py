@@ -131,9 +131,9 @@ def test_a_macaroon_is_bound_to_this_connection(service, certificate, other_cert
     token = service.token()
     child = restrict(service, certificate, macaroon=token, bind="connection").json["macaroon"]
     assert read_macaroon(child).caveats == (caveat_text(confirmation(certificate.thumbprint)),)
-    assert service.introspect(child)["cnf"] == {"x5t#S256": certificate.thumbprint}
+    assert service.introspect(child, "comparing-api")["cnf"] == {"x5t#S256": certificate.thumbprint}
     again = restrict(service, other_certificate, macaroon=child, bind="connection").json["macaroon"]
-    assert service.introspect(again) == {"active": False}
+    assert service.introspect(again, "comparing-api") == {"active": False}
 
 
 def test_a_caveat_and_a_binding_go_together(service, certificate):

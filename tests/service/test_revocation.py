@@ -29,9 +29,9 @@ def test_a_client_takes_its_token_back(service, certificate):
     token = service.token()
     child = attenuate(token, [Scope("read"), confirmation(certificate.thumbprint)])
     grandchild = attenuate(child, [Expiry(NOW + 30)])
-    assert service.introspect(grandchild)["active"] is True
+    assert service.introspect(grandchild, "comparing-api")["active"] is True
     accepted(service.revoke(token))
-    assert [service.introspect(one) for one in (token, child, grandchild)] == [INACTIVE] * 3
+    assert [service.introspect(one, "comparing-api") for one in (token, child, grandchild)] == [INACTIVE] * 3
 
 
 def test_a_child_takes_the_whole_family_back(service):
@@ -62,14 +62,6 @@ def test_a_hint_is_a_hint(service, hint):
     token = service.token()
     accepted(service.revoke(token, token_type_hint=hint))
     assert service.introspect(token) == INACTIVE
-
-
-def test_an_unknown_hint_is_refused(service):
-    """A type of token that cannot be revoked is unsupported_token_type (RFC 7009 2.2.1)."""
-    token = service.token()
-    answer = service.revoke(token, token_type_hint="id_token")
-    refused(answer, 400, "unsupported_token_type")
-    assert service.introspect(token)["active"] is True
 
 
 @pytest.mark.parametrize("narrowed", [False, True], ids=["as it is", "attenuated"])
@@ -129,7 +121,7 @@ def test_a_token_of_another_use_revokes_nothing(service):
 def test_an_expired_token_needs_no_revocation(service):
     """A token that is expired by every clock is answered with 200, and nothing is kept of it."""
     token = service.token()
-    service.now = NOW + 600 + LONGEST_CLOCK_SKEW
+    service.now = NOW + 600 + 2 * LONGEST_CLOCK_SKEW
     accepted(service.revoke(token))
     assert revoked_ids(service) == []
 
@@ -137,7 +129,7 @@ def test_an_expired_token_needs_no_revocation(service):
 def test_a_token_that_lives_on_by_another_clock_is_revoked(service):
     """A token that expired here a moment ago may be alive where the clock is behind."""
     token = service.token()
-    service.now = NOW + 600 + LONGEST_CLOCK_SKEW - 1
+    service.now = NOW + 600 + 2 * LONGEST_CLOCK_SKEW - 1
     accepted(service.revoke(token))
     assert revoked_ids(service) == [grant_of(token).jti]
 

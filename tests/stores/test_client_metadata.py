@@ -33,6 +33,7 @@ def test_the_defaults_are_the_standards():
         pytest.param({"serves": ("https://api.example",)}, id="a resource server that calls others"),
         pytest.param({"scope": None, "serves": ("https://api.example",)}, id="a resource server alone"),
         pytest.param({"understands_caveats": True}, id="a resource server that judges caveats"),
+        pytest.param({"checks_certificates": True}, id="a resource server that compares certificates"),
     ],
 )
 def test_honest_metadata_is_taken(members):

@@ -29,6 +29,7 @@ def test_a_client_is_found_as_it_was_added(stores, open_again):
         token_endpoint_auth_method="tls_client_auth",
         tls_client_auth_subject_dn="CN=billing,O=Example",
         understands_caveats=True,
+        checks_certificates=True,
     )
     added = stores.clients.add("billing", metadata, secret=None, now=NOW)
     assert added.created_at == NOW
