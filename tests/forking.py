@@ -1,18 +1,18 @@
 """Children of the test's own process, as servers with preloaded applications fork them."""
 
+import faulthandler
 import os
-import signal
 import traceback
 import warnings
 from collections.abc import Callable
 
-SECONDS = 60
+SECONDS = 20
 
 
 def in_children(count: int, do: Callable[[int], object]) -> list[int]:
     """Run this in so many forked children at once, with their numbers; return their exit statuses.
 
-    0 is a child whose call returned something true. A child that hangs is ended by a signal.
+    0 is a child whose call returned something true. A child that hangs ends with 1.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # servers fork with threads, so the tests do
@@ -23,7 +23,7 @@ def in_children(count: int, do: Callable[[int], object]) -> list[int]:
 def _child(do: Callable[[int], object], number: int) -> int:
     if child := os.fork():
         return child
-    signal.alarm(SECONDS)
+    faulthandler.dump_traceback_later(SECONDS, exit=True)  # it shows where the child hangs
     status = 1
     try:
         status = 0 if do(number) else 1
