@@ -141,7 +141,7 @@ def _to_base64url(data: bytes) -> str:
     return binascii.b2a_base64(data, newline=False).decode().rstrip("=").translate(_TO_URL)
 
 
-_EXPORT = "write it anew with macaroon-cbat key export --audience URL"
+_EXPORT = "write it anew with macaroon-cbat key export --audience URL --output FILE"
 _KEY = re.compile(r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]\Z")
 _TO_URL = str.maketrans("+/", "-_")
 _FROM_URL = str.maketrans("-_", "+/")

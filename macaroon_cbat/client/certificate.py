@@ -6,7 +6,6 @@ import os
 import ssl
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,8 @@ from typing import NoReturn
 
 from macaroon_cbat.certificate_file import LONGEST_FILE, certificates_of
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files.modes import refuse_exposed
+from macaroon_cbat.processes import ProcessLock
 from macaroon_cbat.thumbprint import DerCertificate, Thumbprint, thumbprint_of
 
 log = logging.getLogger("macaroon_cbat.client")
@@ -61,8 +62,9 @@ class ClientCertificate:
     """A certificate and its key in PEM files, read again when they change. Thread-safe.
 
     The leaf comes first in `certificate`, its chain may follow; without `key`, the same file holds
-    the key. Raises SettingsError when the two cannot be loaded. Later on, a half-done rotation
-    keeps the pair that worked, with one warning, and the next call tries again.
+    the key, which other users must not be able to use. Raises SettingsError when the two cannot be
+    loaded. Later on, a half-done rotation keeps the pair that worked, with one warning, and the next
+    call tries again.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class ClientCertificate:
     ) -> None:
         self._certificate, self._key = Path(certificate), Path(key or certificate)
         self._password = password
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._is_warned = False
         self._state = self._look(), self._load(*self._read())
 
@@ -83,7 +85,7 @@ class ClientCertificate:
         seen, credentials = self._state
         if seen is not None and seen == self._look():
             return credentials
-        with self._lock:
+        with self._lock.current():
             self._refresh()
             return self._state[1]
 
@@ -116,6 +118,7 @@ class ClientCertificate:
     def _read(self) -> tuple[bytes, bytes]:
         """Return the certificates of the one file, as PEM with the leaf first, and the other file."""
         try:
+            refuse_exposed(self._key, "private key")
             content, key = _content(self._certificate), _content(self._key)
         except OSError as error:
             raise SettingsError(

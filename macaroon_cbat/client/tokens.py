@@ -1,6 +1,5 @@
 """Obtaining tokens by client credentials: discovery (RFC 8414), client authentication, one cached token."""
 
-import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from macaroon_cbat.client.binding import confirmations
 from macaroon_cbat.client.certificate import ClientCertificate, server_trust
 from macaroon_cbat.client.https import exchange
 from macaroon_cbat.errors import MalformedMacaroon, Refused, SettingsError
+from macaroon_cbat.processes import ProcessLock
 from macaroon_cbat.thumbprint import Thumbprint
 from macaroon_cbat.wire import read_macaroon
 
@@ -80,7 +80,7 @@ class TokenClient:
     """Seconds to wait for a connection, and for each part of an answer."""
     _cached: _Cached | None = field(default=None, init=False, repr=False)
     _endpoint: str | None = field(default=None, init=False, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    _lock: ProcessLock = field(default_factory=ProcessLock, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what could not work, before the first request."""
@@ -93,7 +93,7 @@ class TokenClient:
         """Return a token, from the cache while it is good; of calls at the same time, one fetches."""
         cached = self._good()
         if cached is None:
-            with self._lock:
+            with self._lock.current():
                 cached = self._good()
                 if cached is None:
                     cached = self._cached = self._fetch()
@@ -101,7 +101,7 @@ class TokenClient:
 
     def discard(self, token: str) -> None:
         """Forget this token, which a resource server rejected, unless another one took its place."""
-        with self._lock:
+        with self._lock.current():
             if self._cached is not None and self._cached.token == token:
                 self._cached = None
 

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from threading import local
 
 _may_not_wait = ContextVar("macaroon_cbat_may_not_wait", default=False)
+_thread = local()
 
 
 class MustWait(Exception):
@@ -30,3 +32,13 @@ def without_waiting() -> Iterator[None]:
 def announces_waiting(source: object) -> bool:
     """Tell whether a verifier, or a source of keys or revocations, promises to call `about_to_wait`."""
     return getattr(source, "announces_waiting", False) is True
+
+
+def mark_spare_thread() -> None:
+    """Mark this thread as one that only waits for other machines: the application's threads stay free."""
+    _thread.is_spare = True
+
+
+def is_spare_thread() -> bool:
+    """Return True in a thread that `mark_spare_thread` was called in."""
+    return getattr(_thread, "is_spare", False)

@@ -1,9 +1,10 @@
 """How old what the feeds know is, as gauges: worked out when a page is asked for, so never stale itself."""
 
 from collections.abc import Iterable
-from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
+
+from macaroon_cbat.processes import ProcessLock
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -21,7 +22,7 @@ class Feed(Protocol):
 
 
 _feeds: dict[str, "WeakSet[Feed]"] = {}
-_lock = Lock()
+_lock = ProcessLock()
 
 
 class FeedAges:
@@ -39,7 +40,7 @@ class FeedAges:
         """Return one gauge a kind of feed; of feeds that follow the same, the oldest one counts."""
         from prometheus_client.metrics_core import GaugeMetricFamily
 
-        with _lock:
+        with _lock.current():
             feeds = {kind: list(known) for kind, known in _feeds.items() if known}
         for kind, known in feeds.items():
             names = list(known[0].followed)
@@ -57,7 +58,7 @@ def show_age(kind: str, feed: Feed) -> None:
         from prometheus_client import REGISTRY
     except ImportError:
         return
-    with _lock:
+    with _lock.current():
         is_first = not _feeds
         _feeds.setdefault(kind, WeakSet()).add(feed)
     if is_first:

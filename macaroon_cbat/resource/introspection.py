@@ -14,7 +14,9 @@ from macaroon_cbat.caveats import Access
 from macaroon_cbat.errors import InvalidToken, SettingsError, Unavailable
 from macaroon_cbat.identifier import Grant, read_identifier
 from macaroon_cbat.resource.announcing import about_to_wait
-from macaroon_cbat.resource.https import check_files, exchange, new_session
+from macaroon_cbat.resource.asking import Places
+from macaroon_cbat.resource.https import Question
+from macaroon_cbat.resource.own_connections import OwnConnections
 from macaroon_cbat.signature import AuthenticCaveats
 from macaroon_cbat.thumbprint import Thumbprint
 from macaroon_cbat.verification import Principal, judge
@@ -45,17 +47,19 @@ class Introspection:
         client_id: str,
         client_secret: str | None = None,
         *,
-        certificate: tuple[Path, Path] | None = None,
-        ca: Path | None = None,
+        certificate: tuple[Path | str, Path | str] | None = None,
+        ca: Path | str | None = None,
         path: str = "/oauth2/introspect",
         timeout: float = 5,
         cache_seconds: float = 0,
+        most_asking: int = 4,
     ) -> None:
         """Ask `issuer` as this client, by secret or by certificate (certificate file, key file).
 
-        `ca` is the PEM bundle that the service's own certificate is verified with; `timeout` counts the
-        seconds to wait for a connection, and for each part of an answer. A positive answer counts for
-        `cache_seconds`, so long may a revocation go unnoticed; caveats and certificate are always judged.
+        `ca` is the PEM bundle that the service's own certificate is verified with. An answer takes `timeout`
+        seconds at most. A positive answer counts for `cache_seconds`, so long may a revocation go unnoticed;
+        caveats and certificate are always judged. In servers with threads `most_asking` requests of a
+        process ask at once: keep it below the number of threads, so that a silent service leaves some.
         """
         if not issuer.startswith("https://"):
             raise SettingsError(f"the issuer must be an https URL, not {issuer!r}")
@@ -63,14 +67,16 @@ class Introspection:
             raise SettingsError("introspection needs a client secret or a client certificate")
         if cache_seconds < 0:
             raise SettingsError(f"cache_seconds must not be negative, as {cache_seconds!r} is")
-        check_files(ca, certificate, "introspection")
+        if most_asking < 1:
+            raise SettingsError(f"most_asking must be at least 1, not {most_asking!r}")
         self.issuer = issuer
         self.audience = audience
         self._url = issuer + path
         self._form = {"client_id": client_id}
         if client_secret is not None:
             self._form["client_secret"] = client_secret
-        self._session = new_session(ca, certificate)
+        self._own = OwnConnections(ca, certificate, "introspection")
+        self._places = Places(most_asking, issuer)
         self._timeout = timeout
         self._remembered = _Remembered(cache_seconds)
 
@@ -99,9 +105,11 @@ class Introspection:
         form = {**self._form, "token": text}
         if certificate is not None:
             form["client_certificate"] = certificate
-        status, body = exchange(
-            self._session, "POST", self._url, limit=MAX_ANSWER_BYTES, timeout=self._timeout, data=form
+        question = Question(
+            method="POST", url=self._url, timeout=self._timeout, limit=MAX_ANSWER_BYTES, form=form
         )
+        with self._places.place():
+            status, body = self._own.current().exchange(question)
         if status != 200:
             raise Unavailable(f"{self._url} answered {status} with {len(body)} bytes: {body[:200]!r}")
         try:

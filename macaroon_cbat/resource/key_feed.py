@@ -14,9 +14,9 @@ from msgspec import Meta, Raw, Struct
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable, UnknownKey
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.keys import AudienceKey, AudienceKeys, read_key_file, write_key_file
+from macaroon_cbat.processes import ProcessLock
 from macaroon_cbat.resource.announcing import about_to_wait
 from macaroon_cbat.resource.feed_ages import show_age
-from macaroon_cbat.resource.processes import ProcessLock
 from macaroon_cbat.resource.service_connection import ServiceConnection
 from macaroon_cbat.resource.snapshot import read_snapshot, write_snapshot
 
@@ -24,6 +24,9 @@ log = logging.getLogger("macaroon_cbat.resource")
 
 PAUSE_SECONDS = 2.0
 """How often at most a key that is not known here makes us ask the service."""
+
+FIRST_LOAD_SECONDS = 2.0
+"""How long requests wait for the very first keys of a process, which one of them asks for."""
 
 _RETRY_SECONDS = 10.0
 _REFRESH_PART = 0.8
@@ -38,8 +41,9 @@ class KeyFeed:
     """A KeySource that keeps the keys of one audience up to date by asking the service.
 
     They are refreshed before they expire, beside the requests, and when a token names a key that is not
-    known here. While the service is out of reach the keys at hand stay in force. With a `snapshot` file,
-    which then holds the keys and has mode 0600, a restart does not need the service.
+    known here: one request asks then, and others with such tokens are Unavailable meanwhile. While the
+    service is out of reach the keys at hand stay in force. With a `snapshot` file, which then holds the keys
+    and has mode 0600, a restart does not need the service.
     """
 
     announces_waiting = True
@@ -62,6 +66,7 @@ class KeyFeed:
         self._refresh_at = self._ask_again_at = 0.0
         self._confirmed_at = -math.inf
         self._failure: str | None = None
+        self._first_asked_at: float | None = None
         if self._snapshot is not None and (content := read_snapshot(self._snapshot)) is not None:
             self._keys = self._fitting(read_key_file(content, f"the snapshot {self._snapshot}"))
         show_age("key", self)
@@ -92,10 +97,7 @@ class KeyFeed:
         return self._after_asking(unverified)
 
     def _after_asking(self, unverified: Grant) -> AudienceKey:
-        about_to_wait()
-        with self._lock.current():
-            if unverified.kid not in self._keys.keys and self._monotonic() >= self._ask_again_at:
-                self._refresh()
+        self._ask_alone(unverified)
         try:
             return self._keys.key_for(unverified)
         except UnknownKey:
@@ -104,6 +106,23 @@ class KeyFeed:
         raise Unavailable(
             f"key {unverified.kid!r} is not known here, and the service does not tell: {self._failure}"
         )
+
+    def _ask_alone(self, unverified: Grant) -> None:
+        """Ask for the key if that is due, or raise Unavailable while another request, or a refresh, asks."""
+        if self._monotonic() < self._ask_again_at:
+            return
+        about_to_wait()
+        if self._first_asked_at is None:
+            self._first_asked_at = self._monotonic()
+        patience = self._first_asked_at + FIRST_LOAD_SECONDS - self._monotonic()
+        lock = self._lock.current()
+        if not lock.acquire(timeout=max(0.0, patience)):
+            raise Unavailable(f"key {unverified.kid!r} is not known here, and {self.issuer} is being asked")
+        try:
+            if unverified.kid not in self._keys.keys and self._monotonic() >= self._ask_again_at:
+                self._refresh()
+        finally:
+            lock.release()
 
     def _refresh_aside(self) -> None:
         """Refresh in a thread of its own, so that no request waits; one at a time."""

@@ -1,15 +1,15 @@
 """The audience's keys from a file, followed when the file changes."""
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from threading import Lock
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.keys import AudienceKey, AudienceKeys, read_key_file
+from macaroon_cbat.processes import ProcessLock
 
 log = logging.getLogger("macaroon_cbat.resource")
 
@@ -21,7 +21,8 @@ class KeyFile:
     """A KeySource over a file that `macaroon-cbat key export` wrote.
 
     A replaced file counts within LOOK_SECONDS. While a replacement cannot be read, the keys read
-    before stay in force, and the log says so.
+    before stay in force, and the log says so. A file that others can use is refused: who reads it can mint
+    tokens for this resource server, and who writes it decides what it accepts.
     """
 
     announces_waiting = True  # a file is nobody to wait for
@@ -30,7 +31,7 @@ class KeyFile:
         """Read the file, or raise SettingsError that says what to do."""
         self._path = path
         self._monotonic = monotonic
-        self._lock = Lock()
+        self._lock = ProcessLock()
         self._said: str | None = None
         self._seen = self._stamp()
         self._keys = self._read()
@@ -57,15 +58,20 @@ class KeyFile:
         return self._keys.key_for(unverified)
 
     def _look(self) -> None:
-        with self._lock:
+        """Look at the file in one thread; the others go on with the keys at hand."""
+        lock = self._lock.current()
+        if not lock.acquire(blocking=False):
+            return
+        try:
             self._look_again_at = self._monotonic() + LOOK_SECONDS
-            try:
-                self._follow()
-                self._said = None
-            except SettingsError as error:
-                if str(error) != self._said:  # once, not at every look
-                    log.error("going on with the keys read before: %s", error)  # noqa: TRY400 # no defect of ours
-                self._said = str(error)
+            self._follow()
+            self._said = None
+        except SettingsError as error:
+            if str(error) != self._said:  # once, not at every look
+                log.error("going on with the keys read before: %s", error)  # noqa: TRY400 # no defect of ours
+            self._said = str(error)
+        finally:
+            lock.release()
 
     def _follow(self) -> None:
         stamp = self._stamp()
@@ -85,18 +91,13 @@ class KeyFile:
         except OSError as error:
             raise SettingsError(
                 f"the key file {self._path} cannot be read ({error.strerror}): "
-                f"write it with macaroon-cbat key export --audience URL > {self._path}"
+                f"write it with macaroon-cbat key export --audience URL --output {self._path}"
             ) from error
         return status.st_ctime_ns, status.st_size, status.st_ino
 
     def _read(self) -> AudienceKeys:
         try:
-            with self._path.open("rb") as file:
-                if os.fstat(file.fileno()).st_mode & 0o077:
-                    log.warning(
-                        "%s can be read by others, who could then mint tokens for this server: chmod 600",
-                        self._path,
-                    )
+            with open_private(self._path, "key file") as file:
                 content = file.read()
         except OSError as error:
             raise SettingsError(f"the key file {self._path} cannot be read: {error.strerror}") from error

@@ -4,24 +4,24 @@ The counters are in prometheus_client's own registry, so the application shows t
 """
 
 from functools import cache
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from macaroon_cbat.errors import OAuthError, Unavailable
+from macaroon_cbat.processes import ProcessLock
 from macaroon_cbat.verification import Principal
 
 if TYPE_CHECKING:
     from prometheus_client import Counter
 
 
-_making = Lock()
+_making = ProcessLock()
 """The first requests may come at once, and prometheus_client takes no name twice."""
 
 
 @cache
 def _verified() -> "dict[tuple[bool, bool], Counter]":
     """Return the counters by bound and attenuated; looking them up by label costs more than counting."""
-    with _making:
+    with _making.current():
         return _make_verified()
 
 
@@ -42,7 +42,7 @@ def _make_verified() -> "dict[tuple[bool, bool], Counter]":
 
 @cache
 def _refused() -> "tuple[Counter, Counter, Counter] | None":
-    with _making:
+    with _making.current():
         return _make_refused()
 
 

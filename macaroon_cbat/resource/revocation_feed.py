@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from msgspec import Struct
 
+from macaroon_cbat import processes
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.resource.announcing import about_to_wait
 from macaroon_cbat.resource.feed_ages import show_age
-from macaroon_cbat.resource.processes import ProcessLock
 from macaroon_cbat.resource.revocation_snapshot import Decision, RevocationSnapshot
 from macaroon_cbat.resource.service_connection import ServiceConnection
 from macaroon_cbat.revocation import Revocation, Revocations
@@ -79,8 +79,10 @@ class RevocationFeed:
         self._max_staleness = max_staleness
         self._wait = int(min(LONGEST_WAIT, max_staleness / 4))
         self._monotonic = monotonic
-        self._lock = ProcessLock()
+        self._lock = processes.ProcessLock()
         self._thread: Thread | None = None
+        self._followed_in: processes.Process | None = None
+        self._followed_after_forks = -1
         self._stopping = Event()
         self._started_at = 0.0
         self._begin()
@@ -108,26 +110,34 @@ class RevocationFeed:
 
     def start(self) -> None:
         """Follow the service, if that is not done already in this process."""
-        thread = self._thread
-        if thread is not None and thread.is_alive():  # a forked child has none of its parent's threads
-            return
         with self._lock.current():
-            if self._thread is None or not self._thread.is_alive():
-                self._stopping = Event()
-                self._started_at = self._monotonic()
-                self._thread = Thread(
-                    target=self._follow, args=(self._stopping,), name="revocations", daemon=True
-                )
-                self._thread.start()
+            process = processes.this_process()
+            if self._followed_in == process and self._thread is not None and self._thread.is_alive():
+                return
+            self._stopping = Event()
+            self._started_at = self._monotonic()
+            self._thread = Thread(
+                target=self._follow, args=(self._stopping,), name="revocations", daemon=True
+            )
+            self._thread.start()
+            self._followed_in, self._followed_after_forks = process, processes.forks
 
     def stop(self) -> None:
         """Follow no longer, after the request under way; the next question starts anew."""
         self._stopping.set()
-        self._thread = None
+        self._thread, self._followed_after_forks = None, -1
 
     def current(self) -> Revocations:
         """Return what is revoked, or raise Unavailable when that is older than `max_staleness`."""
-        self.start()
+        if self._followed_after_forks != processes.forks:  # a forked child has none of its parent's threads
+            self.start()
+        known, age = self._known, self.age()
+        if known is not None and age <= self._max_staleness:
+            return known
+        return self._current_after_waiting()
+
+    def _current_after_waiting(self) -> Revocations:
+        self.start()  # the thread may have ended, or the server have forked without telling Python
         deadline = self._started_at + _FIRST_LOAD_SECONDS
         while self._known is None and self._monotonic() < deadline:
             about_to_wait()
@@ -148,6 +158,13 @@ class RevocationFeed:
         self._cursor, self._read, self._forget_at = _BEGINNING, Revocations(), self._monotonic()
 
     def _follow(self, stopping: Event) -> None:
+        try:
+            self._follow_until(stopping)
+        finally:
+            if self._stopping is stopping:
+                self._followed_after_forks = -1  # ended by a defect: the next question starts it anew
+
+    def _follow_until(self, stopping: Event) -> None:
         failures = 0
         while not stopping.is_set():
             started, asks_to_wait = self._monotonic(), self._known is self._read
@@ -181,8 +198,8 @@ class RevocationFeed:
         if page.is_last:
             if self._known is not self._read:
                 log.info("%d revocations known from %s", len(self._read), self.issuer)
+            self._known = self._read  # a process that forks in between must not believe what was known before
             self._fresh_at = started
-            self._known = self._read
             if self._snapshot is not None:
                 self._snapshot.keep(self._cursor, self._read)
 

@@ -4,9 +4,8 @@ The stored token is unbound; each request carries a child that is bound to the c
 connection, lives for a minute and has the one scope that is needed.
 """
 
-import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -19,17 +18,18 @@ from macaroon_cbat.certificate_file import der_of
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable
 from macaroon_cbat.minting import attenuate
+from macaroon_cbat.processes import ProcessLock
 from macaroon_cbat.resource.clocks import checked_skew, seconds_ahead
-from macaroon_cbat.resource.https import Session, check_files, exchange, new_session
-from macaroon_cbat.resource.processes import ProcessLock
+from macaroon_cbat.resource.https import Connections, Question
+from macaroon_cbat.resource.own_connections import OwnConnections
 from macaroon_cbat.thumbprint import Thumbprint, thumbprint_of
 
 CHILD_SECONDS = 60
 MAX_ANSWER_BYTES = 8 << 20
+_LONGEST_PAGE_SECONDS = 30.0
 _WELL_KNOWN = "/.well-known/oauth-authorization-server"
 _HttpsUri = Annotated[str, Meta(pattern=r"^https://[!-~]+\Z")]
 _Shape = TypeVar("_Shape", bound=Struct)
-_Stamp = tuple[tuple[int, int, int], ...]
 
 
 class _Endpoints(Struct, frozen=True):
@@ -55,11 +55,9 @@ class _OAuthError(Struct, frozen=True):
 
 @dataclass(slots=True)
 class _Link:
-    """A session that presents one certificate, and what was obtained over it."""
+    """Connections that present one certificate, and what was obtained over them."""
 
-    process: int
-    stamp: _Stamp
-    session: Session
+    connections: Connections
     thumbprint: Thumbprint
     endpoints: _Endpoints | None = None
     token: str = ""
@@ -72,9 +70,10 @@ class ServiceConnection:
 
     With `client_secret` it authenticates by that, without by its certificate (RFC 8705 2). `certificate`
     is a PEM file, leaf first, with the private key in `key` or in the same file; both are read again when
-    they change. `ca` is the PEM bundle that the service's own certificate is verified with. `timeout`
-    counts the seconds to wait for a connection, and for each part of an answer. When the service's clock
-    and this one differ by more than `clock_skew` seconds, nothing is asked: Unavailable says by how much.
+    they change. `ca` is the PEM bundle that the service's own certificate is verified with. An exchange
+    takes `timeout` seconds at most; a page of the revocation feed may take 30 more to arrive. When the
+    service's clock and this one differ by more than `clock_skew` seconds, nothing is asked: Unavailable
+    says by how much.
     """
 
     def __init__(
@@ -97,8 +96,7 @@ class ServiceConnection:
         self._clock_skew = checked_skew(clock_skew)
         self._client_id, self._client_secret = client_id, client_secret
         self._files = Path(certificate), Path(key or certificate)
-        self._ca = None if ca is None else Path(ca)
-        check_files(self._ca, self._files, "the connection to the service")
+        self._own = OwnConnections(ca, self._files, "the connection to the service")
         self._lock = ProcessLock()
         self._link: _Link | None = None
 
@@ -137,16 +135,15 @@ class ServiceConnection:
         child = attenuate(link.token, [confirmation(link.thumbprint), *narrowed])
         endpoints = link.endpoints
         url = endpoints.audience_keys_endpoint if scope == "keys" else endpoints.revocation_feed_endpoint
-        headers = {"Authorization": f"Bearer {child}"}
-        return self._exchange(link, "GET", url, self.timeout + wait, params=query, headers=headers)
+        longest = self.timeout + wait + (_LONGEST_PAGE_SECONDS if scope == "revocations" else 0)
+        question = self._question("GET", url, wait, longest=longest, query=query)
+        return _exchange(link, replace(question, authorization=f"Bearer {child}"))
 
     def _ready_link(self) -> _Link:
-        """Return a link with this process's session, today's certificate and a token that is still good."""
-        link, stamp = self._link, self._stamp()
-        if link is None or link.process != os.getpid() or (stamp and link.stamp != stamp):
-            link = self._link = _Link(
-                os.getpid(), stamp, new_session(self._ca, self._files), self._thumbprint()
-            )
+        """Return a link with this process's connections, today's certificate and a live token."""
+        link, connections = self._link, self._own.current()
+        if link is None or link.connections is not connections:
+            link = self._link = _Link(connections, self._thumbprint())
         if link.endpoints is None:
             link.endpoints = self._discover(link)
         if time.monotonic() >= link.renew_at:
@@ -156,7 +153,7 @@ class ServiceConnection:
     def _discover(self, link: _Link) -> _Endpoints:
         """Return the endpoints meant for mutual TLS that the issuer publishes (RFC 8414 3, RFC 8705 5)."""
         url = self.issuer + _WELL_KNOWN
-        metadata = _read(self._exchange(link, "GET", url, self.timeout), _Metadata, url)
+        metadata = _read(_exchange(link, self._question("GET", url)), _Metadata, url)
         if metadata.issuer != self.issuer:
             raise Refused(200, None, f"{url} is about issuer {metadata.issuer!r}, not {self.issuer!r}")
         return metadata.mtls_endpoint_aliases
@@ -167,37 +164,50 @@ class ServiceConnection:
         form = {"grant_type": "client_credentials", "client_id": self._client_id, "resource": self.issuer}
         if self._client_secret is not None:
             form["client_secret"] = self._client_secret
-        granted = _read(self._exchange(link, "POST", url, self.timeout, data=form), _Granted, url)
+        granted = _read(_exchange(link, self._question("POST", url, form=form)), _Granted, url)
         link.seconds_ahead = seconds_ahead(
             granted.access_token, asked_at, time.time(), issuer=self.issuer, skew=self._clock_skew
         )
         link.token, link.renew_at = granted.access_token, started + granted.expires_in / 2
 
-    def _exchange(self, link: _Link, method: str, url: str, timeout: float, **content: object) -> bytes:
-        status, body = exchange(link.session, method, url, limit=MAX_ANSWER_BYTES, timeout=timeout, **content)
-        if status == 200:
-            return body
-        if status >= 500:
-            raise Unavailable(f"{url} answered {status}")
-        try:
-            refusal = msgspec.json.decode(body, type=_OAuthError)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            refusal = _OAuthError()
-        raise Refused(status, refusal.error[:100] or None, refusal.error_description[:500])
-
-    def _stamp(self) -> _Stamp:
-        """Return what tells two states of the certificate files apart; nothing while one is missing."""
-        try:
-            stats = [file.stat() for file in self._files]
-        except OSError:
-            return ()
-        return tuple((stat.st_ctime_ns, stat.st_size, stat.st_ino) for stat in stats)
+    def _question(
+        self,
+        method: str,
+        url: str,
+        wait: int = 0,
+        *,
+        longest: float | None = None,
+        query: dict[str, str] | None = None,
+        form: dict[str, str] | None = None,
+    ) -> Question:
+        return Question(
+            method=method,
+            url=url,
+            timeout=self.timeout + wait,
+            longest=longest,
+            limit=MAX_ANSWER_BYTES,
+            query=query,
+            form=form,
+        )
 
     def _thumbprint(self) -> Thumbprint:
         try:
             return thumbprint_of(der_of(self._files[0].read_bytes(), str(self._files[0])))
         except (OSError, ValueError) as error:
             raise Unavailable(f"the client certificate cannot be read: {error}") from error
+
+
+def _exchange(link: _Link, question: Question) -> bytes:
+    status, body = link.connections.exchange(question)
+    if status == 200:
+        return body
+    if status >= 500:
+        raise Unavailable(f"{question.url} answered {status}")
+    try:
+        refusal = msgspec.json.decode(body, type=_OAuthError)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        refusal = _OAuthError()
+    raise Refused(status, refusal.error[:100] or None, refusal.error_description[:500])
 
 
 def _read(body: bytes, shape: type[_Shape], url: str) -> _Shape:

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files import replace_file
+from macaroon_cbat.files.modes import open_private
 
 log = logging.getLogger("macaroon_cbat.resource")
 
@@ -16,9 +17,7 @@ def open_snapshot(file: Path) -> BinaryIO | None:
     if not file.parent.is_dir():
         raise SettingsError(f"the snapshot {file} cannot be kept: make the folder {file.parent}")
     try:
-        if file.stat().st_mode & 0o077:
-            raise SettingsError(f"the snapshot {file} can be read by others: chmod 600 {file}, or remove it")
-        return file.open("rb")
+        return open_private(file, "snapshot", group_may_read=False)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -9,12 +9,17 @@ import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from functools import lru_cache
 from threading import BoundedSemaphore
 
 from macaroon_cbat.errors import Unavailable
+from macaroon_cbat.processes import PerProcess
 from macaroon_cbat.resource.admission import Admission, PresentedRequest
-from macaroon_cbat.resource.announcing import MustWait, announces_waiting, without_waiting
+from macaroon_cbat.resource.announcing import (
+    MustWait,
+    announces_waiting,
+    mark_spare_thread,
+    without_waiting,
+)
 from macaroon_cbat.resource.metrics import count_unavailable
 from macaroon_cbat.verification import Principal
 
@@ -33,7 +38,7 @@ async def admit(admission: Admission, request: PresentedRequest, scope: str = ""
                 return admission.admit(request, scope)
         except MustWait:
             pass
-    threads, places = _threads(os.getpid())
+    threads, places = _threads.current()
     if not places.acquire(blocking=False):
         error = Unavailable(f"{MAX_WAITING} requests wait for {admission.verifier.issuer} already")
         count_unavailable(error)
@@ -45,8 +50,10 @@ async def admit(admission: Admission, request: PresentedRequest, scope: str = ""
         places.release()
 
 
-@lru_cache(maxsize=1)
-def _threads(process: int) -> tuple[ThreadPoolExecutor, BoundedSemaphore]:
-    """Return threads and places of this process: a forked child has none of its parent's threads."""
-    executor = ThreadPoolExecutor(THREADS, thread_name_prefix=f"macaroon_cbat-{process}")
-    return executor, BoundedSemaphore(MAX_WAITING)
+def _make_threads() -> tuple[ThreadPoolExecutor, BoundedSemaphore]:
+    name = f"macaroon_cbat-{os.getpid()}"
+    return ThreadPoolExecutor(THREADS, name, initializer=mark_spare_thread), BoundedSemaphore(MAX_WAITING)
+
+
+_threads = PerProcess(_make_threads)
+"""Threads and places of this process: a forked child has none of its parent's threads."""

@@ -1,9 +1,9 @@
 """One database: opening it, its transactions, its schema."""
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 from alembic import command
@@ -11,17 +11,15 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from macaroon_cbat.errors import SettingsError, Unavailable
+from macaroon_cbat.processes import PerProcess
+from macaroon_cbat.stores.sqlite import BUSY_SECONDS, prepare_sqlite
 from macaroon_cbat.stores.turns import Turns
 
-BUSY_SECONDS = 5
-"""How long a writer waits for another one before the answer is `Unavailable`."""
-
-_PAUSE_SECONDS = 0.01
 _WRITER_LOCK = 0x6D616361726F6F6E
 """The advisory lock that every writer on PostgreSQL takes: \"macaroon\" in ASCII."""
 
@@ -32,7 +30,10 @@ def sqlite_url(file: Path) -> str:
 
 
 class Database:
-    """An engine whose transactions either commit or raise `Unavailable`."""
+    """An engine whose transactions either commit or raise `Unavailable`. Safe to fork.
+
+    Each process has an engine of its own: no connection serves two of them.
+    """
 
     def __init__(self, url: str) -> None:
         """Take a SQLAlchemy URL; nothing is opened yet. Raises SettingsError for an unusable URL."""
@@ -40,23 +41,16 @@ class Database:
             parsed = make_url(url)
             if parsed.drivername in ("postgresql", "postgres"):
                 parsed = parsed.set(drivername="postgresql+psycopg")
-            is_sqlite = parsed.get_backend_name() == "sqlite"
-            self._engine = create_engine(
-                parsed,
-                connect_args={"timeout": BUSY_SECONDS} if is_sqlite else _arguments(parsed),
-                pool_pre_ping=not is_sqlite,
-                pool_timeout=BUSY_SECONDS,
-                hide_parameters=True,
-            )
+            make = partial(_make_engine, parsed)
+            self._engines = PerProcess(make)
+            self._url = self._engine.url
         except (ArgumentError, ImportError, SQLAlchemyError, TypeError, ValueError) as error:
             raise SettingsError(_unusable(error)) from error
-        self._turns = Turns() if is_sqlite else None
-        if is_sqlite:
-            _prepare_sqlite(self._engine)
+        self._turns = PerProcess(Turns) if parsed.get_backend_name() == "sqlite" else None
 
     def __repr__(self) -> str:
         """Show the URL without its password, which may stand among its options too."""
-        return f"<Database {self._engine.url.set(query={})!r}>"
+        return f"<Database {self._url.set(query={})!r}>"
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -97,15 +91,21 @@ class Database:
                 ) from error
 
     def close(self) -> None:
-        """Close every pooled connection; the next use opens new ones."""
+        """Close every pooled connection of this process; the next use opens new ones."""
         self._engine.dispose()
+
+    @property
+    def _engine(self) -> Engine:
+        return self._engines.current()
 
     def _turn(self) -> AbstractContextManager[float]:
         """Wait for this process's earlier writers, and give the seconds that are left for others to end.
 
         PostgreSQL lines all of them up by itself.
         """
-        return nullcontext(float(BUSY_SECONDS)) if self._turns is None else self._turns.turn(BUSY_SECONDS)
+        if self._turns is None:
+            return nullcontext(float(BUSY_SECONDS))
+        return self._turns.current().turn(BUSY_SECONDS)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -116,6 +116,20 @@ class Database:
         except (DBAPIError, NoFreeConnection, TimeoutError, sqlite3.Error) as error:
             reason = " ".join(str(getattr(error, "orig", error)).split())
             raise Unavailable(f"{self!r}: {reason}") from error
+
+
+def _make_engine(url: URL) -> Engine:
+    is_sqlite = url.get_backend_name() == "sqlite"
+    engine = create_engine(
+        url,
+        connect_args={"timeout": BUSY_SECONDS} if is_sqlite else _arguments(url),
+        pool_pre_ping=not is_sqlite,
+        pool_timeout=BUSY_SECONDS,
+        hide_parameters=True,
+    )
+    if is_sqlite:
+        prepare_sqlite(engine)
+    return engine
 
 
 def _unusable(error: Exception) -> str:
@@ -146,50 +160,3 @@ def _arguments(url: URL) -> dict[str, object]:
         "keepalives_count": 3,
     }
     return {name: value for name, value in wanted.items() if name not in url.query}
-
-
-def _prepare_sqlite(engine: Engine) -> None:
-    """Use WAL, so that readers and a writer do not wait for each other, and real transactions."""
-
-    @event.listens_for(engine, "connect")
-    def _connected(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # the driver must not begin transactions by itself
-        try:
-            _write_ahead(connection)
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA foreign_keys = ON")
-        except sqlite3.Error:
-            connection.close()  # the pool has not seen it yet
-            raise
-
-    @event.listens_for(engine, "begin")
-    def _begun(connection: Connection) -> None:
-        # A writer takes its lock first: a reader that turns writer could fail half-way.
-        milliseconds = connection.get_execution_options().get("macaroon_cbat_writes")
-        if milliseconds is None:
-            connection.exec_driver_sql("BEGIN")
-        else:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout = {milliseconds}")
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    @event.listens_for(engine, "checkin")
-    def _returned(connection: sqlite3.Connection | None, _record: object) -> None:
-        if connection is not None:
-            connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
-
-
-def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Turn the write-ahead log on, waiting for others that open the same new database.
-
-    SQLite's own busy timeout does not cover this: beside another writer it fails at once.
-    """
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
-                raise
-            time.sleep(_PAUSE_SECONDS)
-        else:
-            return

@@ -8,7 +8,6 @@ at once when somebody says so, which kills all its tokens.
 import os
 import time
 from collections.abc import Callable
-from threading import Lock
 from typing import Literal, get_args
 
 from msgspec import Struct
@@ -17,6 +16,7 @@ from sqlalchemy import Connection, insert, select, update
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import Conflict, NotFound, UnknownKey
 from macaroon_cbat.keys import KEY_BYTES, RootKey
+from macaroon_cbat.processes import ProcessLock
 from macaroon_cbat.revocation import Revocation
 from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.revocations import record
@@ -61,7 +61,7 @@ class RootKeyStore:
         self._database = database
         self._wrapping_key = wrapping_key
         self._monotonic = monotonic
-        self._lock = Lock()
+        self._lock = ProcessLock()
         self._seen: dict[KeyState, list[RootKey]] = {}
         self._look_again_at = 0.0
         self._current_since = 0
@@ -192,7 +192,7 @@ class RootKeyStore:
         connection.execute(insert(root_keys).values(row))
 
     def _look(self) -> dict[KeyState, list[RootKey]]:
-        with self._lock:
+        with self._lock.current():
             if not self._seen or self._monotonic() >= self._look_again_at:
                 self._seen = self._read()
                 self._look_again_at = self._monotonic() + MEMORY_SECONDS
@@ -211,7 +211,7 @@ class RootKeyStore:
         return seen
 
     def _forget(self) -> None:
-        with self._lock:
+        with self._lock.current():
             self._seen = {}
 
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files import replace_file
+from macaroon_cbat.files.modes import open_private
 
 WRAPPING_KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -108,9 +109,8 @@ def read_or_make_wrapping_key(file: Path) -> WrappingKey:
 
 def _read(file: Path) -> WrappingKey:
     try:
-        if file.stat().st_mode & 0o077:
-            raise SettingsError(f"{file} can be read by others: chmod 600 {file}")
-        key = wrapping_key_from_text(file.read_text(), str(file))
+        with open_private(file, "wrapping key", group_may_read=False) as stream:
+            key = wrapping_key_from_text(stream.read().decode(), str(file))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"the wrapping key {file} cannot be read: {error}") from error
     return WrappingKey(key.secret, key.previous, file)

@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 
 from macaroon_cbat import RootKey, audience_key
+from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.keys import AudienceKeys, audience_keys, write_key_file
 from macaroon_cbat.resource import KeyFile
 from macaroon_cbat.resource.key_file import LOOK_SECONDS
@@ -70,7 +71,7 @@ def test_a_key_that_is_gone_verifies_nothing(app: Flask, key_file: Path, clock: 
 
 
 def test_a_file_written_in_place_is_followed(app: Flask, key_file: Path, clock: Clock):
-    """`key export > keys.json` overwrites the file, and is followed too."""
+    """`cat new > keys.json` overwrites the file, and is followed too."""
     with key_file.open("r+b") as file:
         file.truncate()
         file.write(write_key_file(ROTATED))
@@ -127,31 +128,44 @@ def test_an_error_that_stays_is_said_once(
     assert [record.levelname for record in log.records] == ["ERROR"]
 
 
-@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660, 0o602], ids=oct)
-def test_a_file_that_others_can_use_is_warned_about(key_file: Path, log: pytest.LogCaptureFixture, mode: int):
-    """A key file that others can read or write is a warning that says what to do."""
+@pytest.mark.parametrize("mode", [0o644, 0o604, 0o660, 0o620, 0o602, 0o666, 0o650, 0o601], ids=oct)
+def test_a_file_that_others_can_use_is_refused(key_file: Path, mode: int):
+    """A key file that others can read, or its group can write, is refused with the command that mends it."""
     key_file.chmod(mode)
-    KeyFile(key_file)
-    assert [(r.levelname, "chmod 600" in r.getMessage()) for r in log.records] == [("WARNING", True)]
+    with pytest.raises(SettingsError, match=rf"mode {mode:04o}.*chmod 600 {key_file}") as error:
+        KeyFile(key_file)
+    assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("mode", [0o600, 0o400], ids=oct)
-def test_a_private_file_is_no_warning(key_file: Path, log: pytest.LogCaptureFixture, mode: int):
-    """A key file that its owner alone can read is as it should be."""
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o640, 0o440], ids=oct)
+def test_a_private_file_is_taken(key_file: Path, log: pytest.LogCaptureFixture, mode: int):
+    """A key file that its owner alone can read, or its group too, as Kubernetes mounts it, is taken."""
     key_file.chmod(mode)
-    KeyFile(key_file)
+    assert KeyFile(key_file).audience == API
     assert log.records == []
 
 
-def test_a_replacement_that_others_can_read_is_warned_about(
+def test_a_folder_that_others_can_write_is_refused(key_file: Path):
+    """A key file is refused where everybody could put another one in its place; a sticky folder is fine."""
+    key_file.parent.chmod(0o777)
+    with pytest.raises(SettingsError, match=rf"can be replaced by every user.*chmod o-w {key_file.parent}"):
+        KeyFile(key_file)
+    key_file.parent.chmod(0o1777)
+    assert KeyFile(key_file).audience == API
+
+
+def test_a_replacement_that_others_can_read_is_not_taken(
     app: Flask, key_file: Path, clock: Clock, log: pytest.LogCaptureFixture
 ):
-    """A replacement with another mode is warned about, too."""
+    """A replacement with another mode changes nothing, and one error says why, until it is private."""
     replace(key_file, ROTATED)
     key_file.chmod(0o644)
     clock.now += LOOK_SECONDS
+    assert statuses(app) == [200, 401]
+    assert [r.levelname for r in log.records if "chmod 600" in r.getMessage()] == ["ERROR"]
+    key_file.chmod(0o600)
+    clock.now += LOOK_SECONDS
     assert statuses(app) == [200, 200]
-    assert [r.levelname for r in log.records if "chmod 600" in r.getMessage()] == ["WARNING"]
 
 
 def test_the_log_holds_no_key(app: Flask, key_file: Path, clock: Clock, log: pytest.LogCaptureFixture):

@@ -9,7 +9,7 @@ import pytest
 
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable
 from macaroon_cbat.resource import ServiceConnection
-from tests.resource.feeding import Feeding
+from tests.resource.feeding import Feeding, copy_of
 from tests.tls.material import make_client
 from tests.walks.processes import API, free_port
 
@@ -56,8 +56,7 @@ def test_an_untrusted_service_is_unavailable(feeding: Feeding):
 
 def test_a_renewed_certificate_is_used_at_once(feeding: Feeding, tmp_path: Path):
     """When the certificate's file is replaced, the next request connects with it and binds to it."""
-    file = tmp_path / "client.pem"
-    file.write_bytes(feeding.holder.file.read_bytes())
+    file = copy_of(feeding.holder.file, tmp_path / "client.pem")
     connection = feeding.connection("bound", certificate=file)
     connection.keys(API)
     draft = make_client(tmp_path, "renewed").file

@@ -49,7 +49,7 @@ def test_a_key_that_others_may_touch_is_refused(file, mode):
     """A wrapping key that anybody but its owner may read, write or run is refused, with the remedy."""
     read_or_make_wrapping_key(file)
     file.chmod(mode)
-    with pytest.raises(SettingsError, match=rf"can be read by others: chmod 600 {file}"):
+    with pytest.raises(SettingsError, match=rf"can be used by others \(mode {mode:04o}\): chmod 600 {file}"):
         read_or_make_wrapping_key(file)
 
 

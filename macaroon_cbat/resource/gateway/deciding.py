@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 from macaroon_cbat.errors import Unavailable
-from macaroon_cbat.resource.announcing import MustWait, without_waiting
+from macaroon_cbat.resource.announcing import MustWait, mark_spare_thread, without_waiting
 from macaroon_cbat.resource.answers import Answer, unavailable
 from macaroon_cbat.resource.gateway.decision import Gateway
 from macaroon_cbat.resource.gateway.facts import Question
@@ -27,7 +27,7 @@ class Deciding:
     def __init__(self, in_force: InForce) -> None:
         """Begin with this policy."""
         self.in_force = in_force
-        self._threads = ThreadPoolExecutor(THREADS, "waiting")
+        self._threads = ThreadPoolExecutor(THREADS, "waiting", initializer=mark_spare_thread)
         self._waiting = 0
 
     def at_once(self, question: Question, over: Over) -> Answer | None:

@@ -1,0 +1,82 @@
+"""The connections of one process to the service, with the client certificate that is in the files now."""
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from macaroon_cbat.errors import SettingsError, Unavailable
+from macaroon_cbat.files.modes import refuse_exposed
+from macaroon_cbat.processes import PerProcess, ProcessLock
+from macaroon_cbat.resource.https import Connections
+
+_Stamp = tuple[tuple[int, int, int], ...]
+
+
+@dataclass(slots=True)
+class _Made:
+    stamp: _Stamp = ()
+    connections: Connections | None = None
+
+
+class OwnConnections:
+    """Finds the connections of this process, made anew in a forked child and when a file has changed."""
+
+    def __init__(
+        self, ca: Path | str | None, certificate: tuple[Path | str, Path | str] | None, asker: str
+    ) -> None:
+        """Load the files once, or raise SettingsError: nothing is connected yet.
+
+        `certificate` is the certificate file and the key file; `asker` names in messages what asks.
+        """
+        self._ca = None if ca is None else Path(ca)
+        self._certificate = None if certificate is None else (Path(certificate[0]), Path(certificate[1]))
+        self._asker = asker
+        self._lock = ProcessLock()
+        self._made: PerProcess[_Made] = PerProcess(_Made)
+        self._load()
+
+    def current(self) -> Connections:
+        """Return the connections to use now. While a rotation of the files is half done, the old ones go on.
+
+        Raises Unavailable when there are none and the files cannot be loaded.
+        """
+        with self._lock.current():
+            made, stamp = self._made.current(), self._stamp()
+            if made.connections is not None and stamp in ((), made.stamp):
+                return made.connections
+            try:
+                connections = Connections(self._load())
+            except SettingsError as error:
+                if made.connections is not None:
+                    return made.connections
+                raise Unavailable(str(error)) from error
+            for before in (made, *self._made.inherited()):
+                if before.connections is not None:
+                    before.connections.end()  # an ancestor's: closes the copies here, and sends nothing
+            made.stamp, made.connections = stamp, connections
+            return connections
+
+    def _load(self) -> ssl.SSLContext:
+        """Return a context with the certificate, if any, that trusts `ca` (None: the system's CAs)."""
+        try:
+            context = ssl.create_default_context(cafile=self._ca)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.set_alpn_protocols(["http/1.1"])
+            if self._certificate is not None:
+                refuse_exposed(self._certificate[1], "private key")
+                context.load_cert_chain(*self._certificate, password="")
+        except OSError as error:
+            named = " and ".join(str(file) for file in (self._ca, *(self._certificate or ())) if file)
+            raise SettingsError(
+                f"{self._asker} cannot load {named} ({error.strerror or error}): name PEM files"
+            ) from error
+        return context
+
+    def _stamp(self) -> _Stamp:
+        """Return what tells two states of the files apart; nothing while one is missing."""
+        files = [file for file in (self._ca, *(self._certificate or ())) if file is not None]
+        try:
+            stats = [file.stat() for file in files]
+        except OSError:
+            return ()
+        return tuple((stat.st_ctime_ns, stat.st_size, stat.st_ino) for stat in stats)

@@ -1,0 +1,138 @@
+"""SQLite as the service uses it: a write-ahead log, real transactions, and files for their owner alone."""
+
+import logging
+import os
+import sqlite3
+import stat
+import time
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from weakref import WeakSet
+
+from sqlalchemy import Connection, Engine, QueuePool, event
+
+from macaroon_cbat.errors import SettingsError
+
+log = logging.getLogger("macaroon_cbat.stores")
+
+BUSY_SECONDS = 5
+"""How long a writer waits for another one before the answer is `Unavailable`."""
+
+_PAUSE_SECONDS = 0.01
+_MODE = 0o600
+_BESIDE = ("", "-wal", "-shm", "-journal")
+
+
+def prepare_sqlite(engine: Engine) -> None:
+    """Use WAL, so that readers and a writer do not wait for each other, real transactions, and private files.
+
+    Before a fork the connections that no transaction uses are closed: SQLite must not carry one over.
+    A connection attempt raises SettingsError when other users can use the file and that cannot be mended.
+    """
+    _engines.add(engine)
+
+    @event.listens_for(engine, "do_connect")
+    def _connecting(
+        _dialect: object, _record: object, arguments: tuple[str, ...], _options: dict[str, object]
+    ) -> None:
+        if (file := _file_of(arguments[0])) is not None:
+            _make_private(file)
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions by itself
+        try:
+            _write_ahead(connection)
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+        except sqlite3.Error:
+            connection.close()  # the pool has not seen it yet
+            raise
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: Connection) -> None:
+        # A writer takes its lock first: a reader that turns writer could fail half-way.
+        milliseconds = connection.get_execution_options().get("macaroon_cbat_writes")
+        if milliseconds is None:
+            connection.exec_driver_sql("BEGIN")
+        else:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {milliseconds}")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    @event.listens_for(engine, "checkin")
+    def _returned(connection: sqlite3.Connection | None, _record: object) -> None:
+        if connection is not None:
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+
+
+_engines: WeakSet[Engine] = WeakSet()
+
+
+def _close_idle_connections() -> None:
+    for engine in list(_engines):
+        assert isinstance(engine.pool, QueuePool)
+        for _ in range(engine.pool.checkedin()):
+            engine.pool.connect().invalidate()
+
+
+os.register_at_fork(before=_close_idle_connections)
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Turn the write-ahead log on, waiting for others that open the same new database.
+
+    SQLite's own busy timeout does not cover this: beside another writer it fails at once.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
+
+
+def _file_of(database: str) -> Path | None:
+    """Return the file that SQLite writes under this name, or None for one in memory or for reading only."""
+    if database.startswith("file:"):
+        parts = urlsplit(database)
+        if not {"mode=memory", "mode=ro"}.isdisjoint(parts.query.split("&")):
+            return None
+        database = unquote(parts.path)
+    return None if database in ("", ":memory:") else Path(database)
+
+
+def _make_private(file: Path) -> None:
+    """Make a missing file with mode 0600, and take from others what they may do with an existing one.
+
+    SQLite gives the files that it makes beside the database the same mode.
+    """
+    with suppress(OSError):  # SQLite says itself what it cannot open
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+        try:
+            os.fchmod(descriptor, _MODE)
+        finally:
+            os.close(descriptor)
+    for beside in (file.with_name(file.name + suffix) for suffix in _BESIDE):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            _tighten(beside)
+
+
+def _tighten(file: Path) -> None:
+    found = file.stat()
+    if not stat.S_ISREG(found.st_mode) or not found.st_mode & 0o077:
+        return
+    try:
+        file.chmod(_MODE)
+    except PermissionError as error:
+        raise SettingsError(
+            f"the database {file} can be used by others (mode {stat.S_IMODE(found.st_mode):04o}): "
+            f"chmod 600 {file} as its owner"
+        ) from error
+    log.warning(
+        "the database %s could be used by others (mode %04o): it is 0600 now", file, found.st_mode & 0o777
+    )

@@ -1,0 +1,92 @@
+"""Holders that were used before a fork: no child reads the answer to another process's request."""
+
+import asyncio
+import threading
+from typing import Any
+
+import httpx
+import pytest
+
+import macaroon_cbat.client.httpx as holder_httpx
+from macaroon_cbat.client import ClientCertificate
+from macaroon_cbat.identifier import read_identifier
+from macaroon_cbat.wire import read_macaroon
+from tests.client.conftest import Server
+from tests.client.material import Files, make_token
+from tests.client.sessions import session_of
+from tests.forking import in_children
+
+CHILDREN, TURNS = 6, 30
+
+
+class Numbered:
+    """A source whose tokens name the process that uses them."""
+
+    number = 0
+
+    def __call__(self) -> str:
+        """Return the token of this number."""
+        return make_token(number=self.number)
+
+    def is_in(self, answer: Any) -> bool:
+        """Tell whether the server echoed a request that was made with this number's token."""
+        child = answer.json()["authorization"].removeprefix("Bearer ")
+        return int(read_identifier(read_macaroon(child).identifier).jti) == self.number
+
+
+@pytest.mark.parametrize("library", ["requests", "httpx"])
+def test_children_of_a_session_read_their_own_answers(
+    server: Server, certificate: ClientCertificate, library: str
+) -> None:
+    """Children of a process with a used session get the answers to their own requests, and so does it."""
+    tokens = Numbered()
+    with session_of(library, tokens, certificate, server.ca) as send:
+        assert tokens.is_in(send("GET", server.url("/echo")))
+
+        def ask(number: int) -> bool:
+            tokens.number = number + 1
+            return all(tokens.is_in(send("GET", server.url("/echo"))) for _ in range(TURNS))
+
+        assert in_children(CHILDREN, ask) == [0] * CHILDREN
+        assert tokens.is_in(send("GET", server.url("/echo")))
+
+
+def test_children_of_an_async_client_read_their_own_answers(
+    server: Server, certificate: ClientCertificate
+) -> None:
+    """The same holds for httpx.AsyncClient, in an event loop of the child's own."""
+    tokens = Numbered()
+    auth = holder_httpx.MacaroonAuth(tokens, certificate)
+    client = httpx.AsyncClient(
+        auth=auth, transport=holder_httpx.AsyncCertificateTransport(certificate, server.ca)
+    )
+
+    async def several() -> bool:
+        return all([tokens.is_in(await client.get(server.url("/echo"))) for _ in range(TURNS)])
+
+    def ask(number: int) -> bool:
+        tokens.number = number + 1
+        return asyncio.run(several())
+
+    with asyncio.Runner() as runner:
+        assert runner.run(several())
+        assert in_children(CHILDREN, ask) == [0] * CHILDREN
+        assert runner.run(several())
+        runner.run(client.aclose())
+
+
+def test_a_child_does_not_wait_for_a_thread_of_its_parent(server: Server) -> None:
+    """A child forked while a thread of its parent fetches a token fetches its own, and waits for no lock."""
+    tokens = server.client("slow")
+    thread = threading.Thread(target=tokens)
+    thread.start()
+    statuses = in_children(2, lambda _: tokens())
+    thread.join()
+    assert statuses == [0, 0]
+
+
+def test_a_child_does_not_wait_for_a_rotation(files: Files, certificate: ClientCertificate) -> None:
+    """A child forked while its parent looks at the certificate's files looks at them by itself."""
+    with certificate._lock.current():
+        files.certificate.touch()
+        assert in_children(1, lambda _: certificate.current()) == [0]

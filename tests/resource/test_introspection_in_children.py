@@ -1,0 +1,112 @@
+"""Introspection that was used before a fork: each process has its own connection, and its own answers."""
+
+import threading
+import time
+
+import pytest
+
+from macaroon_cbat.caveats import Access
+from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.errors import InvalidToken, Unavailable
+from macaroon_cbat.resource import Introspection, RevocationFeed
+from macaroon_cbat.resource.admission import OfflineVerifier, TokenVerifier
+from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
+from tests.forking import in_children
+from tests.resource.feeding import Feeding
+from tests.resource.material import CERTIFICATE
+from tests.walks.processes import API, free_port
+
+CHILDREN, QUESTIONS = 8, 40
+
+
+@pytest.fixture
+def asking(feeding: Feeding) -> Introspection:
+    if "asking" not in feeding.secrets:
+        feeding.secrets["asking"] = feeding.service.add(
+            "asking", "--scope", "x", "--audience", API, "--understands-caveats"
+        )
+    return Introspection(
+        feeding.service.issuer, API, "asking", feeding.secrets["asking"], ca=feeding.service.ca
+    )
+
+
+def forged(token: str) -> str:
+    """Return the token, identifier and all, with another signature."""
+    return token[:-6] + ("AAAAAA" if token[-6:] != "AAAAAA" else "BBBBBA")
+
+
+def passes(verifier: TokenVerifier, token: str) -> bool:
+    """Return True if the verifier lets the token in over a connection with CERTIFICATE."""
+    now, certificate = EpochSeconds(int(time.time())), thumbprint_of(DerCertificate(CERTIFICATE))
+    access = Access(now=now, clock_skew=30, audience=API, certificate=certificate)
+    try:
+        verifier.verify(token, access, require_certificate=True)
+    except InvalidToken:
+        return False
+    return True
+
+
+def in_each_child(verifier: TokenVerifier, token: str) -> list[int]:
+    """Let half of the children ask about this token, and half about a forged one, all at once."""
+    wrong = forged(token)
+
+    def ask(number: int) -> bool:
+        text = token if number % 2 else wrong
+        return all(passes(verifier, text) == bool(number % 2) for _ in range(QUESTIONS))
+
+    return in_children(CHILDREN, ask)
+
+
+def test_a_child_reads_no_answer_of_another_process(feeding: Feeding, asking: Introspection):
+    """Children that ask at once about an honest token and about a forged one get the answer to their own."""
+    token = feeding.token()
+    assert passes(asking, token)
+    assert not passes(asking, forged(token))
+    assert in_each_child(asking, token) == [0] * CHILDREN
+    assert passes(asking, token), "the parent's own connection goes on"
+    assert not passes(asking, forged(token))
+
+
+def test_a_stale_feed_that_asks_instead_is_as_safe(feeding: Feeding, asking: Introspection):
+    """With on_stale="introspect" the same holds for what is asked in the feed's place."""
+    token, keys = feeding.token(), feeding.keys()
+    feed = RevocationFeed(feeding.connection("nobody"), on_stale="introspect", introspection=asking)
+    verifier = OfflineVerifier(keys, feed)
+    assert passes(verifier, token)
+    assert in_each_child(verifier, token) == [0] * CHILDREN
+    feed.stop()
+
+
+def test_a_fork_amid_questions_hangs_no_child(feeding: Feeding, asking: Introspection):
+    """Children forked while threads of the parent ask, whose locks stay closed, ask as if nothing was."""
+    token, is_over = feeding.token(), threading.Event()
+
+    def go_on() -> None:
+        while not is_over.is_set():
+            passes(asking, token)
+
+    threads = [threading.Thread(target=go_on) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        statuses = [in_children(2, lambda number: passes(asking, token)) for _ in range(10)]
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join()
+    assert statuses == [[0, 0]] * 10
+
+
+def test_a_child_shares_no_silence(feeding: Feeding):
+    """Places to ask from that the parent had taken, and its view that the service is silent, stay its own."""
+    dead = Introspection(f"https://localhost:{free_port()}", API, "a", "b", timeout=1, most_asking=1)
+    with pytest.raises(Unavailable, match="no usable answer"):
+        passes(dead, feeding.token())
+    with dead._places.place():
+        assert in_children(1, lambda _: _is_asked(dead, feeding.token())) == [0]
+
+
+def _is_asked(verifier: Introspection, token: str) -> bool:
+    with pytest.raises(Unavailable, match="no usable answer"):
+        passes(verifier, token)
+    return True
