@@ -79,11 +79,15 @@ def _spelled(text: str) -> list[str]:
     """Return the tokens that were meant, each in the one spelling that `read_macaroon` takes.
 
     Here alone is a spelling mended. A token that was wrapped, padded, encoded twice or sent along with its
-    scheme or its discharges would otherwise be acknowledged as invalid, and live on.
+    scheme or its discharges would otherwise be acknowledged as invalid, and live on. Raises InvalidRequest
+    for more than one token with its discharges may have: none of them would be looked at.
     """
-    meant = _SCHEME.sub("", unquote(text))
-    pieces = [_NOT_SPELLED.sub("", piece.strip()) for piece in meant.split(",", MAX_DISCHARGES)]
-    return [piece.translate(_TO_URL_SAFE) for piece in pieces]
+    pieces = _SCHEME.sub("", unquote(text)).split(",")
+    if len(pieces) > MAX_DISCHARGES + 1:
+        raise InvalidRequest(
+            f"token is a list of {len(pieces)}: send one token, or {MAX_DISCHARGES + 1} at most"
+        )
+    return [_NOT_SPELLED.sub("", piece.strip()).translate(_TO_URL_SAFE) for piece in pieces]
 
 
 def _authentic(text: str, client: Client, issuer: Issuer) -> Grant | None:

@@ -189,6 +189,15 @@ def test_of_several_tokens_all_are_taken_back_or_none(service):
     assert [service.introspect(token) for token in (one, other)] == [INACTIVE] * 2
 
 
+@pytest.mark.parametrize(("others", "status"), [(16, 200), (17, 400), (1000, 400)])
+def test_a_long_list_is_refused_or_taken_back(service, others, status):
+    """A list that is too long is an error, never a 200 that left its end alive."""
+    token = service.token()
+    answer = service.revoke("x," * others + token)
+    assert answer.status_code == status
+    assert service.introspect(token)["active"] is (status == 400)
+
+
 @pytest.mark.parametrize("client", ["payroll", "api", "knowing-api", "reporting"])
 def test_another_s_token_is_not_said_to_be_revoked(service, client):
     """A client or resource server that does not own the token is told so; the token lives (RFC 7009 2.1)."""
