@@ -8,7 +8,7 @@ from collections.abc import Callable
 from macaroon_cbat.audit import AuditEvent, EventKind, Utc
 
 REFUSALS: frozenset[EventKind] = frozenset({"token.refused", "request.refused", "admission.refused"})
-"""What a stranger can make us write at will. Every other event is somebody's deed and always written."""
+"""Events that any client can cause at will. Every other event is a deed and always written."""
 
 DEFAULT_LINES, SECONDS = 50, 10.0
 """So many lines of each kind in so many seconds: at most 250 MB a day and kind, however long the flood."""

@@ -1,4 +1,4 @@
-"""What all clients of one process together make it hold, and who has to go when that is too much."""
+"""The requests that all clients of one process make it hold, and which of them go when that is too much."""
 
 from collections.abc import Callable, Iterable
 from typing import Protocol

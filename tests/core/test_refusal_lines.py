@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
@@ -124,6 +125,7 @@ journal_to(sys.argv[1])
 for _ in range(500):
     note(AuditEvent(at=Utc("2026-01-01T00:00:00Z"), event="token.refused", error="invalid_client"))
     record(AuditEvent(at=Utc("2026-01-01T00:00:00Z"), event="token.minted"))
+    note(AuditEvent(at=Utc("2026-01-01T00:00:00Z"), event="token.introspected"))
 pid = os.fork()
 if pid == 0:
     sys.exit(0)
@@ -132,11 +134,12 @@ os.waitpid(pid, 0)
 
 
 def test_a_process_that_ends_has_said_it_all(tmp_path):
-    """Minted tokens are all there however many refusals come between, and the end of the process sums up."""
+    """Deeds are all there however many refusals come between, and the end of the process sums up."""
     file = tmp_path / "audit.log"
     subprocess.run([sys.executable, "-c", CHILD, os.fspath(file)], check=True, timeout=60)
     found = [json.loads(line) for line in file.read_text().splitlines()]
-    count = {kind: sum(one["event"] == kind for one in found) for kind in ("token.minted", "token.refused")}
-    assert count == {"token.minted": 500, "token.refused": DEFAULT_LINES}
+    count = Counter(one["event"] for one in found)
+    deeds = {"token.minted": 500, "token.introspected": 500}
+    assert count == deeds | {"token.refused": DEFAULT_LINES, "refusals.omitted": 1}
     [summary] = [one for one in found if one["event"] == "refusals.omitted"]
     assert summary["count"] == 500 - DEFAULT_LINES

@@ -1,4 +1,4 @@
-"""What clients can make the server hold: one bound for all, in memory, and fair."""
+"""The memory that clients can make the server hold: one bound for all, and a fair one."""
 
 import pytest
 
