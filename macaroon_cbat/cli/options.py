@@ -13,6 +13,7 @@ import msgspec
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files import replace_file
+from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.wire import MAX_CHARACTERS
 
 if TYPE_CHECKING:
@@ -81,6 +82,17 @@ def read_file(file: Path) -> bytes:
     """Return the content of a file, `-` being standard input, or raise SettingsError."""
     try:
         return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def read_secret(file: Path) -> str:
+    """Return the secret in a private file, `-` being standard input, or raise SettingsError."""
+    if str(file) == "-":
+        return read_file(file).decode(errors="replace").strip()
+    try:
+        with open_private(file, "secret file") as stream:
+            return stream.read().decode(errors="replace").strip()
     except OSError as error:
         raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
 

@@ -37,7 +37,7 @@ Spoiled = Callable[[Silent, object, bytes], None]
 
 def late(service: Silent, connection, honest: bytes) -> None:
     """Answer only after the resource server has given up."""
-    service.is_over.wait(1)
+    service.is_over.wait(2.5)
     connection.sendall(honest)
 
 
@@ -50,13 +50,13 @@ def interim(service: Silent, connection, honest: bytes) -> None:
 
 def unasked(_service: Silent, connection, honest: bytes) -> None:
     """Send a second answer, which nobody asked for, in a record of its own."""
-    connection.sendall(answer(YES))
     connection.sendall(honest)
+    connection.sendall(answer(YES))
 
 
 def unasked_and_long(_service: Silent, connection, honest: bytes) -> None:
     """Send it in the same record, behind more than one reader's buffer."""
-    connection.sendall(answer(YES, more=b" " * 9000 + honest))
+    connection.sendall(honest + b" " * 9000 + answer(YES))
 
 
 def with_a_body(_service: Silent, connection, honest: bytes) -> None:
@@ -93,7 +93,7 @@ def test_the_next_question_gets_its_own_answer(tmp_path: Path, spoil: Spoiled):
                 connection.sendall(answer(about(question)))
 
     with silent_service(tmp_path, temper) as service:
-        verifier = Introspection(service.url, API, "api", "s3cret", ca=service.ca, timeout=0.5)
+        verifier = Introspection(service.url, API, "api", "s3cret", ca=service.ca, timeout=2)
         with suppress(Unavailable):
             verifier.verify(bound(), ACCESS, require_certificate=True)
         assert spoiled.wait(20)
