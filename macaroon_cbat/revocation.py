@@ -5,12 +5,20 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from macaroon_cbat.claims import EpochSeconds, Seconds
+from macaroon_cbat.claims import LONGEST_CLOCK_SKEW, EpochSeconds, Seconds
 from macaroon_cbat.identifier import Grant, NonEmpty
 from macaroon_cbat.thumbprint import Thumbprint
 
 RevocationKind = Literal["token", "client", "subject", "family", "key", "certificate"]
 """Which name a revocation takes back: `jti`, `client_id`, `sub`, `fam`, `kid` or `x5t#S256`."""
+
+KEPT_LONGER_SECONDS = LONGEST_CLOCK_SKEW + 60
+"""How long after `expires_at` a decision is kept, by any clock.
+
+`expires_at` allows for a resource server that takes tokens LONGEST_CLOCK_SKEW seconds after they expire.
+Its clock may also be that much behind the one that counts here, be set back by that much, or move on while
+it judges a request.
+"""
 
 _FOREVER: tuple[RevocationKind, ...] = ("token", "family", "key", "certificate")
 _UP_TO: tuple[RevocationKind, ...] = ("client", "subject")
@@ -20,7 +28,8 @@ class Revocation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One decision to take something back.
 
     A client or subject loses the tokens issued up to `revoked_at`; later ones live. The others are
-    taken back for good. After `expires_at` no token is left that the decision could concern.
+    taken back for good. After `expires_at`, by the clock of whoever verifies, no token is left that the
+    decision could concern.
     """
 
     kind: RevocationKind
@@ -101,12 +110,13 @@ class Revocations:
                 yield Revocation(kind=kind, value=name, revoked_at=revoked_at, expires_at=expires_at)
 
     def forget(self, now: EpochSeconds) -> None:
-        """Drop the decisions that can concern no token any more."""
+        """Drop the decisions that can concern no token any more, whichever clock is wrong."""
+        ended = now - KEPT_LONGER_SECONDS
         for names in self._forever():
-            for name in [name for name, expires_at in names.items() if expires_at <= now]:
+            for name in [name for name, expires_at in names.items() if expires_at <= ended]:
                 del names[name]
         for pairs in self._up_to():
-            for name in [name for name, (_, expires_at) in pairs.items() if expires_at <= now]:
+            for name in [name for name, (_, expires_at) in pairs.items() if expires_at <= ended]:
                 del pairs[name]
 
     def reason(self, grant: Grant, certificate: Thumbprint | None) -> str | None:

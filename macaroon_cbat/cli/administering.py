@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from macaroon_cbat.cli.auditing import audit
-from macaroon_cbat.cli.options import FILE, data_option, read_file, stores_in
+from macaroon_cbat.cli.options import FILE, data_option, read_secret, stores_in
 from macaroon_cbat.client import ClientCertificate, TokenClient
 from macaroon_cbat.client.calls import ServiceCalls
 from macaroon_cbat.errors import NotFound, Refused
@@ -167,9 +167,7 @@ def _over_http(
     if issuer is None or certificate is None or client_id is None:
         raise click.UsageError("the HTTP interface needs --issuer, --cert and --client-id together")
     presented = ClientCertificate(certificate, key_file)
-    secret = (
-        None if client_secret_file is None else read_file(client_secret_file).decode(errors="replace").strip()
-    )
+    secret = None if client_secret_file is None else read_secret(client_secret_file)
     tokens = TokenClient(
         issuer=issuer,
         client_id=client_id,

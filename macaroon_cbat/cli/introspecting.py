@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from macaroon_cbat.cli.options import FILE, read_file
+from macaroon_cbat.cli.options import FILE, read_secret
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.proxy_config import Introspecting
 
@@ -59,7 +59,7 @@ def _introspecting(
         raise SettingsError(
             "--issuer, --client-id, --client-secret-file and --scope go together: give all four"
         )
-    secret = read_file(client_secret_file).decode(errors="replace").strip()
+    secret = read_secret(client_secret_file)
     return Introspecting(
         issuer=issuer,
         client_id=client_id,

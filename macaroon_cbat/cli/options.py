@@ -14,6 +14,7 @@ import msgspec
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files import replace_file
+from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.printable import printable
 from macaroon_cbat.wire import MAX_CHARACTERS
 
@@ -95,6 +96,17 @@ def read_file(file: Path, at_most: int = -1) -> bytes:
             return sys.stdin.buffer.read(at_most)
         with file.open("rb") as stream:
             return stream.read(at_most)
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def read_secret(file: Path) -> str:
+    """Return the secret in a private file, `-` being standard input, or raise SettingsError."""
+    if str(file) == "-":
+        return read_file(file).decode(errors="replace").strip()
+    try:
+        with open_private(file, "secret file") as stream:
+            return stream.read().decode(errors="replace").strip()
     except OSError as error:
         raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from macaroon_cbat.cli.introspecting import introspecting_options
-from macaroon_cbat.cli.options import FILE, read_file, write_secret
+from macaroon_cbat.cli.options import FILE, read_secret, write_secret
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.proxy_config import (
     PROXIES,
@@ -82,7 +82,7 @@ def proxy_config(
         folder=(output or Path.cwd()).absolute(),
         format=certificate_format,
         protocol=protocol,
-        secret="" if secret_file is None else read_file(secret_file).decode(errors="replace").strip(),
+        secret="" if secret_file is None else read_secret(secret_file),
         introspecting=introspecting,
     )
     files = render(proxy, settings)

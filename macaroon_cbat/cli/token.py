@@ -14,7 +14,16 @@ from macaroon_cbat.caveats import (
     parse_caveat,
 )
 from macaroon_cbat.cli.inspecting import inspection_lines
-from macaroon_cbat.cli.options import FILE, json_option, now, print_json, read_file, read_token, say
+from macaroon_cbat.cli.options import (
+    FILE,
+    json_option,
+    now,
+    print_json,
+    read_file,
+    read_secret,
+    read_token,
+    say,
+)
 from macaroon_cbat.cli.thumbprint import thumbprint_in
 from macaroon_cbat.errors import OAuthError, SettingsError
 from macaroon_cbat.identifier import read_identifier
@@ -63,7 +72,7 @@ def mint(
     from macaroon_cbat.client import ClientCertificate, TokenClient
 
     if client_secret_file is not None:
-        client_secret = read_file(client_secret_file).decode(errors="replace").strip()
+        client_secret = read_secret(client_secret_file)
     if key is not None and certificate is None:
         raise click.UsageError("--key goes with --cert")
     text = TokenClient(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.journal.recording import log
+from macaroon_cbat.processes import this_process
 
 STDERR, STDERR_DESCRIPTOR = "-", 2
 
@@ -20,15 +21,19 @@ class AuditFile(logging.Handler):
     def __init__(self, file: Path | None) -> None:
         """Open the file, made with mode 0600 when it does not exist; None is standard error."""
         self._file = file
+        self._process = this_process()
         self._descriptor = self._open()
         super().__init__()  # from here on logging closes it at exit
 
     def emit(self, record: logging.LogRecord) -> None:
         """Append one line, whole or not at all, or raise OSError."""
         line = record.getMessage().encode() + b"\n"
-        if self._was_rotated():
+        if self._process != this_process() or self._was_rotated():
+            # A forked child needs a description of its own: a lock over its parent's would lock out neither.
+            self._process = this_process()
             before, self._descriptor = self._descriptor, self._open()
-            os.close(before)
+            if self._file is not None:
+                os.close(before)
         with _locked(self._descriptor):
             written = os.write(self._descriptor, line)
             if written < len(line):

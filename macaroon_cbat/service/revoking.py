@@ -6,7 +6,7 @@ from urllib.parse import unquote
 from macaroon_cbat.claims import LONGEST_CLOCK_SKEW, EpochSeconds
 from macaroon_cbat.errors import InvalidGrant, InvalidRequest, InvalidToken
 from macaroon_cbat.identifier import Grant
-from macaroon_cbat.revocation import RevocationKind
+from macaroon_cbat.revocation import KEPT_LONGER_SECONDS, RevocationKind
 from macaroon_cbat.service.answers import log
 from macaroon_cbat.service.auditing import record_revoked
 from macaroon_cbat.service.issuing import Issuer
@@ -69,8 +69,8 @@ def revoke(
     if any(grant.client_id != client.client_id for grant in grants):
         raise InvalidGrant("this token was issued to another client")
     for grant in grants:
-        expires_at = grant.exp + 2 * LONGEST_CLOCK_SKEW  # a guard may be so lenient, and its clock so slow
-        if expires_at > now:
+        expires_at = grant.exp + LONGEST_CLOCK_SKEW  # somewhere that much is allowed
+        if expires_at + KEPT_LONGER_SECONDS > now:
             revocations.revoke("token", grant.jti, now=now, expires_at=expires_at, audience=grant.audience)
             record_revoked(grant)
 

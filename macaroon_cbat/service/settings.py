@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.journal.refusals import DEFAULT_LINES
 from macaroon_cbat.peer import PeerSource, tls_connection
@@ -142,7 +143,8 @@ def _peer_source(given: Mapping[str, str]) -> PeerSource:
 
 def _secret(name: str, file: str) -> str:
     try:
-        return Path(file).read_text(encoding="ascii").removesuffix("\n")
+        with open_private(Path(file), "secret file") as stream:
+            return stream.read().decode("ascii").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{PREFIX}{name}: {file} holds no readable ASCII text") from error
 

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, inser
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import InvalidRequest
 from macaroon_cbat.identifier import Grant
-from macaroon_cbat.revocation import Revocation, RevocationKind, Revocations
+from macaroon_cbat.revocation import KEPT_LONGER_SECONDS, Revocation, RevocationKind, Revocations
 from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.schema import feed_positions, revocations
 from macaroon_cbat.thumbprint import Thumbprint, parse_thumbprint
@@ -161,7 +161,7 @@ def record(
 
     `now` is the second of the decision, where that is not when it was `revoked_at`.
     """
-    ended = decision.revoked_at if now is None else now
+    ended = (decision.revoked_at if now is None else now) - KEPT_LONGER_SECONDS
     connection.execute(delete(revocations).where(revocations.c.expires_at <= ended))
     decision, audience = _merged(connection, decision, audience)
     connection.execute(delete(revocations).where(_is_about(decision.kind, decision.value)))

@@ -37,6 +37,7 @@ ANSWERS = {
     "InsufficientScope": (403, "insufficient_scope"),
     "AccessDenied": (403, "access_denied"),
     "NoRule": (403, "access_denied"),
+    "NotServed": (403, "access_denied"),
     "UntrustedProxy": (403, "access_denied"),
     "InvalidClient": (401, "invalid_client"),
     "InvalidGrant": (400, "invalid_grant"),

@@ -1,10 +1,10 @@
 import pytest
 
 from macaroon_cbat.caveats import Expiry, Scope
-from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.errors import Revoked
+from macaroon_cbat.claims import LONGEST_CLOCK_SKEW, EpochSeconds
+from macaroon_cbat.errors import InvalidToken, Revoked
 from macaroon_cbat.minting import attenuate
-from macaroon_cbat.revocation import Revocation, Revocations
+from macaroon_cbat.revocation import KEPT_LONGER_SECONDS, Revocation, Revocations
 from macaroon_cbat.verification import verify
 from tests.core.material import (
     ACCESS,
@@ -14,6 +14,7 @@ from tests.core.material import (
     KEYS,
     NOW,
     OTHER_CERTIFICATE,
+    access,
     grant,
     token,
     token_revocation,
@@ -83,7 +84,7 @@ def test_the_later_of_two_decisions_counts(kind, order):
     decisions = [decided(kind, "x", NOW, NOW + 100), decided(kind, "x", NOW + 50, NOW + 150)]
     revocations = Revocations(decisions[::order])
     assert revocations.reason(grant(client_id="x", sub="x", iat=NOW + 50), None)
-    revocations.forget(EpochSeconds(NOW + 149))
+    revocations.forget(EpochSeconds(NOW + 149 + KEPT_LONGER_SECONDS))
     assert len(revocations) == 1
 
 
@@ -115,12 +116,32 @@ def test_what_has_expired_is_forgotten():
         revocations.apply(decided(kind, "over", expires_at=NOW + 10))
         revocations.apply(decided(kind, "alive", expires_at=NOW + 11))
     assert len(revocations) == 12
-    revocations.forget(EpochSeconds(NOW + 9))
+    revocations.forget(EpochSeconds(NOW + 9 + KEPT_LONGER_SECONDS))
     assert len(revocations) == 12
-    revocations.forget(EpochSeconds(NOW + 10))
+    revocations.forget(EpochSeconds(NOW + 10 + KEPT_LONGER_SECONDS))
     assert len(revocations) == 6
     assert revocations.reason(grant(kid="alive"), None)
     assert revocations.reason(grant(kid="over"), None) is None
+
+
+@pytest.mark.parametrize("set_back", [0, 1, 299, LONGEST_CLOCK_SKEW])
+@pytest.mark.parametrize(
+    "seconds", [*range(LONGEST_CLOCK_SKEW - 1, LONGEST_CLOCK_SKEW + 3), 599, 600, 601, 660]
+)
+def test_what_is_forgotten_is_no_longer_taken(seconds, set_back):
+    """With the greatest clock skew, on a clock that is set back by as much, no revoked token passes again."""
+    revocations = Revocations([decided("token", GRANT.jti, expires_at=GRANT.exp + LONGEST_CLOCK_SKEW)])
+    forgotten_at = GRANT.exp + seconds
+    revocations.forget(EpochSeconds(forgotten_at))
+    then = access(now=forgotten_at - set_back, clock_skew=LONGEST_CLOCK_SKEW)
+    with pytest.raises(InvalidToken):
+        verify(token(BOUND), KEYS, then, revocations=revocations)
+
+
+def test_the_last_second_needs_the_revocation():
+    """A second before its tolerance ends a token passes unless it is revoked: the margin is no luxury."""
+    then = access(now=GRANT.exp + LONGEST_CLOCK_SKEW - 1, clock_skew=LONGEST_CLOCK_SKEW)
+    assert verify(token(BOUND), KEYS, then).client_id == "billing"
 
 
 @pytest.mark.parametrize("kind", ["token", "client", "subject", "family", "key", "certificate"])
@@ -129,7 +150,7 @@ def test_applying_again_changes_nothing(kind):
     long, short = decided(kind, "x"), decided(kind, "x", expires_at=NOW + 1)
     revocations = Revocations([long, long, short])
     assert len(revocations) == 1
-    revocations.forget(EpochSeconds(NOW + 1))
+    revocations.forget(EpochSeconds(NOW + 1 + KEPT_LONGER_SECONDS))
     assert len(revocations) == 1
 
 

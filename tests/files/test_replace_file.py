@@ -26,11 +26,11 @@ def test_it_is_for_its_owner(file):
     before = os.umask(0)
     try:
         replace_file(file, [b"new ", b"content"])
+        assert (file.read_bytes(), mode(file)) == (b"new content", 0o600)
+        replace_file(file, [b"for all"], 0o644)
+        assert mode(file) == 0o644
     finally:
         os.umask(before)
-    assert (file.read_bytes(), mode(file)) == (b"new content", 0o600)
-    replace_file(file, [b"for all"], 0o644)
-    assert mode(file) == 0o644
 
 
 def test_its_draft_is_for_its_owner_too(file):

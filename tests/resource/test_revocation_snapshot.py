@@ -10,7 +10,7 @@ from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.resource import RevocationFeed, ServiceConnection
 from macaroon_cbat.resource.revocation_snapshot import RevocationSnapshot
-from macaroon_cbat.revocation import Revocation, Revocations
+from macaroon_cbat.revocation import KEPT_LONGER_SECONDS, Revocation, Revocations
 from macaroon_cbat.tls.development import development_certificates
 from tests.resource.feeding import Feeding, copy_of
 from tests.resource.material import call, make_app
@@ -153,8 +153,8 @@ def test_what_comes_meanwhile_is_not_in_it(file: Path):
     snapshot = RevocationSnapshot(file, "https://as.example", lambda: 1.0)
     snapshot.keep("cursor", known)
     for n in range(1000):
-        known.apply(Revocation(kind="token", value=f"later {n}", revoked_at=5, expires_at=99))
-    known.forget(EpochSeconds(10))
+        known.apply(Revocation(kind="token", value=f"later {n}", revoked_at=5, expires_at=11))
+    known.forget(EpochSeconds(10 + KEPT_LONGER_SECONDS))
     wait_until(file.exists)
     _, again = RevocationSnapshot(file, "https://as.example", lambda: 1.0).load()
     assert (len(again), len(known)) == (100_000, 1000)

@@ -157,7 +157,7 @@ def test_a_method_that_is_unknown_lets_in_nothing(trusting, certificates, secret
     known = clients.find("client_secret_post")
     metadata = msgspec.structs.replace(known.metadata, token_endpoint_auth_method="private_key_jwt")
     clients._seen[known.client_id] = (float("inf"), msgspec.structs.replace(known, metadata=metadata))
-    trusting.stores.clients.remove(known.client_id)
+    trusting.stores.clients.remove(known.client_id, lambda: trusting.now, lasting=600)
     one = certificates[name]
     credentials = Credentials(known.client_id, secret, peer_of(one and one.der))
     assert clients.find(known.client_id).metadata.token_endpoint_auth_method == "private_key_jwt"

@@ -48,7 +48,7 @@ def test_a_bound_token_names_the_certificate_of_its_connection(trusting, certifi
     for shown in (certificate, other_certificate):
         token = token_of(ask(trusting, "bound-basic", shown, SECRETS["billing"]))
         assert confirmations(read_macaroon(token)) == {shown.thumbprint}
-        assert trusting.introspect(token)["cnf"] == {"x5t#S256": shown.thumbprint}
+        assert trusting.introspect(token, "comparing-api")["cnf"] == {"x5t#S256": shown.thumbprint}
 
 
 def test_an_unbound_client_is_bound_to_nothing(trusting, certificate):

@@ -20,7 +20,7 @@ def accepted(answer) -> None:
 def test_a_client_registered_anew_takes_back_what_its_name_has(service):
     """A token of an earlier registration of the name is the name's: taken back, and not only said to be."""
     token = service.token()
-    service.stores.clients.remove("billing")
+    service.stores.clients.remove("billing", lambda: service.now, lasting=600)
     metadata = client_metadata(scope="read write audit")
     service.stores.clients.add("billing", metadata, secret=SECRETS["billing"], now=NOW + 5)
     service.now += 5
@@ -31,7 +31,7 @@ def test_a_client_registered_anew_takes_back_what_its_name_has(service):
 def test_a_removed_client_is_not_told_that_it_revoked(service):
     """A client that was removed is no client: 401, not 200."""
     token = service.token("payroll")
-    service.app.extensions["macaroon_cbat"].clients.remove("payroll")
+    service.app.extensions["macaroon_cbat"].clients.remove("payroll", lambda: service.now, lasting=600)
     refused(service.revoke(token, "payroll"), 401, "invalid_client")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from macaroon_cbat.errors import SettingsError, Unavailable
+from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.resource.admission import AudienceKeySource, OfflineVerifier, TokenVerifier
 from macaroon_cbat.resource.gateway.policy_file import Asking, Policy, Service
 from macaroon_cbat.resource.introspection import Introspection
@@ -115,8 +116,9 @@ def _asking(means: Means, asking: Asking) -> Introspection:
 
 
 def read_secret(file: Path) -> str:
-    """Return the secret in a file, without the line end, or raise SettingsError."""
+    """Return the secret in a file that others cannot use, without the line end, or raise SettingsError."""
     try:
-        return file.read_text(encoding="ascii").rstrip("\r\n")
+        with open_private(file, "secret file") as stream:
+            return stream.read().decode("ascii").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"the secret in {file} cannot be read: {error}") from error

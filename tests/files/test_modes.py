@@ -1,0 +1,87 @@
+"""Files with secrets: refused when other users of the machine can read or replace them."""
+
+from pathlib import Path
+
+import pytest
+
+from macaroon_cbat.cli.options import read_secret
+from macaroon_cbat.client import ClientCertificate
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files.modes import open_private
+from macaroon_cbat.resource import Introspection, ServiceConnection
+from macaroon_cbat.resource.gateway.verifying import read_secret as read_gateway_secret
+from tests.core.material import API, ISSUER
+from tests.tls.material import make_client
+
+LOOSE = [0o604, 0o602, 0o644, 0o620, 0o660, 0o666, 0o777]
+PRIVATE = [0o400, 0o600, 0o640, 0o440]
+
+READERS = {
+    "holder": ClientCertificate,
+    "connection": lambda file: ServiceConnection(ISSUER, "api", "s", certificate=file),
+    "introspection": lambda file: Introspection(ISSUER, API, "api", certificate=(file, file)),
+    "gateway's secret": read_gateway_secret,
+    "command's secret": read_secret,
+}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return make_client(tmp_path, "api").file
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+@pytest.mark.parametrize("mode", LOOSE, ids=oct)
+def test_what_others_can_use_is_refused(file: Path, read, mode: int):
+    """A private key or secret that others can use is refused in one line, with the command that mends it."""
+    file.chmod(mode)
+    with pytest.raises(
+        SettingsError, match=rf"can be used by others \(mode {mode:04o}\): chmod 600 {file}"
+    ) as error:
+        read(file)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+@pytest.mark.parametrize("mode", PRIVATE, ids=oct)
+def test_what_its_group_can_read_is_taken(file: Path, read, mode: int):
+    """A file that its owner, and its group at most, can read is taken: Kubernetes mounts secrets so."""
+    file.chmod(mode)
+    assert read(file)
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_a_folder_that_all_can_write_is_refused(file: Path, read):
+    """A private file is refused where everybody could put another one in its place."""
+    file.parent.chmod(0o777)
+    with pytest.raises(SettingsError, match="can be replaced by every user"):
+        read(file)
+    file.parent.chmod(0o1777)
+    assert read(file)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o440, 0o610], ids=oct)
+def test_what_this_package_wrote_is_for_its_owner(file: Path, mode: int):
+    """A file that this package writes itself, with mode 0600, is refused when even its group can use it."""
+    file.chmod(mode)
+    with pytest.raises(SettingsError, match="chmod 600"):
+        open_private(file, "snapshot", group_may_read=False)
+
+
+def test_a_key_that_becomes_loose_is_not_loaded(tmp_path: Path):
+    """A certificate that is replaced by one whose key others can read is not taken up; the old one stays."""
+    file, newer = make_client(tmp_path, "api").file, make_client(tmp_path, "newer").file
+    certificate, connection = (
+        ClientCertificate(file),
+        ServiceConnection(ISSUER, "api", "s", certificate=file),
+    )
+    before, connections = certificate.current().thumbprint, connection._own.current()
+    newer.chmod(0o644)
+    newer.replace(file)
+    assert certificate.current().thumbprint == before
+    assert connection._own.current() is connections
+    with pytest.raises(SettingsError):
+        ServiceConnection(ISSUER, "api", "s", certificate=file)
+    file.chmod(0o600)
+    assert certificate.current().thumbprint != before
+    assert connection._own.current() is not connections

@@ -1,0 +1,136 @@
+"""A service that does not answer holds few requests, and no honest one whose key is known."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from macaroon_cbat.errors import SettingsError, Unavailable, UnknownKey
+from macaroon_cbat.keys import write_key_file
+from macaroon_cbat.resource import Introspection, KeyFeed, ServiceConnection
+from tests.core.material import ACCESS, API, GRANT, ISSUER, KEYS, grant
+from tests.resource import silent_services
+from tests.resource.feeding import Feeding
+from tests.resource.material import bound, call, make_app
+from tests.resource.silent_services import Silent, Temper, silent_service
+from tests.tls.material import make_client, wait_until
+
+TEMPERS = [silent_services.never, silent_services.drop_by_drop, silent_services.drop_by_drop_in_the_head]
+FLOOD = 40
+
+
+def feed_of(service: Silent, folder: Path, **settings: object) -> KeyFeed:
+    """Return a feed that knows the key of honest tokens from its snapshot."""
+    snapshot = folder / "keys.json"
+    keys = type(KEYS)(service.url, API, KEYS.keys)
+    snapshot.write_bytes(write_key_file(keys))
+    connection = ServiceConnection(
+        service.url, "api", "s3cret", certificate=make_client(folder, "api").file, ca=service.ca, **settings
+    )
+    return KeyFeed(connection, API, snapshot=snapshot)
+
+
+def in_threads(count: int, do: Callable[[int], object]) -> tuple[list[threading.Thread], list[object]]:
+    """Start so many threads that do this; return them, and the list in which their results come."""
+    results: list[object] = []
+
+    def run(number: int) -> None:
+        try:
+            results.append(do(number))
+        except Exception as error:  # noqa: BLE001 # the error is the result
+            results.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    return threads, results
+
+
+@pytest.mark.parametrize("temper", TEMPERS, ids=lambda temper: temper.__name__)
+def test_one_request_asks_for_unknown_keys(tmp_path: Path, temper: Temper):
+    """Of a flood of tokens with unknown keys one asks at most, the others are 503, and known keys pass."""
+    with silent_service(tmp_path, temper) as service:
+        feed = feed_of(service, tmp_path, timeout=6)
+        feed._first_asked_at = -1e9  # the process has been running for a while
+        threads, results = in_threads(FLOOD, lambda number: feed.key_for(grant(kid=f"invented-{number}")))
+        wait_until(lambda: len(results) >= FLOOD - 1 and len(service.asked) == 1)
+        assert {type(result) for result in results} == {Unavailable}
+        assert feed.key_for(GRANT).kid == "k1", "an honest token waits for nothing"
+        for thread in threads:
+            thread.join()
+        assert len(service.asked) == 1
+
+
+def test_the_first_keys_are_waited_for(feeding: Feeding):
+    """The first requests of a process wait for the keys that one of them asks for, and all pass."""
+    feed = feeding.keys()
+    app, token = make_app(keys=feed, clock=time.time), feeding.token()
+    threads, results = in_threads(8, lambda _: call(app, token).status_code)
+    for thread in threads:
+        thread.join()
+    assert results == [200] * 8
+
+
+def test_invented_keys_leave_nothing_behind(feeding: Feeding):
+    """Keys that nobody has are not remembered: a flood of them costs no memory, and one question."""
+    feed = feeding.keys()
+    with pytest.raises(UnknownKey):
+        feed.key_for(grant(kid="first"))
+    before = {name: repr(value) for name, value in vars(feed).items()}
+    for number in range(1000):
+        with pytest.raises(UnknownKey):
+            feed.key_for(grant(kid=f"invented-{number}"))
+    assert {name: repr(value) for name, value in vars(feed).items()} == before
+
+
+@pytest.mark.parametrize("temper", TEMPERS, ids=lambda temper: temper.__name__)
+def test_introspection_holds_few_requests(tmp_path: Path, temper: Temper):
+    """While the service is silent `most_asking` requests wait, later one; all others are 503 at once."""
+    with silent_service(tmp_path, temper) as service:
+        asking = Introspection(service.url, API, "api", "s3cret", ca=service.ca, timeout=3, most_asking=2)
+        app = make_app(verifier=asking)
+        threads, results = in_threads(FLOOD, lambda _: call(app, bound()).status_code)
+        wait_until(lambda: len(results) == FLOOD - 2)
+        assert [thread.is_alive() for thread in threads].count(True) == 2
+        for thread in threads:
+            thread.join()
+        assert results == [503] * FLOOD
+        assert len(service.asked) == 2
+        threads, results = in_threads(FLOOD, lambda _: call(app, bound()).status_code)
+        wait_until(lambda: len(results) == FLOOD - 1)
+        assert [thread.is_alive() for thread in threads].count(True) == 1, "it is known to be silent"
+        for thread in threads:
+            thread.join()
+        assert len(service.asked) == 3
+
+
+def test_a_service_that_answers_again_is_asked_by_all(tmp_path: Path):
+    """One answer ends the silence, and as many as before ask at once."""
+    is_awake = threading.Event()
+
+    def temper(service: Silent, connection) -> None:
+        service.read(connection)
+        if is_awake.is_set():
+            body = json.dumps({"active": True, "jti": GRANT.jti}).encode()
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    with silent_service(tmp_path, temper) as service:
+        asking = Introspection(service.url, API, "api", "s3cret", ca=service.ca, most_asking=4)
+        with pytest.raises(Unavailable):
+            asking.verify(bound(), ACCESS, require_certificate=True)
+        is_awake.set()
+        app = make_app(verifier=asking)
+        assert call(app, bound()).status_code == 200
+        threads, results = in_threads(4, lambda _: call(app, bound()).status_code)
+        for thread in threads:
+            thread.join()
+        assert results == [200] * 4
+
+
+def test_no_places_is_a_settings_error():
+    """There is no asking by nobody."""
+    with pytest.raises(SettingsError, match="most_asking must be at least 1"):
+        Introspection(ISSUER, API, "a", "b", most_asking=0)
