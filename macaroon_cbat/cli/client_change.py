@@ -27,6 +27,7 @@ _KNOWN_KEYS = (
 )
 @click.option("--bound/--unbound", default=None, help="Whether its tokens are bound when they are minted.")
 @click.option("--understands-caveats/--ignores-caveats", default=None, help="As with client add.")
+@click.option("--checks-certificates/--ignores-certificates", default=None, help="As with client add.")
 @administration_options
 @json_option
 def change(
@@ -41,6 +42,7 @@ def change(
     serves_nothing: bool,
     bound: bool | None,
     understands_caveats: bool | None,
+    checks_certificates: bool | None,
     as_json: bool,
 ) -> None:
     """Change what client NAME may do. Its secret stays, and so does what no option names.
@@ -55,6 +57,7 @@ def change(
         "certificates": tuple(strong_thumbprint_in(file) for file in certificates) or None,
         "tls_client_certificate_bound_access_tokens": bound,
         "understands_caveats": understands_caveats,
+        "checks_certificates": checks_certificates,
     }
     members: dict[str, object] = {member: value for member, value in given.items() if value is not None}
     if (audiences and no_audience) or (serves and serves_nothing) or not members:

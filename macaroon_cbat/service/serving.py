@@ -55,8 +55,8 @@ def check_who_serves(clients: Iterable[Client], issuer: str) -> None:
                 "administrators: choose another issuer, or let it serve that no more by client change "
                 f"{client.client_id}, and run key rotate twice and key retire for the old keys"
             )
-        is_meant_to = bool(metadata.scopes & FEED_SCOPES) or metadata.understands_caveats
-        if is_meant_to and not served_audiences(client, issuer):
+        promises = metadata.understands_caveats or metadata.checks_certificates
+        if (promises or metadata.scopes & FEED_SCOPES) and not served_audiences(client, issuer):
             log.warning(
                 "client %s serves no audience, so it gets no keys, no revocations and no answer about the "
                 "tokens of others: %s",

@@ -25,6 +25,15 @@ def test_a_client_is_changed(data):
     assert (decision["kind"], decision["value"]) == ("client", "billing")
 
 
+@pytest.mark.parametrize("flag", ["understands-caveats", "checks-certificates"])
+def test_a_promise_is_made_and_taken_back(data, flag):
+    """What a resource server promises is changed by its flag, and by the opposite of it."""
+    out("client", "add", "api", "--serves", API, "--data", data)
+    member, opposite = flag.replace("-", "_"), f"--ignores-{flag.partition('-')[2]}"
+    assert members("client", "change", "api", f"--{flag}", "--data", data)[member] is True
+    assert member not in members("client", "change", "api", opposite, "--data", data)
+
+
 def test_a_certificate_is_replaced(data, certificate, tmp_path):
     """`client change --certificate` lets a client prove itself by another certificate."""
     second = certified("CN=second")

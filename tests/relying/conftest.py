@@ -22,7 +22,7 @@ class Realm:
 
     def add_resource_server(self, name: str, *options: str) -> None:
         """Register a resource server of the one audience."""
-        self.secrets[name] = self.service.add(name, "--scope", "none", "--audience", API, *options)
+        self.secrets[name] = self.service.add(name, "--serves", API, *options)
 
     def token(self, scope: str = "read") -> str:
         """Return a new token of the holder, unbound."""

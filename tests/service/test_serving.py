@@ -186,9 +186,10 @@ def test_the_start_names_servers_of_nothing(start, caplog):
     register(first, "fed", scope="keys", serves=(API,))
     register(first, "followed", scope="revocations")
     register(first, "asking", scope="read", understands_caveats=True)
+    register(first, "comparing", scope="read", checks_certificates=True)
     caplog.clear()
     start()
     warned = [one.getMessage() for one in caplog.records if "serves no audience" in one.getMessage()]
-    assert [text.split()[1] for text in warned] == ["asking", "followed"]
-    assert "run macaroon-cbat client change followed --serves URL" in warned[1]
+    assert [text.split()[1] for text in warned] == ["asking", "comparing", "followed"]
+    assert "run macaroon-cbat client change followed --serves URL" in warned[2]
     assert all(one.levelno == logging.WARNING for one in caplog.records if "serves no" in one.getMessage())

@@ -109,6 +109,19 @@ def test_a_weak_key_is_not_registered(tmp_path, data, kind):
     assert members("client", "list", "--data", data) == []
 
 
+@pytest.mark.parametrize("kind", WEAK)
+def test_a_weak_key_does_not_replace_a_strong_one(tmp_path, data, kind):
+    """A registered client is not changed to a certificate with a weak key either."""
+    strong, weak = tmp_path / "strong.pem", tmp_path / "weak.pem"
+    strong.write_bytes(certified(DN).pem)
+    weak.write_bytes(certified(DN, key=key(kind)).pem)
+    method = ("--scope", "read", "--auth", "self_signed_tls_client_auth")
+    members("client", "add", "it", *method, "--certificate", strong, "--data", data)
+    before = members("client", "list", "--data", data)
+    assert str(weak) in complaint(call("client", "change", "it", "--certificate", weak, "--data", data), 2)
+    assert members("client", "list", "--data", data) == before
+
+
 def openssl(folder: Path, *arguments: str) -> None:
     subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
