@@ -26,9 +26,14 @@ gunicorn's ASGI worker describes it by the first two letters of its name: there 
 """
 
 
+_FOUND = {
+    (shows, merges): AsgiServer(shows_unix_socket=shows, merges_trailers=merges)
+    for shows in (False, True)
+    for merges in (False, True)
+}
+
+
 def running_server() -> AsgiServer:
     """Return what is known of the server, by the modules that this process has loaded."""
-    return AsgiServer(
-        shows_unix_socket=any(module in sys.modules for module in _SHOW_UNIX_SOCKETS),
-        merges_trailers=any(module in sys.modules for module in _MERGE_TRAILERS),
-    )
+    loaded = sys.modules.keys()
+    return _FOUND[not loaded.isdisjoint(_SHOW_UNIX_SOCKETS), not loaded.isdisjoint(_MERGE_TRAILERS)]

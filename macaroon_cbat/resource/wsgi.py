@@ -75,12 +75,12 @@ def presented(environ: WSGIEnvironment, admission: Admission) -> PresentedReques
 
 def _path(environ: WSGIEnvironment, root_path: str) -> tuple[str | None, str | None]:
     """Return the percent-decoded path, or None and why it is unknown; the environment has it as Latin-1."""
-    try:
-        prefix, path = (
-            environ.get(key, "").encode("latin-1").decode() for key in ("SCRIPT_NAME", "PATH_INFO")
-        )
-    except UnicodeError:
-        return None, NOT_UTF_8
+    prefix, path = environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", "")
+    if not (prefix.isascii() and path.isascii()):
+        try:
+            prefix, path = prefix.encode("latin-1").decode(), path.encode("latin-1").decode()
+        except UnicodeError:
+            return None, NOT_UTF_8
     return whole_path("SCRIPT_NAME", prefix, path, root_path)
 
 
