@@ -26,6 +26,19 @@ _FORMATS = sorted({name for proxy in PROXIES.values() for name in proxy.formats}
     help="Who judges each request. Without it the upstream guards itself and gets the certificate.",
 )
 @click.option(
+    "--audience",
+    default="",
+    metavar="URL",
+    help="Of the gateway's policy file, where it has a path: its metadata document is routed to the gateway.",
+)
+@click.option(
+    "--websocket",
+    "websockets",
+    multiple=True,
+    metavar="PATH",
+    help="Let clients open a WebSocket on this path; elsewhere, and to another protocol, no upgrade passes.",
+)
+@click.option(
     "--cert", "certificate", type=FILE, required=True, metavar="FILE", help="Server certificate, PEM."
 )
 @click.option("--key", type=FILE, metavar="FILE", help="Its private key, PEM. [default: in the same file]")
@@ -54,6 +67,8 @@ def proxy_config(
     http_listen: str | None,
     upstream: str,
     gateway: str | None,
+    audience: str,
+    websockets: tuple[str, ...],
     certificate: Path,
     key: Path | None,
     certificate_format: str | None,
@@ -71,6 +86,8 @@ def proxy_config(
         key=(key or certificate).absolute(),
         folder=(output or Path.cwd()).absolute(),
         format=certificate_format,
+        audience=audience,
+        websockets=websockets,
         protocol=protocol,
         secret="" if secret_file is None else read_file(secret_file).decode(errors="replace").strip(),
     )
@@ -81,7 +98,7 @@ def proxy_config(
         click.echo("".join(files.values()), nl=False)
         return
     for name, text in files.items():
-        _write(output / name, text, is_secret=bool(settings.secret))
+        _write(output / name, text, is_secret=bool(settings.secret) and settings.secret in text)
 
 
 def _write(file: Path, text: str, *, is_secret: bool) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 from tests.proxies.cases import CASES
 from tests.proxies.judging import Case
 from tests.proxies.outages import OUTAGES
-from tests.proxies.stand import ROWS, Stand, make_stand, make_world
+from tests.proxies.rows import ROWS
+from tests.proxies.stand import Stand, make_stand
+from tests.proxies.world import make_world
 
 NOT_SO = "**✗**"
 
