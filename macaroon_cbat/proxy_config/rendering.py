@@ -124,7 +124,7 @@ def render(name: str, settings: ProxySettings) -> dict[str, str]:
         "removed": _removed(),
         "methods": METHODS,
         "own": _WRITTEN_BY_TRAEFIK,
-        "document": metadata_path(settings.audience),
+        "document": _document(settings.audience),
     }
     files = [file for file in proxy.files if file != "gateway.lua" or settings.gateway]
     return {file: environment.get_template(file).render(values) for file in files}
@@ -134,6 +134,14 @@ def _removed() -> tuple[str, ...]:
     """Return every name that no proxy forwards in a client's words, each once whatever its letters."""
     names = (*CERTIFICATE_HEADERS, *NAMES, "Proxysecret", *UNTRUSTED_HEADERS)
     return tuple({name.lower(): name for name in reversed(names)}.values())[::-1]
+
+
+def _document(audience: str) -> str:
+    """Return where the gateway has its metadata document, or raise SettingsError."""
+    try:
+        return metadata_path(audience)
+    except ValueError as error:
+        raise SettingsError(f"--audience: {audience!r} is no URL: {error}") from error
 
 
 def _check(name: str, proxy: Proxy, settings: ProxySettings) -> None:
@@ -166,7 +174,7 @@ def _check_alphabets(settings: ProxySettings) -> None:
     for option, file in files.items():
         if not _FILE.fullmatch(str(file)):
             raise SettingsError(f"{option}: {str(file)!r} is not made of letters, digits and ._/@+- alone")
-    paths = [("--audience", metadata_path(settings.audience))]
+    paths = [("--audience", _document(settings.audience))]
     for option, path in (*paths, *(("--websocket", path) for path in settings.websockets)):
         if not _PATH.fullmatch(path):
             raise SettingsError(f"{option}: the path {path!r} is not made of letters, digits and ._/- alone")
