@@ -34,6 +34,19 @@ _FORMATS = sorted({name for proxy in PROXIES.values() for name in proxy.formats}
     help="Who judges each request. Without it the upstream guards itself and gets the certificate.",
 )
 @click.option(
+    "--audience",
+    default="",
+    metavar="URL",
+    help="Of the gateway's policy file, where it has a path: its metadata document is routed to the gateway.",
+)
+@click.option(
+    "--websocket",
+    "websockets",
+    multiple=True,
+    metavar="PATH",
+    help="Let clients open a WebSocket on this path; elsewhere, and to another protocol, no upgrade passes.",
+)
+@click.option(
     "--cert", "certificate", type=FILE, required=True, metavar="FILE", help="Server certificate, PEM."
 )
 @click.option("--key", type=FILE, metavar="FILE", help="Its private key, PEM. [default: in the same file]")
@@ -63,6 +76,8 @@ def proxy_config(
     http_listen: str | None,
     upstream: str,
     gateway: str | None,
+    audience: str,
+    websockets: tuple[str, ...],
     certificate: Path,
     key: Path | None,
     certificate_format: str | None,
@@ -81,6 +96,8 @@ def proxy_config(
         key=(key or certificate).absolute(),
         folder=(output or Path.cwd()).absolute(),
         format=certificate_format,
+        audience=audience,
+        websockets=websockets,
         protocol=protocol,
         secret="" if secret_file is None else read_secret(secret_file),
         introspecting=introspecting,
@@ -91,8 +108,11 @@ def proxy_config(
     if output is None:
         click.echo("".join(files.values()), nl=False)
         return
+    secrets = [
+        secret for secret in (settings.secret, introspecting and introspecting.client_secret) if secret
+    ]
     for name, text in files.items():
-        _write(output / name, text, is_secret=bool(settings.secret or introspecting))
+        _write(output / name, text, is_secret=any(secret in text for secret in secrets))
 
 
 def _write(file: Path, text: str, *, is_secret: bool) -> None:

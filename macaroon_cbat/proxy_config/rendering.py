@@ -16,19 +16,27 @@ from macaroon_cbat.certificate_formats import FORMATS
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.proxy_config.addresses import Address
 from macaroon_cbat.proxy_config.introspecting import Introspecting
+from macaroon_cbat.proxy_config.untrusted_headers import UNTRUSTED_HEADERS
 from macaroon_cbat.resource.gateway.principal_headers import NAMES
+from macaroon_cbat.resource.metadata import metadata_path
 
-CERTIFICATE_HEADERS = (
-    "Clientcert",
-    "Clientcertverify",
-    "Clientcertx5t",
-    "Clientcertsha256",
-    "Client-Cert",
-    "Client-Cert-Chain",
+CERTIFICATE_HEADERS = tuple(
+    dict.fromkeys(name for each in FORMATS.values() for name in (each.header, *each.companions))
 )
-"""What a certificate may travel in: no proxy passes on what a client wrote under these names."""
+"""What a certificate may travel in: no proxy forwards what a client wrote under these names."""
 
+METHODS = (
+    *("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"),
+    *("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "ACL", "BIND"),
+)
+"""The methods that Traefik forwards, which can compare with names alone."""
+
+_WRITTEN_BY_TRAEFIK = (
+    *("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto", "X-Forwarded-Server"),
+    *("X-Real-Ip", "Proxysecret", "X-Forwarded-Tls-Client-Cert"),
+)
 _FILE = re.compile(r"/[A-Za-z0-9._/@+-]+")
+_PATH = re.compile(r"/[A-Za-z0-9._/-]*")
 _SECRET = re.compile(r"[A-Za-z0-9_-]{16,256}")
 
 
@@ -67,6 +75,10 @@ class ProxySettings:
     secret: str = ""
     introspecting: Introspecting | None = None
     """None: the proxy does not ask about tokens itself."""
+    audience: str = ""
+    """Of the gateway's policy file: its path is where the metadata document lives (RFC 9728)."""
+    websockets: tuple[str, ...] = ()
+    """The paths on which a client may open a WebSocket."""
 
 
 PROXIES: Mapping[str, Proxy] = MappingProxyType(
@@ -81,7 +93,7 @@ PROXIES: Mapping[str, Proxy] = MappingProxyType(
                 "rfc9440": ":%[ssl_c_der,base64]:",
             },
         ),
-        "apache": Proxy(("httpd.conf",), {"apache": ""}, asks_gateway=False, introspects=True),
+        "apache": Proxy(("refuse.lua", "httpd.conf"), {"apache": ""}, asks_gateway=False, introspects=True),
         "caddy": Proxy(
             ("Caddyfile",),
             {
@@ -114,23 +126,33 @@ def render(name: str, settings: ProxySettings) -> dict[str, str]:
         "format": chosen,
         "header": FORMATS[chosen].header,
         "with_certificate": proxy.formats[chosen],
-        "certificate_headers": CERTIFICATE_HEADERS,
         "principal_headers": NAMES,
+        "removed": _removed(),
+        "methods": METHODS,
+        "own": _WRITTEN_BY_TRAEFIK,
+        "document": _document(settings.audience),
     }
     files = [file for file in proxy.files if file != "gateway.lua" or settings.gateway]
     return {file: environment.get_template(file).render(values) for file in files}
 
 
+def _removed() -> tuple[str, ...]:
+    """Return every name that no proxy forwards in a client's words, each once whatever its letters."""
+    names = (*CERTIFICATE_HEADERS, *NAMES, "Proxysecret", *UNTRUSTED_HEADERS)
+    return tuple({name.lower(): name for name in reversed(names)}.values())[::-1]
+
+
+def _document(audience: str) -> str:
+    """Return where the gateway has its metadata document, or raise SettingsError."""
+    try:
+        return metadata_path(audience)
+    except ValueError as error:
+        raise SettingsError(f"--audience: {audience!r} is no URL: {error}") from error
+
+
 def _check(name: str, proxy: Proxy, settings: ProxySettings) -> None:
-    for option, file in (
-        ("--cert", settings.certificate),
-        ("--key", settings.key),
-        ("--output", settings.folder),
-    ):
-        if not _FILE.fullmatch(str(file)):
-            raise SettingsError(f"{option}: {str(file)!r} is not made of letters, digits and ._/@+- alone")
-    if settings.secret and not _SECRET.fullmatch(settings.secret):
-        raise SettingsError("the proxy's secret is not 16 to 256 letters, digits, hyphens and underscores")
+    """Raise SettingsError for a value that could be syntax, and for what this proxy cannot do."""
+    _check_alphabets(settings)
     if settings.format is not None and settings.format not in proxy.formats:
         raise SettingsError(
             f"{name} writes the certificate as {' or '.join(proxy.formats)}, not {settings.format}"
@@ -150,3 +172,17 @@ def _check(name: str, proxy: Proxy, settings: ProxySettings) -> None:
         raise SettingsError(
             f"--key: HAProxy reads the key from the certificate's file, or from {settings.certificate}.key"
         )
+
+
+def _check_alphabets(settings: ProxySettings) -> None:
+    """Raise SettingsError for a value that could be syntax to some proxy."""
+    files = {"--cert": settings.certificate, "--key": settings.key, "--output": settings.folder}
+    for option, file in files.items():
+        if not _FILE.fullmatch(str(file)):
+            raise SettingsError(f"{option}: {str(file)!r} is not made of letters, digits and ._/@+- alone")
+    paths = [("--audience", _document(settings.audience))]
+    for option, path in (*paths, *(("--websocket", path) for path in settings.websockets)):
+        if not _PATH.fullmatch(path):
+            raise SettingsError(f"{option}: the path {path!r} is not made of letters, digits and ._/- alone")
+    if settings.secret and not _SECRET.fullmatch(settings.secret):
+        raise SettingsError("the proxy's secret is not 16 to 256 letters, digits, hyphens and underscores")

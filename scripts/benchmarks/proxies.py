@@ -18,7 +18,9 @@ from service import Throughput
 from tls_load import Answers, Load, answers
 
 from tests.proxies.processes import binary_of, process, wait_for_port
-from tests.proxies.stand import Row, Stand, World, make_stand, make_world
+from tests.proxies.rows import Row
+from tests.proxies.stand import Stand, make_stand
+from tests.proxies.world import World, make_world
 from tests.walks.processes import ROOT, free_port
 
 ROUNDS = 3
@@ -67,7 +69,8 @@ def throughput(seconds: float) -> list[Throughput]:
     """Return the figures of every line."""
     subprocess.run([str(ROOT / "scripts/setup-proxies")], check=True)
     with tempfile.TemporaryDirectory() as folder, make_world(Path(folder)) as made, ExitStack() as stack:
-        world = replace(made, upstream=stack.enter_context(_upstream(made.folder)))
+        port = stack.enter_context(_upstream(made.folder))
+        world = replace(made, upstream=replace(made.upstream, port=port))
         loads = {line.name: _load(stack.enter_context(_stand(line, world)), world) for line in _lines()}
         spent: dict[str, list[Answers]] = {each: [] for each in loads}
         for load in loads.values():
@@ -91,7 +94,7 @@ def _lines() -> Iterator[Line]:
 @contextmanager
 def _stand(line: Line, world: World) -> Iterator[Stand]:
     """Run one line; the bare server takes the gateway's socket."""
-    with make_stand(line.row, world, is_shown=True) as stand:
+    with make_stand(line.row, world) as stand:
         if not line.is_bare:
             yield stand
             return

@@ -105,6 +105,50 @@ def test_no_syntax_in_a_file_name(option: str, text: str, tmp_path: Path) -> Non
         assert (done.exit_code, list(tmp_path.iterdir())) == (2, []), (proxy, done.output)
 
 
+NO_PATHS = ["x y", 'x"', "x{{y}}", "x}", "x'", "$x", "x\\", "x|y", "%h", "ü", "x`", "x)", "x*", "~x", "^x"]
+
+
+@pytest.mark.parametrize("text", NO_PATHS)
+@pytest.mark.parametrize(("option", "before"), [("--websocket", "/"), ("--audience", "https://api.example/")])
+def test_no_syntax_in_a_path(option: str, before: str, text: str, tmp_path: Path) -> None:
+    """A path that could be more than a path to some proxy is refused, and nothing is written."""
+    for proxy in PROXIES:
+        done = generate(proxy, option, before + text, "--output", tmp_path)
+        assert (done.exit_code, list(tmp_path.iterdir())) == (2, []), (proxy, done.output)
+        assert option in done.output
+
+
+@pytest.mark.parametrize(
+    "text", ["", "socket", "/socket?x", "/x#", "/x\nlisten 1", "https://localhost/socket"]
+)
+def test_a_websocket_s_path_is_a_path(text: str, tmp_path: Path) -> None:
+    """What is no plain path is refused for WebSockets."""
+    done = generate("nginx", "--websocket", text, "--output", tmp_path)
+    assert (done.exit_code, list(tmp_path.iterdir())) == (2, [])
+
+
+@pytest.mark.parametrize("proxy", ASKING)
+def test_the_document_of_an_audience_with_a_path(proxy: str, tmp_path: Path) -> None:
+    """With --audience the document's route is the one path that RFC 9728 gives it, otherwise the bare one."""
+    path = "/.well-known/oauth-protected-resource"
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "longer").mkdir()
+    bare = texts(proxy, tmp_path / "bare", *GATEWAY)
+    longer = texts(proxy, tmp_path / "longer", *GATEWAY, audience="https://api.example/v1/")
+    assert (path in bare, f"{path}/v1" in bare) == (True, False)
+    assert longer.count(path) == longer.count(f"{path}/v1") == bare.count(path)
+
+
+def test_apache_s_workers_can_read_what_is_no_secret(tmp_path: Path) -> None:
+    """The file that Apache's workers read holds no secret, and the one with the secret is private."""
+    (tmp_path / "secret").write_text("0123456789abcdef\n")
+    (tmp_path / "out").mkdir()
+    texts("apache", tmp_path / "out", secret_file=str(tmp_path / "secret"))
+    modes = {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "out").iterdir()}
+    assert modes["httpd.conf"] == 0o600
+    assert modes["refuse.lua"] & 0o444 == 0o444
+
+
 @pytest.mark.parametrize(
     "secret", ["short", "with a space in it, alas", 'quote"quote"quote"', "$variable_in_nginx", "x" * 257]
 )
@@ -142,6 +186,7 @@ def test_printed() -> None:
         ("nginx", ("--format", "caddy"), "writes the certificate as nginx"),
         ("haproxy", ("--key", "/etc/ssl/other.key"), "/etc/ssl/api.pem.key"),
         ("nginx", ("--output", "/nonexistent/folder"), "cannot be written"),
+        ("nginx", ("--audience", "https://[api.example"), "is no URL"),
     ],
 )
 def test_what_does_not_fit(proxy: str, options: tuple[str, ...], message: str) -> None:

@@ -2,7 +2,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.proxies.stand import ROWS, Stand, World, make_stand, make_world
+from tests.proxies.rows import ASKED_ROWS, ROWS, WEBSOCKET_ROWS, WIRE_ROWS
+from tests.proxies.stand import Stand, make_stand
+from tests.proxies.world import World, make_world
 
 
 @pytest.fixture(scope="session")
@@ -21,5 +23,26 @@ def stand(request: pytest.FixtureRequest, world: World) -> Iterator[Stand]:
 @pytest.fixture(scope="module", params=[row for row in ROWS if not row.is_guarded], ids=lambda row: row.name)
 def gateway_stand(request: pytest.FixtureRequest, world: World) -> Iterator[Stand]:
     """Give each row with a gateway in turn, for tests that end the gateway."""
+    with make_stand(request.param, world) as stand:
+        yield stand
+
+
+@pytest.fixture(scope="module", params=WIRE_ROWS, ids=lambda row: row.name)
+def shown_stand(request: pytest.FixtureRequest, world: World) -> Iterator[Stand]:
+    """Give each row before the server that shows what arrives."""
+    with make_stand(request.param, world) as stand:
+        yield stand
+
+
+@pytest.fixture(scope="module", params=WEBSOCKET_ROWS, ids=lambda row: row.name)
+def websocket_stand(request: pytest.FixtureRequest, world: World) -> Iterator[Stand]:
+    """Give each row that lets WebSockets pass on one path."""
+    with make_stand(request.param, world) as stand:
+        yield stand
+
+
+@pytest.fixture(scope="module", params=ASKED_ROWS, ids=lambda row: row.name)
+def asked_stand(request: pytest.FixtureRequest, world: World) -> Iterator[Stand]:
+    """Give each row that asks a server which shows what it is asked."""
     with make_stand(request.param, world) as stand:
         yield stand

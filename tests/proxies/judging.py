@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from macaroon_cbat.certificate_formats import FORMATS
 from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
 from tests.proxies.clients import Ask, Headers, Reply
-from tests.proxies.stand import Row, Stand
+from tests.proxies.rows import Row
+from tests.proxies.stand import Stand
 
 LET_IN = frozenset({"200"})
 REFUSED = frozenset({"400", "401", "403", "503"})

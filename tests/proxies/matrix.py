@@ -1,4 +1,4 @@
-"""Run every case in every row and print one Markdown table; status 1 when anything is not as it must be."""
+"""Run every case in every row and print Markdown tables; status 1 when anything is not as it must be."""
 
 import sys
 import tempfile
@@ -8,31 +8,43 @@ from pathlib import Path
 from tests.proxies.cases import CASES
 from tests.proxies.judging import Case
 from tests.proxies.outages import OUTAGES
-from tests.proxies.stand import ROWS, Stand, make_stand, make_world
+from tests.proxies.rows import ASKED_ROWS, ROWS, WEBSOCKET_ROWS, WIRE_ROWS, Row
+from tests.proxies.stand import Stand, make_stand
+from tests.proxies.wire_cases import ASKING, WEBSOCKETS, WIRE
+from tests.proxies.world import make_world
 
 NOT_SO = "**✗**"
+
+
+TABLES: tuple[tuple[tuple[Row, ...], tuple[Case, ...]], ...] = (
+    (tuple(row for row in ROWS if not row.is_guarded), (*CASES, *OUTAGES)),
+    (tuple(row for row in ROWS if row.is_guarded), CASES),
+    (WIRE_ROWS, WIRE),
+    (WEBSOCKET_ROWS, WEBSOCKETS),
+    (ASKED_ROWS, ASKING),
+)
 
 
 def main() -> int:
     """Run from the command line."""
     mistakes: list[str] = []
-    lines = []
     with tempfile.TemporaryDirectory() as folder, make_world(Path(folder)) as world:
-        for row in ROWS:
-            print(row.name, file=sys.stderr)
-            with make_stand(row, world) as stand:
-                lines.append([row.name, *_cells(stand, mistakes.append)])
-    head = ["", *(case.name for case in (*CASES, *OUTAGES))]
-    for line in (head, ["---"] * len(head), *lines):
-        print(f"| {' | '.join(line)} |")
+        for rows, cases in TABLES:
+            head = ["", *(case.name for case in cases)]
+            _print(head)
+            _print(["---"] * len(head))
+            for row in rows:
+                print(row.name, file=sys.stderr)
+                with make_stand(row, world) as stand:
+                    _print([row.name, *(_cell(stand, case, mistakes.append) for case in cases)])
+            print()
     for mistake in mistakes:
         print(mistake, file=sys.stderr)
     return 1 if mistakes else 0
 
 
-def _cells(stand: Stand, tell: Callable[[str], None]) -> list[str]:
-    outages = ["-"] * len(OUTAGES) if stand.row.is_guarded else [_cell(stand, case, tell) for case in OUTAGES]
-    return [*(_cell(stand, case, tell) for case in CASES), *outages]
+def _print(line: list[str]) -> None:
+    print(f"| {' | '.join(line)} |")
 
 
 def _cell(stand: Stand, case: Case, tell: Callable[[str], None]) -> str:

@@ -48,6 +48,7 @@ APACHE_MODULES = (
     "socache_shmcb",
     "ssl",
     "http2",
+    "lua",
     "proxy",
     "proxy_http",
 )
@@ -74,11 +75,20 @@ def proxy_process(
         "proxy-config", name, "--listen", f"127.0.0.1:{ports.tls}",
         "--http-listen", f"127.0.0.1:{ports.clear}", "--output", folder, *options,
     )  # fmt: skip
+    if name == "envoy":
+        _hurry(folder / "envoy.yaml")
     edit(folder)
     with process(_command(name, folder), folder) as running:
         # Traefik listens before it has read its routes: a refusal in the clear shows that it has.
         wait_for(lambda: _refuses(ports.clear), running, folder)
         yield
+
+
+def _hurry(file: Path) -> None:
+    """Have Envoy close a connection that it refused in a tenth of its second; nothing else changes."""
+    text, mark = file.read_text(), "stat_prefix: macaroon_cbat\n"
+    assert text.count(mark) == 1
+    file.write_text(text.replace(mark, f"{mark}                delayed_close_timeout: 0.1s\n"))
 
 
 def _refuses(port: int) -> bool:

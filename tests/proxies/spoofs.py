@@ -6,7 +6,8 @@ from macaroon_cbat.certificate_formats import FORMATS
 from tests.core.spelling import SPELLINGS
 from tests.proxies.clients import Ask, Headers
 from tests.proxies.judging import PRINCIPAL, bearer, both, h2, holder, judged, let_in, refused
-from tests.proxies.stand import Row, Stand
+from tests.proxies.rows import Row
+from tests.proxies.stand import Stand
 from tests.tls.material import Client
 
 EVIL = "spoofed"

@@ -3,74 +3,35 @@
 import os
 import signal
 import ssl
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-import trustme
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
-
-from macaroon_cbat.caveats import Caveat, confirmation
 from macaroon_cbat.keys import write_key_file
-from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
-from tests.core.material import API, KEYS, token
-from tests.proxies.clients import Ask, Reply, send, send_grpc, send_h2, send_unix, tls_context
+from tests.core.material import API, KEYS
+from tests.proxies.clients import (
+    Ask,
+    Headers,
+    Reply,
+    send,
+    send_grpc,
+    send_h2,
+    send_unix,
+    tls_context,
+)
 from tests.proxies.processes import Ports, gateway_process, proxy_process
-from tests.proxies.upstreams import guarded_upstream, showing_upstream
-from tests.tls.material import Client, make_client
+from tests.proxies.rows import Row
+from tests.proxies.upstreams import guarded_upstream
+from tests.proxies.wire import Raw, converse, converse_h2
+from tests.proxies.world import World
+from tests.tls.material import Client
 from tests.walks.processes import free_port
 
 _NUMBERS = count(1)
 SECRET = "known-to-proxy-and-gateway"
 
-
-@dataclass(frozen=True)
-class Row:
-    """What stands in front of what."""
-
-    proxy: str
-    format: str
-    is_guarded: bool = False
-    """Whether the server behind guards itself; otherwise the gateway judges."""
-    protocol: str = "http"
-    is_swapped: bool = False
-    """Whether the gateway is asked over TCP and the server over a Unix socket, not the other way round."""
-
-    @property
-    def name(self) -> str:
-        """What it is called in the table."""
-        if self.is_guarded:
-            return f"{self.proxy}, guarded server ({self.format})"
-        return f"{self.proxy} + gateway" + (f" ({self.protocol})" if self.proxy == "envoy" else "")
-
-    @property
-    def is_over_tcp(self) -> bool:
-        """Whether the proxy reaches the gateway over TCP."""
-        return self.is_swapped or self.proxy == "traefik" or self.protocol == "grpc"
-
-
-ROWS = (
-    Row("nginx", "nginx"),
-    Row("envoy", "envoy"),
-    Row("envoy", "envoy", protocol="grpc"),
-    Row("haproxy", "haproxy-sha256"),
-    Row("caddy", "caddy-sha256"),
-    Row("traefik", "traefik"),
-    Row("nginx", "nginx", is_guarded=True),
-    Row("envoy", "envoy", is_guarded=True),
-    Row("haproxy", "haproxy-sha256", is_guarded=True),
-    Row("haproxy", "haproxy", is_guarded=True),
-    Row("haproxy", "rfc9440", is_guarded=True),
-    Row("apache", "apache", is_guarded=True),
-    Row("caddy", "caddy-sha256", is_guarded=True),
-    Row("caddy", "caddy", is_guarded=True),
-    Row("caddy", "rfc9440", is_guarded=True),
-    Row("traefik", "traefik", is_guarded=True),
-)
 
 POLICY = """\
 audience = "{audience}"
@@ -91,60 +52,13 @@ path = "/invoices"
 methods = ["POST"]
 scope = "write"
 [[rule]]
+path = "/socket"
+methods = ["GET"]
+scope = "read"
+[[rule]]
 path = "/health"
 public = true
 """
-
-
-@dataclass
-class World:
-    """What all stands share: certificates of servers and clients, and the server that shows what arrives."""
-
-    folder: Path
-    upstream: int
-    upstream_socket: Path
-    holders: dict[str, Client] = field(default_factory=dict)
-
-    @property
-    def ca(self) -> Path:
-        """The CA of the proxies' certificate."""
-        return self.folder / "ca.pem"
-
-    def bound(self, kind: str = "self-signed", *caveats: Caveat, **changes: object) -> str:
-        """Return a token bound to the certificate of this kind, restricted further by caveats."""
-        now = int(time.time())
-        der = DerCertificate(self.holders[kind].der)
-        return token(confirmation(thumbprint_of(der)), *caveats, iat=now, exp=now + 600, **changes)
-
-    def unbound(self) -> str:
-        """Return a token without a confirmation."""
-        now = int(time.time())
-        return token(iat=now, exp=now + 600)
-
-
-@contextmanager
-def make_world(folder: Path) -> Iterator[World]:
-    """Make the certificates, and run the upstream until the block ends."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
-    server = authority.issue_cert("localhost")
-    server.private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
-    client_ca = make_client(folder, "client-ca", is_authority=True)
-    holders = {
-        "self-signed": make_client(folder, "self-signed"),
-        "thief": make_client(folder, "thief"),
-        "CA-signed": make_client(folder, "of-a-ca", issuer=client_ca),
-        "expired": make_client(folder, "expired", days=(-30, -1)),
-        "RSA": make_client(folder, "rsa", key=rsa.generate_private_key(65537, 2048)),
-        "Ed25519": make_client(folder, "ed25519", key=ed25519.Ed25519PrivateKey.generate()),
-    }
-    with TemporaryDirectory() as public:
-        Path(public).chmod(
-            0o711
-        )  # Apache's workers are somebody else, who cannot enter a folder of the tests
-        socket = Path(public) / "upstream.sock"
-        with showing_upstream(socket) as upstream:
-            yield World(folder, upstream, socket, holders)
 
 
 @dataclass
@@ -169,6 +83,23 @@ class Stand:
         if ask.is_h2:
             return send_h2(self.ports.tls, ask, self.world.ca, self.folder)
         return send(self.ports.tls, ask, tls_context(self.world.ca, ask.client))[0]
+
+    def say(self, data: bytes, client: Client | None = None, before: bytes = b"") -> Raw:
+        """Send the bytes of HTTP/1.1 to the TLS listener, and others before its handshake."""
+        return converse(self.ports.tls, data, tls_context(self.world.ca, client), before)
+
+    def say_h2(
+        self,
+        headers: Headers,
+        client: Client | None = None,
+        *,
+        body: bytes | None = None,
+        trailers: Headers = (),
+        tunnel: bytes = b"",
+    ) -> Raw:
+        """Send one request over HTTP/2 to the TLS listener."""
+        context = tls_context(self.world.ca, client)
+        return converse_h2(self.ports.tls, headers, context, body=body, trailers=trailers, tunnel=tunnel)
 
     def ask_in_the_clear(self, ask: Ask) -> Reply:
         """Send a request to the plain listener."""
@@ -210,34 +141,31 @@ class Stand:
 
 
 @contextmanager
-def make_stand(
-    row: Row, world: World, edit: Callable[[Path], None] = lambda _: None, *, is_shown: bool = False
-) -> Iterator[Stand]:
-    """Run a row until the block ends; `is_shown`: before the server that shows what arrives, unguarded."""
-    folder = world.folder / str(next(_NUMBERS))  # short: the path of a Unix socket has 107 characters at most
-    folder.mkdir()
+def make_stand(row: Row, world: World, edit: Callable[[Path], None] = lambda _: None) -> Iterator[Stand]:
+    """Run a row until the block ends."""
+    base = world.upstream.socket.parent if row.proxy == "apache" else world.folder
+    folder = base / str(next(_NUMBERS))  # short: the path of a Unix socket has 107 characters at most
+    folder.mkdir(mode=0o755)
     (folder / "secret").write_text(SECRET)
     (folder / "secret").chmod(0o600)
-    ports = Ports(free_port(), free_port())
+    stand = Stand(row, world, folder, Ports(free_port(), free_port()), world.upstream.port)
     options: list[object] = ["--cert", world.folder / "server.pem", "--secret-file", folder / "secret"]
     options += ["--format", row.format, "--protocol", row.protocol]
+    options += ["--websocket", row.websocket] if row.websocket else []
     with ExitStack() as stack:
-        if row.is_guarded:
-            guarded = guarded_upstream(row.format, SECRET)
-            behind = world.upstream if is_shown else stack.enter_context(guarded)
-            stand = Stand(row, world, folder, ports, behind)
-        else:
-            stand = Stand(row, world, folder, ports, world.upstream)
+        if row.is_asked:
+            options += ["--gateway", f"127.0.0.1:{world.upstream.port}"]
+        elif not row.is_guarded:
             _write_policy(stand)
             stack.callback(stand.gateway_stack.close)
             stand.start_gateway()
-            options += [
-                "--gateway",
-                f"127.0.0.1:{stand.gateway_port}" if row.is_over_tcp else f"unix:{stand.socket}",
-            ]
+            options += ["--gateway"]
+            options += [f"127.0.0.1:{stand.gateway_port}" if row.is_over_tcp else f"unix:{stand.socket}"]
+        elif not row.is_shown:
+            stand.behind = stack.enter_context(guarded_upstream(row.format, SECRET))
         options += ["--upstream"]
-        options += [f"unix:{world.upstream_socket}" if row.is_swapped else f"127.0.0.1:{stand.behind}"]
-        stack.enter_context(proxy_process(row.proxy, folder, ports, options, edit))
+        options += [f"unix:{world.upstream.socket}" if row.is_swapped else f"127.0.0.1:{stand.behind}"]
+        stack.enter_context(proxy_process(row.proxy, folder, stand.ports, options, edit))
         yield stand
 
 

@@ -2,7 +2,9 @@ import pytest
 
 from tests.proxies.clients import Ask
 from tests.proxies.judging import bearer, both, holder, judged
-from tests.proxies.stand import Row, World, make_stand
+from tests.proxies.rows import Row
+from tests.proxies.stand import make_stand
+from tests.proxies.world import World
 
 ROWS = (
     Row("nginx", "nginx", is_swapped=True),
@@ -24,5 +26,5 @@ def test_the_other_addresses(row: Row, world: World) -> None:
 
 def test_apache_and_a_unix_socket(world: World) -> None:
     """Apache reaches a server behind a Unix socket."""
-    with make_stand(Row("apache", "apache", is_guarded=True, is_swapped=True), world, is_shown=True) as stand:
+    with make_stand(Row("apache", "apache", is_guarded=True, is_shown=True, is_swapped=True), world) as stand:
         assert [stand.ask(ask).outcome for ask in both(holder(stand))] == ["200", "200"]

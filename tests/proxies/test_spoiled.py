@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.proxies.rows import ROWS, Row
 from tests.proxies.spoofs import exact, spoof
-from tests.proxies.stand import ROWS, Row, World, make_stand
+from tests.proxies.stand import make_stand
+from tests.proxies.world import World
 
 GATEWAY = {
     "nginx": [("nginx.conf", r" *auth_request /.*\n", "")],

@@ -1,0 +1,70 @@
+"""The gateway's side of a proxy: the questions that it hears, and its one public document."""
+
+from tests.proxies.arrivals import EVIL, Arrival, arrivals, arrived, at_once
+from tests.proxies.believed import BELIEVED
+from tests.proxies.channels import FORBIDDEN, H2_REQUEST
+from tests.proxies.judging import bearer, holder
+from tests.proxies.stand import SECRET, Stand
+
+DOCUMENT = "/.well-known/oauth-protected-resource"
+_NAMES = tuple(name for name in dict.fromkeys((*BELIEVED, *FORBIDDEN)) if name != "X-Other")
+_HEADERS = "".join(f"{name}: {EVIL}\r\n" for name in _NAMES)
+_TRAILERS = f"0\r\n{_HEADERS}\r\n"
+READINGS = tuple(
+    f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nCookie: {EVIL}\r\n{fields}\r\n{body}"
+    for method, target, fields, body in (
+        ("GET", DOCUMENT, _HEADERS, ""),
+        ("HEAD", DOCUMENT, _HEADERS, ""),
+        ("GET", f"{DOCUMENT}?{EVIL}", "", ""),
+        ("GET", f"{DOCUMENT}#{EVIL}", "", ""),
+        ("GET", f"{DOCUMENT}/{EVIL}", "", ""),
+        ("GET", f"{DOCUMENT}{EVIL}", "", ""),
+        ("GET", f"{DOCUMENT};{EVIL}", "", ""),
+        ("GET", f"https://localhost{DOCUMENT}", _HEADERS, ""),
+        ("GET", f"/x/..{DOCUMENT}", "", ""),
+        ("POST", DOCUMENT, f"{_HEADERS}Content-Length: 7\r\n", EVIL),
+        ("GET", DOCUMENT, f"{_HEADERS}Content-Length: 7\r\n", EVIL),
+        ("GET", DOCUMENT, "Transfer-Encoding: chunked\r\n", f"7\r\n{EVIL}\r\n{_TRAILERS}"),
+        ("GET", DOCUMENT, "Transfer-Encoding: chunked\r\n", _TRAILERS),
+        ("OPTIONS", DOCUMENT, "", ""),
+        ("PROPFIND", DOCUMENT, "", ""),
+    )
+)
+
+
+def document(stand: Stand) -> list[str]:
+    """Read the gateway's document in every way: the gateway hears GET or HEAD, and no header of ours."""
+    lower = tuple((name.lower(), EVIL) for name in _NAMES)
+    target = (*H2_REQUEST[:3], (":path", DOCUMENT))
+    with arrivals(stand) as seen:
+        replies = at_once(lambda each: stand.say(each.encode()), READINGS)
+        replies.append(stand.say_h2((*target, *lower)))
+        replies.append(stand.say_h2(target, body=EVIL.encode(), trailers=lower))
+        replies.append(stand.say_h2((*target, ("content-length", "7")), body=EVIL.encode()))
+    readings = [each for each in seen if _is_reading(stand, each)]
+    assert len(readings) >= 2, "nobody could read the document"
+    for each in readings:
+        method, path, _ = each["line"].split(" ")
+        assert (method in {"GET", "HEAD"}, path) == (True, DOCUMENT), each["line"]
+        assert each["body"] == "", each
+        assert each["trailers"] == [], each
+        assert EVIL not in str(each["headers"]), each
+    return [each.outcome for each in replies]
+
+
+def _is_reading(stand: Stand, each: Arrival) -> bool:
+    """Tell whether this is no question: it names no request, and the proxy let nobody judge it."""
+    asks = arrived(each, "X-Forwarded-Uri") or each["line"].split(" ")[1].startswith("/envoy/")
+    return "oauth-protected-resource" in each["line"] and arrived(each, "Proxysecret") != [] and not asks
+
+
+def question(stand: Stand) -> list[str]:
+    """Write every header that is believed: the gateway hears the proxy's word and the token."""
+    words = tuple((name, EVIL) for name in _NAMES if name != "Authorization")
+    token = bearer(stand.world.bound())
+    with arrivals(stand) as seen:
+        reply = stand.ask(holder(stand, method="POST", body=EVIL, headers=(*token, *words)))
+    questions = [each for each in seen if arrived(each, "Proxysecret") == [SECRET]]
+    assert len(questions) == 1, seen
+    assert EVIL not in str(questions), questions
+    return [reply.outcome]

@@ -1,0 +1,43 @@
+"""The headers that servers and frameworks believe, as an attacker lists them: not the list under test."""
+
+BELIEVED = (
+    *(
+        "Script-Name",
+        "Path-Info",
+        "X-Script-Name",
+        "X-Forwarded-Prefix",
+        "X-Forwarded-Path",
+        "X-Forwarded-Uri",
+    ),
+    *(
+        "X-Original-URL",
+        "X-Original-URI",
+        "X-Rewrite-URL",
+        "X-Forwarded-Request-URI",
+        "X-Envoy-Original-Path",
+    ),
+    *(
+        "X-Forwarded-Uri",
+        "X-HTTP-Method-Override",
+        "X-HTTP-Method",
+        "X-Method-Override",
+        "X-Forwarded-Method",
+    ),
+    *("Remote-User", "X-Remote-User", "X-Forwarded-User", "X-Auth-Request-User", "X-WebAuth-User"),
+    *(
+        "X-Forwarded-Method",
+        "X-MS-Client-Principal",
+        "X-Goog-Authenticated-User-Email",
+        "X-Amzn-Oidc-Identity",
+    ),
+    *("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Server"),
+    *("X-Forwarded-Proto", "X-Forwarded-Protocol", "X-Forwarded-Scheme", "X-Forwarded-SSL", "X-Url-Scheme"),
+    *("X-Real-IP", "X-Client-IP", "Client-IP", "True-Client-IP", "X-Cluster-Client-IP", "X-Original-For"),
+    *("X-Original-Host", "X-Host", "Front-End-Https", "Remote-Addr", "CF-Connecting-IP", "Fly-Client-IP"),
+    *("Proxy", "Principalclient", "Proxysecret", "Client-Cert", "Client-Cert-Chain", "Clientcertverify"),
+    *("X-Forwarded-Client-Cert", "X-Forwarded-Tls-Client-Cert", "X-Forwarded-Tls-Client-Cert-Info"),
+    *("SSL-Client-Cert", "SSL-Client-Verify", "SSL-Client-S-DN", "X-SSL-Client-Cert", "X-SSL-Client-Verify"),
+    *("X-SSL-Client-DN", "X-SSL-CERT", "X-Client-Cert", "X-ARR-ClientCert", "X-ARR-SSL", "CF-Cert-Presented"),
+    *("X-Amzn-Mtls-Clientcert", "X-Amzn-Mtls-Clientcert-Leaf", "CF-Client-Cert-SHA256"),
+    *("CloudFront-Viewer-Cert-Sha256", "X-Sendfile-Type", "X-Accel-Mapping"),
+)
