@@ -20,6 +20,8 @@ _PATHS = {
     "X-Original-Uri": "authentication servers behind nginx",
     "X-Original-Path": "Envoy's and Istio's filters",
     "X-Rewrite-Url": "Symfony and Zend before 2018, ISAPI_Rewrite, IIS",
+    "X-Ingress-Path": "Home Assistant's add-ons: the prefix of the path",
+    "X-Middleware-Subrequest": "Next.js before 15.2.3, which then skips its middleware (CVE-2025-29927)",
     "X-Envoy-Original-Path": "Envoy, Istio, Contour: the path before a rewrite",
     "X-Accel-Redirect": "an nginx further on",
     "X-Sendfile": "Apache's mod_xsendfile, Rack::Sendfile",

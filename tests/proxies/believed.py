@@ -39,5 +39,5 @@ BELIEVED = (
     *("SSL-Client-Cert", "SSL-Client-Verify", "SSL-Client-S-DN", "X-SSL-Client-Cert", "X-SSL-Client-Verify"),
     *("X-SSL-Client-DN", "X-SSL-CERT", "X-Client-Cert", "X-ARR-ClientCert", "X-ARR-SSL", "CF-Cert-Presented"),
     *("X-Amzn-Mtls-Clientcert", "X-Amzn-Mtls-Clientcert-Leaf", "CF-Client-Cert-SHA256"),
-    *("CloudFront-Viewer-Cert-Sha256", "X-Sendfile-Type", "X-Accel-Mapping"),
+    *("CloudFront-Viewer-Cert-Sha256", "X-Sendfile-Type", "X-Accel-Mapping", "X-Middleware-Subrequest"),
 )

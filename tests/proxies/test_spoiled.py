@@ -28,9 +28,7 @@ GATEWAY = {
 GUARDED = {
     "nginx": [("nginx.conf", r" *proxy_set_header Clientcert .*\n", "")],
     "envoy": GATEWAY["envoy"],
-    "haproxy": [
-        ("haproxy.cfg", r".*http-request (del-header \^\(clientcert|set-header Client-?[Cc]ert).*\n", "")
-    ],
+    "haproxy": [("haproxy.cfg", r".*http-request (del-header \^\(|set-header Client-?[Cc]ert).*\n", "")],
     "apache": [("httpd.conf", r" *RequestHeader (set|unset) Clientcert .*\n", "")],
     "caddy": [("Caddyfile", r"\t*request_header -?Client-?[Cc]ert.*\n", "")],
     "traefik": [

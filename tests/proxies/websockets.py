@@ -1,7 +1,9 @@
 """WebSockets on the one path that is named for them, and what would use that path for another tunnel."""
 
+import asyncio
+
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
 
 from tests.proxies.arrivals import Arrival, arrivals, arrived, at_once
 from tests.proxies.channels import H2_REQUEST, H2C, WEBSOCKET
@@ -53,16 +55,22 @@ def websocket(stand: Stand) -> list[str]:
 
 
 def _opened(stand: Stand, client: Client | None, token: str) -> str:
+    """Return what a WebSocket answered, or the status in its place."""
+    return asyncio.run(_open(stand, client, token))
+
+
+async def _open(stand: Stand, client: Client | None, token: str) -> str:
+    """Do so in one thread: two threads in one TLS connection, as `websockets.sync` has, hang now and then."""
     try:
-        with connect(
+        async with connect(
             f"wss://localhost:{stand.ports.tls}/socket",
             ssl=tls_context(stand.world.ca, client),
             additional_headers=dict(bearer(token)) if token else {},
             compression=None,
             proxy=None,
         ) as session:
-            session.send("hello")
-            return str(session.recv(20))
+            await session.send("hello")
+            return str(await session.recv())
     except InvalidStatus as error:
         return str(error.response.status_code)
 
