@@ -1,4 +1,4 @@
-"""What real servers make of prefixes and methods that a client writes, before guards of each framework."""
+"""Prefixes and methods that a client writes, through real servers to guards of each framework."""
 
 from collections.abc import Iterator
 from pathlib import Path
