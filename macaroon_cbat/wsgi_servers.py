@@ -1,7 +1,7 @@
 """The WSGI servers that were measured to show a connection's own end, and to keep trailers from headers.
 
-Each is known by an object in the environment. Whoever speaks uWSGI's protocol to a server, or SCGI or
-FastCGI, writes any key of the environment, but only as text: no text makes a server one of these.
+Each is known by an object in the environment. A sender in uWSGI's protocol, SCGI or FastCGI writes any key
+of the environment, but only as text: no text makes a server one of these.
 """
 
 import re

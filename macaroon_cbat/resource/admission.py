@@ -27,6 +27,7 @@ Clock = Callable[[], float]
 """Tells the seconds since the epoch."""
 
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}\Z")
+_COMMON_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class TokenVerifier(Protocol):
@@ -165,7 +166,7 @@ class Admission(Struct, frozen=True, kw_only=True):
 
 def _check_method(method: str) -> None:
     """Raise InvalidRequest for a method in other letters: frameworks dispatch `delete` as DELETE."""
-    if not _METHOD.match(method):
+    if method not in _COMMON_METHODS and not _METHOD.match(method):
         raise InvalidRequest(f"the method is not in capital letters: {method[:32]!r}")
 
 

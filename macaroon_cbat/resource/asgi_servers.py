@@ -1,4 +1,4 @@
-"""Which ASGI server runs this process, as far as it matters: a scope does not name it, its modules do."""
+"""The ASGI server that runs this process, known by the modules that it loads: a scope does not name it."""
 
 import sys
 

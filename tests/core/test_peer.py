@@ -139,7 +139,7 @@ WRITTEN = {
     "mod_wsgi.version": "4",
     "SSL_CLIENT_CERT": "x",
 }
-"""What a peer writes into an environment that speaks uWSGI's protocol, SCGI or FastCGI: any key, as text."""
+"""Keys that a sender in uWSGI's protocol, SCGI or FastCGI writes into an environment: any, as text."""
 
 
 @pytest.mark.parametrize("missing", [None, *WRITTEN])

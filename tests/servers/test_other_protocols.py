@@ -55,7 +55,7 @@ _PATIENCE_SECONDS = 60
 
 @contextmanager
 def started(command: list[str], port: int, log: Path) -> Iterator[None]:
-    """Run a server until the block ends, once somebody may connect."""
+    """Run a server until the block ends, once it takes connections."""
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
     deadline = time.monotonic() + _PATIENCE_SECONDS

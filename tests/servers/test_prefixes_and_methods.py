@@ -1,4 +1,4 @@
-"""What real servers make of prefixes and methods that a client writes, before guards of each framework."""
+"""Prefixes and methods that a client writes, through real servers to guards of each framework."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +74,10 @@ def test_the_deployment_s_own_prefix(tmp_path: Path, framework: str):
         caveat = bearer(PathPrefix("/app/invoices"))
         assert server.send("/app/invoices", caveat)[0] == 200
         assert server.send("/app/invoices", bearer(PathPrefix("/invoices")))[0] == 401
+        _, body = server.send(
+            "/appinvoices", bearer(PathPrefix("/appinvoices"))
+        )  # which Flask runs as /invoices
+        assert "billing" not in str(body)
         assert server.send("/app/app/invoices", caveat, "SCRIPT_NAME: /app/app")[0] == 401
 
 
