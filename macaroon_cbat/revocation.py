@@ -15,8 +15,9 @@ RevocationKind = Literal["token", "client", "subject", "family", "key", "certifi
 KEPT_LONGER_SECONDS = LONGEST_CLOCK_SKEW + 60
 """How long after `expires_at` a decision is kept, by any clock.
 
-A clock may be set back by the greatest skew that a guard allows, be that much behind the one that counts
-here, or move on while a request is judged.
+`expires_at` allows for a resource server that takes tokens LONGEST_CLOCK_SKEW seconds after they expire.
+Its clock may also be that much behind the one that counts here, be set back by that much, or move on while
+it judges a request.
 """
 
 _FOREVER: tuple[RevocationKind, ...] = ("token", "family", "key", "certificate")

@@ -4,7 +4,7 @@ import re
 
 from macaroon_cbat.claims import LONGEST_CLOCK_SKEW, EpochSeconds
 from macaroon_cbat.errors import InvalidGrant, InvalidRequest, InvalidToken
-from macaroon_cbat.revocation import RevocationKind
+from macaroon_cbat.revocation import KEPT_LONGER_SECONDS, RevocationKind
 from macaroon_cbat.service.answers import log
 from macaroon_cbat.service.auditing import record_revoked
 from macaroon_cbat.service.issuing import Issuer
@@ -61,7 +61,7 @@ def revoke(
         return
     if grant.client_id != client.client_id:
         raise InvalidGrant("this token was issued to another client")
-    expires_at = grant.exp + LONGEST_CLOCK_SKEW  # somewhere the clock may be that much behind
-    if expires_at > now:
+    expires_at = grant.exp + LONGEST_CLOCK_SKEW  # somewhere that much is allowed
+    if expires_at + KEPT_LONGER_SECONDS > now:
         revocations.revoke("token", grant.jti, now=now, expires_at=expires_at, audience=grant.audience)
         record_revoked(grant)
