@@ -1,9 +1,19 @@
+"""The state that every test begins with."""
+
 import os
 
 import pytest
+from hypothesis import settings
 
 from macaroon_cbat.journal import recording
 from macaroon_cbat.logs import forget_floods
+
+os.umask(0o077)
+"""The tests write keys as a careful operator does; loose modes are set where they are the matter."""
+
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.load_profile("steady")
+"""The same examples in each run; scripts/fuzz explores others."""
 
 
 @pytest.fixture(autouse=True)
@@ -11,7 +21,3 @@ def _no_flood_before() -> None:
     """Begin each test as a process begins: what other tests have refused leaves out no line of this one."""
     recording._refusals.forget()
     forget_floods()
-
-
-os.umask(0o077)
-"""The tests write keys as a careful operator does; what loose modes do is tested where it is the matter."""

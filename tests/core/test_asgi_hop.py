@@ -56,7 +56,7 @@ def with_chain(chain) -> AsgiHop:
     return hop(extensions={"tls": {"client_cert_chain": chain}})
 
 
-@pytest.mark.parametrize("chain", [[PEM], (PEM, OTHER), iter([PEM]), [PEM.replace("\n", "\r\n")]])
+@pytest.mark.parametrize("chain", [[PEM], (PEM, OTHER), {PEM: 1}.keys(), [PEM.replace("\n", "\r\n")]])
 def test_the_certificate_is_the_chain_s_first(chain):
     """The client's own certificate comes first in ASGI's TLS extension."""
     assert tls_connection(with_chain(chain)) == peer_of(DER)

@@ -50,7 +50,9 @@ ANSWERS = {
 ASIDE = {MacaroonError, ProxyMisconfigured, Refused, SettingsError, Unavailable}
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, MacaroonError)]
 ANSWERING = [kind for kind in KINDS if issubclass(kind, OAuthError)]
-JUDGED = [kind for kind in ANSWERING if kind.status in (401, 403)]
+TOLD = {errors.NotServed}
+"""Refused by rights alone: its caller, which is authenticated, learns how the operator gives the right."""
+JUDGED = [kind for kind in ANSWERING if kind.status in (401, 403) and kind not in TOLD]
 DIRTY = 'secret="k1"\\\r\nX-Evil: 1\x1b[31m é \ud800'
 
 
