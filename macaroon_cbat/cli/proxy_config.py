@@ -121,5 +121,6 @@ def _write(file: Path, text: str, *, is_secret: bool) -> None:
         return
     try:
         file.write_text(text)
+        file.chmod(0o644)  # whatever the umask: Apache's workers read refuse.lua as another user
     except OSError as error:
         raise SettingsError(f"{file} cannot be written: {error.strerror}") from error

@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from macaroon_cbat.caveats import read_caveat
-from macaroon_cbat.errors import CaveatsNotMet
+from macaroon_cbat.errors import CaveatsNotMet, InvalidRequest, OAuthError
 from macaroon_cbat.header_hop import HeaderHop
 from macaroon_cbat.keys import write_key_file
 from macaroon_cbat.resource.admission import Admission, PresentedRequest
@@ -57,13 +57,18 @@ def test_an_unknown_origin_is_not_every_one(admission: Admission, caveat: bytes)
 
 
 @pytest.mark.parametrize(
-    ("caveat", "unknown"),
-    [(b'{"ip":["0.0.0.0/0","::/0"]}', {"address": None}), (b'{"htm":"GET"}', {"method": ""})],
+    ("caveat", "unknown", "error"),
+    [
+        (b'{"ip":["0.0.0.0/0","::/0"]}', {"address": None}, CaveatsNotMet),
+        (b'{"htm":"GET"}', {"method": ""}, InvalidRequest),
+    ],
     ids=["address", "method"],
 )
-def test_an_unknown_fact_is_not_any(admission: Admission, caveat: bytes, unknown: dict[str, Any]):
+def test_an_unknown_fact_is_not_any(
+    admission: Admission, caveat: bytes, unknown: dict[str, Any], error: type[OAuthError]
+):
     """Where the address or the method is not known, no caveat about it is met, however wide."""
-    with pytest.raises(CaveatsNotMet):
+    with pytest.raises(error):
         admission.admit(presented(good(None, read_caveat(caveat)), **unknown))
 
 

@@ -145,7 +145,8 @@ def make_stand(row: Row, world: World, edit: Callable[[Path], None] = lambda _: 
     """Run a row until the block ends."""
     base = world.upstream.socket.parent if row.proxy == "apache" else world.folder
     folder = base / str(next(_NUMBERS))  # short: the path of a Unix socket has 107 characters at most
-    folder.mkdir(mode=0o755)
+    folder.mkdir()
+    folder.chmod(0o755)  # whatever the umask: Apache's workers read refuse.lua in it
     (folder / "secret").write_text(SECRET)
     (folder / "secret").chmod(0o600)
     stand = Stand(row, world, folder, Ports(free_port(), free_port()), world.upstream.port)

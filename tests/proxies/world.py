@@ -59,9 +59,8 @@ def make_world(folder: Path) -> Iterator[World]:
         "Ed25519": make_client(folder, "ed25519", key=ed25519.Ed25519PrivateKey.generate()),
     }
     with TemporaryDirectory() as public:
-        Path(public).chmod(
-            0o711
-        )  # Apache's workers are somebody else, who cannot enter a folder of the tests
+        # Apache's workers are another user, who cannot enter a folder of the tests.
+        Path(public).chmod(0o711)
         socket = Path(public) / "upstream.sock"
         with showing_upstream(socket) as upstream:
             yield World(folder, upstream, holders)

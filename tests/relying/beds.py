@@ -86,6 +86,7 @@ def bed(kind: str, service: Service, client_id: str, client_secret: str, **more:
         folder.chmod(0o755)
         files = development_certificates(folder)
         (folder / "service.pem").write_bytes(service.ca.read_bytes())
+        (folder / "service.pem").chmod(0o644)  # whatever the umask: Apache's workers are another user
         asking = {"endpoint": f"{service.issuer}/oauth2/introspect", "ca": f"{folder}/service.pem"}
         asking |= {"client_id": client_id, "client_secret": client_secret}
         settings = {"folder": str(folder), "port": free_port(), **asking, **more}
@@ -97,6 +98,8 @@ def bed(kind: str, service: Service, client_id: str, client_secret: str, **more:
 def _apache(folder: Path, settings: dict[str, Any]) -> Iterator[None]:
     (folder / "public").mkdir()
     (folder / "public/invoices").write_text("let in")
+    (folder / "public").chmod(0o755)
+    (folder / "public/invoices").chmod(0o644)
     modules = "\n".join(f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in APACHE_MODULES)
     user = ("www-data", "www-data") if os.getuid() == 0 else (f"#{os.getuid()}", f"#{os.getgid()}")
     (folder / "main.conf").write_text(APACHE.format(**settings, modules=modules, user=user))

@@ -11,7 +11,7 @@ from macaroon_cbat.caveats import ClientAddress, Expiry, Method, PathPrefix, Sco
 from macaroon_cbat.minting import attenuate
 from macaroon_cbat.thumbprint import DerCertificate, Thumbprint, thumbprint_of
 from tests.proxies.clients import Ask, Reply, send
-from tests.proxies.upstreams import showing_upstream
+from tests.proxies.showing import showing_upstream
 from tests.relying.apache_gateway import Gateway, apache_gateway
 from tests.relying.conftest import Realm
 from tests.tls.material import SECONDS, Client, make_client
@@ -29,8 +29,8 @@ SPOOFED = (
 @pytest.fixture(scope="module")
 def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Run a server behind Apache that shows what arrives; give its port."""
-    with showing_upstream(tmp_path_factory.mktemp("behind") / "socket") as port:
-        yield port
+    with showing_upstream(tmp_path_factory.mktemp("behind") / "socket") as showing:
+        yield showing.port
 
 
 @pytest.fixture(scope="module")

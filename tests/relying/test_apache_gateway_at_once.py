@@ -8,7 +8,7 @@ from http.client import HTTPSConnection
 import pytest
 
 from tests.proxies.clients import Ask, tls_context
-from tests.proxies.upstreams import showing_upstream
+from tests.proxies.showing import showing_upstream
 from tests.relying.apache_gateway import Gateway, apache_gateway
 from tests.relying.conftest import Realm
 from tests.tls.material import SECONDS
@@ -26,7 +26,7 @@ def gateway(
     socket = tmp_path_factory.mktemp("behind") / "socket"
     with (
         showing_upstream(socket) as upstream,
-        apache_gateway(upstream, realm.service.ca, *asking, *options) as one,
+        apache_gateway(upstream.port, realm.service.ca, *asking, *options) as one,
     ):
         yield one
 

@@ -8,7 +8,7 @@ import pytest
 from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.tls.development import development_certificates
 from tests.proxies.clients import Ask, Reply
-from tests.proxies.upstreams import showing_upstream
+from tests.proxies.showing import showing_upstream
 from tests.relying.apache_gateway import Gateway, NoService, apache_gateway
 from tests.relying.conftest import Realm
 from tests.walks.processes import free_port
@@ -22,8 +22,8 @@ ACTIVE = {"active": True, "client_id": "billing", "sub": "billing", "scope": "re
 @pytest.fixture(scope="module")
 def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Run a server behind Apache that shows what arrives; give its port."""
-    with showing_upstream(tmp_path_factory.mktemp("behind") / "socket") as port:
-        yield port
+    with showing_upstream(tmp_path_factory.mktemp("behind") / "socket") as showing:
+        yield showing.port
 
 
 @pytest.fixture(scope="module")

@@ -22,9 +22,7 @@ CHILDREN, QUESTIONS = 8, 40
 @pytest.fixture
 def asking(feeding: Feeding) -> Introspection:
     if "asking" not in feeding.secrets:
-        feeding.secrets["asking"] = feeding.service.add(
-            "asking", "--scope", "x", "--audience", API, "--understands-caveats"
-        )
+        feeding.secrets["asking"] = feeding.service.add("asking", "--serves", API, "--understands-caveats")
     return Introspection(
         feeding.service.issuer, API, "asking", feeding.secrets["asking"], ca=feeding.service.ca
     )

@@ -25,7 +25,7 @@ WORKERS, TURNS = 4, 60
 @pytest.fixture(scope="module")
 def token(feeding: Feeding) -> str:
     feeding.secrets["asking"] = feeding.service.add(
-        "asking", "--scope", "x", "--audience", API, "--understands-caveats"
+        "asking", "--serves", API, "--understands-caveats"
     )
     return unbound(feeding)
 
