@@ -173,6 +173,7 @@ def _policy_of(changes: dict[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "audience": API,
         "audit_log": "audit.log",
+        "audit_refusals": 0,  # tests read the line of each refusal
         "keys": "keys.json",
         "listen": {"http": "unix:gateway.sock"},
         "proxy": {"kind": "nginx", "trust": ["unix"]},
