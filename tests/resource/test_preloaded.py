@@ -24,9 +24,7 @@ WORKERS, TURNS = 4, 60
 
 @pytest.fixture(scope="module")
 def token(feeding: Feeding) -> str:
-    feeding.secrets["asking"] = feeding.service.add(
-        "asking", "--serves", API, "--understands-caveats"
-    )
+    feeding.secrets["asking"] = feeding.service.add("asking", "--serves", API, "--understands-caveats")
     return unbound(feeding)
 
 
