@@ -2,20 +2,16 @@
 
 import itertools
 import logging
-import os
 import ssl
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 from macaroon_cbat.certificate_file import LONGEST_FILE, certificates_of
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.files.modes import refuse_exposed
+from macaroon_cbat.files.memory import as_path
+from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.processes import ProcessLock
 from macaroon_cbat.thumbprint import DerCertificate, Thumbprint, thumbprint_of
 
@@ -53,7 +49,7 @@ class Credentials:
         return context
 
     def _load_into(self, context: ssl.SSLContext) -> None:
-        with _as_path(self._chain) as chain, _as_path(self._key) as key:
+        with as_path(self._chain) as chain, as_path(self._key) as key:
             # Without a callback OpenSSL would ask for the password on the terminal.
             context.load_cert_chain(chain, key, _no_password if self._password is None else self._password)
 
@@ -118,8 +114,9 @@ class ClientCertificate:
     def _read(self) -> tuple[bytes, bytes]:
         """Return the certificates of the one file, as PEM with the leaf first, and the other file."""
         try:
-            refuse_exposed(self._key, "private key")
-            content, key = _content(self._certificate), _content(self._key)
+            key = _content(open_private(self._key, "private key"))
+            is_one = self._certificate == self._key
+            content = key if is_one else _content(self._certificate.open("rb"))
         except OSError as error:
             raise SettingsError(
                 f"cannot read {error.filename}: {error.strerror}; name the client certificate and its key"
@@ -162,25 +159,10 @@ def server_trust(ca: Path | str | None) -> ssl.SSLContext:
     return context
 
 
-def _content(path: Path) -> bytes:
+def _content(file: BinaryIO) -> bytes:
     """Return what is in a file; of a larger one than any certificate or key, enough to see that."""
-    with path.open("rb") as file:
+    with file:
         return file.read(LONGEST_FILE + 1)
-
-
-@contextmanager
-def _as_path(content: bytes) -> Iterator[str]:
-    """Show the content under a path, since `ssl` loads certificates from nothing else."""
-    if sys.platform == "linux":  # a key that never touches a disk
-        with os.fdopen(os.memfd_create("macaroon_cbat"), "wb") as file:
-            file.write(content)
-            file.flush()
-            yield f"/proc/self/fd/{file.fileno()}"
-    else:
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(content)
-            file.flush()
-            yield file.name
 
 
 class _PasswordNeeded(Exception):

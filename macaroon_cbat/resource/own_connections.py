@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError, Unavailable
-from macaroon_cbat.files.modes import refuse_exposed
+from macaroon_cbat.files.memory import as_path
+from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.processes import PerProcess, ProcessLock
 from macaroon_cbat.resource.https import Connections
 
@@ -63,8 +64,9 @@ class OwnConnections:
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             context.set_alpn_protocols(["http/1.1"])
             if self._certificate is not None:
-                refuse_exposed(self._certificate[1], "private key")
-                context.load_cert_chain(*self._certificate, password="")
+                certificate, key = self._certificate
+                with open_private(key, "private key") as stream, as_path(stream.read()) as checked:
+                    context.load_cert_chain(checked if certificate == key else certificate, checked, "")
         except OSError as error:
             named = " and ".join(str(file) for file in (self._ca, *(self._certificate or ())) if file)
             raise SettingsError(

@@ -1,27 +1,20 @@
 """SQLite as the service uses it: a write-ahead log, real transactions, and files for their owner alone."""
 
-import logging
 import os
 import sqlite3
-import stat
 import time
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine, QueuePool, event
 
-from macaroon_cbat.errors import SettingsError
-
-log = logging.getLogger("macaroon_cbat.stores")
+from macaroon_cbat.stores.private import make_private, refuse_foreign
 
 BUSY_SECONDS = 5
 """How long a writer waits for another one before the answer is `Unavailable`."""
 
 _PAUSE_SECONDS = 0.01
-_MODE = 0o600
-_BESIDE = ("", "-wal", "-shm", "-journal")
 
 
 def prepare_sqlite(engine: Engine) -> None:
@@ -36,8 +29,11 @@ def prepare_sqlite(engine: Engine) -> None:
     def _connecting(
         _dialect: object, _record: object, arguments: tuple[str, ...], _options: dict[str, object]
     ) -> None:
-        if (file := _file_of(arguments[0])) is not None:
-            _make_private(file)
+        file, is_written = _file_of(arguments[0])
+        if file is not None:
+            refuse_foreign(file)
+            if is_written:
+                make_private(file)
 
     @event.listens_for(engine, "connect")
     def _connected(connection: sqlite3.Connection, _record: object) -> None:
@@ -96,43 +92,11 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             return
 
 
-def _file_of(database: str) -> Path | None:
-    """Return the file that SQLite writes under this name, or None for one in memory or for reading only."""
+def _file_of(database: str) -> tuple[Path | None, bool]:
+    """Return the file that SQLite opens under this name, or None for one in memory; and whether it writes."""
+    options: list[str] = []
     if database.startswith("file:"):
         parts = urlsplit(database)
-        if not {"mode=memory", "mode=ro"}.isdisjoint(parts.query.split("&")):
-            return None
-        database = unquote(parts.path)
-    return None if database in ("", ":memory:") else Path(database)
-
-
-def _make_private(file: Path) -> None:
-    """Make a missing file with mode 0600, and take from others what they may do with an existing one.
-
-    SQLite gives the files that it makes beside the database the same mode.
-    """
-    with suppress(OSError):  # SQLite says itself what it cannot open
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
-        try:
-            os.fchmod(descriptor, _MODE)
-        finally:
-            os.close(descriptor)
-    for beside in (file.with_name(file.name + suffix) for suffix in _BESIDE):
-        with suppress(FileNotFoundError, NotADirectoryError):
-            _tighten(beside)
-
-
-def _tighten(file: Path) -> None:
-    found = file.stat()
-    if not stat.S_ISREG(found.st_mode) or not found.st_mode & 0o077:
-        return
-    try:
-        file.chmod(_MODE)
-    except PermissionError as error:
-        raise SettingsError(
-            f"the database {file} can be used by others (mode {stat.S_IMODE(found.st_mode):04o}): "
-            f"chmod 600 {file} as its owner"
-        ) from error
-    log.warning(
-        "the database %s could be used by others (mode %04o): it is 0600 now", file, found.st_mode & 0o777
-    )
+        database, options = unquote(parts.path), parts.query.split("&")
+    is_in_memory = database in ("", ":memory:") or "mode=memory" in options
+    return None if is_in_memory else Path(database), "mode=ro" not in options

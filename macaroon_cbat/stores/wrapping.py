@@ -138,7 +138,8 @@ def _replace(file: Path, key: WrappingKey) -> None:
 
 
 def _write(draft: Path, text: str) -> None:
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    draft.unlink(missing_ok=True)  # of a process that had this number, or put there to be written into
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w") as stream:
         stream.write(text + "\n")
         stream.flush()

@@ -8,6 +8,8 @@ from cryptography.hazmat.primitives import serialization
 from OpenSSL import SSL, crypto
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files.memory import as_path
+from macaroon_cbat.files.modes import open_private
 
 _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 _CERTIFICATE_BYTES = 32 * 1024
@@ -25,7 +27,7 @@ def tls_context(certificate: Path, key: Path) -> SSL.Context:
     The handshake proves possession of its key and nothing else is checked (RFC 8705 6.2). Sessions
     cannot be resumed, so each connection proves possession anew.
     """
-    _check_files(certificate, key)
+    checked = _checked(certificate, key)
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_cipher_list(_CIPHERS)
@@ -42,7 +44,8 @@ def tls_context(certificate: Path, key: Path) -> SSL.Context:
     context.set_alpn_select_callback(_choose_protocol)
     try:
         context.use_certificate_chain_file(str(certificate))
-        context.use_privatekey_file(str(key))
+        with as_path(checked) as private:
+            context.use_privatekey_file(private)
     except SSL.Error as error:
         raise SettingsError(f"OpenSSL refuses {certificate} with {key}: {describe(error)}") from error
     return context
@@ -63,7 +66,8 @@ def _choose_protocol(_connection: SSL.Connection, offered: list[bytes]) -> bytes
     raise NoCommonProtocolError("the client speaks no HTTP/1.1")
 
 
-def _check_files(certificate: Path, key: Path) -> None:
+def _checked(certificate: Path, key: Path) -> bytes:
+    """Return what is in the key's file, or raise SettingsError that names the file."""
     try:
         leaf = x509.load_pem_x509_certificate(_content(certificate))
     except ValueError as error:
@@ -71,7 +75,11 @@ def _check_files(certificate: Path, key: Path) -> None:
             f"{certificate} is not a PEM certificate: name the server's certificate"
         ) from error
     try:
-        private = serialization.load_pem_private_key(_content(key), password=None)
+        with open_private(key, "private key") as stream:
+            content = stream.read()
+        private = serialization.load_pem_private_key(content, password=None)
+    except OSError as error:
+        raise SettingsError(f"cannot read {key}: {error.strerror}") from error
     except TypeError as error:
         raise SettingsError(f"{key} is encrypted: name a private key without a passphrase") from error
     except ValueError as error:
@@ -82,6 +90,7 @@ def _check_files(certificate: Path, key: Path) -> None:
         )
     if leaf.not_valid_after_utc < datetime.now(UTC):
         raise SettingsError(f"{certificate} expired on {leaf.not_valid_after_utc:%Y-%m-%d}: renew it")
+    return content
 
 
 def _content(path: Path) -> bytes:

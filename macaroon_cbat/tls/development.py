@@ -16,6 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files import replace_file
+from macaroon_cbat.files.modes import open_private
 
 _CA_LIFETIME = timedelta(days=3650)
 _SERVER_LIFETIME = timedelta(days=397)
@@ -214,7 +215,8 @@ def _read_certificate(path: Path) -> x509.Certificate | None:
 
 def _read_key(path: Path) -> ec.EllipticCurvePrivateKey | None:
     try:
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        with open_private(path, "private key") as stream:
+            key = serialization.load_pem_private_key(stream.read(), password=None)
     except (FileNotFoundError, TypeError, ValueError):
         return None
     return key if isinstance(key, ec.EllipticCurvePrivateKey) else None

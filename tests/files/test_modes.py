@@ -10,6 +10,8 @@ from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.resource import Introspection, ServiceConnection
 from macaroon_cbat.resource.gateway.verifying import read_secret as read_gateway_secret
+from macaroon_cbat.tls import development_certificates
+from macaroon_cbat.tls.context import tls_context
 from tests.core.material import API, ISSUER
 from tests.tls.material import make_client
 
@@ -20,6 +22,7 @@ READERS = {
     "holder": ClientCertificate,
     "connection": lambda file: ServiceConnection(ISSUER, "api", "s", certificate=file),
     "introspection": lambda file: Introspection(ISSUER, API, "api", certificate=(file, file)),
+    "server": lambda file: tls_context(file, file),
     "gateway's secret": read_gateway_secret,
     "command's secret": read_secret,
 }
@@ -85,3 +88,12 @@ def test_a_key_that_becomes_loose_is_not_loaded(tmp_path: Path):
     file.chmod(0o600)
     assert certificate.current().thumbprint != before
     assert connection._own.current() is not connections
+
+
+@pytest.mark.parametrize("name", ["ca.key", "server.key"])
+def test_development_keys_that_others_can_use_are_refused(tmp_path: Path, name: str):
+    """The development CA and its server go on with no key that others can use."""
+    development_certificates(tmp_path)
+    (tmp_path / name).chmod(0o644)
+    with pytest.raises(SettingsError, match=f"chmod 600 {tmp_path / name}"):
+        development_certificates(tmp_path)

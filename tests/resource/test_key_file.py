@@ -148,7 +148,7 @@ def test_a_private_file_is_taken(key_file: Path, log: pytest.LogCaptureFixture, 
 def test_a_folder_that_others_can_write_is_refused(key_file: Path):
     """A key file is refused where everybody could put another one in its place; a sticky folder is fine."""
     key_file.parent.chmod(0o777)
-    with pytest.raises(SettingsError, match=rf"can be replaced by every user.*chmod o-w {key_file.parent}"):
+    with pytest.raises(SettingsError, match=rf"can be replaced by every user.*chmod go-w {key_file.parent}"):
         KeyFile(key_file)
     key_file.parent.chmod(0o1777)
     assert KeyFile(key_file).audience == API

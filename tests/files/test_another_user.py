@@ -1,0 +1,175 @@
+"""Another user of the machine attacks private files and the database; root alone can play both parts."""
+
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+
+from macaroon_cbat.client import ClientCertificate
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files.modes import open_private
+from macaroon_cbat.resource import Introspection
+from macaroon_cbat.resource.key_file import LOOK_SECONDS, KeyFile
+from macaroon_cbat.stores import read_or_make_wrapping_key
+from tests.core.material import API, GRANT, ISSUER
+from tests.files.material import FORGED, KEYS, NOBODY, act_as_another, as_user, private
+from tests.tls.material import make_client
+
+NO_ID = 0xFFFFFFFF
+
+
+def acl(*entries: tuple[int, int, int]) -> bytes:
+    """Return an access control list as Linux keeps it: version 2, then tag, permissions and id."""
+    return (2).to_bytes(4, "little") + b"".join(
+        tag.to_bytes(2, "little") + permissions.to_bytes(2, "little") + who.to_bytes(4, "little")
+        for tag, permissions, who in entries
+    )
+
+
+def granting(tag: int, who: int) -> bytes:
+    """Return the list that lets one further user (tag 2) or group (tag 8) read."""
+    owner, group, mask, other = (1, 6, NO_ID), (4, 0, NO_ID), (16, 4, NO_ID), (32, 0, NO_ID)
+    return (
+        acl(owner, (2, 4, who), group, mask, other)
+        if tag == 2
+        else acl(owner, group, (8, 4, who), mask, other)
+    )
+
+
+def test_a_file_of_another_user_is_refused(place: Path):
+    """A key file of another user is refused, in a folder of ours too and with mode 0600."""
+    file = private(place / "keys.json", KEYS)
+    os.chown(file, NOBODY, NOBODY)
+    with pytest.raises(
+        SettingsError, match=rf"key file {file} belongs to another user \(uid 65534\): chown 0"
+    ):
+        KeyFile(file)
+
+
+def test_a_file_of_root_is_taken_by_a_service(place: Path):
+    """What root owns is taken by a process of another user whose group may read it: a Kubernetes secret."""
+    file = private(place / "keys.json", KEYS)
+    os.chown(file, 0, NOBODY)
+    file.chmod(0o440)
+    assert as_user(NOBODY, NOBODY, lambda: KeyFile(file).audience) == API
+
+
+def test_a_folder_of_the_users_private_group_is_taken(place: Path):
+    """A folder that the user's private group can write is taken (umask 002, `fsGroup`), another's is not."""
+    user = pwd.getpwnam("daemon")
+    file = private(place / "keys.json", KEYS)
+    os.chown(file, user.pw_uid, user.pw_gid)
+    os.chown(place, 0, user.pw_gid)
+    place.chmod(0o2775)
+    assert as_user(user.pw_uid, user.pw_gid, lambda: KeyFile(file).audience) == API
+    os.chown(place, 0, 2000)
+    place.chmod(0o2775)
+    assert f"the group 2000 (mode 2775 of {place}): chmod g-w" in as_user(
+        user.pw_uid, user.pw_gid, lambda: KeyFile(file).audience
+    )
+
+
+@pytest.mark.parametrize("up", [0, 1], ids=["its folder", "the folder above"])
+def test_a_folder_of_another_user_is_refused(place: Path, up: int):
+    """A folder of another user on the way is refused: its owner can put anything there."""
+    (place / "upper/lower").mkdir(parents=True)
+    file = private(place / "upper/lower/keys.json", KEYS)
+    os.chown(file.parents[up], NOBODY, NOBODY)
+    with pytest.raises(
+        SettingsError, match=rf"replaced by another user \(uid 65534, who owns {file.parents[up]}\)"
+    ):
+        KeyFile(file)
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o720, 0o2775], ids=oct)
+@pytest.mark.parametrize("group", [0, NOBODY], ids=["root's group", "another group"])
+@pytest.mark.parametrize("up", [0, 1], ids=["its folder", "the folder above"])
+def test_a_folder_that_a_group_can_write_is_refused(place: Path, mode: int, group: int, up: int):
+    """A folder that a group can write is refused as a file is that a group can write."""
+    (place / "upper/lower").mkdir(parents=True)
+    file = private(place / "upper/lower/keys.json", KEYS)
+    folder = file.parents[up]
+    os.chown(folder, 0, group)
+    folder.chmod(mode)
+    with pytest.raises(SettingsError, match=rf"replaced by the group {group} .*: chmod g-w {folder}"):
+        KeyFile(file)
+
+
+def test_a_file_of_another_user_in_a_sticky_folder_is_refused(place: Path):
+    """In a sticky folder another user cannot replace our files, but can be there first, with a link too."""
+    shared = place / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    private(place / "ours.json", KEYS)
+    act_as_another(
+        "umask 077; cat > keys.json; ln -s ../ours.json link.json", folder=shared, standard_input=FORGED
+    )
+    for name in ("keys.json", "link.json"):
+        with pytest.raises(SettingsError, match=r"belongs to another user \(uid 65534\)"):
+            KeyFile(shared / name)
+
+
+def test_a_pipe_of_another_user_is_refused(place: Path):
+    """A named pipe has no secret mode, but an owner: another user's is not waited for."""
+    shared = place / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    act_as_another("mkfifo keys.json", folder=shared)
+    with pytest.raises(SettingsError, match=r"belongs to another user"):
+        KeyFile(shared / "keys.json")
+
+
+def test_what_another_user_put_behind_a_link_never_counts(place: Path):
+    """A link to a folder that all can write is refused; a key put there comes into force nowhere."""
+    etc, shared = place / "etc", place / "shared"
+    etc.mkdir()
+    shared.mkdir()
+    private(shared / "keys.json", KEYS)
+    (etc / "keys.json").symlink_to("../shared/keys.json")
+    now = [0.0]
+    before = KeyFile(etc / "keys.json", monotonic=lambda: now[0])
+    shared.chmod(0o777)
+    act_as_another("umask 077; cat > x; mv -f x keys.json", folder=shared, standard_input=FORGED)
+    now[0] += LOOK_SECONDS
+    before.key_for(GRANT)
+    assert before.issuer == ISSUER
+    shared.chmod(0o755)  # mended too late: the file is still the other user's
+    with pytest.raises(SettingsError, match="uid 65534"):
+        KeyFile(etc / "keys.json")
+
+
+@pytest.mark.parametrize("tag", [2, 8], ids=["user", "group"])
+def test_an_access_control_list_that_lets_others_read_is_refused(place: Path, tag: int):
+    """A list that lets another user or group read looks like mode 0640; it is refused, with what mends it."""
+    pair = make_client(place, "api").file
+    read = [
+        lambda file: open_private(file, "key file").close(),
+        ClientCertificate,
+        lambda file: Introspection(ISSUER, API, "api", certificate=(file, file)),
+    ]
+    os.setxattr(pair, "system.posix_acl_access", granting(tag, NOBODY))
+    assert pair.stat().st_mode & 0o777 == 0o640
+    for reader in read:
+        with pytest.raises(SettingsError, match=f"access control list.*setfacl -b {pair}"):
+            reader(pair)
+    pair.chmod(0o600)  # the mask grants nothing now
+    assert ClientCertificate(pair)
+
+
+def test_an_access_control_list_for_ourselves_is_taken(place: Path):
+    """A list that names this process's user opens nothing: systemd hands over credentials so."""
+    file = private(place / "keys.json", KEYS)
+    os.setxattr(file, "system.posix_acl_access", granting(2, 0))
+    assert KeyFile(file).audience == API
+
+
+def test_a_wrapping_key_is_not_written_into_a_file_of_another_user(place: Path):
+    """A draft that lies in wait under the name that a new wrapping key will have gets nothing."""
+    shared = place / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    draft = f"wrapping.key.{os.getpid()}"
+    act_as_another(f"umask 0; touch {draft}; ln {draft} kept", folder=shared)
+    read_or_make_wrapping_key(shared / "wrapping.key")
+    assert (shared / "kept").read_bytes() == b""
