@@ -192,3 +192,8 @@ FORMATS = {
     )
 }
 """Every format by its name."""
+
+CERTIFICATE_HEADERS = tuple(
+    dict.fromkeys(name for each in FORMATS.values() for name in (each.header, *each.companions))
+)
+"""What a certificate may travel in: no proxy forwards what a client wrote under these names."""

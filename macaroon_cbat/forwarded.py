@@ -115,6 +115,11 @@ class Forwarded:
         self._trust = trust
         self._header = _checked_name(header or self._format.header, self._format.companions)
 
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """The headers that the proxy writes its word about the certificate in."""
+        return (self._header, *self._format.companions)
+
     def __call__(self, hop: Hop, /) -> Peer:
         """Return who the proxy says is behind it.
 
@@ -131,8 +136,7 @@ class Forwarded:
         distrust = self._trust.distrust(hop)
         if distrust is not None:
             return Peer(ignored=f"{self._header}: {distrust}") if self._came(hop) else NOBODY
-        names = (self._header, *self._format.companions)
-        peer = self._format.read(*[hop.header(name) for name in names])
+        peer = self._format.read(*[hop.header(name) for name in self.headers])
         return Peer(thumbprint=peer.thumbprint, certificate=peer.certificate, is_from_proxy=True)
 
     def _came(self, hop: Hop) -> bool:

@@ -16,6 +16,7 @@ import click
 
 from macaroon_cbat.cli.options import FILE, data_option, log_to_stderr, now
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.forwarded import Forwarded
 from macaroon_cbat.journal import flush_refusals
 from macaroon_cbat.metrics import metrics_listener, serve_metrics
 from macaroon_cbat.service import Settings, create_app, settings_from_environment
@@ -94,6 +95,7 @@ def serve_command(
             key=files.key,
             workers=workers,
             threads=threads,
+            proxy_headers=settings.peer.headers if isinstance(settings.peer, Forwarded) else (),
             on_end=flush_refusals,
             on_ready=lambda _host, _port: _say_what_next(str(settings.issuer), folder, files.ca),
         )

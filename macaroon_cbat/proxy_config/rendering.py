@@ -12,18 +12,13 @@ from types import MappingProxyType
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from macaroon_cbat.certificate_formats import FORMATS
+from macaroon_cbat.certificate_formats import CERTIFICATE_HEADERS, FORMATS
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.proxy_config.addresses import Address
 from macaroon_cbat.proxy_config.introspecting import Introspecting
-from macaroon_cbat.proxy_config.untrusted_headers import UNTRUSTED_HEADERS
 from macaroon_cbat.resource.gateway.principal_headers import NAMES
 from macaroon_cbat.resource.metadata import metadata_path
-
-CERTIFICATE_HEADERS = tuple(
-    dict.fromkeys(name for each in FORMATS.values() for name in (each.header, *each.companions))
-)
-"""What a certificate may travel in: no proxy forwards what a client wrote under these names."""
+from macaroon_cbat.untrusted_headers import UNTRUSTED_HEADERS
 
 METHODS = (
     *("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"),

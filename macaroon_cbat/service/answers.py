@@ -4,7 +4,7 @@ import logging
 
 import msgspec
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
 from macaroon_cbat.bearer import challenge
 from macaroon_cbat.errors import (
@@ -37,6 +37,17 @@ def answer(members: object, status: int = 200, *, cacheable: bool = False) -> Re
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "max-age=300" if cacheable else "no-store"
     return response
+
+
+def refuse_other_spellings(app: Flask) -> None:
+    """Make a path with a slash too many 404: Werkzeug redirects to the Host that came, or ignores it."""
+    app.url_map.merge_slashes = False
+    app.before_request(_refuse_leading_slashes)
+
+
+def _refuse_leading_slashes() -> None:
+    if not request.environ["PATH_INFO"].startswith("/") or request.environ["PATH_INFO"].startswith("//"):
+        raise NotFound
 
 
 def answer_errors(app: Flask) -> None:

@@ -15,7 +15,7 @@ from macaroon_cbat.peer import PeerSource
 from macaroon_cbat.service import metadata as paths
 from macaroon_cbat.service.admin_routes import admin_routes
 from macaroon_cbat.service.administration import Administration
-from macaroon_cbat.service.answers import answer, answer_errors
+from macaroon_cbat.service.answers import answer, answer_errors, refuse_other_spellings
 from macaroon_cbat.service.auditing import audit_requests, record_done
 from macaroon_cbat.service.authorization_server import AuthorizationServer
 from macaroon_cbat.service.client_certificates import ClientTrust
@@ -66,6 +66,7 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
     app.extensions["macaroon_cbat"] = stores
+    refuse_other_spellings(app)
     answer_errors(app)
     audit_requests(app, peer, clock)
     start_counting()

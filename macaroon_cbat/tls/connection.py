@@ -48,7 +48,6 @@ class Connection:
             return
         session = self._session = self._session or Session(self._loop.context)
         was_established = session.established
-        self._incoming.handshake_bytes += 0 if was_established else len(ciphertext)
         try:
             plaintext = session.receive(ciphertext)
         except TlsFailure as failure:
@@ -66,7 +65,6 @@ class Connection:
         self._loop.holdings.count(self)
 
     def _on_established(self) -> None:
-        self._incoming.handshake_bytes = 0
         rooms = self._loop.rooms
         # When the server stops, a client without a request must not hold it up for long.
         self._link.wait_in(rooms.linger if self._loop.site.is_stopping else rooms.request)
@@ -113,9 +111,8 @@ class Connection:
         assert self._session is not None
         self._link.wait_in(None)
         self._link.owes_response = True
-        self._exchange = Exchange(
-            request, self._loop.site, self._address, self._session.peer_certificate, self._announce
-        )
+        site, shown = self._loop.site, self._session.peer_certificate
+        self._exchange = Exchange(request, site, self._address, shown, self._announce)
         self._loop.submit(self._exchange)
 
     def _announce(self) -> None:
@@ -178,13 +175,13 @@ class Connection:
             self._loop.holdings.count(self)
 
     def _send_plaintext(self, plaintext: bytes) -> None:
-        assert self._session is not None
         try:
-            records = self._session.encrypt(plaintext)
+            if self._session is not None:
+                self._link.send(self._session.encrypt(plaintext))
+                return
         except TlsFailure:
-            self._link.drop()
-        else:
-            self._link.send(records)
+            pass
+        self._link.drop()
 
     # The end
 
@@ -192,23 +189,25 @@ class Connection:
         if self._link.is_closing():
             return
         self._incoming.discard()
-        farewell = b"" if self._session is None else self._session.close()
-        self._link.close(farewell, lingering=lingering)
+        session, self._session = self._session, None
+        self._link.close(b"" if session is None else session.close(), lingering=lingering)
 
     def held_bytes(self) -> int:
         """Return what is kept of what the client sent, other than a request that a thread works on."""
         queued_bytes = 0 if self._exchange is None else self._exchange.queued_bytes()
-        return self._incoming.held_bytes() + queued_bytes
+        session_bytes = 0 if self._session is None else self._session.held_bytes()
+        return self._incoming.held_bytes() + queued_bytes + session_bytes
 
     def shed(self) -> None:
-        """Refuse a request that no thread has taken, because all together hold too much."""
-        if self._exchange is not None and self._exchange.withdraw():
-            self._exchange = None
-            self._link.owes_response = False
-        if self._exchange is not None or self._session is None or not self._session.established:
+        """Refuse a request that no thread has taken, else close, because all together hold too much."""
+        exchange, is_half_sent = self._exchange, self._incoming.request is not None
+        if exchange is not None and exchange.withdraw():
+            self._loop.withdraw(exchange)
+            self._exchange, self._link.owes_response = None, False
+        elif exchange is not None or not is_half_sent:
             self.drop()
-        else:
-            self._refuse(503)
+            return
+        self._refuse(503)
 
     def backlog(self) -> tuple[int, bool]:
         """Return how many bytes wait for this reader, and whether a thread waits too."""
@@ -217,11 +216,13 @@ class Connection:
         return self._exchange.waiting_bytes(), self._exchange.is_blocked()
 
     def on_gone(self) -> None:
-        """Release the thread that may be writing, and what was received of a request."""
+        """Release the thread that may be writing, and all that is kept of the client."""
         self._incoming.discard()
-        if self._exchange is not None:
-            self._exchange.abandon()
-            self._exchange = None
+        # At once, and not when Python collects the circle of link and connection.
+        exchange, self._exchange, self._session = self._exchange, None, None
+        if exchange is not None:
+            exchange.abandon()
+            self._loop.withdraw(exchange)
         self._loop.forget(self)
 
     def on_deadline(self, room: Room) -> None:

@@ -145,7 +145,12 @@ class Exchange:
         with self._lock:
             self._is_abandoned = True
             self._outgoing.clear()
+            # A thread may work on it for long: it must not keep the connection in memory.
+            self._changed = _announce_nothing
             self._lock.notify()
             if not self._is_started:
-                # It may stand in the queue for long, where nothing bounds what it holds.
                 self.request.close()
+
+
+def _announce_nothing() -> None:
+    pass

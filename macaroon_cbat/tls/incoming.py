@@ -1,4 +1,4 @@
-"""The bytes of one client that no thread has taken: a handshake, a request in parts, what came ahead."""
+"""The bytes of one client that no thread has taken: a request in parts, and what came ahead."""
 
 from collections.abc import Callable
 
@@ -8,11 +8,10 @@ from macaroon_cbat.tls.request import Request
 class Incoming:
     """The receiving half of one connection."""
 
-    __slots__ = ("_new_request", "ahead", "handshake_bytes", "request")
+    __slots__ = ("_new_request", "ahead", "request")
 
     def __init__(self, new_request: Callable[[], Request]) -> None:
         self._new_request = new_request
-        self.handshake_bytes = 0
         self.ahead = b""
         self.request: Request | None = None
 
@@ -40,10 +39,9 @@ class Incoming:
     def held_bytes(self) -> int:
         """Return how many bytes of the client are kept here."""
         request_bytes = 0 if self.request is None else self.request.held_bytes()
-        return self.handshake_bytes + len(self.ahead) + request_bytes
+        return len(self.ahead) + request_bytes
 
     def discard(self) -> None:
         """Forget everything."""
-        self.handshake_bytes = 0
         self.request = None
         self.ahead = b""

@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from queue import SimpleQueue
 
 from OpenSSL import SSL
 
@@ -18,6 +17,7 @@ from macaroon_cbat.tls.exchange import Exchange
 from macaroon_cbat.tls.holding import Holdings
 from macaroon_cbat.tls.limits import Limits
 from macaroon_cbat.tls.request import Request
+from macaroon_cbat.tls.request_queue import RequestQueue
 from macaroon_cbat.tls.waiting import Rooms
 from macaroon_cbat.tls.wsgi import Site
 
@@ -53,11 +53,10 @@ class Loop:
         self._on_end = on_end
         self._selector = selectors.DefaultSelector()
         self._connections: dict[Connection, None] = {}  # the oldest one first
-        self.holdings = Holdings(
-            limits.pending_bytes, limits.connections, lambda: self._connections, self._warn_of_holdings
-        )
+        bounds = limits.pending_bytes, limits.connections
+        self.holdings = Holdings(*bounds, lambda: self._connections, self._warn_of_holdings)
         self._changed: deque[Connection] = deque()
-        self._requests: SimpleQueue[Exchange | None] = SimpleQueue()
+        self._requests = RequestQueue()
         self._threads = [
             threading.Thread(target=_serve, args=(self._requests,), name=f"request-{n}", daemon=True)
             for n in range(threads)
@@ -93,6 +92,10 @@ class Loop:
     def submit(self, exchange: Exchange) -> None:
         """Have a thread serve this request."""
         self._requests.put(exchange)
+
+    def withdraw(self, exchange: Exchange) -> None:
+        """Have no thread take this request."""
+        self._requests.withdraw(exchange)
 
     def new_request(self) -> Request:
         """Return an empty request within the limits."""
@@ -233,8 +236,7 @@ class Loop:
             connection.on_stop()
 
     def _end(self) -> None:
-        for _ in self._threads:
-            self._requests.put(None)
+        self._requests.end()
         for connection in list(self._connections):
             connection.drop()
         self._selector.close()
@@ -243,6 +245,6 @@ class Loop:
         self._on_end()
 
 
-def _serve(requests: "SimpleQueue[Exchange | None]") -> None:
-    while (exchange := requests.get()) is not None:
+def _serve(requests: RequestQueue) -> None:
+    while (exchange := requests.take()) is not None:
         exchange.run()

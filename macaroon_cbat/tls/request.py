@@ -9,6 +9,9 @@ MAX_BLANK_BYTES = 32
 """Line ends before a request (RFC 9112 2.2): a careless client sends one or two."""
 
 _END = b"\r\n\r\n"
+_COPIES = 2
+_FIELD_BYTES = 128
+"""Measured: the target is kept as a whole and in parts, and each field is two strings in a dictionary."""
 
 
 class Request:
@@ -25,6 +28,7 @@ class Request:
         self.owes_continue = False
         self._header_bytes, self._body_bytes = header_bytes, body_bytes
         self._head = bytearray()
+        self._read_head_bytes = 0
         self._blank_bytes = 0
         self._body: Body | None = None
         self._content = b""
@@ -41,7 +45,8 @@ class Request:
 
     def held_bytes(self) -> int:
         """Return how many bytes of the client are kept for this request."""
-        return len(self._head) + len(self._content) + (0 if self._body is None else self._body.held_bytes())
+        body_bytes = len(self._content) if self._body is None else self._body.held_bytes()
+        return len(self._head) + self._read_head_bytes + body_bytes
 
     def _receive_head(self, data: bytes) -> int:
         head, before = self._head, len(self._head)
@@ -55,6 +60,7 @@ class Request:
                 raise RefusedRequest(400)
             return len(data)
         self._begin(read_head(bytes(head[:found])))
+        self._read_head_bytes = _COPIES * found + _FIELD_BYTES * len(self.headers)
         head.clear()
         return blank + found + len(_END) - before
 
@@ -97,4 +103,6 @@ class Request:
         self._content = b""
         self._body = None
         self._head.clear()
+        self._read_head_bytes = 0
         self.headers = {}
+        self.path = self.query = self.request_uri = ""

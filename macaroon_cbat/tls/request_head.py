@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 MAX_FIELDS = 128
+MAX_TARGET_BYTES = 8192
+"""RFC 9112 3: at least 8,000 octets for a request line."""
 
 _REQUEST_LINE = re.compile(rb"([A-Z][A-Z-]{0,31}) ([!-~]+) HTTP/(1\.[01])")
 _OTHER_VERSION = re.compile(rb"[^ ]+ [^ ]+ HTTP/(?!1\.[01])[0-9]\.[0-9]")
@@ -80,6 +82,8 @@ def _request_line(line: bytes) -> tuple[str, bytes, str]:
     if found is None:
         raise RefusedRequest(505 if _OTHER_VERSION.fullmatch(line) else 400)
     method, target, version = found.groups()
+    if len(target) > MAX_TARGET_BYTES:
+        raise RefusedRequest(414)
     name = method.decode("ascii")
     if name in _UNSUPPORTED:
         raise RefusedRequest(501)

@@ -1,12 +1,27 @@
 """The TLS of one connection as a value converter: ciphertext in, plaintext out, and back; no sockets."""
 
+from contextlib import suppress
+
 from OpenSSL import SSL, crypto
 
 from macaroon_cbat.thumbprint import DerCertificate
 from macaroon_cbat.tls.context import NoCommonProtocolError, describe
+from macaroon_cbat.tls.record_lengths import RecordLengths
 
 _RECORD_BYTES = 16384
 _OUTPUT_BYTES = 1 << 15
+
+HANDSHAKE_BYTES = 48 * 1024
+"""Room for the largest leaf, 32 KB, and a chain; OpenSSL itself would take 100 KB of certificates."""
+
+_COPIES = 3
+_CERTIFICATE_BYTES = 3 * 1024
+_ORDINARY_BYTES = 24 * 1024
+"""Measured: OpenSSL keeps a client's chain, parsed, as long as the connection lives. That is three times what
+was sent and 3 KB a certificate. An ordinary chain is part of what every connection costs."""
+
+_RECORD_COPIES = 2
+"""A record that is not whole has a buffer of its own beside the one that it came in."""
 
 
 class TlsFailure(Exception):
@@ -16,11 +31,17 @@ class TlsFailure(Exception):
 class Session:
     """Server side of one TLS connection. Only one thread may use it: OpenSSL's objects are not safe."""
 
-    __slots__ = ("_connection", "ended", "established", "peer_certificate")
+    __slots__ = (
+        "_certificates", "_connection", "_handshake_bytes", "_records", "ended", "established",
+        "peer_certificate",
+    )  # fmt: skip
 
     def __init__(self, context: SSL.Context) -> None:
         self._connection = SSL.Connection(context, None)
         self._connection.set_accept_state()
+        self._handshake_bytes = 0
+        self._certificates = 0
+        self._records = RecordLengths()
         self.established = False
         self.ended = False
         self.peer_certificate: DerCertificate | None = None
@@ -29,7 +50,21 @@ class Session:
         """Take what the socket gave, return the plaintext in it, or raise TlsFailure.
 
         Sets `established` and `peer_certificate` when the handshake completes, `ended` on close_notify.
+        Raises TlsFailure also for a handshake of more than HANDSHAKE_BYTES.
         """
+        self._records.received(ciphertext)
+        if self.established:
+            return self._decrypted(ciphertext)
+        room = HANDSHAKE_BYTES - self._handshake_bytes
+        plaintext = self._decrypted(ciphertext[:room])
+        if len(ciphertext) > room:
+            if not self.established:
+                self._break_off()
+            plaintext += self._decrypted(ciphertext[room:])
+        self._count_handshake(len(ciphertext) - len(plaintext))
+        return plaintext
+
+    def _decrypted(self, ciphertext: bytes) -> bytes:
         connection = self._connection
         plaintext: list[bytes] = []
         try:
@@ -48,6 +83,23 @@ class Session:
         except SSL.Error as error:
             raise TlsFailure(describe(error)) from error
         return plaintext[0] if len(plaintext) == 1 else b"".join(plaintext)
+
+    def _break_off(self) -> None:
+        """Raise TlsFailure, with an alert to send: OpenSSL writes one about bytes that are no record."""
+        with suppress(TlsFailure):
+            self._decrypted(b"\xff" * (2 * _RECORD_BYTES))
+        raise TlsFailure(f"the handshake is longer than {HANDSHAKE_BYTES} bytes")
+
+    def _count_handshake(self, size: int) -> None:
+        self._handshake_bytes += size - (self._records.held_bytes if self.established else 0)
+        # Parsed before the handshake is complete: a client may stop there.
+        if not self._certificates:
+            self._certificates = len(self._connection.get_peer_cert_chain() or ())
+
+    def held_bytes(self) -> int:
+        """Return what OpenSSL keeps for this client beyond an ordinary connection, as measured."""
+        chain_bytes = _COPIES * self._handshake_bytes + _CERTIFICATE_BYTES * self._certificates
+        return max(0, chain_bytes - _ORDINARY_BYTES) + _RECORD_COPIES * self._records.held_bytes
 
     def _complete(self) -> None:
         self.established = True

@@ -2,16 +2,17 @@
 
 import json
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from waitress.adjustments import Adjustments
 from waitress.buffers import ReadOnlyFileBasedBuffer
-from waitress.proxy_headers import PROXY_HEADERS
 from waitress.task import WSGITask
 
 from macaroon_cbat.thumbprint import DerCertificate
+from macaroon_cbat.untrusted_headers import UNTRUSTED_HEADERS
 from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
 
 if TYPE_CHECKING:
@@ -21,20 +22,11 @@ __all__ = ["ReadOnlyFileBasedBuffer", "Site", "Task", "error_answer"]
 
 log = logging.getLogger("macaroon_cbat.tls")
 
-_PRETENDING = (
-    *PROXY_HEADERS, "X_FORWARDED_PREFIX", "X_FORWARDED_SCHEME", "X_FORWARDED_PROTOCOL", "X_FORWARDED_SSL",
-    "X_FORWARDED_SERVER", "X_SCRIPT_NAME", "X_REAL_IP", "X_ORIGINAL_URL", "X_REWRITE_URL", "PROXY",
-)  # fmt: skip
-"""Headers that a proxy would write: there is none in front of this server. `Proxy` is CGI's HTTP_PROXY."""
-
-_OVERRIDING = ("X_HTTP_METHOD_OVERRIDE", "X_METHOD_OVERRIDE", "X_HTTP_METHOD")
-_OF_THE_CONNECTION = ("UPGRADE", "HTTP2_SETTINGS", "TE", "TRAILER", "KEEP_ALIVE", "PROXY_CONNECTION")
-_REMOVED_KEYS = tuple(f"HTTP_{header}" for header in (*_PRETENDING, *_OVERRIDING, *_OF_THE_CONNECTION))
-
 _DESCRIPTIONS = {
     400: "this is not a well-formed HTTP/1.1 request",
     408: "the request did not arrive in time",
     413: "the body of the request is too large",
+    414: "the target of the request is too long",
     431: "the header of the request is too large",
     500: "the server failed to answer this request",
     501: "this method or transfer coding is not implemented here",
@@ -68,7 +60,18 @@ class Site:
     server_name: str
     effective_port: int
     is_multiprocess: bool
+    removed_keys: frozenset[str]
     is_stopping: bool = False
+
+
+def removed_keys(proxy_headers: Iterable[str]) -> frozenset[str]:
+    """Return the keys of all headers that a client could pretend with, but for these: a proxy writes them."""
+    untrusted = {_key(name) for name in (*UNTRUSTED_HEADERS, "Upgrade")}
+    return frozenset(untrusted - {_key(name) for name in proxy_headers})
+
+
+def _key(name: str) -> str:
+    return "HTTP_" + name.upper().replace("-", "_")
 
 
 def adjustments() -> Any:
@@ -101,8 +104,8 @@ class Task(WSGITask):  # type: ignore[misc]  # waitress ships no types
         """Return the WSGI environment with the certificate of this very connection."""
         if self.environ is None:
             environ: dict[str, Any] = super().get_environment()
-            for key in _REMOVED_KEYS:
-                environ.pop(key, None)
+            for key in environ.keys() & self.channel.site.removed_keys:
+                del environ[key]
             environ["SERVER_SOFTWARE"] = "macaroon_cbat"
             environ["HTTPS"] = "on"
             environ["wsgi.multiprocess"] = self.channel.site.is_multiprocess

@@ -104,3 +104,20 @@ def test_two_certificates_are_refused(service: Any, people: Any):
     status, answer = ask(service, people["proxy"][1], **shown)
     assert (status, answer["error"]) == (400, "invalid_request")
     assert "cannot be told" in answer["error_description"]
+
+
+def test_a_header_of_another_name_arrives(tmp_path: Path, people: Any):
+    """A proxy may use a header that the embedded server drops where no proxy is configured to send it."""
+    register = ("--audience", API, "--data", tmp_path / "data")
+    bound = members("client", "add", "bound", "--bound", "--scope", "read", *register)
+    variables = {
+        "MACAROON_CBAT_CERTIFICATE_FORMAT": "rfc9440",
+        "MACAROON_CBAT_CERTIFICATE_HEADER": "X-Ssl-Client-Cert",
+        "MACAROON_CBAT_TRUSTED_PROXIES": f"x5t#S256={people['proxy'][0].thumbprint}",
+    }
+    holder = people["holder"][0]
+    shown = {"X-Ssl-Client-Cert": SPELLINGS["rfc9440"](holder.der)[0]}
+    with serving(tmp_path / "data", **variables) as served:
+        status, answer = ask((served, bound["client_secret"]), people["proxy"][1], **shown)
+    assert status == 200, answer
+    assert caveat_text(confirmation(holder.thumbprint)) in read_macaroon(answer["access_token"]).caveats

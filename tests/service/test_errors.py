@@ -8,6 +8,8 @@ import pytest
 from tests.service.material import GRANT_TYPE, refused
 from tests.stores.material import NOW
 
+EVIL = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
+
 
 def execute(service, statement: str, *parameters) -> None:
     """Change the database under the running application."""
@@ -29,6 +31,42 @@ def unavailable(answer):
 def test_an_unknown_path_is_json(service, method, path):
     """What does not exist is 404 in JSON, whatever the method and the path."""
     refused(service.open(path, method=method), 404, "not_found")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//oauth2/token",
+        "/oauth2//token",
+        "/admin//clients",
+        "/healthz/",
+        "/oauth2/token/",
+        "//healthz//",
+        "/%2Fhealthz",
+        "/%2F%2Foauth2/token",
+        "/%2Fadmin/clients",
+    ],
+)
+def test_no_spelling_of_a_path_redirects(service, method, path):
+    """Another spelling of a path is 404, never a redirect, which would name the client's own Host."""
+    answer = service.open("https://evil.example" + path, method=method, headers=EVIL)
+    refused(answer, 404, "not_found")
+    assert "Location" not in answer.headers
+
+
+def test_no_answer_names_the_host_of_the_request(service):
+    """Whatever host a client writes, no answer of any route has it in a header or in the body."""
+    rules = list(service.app.url_map.iter_rules())
+    answers = [
+        service.open(rule.rule.replace("<", "").replace(">", ""), method=method, headers=EVIL)
+        for rule in rules
+        for method in sorted(rule.methods)
+    ]
+    assert len(answers) > 20
+    assert [
+        answer.request.path for answer in answers if "evil.example" in f"{answer.headers}{answer.text}"
+    ] == []
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/.well-known/oauth-authorization-server"])

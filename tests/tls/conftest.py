@@ -33,4 +33,5 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Client]:
         "with its CA": make_client(folder, "chain", issuer=authority, chain=(authority,)),
         "expired, of a CA": make_client(folder, "expired-ca", issuer=authority, days=(-30, -1)),
         "20 KB": make_client(folder, "20k", padding=20_000),
+        "32 KB": make_client(folder, "32k", padding=32_000),
     }

@@ -12,7 +12,7 @@ from macaroon_cbat.tls.context import tls_context
 from macaroon_cbat.tls.development import development_certificates
 from macaroon_cbat.tls.limits import Limits
 from macaroon_cbat.tls.loop import Loop
-from macaroon_cbat.tls.wsgi import Site, adjustments
+from macaroon_cbat.tls.wsgi import Site, adjustments, removed_keys
 from tests.tls.application import make_application
 
 
@@ -20,10 +20,9 @@ class Stepped:
     """A loop without threads: requests stay in its queue until `serve` runs one."""
 
     def __init__(self, folder: Path, limits: Limits) -> None:
-        files = development_certificates(folder)
-        self.trust = ssl.create_default_context(cafile=files.ca)
+        files = self.files = development_certificates(folder)
         self.listener = socket.socket()
-        site = Site(make_application(folder), adjustments(), "localhost", 1, is_multiprocess=False)
+        site = Site(make_application(folder), adjustments(), "localhost", 1, False, removed_keys(()))
         self.loop = Loop(
             self.listener, tls_context(files.certificate, files.key), site, limits, 1, on_end=lambda: None
         )
@@ -46,19 +45,29 @@ class Stepped:
 
     def serve(self) -> None:
         """Run one request as a thread would."""
-        exchange = self.loop._requests.get_nowait()
+        assert len(self.loop._requests)
+        exchange = self.loop._requests.take()
         assert exchange is not None
         exchange.run()
         self.turn()
 
-    def client(self) -> "SteppedClient":
-        """Return a client that has shaken hands."""
+    def client(self, certificate: Path | None = None) -> "SteppedClient":
+        """Return a client that has shaken hands, with this certificate."""
+        client = self.caller(certificate)
+        client.shake_hands()
+        return client
+
+    def caller(self, certificate: Path | None = None) -> "SteppedClient":
+        """Return a client that has said nothing yet."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         theirs.setblocking(False)
         connection = Connection(self.loop, ours, ("192.0.2.7", 1))
         self.loop._connections[connection] = None
-        client = SteppedClient(self, connection, theirs)
+        trust = ssl.create_default_context(cafile=self.files.ca)
+        if certificate is not None:
+            trust.load_cert_chain(certificate)
+        client = SteppedClient(self, connection, theirs, trust)
         self.clients.append(client)
         return client
 
@@ -73,15 +82,39 @@ class Stepped:
 class SteppedClient:
     """The other end of a connection."""
 
-    def __init__(self, stepped: Stepped, connection: Connection, sock: socket.socket) -> None:
+    def __init__(
+        self, stepped: Stepped, connection: Connection, sock: socket.socket, trust: ssl.SSLContext
+    ) -> None:
         self.stepped, self.connection, self.sock = stepped, connection, sock
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls: Any = stepped.trust.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
+        self._tls: Any = trust.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
         self.received = b""
+
+    def shake_hands(self) -> None:
+        """Complete the handshake."""
         for _ in range(4):
-            with suppress(ssl.SSLWantReadError):
-                self._tls.do_handshake()
+            self.step()
             self._exchange()
+
+    def step(self) -> None:
+        """Go on with the handshake; what there is to say stays unsent."""
+        with suppress(ssl.SSLError):
+            self._tls.do_handshake()
+
+    def write(self, plaintext: bytes) -> None:
+        """Encrypt this; it stays unsent."""
+        self._tls.write(plaintext)
+
+    def unsent(self) -> bytes:
+        """Remove and return the records that were not sent."""
+        found: bytes = self._outgoing.read()
+        return found
+
+    def send_records(self, records: bytes) -> None:
+        """Send these bytes as they are."""
+        self.sock.sendall(records)
+        self.stepped.turn()
+        self.look()
 
     def send(self, plaintext: bytes) -> None:
         """Send as much as the socket takes; the server does what it can with it."""

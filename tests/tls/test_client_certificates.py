@@ -10,7 +10,7 @@ from tests.tls.material import Client, Server, ask
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 KINDS = [
     "P-256", "P-384", "P-521", "RSA", "Ed25519", "expired", "not yet valid", "for servers", "a CA itself",
-    "of an unknown CA", "with its CA", "expired, of a CA", "20 KB",
+    "of an unknown CA", "with its CA", "expired, of a CA", "20 KB", "32 KB",
 ]  # fmt: skip
 
 

@@ -146,6 +146,17 @@ def test_a_certificate_too_large_is_refused(
         server.ask(context=server.context(client, version))
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_chain_too_long_is_refused(
+    server: Server, clients: dict[str, Client], tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    """A handshake beyond 48 KiB ends with an alert, before OpenSSL parses and keeps its certificates."""
+    client = make_client(tmp_path, "chained", chain=(clients["P-256"],) * 200)
+    with pytest.raises(ssl.SSLError, match=r"(?i)alert"):
+        server.ask(context=server.context(client, version))
+    assert "the handshake is longer than 49152 bytes" in server.log()
+
+
 def test_plain_http_gets_an_answer_that_says_https(server: Server) -> None:
     """Plain HTTP on the TLS port is answered with 400 and the advice to use https."""
     with socket.create_connection(("127.0.0.1", server.port), SECONDS) as sock:

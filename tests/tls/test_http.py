@@ -50,16 +50,9 @@ def test_no_header_is_a_certificate(server: Server, name: str) -> None:
 
 def test_headers_with_underscores_never_arrive(server: Server) -> None:
     """A header whose spelling would merge with another's is dropped."""
-    environ = environ_of(server, "X_Client_Cert: evil\r\nX-Client-Cert: good\r\nX-Client_Cert: evil")
-    assert environ["HTTP_X_CLIENT_CERT"] == "good"
+    environ = environ_of(server, "X_Own_Name: evil\r\nX-Own-Name: good\r\nX-Own_Name: evil")
+    assert environ["HTTP_X_OWN_NAME"] == "good"
     assert "HTTP_AUTHORI_ZATION" not in environ_of(server, "Authori_zation: evil")
-
-
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded"])
-def test_proxy_headers_never_arrive(server: Server, header: str) -> None:
-    """Nobody stands in front of this server, so headers that say so are dropped."""
-    environ = environ_of(server, f"{header}: evil")
-    assert "evil" not in environ.values()
 
 
 @pytest.mark.parametrize(
@@ -75,6 +68,7 @@ def test_proxy_headers_never_arrive(server: Server, header: str) -> None:
         (b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
         (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (LIMIT + 1), 413),
         (b"GET / HTTP/1.1\r\nHost: localhost\r\nA: %s\r\n\r\n" % (b"a" * 70_000), 431),
+        (b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % (b"a" * 8192), 414),
         (b"GET /fail HTTP/1.1\r\nHost: localhost\r\nAuthorization: secret\r\n\r\n", 500),
         (b"GET /exit HTTP/1.1\r\nHost: localhost\r\n\r\n", 500),
     ],
@@ -108,6 +102,11 @@ def test_the_body_limit_is_exact(server: Server) -> None:
     """A body of exactly the limit is served."""
     answer = server.ask("/echo", method="POST", body=b"x" * LIMIT)
     assert answer.json()["bytes"] == LIMIT
+
+
+def test_the_target_limit_is_exact(server: Server) -> None:
+    """A target of 8,192 bytes is served."""
+    assert server.ask("/" + "a" * 8191).json()["environ"]["REQUEST_URI"] == "/" + "a" * 8191
 
 
 def test_a_chunked_body_beyond_the_limit_is_refused(server: Server) -> None:

@@ -1,7 +1,12 @@
 """The memory that clients can make the server hold: one bound for all, and a fair one."""
 
+import gc
+import weakref
+
 import pytest
 
+from macaroon_cbat.tls.exchange import ClientGone
+from macaroon_cbat.tls.request import Request
 from tests.tls.stepping import Stepped, SteppedClient, stepped
 
 HOST = b"Host: localhost\r\n"
@@ -52,8 +57,16 @@ def ahead(server: Stepped, size: int) -> SteppedClient:
     return client
 
 
+def without_its_body(server: Stepped, size: int) -> SteppedClient:
+    """Send a large header that is whole, and nothing of the body that it announces."""
+    client = server.client()
+    client.send(b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nX: " + b"x" * size + b"\r\n\r\n")
+    return client
+
+
 ATTACKS = {
     "bodies": half_sent,
+    "headers without their body": without_its_body,
     "chunks": half_chunked,
     "headers": half_header,
     "whole requests": queued,
@@ -99,7 +112,7 @@ def test_the_largest_go_first(server):
 def test_a_body_in_memory_leaves_no_file(server):
     """No body goes to a temporary file, whatever its size."""
     with_body = queued(server, 150_000)
-    exchange = server.loop._requests.get_nowait()
+    exchange = server.loop._requests.take()
     assert exchange is not None
     assert type(exchange.request.get_body_stream()).__name__ == "BytesIO"
     assert with_body.is_served
@@ -111,26 +124,64 @@ def test_a_withdrawn_request_is_never_run(server, tmp_path):
     refused.send(b"POST /file HTTP/1.1\r\n" + HOST + b"Content-Length: 90000\r\n\r\n" + b"x" * 90_000)
     answered = [queued(server, 60_000) for _ in range(2)]
     assert refused.look().startswith(b"HTTP/1.1 503 ")
-    for _ in range(3):
+    for _ in range(2):
         server.serve()
+    assert len(server.loop._requests) == 0
     assert not (tmp_path / "big").exists()
     assert [client.look()[:13] for client in answered] == [b"HTTP/1.1 200 "] * 2
 
 
 def test_those_within_their_share_stay(server):
     """When nearly all is held in equal shares, only the one that takes more is refused."""
-    small = [half_sent(server, SHARE - 100) for _ in range(CLIENTS - 1)]
+    small = [half_sent(server, SHARE - 450) for _ in range(CLIENTS - 1)]
     large = half_sent(server, SHARE + 3_000)
     assert [client.is_served for client in (*small, large)] == [True] * (CLIENTS - 1) + [False]
 
 
 def test_what_a_client_leaves_behind_is_freed(server):
-    """A client that goes before a thread takes its request leaves nothing of it in the queue."""
-    for _ in range(10):
-        queued(server, 60_000).connection.drop()
+    """A client that goes before a thread takes its request leaves nothing of it, nor of its TLS."""
+    clients = [queued(server, 10_000) for _ in range(10)]
+    kept = [weakref.ref(client.connection._session._connection) for client in clients]
+    for client in clients:
+        client.connection.drop()
     assert server.loop.holdings.held_bytes == 0
-    kept = [server.loop._requests.get_nowait() for _ in range(10)]
-    assert [exchange.request.held_bytes() for exchange in kept] == [0] * 10
+    assert len(server.loop._requests) == 0
+    assert [session() for session in kept] == [None] * 10
+
+
+def test_a_thread_at_work_keeps_no_abandoned_connection(server):
+    """A client that goes while a thread works on its request leaves the request alone behind."""
+    client = queued(server, 10_000)
+    kept = weakref.ref(client.connection._session._connection)
+    exchange = server.loop._requests.take()
+    assert exchange._begin()
+    client.connection.drop()
+    assert kept() is None
+    assert client.connection not in gc.get_referents(exchange)
+    with pytest.raises(ClientGone):
+        exchange.write_soon(b"too late")
+
+
+def test_requests_are_taken_in_turn(server):
+    """Threads take the oldest request first, and one that was withdrawn never; after the end none."""
+    first, second, third = (queued(server, size) for size in (10, 20, 30))
+    first.connection.drop()
+    taken = [server.loop._requests.take().request.get_body_stream().read() for _ in range(2)]
+    assert taken == [b"x" * 20, b"x" * 30]
+    server.loop._requests.end()
+    assert server.loop._requests.take() is None
+    assert second.is_served
+    assert third.is_served
+
+
+def test_a_closed_request_keeps_no_text():
+    """Whatever the client wrote is gone from a closed request: body, fields and target."""
+    request = Request(1 << 16, 1 << 20)
+    request.received(b"POST /a?b=c HTTP/1.1\r\nX: y\r\n" + HOST + b"Content-Length: 2\r\n\r\nzz")
+    request.close()
+    assert [request.path, request.query, request.request_uri, request.headers] == ["", "", "", {}]
+    assert request.get_body_stream().read() == b""
+    assert request.held_bytes() == 0
 
 
 def test_what_is_sent_ahead_stays_in_the_kernel(server):
@@ -152,14 +203,3 @@ def test_requests_sent_ahead_are_all_answered(server):
         server.serve()
         client.look()
     assert client.received.count(b"HTTP/1.1 200 ") == 20
-
-
-def test_a_handshake_counts(server):
-    """What was sent before a handshake is complete counts too, and is freed with it."""
-    client = server.client()
-    assert client.connection.held_bytes() == 0
-    assert server.loop.holdings.held_bytes == 0
-    stranger = server.client()
-    stranger.connection._incoming.handshake_bytes = LIMIT + 1
-    server.loop.holdings.count(stranger.connection)
-    assert not stranger.is_served

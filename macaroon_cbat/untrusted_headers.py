@@ -1,4 +1,4 @@
-"""The request headers that servers and frameworks believe, so that no proxy of ours forwards a client's own.
+"""Request headers that servers and frameworks believe: no proxy or server of ours forwards a client's own.
 
 A server behind a proxy takes such a header for the proxy's word: it then serves another path, runs another
 method, or logs another user than those that were judged.

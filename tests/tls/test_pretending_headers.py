@@ -1,0 +1,45 @@
+"""Headers that servers and frameworks believe from a proxy: the application sees none that a client wrote."""
+
+import json
+
+import pytest
+
+from macaroon_cbat.certificate_formats import CERTIFICATE_HEADERS
+from macaroon_cbat.tls.wsgi import removed_keys
+from macaroon_cbat.untrusted_headers import UNTRUSTED_HEADERS
+from tests.tls.material import Server, speak
+from tests.tls.stepping import stepped
+
+OURS = {name.lower() for name in CERTIFICATE_HEADERS}
+NAMES = [name for name in (*UNTRUSTED_HEADERS, "Upgrade") if name.lower() not in OURS]
+REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\n{}X-Honest: here\r\n\r\n"
+
+
+def request_of(names: list[str]) -> bytes:
+    return REQUEST.format("".join(f"{name}: evil\r\n" for name in names)).encode()
+
+
+@pytest.mark.parametrize("names", [NAMES[:90], NAMES[90:]], ids=["first", "last"])
+def test_the_application_sees_none(server: Server, names: list[str]) -> None:
+    """No untrusted header reaches an application on the embedded server, in whatever letters."""
+    for spelled in (names, [name.lower() for name in names], [name.upper() for name in names]):
+        with server.connect() as connection:
+            environ = speak(connection, request_of(spelled)).json()["environ"]
+        assert environ["HTTP_X_HONEST"] == "here"
+        assert {key: value for key, value in environ.items() if value == "evil"} == {}
+
+
+@pytest.mark.parametrize("kept", [(), ("X-Ssl-Cert",)], ids=["no proxy", "a proxy with a header of its own"])
+def test_a_certificate_header_comes_from_a_configured_proxy_alone(tmp_path, kept):
+    """Where no proxy is configured no certificate header arrives; where one is, its own header alone."""
+    names = [*CERTIFICATE_HEADERS, "X-Ssl-Cert", "Ssl-Client-Verify"]
+    with stepped(tmp_path) as server:
+        server.loop.site.removed_keys = removed_keys(kept)
+        client = server.client()
+        client.send(request_of(names))
+        server.serve()
+        environ = json.loads(client.look().partition(b"\r\n\r\n")[2])["environ"]
+    assert environ["HTTP_X_HONEST"] == "here"
+    assert [key for key, value in environ.items() if value == "evil"] == [
+        "HTTP_" + name.upper().replace("-", "_") for name in kept
+    ]
