@@ -17,6 +17,7 @@ EventKind = Literal[
     "request.refused",
     "admission.refused",
     "refusals.omitted",
+    "introspections.omitted",
     "client.added",
     "client.changed",
     "client.removed",
@@ -40,7 +41,7 @@ class AuditEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `who` is a client that proved who it is, or OPERATOR or POLICY. `client_id`, `token_id`, `kid`, `subject`,
     `family` and `certificate` name what the event is about; `certificate` is that of the connection
-    where the request was refused. In `refusals.omitted`, `count` is how many were not written since
+    where the request was refused. In what was omitted, `count` is how many were not written since
     `since`, and `counts` says how many of them there were of each kind and error, which are words of ours.
     """
 

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from macaroon_cbat.errors import SettingsError, UnknownKey
 from macaroon_cbat.identifier import Grant
+from macaroon_cbat.json_text import UnusableJson, read_json_text
 
 KEY_BYTES = 32
 KeyUse = Literal["access", "refresh", "discharge"]
@@ -123,8 +124,8 @@ def write_key_file(ring: AudienceKeys, states: Mapping[str, str] = MappingProxyT
 def read_key_file(content: bytes, name: str = "the key file") -> AudienceKeys:
     """Return the key ring in a key file, or raise SettingsError that says what to do."""
     try:
-        file = msgspec.json.decode(content, type=_KeyFile)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        file = read_json_text(content, _KeyFile)
+    except UnusableJson as error:
         raise SettingsError(f"{name} is not a key file ({error}): {_EXPORT}") from error
     keys = {}
     for entry in file.keys:

@@ -22,6 +22,9 @@ from macaroon_cbat.signature import AuthenticCaveats, verify_signature
 from macaroon_cbat.thumbprint import Thumbprint
 from macaroon_cbat.wire import read_discharges, read_macaroon
 
+OF_AUTHENTIC_TOKENS = (Revoked, CaveatsNotMet, NotCertificateBound, InsufficientScope)
+"""Reasons found only after the signature: the token's identifier may be believed then."""
+
 
 class Principal(Struct, frozen=True, kw_only=True):
     """Who is asking, after verification: the grant, narrowed by every caveat."""

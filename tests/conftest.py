@@ -19,5 +19,5 @@ settings.load_profile("steady")
 @pytest.fixture(autouse=True)
 def _no_flood_before() -> None:
     """Begin each test as a process begins: what other tests have refused leaves out no line of this one."""
-    recording._refusals.forget()
+    recording._forget()
     forget_floods()

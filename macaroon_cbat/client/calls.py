@@ -10,6 +10,7 @@ from macaroon_cbat.client.certificate import ClientCertificate
 from macaroon_cbat.client.requests import MacaroonAuth, certificate_session
 from macaroon_cbat.client.tokens import TokenClient, read_refusal
 from macaroon_cbat.errors import Unavailable
+from macaroon_cbat.json_text import read_json_text
 
 
 class ServiceCalls:
@@ -32,7 +33,7 @@ class ServiceCalls:
                 method, url, json=members, timeout=self._timeout, allow_redirects=False
             )
             if answer.status_code in (200, 201):
-                return answer.json()
+                return read_json_text(answer.content, object)
         except (requests.RequestException, ValueError) as error:
             raise Unavailable(f"no answer from {url}: {error}") from error
         if answer.status_code >= 500:

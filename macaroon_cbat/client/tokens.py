@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 from urllib.parse import quote, urlsplit
 
-import msgspec
 from msgspec import Meta, Struct
 
 from macaroon_cbat.client.binding import confirmations
 from macaroon_cbat.client.certificate import ClientCertificate, server_trust
 from macaroon_cbat.client.https import exchange
 from macaroon_cbat.errors import MalformedMacaroon, Refused, SettingsError
+from macaroon_cbat.json_text import UnusableJson, read_json_text
 from macaroon_cbat.processes import ProcessLock
 from macaroon_cbat.thumbprint import Thumbprint
 from macaroon_cbat.wire import read_macaroon
@@ -160,8 +160,8 @@ def _read(answer: tuple[int, bytes], kind: type[_Answer], url: str) -> _Answer:
     status, body = answer
     try:
         if status == 200:
-            return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            return read_json_text(body, kind)
+    except UnusableJson as error:
         raise Refused(status, None, f"{url} does not answer as OAuth asks: {error}") from error
     raise read_refusal(status, body, url)
 
@@ -169,8 +169,8 @@ def _read(answer: tuple[int, bytes], kind: type[_Answer], url: str) -> _Answer:
 def read_refusal(status: int, body: bytes, url: str) -> Refused:
     """Return the error that an answer of another status than 200 says."""
     try:
-        refusal = msgspec.json.decode(body, type=_OAuthError)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        refusal = read_json_text(body, _OAuthError)
+    except UnusableJson as error:
         return Refused(status, None, f"{url} does not answer as OAuth asks: {error}")
     # It ends in logs and on terminals, where control characters could pretend to be more than they are.
     description = "".join(c if c.isprintable() else "?" for c in refusal.error_description[:500])

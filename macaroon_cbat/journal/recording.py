@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from macaroon_cbat.audit import AuditEvent, Utc, audit_line
 from macaroon_cbat.errors import Unavailable
-from macaroon_cbat.journal.refusals import REFUSALS, RefusalLines
+from macaroon_cbat.journal.refusals import RefusalLines, is_active, is_bounded
 
 log = logging.getLogger("macaroon_cbat.audit")
 _errors = logging.getLogger("macaroon_cbat.journal")
@@ -24,20 +24,22 @@ def record(event: AuditEvent) -> None:
 def note(event: AuditEvent) -> None:
     """Write the event; when that fails, the ordinary log has it, and what happened still happens.
 
-    Of refusals only so many are written in a while, and then how many more there were.
+    Of refusals and of introspections only so many are written in a while, and then how many more there were.
     """
-    if event.event not in REFUSALS or _refusals.admits(event):
+    bound = _introspections if is_active(event) else _refusals
+    if not is_bounded(event) or bound.admits(event):
         _note(event)
 
 
 def flush_refusals() -> None:
-    """Write how many refusals were left out so far: a process that ends without `atexit` calls this."""
+    """Write how many lines were left out so far: a process that ends without `atexit` calls this."""
     _refusals.flush()
+    _introspections.flush()
 
 
 def bound_refusals(lines: int) -> None:
-    """Write so many lines of each kind of refusal in ten seconds and process; 0 is every one."""
-    _refusals.lines = lines
+    """Give each budget of refusals so many lines in ten seconds and process; 0 is every one."""
+    _refusals.lines = _introspections.lines = lines
 
 
 def _note(event: AuditEvent) -> None:
@@ -52,6 +54,12 @@ def utc(moment: float) -> Utc:
     return Utc(datetime.fromtimestamp(int(moment), UTC).isoformat().replace("+00:00", "Z"))
 
 
+def _forget() -> None:
+    _refusals.forget()
+    _introspections.forget()
+
+
 _refusals = RefusalLines(_note)
+_introspections = RefusalLines(_note, summary="introspections.omitted")
 atexit.register(flush_refusals)
-os.register_at_fork(after_in_child=_refusals.forget)
+os.register_at_fork(after_in_child=_forget)

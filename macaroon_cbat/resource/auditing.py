@@ -5,20 +5,18 @@ from typing import TYPE_CHECKING
 
 from macaroon_cbat.audit import AuditEvent
 from macaroon_cbat.bearer import read_bearer
-from macaroon_cbat.errors import CaveatsNotMet, InsufficientScope, NotCertificateBound, OAuthError, Revoked
+from macaroon_cbat.errors import CaveatsNotMet, OAuthError
 from macaroon_cbat.identifier import Grant, read_identifier
 from macaroon_cbat.journal import note, utc
 from macaroon_cbat.peer import Peer
 from macaroon_cbat.resource.metrics import count_ignored
+from macaroon_cbat.verification import OF_AUTHENTIC_TOKENS
 from macaroon_cbat.wire import read_macaroon
 
 if TYPE_CHECKING:
     from macaroon_cbat.resource.admission import PresentedRequest
 
 log = logging.getLogger("macaroon_cbat.resource")
-
-_OF_AUTHENTIC_TOKENS = (Revoked, CaveatsNotMet, NotCertificateBound, InsufficientScope)
-"""Reasons found only after the signature: the token's identifier may be believed then."""
 
 
 def warn_ignored(why: str) -> None:
@@ -29,7 +27,7 @@ def warn_ignored(why: str) -> None:
 
 def note_refusal(error: OAuthError, request: "PresentedRequest", peer: Peer, audience: str) -> None:
     """Write who is refused, where that is known, and why."""
-    believed = isinstance(error, _OF_AUTHENTIC_TOKENS)
+    believed = isinstance(error, OF_AUTHENTIC_TOKENS)
     grant = _grant_of(request.authorization) if believed else None
     reason = (
         str(error) if peer.ignored is None else f"{error}; a certificate header is ignored: {peer.ignored}"

@@ -7,12 +7,12 @@ import hashlib
 import time
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
 from macaroon_cbat.caveats import Access
 from macaroon_cbat.errors import InvalidToken, SettingsError, Unavailable
 from macaroon_cbat.identifier import Grant, read_identifier
+from macaroon_cbat.json_text import UnusableJson, read_json_text
 from macaroon_cbat.resource.announcing import about_to_wait
 from macaroon_cbat.resource.asking import Places
 from macaroon_cbat.resource.https import Question
@@ -113,8 +113,8 @@ class Introspection:
         if status != 200:
             raise Unavailable(f"{self._url} answered {status} with {len(body)} bytes: {body[:200]!r}")
         try:
-            answer = msgspec.json.decode(body, type=_Answer)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            answer = read_json_text(body, _Answer)
+        except UnusableJson as error:
             raise Unavailable(f"{self._url} gave no usable answer: {error}") from error
         if not answer.active:
             raise InvalidToken("the service says that the token is not active")

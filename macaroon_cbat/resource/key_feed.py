@@ -8,11 +8,11 @@ from pathlib import Path
 from threading import Thread
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta, Raw, Struct
 
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable, UnknownKey
 from macaroon_cbat.identifier import Grant
+from macaroon_cbat.json_text import UnusableJson, read_json_text
 from macaroon_cbat.keys import AudienceKey, AudienceKeys, read_key_file, write_key_file
 from macaroon_cbat.processes import ProcessLock
 from macaroon_cbat.resource.announcing import about_to_wait
@@ -147,9 +147,9 @@ class KeyFeed:
         """Ask the service; on failure keep what is there, say it once, and try again later."""
         started = self._monotonic()
         try:
-            answer = msgspec.json.decode(self._connection.keys(self.audience), type=_Answer)
+            answer = read_json_text(self._connection.keys(self.audience), _Answer)
             keys = self._fitting(read_key_file(bytes(answer.audiences[0]), "the answer of the service"))
-        except (Refused, Unavailable, SettingsError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (Refused, Unavailable, SettingsError, UnusableJson) as error:
             if self._failure is None:
                 log.error("going on with %d keys for %s: %s", len(self._keys.keys), self.audience, error)  # noqa: TRY400 # no defect of ours
             self._failure = str(error)

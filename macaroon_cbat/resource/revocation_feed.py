@@ -8,13 +8,13 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Literal
 
-import msgspec
 from msgspec import Struct
 
 from macaroon_cbat import processes
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable
 from macaroon_cbat.identifier import Grant
+from macaroon_cbat.json_text import UnusableJson, read_json_text
 from macaroon_cbat.resource.announcing import about_to_wait
 from macaroon_cbat.resource.feed_ages import show_age
 from macaroon_cbat.resource.revocation_snapshot import Decision, RevocationSnapshot
@@ -170,7 +170,7 @@ class RevocationFeed:
             started, asks_to_wait = self._monotonic(), self._known is self._read
             try:
                 page = self._next_page(self._wait if asks_to_wait else 0)
-            except (Refused, Unavailable, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            except (Refused, Unavailable, UnusableJson) as error:
                 failures += 1
                 self._say_failed(error, failures)
                 stopping.wait(min(_LONGEST_PAUSE, _POLL_SECONDS * 2 ** min(failures, 8)))
@@ -185,7 +185,7 @@ class RevocationFeed:
 
     def _next_page(self, wait: int) -> _Page:
         """Ask for what follows, and wait so many seconds for it when nothing does yet."""
-        return msgspec.json.decode(self._connection.revocations(self._cursor, wait), type=_Page)
+        return read_json_text(self._connection.revocations(self._cursor, wait), _Page)
 
     def _apply(self, page: _Page, started: float) -> None:
         """Apply one page; after the last one everything is known as of `started` at least."""

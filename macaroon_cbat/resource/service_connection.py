@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
-import msgspec
 from msgspec import Meta, Struct
 
 from macaroon_cbat.caveats import Expiry, Scope, confirmation
 from macaroon_cbat.certificate_file import der_of
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable
+from macaroon_cbat.json_text import UnusableJson, read_json_text
 from macaroon_cbat.minting import attenuate
 from macaroon_cbat.processes import ProcessLock
 from macaroon_cbat.resource.clocks import checked_skew, seconds_ahead
@@ -204,14 +204,14 @@ def _exchange(link: _Link, question: Question) -> bytes:
     if status >= 500:
         raise Unavailable(f"{question.url} answered {status}")
     try:
-        refusal = msgspec.json.decode(body, type=_OAuthError)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        refusal = read_json_text(body, _OAuthError)
+    except UnusableJson:
         refusal = _OAuthError()
     raise Refused(status, refusal.error[:100] or None, refusal.error_description[:500])
 
 
 def _read(body: bytes, shape: type[_Shape], url: str) -> _Shape:
     try:
-        return msgspec.json.decode(body, type=shape)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return read_json_text(body, shape)
+    except UnusableJson as error:
         raise Refused(200, None, f"{url} does not answer as this service does: {error}") from error

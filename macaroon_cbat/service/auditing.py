@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from macaroon_cbat.service.issuing import Minted
 
 _FACTS = "macaroon_cbat.audit"
-_WHO = "macaroon_cbat.who"
-"""Environment key of the authenticated client: no header can write it, and it ends with the request."""
+_WHO, _TOKEN = "macaroon_cbat.who", "macaroon_cbat.token_id"
+"""Environment keys of the authenticated client and token: no header can write them, and they end with the
+request."""
 
 
 def audit_requests(app: Flask, peer: PeerSource, clock: Callable[[], float]) -> None:
@@ -30,6 +31,11 @@ def audit_requests(app: Flask, peer: PeerSource, clock: Callable[[], float]) -> 
 def is_from(client_id: str) -> None:
     """Remember who has just proved to be behind the request at hand."""
     request.environ[_WHO] = client_id
+
+
+def is_with(client_id: str, token_id: str) -> None:
+    """Remember the authentic token behind the request at hand, which may be stolen, and whose it is."""
+    request.environ[_WHO], request.environ[_TOKEN] = client_id, token_id
 
 
 def event(kind: EventKind, *, status: int = 200, **members: Any) -> AuditEvent:
@@ -85,7 +91,9 @@ def note_refusal(status: int, error: str | None, reason: str) -> None:
     peer = _peer()
     if peer.ignored is not None:
         reason = f"{reason}; a certificate header is ignored: {peer.ignored}"
-    note(event(kind, status=status, error=error, reason=reason, certificate=peer.thumbprint))
+    token_id = request.environ.get(_TOKEN)
+    members = {"error": error, "reason": reason, "certificate": peer.thumbprint, "token_id": token_id}
+    note(event(kind, status=status, **members))
 
 
 def _peer() -> Peer:

@@ -92,7 +92,8 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
         if thumbprint is not None and self.stores.revocations.has_certificate(thumbprint):
             raise InvalidClient(f"the certificate {thumbprint} is revoked")
         client = authenticate_client(credentials, self.stores.clients, self._trust, request_.now)
-        is_from(client.client_id)
+        if not is_public(client):
+            is_from(client.client_id)
         return RegisteredClient(client)
 
     def handle_response(self, status: int, body: object, _headers: object) -> Response:

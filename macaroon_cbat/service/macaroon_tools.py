@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from macaroon_cbat.caveats import Caveat, confirmation, parse_caveat
 from macaroon_cbat.errors import InvalidRequest, MalformedMacaroon
+from macaroon_cbat.json_text import UnusableJson, read_json_text
 from macaroon_cbat.minting import attenuate
 from macaroon_cbat.thumbprint import Thumbprint
 
@@ -67,9 +67,9 @@ def malformed_is_invalid() -> Iterator[None]:
 
 def _requested_caveat(json_text: Raw) -> Caveat:
     try:
-        wrapped = msgspec.json.decode(json_text, type=_WrappedCaveat)
+        wrapped = read_json_text(json_text, _WrappedCaveat)
         json_text = wrapped.identifier
-    except msgspec.MsgspecError:
+    except UnusableJson:
         pass  # the caveat itself, not wrapped
     try:
         return parse_caveat(bytes(json_text))

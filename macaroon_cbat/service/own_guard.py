@@ -13,14 +13,15 @@ from macaroon_cbat.bearer import read_bearer
 from macaroon_cbat.caveats import Access
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import AccessDenied, InvalidToken, UnknownKey
-from macaroon_cbat.identifier import Grant
+from macaroon_cbat.identifier import Grant, read_identifier
 from macaroon_cbat.keys import AudienceKey
 from macaroon_cbat.peer import PeerSource, client_address
 from macaroon_cbat.request_target import Target
-from macaroon_cbat.service.auditing import is_from
+from macaroon_cbat.service.auditing import is_with
 from macaroon_cbat.service.issuing import Issuer
 from macaroon_cbat.stores import Client, Stores
-from macaroon_cbat.verification import Principal, require_scope, verify
+from macaroon_cbat.verification import OF_AUTHENTIC_TOKENS, Principal, require_scope, verify
+from macaroon_cbat.wire import read_macaroon
 from macaroon_cbat.wsgi_hop import WsgiHop
 
 
@@ -54,13 +55,22 @@ class OwnGuard:
             target=Target(self.origin, request.path),
             address=client_address(hop, peer, request.environ.get("REMOTE_ADDR")),
         )
-        principal = verify(text, self, access, revocations=self.stores.revocations)
+        principal = self._verified(text, access)
+        is_with(principal.client_id, principal.token_id)
         require_scope(principal, scope)
         client = self._registered(principal)
-        is_from(client.client_id)
         if scope not in client.metadata.scopes:
             raise AccessDenied(f"client {client.client_id!r} is not registered for scope {scope!r} any more")
         return client
+
+    def _verified(self, text: str, access: Access) -> Principal:
+        """Return who presents the token; what refuses an authentic one says of which token it speaks."""
+        try:
+            return verify(text, self, access, revocations=self.stores.revocations)
+        except OF_AUTHENTIC_TOKENS:
+            grant = read_identifier(read_macaroon(text).identifier)
+            is_with(grant.client_id, grant.jti)
+            raise
 
     def _registered(self, principal: Principal) -> Client:
         """Return the client as it is registered now, or raise InvalidToken for a token of before that."""

@@ -4,10 +4,10 @@ import json
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
-import msgspec
 from flask import Request
 
 from macaroon_cbat.errors import InvalidRequest, UnsupportedMediaType
+from macaroon_cbat.json_text import read_json_text
 
 Shape = TypeVar("Shape")
 MAX_BODY_BYTES = 64 * 1024
@@ -78,9 +78,9 @@ def read_json(request: Request, shape: type[Shape]) -> Shape:
         raise UnsupportedMediaType("send Content-Type: application/json")
     try:
         body = request.get_data()
-        read = msgspec.json.decode(body, type=shape)
+        read = read_json_text(body, shape)
         json.loads(body.decode(), object_pairs_hook=_refuse_repeated)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except ValueError as error:
         raise InvalidRequest(f"the JSON body does not fit: {str(error)[:_REASON]}") from error
     except RecursionError:
         raise InvalidRequest("the JSON body is nested too deeply") from None

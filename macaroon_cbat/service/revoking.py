@@ -1,10 +1,9 @@
 """Take a token back (RFC 7009 2.1): after its MAC is verified, and by its own client only."""
 
 import re
-from urllib.parse import unquote
 
 from macaroon_cbat.claims import LONGEST_CLOCK_SKEW, EpochSeconds
-from macaroon_cbat.errors import InvalidGrant, InvalidRequest, InvalidToken
+from macaroon_cbat.errors import InvalidGrant, InvalidRequest, InvalidToken, MalformedMacaroon
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.revocation import KEPT_LONGER_SECONDS, RevocationKind
 from macaroon_cbat.service.answers import log
@@ -13,7 +12,7 @@ from macaroon_cbat.service.issuing import Issuer
 from macaroon_cbat.service.settings import LONGEST_LIFETIME
 from macaroon_cbat.stores import Client, RevocationStore
 from macaroon_cbat.thumbprint import parse_thumbprint
-from macaroon_cbat.wire import MAX_DISCHARGES
+from macaroon_cbat.wire import MAX_DISCHARGES, read_macaroon
 
 NEVER = 253_402_300_799
 """The last second of the year 9999."""
@@ -22,10 +21,8 @@ LASTING = LONGEST_LIFETIME + 2 * LONGEST_CLOCK_SKEW
 """Seconds after which no token issued before is left: a guard may be so lenient, and its clock so slow."""
 
 _TOKEN_ID = re.compile(r"[A-Za-z0-9_-]{22}\Z")
-_SCHEME = re.compile(r"\A\s*bearer\s+", re.IGNORECASE)
-_NOT_SPELLED = re.compile(r"[\t\r\n=]")
-_TO_URL_SAFE = str.maketrans("+ /", "--_")
-"""A form makes a space of a + that was not encoded."""
+_SLIPS = str.maketrans("+ /", "--_", "\t\r\n=")
+"""Base64 as other programs write and wrap it; a form makes a space of a + that was not encoded."""
 
 
 def expiry_of(kind: RevocationKind, now: EpochSeconds) -> int:
@@ -61,9 +58,10 @@ def revoke(
 ) -> None:
     """Revoke the token and every child of it, or raise InvalidGrant for another client's token.
 
-    A token that is no good anyway is revoked already (RFC 7009 2.2). An identifier that anybody can
-    write proves nothing, so nothing happens before the signature is verified. Caveats and discharges
-    are not judged: whatever a child may do, it shows that its token has left the client's hands.
+    A well-formed token that is invalid anyway is revoked already (RFC 7009 2.2). An identifier that
+    anybody can write proves nothing, so nothing happens before the signature is verified. Caveats and
+    discharges are not judged: whatever a child may do, it shows that its token has left the client's hands.
+    Raises InvalidRequest for text that is no macaroon.
     """
     grants = [grant for each in _spelled(text) if (grant := _authentic(each, client, issuer)) is not None]
     if any(grant.client_id != client.client_id for grant in grants):
@@ -76,18 +74,29 @@ def revoke(
 
 
 def _spelled(text: str) -> list[str]:
-    """Return the tokens that were meant, each in the one spelling that `read_macaroon` takes.
+    """Return the token, or the token and its discharges with commas between, as `read_macaroon` takes them.
 
-    Here alone is a spelling mended. A token that was wrapped, padded, encoded twice or sent along with its
-    scheme or its discharges would otherwise be acknowledged as invalid, and live on. Raises InvalidRequest
-    for more than one token with its discharges may have: none of them would be looked at.
+    Raises InvalidRequest for anything else, a token of another kind included. Text that is quoted, encoded
+    once more or sent with its scheme may hold a live token, and looks like an opaque one: a 200 (RFC 7009
+    2.2) would acknowledge its revocation. A well-formed macaroon holds no token but itself.
     """
-    pieces = _SCHEME.sub("", unquote(text)).split(",")
+    pieces = text.split(",")
     if len(pieces) > MAX_DISCHARGES + 1:
         raise InvalidRequest(
             f"token is a list of {len(pieces)}: send one token, or {MAX_DISCHARGES + 1} at most"
         )
-    return [_NOT_SPELLED.sub("", piece.strip()).translate(_TO_URL_SAFE) for piece in pieces]
+    return [_well_formed(piece.strip().translate(_SLIPS)) for piece in pieces]
+
+
+def _well_formed(text: str) -> str:
+    try:
+        read_macaroon(text)
+    except MalformedMacaroon as error:
+        raise InvalidRequest(
+            f"token is no macaroon, and nothing was revoked ({error}): send the bare token as it was issued, "
+            "without quotes, scheme or further encoding"
+        ) from error
+    return text
 
 
 def _authentic(text: str, client: Client, issuer: Issuer) -> Grant | None:

@@ -34,7 +34,7 @@ VARIABLES = {
     "PROXY_SECRET_FILE": "file with the secret that the proxy must send as Proxysecret",
     "CLIENT_CA": "PEM file of the CAs whose certificates tls_client_auth accepts",
     "AUDIT_LOG": "file of the audit log, - being standard error (default: among the ordinary log lines)",
-    "AUDIT_REFUSALS": "audit lines of each kind of refusal in 10 s and process (default: 50, 0 for all)",
+    "AUDIT_REFUSALS": "audit lines of a budget of refusals in 10 s and process (default: 50, 0 for all)",
     "METRICS_PORT": "port of the metrics page of serve (default: none)",
     "MTLS_URL": "base URL with client certificates, where it differs from the issuer (RFC 8705 5)",
 }

@@ -135,6 +135,12 @@ def _later(granted: dict[str, Any], seconds: float) -> Answer:
     return _json(granted)
 
 
+def _nested(answer: Answer) -> Answer:
+    """Return the answer with a further member that is nested deeper than a parser follows."""
+    status, headers, body = answer
+    return status, headers, b'{"x":' + b"[" * 20_000 + b"]" * 20_000 + b"," + body[1:]
+
+
 def _json(value: Any, status: str = "200 OK") -> Answer:
     return status, {"Content-Type": "application/json"}, json.dumps(value).encode()
 
@@ -142,6 +148,7 @@ def _json(value: Any, status: str = "200 OK") -> Answer:
 _PAGES: dict[str, Callable[[dict[str, Any]], Answer]] = {
     "api": _api,
     "echo": _echo,
+    "nested-page": lambda _: _nested(_json({"name": "billing"})),
     "large": lambda _: ("200 OK", {}, b"x" * LARGE),
     "redirect": _redirect,
     "revoke": _revoke,
@@ -158,6 +165,8 @@ _GRANTS: dict[str, Callable[[dict[str, Any]], Answer]] = {
     "broken": lambda _: _json({"error": "server_error"}, "503 Service Unavailable"),
     "page": lambda _: ("200 OK", {"Content-Type": "text/html"}, b"<h1>log in</h1>"),
     "empty": lambda _: _json({}),
+    "nested": lambda granted: _nested(_json(granted)),
+    "nested-refusal": lambda granted: _nested(_json({"error": "invalid_grant"}, "400 Bad Request")),
     "tokenless": lambda granted: _json({**granted, "access_token": None}),
     "untyped": lambda granted: _json({**granted, "token_type": "mac"}),
     "endless": lambda granted: _json({key: granted[key] for key in ("access_token", "token_type")}),

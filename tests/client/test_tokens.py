@@ -122,6 +122,8 @@ def test_revoked_token_is_fetched_anew(server: Server, certificate: ClientCertif
         ("teapot", 418, None, "does not answer as OAuth asks"),
         ("page", 200, None, "does not answer as OAuth asks"),
         ("empty", 200, None, "missing required field `access_token`"),
+        ("nested", 200, None, "nested too deeply"),
+        ("nested-refusal", 400, None, "nested too deeply"),
         ("tokenless", 200, None, "$.access_token"),
         ("untyped", 200, None, "$.token_type"),
         ("endless", 200, None, "missing required field `expires_in`"),

@@ -10,9 +10,10 @@ import pytest
 
 from macaroon_cbat.audit import AuditEvent, Utc, audit_line
 from macaroon_cbat.journal import refusals
-from macaroon_cbat.journal.refusals import DEFAULT_LINES, REFUSALS, SECONDS, RefusalLines
+from macaroon_cbat.journal.refusals import DEFAULT_LINES, SECONDS, RefusalLines
 
-KINDS = sorted(REFUSALS)
+KINDS = ("token.refused", "request.refused", "admission.refused", "token.introspected")
+EACH = DEFAULT_LINES // 5
 
 
 class Clock:
@@ -31,11 +32,16 @@ class Flood:
         self.written: list[AuditEvent] = []
         self.lines = RefusalLines(self.written.append, self.clock, is_timed=is_timed)
 
-    def refuse(self, count: int, kind="token.refused", error: str | None = "invalid_client") -> int:
+    def refuse(self, count: int, kind="token.refused", error: str | None = "invalid_client", **who) -> int:
         """Refuse so often; return how many lines that were."""
         at = Utc(f"2026-01-01T00:00:{int(self.clock.now) % 60:02}Z")
-        events = [AuditEvent(at=at, event=kind, error=error) for _ in range(count)]
+        events = [AuditEvent(at=at, event=kind, error=error, **who) for _ in range(count)]
         return sum(self.lines.admits(event) for event in events)
+
+    def stolen(self, count: int = 1, token: str = "stolen", client: str = "billing", **more) -> int:
+        """Refuse an authentic token over another connection so often; return how many lines that were."""
+        named = {"who": client, "token_id": token, "status": 401, **more}
+        return self.refuse(count, "admission.refused", "invalid_token", **named)
 
 
 @pytest.fixture
@@ -57,6 +63,78 @@ def test_one_kind_does_not_hide_another(flood):
     """A flood of one kind leaves room for the refusals of the others."""
     flood.refuse(1000, "token.refused")
     assert flood.refuse(10, "admission.refused") == 10
+
+
+@pytest.mark.parametrize("kind", ["request.refused", "admission.refused"])
+@pytest.mark.parametrize(
+    ("error", "status"), [("not_found", 404), ("invalid_token", 401), (None, 401), ("access_denied", 403)]
+)
+def test_what_names_nothing_does_not_hide_a_stolen_token(flood, kind, error, status):
+    """An attacker without a token uses up no line about an authentic one, however much junk it sends."""
+    flood.refuse(1000, kind, error, status=status)
+    named = {"who": "ops", "token_id": "stolen", "status": 401}
+    assert flood.refuse(1, kind, "invalid_token", **named) == 1
+
+
+def test_what_is_not_there_does_not_hide_what_is_denied(flood):
+    """A flood of 404 leaves room for 401 and 403."""
+    flood.refuse(1000, "request.refused", "not_found", status=404)
+    assert flood.refuse(10, "request.refused", "invalid_client", status=401) == 10
+
+
+def test_no_token_hides_another(flood):
+    """A token that is refused all the time is a few lines, and those about others of its client are there."""
+    assert flood.stolen(1000, "noisy") == EACH
+    assert flood.stolen(token="quiet") == 1
+
+
+def test_no_client_hides_another(flood):
+    """A client with many tokens fills its own budget, and no other client's."""
+    assert sum(flood.stolen(token=str(number), client="noisy") for number in range(1000)) == DEFAULT_LINES
+    assert flood.stolen() == 1
+
+
+def test_lack_of_scope_hides_no_theft(flood):
+    """A client that asks for too much all the time hides no use of its token over another connection."""
+    lacking = {"who": "billing", "token_id": "stolen", "status": 403}
+    assert flood.refuse(1000, "admission.refused", "insufficient_scope", **lacking) == EACH
+    assert flood.stolen() == 1
+
+
+def test_lines_and_memory_are_bounded_however_many_names_there_are(flood):
+    """Of a million names there are no more lines, and no more in memory, than of ten clients."""
+    lines = sum(flood.stolen(token=str(number), client=str(number)) for number in range(100_000))
+    assert lines == 10 * DEFAULT_LINES
+    assert len(flood.lines._seen) == 2 * lines + 1
+
+
+def test_introspections_of_forged_tokens_take_no_line_of_the_authentic(flood):
+    """A resource server that is made to ask about forged tokens hides no authentic one that is refused."""
+    forged = {"who": "api", "active": False, "status": 200}
+    assert flood.refuse(1000, "token.introspected", None, **forged) == DEFAULT_LINES
+    authentic = {**forged, "client_id": "billing", "token_id": "stolen"}
+    assert flood.refuse(1000, "token.introspected", None, **authentic) == EACH
+    assert flood.refuse(1, "token.introspected", None, **authentic | {"token_id": "other"}) == 1
+
+
+def test_introspections_of_active_tokens_are_bounded_by_token(flood):
+    """An active token is a few lines for each resource server, however often it is used; all are counted."""
+    active = {"active": True, "client_id": "billing", "token_id": "one", "status": 200}
+    assert flood.refuse(1000, "token.introspected", None, who="api", **active) == EACH
+    assert flood.refuse(1000, "token.introspected", None, who="other-api", **active) == EACH
+    assert flood.refuse(1, "token.introspected", None, who="api", **active | {"token_id": "two"}) == 1
+    flood.lines.flush()
+    assert [summary.counts for summary in flood.written] == [{"token.introspected active": 2000 - 2 * EACH}]
+
+
+def test_active_tokens_are_bounded_in_memory(flood):
+    """However many active tokens there are in a while, memory and lines have an end."""
+    events = [
+        AuditEvent(at=Utc(""), event="token.introspected", active=True, who="api", token_id=str(number))
+        for number in range(20_000)
+    ]
+    assert sum(flood.lines.admits(event) for event in events) == 200 * DEFAULT_LINES
+    assert len(flood.lines._seen) == 200 * DEFAULT_LINES + 1
 
 
 def test_nothing_is_lost_silently(flood):
@@ -125,7 +203,8 @@ journal_to(sys.argv[1])
 for _ in range(500):
     note(AuditEvent(at=Utc("2026-01-01T00:00:00Z"), event="token.refused", error="invalid_client"))
     record(AuditEvent(at=Utc("2026-01-01T00:00:00Z"), event="token.minted"))
-    note(AuditEvent(at=Utc("2026-01-01T00:00:00Z"), event="token.introspected"))
+    for active in (True, False):
+        note(AuditEvent(at=Utc("2026-01-01T00:00:00Z"), event="token.introspected", active=active))
 pid = os.fork()
 if pid == 0:
     sys.exit(0)
@@ -139,7 +218,15 @@ def test_a_process_that_ends_has_said_it_all(tmp_path):
     subprocess.run([sys.executable, "-c", CHILD, os.fspath(file)], check=True, timeout=60)
     found = [json.loads(line) for line in file.read_text().splitlines()]
     count = Counter(one["event"] for one in found)
-    deeds = {"token.minted": 500, "token.introspected": 500}
-    assert count == deeds | {"token.refused": DEFAULT_LINES, "refusals.omitted": 1}
-    [summary] = [one for one in found if one["event"] == "refusals.omitted"]
-    assert summary["count"] == 500 - DEFAULT_LINES
+    introspected = {"token.introspected": EACH + DEFAULT_LINES, "introspections.omitted": 1}
+    assert count == introspected | {
+        "token.minted": 500,
+        "token.refused": DEFAULT_LINES,
+        "refusals.omitted": 1,
+    }
+    left_out = {kind: number for one in found for kind, number in one.get("counts", {}).items()}
+    assert left_out == {
+        "token.introspected active": 500 - EACH,
+        "token.introspected inactive": 500 - DEFAULT_LINES,
+        "token.refused invalid_client": 500 - DEFAULT_LINES,
+    }

@@ -68,6 +68,7 @@ TEMPERS: dict[str, Callable[["_Handler", dict[str, str]], None]] = {
     "rubbish": _plain(b"<html>log in</html>"),
     "empty": _plain(b""),
     "not-utf8": _plain(b'{"active":true,"jti":"\xff"}'),
+    "nested": _plain(b'{"x":' + b"[" * 30_000 + b"]" * 30_000 + b',"active":false}'),
     "null": _plain(None),
     "array": _plain([True]),
     "no-member": _plain({}),

@@ -64,6 +64,18 @@ def test_nobody_is_named_without_a_signature(app, log, text):
     assert ("who" in found, "token_id" in found, found["event"]) == (False, False, "admission.refused")
 
 
+@pytest.mark.parametrize("text", ["rubbish", None], ids=["rubbish", "none"])
+def test_junk_hides_no_stolen_token(app, log, text):
+    """However much junk comes before, the use of a stolen token says whose it is, which, and from where."""
+    assert {call(app, text).status_code for _ in range(200)} == {401}
+    stolen = bound()
+    assert call(app, stolen, certificate=THIEF).status_code == 401
+    line = json.loads(log.records[-1].getMessage())
+    assert (line["who"], line["token_id"], line["address"]) == ("billing", token_id(stolen), "192.0.2.7")
+    assert line["certificate"] == thumbprint_of(DerCertificate(THIEF))
+    assert thumbprint_of(DerCertificate(CERTIFICATE)) in line["reason"]
+
+
 def test_a_forged_identifier_names_nobody(app, log):
     """A token with a wrong signature does not write its claims into the log."""
     text = bound()

@@ -1,0 +1,44 @@
+"""JSON of another process is a value or one kind of error, however it is nested."""
+
+import pytest
+from msgspec import Raw, Struct
+
+from macaroon_cbat.json_text import UnusableJson, read_json_text
+
+DEEP = b"[" * 50_000 + b"]" * 50_000
+
+
+class Shape(Struct):
+    number: int
+    raw: Raw = Raw(b"null")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(b'{"x":%b,"number":1}' % DEEP, id="an unknown member"),
+        pytest.param(b'{"number":1,"raw":%b}' % DEEP, id="a member kept raw"),
+        pytest.param(b'{"x":' * 50_000, id="objects, never closed"),
+        pytest.param(b'{"number":"1"}', id="another type"),
+        pytest.param(b'{"number":1', id="cut off"),
+        pytest.param(b'{"number":"\xff"}', id="no UTF-8"),
+        pytest.param(b"", id="nothing"),
+    ],
+)
+def test_unusable_json_is_one_error(text):
+    """Text of another shape, no JSON, or JSON nested too deeply raises UnusableJson and nothing else."""
+    with pytest.raises(UnusableJson):
+        read_json_text(text, Shape)
+
+
+@pytest.mark.parametrize("text", [DEEP, b'{"x":' * 50_000], ids=["arrays", "objects"])
+def test_any_shape_is_bounded_as_well(text):
+    """A value of any shape is read no deeper than a parser follows."""
+    with pytest.raises(UnusableJson):
+        read_json_text(text, object)
+
+
+def test_usable_json_is_its_value():
+    """Members that the shape does not name are skipped."""
+    assert read_json_text(b'{"number":1,"x":[[1]]}', Shape).number == 1
+    assert read_json_text(b'{"number":[1]}', object) == {"number": [1]}
