@@ -6,7 +6,9 @@ a forgotten method would fall through to a laxer rule. Nor does a path that a se
 fall through (`similar_paths.py`).
 
 The method is that of the request line. A server that takes another one from the body (`_method`) or from a
-header (`X-HTTP-Method-Override`) runs a method that no rule was asked about: turn that off there.
+header (`X-HTTP-Method-Override`) runs a method that no rule was asked about: turn that off there. Nor is a
+second target judged, which some methods name in a header (`Destination` of WebDAV's COPY and MOVE) or in the
+body: only a rule that names such a method opens it.
 """
 
 import re
@@ -31,8 +33,8 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one path needs: each of these scopes, or nothing at all (`public`).
 
     `path` is percent-decoded and stands for itself and everything below it, on a segment boundary, or
-    with `exact` for itself alone. No `methods` means every method but CONNECT, TRACE and TRACK, which a rule
-    must name; `scope = ""` means any valid token.
+    with `exact` for itself alone. No `methods` means every method but CONNECT, TRACE, TRACK and those with
+    a second target (COPY, MOVE, ...), which a rule must name; `scope = ""` means any valid token.
     """
 
     path: RulePath
@@ -131,10 +133,11 @@ def path_of(uri: str) -> str:
 
     Nothing is normalized. What a server behind the gateway could normalize, decode twice or take for a
     parameter is refused: dot segments, empty segments, encoded slashes, backslashes, semicolons, controls,
-    what a Unicode normal form makes one of these, and whatever RFC 3986 does not let a path contain.
+    what a Unicode normal form makes one of these, and whatever RFC 3986 does not let a path contain. Behind
+    the path, which ends at `?`, stands visible ASCII alone.
     """
     raw = uri.partition("?")[0]
-    if _RAW_PATH.match(raw):
+    if _RAW_PATH.match(raw) and _VISIBLE.match(uri):
         try:
             path = unquote_to_bytes(raw).decode() if "%" in raw else raw
         except UnicodeDecodeError:
@@ -150,13 +153,29 @@ def _is_unambiguous(path: str) -> bool:
 
 
 _METHOD = re.compile(r"[A-Z][A-Z-]*\Z")
-_NAMED_ONLY = frozenset({"CONNECT", "TRACE", "TRACK"})
-"""They make a tunnel, or send headers back to the client: no rule means them that does not say so."""
+_TUNNELS_AND_ECHOES = ("CONNECT", "TRACE", "TRACK")
+_SECOND_TARGET = (
+    "COPY", "MOVE",  # RFC 4918
+    "BIND", "REBIND", "UNBIND",  # RFC 5842
+    "BASELINE-CONTROL", "CHECKIN", "CHECKOUT", "LABEL", "MERGE", "MKACTIVITY", "MKWORKSPACE", "REPORT",
+    "UNCHECKOUT", "UPDATE", "VERSION-CONTROL",  # RFC 3253
+    "ORDERPATCH",  # RFC 3648
+    "MKREDIRECTREF", "UPDATEREDIRECTREF",  # RFC 4437
+    "SEARCH",  # RFC 5323
+    "LINK", "UNLINK",  # RFC 2068
+    "BCOPY", "BDELETE", "BMOVE", "BPROPFIND", "BPROPPATCH",  # Microsoft's batches
+)  # fmt: skip
+"""Methods that act on another resource too, or on it alone, which a header or the body names."""
+
+_NAMED_ONLY = frozenset((*_TUNNELS_AND_ECHOES, *_SECOND_TARGET))
+"""They make a tunnel, send headers back, or act elsewhere: no rule means them that does not say so."""
+
+_VISIBLE = re.compile(r"[!-~]+\Z")
 
 _RAW_PATH = re.compile(
     r"/ (?: [!$&'()*+,\-./0-9:=@A-Z_a-z~] | % (?! 2f | 5c ) [0-9a-f]{2} )* \Z", re.VERBOSE | re.IGNORECASE
 )
-_AMBIGUOUS = re.compile(r"[;?#\x00-\x1f\x7f-\x9f]|%3b|%3f|%23|%[01][0-9a-f]|%7f", re.IGNORECASE)
+_AMBIGUOUS = re.compile(r"[;?#\x00-\x1f\x7f-\x9f]")
 _AMBIGUOUS_IN_UNICODE = re.compile(
     r"""[\u037e\u2100\u2101\u2105\u2106\ufe68\uff0f\uff3c]  # ; / \ in another normal form
         | / (?: [.\u2024\ufe52\uff0e]{1,2} | \u2025 ) (?: / | \Z )  # a dot segment""",

@@ -31,7 +31,11 @@ def parse_target(uri: str) -> Target:
 
 
 def is_plain_path(path: str) -> bool:
-    """Tell whether nobody downstream could read another path into this percent-decoded one."""
+    """Tell whether nobody downstream could read another path into this percent-decoded one.
+
+    What is still percent-encoded, be it with a percent sign or digits of another script, is decoded once
+    more by some servers.
+    """
     return _PLAIN_PATH.match(path) is not None
 
 
@@ -55,7 +59,9 @@ _LONGEST_ADDRESS = 64
 _VISIBLE = re.compile(r"^[!-~]+\Z")
 _PLAIN_PATH = re.compile(
     r"""^/ (?: (?! \.\.? (?:;[^/]*)? (?:/|\Z))              # no . or .. segment, with a parameter or not
-               (?: [^/\\\0%] | % (?! 2e|2f|5c|25) )+ (?:/|\Z) )*  # no backslash, nothing encoded twice
+               (?: [^/\\\0%\uff05\ufe6a]                    # no backslash
+                 | [%\uff05\ufe6a] (?! [u\uff55] | [\da-f\uff21-\uff26]{2} ) )+  # nothing encoded twice
+               (?:/|\Z) )*
         \Z""",
     re.VERBOSE | re.IGNORECASE,
 )

@@ -54,7 +54,22 @@ def test_only_origin_and_path_are_a_target(uri):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/a", "/a/", "/a/b", "/a.b", "/...", "/.well-known", "/é", "/100%", "/a;v=1"]
+    "path",
+    [
+        "/",
+        "/a",
+        "/a/",
+        "/a/b",
+        "/a.b",
+        "/...",
+        "/.well-known",
+        "/é",
+        "/100%",
+        "/a;v=1",
+        "/5%off",
+        "/a%zz",
+        "/100\uff05",
+    ],
 )
 def test_honest_paths_are_plain(path):
     """A path that everybody reads alike is plain."""
@@ -80,8 +95,27 @@ def test_honest_paths_are_plain(path):
         pytest.param("/a%2Fb", id="a slash encoded twice"),
         pytest.param("/a%5cb", id="a backslash encoded twice"),
         pytest.param("/a%252e", id="encoded thrice"),
+        pytest.param("/%41dmin", id="a letter encoded twice"),
+        pytest.param("/a%20", id="a blank encoded twice"),
+        pytest.param("/%C3%A9", id="a letter beyond ASCII encoded twice"),
+        pytest.param("/%%34%31", id="encoded thrice, in part"),
+        pytest.param("/%u0041", id="as escape() of JavaScript has it"),
+        pytest.param("/%U002f", id="as escape() of JavaScript has it, in a capital"),
+        pytest.param("/\uff0541", id="a full-width percent sign"),
+        pytest.param("/\ufe6a41", id="a small percent sign"),
+        pytest.param("/%\uff14\uff11", id="full-width digits"),
+        pytest.param("/%\u0664\u0661", id="Arabic digits"),
+        pytest.param("/%4\uff26", id="a full-width letter"),
+        pytest.param("/\uff05\uff550041", id="escape() in full width"),
     ],
 )
 def test_crooked_paths_are_not_plain(path):
     """A path into which somebody downstream could read another one is not plain."""
     assert not is_plain_path(path)
+
+
+@pytest.mark.parametrize("code", range(256))
+@pytest.mark.parametrize("form", ["%{:02x}", "%{:02X}"])
+def test_no_octet_is_left_encoded(form, code):
+    """A decoded path in which an encoded octet is left, whichever it is, is not plain."""
+    assert not is_plain_path("/a" + form.format(code))

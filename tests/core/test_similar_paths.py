@@ -186,3 +186,62 @@ def test_a_long_path_costs_little():
     """Of text that an attacker chose only a beginning is normalized, which takes quadratic time."""
     marks = "\u0316\u0301"
     assert STRICT.rule_for("GET", "/admin" + marks * 500_000).public
+
+
+IGNORED = st.sampled_from(
+    [" ", "\xa0", "\u2003", "\u3000", "\u200b", "\ufeff", "\xad", "\u034f", "\ufe0f", "\u3164"]
+)
+IGNORED_AT_THE_END = st.one_of(
+    IGNORED, st.sampled_from([".", "\uff0e", "\u2026", "::$DATA", "\uff1a\uff1a\uff04DATA"])
+)
+PATHS_BELOW = st.sampled_from(["", "/x"])
+RULED = {
+    "the only one": ("/", "admin"),
+    "below another": ("/invoices/", "admin"),
+    "a number": ("/invoices/", "7"),
+    "a letter": ("/", "a"),
+}
+
+
+@pytest.mark.parametrize(("above", "ruled"), RULED.values(), ids=RULED)
+@given(
+    st.lists(IGNORED),
+    st.lists(IGNORED_AT_THE_END),
+    st.integers(1, 300),
+    st.sampled_from([0, 0xFEE0]),
+    PATHS_BELOW,
+)
+def test_no_padding_of_what_is_ignored_opens_a_path(  # noqa: PLR0917 # drawn
+    above: str, ruled: str, before: list[str], behind: list[str], times: int, shift: int, below: str
+):
+    """Whatever servers ignore, before a ruled segment or behind it and however much of it, it is refused."""
+    rules = Rules(
+        [
+            Rule(path="/", public=True),
+            Rule(path="/invoices", scope="read"),
+            Rule(path=above + ruled, scope="x"),
+        ]
+    )
+    segment = "".join(chr(ord(one) + shift) for one in ruled)  # in full width, or as it is
+    padded = "".join(before) * times + segment + "".join(behind) * times
+    try:
+        scope = rules.rule_for("GET", above + padded + below).scope
+    except NoRule:
+        scope = "x"
+    assert scope == "x"
+
+
+@given(st.text(st.sampled_from(" \u200b.\u2026\xa0"), min_size=1), st.sampled_from(["x", "7", "é", "-"]))
+def test_a_segment_of_which_something_is_left_is_one(padding: str, left: str):
+    """Padding, however long, makes no segment disappear in which anything else stands."""
+    rules = Rules([Rule(path="/", public=True), Rule(path=f"/{padding}{left}/b", scope="x")])
+    with pytest.raises(NoRule, match="could be taken for"):
+        rules.rule_for("GET", f"/{padding}{left}/B")
+
+
+@pytest.mark.parametrize("blank", [" ", "\xa0", "\u200b", " \u200b"], ids=ascii)
+@pytest.mark.parametrize("count", [1, 5, 6, 7, 21, 22, 23, 1000, 100_000])
+def test_leading_blanks_open_nothing(blank: str, count: int):
+    """Blanks before a ruled segment are ignored, be they more than its rule has characters."""
+    with pytest.raises(NoRule, match="could be taken for '/admin'"):
+        STRICT.rule_for("GET", f"/{blank * count}admin")
