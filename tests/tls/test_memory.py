@@ -178,7 +178,7 @@ def test_requests_are_taken_in_turn(server):
     first.connection.drop()
     taken = [server.loop._requests.take().request.get_body_stream().read() for _ in range(2)]
     assert taken == [b"x" * 20, b"x" * 30]
-    server.loop._requests.end()
+    server.loop._requests.end(1)
     assert server.loop._requests.take() is None
     assert second.is_served
     assert third.is_served
