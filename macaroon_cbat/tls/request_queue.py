@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 class RequestQueue:
     """A queue that a request can leave: an abandoned one would keep its connection, and all of its TLS.
 
-    A thread that has a signal takes a request; measured, a condition's lock would double the latency.
+    A thread that has a signal takes a request: at a condition it would first wait for the loop's lock.
     """
 
     def __init__(self) -> None:
