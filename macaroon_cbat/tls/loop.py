@@ -236,7 +236,7 @@ class Loop:
             connection.on_stop()
 
     def _end(self) -> None:
-        self._requests.end()
+        self._requests.end(len(self._threads))
         for connection in list(self._connections):
             connection.drop()
         self._selector.close()

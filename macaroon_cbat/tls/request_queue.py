@@ -1,7 +1,8 @@
 """The complete requests that wait for a thread, the oldest first."""
 
-import threading
 from collections import OrderedDict
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,11 +10,14 @@ if TYPE_CHECKING:
 
 
 class RequestQueue:
-    """A queue that a request can leave: an abandoned one would keep its connection, and all of its TLS."""
+    """A queue that a request can leave: an abandoned one would keep its connection, and all of its TLS.
+
+    A thread that has a signal takes a request: at a condition it would first wait for the loop's lock.
+    """
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[Exchange, None] = OrderedDict()
-        self._changed = threading.Condition(threading.Lock())
+        self._signals: SimpleQueue[None] = SimpleQueue()
         self._is_over = False
 
     def __len__(self) -> int:
@@ -21,24 +25,27 @@ class RequestQueue:
 
     def put(self, exchange: "Exchange") -> None:
         """Have a thread take this request."""
-        with self._changed:
-            self._waiting[exchange] = None
-            self._changed.notify()
+        self._waiting[exchange] = None
+        self._signals.put(None)
 
     def withdraw(self, exchange: "Exchange") -> None:
-        """Remove a request; one that a thread has taken is left to it."""
-        with self._changed:
-            self._waiting.pop(exchange, None)
+        """Remove a request and its signal; one that a thread has taken is left to it."""
+        if self._waiting.pop(exchange, exchange) is None:
+            # A thread that has the signal already finds nothing and waits for the next.
+            with suppress(Empty):
+                self._signals.get_nowait()
 
     def take(self) -> "Exchange | None":
         """Remove and return the oldest request, wait for one where there is none; None once it is over."""
-        with self._changed:
-            while not self._waiting and not self._is_over:
-                self._changed.wait()
-            return None if self._is_over else self._waiting.popitem(last=False)[0]
+        while True:
+            self._signals.get()
+            if self._is_over:
+                return None
+            with suppress(KeyError):
+                return self._waiting.popitem(last=False)[0]
 
-    def end(self) -> None:
-        """Release the threads that wait."""
-        with self._changed:
-            self._is_over = True
-            self._changed.notify_all()
+    def end(self, threads: int) -> None:
+        """Release so many threads that wait."""
+        self._is_over = True
+        for _ in range(threads):
+            self._signals.put(None)

@@ -86,11 +86,14 @@ def serve_gevent(bind: str) -> None:
 
 
 def serve_embedded(bind: str) -> None:
+    from macaroon_cbat.certificate_formats import CERTIFICATE_HEADERS
     from macaroon_cbat.tls import development_certificates, serve
 
+    named = (*CERTIFICATE_HEADERS, "X-Client-Cert")
     with TemporaryDirectory() as folder:
         files = development_certificates(Path(folder))
-        serve(lambda: application, port=int(bind), certificate=files.certificate, key=files.key)
+        shown = {"certificate": files.certificate, "key": files.key}
+        serve(lambda: application, port=int(bind), proxy_headers=named, **shown)
 
 
 def serve_wsgiref(bind: str) -> None:

@@ -1,6 +1,5 @@
 """The memory that clients can make the server hold: one bound for all, and a fair one."""
 
-import gc
 import weakref
 
 import pytest
@@ -143,10 +142,20 @@ def test_what_a_client_leaves_behind_is_freed(server):
     clients = [queued(server, 10_000) for _ in range(10)]
     kept = [weakref.ref(client.connection._session._connection) for client in clients]
     for client in clients:
-        client.connection.drop()
+        client.connection._link.drop()
     assert server.loop.holdings.held_bytes == 0
     assert len(server.loop._requests) == 0
     assert [session() for session in kept] == [None] * 10
+
+
+def test_a_refused_client_leaves_no_tls(server):
+    """A connection that only waits for its client to read the refusal keeps nothing of TLS."""
+    client = server.client()
+    kept = weakref.ref(client.connection._session._connection)
+    client.send(b"nonsense\r\n\r\n")
+    assert client.look().startswith(b"HTTP/1.1 400 ")
+    assert client.connection in server.loop._connections
+    assert kept() is None
 
 
 def test_a_thread_at_work_keeps_no_abandoned_connection(server):
@@ -157,7 +166,8 @@ def test_a_thread_at_work_keeps_no_abandoned_connection(server):
     assert exchange._begin()
     client.connection.drop()
     assert kept() is None
-    assert client.connection not in gc.get_referents(exchange)
+    exchange.announce()
+    assert not server.loop._changed
     with pytest.raises(ClientGone):
         exchange.write_soon(b"too late")
 
@@ -168,7 +178,7 @@ def test_requests_are_taken_in_turn(server):
     first.connection.drop()
     taken = [server.loop._requests.take().request.get_body_stream().read() for _ in range(2)]
     assert taken == [b"x" * 20, b"x" * 30]
-    server.loop._requests.end()
+    server.loop._requests.end(1)
     assert server.loop._requests.take() is None
     assert second.is_served
     assert third.is_served

@@ -83,11 +83,11 @@ def test_a_chain_counts_before_the_handshake_is_complete(server, heavy):
 
 def test_a_request_in_the_same_breath_is_served(server, folder):
     """The largest certificate is served although its handshake and a request come at once."""
-    client = server.caller(make_client(folder, "largest", padding=32_000).file)
+    client = server.caller(make_client(folder, "largest", padding=32_300).file)
     client.step()
     client.send_records(client.unsent())
     client.step()
-    client.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 16_000 + b"\r\n\r\n")
+    client.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 20_000 + b"\r\n\r\n")
     client.send_records(client.unsent())
     server.serve()
     assert client.look().startswith(b"HTTP/1.1 200 ")
