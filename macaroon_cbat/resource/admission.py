@@ -8,6 +8,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from macaroon_cbat.bearer import read_bearer
 from macaroon_cbat.caveats import Access
@@ -20,6 +21,7 @@ from macaroon_cbat.resource.announcing import announces_waiting
 from macaroon_cbat.resource.auditing import note_refusal, warn_ignored
 from macaroon_cbat.resource.key_file import KeyFile
 from macaroon_cbat.resource.metrics import count_refused, count_unavailable, count_verified
+from macaroon_cbat.resource.overrides import Overrides, why_method_is_unknown, why_path_is_unknown
 from macaroon_cbat.resource.revocation_feed import RevocationFeed
 from macaroon_cbat.verification import Principal, require_scope, verify
 
@@ -90,8 +92,10 @@ class OfflineVerifier:
 class PresentedRequest(Struct, frozen=True, kw_only=True):
     """What an adapter reads of a request; `path` is percent-decoded, as the application routes it.
 
-    A path is None where it is not known, and `why_no_path` says why. `address` is the client's as the server
-    shows it, which a header may have written; `is_address_known` says that it is known better.
+    A path is None where it is not known, and `why_no_path` says why. `overrides` are headers by which an
+    application may take another path or method, and `is_method_known` says that none names another method.
+    `address` is the client's as the server shows it, which a header may have written; `is_address_known` says
+    that it is known better.
     `authorization` is the header's value, or all of them where the server keeps several apart.
     """
 
@@ -103,6 +107,8 @@ class PresentedRequest(Struct, frozen=True, kw_only=True):
     address: str | None
     why_no_path: str | None = None
     is_address_known: bool = False
+    is_method_known: bool = True
+    overrides: Overrides = ()
 
 
 class Admission(Struct, frozen=True, kw_only=True):
@@ -127,6 +133,8 @@ class Admission(Struct, frozen=True, kw_only=True):
     def admit(self, request: PresentedRequest, scope: str = "") -> Principal:
         """Return the principal of a request that may pass; any OAuthError or Unavailable refuses it."""
         peer = NOBODY
+        if request.overrides:
+            request = _without_overridden(request, self.root_path)
         try:
             _check_method(request.method)
             peer = self.peer(request.hop)
@@ -155,13 +163,26 @@ class Admission(Struct, frozen=True, kw_only=True):
             clock_skew=self.clock_skew,
             audience=self.verifier.audience,
             certificate=peer.thumbprint,
-            method=request.method,
+            method=request.method if request.is_method_known else None,
             target=_target(self.origin, request.path),
             address=request.address if known else client_address(request.hop, peer, request.address),
         )
         principal = self.verifier.verify(text, access, require_certificate=self.require_certificate)
         require_scope(principal, scope)
         return principal
+
+
+def _without_overridden(request: PresentedRequest, root_path: str) -> PresentedRequest:
+    """Return the request without the path, or the method, of which a header says something else."""
+    why_path = why_path_is_unknown(request.overrides, request.path, root_path)
+    why_method = why_method_is_unknown(request.overrides, request.method)
+    whys = [why for why in (request.why_no_path, why_path, why_method) if why is not None]
+    return replace(
+        request,
+        path=None if why_path else request.path,
+        is_method_known=why_method is None,
+        why_no_path="; ".join(whys) or None,
+    )
 
 
 def _check_method(method: str) -> None:

@@ -18,6 +18,7 @@ from macaroon_cbat.resource.answers import Answer, answer_to, metadata_answer
 from macaroon_cbat.resource.asgi_servers import running_server
 from macaroon_cbat.resource.guarding import GuardSettings, make_admission
 from macaroon_cbat.resource.metadata import metadata_path
+from macaroon_cbat.resource.overrides import overrides_in_headers
 from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
 from macaroon_cbat.resource.waiting import admit
 
@@ -89,8 +90,10 @@ def presented(connection: Scope, admission: Admission, *, root: str | None = Non
     """
     if connection["type"] not in ("http", "websocket"):
         raise RuntimeError(f"the guard knows no ASGI scope of type {connection['type']!r}")
+    headers = tuple(connection["headers"])
+    names = [name.lower() for name, _ in headers]
     authorizations = tuple(
-        value.decode("latin-1") for name, value in connection["headers"] if name.lower() == b"authorization"
+        headers[index][1].decode("latin-1") for index, name in enumerate(names) if name == b"authorization"
     )
     client = connection.get("client")
     path, why = _path(connection, root, admission.root_path)
@@ -102,6 +105,7 @@ def presented(connection: Scope, admission: Admission, *, root: str | None = Non
         path=path,
         address=(client[0] or None) if client else None,
         why_no_path=why,
+        overrides=overrides_in_headers(names, headers),
     )
 
 

@@ -12,6 +12,7 @@ from macaroon_cbat.resource.admission import Admission, PresentedRequest
 from macaroon_cbat.resource.answers import Answer, answer_to, metadata_answer
 from macaroon_cbat.resource.guarding import GuardSettings, check_settings, make_admission
 from macaroon_cbat.resource.metadata import metadata_path
+from macaroon_cbat.resource.overrides import overrides_in_environ
 from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
 from macaroon_cbat.resource.wsgi import PRINCIPAL
 from macaroon_cbat.verification import Principal
@@ -105,6 +106,7 @@ def _presented(admission: Admission) -> PresentedRequest:
         path=path,
         address=environ.get("REMOTE_ADDR"),
         why_no_path=why,
+        overrides=overrides_in_environ(environ),
     )
 
 

@@ -16,6 +16,7 @@ from macaroon_cbat.resource.admission import Admission, PresentedRequest
 from macaroon_cbat.resource.answers import Answer, answer_to, metadata_answer
 from macaroon_cbat.resource.guarding import GuardSettings, make_admission
 from macaroon_cbat.resource.metadata import metadata_path
+from macaroon_cbat.resource.overrides import overrides_in_environ
 from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
 from macaroon_cbat.wsgi_hop import WsgiHop
 
@@ -70,6 +71,7 @@ def presented(environ: WSGIEnvironment, admission: Admission) -> PresentedReques
         path=path,
         address=environ.get("REMOTE_ADDR"),
         why_no_path=why,
+        overrides=overrides_in_environ(environ),
     )
 
 

@@ -125,7 +125,7 @@ def test_a_method_with_a_second_target_needs_a_rule_that_names_it(method: str):
     "method", ["PROPFIND", "PROPPATCH", "MKCOL", "LOCK", "UNLOCK", "PUT", "DELETE", "ACL"]
 )
 def test_a_method_about_its_own_target_needs_no_name(method: str):
-    """A method of WebDAV that acts on the request's target alone is opened by a rule for every method."""
+    """A method of WebDAV that acts on the target of the request alone is opened by any rule."""
     assert Rules([Rule(path="/dav", scope="write")]).rule_for(method, "/dav/x").scope == "write"
 
 
