@@ -40,4 +40,18 @@ BELIEVED = (
     *("X-SSL-Client-DN", "X-SSL-CERT", "X-Client-Cert", "X-ARR-ClientCert", "X-ARR-SSL", "CF-Cert-Presented"),
     *("X-Amzn-Mtls-Clientcert", "X-Amzn-Mtls-Clientcert-Leaf", "CF-Client-Cert-SHA256"),
     *("CloudFront-Viewer-Cert-Sha256", "X-Sendfile-Type", "X-Accel-Mapping", "X-Middleware-Subrequest"),
+    *("Daphne-Root-Path", "X-Vhm-Root", "X-Vhm-Host", "X-Forwarded-Script-Name", "X-Waws-Unencoded-URL"),
+    *("WL-Proxy-Client-Cert", "MS-ASPNETCORE-CLIENTCERT", "iv-user", "SM-User", "CGI-Authorization"),
+    *("Cf-Access-Authenticated-User-Email", "X-Authentik-Username", "X-Pomerium-Claim-Email", "X-Userinfo"),
+    *("X-Forwarded-Trusted-Proxy", "X-Forwarded-Https", "X-Https", "Proxy-auth-cert", "X-Proxied-Https"),
+    *("X-ProxyContextPath", "X-Traversal-Path", "X-Astro-Path", "X-Invoke-Path", "Tailscale-User-Login"),
 )
+_FAMILIES = (
+    *("X-Forwarded-Whatever", "X-Pomerium-Claim-Department", "Shib-Whatever", "SSL-Whatever", "SM-Whatever"),
+    *("X-Forwarded-Cl", "X-Forwarded-Pro", "X-Original-Whatever", "Principalother"),
+)
+FAMILIES = dict.fromkeys(("haproxy", "envoy", "caddy", "apache"), _FAMILIES)
+"""Names of a family that no list has, by the proxies that remove by prefix."""
+
+ODD = tuple(f"Remote{sign}User" for sign in "!#$%&'*+^`|~") + tuple(f"{sign}WSRU" for sign in "!#$%&'*+^`|~")
+"""Names of letters that HTTP allows and no honest client writes; WebSphere believes $WSRU."""

@@ -1,7 +1,7 @@
 """Attacks by the request line, by the framing and by headers that servers and frameworks believe."""
 
 from tests.proxies.arrivals import EVIL, Arrival, arrivals, assert_harmless, at_once
-from tests.proxies.believed import BELIEVED
+from tests.proxies.believed import BELIEVED, FAMILIES, ODD
 from tests.proxies.channels import H2_REQUEST, HEAD
 from tests.proxies.clients import Headers
 from tests.proxies.stand import Stand
@@ -197,6 +197,7 @@ def headers(stand: Stand) -> list[str]:
         tuple((rename(name), EVIL) for name in BELIEVED)
         for rename in (str, str.upper, lambda n: n.replace("-", "_"), lambda n: n.replace("-", "."))
     ]
+    spellings += [((name, EVIL),) for name in (*ODD, *FAMILIES.get(stand.row.proxy, ()))]
     with arrivals(stand) as seen:
         replies = at_once(lambda each: stand.say(_with(each)), spellings)
         replies += at_once(lambda each: stand.say_h2((*H2_REQUEST, *_lower(each))), spellings)
