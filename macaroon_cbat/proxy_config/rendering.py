@@ -39,7 +39,7 @@ _WRITTEN_BY_TRAEFIK = (
 _FILE = re.compile(r"/[A-Za-z0-9._/@+-]+")
 _PATH = re.compile(r"/[A-Za-z0-9._/-]*")
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
-_KEPT = frozenset({"host", "authorization", "content-length", "content-type", "transfer-encoding", "cookie"})
+_KEPT = frozenset({"host", "authorization", "content-length", "transfer-encoding", "connection", "upgrade"})
 _SECRET = re.compile(r"[A-Za-z0-9_-]{16,256}")
 
 

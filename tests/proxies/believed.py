@@ -50,6 +50,14 @@ BELIEVED = (
 PARTS = tuple(BELIEVED[start : start + 40] for start in range(0, len(BELIEVED), 40))
 """The same, in portions: Envoy takes 100 headers in one request, and would refuse them all at once."""
 
+HONEST = (
+    *("Accept", "Accept-Language", "Content-Type", "Cookie", "If-None-Match", "If-Modified-Since", "Origin"),
+    *("Range", "Referer", "User-Agent", "Sec-Fetch-Mode", "X-Requested-With", "X-Csrf-Token", "X-Api-Key"),
+    *("Idempotency-Key", "Prefer", "Traceparent", "X-Correlation-Id", "X-Tenant-Id", "X-Sveltekit-Pathname"),
+    *("Depth", "Destination", "Overwrite", "Lock-Token", "Dpop", "Signature-Input", "Content-Digest"),
+)
+"""What clients write for the server itself, and it must hear."""
+
 _FAMILIES = (
     *("X-Forwarded-Whatever", "X-Pomerium-Claim-Department", "Shib-Whatever", "SSL-Whatever", "SM-Whatever"),
     *("X-Forwarded-Cl", "X-Forwarded-Pro", "X-Original-Whatever", "Principalother"),

@@ -8,6 +8,7 @@ from tests.proxies.requests import (
     connect_and_trace,
     framings,
     headers,
+    honest_headers,
     hosts,
     methods,
     of_an_expired_certificate,
@@ -36,6 +37,7 @@ WIRE = (
     Case("framings", framings, LET_IN | BAD, {"apache": LET_IN | BAD | {"500"}}),
     Case("addresses", addresses, LET_IN | BAD),
     Case("believed headers", headers, LET_IN | BAD),
+    Case("honest headers", honest_headers, LET_IN),
 )
 WEBSOCKETS = (
     Case("WebSocket", websocket, LET_IN),
