@@ -44,7 +44,7 @@ def document(stand: Stand) -> list[str]:
     """Read the gateway's document in every way: the gateway hears GET or HEAD, and no header of ours."""
     target = (*H2_REQUEST[:3], (":path", DOCUMENT))
     with arrivals(stand) as seen:
-        replies = at_once(lambda each: stand.say(each.encode()), READINGS)
+        replies = at_once(lambda each: stand.say(each.encode()), dict.fromkeys(READINGS))
         replies += at_once(lambda each: stand.say_h2((*target, *_lower(each))), _PARTS)
         replies += at_once(
             lambda each: stand.say_h2(target, body=EVIL.encode(), trailers=_lower(each)), _PARTS

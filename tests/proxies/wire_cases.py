@@ -44,6 +44,11 @@ WEBSOCKETS = (
     Case("other tunnels", other_tunnels, LET_IN | BAD | {"101"}),
 )
 ASKING = (
-    Case("document", document, LET_IN | BAD | {"302"}, {"caddy": LET_IN | BAD | {"500"}}),
+    Case(
+        "document",
+        document,
+        LET_IN | BAD | {"302"},
+        dict.fromkeys(("caddy", "traefik"), LET_IN | BAD | {"302", "500"}),
+    ),
     Case("question", question, LET_IN),
 )
