@@ -7,6 +7,8 @@ method, or logs another user than those that were judged.
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from macaroon_cbat.product_headers import PRODUCT_HEADERS
+
 _PATHS = {
     "Script-Name": "gunicorn (forwarder_headers): the prefix that is cut off the path",
     "Path-Info": "gunicorn (forwarder_headers): the path itself",
@@ -182,6 +184,6 @@ _CHANNELS = {
 }
 
 UNTRUSTED_HEADERS: Mapping[str, str] = MappingProxyType(
-    _PATHS | _METHODS | _USERS | _CONNECTIONS | _CERTIFICATES | _CHANNELS
+    _PATHS | _METHODS | _USERS | _CONNECTIONS | _CERTIFICATES | _CHANNELS | dict(PRODUCT_HEADERS)
 )
 """Each name, and who believes it. Servers read the names in any case, and some `_` or `.` for `-`."""

@@ -47,6 +47,13 @@ _FORMATS = sorted({name for proxy in PROXIES.values() for name in proxy.formats}
     help="Let clients open a WebSocket on this path; elsewhere, and to another protocol, no upgrade passes.",
 )
 @click.option(
+    "--remove-header",
+    "removed_headers",
+    multiple=True,
+    metavar="NAME",
+    help="Forward no such request header of a client: one that your server believes, beside those we know.",
+)
+@click.option(
     "--cert", "certificate", type=FILE, required=True, metavar="FILE", help="Server certificate, PEM."
 )
 @click.option("--key", type=FILE, metavar="FILE", help="Its private key, PEM. [default: in the same file]")
@@ -78,6 +85,7 @@ def proxy_config(
     gateway: str | None,
     audience: str,
     websockets: tuple[str, ...],
+    removed_headers: tuple[str, ...],
     certificate: Path,
     key: Path | None,
     certificate_format: str | None,
@@ -98,6 +106,7 @@ def proxy_config(
         format=certificate_format,
         audience=audience,
         websockets=websockets,
+        removed_headers=removed_headers,
         protocol=protocol,
         secret="" if secret_file is None else read_secret(secret_file),
         introspecting=introspecting,

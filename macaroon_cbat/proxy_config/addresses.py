@@ -41,8 +41,8 @@ class Address:
 
     @property
     def apache(self) -> str:
-        """As ProxyPass of Apache spells an upstream."""
-        return f"unix:{self.path}|http://localhost/" if self.path else f"http://{self}/"
+        """As ProxyPass of Apache spells an upstream, before a path."""
+        return f"unix:{self.path}|http://localhost" if self.path else f"http://{self}"
 
     @property
     def envoy(self) -> str:

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from macaroon_cbat.certificate_formats import CERTIFICATE_HEADERS, FORMATS
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.product_headers import UNTRUSTED_PREFIXES
 from macaroon_cbat.proxy_config.addresses import Address
 from macaroon_cbat.proxy_config.introspecting import Introspecting
 from macaroon_cbat.resource.gateway.principal_headers import NAMES
@@ -32,6 +33,8 @@ _WRITTEN_BY_TRAEFIK = (
 )
 _FILE = re.compile(r"/[A-Za-z0-9._/@+-]+")
 _PATH = re.compile(r"/[A-Za-z0-9._/-]*")
+_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+_KEPT = frozenset({"host", "authorization", "content-length", "transfer-encoding", "connection", "upgrade"})
 _SECRET = re.compile(r"[A-Za-z0-9_-]{16,256}")
 
 
@@ -74,6 +77,8 @@ class ProxySettings:
     """Of the gateway's policy file: its path is where the metadata document lives (RFC 9728)."""
     websockets: tuple[str, ...] = ()
     """The paths on which a client may open a WebSocket."""
+    removed_headers: tuple[str, ...] = ()
+    """Further names that no client may write, beside those of the list."""
 
 
 PROXIES: Mapping[str, Proxy] = MappingProxyType(
@@ -122,7 +127,8 @@ def render(name: str, settings: ProxySettings) -> dict[str, str]:
         "header": FORMATS[chosen].header,
         "with_certificate": proxy.formats[chosen],
         "principal_headers": NAMES,
-        "removed": _removed(),
+        "removed": _removed(settings.removed_headers),
+        "prefixes": UNTRUSTED_PREFIXES,
         "methods": METHODS,
         "own": _WRITTEN_BY_TRAEFIK,
         "document": _document(settings.audience),
@@ -131,9 +137,9 @@ def render(name: str, settings: ProxySettings) -> dict[str, str]:
     return {file: environment.get_template(file).render(values) for file in files}
 
 
-def _removed() -> tuple[str, ...]:
+def _removed(further: tuple[str, ...]) -> tuple[str, ...]:
     """Return every name that no proxy forwards in a client's words, each once whatever its letters."""
-    names = (*CERTIFICATE_HEADERS, *NAMES, "Proxysecret", *UNTRUSTED_HEADERS)
+    names = (*CERTIFICATE_HEADERS, *NAMES, "Proxysecret", *UNTRUSTED_HEADERS, *further)
     return tuple({name.lower(): name for name in reversed(names)}.values())[::-1]
 
 
@@ -179,5 +185,10 @@ def _check_alphabets(settings: ProxySettings) -> None:
     for option, path in (*paths, *(("--websocket", path) for path in settings.websockets)):
         if not _PATH.fullmatch(path):
             raise SettingsError(f"{option}: the path {path!r} is not made of letters, digits and ._/- alone")
+    for header in settings.removed_headers:
+        if not _HEADER.fullmatch(header) or header.lower() in _KEPT:
+            raise SettingsError(
+                f"--remove-header: {header!r} is no header of letters, digits and - that requests can lack"
+            )
     if settings.secret and not _SECRET.fullmatch(settings.secret):
         raise SettingsError("the proxy's secret is not 16 to 256 letters, digits, hyphens and underscores")

@@ -127,6 +127,29 @@ def test_a_websocket_s_path_is_a_path(text: str, tmp_path: Path) -> None:
     assert (done.exit_code, list(tmp_path.iterdir())) == (2, [])
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "a b",
+        "X_User",
+        "X-User:",
+        "x\ny",
+        "1x",
+        "X;",
+        "x" * 65,
+        "é",
+        "Host",
+        "AUTHORIZATION",
+        "Upgrade",
+    ],
+)
+def test_a_header_to_remove_is_a_name(name: str, tmp_path: Path) -> None:
+    """--remove-header takes what is a name to every proxy, and none without which no request works."""
+    done = generate("nginx", "--remove-header", name, "--output", tmp_path)
+    assert (done.exit_code, "--remove-header" in done.output, list(tmp_path.iterdir())) == (2, True, [])
+
+
 @pytest.mark.parametrize("proxy", ASKING)
 def test_the_document_of_an_audience_with_a_path(proxy: str, tmp_path: Path) -> None:
     """With --audience the document's route is the one path that RFC 9728 gives it, otherwise the bare one."""

@@ -40,4 +40,30 @@ BELIEVED = (
     *("X-SSL-Client-DN", "X-SSL-CERT", "X-Client-Cert", "X-ARR-ClientCert", "X-ARR-SSL", "CF-Cert-Presented"),
     *("X-Amzn-Mtls-Clientcert", "X-Amzn-Mtls-Clientcert-Leaf", "CF-Client-Cert-SHA256"),
     *("CloudFront-Viewer-Cert-Sha256", "X-Sendfile-Type", "X-Accel-Mapping", "X-Middleware-Subrequest"),
+    *("Daphne-Root-Path", "X-Vhm-Root", "X-Vhm-Host", "X-Forwarded-Script-Name", "X-Waws-Unencoded-URL"),
+    *("WL-Proxy-Client-Cert", "MS-ASPNETCORE-CLIENTCERT", "iv-user", "SM-User", "CGI-Authorization"),
+    *("Cf-Access-Authenticated-User-Email", "X-Authentik-Username", "X-Pomerium-Claim-Email", "X-Userinfo"),
+    *("X-Forwarded-Trusted-Proxy", "X-Forwarded-Https", "X-Https", "Proxy-auth-cert", "X-Proxied-Https"),
+    *("X-ProxyContextPath", "X-Traversal-Path", "X-Astro-Path", "X-Invoke-Path", "Tailscale-User-Login"),
+    "X-Acme-User",  # a deployer's own: the stand names it with --remove-header
 )
+PARTS = tuple(BELIEVED[start : start + 40] for start in range(0, len(BELIEVED), 40))
+"""The same, in portions: Envoy takes 100 headers in one request, and would refuse them all at once."""
+
+HONEST = (
+    *("Accept", "Accept-Language", "Content-Type", "Cookie", "If-None-Match", "If-Modified-Since", "Origin"),
+    *("Range", "Referer", "User-Agent", "Sec-Fetch-Mode", "X-Requested-With", "X-Csrf-Token", "X-Api-Key"),
+    *("Idempotency-Key", "Prefer", "Traceparent", "X-Correlation-Id", "X-Tenant-Id", "X-Sveltekit-Pathname"),
+    *("Depth", "Destination", "Overwrite", "Lock-Token", "Dpop", "Signature-Input", "Content-Digest"),
+)
+"""What clients write for the server itself, and it must hear."""
+
+_FAMILIES = (
+    *("X-Forwarded-Whatever", "X-Pomerium-Claim-Department", "Shib-Whatever", "SSL-Whatever", "SM-Whatever"),
+    *("X-Forwarded-Cl", "X-Forwarded-Pro", "X-Original-Whatever", "Principalother"),
+)
+FAMILIES = dict.fromkeys(("haproxy", "envoy", "caddy", "apache"), _FAMILIES)
+"""Names of a family that no list has, by the proxies that remove by prefix."""
+
+ODD = tuple(f"Remote{sign}User" for sign in "!#$%&'*+^`|~") + tuple(f"{sign}WSRU" for sign in "!#$%&'*+^`|~")
+"""Names of letters that HTTP allows and no honest client writes; WebSphere believes $WSRU."""

@@ -1,7 +1,7 @@
 """Attacks by the request line, by the framing and by headers that servers and frameworks believe."""
 
-from tests.proxies.arrivals import EVIL, Arrival, arrivals, assert_harmless, at_once
-from tests.proxies.believed import BELIEVED
+from tests.proxies.arrivals import EVIL, Arrival, arrivals, arrived, assert_harmless, at_once
+from tests.proxies.believed import FAMILIES, HONEST, ODD, PARTS
 from tests.proxies.channels import H2_REQUEST, HEAD
 from tests.proxies.clients import Headers
 from tests.proxies.stand import Stand
@@ -36,7 +36,7 @@ TARGETS = (
     "/health\xe9",
     "/health ?x",
 )
-H2_TARGETS = tuple(target for target in TARGETS if " " not in target)
+H2_TARGETS = (*TARGETS, "/health?a HTTP/1.0", "/health?a b", "/health?\t", "/health?a\r\nX-Other: spoofed")
 METHODS = (
     *(
         "delete",
@@ -194,13 +194,26 @@ def addresses(stand: Stand) -> list[str]:
 def headers(stand: Stand) -> list[str]:
     """Write every header that a server or framework believes, on a public path, in every spelling."""
     spellings = [
-        tuple((rename(name), EVIL) for name in BELIEVED)
+        tuple((rename(name), EVIL) for name in part)
         for rename in (str, str.upper, lambda n: n.replace("-", "_"), lambda n: n.replace("-", "."))
+        for part in PARTS
     ]
+    spellings += [((name, EVIL),) for name in (*ODD, *FAMILIES.get(stand.row.proxy, ()))]
     with arrivals(stand) as seen:
         replies = at_once(lambda each: stand.say(_with(each)), spellings)
+        assert {reply.outcome for reply in replies[: 2 * len(PARTS)]} == {"200"}, "refused, and so not tried"
         replies += at_once(lambda each: stand.say_h2((*H2_REQUEST, *_lower(each))), spellings)
     assert_harmless(stand, seen)
+    return [each.outcome for each in replies]
+
+
+def honest_headers(stand: Stand) -> list[str]:
+    """Write the headers that a server must hear from its clients: each arrives as it was sent."""
+    fields = tuple((name, "honest") for name in HONEST)
+    with arrivals(stand) as seen:
+        replies = [stand.say(_with(fields)), stand.say_h2((*H2_REQUEST, *_lower(fields)))]
+    heard = [each for each in seen if "last" not in each["line"]]
+    assert [[arrived(each, name) for name in HONEST] for each in heard] == [[["honest"]] * len(HONEST)] * 2
     return [each.outcome for each in replies]
 
 

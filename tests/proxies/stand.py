@@ -151,6 +151,7 @@ def make_stand(row: Row, world: World, edit: Callable[[Path], None] = lambda _: 
     (folder / "secret").chmod(0o600)
     stand = Stand(row, world, folder, Ports(free_port(), free_port()), world.upstream.port)
     options: list[object] = ["--cert", world.folder / "server.pem", "--secret-file", folder / "secret"]
+    options += ["--remove-header", "X-Acme-User"]
     options += ["--format", row.format, "--protocol", row.protocol]
     options += ["--websocket", row.websocket] if row.websocket else []
     with ExitStack() as stack:

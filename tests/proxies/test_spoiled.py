@@ -29,8 +29,11 @@ GUARDED = {
     "nginx": [("nginx.conf", r" *proxy_set_header Clientcert .*\n", "")],
     "envoy": GATEWAY["envoy"],
     "haproxy": [("haproxy.cfg", r".*http-request (del-header \^\(|set-header Client-?[Cc]ert).*\n", "")],
-    "apache": [("httpd.conf", r" *RequestHeader (set|unset) Clientcert .*\n", "")],
-    "caddy": [("Caddyfile", r"\t*request_header -?Client-?[Cc]ert.*\n", "")],
+    "apache": [
+        ("httpd.conf", r" *RequestHeader (set|unset) Clientcert .*\n", ""),
+        ("refuse.lua", '"clientcert", ', ""),
+    ],
+    "caddy": [("Caddyfile", r"\t*request_header -?[Cc]lient-?[Cc]ert.*\n", "")],
     "traefik": [
         ("dynamic.yml", ", certificate", ""),
         # Traefik distrusts X-Forwarded-* of strangers as well.

@@ -19,7 +19,7 @@ from tests.proxies.requests import (
 )
 from tests.proxies.rows import ASKED_ROWS, WEBSOCKET_ROWS, WIRE_ROWS
 from tests.proxies.stand import Stand, make_stand
-from tests.proxies.websockets import other_tunnels
+from tests.proxies.websockets import other_tunnels, websocket
 from tests.proxies.world import World
 
 Attack = Callable[[Stand], list[str]]
@@ -41,24 +41,30 @@ WIRE: tuple[tuple[str, Attack, str, str], ...] = (
     ("haproxy", hosts, r".*fhdr_cnt\(host\).*\n", ""),
     ("haproxy", framings, r".*req\.ver -m str 1\.0 1\.1.*\n", ""),
     ("haproxy", headers, r".*del-header \^\(.*\n", ""),
+    ("haproxy", headers, r".*del-header \^\(principal.*\n", ""),
     ("haproxy", headers, r".*del-header \[.*\n", ""),
     ("nginx", methods, r".*is_odd\) .*\n", ""),
     ("nginx", hosts, r".*is_odd\) .*\n", ""),
     ("nginx", headers, r'.*proxy_set_header X-Original-Url "";\n', ""),
     ("nginx", headers, r"underscores_in_headers off", "underscores_in_headers on"),
-    ("envoy", headers, r".*remove: x-original-url\n", ""),
+    ("envoy", headers, r".*remove: x-rewrite-url\n", ""),
+    ("envoy", headers, r".*key_matcher: \{ prefix:.*\n", ""),
+    ("envoy", headers, r"\[\^:a-z0-9-\]\.\*\|", ""),
     ("envoy", headers, r".*# X\.Y, which.*\n", ""),
     ("envoy", hosts, r' *- match: .*":authority".*\n.*\n', ""),
     ("envoy", connect_and_trace, r" *- match: .*CONNECT\|TRACE.*\n.*\n", ""),
     ("caddy", upgrade, r".*request_header -(Upgrade|Connection)\n", ""),
-    ("caddy", headers, r".*request_header -X-Original-Url\n", ""),
+    ("caddy", headers, r".*request_header -X-Rewrite-Url\n", ""),
+    ("caddy", headers, r".*request_header -[a-z0-9-]+\*\n", ""),
+    ("caddy", headers, r'.*request_header "-\*[$~]\*"\n', ""),
     ("caddy", methods, r".*respond @odd.*\n", ""),
     ("caddy", targets, r".*respond @odd.*\n", ""),
     ("caddy", connect_and_trace, r".*respond @echo.*\n", ""),
     ("traefik", upgrade, r'.*Upgrade: ""\n', '          X-Nothing: ""\n'),
     ("traefik", headers, r'.*X-Original-Url: ""\n', ""),
+    ("traefik", targets, r"plain-target, ", ""),
     ("traefik", methods, r"&& \(Method.*\)", ""),
-    ("apache", headers, r".*unset X-Original-Url early\n", ""),
+    ("apache", headers, r".*unset X-Rewrite-Url early\n", ""),
     ("apache", headers, r".*LuaHook.*\n", ""),
     ("apache", methods, r".*LuaHook.*\n", ""),
     ("apache", connect_and_trace, r".*TraceEnable.*\n", ""),
@@ -69,6 +75,7 @@ WEBSOCKETS: tuple[tuple[str, Attack, str, str], ...] = (
     ("haproxy", other_tunnels, r"\{ req\.fhdr\(upgrade\) -i -m str websocket \}", ""),
     ("haproxy", other_tunnels, r"acl is_websocket path /socket", "acl is_websocket path_beg /"),
     ("apache", other_tunnels, r"\(/socket\)|\^/socket\$", "/.*"),
+    ("apache", websocket, r"\$1 upgrade", "/ upgrade"),
     ("caddy", other_tunnels, r"\{path\} in \['/socket'\]", "true"),
     ("traefik", other_tunnels, r"Path\(`/socket`\)", "PathPrefix(`/`)"),
 )

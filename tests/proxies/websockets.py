@@ -40,6 +40,9 @@ ATTACKS = tuple(
 )
 
 
+HONEST = "GET /socket HTTP/1.1\r\nHost: localhost\r\nAuthorization: "
+
+
 def websocket(stand: Stand) -> list[str]:
     """Open a WebSocket as the holder, and hear from it what was said; then as a thief, and as nobody."""
     holder = _opened(stand, stand.world.holders["self-signed"], stand.world.bound())
@@ -49,9 +52,20 @@ def websocket(stand: Stand) -> list[str]:
         _opened(stand, None, ""),
     ]
     assert holder == "hello"
+    _assert_plain(stand)
     if not stand.row.is_guarded:  # no gateway: the server behind judges, which here shows what arrives
         assert others == ["401", "401", "401"]
     return ["200"]
+
+
+def _assert_plain(stand: Stand) -> None:
+    """Fail where the path of WebSockets, with an upgrade and without one, does not arrive as it was sent."""
+    ask, client = f"{HONEST}{bearer(stand.world.bound())[0][1]}\r\n", stand.world.holders["self-signed"]
+    with arrivals(stand) as seen:
+        stand.say(f"{ask}\r\n".encode(), client)
+        stand.say(f"{ask}Connection: Upgrade\r\nUpgrade: websocket\r\n{WEBSOCKET}\r\n".encode(), client)
+    lines = [each["line"] for each in seen if "last" not in each["line"]]
+    assert lines == ["GET /socket HTTP/1.1"] * 2
 
 
 def _opened(stand: Stand, client: Client | None, token: str) -> str:

@@ -1,4 +1,5 @@
 -- Refuses for httpd.conf what proxy and server could read differently. Apache's workers must be able to read this file.
+local families = { {% for prefix in prefixes %}"{{ prefix | replace("-", "%-") }}"{{ ", " if not loop.last }}{% endfor %} }
 local versions = { ["1.0"] = true, ["1.1"] = true, ["2.0"] = true }
 
 local function is_plain(r)
@@ -12,6 +13,17 @@ local function is_plain(r)
   return headers["Host"] ~= nil and not (version == "1.0" and headers["Transfer-Encoding"])
 end
 
+-- Removes what begins like a header that servers believe; httpd.conf removes those with a name.
+local function remove_families(r)
+  for name in pairs(r:headers_in_table()) do
+    for _, family in ipairs(families) do
+      if name:lower():find("^" .. family) then r.headers_in[name] = nil end
+    end
+  end
+end
+
 function refuse(r)
-  return is_plain(r) and apache2.DECLINED or 400
+  if not is_plain(r) then return 400 end
+  remove_families(r)
+  return apache2.DECLINED
 end

@@ -1,0 +1,77 @@
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from tests.proxies.clients import Ask
+from tests.proxies.judging import both
+from tests.proxies.processes import process, wait_for_port
+from tests.proxies.rows import WIRE_ROWS, Row
+from tests.proxies.showing import Showing
+from tests.proxies.stand import Stand, make_stand
+from tests.proxies.world import World
+from tests.walks.processes import ROOT, free_port
+
+
+@dataclass(frozen=True)
+class Believer:
+    """A server that takes a request header for its proxy's word, and how an attacker uses it."""
+
+    name: str
+    command: tuple[str, ...]
+    path: str
+    attack: tuple[str, str]
+
+
+BELIEVERS = (
+    Believer(
+        "Django on Daphne",
+        ("daphne", "-b", "127.0.0.1", "-p", "{port}", "tests.proxies.django_behind:application"),
+        "health/invoices",
+        ("Daphne-Root-Path", "/health"),
+    ),
+    Believer(
+        "Pyramid",
+        ("waitress", "--listen=127.0.0.1:{port}", "tests.proxies.pyramid_behind:application"),
+        "health",
+        ("X-Vhm-Root", "/invoices"),
+    ),
+)
+ROWS = [row for row in WIRE_ROWS if row.proxy == "apache" or not row.is_guarded]
+SPELLINGS = (str, str.upper, str.lower, lambda n: n.replace("-", "_"), lambda n: n.replace("-", "."))
+
+
+@pytest.fixture(scope="module", params=BELIEVERS, ids=lambda each: each.name)
+def believer(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Believer, int]]:
+    """Run each server that believes headers; give its port."""
+    folder, port = tmp_path_factory.mktemp("believer"), free_port()
+    command = [word.format(port=port) for word in request.param.command]
+    with process(["env", f"PYTHONPATH={ROOT}", sys.executable, "-P", "-m", *command], folder) as running:
+        wait_for_port(port, running, folder)
+        yield request.param, port
+
+
+@pytest.fixture(scope="module", params=ROWS, ids=lambda row: row.name)
+def believing_stand(
+    request: Any, believer: tuple[Believer, int], world: World
+) -> Iterator[tuple[Stand, Believer]]:
+    """Give each proxy before each of these servers."""
+    row: Row = request.param
+    behind = replace(world, upstream=Showing(believer[1], world.upstream.socket))
+    with make_stand(row, behind) as stand:
+        yield stand, believer[0]
+
+
+def test_the_resource_that_was_judged_is_the_one_that_runs(believing_stand: tuple[Stand, Believer]) -> None:
+    """Behind every proxy a server that believes headers runs the path that was judged."""
+    stand, believer = believing_stand
+    name, value = believer.attack
+    honest = Ask(f"/{believer.path}", "POST")
+    attacks = [replace(honest, headers=((spell(name), value),)) for spell in SPELLINGS]
+    answers = [stand.ask(each) for ask in attacks for each in both(ask)]
+    runs = f"<{believer.path}>".encode()
+    assert [runs in stand.ask(each).body for each in both(honest)] == [True, True]
+    assert [runs in each.body for each in answers[:6]] == [True] * 6, "an ordinary spelling"
+    assert all(runs in each.body or each.outcome in ("400", "cut off") for each in answers), answers
