@@ -1,7 +1,8 @@
 """HTTPS connections to the service, with exchanges that end in time and answers that are never mixed up.
 
 A connection serves one exchange at a time and belongs to one process. It is kept only after one whole
-answer of status 200, so that what comes late, or unasked, is read by no later exchange.
+answer of status 200, and used again only if nothing more has arrived by then. Not checked: an unasked
+second answer that arrives later still. The service, and a proxy before it, must not send one.
 """
 
 import io

@@ -93,6 +93,7 @@ def _accept(service: Silent, listener: socket.socket, context: ssl.SSLContext, t
     with suppress(OSError):
         while not service.is_over.is_set():
             raw, _ = listener.accept()
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what was sent is there
             serving.append(threading.Thread(target=_serve, args=(service, raw, context, temper)))
             serving[-1].start()
     for thread in serving:
