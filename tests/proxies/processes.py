@@ -2,12 +2,13 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -160,12 +161,19 @@ def process(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes
     with (folder / "output").open("ab") as log:
         home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
         running = subprocess.Popen(
-            command, cwd=folder, stdout=subprocess.DEVNULL, stderr=log, env={**os.environ, **home}
+            command,
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            env={**os.environ, **home},
+            start_new_session=True,
         )
     try:
         yield running
     finally:
         _end(running)
+        with suppress(ProcessLookupError):  # workers of mod_wsgi may outlive Apache
+            os.killpg(running.pid, signal.SIGKILL)
 
 
 def wait_for_port(port: int, running: subprocess.Popen[bytes], folder: Path) -> None:

@@ -3,11 +3,12 @@
 import json
 import os
 import random
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import copy, which
 from tempfile import TemporaryDirectory
@@ -57,7 +58,7 @@ _PATIENCE_SECONDS = 60
 def started(command: list[str], port: int, log: Path) -> Iterator[None]:
     """Run a server until the block ends, once it takes connections."""
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
+        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
     deadline = time.monotonic() + _PATIENCE_SECONDS
     try:
         while True:
@@ -72,6 +73,8 @@ def started(command: list[str], port: int, log: Path) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait(_PATIENCE_SECONDS)
+        with suppress(ProcessLookupError):  # workers of mod_wsgi may outlive Apache
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def exchange(port: int, raw: bytes) -> dict[str, Any]:
