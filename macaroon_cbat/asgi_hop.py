@@ -16,7 +16,7 @@ _PEM = re.compile(r"\s*-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CE
 
 
 class AsgiServer(Struct, frozen=True, kw_only=True):
-    """What was measured of the server that runs the application; a scope does not name it."""
+    """The measured behaviour of the server that runs the application; an ASGI scope does not name it."""
 
     shows_unix_socket: bool = False
     """False where it is not known how the server describes a Unix socket."""

@@ -196,4 +196,4 @@ FORMATS = {
 CERTIFICATE_HEADERS = tuple(
     dict.fromkeys(name for each in FORMATS.values() for name in (each.header, *each.companions))
 )
-"""What a certificate may travel in: no proxy forwards what a client wrote under these names."""
+"""The headers that carry a certificate: no proxy forwards what a client wrote under these names."""

@@ -8,7 +8,7 @@ MacaroonError
 │   ├── InvalidToken          401  ── MalformedMacaroon, UnknownKey, SignatureMismatch, Revoked,
 │   │                                 CaveatsNotMet(.unmet), NotCertificateBound
 │   ├── InsufficientScope     403  with .scope
-│   ├── AccessDenied          403  ── NoRule, UntrustedProxy, NotServed: asks for what is somebody else's
+│   ├── AccessDenied          403  ── NoRule, UntrustedProxy, NotServed: the caller lacks the right
 │   └── the codes of RFC 6749 5.2, RFC 7009 2.2.1, RFC 7591 3.2.2, RFC 8707 2
 ├── Refused                        client side: the service answered with an error
 ├── Unavailable               503  "cannot tell", which is neither yes nor no

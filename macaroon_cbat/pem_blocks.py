@@ -20,7 +20,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class PemBlock(Struct, frozen=True):
-    """What stands between two boundaries, undecoded, and the number of the line where it begins."""
+    """The undecoded lines between two boundaries, and the number of the line where they begin."""
 
     label: str
     lines: tuple[bytes, ...]

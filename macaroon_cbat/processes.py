@@ -10,7 +10,7 @@ Process = tuple[int, int]
 """Names one process among its ancestors: the process id, and how often Python forked before it."""
 
 forks = 0
-"""How often Python forked on the way to this process: cheaper to read than the process id."""
+"""The number of forks on the way to this process: cheaper to read than the process id."""
 
 
 def _count_fork() -> None:
@@ -55,7 +55,7 @@ class PerProcess(Generic[Value]):
 
 
 class ProcessLock(PerProcess[Lock]):
-    """A lock of each process: a forked child finds its own one open, whoever holds the parent's."""
+    """A lock of each process: a forked child finds its own open, even if a thread holds the parent's."""
 
     __slots__ = ()
 

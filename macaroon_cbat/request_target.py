@@ -31,7 +31,7 @@ def parse_target(uri: str) -> Target:
 
 
 def is_plain_path(path: str) -> bool:
-    """Tell whether nobody downstream could read another path into this percent-decoded one.
+    """Return True if no server downstream could read another path into this percent-decoded one.
 
     What is still percent-encoded, be it with a percent sign or digits of another script, is decoded once
     more by some servers.

@@ -59,7 +59,7 @@ class Introspecting:
 
     @property
     def endpoint(self) -> str:
-        """Where tokens are introspected."""
+        """The URL of the introspection endpoint."""
         return self.issuer + INTROSPECTION_PATH
 
     @property
