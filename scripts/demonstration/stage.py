@@ -1,5 +1,6 @@
 """The stage: a service, a resource server, certificates, all in a folder that is gone afterwards."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -73,12 +74,18 @@ def write_certificate(file: Path, name: str) -> None:
         .sign(key, hashes.SHA256())
     )
     pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    file.with_suffix(".key").write_bytes(key.private_bytes(pem, pkcs8, serialization.NoEncryption()))
+    private = key.private_bytes(pem, pkcs8, serialization.NoEncryption())
+    with open(file.with_suffix(".key"), "wb", opener=_private) as stream:  # whatever the umask is
+        stream.write(private)
     file.write_bytes(certificate.public_bytes(pem))
 
 
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def free_ports(count: int) -> list[int]:
-    """Return loopback ports that nobody listens on."""
+    """Return loopback ports that no process listens on."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [one.getsockname()[1] for one in sockets]

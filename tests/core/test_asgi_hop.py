@@ -1,7 +1,7 @@
 """What an ASGI scope says about the connection, as four servers describe it (measured)."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from macaroon_cbat.asgi_hop import AsgiHop, AsgiServer
@@ -160,6 +160,8 @@ def taken_for_the_same(name: bytes) -> bool:
 
 
 @given(st.lists(st.tuples(NAMES, st.binary(max_size=8)), max_size=4))
+@example([(b"Client-Cert", b"\t")])
+@example([(b"client-cert", b" \t a b\t ")])
 def test_one_header_or_none_or_an_error(headers):
     """Whatever headers come, the value is that of the one header of this name, or none, or ambiguous."""
     same = [(name, value.strip(b" \t")) for name, value in headers if taken_for_the_same(name)]
