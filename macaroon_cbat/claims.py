@@ -11,6 +11,9 @@ EpochSeconds = NewType("EpochSeconds", int)
 LONGEST_CLOCK_SKEW = 300
 """Seconds by which the clocks of service and resource server may differ at most, where that is set."""
 
+DEFAULT_CLOCK_SKEW = 30
+"""Seconds by which they may differ where nothing is set."""
+
 SCOPE_PATTERN = r"^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*\Z"
 """One or more scope tokens, a single space between two (RFC 6749 3.3)."""
 

@@ -20,6 +20,7 @@ from msgspec import Struct
 from macaroon_cbat.errors import SettingsError, UnknownKey
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.json_text import UnusableJson, read_json_text
+from macaroon_cbat.plain_text import text_of
 
 KEY_BYTES = 32
 KeyUse = Literal["access", "refresh", "discharge"]
@@ -124,7 +125,7 @@ def write_key_file(ring: AudienceKeys, states: Mapping[str, str] = MappingProxyT
 def read_key_file(content: bytes, name: str = "the key file") -> AudienceKeys:
     """Return the key ring in a key file, or raise SettingsError that says what to do."""
     try:
-        file = read_json_text(content, _KeyFile)
+        file = read_json_text(text_of(content, name).encode(), _KeyFile)
     except UnusableJson as error:
         raise SettingsError(f"{name} is not a key file ({error}): {_EXPORT}") from error
     keys = {}

@@ -11,8 +11,15 @@ import click
 import msgspec
 
 from macaroon_cbat.cli.auditing import audit
-from macaroon_cbat.cli.options import FILE, data_option, read_secret, stores_in
-from macaroon_cbat.client import ClientCertificate, TokenClient
+from macaroon_cbat.cli.options import (
+    FILE,
+    client_certificate,
+    data_option,
+    passphrase_option,
+    read_secret,
+    stores_in,
+)
+from macaroon_cbat.client import TokenClient
 from macaroon_cbat.client.calls import ServiceCalls
 from macaroon_cbat.errors import NotFound, Refused
 from macaroon_cbat.revocation import Revocation
@@ -39,6 +46,7 @@ _OPTIONS = (
     ),
     click.option("--cert", "certificate", type=FILE, metavar="FILE", help="Your client certificate, PEM."),
     click.option("--key", "key_file", type=FILE, metavar="FILE", help="Its key. [default: in the same file]"),
+    passphrase_option,
     click.option("--client-id", metavar="ID", help="Your client, which has the scope admin."),
     click.option("--client-secret-file", type=FILE, metavar="FILE", help="File with its secret; - is stdin."),
 )
@@ -134,11 +142,12 @@ def administration_options(command: Callable[..., Any]) -> Callable[..., Any]:
         cacert: Path | None,
         certificate: Path | None,
         key_file: Path | None,
+        passphrase_file: Path | None,
         client_id: str | None,
         client_secret_file: Path | None,
         **options: Any,
     ) -> Any:
-        there = (issuer, cacert, certificate, key_file, client_id, client_secret_file)
+        there = (issuer, cacert, certificate, key_file, passphrase_file, client_id, client_secret_file)
         if any(one is not None for one in there):
             if data is not None:
                 raise click.UsageError(
@@ -161,12 +170,13 @@ def _over_http(
     cacert: Path | None,
     certificate: Path | None,
     key_file: Path | None,
+    passphrase_file: Path | None,
     client_id: str | None,
     client_secret_file: Path | None,
 ) -> Verbs:
-    if issuer is None or certificate is None or client_id is None:
+    presented = client_certificate(certificate, key_file, passphrase_file)
+    if issuer is None or presented is None or client_id is None:
         raise click.UsageError("the HTTP interface needs --issuer, --cert and --client-id together")
-    presented = ClientCertificate(certificate, key_file)
     secret = None if client_secret_file is None else read_secret(client_secret_file)
     tokens = TokenClient(
         issuer=issuer,

@@ -21,8 +21,8 @@ def inspection_lines(macaroon: Macaroon, now: EpochSeconds) -> Iterator[str]:
         yield f"subject     {grant.sub}"
         yield f"audience    {grant.aud if isinstance(grant.aud, str | tuple) else '-'}"
         yield f"scope       {grant.scope}"
-        yield f"issued      {_moment(grant.iat, now)}"
-        yield f"expires     {_moment(grant.exp, now)}"
+        yield f"issued      {moment(grant.iat, now)}"
+        yield f"expires     {moment(grant.exp, now)}"
         yield f"token id    {grant.jti}"
         yield f"root key    {grant.kid}"
     yield f"caveats     {len(macaroon.caveats) or 'none: anybody who has this token can use it'}"
@@ -37,7 +37,8 @@ def _caveat_line(caveat: bytes | ThirdPartyCaveat) -> str:
     return _readable(caveat)
 
 
-def _moment(seconds: int, now: EpochSeconds) -> str:
+def moment(seconds: int, now: EpochSeconds) -> str:
+    """Return a time in UTC, and how far it is from now in seconds."""
     try:
         moment = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%SZ}"
     except (ValueError, OverflowError, OSError):

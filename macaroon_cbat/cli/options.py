@@ -15,10 +15,12 @@ from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files import replace_file
 from macaroon_cbat.files.modes import open_private
+from macaroon_cbat.plain_text import LONGEST_SECRET, secret_of
 from macaroon_cbat.printable import printable
 from macaroon_cbat.wire import MAX_CHARACTERS
 
 if TYPE_CHECKING:
+    from macaroon_cbat.client import ClientCertificate
     from macaroon_cbat.service import Settings
     from macaroon_cbat.stores import Stores
 
@@ -76,13 +78,23 @@ def say(text: str) -> None:
     click.echo(printable(text))
 
 
-def read_token() -> str:
-    """Return the token on standard input, without the line end; a usage error when there is none."""
-    if sys.stdin.isatty():
+def token_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add FILE, which holds the token; without it, and for `-`, the command reads standard input."""
+    return click.argument("token_file", type=FILE, metavar="[FILE]", default="-")(command)
+
+
+def read_token(file: Path) -> str:
+    """Return the token in a file, `-` being standard input, without the line end; a usage error for none."""
+    is_piped = str(file) == "-"
+    if is_piped and sys.stdin.isatty():
         click.echo("reading the token from standard input", err=True)
-    text = sys.stdin.buffer.read(MAX_CHARACTERS + 3).decode(errors="replace").rstrip("\r\n")
+    content = read_file(file, MAX_CHARACTERS + 6).removeprefix(b"\xef\xbb\xbf")  # an editor's mark
+    text = content.decode(errors="replace").rstrip("\r\n")
     if not text:
-        raise click.UsageError("no token on standard input: pipe one in, such as: ... < token")
+        place, remedy = (
+            ("on standard input", "... < token") if is_piped else (f"in {file}", "token mint > FILE")
+        )
+        raise click.UsageError(f"there is no token {place}: put one there, such as: {remedy}")
     return text
 
 
@@ -100,13 +112,35 @@ def read_file(file: Path, at_most: int = -1) -> bytes:
         raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
 
 
+def passphrase_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --key-passphrase-file, for the private key of the client certificate."""
+    return click.option(
+        "--key-passphrase-file", "passphrase_file", type=FILE, metavar="FILE",
+        help="File with the passphrase of an encrypted key; - is stdin.",
+    )(command)  # fmt: skip
+
+
+def client_certificate(
+    certificate: Path | None, key: Path | None, passphrase_file: Path | None
+) -> "ClientCertificate | None":
+    """Return the pair that options name, None for none, or raise UsageError or SettingsError."""
+    from macaroon_cbat.client import ClientCertificate
+
+    if certificate is None:
+        if key is not None or passphrase_file is not None:
+            raise click.UsageError("--key and --key-passphrase-file go with --cert")
+        return None
+    password = None if passphrase_file is None else read_secret(passphrase_file)
+    return ClientCertificate(certificate, key, password=password)
+
+
 def read_secret(file: Path) -> str:
     """Return the secret in a private file, `-` being standard input, or raise SettingsError."""
     if str(file) == "-":
-        return read_file(file).decode(errors="replace").strip()
+        return secret_of(read_file(file, LONGEST_SECRET + 1), "standard input")
     try:
         with open_private(file, "secret file") as stream:
-            return stream.read().decode(errors="replace").strip()
+            return secret_of(stream.read(LONGEST_SECRET + 1), f"the secret file {file}")
     except OSError as error:
         raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
 

@@ -120,8 +120,19 @@ def proxy_config(
     secrets = [
         secret for secret in (settings.secret, introspecting and introspecting.client_secret) if secret
     ]
+    _make_folder(output)
     for name, text in files.items():
         _write(output / name, text, is_secret=any(secret in text for secret in secrets))
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder and those above it, or raise SettingsError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"the folder {folder} cannot be made ({error.strerror}): name another with --output"
+        ) from error
 
 
 def _write(file: Path, text: str, *, is_secret: bool) -> None:

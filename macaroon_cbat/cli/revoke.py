@@ -15,7 +15,17 @@ from macaroon_cbat.thumbprint import parse_thumbprint
 _NAMES_MAY_BEGIN_WITH_A_HYPHEN = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 
 
-@click.command(context_settings=_NAMES_MAY_BEGIN_WITH_A_HYPHEN)
+class _Revoke(click.Command):
+    """A command whose VALUE may begin with -h, as token ids do: help is a `-h` that stands alone."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        options, rest = args, list[str]()
+        if "--" in args:
+            options, rest = args[: args.index("--")], args[args.index("--") :]
+        return super().parse_args(ctx, ["--help" if arg == "-h" else arg for arg in options] + rest)
+
+
+@click.command(cls=_Revoke, context_settings=_NAMES_MAY_BEGIN_WITH_A_HYPHEN)
 @click.argument("kind", type=click.Choice(get_args(RevocationKind)))
 @click.argument("value")
 @click.option(

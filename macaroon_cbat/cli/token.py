@@ -13,16 +13,20 @@ from macaroon_cbat.caveats import (
     make_caveat,
     parse_caveat,
 )
-from macaroon_cbat.cli.inspecting import inspection_lines
+from macaroon_cbat.claims import DEFAULT_CLOCK_SKEW, LONGEST_CLOCK_SKEW
+from macaroon_cbat.cli.inspecting import inspection_lines, moment
 from macaroon_cbat.cli.options import (
     FILE,
+    client_certificate,
     json_option,
     now,
+    passphrase_option,
     print_json,
     read_file,
     read_secret,
     read_token,
     say,
+    token_argument,
 )
 from macaroon_cbat.cli.thumbprint import thumbprint_in
 from macaroon_cbat.errors import OAuthError, SettingsError
@@ -37,7 +41,7 @@ from macaroon_cbat.wire import read_macaroon
 
 @click.group()
 def token() -> None:
-    """Mint, attenuate, inspect and verify tokens. A token is read from stdin and written to stdout."""
+    """Mint, attenuate, inspect and verify tokens. A token is read from FILE or stdin."""
 
 
 @token.command()
@@ -54,6 +58,7 @@ def token() -> None:
 @click.option("--scope", help="What to ask for. [default: all that is registered]")
 @click.option("--cert", "certificate", type=FILE, metavar="FILE", help="Client certificate, PEM.")
 @click.option("--key", type=FILE, metavar="FILE", help="Its private key, PEM. [default: in the same file]")
+@passphrase_option
 @json_option
 def mint(
     issuer: str,
@@ -65,21 +70,20 @@ def mint(
     scope: str | None,
     certificate: Path | None,
     key: Path | None,
+    passphrase_file: Path | None,
     *,
     as_json: bool,
 ) -> None:
     """Get a token from the service (client credentials)."""
-    from macaroon_cbat.client import ClientCertificate, TokenClient
+    from macaroon_cbat.client import TokenClient
 
     if client_secret_file is not None:
         client_secret = read_secret(client_secret_file)
-    if key is not None and certificate is None:
-        raise click.UsageError("--key goes with --cert")
     text = TokenClient(
         issuer=issuer,
         client_id=client_id,
         client_secret=client_secret,
-        certificate=None if certificate is None else ClientCertificate(certificate, key),
+        certificate=client_certificate(certificate, key, passphrase_file),
         ca=cacert,
         scope=scope,
         resource=resource,
@@ -93,6 +97,7 @@ def mint(
 
 
 @token.command("attenuate")
+@token_argument
 @click.option(
     "--cert", "certificate", type=FILE, metavar="FILE", help="Bind to this certificate (PEM or DER)."
 )
@@ -105,6 +110,7 @@ def mint(
 @click.option("--ip", "networks", multiple=True, metavar="CIDR", help="Good from this network only.")
 @click.option("--caveat", "texts", multiple=True, metavar="JSON", help="""Such as '{"nbf":1767225600}'.""")
 def attenuate_command(
+    token_file: Path,
     certificate: Path | None,
     expires_in: int | None,
     scope: str | None,
@@ -115,7 +121,7 @@ def attenuate_command(
     networks: tuple[str, ...],
     texts: tuple[str, ...],
 ) -> None:
-    """Restrict the token on standard input; no key and no service is needed."""
+    """Restrict the token in FILE, by default on standard input; no key and no service is needed."""
     members = {"scope": scope, "aud": audiences, "htm": methods, "htu": url, "path": path, "ip": networks}
     try:
         caveats = [parse_caveat(text) for text in texts]
@@ -128,7 +134,7 @@ def attenuate_command(
         caveats.append(Expiry(now() + expires_in))
     if not caveats:
         raise click.UsageError("nothing to append: give --cert, --expires-in, --scope or another restriction")
-    click.echo(attenuate(read_token(), caveats))
+    click.echo(attenuate(read_token(token_file), caveats))
 
 
 def _one_or_all(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
@@ -136,10 +142,11 @@ def _one_or_all(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
 
 
 @token.command()
+@token_argument
 @json_option
-def inspect(*, as_json: bool) -> None:
-    """Show what the token on standard input says. Nothing is verified."""
-    text = read_token()
+def inspect(token_file: Path, *, as_json: bool) -> None:
+    """Show what the token in FILE, by default on standard input, says. Nothing is verified."""
+    text = read_token(token_file)
     if as_json:
         print_json(inspected(read_macaroon(text)))
         return
@@ -148,6 +155,7 @@ def inspect(*, as_json: bool) -> None:
 
 
 @token.command("verify")
+@token_argument
 @click.option("--keys", required=True, type=FILE, metavar="FILE", help="What key export wrote.")
 @click.option("--audience", required=True, metavar="URL", help="The resource server's audience.")
 @click.option("--cert", "certificate", type=FILE, metavar="FILE", help="Certificate of the connection.")
@@ -156,8 +164,17 @@ def inspect(*, as_json: bool) -> None:
 @click.option("--url", metavar="URL", help="The request's target, for htu and path caveats.")
 @click.option("--address", help="The client's address, for ip caveats.")
 @click.option("--allow-unbound", is_flag=True, help="Accept a token without a cnf caveat.")
+@click.option(
+    "--clock-skew",
+    type=click.IntRange(0, LONGEST_CLOCK_SKEW),
+    default=DEFAULT_CLOCK_SKEW,
+    show_default=True,
+    metavar="SECONDS",
+    help="By how much clocks may differ, as in the guard.",
+)
 @json_option
 def verify_command(
+    token_file: Path,
     keys: Path,
     audience: str,
     certificate: Path | None,
@@ -165,11 +182,15 @@ def verify_command(
     method: str | None,
     url: str | None,
     address: str | None,
+    clock_skew: int,
     *,
     allow_unbound: bool,
     as_json: bool,
 ) -> None:
-    """Verify the token on standard input offline. Exit status: 0 accepted, 1 refused, 2 wrong usage."""
+    """Verify the token in FILE, by default on standard input, offline.
+
+    Exit status: 0 accepted, 1 refused, 2 wrong usage.
+    """
     ring = read_key_file(read_file(keys), str(keys))
     if ring.audience != audience:
         raise SettingsError(f"{keys} is for audience {ring.audience}, not {audience}")
@@ -179,6 +200,7 @@ def verify_command(
         raise click.UsageError(f"--url: {error}") from error
     access = Access(
         now=now(),
+        clock_skew=clock_skew,
         audience=audience,
         certificate=None if certificate is None else thumbprint_in(certificate),
         method=method,
@@ -186,7 +208,7 @@ def verify_command(
         address=address,
     )
     try:
-        principal = verify(read_token(), ring, access, require_certificate=not allow_unbound)
+        principal = verify(read_token(token_file), ring, access, require_certificate=not allow_unbound)
         require_scope(principal, scope)
     except OAuthError as error:
         _say_refused(error, as_json=as_json)
@@ -207,5 +229,6 @@ def _say_accepted(principal: Principal, *, as_json: bool) -> None:
         print_json({"accepted": True, "principal": members})
         return
     say(f"accepted: {principal.client_id}")
-    for name, value in members.items():
-        say(f"  {name:<12}{'-' if value is None else value}")
+    moments = {name: moment(members[name], now()) for name in ("issued_at", "expires_at")}
+    for name, value in (members | moments).items():
+        say(f"  {name:<14}{'-' if value is None else value}")

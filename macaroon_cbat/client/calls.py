@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import requests
 
 from macaroon_cbat.client.certificate import ClientCertificate
+from macaroon_cbat.client.https import no_answer
 from macaroon_cbat.client.requests import MacaroonAuth, certificate_session
 from macaroon_cbat.client.tokens import TokenClient, read_refusal
 from macaroon_cbat.errors import Unavailable
@@ -35,7 +36,7 @@ class ServiceCalls:
             if answer.status_code in (200, 201):
                 return read_json_text(answer.content, object)
         except (requests.RequestException, ValueError) as error:
-            raise Unavailable(f"no answer from {url}: {error}") from error
+            raise no_answer(url, error) from error
         if answer.status_code >= 500:
             raise Unavailable(f"{url} answered {answer.status_code}")
         if answer.status_code != 204:

@@ -136,7 +136,7 @@ class ClientCertificate:
             )
             credentials._load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))  # noqa: SLF001
         except _PasswordNeeded:
-            remedy = "give its password, or name a key without one"
+            remedy = "give its passphrase (--key-passphrase-file, in Python password=), or a key without one"
             raise SettingsError(f"the key in {self._key} is encrypted: {remedy}") from None
         except (ssl.SSLError, ValueError) as error:
             remedy = "name a PEM certificate, leaf first, and the private key that belongs to it"

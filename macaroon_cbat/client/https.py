@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -10,6 +11,7 @@ from requests.auth import HTTPBasicAuth
 from urllib3.exceptions import HTTPError
 
 from macaroon_cbat.errors import Refused, Unavailable
+from macaroon_cbat.network_failures import failure_in_words
 
 _ANSWER_BYTES = 64 * 1024
 
@@ -30,6 +32,13 @@ class ContextAdapter(HTTPAdapter):
 
     def cert_verify(self, *_args: object, **_kwargs: object) -> None:
         """Add nothing to the context: requests would load its own CAs into it at each connection."""
+
+
+def no_answer(url: str, error: Exception) -> Unavailable:
+    """Return the error for a URL that gave no whole answer: what failed, and what to do."""
+    parts = urlsplit(url)
+    place = parts.netloc.rpartition("@")[2] or url
+    return Unavailable(f"no answer from {url}: {failure_in_words(error, place)}")
 
 
 def exchange(
@@ -61,7 +70,7 @@ def exchange(
             ) as answer:
                 body: bytes = answer.raw.read(_ANSWER_BYTES + 1)
         except (requests.RequestException, HTTPError) as error:
-            raise Unavailable(f"no answer from {url}: {error}") from error
+            raise no_answer(url, error) from error
     status = answer.status_code
     if status >= 500:
         raise Unavailable(f"{url} answered {status}")

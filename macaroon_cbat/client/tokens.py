@@ -148,9 +148,14 @@ class TokenClient:
         """Return the token endpoint that the issuer publishes (RFC 8414 3)."""
         parts = urlsplit(self.issuer)
         url = f"https://{parts.netloc}{_WELL_KNOWN}{parts.path.rstrip('/')}"
-        metadata = _read(exchange(server_trust(self.ca), url, timeout=self.timeout), _Metadata, url)
+        answer = exchange(server_trust(self.ca), url, timeout=self.timeout)
+        if answer[0] == 404:
+            remedy = "give the issuer that the operator of the service named"
+            raise Refused(404, None, f"{url} is not there, as it is at every authorization server: {remedy}")
+        metadata = _read(answer, _Metadata, url)
         if metadata.issuer != self.issuer:
-            raise Refused(200, None, f"{url} is about issuer {metadata.issuer!r}, not {self.issuer!r}")
+            named, remedy = repr(metadata.issuer[:200]), "give that one, if it is the service you mean"
+            raise Refused(200, None, f"the issuer at {self.issuer} is {named}, another server: {remedy}")
         mutual_tls = metadata.mtls_endpoint_aliases.token_endpoint
         return mutual_tls if mutual_tls and self.certificate else metadata.token_endpoint
 

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import TypedDict
 
+from macaroon_cbat.claims import DEFAULT_CLOCK_SKEW
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.peer import PeerSource, tls_connection
 from macaroon_cbat.resource.admission import (
@@ -18,8 +19,6 @@ from macaroon_cbat.resource.admission import (
 from macaroon_cbat.resource.clocks import checked_skew
 from macaroon_cbat.resource.paths import checked_root_path
 from macaroon_cbat.resource.revocation_feed import RevocationFeed
-
-DEFAULT_CLOCK_SKEW = 30
 
 
 class GuardSettings(TypedDict, total=False):

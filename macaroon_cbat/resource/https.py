@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from macaroon_cbat.errors import Unavailable
+from macaroon_cbat.network_failures import failure_in_words
 
 _MOST_KEPT = 32
 
@@ -138,7 +139,7 @@ class Connections:
         try:
             status, body = self._ask(question, _Deadline(question))
         except (OSError, HTTPException, ValueError) as error:
-            reason = str(error) or type(error).__name__
+            reason = failure_in_words(error, urlsplit(question.url).netloc)
             raise Unavailable(f"{question.url} gave no usable answer: {reason}") from error
         if len(body) > question.limit:
             raise Unavailable(f"{question.url} answered {status} with more than {question.limit} bytes")

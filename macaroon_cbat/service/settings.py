@@ -11,6 +11,7 @@ from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.journal.refusals import DEFAULT_LINES
 from macaroon_cbat.peer import PeerSource, tls_connection
+from macaroon_cbat.plain_text import LONGEST_SECRET, secret_of
 from macaroon_cbat.stores import (
     WrappingKey,
     read_or_make_wrapping_key,
@@ -144,9 +145,9 @@ def _peer_source(given: Mapping[str, str]) -> PeerSource:
 def _secret(name: str, file: str) -> str:
     try:
         with open_private(Path(file), "secret file") as stream:
-            return stream.read().decode("ascii").removesuffix("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{PREFIX}{name}: {file} holds no readable ASCII text") from error
+            return secret_of(stream.read(LONGEST_SECRET + 1), f"the secret file {file} of {PREFIX}{name}")
+    except OSError as error:
+        raise SettingsError(f"{PREFIX}{name}: {file} cannot be read: {error.strerror}") from error
 
 
 def _embedded_database(folder: Path) -> str:

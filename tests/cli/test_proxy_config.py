@@ -190,6 +190,12 @@ def test_a_secret_is_private(tmp_path: Path) -> None:
     assert (tmp_path / "out/nginx.conf").stat().st_mode & 0o777 == 0o600
 
 
+def test_the_folder_is_made(tmp_path: Path) -> None:
+    """--output makes the folder that it names, and those above it."""
+    assert generate("nginx", "--output", str(tmp_path / "etc" / "proxy")).exit_code == 0
+    assert [file.name for file in (tmp_path / "etc" / "proxy").iterdir()] == ["nginx.conf"]
+
+
 def test_two_files_need_a_folder() -> None:
     """Two files that name each other are not printed as one."""
     done = generate("haproxy", *GATEWAY)
@@ -208,7 +214,7 @@ def test_printed() -> None:
         ("nginx", ("--protocol", "grpc", *GATEWAY), "over http"),
         ("nginx", ("--format", "caddy"), "writes the certificate as nginx"),
         ("haproxy", ("--key", "/etc/ssl/other.key"), "/etc/ssl/api.pem.key"),
-        ("nginx", ("--output", "/nonexistent/folder"), "cannot be written"),
+        ("nginx", ("--output", "/dev/null/folder"), "the folder /dev/null/folder cannot be made"),
         ("nginx", ("--audience", "https://[api.example"), "is no URL"),
     ],
 )

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from macaroon_cbat.claims import LONGEST_CLOCK_SKEW
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.journal.refusals import DEFAULT_LINES
+from macaroon_cbat.plain_text import text_of
 from macaroon_cbat.policy import Rule
 
 Text = Annotated[str, Meta(pattern=r"^[!-~]+\Z")]
@@ -89,8 +90,8 @@ def read_policy(file: Path) -> Policy:
     except OSError as error:
         raise SettingsError(f"the policy file {file} cannot be read: {error.strerror}") from error
     try:
-        policy = msgspec.convert(tomllib.loads(content.decode()), Policy)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        policy = msgspec.convert(tomllib.loads(text_of(content, f"the policy file {file}")), Policy)
+    except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{file} is no TOML: {error}") from error
     except msgspec.ValidationError as error:
         raise SettingsError(f"{file}: {_placed(str(error))}") from error

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.files.modes import open_private
+from macaroon_cbat.plain_text import LONGEST_SECRET, secret_of
 from macaroon_cbat.resource.admission import AudienceKeySource, OfflineVerifier, TokenVerifier
 from macaroon_cbat.resource.gateway.policy_file import Asking, Policy, Service
 from macaroon_cbat.resource.introspection import Introspection
@@ -116,9 +117,9 @@ def _asking(means: Means, asking: Asking) -> Introspection:
 
 
 def read_secret(file: Path) -> str:
-    """Return the secret in a file that others cannot use, without the line end, or raise SettingsError."""
+    """Return the secret in a file that others cannot use, or raise SettingsError."""
     try:
         with open_private(file, "secret file") as stream:
-            return stream.read().decode("ascii").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the secret in {file} cannot be read: {error}") from error
+            return secret_of(stream.read(LONGEST_SECRET + 1), f"the secret file {file}")
+    except OSError as error:
+        raise SettingsError(f"the secret file {file} cannot be read: {error.strerror}") from error
