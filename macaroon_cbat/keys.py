@@ -126,6 +126,8 @@ def read_key_file(content: bytes, name: str = "the key file") -> AudienceKeys:
     """Return the key ring in a key file, or raise SettingsError that says what to do."""
     try:
         file = read_json_text(text_of(content, name).encode(), _KeyFile)
+    except SettingsError as error:
+        raise SettingsError(f"{error}, or {_EXPORT}") from error
     except UnusableJson as error:
         raise SettingsError(f"{name} is not a key file ({error}): {_EXPORT}") from error
     keys = {}

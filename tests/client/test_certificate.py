@@ -79,7 +79,7 @@ def test_encrypted_key_needs_its_password(tmp_path: Path) -> None:
     files = Files(tmp_path / "c", tmp_path / "k")
     files.write(pair)
     assert ClientCertificate(*files_of(files), password="sesame").current().thumbprint == pair.thumbprint
-    with pytest.raises(SettingsError, match="is encrypted: give its password"):
+    with pytest.raises(SettingsError, match="is encrypted: give its passphrase"):
         ClientCertificate(*files_of(files))
     with pytest.raises(SettingsError, match="cannot load"):
         ClientCertificate(*files_of(files), password="open")

@@ -113,7 +113,7 @@ MISTAKES = {
     "trusting nonsense": (GOOD.replace('["unix"]', '["nginx"]'), "'nginx' is no trusted proxy"),
     "trusting a certificate": (GOOD.replace('["unix"]', f'["x5t#S256={"A" * 43}"]'), "no TLS"),
     "nobody could ask": (GOOD.replace('["unix"]', '["127.0.0.1/32"]'), "so nobody could ask"),
-    "no secret file": (GOOD.replace("trust =", 'secret_file = "x"\ntrust ='), "the secret in"),
+    "no secret file": (GOOD.replace("trust =", 'secret_file = "x"\ntrust ='), "the secret file"),
     "no keys": (GOOD.replace('keys = "keys.json"', ""), "name one of keys, [service] and [introspection]"),
     "keys of another audience": (
         GOOD.replace("https://api", "https://other"),
