@@ -7,6 +7,7 @@ measured in requests per second stands in THROUGHPUT, other figures in MEASURES.
 import argparse
 import dataclasses
 import json
+import os
 import platform
 import sys
 from collections.abc import Callable
@@ -18,22 +19,23 @@ import proxies
 import refusing
 import revocations
 import service
-from timing import Case, Figure, Measure, time_side_by_side
+from timing import Case, Extent, Figure, Measure, time_side_by_side
 
-GROUPS: dict[str, Callable[[], list[Case]]] = {
-    "core": core.cases,
-    "certificates": certificates.cases,
+GROUPS: dict[str, Callable[[Extent], list[Case]]] = {
+    "core": lambda _: core.cases(),
+    "certificates": lambda _: certificates.cases(),
     "revocations": revocations.cases,
 }
-THROUGHPUT: dict[str, Callable[[float], list[service.Throughput]]] = {
+THROUGHPUT: dict[str, Callable[[Extent], list[service.Throughput]]] = {
     "service": service.throughput,
     "gateway": gateway.throughput,
     "proxies": proxies.throughput,
 }
-MEASURES: dict[str, Callable[[], list[Measure]]] = {
+MEASURES: dict[str, Callable[[Extent], list[Measure]]] = {
     "revocations": revocations.catching_up,
     "refusing": refusing.delays,
 }
+SMALL = Extent(rounds=1, seconds=0.1, workers=(1,), revocations=2_000, arrivals=2, refusals=2)
 
 
 def main() -> None:
@@ -44,20 +46,23 @@ def main() -> None:
         "--rounds", type=int, default=40, help="rounds of every case, interleaved (default 40)"
     )
     parser.add_argument("--seconds", type=float, default=4.0, help="length of a round of load (default 4)")
+    parser.add_argument("--small", action="store_true", help="show that all of it runs; compare no figure")
     known = list(dict.fromkeys([*GROUPS, *THROUGHPUT, *MEASURES]))
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"what to measure: {', '.join(known)}")
     arguments = parser.parse_args()
+    os.umask(0o077)  # the keys that it writes must be private, or the servers refuse them
     asked = arguments.groups or known
     if unknown := set(asked) - set(known):
         parser.error(f"no group {', '.join(sorted(unknown))}; there is: {', '.join(known)}")
-    costs = {name: time_side_by_side(GROUPS[name](), arguments.rounds) for name in asked if name in GROUPS}
-    rates = {name: THROUGHPUT[name](arguments.seconds) for name in asked if name in THROUGHPUT}
-    measures = {name: MEASURES[name]() for name in asked if name in MEASURES}
+    extent = SMALL if arguments.small else Extent(rounds=arguments.rounds, seconds=arguments.seconds)
+    costs = {name: time_side_by_side(GROUPS[name](extent), extent.rounds) for name in asked if name in GROUPS}
+    rates = {name: THROUGHPUT[name](extent) for name in asked if name in THROUGHPUT}
+    measures = {name: MEASURES[name](extent) for name in asked if name in MEASURES}
     if arguments.json:
-        print_json(costs, rates, measures, arguments.rounds)
+        print_json(costs, rates, measures, extent.rounds)
         return
     if costs:
-        print_table(costs, arguments.rounds)
+        print_table(costs, extent.rounds)
     print_rates(rates)
     print_measures(measures)
 

@@ -6,8 +6,10 @@ certificate of the TLS connection itself, which is hashed and nothing else.
 
 import base64
 import hashlib
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from urllib.parse import quote, quote_plus
 
 from cryptography import x509
@@ -95,14 +97,31 @@ def _environ(**members: object) -> dict[str, object]:
     }
 
 
+@cache
+def _connection() -> socket.socket:
+    """Return a connection from loopback, as gunicorn shows that of a request."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        _OPEN.append(socket.create_connection(listener.getsockname()))
+        return listener.accept()[0]
+
+
+_OPEN: list[socket.socket] = []
+"""The other ends, which stay open as long as the benchmark runs."""
+
+
 def _through_a_hop(name: str, pool: list[bytes]) -> Case:
     """Return the case of a whole source: trust by network and secret, header, companions, format."""
-    trust = trusted_proxies(["10.0.0.0/8"], secret=SECRET)
+    trust = trusted_proxies(["127.0.0.0/8"], secret=SECRET)
     source = Forwarded(name, trust=trust)
     names = (FORMATS[name].header, *FORMATS[name].companions)
     keys = ["HTTP_" + header.upper().replace("-", "_") for header in names]
     hops = [
-        WsgiHop(_environ(HTTP_PROXYSECRET=SECRET, **dict(zip(keys, WRITTEN[name](der), strict=True))))
+        WsgiHop(
+            _environ(
+                HTTP_PROXYSECRET=SECRET,
+                **{"gunicorn.socket": _connection(), **dict(zip(keys, WRITTEN[name](der), strict=True))},
+            )
+        )
         for der in pool
     ]
     assert source(hops[0]).thumbprint == peer_of(pool[0]).thumbprint  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from service import Throughput
+from timing import Extent
 
 from tests.gateway.envoy_client import CHECK, check_request
 from tests.gateway.material import good
@@ -77,7 +78,7 @@ asyncio.run(main())
 """
 
 
-def throughput(seconds: float) -> list[Throughput]:
+def throughput(extent: Extent) -> list[Throughput]:
     """Return the figures of the gateway over HTTP and gRPC, and of the bare servers."""
     for tool, package in (("wrk", "wrk"), ("h2load", "nghttp2-client")):
         if shutil.which(tool) is None:
@@ -87,10 +88,10 @@ def throughput(seconds: float) -> list[Throughput]:
         loads = _loads(folder, stack)
         spent: dict[str, list[float]] = {line: [] for line in loads}
         for load in loads.values():
-            load(seconds / 4)
+            load(extent.seconds / 4)
         for _ in range(ROUNDS):
             for line, load in loads.items():
-                spent[line].append(load(seconds))
+                spent[line].append(load(extent.seconds))
     return [Throughput(line, max(rates), median(rates)) for line, rates in spent.items()]
 
 

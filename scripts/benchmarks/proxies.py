@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median
 
 from service import Throughput
+from timing import Extent
 from tls_load import Answers, Load, answers
 
 from tests.proxies.processes import binary_of, process, wait_for_port
@@ -65,7 +66,7 @@ class Line:
     is_bare: bool = False
 
 
-def throughput(seconds: float) -> list[Throughput]:
+def throughput(extent: Extent) -> list[Throughput]:
     """Return the figures of every line."""
     subprocess.run([str(ROOT / "scripts/setup-proxies")], check=True)
     with tempfile.TemporaryDirectory() as folder, make_world(Path(folder)) as made, ExitStack() as stack:
@@ -74,17 +75,17 @@ def throughput(seconds: float) -> list[Throughput]:
         loads = {line.name: _load(stack.enter_context(_stand(line, world)), world) for line in _lines()}
         spent: dict[str, list[Answers]] = {each: [] for each in loads}
         for load in loads.values():
-            answers(load, seconds / 4)
+            answers(load, extent.seconds / 4)
         for _ in range(ROUNDS):
             for name, load in loads.items():
-                spent[name].append(answers(load, seconds))
+                spent[name].append(answers(load, extent.seconds))
     return [_figure(name, rounds) for name, rounds in spent.items()]
 
 
 def _lines() -> Iterator[Line]:
     for proxy in ("nginx", "envoy"):
         protocols = ("http", "grpc") if proxy == "envoy" else ("http",)
-        yield Line(f"{proxy}, asking nobody", Row(proxy, proxy, is_guarded=True))
+        yield Line(f"{proxy}, asking no server", Row(proxy, proxy, is_guarded=True))
         yield Line(f"{proxy}, asking a bare server", Row(proxy, proxy), is_bare=True)
         for protocol in protocols:
             named = f" ({protocol})" if len(protocols) > 1 else ""

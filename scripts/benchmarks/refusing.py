@@ -16,12 +16,12 @@ from statistics import median
 import requests
 import trustme
 from service import databases, free_port, running
-from timing import Measure
+from timing import Extent, Measure
 
 from macaroon_cbat.client import ClientCertificate, TokenClient
 from macaroon_cbat.client.requests import MacaroonAuth, certificate_session
 
-ROUNDS, API = 200, "https://api.example"
+API = "https://api.example"
 RESOURCE_SERVER = """
 import sys
 from pathlib import Path
@@ -39,20 +39,20 @@ serve(lambda: app, port=port, certificate=folder / "server.pem", key=folder / "s
 """
 
 
-def delays() -> list[Measure]:
+def delays(extent: Extent) -> list[Measure]:
     """Return the median and the worst of many rounds, on each database."""
     with tempfile.TemporaryDirectory() as name, databases(Path(name)) as environments:
         lines = []
         for title, environment in environments.items():
-            spent = _rounds(Path(name), environment)
+            spent = _rounds(Path(name), environment, extent.refusals)
             lines += [
-                Measure(f"{title}: revocation to refusal, median of {ROUNDS}", median(spent), "s"),
-                Measure(f"{title}: revocation to refusal, worst of {ROUNDS}", max(spent), "s"),
+                Measure(f"{title}: revocation to refusal, median of {extent.refusals}", median(spent), "s"),
+                Measure(f"{title}: revocation to refusal, worst of {extent.refusals}", max(spent), "s"),
             ]
         return lines
 
 
-def _rounds(folder: Path, environment: dict[str, str]) -> list[float]:
+def _rounds(folder: Path, environment: dict[str, str], count: int) -> list[float]:
     for who in ("holder", "api"):
         certificate = trustme.CA().issue_cert(f"{who}@example.org")
         certificate.private_key_and_cert_chain_pem.write_to_path(folder / f"{who}.pem")
@@ -76,7 +76,7 @@ def _rounds(folder: Path, environment: dict[str, str]) -> list[float]:
             revoking.trust_env = False  # it may name another CA
             revoking.verify = str(folder / "ca.pem")
             revoking.auth = ("holder", secrets["holder"])
-            return [_round(folder, tokens, revoking, issuer, ports[1]) for _ in range(ROUNDS)]
+            return [_round(folder, tokens, revoking, issuer, ports[1]) for _ in range(count)]
 
 
 def _round(folder: Path, tokens: TokenClient, revoking: requests.Session, issuer: str, port: int) -> float:

@@ -19,7 +19,7 @@ from core import API, ISSUER, KEY, KEYS, NOW, POOL, access, caveats, grant
 from msgspec import structs
 from service import free_port
 from sqlalchemy import insert
-from timing import Case, Measure
+from timing import Case, Extent, Measure
 
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.minting import mint
@@ -29,7 +29,7 @@ from macaroon_cbat.stores.schema import feed_positions, revocations
 from macaroon_cbat.stores.wrapping import wrapping_key_text
 from macaroon_cbat.verification import verify
 
-FEW, MANY, BATCH, ARRIVALS = 1_000, 1_000_000, 50_000, 20
+FEW, BATCH = 1_000, 50_000
 SECRET = "the secret of this benchmark"
 FOLLOWER = """
 import json, sys, time
@@ -60,11 +60,11 @@ for line in sys.stdin:
 """
 
 
-def cases() -> list[Case]:
+def cases(extent: Extent) -> list[Case]:
     """Return a verification with no, few and many revocations."""
-    few, many = (Revocations(_decision(n) for n in range(count)) for count in (FEW, MANY))
+    few, many = (Revocations(_decision(n) for n in range(count)) for count in (FEW, extent.revocations))
     # Tokens of later numbers: none of them is revoked.
-    grants = [structs.replace(grant(n), jti=f"{MANY + n:022}") for n in range(POOL)]
+    grants = [structs.replace(grant(n), jti=f"{extent.revocations + n:022}") for n in range(POOL)]
     pool = [(mint(KEY, ISSUER, each, caveats(n)), KEYS, access(n)) for n, each in enumerate(grants)]
 
     def with_revocations(known: Revocations | None) -> Case:
@@ -77,28 +77,28 @@ def cases() -> list[Case]:
     return [plain, *(replace(with_revocations(known), beside=(plain.name,)) for known in (few, many))]
 
 
-def catching_up() -> list[Measure]:
+def catching_up(extent: Extent) -> list[Measure]:
     """Return how long a new follower takes for a million revocations, its memory, and how news arrive."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        stores = _prepare(folder)
+        folder, many = Path(name), extent.revocations
+        stores = _prepare(folder, many)
         files = [str(folder / "follower.pem"), str(folder / "ca.pem")]
         with _service(folder) as issuer:
-            following = ["-c", FOLLOWER, issuer, SECRET, *files, str(MANY), str(folder / "snapshot")]
+            following = ["-c", FOLLOWER, issuer, SECRET, *files, str(many), str(folder / "snapshot")]
             with _process(following) as follower:
                 loaded = json.loads(_line(follower))
-                spent = [_arrival(stores, follower, f"news-{n}") for n in range(ARRIVALS)]
+                spent = [_arrival(stores, follower, f"news-{n}") for n in range(extent.arrivals)]
             with _process(following) as again:
                 reloaded = json.loads(_line(again))
         stores.database.close()
     return [
-        Measure(f"catch-up with {MANY:,}", loaded["seconds"], "s"),
+        Measure(f"catch-up with {many:,}", loaded["seconds"], "s"),
         Measure("memory of the follower before", loaded["before"], "MB"),
         Measure("memory of the follower after, snapshot written", loaded["after"], "MB"),
         Measure("catch-up from the snapshot", reloaded["seconds"], "s"),
         Measure("memory of the follower from the snapshot", reloaded["after"], "MB"),
-        Measure(f"arrival of a revocation, median of {ARRIVALS}", median(spent), "s"),
-        Measure(f"arrival of a revocation, worst of {ARRIVALS}", max(spent), "s"),
+        Measure(f"arrival of a revocation, median of {extent.arrivals}", median(spent), "s"),
+        Measure(f"arrival of a revocation, worst of {extent.arrivals}", max(spent), "s"),
     ]
 
 
@@ -108,7 +108,7 @@ def _decision(number: int) -> Revocation:
     )
 
 
-def _prepare(folder: Path) -> Stores:
+def _prepare(folder: Path, many: int) -> Stores:
     """Make a database with a million live revocations, and the certificates."""
     now = EpochSeconds(int(time.time()))
     wrapping_key = WrappingKey(bytes(range(32)))
@@ -120,12 +120,14 @@ def _prepare(folder: Path) -> Stores:
     metadata = ClientMetadata(scope="revocations", serves=(API,))
     stores.clients.add("follower", metadata, secret=SECRET, now=now)
     fixed = {"kind": "token", "audience": API, "revoked_at": now, "expires_at": now + 86_400}
-    for start in range(0, MANY, BATCH):
-        rows = [{"sequence": n + 1, "value": f"{n:022}", **fixed} for n in range(start, start + BATCH)]
+    for start in range(0, many, BATCH):
+        rows = [
+            {"sequence": n + 1, "value": f"{n:022}", **fixed} for n in range(start, min(start + BATCH, many))
+        ]
         with stores.database.writing() as connection:
             connection.execute(insert(revocations), rows)
     with stores.database.writing() as connection:
-        connection.execute(insert(feed_positions).values(feed="revocations", position=MANY))
+        connection.execute(insert(feed_positions).values(feed="revocations", position=many))
     return stores
 
 

@@ -21,11 +21,11 @@ from pathlib import Path
 from statistics import median
 
 import trustme
+from timing import Extent
 
 from tests.stores.postgres import postgres
 
 PROCESSES, CONNECTIONS, ROUNDS = 2, 8, 3
-WORKERS = (1, 2, 4)
 BARE = """
 import sys
 from functools import partial
@@ -54,7 +54,7 @@ class Throughput:
     """What 99 of 100 answers take at most, in the middle of the rounds; None where it is not measured."""
 
 
-def throughput(seconds: float) -> list[Throughput]:
+def throughput(extent: Extent) -> list[Throughput]:
     """Return the figures of the token endpoint on both databases, and of the bare application.
 
     With as many workers, all three serve at the same time and take turns at being asked.
@@ -63,13 +63,13 @@ def throughput(seconds: float) -> list[Throughput]:
         folder = Path(name)
         requests = {title: _prepare(folder, environment) for title, environment in environments.items()}
         lines = []
-        for workers in WORKERS:
+        for workers in extent.workers:
             servers = [
                 _Server(f"tokens on {title}", _service(folder, workers), environment, requests[title])
                 for title, environment in environments.items()
             ]
             servers.append(_Server("bare application", _bare(folder, workers), {}, servers[0].request))
-            lines += _measured(servers, workers, partial(_load, folder, seconds))
+            lines += _measured(servers, workers, partial(_load, folder, extent.seconds))
         return lines
 
 
@@ -171,20 +171,22 @@ def _connected(folder: Path, port: int) -> ssl.SSLSocket:
 def running(arguments: list[str], **environment: str) -> Iterator[None]:
     """Run a server until the block ends; it is ready when it prints its first line."""
     command, variables = [sys.executable, *arguments], os.environ | environment
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=variables
-    ) as process:
+    with (
+        tempfile.TemporaryFile() as words,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=words, env=variables) as process,
+    ):
         try:
             assert process.stdout is not None
             if not process.stdout.readline():
-                raise RuntimeError(f"the server did not start: {arguments}")
+                words.seek(0)
+                raise RuntimeError(f"the server did not start: {words.read().decode()[-2000:]}")
             yield
         finally:
             process.terminate()
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a port that no process listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

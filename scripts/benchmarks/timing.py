@@ -20,6 +20,20 @@ class Case:
     """Called before each round and not timed, for example to empty a cache."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """How much is measured: enough for figures to compare, or just enough to see that all of it runs."""
+
+    rounds: int
+    """Of every case, and of every load."""
+    seconds: float
+    """The length of a round of load."""
+    workers: tuple[int, ...] = (1, 2, 4)
+    revocations: int = 1_000_000
+    arrivals: int = 20
+    refusals: int = 200
+
+
 @dataclass(frozen=True, slots=True)
 class Measure:
     """One figure and its unit."""
