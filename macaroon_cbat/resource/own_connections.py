@@ -65,7 +65,11 @@ class OwnConnections:
             context.set_alpn_protocols(["http/1.1"])
             if self._certificate is not None:
                 certificate, key = self._certificate
-                with open_private(key, "private key") as stream, as_path(stream.read()) as checked:
+                with open_private(key, "private key") as stream:
+                    content = stream.read()
+                if b"ENCRYPTED" in content:
+                    raise SettingsError(f"the key in {key} is encrypted: name a key without a passphrase")
+                with as_path(content) as checked:
                     context.load_cert_chain(checked if certificate == key else certificate, checked, "")
         except OSError as error:
             named = " and ".join(str(file) for file in (self._ca, *(self._certificate or ())) if file)

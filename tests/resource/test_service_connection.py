@@ -6,10 +6,13 @@ import time
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable
+from macaroon_cbat.files import replace_file
 from macaroon_cbat.resource import ServiceConnection
 from tests.resource.feeding import Feeding, copy_of
+from tests.service.certificates import certified
 from tests.tls.material import make_client
 from tests.walks.processes import API, free_port
 
@@ -94,6 +97,17 @@ def test_unusable_settings_are_said_at_once(feeding: Feeding, tmp_path: Path):
         feeding.connection(issuer="http://localhost")
     with pytest.raises(SettingsError, match="cannot load"):
         feeding.connection(certificate=tmp_path / "none.pem")
+
+
+def test_an_encrypted_key_is_said(feeding: Feeding, tmp_path: Path):
+    """A key with a passphrase cannot be used unattended: one line at start-up, and no prompt."""
+    mine = certified()
+    form = BestAvailableEncryption(b"sesame")
+    replace_file(
+        tmp_path / "c.pem", [mine.pem, mine.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, form)]
+    )
+    with pytest.raises(SettingsError, match="is encrypted: name a key without a passphrase"):
+        feeding.connection(certificate=tmp_path / "c.pem")
 
 
 def test_secrets_do_not_print(feeding: Feeding):
