@@ -1,8 +1,10 @@
 """What plays another user of the machine."""
 
 import os
+import resource
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError
@@ -48,3 +50,14 @@ def private(file: Path, content: bytes) -> Path:
     file.write_bytes(content)
     file.chmod(0o600)
     return file
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """Let this process make files, and write nothing into them: a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

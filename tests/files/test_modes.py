@@ -63,14 +63,6 @@ def test_a_folder_that_all_can_write_is_refused(file: Path, read):
     assert read(file)
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o440, 0o610], ids=oct)
-def test_what_this_package_wrote_is_for_its_owner(file: Path, mode: int):
-    """A file that this package writes itself, with mode 0600, is refused when even its group can use it."""
-    file.chmod(mode)
-    with pytest.raises(SettingsError, match="chmod 600"):
-        open_private(file, "snapshot", group_may_read=False)
-
-
 def test_a_key_that_becomes_loose_is_not_loaded(tmp_path: Path):
     """A certificate that is replaced by one whose key others can read is not taken up; the old one stays."""
     file, newer = make_client(tmp_path, "api").file, make_client(tmp_path, "newer").file

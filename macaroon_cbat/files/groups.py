@@ -1,0 +1,73 @@
+"""Groups that no other user of the machine is in: what they may do, this process's user alone may do."""
+
+import grp
+import os
+import pwd
+import re
+from pathlib import Path
+
+_ROOT_GROUP = 0
+_UNMAPPED = 65534
+"""How a user namespace shows every group that it has no number for."""
+
+_NAME_SERVICES = Path("/etc/nsswitch.conf")
+_LOCAL = {"files", "systemd", "altfiles", "extrausers"}
+_SSSD = Path("/etc/sssd")
+_ACTION = re.compile(r"\[[^]]*]")
+
+
+def is_own_group(group_id: int) -> bool:
+    """Return True if no other user is in the group: the user's own, or one given by number."""
+    if group_id in (_ROOT_GROUP, _UNMAPPED):
+        return False
+    try:
+        group = grp.getgrgid(group_id)
+    except KeyError:
+        return _was_given_by_number(group_id)
+    return _is_private(group)
+
+
+def _is_private(group: grp.struct_group) -> bool:
+    """Return True for the group of the user's own name, with which Ubuntu and Fedora use the umask 002."""
+    try:
+        user = pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return False
+    return (
+        user.pw_gid == group.gr_gid
+        and group.gr_name == user.pw_name
+        and {*group.gr_mem} <= {user.pw_name}
+        and _users_of(group.gr_gid) <= {user.pw_name}
+    )
+
+
+def _was_given_by_number(group_id: int) -> bool:
+    """Return True for a group of this process that no user gets at login, as Kubernetes' `fsGroup`.
+
+    Only root can put a process into it. That the user database does not know it says so where the database
+    is whole: where a directory such as LDAP could be out of reach, the group may have members.
+    """
+    is_ours = group_id in {os.getegid(), *os.getgroups()}
+    return is_ours and not _users_of(group_id) - _own_name() and _is_database_local()
+
+
+def _users_of(group_id: int) -> set[str]:
+    return {user.pw_name for user in pwd.getpwall() if user.pw_gid == group_id}
+
+
+def _own_name() -> set[str]:
+    return {user.pw_name for user in pwd.getpwall() if user.pw_uid == os.geteuid()}
+
+
+def _is_database_local() -> bool:
+    """Return True if users and groups are in local files alone; Red Hat's images name SSSD without it."""
+    try:
+        local = _LOCAL if _SSSD.exists() else _LOCAL | {"sss"}
+        lines = _NAME_SERVICES.read_text().splitlines()
+    except FileNotFoundError:
+        return True  # the default of the C library
+    except (OSError, UnicodeDecodeError):
+        return False
+    entries = [line.partition("#")[0].partition(":") for line in lines]
+    sources = [text for name, _, text in entries if name.strip() in ("passwd", "group", "initgroups")]
+    return {*_ACTION.sub(" ", " ".join(sources)).split()} <= local
