@@ -18,37 +18,39 @@ _ACTION = re.compile(r"\[[^]]*]")
 
 def is_own_group(group_id: int) -> bool:
     """Return True if no other user is in the group: the user's own, or one given by number."""
-    if group_id in (_ROOT_GROUP, _UNMAPPED):
-        return False
-    try:
-        group = grp.getgrgid(group_id)
-    except KeyError:
-        return _was_given_by_number(group_id)
-    return _is_private(group)
+    return is_private(group_id) or was_given_by_number(group_id)
 
 
-def _is_private(group: grp.struct_group) -> bool:
+def is_private(group_id: int) -> bool:
     """Return True for the group of the user's own name, with which Ubuntu and Fedora use the umask 002."""
     try:
-        user = pwd.getpwuid(os.geteuid())
+        user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(group_id)
     except KeyError:
         return False
     return (
-        user.pw_gid == group.gr_gid
+        user.pw_gid == group_id != _ROOT_GROUP
         and group.gr_name == user.pw_name
         and {*group.gr_mem} <= {user.pw_name}
-        and _users_of(group.gr_gid) <= {user.pw_name}
+        and _users_of(group_id) <= {user.pw_name}
     )
 
 
-def _was_given_by_number(group_id: int) -> bool:
+def was_given_by_number(group_id: int) -> bool:
     """Return True for a group of this process that no user gets at login, as Kubernetes' `fsGroup`.
 
     Only root can put a process into it. That the user database does not know it says so where the database
     is whole: where a directory such as LDAP could be out of reach, the group may have members.
     """
-    is_ours = group_id in {os.getegid(), *os.getgroups()}
-    return is_ours and not _users_of(group_id) - _own_name() and _is_database_local()
+    is_ours = group_id in {os.getegid(), *os.getgroups()} - {_ROOT_GROUP, _UNMAPPED}
+    return is_ours and not _is_known(group_id) and is_database_local()
+
+
+def _is_known(group_id: int) -> bool:
+    try:
+        grp.getgrgid(group_id)
+    except KeyError:
+        return bool(_users_of(group_id) - _own_name())
+    return True
 
 
 def _users_of(group_id: int) -> set[str]:
@@ -59,11 +61,11 @@ def _own_name() -> set[str]:
     return {user.pw_name for user in pwd.getpwall() if user.pw_uid == os.geteuid()}
 
 
-def _is_database_local() -> bool:
+def is_database_local(name_services: Path = _NAME_SERVICES, sssd: Path = _SSSD) -> bool:
     """Return True if users and groups are in local files alone; Red Hat's images name SSSD without it."""
     try:
-        local = _LOCAL if _SSSD.exists() else _LOCAL | {"sss"}
-        lines = _NAME_SERVICES.read_text().splitlines()
+        local = _LOCAL if sssd.exists() else _LOCAL | {"sss"}
+        lines = name_services.read_text().splitlines()
     except FileNotFoundError:
         return True  # the default of the C library
     except (OSError, UnicodeDecodeError):

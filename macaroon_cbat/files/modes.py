@@ -1,6 +1,5 @@
 """Refusal of files with secrets that other users of the machine can read or replace."""
 
-import logging
 import os
 import stat
 from pathlib import Path
@@ -9,12 +8,10 @@ from typing import BinaryIO
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.acl import grants_others, group_permissions
 from macaroon_cbat.files.groups import is_own_group
+from macaroon_cbat.files.notices import warn_once
 from macaroon_cbat.files.places import refuse_other_owner, refuse_replaceable
 
-log = logging.getLogger("macaroon_cbat.files")
-
 _WRITE_OR_RUN = 3
-_warned: set[tuple[Path, int, int]] = set()
 
 
 def open_private(file: Path, what: str) -> BinaryIO:
@@ -45,11 +42,10 @@ def _refuse_mode(found: os.stat_result, group: int, file: Path, what: str) -> No
             f"the {what} {file} can be used by others (mode {mode:04o}): "
             f"chmod 600 {file}, and replace what it holds if other users of this machine are not trusted"
         )
-    if group and (seen := (file, mode, found.st_gid)) not in _warned:
-        _warned.add(seen)
-        log.warning(
-            "the %s %s can be read by the group %d (mode %04o): chmod 600 %s unless that group is meant to",
-            *(what, file, found.st_gid, mode, file),
+    if group:
+        warn_once(
+            f"the {what} {file} can be read by the group {found.st_gid} (mode {mode:04o}): "
+            f"chmod 600 {file} unless that group is meant to"
         )
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.acl import has_acl
-from macaroon_cbat.files.groups import is_own_group
+from macaroon_cbat.files.groups import is_own_group, is_private
+from macaroon_cbat.files.notices import warn_once
 
 _MOST_LINKS = 40
 _KERNELS_OWN = "/proc/"
@@ -81,11 +82,20 @@ def refuse_shared(found: os.stat_result, folder: Path, file: Path, what: str) ->
     elif mode & stat.S_IWGRP and (has_acl(folder) or not is_own_group(found.st_gid)):
         others, bits = f"the group {found.st_gid}", "g-w"
     else:
+        _warn_of_number(found, folder)
         return
     raise SettingsError(
         f"the {what} {file} can be replaced by {others} (mode {mode:04o} of {folder}): "
         f"chmod {bits} {folder}, or keep it in a folder that no other user can write"
     )
+
+
+def _warn_of_number(found: os.stat_result, folder: Path) -> None:
+    if found.st_mode & stat.S_IWGRP and not is_private(found.st_gid):
+        warn_once(
+            f"the folder {folder} can be written by the group {found.st_gid}, which this process was given "
+            f"by number (mode {stat.S_IMODE(found.st_mode):04o}): chmod g-w {folder} unless it is an fsGroup"
+        )
 
 
 def _way_to(file: Path) -> Iterator[tuple[Path, os.stat_result | None]]:

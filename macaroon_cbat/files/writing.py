@@ -96,7 +96,7 @@ def _folder(end: Path) -> Iterator[int]:
 def _taken(folder: int, end: Path, may_replace: bool) -> Iterator[None]:  # noqa: FBT001 # forwarded as it came
     """Keep a name that must be free: of two processes at once one is refused. An error frees it again."""
     if may_replace:
-        _refuse_mounted(end)
+        refuse_mounted(end)
         yield
         return
     descriptor = os.open(end.name, _NEW, 0o600, dir_fd=folder)
@@ -157,11 +157,9 @@ def _keep_group(descriptor: int, folder: int, end: Path, mode: int) -> None:
             os.fchmod(descriptor, mode | stat.S_IRGRP)
 
 
-def _refuse_mounted(end: Path) -> None:
-    """Refuse a file that is mounted by itself, as containers do: no other can take its place."""
-    if sys.platform != "linux":
-        return
+def refuse_mounted(end: Path, mounts: Path = Path("/proc/self/mountinfo")) -> None:
+    """Raise OSError for a file that is mounted by itself, as containers do: no other can take its place."""
     escaped = re.sub(rb"[ \t\n\\]", lambda one: b"\\%03o" % one[0][0], os.fsencode(end))
     with suppress(FileNotFoundError):
-        if any(line.split()[4] == escaped for line in Path("/proc/self/mountinfo").read_bytes().splitlines()):
+        if any(line.split()[4] == escaped for line in mounts.read_bytes().splitlines()):
             raise OSError(errno.EBUSY, "it is mounted by itself and cannot be replaced: mount its folder")

@@ -3,7 +3,7 @@
 import os
 import resource
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,13 +24,13 @@ def act_as_another(script: str, *, folder: Path, standard_input: bytes = b"") ->
     )
 
 
-def as_user(user: int, group: int, act: Callable[[], str]) -> str:
-    """Return what `act` returns in a process of that user, or why it refuses."""
+def as_user(user: int, group: int, act: Callable[[], str], *, also: Sequence[int] = ()) -> str:
+    """Return what `act` returns in a process of that user, in the groups `also` too, or why it refuses."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            os.setgroups([])
+            os.setgroups(also)
             os.setresgid(group, group, group)
             os.setresuid(user, user, user)
             os.write(writing, act().encode())
