@@ -7,13 +7,33 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.keys import audience_keys, write_key_file
 from tests.core.material import API, ISSUER, ROOT
 
 NOBODY = 65534
 KEYS = write_key_file(audience_keys(ISSUER, API, [ROOT]))
 FORGED = write_key_file(audience_keys("https://evil.example", API, [ROOT]))
+
+
+NO_ID = 0xFFFFFFFF
+
+
+def acl(*entries: tuple[int, int, int]) -> bytes:
+    """Return an access control list as Linux keeps it: version 2, then tag, permissions and id."""
+    return (2).to_bytes(4, "little") + b"".join(
+        tag.to_bytes(2, "little") + permissions.to_bytes(2, "little") + who.to_bytes(4, "little")
+        for tag, permissions, who in entries
+    )
+
+
+def granting(tag: int, who: int) -> bytes:
+    """Return the list that lets one further user (tag 2) or group (tag 8) read."""
+    owner, group, mask, other = (1, 6, NO_ID), (4, 0, NO_ID), (16, 4, NO_ID), (32, 0, NO_ID)
+    return (
+        acl(owner, (2, 4, who), group, mask, other)
+        if tag == 2
+        else acl(owner, group, (8, 4, who), mask, other)
+    )
 
 
 def act_as_another(script: str, *, folder: Path, standard_input: bytes = b"") -> None:
@@ -34,7 +54,7 @@ def as_user(user: int, group: int, act: Callable[[], str], *, also: Sequence[int
             os.setresgid(group, group, group)
             os.setresuid(user, user, user)
             os.write(writing, act().encode())
-        except SettingsError as error:
+        except Exception as error:  # noqa: BLE001 # the parent says what was wrong
             os.write(writing, str(error).encode())
         finally:
             os._exit(0)

@@ -13,28 +13,8 @@ from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.resource import Introspection
 from macaroon_cbat.resource.key_file import LOOK_SECONDS, KeyFile
 from tests.core.material import API, GRANT, ISSUER
-from tests.files.material import FORGED, KEYS, NOBODY, act_as_another, as_user, private
+from tests.files.material import FORGED, KEYS, NOBODY, act_as_another, as_user, granting, private
 from tests.tls.material import make_client
-
-NO_ID = 0xFFFFFFFF
-
-
-def acl(*entries: tuple[int, int, int]) -> bytes:
-    """Return an access control list as Linux keeps it: version 2, then tag, permissions and id."""
-    return (2).to_bytes(4, "little") + b"".join(
-        tag.to_bytes(2, "little") + permissions.to_bytes(2, "little") + who.to_bytes(4, "little")
-        for tag, permissions, who in entries
-    )
-
-
-def granting(tag: int, who: int) -> bytes:
-    """Return the list that lets one further user (tag 2) or group (tag 8) read."""
-    owner, group, mask, other = (1, 6, NO_ID), (4, 0, NO_ID), (16, 4, NO_ID), (32, 0, NO_ID)
-    return (
-        acl(owner, (2, 4, who), group, mask, other)
-        if tag == 2
-        else acl(owner, group, (8, 4, who), mask, other)
-    )
 
 
 def test_a_file_of_another_user_is_refused(place: Path):
@@ -157,11 +137,12 @@ def test_an_access_control_list_that_lets_others_read_is_refused(place: Path, ta
     assert ClientCertificate(pair)
 
 
-def test_an_access_control_list_for_ourselves_is_taken(place: Path):
-    """A list that names this process's user opens nothing: systemd hands over credentials so."""
+def test_an_access_control_list_for_ourselves_is_taken(place: Path, caplog: pytest.LogCaptureFixture):
+    """A list that names this process's user opens nothing and is no warning: credentials of systemd."""
     file = private(place / "keys.json", KEYS)
     os.setxattr(file, "system.posix_acl_access", granting(2, 0))
-    assert KeyFile(file).audience == API
+    assert (KeyFile(file).audience, file.stat().st_mode & 0o777) == (API, 0o640)
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o644], ids=["private", "public"])

@@ -2,17 +2,20 @@
 
 import os
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.cli.serve import _say_what_next
 from macaroon_cbat.resource.key_file import KeyFile
 from macaroon_cbat.service import settings_from_environment
 from macaroon_cbat.stores import open_stores
 from macaroon_cbat.tls import development_certificates
 from tests.core.material import API
-from tests.files.material import KEYS, as_user, private
+from tests.files.material import KEYS, NO_ID, acl, as_user, private
 
 USER, FS_GROUP = 10_001, 20_001
 NOW = EpochSeconds(1_767_222_000)
@@ -45,6 +48,7 @@ def volume(place: Path) -> Path:
     volume = place / "volume"
     volume.mkdir()
     volume.chmod(0o755)
+    start(place / "before")()  # imports what the other user perhaps cannot read
     return volume
 
 
@@ -60,6 +64,21 @@ def test_the_service_starts_again(volume: Path, below: str):
     assert second == first
 
 
+def test_a_user_without_a_home_is_told_what_to_type(volume: Path):
+    """A user that the image does not know has no home, and `serve` says what comes next all the same."""
+
+    def said() -> str:
+        os.environ.pop("HOME", None)
+        with redirect_stdout(StringIO()) as output:
+            _say_what_next("https://localhost:8443", volume, volume / "ca.pem")
+        return output.getvalue()
+
+    assert (
+        f'client add billing --scope "read write" --audience https://api.example --data {volume}'
+        in as_user(USER, 0, said)
+    )
+
+
 def test_a_process_outside_the_group_does_not_start(volume: Path):
     """A group that may write and that this process is not in is another's: it is refused."""
     mount(volume, FS_GROUP)
@@ -71,6 +90,14 @@ def test_a_group_that_others_may_be_in_is_refused(volume: Path):
     """A group that the machine knows has members, or may have tomorrow: no number alone makes it ours."""
     mount(volume, 100)
     assert f"the group 100 (mode 2775 of {volume}): chmod g-w" in as_user(USER, 0, start(volume), also=[100])
+
+
+def test_a_list_for_another_group_is_refused(volume: Path):
+    """An access control list that lets a further group write makes the group's bits more than `fsGroup`'s."""
+    mount(volume, FS_GROUP)
+    every = acl((1, 7, NO_ID), (4, 7, NO_ID), (8, 7, 100), (16, 7, NO_ID), (32, 5, NO_ID))
+    os.setxattr(volume, "system.posix_acl_access", every)
+    assert f"the group {FS_GROUP} (mode" in as_user(USER, 0, start(volume), also=[FS_GROUP])
 
 
 def test_a_file_that_all_can_read_is_refused(volume: Path):
