@@ -19,3 +19,11 @@ def audit_done(kind: EventKind, /, **members: Any) -> None:
         audit(kind, **members)
     except Unavailable as error:
         raise Unavailable(f"done, but not audited: {error}") from error
+
+
+def audit_before(kind: EventKind, /, **members: Any) -> None:
+    """Write what is about to be done, or raise Unavailable: the command fails then, and does nothing."""
+    try:
+        audit(kind, **members)
+    except Unavailable as error:
+        raise Unavailable(f"not done, because it cannot be audited: {error}") from error

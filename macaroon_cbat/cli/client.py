@@ -8,12 +8,9 @@ import click
 from macaroon_cbat.cli.administering import Verbs, administration_options
 from macaroon_cbat.cli.client_change import change
 from macaroon_cbat.cli.client_lines import line_of, metadata_of, usage_of_unknown_names
-from macaroon_cbat.cli.options import FILE, json_option, print_json, say, write_secret
+from macaroon_cbat.cli.options import FILE, force_option, is_standard_output, json_option, print_json, say
+from macaroon_cbat.cli.registering import SecretOutput, register
 from macaroon_cbat.cli.thumbprint import strong_thumbprint_in
-from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.service.admin_shapes import ClientRecord, NewClient
-from macaroon_cbat.service.granting import RESERVED_SCOPES
-from macaroon_cbat.service.serving import FEED_SCOPES
 from macaroon_cbat.stores.clients import ClientAuthMethod
 
 
@@ -75,7 +72,13 @@ client.add_command(change)
     is_flag=True,
     help="As a resource server it compares cnf with the certificate of each connection (RFC 8705 3).",
 )
-@click.option("--secret-file", type=FILE, metavar="FILE", help="Write the secret to FILE with mode 0600.")
+@click.option(
+    "--secret-file",
+    type=FILE,
+    metavar="FILE",
+    help="Write the secret to a new FILE with mode 0600; - is stdout, with nothing but the secret.",
+)
+@force_option
 @administration_options
 @json_option
 def add(
@@ -91,12 +94,15 @@ def add(
     secret_file: Path | None,
     *,
     verbs: Verbs,
+    force: bool,
     bound: bool,
     understands_caveats: bool,
     checks_certificates: bool,
     as_json: bool,
 ) -> None:
     """Register client NAME, which becomes its client_id. Its secret is shown once."""
+    if as_json and secret_file is not None and is_standard_output(secret_file):
+        raise click.UsageError("--json shows the secret itself: leave --secret-file - out")
     if scope is None and not serves:
         raise click.UsageError("say what it may ask for (--scope), or what it serves (--serves)")
     members: dict[str, object] = {
@@ -113,40 +119,7 @@ def add(
         "understands_caveats": understands_caveats,
         "checks_certificates": checks_certificates,
     }
-    added = verbs.add_client(members)
-    secret = added.client_secret
-    if secret is not None and secret_file is not None:
-        try:
-            write_secret(secret_file, secret.encode() + b"\n")
-        except SettingsError:
-            verbs.remove_client(name)  # nobody would ever know its secret
-            raise
-        secret = None
-    _show_added(added, secret, as_json=as_json)
-
-
-def _show_added(added: NewClient, secret: str | None, *, as_json: bool) -> None:
-    if added.token_endpoint_auth_method == "none":
-        click.echo("note: a public client gets no token by client_credentials, the only grant", err=True)
-    if _may_ask(added) and not added.audiences:
-        click.echo(
-            "note: without --audience, every introspecting resource server accepts its tokens", err=True
-        )
-    if not added.serves and added.scopes & FEED_SCOPES:
-        click.echo("note: without --serves, it gets no keys and no revocations", err=True)
-    if as_json:
-        shown = {} if secret is None else {"client_secret": secret}
-        print_json({"client_id": added.client_id, **shown, **metadata_of(added)})
-        return
-    say(f"client_id:     {added.client_id}")
-    if secret is not None:
-        click.echo(f"client_secret: {secret}")
-        click.echo("The secret is not shown again.", err=True)
-
-
-def _may_ask(one: ClientRecord) -> bool:
-    """Return True if it may ask tokens for resource servers, rather than for the service itself alone."""
-    return bool(one.scopes - set(RESERVED_SCOPES))
+    register(verbs, members, SecretOutput(secret_file, force=force, as_json=as_json))
 
 
 @client.command("list")

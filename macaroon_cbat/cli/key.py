@@ -6,10 +6,19 @@ from pathlib import Path
 import click
 
 from macaroon_cbat.cli.administering import Verbs, administration_options
-from macaroon_cbat.cli.auditing import audit_done
-from macaroon_cbat.cli.options import FILE, data_option, json_option, print_json, say, stores_in, write_secret
+from macaroon_cbat.cli.auditing import audit_before, audit_done
+from macaroon_cbat.cli.options import (
+    FILE,
+    data_option,
+    force_option,
+    json_option,
+    output_to,
+    print_json,
+    say,
+    stores_in,
+)
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.keys import audience_keys, write_key_file
+from macaroon_cbat.keys import audience_keys, read_key_file, write_key_file
 from macaroon_cbat.service.settings import DEFAULT_ISSUER
 from macaroon_cbat.stores.clients import is_resource_uri
 from macaroon_cbat.stores.wrapping import replace_wrapping_key
@@ -77,12 +86,16 @@ def rewrap(data: Path | None) -> None:
 
 @key.command()
 @click.option("--audience", required=True, metavar="URL", help="The resource server's audience.")
-@click.option("--output", type=FILE, metavar="FILE", help="Write to FILE with mode 0600. [default: stdout]")
+@click.option(
+    "--output", type=FILE, metavar="FILE", help="Write to FILE with mode 0600. [default: -, stdout]"
+)
+@force_option
 @data_option
-def export(audience: str, output: Path | None, data: Path | None) -> None:
+def export(audience: str, output: Path | None, data: Path | None, *, force: bool) -> None:
     """Print what the resource server of one audience needs to verify tokens offline.
 
     The keys verify, and could mint, tokens for this audience only. Keep them as secret as a password.
+    FILE may be an earlier export for the same audience; another file is replaced with --force alone.
     """
     if not is_resource_uri(audience):
         raise SettingsError(f"audience {audience!r} must be an absolute URI without a fragment (RFC 8707 2)")
@@ -97,8 +110,15 @@ def export(audience: str, output: Path | None, data: Path | None) -> None:
     if not any(audience in (*one.audiences, *one.serves) for one in registered):
         click.echo(f"note: no client is registered for audience {audience}: none may ask for it", err=True)
     content = write_key_file(audience_keys(issuer, audience, stores.root_keys.all()))
-    audit_done("key.exported", audience=audience)
-    if output is None:
-        click.echo(content, nl=False)
-    else:
-        write_secret(output, content)
+    file = output or Path("-")
+    with output_to(file, "key file", may_replace=force or _is_export(file, audience)) as stream:
+        audit_before("key.exported", audience=audience)
+        stream.write(content)
+
+
+def _is_export(file: Path, audience: str) -> bool:
+    """Return True for keys of this audience: a new export has them all, but for those that were retired."""
+    try:
+        return file.is_file() and read_key_file(file.read_bytes(), str(file)).audience == audience
+    except (OSError, SettingsError):
+        return False

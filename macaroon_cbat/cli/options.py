@@ -4,16 +4,17 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 import msgspec
 
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.files import replace_file
+from macaroon_cbat.files import written
 from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.plain_text import LONGEST_SECRET, secret_of
 from macaroon_cbat.printable import printable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from macaroon_cbat.stores import Stores
 
 FILE = click.Path(path_type=Path, dir_okay=False)
+_STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
 def data_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -41,6 +43,11 @@ def data_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --json."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")(command)
+
+
+def force_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --force, for commands that write files."""
+    return click.option("--force", is_flag=True, help="Replace a file that exists already.")(command)
 
 
 def log_to_stderr() -> None:
@@ -73,9 +80,9 @@ def print_json(members: object) -> None:
     click.echo(text.replace("\x7f", "\\u007f"))
 
 
-def say(text: str) -> None:
+def say(text: str, *, err: bool = False) -> None:
     """Print one line, whatever others wrote in it."""
-    click.echo(printable(text))
+    click.echo(printable(text), err=err)
 
 
 def token_argument(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -145,9 +152,33 @@ def read_secret(file: Path) -> str:
         raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def write_secret(file: Path, content: bytes) -> None:
-    """Write the file anew with mode 0600, or raise SettingsError."""
+@contextmanager
+def output_to(file: Path, what: str, *, may_replace: bool, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """Open a file, `-` being standard output, for what the block writes; it is there when the block ends.
+
+    Raises SettingsError, before the block begins, for a file that exists already or cannot be written.
+    """
     try:
-        replace_file(file, [content])
+        if is_standard_output(file):
+            sys.stdout.flush()
+            standard = sys.stdout.buffer
+            yield standard
+            standard.flush()
+        else:
+            with written(file, what, may_replace=may_replace, mode=mode) as stream:
+                yield stream
+    except FileExistsError as error:
+        raise SettingsError(
+            f"the {what} {file} exists already: name another file, or replace it with --force"
+        ) from error
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"the {what} {file} cannot be written: make the folder {error.filename or file.parent} first"
+        ) from error
     except OSError as error:
-        raise SettingsError(f"{file} cannot be written: {error.strerror}") from error
+        raise SettingsError(f"the {what} {file} cannot be written: {error.strerror or error}") from error
+
+
+def is_standard_output(file: Path) -> bool:
+    """Return True for a name of standard output."""
+    return str(file) in _STANDARD_OUTPUT

@@ -1,11 +1,13 @@
 """`macaroon-cbat proxy-config`: a configuration for the proxy in front of a resource server."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
 
 from macaroon_cbat.cli.introspecting import introspecting_options
-from macaroon_cbat.cli.options import FILE, read_secret, write_secret
+from macaroon_cbat.cli.options import FILE, force_option, is_standard_output, output_to, read_secret
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.proxy_config import (
     PROXIES,
@@ -75,8 +77,9 @@ _FORMATS = sorted({name for proxy in PROXIES.values() for name in proxy.formats}
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Write the files there; needed for a proxy with two.",
+    help="Write the files there; needed for a proxy with two. [default: -, stdout]",
 )
+@force_option
 def proxy_config(
     proxy: str,
     listen: str,
@@ -93,8 +96,11 @@ def proxy_config(
     secret_file: Path | None,
     output: Path | None,
     introspecting: Introspecting | None,
+    *,
+    force: bool,
 ) -> None:
     """Print the configuration of a proxy that accepts any client certificate and lets nobody spoof one."""
+    output = None if output is None or is_standard_output(output) else output
     settings = ProxySettings(
         listen=read_listener(listen, "--listen"),
         http_listen=None if http_listen is None else read_listener(http_listen, "--http-listen"),
@@ -121,8 +127,10 @@ def proxy_config(
         secret for secret in (settings.secret, introspecting and introspecting.client_secret) if secret
     ]
     _make_folder(output)
-    for name, text in files.items():
-        _write(output / name, text, is_secret=any(secret in text for secret in secrets))
+    with ExitStack() as stack:  # each is open before the first one is written
+        for name, text in files.items():
+            is_secret = any(secret in text for secret in secrets)
+            stack.enter_context(_file(output / name, text, force=force, mode=0o600 if is_secret else 0o644))
 
 
 def _make_folder(folder: Path) -> None:
@@ -135,12 +143,17 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _write(file: Path, text: str, *, is_secret: bool) -> None:
-    if is_secret:
-        write_secret(file, text.encode())
-        return
+@contextmanager
+def _file(file: Path, text: str, *, force: bool, mode: int) -> Iterator[None]:
+    """Write the file when the block ends; Apache's workers read refuse.lua as another user."""
+    with output_to(file, "file", may_replace=force or _is_generated(file, text), mode=mode) as stream:
+        yield
+        stream.write(text.encode())
+
+
+def _is_generated(file: Path, text: str) -> bool:
+    """Return True for what this command wrote before: its first line says what it is."""
     try:
-        file.write_text(text)
-        file.chmod(0o644)  # whatever the umask: Apache's workers read refuse.lua as another user
-    except OSError as error:
-        raise SettingsError(f"{file} cannot be written: {error.strerror}") from error
+        return file.is_file() and file.read_bytes().partition(b"\n")[0] == text.encode().partition(b"\n")[0]
+    except OSError:
+        return False

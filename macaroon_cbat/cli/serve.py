@@ -79,12 +79,12 @@ def serve_command(
     metrics_host: str,
 ) -> None:
     """Run the service over TLS; it asks for client certificates and accepts any."""
+    log_to_stderr()
     settings = settings_from_environment(data=data, issuer=issuer)
     if settings.issuer is None:
         settings = replace(settings, issuer=f"https://localhost:{port}")
     folder = data or data_folder()
     files = _server_certificate(folder, host, certificate, key)
-    log_to_stderr()
     _prepare(settings)
     with metrics_listener(metrics_host, metrics_port or settings.metrics_port) as metrics:
         serve(
@@ -128,12 +128,20 @@ def _prepare(settings: Settings) -> None:
 
 def _say_what_next(issuer: str, folder: Path, ca: Path) -> None:
     """Print commands that can be typed as they stand, in a terminal where nothing was exported."""
-    option = "" if folder == data_folder(_without_data(os.environ)) else f" --data {quote(str(folder))}"
+    option = "" if folder == _default_folder() else f" --data {quote(str(folder))}"
     trust = quote(str(ca))
     click.echo(
         _NEXT.format(command=_own_name(), issuer=issuer, data=folder, trust=trust, option=option), nl=False
     )
     sys.stdout.flush()
+
+
+def _default_folder() -> Path | None:
+    """Return the data folder where none is named; a user without a home, as in a container, has none."""
+    try:
+        return data_folder(_without_data(os.environ))
+    except SettingsError:
+        return None
 
 
 def _own_name() -> str:

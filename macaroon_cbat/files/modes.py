@@ -6,18 +6,20 @@ from pathlib import Path
 from typing import BinaryIO
 
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.files.places import granted_by_acl, refuse_other_owner, refuse_replaceable
+from macaroon_cbat.files.acl import grants_others, group_permissions
+from macaroon_cbat.files.groups import is_own_group
+from macaroon_cbat.files.notices import warn_once
+from macaroon_cbat.files.places import refuse_other_owner, refuse_replaceable
 
-_BEYOND_READING_BY_GROUP = 0o037
-_BEYOND_OWNER = 0o077
+_WRITE_OR_RUN = 3
 
 
-def open_private(file: Path, what: str, *, group_may_read: bool = True) -> BinaryIO:
+def open_private(file: Path, what: str) -> BinaryIO:
     """Return the file, open, or raise SettingsError when another user can read, write or replace it.
 
-    The file's group may read it where an orchestrator mounts it so, as Kubernetes does for `fsGroup` (0440);
-    `group_may_read=False` is for files that this package writes itself. Raises OSError for a missing file.
-    What is checked is what is read.
+    The file's group may read it where an orchestrator mounts it so, as Kubernetes does for `fsGroup` (0440):
+    a warning says so once. A group without other users may write it too, as the kubelet makes what it finds
+    on a volume (0660). Raises OSError for a missing file. What is checked is what is read.
     """
     refuse_replaceable(file, what)
     stream = file.open("rb")
@@ -25,25 +27,31 @@ def open_private(file: Path, what: str, *, group_may_read: bool = True) -> Binar
         found = os.fstat(stream.fileno())
         if stat.S_ISREG(found.st_mode):
             refuse_other_owner(found, file, file, what)
-            _refuse_mode(found, file, what, group_may_read=group_may_read)
             _refuse_acl(stream, file, what)
+            _refuse_mode(found, group_permissions(stream.fileno(), found.st_mode), file, what)
     except BaseException:
         stream.close()
         raise
     return stream
 
 
-def _refuse_mode(found: os.stat_result, file: Path, what: str, *, group_may_read: bool) -> None:
-    if found.st_mode & (_BEYOND_READING_BY_GROUP if group_may_read else _BEYOND_OWNER):
+def _refuse_mode(found: os.stat_result, group: int, file: Path, what: str) -> None:
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & stat.S_IRWXO or (group & _WRITE_OR_RUN and not is_own_group(found.st_gid)):
         raise SettingsError(
-            f"the {what} {file} can be used by others (mode {stat.S_IMODE(found.st_mode):04o}): "
+            f"the {what} {file} can be used by others (mode {mode:04o}): "
             f"chmod 600 {file}, and replace what it holds if other users of this machine are not trusted"
+        )
+    if group:
+        warn_once(
+            f"the {what} {file} can be read by the group {found.st_gid} (mode {mode:04o}): "
+            f"chmod 600 {file} unless that group is meant to"
         )
 
 
 def _refuse_acl(stream: BinaryIO, file: Path, what: str) -> None:
     """Refuse what is granted beyond the mode; without bits for the group a list grants nothing."""
-    if os.fstat(stream.fileno()).st_mode & stat.S_IRWXG and granted_by_acl(stream.fileno()):
+    if os.fstat(stream.fileno()).st_mode & stat.S_IRWXG and grants_others(stream.fileno()):
         raise SettingsError(
             f"the {what} {file} can be used by others (its access control list): "
             f"setfacl -b {file}, and replace what it holds if they are not trusted"

@@ -1,19 +1,19 @@
 """Refusal of places where another user could put something else, as OpenSSH's StrictModes does it."""
 
 import errno
-import grp
 import os
-import pwd
 import stat
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files.acl import has_acl
+from macaroon_cbat.files.groups import is_own_group, is_private
+from macaroon_cbat.files.notices import warn_once
 
 _MOST_LINKS = 40
-_ACL = "system.posix_acl_access"
 _KERNELS_OWN = "/proc/"
+_KEPT_BY_KUBERNETES = "..data"
 
 
 def refuse_replaceable(file: Path, what: str) -> None:
@@ -23,9 +23,36 @@ def refuse_replaceable(file: Path, what: str) -> None:
     Others write no folder, except where the sticky bit keeps them from the entries that are not theirs.
     """
     for path, found in _way_to(file):
-        refuse_other_owner(found, path, file, what)
-        if stat.S_ISDIR(found.st_mode) and not found.st_mode & stat.S_ISVTX:
-            refuse_shared(found, path, file, what)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        _refuse_step(path, found, file, what)
+
+
+def destination(file: Path, what: str, *, is_private: bool) -> Path:
+    """Return the path behind every link, where a file is or is to be made; OSError for a missing folder.
+
+    Raises SettingsError for a private file in a place where it would be refused when it is read, for any
+    file behind a link of another user, and for one that Kubernetes keeps: it would put the old one back.
+    """
+    end = Path("/")
+    for path, found in _way_to(file):
+        end = path
+        if found is None:
+            break
+        is_link = stat.S_ISLNK(found.st_mode)
+        if is_private or is_link:
+            _refuse_step(path, found, file, what)
+        if is_link and path.name == _KEPT_BY_KUBERNETES:
+            raise SettingsError(
+                f"the {what} {file} is kept by Kubernetes, which puts the old one back: change its Secret"
+            )
+    return end
+
+
+def _refuse_step(path: Path, found: os.stat_result, file: Path, what: str) -> None:
+    refuse_other_owner(found, path, file, what)
+    if stat.S_ISDIR(found.st_mode) and not found.st_mode & stat.S_ISVTX:
+        refuse_shared(found, path, file, what)
 
 
 def refuse_other_owner(found: os.stat_result, path: Path, file: Path, what: str) -> None:
@@ -45,13 +72,17 @@ def refuse_other_owner(found: os.stat_result, path: Path, file: Path, what: str)
 
 
 def refuse_shared(found: os.stat_result, folder: Path, file: Path, what: str) -> None:
-    """Raise SettingsError for a folder that others can write, or its group, unless that is the user's own."""
+    """Raise SettingsError for a folder that others can write, or its group, unless that is the user's own.
+
+    With an access control list the group's bits are the most that any user or group in it may do.
+    """
     mode = stat.S_IMODE(found.st_mode)
     if mode & stat.S_IWOTH:
         others, bits = "every user of this machine", "go-w"
-    elif mode & stat.S_IWGRP and not _is_own_group(found.st_gid, folder):
+    elif mode & stat.S_IWGRP and (has_acl(folder) or not is_own_group(found.st_gid)):
         others, bits = f"the group {found.st_gid}", "g-w"
     else:
+        _warn_of_number(found, folder)
         return
     raise SettingsError(
         f"the {what} {file} can be replaced by {others} (mode {mode:04o} of {folder}): "
@@ -59,53 +90,19 @@ def refuse_shared(found: os.stat_result, folder: Path, file: Path, what: str) ->
     )
 
 
-def granted_by_acl(file: int | Path) -> bool:
-    """Tell whether an access control list (POSIX.1e) lets a further user or group use the file.
+def _warn_of_number(found: os.stat_result, folder: Path) -> None:
+    if found.st_mode & stat.S_IWGRP and not is_private(found.st_gid):
+        warn_once(
+            f"the folder {folder} can be written by the group {found.st_gid}, which this process was given "
+            f"by number (mode {stat.S_IMODE(found.st_mode):04o}): chmod g-w {folder} unless it is an fsGroup"
+        )
 
-    systemd grants a service its credentials so: entries for this process's user and for root are none.
+
+def _way_to(file: Path) -> Iterator[tuple[Path, os.stat_result | None]]:
+    """Yield every folder and link from the root on, and at last the file, as the kernel finds them.
+
+    With the last comes None if it is not there. Raises OSError for what is missing before.
     """
-    names_user, names_group, every = 0x02, 0x08, 7
-    acl = _acl_of(file)
-    for at in range(4, len(acl), 8):  # after the version: tag, permissions, id
-        tag, permissions = (int.from_bytes(acl[at + n : at + n + 2], "little") for n in (0, 2))
-        who = int.from_bytes(acl[at + 4 : at + 8], "little")
-        is_other = tag == names_group or (tag == names_user and who not in (os.geteuid(), 0))
-        if is_other and permissions & every:
-            return True
-    return False
-
-
-def _acl_of(file: int | Path) -> bytes:
-    if sys.platform != "linux":
-        return b""
-    try:
-        return os.getxattr(file, _ACL)
-    except OSError as error:
-        if error.errno in (errno.ENODATA, errno.ENOTSUP):
-            return b""
-        raise
-
-
-def _is_own_group(group_id: int, folder: Path) -> bool:
-    """Tell whether the group is the user's private one, with which Ubuntu and Fedora use the umask 002.
-
-    Root has none. A group that the user database does not know, as for a `fsGroup` at random, is none either.
-    """
-    try:
-        user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(group_id)
-    except KeyError:
-        return False
-    return (
-        user.pw_gid == group_id != 0
-        and group.gr_name == user.pw_name
-        and {*group.gr_mem} <= {user.pw_name}
-        and {other.pw_name for other in pwd.getpwall() if other.pw_gid == group_id} <= {user.pw_name}
-        and not _acl_of(folder)  # with a list the group's bits are the most that anybody in it may
-    )
-
-
-def _way_to(file: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Yield every folder and link from the root on, and at last the file, as the kernel finds them."""
     at, ahead, links = Path("/"), [*reversed(file.absolute().parts[1:])], 0
     yield at, at.lstat()
     while ahead:
@@ -114,7 +111,13 @@ def _way_to(file: Path) -> Iterator[tuple[Path, os.stat_result]]:
             at = at.parent
             continue
         path = at / name
-        found = path.lstat()
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            if ahead:
+                raise
+            yield path, None
+            return
         yield path, found
         if not stat.S_ISLNK(found.st_mode):
             at = path

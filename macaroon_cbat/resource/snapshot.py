@@ -17,7 +17,7 @@ def open_snapshot(file: Path) -> BinaryIO | None:
     if not file.parent.is_dir():
         raise SettingsError(f"the snapshot {file} cannot be kept: make the folder {file.parent}")
     try:
-        return open_private(file, "snapshot", group_may_read=False)
+        return open_private(file, "snapshot")
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -39,6 +39,8 @@ def read_snapshot(file: Path) -> bytes | None:
 def write_snapshot(file: Path, content: Iterable[bytes]) -> None:
     """Replace the file, mode 0600, or say in the log why not: the feed goes on without it."""
     try:
-        replace_file(file, content)
+        replace_file(file, content, what="snapshot")
     except OSError as error:
         log.error("the snapshot %s cannot be written: %s", file, error.strerror)  # noqa: TRY400 # no defect of ours
+    except SettingsError as error:
+        log.error("%s", error)  # noqa: TRY400 # the same

@@ -91,8 +91,8 @@ class Administration:
         client = self.stores.clients.add(client_id, metadata, secret=secret, now=self._now())
         try:
             self._audit_gained("client.added", client_id, metadata)
-        except Unavailable:
-            self.stores.clients.remove(client_id, self._now, lasting=LASTING)
+        except Unavailable as error:
+            self._take_back(client_id, error)
             raise
         return NewClient(
             **asdict(_shown(client)),
@@ -116,7 +116,9 @@ class Administration:
         if found is None:
             raise _no_client(client_id)
         before, after = found
-        if not takes_away(after.metadata, before.metadata):
+        if after.metadata == before.metadata:
+            self._audit_unchanged(client_id, after.metadata)
+        elif not takes_away(after.metadata, before.metadata):
             self._audit_done("client.changed", client_id=client_id, **_rights(after.metadata))
         return ChangedClient(**asdict(_shown(after)), tokens_revoked=after.tokens_since > before.tokens_since)
 
@@ -180,6 +182,22 @@ class Administration:
                 "or use force for one that was removed"
             )
         return decision
+
+    def _take_back(self, client_id: str, error: Unavailable) -> None:
+        """Remove a client that must not be there, or raise Unavailable that says that it still is."""
+        try:
+            self.stores.clients.remove(client_id, self._now, lasting=LASTING)
+        except Unavailable as second:
+            raise Unavailable(
+                f"client {client_id} is added, but neither audited nor removed again ({second}; {error}): "
+                "remove it with client remove"
+            ) from error
+
+    def _audit_unchanged(self, client_id: str, metadata: ClientMetadata) -> None:
+        try:
+            self.audit("client.changed", client_id=client_id, **_rights(metadata))
+        except Unavailable as error:
+            raise Unavailable(f"not audited, and there was nothing to change: {error}") from error
 
     def _audit_done(self, kind: EventKind, /, **members: Any) -> None:
         try:

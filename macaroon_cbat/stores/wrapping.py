@@ -15,6 +15,7 @@ from msgspec import Struct
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files import replace_file
 from macaroon_cbat.files.modes import open_private
+from macaroon_cbat.files.places import destination
 
 WRAPPING_KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -65,14 +66,21 @@ def replace_wrapping_key(file: Path, rewrap: Callable[[WrappingKey], int]) -> in
     """Put a new key into the file and let `rewrap` encrypt everything under it; return what that returns.
 
     Meanwhile the file holds both keys, so whoever is stopped on the way has lost nothing and begins
-    again. Raises SettingsError while another process does the same, which would lose every key.
+    again. Raises SettingsError while another process does the same, which would lose every key, and for a
+    file that cannot be replaced, before anything is changed.
     """
     with _alone(file):
         old = _read(file)
         both = WrappingKey(os.urandom(WRAPPING_KEY_BYTES), (old.secret, *old.previous), file)
         _replace(file, both)
         count = rewrap(both)
-        _replace(file, WrappingKey(both.secret))
+        try:
+            _replace(file, WrappingKey(both.secret))
+        except SettingsError as error:
+            raise SettingsError(
+                f"all {count} keys are encrypted anew, but the old wrapping key is still beside the new one: "
+                f"run key rewrap again ({error})"
+            ) from error
         return count
 
 
@@ -101,6 +109,11 @@ def read_or_make_wrapping_key(file: Path) -> WrappingKey:
     """
     try:
         if not file.exists():
+            if file.is_symlink():
+                raise SettingsError(
+                    f"the wrapping key {file} is a link to {file.readlink()}, which is missing: "
+                    "put the key there, or remove the link to make a new one"
+                )
             _make(file)
     except OSError as error:
         raise SettingsError(f"the wrapping key {file} cannot be made: {error}") from error
@@ -109,7 +122,7 @@ def read_or_make_wrapping_key(file: Path) -> WrappingKey:
 
 def _read(file: Path) -> WrappingKey:
     try:
-        with open_private(file, "wrapping key", group_may_read=False) as stream:
+        with open_private(file, "wrapping key") as stream:
             key = wrapping_key_from_text(stream.read().decode(), str(file))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"the wrapping key {file} cannot be read: {error}") from error
@@ -118,8 +131,19 @@ def _read(file: Path) -> WrappingKey:
 
 @contextmanager
 def _alone(file: Path) -> Iterator[None]:
-    """Hold the lock of the file's folder: the file itself is about to become another one."""
-    descriptor = os.open(file.parent, os.O_RDONLY)
+    """Hold the lock of the folder where the file is, behind links: it is about to become another one.
+
+    Raises SettingsError for what is no file, such as a pipe: the new key would be lost with it.
+    """
+    try:
+        behind = destination(file, "wrapping key", is_private=True)
+        if not behind.is_file():
+            raise SettingsError(
+                f"the wrapping key {file} is no file: make the new key where that one comes from"
+            )
+        descriptor = os.open(behind.parent, os.O_RDONLY)
+    except OSError as error:
+        raise SettingsError(f"the wrapping key {file} cannot be replaced: {error}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
@@ -132,13 +156,12 @@ def _alone(file: Path) -> Iterator[None]:
 def _replace(file: Path, key: WrappingKey) -> None:
     """Write the file anew and see it on the disk: what is encrypted under its key must not outlive it."""
     try:
-        replace_file(file, [wrapping_key_text(key).encode() + b"\n"])
+        replace_file(file, [wrapping_key_text(key).encode() + b"\n"], what="wrapping key")
     except OSError as error:
         raise SettingsError(f"the wrapping key {file} cannot be replaced: {error}") from error
 
 
 def _write(draft: Path, text: str) -> None:
-    draft.unlink(missing_ok=True)  # of a process that had this number, or put there to be written into
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w") as stream:
         stream.write(text + "\n")
@@ -149,7 +172,9 @@ def _write(draft: Path, text: str) -> None:
 def _make(file: Path) -> None:
     """Write a new key; of two processes that try at once, one wins and both read its key."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = file.with_name(f"{file.name}.{os.getpid()}")
+    draft = file.with_name(
+        f".{file.name}.{os.urandom(8).hex()}"
+    )  # process 1 of each container shares a volume
     _write(draft, wrapping_key_text(WrappingKey(os.urandom(WRAPPING_KEY_BYTES))))
     try:
         file.hardlink_to(draft)

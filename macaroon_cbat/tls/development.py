@@ -92,7 +92,7 @@ def _locked(path: Path) -> Iterator[None]:
 def _certificate_authority(certificate: Path, key: Path, now: datetime) -> _Signer:
     if not certificate.exists() and not key.exists():
         ca = _make_authority(now)
-        replace_file(key, [_key_pem(ca.key)])
+        replace_file(key, [_key_pem(ca.key)], what="private key")
         replace_file(certificate, [ca.certificate.public_bytes(serialization.Encoding.PEM)], 0o644)
         return ca
     remedy = (
@@ -150,7 +150,7 @@ def _issue(files: DevelopmentCertificates, ca: _Signer, names: frozenset[str], n
         )
         .sign(ca.key, hashes.SHA256())
     )
-    replace_file(files.key, [_key_pem(key)])
+    replace_file(files.key, [_key_pem(key)], what="private key")
     replace_file(files.certificate, [certificate.public_bytes(serialization.Encoding.PEM)], 0o644)
 
 

@@ -52,7 +52,7 @@ def test_a_taken_name_overwrites_no_secret_file(data, tmp_path):
     file = tmp_path / "secret"
     out("client", "add", "billing", *SCOPE, "--secret-file", file, "--data", data)
     before = file.read_bytes()
-    complaint(call("client", "add", "billing", *SCOPE, "--secret-file", file, "--data", data), 1)
+    complaint(call("client", "add", "billing", *SCOPE, "--secret-file", file, "--force", "--data", data), 1)
     assert file.read_bytes() == before
 
 

@@ -24,15 +24,15 @@ def test_the_keys_of_an_audience_go_to_a_file(registered, tmp_path):
 
 
 def test_output_is_for_its_owner(registered, tmp_path):
-    """`key export --output` writes a file of mode 0600, in place of whatever was there."""
+    """`key export --output --force` writes a file of mode 0600, in place of whatever was there."""
     file = tmp_path / "keys.json"
     file.write_text("old")
     file.chmod(0o644)
-    assert out("key", "export", "--audience", API, "--output", file, "--data", registered) == ""
+    assert out("key", "export", "--audience", API, "--output", file, "--force", "--data", registered) == ""
     assert file.stat().st_mode & 0o777 == 0o600
     assert read_key_file(file.read_bytes()).audience == API
     assert file.read_text() == out("key", "export", "--audience", API, "--data", registered)
-    assert not [left for left in tmp_path.iterdir() if left.name.startswith(".keys")]
+    assert not [left for left in tmp_path.iterdir() if left.name.startswith(".")]
 
 
 @pytest.mark.parametrize("name", ["missing/keys.json", "file/keys.json"])

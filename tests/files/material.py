@@ -1,17 +1,39 @@
 """What plays another user of the machine."""
 
 import os
+import resource
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.keys import audience_keys, write_key_file
 from tests.core.material import API, ISSUER, ROOT
 
 NOBODY = 65534
 KEYS = write_key_file(audience_keys(ISSUER, API, [ROOT]))
 FORGED = write_key_file(audience_keys("https://evil.example", API, [ROOT]))
+
+
+NO_ID = 0xFFFFFFFF
+
+
+def acl(*entries: tuple[int, int, int]) -> bytes:
+    """Return an access control list as Linux keeps it: version 2, then tag, permissions and id."""
+    return (2).to_bytes(4, "little") + b"".join(
+        tag.to_bytes(2, "little") + permissions.to_bytes(2, "little") + who.to_bytes(4, "little")
+        for tag, permissions, who in entries
+    )
+
+
+def granting(tag: int, who: int) -> bytes:
+    """Return the list that lets one further user (tag 2) or group (tag 8) read."""
+    owner, group, mask, other = (1, 6, NO_ID), (4, 0, NO_ID), (16, 4, NO_ID), (32, 0, NO_ID)
+    return (
+        acl(owner, (2, 4, who), group, mask, other)
+        if tag == 2
+        else acl(owner, group, (8, 4, who), mask, other)
+    )
 
 
 def act_as_another(script: str, *, folder: Path, standard_input: bytes = b"") -> None:
@@ -22,17 +44,17 @@ def act_as_another(script: str, *, folder: Path, standard_input: bytes = b"") ->
     )
 
 
-def as_user(user: int, group: int, act: Callable[[], str]) -> str:
-    """Return what `act` returns in a process of that user, or why it refuses."""
+def as_user(user: int, group: int, act: Callable[[], str], *, also: Sequence[int] = ()) -> str:
+    """Return what `act` returns in a process of that user, in the groups `also` too, or why it refuses."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            os.setgroups([])
+            os.setgroups(also)
             os.setresgid(group, group, group)
             os.setresuid(user, user, user)
             os.write(writing, act().encode())
-        except SettingsError as error:
+        except Exception as error:  # noqa: BLE001 # the parent says what was wrong
             os.write(writing, str(error).encode())
         finally:
             os._exit(0)
@@ -48,3 +70,14 @@ def private(file: Path, content: bytes) -> Path:
     file.write_bytes(content)
     file.chmod(0o600)
     return file
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """Let this process make files, and write nothing into them: a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -8,33 +8,13 @@ import pytest
 
 from macaroon_cbat.client import ClientCertificate
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files import replace_file, written
 from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.resource import Introspection
 from macaroon_cbat.resource.key_file import LOOK_SECONDS, KeyFile
-from macaroon_cbat.stores import read_or_make_wrapping_key
 from tests.core.material import API, GRANT, ISSUER
-from tests.files.material import FORGED, KEYS, NOBODY, act_as_another, as_user, private
+from tests.files.material import FORGED, KEYS, NOBODY, act_as_another, as_user, granting, private
 from tests.tls.material import make_client
-
-NO_ID = 0xFFFFFFFF
-
-
-def acl(*entries: tuple[int, int, int]) -> bytes:
-    """Return an access control list as Linux keeps it: version 2, then tag, permissions and id."""
-    return (2).to_bytes(4, "little") + b"".join(
-        tag.to_bytes(2, "little") + permissions.to_bytes(2, "little") + who.to_bytes(4, "little")
-        for tag, permissions, who in entries
-    )
-
-
-def granting(tag: int, who: int) -> bytes:
-    """Return the list that lets one further user (tag 2) or group (tag 8) read."""
-    owner, group, mask, other = (1, 6, NO_ID), (4, 0, NO_ID), (16, 4, NO_ID), (32, 0, NO_ID)
-    return (
-        acl(owner, (2, 4, who), group, mask, other)
-        if tag == 2
-        else acl(owner, group, (8, 4, who), mask, other)
-    )
 
 
 def test_a_file_of_another_user_is_refused(place: Path):
@@ -157,19 +137,71 @@ def test_an_access_control_list_that_lets_others_read_is_refused(place: Path, ta
     assert ClientCertificate(pair)
 
 
-def test_an_access_control_list_for_ourselves_is_taken(place: Path):
-    """A list that names this process's user opens nothing: systemd hands over credentials so."""
+def test_an_access_control_list_for_ourselves_is_taken(place: Path, caplog: pytest.LogCaptureFixture):
+    """A list that names this process's user opens nothing and is no warning: credentials of systemd."""
     file = private(place / "keys.json", KEYS)
     os.setxattr(file, "system.posix_acl_access", granting(2, 0))
-    assert KeyFile(file).audience == API
+    assert (KeyFile(file).audience, file.stat().st_mode & 0o777) == (API, 0o640)
+    assert caplog.records == []
 
 
-def test_a_wrapping_key_is_not_written_into_a_file_of_another_user(place: Path):
-    """A draft that lies in wait under the name that a new wrapping key will have gets nothing."""
+@pytest.mark.parametrize("mode", [0o600, 0o644], ids=["private", "public"])
+@pytest.mark.parametrize("target", ["victim", "missing"])
+@pytest.mark.parametrize("may_replace", [False, True], ids=["new", "replaced"])
+def test_a_link_of_another_user_is_not_followed(place: Path, mode: int, target: str, *, may_replace: bool):
+    """A link that another user put into a shared folder leads no file of ours anywhere, secret or not."""
     shared = place / "shared"
     shared.mkdir()
     shared.chmod(0o1777)
-    draft = f"wrapping.key.{os.getpid()}"
-    act_as_another(f"umask 0; touch {draft}; ln {draft} kept", folder=shared)
-    read_or_make_wrapping_key(shared / "wrapping.key")
-    assert (shared / "kept").read_bytes() == b""
+    (place / "victim").write_text("kept")
+    act_as_another(f"ln -s ../{target} out", folder=shared)
+    with (
+        pytest.raises(SettingsError, match=r"belongs to another user \(uid 65534\)"),
+        written(shared / "out", "secret file", may_replace=may_replace, mode=mode),
+    ):
+        pytest.fail("nothing may begin")
+    assert {one.name for one in place.iterdir()} == {"shared", "victim"}
+    assert (place / "victim").read_text() == "kept"
+    assert [one.name for one in shared.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("kind", ["touch out", "mkfifo out"], ids=["file", "pipe"])
+def test_a_secret_does_not_go_to_another_user(place: Path, kind: str):
+    """A file or pipe of another user that waits for a secret in a shared folder gets nothing."""
+    shared = place / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    act_as_another(kind, folder=shared)
+    with (
+        pytest.raises(SettingsError, match=r"belongs to another user \(uid 65534\)"),
+        written(shared / "out", "secret file", may_replace=True),
+    ):
+        pytest.fail("nothing may begin")
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o2775], ids=oct)
+def test_a_secret_is_not_written_where_it_would_be_refused(place: Path, mode: int):
+    """A folder that others can write gets no secret: what is read there would be refused."""
+    shared = place / "shared"
+    shared.mkdir()
+    os.chown(shared, 0, 2000)
+    shared.chmod(mode)
+    with (
+        pytest.raises(SettingsError, match=f"chmod g.?-w {shared}|chmod go-w {shared}"),
+        written(shared / "out", "secret file", may_replace=False),
+    ):
+        pytest.fail("nothing may begin")
+    assert list(shared.iterdir()) == []
+
+
+def test_the_group_of_a_service_reads_on(place: Path):
+    """A file that a service's group reads is replaced by one that it reads; a looser one is not."""
+    file = private(place / "keys.json", KEYS)
+    os.chown(file, 0, NOBODY)
+    file.chmod(0o640)
+    replace_file(file, [KEYS])
+    assert as_user(NOBODY, NOBODY, lambda: KeyFile(file).audience) == API
+    assert file.stat().st_mode & 0o777 == 0o640
+    file.chmod(0o644)
+    replace_file(file, [KEYS])
+    assert (file.stat().st_mode & 0o777, file.stat().st_gid) == (0o600, 0)

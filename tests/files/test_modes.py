@@ -1,5 +1,6 @@
 """Files with secrets: refused when other users of the machine can read or replace them."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,11 @@ import pytest
 from macaroon_cbat.cli.options import read_secret
 from macaroon_cbat.client import ClientCertificate
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.resource import Introspection, ServiceConnection
 from macaroon_cbat.resource.gateway.verifying import read_secret as read_gateway_secret
+from macaroon_cbat.resource.snapshot import read_snapshot
+from macaroon_cbat.stores import WrappingKey, read_or_make_wrapping_key
+from macaroon_cbat.stores.wrapping import wrapping_key_text
 from macaroon_cbat.tls import development_certificates
 from macaroon_cbat.tls.context import tls_context
 from tests.core.material import API, ISSUER
@@ -18,12 +21,24 @@ from tests.tls.material import make_client
 LOOSE = [0o604, 0o602, 0o644, 0o620, 0o660, 0o666, 0o777]
 PRIVATE = [0o400, 0o600, 0o640, 0o440]
 
+
+def read_wrapping_key(file: Path) -> WrappingKey:
+    """Read a wrapping key from a file of this mode."""
+    mode = file.stat().st_mode
+    file.chmod(0o600)
+    file.write_text(wrapping_key_text(WrappingKey(bytes(32))))
+    file.chmod(mode)
+    return read_or_make_wrapping_key(file)
+
+
 READERS = {
     "holder": ClientCertificate,
     "connection": lambda file: ServiceConnection(ISSUER, "api", "s", certificate=file),
     "introspection": lambda file: Introspection(ISSUER, API, "api", certificate=(file, file)),
     "server": lambda file: tls_context(file, file),
     "gateway's secret": read_gateway_secret,
+    "wrapping key": read_wrapping_key,
+    "snapshot": read_snapshot,
     "command's secret": read_secret,
 }
 
@@ -54,6 +69,20 @@ def test_what_its_group_can_read_is_taken(file: Path, read, mode: int):
 
 
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_what_its_group_can_read_is_warned_of_once(file: Path, read, caplog: pytest.LogCaptureFixture):
+    """A group that can read a private file is named in one warning, however often the file is read."""
+    read(file)
+    assert caplog.records == []
+    file.chmod(0o640)
+    read(file)
+    read(file)
+    [warning] = caplog.records
+    assert (warning.levelname, warning.name) == ("WARNING", "macaroon_cbat.files")
+    expected = rf"the .* {file} can be read by the group \d+ \(mode 0640\): chmod 600 {file} unless .*"
+    assert re.fullmatch(expected, warning.getMessage())
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 def test_a_folder_that_all_can_write_is_refused(file: Path, read):
     """A private file is refused where everybody could put another one in its place."""
     file.parent.chmod(0o777)
@@ -61,14 +90,6 @@ def test_a_folder_that_all_can_write_is_refused(file: Path, read):
         read(file)
     file.parent.chmod(0o1777)
     assert read(file)
-
-
-@pytest.mark.parametrize("mode", [0o640, 0o440, 0o610], ids=oct)
-def test_what_this_package_wrote_is_for_its_owner(file: Path, mode: int):
-    """A file that this package writes itself, with mode 0600, is refused when even its group can use it."""
-    file.chmod(mode)
-    with pytest.raises(SettingsError, match="chmod 600"):
-        open_private(file, "snapshot", group_may_read=False)
 
 
 def test_a_key_that_becomes_loose_is_not_loaded(tmp_path: Path):

@@ -62,15 +62,17 @@ def test_what_fails_leaves_the_old_one(file):
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_a_link_that_lies_in_wait_is_not_followed(file, tmp_path):
-    """Whoever put a link where the draft goes gets nothing, and the link's target stays as it is."""
-    target = tmp_path / "target"
-    target.write_text("somebody else's")
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    draft.symlink_to(target)
-    replace_file(file, [b"secret"])
-    assert target.read_text() == "somebody else's"
-    assert (file.read_bytes(), file.is_symlink()) == (b"secret", False)
+def test_the_name_of_a_draft_cannot_be_guessed(file):
+    """Each draft has another name: a link that lies in wait is never where the next one goes."""
+    names = set()
+
+    def content() -> Iterator[bytes]:
+        names.update(one.name for one in file.parent.iterdir())
+        yield b"secret"
+
+    replace_file(file, content())
+    replace_file(file, content())
+    assert len(names - {file.name}) == 2
 
 
 def test_a_reader_sees_one_or_the_other(file):

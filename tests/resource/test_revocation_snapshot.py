@@ -216,7 +216,7 @@ def test_a_foreign_snapshot_is_refused(feeding: Feeding, file: Path, tmp_path: P
     with pytest.raises(SettingsError, match="another snapshot"):
         feeding.revocations(snapshot=file)
     public = copy_of(file, tmp_path / "public")
-    public.chmod(0o640)
+    public.chmod(0o604)
     with pytest.raises(SettingsError, match="chmod 600"):
         feeding.revocations(snapshot=public)
     with pytest.raises(SettingsError, match="make the folder"):

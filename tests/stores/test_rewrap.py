@@ -14,6 +14,7 @@ from macaroon_cbat.stores import (
 )
 from macaroon_cbat.stores.root_keys import MEMORY_SECONDS
 from macaroon_cbat.stores.wrapping import replace_wrapping_key, wrapping_key_text
+from tests.files.material import no_room
 from tests.stores.material import NOW, execute
 from tests.stores.test_root_keys import Clock
 
@@ -117,10 +118,61 @@ def test_one_rewrap_at_a_time(wrapped, file, open_again):
 
 def test_a_file_that_cannot_be_replaced_changes_nothing(wrapped, file):
     """Where the new key cannot be written nothing is encrypted under it."""
-    file.with_name(f".{file.name}.{os.getpid()}").mkdir()
-    with pytest.raises(SettingsError, match="cannot be replaced"):
+    with no_room(), pytest.raises(SettingsError, match=r"cannot be replaced: .*File too large"):
         replace_wrapping_key(file, lambda _: pytest.fail("nothing may be encrypted"))
     assert len(words(file)) == 1
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_key_behind_a_link_is_replaced_there(wrapped, file, open_again, tmp_path):
+    """A link goes on leading to the key that opens everything: made again, it loses nothing."""
+    kept = tmp_path / "kept.key"
+    file.rename(kept)
+    file.symlink_to(kept)
+    before = wrapped.root_keys.all()
+    replace_wrapping_key(file, wrapped.root_keys.rewrap)
+    assert file.readlink() == kept
+    file.unlink()
+    file.symlink_to(kept)
+    assert open_again(read_or_make_wrapping_key(file)).root_keys.all() == before
+
+
+def test_a_key_that_kubernetes_keeps_is_not_replaced(wrapped, file):
+    """The kubelet would put the old key back: nothing is encrypted under another one."""
+    version = file.parent / "..2026_01_01"
+    version.mkdir()
+    file.rename(version / file.name)
+    (file.parent / "..data").symlink_to(version.name)
+    file.symlink_to(f"..data/{file.name}")
+    with pytest.raises(SettingsError, match=r"is kept by Kubernetes.*: change its Secret"):
+        replace_wrapping_key(file, lambda _: pytest.fail("nothing may be encrypted"))
+    assert len(words(version / file.name)) == 1
+
+
+def test_a_key_in_a_pipe_is_not_replaced(wrapped, file):
+    """A key that came through a pipe cannot be replaced: the new one would be lost with it."""
+    reading, writing = os.pipe()
+    with pytest.raises(SettingsError, match=f"/dev/fd/{writing} is no file"):
+        replace_wrapping_key(Path(f"/dev/fd/{writing}"), lambda _: pytest.fail("nothing may be encrypted"))
+    os.close(writing)
+    assert os.read(reading, 1) == b""
+    os.close(reading)
+
+
+def test_an_old_key_that_cannot_be_dropped_is_said(wrapped, file):
+    """When all is encrypted anew and the old key cannot be dropped, that is what the error says."""
+    link = file.with_name("link.key")
+    link.symlink_to(file)
+
+    def rewrap(key: WrappingKey) -> int:
+        count = wrapped.root_keys.rewrap(key)
+        link.unlink()
+        link.symlink_to("missing/wrapping.key")
+        return count
+
+    with pytest.raises(SettingsError, match=r"all 3 keys are encrypted anew, but .*run key rewrap again"):
+        replace_wrapping_key(link, rewrap)
+    assert len(words(file)) == 2
 
 
 def test_the_environment_holds_two_keys(wrapped, file, open_again):

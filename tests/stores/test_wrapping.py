@@ -44,13 +44,23 @@ def test_processes_make_one_key(racers, tmp_path):
         assert [file.name for file in folder.iterdir()] == ["wrapping.key"]
 
 
-@pytest.mark.parametrize("mode", [0o604, 0o640, 0o660, 0o644, 0o610, 0o601], ids=oct)
+@pytest.mark.parametrize("mode", [0o604, 0o620, 0o660, 0o644, 0o610, 0o601], ids=oct)
 def test_a_key_that_others_may_touch_is_refused(file, mode):
-    """A wrapping key that anybody but its owner may read, write or run is refused, with the remedy."""
+    """A wrapping key that all users may read, or its group may write or run, is refused, with the remedy."""
     read_or_make_wrapping_key(file)
     file.chmod(mode)
     with pytest.raises(SettingsError, match=rf"can be used by others \(mode {mode:04o}\): chmod 600 {file}"):
         read_or_make_wrapping_key(file)
+
+
+def test_a_link_to_nowhere_is_said(file):
+    """A link whose key is missing is named: another key behind it would open nothing that is stored."""
+    file.symlink_to("mounted/wrapping.key")
+    with pytest.raises(
+        SettingsError, match=r"link to mounted/wrapping\.key, which is missing: put the key there"
+    ):
+        read_or_make_wrapping_key(file)
+    assert [one.name for one in file.parent.iterdir()] == [file.name]
 
 
 @pytest.mark.parametrize(

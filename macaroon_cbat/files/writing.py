@@ -1,0 +1,165 @@
+"""Files that are whole or not there, and never readable by others for a moment."""
+
+import errno
+import fcntl
+import os
+import re
+import secrets
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from macaroon_cbat.files.places import destination
+
+_RESERVED_BYTES = 4096
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+def replace_file(file: Path, content: Iterable[bytes], mode: int = 0o600, *, what: str = "file") -> None:
+    """Write the file anew, or raise OSError; whoever reads meanwhile sees the old one or the new one.
+
+    See `written`, which this does at once.
+    """
+    with written(file, what, may_replace=True, mode=mode) as stream:
+        stream.writelines(content)
+
+
+@contextmanager
+def written(file: Path, what: str, *, may_replace: bool, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """Let the block write what the name leads to; when it raises, all stays as it was.
+
+    Links are followed, and the file behind them is replaced: it never exists with another mode, and is on the
+    disk before it takes the old one's place. Without `may_replace` it must not exist: an empty one keeps its
+    name until the block ends. Devices, pipes and open descriptors are written through.
+    What cannot be written is refused before the block begins: OSError, FileExistsError for what exists
+    already, and SettingsError where `destination` raises it.
+    """
+    end = destination(file, what, is_private=not mode & 0o077)
+    own = _own_descriptor(end)
+    if own is not None:
+        with os.fdopen(_copy_of(own), "wb") as stream:
+            yield stream
+    elif _is_to_be_file(end):
+        with _folder(end) as folder, _taken(folder, end, may_replace), _draft(folder, end, mode) as stream:
+            yield stream
+    else:
+        with os.fdopen(_device(end), "wb") as stream:
+            yield stream
+
+
+def _own_descriptor(end: Path) -> int | None:
+    """Return which descriptor of this process a name such as /dev/stdout stands for, else None.
+
+    Opened by its name, a file that standard output was redirected to would be written from its beginning.
+    """
+    named = re.fullmatch(rf"(?:/dev|/proc/{os.getpid()})/fd/([0-9]{{1,9}})", str(end))
+    return None if named is None else int(named[1])
+
+
+def _copy_of(descriptor: int) -> int:
+    if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+        raise OSError(errno.EBADF, "it is open for reading only")
+    return os.dup(descriptor)
+
+
+def _is_to_be_file(end: Path) -> bool:
+    try:
+        return stat.S_ISREG(end.lstat().st_mode)
+    except FileNotFoundError:
+        return True
+
+
+def _device(end: Path) -> int:
+    """Open a character device or a pipe; a disk is never written to."""
+    descriptor = os.open(end, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
+    found = os.fstat(descriptor).st_mode
+    if stat.S_ISCHR(found) or stat.S_ISFIFO(found):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is neither a file, a pipe nor a character device")
+
+
+@contextmanager
+def _folder(end: Path) -> Iterator[int]:
+    """Keep hold of the folder: what is made in it and what is renamed in it are in the same one."""
+    descriptor = os.open(end.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _taken(folder: int, end: Path, may_replace: bool) -> Iterator[None]:  # noqa: FBT001 # forwarded as it came
+    """Keep a name that must be free: of two processes at once one is refused. An error frees it again."""
+    if may_replace:
+        refuse_mounted(end)
+        yield
+        return
+    descriptor = os.open(end.name, _NEW, 0o600, dir_fd=folder)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            if os.path.samestat(
+                os.fstat(descriptor), os.stat(end.name, dir_fd=folder, follow_symlinks=False)
+            ):
+                os.unlink(end.name, dir_fd=folder)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _draft(folder: int, end: Path, mode: int) -> Iterator[BinaryIO]:
+    """Make a file beside the old one, which takes its place at the end; an error removes it."""
+    name = f".macaroon_cbat.{secrets.token_hex(8)}"
+    descriptor = os.open(name, _NEW, 0o600, dir_fd=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            _reserve(descriptor)
+            yield stream
+            stream.truncate()
+            os.fchmod(descriptor, mode)
+            _keep_group(descriptor, folder, end, mode)
+            os.fsync(descriptor)
+        os.rename(name, end.name, src_dir_fd=folder, dst_dir_fd=folder)
+        os.fsync(folder)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name, dir_fd=folder)
+        raise
+
+
+def _reserve(descriptor: int) -> None:
+    """Notice a full disk before anything is done that would have to be undone."""
+    if sys.platform != "linux":
+        return
+    try:
+        os.posix_fallocate(descriptor, 0, _RESERVED_BYTES)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+            raise
+
+
+def _keep_group(descriptor: int, folder: int, end: Path, mode: int) -> None:
+    """Let the group read on that could read the old file and do no more: that of another service."""
+    try:
+        old = os.stat(end.name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    if old.st_mode & 0o077 == stat.S_IRGRP:
+        with suppress(PermissionError):
+            os.fchown(descriptor, -1, old.st_gid)
+            os.fchmod(descriptor, mode | stat.S_IRGRP)
+
+
+def refuse_mounted(end: Path, mounts: Path = Path("/proc/self/mountinfo")) -> None:
+    """Raise OSError for a file that is mounted by itself, as containers do: no other can take its place."""
+    escaped = re.sub(rb"[ \t\n\\]", lambda one: b"\\%03o" % one[0][0], os.fsencode(end))
+    with suppress(FileNotFoundError):
+        if any(line.split()[4] == escaped for line in mounts.read_bytes().splitlines()):
+            raise OSError(errno.EBUSY, "it is mounted by itself and cannot be replaced: mount its folder")
