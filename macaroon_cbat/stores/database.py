@@ -11,17 +11,22 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.processes import PerProcess
+from macaroon_cbat.stores.postgresql import (
+    pooler_hint,
+    postgresql_arguments,
+    prepare_postgresql,
+    take_writers_lock,
+    unhurried,
+)
 from macaroon_cbat.stores.sqlite import BUSY_SECONDS, prepare_sqlite
 from macaroon_cbat.stores.turns import Turns
-
-_WRITER_LOCK = 0x6D616361726F6F6E
-"""The advisory lock that every writer on PostgreSQL takes: \"macaroon\" in ASCII."""
+from macaroon_cbat.stores.urls import read_url, unusable
 
 
 def sqlite_url(file: Path) -> str:
@@ -37,15 +42,12 @@ class Database:
 
     def __init__(self, url: str) -> None:
         """Take a SQLAlchemy URL; nothing is opened yet. Raises SettingsError for an unusable URL."""
+        parsed = read_url(url)
         try:
-            parsed = make_url(url)
-            if parsed.drivername in ("postgresql", "postgres"):
-                parsed = parsed.set(drivername="postgresql+psycopg")
-            make = partial(_make_engine, parsed)
-            self._engines = PerProcess(make)
+            self._engines = PerProcess(partial(_make_engine, parsed))
             self._url = self._engine.url
-        except (ArgumentError, ImportError, SQLAlchemyError, TypeError, ValueError) as error:
-            raise SettingsError(_unusable(error)) from error
+        except (ArgumentError, SQLAlchemyError, TypeError, ValueError) as error:
+            raise SettingsError(unusable(str(error))) from error
         self._turns = PerProcess(Turns) if parsed.get_backend_name() == "sqlite" else None
 
     def __repr__(self) -> str:
@@ -64,10 +66,8 @@ class Database:
         with self._translated(), self._turn() as seconds, self._engine.connect() as connection:
             writer = connection.execution_options(macaroon_cbat_writes=int(seconds * 1000))
             with writer.begin():
-                if writer.dialect.name == "postgresql":
-                    # As on SQLite there is one writer at a time, so that reads of the feed have no gaps.
-                    writer.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
-                    writer.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+                if self._turns is None:
+                    take_writers_lock(writer)
                 yield writer
 
     def upgrade(self) -> None:
@@ -82,8 +82,10 @@ class Database:
         with self.writing() as connection:
             configuration.attributes["connection"] = connection
             found = MigrationContext.configure(connection).get_current_revision()
+            hurry = unhurried(connection) if self._turns is None else nullcontext()
             try:
-                command.upgrade(configuration, "head")
+                with hurry:
+                    command.upgrade(configuration, "head")
             except CommandError as error:
                 raise SettingsError(
                     f"{self!r} has schema {found!r}, which this version ({newest!r}) does not know: "
@@ -115,48 +117,18 @@ class Database:
             raise  # the database answered: this would contradict what it holds
         except (DBAPIError, NoFreeConnection, TimeoutError, sqlite3.Error) as error:
             reason = " ".join(str(getattr(error, "orig", error)).split())
-            raise Unavailable(f"{self!r}: {reason}") from error
+            raise Unavailable(f"{self!r}: {reason}{pooler_hint(reason)}") from error
 
 
 def _make_engine(url: URL) -> Engine:
     is_sqlite = url.get_backend_name() == "sqlite"
     engine = create_engine(
         url,
-        connect_args={"timeout": BUSY_SECONDS} if is_sqlite else _arguments(url),
+        connect_args={"timeout": BUSY_SECONDS} if is_sqlite else postgresql_arguments(url),
         pool_pre_ping=not is_sqlite,
         pool_timeout=BUSY_SECONDS,
         hide_parameters=True,
     )
-    if is_sqlite:
-        prepare_sqlite(engine)
+    prepare = prepare_sqlite if is_sqlite else prepare_postgresql
+    prepare(engine)
     return engine
-
-
-def _unusable(error: Exception) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name == "psycopg":
-        return (
-            "the database URL needs psycopg: pip install 'macaroon_cbat[postgresql]', "
-            "or set MACAROON_CBAT_DATABASE_URL to another database"
-        )
-    reason = str(error).partition("\n")[0]
-    return (
-        f"the database URL cannot be used ({reason}): set MACAROON_CBAT_DATABASE_URL to a SQLAlchemy URL "
-        "such as sqlite:////var/lib/cbat/db.sqlite3 or postgresql+psycopg://user@host/database"
-    )
-
-
-def _arguments(url: URL) -> dict[str, object]:
-    """Return how psycopg connects: a server that has vanished is noticed soon, on a silent network too.
-
-    What the URL says comes first.
-    """
-    if url.get_driver_name() != "psycopg":
-        return {}
-    wanted = {
-        "connect_timeout": BUSY_SECONDS,
-        "tcp_user_timeout": BUSY_SECONDS * 1000,
-        "keepalives_idle": BUSY_SECONDS,
-        "keepalives_interval": 1,
-        "keepalives_count": 3,
-    }
-    return {name: value for name, value in wanted.items() if name not in url.query}
