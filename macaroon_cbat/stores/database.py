@@ -10,7 +10,6 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
@@ -24,9 +23,30 @@ from macaroon_cbat.stores.postgresql import (
     take_writers_lock,
     unhurried,
 )
-from macaroon_cbat.stores.sqlite import BUSY_SECONDS, prepare_sqlite
+from macaroon_cbat.stores.sqlite import BUSY_SECONDS, prepare_sqlite, sqlite_file
 from macaroon_cbat.stores.turns import Turns
 from macaroon_cbat.stores.urls import read_url, unusable
+
+EMBEDDED = "macaroon_cbat.sqlite3"
+"""The file of the embedded database, in the data folder."""
+
+
+def is_missing(file: Path) -> bool:
+    """Return True if there is no database in this file; SQLite makes an empty one before its first write."""
+    try:
+        return file.stat().st_size == 0
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False  # SQLite says itself what it cannot open
+
+
+def no_database(place: str) -> SettingsError:
+    """Return the error about a place that holds no database."""
+    return SettingsError(
+        f"no database in {place}: name the one of your service with --data or MACAROON_CBAT_DATA (or "
+        "_DATABASE_URL); to make a new one there, start macaroon-cbat serve, or use --init"
+    )
 
 
 def sqlite_url(file: Path) -> str:
@@ -70,27 +90,49 @@ class Database:
                     take_writers_lock(writer)
                 yield writer
 
+    @property
+    def place(self) -> str:
+        """Where the data are, for messages: a folder or file, or the URL of a server without its secrets."""
+        file = sqlite_file(self._engine) if self._turns is not None else None
+        if file is None:
+            return self._url.set(query={}, drivername=self._url.get_backend_name()).render_as_string()
+        return str(file.parent if file.name == EMBEDDED else file)
+
     def upgrade(self) -> None:
         """Bring the schema to the newest version; SettingsError when the database is newer than the code."""
-        configuration = Config()
-        migrations = str(Path(__file__).parent / "migrations")
-        configuration.set_main_option("script_location", migrations.replace("%", "%%"))
-        newest = ScriptDirectory.from_config(configuration).get_current_head()
+        configuration, script = _migrations()
         with self.reading() as connection:
-            if MigrationContext.configure(connection).get_current_revision() == newest:
+            if MigrationContext.configure(connection).get_current_revision() == script.get_current_head():
                 return
         with self.writing() as connection:
             configuration.attributes["connection"] = connection
+            self._refuse_newer(MigrationContext.configure(connection).get_current_revision(), script)
+            with unhurried(connection) if self._turns is None else nullcontext():
+                command.upgrade(configuration, "head")
+
+    def check_schema(self) -> None:
+        """Raise SettingsError unless the tables are there as this version needs them; change nothing."""
+        file = sqlite_file(self._engine) if self._turns is not None else None
+        if file is not None and is_missing(file):
+            raise no_database(self.place)
+        _, script = _migrations()
+        with self.reading() as connection:
             found = MigrationContext.configure(connection).get_current_revision()
-            hurry = unhurried(connection) if self._turns is None else nullcontext()
-            try:
-                with hurry:
-                    command.upgrade(configuration, "head")
-            except CommandError as error:
-                raise SettingsError(
-                    f"{self!r} has schema {found!r}, which this version ({newest!r}) does not know: "
-                    "install the newer macaroon_cbat that wrote it, or point to another database"
-                ) from error
+        if found is None:
+            raise no_database(self.place)
+        self._refuse_newer(found, script)
+        if found != script.get_current_head():
+            raise SettingsError(
+                f"the database in {self.place} is of an older version (schema {found}): restart "
+                f"macaroon-cbat serve, which brings it to {script.get_current_head()}, or use --init"
+            )
+
+    def _refuse_newer(self, found: str | None, script: ScriptDirectory) -> None:
+        if found is not None and found not in {one.revision for one in script.walk_revisions()}:
+            raise SettingsError(
+                f"{self!r} has schema {found!r}, which this version ({script.get_current_head()!r}) does not "
+                "know: install the newer macaroon_cbat that wrote it, or point to another database"
+            )
 
     def close(self) -> None:
         """Close every pooled connection of this process; the next use opens new ones."""
@@ -118,6 +160,13 @@ class Database:
         except (DBAPIError, NoFreeConnection, TimeoutError, sqlite3.Error) as error:
             reason = " ".join(str(getattr(error, "orig", error)).split())
             raise Unavailable(f"{self!r}: {reason}{pooler_hint(reason)}") from error
+
+
+def _migrations() -> tuple[Config, ScriptDirectory]:
+    configuration = Config()
+    migrations = str(Path(__file__).parent / "migrations")
+    configuration.set_main_option("script_location", migrations.replace("%", "%%"))
+    return configuration, ScriptDirectory.from_config(configuration)
 
 
 def _make_engine(url: URL) -> Engine:

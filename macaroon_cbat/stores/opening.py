@@ -8,7 +8,7 @@ from sqlalchemy import delete, insert, select
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.stores.client_store import ClientStore
-from macaroon_cbat.stores.database import Database
+from macaroon_cbat.stores.database import Database, no_database
 from macaroon_cbat.stores.revocations import RevocationStore
 from macaroon_cbat.stores.root_keys import RootKeyStore
 from macaroon_cbat.stores.schema import service_facts
@@ -53,17 +53,23 @@ class Stores:
             connection.execute(insert(service_facts).values(name="issuer", value=issuer))
 
 
-def open_stores(url: str, wrapping_key: WrappingKey, now: EpochSeconds) -> Stores:
+def open_stores(url: str, wrapping_key: WrappingKey, now: EpochSeconds, *, creates: bool = True) -> Stores:
     """Open the database, upgrade its schema and make the first root key when there is none.
 
-    Raises SettingsError when the URL, the schema or the wrapping key does not fit, and Unavailable
-    when the database is out of reach.
+    Without `creates` nothing is made or upgraded: SettingsError says what is missing. Raises SettingsError
+    also when the URL, the schema or the wrapping key does not fit, and Unavailable when the database is out
+    of reach.
     """
     database = Database(url)
     root_keys = RootKeyStore(database, wrapping_key)
     try:
-        database.upgrade()
-        root_keys.ensure(now)
+        if creates:
+            database.upgrade()
+            root_keys.ensure(now)
+        else:
+            database.check_schema()
+            if not root_keys.check():
+                raise no_database(database.place)
     except MacaroonError:
         database.close()
         raise

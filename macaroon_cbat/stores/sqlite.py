@@ -62,6 +62,12 @@ def prepare_sqlite(engine: Engine) -> None:
             connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
 
 
+def sqlite_file(engine: Engine) -> Path | None:
+    """Return the file of this database, or None for one in memory."""
+    (database, *_), _options = engine.dialect.create_connect_args(engine.url)
+    return _file_of(database)[0]
+
+
 _engines: WeakSet[Engine] = WeakSet()
 
 

@@ -1,7 +1,7 @@
 """Database URLs: which ones the service runs on, and what their options may say."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -12,7 +12,7 @@ _DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
 _EXAMPLES = "sqlite:////var/lib/cbat/db.sqlite3 or postgresql://user@host/database"
 _NUMBER = re.compile(r"[0-9]{1,9}\Z")
 _TLS_VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
-_SQLITE = {
+_SQLITE: dict[str, Sequence[str] | None] = {
     "uri": ("true",),
     "mode": ("ro", "rw", "rwc", "memory"),
     "cache": ("shared", "private"),
@@ -22,7 +22,7 @@ _SQLITE = {
 _NUMBERS = frozenset({"connect_timeout", "tcp_user_timeout", "keepalives"}) | {
     f"keepalives_{name}" for name in ("idle", "interval", "count")
 }
-_CHOICES = {
+_CHOICES: dict[str, Sequence[str] | None] = {
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
     "sslnegotiation": ("postgres", "direct"),
     "sslcertmode": ("disable", "allow", "require"),
@@ -55,8 +55,9 @@ def read_url(text: str) -> URL:
             raise SettingsError(unusable(f"it is for {url.drivername}"))
     except (ArgumentError, ValueError) as error:
         raise SettingsError(unusable(str(error))) from error
+    known = _SQLITE if backend == "sqlite" else dict.fromkeys(_names_of_libpq(), None) | _CHOICES
     for name, value in url.query.items():
-        _check_option(backend, name, [value] if isinstance(value, str) else value)
+        _check_option(known, name, [value] if isinstance(value, str) else value)
     if backend == "sqlite" and url.query and "uri" not in url.query:
         raise SettingsError(_option(next(iter(url.query)), "goes with uri=true only: add &uri=true"))
     if url.port is not None and not _is_port(str(url.port)):
@@ -72,15 +73,14 @@ def unusable(reason: str) -> str:
     )
 
 
-def _check_option(backend: str, name: str, values: Sequence[str]) -> None:
+def _check_option(known: Mapping[str, Sequence[str] | None], name: str, values: Sequence[str]) -> None:
     """Raise SettingsError for an option that the driver does not know, or whose value it cannot use."""
     if name in _DRIVERS_OWN:
         raise SettingsError(_option(name, f"is not one to set: leave it out, {_DRIVERS_OWN[name]}"))
-    if len(values) > 1 and not (backend == "postgresql" and name in _SEVERAL):
-        raise SettingsError(_option(name, "is there twice: leave one of them out"))
-    known = _SQLITE if backend == "sqlite" else dict.fromkeys(_names_of_libpq(), None) | _CHOICES
     if name not in known:
         raise SettingsError(_option(name, f"is unknown: leave it out; known are {', '.join(sorted(known))}"))
+    if len(values) > 1 and name not in _SEVERAL:
+        raise SettingsError(_option(name, "is there twice: leave one of them out"))
     if name in _NUMBERS and not _NUMBER.match(values[0]):
         raise SettingsError(_option(name, f"must be a number, not {values[0][:20]!r}"))
     if name == "port" and not all(_is_port(one) for value in values for one in value.split(",")):

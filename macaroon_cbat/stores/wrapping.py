@@ -5,7 +5,7 @@ import os
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -24,13 +24,15 @@ _TEXT = re.compile(r"[A-Za-z0-9_-]{43}=?\Z")
 class WrappingKey(Struct, frozen=True):
     """32 bytes under which root keys are stored; `previous` ones, still being replaced, only open.
 
-    With a `file`, somebody may rewrap the keys while a process runs: what it wraps, it wraps under the
+    With a `file`, an operator may rewrap the keys while a process runs: what it wraps, it wraps under the
     key that is in the file by then, and when it meets a key that it cannot open it reads the file again.
+    One that the operator wrote, perhaps for several hosts, `is_given`: rewrapping never writes it.
     """
 
     secret: bytes
     previous: tuple[bytes, ...] = ()
     file: Path | None = None
+    is_given: bool = False
 
     def __repr__(self) -> str:
         """Show no key."""
@@ -39,7 +41,7 @@ class WrappingKey(Struct, frozen=True):
     def wrap(self, kid: str, secret: bytes) -> bytes:
         """Return nonce and ciphertext of a root key; its name is authenticated with it."""
         nonce = os.urandom(_NONCE_BYTES)
-        newest = self if self.file is None else _read(self.file)
+        newest = self if self.file is None else _read(self.file, is_given=self.is_given)
         return nonce + AESGCM(newest.secret).encrypt(nonce, secret, kid.encode())
 
     def unwrap(self, kid: str, wrapped: bytes) -> bytes:
@@ -51,13 +53,13 @@ class WrappingKey(Struct, frozen=True):
                 continue
         raise SettingsError(
             f"root key {kid} cannot be decrypted: it was stored under another wrapping key; "
-            "restore the wrapping.key (or MACAROON_CBAT_WRAPPING_KEY) that belongs to this database"
+            "restore the wrapping.key (or MACAROON_CBAT_WRAPPING_KEY or _FILE) that belongs to this database"
         )
 
     def _all(self) -> Iterator[bytes]:
         yield from (self.secret, *self.previous)
         if self.file is not None:
-            newer = _read(self.file)
+            newer = _read(self.file, is_given=self.is_given)
             yield from (newer.secret, *newer.previous)
 
 
@@ -89,7 +91,10 @@ def wrapping_key_from_text(text: str, name: str) -> WrappingKey:
     """
     words = text.split()
     if not words or not all(_TEXT.match(word) for word in words):
-        raise SettingsError(f"{name} must be 32 bytes as base64url, 43 characters")
+        raise SettingsError(
+            f"{name} must be 32 bytes as base64url, 43 characters: make it with macaroon-cbat key "
+            "generate-wrapping"
+        )
     secret, *previous = (urlsafe_b64decode(word.rstrip("=") + "=") for word in words)
     return WrappingKey(secret, tuple(previous))
 
@@ -101,19 +106,46 @@ def read_or_make_wrapping_key(file: Path) -> WrappingKey:
     """
     try:
         if not file.exists():
-            _make(file)
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with suppress(FileExistsError):  # another process was quicker: its key is the one
+                _make(file)
     except OSError as error:
         raise SettingsError(f"the wrapping key {file} cannot be made: {error}") from error
     return _read(file)
 
 
-def _read(file: Path) -> WrappingKey:
+def read_wrapping_key(file: Path, *, is_given: bool = False) -> WrappingKey:
+    """Return the key in the file, which `is_given` where the operator wrote it.
+
+    Raises SettingsError when it is missing, cannot be read, or other users may read it.
+    """
+    return _read(file, is_given=is_given)
+
+
+def make_wrapping_key(file: Path) -> None:
+    """Write a new key into a new file with mode 0600, or raise SettingsError: no key is ever replaced."""
     try:
-        with open_private(file, "wrapping key", group_may_read=False) as stream:
-            key = wrapping_key_from_text(stream.read().decode(), str(file))
+        _make(file)
+    except FileExistsError as error:
+        raise SettingsError(
+            f"the wrapping key {file} exists: name another file, or remove this one if no database needs it"
+        ) from error
+    except OSError as error:
+        raise SettingsError(f"the wrapping key {file} cannot be made: {error.strerror}") from error
+
+
+def new_wrapping_key_text() -> str:
+    """Return a new random key as text."""
+    return wrapping_key_text(WrappingKey(os.urandom(WRAPPING_KEY_BYTES)))
+
+
+def _read(file: Path, *, is_given: bool = False) -> WrappingKey:
+    try:
+        with open_private(file, "wrapping key", group_may_read=is_given) as stream:
+            key = wrapping_key_from_text(stream.read().decode("utf-8-sig"), str(file))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"the wrapping key {file} cannot be read: {error}") from error
-    return WrappingKey(key.secret, key.previous, file)
+    return WrappingKey(key.secret, key.previous, file, is_given)
 
 
 @contextmanager
@@ -147,13 +179,10 @@ def _write(draft: Path, text: str) -> None:
 
 
 def _make(file: Path) -> None:
-    """Write a new key; of two processes that try at once, one wins and both read its key."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Write a new key, or raise FileExistsError: of two processes that try at once, one wins."""
     draft = file.with_name(f"{file.name}.{os.getpid()}")
-    _write(draft, wrapping_key_text(WrappingKey(os.urandom(WRAPPING_KEY_BYTES))))
+    _write(draft, new_wrapping_key_text())
     try:
         file.hardlink_to(draft)
-    except FileExistsError:
-        pass
     finally:
         draft.unlink()
