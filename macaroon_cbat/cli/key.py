@@ -24,8 +24,8 @@ from macaroon_cbat.stores.clients import is_resource_uri
 from macaroon_cbat.stores.wrapping import make_wrapping_key, new_wrapping_key_text, replace_wrapping_key
 
 _SAME_KEY = (
-    "note: one wrapping key is set, so the keys are encrypted under the same one as before: to change it, put "
-    "a new one (key generate-wrapping) in front of it, separated by a space, and rewrap again"
+    "note: one wrapping key is set, so the keys are encrypted under the same one as before: to change it, "
+    "put a new one (key generate-wrapping) in front of it, separated by a space, and rewrap again"
 )
 
 

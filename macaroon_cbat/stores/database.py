@@ -60,11 +60,14 @@ class Database:
     Each process has an engine of its own: no connection serves two of them.
     """
 
-    def __init__(self, url: str) -> None:
-        """Take a SQLAlchemy URL; nothing is opened yet. Raises SettingsError for an unusable URL."""
+    def __init__(self, url: str, *, is_for_a_command: bool = False) -> None:
+        """Take a SQLAlchemy URL; nothing is opened yet. Raises SettingsError for an unusable URL.
+
+        A command, which ends soon, may read a file that it cannot write.
+        """
         parsed = read_url(url)
         try:
-            self._engines = PerProcess(partial(_make_engine, parsed))
+            self._engines = PerProcess(partial(_make_engine, parsed, is_for_a_command=is_for_a_command))
             self._url = self._engine.url
         except (ArgumentError, SQLAlchemyError, TypeError, ValueError) as error:
             raise SettingsError(unusable(str(error))) from error
@@ -169,7 +172,7 @@ def _migrations() -> tuple[Config, ScriptDirectory]:
     return configuration, ScriptDirectory.from_config(configuration)
 
 
-def _make_engine(url: URL) -> Engine:
+def _make_engine(url: URL, *, is_for_a_command: bool) -> Engine:
     is_sqlite = url.get_backend_name() == "sqlite"
     engine = create_engine(
         url,
@@ -178,6 +181,8 @@ def _make_engine(url: URL) -> Engine:
         pool_timeout=BUSY_SECONDS,
         hide_parameters=True,
     )
-    prepare = prepare_sqlite if is_sqlite else prepare_postgresql
-    prepare(engine)
+    if is_sqlite:
+        prepare_sqlite(engine, is_for_a_command=is_for_a_command)
+    else:
+        prepare_postgresql(engine)
     return engine

@@ -31,7 +31,7 @@ class Stores:
             return connection.execute(query).scalar_one_or_none()
 
     def instance(self) -> str:
-        """Return the name that tells this database from every other: random, drawn when first asked for."""
+        """Return the name that tells this database from every other: random, drawn when it is made."""
         query = select(service_facts.c.value).where(service_facts.c.name == "instance")
         with self.database.reading() as connection:
             found: str | None = connection.execute(query).scalar_one_or_none()
@@ -60,12 +60,14 @@ def open_stores(url: str, wrapping_key: WrappingKey, now: EpochSeconds, *, creat
     also when the URL, the schema or the wrapping key does not fit, and Unavailable when the database is out
     of reach.
     """
-    database = Database(url)
+    database = Database(url, is_for_a_command=not creates)
     root_keys = RootKeyStore(database, wrapping_key)
+    stores = Stores(database, ClientStore(database), root_keys, RevocationStore(database))
     try:
         if creates:
             database.upgrade()
             root_keys.ensure(now)
+            stores.instance()
         else:
             database.check_schema()
             if not root_keys.check():
@@ -73,4 +75,4 @@ def open_stores(url: str, wrapping_key: WrappingKey, now: EpochSeconds, *, creat
     except MacaroonError:
         database.close()
         raise
-    return Stores(database, ClientStore(database), root_keys, RevocationStore(database))
+    return stores
