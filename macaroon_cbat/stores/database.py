@@ -23,6 +23,7 @@ from macaroon_cbat.stores.postgresql import (
     take_writers_lock,
     unhurried,
 )
+from macaroon_cbat.stores.read_only import read_only_hint
 from macaroon_cbat.stores.sqlite import BUSY_SECONDS, prepare_sqlite, sqlite_file
 from macaroon_cbat.stores.turns import Turns
 from macaroon_cbat.stores.urls import read_url, unusable
@@ -162,7 +163,8 @@ class Database:
             raise  # the database answered: this would contradict what it holds
         except (DBAPIError, NoFreeConnection, TimeoutError, sqlite3.Error) as error:
             reason = " ".join(str(getattr(error, "orig", error)).split())
-            raise Unavailable(f"{self!r}: {reason}{pooler_hint(reason)}") from error
+            hint = read_only_hint(reason) or pooler_hint(reason)
+            raise Unavailable(f"{self!r}: {reason}{hint}") from error
 
 
 def _migrations() -> tuple[Config, ScriptDirectory]:
