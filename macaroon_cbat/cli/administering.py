@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, urlencode
@@ -10,14 +10,17 @@ from urllib.parse import quote, urlencode
 import click
 import msgspec
 
+from macaroon_cbat.audit import EventKind
 from macaroon_cbat.cli.auditing import audit
 from macaroon_cbat.cli.options import (
     FILE,
     client_certificate,
-    data_option,
+    database_options,
     passphrase_option,
     read_secret,
+    say_changed,
     stores_in,
+    wants_init,
 )
 from macaroon_cbat.client import TokenClient
 from macaroon_cbat.client.calls import ServiceCalls
@@ -146,23 +149,37 @@ def administration_options(command: Callable[..., Any]) -> Callable[..., Any]:
         client_id: str | None,
         client_secret_file: Path | None,
         **options: Any,
-    ) -> Any:
+    ) -> None:
         there = (issuer, cacert, certificate, key_file, passphrase_file, client_id, client_secret_file)
         if any(one is not None for one in there):
             if data is not None:
                 raise click.UsageError(
                     "--data is the database and --issuer the HTTP interface: use one of them"
                 )
-            verbs = _over_http(*there)
+            if wants_init():
+                raise click.UsageError("--init makes a database, and --issuer is the HTTP interface: use one")
+            command(*arguments, verbs=_over_http(*there), **options)
         else:
-            settings, stores = stores_in(data)
-            issuer = settings.issuer or stores.recorded_issuer() or DEFAULT_ISSUER
-            verbs = Administration(stores, issuer, time.time, audit)
-        return command(*arguments, verbs=verbs, **options)
+            _on_database(data, partial(command, *arguments, **options))
 
     for option in reversed(_OPTIONS):
         chosen = option(chosen)
-    return data_option(chosen)
+    return database_options(chosen)
+
+
+def _on_database(data: Path | None, command: Callable[..., Any]) -> None:
+    """Run the command on the database, and say afterwards which one it was if anything was changed."""
+    settings, stores = stores_in(data)
+    issuer = settings.issuer or stores.recorded_issuer() or DEFAULT_ISSUER
+    changes: list[str] = []
+
+    def audit_change(kind: EventKind, /, **members: Any) -> None:
+        changes.append(kind)
+        audit(kind, **members)
+
+    command(verbs=Administration(stores, issuer, time.time, audit_change))
+    if changes:
+        say_changed(stores)
 
 
 def _over_http(

@@ -9,19 +9,25 @@ from macaroon_cbat.cli.administering import Verbs, administration_options
 from macaroon_cbat.cli.auditing import audit_before, audit_done
 from macaroon_cbat.cli.options import (
     FILE,
-    data_option,
+    database_options,
     force_option,
     json_option,
     output_to,
     print_json,
     say,
+    say_changed,
     stores_in,
 )
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.keys import audience_keys, read_key_file, write_key_file
 from macaroon_cbat.service.settings import DEFAULT_ISSUER
 from macaroon_cbat.stores.clients import is_resource_uri
-from macaroon_cbat.stores.wrapping import replace_wrapping_key
+from macaroon_cbat.stores.wrapping import new_wrapping_key_text, replace_wrapping_key
+
+_SAME_KEY = (
+    "note: one wrapping key is set, so the keys are encrypted under the same one as before: to change it, "
+    "put a new one (key generate-wrapping) in front of it, separated by a space, and rewrap again"
+)
 
 
 @click.group()
@@ -68,20 +74,40 @@ def retire(kid: str, *, verbs: Verbs) -> None:
     click.echo(f"{kid} is retired, and its tokens with it")
 
 
+@key.command("generate-wrapping")
+@click.option("--output", type=FILE, metavar="FILE", help="Write to a new FILE with mode 0600.")
+def generate_wrapping(output: Path | None) -> None:
+    """Make a new wrapping key: 32 random bytes as base64url.
+
+    Services that share a database server need the same one: for MACAROON_CBAT_WRAPPING_KEY_FILE, or for
+    MACAROON_CBAT_WRAPPING_KEY. Keep a copy apart from the database: without it the root keys are lost.
+    """
+    remedy = "name another file, or remove this one if no database needs it"
+    with output_to(output or Path("-"), "wrapping key", may_replace=False, remedy=remedy) as stream:
+        stream.write(new_wrapping_key_text().encode() + b"\n")
+
+
 @key.command()
-@data_option
+@database_options
 def rewrap(data: Path | None) -> None:
     """Encrypt the root keys anew. Running services go on.
 
-    With wrapping.key in the data folder, a new one is made. With MACAROON_CBAT_WRAPPING_KEY, put the new
-    key in front of the old one there, separated by a space; restart the services; rewrap; drop the old.
-    Hosts that share a database, but no data folder, need the variable.
+    With wrapping.key in the data folder, a new one is made. With MACAROON_CBAT_WRAPPING_KEY_FILE, put the
+    new key in front of the old one in that file, separated by a space, on every host; rewrap; drop the old.
+    With MACAROON_CBAT_WRAPPING_KEY do the same there, and restart the services before you rewrap. See
+    generate-wrapping. Hosts that share a database, but no data folder, need one of the two.
     """
     settings, stores = stores_in(data)
-    file, rewrap_all = settings.wrapping_key.file, stores.root_keys.rewrap
-    count = rewrap_all(settings.wrapping_key) if file is None else replace_wrapping_key(file, rewrap_all)
+    wrapping_key, rewrap_all = settings.wrapping_key, stores.root_keys.rewrap
+    if wrapping_key.file is not None and not wrapping_key.is_given:
+        count = replace_wrapping_key(wrapping_key.file, rewrap_all)
+    else:
+        count = rewrap_all(wrapping_key)
+        if not wrapping_key.previous:
+            click.echo(_SAME_KEY, err=True)
     audit_done("key.rewrapped")
     click.echo(f"{count} keys are encrypted anew")
+    say_changed(stores)
 
 
 @key.command()
@@ -90,7 +116,7 @@ def rewrap(data: Path | None) -> None:
     "--output", type=FILE, metavar="FILE", help="Write to FILE with mode 0600. [default: -, stdout]"
 )
 @force_option
-@data_option
+@database_options
 def export(audience: str, output: Path | None, data: Path | None, *, force: bool) -> None:
     """Print what the resource server of one audience needs to verify tokens offline.
 

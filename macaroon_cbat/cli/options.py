@@ -25,19 +25,46 @@ if TYPE_CHECKING:
     from macaroon_cbat.service import Settings
     from macaroon_cbat.stores import Stores
 
+_INIT = "macaroon_cbat.init"
 FILE = click.Path(path_type=Path, dir_okay=False)
 _STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+
+
+class _Folder(click.Path):
+    """A folder; an empty name, as of a variable that is not set, would be the working directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("it is empty: name the folder, or leave the option out", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def data_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --data, the folder with the embedded database, keys and development CA."""
     return click.option(
         "--data",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=_Folder(path_type=Path, file_okay=False),
         metavar="DIR",
         help="Folder of database, keys and development CA. [env: MACAROON_CBAT_DATA; "
         "default: ~/.local/share/macaroon-cbat]",
     )(command)
+
+
+def database_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --data, and --init, without which a command takes a database only where there is one."""
+    init = click.option(
+        "--init",
+        is_flag=True,
+        expose_value=False,
+        callback=lambda context, _option, value: context.meta.update({_INIT: value}),
+        help="Make the database when there is none, or bring an older one to this version, as serve does.",
+    )
+    return data_option(init(command))
+
+
+def wants_init() -> bool:
+    """Return True if the command was given --init."""
+    return bool(click.get_current_context().meta.get(_INIT))
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -62,16 +89,25 @@ def now() -> EpochSeconds:
 
 
 def stores_in(data: Path | None) -> "tuple[Settings, Stores]":
-    """Return the settings, and the stores they name, open until the command ends; it is audited."""
+    """Return the settings, and the stores they name, open until the command ends; it is audited.
+
+    Raises SettingsError for a database that is not there, or of another version, unless --init was given.
+    """
     from macaroon_cbat.journal.file import journal_to
     from macaroon_cbat.service.settings import settings_from_environment
     from macaroon_cbat.stores import open_stores
 
-    settings = settings_from_environment(data=data)
-    journal_to(settings.audit_log)
-    stores = open_stores(settings.database_url, settings.wrapping_key, now())
+    creates = wants_init()
+    settings = settings_from_environment(data=data, creates=creates)
+    stores = open_stores(settings.database_url, settings.wrapping_key, now(), creates=creates)
     click.get_current_context().call_on_close(stores.database.close)
+    journal_to(settings.audit_log)
     return settings, stores
+
+
+def say_changed(stores: "Stores") -> None:
+    """Say on standard error which database a command has changed: it may be another one than was meant."""
+    click.echo(printable(f"changed the database in {stores.database.place}"), err=True)
 
 
 def print_json(members: object) -> None:
@@ -153,10 +189,18 @@ def read_secret(file: Path) -> str:
 
 
 @contextmanager
-def output_to(file: Path, what: str, *, may_replace: bool, mode: int = 0o600) -> Iterator[BinaryIO]:
+def output_to(
+    file: Path,
+    what: str,
+    *,
+    may_replace: bool,
+    mode: int = 0o600,
+    remedy: str = "name another file, or replace it with --force",
+) -> Iterator[BinaryIO]:
     """Open a file, `-` being standard output, for what the block writes; it is there when the block ends.
 
-    Raises SettingsError, before the block begins, for a file that exists already or cannot be written.
+    Raises SettingsError, before the block begins, for a file that exists already, with the remedy for that,
+    or cannot be written.
     """
     try:
         if is_standard_output(file):
@@ -168,9 +212,7 @@ def output_to(file: Path, what: str, *, may_replace: bool, mode: int = 0o600) ->
             with written(file, what, may_replace=may_replace, mode=mode) as stream:
                 yield stream
     except FileExistsError as error:
-        raise SettingsError(
-            f"the {what} {file} exists already: name another file, or replace it with --force"
-        ) from error
+        raise SettingsError(f"the {what} {file} exists already: {remedy}") from error
     except FileNotFoundError as error:
         raise SettingsError(
             f"the {what} {file} cannot be written: make the folder {error.filename or file.parent} first"

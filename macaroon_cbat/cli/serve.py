@@ -43,6 +43,7 @@ Next, in another terminal:
 
 @click.command("serve")
 @data_option
+@click.option("--init", is_flag=True, help="Make the database, or bring it to this version, and end.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8443, show_default=True)
 @click.option(
@@ -77,12 +78,17 @@ def serve_command(
     key: Path | None,
     metrics_port: int | None,
     metrics_host: str,
+    *,
+    init: bool,
 ) -> None:
     """Run the service over TLS; it asks for client certificates and accepts any."""
     log_to_stderr()
     settings = settings_from_environment(data=data, issuer=issuer)
     if settings.issuer is None:
         settings = replace(settings, issuer=f"https://localhost:{port}")
+    if init:
+        click.echo(f"the database in {_prepare(settings)} is ready")
+        return
     folder = data or data_folder()
     files = _server_certificate(folder, host, certificate, key)
     _prepare(settings)
@@ -121,9 +127,11 @@ def _server_certificate(
     return DevelopmentCertificates(ca=certificate, certificate=certificate, key=key)
 
 
-def _prepare(settings: Settings) -> None:
+def _prepare(settings: Settings) -> str:
     """Open and upgrade the database before any worker is forked: mistakes show at once, in one line."""
-    open_stores(settings.database_url, settings.wrapping_key, now()).database.close()
+    database = open_stores(settings.database_url, settings.wrapping_key, now()).database
+    database.close()
+    return database.place
 
 
 def _say_what_next(issuer: str, folder: Path, ca: Path) -> None:

@@ -12,21 +12,18 @@ from macaroon_cbat.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.journal.refusals import DEFAULT_LINES
 from macaroon_cbat.peer import PeerSource, tls_connection
 from macaroon_cbat.plain_text import LONGEST_SECRET, secret_of
-from macaroon_cbat.stores import (
-    WrappingKey,
-    read_or_make_wrapping_key,
-    sqlite_url,
-    wrapping_key_from_text,
-)
+from macaroon_cbat.service.data_places import PREFIX, database_url, refuse_both, wrapping_key
+from macaroon_cbat.stores import WrappingKey
 
 DEFAULT_ISSUER = "https://localhost:8443"
 DEFAULT_LIFETIME, LONGEST_LIFETIME = 600, 86_400
-PREFIX = "MACAROON_CBAT_"
 VARIABLES = {
     "DATA": "folder of the embedded database, keys and development CA",
     "DATABASE_URL": "SQLAlchemy URL (default: SQLite in the data folder)",
+    "DATABASE_URL_FILE": "file with that URL",
     "ISSUER": "the service's public URL (default: https://localhost:8443)",
     "WRAPPING_KEY": "32 bytes as base64url that encrypt root keys (default: wrapping.key in the data folder)",
+    "WRAPPING_KEY_FILE": "file with them, from macaroon-cbat key generate-wrapping",
     "TOKEN_LIFETIME": "seconds an access token lives (default: 600, at most 86400)",
     "KEY_ROTATION": "seconds after which a new root key mints, at least 86400 (default: 0, by hand)",
     "CERTIFICATE_FORMAT": "how the proxy in front hands over client certificates, such as nginx or rfc9440",
@@ -75,12 +72,16 @@ class Settings:
 
 
 def settings_from_environment(
-    environment: Mapping[str, str] = os.environ, *, data: Path | None = None, issuer: str | None = None
+    environment: Mapping[str, str] = os.environ,
+    *,
+    data: Path | None = None,
+    issuer: str | None = None,
+    creates: bool = True,
 ) -> Settings:
     """Return the settings that the MACAROON_CBAT_ variables say; arguments come first.
 
-    Makes the data folder and the wrapping key when they do not exist. Raises SettingsError for an
-    unknown variable or an unusable value.
+    Makes the data folder and the wrapping key of an embedded database when they do not exist, unless
+    `creates` is false. Raises SettingsError for an unknown variable or an unusable value.
     """
     given = {
         name.removeprefix(PREFIX): value for name, value in environment.items() if name.startswith(PREFIX)
@@ -90,15 +91,12 @@ def settings_from_environment(
         raise SettingsError(f"unknown setting {PREFIX}{unknown[0]}: unset it; known are {known}")
     if empty := sorted(name for name, value in given.items() if not value):
         raise SettingsError(f"{PREFIX}{empty[0]} is empty: set it to the {VARIABLES[empty[0]]}, or unset it")
+    refuse_both(given)
     folder = data or data_folder(environment)
-    wrapping_key_text = given.get("WRAPPING_KEY")
+    url = database_url(given, folder, creates=creates)
     return Settings(
-        database_url=given.get("DATABASE_URL") or _embedded_database(folder),
-        wrapping_key=(
-            wrapping_key_from_text(wrapping_key_text, PREFIX + "WRAPPING_KEY")
-            if wrapping_key_text is not None
-            else read_or_make_wrapping_key(folder / "wrapping.key")
-        ),
+        database_url=url,
+        wrapping_key=wrapping_key(given, url, folder, creates=creates),
         issuer=issuer or given.get("ISSUER"),
         token_lifetime=_seconds("TOKEN_LIFETIME", given.get("TOKEN_LIFETIME", str(DEFAULT_LIFETIME))),
         key_rotation=_seconds("KEY_ROTATION", given.get("KEY_ROTATION", "0")),
@@ -148,16 +146,6 @@ def _secret(name: str, file: str) -> str:
             return secret_of(stream.read(LONGEST_SECRET + 1), f"the secret file {file} of {PREFIX}{name}")
     except OSError as error:
         raise SettingsError(f"{PREFIX}{name}: {file} cannot be read: {error.strerror}") from error
-
-
-def _embedded_database(folder: Path) -> str:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(
-            f"the data folder {folder} cannot be made ({error.strerror}): choose another with --data"
-        ) from error
-    return sqlite_url((folder / "macaroon_cbat.sqlite3").resolve())
 
 
 def _seconds(name: str, text: str) -> int:

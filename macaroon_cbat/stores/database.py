@@ -10,18 +10,44 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.processes import PerProcess
-from macaroon_cbat.stores.sqlite import BUSY_SECONDS, prepare_sqlite
+from macaroon_cbat.stores.postgresql import (
+    pooler_hint,
+    postgresql_arguments,
+    prepare_postgresql,
+    take_writers_lock,
+    unhurried,
+)
+from macaroon_cbat.stores.read_only import read_only_hint
+from macaroon_cbat.stores.sqlite import BUSY_SECONDS, prepare_sqlite, sqlite_file
 from macaroon_cbat.stores.turns import Turns
+from macaroon_cbat.stores.urls import read_url, unusable
 
-_WRITER_LOCK = 0x6D616361726F6F6E
-"""The advisory lock that every writer on PostgreSQL takes: \"macaroon\" in ASCII."""
+EMBEDDED = "macaroon_cbat.sqlite3"
+"""The file of the embedded database, in the data folder."""
+
+
+def is_missing(file: Path) -> bool:
+    """Return True if there is no database in this file; SQLite makes an empty one before its first write."""
+    try:
+        return file.stat().st_size == 0
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False  # SQLite says itself what it cannot open
+
+
+def no_database(place: str) -> SettingsError:
+    """Return the error about a place that holds no database."""
+    return SettingsError(
+        f"no database in {place}: name the one of your service with --data or MACAROON_CBAT_DATA (or "
+        "_DATABASE_URL); to make a new one there, start macaroon-cbat serve, or use --init"
+    )
 
 
 def sqlite_url(file: Path) -> str:
@@ -35,17 +61,17 @@ class Database:
     Each process has an engine of its own: no connection serves two of them.
     """
 
-    def __init__(self, url: str) -> None:
-        """Take a SQLAlchemy URL; nothing is opened yet. Raises SettingsError for an unusable URL."""
+    def __init__(self, url: str, *, is_for_a_command: bool = False) -> None:
+        """Take a SQLAlchemy URL; nothing is opened yet. Raises SettingsError for an unusable URL.
+
+        A command, which ends soon, may read a file that it cannot write.
+        """
+        parsed = read_url(url)
         try:
-            parsed = make_url(url)
-            if parsed.drivername in ("postgresql", "postgres"):
-                parsed = parsed.set(drivername="postgresql+psycopg")
-            make = partial(_make_engine, parsed)
-            self._engines = PerProcess(make)
+            self._engines = PerProcess(partial(_make_engine, parsed, is_for_a_command=is_for_a_command))
             self._url = self._engine.url
-        except (ArgumentError, ImportError, SQLAlchemyError, TypeError, ValueError) as error:
-            raise SettingsError(_unusable(error)) from error
+        except (ArgumentError, SQLAlchemyError, TypeError, ValueError) as error:
+            raise SettingsError(unusable(str(error))) from error
         self._turns = PerProcess(Turns) if parsed.get_backend_name() == "sqlite" else None
 
     def __repr__(self) -> str:
@@ -64,31 +90,53 @@ class Database:
         with self._translated(), self._turn() as seconds, self._engine.connect() as connection:
             writer = connection.execution_options(macaroon_cbat_writes=int(seconds * 1000))
             with writer.begin():
-                if writer.dialect.name == "postgresql":
-                    # As on SQLite there is one writer at a time, so that reads of the feed have no gaps.
-                    writer.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
-                    writer.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+                if self._turns is None:
+                    take_writers_lock(writer)
                 yield writer
+
+    @property
+    def place(self) -> str:
+        """Where the data are, for messages: a folder or file, or the URL of a server without its secrets."""
+        file = sqlite_file(self._engine) if self._turns is not None else None
+        if file is None:
+            return self._url.set(query={}, drivername=self._url.get_backend_name()).render_as_string()
+        return str(file.parent if file.name == EMBEDDED else file)
 
     def upgrade(self) -> None:
         """Bring the schema to the newest version; SettingsError when the database is newer than the code."""
-        configuration = Config()
-        migrations = str(Path(__file__).parent / "migrations")
-        configuration.set_main_option("script_location", migrations.replace("%", "%%"))
-        newest = ScriptDirectory.from_config(configuration).get_current_head()
+        configuration, script = _migrations()
         with self.reading() as connection:
-            if MigrationContext.configure(connection).get_current_revision() == newest:
+            if MigrationContext.configure(connection).get_current_revision() == script.get_current_head():
                 return
         with self.writing() as connection:
             configuration.attributes["connection"] = connection
-            found = MigrationContext.configure(connection).get_current_revision()
-            try:
+            self._refuse_newer(MigrationContext.configure(connection).get_current_revision(), script)
+            with unhurried(connection) if self._turns is None else nullcontext():
                 command.upgrade(configuration, "head")
-            except CommandError as error:
-                raise SettingsError(
-                    f"{self!r} has schema {found!r}, which this version ({newest!r}) does not know: "
-                    "install the newer macaroon_cbat that wrote it, or point to another database"
-                ) from error
+
+    def check_schema(self) -> None:
+        """Raise SettingsError unless the tables are there as this version needs them; change nothing."""
+        file = sqlite_file(self._engine) if self._turns is not None else None
+        if file is not None and is_missing(file):
+            raise no_database(self.place)
+        _, script = _migrations()
+        with self.reading() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+        if found is None:
+            raise no_database(self.place)
+        self._refuse_newer(found, script)
+        if found != script.get_current_head():
+            raise SettingsError(
+                f"the database in {self.place} is of an older version (schema {found}): restart "
+                f"macaroon-cbat serve, which brings it to {script.get_current_head()}, or use --init"
+            )
+
+    def _refuse_newer(self, found: str | None, script: ScriptDirectory) -> None:
+        if found is not None and found not in {one.revision for one in script.walk_revisions()}:
+            raise SettingsError(
+                f"{self!r} has schema {found!r}, which this version ({script.get_current_head()!r}) does not "
+                "know: install the newer macaroon_cbat that wrote it, or point to another database"
+            )
 
     def close(self) -> None:
         """Close every pooled connection of this process; the next use opens new ones."""
@@ -115,48 +163,28 @@ class Database:
             raise  # the database answered: this would contradict what it holds
         except (DBAPIError, NoFreeConnection, TimeoutError, sqlite3.Error) as error:
             reason = " ".join(str(getattr(error, "orig", error)).split())
-            raise Unavailable(f"{self!r}: {reason}") from error
+            hint = read_only_hint(reason) or pooler_hint(reason)
+            raise Unavailable(f"{self!r}: {reason}{hint}") from error
 
 
-def _make_engine(url: URL) -> Engine:
+def _migrations() -> tuple[Config, ScriptDirectory]:
+    configuration = Config()
+    migrations = str(Path(__file__).parent / "migrations")
+    configuration.set_main_option("script_location", migrations.replace("%", "%%"))
+    return configuration, ScriptDirectory.from_config(configuration)
+
+
+def _make_engine(url: URL, *, is_for_a_command: bool) -> Engine:
     is_sqlite = url.get_backend_name() == "sqlite"
     engine = create_engine(
         url,
-        connect_args={"timeout": BUSY_SECONDS} if is_sqlite else _arguments(url),
+        connect_args={"timeout": BUSY_SECONDS} if is_sqlite else postgresql_arguments(url),
         pool_pre_ping=not is_sqlite,
         pool_timeout=BUSY_SECONDS,
         hide_parameters=True,
     )
     if is_sqlite:
-        prepare_sqlite(engine)
+        prepare_sqlite(engine, is_for_a_command=is_for_a_command)
+    else:
+        prepare_postgresql(engine)
     return engine
-
-
-def _unusable(error: Exception) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name == "psycopg":
-        return (
-            "the database URL needs psycopg: pip install 'macaroon_cbat[postgresql]', "
-            "or set MACAROON_CBAT_DATABASE_URL to another database"
-        )
-    reason = str(error).partition("\n")[0]
-    return (
-        f"the database URL cannot be used ({reason}): set MACAROON_CBAT_DATABASE_URL to a SQLAlchemy URL "
-        "such as sqlite:////var/lib/cbat/db.sqlite3 or postgresql+psycopg://user@host/database"
-    )
-
-
-def _arguments(url: URL) -> dict[str, object]:
-    """Return how psycopg connects: a server that has vanished is noticed soon, on a silent network too.
-
-    What the URL says comes first.
-    """
-    if url.get_driver_name() != "psycopg":
-        return {}
-    wanted = {
-        "connect_timeout": BUSY_SECONDS,
-        "tcp_user_timeout": BUSY_SECONDS * 1000,
-        "keepalives_idle": BUSY_SECONDS,
-        "keepalives_interval": 1,
-        "keepalives_count": 3,
-    }
-    return {name: value for name, value in wanted.items() if name not in url.query}

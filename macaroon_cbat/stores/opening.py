@@ -8,7 +8,7 @@ from sqlalchemy import delete, insert, select
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.stores.client_store import ClientStore
-from macaroon_cbat.stores.database import Database
+from macaroon_cbat.stores.database import Database, no_database
 from macaroon_cbat.stores.revocations import RevocationStore
 from macaroon_cbat.stores.root_keys import RootKeyStore
 from macaroon_cbat.stores.schema import service_facts
@@ -31,7 +31,7 @@ class Stores:
             return connection.execute(query).scalar_one_or_none()
 
     def instance(self) -> str:
-        """Return the name that tells this database from every other: random, drawn when first asked for."""
+        """Return the name that tells this database from every other: random, drawn when it is made."""
         query = select(service_facts.c.value).where(service_facts.c.name == "instance")
         with self.database.reading() as connection:
             found: str | None = connection.execute(query).scalar_one_or_none()
@@ -53,18 +53,26 @@ class Stores:
             connection.execute(insert(service_facts).values(name="issuer", value=issuer))
 
 
-def open_stores(url: str, wrapping_key: WrappingKey, now: EpochSeconds) -> Stores:
+def open_stores(url: str, wrapping_key: WrappingKey, now: EpochSeconds, *, creates: bool = True) -> Stores:
     """Open the database, upgrade its schema and make the first root key when there is none.
 
-    Raises SettingsError when the URL, the schema or the wrapping key does not fit, and Unavailable
-    when the database is out of reach.
+    Without `creates` nothing is made or upgraded: SettingsError says what is missing. Raises SettingsError
+    also when the URL, the schema or the wrapping key does not fit, and Unavailable when the database is out
+    of reach.
     """
-    database = Database(url)
+    database = Database(url, is_for_a_command=not creates)
     root_keys = RootKeyStore(database, wrapping_key)
+    stores = Stores(database, ClientStore(database), root_keys, RevocationStore(database))
     try:
-        database.upgrade()
-        root_keys.ensure(now)
+        if creates:
+            database.upgrade()
+            root_keys.ensure(now)
+            stores.instance()
+        else:
+            database.check_schema()
+            if not root_keys.check():
+                raise no_database(database.place)
     except MacaroonError:
         database.close()
         raise
-    return Stores(database, ClientStore(database), root_keys, RevocationStore(database))
+    return stores

@@ -94,16 +94,21 @@ class RootKeyStore:
 
     def ensure(self, now: EpochSeconds) -> None:
         """Make a current and a next key where there is none, and prove that the wrapping key opens all."""
-        with self._database.reading() as connection:
-            states = {row.state for row in _rows(connection)}
-        if not states >= {"current", "next"}:
+        if not self.check():
             with self._database.writing() as connection:
                 states = {row.state for row in _rows(connection)}
                 for state in ("current", "next"):
                     if state not in states:
                         self._insert(connection, state, now)
+            self.check()
+
+    def check(self) -> bool:
+        """Return True if there are a current and a next key, having proved that the wrapping key opens all.
+
+        Raises SettingsError when it does not.
+        """
         self._forget()
-        self.all()
+        return self._look().keys() >= {"current", "next"}
 
     def rotate(self, now: EpochSeconds, *, unless_younger_than: int = 0) -> RootKeyRecord:
         """Let the next key mint and make a new next one; return the current key's record.

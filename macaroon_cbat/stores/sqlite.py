@@ -10,6 +10,7 @@ from weakref import WeakSet
 from sqlalchemy import Connection, Engine, QueuePool, event
 
 from macaroon_cbat.stores.private import make_private, refuse_foreign
+from macaroon_cbat.stores.read_only import ReadOnlyConnection, connect_read_only, is_read_only
 
 BUSY_SECONDS = 5
 """How long a writer waits for another one before the answer is `Unavailable`."""
@@ -17,29 +18,23 @@ BUSY_SECONDS = 5
 _PAUSE_SECONDS = 0.01
 
 
-def prepare_sqlite(engine: Engine) -> None:
+def prepare_sqlite(engine: Engine, *, is_for_a_command: bool = False) -> None:
     """Use WAL, so that readers and a writer do not wait for each other, real transactions, and private files.
 
     Before a fork the connections that no transaction uses are closed: SQLite must not carry one over.
     A connection attempt raises SettingsError when other users can use the file and that cannot be mended.
+    A command that ends soon may read where it cannot write.
     """
     _engines.add(engine)
 
-    @event.listens_for(engine, "do_connect")
-    def _connecting(
-        _dialect: object, _record: object, arguments: tuple[str, ...], _options: dict[str, object]
-    ) -> None:
-        file, is_written = _file_of(arguments[0])
-        if file is not None:
-            refuse_foreign(file)
-            if is_written:
-                make_private(file)
+    _connect_privately(engine, is_for_a_command=is_for_a_command)
 
     @event.listens_for(engine, "connect")
     def _connected(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # the driver must not begin transactions by itself
         try:
-            _write_ahead(connection)
+            if not isinstance(connection, ReadOnlyConnection):
+                _write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
         except sqlite3.Error:
@@ -60,6 +55,27 @@ def prepare_sqlite(engine: Engine) -> None:
     def _returned(connection: sqlite3.Connection | None, _record: object) -> None:
         if connection is not None:
             connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+
+
+def _connect_privately(engine: Engine, *, is_for_a_command: bool) -> None:
+    @event.listens_for(engine, "do_connect")
+    def _connecting(
+        _dialect: object, _record: object, arguments: tuple[str, ...], options: dict[str, object]
+    ) -> sqlite3.Connection | None:
+        file, is_written = _file_of(arguments[0])
+        if file is not None:
+            refuse_foreign(file)
+            if is_for_a_command and is_read_only(file):
+                return connect_read_only(file, options)
+            if is_written:
+                make_private(file)
+        return None
+
+
+def sqlite_file(engine: Engine) -> Path | None:
+    """Return the file of this database, or None for one in memory."""
+    (database, *_), _options = engine.dialect.create_connect_args(engine.url)
+    return _file_of(database)[0]
 
 
 _engines: WeakSet[Engine] = WeakSet()

@@ -5,7 +5,7 @@ import os
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -25,13 +25,15 @@ _TEXT = re.compile(r"[A-Za-z0-9_-]{43}=?\Z")
 class WrappingKey(Struct, frozen=True):
     """32 bytes under which root keys are stored; `previous` ones, still being replaced, only open.
 
-    With a `file`, somebody may rewrap the keys while a process runs: what it wraps, it wraps under the
+    With a `file`, an operator may rewrap the keys while a process runs: what it wraps, it wraps under the
     key that is in the file by then, and when it meets a key that it cannot open it reads the file again.
+    One that the operator wrote, perhaps for several hosts, `is_given`: rewrapping never writes it.
     """
 
     secret: bytes
     previous: tuple[bytes, ...] = ()
     file: Path | None = None
+    is_given: bool = False
 
     def __repr__(self) -> str:
         """Show no key."""
@@ -40,7 +42,7 @@ class WrappingKey(Struct, frozen=True):
     def wrap(self, kid: str, secret: bytes) -> bytes:
         """Return nonce and ciphertext of a root key; its name is authenticated with it."""
         nonce = os.urandom(_NONCE_BYTES)
-        newest = self if self.file is None else _read(self.file)
+        newest = self if self.file is None else _read(self.file, is_given=self.is_given)
         return nonce + AESGCM(newest.secret).encrypt(nonce, secret, kid.encode())
 
     def unwrap(self, kid: str, wrapped: bytes) -> bytes:
@@ -52,13 +54,13 @@ class WrappingKey(Struct, frozen=True):
                 continue
         raise SettingsError(
             f"root key {kid} cannot be decrypted: it was stored under another wrapping key; "
-            "restore the wrapping.key (or MACAROON_CBAT_WRAPPING_KEY) that belongs to this database"
+            "restore the wrapping.key (or MACAROON_CBAT_WRAPPING_KEY or _FILE) that belongs to this database"
         )
 
     def _all(self) -> Iterator[bytes]:
         yield from (self.secret, *self.previous)
         if self.file is not None:
-            newer = _read(self.file)
+            newer = _read(self.file, is_given=self.is_given)
             yield from (newer.secret, *newer.previous)
 
 
@@ -97,7 +99,10 @@ def wrapping_key_from_text(text: str, name: str) -> WrappingKey:
     """
     words = text.split()
     if not words or not all(_TEXT.match(word) for word in words):
-        raise SettingsError(f"{name} must be 32 bytes as base64url, 43 characters")
+        raise SettingsError(
+            f"{name} must be 32 bytes as base64url, 43 characters: make it with macaroon-cbat key "
+            "generate-wrapping"
+        )
     secret, *previous = (urlsafe_b64decode(word.rstrip("=") + "=") for word in words)
     return WrappingKey(secret, tuple(previous))
 
@@ -114,19 +119,34 @@ def read_or_make_wrapping_key(file: Path) -> WrappingKey:
                     f"the wrapping key {file} is a link to {file.readlink()}, which is missing: "
                     "put the key there, or remove the link to make a new one"
                 )
-            _make(file)
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with suppress(FileExistsError):  # another process was quicker: its key is the one
+                _make(file)
     except OSError as error:
         raise SettingsError(f"the wrapping key {file} cannot be made: {error}") from error
     return _read(file)
 
 
-def _read(file: Path) -> WrappingKey:
+def read_wrapping_key(file: Path, *, is_given: bool = False) -> WrappingKey:
+    """Return the key in the file, which `is_given` where the operator wrote it.
+
+    Raises SettingsError when it is missing, cannot be read, or other users may read it.
+    """
+    return _read(file, is_given=is_given)
+
+
+def new_wrapping_key_text() -> str:
+    """Return a new random key as text."""
+    return wrapping_key_text(WrappingKey(os.urandom(WRAPPING_KEY_BYTES)))
+
+
+def _read(file: Path, *, is_given: bool = False) -> WrappingKey:
     try:
         with open_private(file, "wrapping key") as stream:
-            key = wrapping_key_from_text(stream.read().decode(), str(file))
+            key = wrapping_key_from_text(stream.read().decode("utf-8-sig"), str(file))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"the wrapping key {file} cannot be read: {error}") from error
-    return WrappingKey(key.secret, key.previous, file)
+    return WrappingKey(key.secret, key.previous, file, is_given)
 
 
 @contextmanager
@@ -170,15 +190,11 @@ def _write(draft: Path, text: str) -> None:
 
 
 def _make(file: Path) -> None:
-    """Write a new key; of two processes that try at once, one wins and both read its key."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = file.with_name(
-        f".{file.name}.{os.urandom(8).hex()}"
-    )  # process 1 of each container shares a volume
-    _write(draft, wrapping_key_text(WrappingKey(os.urandom(WRAPPING_KEY_BYTES))))
+    """Write a new key, or raise FileExistsError: of two processes that try at once, one wins."""
+    # Process 1 of each container shares a volume: its number names no draft.
+    draft = file.with_name(f".{file.name}.{os.urandom(8).hex()}")
+    _write(draft, new_wrapping_key_text())
     try:
         file.hardlink_to(draft)
-    except FileExistsError:
-        pass
     finally:
         draft.unlink()

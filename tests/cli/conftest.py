@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from macaroon_cbat.service.settings import VARIABLES
-from tests.cli.material import KEY_FILE, Served, serving
+from tests.cli.material import KEY_FILE, Served, serving, with_database
 from tests.service.certificates import Identity, certified
 
 
@@ -18,7 +18,8 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    return tmp_path / "data"
+    """Return a data folder with the database that a service made there."""
+    return with_database(tmp_path / "data")
 
 
 @pytest.fixture(scope="session")

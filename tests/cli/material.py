@@ -21,6 +21,8 @@ from macaroon_cbat.cli import main
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.keys import RootKey, audience_key, audience_keys, write_key_file
 from macaroon_cbat.minting import mint
+from macaroon_cbat.service import settings_from_environment
+from macaroon_cbat.stores import open_stores
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "macaroon_cbat")
@@ -35,6 +37,13 @@ def environment(**variables: str) -> dict[str, str]:
     """Return this process's environment without settings of the service, which would get in the way."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MACAROON_CBAT_")}
     return kept | {"PYTHONWARNINGS": "error"} | variables
+
+
+def with_database(data: Path) -> Path:
+    """Make what `serve` makes in its data folder, quicker; return the folder."""
+    settings = settings_from_environment({}, data=data)
+    open_stores(settings.database_url, settings.wrapping_key, EpochSeconds(int(time.time()))).database.close()
+    return data
 
 
 def run(

@@ -8,7 +8,17 @@ import click
 import pytest
 
 from macaroon_cbat.cli import main
-from tests.cli.material import COMMAND, ROOT, call, complaint, environment, members, out, run
+from tests.cli.material import (
+    COMMAND,
+    ROOT,
+    call,
+    complaint,
+    environment,
+    members,
+    out,
+    run,
+    with_database,
+)
 
 
 def commands(group: click.Group, *path: str) -> list[tuple[str, ...]]:
@@ -35,9 +45,9 @@ def test_the_commands_are_those_of_the_documentation():
     """The command line has the commands that scripts and the README rely on, and no others."""
     assert {" ".join(path) for path in commands(main)} == {
         "", "client", "client add", "client change", "client list", "client remove", "client show", "gateway",
-        "key", "key export", "key list", "key retire", "key rewrap", "key rotate", "proxy-config",
-        "revocation", "revocation list", "revoke", "serve", "thumbprint", "token", "token attenuate",
-        "token inspect", "token mint", "token verify",
+        "key", "key export", "key generate-wrapping", "key list", "key retire", "key rewrap", "key rotate",
+        "proxy-config", "revocation", "revocation list", "revoke", "serve", "thumbprint", "token",
+        "token attenuate", "token inspect", "token mint", "token verify",
     }  # fmt: skip
 
 
@@ -68,26 +78,27 @@ def test_the_data_folder_may_come_from_the_environment(data, tmp_path, monkeypat
     monkeypatch.setenv("MACAROON_CBAT_DATA", str(data))
     out("client", "add", "billing", "--scope", "read")
     assert [one["client_id"] for one in members("client", "list", "--data", data)] == ["billing"]
-    assert members("client", "list", "--data", tmp_path / "other") == []
-    assert (tmp_path / "other" / "wrapping.key").exists()
+    other = with_database(tmp_path / "other")
+    assert members("client", "list", "--data", other) == []
 
 
 def test_without_a_folder_the_users_own_is_taken(tmp_path):
     """Without any setting the data lie in the user's own folder."""
+    folder = with_database(tmp_path / "home" / "macaroon-cbat")
     out("client", "add", "billing", "--scope", "read")
-    assert (tmp_path / "home" / "macaroon-cbat" / "macaroon_cbat.sqlite3").exists()
+    assert [one["client_id"] for one in members("client", "list", "--data", folder)] == ["billing"]
 
 
 @pytest.mark.parametrize("command", [("client", "list"), ("key", "list"), ("key", "rotate")], ids=" ".join)
 def test_settings_that_are_wrong_are_one_line(data, tmp_path, monkeypatch, command):
     """A wrong setting is one line with status 2, in every command that needs the data."""
     (tmp_path / "file").touch()
-    assert "cannot be made" in complaint(call(*command, "--data", tmp_path / "file" / "x"), 2)
-    out("key", "list", "--data", data)
+    assert "cannot be made" in complaint(call(*command, "--init", "--data", tmp_path / "file" / "x"), 2)
     (data / "wrapping.key").chmod(0o644)
     assert "chmod 600" in complaint(call(*command, "--data", data), 2)
     (data / "wrapping.key").unlink()
-    assert "another wrapping key" in complaint(call(*command, "--data", data), 2)
+    assert "wrapping.key is missing: restore" in complaint(call(*command, "--data", data), 2)
+    assert not (data / "wrapping.key").exists()
     monkeypatch.setenv("MACAROON_CBAT_COLOUR", "blue")
     assert "unknown setting MACAROON_CBAT_COLOUR" in complaint(call(*command, "--data", data), 2)
 

@@ -145,14 +145,15 @@ def test_no_other_client_administers(service, over, tmp_path):
         assert "invalid_target" in refusal
 
 
-def test_one_of_the_two_ways(service, over, data):
+def test_one_of_the_two_ways(service, over, tmp_path):
     """The database and the HTTP interface at once, or half of the interface, are wrong usage."""
     with unchanged(service):
         both = call("key", "rotate", "--data", service.data, *over)
         assert "use one of them" in complaint_of_usage(both)
         for half in (("--issuer", service.issuer), over[:2] + over[4:6], over[2:], ("--client-id", "ops")):
             assert "together" in complaint_of_usage(call("key", "rotate", *half))
-    assert not data.exists()
+        assert "--init" in complaint_of_usage(call("key", "rotate", "--init", *over))
+    assert not (tmp_path / "home").exists()
 
 
 def test_a_service_that_is_away_is_said(over, certificate):

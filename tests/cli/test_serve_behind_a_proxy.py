@@ -11,7 +11,7 @@ import pytest
 
 from macaroon_cbat.caveats import caveat_text, confirmation
 from macaroon_cbat.wire import read_macaroon
-from tests.cli.material import API, Served, members, serving
+from tests.cli.material import API, Served, members, serving, with_database
 from tests.core.spelling import SPELLINGS
 from tests.service.certificates import Identity, certified
 
@@ -33,7 +33,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, people: Any) -> Any:
     """Run a service that believes the proxy with the one certificate and the secret."""
     folder = tmp_path_factory.mktemp("behind")
     (folder / "proxy.secret").write_text(SECRET + "\n")
-    register = ("--audience", API, "--data", folder / "data")
+    register = ("--audience", API, "--data", with_database(folder / "data"))
     bound = members("client", "add", "bound", "--bound", "--scope", "read", *register)
     variables = {
         "MACAROON_CBAT_CERTIFICATE_FORMAT": "rfc9440",
@@ -108,7 +108,7 @@ def test_two_certificates_are_refused(service: Any, people: Any):
 
 def test_a_header_of_another_name_arrives(tmp_path: Path, people: Any):
     """A proxy may use a header that the embedded server drops where no proxy is configured to send it."""
-    register = ("--audience", API, "--data", tmp_path / "data")
+    register = ("--audience", API, "--data", with_database(tmp_path / "data"))
     bound = members("client", "add", "bound", "--bound", "--scope", "read", *register)
     variables = {
         "MACAROON_CBAT_CERTIFICATE_FORMAT": "rfc9440",

@@ -48,16 +48,31 @@ def test_a_newer_schema(data, file):
     check(data, file, "'9999'", "install the newer macaroon_cbat")
 
 
-def test_an_older_schema(data, file):
-    """A database of the version before is brought up to date by whoever opens it first, with all it holds."""
-    before = members("client", "list", "--data", data)
-    old = data.parent / "old"
-    old.mkdir()
-    migrate(f"sqlite:///{old / 'macaroon_cbat.sqlite3'}", "0001")
-    assert members("client", "list", "--data", old) == []
-    added = out("client", "add", "billing", "--scope", "read", "--data", old)
-    assert "billing" in added
-    assert members("client", "list", "--data", old) == before
+@pytest.fixture
+def old(data: Path) -> Path:
+    """Return a data folder with a database as version 0001 left it."""
+    (data / "macaroon_cbat.sqlite3").unlink()
+    migrate(f"sqlite:///{data / 'macaroon_cbat.sqlite3'}", "0001")
+    return data
+
+
+@pytest.mark.parametrize(
+    "command", [("client", "list"), ("key", "rotate"), ("client", "add", "a", "--scope", "x")], ids=" ".join
+)
+def test_an_older_schema_is_not_upgraded_by_the_way(old, command):
+    """A command leaves a database of an older version as it is, beside a service that may be running."""
+    before = everything(old / "macaroon_cbat.sqlite3")
+    line = complaint(call(*command, "--data", old), 2)
+    assert "older version (schema 0001): restart macaroon-cbat serve" in line
+    assert everything(old / "macaroon_cbat.sqlite3") == before
+
+
+@pytest.mark.parametrize("command", [("serve", "--init"), ("client", "list", "--init")], ids=" ".join)
+def test_an_older_schema_is_brought_up_to_date(old, command):
+    """`serve`, and --init, bring a database of an older version up to date."""
+    out(*command, "--data", old)
+    out("client", "add", "billing", "--scope", "read", "--data", old)
+    assert [one["client_id"] for one in members("client", "list", "--data", old)] == ["billing"]
 
 
 def test_another_wrapping_key(data, file):
@@ -78,10 +93,14 @@ def test_another_wrapping_key(data, file):
         ("db.sqlite3", "MACAROON_CBAT_DATABASE_URL"),
         ("postgresql://user:hunter2@host:port/db", "MACAROON_CBAT_DATABASE_URL"),
         ("nosuch://host/db", "MACAROON_CBAT_DATABASE_URL"),
+        ("postgresql://user:hunter2@host/db?prepare_threshold=0", "prepare_threshold"),
+        ("postgresql://user:hunter2@host/db?connect_timeout=soon", "_DATABASE_URL) must be a number"),
+        ("postgresql://user:hunter2@host/db?sslmode=on", "_DATABASE_URL) must be disable or"),
+        ("postgresql://user:hunter2@host/db?nosuchoption=1", "the option nosuchoption of"),
     ],
 )
-def test_a_url_that_does_not_parse(data, file, url, reason):
-    """A database URL that does not parse names the setting and shows no password."""
+def test_a_url_that_cannot_be_used(data, file, url, reason):
+    """A database URL that cannot be used names the setting or its option, and shows no password."""
     check(data, file, reason, MACAROON_CBAT_DATABASE_URL=url)
 
 
@@ -89,6 +108,7 @@ def test_a_database_out_of_reach(data, file, monkeypatch):
     """A database that does not answer is one line with status 1: it may answer later."""
     url = f"postgresql://nobody:hunter2@127.0.0.1:{free_port()}/db"
     monkeypatch.setenv("MACAROON_CBAT_DATABASE_URL", url)
+    monkeypatch.setenv("MACAROON_CBAT_WRAPPING_KEY", "B" * 42 + "E")
     line = complaint(call("key", "list", "--data", data), 1)
     assert "connection failed" in line
     assert "hunter2" not in line

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, r
 
 from macaroon_cbat.errors import InvalidClient
 from macaroon_cbat.service.client_certificates import ClientTrust, weakness_of
-from tests.cli.material import call, complaint, members
+from tests.cli.material import call, complaint, members, with_database
 from tests.service.certificates import Identity, authority, certified
 from tests.service.material import GRANT_TYPE, client_metadata, refused
 from tests.stores.material import NOW
@@ -39,7 +39,7 @@ def key(kind: str):
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    return tmp_path / "data"
+    return with_database(tmp_path / "data")
 
 
 @pytest.fixture

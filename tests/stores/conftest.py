@@ -7,6 +7,7 @@ import pytest
 
 from macaroon_cbat.stores import Stores, WrappingKey
 from tests.stores.material import WRAPPING_KEY, Racers, opened, racing, url_in
+from tests.stores.pgbouncer import pgbouncer
 from tests.stores.postgres import Postgres, postgres
 
 Opener = Callable[..., Stores]
@@ -19,12 +20,18 @@ def server() -> Iterator[Postgres]:
         yield one
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session")
+def pooler(server: Postgres) -> Iterator[Callable[[str], str]]:
+    """Run one PgBouncer in transaction mode before that server; it gives the URL of each database there."""
+    with pgbouncer(server, pool_mode="transaction") as pooled:
+        yield pooled
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "pgbouncer"])
 def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
     """Name one empty database after the other, of each kind in turn."""
-    if request.param == "postgresql":
-        server: Postgres = request.getfixturevalue("server")
-        return server.new_database
+    if request.param != "sqlite":
+        return lambda: _on_a_server(request, request.param)
     numbers = count()
 
     def in_a_folder() -> str:
@@ -35,13 +42,20 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]
     return in_a_folder
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "pgbouncer"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Name an empty database, of each kind in turn; SQLite's lies in tmp_path."""
-    if request.param == "sqlite":
-        return url_in(tmp_path)
+    return url_in(tmp_path) if request.param == "sqlite" else _on_a_server(request, request.param)
+
+
+def _on_a_server(request: pytest.FixtureRequest, kind: str) -> str:
+    """Name an empty database on PostgreSQL, or reached through PgBouncer."""
     server: Postgres = request.getfixturevalue("server")
-    return server.new_database()
+    url = server.new_database()
+    if kind == "postgresql":
+        return url
+    pooled: Callable[[str], str] = request.getfixturevalue("pooler")
+    return pooled(url)
 
 
 @pytest.fixture

@@ -37,6 +37,13 @@ def unprivileged() -> Sequence[str]:
     return (setpriv, "--pdeathsig=INT", f"--reuid={_UNPRIVILEGED}", f"--regid={_group()}", "--clear-groups")
 
 
+def give_to_unprivileged(folder: Path, *files: str) -> None:
+    """Give the folder and these files in it to the user that unprivileged commands run as."""
+    if os.getuid() == 0:
+        for path in (folder, *(folder / file for file in files)):
+            shutil.chown(path, _UNPRIVILEGED, _group())
+
+
 def _group() -> int:
     return pwd.getpwnam(_UNPRIVILEGED).pw_gid
 
@@ -112,8 +119,7 @@ def postgres() -> Iterator[Postgres]:
     """Run a server of its own until the block ends."""
     folder = Path(tempfile.mkdtemp(prefix="macaroon-cbat-postgres-"))
     try:
-        if os.getuid() == 0:
-            shutil.chown(folder, _UNPRIVILEGED, _group())
+        give_to_unprivileged(folder)
         initdb = [
             *unprivileged(), tool("initdb"), "-D", str(folder / "data"), "--username=cbat", "--auth=trust",
             "--encoding=UTF8", "--locale=C", "--no-sync",

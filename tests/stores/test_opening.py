@@ -9,6 +9,7 @@ from sqlalchemy import text
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.stores import Database, RootKeyStore, WrappingKey
 from macaroon_cbat.stores.schema import schema
+from macaroon_cbat.stores.urls import read_url
 from tests.stores.material import METADATA, NOW, ON_SQLITE, WRAPPING_KEY, execute, opened, url_in
 
 
@@ -97,16 +98,50 @@ def test_a_new_database_waits_for_another_writer(tmp_path, open_again):
         pytest.param("sqlite:/db", id="too few slashes"),
         pytest.param("oracle9i://host/db", id="an unknown database"),
         pytest.param("postgresql+nosuchdriver://host/db", id="an unknown driver"),
+        pytest.param("postgresql+asyncpg://host/db", id="an asynchronous driver"),
         pytest.param("mysql+pymysql://user:hunter2@host/db", id="a driver that is not installed"),
         pytest.param("postgresql://user:hunter2@host:port/db", id="a port that is no number"),
+        pytest.param("postgresql://user:hunter2@host:99999/db", id="a port that is none"),
+        pytest.param("postgresql://user:hunter2@/db?host=a:1&host=b:c", id="a port of several that is none"),
+        *(pytest.param(f"postgresql://user:hunter2@host/db?{option}", id=option) for option in (
+            "prepare_threshold=0", "prepare_threshold=none", "prepare_threshold=soon", "autocommit=1",
+            "context=x", "row_factory=x", "cursor_factory=x", "nosuchoption=1", "plugin=x", "replication=1",
+            "connect_timeout=soon", "connect_timeout=1.5", "connect_timeout=1&connect_timeout=2",
+            "tcp_user_timeout=5s", "keepalives=yes", "keepalives_idle=-1", "port=x", "port=0",
+            "sslmode=REQUIRE", "sslmode=a&sslmode=b", "target_session_attrs=any,read-write",
+            "channel_binding=on", "ssl_min_protocol_version=1.2", "gssencmode=no", "client_encoding=latin1",
+            "statement_cache_size=0", "pgbouncer=true",
+        )),
+        *(pytest.param(f"sqlite:////no/db?{option}", id=option) for option in (
+            "timeout=soon", "timeout=5", "uri=maybe", "mode=ro", "mode=read&uri=true", "cached_statements=x",
+            "isolation_level=x", "detect_types=x", "check_same_thread=true", "nosuchoption=1",
+            "mode=ro&mode=rw&uri=true", "connect_timeout=1",
+        )),
     ],
-)
+)  # fmt: skip
 def test_a_url_that_cannot_be_used_is_refused(url):
     """A database URL that cannot be used is a SettingsError in one line, without the password."""
     with pytest.raises(SettingsError, match="MACAROON_CBAT_DATABASE_URL") as refused:
         Database(url)
     assert "\n" not in str(refused.value)
     assert "hunter2" not in str(refused.value)
+    assert url.partition("?")[2].partition("=")[0] in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "connect_timeout=3", "sslmode=prefer", "application_name=cbat", "keepalives=0", "port=5432",
+        "target_session_attrs=read-write", "options=-c%20statement_timeout%3D9000", "client_encoding=utf8",
+    ],
+)  # fmt: skip
+def test_an_option_of_the_library_is_passed_on(option):
+    """What PostgreSQL's library knows may stand in the URL."""
+    name, _, value = option.partition("=")
+    _, arguments = Database(f"postgresql://u@h/d?{option}")._engine.dialect.create_connect_args(
+        read_url(f"postgresql://u@h/d?{option}")
+    )
+    assert arguments[name] == value.replace("%20", " ").replace("%3D", "=")
 
 
 def test_a_missing_folder_is_unavailable(tmp_path):

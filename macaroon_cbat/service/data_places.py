@@ -1,0 +1,121 @@
+"""The database that the settings name, and the key that wraps what is secret in it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files.modes import open_private
+from macaroon_cbat.stores import (
+    EMBEDDED,
+    WrappingKey,
+    is_missing,
+    no_database,
+    read_or_make_wrapping_key,
+    read_url,
+    read_wrapping_key,
+    sqlite_url,
+    wrapping_key_from_text,
+)
+
+PREFIX = "MACAROON_CBAT_"
+FROM_FILES = ("DATABASE_URL", "WRAPPING_KEY")
+"""The settings that hold a secret, and may be read from the file that NAME_FILE names."""
+
+_SUFFIX = "_FILE"
+_KEY_FILE = "wrapping.key"
+
+
+def refuse_both(given: Mapping[str, str]) -> None:
+    """Raise SettingsError where a setting is there itself and as a file."""
+    for name in FROM_FILES:
+        if name in given and name + _SUFFIX in given:
+            raise SettingsError(
+                f"{PREFIX}{name} and {PREFIX}{name}{_SUFFIX} are both set: unset one of them, so that it is "
+                "clear which one is meant"
+            )
+
+
+def database_url(given: Mapping[str, str], folder: Path, *, creates: bool) -> str:
+    """Return the URL that is set, else that of the database in the folder, which is made if `creates`.
+
+    Raises SettingsError for an embedded database that is not there, and not to be made.
+    """
+    if "DATABASE_URL_FILE" in given:
+        return _url_in(Path(given["DATABASE_URL_FILE"]))
+    if "DATABASE_URL" in given:
+        return given["DATABASE_URL"]
+    file = folder / EMBEDDED
+    if creates:
+        _make_folder(folder)
+    elif is_missing(file):
+        raise no_database(_shown(folder))
+    return sqlite_url(file.resolve())
+
+
+def wrapping_key(given: Mapping[str, str], url: str, folder: Path, *, creates: bool) -> WrappingKey:
+    """Return the key that is set, else that of the embedded database, made if `creates` with its database.
+
+    Hosts that share a database server need the same key: where none is set, none is made.
+    """
+    if "WRAPPING_KEY_FILE" in given:
+        return _given_key(Path(given["WRAPPING_KEY_FILE"]))
+    if "WRAPPING_KEY" in given:
+        return wrapping_key_from_text(given["WRAPPING_KEY"], PREFIX + "WRAPPING_KEY")
+    file = folder / _KEY_FILE
+    database = read_url(url)
+    if database.get_backend_name() != "sqlite":
+        raise SettingsError(_none_set(file))
+    if file.exists():
+        return read_wrapping_key(file)
+    if creates and (database.database is None or is_missing(Path(database.database)) or file.exists()):
+        return read_or_make_wrapping_key(file)
+    raise SettingsError(
+        f"the wrapping key {file} is missing: restore the one that belongs to the database, whose root keys "
+        "are encrypted under it, or set MACAROON_CBAT_WRAPPING_KEY_FILE to where it is"
+    )
+
+
+def _url_in(file: Path) -> str:
+    """Return the URL in a private file, or raise SettingsError."""
+    name = f"{PREFIX}DATABASE_URL{_SUFFIX}"
+    try:
+        with open_private(file, "file with the database URL") as stream:
+            text = stream.read().decode("utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingsError(f"{name}: {file} cannot be read ({reason}): write the URL into it") from error
+    if not text:
+        raise SettingsError(f"{name}: {file} is empty: write the URL into it")
+    return text
+
+
+def _given_key(file: Path) -> WrappingKey:
+    if not file.exists():
+        raise SettingsError(
+            f"{PREFIX}WRAPPING_KEY{_SUFFIX}: there is no file {file}: restore the one that belongs to the "
+            f"database, or for a new database run macaroon-cbat key generate-wrapping --output {file}"
+        )
+    return read_wrapping_key(file, is_given=True)
+
+
+def _none_set(file: Path) -> str:
+    found = f"; if it was used with {file}, set it to that file" if file.exists() else ""
+    return (
+        "a wrapping key must be set with a database server, the same for every host: write one with "
+        "macaroon-cbat key generate-wrapping --output FILE, and set MACAROON_CBAT_WRAPPING_KEY_FILE to "
+        f"that file (or MACAROON_CBAT_WRAPPING_KEY to what is in it){found}"
+    )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"the data folder {folder} cannot be made ({error.strerror}): choose another with --data"
+        ) from error
+
+
+def _shown(folder: Path) -> str:
+    """Return a folder as a path that cannot be taken for a name."""
+    return str(folder) if folder.is_absolute() or folder.parts[:1] == ("..",) else f"./{folder}"

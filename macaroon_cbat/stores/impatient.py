@@ -1,0 +1,74 @@
+"""Connections to PostgreSQL on which no statement waits for ever."""
+
+import re
+import time
+from collections.abc import Generator
+from typing import Any, TypeVar
+
+from psycopg import Connection, OperationalError
+
+from macaroon_cbat.stores.sqlite import BUSY_SECONDS
+
+ANSWER_SECONDS = 2 * BUSY_SECONDS
+"""How long one statement may take, a pooler's queue included.
+
+A server that is suspended, or that a pooler waits for, keeps the connection open and says nothing: PgBouncer
+lets its clients wait for two minutes.
+"""
+
+_Answer = TypeVar("_Answer")
+
+
+class ImpatientConnection(Connection[Any]):
+    """A connection that is closed when an answer does not come, which is an OperationalError.
+
+    `answer_seconds` None waits for ever.
+    """
+
+    answer_seconds: float | None = ANSWER_SECONDS
+
+    def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
+        """Wait for what the generator waits for."""
+        if self.answer_seconds is None:
+            return super().wait(gen, *arguments, **options)
+        try:
+            return super().wait(_until(gen, time.monotonic() + self.answer_seconds), *arguments, **options)
+        except _NoAnswer as error:
+            self.pgconn.finish()
+            raise OperationalError(f"no answer for {self.answer_seconds} s") from error
+
+    def refuse_other_schema(self, wanted: str) -> None:
+        """Close the connection and raise OperationalError unless it finds its tables in these schemas.
+
+        A pooler that ignores `options` would lead to the tables, or the lack of them, of another schema.
+        """
+        (found,) = self.execute("SHOW search_path").fetchone() or ("",)
+        self.rollback()
+        if _plain(found) != _plain(wanted):
+            self.close()
+            raise OperationalError(
+                f"search_path is {found}, not {wanted}: a pooler ignored the options of the database URL, so "
+                f"leave them out and set it on the server (ALTER ROLE ... SET search_path = {wanted})"
+            )
+
+
+def _plain(search_path: str) -> str:
+    return re.sub(r'[\s"]', "", search_path)
+
+
+class _NoAnswer(Exception):
+    """The time is up."""
+
+
+def _until(gen: Generator[Any, Any, _Answer], deadline: float) -> Generator[Any, Any, _Answer]:
+    """Pass on what the generator waits for; psycopg comes back every 0.1 s, whether it is there or not."""
+    try:
+        waits_for = next(gen)
+        while True:
+            ready = yield waits_for
+            if not ready and time.monotonic() >= deadline:
+                raise _NoAnswer
+            waits_for = gen.send(ready)
+    except StopIteration as ended:
+        answer: _Answer = ended.value
+        return answer

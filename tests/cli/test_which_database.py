@@ -1,0 +1,168 @@
+"""A command works on the database that is meant, and makes none by the way."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.material import API, COMMAND, ROOT, call, complaint, environment, free_port, members, out, run
+
+CHANGING = {
+    "client add": ("client", "add", "b", "--scope", "read", "--audience", API),
+    "client change": ("client", "change", "a", "--scope", "write"),
+    "client remove": ("client", "remove", "a"),
+    "key rotate": ("key", "rotate"),
+    "key rewrap": ("key", "rewrap"),
+    "revoke": ("revoke", "client", "a"),
+}
+READING = {
+    "client list": ("client", "list"),
+    "client show": ("client", "show", "a"),
+    "key list": ("key", "list"),
+    "key export": ("key", "export", "--audience", API),
+    "revocation list": ("revocation", "list"),
+}
+EVERY = pytest.mark.parametrize("command", [*CHANGING.values(), *READING.values()], ids=[*CHANGING, *READING])
+
+
+@pytest.fixture
+def registered(data: Path) -> Path:
+    """Return the data folder of a service with the client `a`."""
+    out("client", "add", "a", "--scope", "read", "--audience", API, "--data", data)
+    return data
+
+
+def missing(_folder: Path) -> None:
+    pass
+
+
+def empty_folder(folder: Path) -> None:
+    folder.mkdir()
+
+
+def empty_file(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "macaroon_cbat.sqlite3").touch()
+
+
+def key_alone(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "wrapping.key").write_text("B" * 42 + "E\n")
+    (folder / "wrapping.key").chmod(0o600)
+
+
+@EVERY
+@pytest.mark.parametrize("there", [missing, empty_folder, empty_file, key_alone])
+def test_where_there_is_no_database_none_is_made(tmp_path, command, there):
+    """A command that is pointed to no database says so with status 2, and leaves nothing behind."""
+    folder = tmp_path / "typo"
+    there(folder)
+    before = sorted(tmp_path.rglob("*"))
+    line = complaint(call(*command, "--data", folder), 2)
+    assert f"no database in {folder}: " in line
+    assert "--data" in line
+    assert "macaroon-cbat serve" in line
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_is_shown_as_it_was_typed(tmp_path):
+    """A relative folder is shown as a path that no one takes for a word."""
+    done = subprocess.run(
+        [*COMMAND, "client", "list", "--data", "typo"],
+        cwd=tmp_path, env=environment(PYTHONPATH=str(ROOT)), capture_output=True, check=False, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: no database in ./typo: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_forgotten_variable_adds_no_client(tmp_path):
+    """With MACAROON_CBAT_DATA forgotten, no client is added where no service knows it."""
+    line = complaint(call("client", "add", "a", "--scope", "read"), 2)
+    assert f"no database in {tmp_path / 'home' / 'macaroon-cbat'}: " in line
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [(("--data", ""), {}), ((), {"MACAROON_CBAT_DATA": ""})],
+    ids=["option", "variable"],
+)
+@pytest.mark.parametrize("command", [("client", "list"), ("serve", "--init")], ids=" ".join)
+def test_an_empty_folder_name_is_no_folder(tmp_path, command, arguments, variables):
+    """An empty name of the data folder, as of a variable that is not set, is wrong usage, not a folder."""
+    done = subprocess.run(
+        [*COMMAND, *command, *arguments],
+        cwd=tmp_path, env=environment(PYTHONPATH=str(ROOT), **variables), capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"is empty" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_of_a_url_is_not_made_either(tmp_path, data, monkeypatch):
+    """An SQLite file that a URL names is named where it is missing, and not made."""
+    file = tmp_path / "elsewhere.sqlite3"
+    monkeypatch.setenv("MACAROON_CBAT_DATABASE_URL", f"sqlite:///{file}")
+    assert f"no database in {file}: " in complaint(call("key", "list", "--data", data), 2)
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("command", CHANGING.values(), ids=CHANGING)
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+def test_what_changes_something_says_where(registered, command, as_json):
+    """A command that changed something names the database on standard error, JSON or not."""
+    json = ("--json",) if as_json and command[:2] in {("client", "add"), ("key", "rotate")} else ()
+    result = call(*command, *json, "--data", registered)
+    assert result.exit_code == 0
+    assert result.stderr.splitlines()[-1] == f"changed the database in {registered}"
+    assert "changed the database" not in result.stdout
+
+
+@pytest.mark.parametrize("command", READING.values(), ids=READING)
+def test_what_reads_changes_nothing(registered, command):
+    """A command that only reads says nothing of the kind."""
+    result = call(*command, "--data", registered)
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_what_was_refused_changed_nothing(registered):
+    """A command that was refused does not say that it changed anything."""
+    assert "exists" in complaint(
+        call("client", "add", "a", "--scope", "read", "--audience", API, "--data", registered), 1
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("serve", "--init"), ("client", "add", "a", "--scope", "read", "--init"), ("key", "list", "--init")],
+    ids=" ".join,
+)
+def test_init_makes_what_serve_makes(tmp_path, command):
+    """--init makes folder, database and keys, for their owner alone; commands go on from there."""
+    folder = tmp_path / "new" / "data"
+    out(*command, "--data", folder)
+    assert {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()} == {
+        "macaroon_cbat.sqlite3": 0o600, "wrapping.key": 0o600,
+    }  # fmt: skip
+    assert [one["state"] for one in members("key", "list", "--data", folder)] == ["current", "next"]
+
+
+def test_serve_init_ends_and_may_be_repeated(tmp_path):
+    """`serve --init` listens nowhere, ends, and changes nothing where all is there."""
+    for _ in range(2):
+        done = run("serve", "--init", "--port", str(free_port()), "--data", tmp_path / "data")
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert done.stdout.decode() == f"the database in {tmp_path / 'data'} is ready\n"
+
+
+@pytest.mark.parametrize("command", [("client", "list"), ("serve", "--init")], ids=" ".join)
+def test_a_lost_wrapping_key_is_not_replaced_by_another(data, command):
+    """Where the database is there and its wrapping key is not, no key is made that could open nothing."""
+    kept = (data / "wrapping.key").read_bytes()
+    (data / "wrapping.key").unlink()
+    assert "wrapping.key is missing: restore the one" in complaint(call(*command, "--data", data), 2)
+    assert not (data / "wrapping.key").exists()
+    (data / "wrapping.key").write_bytes(kept)
+    (data / "wrapping.key").chmod(0o600)
+    assert len(members("key", "list", "--data", data)) == 2
