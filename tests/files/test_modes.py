@@ -11,7 +11,7 @@ from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.resource import Introspection, ServiceConnection
 from macaroon_cbat.resource.gateway.verifying import read_secret as read_gateway_secret
 from macaroon_cbat.tls import development_certificates
-from macaroon_cbat.tls.context import tls_context
+from macaroon_cbat.tls.context import load_pair
 from tests.core.material import API, ISSUER
 from tests.tls.material import make_client
 
@@ -22,7 +22,7 @@ READERS = {
     "holder": ClientCertificate,
     "connection": lambda file: ServiceConnection(ISSUER, "api", "s", certificate=file),
     "introspection": lambda file: Introspection(ISSUER, API, "api", certificate=(file, file)),
-    "server": lambda file: tls_context(file, file),
+    "server": lambda file: load_pair(file, file),
     "gateway's secret": read_gateway_secret,
     "command's secret": read_secret,
 }
