@@ -102,7 +102,7 @@ class Followed(Generic[Value]):
             self._say(str(error), is_quiet=is_quiet)
             return False
         self._said, self._times = None, 0
-        self._log.log(logging.DEBUG if is_quiet else logging.INFO, "the %s was read again", self._what)
+        self._log.log(logging.DEBUG if is_quiet else logging.INFO, "read the %s again", self._what)
         return True
 
     def _say(self, reason: str, *, is_quiet: bool) -> None:
@@ -111,4 +111,4 @@ class Followed(Generic[Value]):
         self._said = reason
         if self._times == (2 if is_quiet else 1):
             level = logging.INFO if is_quiet else logging.WARNING
-            self._log.log(level, "going on with the %s that was read before: %s", self._what, reason)
+            self._log.log(level, "keeping the %s read before: %s", self._what, reason)

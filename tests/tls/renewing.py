@@ -23,7 +23,7 @@ from tests.tls.material import Server, running, wait_until
 
 CA = trustme.CA()
 NOW = datetime.now(UTC)
-KEPT = "going on with the server certificate that was read before"
+KEPT = "keeping the server certificate read before"
 
 
 @dataclass(frozen=True)
