@@ -15,7 +15,12 @@ from tests.walks.processes import API, ENVIRONMENT, ROOT
 from tests.walks.realm import Realm
 
 HEALTH = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/health"}
-REFUSED = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/invoices", "Authorization": "Bearer x"}
+REFUSED = {
+    "X-Forwarded-Method": "GET",
+    "X-Forwarded-Uri": "/invoices",
+    "Authorization": "Bearer x",
+    "Clientcertverify": "NONE",
+}
 PROXY = {"kind": "nginx", "trust": ["unix"], "secret_file": "proxy.secret"}
 
 
