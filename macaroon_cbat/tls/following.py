@@ -51,17 +51,24 @@ class Duties:
 class Following:
     """Follows the server certificate in one process."""
 
-    def __init__(self, certificate: ServerCertificate, hangups: Hangups, duties: Duties) -> None:
+    def __init__(
+        self,
+        certificate: ServerCertificate,
+        hangups: Hangups,
+        duties: Duties,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Begin with SIGHUPs to come: whatever is read after this is as new as those before demand."""
         self._certificate, self._hangups, self._duties = certificate, hangups, duties
+        self._monotonic = monotonic
         self._heard = hangups.count
-        self._look_at = time.monotonic() + LOOK_SECONDS
-        self._renew_at = time.monotonic() + _RENEW_SECONDS
+        self._look_at = monotonic() + LOOK_SECONDS
+        self._renew_at = monotonic() + _RENEW_SECONDS
         duties.on_certificate(certificate.expires)
 
     def tick(self) -> None:
         """Do what is due; called many times a second. Whatever fails, the process goes on."""
-        now, count = time.monotonic(), self._hangups.count
+        now, count = self._monotonic(), self._hangups.count
         is_asked, self._heard = count != self._heard, count
         if is_asked:
             _safely(self._duties.on_hangup)
