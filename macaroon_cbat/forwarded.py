@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hmac import compare_digest
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Protocol
 
 from macaroon_cbat.certificate_formats import FORMATS
 from macaroon_cbat.errors import AmbiguousCertificate, ProxyMisconfigured, SettingsError
@@ -25,6 +26,13 @@ _WAYS = (
 )
 
 Network = IPv4Network | IPv6Network
+
+
+class Trust(Protocol):
+    """Tells which senders may speak for a client's certificate, such as TrustedProxies."""
+
+    def distrust(self, hop: Hop, /) -> str | None:
+        """Return why the sender of a request is not trusted, or None when it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,14 +113,14 @@ def trusted_proxies(texts: Iterable[str], *, secret: str | None = None) -> Trust
 class Forwarded:
     """A peer source for servers behind a proxy: believes one format, from these proxies alone."""
 
-    __slots__ = ("_format", "_header", "_trust")
+    __slots__ = ("_format", "_header", "trust")
 
-    def __init__(self, format: str, *, trust: TrustedProxies, header: str | None = None) -> None:  # noqa: A002
+    def __init__(self, format: str, *, trust: Trust, header: str | None = None) -> None:  # noqa: A002
         """Read a format of FORMATS, in its own header unless another one is named."""
         if format not in FORMATS:
             raise SettingsError(f"unknown certificate format {format!r}: known are {', '.join(FORMATS)}")
         self._format = FORMATS[format]
-        self._trust = trust
+        self.trust = trust
         self._header = _checked_name(header or self._format.header, self._format.companions)
 
     @property
@@ -133,7 +141,7 @@ class Forwarded:
                 f"headers, where a proxy may send no {self._header}: start uvicorn with --http h11, or serve "
                 "with gunicorn, waitress or macaroon_cbat.tls"
             )
-        distrust = self._trust.distrust(hop)
+        distrust = self.trust.distrust(hop)
         if distrust is not None:
             return Peer(ignored=f"{self._header}: {distrust}") if self._came(hop) else NOBODY
         peer = self._format.read(*[hop.header(name) for name in self.headers])

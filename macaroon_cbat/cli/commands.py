@@ -1,5 +1,9 @@
 """The command group, and how its errors look: one line that says what to do."""
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pkgutil import resolve_name
 from typing import Any
 
@@ -30,6 +34,21 @@ _COMMANDS = {
 }
 """Imported when they are called: a pipe of `token attenuate` must not wait for a database library."""
 
+_SERVERS = {"gateway", "serve"}
+
+
+@contextmanager
+def _surviving_hangups() -> Iterator[None]:
+    """Let SIGHUP end nothing, from before a server's slow imports on; what it demands is about to be done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL if before is None else before)
+
 
 class _Commands(click.Group):
     """Turns what this package raises on purpose into one line and an exit status."""
@@ -39,6 +58,11 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         return resolve_name(_COMMANDS[cmd_name]) if cmd_name in _COMMANDS else None
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if not _SERVERS.isdisjoint(args[:1]):
+            ctx.with_resource(_surviving_hangups())
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -5,7 +5,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING
 import click
 
 from macaroon_cbat.cli.options import FILE, data_option, log_to_stderr, now
+from macaroon_cbat.cli.server_certificate import server_certificate
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.forwarded import Forwarded
 from macaroon_cbat.journal import flush_refusals
-from macaroon_cbat.metrics import metrics_listener, serve_metrics
+from macaroon_cbat.metrics import CertificateExpiry, metrics_listener, serve_metrics
 from macaroon_cbat.service import Settings, create_app, settings_from_environment
 from macaroon_cbat.service.key_age import KeyAge
+from macaroon_cbat.service.rereading import read_again
 from macaroon_cbat.service.settings import data_folder
 from macaroon_cbat.stores import open_stores
-from macaroon_cbat.tls import DevelopmentCertificates, development_certificates, serve
+from macaroon_cbat.tls import serve
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -44,7 +46,12 @@ Next, in another terminal:
 @click.command("serve")
 @data_option
 @click.option("--init", is_flag=True, help="Make the database, or bring it to this version, and end.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; 0.0.0.0 is every IPv4 address, :: every IPv6 and IPv4 one.",
+)
 @click.option("--port", type=click.IntRange(1, 65535), default=8443, show_default=True)
 @click.option(
     "--issuer", metavar="URL", help="Public URL. [env: MACAROON_CBAT_ISSUER; default: https://localhost:PORT]"
@@ -90,11 +97,12 @@ def serve_command(
         click.echo(f"the database in {_prepare(settings)} is ready")
         return
     folder = data or data_folder()
-    files = _server_certificate(folder, host, certificate, key)
+    files, renew = server_certificate(folder, host, settings, certificate, key)
     _prepare(settings)
     with metrics_listener(metrics_host, metrics_port or settings.metrics_port) as metrics:
+        worker = _Worker(settings, metrics, feed_waiters=threads // 2)
         serve(
-            partial(_application, settings, metrics, feed_waiters=threads // 2),
+            worker.application,
             host=host,
             port=port,
             certificate=files.certificate,
@@ -104,27 +112,33 @@ def serve_command(
             proxy_headers=settings.peer.headers if isinstance(settings.peer, Forwarded) else (),
             on_end=flush_refusals,
             on_ready=lambda _host, _port: _say_what_next(str(settings.issuer), folder, files.ca),
+            renew=renew,
+            on_hangup=worker.read_again,
+            on_certificate=worker.expiry.note,
         )
 
 
-def _application(
-    settings: Settings, metrics: socket.socket | None, *, feed_waiters: int
-) -> "WSGIApplication":
-    """Return the application of one worker, which also shows the metrics of them all."""
-    app = create_app(settings, feed_waiters=feed_waiters)
-    if metrics is not None:
-        serve_metrics(metrics, KeyAge(app.extensions["macaroon_cbat"], time.time))
-    return app
+class _Worker:
+    """A process that serves: its application, which also shows the metrics of them all."""
 
+    def __init__(self, settings: Settings, metrics: socket.socket | None, *, feed_waiters: int) -> None:
+        self._settings, self._metrics, self._feed_waiters = settings, metrics, feed_waiters
+        self._demanded: Callable[[], None] | None = None
+        self.expiry = CertificateExpiry()
 
-def _server_certificate(
-    folder: Path, host: str, certificate: Path | None, key: Path | None
-) -> DevelopmentCertificates:
-    if (certificate is None) != (key is None):
-        raise SettingsError("give both --cert and --key, or neither")
-    if certificate is None or key is None:
-        return development_certificates(folder, host)
-    return DevelopmentCertificates(ca=certificate, certificate=certificate, key=key)
+    def application(self) -> "WSGIApplication":
+        """Return the application, made after the fork."""
+        app = create_app(self._settings, feed_waiters=self._feed_waiters)
+        self._demanded = partial(read_again, app)
+        if self._metrics is not None:
+            age = KeyAge(app.extensions["macaroon_cbat"], time.time)
+            serve_metrics(self._metrics, age, self.expiry)
+        return app
+
+    def read_again(self) -> None:
+        """Do what SIGHUP demands."""
+        if self._demanded is not None:
+            self._demanded()
 
 
 def _prepare(settings: Settings) -> str:

@@ -5,12 +5,14 @@ import logging
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.journal.recording import log
 from macaroon_cbat.processes import this_process
+
+_errors = logging.getLogger("macaroon_cbat.journal")
 
 STDERR, STDERR_DESCRIPTOR = "-", 2
 
@@ -28,17 +30,25 @@ class AuditFile(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Append one line, whole or not at all, or raise OSError."""
         line = record.getMessage().encode() + b"\n"
-        if self._process != this_process() or self._was_rotated():
-            # A forked child needs a description of its own: a lock over its parent's would lock out neither.
-            self._process = this_process()
-            before, self._descriptor = self._descriptor, self._open()
-            if self._file is not None:
-                os.close(before)
+        self._follow()
         with _locked(self._descriptor):
             written = os.write(self._descriptor, line)
             if written < len(line):
                 self._take_back(written)
                 raise OSError(0, f"only {written} of {len(line)} bytes were written")
+
+    def reopen(self) -> None:
+        """Open the file now if it was rotated, and not with the next line only, or raise OSError."""
+        with self.lock or nullcontext():
+            self._follow()
+
+    def _follow(self) -> None:
+        if self._process != this_process() or self._was_rotated():
+            # A forked child needs a description of its own: a lock over its parent's would lock out neither.
+            before, self._descriptor = self._descriptor, self._open()
+            self._process = this_process()
+            if self._file is not None:
+                os.close(before)
 
     def close(self) -> None:
         """Close the file."""
@@ -75,6 +85,19 @@ def _locked(descriptor: int) -> Iterator[None]:
         yield
     finally:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def reopen_journal() -> None:
+    """Open audit logs anew that were rotated, which releases the old file; what fails is logged.
+
+    Each line looks for itself too, so none is lost between the two.
+    """
+    for handler in log.handlers:
+        if isinstance(handler, AuditFile):
+            try:
+                handler.reopen()
+            except OSError as error:
+                _errors.error("the audit log cannot be opened anew: %s", error)
 
 
 def journal_to(target: str | None) -> None:

@@ -1,5 +1,6 @@
 """What all processes of a server have counted, shown on one page for Prometheus."""
 
+from macaroon_cbat.metrics.certificate_expiry import CertificateExpiry as CertificateExpiry
 from macaroon_cbat.metrics.page import metrics_listener as metrics_listener
 from macaroon_cbat.metrics.page import serve_metrics as serve_metrics
 from macaroon_cbat.metrics.page import sharing_counters as sharing_counters

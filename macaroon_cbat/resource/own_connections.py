@@ -1,5 +1,6 @@
 """The connections of one process to the service, with the client certificate that is in the files now."""
 
+import logging
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,16 +8,18 @@ from pathlib import Path
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.files.memory import as_path
 from macaroon_cbat.files.modes import open_private
+from macaroon_cbat.files.watching import Stamp, stamp_of
 from macaroon_cbat.processes import PerProcess, ProcessLock
 from macaroon_cbat.resource.https import Connections
 
-_Stamp = tuple[tuple[int, int, int], ...]
+log = logging.getLogger("macaroon_cbat.resource")
 
 
 @dataclass(slots=True)
 class _Made:
-    stamp: _Stamp = ()
+    stamp: Stamp = ()
     connections: Connections | None = None
+    said: str | None = None
 
 
 class OwnConnections:
@@ -44,18 +47,27 @@ class OwnConnections:
         with self._lock.current():
             made, stamp = self._made.current(), self._stamp()
             if made.connections is not None and stamp in ((), made.stamp):
+                if not stamp and self._files():
+                    self._warn(made, f"{self._named()}: a file is missing")
                 return made.connections
             try:
                 connections = Connections(self._load())
             except SettingsError as error:
                 if made.connections is not None:
+                    self._warn(made, str(error))
                     return made.connections
                 raise Unavailable(str(error)) from error
             for before in (made, *self._made.inherited()):
                 if before.connections is not None:
                     before.connections.end()  # an ancestor's: closes the copies here, and sends nothing
-            made.stamp, made.connections = stamp, connections
+            made.stamp, made.connections, made.said = stamp, connections, None
             return connections
+
+    def _warn(self, made: _Made, reason: str) -> None:
+        """Say once why the files in use are the old ones."""
+        if reason != made.said:
+            made.said = reason
+            log.warning("keeping the certificate and CA read before: %s", reason)
 
     def _load(self) -> ssl.SSLContext:
         """Return a context with the certificate, if any, that trusts `ca` (None: the system's CAs)."""
@@ -72,17 +84,17 @@ class OwnConnections:
                 with as_path(content) as checked:
                     context.load_cert_chain(checked if certificate == key else certificate, checked, "")
         except OSError as error:
-            named = " and ".join(str(file) for file in (self._ca, *(self._certificate or ())) if file)
             raise SettingsError(
-                f"{self._asker} cannot load {named} ({error.strerror or error}): name PEM files"
+                f"{self._asker} cannot load {self._named()} ({error.strerror or error}): name PEM files"
             ) from error
         return context
 
-    def _stamp(self) -> _Stamp:
+    def _stamp(self) -> Stamp:
         """Return what tells two states of the files apart; nothing while one is missing."""
-        files = [file for file in (self._ca, *(self._certificate or ())) if file is not None]
-        try:
-            stats = [file.stat() for file in files]
-        except OSError:
-            return ()
-        return tuple((stat.st_ctime_ns, stat.st_size, stat.st_ino) for stat in stats)
+        return stamp_of(self._files())
+
+    def _named(self) -> str:
+        return " and ".join(map(str, self._files()))
+
+    def _files(self) -> list[Path]:
+        return [file for file in (self._ca, *(self._certificate or ())) if file is not None]

@@ -32,6 +32,7 @@ from macaroon_cbat.service.openapi import openapi_document
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.presenting import once_a_request
 from macaroon_cbat.service.reading import MAX_BODY_BYTES, read_json
+from macaroon_cbat.service.rereading import follow_files
 from macaroon_cbat.service.resource_feeds import ResourceFeeds
 from macaroon_cbat.service.serving import check_who_serves
 from macaroon_cbat.service.settings import DEFAULT_ISSUER, Settings, settings_from_environment
@@ -55,8 +56,8 @@ def create_app(
     for unusable settings, and Unavailable when the database is out of reach.
     """
     settings = settings or settings_from_environment()
-    peer = once_a_request(peer or settings.peer)
-    trust = ClientTrust(settings.client_ca)
+    source, trust = peer or settings.peer, ClientTrust(settings.client_ca)
+    peer = once_a_request(source)
     journal_to(settings.audit_log)
     bound_refusals(settings.audit_refusals)
     stores, url = _opened(settings, EpochSeconds(int(clock())))
@@ -66,6 +67,7 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
     app.extensions["macaroon_cbat"] = stores
+    follow_files(app, trust, source)
     refuse_other_spellings(app)
     answer_errors(app)
     audit_requests(app, peer, clock)

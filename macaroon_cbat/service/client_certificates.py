@@ -1,7 +1,8 @@
 """The one place where certificates are parsed and trusted: tls_client_auth (RFC 8705 2.1)."""
 
+import logging
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from cryptography import x509
@@ -19,8 +20,11 @@ from cryptography.x509.verification import (
 
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import InvalidClient, SettingsError
+from macaroon_cbat.files.watching import Followed
 from macaroon_cbat.stores import ClientMetadata
 from macaroon_cbat.thumbprint import DerCertificate
+
+log = logging.getLogger("macaroon_cbat.service")
 
 LEAST_RSA_BITS, LEAST_CURVE_BITS = 2048, 224
 
@@ -31,10 +35,12 @@ class ClientTrust:
     def __init__(self, file: Path | None) -> None:
         """Read a PEM file: self-signed certificates are trusted, others are intermediates.
 
-        Without a file nobody is trusted. Raises SettingsError for an unusable file.
+        Without a file nobody is trusted. Raises SettingsError for an unusable file. A file that is replaced
+        counts for every request from then on, over whichever connection; while it holds no CA, the CAs read
+        before stay.
         """
         self.file = file
-        self._roots, self._intermediates = ([], []) if file is None else _read(file)
+        self.followed = None if file is None else Followed("trusted CAs", [file], partial(_read, file), log)
 
     def verified(self, certificate: DerCertificate | None, now: EpochSeconds) -> x509.Certificate:
         """Return the certificate when a trusted CA issued it for client authentication and it is valid now.
@@ -43,18 +49,19 @@ class ClientTrust:
         """
         if certificate is None:
             raise InvalidClient("the connection has no certificate")
-        if not self._roots:
+        roots, intermediates = ([], []) if self.followed is None else self.followed.current()
+        if not roots:
             raise InvalidClient("tls_client_auth needs trusted CAs: set MACAROON_CBAT_CLIENT_CA")
         verifier = (
             PolicyBuilder()
-            .store(Store(self._roots))
+            .store(Store(roots))
             .time(datetime.fromtimestamp(now, UTC))
             .extension_policies(ca_policy=_ISSUERS, ee_policy=_CLIENTS)
             .build_client_verifier()
         )
         try:
             parsed = x509.load_der_x509_certificate(certificate)
-            chain = verifier.verify(parsed, self._intermediates).chain
+            chain = verifier.verify(parsed, intermediates).chain
         except (VerificationError, ValueError, x509.InvalidVersion, x509.UnsupportedGeneralNameType) as error:
             raise InvalidClient(f"the client certificate is not trusted: {error}") from error
         if weaknesses := [weakness for one in chain if (weakness := _weakness(one))]:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.files.modes import open_private
-from macaroon_cbat.forwarded import Forwarded, trusted_proxies
+from macaroon_cbat.forwarded import Forwarded, Trust, trusted_proxies
 from macaroon_cbat.journal.refusals import DEFAULT_LINES
 from macaroon_cbat.peer import PeerSource, tls_connection
-from macaroon_cbat.plain_text import LONGEST_SECRET, secret_of
 from macaroon_cbat.service.data_places import PREFIX, database_url, refuse_both, wrapping_key
+from macaroon_cbat.service.proxy_secret import ProxiesWithSecretFile
 from macaroon_cbat.stores import WrappingKey
 
 DEFAULT_ISSUER = "https://localhost:8443"
@@ -127,25 +126,20 @@ def _peer_source(given: Mapping[str, str]) -> PeerSource:
         return tls_connection
     if missing := [name for name in needed if name not in given]:
         raise SettingsError(f"{PREFIX}{missing[0]} must be set behind a proxy: {VARIABLES[missing[0]]}")
-    secret = (
-        _secret("PROXY_SECRET_FILE", given["PROXY_SECRET_FILE"]) if "PROXY_SECRET_FILE" in given else None
-    )
-    try:
-        trust = trusted_proxies(given["TRUSTED_PROXIES"].split(","), secret=secret)
-    except SettingsError as error:
-        raise SettingsError(f"{PREFIX}TRUSTED_PROXIES or its secret: {error}") from error
+    trust = _trust(given["TRUSTED_PROXIES"].split(","), given.get("PROXY_SECRET_FILE"))
     try:
         return Forwarded(given["CERTIFICATE_FORMAT"], trust=trust, header=given.get("CERTIFICATE_HEADER"))
     except SettingsError as error:
         raise SettingsError(f"{PREFIX}CERTIFICATE_FORMAT or _HEADER: {error}") from error
 
 
-def _secret(name: str, file: str) -> str:
+def _trust(proxies: list[str], secret_file: str | None) -> Trust:
+    if secret_file is not None:
+        return ProxiesWithSecretFile(proxies, Path(secret_file))
     try:
-        with open_private(Path(file), "secret file") as stream:
-            return secret_of(stream.read(LONGEST_SECRET + 1), f"the secret file {file} of {PREFIX}{name}")
-    except OSError as error:
-        raise SettingsError(f"{PREFIX}{name}: {file} cannot be read: {error.strerror}") from error
+        return trusted_proxies(proxies)
+    except SettingsError as error:
+        raise SettingsError(f"{PREFIX}TRUSTED_PROXIES or its secret: {error}") from error
 
 
 def _seconds(name: str, text: str) -> int:

@@ -46,7 +46,7 @@ class Connection:
         if self._session is None and ciphertext[0] != _TLS_HANDSHAKE:
             self._refuse_plain_http(ciphertext)
             return
-        session = self._session = self._session or Session(self._loop.context)
+        session = self._session = self._session or Session(self._loop.certificate.context)
         was_established = session.established
         try:
             plaintext = session.receive(ciphertext)

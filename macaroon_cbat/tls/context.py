@@ -1,7 +1,8 @@
-"""Which TLS the server speaks: who may connect, and what a client certificate has to prove."""
+"""The TLS that the server speaks: who may connect, and what a client certificate has to prove."""
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -16,11 +17,25 @@ _CERTIFICATE_BYTES = 32 * 1024
 _PROTOCOLS = (b"http/1.1", b"http/1.0")
 
 
+class LoadedPair(NamedTuple):
+    """The context that presents a certificate, and the time in which the certificate is valid."""
+
+    context: SSL.Context
+    valid_from: datetime
+    valid_until: datetime
+
+
+class _Contents(NamedTuple):
+    chain: bytes
+    leaf: x509.Certificate
+    key: bytes
+
+
 class NoCommonProtocolError(Exception):
     """The client offers application protocols, but none of ours."""
 
 
-def tls_context(certificate: Path, key: Path) -> SSL.Context:
+def load_pair(certificate: Path, key: Path) -> LoadedPair:
     """Return the server's context for a PEM chain and its key, or raise SettingsError naming the file.
 
     A client certificate is asked for and any is accepted: self-signed, expired, of an unknown CA.
@@ -28,6 +43,18 @@ def tls_context(certificate: Path, key: Path) -> SSL.Context:
     cannot be resumed, so each connection proves possession anew.
     """
     checked = _checked(certificate, key)
+    context = _empty_context()
+    try:
+        # The very bytes that were checked: the files may be replaced meanwhile.
+        with as_path(checked.chain) as chain, as_path(checked.key) as private:
+            context.use_certificate_chain_file(chain)
+            context.use_privatekey_file(private)
+    except SSL.Error as error:
+        raise SettingsError(f"OpenSSL refuses {certificate} with {key}: {describe(error)}") from error
+    return LoadedPair(context, checked.leaf.not_valid_before_utc, checked.leaf.not_valid_after_utc)
+
+
+def _empty_context() -> SSL.Context:
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_cipher_list(_CIPHERS)
@@ -42,12 +69,6 @@ def tls_context(certificate: Path, key: Path) -> SSL.Context:
     # A client may send a hundred certificates; nobody is interested in signatures above the leaf.
     context.set_verify_depth(0)
     context.set_alpn_select_callback(_choose_protocol)
-    try:
-        context.use_certificate_chain_file(str(certificate))
-        with as_path(checked) as private:
-            context.use_privatekey_file(private)
-    except SSL.Error as error:
-        raise SettingsError(f"OpenSSL refuses {certificate} with {key}: {describe(error)}") from error
     return context
 
 
@@ -66,10 +87,11 @@ def _choose_protocol(_connection: SSL.Connection, offered: list[bytes]) -> bytes
     raise NoCommonProtocolError("the client speaks no HTTP/1.1")
 
 
-def _checked(certificate: Path, key: Path) -> bytes:
-    """Return what is in the key's file, or raise SettingsError that names the file."""
+def _checked(certificate: Path, key: Path) -> _Contents:
+    """Return what is in the files, or raise SettingsError that names the file."""
+    chain = _content(certificate)
     try:
-        leaf = x509.load_pem_x509_certificate(_content(certificate))
+        leaf = x509.load_pem_x509_certificate(chain)
     except ValueError as error:
         raise SettingsError(
             f"{certificate} is not a PEM certificate: name the server's certificate"
@@ -90,7 +112,7 @@ def _checked(certificate: Path, key: Path) -> bytes:
         )
     if leaf.not_valid_after_utc < datetime.now(UTC):
         raise SettingsError(f"{certificate} expired on {leaf.not_valid_after_utc:%Y-%m-%d}: renew it")
-    return content
+    return _Contents(chain, leaf, content)
 
 
 def _content(path: Path) -> bytes:

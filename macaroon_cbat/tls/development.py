@@ -40,23 +40,23 @@ class _Signer:
     key: ec.EllipticCurvePrivateKey
 
 
-def development_certificates(folder: Path, host: str = "localhost") -> DevelopmentCertificates:
-    """Return a server certificate for localhost and `host`, made on first use, or raise SettingsError.
+def development_certificates(folder: Path, *hosts: str) -> DevelopmentCertificates:
+    """Return a server certificate for localhost and the hosts, made on first use, or raise SettingsError.
 
-    The CA is made once and never replaced. The server certificate is issued again when it is about
-    to expire, does not name `host`, does not match its key or is not from this CA. Processes that
-    start together wait for each other.
+    The CA is made once and never replaced. The server certificate is issued again when it expires within
+    30 days, does not name all hosts, does not match its key or is not from this CA. Processes that
+    start together wait for each other. A running server calls this as its `renew`.
     """
     files = DevelopmentCertificates(folder / "ca.pem", folder / "server.pem", folder / "server.key")
-    name = _normal_host(host)
+    names = {_normal_host(host) for host in hosts} | _LOCALHOST
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(folder / ".lock"):
             now = datetime.now(UTC)
             ca = _certificate_authority(files.ca, folder / "ca.key", now)
             current = _usable_names(files, ca, now)
-            if name not in current:
-                _issue(files, ca, current | _LOCALHOST | {name}, now)
+            if not names <= current:
+                _issue(files, ca, current | names, now)
     except OSError as error:
         raise SettingsError(
             f"cannot keep development certificates in {folder}: {error.strerror} ({error.filename}); "

@@ -6,18 +6,22 @@ import socket
 from macaroon_cbat.errors import SettingsError
 
 _BACKLOG = 1024
+_EVERY_ADDRESS, _MAPPED = "::", "::ffff:"
 _UNSENT_BYTES = 1 << 17
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on host and port (0 takes a free one), or raise SettingsError."""
+    """Return a socket that listens on host and port (0 takes a free one), or raise SettingsError.
+
+    The host `::` stands for IPv6 and IPv4; every other address for itself.
+    """
     family, address = _resolve(host, port)
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            # Dual-stack would show IPv4 clients under addresses that no rule expects.
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            # "::" is every address of the machine, IPv4 included, whatever the system's default is.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != _EVERY_ADDRESS)
         # Accepted sockets inherit these two.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
@@ -30,6 +34,11 @@ def listening_socket(host: str, port: int) -> socket.socket:
         sock.close()
         raise SettingsError(_advice(error, host, port)) from error
     return sock
+
+
+def plain_peer(host: str) -> str:
+    """Return the address of an accepted connection: that of an IPv4 client is IPv4 on a socket for both."""
+    return host.removeprefix(_MAPPED) if "." in host else host
 
 
 def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[object, ...]]:

@@ -10,14 +10,14 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from OpenSSL import SSL
-
 from macaroon_cbat.tls.connection import Connection
 from macaroon_cbat.tls.exchange import Exchange
 from macaroon_cbat.tls.holding import Holdings
 from macaroon_cbat.tls.limits import Limits
+from macaroon_cbat.tls.listening import plain_peer
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.request_queue import RequestQueue
+from macaroon_cbat.tls.server_certificate import ServerCertificate
 from macaroon_cbat.tls.waiting import Rooms
 from macaroon_cbat.tls.wsgi import Site
 
@@ -36,7 +36,7 @@ class Loop:
     def __init__(
         self,
         listener: socket.socket,
-        context: SSL.Context,
+        certificate: ServerCertificate,
         site: Site,
         limits: Limits,
         threads: int,
@@ -44,7 +44,7 @@ class Loop:
         on_end: Callable[[], None],
     ) -> None:
         """Serve the site; call `on_end` after the last request."""
-        self.context = context
+        self.certificate = certificate
         self.site = site
         self.rooms = Rooms(limits)
         self.now = time.monotonic()
@@ -167,14 +167,14 @@ class Loop:
     def _on_accept(self, _events: int) -> None:
         for _ in range(_ACCEPTS_A_TURN):
             try:
-                sock, address = self._listener.accept()
+                sock, (host, port, *_) = self._listener.accept()
             except OSError as error:
                 if error.errno in _EXHAUSTED and not self._evict("open files"):
                     self._pause_accepting()
                 return
             has_room = self._make_room()
             sock.setblocking(False)
-            self._connections[Connection(self, sock, address[:2])] = None
+            self._connections[Connection(self, sock, (plain_peer(host), port))] = None
             if not has_room:
                 # This one is served beyond the limit; the next wait in the kernel's queue.
                 self._pause_accepting()

@@ -46,7 +46,7 @@ class Prefork:
     ) -> None:
         """Close the listeners when told to stop; call `tick` many times a second while there is peace."""
         self._listeners = listeners
-        self._tick = tick
+        self.tick = tick
         self._workers = workers
         self._seconds_to_finish = seconds_to_finish + _GRACE_SECONDS
         self._ready_since: dict[int, float | None] = {}
@@ -74,8 +74,8 @@ class Prefork:
     def _replace_dead(self) -> None:
         dead = self._bury()
         if not dead:
-            if self._tick is not None:
-                self._tick()
+            if self.tick is not None:
+                self.tick()
             self._pause(_POLL_SECONDS)
             return
         self._judge(dead)

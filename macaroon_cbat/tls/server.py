@@ -1,5 +1,6 @@
 """Serve a WSGI application over TLS; it sees the client certificate of each connection."""
 
+import signal
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
@@ -8,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from macaroon_cbat.certificate_formats import CERTIFICATE_HEADERS
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.tls.context import tls_context
+from macaroon_cbat.tls.following import Duties, Following, FollowingLoop, Hangups
 from macaroon_cbat.tls.limits import Limits, limits_that_fit
 from macaroon_cbat.tls.listening import listening_socket
 from macaroon_cbat.tls.loop import Loop
 from macaroon_cbat.tls.prefork import Prefork
-from macaroon_cbat.tls.signals import stopping_on_signals
+from macaroon_cbat.tls.server_certificate import ServerCertificate
+from macaroon_cbat.tls.signals import hearing_hangups, stopping_on_signals
 from macaroon_cbat.tls.wsgi import Site, adjustments, removed_keys
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ def serve(  # noqa: PLR0913  # one keyword a setting
     on_end: Callable[[], None] | None = None,
     proxy_headers: Iterable[str] = CERTIFICATE_HEADERS,
     limits: Limits = Limits(),  # noqa: B008  # frozen
+    renew: Callable[[], object] | None = None,
+    on_hangup: Callable[[], object] | None = None,
+    on_certificate: Callable[[int], object] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, finish the requests under way and return; or raise SettingsError.
 
@@ -43,32 +48,56 @@ def serve(  # noqa: PLR0913  # one keyword a setting
     the host and the real port once requests are answered; `on_end` is called in each worker after its
     last one, for a worker runs no `atexit`. Of the UNTRUSTED_HEADERS the application sees `proxy_headers`
     alone: it must judge who sent them, as `Forwarded` does.
+
+    `certificate` and `key` are followed: new connections get the last valid pair, within seconds, or at
+    once after SIGHUP, which ends nothing. SIGHUP also calls `on_hangup` in each worker, in a thread: reopen
+    logs there. `renew` is called once an hour and after SIGHUP, in one process: it may replace the files.
+    `on_certificate` is told in each worker at which second the certificate in force expires.
     """
     if workers < 1 or threads < 1:
         raise SettingsError("at least one worker and one thread are needed")
-    context, limits = tls_context(certificate, key), limits_that_fit(limits)
-    removed = removed_keys(proxy_headers)
-    with closing(listening_socket(host, port)) as listener:
-        real_port: int = listener.getsockname()[1]
+    with hearing_hangups((hangups := Hangups()).hear):
+        pair, limits = ServerCertificate(certificate, key), limits_that_fit(limits)
+        removed, is_alone = removed_keys(proxy_headers), workers == 1
+        duties = Duties(
+            on_hangup=on_hangup or _do_nothing,
+            renew=(renew if is_alone else None) or _do_nothing,
+            on_certificate=on_certificate or _do_nothing,
+            is_quiet=not is_alone,
+        )
+        with closing(listening_socket(host, port)) as listener:
+            real_port: int = listener.getsockname()[1]
 
-        def make_loop() -> Loop:
-            site = Site(make_app(), adjustments(), host, real_port, workers > 1, removed)
-            return Loop(listener, context, site, limits, threads, on_end=on_end or _do_nothing)
+            def make_loop() -> FollowingLoop:
+                following = Following(pair, hangups, duties)
+                site = Site(make_app(), adjustments(), host, real_port, not is_alone, removed)
+                loop = Loop(listener, pair, site, limits, threads, on_end=on_end or _do_nothing)
+                return FollowingLoop(loop, following)
 
-        run = _run_here if workers == 1 else Prefork([listener], workers, limits.request_seconds).run
-        run(make_loop, partial(on_ready or _say_nothing, host, real_port))
+            announce = partial(on_ready or _do_nothing, host, real_port)
+            if is_alone:
+                _run_here(make_loop, announce)
+            else:
+                prefork = Prefork([listener], workers, limits.request_seconds)
+                prefork.tick = Following(pair, hangups, _duties_of_parent(prefork, renew)).tick
+                prefork.run(make_loop, announce)
 
 
-def _run_here(make_loop: Callable[[], Loop], announce: Callable[[], None]) -> None:
+def _duties_of_parent(prefork: Prefork, renew: Callable[[], object] | None) -> Duties:
+    """Return the duties of the process that warns, renews, and passes SIGHUP on to the workers."""
+    return Duties(
+        on_hangup=partial(prefork.signal_workers, signal.SIGHUP),
+        renew=renew or _do_nothing,
+        on_certificate=_do_nothing,
+    )
+
+
+def _run_here(make_loop: Callable[[], FollowingLoop], announce: Callable[[], None]) -> None:
     loop = make_loop()
     with stopping_on_signals(loop.stop):
         announce()
         loop.run()
 
 
-def _say_nothing(_host: str, _port: int) -> None:
-    pass
-
-
-def _do_nothing() -> None:
+def _do_nothing(*_: object) -> None:
     pass

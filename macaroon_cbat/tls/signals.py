@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as a call."""
+"""SIGTERM, SIGINT and SIGHUP as calls."""
 
 import signal
 import threading
@@ -13,10 +13,26 @@ def stopping_on_signals(
     stop: Callable[[], None], signals: tuple[signal.Signals, ...] = _STOP_SIGNALS
 ) -> Iterator[None]:
     """Call `stop` on these signals. Only the main thread has signals; elsewhere this does nothing."""
+    with _calling(stop, signals):
+        yield
+
+
+@contextmanager
+def hearing_hangups(hear: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Call `hear` on SIGHUP, which ends nothing meanwhile; a forked child calls it as well.
+
+    That SIGHUP was ignored before, as by nohup, changes nothing: `hear` does not end the process either.
+    """
+    with _calling(hear, (signal.SIGHUP,)):
+        yield
+
+
+@contextmanager
+def _calling(call: Callable[[], None], signals: tuple[signal.Signals, ...]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, lambda *_: stop()) for number in signals}
+    before = {number: signal.signal(number, lambda *_: call()) for number in signals}
     try:
         yield
     finally:

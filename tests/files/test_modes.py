@@ -14,7 +14,7 @@ from macaroon_cbat.resource.snapshot import read_snapshot
 from macaroon_cbat.stores import WrappingKey, read_or_make_wrapping_key
 from macaroon_cbat.stores.wrapping import wrapping_key_text
 from macaroon_cbat.tls import development_certificates
-from macaroon_cbat.tls.context import tls_context
+from macaroon_cbat.tls.context import load_pair
 from tests.core.material import API, ISSUER
 from tests.tls.material import make_client
 
@@ -35,7 +35,7 @@ READERS = {
     "holder": ClientCertificate,
     "connection": lambda file: ServiceConnection(ISSUER, "api", "s", certificate=file),
     "introspection": lambda file: Introspection(ISSUER, API, "api", certificate=(file, file)),
-    "server": lambda file: tls_context(file, file),
+    "server": lambda file: load_pair(file, file),
     "gateway's secret": read_gateway_secret,
     "wrapping key": read_wrapping_key,
     "snapshot": read_snapshot,

@@ -232,3 +232,20 @@ def test_an_ipv6_proxy_is_known_by_its_network(tmp_path: Path):
         socket.create_connection(("::1", port), SECONDS) as sock,
     ):
         assert running.ask(HEALTH, sock=sock).status == 200
+
+
+@pytest.mark.parametrize(
+    ("network", "proxy", "stranger"),
+    [("127.0.0.0/8", "127.0.0.1", "::1"), ("::1/128", "::1", "127.0.0.1")],
+    ids=["IPv4", "IPv6"],
+)
+def test_every_address_is_that_of_both_families(tmp_path: Path, network: str, proxy: str, stranger: str):
+    """On `[::]` a gateway serves IPv6 and IPv4, trusts by the plain address, and audits it."""
+    port = free_port()
+    trusting = {"kind": "nginx", "trust": [network]}
+    with gateway(tmp_path, listen={"http": f"[::]:{port}"}, proxy=trusting) as running:
+        with socket.create_connection((proxy, port), SECONDS) as sock:
+            assert running.ask(HEALTH, sock=sock).status == 200
+        with socket.create_connection((stranger, port), SECONDS) as sock:
+            assert running.ask(HEALTH, sock=sock).status == 403
+        assert [line["address"] for line in running.audit()] == [stranger]

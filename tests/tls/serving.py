@@ -3,7 +3,9 @@
 import json
 import logging
 import os
+import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.tls.development import development_certificates
 from macaroon_cbat.tls.server import Limits, serve
 from tests.tls.application import make_application
+
+log = logging.getLogger("tests")
 
 
 def say(line: str) -> None:
@@ -25,10 +29,15 @@ def main() -> None:
     folder = Path(settings.pop("folder"))
     limits = Limits(**settings.pop("limits", {}))
     behaviour = settings.pop("make_app", "")
-    files = development_certificates(folder)
+    if settings.pop("is_nohup", False):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    files, main_process = development_certificates(folder), os.getpid()
     logging.basicConfig(level=logging.INFO)
 
     def make_app() -> Any:
+        if behaviour == "hangs up":
+            for pid in {main_process, os.getpid()}:
+                os.kill(pid, signal.SIGHUP)
         if behaviour == "refuses":
             raise SettingsError("the database is not there")
         if behaviour == "dies":
@@ -41,6 +50,9 @@ def main() -> None:
             certificate=Path(settings.pop("certificate", files.certificate)),
             key=Path(settings.pop("key", files.key)),
             limits=limits,
+            renew=partial(development_certificates, folder),
+            on_hangup=lambda: log.info("hangup in %d", os.getpid()),
+            on_certificate=lambda seconds: log.info("expires %d in %d", seconds, os.getpid()),
             on_ready=lambda _, port: say(f"ready {port}"),
             **{"port": 0, **settings},
         )

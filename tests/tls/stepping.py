@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from macaroon_cbat.tls.connection import Connection
-from macaroon_cbat.tls.context import tls_context
 from macaroon_cbat.tls.development import development_certificates
 from macaroon_cbat.tls.limits import Limits
 from macaroon_cbat.tls.loop import Loop
+from macaroon_cbat.tls.server_certificate import ServerCertificate
 from macaroon_cbat.tls.wsgi import Site, adjustments, removed_keys
 from tests.tls.application import make_application
 
@@ -24,7 +24,12 @@ class Stepped:
         self.listener = socket.socket()
         site = Site(make_application(folder), adjustments(), "localhost", 1, False, removed_keys(()))
         self.loop = Loop(
-            self.listener, tls_context(files.certificate, files.key), site, limits, 1, on_end=lambda: None
+            self.listener,
+            ServerCertificate(files.certificate, files.key),
+            site,
+            limits,
+            1,
+            on_end=lambda: None,
         )
         self.loop.now = 0.0
         self.clients: list[SteppedClient] = []

@@ -16,6 +16,7 @@ from macaroon_cbat.resource.gateway.deciding import Deciding
 from macaroon_cbat.resource.gateway.facts import HttpQuestion
 from macaroon_cbat.resource.gateway.framing import check_framing
 from macaroon_cbat.resource.gateway.http_text import answer_text, error_text
+from macaroon_cbat.tls.listening import plain_peer
 
 MAX_REQUEST_BYTES = 64 * 1024
 """Of one sub-request, which needs no body: certificates travel in headers."""
@@ -60,7 +61,7 @@ class HttpConnection(asyncio.Protocol):
         self._since = asyncio.get_running_loop().time()
         if not self._is_unix_socket:
             peer = transport.get_extra_info("peername")
-            self._address = peer[0] if peer else None
+            self._address = plain_peer(peer[0]) if peer else None
         self._connections[self] = None
         if len(self._connections) > self._limit:
             self._make_room()

@@ -6,6 +6,7 @@ from pathlib import Path
 from msgspec import Struct, structs
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files.watching import Stamp, stamp_of
 from macaroon_cbat.forwarded import Forwarded, TrustedProxies, trusted_proxies
 from macaroon_cbat.peer import tls_connection
 from macaroon_cbat.policy import Rules
@@ -108,27 +109,29 @@ def places(reading: Reading) -> dict[str, Place]:
 
 
 class PolicyWatch:
-    """Looks at a policy file again and again, and says when there is a valid new one."""
+    """Looks at a policy file, and the secret files it names, and says when there is a valid new policy."""
 
-    def __init__(self, file: Path, reading: Reading) -> None:
-        """Begin with what was read before."""
-        self._file, self.reading = file, reading
-        self._seen = self._at_last_look = self._stamp()
+    def __init__(self, file: Path) -> None:
+        """Read the file, or raise SettingsError."""
+        self._file = file
+        self._files: tuple[Path, ...] = (file,)
+        self._seen: Stamp = ()
+        self.reading = self._read()
+        self._at_last_look: Stamp = self._seen
         self._said: str | None = None
 
     def look(self, *, anyway: bool = False) -> bool:
-        """Tell whether there is a valid new policy: it is `reading` then. An invalid one is logged, once.
+        """Return True if there is a valid new policy: it is `reading` then. An invalid one is logged, once.
 
         A file that changed since the last look is left alone: somebody may be in the middle of writing
         it, and half of the rules can be laxer than all. With `anyway` it is read without asking.
         """
-        stamp, before = self._stamp(), self._at_last_look
+        stamp, before = stamp_of(self._files), self._at_last_look
         self._at_last_look = stamp
         if not anyway and (stamp == self._seen or stamp != before):
             return False
-        self._seen = stamp  # what is damaged is read again when it changes again
         try:
-            reading = read(self._file)
+            reading = self._read()
             put_in_force(reading)
         except SettingsError as error:
             if str(error) != self._said:
@@ -143,10 +146,19 @@ class PolicyWatch:
         self.reading = reading
         return True
 
-    def _stamp(self) -> tuple[int, int, int]:
-        """Return what tells two states of the file apart; zeros while it is missing."""
-        try:
-            status = self._file.stat()
-        except OSError:
-            return 0, 0, 0
-        return status.st_ctime_ns, status.st_size, status.st_ino
+    def _read(self) -> Reading:
+        """Return what the files hold, or raise SettingsError: then they are read once they change again."""
+        while True:
+            files, self._seen = self._files, stamp_of(self._files)
+            reading = read(self._file)
+            self._files = (self._file, *_secret_files(reading))
+            if self._files == files:
+                return reading  # each of them was looked at before it was read
+
+
+def _secret_files(reading: Reading) -> list[Path]:
+    """Return the files whose content is part of the reading; keys and certificates are followed elsewhere."""
+    policy = reading.policy
+    asking = policy.service or policy.introspection
+    names = (policy.proxy.secret_file, None if asking is None else asking.client_secret_file)
+    return [reading.means.folder / name for name in names if name is not None]

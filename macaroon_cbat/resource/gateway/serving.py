@@ -11,15 +11,16 @@ from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.journal import bound_refusals
-from macaroon_cbat.journal.file import journal_to
+from macaroon_cbat.journal.file import journal_to, reopen_journal
 from macaroon_cbat.metrics import serve_metrics, sharing_counters
 from macaroon_cbat.resource.feed_ages import FeedAges
 from macaroon_cbat.resource.gateway.http_connection import REQUEST_SECONDS
 from macaroon_cbat.resource.gateway.listening import Place, check_free, listening_at, remove_socket
-from macaroon_cbat.resource.gateway.reloading import PolicyWatch, Reading, places, put_in_force, read
+from macaroon_cbat.resource.gateway.reloading import PolicyWatch, Reading, places, put_in_force
 from macaroon_cbat.resource.gateway.worker import Worker
 from macaroon_cbat.tls.limits import Limits, limits_that_fit
 from macaroon_cbat.tls.prefork import Prefork
+from macaroon_cbat.tls.signals import hearing_hangups
 
 LOOK_SECONDS = 0.5
 
@@ -27,12 +28,15 @@ LOOK_SECONDS = 0.5
 def serve_gateway(file: Path, *, workers: int = 1, on_ready: Callable[[str], None] | None = None) -> None:
     """Serve until SIGTERM or SIGINT, finish the questions under way and return; or raise SettingsError.
 
-    SIGHUP, and a changed file, put the new rules in force without a pause. `on_ready` is told where it
+    SIGHUP, and a changed file, put the new rules in force without a pause; SIGHUP also opens the audit log
+    anew. `on_ready` is told where it
     listens once questions are answered.
     """
-    reading = read(file)
-    found = places(reading)
     with ExitStack() as stack:
+        stack.enter_context(hearing_hangups())  # from here on: what is demanded is about to be done
+        watch = PolicyWatch(file)
+        reading = watch.reading
+        found = places(reading)
         if "metrics" in found:
             stack.enter_context(sharing_counters())
         put_in_force(reading)  # mistakes show at once, in one line
@@ -46,9 +50,8 @@ def serve_gateway(file: Path, *, workers: int = 1, on_ready: Callable[[str], Non
         if envoy is not None:
             _check_envoy(envoy, workers)
             stack.callback(remove_socket, envoy)
-        parent = _Parent(PolicyWatch(file, reading), file, listening, envoy, workers)
-        before = signal.signal(signal.SIGHUP, parent.on_hangup)
-        stack.callback(signal.signal, signal.SIGHUP, before)
+        parent = _Parent(watch, file, listening, envoy, workers)
+        stack.enter_context(hearing_hangups(parent.on_hangup))
         where = ", ".join(f"{place} ({member})" for member, place in found.items())
         parent.prefork.run(parent.make_worker, lambda: None if on_ready is None else on_ready(where))
 
@@ -96,13 +99,15 @@ class _Parent:
             was_told=lambda: self._is_asked,  # a child has the handler of its parent at first
         )
 
-    def on_hangup(self, *_: object) -> None:
+    def on_hangup(self) -> None:
         """Read the policy file at the next tick, changed or not."""
         self._is_asked = True
 
     def _tick(self) -> None:
         anyway, self._is_asked = self._is_asked, False
-        if not anyway and time.monotonic() < self._look_at:
+        if anyway:
+            reopen_journal()
+        elif time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + LOOK_SECONDS
         if self._watch.look(anyway=anyway):

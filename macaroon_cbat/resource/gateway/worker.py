@@ -13,6 +13,7 @@ import uvloop
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.journal import flush_refusals
+from macaroon_cbat.journal.file import reopen_journal
 from macaroon_cbat.resource.gateway.deciding import Deciding
 from macaroon_cbat.resource.gateway.http_connection import REQUEST_SECONDS, HttpConnection
 from macaroon_cbat.resource.gateway.listening import BACKLOG, Place
@@ -80,6 +81,7 @@ class Worker:
         await asyncio.gather(self._finish(), *([self._envoy.finish()] if self._envoy is not None else []))
         for task in self._tasks:
             task.cancel()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # it would end us when the loop is closed
 
     async def _answer_envoy(self, place: Place) -> "EnvoyServer":
         # Not needed by most, and nothing of gRPC survives a fork.
@@ -124,6 +126,7 @@ class Worker:
     async def _reload(self, one_at_a_time: asyncio.Lock) -> None:
         """Read the policy again and put it in force; the reading and the service are beside the loop."""
         async with one_at_a_time:
+            reopen_journal()
             before = self._deciding.in_force
             try:
                 after = await asyncio.get_running_loop().run_in_executor(None, self._read_again, before)

@@ -1,0 +1,305 @@
+"""`serve` goes on while its certificate, its CAs, its proxy's secret and its logs are replaced."""
+
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.material import API, COMMAND, ROOT, free_port, members, serving
+from tests.cli.material import environment as environment_of
+from tests.cli.renewals import (
+    ask,
+    await_log,
+    connect,
+    context,
+    eventually,
+    hang_up,
+    identity_file,
+    log_of,
+    port_of,
+    statuses,
+    write,
+)
+from tests.cli.test_metrics import scrape
+from tests.service.certificates import Identity, authority, certified
+from tests.tls.material import next_line, wait_until
+from tests.tls.renewing import CA, Pair, new_pair
+
+TODAY = datetime.now(UTC)
+BOTH = pytest.mark.parametrize("workers", ["1", "2"])
+DN = "CN=billing,O=Example"
+EXPIRY = "server_certificate_expiry_timestamp_seconds{}"
+
+
+def presented(port: int) -> set[bytes]:
+    """Return the server certificates that many new connections meet."""
+    found = set()
+    trusting = ssl.create_default_context()
+    CA.configure_trust(trusting)
+    for _ in range(10):
+        with closing(_connected(port, trusting)) as one:
+            found.add(one.getpeercert(True) or b"")
+    return found
+
+
+def _connected(port: int, trusting: ssl.SSLContext) -> ssl.SSLSocket:
+    return trusting.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="localhost")
+
+
+def lay_down(folder: Path, pair: Pair) -> tuple[str, str]:
+    certificate = write(folder / "tls.crt", pair.certificate)
+    return str(certificate), str(write(folder / "tls.key", pair.key))
+
+
+@BOTH
+@pytest.mark.parametrize("signals", [0, 3], ids=["by itself", "by SIGHUP"])
+def test_a_renewed_certificate_is_presented(data, tmp_path, workers, signals):
+    """Soon by itself and also after SIGHUPs, `serve` presents a renewed certificate and shows its expiry."""
+    first, second = new_pair((-1, 20)), new_pair((-1, 40))
+    certificate, key = lay_down(tmp_path, first)
+    metrics = free_port()
+    options = ("--cert", certificate, "--key", key, "--workers", workers, "--metrics-port", str(metrics))
+    with serving(data, *options) as service:
+        assert presented(port_of(service)) == {first.der}
+        assert scrape(metrics)[EXPIRY] == first.expires
+        lay_down(tmp_path, second)
+        for _ in range(signals):
+            hang_up(service)
+        eventually(lambda: presented(port_of(service)), {second.der})
+        eventually(lambda: {scrape(metrics)[EXPIRY] for _ in range(8)}, {second.expires})
+        assert "WARNING" not in log_of(service)
+
+
+@BOTH
+def test_a_pair_that_does_not_fit_is_one_warning(data, tmp_path, workers):
+    """Of all the processes of `serve` one warns, once, and says what to do; the old pair is presented on."""
+    first, second = new_pair(), new_pair()
+    certificate, key = lay_down(tmp_path, first)
+    with serving(data, "--cert", certificate, "--key", key, "--workers", workers) as service:
+        write(Path(key), second.key)
+        await_log(service, "WARNING")
+        for _ in range(3):
+            hang_up(service)
+        assert presented(port_of(service)) == {first.der}
+        write(Path(certificate), second.certificate)
+        eventually(lambda: presented(port_of(service)), {second.der})
+        [warning] = [line for line in log_of(service).splitlines() if "WARNING" in line]
+        assert "name two files that belong together" in warning
+
+
+@pytest.fixture
+def authorities() -> tuple[Identity, Identity]:
+    """Return the CA of clients before and after a replacement."""
+    return tuple(authority(f"CN={name} CA") for name in ("Old", "New"))  # type: ignore[return-value]
+
+
+@BOTH
+def test_a_replaced_client_ca_counts_for_every_connection(data, tmp_path, authorities, workers):
+    """What the old CA signed lets no client in any more: over no new, open or resumed connection."""
+    old, new = authorities
+    holders = [certified(DN, ca, today=TODAY) for ca in authorities]
+    files = [identity_file(tmp_path, f"client-{n}", one) for n, one in enumerate(holders)]
+    trusted = write(tmp_path / "ca.pem", old.pem)
+    _register(data)
+    with serving(data, "--workers", workers, MACAROON_CBAT_CLIENT_CA=str(trusted)) as service:
+        assert statuses(service, files[0], client_id="billing") == {200}
+        assert statuses(service, files[1], client_id="billing") == {401}
+        with closing(connect(service, files[0])) as connection:
+            assert ask(connection, client_id="billing")[0] == 200
+            sessions = _sessions(service, files[0])
+            write(trusted, new.pem)
+            eventually(lambda: statuses(service, files[1], client_id="billing"), {200})
+            eventually(lambda: statuses(service, files[0], client_id="billing"), {401})
+            assert ask(connection, client_id="billing")[0] == 401
+            assert _resumed(service, sessions) == [(False, 401), (False, 401)]
+
+
+def _register(data: Path) -> None:
+    metadata = ("--auth", "tls_client_auth", "--subject-dn", DN)
+    members("client", "add", "billing", "--scope", "read", "--audience", API, *metadata, "--data", data)
+
+
+def _sessions(service: Any, client: Path) -> list[tuple[ssl.SSLContext, ssl.SSLSession | None]]:
+    """Return TLS sessions of both versions, each after a request that was served."""
+    found = []
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        made = context(service, client)
+        made.minimum_version = made.maximum_version = version
+        with closing(connect(service, client)) as connection:
+            connection.sock = _connected(port_of(service), made)
+            assert ask(connection, client_id="billing")[0] == 200
+            found.append((made, connection.sock.session))
+    return found
+
+
+def _resumed(service: Any, sessions: list[tuple[Any, Any]]) -> list[tuple[bool, int]]:
+    """Try to resume each session; return whether it was, and the answer to a request over it."""
+    found = []
+    for made, session in sessions:
+        sock = socket.create_connection(("127.0.0.1", port_of(service)))
+        with closing(connect(service)) as connection:
+            connection.sock = made.wrap_socket(sock, server_hostname="localhost", session=session)
+            reused = bool(connection.sock.session_reused)
+            found.append((reused, ask(connection, client_id="billing")[0]))
+    return found
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda file: write(file, b""), id="emptied"),
+        pytest.param(lambda file: file.write_bytes(b""), id="emptied in place"),
+        pytest.param(lambda file: file.unlink(), id="removed"),
+        pytest.param(lambda file: write(file, file.read_bytes()[:300]), id="half"),
+        pytest.param(lambda file: write(file, b"# no CA at present\n"), id="a remark"),
+        pytest.param(
+            lambda file: write(file, certified(DN, today=TODAY).pem.replace(b"E", b"F")), id="garbage"
+        ),
+    ],
+)
+def test_a_client_ca_file_without_a_ca_lets_no_stranger_in(data, tmp_path, authorities, spoil):
+    """An empty or broken CA file never means any CA: the CAs read before stay, one warning says so."""
+    mine, stranger = certified(DN, authorities[0], today=TODAY), certified(DN, authorities[1], today=TODAY)
+    files = [identity_file(tmp_path, f"client-{n}", one) for n, one in enumerate((mine, stranger))]
+    selfmade = identity_file(tmp_path, "self", certified(DN, today=TODAY))
+    trusted = write(tmp_path / "ca.pem", authorities[0].pem)
+    _register(data)
+    with serving(data, MACAROON_CBAT_CLIENT_CA=str(trusted)) as service:
+        spoil(trusted)
+        hang_up(service)
+        await_log(service, "keeping the trusted CAs read before")
+        hang_up(service)
+        for file, status in ((files[0], 200), (files[1], 401), (selfmade, 401), (None, 401)):
+            assert statuses(service, file, client_id="billing") == {status}
+        write(trusted, authorities[1].pem)
+        eventually(lambda: statuses(service, files[1], client_id="billing"), {200})
+        assert log_of(service).count("WARNING") == 1
+
+
+@BOTH
+def test_a_replaced_proxy_secret_counts(data, tmp_path, workers):
+    """The proxy is believed with the secret that is in the file now, and no more with the one before."""
+    holder, file = certified("CN=holder", today=TODAY), tmp_path / "proxy.secret"
+    write(file, b"the-first-secret-of-it\n")
+    secret = members("client", "add", "bound", "--bound", "--scope", "read", "--data", data)["client_secret"]
+    variables = {
+        "MACAROON_CBAT_CERTIFICATE_FORMAT": "haproxy-sha256",
+        "MACAROON_CBAT_TRUSTED_PROXIES": "secret",
+        "MACAROON_CBAT_PROXY_SECRET_FILE": str(file),
+    }
+    with serving(data, "--workers", workers, **variables) as service:
+
+        def answered(shown: str) -> set[int]:
+            headers = {"Clientcertx5t": str(holder.thumbprint), "Proxysecret": shown}
+            return statuses(service, None, headers, client_id="bound", client_secret=secret)
+
+        assert answered("the-first-secret-of-it") == {200}
+        write(file, b"another-secret-of-it\n")
+        eventually(lambda: answered("another-secret-of-it"), {200})
+        eventually(lambda: answered("the-first-secret-of-it"), {400})
+        write(file, b"")
+        hang_up(service)
+        await_log(service, "keeping the proxy's secret read before")
+        assert answered("") == {400}
+        assert answered("another-secret-of-it") == {200}
+
+
+def lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+@BOTH
+def test_a_rotated_audit_log_loses_no_record(data, tmp_path, workers):
+    """While logrotate moves the file and sends SIGHUP again and again, each token has its one whole line."""
+    file = tmp_path / "audit.log"
+    secret = members("client", "add", "billing", "--scope", "read", "--data", data)["client_secret"]
+    with serving(data, "--workers", workers, MACAROON_CBAT_AUDIT_LOG=str(file)) as service:
+
+        def mint(_: int) -> None:
+            with closing(connect(service)) as connection:
+                assert ask(connection, client_id="billing", client_secret=secret)[0] == 200
+
+        with ThreadPoolExecutor(4) as pool:
+            minting = pool.map(mint, range(120))
+            for number in range(6):
+                wait_until(file.exists)
+                file.rename(tmp_path / f"audit.log.{number}")
+                hang_up(service)
+            list(minting)
+    found = [line for one in tmp_path.glob("audit.log*") for line in lines(one)]
+    assert len({one["token_id"] for one in found if one["event"] == "token.minted"}) == 120
+
+
+@BOTH
+def test_sighup_opens_the_audit_log_anew(data, tmp_path, workers):
+    """After SIGHUP the new file is there before any record, and every process has let go of the old one."""
+    file, moved = tmp_path / "audit.log", tmp_path / "audit.log.1"
+    with serving(data, "--workers", workers, MACAROON_CBAT_AUDIT_LOG=str(file)) as service:
+        wait_until(file.exists)
+        file.rename(moved)
+        hang_up(service)
+        wait_until(file.exists)
+        wait_until(lambda: not _holders(service.pid, moved))
+        assert file.stat().st_mode & 0o777 == 0o600
+
+
+def _holders(pid: int, file: Path) -> list[str]:
+    """Return the descriptors of a process and its children that are this file."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    links = [link for one in (str(pid), *children) for link in Path(f"/proc/{one}/fd").iterdir()]
+    return [str(link) for link in links if link.exists() and link.resolve() == file]
+
+
+@BOTH
+@pytest.mark.parametrize("prefix", [[], ["nohup"]], ids=["plain", "nohup"])
+def test_sighup_before_it_is_ready_ends_nothing(data, workers, prefix):
+    """SIGHUP long before `serve` listens, and while it stops, does not end it otherwise than SIGTERM does."""
+    command = [*prefix, *COMMAND, "serve", "--data", str(data), "--port", str(free_port())]
+    with subprocess.Popen(
+        [*command, "--workers", workers],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=ROOT,
+        env=environment_of(),
+    ) as process:
+        wait_until(lambda: _hears_hangups(process.pid))
+        for _ in range(50):
+            process.send_signal(signal.SIGHUP)
+        assert next_line(process).startswith("macaroon-cbat serves")
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGHUP):
+            process.send_signal(number)
+        assert process.wait(30) == 0
+
+
+def _hears_hangups(pid: int) -> bool:
+    """Tell whether the process has a handler for SIGHUP by now."""
+    [caught] = [
+        line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt")
+    ]
+    return bool(int(caught.split()[1], 16) & 1 << (signal.SIGHUP - 1))
+
+
+def test_workers_that_are_killed_come_back_with_the_files_of_now(data, tmp_path):
+    """A worker that takes a dead one's place presents the renewed certificate, and hears SIGHUP."""
+    first, second, third = new_pair(), new_pair(), new_pair()
+    certificate, key = lay_down(tmp_path, first)
+    with serving(data, "--cert", certificate, "--key", key, "--workers", "2") as service:
+        lay_down(tmp_path, second)
+        eventually(lambda: presented(port_of(service)), {second.der})
+        children = Path(f"/proc/{service.pid}/task/{service.pid}/children")
+        for pid in children.read_text().split():
+            os.kill(int(pid), signal.SIGKILL)
+        await_log(service, "ended after", 2)
+        assert presented(port_of(service)) == {second.der}
+        lay_down(tmp_path, third)
+        hang_up(service)
+        eventually(lambda: presented(port_of(service)), {third.der})
