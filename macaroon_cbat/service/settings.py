@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError
@@ -11,6 +12,7 @@ from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.journal.refusals import DEFAULT_LINES
 from macaroon_cbat.peer import PeerSource, tls_connection
+from macaroon_cbat.service.service_links import without_service_links
 from macaroon_cbat.stores import (
     WrappingKey,
     read_or_make_wrapping_key,
@@ -79,14 +81,13 @@ def settings_from_environment(
     """Return the settings that the MACAROON_CBAT_ variables say; arguments come first.
 
     Makes the data folder and the wrapping key when they do not exist. Raises SettingsError for an
-    unknown variable or an unusable value.
+    unknown variable or an unusable value; the service links of Kubernetes are no settings.
     """
-    given = {
-        name.removeprefix(PREFIX): value for name, value in environment.items() if name.startswith(PREFIX)
-    }
+    given = without_service_links(
+        {name.removeprefix(PREFIX): value for name, value in environment.items() if name.startswith(PREFIX)}
+    )
     if unknown := sorted(given.keys() - VARIABLES.keys()):
-        known = ", ".join(PREFIX + name for name in VARIABLES)
-        raise SettingsError(f"unknown setting {PREFIX}{unknown[0]}: unset it; known are {known}")
+        raise SettingsError(_unknown(unknown[0]))
     if empty := sorted(name for name, value in given.items() if not value):
         raise SettingsError(f"{PREFIX}{empty[0]} is empty: set it to the {VARIABLES[empty[0]]}, or unset it")
     folder = data or data_folder(environment)
@@ -108,6 +109,13 @@ def settings_from_environment(
         metrics_port=_port("METRICS_PORT", given["METRICS_PORT"]) if "METRICS_PORT" in given else None,
         peer=_peer_source(given),
     )
+
+
+def _unknown(name: str) -> str:
+    known = ", ".join(PREFIX + one for one in VARIABLES)
+    near = get_close_matches(name, VARIABLES, n=1)
+    meant = f", or did you mean {PREFIX}{near[0]}?" if near else ";"
+    return f"unknown setting {PREFIX}{name}: unset it{meant} known are {known}"
 
 
 def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
