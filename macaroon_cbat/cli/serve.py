@@ -18,7 +18,7 @@ from macaroon_cbat.cli.options import FILE, data_option, log_to_stderr, now
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.forwarded import Forwarded
 from macaroon_cbat.journal import flush_refusals
-from macaroon_cbat.metrics import metrics_listener, serve_metrics
+from macaroon_cbat.metrics import metrics_listener, serve_metrics, take_counters
 from macaroon_cbat.service import Settings, create_app, settings_from_environment
 from macaroon_cbat.service.key_age import KeyAge
 from macaroon_cbat.service.settings import data_folder
@@ -86,7 +86,8 @@ def serve_command(
     files = _server_certificate(folder, host, certificate, key)
     log_to_stderr()
     _prepare(settings)
-    with metrics_listener(metrics_host, metrics_port or settings.metrics_port) as metrics:
+    shown_at = metrics_host, metrics_port or settings.metrics_port
+    with metrics_listener(*shown_at, processes=workers, spare=folder) as metrics:
         serve(
             partial(_application, settings, metrics, feed_waiters=threads // 2),
             host=host,
@@ -105,6 +106,8 @@ def _application(
     settings: Settings, metrics: socket.socket | None, *, feed_waiters: int
 ) -> "WSGIApplication":
     """Return the application of one worker, which also shows the metrics of them all."""
+    if metrics is not None:
+        take_counters()
     app = create_app(settings, feed_waiters=feed_waiters)
     if metrics is not None:
         serve_metrics(metrics, KeyAge(app.extensions["macaroon_cbat"], time.time))
