@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files.scratch import scratch_folders
 
 log = logging.getLogger("macaroon_cbat.metrics")
 
@@ -22,7 +23,6 @@ _VARIABLES = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 _FOLDER = _VARIABLES[0]
 _FILE_BYTES = 1 << 17
 """Room for all time series that there can be: an endpoint and an error each, at about 200 bytes."""
-_USUAL = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  # candidates: the folder in it is made anew, mode 0700
 
 _held: list[int] = []
 """The descriptor that keeps the lock of this process's file."""
@@ -32,7 +32,7 @@ _held: list[int] = []
 def sharing_counters(processes: int, spare: Path | None = None) -> Iterator[None]:
     """Let so many processes to come share their counters while the block lasts; one alone needs no files.
 
-    The folder is where temporary ones are; where none can be written, in memory (`/dev/shm`) or in `spare`.
+    The folder is in the first of `scratch_folders` that has room.
     Must come before prometheus_client is imported. Raises SettingsError in one line.
     """
     if find_spec("prometheus_client") is None:
@@ -69,10 +69,8 @@ def _without_variables() -> Iterator[None]:
 @contextmanager
 def _folder(processes: int, spare: Path | None) -> Iterator[str]:
     """Make the folder in the first place that has room for the files of all."""
-    named = [os.environ[name] for name in ("TMPDIR", "TEMP", "TMP") if os.environ.get(name)]
-    places = [*named, *_USUAL, *([] if spare is None else [str(spare)])]
     reasons = []
-    for place in dict.fromkeys(places):
+    for place in scratch_folders(spare):
         with ExitStack() as stack:
             try:
                 folder = stack.enter_context(TemporaryDirectory(prefix="macaroon-cbat-", dir=place))
@@ -80,7 +78,7 @@ def _folder(processes: int, spare: Path | None) -> Iterator[str]:
             except OSError as error:
                 reasons.append(f"{place}: {error.strerror}")
                 continue
-            yield folder
+            yield str(Path(folder).absolute())
             return
     raise SettingsError(
         f"the metrics of {processes} processes find no folder with room for {processes * _FILE_BYTES} bytes "
