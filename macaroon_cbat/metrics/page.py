@@ -8,7 +8,7 @@ there is no further process to look after.
 import logging
 import socket
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -79,10 +79,6 @@ def _show_counters(registry: "CollectorRegistry") -> None:
 
 class _OwnCounters:
     """The counters of this process, as the page shows those of several."""
-
-    def describe(self) -> "Iterable[Metric]":
-        """Reserve no names."""
-        return ()
 
     def collect(self) -> "Iterator[Metric]":
         """Return what this package counts, without the times at which the counters were made."""

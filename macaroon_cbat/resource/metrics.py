@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("macaroon_cbat.metrics")
 
-_UNWRITABLE = (OSError, ValueError)
-"""A file that cannot be opened, and, once that has failed after a fork, one that is closed."""
+_UNWRITABLE = (OSError, ValueError, TypeError)
+"""A file that cannot be opened, and, once that has failed after a fork, one that is closed already."""
 
 _making = ProcessLock()
 """The first requests may come at once, and prometheus_client takes no name twice."""

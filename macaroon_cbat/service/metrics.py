@@ -103,11 +103,14 @@ def _yes_or_no(value: bool) -> str:  # noqa: FBT001 # what it says
 
 @contextmanager
 def _surviving() -> Iterator[None]:
-    """Go on where prometheus_client cannot write: metrics do not decide what the service answers."""
+    """Go on where prometheus_client cannot write: metrics do not decide what the service answers.
+
+    After a fork its file may be one that cannot be opened (OSError), and then one that is closed.
+    """
     try:
         yield
     except (
         OSError,
         ValueError,
-    ) as error:  # after a fork: a file that cannot be opened, then one that is closed
+    ) as error:
         log.error(_NOT_COUNTED, error)  # noqa: TRY400  # no defect of ours
