@@ -42,6 +42,7 @@ def prepare_sqlite(engine: Engine) -> None:
             _write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA temp_store = MEMORY")  # there may be no temporary folder
         except sqlite3.Error:
             connection.close()  # the pool has not seen it yet
             raise
