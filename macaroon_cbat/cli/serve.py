@@ -1,19 +1,16 @@
 """`macaroon-cbat serve`: the service on the embedded TLS server."""
 
-import os
-import shutil
 import socket
-import sys
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
 
+from macaroon_cbat.cli.greeting import Greeting
+from macaroon_cbat.cli.limits import limit_options, with_limits
 from macaroon_cbat.cli.options import FILE, data_option, log_to_stderr, now
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.forwarded import Forwarded
@@ -24,27 +21,22 @@ from macaroon_cbat.service.key_age import KeyAge
 from macaroon_cbat.service.settings import data_folder
 from macaroon_cbat.stores import open_stores
 from macaroon_cbat.tls import DevelopmentCertificates, development_certificates, serve
+from macaroon_cbat.tls.listening import free_port
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
-
-_NEXT = """\
-macaroon-cbat serves {issuer}
-  data folder     {data}
-  server trusted  {trust}
-
-Next, in another terminal:
-  {command} client add billing --scope "read write" --audience https://api.example{option}
-  {command} token mint --issuer {issuer} --cacert {trust} \\
-      --client-id billing --client-secret SECRET --resource https://api.example --scope read > token
-  {command} token inspect < token
-"""
 
 
 @click.command("serve")
 @data_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8443, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8443,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
 @click.option(
     "--issuer", metavar="URL", help="Public URL. [env: MACAROON_CBAT_ISSUER; default: https://localhost:PORT]"
 )
@@ -66,6 +58,7 @@ Next, in another terminal:
     help="Show metrics on this port, in the clear. [env: MACAROON_CBAT_METRICS_PORT]",
 )
 @click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Address of that port.")
+@limit_options
 def serve_command(
     data: Path | None,
     host: str,
@@ -77,9 +70,11 @@ def serve_command(
     key: Path | None,
     metrics_port: int | None,
     metrics_host: str,
+    **limits: int | None,
 ) -> None:
     """Run the service over TLS; it asks for client certificates and accepts any."""
-    settings = settings_from_environment(data=data, issuer=issuer)
+    settings = with_limits(settings_from_environment(data=data, issuer=issuer), limits)
+    port = port or free_port(host)
     if settings.issuer is None:
         settings = replace(settings, issuer=f"https://localhost:{port}")
     folder = data or data_folder()
@@ -87,6 +82,15 @@ def serve_command(
     log_to_stderr()
     _prepare(settings)
     shown_at = metrics_host, metrics_port or settings.metrics_port
+    greeting = Greeting(
+        issuer=str(settings.issuer),
+        workers=workers,
+        threads=threads,
+        metrics=shown_at,
+        data=folder,
+        certificate=files.certificate,
+        ca=files.ca if certificate is None else None,
+    )
     with metrics_listener(*shown_at, processes=workers, spare=folder) as metrics:
         serve(
             partial(_application, settings, metrics, feed_waiters=threads // 2),
@@ -98,7 +102,8 @@ def serve_command(
             threads=threads,
             proxy_headers=settings.peer.headers if isinstance(settings.peer, Forwarded) else (),
             on_end=flush_refusals,
-            on_ready=lambda _host, _port: _say_what_next(str(settings.issuer), folder, files.ca),
+            on_ready=greeting.say,
+            limits=settings.limits.of_server(),
         )
 
 
@@ -127,27 +132,3 @@ def _server_certificate(
 def _prepare(settings: Settings) -> None:
     """Open and upgrade the database before any worker is forked: mistakes show at once, in one line."""
     open_stores(settings.database_url, settings.wrapping_key, now()).database.close()
-
-
-def _say_what_next(issuer: str, folder: Path, ca: Path) -> None:
-    """Print commands that can be typed as they stand, in a terminal where nothing was exported."""
-    option = "" if folder == data_folder(_without_data(os.environ)) else f" --data {quote(str(folder))}"
-    trust = quote(str(ca))
-    click.echo(
-        _NEXT.format(command=_own_name(), issuer=issuer, data=folder, trust=trust, option=option), nl=False
-    )
-    sys.stdout.flush()
-
-
-def _own_name() -> str:
-    """Return how this command is typed here: by name where it is on the PATH, else by its path."""
-    if shutil.which("macaroon-cbat"):
-        return "macaroon-cbat"
-    script = Path(sys.argv[0])
-    if script.name == "__main__.py":
-        return f"{quote(sys.executable)} -m macaroon_cbat"
-    return quote(str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script))
-
-
-def _without_data(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name != "MACAROON_CBAT_DATA"}

@@ -12,6 +12,7 @@ from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.journal.refusals import DEFAULT_LINES
 from macaroon_cbat.peer import PeerSource, tls_connection
+from macaroon_cbat.service.limits import LIMIT_VARIABLES, USUAL, ServiceLimits, service_limits
 from macaroon_cbat.service.service_links import without_service_links
 from macaroon_cbat.stores import (
     WrappingKey,
@@ -38,6 +39,7 @@ VARIABLES = {
     "AUDIT_LOG": "file of the audit log, - being standard error (default: among the ordinary log lines)",
     "AUDIT_REFUSALS": "audit lines of a budget of refusals in 10 s and process (default: 50, 0 for all)",
     "METRICS_PORT": "port of the metrics page of serve (default: none)",
+    **LIMIT_VARIABLES,
     "MTLS_URL": "base URL with client certificates, where it differs from the issuer (RFC 8705 5)",
 }
 
@@ -62,6 +64,7 @@ class Settings:
     audit_log: str | None = None
     audit_refusals: int = DEFAULT_LINES
     metrics_port: int | None = None
+    limits: ServiceLimits = USUAL
     peer: PeerSource = tls_connection
 
     def __post_init__(self) -> None:
@@ -108,6 +111,7 @@ def settings_from_environment(
         audit_refusals=_number("AUDIT_REFUSALS", given.get("AUDIT_REFUSALS", str(DEFAULT_LINES))),
         metrics_port=_port("METRICS_PORT", given["METRICS_PORT"]) if "METRICS_PORT" in given else None,
         peer=_peer_source(given),
+        limits=service_limits(given),
     )
 
 
