@@ -1,46 +1,32 @@
 """`macaroon-cbat serve`: the service on the embedded TLS server."""
 
-import os
-import shutil
 import socket
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
 
+from macaroon_cbat.cli.greeting import Greeting
+from macaroon_cbat.cli.limits import limit_options, with_limits
 from macaroon_cbat.cli.options import FILE, data_option, log_to_stderr, now
 from macaroon_cbat.cli.server_certificate import server_certificate
-from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.forwarded import Forwarded
 from macaroon_cbat.journal import flush_refusals
-from macaroon_cbat.metrics import CertificateExpiry, metrics_listener, serve_metrics
+from macaroon_cbat.metrics import CertificateExpiry, metrics_listener, serve_metrics, take_counters
 from macaroon_cbat.service import Settings, create_app, settings_from_environment
 from macaroon_cbat.service.key_age import KeyAge
 from macaroon_cbat.service.rereading import read_again
 from macaroon_cbat.service.settings import data_folder
 from macaroon_cbat.stores import open_stores
 from macaroon_cbat.tls import serve
+from macaroon_cbat.tls.listening import free_port
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
-
-_NEXT = """\
-macaroon-cbat serves {issuer}
-  data folder     {data}
-  server trusted  {trust}
-
-Next, in another terminal:
-  {command} client add billing --scope "read write" --audience https://api.example{option}
-  {command} token mint --issuer {issuer} --cacert {trust} \\
-      --client-id billing --client-secret SECRET --resource https://api.example --scope read > token
-  {command} token inspect < token
-"""
 
 
 @click.command("serve")
@@ -52,7 +38,13 @@ Next, in another terminal:
     show_default=True,
     help="Address to listen on; 0.0.0.0 is every IPv4 address, :: every IPv6 and IPv4 one.",
 )
-@click.option("--port", type=click.IntRange(1, 65535), default=8443, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8443,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
 @click.option(
     "--issuer", metavar="URL", help="Public URL. [env: MACAROON_CBAT_ISSUER; default: https://localhost:PORT]"
 )
@@ -74,6 +66,7 @@ Next, in another terminal:
     help="Show metrics on this port, in the clear. [env: MACAROON_CBAT_METRICS_PORT]",
 )
 @click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Address of that port.")
+@limit_options
 def serve_command(
     data: Path | None,
     host: str,
@@ -87,10 +80,12 @@ def serve_command(
     metrics_host: str,
     *,
     init: bool,
+    **limits: int | None,
 ) -> None:
     """Run the service over TLS; it asks for client certificates and accepts any."""
     log_to_stderr()
-    settings = settings_from_environment(data=data, issuer=issuer)
+    settings = with_limits(settings_from_environment(data=data, issuer=issuer), limits)
+    port = port or free_port(host)
     if settings.issuer is None:
         settings = replace(settings, issuer=f"https://localhost:{port}")
     if init:
@@ -99,7 +94,17 @@ def serve_command(
     folder = data or data_folder()
     files, renew = server_certificate(folder, host, settings, certificate, key)
     _prepare(settings)
-    with metrics_listener(metrics_host, metrics_port or settings.metrics_port) as metrics:
+    shown_at = metrics_host, metrics_port or settings.metrics_port
+    greeting = Greeting(
+        issuer=str(settings.issuer),
+        workers=workers,
+        threads=threads,
+        metrics=shown_at,
+        data=folder,
+        certificate=files.certificate,
+        ca=files.ca if certificate is None else None,
+    )
+    with metrics_listener(*shown_at, processes=workers, spare=folder) as metrics:
         worker = _Worker(settings, metrics, feed_waiters=threads // 2)
         serve(
             worker.application,
@@ -111,7 +116,8 @@ def serve_command(
             threads=threads,
             proxy_headers=settings.peer.headers if isinstance(settings.peer, Forwarded) else (),
             on_end=flush_refusals,
-            on_ready=lambda _host, _port: _say_what_next(str(settings.issuer), folder, files.ca),
+            on_ready=greeting.say,
+            limits=settings.limits.of_server(),
             renew=renew,
             on_hangup=worker.read_again,
             on_certificate=worker.expiry.note,
@@ -128,6 +134,8 @@ class _Worker:
 
     def application(self) -> "WSGIApplication":
         """Return the application, made after the fork."""
+        if self._metrics is not None:
+            take_counters()
         app = create_app(self._settings, feed_waiters=self._feed_waiters)
         self._demanded = partial(read_again, app)
         if self._metrics is not None:
@@ -146,35 +154,3 @@ def _prepare(settings: Settings) -> str:
     database = open_stores(settings.database_url, settings.wrapping_key, now()).database
     database.close()
     return database.place
-
-
-def _say_what_next(issuer: str, folder: Path, ca: Path) -> None:
-    """Print commands that can be typed as they stand, in a terminal where nothing was exported."""
-    option = "" if folder == _default_folder() else f" --data {quote(str(folder))}"
-    trust = quote(str(ca))
-    click.echo(
-        _NEXT.format(command=_own_name(), issuer=issuer, data=folder, trust=trust, option=option), nl=False
-    )
-    sys.stdout.flush()
-
-
-def _default_folder() -> Path | None:
-    """Return the data folder where none is named; a user without a home, as in a container, has none."""
-    try:
-        return data_folder(_without_data(os.environ))
-    except SettingsError:
-        return None
-
-
-def _own_name() -> str:
-    """Return how this command is typed here: by name where it is on the PATH, else by its path."""
-    if shutil.which("macaroon-cbat"):
-        return "macaroon-cbat"
-    script = Path(sys.argv[0])
-    if script.name == "__main__.py":
-        return f"{quote(sys.executable)} -m macaroon_cbat"
-    return quote(str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script))
-
-
-def _without_data(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name != "MACAROON_CBAT_DATA"}

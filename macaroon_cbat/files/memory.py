@@ -2,21 +2,64 @@
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
+
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files.scratch import scratch_folders
+
+if TYPE_CHECKING:
+    from io import FileIO
+    from tempfile import _TemporaryFileWrapper
 
 
 @contextmanager
 def as_path(content: bytes) -> Iterator[str]:
-    """Show the content under a path."""
-    if sys.platform == "linux":
-        with os.fdopen(os.memfd_create("macaroon_cbat"), "wb") as file:
-            file.write(content)
-            file.flush()
-            yield f"/proc/self/fd/{file.fileno()}"
-    else:
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(content)
-            file.flush()
-            yield file.name
+    """Show the content under a path, or raise SettingsError where there is no place for it.
+
+    It is in memory on Linux. Where that is forbidden, or `/proc` is not there, it is in a temporary file
+    that this user alone can read.
+    """
+    with ExitStack() as stack:
+        yield _in_memory(content, stack) or _in_file(content, stack)
+
+
+def _in_memory(content: bytes, stack: ExitStack) -> str | None:
+    if sys.platform != "linux":
+        return None
+    try:
+        file = stack.enter_context(os.fdopen(os.memfd_create("macaroon_cbat"), "wb", buffering=0))
+        _write(file, content)
+    except OSError:
+        return None
+    path = f"/proc/self/fd/{file.fileno()}"
+    return path if os.path.exists(path) else None  # noqa: PTH110  # no more than a question
+
+
+def _in_file(content: bytes, stack: ExitStack) -> str:
+    reasons = []
+    for folder in scratch_folders():
+        try:
+            file = stack.enter_context(_new_file(folder))
+            _write(file, content)
+        except OSError as error:
+            reasons.append(f"{folder}: {error.strerror}")
+            continue
+        return file.name
+    raise SettingsError(
+        f"there is no place to show OpenSSL a certificate or key ({'; '.join(reasons)}): "
+        "mount /proc, or a writable /tmp"
+    )
+
+
+def _new_file(folder: str) -> "_TemporaryFileWrapper[bytes]":
+    return NamedTemporaryFile(prefix="macaroon-cbat-", dir=folder, buffering=0)
+
+
+def _write(file: "FileIO | _TemporaryFileWrapper[bytes]", content: bytes) -> None:
+    """Write all of it, or raise OSError: without a buffer, which would try again when it is closed."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[file.write(rest) :]

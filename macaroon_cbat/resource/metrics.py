@@ -3,6 +3,9 @@
 The counters are in prometheus_client's own registry, so the application shows them as it shows its own.
 """
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -13,6 +16,11 @@ from macaroon_cbat.verification import Principal
 if TYPE_CHECKING:
     from prometheus_client import Counter
 
+
+log = logging.getLogger("macaroon_cbat.metrics")
+
+_UNWRITABLE = (OSError, ValueError, TypeError)
+"""A file that cannot be opened, and, once that has failed after a fork, one that is closed already."""
 
 _making = ProcessLock()
 """The first requests may come at once, and prometheus_client takes no name twice."""
@@ -31,13 +39,15 @@ def _make_verified() -> "dict[tuple[bool, bool], Counter]":
         from prometheus_client import Counter
     except ImportError:
         return {}
-    counter = Counter("macaroon_cbat_verified", "Requests let through.", ["bound", "attenuated"])
     words = {False: "no", True: "yes"}
-    return {
-        (is_bound, is_attenuated): counter.labels(words[is_bound], words[is_attenuated])
-        for is_bound in words
-        for is_attenuated in words
-    }
+    with _surviving():
+        counter = Counter("macaroon_cbat_verified", "Requests let through.", ["bound", "attenuated"])
+        return {
+            (is_bound, is_attenuated): counter.labels(words[is_bound], words[is_attenuated])
+            for is_bound in words
+            for is_attenuated in words
+        }
+    return {}
 
 
 @cache
@@ -52,32 +62,53 @@ def _make_refused() -> "tuple[Counter, Counter, Counter] | None":
         from prometheus_client import Counter
     except ImportError:
         return None
-    return (
-        Counter("macaroon_cbat_refused", "Requests refused.", ["reason"]),
-        Counter("macaroon_cbat_unavailable", "Requests that nobody could judge.", ["reason"]),
-        Counter("macaroon_cbat_certificates_ignored", "Certificate headers from somebody not trusted."),
-    )
+    with _surviving():
+        return (
+            Counter("macaroon_cbat_refused", "Requests refused.", ["reason"]),
+            Counter("macaroon_cbat_unavailable", "Requests that nobody could judge.", ["reason"]),
+            Counter("macaroon_cbat_certificates_ignored", "Certificate headers from somebody not trusted."),
+        )
+    return None
 
 
 def count_verified(principal: Principal) -> None:
     """Count a request that was let through."""
     if counters := _verified():
-        counters[principal.certificate is not None, principal.is_attenuated].inc()
+        try:  # costs nothing, where a context manager would: this is the hot path
+            counters[principal.certificate is not None, principal.is_attenuated].inc()
+        except _UNWRITABLE as error:
+            _complain(error)
 
 
 def count_refused(error: OAuthError) -> None:
     """Count a refusal by the name of its class."""
     if (counters := _refused()) is not None:
-        counters[0].labels(type(error).__name__).inc()
+        with _surviving():
+            counters[0].labels(type(error).__name__).inc()
 
 
 def count_unavailable(error: Unavailable) -> None:
     """Count a request that nobody could judge, by the name of the error's class."""
     if (counters := _refused()) is not None:
-        counters[1].labels(type(error).__name__).inc()
+        with _surviving():
+            counters[1].labels(type(error).__name__).inc()
 
 
 def count_ignored() -> None:
     """Count a certificate header that was not believed."""
     if (counters := _refused()) is not None:
-        counters[2].inc()
+        with _surviving():
+            counters[2].inc()
+
+
+@contextmanager
+def _surviving() -> Iterator[None]:
+    """Go on where prometheus_client cannot write: metrics do not decide whom a guard lets in."""
+    try:
+        yield
+    except _UNWRITABLE as error:
+        _complain(error)
+
+
+def _complain(error: Exception) -> None:
+    log.error("not counted, prometheus_client cannot write: %s: look at PROMETHEUS_MULTIPROC_DIR", error)

@@ -31,7 +31,7 @@ from macaroon_cbat.service.metrics import start_counting
 from macaroon_cbat.service.openapi import openapi_document
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.presenting import once_a_request
-from macaroon_cbat.service.reading import MAX_BODY_BYTES, read_json
+from macaroon_cbat.service.reading import read_json
 from macaroon_cbat.service.rereading import follow_files
 from macaroon_cbat.service.resource_feeds import ResourceFeeds
 from macaroon_cbat.service.serving import check_who_serves
@@ -64,8 +64,8 @@ def create_app(
     issuer = Issuer(url, stores.root_keys, settings.token_lifetime, settings.key_rotation)
     server = AuthorizationServer(issuer, stores, trust, peer, clock)
     app = Flask("macaroon_cbat.service", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    app.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = settings.limits.body_bytes
+    app.config["MAX_FORM_MEMORY_SIZE"] = settings.limits.body_bytes
     app.extensions["macaroon_cbat"] = stores
     follow_files(app, trust, source)
     refuse_other_spellings(app)

@@ -10,7 +10,6 @@ from macaroon_cbat.errors import InvalidRequest, UnsupportedMediaType
 from macaroon_cbat.json_text import read_json_text
 
 Shape = TypeVar("Shape")
-MAX_BODY_BYTES = 64 * 1024
 _REASON = 120  # characters: a reason may quote the name of a member, and that could be a token
 
 

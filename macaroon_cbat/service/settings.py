@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError
@@ -11,7 +12,9 @@ from macaroon_cbat.forwarded import Forwarded, Trust, trusted_proxies
 from macaroon_cbat.journal.refusals import DEFAULT_LINES
 from macaroon_cbat.peer import PeerSource, tls_connection
 from macaroon_cbat.service.data_places import PREFIX, database_url, refuse_both, wrapping_key
+from macaroon_cbat.service.limits import LIMIT_VARIABLES, USUAL, ServiceLimits, service_limits
 from macaroon_cbat.service.proxy_secret import ProxiesWithSecretFile
+from macaroon_cbat.service.service_links import without_service_links
 from macaroon_cbat.stores import WrappingKey
 
 DEFAULT_ISSUER = "https://localhost:8443"
@@ -33,6 +36,7 @@ VARIABLES = {
     "AUDIT_LOG": "file of the audit log, - being standard error (default: among the ordinary log lines)",
     "AUDIT_REFUSALS": "audit lines of a budget of refusals in 10 s and process (default: 50, 0 for all)",
     "METRICS_PORT": "port of the metrics page of serve (default: none)",
+    **LIMIT_VARIABLES,
     "MTLS_URL": "base URL with client certificates, where it differs from the issuer (RFC 8705 5)",
 }
 
@@ -57,6 +61,7 @@ class Settings:
     audit_log: str | None = None
     audit_refusals: int = DEFAULT_LINES
     metrics_port: int | None = None
+    limits: ServiceLimits = USUAL
     peer: PeerSource = tls_connection
 
     def __post_init__(self) -> None:
@@ -80,14 +85,14 @@ def settings_from_environment(
     """Return the settings that the MACAROON_CBAT_ variables say; arguments come first.
 
     Makes the data folder and the wrapping key of an embedded database when they do not exist, unless
-    `creates` is false. Raises SettingsError for an unknown variable or an unusable value.
+    `creates` is false. Raises SettingsError for an unknown variable or an unusable value; the service links
+    of Kubernetes are no settings.
     """
-    given = {
-        name.removeprefix(PREFIX): value for name, value in environment.items() if name.startswith(PREFIX)
-    }
+    given = without_service_links(
+        {name.removeprefix(PREFIX): value for name, value in environment.items() if name.startswith(PREFIX)}
+    )
     if unknown := sorted(given.keys() - VARIABLES.keys()):
-        known = ", ".join(PREFIX + name for name in VARIABLES)
-        raise SettingsError(f"unknown setting {PREFIX}{unknown[0]}: unset it; known are {known}")
+        raise SettingsError(_unknown(unknown[0]))
     if empty := sorted(name for name, value in given.items() if not value):
         raise SettingsError(f"{PREFIX}{empty[0]} is empty: set it to the {VARIABLES[empty[0]]}, or unset it")
     refuse_both(given)
@@ -105,7 +110,15 @@ def settings_from_environment(
         audit_refusals=_number("AUDIT_REFUSALS", given.get("AUDIT_REFUSALS", str(DEFAULT_LINES))),
         metrics_port=_port("METRICS_PORT", given["METRICS_PORT"]) if "METRICS_PORT" in given else None,
         peer=_peer_source(given),
+        limits=service_limits(given),
     )
+
+
+def _unknown(name: str) -> str:
+    known = ", ".join(PREFIX + one for one in VARIABLES)
+    near = get_close_matches(name, VARIABLES, n=1)
+    meant = f", or did you mean {PREFIX}{near[0]}?" if near else ";"
+    return f"unknown setting {PREFIX}{name}: unset it{meant} known are {known}"
 
 
 def data_folder(environment: Mapping[str, str] = os.environ) -> Path:

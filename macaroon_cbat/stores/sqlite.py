@@ -37,6 +37,7 @@ def prepare_sqlite(engine: Engine, *, is_for_a_command: bool = False) -> None:
                 _write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA temp_store = MEMORY")  # there may be no temporary folder
         except sqlite3.Error:
             connection.close()  # the pool has not seen it yet
             raise

@@ -40,6 +40,7 @@ class Exchange:
         self.is_broken = False
         self.keeps_alive = False
         self.is_announced = False
+        self.has_file = False
         self._changed = changed
         self._lock = threading.Condition(threading.Lock())
         self._outgoing = Outgoing()
@@ -88,9 +89,10 @@ class Exchange:
                 self._lock.wait()
             if self._is_abandoned:
                 raise ClientGone
+            self.has_file = isinstance(data, ReadOnlyFileBasedBuffer)
             if not self._has_all_it_may():
                 self._outgoing.append(data)
-            elif isinstance(data, ReadOnlyFileBasedBuffer):
+            elif self.has_file:
                 data.close()
             self._has_begun = True
         return len(data)

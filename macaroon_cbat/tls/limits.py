@@ -2,7 +2,9 @@
 
 import resource
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+
+from macaroon_cbat.errors import SettingsError
 
 _RESERVED_DESCRIPTORS = 128
 """For the database, log files and the server itself."""
@@ -10,11 +12,13 @@ _RESERVED_DESCRIPTORS = 128
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds that hold for each worker; a request that trickles in does not extend its deadline."""
+    """Bounds that hold for each worker. Raises SettingsError for one that lets nothing pass."""
 
     handshake_seconds: float = 5.0
     request_seconds: float = 10.0
+    """For a client to send its request, which trickling in does not extend, and to read on in an answer."""
     idle_seconds: float = 15.0
+    """For a client to use its connection again: more than a proxy in front keeps it, or that gets errors."""
     connections: int = 4096
     body_bytes: int = 1 << 20
     header_bytes: int = 1 << 16
@@ -22,6 +26,17 @@ class Limits:
     """What all requests together may hold in memory until a thread takes them: headers and bodies."""
     unread_bytes: int = 1 << 27
     """What all slow readers together may leave waiting."""
+
+    def __post_init__(self) -> None:
+        """Refuse what could only be noticed as answers that do not come."""
+        for name, value in asdict(self).items():
+            if not 0 < value < float("inf"):
+                raise SettingsError(f"the limit {name} is {value}: give a number above 0")
+        if self.body_bytes > self.pending_bytes:
+            raise SettingsError(
+                f"the limit body_bytes is {self.body_bytes}, more than all requests together may hold: "
+                f"raise pending_bytes, which is {self.pending_bytes}, as well"
+            )
 
 
 def limits_that_fit(limits: Limits) -> Limits:

@@ -41,6 +41,18 @@ def plain_peer(host: str) -> str:
     return host.removeprefix(_MAPPED) if "." in host else host
 
 
+def free_port(host: str) -> int:
+    """Return a port of the host that is free now, or raise SettingsError: for who must know it beforehand."""
+    with listening_socket(host, 0) as sock:
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def address_of(host: str) -> str:
+    """Return the address that a socket of this host listens on, or raise SettingsError."""
+    return str(_resolve(host, 0)[1][0])
+
+
 def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[object, ...]]:
     if not 0 <= port <= 65535:
         raise SettingsError(f"there is no port {port}: choose one from 1 to 65535, or 0 for a free one")

@@ -37,12 +37,17 @@ class Outgoing:
             self._parts.append(bytearray(data))
 
     def take(self, size: int) -> bytes:
-        """Remove and return up to so many bytes; nothing when none wait."""
+        """Remove and return up to so many bytes; nothing when none wait.
+
+        Raises OSError for a file that cannot be read, or has become shorter than it was when it was queued.
+        """
         while self._parts:
             part = self._parts[0]
             if isinstance(part, ReadOnlyFileBasedBuffer):
                 data: bytes = part.get(size, skip=True)
                 is_taken = not data
+                if is_taken and len(part):
+                    raise OSError(f"{len(part)} bytes of a file are missing: it was cut off meanwhile")
             else:
                 data = bytes(memoryview(part)[self._offset : self._offset + size])
                 self._offset += len(data)

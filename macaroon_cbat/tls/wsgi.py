@@ -43,6 +43,7 @@ class Channel(Protocol):
 
     site: "Site"
     peer_certificate: DerCertificate | None
+    has_file: bool
 
     def write_soon(self, data: Any) -> int:
         """Queue a part of the response."""
@@ -84,10 +85,22 @@ def adjustments() -> Any:
     )
 
 
+class IncompleteResponseError(Exception):
+    """The application's answer is shorter than its Content-Length."""
+
+
 class Task(WSGITask):  # type: ignore[misc]  # waitress ships no types
     """One call of the application."""
 
     logger = log
+
+    def execute(self) -> None:
+        """Call the application; raise IncompleteResponseError when it has sent less than it announced."""
+        super().execute()
+        sent, announced = self.content_bytes_written, self.content_length
+        is_body_due = self.has_body and self.request.command != "HEAD" and not self.channel.has_file
+        if is_body_due and announced is not None and sent < announced:
+            raise IncompleteResponseError(f"the application sent {sent} of {announced} bytes")
 
     def write(self, data: bytes) -> None:
         """Send the header and this part together: one record, one packet."""

@@ -27,6 +27,9 @@ def make_application(folder: Path) -> Callable[..., Iterable[bytes]]:
         if path == "/broken":
             start_response("200 OK", [("Content-Type", "text/plain")])
             return _breaking()
+        if path in {"/short", "/nothing"}:
+            start_response("200 OK", [("Content-Length", "100")])
+            return [b"half of it"] if path == "/short" else []
         if path == "/huge":
             start_response("200 OK", [("Content-Length", str(len(BIG) * 8))])
             return (BIG for _ in range(8))

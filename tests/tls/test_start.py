@@ -1,3 +1,4 @@
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,20 @@ def test_unusable_files_are_named(server: Server, tmp_path: Path, name: str, con
     if content is not None:
         files[name].write_bytes(content)
     assert str(files[name]) in refusal(port=0, **files)
+
+
+@pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan")])
+@pytest.mark.parametrize("name", [field.name for field in fields(Limits)])
+def test_a_limit_that_lets_nothing_pass_is_refused(name: str, value: float) -> None:
+    """A limit of nothing, or none at all, is refused by its name."""
+    with pytest.raises(SettingsError, match=f"^the limit {name} is "):
+        Limits(**{name: value})  # type: ignore[arg-type]
+
+
+def test_a_body_must_fit_in_what_all_may_hold() -> None:
+    """A body larger than what all requests together may hold is refused: it could never arrive."""
+    with pytest.raises(SettingsError, match="raise pending_bytes"):
+        Limits(body_bytes=(1 << 26) + 1)
 
 
 def test_limits_have_sane_defaults() -> None:

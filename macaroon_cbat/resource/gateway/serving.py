@@ -12,7 +12,7 @@ from pathlib import Path
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.journal import bound_refusals
 from macaroon_cbat.journal.file import journal_to, reopen_journal
-from macaroon_cbat.metrics import serve_metrics, sharing_counters
+from macaroon_cbat.metrics import ignoring_leftovers, serve_metrics, sharing_counters, take_counters
 from macaroon_cbat.resource.feed_ages import FeedAges
 from macaroon_cbat.resource.gateway.http_connection import REQUEST_SECONDS
 from macaroon_cbat.resource.gateway.listening import Place, check_free, listening_at, remove_socket
@@ -37,8 +37,8 @@ def serve_gateway(file: Path, *, workers: int = 1, on_ready: Callable[[str], Non
         watch = PolicyWatch(file)
         reading = watch.reading
         found = places(reading)
-        if "metrics" in found:
-            stack.enter_context(sharing_counters())
+        # One worker has files as well: its successor counts on.
+        stack.enter_context(sharing_counters(max(2, workers)) if "metrics" in found else ignoring_leftovers())
         put_in_force(reading)  # mistakes show at once, in one line
         _audit(reading, file)
         listening = {
@@ -89,6 +89,7 @@ class _Parent:
         """Return a worker; one that takes another's place begins with what counts now."""
         _audit(self._first, self._file)  # a file that is shared with the parent could not be locked
         if "metrics" in self._listening:
+            take_counters()
             serve_metrics(self._listening["metrics"], FeedAges())
         return Worker(
             self._file,

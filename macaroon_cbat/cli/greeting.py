@@ -1,0 +1,102 @@
+"""The lines that `serve` prints once it answers: where it listens, what it uses, and what to type next."""
+
+import ipaddress
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from urllib.parse import urlsplit
+
+import click
+
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.service.settings import data_folder
+from macaroon_cbat.tls.listening import address_of
+
+_EVERY = {"0.0.0.0": "every IPv4 address", "::": "every IPv6 and IPv4 address"}  # noqa: S104  # named, not used
+_NEXT = """
+Next, in another terminal:
+  {command} client add billing --scope "read write" --audience https://api.example{option}
+  {command} token mint --issuer {issuer} --cacert {trust} \\
+      --client-id billing --client-secret SECRET --resource https://api.example --scope read > token
+  {command} token inspect < token
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Greeting:
+    """What a service that runs says about itself. `ca` is the development CA, None in production."""
+
+    issuer: str
+    workers: int
+    threads: int
+    metrics: tuple[str, int | None]
+    data: Path
+    certificate: Path
+    ca: Path | None
+
+    def say(self, host: str, port: int) -> None:
+        """Print it; in production without commands to try, which would add a client there."""
+        click.echo("\n".join([f"macaroon-cbat serves {self.issuer}", *self._facts(host, port)]))
+        if self.ca is not None and is_of_this_machine(self.issuer):
+            click.echo(self._next(self.ca), nl=False)
+        sys.stdout.flush()
+
+    def _facts(self, host: str, port: int) -> list[str]:
+        metrics_host, metrics_port = self.metrics
+        facts = {
+            "listens on": _place(host, port),
+            "workers": f"{self.workers}, with {self.threads} threads each",
+            "metrics": None
+            if metrics_port is None
+            else f"http://{_place(metrics_host, metrics_port, '/metrics')}",
+            "data folder": str(self.data),
+            "certificate": quote(str(self.certificate)) if self.ca is None else None,
+            "server trusted": quote(str(self.ca)) if self.ca is not None else None,
+        }
+        return [f"  {name:<16}{fact}" for name, fact in facts.items() if fact is not None]
+
+    def _next(self, ca: Path) -> str:
+        """Return commands that can be typed as they stand, in a terminal where nothing was exported."""
+        option = "" if self.data == _default_folder() else f" --data {quote(str(self.data))}"
+        return _NEXT.format(command=_own_name(), issuer=self.issuer, trust=quote(str(ca)), option=option)
+
+
+def is_of_this_machine(issuer: str) -> bool:
+    """Return True for an issuer that only this machine can reach: `localhost` or a loopback address."""
+    host = (urlsplit(issuer).hostname or "").removesuffix(".")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _place(host: str, port: int, path: str = "") -> str:
+    address = address_of(host)
+    place = f"[{address}]:{port}{path}" if ":" in address else f"{address}:{port}{path}"
+    return f"{place} ({_EVERY[address]})" if address in _EVERY else place
+
+
+def _default_folder() -> Path | None:
+    """Return the data folder where none is named; a user without a home, as in a container, has none."""
+    try:
+        return data_folder(_without_data(os.environ))
+    except SettingsError:
+        return None
+
+
+def _own_name() -> str:
+    """Return how this command is typed here: by name where it is on the PATH, else by its path."""
+    if shutil.which("macaroon-cbat"):
+        return "macaroon-cbat"
+    script = Path(sys.argv[0])
+    if script.name == "__main__.py":
+        return f"{quote(sys.executable)} -m macaroon_cbat"
+    return quote(str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script))
+
+
+def _without_data(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name != "MACAROON_CBAT_DATA"}
