@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hmac import compare_digest
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from macaroon_cbat.certificate_formats import FORMATS
+from macaroon_cbat.certificate_formats import FORMATS, CertificateFormat
 from macaroon_cbat.errors import AmbiguousCertificate, ProxyMisconfigured, SettingsError
 from macaroon_cbat.peer import NOBODY, Hop, Peer
 from macaroon_cbat.request_target import plain_address
@@ -105,20 +105,31 @@ def trusted_proxies(texts: Iterable[str], *, secret: str | None = None) -> Trust
 class Forwarded:
     """A peer source for servers behind a proxy: believes one format, from these proxies alone."""
 
-    __slots__ = ("_format", "_header", "_trust")
+    __slots__ = ("_companions", "_format", "_header", "_trust")
 
-    def __init__(self, format: str, *, trust: TrustedProxies, header: str | None = None) -> None:  # noqa: A002
-        """Read a format of FORMATS, in its own header unless another one is named."""
+    def __init__(
+        self,
+        format: str,  # noqa: A002
+        *,
+        trust: TrustedProxies,
+        header: str | None = None,
+        companion: str | None = None,
+    ) -> None:
+        """Read a format of FORMATS, in its own headers unless others are named.
+
+        `companion` is the header beside the certificate's that says whether there is one.
+        """
         if format not in FORMATS:
             raise SettingsError(f"unknown certificate format {format!r}: known are {', '.join(FORMATS)}")
         self._format = FORMATS[format]
         self._trust = trust
-        self._header = _checked_name(header or self._format.header, self._format.companions)
+        self._companions = _named_companions(self._format, companion)
+        self._header = _checked_name(header or self._format.header, self._companions)
 
     @property
     def headers(self) -> tuple[str, ...]:
         """The headers that the proxy writes its word about the certificate in."""
-        return (self._header, *self._format.companions)
+        return (self._header, *self._companions)
 
     def __call__(self, hop: Hop, /) -> Peer:
         """Return who the proxy says is behind it.
@@ -163,6 +174,17 @@ def _certificate(text: str) -> Thumbprint:
         return parse_thumbprint(text.removeprefix(_THUMBPRINT_PREFIX))
     except ValueError as error:
         raise SettingsError(f"{text!r} is no trusted proxy: {error}") from error
+
+
+def _named_companions(form: CertificateFormat, companion: str | None) -> tuple[str, ...]:
+    """Return the names of the headers beside the certificate's, or raise SettingsError."""
+    if companion is None:
+        return form.companions
+    if not form.companions:
+        raise SettingsError(
+            f"{form.name} has no companion, a header beside the certificate's: leave out {companion!r}"
+        )
+    return (_checked_name(companion, ()),)
 
 
 def _checked_name(header: str, companions: tuple[str, ...]) -> str:
