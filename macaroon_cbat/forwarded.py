@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from hmac import compare_digest
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from macaroon_cbat.certificate_chains import CHAINS
 from macaroon_cbat.certificate_formats import FORMATS, CertificateFormat
 from macaroon_cbat.errors import AmbiguousCertificate, ProxyMisconfigured, SettingsError
 from macaroon_cbat.peer import NOBODY, Hop, Peer
 from macaroon_cbat.request_target import plain_address
-from macaroon_cbat.thumbprint import Thumbprint, parse_thumbprint, thumbprint_of
+from macaroon_cbat.thumbprint import DerCertificate, Thumbprint, parse_thumbprint, thumbprint_of
 
 SECRET_HEADER = "Proxysecret"
 """In which a proxy shows its secret."""
@@ -128,8 +129,10 @@ class Forwarded:
 
     @property
     def headers(self) -> tuple[str, ...]:
-        """The headers that the proxy writes its word about the certificate in."""
-        return (self._header, *self._companions)
+        """The headers that the proxy writes its word about the certificate in, and what came with it."""
+        chain = CHAINS.get(self._format.name)
+        beside = () if chain is None or chain.header is None else (chain.header,)
+        return (self._header, *self._companions, *beside)
 
     def __call__(self, hop: Hop, /) -> Peer:
         """Return who the proxy says is behind it.
@@ -147,8 +150,19 @@ class Forwarded:
         distrust = self._trust.distrust(hop)
         if distrust is not None:
             return Peer(ignored=f"{self._header}: {distrust}") if self._came(hop) else NOBODY
-        peer = self._format.read(*[hop.header(name) for name in self.headers])
+        peer = self._format.read(*[hop.header(name) for name in (self._header, *self._companions)])
         return Peer(thumbprint=peer.thumbprint, certificate=peer.certificate, is_from_proxy=True)
+
+    def intermediates(self, hop: Hop, /) -> tuple[DerCertificate, ...]:
+        """Return the certificates that a trusted proxy hands over beside the client's own, if it does.
+
+        Raises AmbiguousCertificate for what the product does not write, and ProxyMisconfigured as above.
+        """
+        chain = CHAINS.get(self._format.name)
+        if chain is None or self._trust.distrust(hop) is not None:
+            return ()
+        value = hop.header(chain.header or self._header)
+        return () if value is None else tuple(chain.read(value))
 
     def _came(self, hop: Hop) -> bool:
         try:

@@ -52,7 +52,10 @@ def read_forwarded_client_cert(text: str) -> Peer:
 
 
 def chain_of_forwarded_client_cert(text: str) -> str | None:
-    """Return the Chain of the nearest element, the client's own certificate first, or None without one."""
+    """Return the Chain of the nearest element, the client's own certificate first, or None without one.
+
+    Raises AmbiguousCertificate as `read_forwarded_client_cert` does.
+    """
     return _nearest(text).get("Chain")
 
 
