@@ -50,6 +50,10 @@ class AsgiHop:
             return _der_of(pem)
         return None
 
+    def intermediates(self) -> tuple[DerCertificate, ...]:
+        """Return nothing: only the service builds paths, and it is no ASGI application."""
+        return ()
+
     def shows_address(self) -> bool:
         """Return False: no ASGI server lets the connection itself be asked.
 

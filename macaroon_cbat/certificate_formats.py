@@ -17,6 +17,7 @@ from macaroon_cbat.certificate_text import (
     certificate_of_base64,
     certificate_of_byte_sequence,
     certificate_of_pem,
+    certificates_of_pem,
     thumbprint_of_hex,
     thumbprint_of_x5t,
     unescaped,
@@ -75,7 +76,10 @@ def read_nginx(value: str | None, verify: str | None) -> Peer:
     A certificate that nginx found no issuer for is a certificate: the handshake proved its key.
     """
     if not verify:
-        raise ProxyMisconfigured("nginx does not say $ssl_client_verify: send it as Clientcertverify")
+        raise ProxyMisconfigured(
+            "nginx does not say $ssl_client_verify: send it in the header beside the certificate (with "
+            "ingress-nginx, annotate the Ingress with auth-tls-secret)"
+        )
     if verify == "NONE":
         if value:
             raise AmbiguousCertificate("nginx says that there is no certificate, and one came")
@@ -83,7 +87,10 @@ def read_nginx(value: str | None, verify: str | None) -> Peer:
     if verify != "SUCCESS" and not _NGINX_FAILED.match(verify):
         raise AmbiguousCertificate("this is not what $ssl_client_verify says")
     if not value:
-        raise ProxyMisconfigured("nginx says that there is a certificate and sends none")
+        raise ProxyMisconfigured(
+            "nginx says that there is a certificate and sends none: send $ssl_client_escaped_cert (with "
+            "ingress-nginx, annotate the Ingress with auth-tls-pass-certificate-to-upstream)"
+        )
     return read_escaped_pem(value)
 
 
@@ -110,6 +117,34 @@ def read_haproxy(value: str | None) -> Peer:
     """Read HAProxy's `ssl_c_der,base64`, or `none`."""
     text = _promised(value, "HAProxy", "none")
     return NOBODY if text is None else peer_of(certificate_of_base64(text))
+
+
+def read_openshift(value: str | None, verify: str | None) -> Peer:
+    """Read the `X-SSL-Client-DER` of OpenShift's router, base64, empty without a certificate.
+
+    Its HAProxy puts the value in quotes or not, as its version is. `X-SSL-Client-Verify` is 0 in both cases:
+    the router refuses the handshake for a certificate that it does not trust.
+    """
+    if value is None or not verify:
+        raise ProxyMisconfigured(
+            "OpenShift's router does not say X-SSL-Client-DER and X-SSL-Client-Verify: set clientTLS of its "
+            "IngressController"
+        )
+    if verify != "0":
+        raise AmbiguousCertificate("OpenShift's router did not verify this certificate")
+    text = value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
+    return peer_of(certificate_of_base64(text)) if text else NOBODY
+
+
+def read_kong(value: str | None) -> Peer:
+    """Read the `X-Client-Cert` of Kong's tls-metadata-headers: URL-encoded PEM, or no header.
+
+    Should the chain come too, the client's own certificate is the first.
+    """
+    if value is None:
+        return NOBODY
+    leaf, *_ = certificates_of_pem(value, ESCAPED)
+    return peer_of(leaf)
 
 
 def read_apache(value: str | None) -> Peer:
@@ -173,9 +208,12 @@ FORMATS = {
     for each in (
         _maybe_silent("rfc9440", "Client-Cert", read_rfc9440),
         _format("nginx", "Clientcert", read_nginx, "Clientcertverify"),
+        _format("ingress-nginx", "Ssl-Client-Cert", read_nginx, "Ssl-Client-Verify"),
         _maybe_silent("envoy", "X-Forwarded-Client-Cert", read_envoy),
         _format("haproxy-sha256", "Clientcertx5t", read_haproxy_sha256),
         _format("haproxy", "Clientcert", read_haproxy),
+        _format("openshift", "X-SSL-Client-DER", read_openshift, "X-SSL-Client-Verify"),
+        _maybe_silent("kong", "X-Client-Cert", read_kong),
         _format("apache", "Clientcert", read_apache),
         _format("caddy", "Clientcert", read_caddy),
         _format("caddy-sha256", "Clientcertsha256", read_caddy_sha256),

@@ -7,11 +7,12 @@ from hmac import compare_digest
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Protocol
 
-from macaroon_cbat.certificate_formats import FORMATS
+from macaroon_cbat.certificate_chains import CHAINS
+from macaroon_cbat.certificate_formats import FORMATS, CertificateFormat
 from macaroon_cbat.errors import AmbiguousCertificate, ProxyMisconfigured, SettingsError
 from macaroon_cbat.peer import NOBODY, Hop, Peer
 from macaroon_cbat.request_target import plain_address
-from macaroon_cbat.thumbprint import Thumbprint, parse_thumbprint, thumbprint_of
+from macaroon_cbat.thumbprint import DerCertificate, Thumbprint, parse_thumbprint, thumbprint_of
 
 SECRET_HEADER = "Proxysecret"
 """In which a proxy shows its secret."""
@@ -113,20 +114,33 @@ def trusted_proxies(texts: Iterable[str], *, secret: str | None = None) -> Trust
 class Forwarded:
     """A peer source for servers behind a proxy: believes one format, from these proxies alone."""
 
-    __slots__ = ("_format", "_header", "trust")
+    __slots__ = ("_companions", "_format", "_header", "trust")
 
-    def __init__(self, format: str, *, trust: Trust, header: str | None = None) -> None:  # noqa: A002
-        """Read a format of FORMATS, in its own header unless another one is named."""
+    def __init__(
+        self,
+        format: str,  # noqa: A002
+        *,
+        trust: Trust,
+        header: str | None = None,
+        companion: str | None = None,
+    ) -> None:
+        """Read a format of FORMATS, in its own headers unless others are named.
+
+        `companion` is the header beside the certificate's that says whether there is one.
+        """
         if format not in FORMATS:
             raise SettingsError(f"unknown certificate format {format!r}: known are {', '.join(FORMATS)}")
         self._format = FORMATS[format]
         self.trust = trust
-        self._header = _checked_name(header or self._format.header, self._format.companions)
+        self._companions = _named_companions(self._format, companion)
+        self._header = _checked_name(header or self._format.header, self._companions)
 
     @property
     def headers(self) -> tuple[str, ...]:
-        """The headers that the proxy writes its word about the certificate in."""
-        return (self._header, *self._format.companions)
+        """The headers that the proxy writes its word about the certificate in, and what came with it."""
+        chain = CHAINS.get(self._format.name)
+        beside = () if chain is None or chain.header is None else (chain.header,)
+        return (self._header, *self._companions, *beside)
 
     def __call__(self, hop: Hop, /) -> Peer:
         """Return who the proxy says is behind it.
@@ -144,8 +158,19 @@ class Forwarded:
         distrust = self.trust.distrust(hop)
         if distrust is not None:
             return Peer(ignored=f"{self._header}: {distrust}") if self._came(hop) else NOBODY
-        peer = self._format.read(*[hop.header(name) for name in self.headers])
+        peer = self._format.read(*[hop.header(name) for name in (self._header, *self._companions)])
         return Peer(thumbprint=peer.thumbprint, certificate=peer.certificate, is_from_proxy=True)
+
+    def intermediates(self, hop: Hop, /) -> tuple[DerCertificate, ...]:
+        """Return the certificates that a trusted proxy hands over beside the client's own, if it does.
+
+        Raises AmbiguousCertificate for what the product does not write, and ProxyMisconfigured as above.
+        """
+        chain = CHAINS.get(self._format.name)
+        if chain is None or self.trust.distrust(hop) is not None:
+            return ()
+        value = hop.header(chain.header or self._header)
+        return () if value is None else tuple(chain.read(value))
 
     def _came(self, hop: Hop) -> bool:
         try:
@@ -171,6 +196,17 @@ def _certificate(text: str) -> Thumbprint:
         return parse_thumbprint(text.removeprefix(_THUMBPRINT_PREFIX))
     except ValueError as error:
         raise SettingsError(f"{text!r} is no trusted proxy: {error}") from error
+
+
+def _named_companions(form: CertificateFormat, companion: str | None) -> tuple[str, ...]:
+    """Return the names of the headers beside the certificate's, or raise SettingsError."""
+    if companion is None:
+        return form.companions
+    if not form.companions:
+        raise SettingsError(
+            f"{form.name} has no companion, a header beside the certificate's: leave out {companion!r}"
+        )
+    return (_checked_name(companion, ()),)
 
 
 def _checked_name(header: str, companions: tuple[str, ...]) -> str:

@@ -12,31 +12,34 @@ from macaroon_cbat.errors import AmbiguousCertificate
 from macaroon_cbat.peer import Peer
 from macaroon_cbat.thumbprint import thumbprint_of
 
+Element = dict[str, str]
+"""The pairs of an element that mean something here, by their keys."""
+
 _PAIR = re.compile(
-    r"""(?: (?P<key>By|Hash|URI|DNS)=(?P<plain>[^",;\s]*)
-          | (?P<quoted_key>Cert|Chain|Subject)="(?P<quoted>[^"\\]*(?:\\.[^"\\]*)*)" )
+    r"""(?P<key>[A-Za-z][A-Za-z0-9_-]{0,63})=
+        (?: (?P<plain>[^",;\s]*) | "(?P<quoted>[^"\\]*(?:\\.[^"\\]*)*)" )
         (?P<after>[;,]|\Z)""",
     re.VERBOSE,
 )
-_ONCE = ("Hash", "Cert", "Chain", "Subject")
+_PLAIN = ("By", "Hash", "URI", "DNS")
+_QUOTED = ("Cert", "Chain", "Subject", "Issuer")
+_KNOWN = {key.lower(): key for key in (*_PLAIN, *_QUOTED)}
+_ONCE = ("Hash", *_QUOTED)
 _UNQUOTED = ("URI", "DNS")
 """Keys whose values Envoy does not quote, although the owner of a certificate chooses them."""
+_BEFORE_UNQUOTED = ("By", "Hash", "Cert", "Chain", "Subject")
+"""Keys that Envoy writes before those: after one of them, the owner of the certificate could have."""
 
 
 def read_forwarded_client_cert(text: str) -> Peer:
     """Return the peer that the last element names, which is that of the hop nearest to us.
 
-    Its Hash must be there, and agree with its Cert where that is there too. Raises AmbiguousCertificate
-    for anything else, for several elements of which one has a URI or DNS (a certificate could have an
-    element written into its names), and for any key that is repeated or not Envoy's.
+    Its Hash must be there, and agree with its Cert where that is there too. A key that is not known is
+    skipped if its value is quoted, for then nothing in it can pass for another key. Raises
+    AmbiguousCertificate for anything else, for several elements of which one has a URI or DNS (a certificate
+    could have an element written into its names), and for a key that is repeated, or not Envoy's.
     """
-    elements = _elements(text)
-    if len(elements) > 1 and any(key in element for element in elements for key in _UNQUOTED):
-        raise AmbiguousCertificate(
-            "several XFCC elements, one with names of a certificate, which could have made them up: turn "
-            "off uri and dns in set_current_client_cert_details, or use SANITIZE_SET"
-        )
-    nearest = elements[-1]
+    nearest = _nearest(text)
     if "Hash" not in nearest:
         raise AmbiguousCertificate("the nearest XFCC element has no Hash")
     thumbprint = thumbprint_of_hex(nearest["Hash"])
@@ -48,20 +51,65 @@ def read_forwarded_client_cert(text: str) -> Peer:
     return Peer(thumbprint=thumbprint, certificate=certificate)
 
 
-def _elements(text: str) -> list[dict[str, str]]:
-    """Return the pairs of each element; what is in quotes keeps its escapes."""
+def chain_of_forwarded_client_cert(text: str) -> str | None:
+    """Return the Chain of the nearest element, the client's own certificate first, or None without one.
+
+    Raises AmbiguousCertificate as `read_forwarded_client_cert` does.
+    """
+    return _nearest(text).get("Chain")
+
+
+def _nearest(text: str) -> Element:
+    """Return the last element, or raise AmbiguousCertificate."""
     if len(text) > LONGEST_TEXT:
         raise AmbiguousCertificate("this XFCC header is longer than any certificate")
-    elements: list[dict[str, str]] = [{}]
+    if text.startswith(("[", "{")):
+        raise AmbiguousCertificate(
+            "this XFCC header is in Envoy's JSON form: leave out format: JSON in "
+            "set_current_client_cert_details, or write format: TEXT"
+        )
+    elements = _elements(text)
+    if len(elements) > 1 and any(key in element for element in elements for key in _UNQUOTED):
+        raise AmbiguousCertificate(
+            "several XFCC elements, one with names of a certificate, which could have made them up: turn "
+            "off uri and dns in set_current_client_cert_details, or use SANITIZE_SET"
+        )
+    return elements[-1]
+
+
+def _elements(text: str) -> list[Element]:
+    """Return the pairs of each element; what is in quotes keeps its escapes."""
+    elements: list[Element] = [{}]
     position, after = 0, ";"
     while after:
         pair = _PAIR.match(text, position)
         if pair is None:
             raise AmbiguousCertificate("this is not an X-Forwarded-Client-Cert header as Envoy writes it")
-        key, after, position = pair["key"] or pair["quoted_key"], pair["after"], pair.end()
-        if key in _ONCE and key in elements[-1]:
-            raise AmbiguousCertificate(f"an XFCC element has {key} twice")
-        elements[-1][key] = pair["plain"] if pair["quoted"] is None else pair["quoted"]
+        _take(elements[-1], pair)
+        after, position = pair["after"], pair.end()
         if after == ",":
             elements.append({})
     return elements
+
+
+def _take(element: Element, pair: re.Match[str]) -> None:
+    """Add a pair to its element, unless it is one to skip, or raise AmbiguousCertificate."""
+    key, quoted = pair["key"], pair["quoted"]
+    if key not in (_PLAIN if quoted is None else _QUOTED):
+        if key.lower() in _KNOWN:
+            wanted = _KNOWN[key.lower()]
+            how = "in quotes" if wanted in _QUOTED else "without quotes"
+            raise AmbiguousCertificate(f"an XFCC element has {key}, which Envoy writes as {wanted}, {how}")
+        if quoted is None:
+            raise AmbiguousCertificate(
+                f"an XFCC element has the key {key}, which is not known, and its value is not quoted: the "
+                "owner of a certificate could have written it"
+            )
+        return
+    if key in _ONCE and key in element:
+        raise AmbiguousCertificate(f"an XFCC element has {key} twice")
+    if key in _BEFORE_UNQUOTED and any(name in element for name in _UNQUOTED):
+        raise AmbiguousCertificate(
+            f"an XFCC element has {key} after names of a certificate, which could have made it up"
+        )
+    element[key] = pair["plain"] if quoted is None else quoted

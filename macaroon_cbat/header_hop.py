@@ -28,6 +28,10 @@ class HeaderHop:
         """Return the certificate of the connection itself, where there is TLS and there is one."""
         return self._certificate
 
+    def intermediates(self) -> tuple[DerCertificate, ...]:
+        """Return nothing: only the service builds paths, and it is no such server."""
+        return ()
+
     def shows_address(self) -> bool:
         """Return True: the address is the connection's own."""
         return True

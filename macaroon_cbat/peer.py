@@ -32,6 +32,9 @@ class Hop(Protocol):
     def certificate(self) -> DerCertificate | None:
         """Return the certificate of this very TLS connection; None without TLS or without one."""
 
+    def intermediates(self) -> tuple[DerCertificate, ...]:
+        """Return what else the client sent beside its certificate, where the server shows that."""
+
     def shows_address(self) -> bool:
         """Return True if `address` is the connection's own on this server, whatever headers say."""
 
@@ -57,6 +60,17 @@ class PeerSource(Protocol):
 
     def __call__(self, hop: Hop, /) -> Peer:
         """Return the peer; raise AmbiguousCertificate or ProxyMisconfigured when nobody can tell."""
+
+
+def intermediates_of(source: PeerSource, hop: Hop) -> tuple[DerCertificate, ...]:
+    """Return the certificates that came with the peer's own: they may be intermediates, or anything.
+
+    Raises AmbiguousCertificate and ProxyMisconfigured as the source does.
+    """
+    if source is tls_connection:
+        return hop.intermediates()
+    found: tuple[DerCertificate, ...] = getattr(source, "intermediates", lambda _: ())(hop)
+    return found
 
 
 def client_address(hop: Hop, peer: Peer, shown: str | None) -> str | None:

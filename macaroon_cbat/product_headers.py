@@ -203,12 +203,21 @@ _CERTIFICATES = {
     "X-Client-Cert-Hash": "servers behind Google's load balancer",
     "X-Client-Cert-Leaf": "servers behind Google's load balancer",
     "X-Client-Cert-Chain": "servers behind Google's load balancer",
+    "X-Client-Cert-Dn": "servers behind Kong",
+    "X-Client-Cert-San": "servers behind Kong",
+    "X-Client-Cert-Serial": "servers behind Kong",
+    "X-Client-Cert-Fingerprint": "servers behind Kong",
+    "X-Client-Cert-Issuer-Dn": "servers behind Kong",
+    "X-Client-Cert-Subject-Dn": "servers behind Kong",
     "X-Tls-Client-Cert": "servers behind nginx",
     "Ssl-Client-Certificate": "servers behind nginx, SAP",
     "Ssl-Client-I-Dn": "Foreman, servers behind Apache",
     "Ssl-Client-S-Dn-Cn": "Foreman, servers behind Apache",
     "X-Ssl-Client-I-Dn": "servers behind Apache",
-    "X-Ssl-Client-Notafter": "HAProxy's examples",
+    "X-Ssl-Client-Notafter": "HAProxy's examples, servers behind OpenShift's router",
+    "X-Ssl-Client-Notbefore": "HAProxy's examples, servers behind OpenShift's router",
+    "X-Ssl-Client-Version": "servers behind OpenShift's router",
+    "X-Ssl-Client-Chain": "servers behind OpenShift's router",
 }
 
 PRODUCT_HEADERS: Mapping[str, str] = MappingProxyType(_PATHS | _USERS | _CONNECTIONS | _CERTIFICATES)

@@ -150,6 +150,7 @@ _CERTIFICATES = {
     "X-Ssl-Client": "HAProxy's examples",
     "X-Ssl-Client-Cert": "servers behind nginx and HAProxy, Vault's and Keycloak's examples",
     "X-Ssl-Client-Verify": "HAProxy's and Puppet's examples",
+    "X-Ssl-Client-Der": "servers behind OpenShift's router",
     "X-Ssl-Client-Dn": "HAProxy's and Puppet's examples",
     "X-Ssl-Client-S-Dn": "servers behind Apache",
     "X-Ssl-Client-Cn": "HAProxy's examples",

@@ -6,13 +6,16 @@ from typing import Any
 from macaroon_cbat.errors import AmbiguousCertificate, ProxyMisconfigured
 from macaroon_cbat.request_target import plain_address
 from macaroon_cbat.thumbprint import DerCertificate
-from macaroon_cbat.wsgi_servers import End, server_of
+from macaroon_cbat.wsgi_servers import End, sent_over, server_of
 
 PEER_CERTIFICATE = "macaroon_cbat.peer_certificate"
 """Environment key under which the embedded server shows the DER certificate, or None.
 
 No client can write it: a header always arrives as `HTTP_...`, and other protocols write text, not bytes.
 """
+
+PEER_INTERMEDIATES = "macaroon_cbat.peer_intermediates"
+"""Environment key under which the embedded server shows what else the client sent: DER certificates."""
 
 _TLS_SOCKETS = ("gunicorn.socket", "werkzeug.socket")
 """Keys under which other WSGI servers show the connection."""
@@ -48,6 +51,17 @@ class WsgiHop:
                 der: bytes | None = getpeercert(True)
                 return DerCertificate(der) if der else None
         return None
+
+    def intermediates(self) -> tuple[DerCertificate, ...]:
+        """Return what else the client sent beside its certificate over this very TLS connection."""
+        environ = self._environ
+        if PEER_CERTIFICATE in environ:
+            shown = environ.get(PEER_INTERMEDIATES)
+            return shown if isinstance(shown, tuple) else ()
+        for key in _TLS_SOCKETS:
+            if hasattr(environ.get(key), "getpeercert"):
+                return tuple(sent_over(environ[key])[1:])
+        return ()
 
     def shows_address(self) -> bool:
         """Return True if the server is measured to show the connection's own address (`wsgi_servers`)."""

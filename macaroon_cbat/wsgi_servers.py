@@ -10,6 +10,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from macaroon_cbat.thumbprint import DerCertificate
+
+_DER = 2
+"""ENCODING_DER of `_ssl`."""
+
 Environ = Mapping[str, Any]
 End = tuple[str | None, bool]
 """The address at the other end of a connection, and whether it is a Unix socket."""
@@ -34,6 +39,22 @@ def server_of(environ: Environ) -> tuple[WsgiServer, Any] | None:
         if connection is not None:
             return server, connection
     return None
+
+
+def sent_over(connection: Any) -> list[DerCertificate]:
+    """Return the certificates that a client sent over a connection of `ssl`, its own first, unverified.
+
+    Python shows them from 3.13 on; before, its C module does under the same name, and where it does not,
+    there are none.
+    """
+    public = getattr(connection, "get_unverified_chain", None)
+    if public is not None:
+        return [DerCertificate(one) for one in public() or ()]
+    chain = getattr(getattr(connection, "_sslobj", None), "get_unverified_chain", None)
+    shown = [] if chain is None else chain() or []
+    return [
+        DerCertificate(one.public_bytes(_DER)) for one in shown if one is not None
+    ]  # None: no certificate
 
 
 def _channel(environ: Environ) -> Any:

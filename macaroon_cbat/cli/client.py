@@ -58,6 +58,8 @@ client.add_command(change)
 @click.option("--subject-dn", metavar="DN", help="Its certificate's subject (RFC 4514), for tls_client_auth.")
 @click.option("--san-dns", metavar="NAME", help="Its certificate's DNS name, for tls_client_auth.")
 @click.option("--san-uri", metavar="URI", help="Its certificate's URI, for tls_client_auth.")
+@click.option("--san-ip", metavar="IP", help="Its certificate's IP address, for tls_client_auth.")
+@click.option("--san-email", metavar="EMAIL", help="Its certificate's e-mail address, for tls_client_auth.")
 @click.option(
     "--bound",
     is_flag=True,
@@ -91,6 +93,8 @@ def add(
     subject_dn: str | None,
     san_dns: str | None,
     san_uri: str | None,
+    san_ip: str | None,
+    san_email: str | None,
     secret_file: Path | None,
     *,
     verbs: Verbs,
@@ -115,6 +119,8 @@ def add(
         "tls_client_auth_subject_dn": subject_dn,
         "tls_client_auth_san_dns": san_dns,
         "tls_client_auth_san_uri": san_uri,
+        "tls_client_auth_san_ip": san_ip,
+        "tls_client_auth_san_email": san_email,
         "certificates": tuple(strong_thumbprint_in(file) for file in certificates),
         "understands_caveats": understands_caveats,
         "checks_certificates": checks_certificates,

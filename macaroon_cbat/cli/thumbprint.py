@@ -7,7 +7,7 @@ import click
 from macaroon_cbat.certificate_file import LONGEST_FILE, der_of
 from macaroon_cbat.cli.options import FILE, read_file
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.service.client_certificates import weakness_of
+from macaroon_cbat.service.key_strength import weakness_of
 from macaroon_cbat.thumbprint import DerCertificate, Thumbprint, thumbprint_of
 
 

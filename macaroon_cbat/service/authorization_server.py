@@ -1,6 +1,7 @@
 """The wall around Authlib: its token, introspection and revocation endpoints, with our rooms in them."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 from authlib.oauth2 import AuthorizationServer as AuthlibServer
@@ -13,10 +14,11 @@ from flask import Response, request
 
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import InvalidClient, InvalidRequest, UnauthorizedClient, UnsupportedGrantType
-from macaroon_cbat.peer import Peer, PeerSource
+from macaroon_cbat.peer import Peer, PeerSource, intermediates_of
 from macaroon_cbat.service.answers import answer
 from macaroon_cbat.service.auditing import is_from, record_minted
 from macaroon_cbat.service.client_authentication import (
+    Intermediates,
     authenticate_client,
     is_public,
     presented_credentials,
@@ -38,11 +40,19 @@ GRANT_TYPES = ("client_credentials",)
 class FormRequest(OAuth2Request):  # type: ignore[misc] # Authlib is untyped
     """One POST: its form, the certificate of its connection, and the second at which it came."""
 
-    def __init__(self, uri: str, form: dict[str, str], peer: Peer, now: EpochSeconds) -> None:
+    def __init__(
+        self,
+        uri: str,
+        form: dict[str, str],
+        peer: Peer,
+        intermediates: Intermediates,
+        now: EpochSeconds,
+    ) -> None:
         """Take what was read of the request; `uri` is built from the issuer, never from Host."""
         super().__init__("POST", uri, headers=request.headers)
         self.payload = _FormPayload(form)
         self.peer = peer
+        self.intermediates = intermediates
         self.now = now
 
     @property
@@ -82,12 +92,16 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
             return request_
         form = read_form(request, ignored=("token_type_hint",))
         now = EpochSeconds(int(self._clock()))
-        return FormRequest(self.issuer.url + request.path, form, self._peer(WsgiHop(request.environ)), now)
+        hop = WsgiHop(request.environ)
+        sent = partial(intermediates_of, self._peer, hop)
+        return FormRequest(self.issuer.url + request.path, form, self._peer(hop), sent, now)
 
     def authenticate_client(self, request_: FormRequest, _methods: object, _endpoint: str = "token") -> Any:
         """Return the client that this request authenticates, or raise InvalidClient."""
         authorization = request_.headers.get("Authorization")
-        credentials = presented_credentials(authorization, request_.form, request_.peer)
+        credentials = presented_credentials(
+            authorization, request_.form, request_.peer, request_.intermediates
+        )
         thumbprint = request_.peer.thumbprint
         if thumbprint is not None and self.stores.revocations.has_certificate(thumbprint):
             raise InvalidClient(f"the certificate {thumbprint} is revoked")

@@ -11,9 +11,12 @@ from msgspec import Struct
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import InvalidClient, InvalidRequest
 from macaroon_cbat.peer import Peer
-from macaroon_cbat.service.client_certificates import ClientTrust, is_named_by, weakness_of
+from macaroon_cbat.service.certificate_subjects import is_named_by
+from macaroon_cbat.service.client_certificates import ClientTrust
+from macaroon_cbat.service.key_strength import weakness_of
 from macaroon_cbat.stores import Client, ClientStore
 from macaroon_cbat.stores.clients import has_secret
+from macaroon_cbat.thumbprint import DerCertificate
 
 _LONGEST_NAME = 64
 """Characters of a client's name: of a longer one, which is none, no more goes into the log."""
@@ -22,19 +25,26 @@ _Verified = Callable[[], Certificate | InvalidClient]
 """Verifies the certificate of the request, once: the leaf of a trusted chain, or why it is none."""
 
 
+Intermediates = Callable[[], tuple[DerCertificate, ...]]
+"""Finds the certificates that came beside the client's own: none are read until a path is built."""
+
+
 class Credentials(Struct, frozen=True):
     """What a request shows of its client."""
 
     client_id: str
     secret: str | None
     peer: Peer
+    intermediates: Intermediates = tuple
 
     def __repr__(self) -> str:
         """Show who it claims to be, never the secret."""
         return f"<Credentials of {self.client_id!r}>"
 
 
-def presented_credentials(authorization: str | None, form: dict[str, str], peer: Peer) -> Credentials:
+def presented_credentials(
+    authorization: str | None, form: dict[str, str], peer: Peer, intermediates: Intermediates = tuple
+) -> Credentials:
     """Return the credentials of a request.
 
     Raises InvalidRequest when it uses two methods at once, and InvalidClient when it names no client.
@@ -42,11 +52,11 @@ def presented_credentials(authorization: str | None, form: dict[str, str], peer:
     if authorization is None:
         if "client_id" not in form:
             raise InvalidClient("no client_id")
-        return Credentials(form["client_id"], form.get("client_secret"), peer)
+        return Credentials(form["client_id"], form.get("client_secret"), peer, intermediates)
     client_id, secret = _basic(authorization)
     if "client_secret" in form or form.get("client_id", client_id) != client_id:
         raise InvalidRequest("use one client authentication method, not two")
-    return Credentials(client_id, secret, peer)
+    return Credentials(client_id, secret, peer, intermediates)
 
 
 def authenticate_client(
@@ -60,8 +70,9 @@ def authenticate_client(
 
     @cache
     def verified() -> Certificate | InvalidClient:
+        certificate = credentials.peer.certificate
         try:
-            return trust.verified(credentials.peer.certificate, now)
+            return trust.verified(certificate, now, credentials.intermediates() if certificate else ())
         except InvalidClient as error:
             return error
 

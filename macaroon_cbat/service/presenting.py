@@ -4,8 +4,9 @@ import logging
 
 from flask import request
 
-from macaroon_cbat.peer import Hop, Peer, PeerSource
+from macaroon_cbat.peer import Hop, Peer, PeerSource, intermediates_of
 from macaroon_cbat.service.metrics import count_ignored
+from macaroon_cbat.thumbprint import DerCertificate
 
 log = logging.getLogger("macaroon_cbat.service")
 
@@ -16,18 +17,30 @@ _PEER = "macaroon_cbat.peer"
 def once_a_request(source: PeerSource) -> PeerSource:
     """Return the source so that it answers once for the request at hand.
 
-    A certificate header that it does not believe is logged and counted: a spoof, or a proxy that nobody
+    A certificate header that it does not believe is logged and counted: a spoof, or a proxy that was not
     named.
     """
+    return _OnceARequest(source)
 
-    def ask(hop: Hop, /) -> Peer:
+
+class _OnceARequest:
+    """The answer of a source, kept in the environment of a request."""
+
+    def __init__(self, source: PeerSource) -> None:
+        """Ask this source."""
+        self._source = source
+
+    def __call__(self, hop: Hop, /) -> Peer:
+        """Return the peer, as the source first said."""
         environ = request.environ
         if _PEER not in environ:
-            peer = environ[_PEER] = source(hop)
+            peer = environ[_PEER] = self._source(hop)
             if peer.ignored is not None:
                 log.warning("a certificate header is ignored: %s", peer.ignored)
                 count_ignored()
         known: Peer = environ[_PEER]
         return known
 
-    return ask
+    def intermediates(self, hop: Hop, /) -> tuple[DerCertificate, ...]:
+        """Return the certificates that came with the peer's own."""
+        return intermediates_of(self._source, hop)

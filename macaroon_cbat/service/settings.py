@@ -30,6 +30,7 @@ VARIABLES = {
     "KEY_ROTATION": "seconds after which a new root key mints, at least 86400 (default: 0, by hand)",
     "CERTIFICATE_FORMAT": "how the proxy in front hands over client certificates, such as nginx or rfc9440",
     "CERTIFICATE_HEADER": "the header it uses (default: that of the format)",
+    "CERTIFICATE_COMPANION": "the header beside it that says whether there is one (default: as the format)",
     "TRUSTED_PROXIES": "who may do so, with commas: unix, secret, x5t#S256=THUMBPRINT, or networks",
     "PROXY_SECRET_FILE": "file with the secret that the proxy must send as Proxysecret",
     "CLIENT_CA": "PEM file of the CAs whose certificates tls_client_auth accepts",
@@ -135,15 +136,20 @@ def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
 def _peer_source(given: Mapping[str, str]) -> PeerSource:
     """Return where client certificates are found: on the connection itself unless a proxy is named."""
     needed = ("CERTIFICATE_FORMAT", "TRUSTED_PROXIES")
-    if not given.keys() & {*needed, "CERTIFICATE_HEADER", "PROXY_SECRET_FILE"}:
+    if not given.keys() & {*needed, "CERTIFICATE_HEADER", "CERTIFICATE_COMPANION", "PROXY_SECRET_FILE"}:
         return tls_connection
     if missing := [name for name in needed if name not in given]:
         raise SettingsError(f"{PREFIX}{missing[0]} must be set behind a proxy: {VARIABLES[missing[0]]}")
     trust = _trust(given["TRUSTED_PROXIES"].split(","), given.get("PROXY_SECRET_FILE"))
     try:
-        return Forwarded(given["CERTIFICATE_FORMAT"], trust=trust, header=given.get("CERTIFICATE_HEADER"))
+        return Forwarded(
+            given["CERTIFICATE_FORMAT"],
+            trust=trust,
+            header=given.get("CERTIFICATE_HEADER"),
+            companion=given.get("CERTIFICATE_COMPANION"),
+        )
     except SettingsError as error:
-        raise SettingsError(f"{PREFIX}CERTIFICATE_FORMAT or _HEADER: {error}") from error
+        raise SettingsError(f"{PREFIX}CERTIFICATE_FORMAT, _HEADER or _COMPANION: {error}") from error
 
 
 def _trust(proxies: list[str], secret_file: str | None) -> Trust:

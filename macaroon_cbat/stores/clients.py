@@ -7,12 +7,11 @@ from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
-from cryptography import x509
 from msgspec import Struct
 
 from macaroon_cbat.claims import EpochSeconds, ScopeText, scope_tokens
 from macaroon_cbat.errors import InvalidClientMetadata
-from macaroon_cbat.stores.certificate_names import refuse_unmatchable_names
+from macaroon_cbat.stores.certificate_names import refuse_unmatchable_names, refuse_unreadable_subject
 from macaroon_cbat.thumbprint import parse_thumbprint
 
 ClientAuthMethod = Literal[
@@ -42,6 +41,8 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tls_client_auth_subject_dn: str | None = None
     tls_client_auth_san_dns: str | None = None
     tls_client_auth_san_uri: str | None = None
+    tls_client_auth_san_ip: str | None = None
+    tls_client_auth_san_email: str | None = None
     certificates: tuple[str, ...] = ()
     understands_caveats: bool = False
     checks_certificates: bool = False
@@ -66,16 +67,13 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Refuse names that identify no certificate, or every one without a name."""
         names = [name for name in self.certificate_names.values() if name is not None]
         if self.token_endpoint_auth_method == "tls_client_auth" and len(names) != 1:
-            raise ValueError("tls_client_auth needs exactly one subject DN, SAN DNS name or SAN URI")
+            raise ValueError(
+                "tls_client_auth needs exactly one subject DN, SAN DNS name, SAN URI, SAN IP or SAN e-mail"
+            )
         if self.token_endpoint_auth_method != "tls_client_auth" and names:
             raise ValueError("a subject DN or SAN goes with tls_client_auth only")
         if "" in names:
             raise ValueError("an empty subject DN or SAN names nobody")
-        if self.tls_client_auth_subject_dn is not None:
-            try:
-                x509.Name.from_rfc4514_string(self.tls_client_auth_subject_dn)
-            except ValueError as error:
-                raise ValueError("the subject DN must be spelled as RFC 4514 says, as CN=a,O=b") from error
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -89,6 +87,8 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "tls_client_auth_subject_dn": self.tls_client_auth_subject_dn,
             "tls_client_auth_san_dns": self.tls_client_auth_san_dns,
             "tls_client_auth_san_uri": self.tls_client_auth_san_uri,
+            "tls_client_auth_san_ip": self.tls_client_auth_san_ip,
+            "tls_client_auth_san_email": self.tls_client_auth_san_email,
         }
 
 
@@ -154,7 +154,14 @@ def read_metadata(members: dict[str, object], shape: type[Metadata]) -> Metadata
     """Return checked metadata of this shape, or raise InvalidClientMetadata that says what is wrong."""
     try:
         metadata = msgspec.convert(members, shape)
-        refuse_unmatchable_names(metadata.tls_client_auth_san_dns, metadata.tls_client_auth_san_uri)
+        if metadata.tls_client_auth_subject_dn is not None:
+            refuse_unreadable_subject(metadata.tls_client_auth_subject_dn)
+        refuse_unmatchable_names(
+            metadata.tls_client_auth_san_dns,
+            metadata.tls_client_auth_san_uri,
+            metadata.tls_client_auth_san_ip,
+            metadata.tls_client_auth_san_email,
+        )
     except (msgspec.ValidationError, ValueError) as error:
         reason = re.sub(r" matching regex '.*'", " of the right form", str(error))
         raise InvalidClientMetadata(reason) from error

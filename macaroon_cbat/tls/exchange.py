@@ -5,9 +5,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from macaroon_cbat.thumbprint import DerCertificate
 from macaroon_cbat.tls.outgoing import Outgoing
 from macaroon_cbat.tls.request import Request
+from macaroon_cbat.tls.session import Shown
 from macaroon_cbat.tls.wsgi import ReadOnlyFileBasedBuffer, Site, Task, error_answer
 
 log = logging.getLogger("macaroon_cbat.tls")
@@ -28,14 +28,14 @@ class Exchange:
         request: Request,
         site: Site,
         address: tuple[str, int],
-        peer_certificate: DerCertificate | None,
+        shown: Shown,
         changed: Callable[[], None],
     ) -> None:
         self.request = request
         self.site = self.server = site
         self.adj = site.adj
         self.addr = address
-        self.peer_certificate = peer_certificate
+        self.peer_certificate, self.peer_intermediates = shown
         self.is_finished = False
         self.is_broken = False
         self.keeps_alive = False

@@ -20,8 +20,15 @@ _ORDINARY_BYTES = 24 * 1024
 """Measured: OpenSSL keeps a client's chain, parsed, as long as the connection lives. That is three times what
 was sent and 3 KB a certificate. An ordinary chain is part of what every connection costs."""
 
+_SHOWN = 8
+"""Certificates beside the client's own that an application is shown."""
+
 _RECORD_COPIES = 2
 """A record that is not whole has a buffer of its own beside the one that it came in."""
+
+
+Shown = tuple[DerCertificate | None, tuple[DerCertificate, ...]]
+"""The client's certificate, and what else it sent."""
 
 
 class TlsFailure(Exception):
@@ -33,7 +40,7 @@ class Session:
 
     __slots__ = (
         "_certificates", "_connection", "_handshake_bytes", "_records", "ended", "established",
-        "peer_certificate",
+        "peer_certificate", "peer_intermediates",
     )  # fmt: skip
 
     def __init__(self, context: SSL.Context) -> None:
@@ -45,6 +52,7 @@ class Session:
         self.established = False
         self.ended = False
         self.peer_certificate: DerCertificate | None = None
+        self.peer_intermediates: tuple[DerCertificate, ...] = ()
 
     def receive(self, ciphertext: bytes) -> bytes:
         """Take what the socket gave, return the plaintext in it, or raise TlsFailure.
@@ -99,13 +107,22 @@ class Session:
     def held_bytes(self) -> int:
         """Return what OpenSSL keeps for this client beyond an ordinary connection, as measured."""
         chain_bytes = _COPIES * self._handshake_bytes + _CERTIFICATE_BYTES * self._certificates
+        chain_bytes += sum(map(len, self.peer_intermediates))
         return max(0, chain_bytes - _ORDINARY_BYTES) + _RECORD_COPIES * self._records.held_bytes
 
     def _complete(self) -> None:
         self.established = True
         certificate = self._connection.get_peer_certificate()
         if certificate is not None:
-            self.peer_certificate = DerCertificate(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate))
+            self.peer_certificate = _der_of(certificate)
+            sent = self._connection.get_peer_cert_chain() or []
+            # The client's own is among them or not, as OpenSSL's sides and pyOpenSSL's versions have it.
+            shown = [_der_of(one) for one in sent[: _SHOWN + 1]]
+            self.peer_intermediates = tuple(one for one in shown if one != self.peer_certificate)[:_SHOWN]
+
+    def shown(self) -> Shown:
+        """Return what an application may know of the client."""
+        return self.peer_certificate, self.peer_intermediates
 
     def encrypt(self, plaintext: bytes) -> bytes:
         """Return the records that carry the plaintext, after whatever else waited to be sent."""
@@ -138,3 +155,7 @@ class Session:
             # After a fatal alert nothing more may be said.
             pass
         return self.take_output()
+
+
+def _der_of(certificate: crypto.X509) -> DerCertificate:
+    return DerCertificate(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate))

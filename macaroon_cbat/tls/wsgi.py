@@ -13,7 +13,7 @@ from waitress.task import WSGITask
 
 from macaroon_cbat.thumbprint import DerCertificate
 from macaroon_cbat.untrusted_headers import UNTRUSTED_HEADERS
-from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
+from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE, PEER_INTERMEDIATES
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -44,6 +44,7 @@ class Channel(Protocol):
     site: "Site"
     peer_certificate: DerCertificate | None
     has_file: bool
+    peer_intermediates: tuple[DerCertificate, ...]
 
     def write_soon(self, data: Any) -> int:
         """Queue a part of the response."""
@@ -123,6 +124,7 @@ class Task(WSGITask):  # type: ignore[misc]  # waitress ships no types
             environ["HTTPS"] = "on"
             environ["wsgi.multiprocess"] = self.channel.site.is_multiprocess
             environ[PEER_CERTIFICATE] = self.channel.peer_certificate
+            environ[PEER_INTERMEDIATES] = self.channel.peer_intermediates
         return cast("dict[str, Any]", self.environ)
 
 

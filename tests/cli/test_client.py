@@ -139,8 +139,10 @@ def test_a_certificate_is_registered_by_its_thumbprint(data, tmp_path, certifica
         (("--subject-dn", "CN=a,O=b"), "tls_client_auth_subject_dn", "CN=a,O=b"),
         (("--san-dns", "a.example"), "tls_client_auth_san_dns", "a.example"),
         (("--san-uri", "spiffe://a/b"), "tls_client_auth_san_uri", "spiffe://a/b"),
+        (("--san-ip", "192.0.2.7"), "tls_client_auth_san_ip", "192.0.2.7"),
+        (("--san-email", "a@b.example"), "tls_client_auth_san_email", "a@b.example"),
     ],
-    ids=["subject", "DNS name", "URI"],
+    ids=["subject", "DNS name", "URI", "IP address", "e-mail address"],
 )
 def test_a_name_is_registered(data, options, member, value):
     """A tls_client_auth client is registered with one name of its certificate."""

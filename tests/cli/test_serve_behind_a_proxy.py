@@ -2,6 +2,7 @@
 
 import json
 import ssl
+from datetime import UTC, datetime
 from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from macaroon_cbat.caveats import caveat_text, confirmation
 from macaroon_cbat.wire import read_macaroon
 from tests.cli.material import API, Served, members, serving, with_database
 from tests.core.spelling import SPELLINGS
-from tests.service.certificates import Identity, certified
+from tests.service.certificates import Identity, authority, certified
 
 SECRET = "a-secret-of-the-proxy"
 
@@ -44,13 +45,15 @@ def service(tmp_path_factory: pytest.TempPathFactory, people: Any) -> Any:
         yield served, bound["client_secret"], folder / "data.log"
 
 
-def ask(service: Any, client: Path, **headers: str) -> tuple[int, Any]:
+def ask(service: Any, client: Path, form: dict[str, str] | None = None, **headers: str) -> tuple[int, Any]:
     """Ask for a token over a connection with this client certificate; return status and answer."""
     served: Served = service[0]
     context = ssl.create_default_context(cafile=served.data / "ca.pem")
     context.load_cert_chain(client)
     connection = HTTPSConnection("localhost", int(served.issuer.rpartition(":")[2]), context=context)
-    form = {"grant_type": "client_credentials", "client_id": "bound", "client_secret": service[1]}
+    form = {"grant_type": "client_credentials"} | (
+        form or {"client_id": "bound", "client_secret": service[1]}
+    )
     headers = {"Content-Type": "application/x-www-form-urlencoded", **headers}
     try:
         connection.request("POST", "/oauth2/token", urlencode(form), headers)
@@ -121,3 +124,30 @@ def test_a_header_of_another_name_arrives(tmp_path: Path, people: Any):
         status, answer = ask((served, bound["client_secret"]), people["proxy"][1], **shown)
     assert status == 200, answer
     assert caveat_text(confirmation(holder.thumbprint)) in read_macaroon(answer["access_token"]).caveats
+
+
+def test_a_chain_of_the_proxy_arrives(tmp_path: Path, people: Any):
+    """Client-Cert-Chain completes a chain for tls_client_auth, and nothing does in its place (RFC 9440)."""
+    today = datetime.now(UTC)
+    root = authority("CN=Root", today=today)
+    middle = authority("CN=Sub CA", root, today=today)
+    holder = certified("CN=billing", middle, today=today)
+    (tmp_path / "root.pem").write_bytes(root.pem)
+    register = ("--auth", "tls_client_auth", "--subject-dn", "CN=billing", "--data", tmp_path / "data")
+    members("client", "add", "it", "--scope", "read", *register)
+    variables = {
+        "MACAROON_CBAT_CERTIFICATE_FORMAT": "rfc9440",
+        "MACAROON_CBAT_TRUSTED_PROXIES": f"x5t#S256={people['proxy'][0].thumbprint}",
+        "MACAROON_CBAT_CLIENT_CA": str(tmp_path / "root.pem"),
+    }
+    shown = {"Client-Cert": SPELLINGS["rfc9440"](holder.der)[0], "form": {"client_id": "it"}}
+    chains = {
+        "": 401,
+        SPELLINGS["rfc9440"](middle.der)[0]: 200,
+        SPELLINGS["rfc9440"](root.der)[0]: 401,
+        "x": 400,
+    }
+    with serving(tmp_path / "data", **variables) as served:
+        found = {chain: ask((served, None), people["proxy"][1], **shown, **{"Client-Cert-Chain": chain})[0]
+                 for chain in chains}  # fmt: skip
+    assert found == chains

@@ -22,11 +22,19 @@ _NO = {
     "cloudflare-sha256": "false",
     "cloudfront": "0",
     "nginx": "NONE",
+    "ingress-nginx": "NONE",
 }
-_YES = {"cloudfront": re.compile("1"), "nginx": re.compile(r"SUCCESS|FAILED:[^,]+")}
+_NGINX = re.compile(r"SUCCESS|FAILED:[^,]+")
+_YES = {
+    "cloudfront": re.compile("1"),
+    "nginx": _NGINX,
+    "ingress-nginx": _NGINX,
+    "openshift": re.compile("0"),
+}
 _NOTHING: dict[str, set[str | None]] = {
     "rfc9440": {"", "::"},
     "haproxy": {"none"},
+    "openshift": {"", '""'},
     "haproxy-sha256": {"none"},
     "apache": {"(null)"},
     "caddy": {""},
@@ -84,6 +92,8 @@ def is_one_sequence(der: bytes) -> bool:
 
 def _says_nothing(name: str, values: Values) -> bool:
     value, *companions = values
+    if name == "openshift" and companions != ["0"]:
+        return False
     if name in _NO:
         return not value and companions == [_NO[name]]
     return value in _NOTHING.get(name, {None})
@@ -102,7 +112,9 @@ def _is_spelled(name: str, value: str, peer: Peer, digest: bytes) -> bool:
     [spelled, *_] = SPELLINGS[name](peer.certificate)
     if name in ("traefik", "traefik2"):
         return (value + ",").startswith(spelled + ",") and _BASE64_CHAIN.fullmatch(value) is not None
-    if name == "aws-alb-passthrough":
+    if name == "openshift":
+        return value in (spelled, f'"{spelled}"')
+    if name in ("aws-alb-passthrough", "kong"):
         is_first = value.startswith((spelled, escaped_pem(peer.certificate)))
         return is_first and _PEM_CHAIN.fullmatch(value) is not None
     if name == "aws-alb":

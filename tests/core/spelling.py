@@ -56,6 +56,9 @@ def x5t(der: bytes) -> str:
 SPELLINGS: dict[str, Callable[[bytes], tuple[str, ...]]] = {
     "rfc9440": lambda der: (f":{base64_of(der)}:",),
     "nginx": lambda der: (escaped_pem(der), "SUCCESS"),
+    "ingress-nginx": lambda der: (escaped_pem(der), "SUCCESS"),
+    "openshift": lambda der: (base64_of(der), "0"),
+    "kong": lambda der: (escaped_pem(der),),
     "envoy": lambda der: (f'Hash={hex_hash(der)};Cert="{escaped_pem(der)}"',),
     "haproxy-sha256": lambda der: (x5t(der),),
     "haproxy": lambda der: (base64_of(der),),
@@ -78,6 +81,9 @@ SPELLINGS: dict[str, Callable[[bytes], tuple[str, ...]]] = {
 NONE: dict[str, tuple[str | None, ...]] = {
     "rfc9440": ("::",),
     "nginx": (None, "NONE"),
+    "ingress-nginx": (None, "NONE"),
+    "openshift": ("", "0"),
+    "kong": (None,),
     "envoy": (None,),
     "haproxy-sha256": ("none",),
     "haproxy": ("none",),

@@ -41,6 +41,25 @@ def test_what_the_product_writes_is_read(name: str, der: bytes):
     assert peer.ignored is None
 
 
+@pytest.mark.parametrize("value", [base64_of(HOLDER), f'"{base64_of(HOLDER)}"'], ids=["plain", "quoted"])
+def test_openshift_s_router_quotes_or_not(value: str):
+    """What OpenShift's router sends is read with the quotes that its template asks for, and without."""
+    assert FORMATS["openshift"].read(value, "0").thumbprint == x5t(HOLDER)
+    assert FORMATS["openshift"].read('""', "0") == NOBODY
+
+
+@pytest.mark.parametrize("name", ["nginx", "ingress-nginx"])
+def test_a_certificate_without_an_issuer_is_one(name: str):
+    """A certificate that nginx found no issuer for is read: its key was proved, and more is not needed."""
+    verify = "FAILED:unable to verify the first certificate"
+    assert FORMATS[name].read(escaped_pem(HOLDER), verify).thumbprint == x5t(HOLDER)
+
+
+def test_the_first_of_kong_s_chain_is_the_client_s():
+    """Should Kong send a whole chain, the client's own certificate stands first."""
+    assert FORMATS["kong"].read(escaped_pem(HOLDER) + escaped_pem(OTHER)).thumbprint == x5t(HOLDER)
+
+
 @pytest.mark.parametrize("name", NONE)
 def test_no_certificate_is_nobody(name: str):
     """What the product writes when nobody presented a certificate is nobody."""
@@ -54,6 +73,13 @@ MISCONFIGURED = {
     "nginx, empty verify": ("nginx", (escaped_pem(HOLDER), "")),
     "nginx, SUCCESS without a certificate": ("nginx", (None, "SUCCESS")),
     "nginx, FAILED without a certificate": ("nginx", ("", "FAILED:certificate has expired")),
+    "ingress-nginx, no verify": ("ingress-nginx", (escaped_pem(HOLDER), None)),
+    "ingress-nginx, nothing": ("ingress-nginx", (None, None)),
+    "ingress-nginx, SUCCESS without a certificate": ("ingress-nginx", (None, "SUCCESS")),
+    "openshift, nothing": ("openshift", (None, None)),
+    "openshift, no verify": ("openshift", (base64_of(HOLDER), None)),
+    "openshift, empty verify": ("openshift", (base64_of(HOLDER), "")),
+    "openshift, verify alone": ("openshift", (None, "0")),
     "haproxy, nothing": ("haproxy", (None,)),
     "haproxy-sha256, nothing": ("haproxy-sha256", (None,)),
     "apache, nothing": ("apache", (None,)),
@@ -84,6 +110,19 @@ def test_a_proxy_that_leaves_it_open_is_misconfigured(name: str, values: tuple[s
 
 OF_CLIENTS = {
     "nginx, NONE with a certificate": ("nginx", (escaped_pem(HOLDER), "NONE")),
+    "ingress-nginx, NONE with a certificate": ("ingress-nginx", (escaped_pem(HOLDER), "NONE")),
+    "ingress-nginx, success in small letters": ("ingress-nginx", (escaped_pem(HOLDER), "success")),
+    "ingress-nginx, SUCCESS twice": ("ingress-nginx", (escaped_pem(HOLDER), "SUCCESS,SUCCESS")),
+    "ingress-nginx, FAILED without a reason": ("ingress-nginx", (escaped_pem(HOLDER), "FAILED")),
+    "openshift, an error of OpenSSL": ("openshift", (base64_of(HOLDER), "18")),
+    "openshift, an error without a certificate": ("openshift", ("", "10")),
+    "openshift, two zeros": ("openshift", (base64_of(HOLDER), "0,0")),
+    "openshift, more than a zero": ("openshift", (base64_of(HOLDER), "00")),
+    "openshift, a quote alone": ("openshift", ('"', "0")),
+    "openshift, a quote in front": ("openshift", (f'"{base64_of(HOLDER)}', "0")),
+    "openshift, two pairs of quotes": ("openshift", (f'""{base64_of(HOLDER)}""', "0")),
+    "openshift, single quotes": ("openshift", (f"'{base64_of(HOLDER)}'", "0")),
+    "kong, empty": ("kong", ("",)),
     "haproxy, empty: larger than its buffer": ("haproxy", ("",)),
     "haproxy-sha256, empty": ("haproxy-sha256", ("",)),
     "apache, empty": ("apache", ("",)),
@@ -102,7 +141,7 @@ def test_what_a_client_can_bring_about_is_no_fault_of_the_proxy(name: str, value
         FORMATS[name].read(*values)
 
 
-SILENT = {"aws-alb-passthrough", "azure", "envoy", "traefik", "traefik2"}
+SILENT = {"aws-alb-passthrough", "azure", "envoy", "kong", "traefik", "traefik2"}
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -134,8 +173,15 @@ def spoiled(value: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("spoiling", spoiled("x"))
-@pytest.mark.parametrize("name", sorted(FORMATS.keys() - {"traefik", "traefik2", "envoy"}))
+SPOILED = [
+    (name, spoiling)
+    for name in sorted(FORMATS.keys() - {"traefik", "traefik2", "envoy"})
+    for spoiling in spoiled("x")
+    if (name, spoiling) != ("openshift", "quoted")
+]
+
+
+@pytest.mark.parametrize(("name", "spoiling"), SPOILED)
 def test_anything_else_is_ambiguous(name: str, spoiling: str):
     """A value that the product does not write is refused, whatever is wrong with it."""
     value, *companions = SPELLINGS[name](HOLDER)

@@ -217,3 +217,48 @@ def test_another_header_is_read_when_it_is_named():
     assert source(hop(UNIX, {"HTTP_OWNCERT": CLIENTCERT["HTTP_CLIENTCERT"]})) == vouched(HOLDER)
     with pytest.raises(ProxyMisconfigured):
         source(hop(UNIX, CLIENTCERT))
+
+
+OWN = {"header": "Own-Cert", "companion": "Own-Verify"}
+CERT, VERIFY = SPELLINGS["nginx"](HOLDER)
+
+
+def test_another_companion_is_read_when_it_is_named():
+    """The header beside the certificate may be named too; the format's own ones then mean nothing."""
+    source = Forwarded("nginx", trust=trusted_proxies(["unix"]), **OWN)
+    assert source.headers == ("Own-Cert", "Own-Verify")
+    said = {"HTTP_OWN_CERT": CERT, "HTTP_OWN_VERIFY": VERIFY}
+    spoof = {"HTTP_CLIENTCERT": SPELLINGS["nginx"](PROXY)[0], "HTTP_CLIENTCERTVERIFY": "SUCCESS"}
+    assert source(hop(UNIX, said, spoof)) == vouched(HOLDER)
+    assert source(hop(UNIX, {"HTTP_OWN_VERIFY": "NONE"}, spoof)) == NONE_OF_PROXY
+
+
+@pytest.mark.parametrize(
+    ("verify", "error"),
+    [
+        pytest.param({}, ProxyMisconfigured, id="missing"),
+        pytest.param({"HTTP_CLIENTCERTVERIFY": "SUCCESS"}, ProxyMisconfigured, id="the format's own name"),
+        pytest.param({"HTTP_OWN_VERIFY": ""}, ProxyMisconfigured, id="empty"),
+        pytest.param({"HTTP_OWN_VERIFY": "yes"}, AmbiguousCertificate, id="another word"),
+        pytest.param({"HTTP_OWN_VERIFY": "SUCCESS,SUCCESS"}, AmbiguousCertificate, id="twice"),
+        pytest.param(
+            {"HTTP_OWN_VERIFY": "SUCCESS", "HTTP_OWN.VERIFY": "x"}, AmbiguousCertificate, id="alias"
+        ),
+        pytest.param({"HTTP_OWN_VERIFY": "NONE"}, AmbiguousCertificate, id="a contradiction"),
+    ],
+)
+def test_a_named_companion_fails_closed(verify, error):
+    """A certificate whose companion is missing, or says anything but what nginx says, is not believed."""
+    source = Forwarded("nginx", trust=trusted_proxies(["unix"]), **OWN)
+    with pytest.raises(error):
+        source(hop(UNIX, {"HTTP_OWN_CERT": CERT}, verify))
+
+
+@pytest.mark.parametrize("name", ["ingress-nginx", "openshift", "kong"])
+def test_the_headers_of_an_ingress_are_ignored_from_others(name):
+    """The fixed names of ingress controllers mean nothing from a sender that is not the proxy."""
+    source = Forwarded(name, trust=trusted_proxies(["unix"]))
+    keys = ["HTTP_" + header.upper().replace("-", "_") for header in source.headers]
+    headers = dict(zip(keys, SPELLINGS[name](HOLDER), strict=True))
+    assert source(hop(UNIX, headers)) == vouched(HOLDER)
+    assert source(hop(from_gunicorn("192.0.2.7"), headers)).ignored is not None

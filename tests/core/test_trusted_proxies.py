@@ -60,6 +60,7 @@ def test_the_secret_does_not_print():
         ("nginx", "Client Cert"),
         ("nginx", "-Cert"),
         ("nginx", "clientcertverify"),
+        ("ingress-nginx", "SSL-Client-Verify"),
         ("haproxy", "Proxysecret"),
         ("haproxy", "Clientcert\n"),
     ],
@@ -68,3 +69,20 @@ def test_unusable_formats_and_headers_are_refused(format_: str, header: str | No
     """An unknown format and a name that some server would fold are refused at the start."""
     with pytest.raises(SettingsError):
         Forwarded(format_, trust=trusted_proxies(["unix"]), header=header)
+
+
+@pytest.mark.parametrize(
+    ("format_", "header", "companion", "problem"),
+    [
+        pytest.param("haproxy", None, "Ownverify", "has no companion", id="a format without one"),
+        pytest.param("nginx", None, "Own_Verify", "is no name", id="a name that could be folded"),
+        pytest.param("nginx", None, "", "is no name", id="an empty name"),
+        pytest.param("nginx", None, "Proxysecret", "another header", id="that of the secret"),
+        pytest.param("nginx", None, "clientcert", "another header", id="that of the certificate"),
+        pytest.param("nginx", "Own", "OWN", "another header", id="that of the certificate, named too"),
+    ],
+)
+def test_unusable_companions_are_refused(format_, header, companion, problem):
+    """The header beside the certificate's needs a name of its own, and a format that has one."""
+    with pytest.raises(SettingsError, match=problem):
+        Forwarded(format_, trust=trusted_proxies(["unix"]), header=header, companion=companion)

@@ -108,6 +108,14 @@ MISTAKES = {
     ),
     "unknown kind": (GOOD.replace('"nginx"', '"apache"'), "[proxy], kind: Invalid enum value"),
     "unknown format": (GOOD.replace("trust =", 'format = "x"\ntrust ='), "unknown certificate format 'x'"),
+    "a companion that the format has not": (
+        GOOD.replace("trust =", 'format = "haproxy"\ncompanion = "X"\ntrust ='),
+        "haproxy has no companion",
+    ),
+    "a companion that could be folded": (
+        GOOD.replace("trust =", 'companion = "Ssl_Client_Verify"\ntrust ='),
+        "'Ssl_Client_Verify' is no name for a certificate header",
+    ),
     "trusting everybody": (GOOD.replace('["unix"]', '["0.0.0.0/0"]'), "would trust everybody"),
     "trusting nobody": (GOOD.replace('["unix"]', "[]"), "[proxy], trust"),
     "trusting nonsense": (GOOD.replace('["unix"]', '["nginx"]'), "'nginx' is no trusted proxy"),

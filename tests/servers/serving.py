@@ -89,7 +89,7 @@ def serve_embedded(bind: str) -> None:
     from macaroon_cbat.certificate_formats import CERTIFICATE_HEADERS
     from macaroon_cbat.tls import development_certificates, serve
 
-    named = (*CERTIFICATE_HEADERS, "X-Client-Cert")
+    named = CERTIFICATE_HEADERS
     with TemporaryDirectory() as folder:
         files = development_certificates(Path(folder))
         shown = {"certificate": files.certificate, "key": files.key}

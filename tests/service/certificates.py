@@ -71,8 +71,10 @@ def certified(
     raw_names: bytes | None = None,
     key: Any = None,
     algorithm: hashes.HashAlgorithm | None = None,
+    path_length: int | None = None,
+    more: tuple[tuple[x509.ExtensionType, bool], ...] = (),
 ) -> Identity:
-    """Return a new certificate, self-signed without an issuer."""
+    """Return a new certificate, self-signed without an issuer; `more` extensions are critical or not."""
     key = key or ec.generate_private_key(ec.SECP256R1())
     name = x509.Name.from_rfc4514_string(subject) if isinstance(subject, str) else subject
     signer_key = issuer.key if issuer else key
@@ -85,7 +87,7 @@ def certified(
         .serial_number(x509.random_serial_number())
         .not_valid_before(today + days[0] * DAY)
         .not_valid_after(today + days[1] * DAY)
-        .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        .add_extension(x509.BasicConstraints(ca=is_authority, path_length=path_length), critical=True)
         .add_extension(key_usage(is_authority=is_authority), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(authority_key, critical=False)
@@ -97,12 +99,16 @@ def certified(
         builder = builder.add_extension(x509.UnrecognizedExtension(oid, raw_names), critical=False)
     if usage is not None and not is_authority:
         builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+    for extension, is_critical in more:
+        builder = builder.add_extension(extension, critical=is_critical)
     has_its_own = isinstance(signer_key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
     return Identity(builder.sign(signer_key, None if has_its_own else algorithm or hashes.SHA256()), key)
 
 
-def authority(subject: str = "CN=Example CA", issuer: Identity | None = None, key: Any = None) -> Identity:
-    return certified(subject, issuer, is_authority=True, days=(-365, 3650), key=key)
+def authority(
+    subject: str = "CN=Example CA", issuer: Identity | None = None, key: Any = None, **options: Any
+) -> Identity:
+    return certified(subject, issuer, key=key, **({"is_authority": True, "days": (-365, 3650)} | options))
 
 
 def with_version(identity: Identity, version: int) -> DerCertificate:

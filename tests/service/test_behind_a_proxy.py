@@ -170,6 +170,14 @@ def test_the_environment_names_the_proxy(tmp_path, certificate: Identity):
         app.extensions["macaroon_cbat"].database.close()
 
 
+def test_the_environment_names_the_companion(tmp_path):
+    """The header beside the certificate's comes from the environment too."""
+    named = {"CERTIFICATE_HEADER": "Owncert", "CERTIFICATE_COMPANION": "Ownverify"}
+    settings = from_environment(tmp_path, CERTIFICATE_FORMAT="nginx", TRUSTED_PROXIES="unix", **named)
+    assert isinstance(settings.peer, Forwarded)
+    assert settings.peer.headers == ("Owncert", "Ownverify")
+
+
 def test_without_a_proxy_the_connection_counts(tmp_path):
     """Unless a proxy is named no header is looked at."""
     assert from_environment(tmp_path).peer is tls_connection
@@ -185,17 +193,25 @@ UNUSABLE = {
         {"CERTIFICATE_HEADER": "X"},
         "MACAROON_CBAT_CERTIFICATE_FORMAT must be set behind a proxy",
     ),
+    "a companion alone": (
+        {"CERTIFICATE_COMPANION": "X"},
+        "MACAROON_CBAT_CERTIFICATE_FORMAT must be set behind a proxy",
+    ),
+    "a companion that the format has not": (
+        {"CERTIFICATE_FORMAT": "haproxy", "TRUSTED_PROXIES": "unix", "CERTIFICATE_COMPANION": "X"},
+        "MACAROON_CBAT_CERTIFICATE_FORMAT, _HEADER or _COMPANION: haproxy has no companion",
+    ),
     "a secret alone": (
         {"PROXY_SECRET_FILE": "/x"},
         "MACAROON_CBAT_CERTIFICATE_FORMAT must be set behind a proxy",
     ),
     "an unknown format": (
         {"CERTIFICATE_FORMAT": "ngnix", "TRUSTED_PROXIES": "unix"},
-        "MACAROON_CBAT_CERTIFICATE_FORMAT or _HEADER: unknown certificate format 'ngnix': known are",
+        "MACAROON_CBAT_CERTIFICATE_FORMAT, _HEADER or _COMPANION: unknown certificate format 'ngnix'",
     ),
     "a header that could be folded": (
         {"CERTIFICATE_FORMAT": "nginx", "TRUSTED_PROXIES": "unix", "CERTIFICATE_HEADER": "Client_Cert"},
-        "MACAROON_CBAT_CERTIFICATE_FORMAT or _HEADER: 'Client_Cert' is no name",
+        "MACAROON_CBAT_CERTIFICATE_FORMAT, _HEADER or _COMPANION: 'Client_Cert' is no name",
     ),
     "everybody": (
         {"CERTIFICATE_FORMAT": "nginx", "TRUSTED_PROXIES": "unix,0.0.0.0/0"},

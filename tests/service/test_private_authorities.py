@@ -10,7 +10,8 @@ from cryptography import x509
 
 from macaroon_cbat.certificate_file import der_of
 from macaroon_cbat.errors import InvalidClient, SettingsError
-from macaroon_cbat.service.client_certificates import ClientTrust, is_named_by
+from macaroon_cbat.service.certificate_subjects import is_named_by
+from macaroon_cbat.service.client_certificates import ClientTrust
 from tests.core.certificate_files import with_latin_1
 from tests.service.material import client_metadata
 

@@ -9,7 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 
 from macaroon_cbat.errors import InvalidClient
-from macaroon_cbat.service.client_certificates import ClientTrust, weakness_of
+from macaroon_cbat.service.client_certificates import ClientTrust
+from macaroon_cbat.service.key_strength import weakness_of
 from tests.cli.material import call, complaint, members, with_database
 from tests.service.certificates import Identity, authority, certified
 from tests.service.material import GRANT_TYPE, client_metadata, refused

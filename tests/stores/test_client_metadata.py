@@ -28,6 +28,8 @@ def test_the_defaults_are_the_standards():
         pytest.param(BY_CA | {"tls_client_auth_subject_dn": "CN=a,O=Ex\\, Inc,C=DE"}, id="a subject"),
         pytest.param(BY_CA | {"tls_client_auth_san_dns": "client.example"}, id="a DNS name"),
         pytest.param(BY_CA | {"tls_client_auth_san_uri": "spiffe://example/a"}, id="a URI"),
+        pytest.param(BY_CA | {"tls_client_auth_san_ip": "2001:db8::7"}, id="an IP address"),
+        pytest.param(BY_CA | {"tls_client_auth_san_email": "a+b@example.org"}, id="an e-mail address"),
         pytest.param(PUBLIC | {"tls_client_certificate_bound_access_tokens": True}, id="public and bound"),
         pytest.param({"audiences": ("https://api.example/v1?x=1", "urn:x:y")}, id="URIs as audiences"),
         pytest.param({"serves": ("https://api.example",)}, id="a resource server that calls others"),
@@ -85,6 +87,24 @@ def test_honest_metadata_is_taken(members):
         pytest.param(BY_CA | {"tls_client_auth_subject_dn": ""}, "empty", id="an empty subject"),
         pytest.param(BY_CA | {"tls_client_auth_san_dns": ""}, "empty", id="an empty DNS name"),
         pytest.param(BY_CA | {"tls_client_auth_san_uri": ""}, "empty", id="an empty URI"),
+        pytest.param(BY_CA | {"tls_client_auth_san_ip": ""}, "empty", id="an empty IP address"),
+        pytest.param(BY_CA | {"tls_client_auth_san_email": ""}, "empty", id="an empty e-mail address"),
+        pytest.param(BY_CA | {"tls_client_auth_san_ip": "10.0.0.0/8"}, "one IPv4 or IPv6", id="a network"),
+        pytest.param(BY_CA | {"tls_client_auth_san_ip": "10.0.0.07"}, "one IPv4", id="a leading zero"),
+        pytest.param(BY_CA | {"tls_client_auth_san_ip": "fe80::1%eth0"}, "one IPv4", id="a zone"),
+        pytest.param(BY_CA | {"tls_client_auth_san_ip": "a.example"}, "one IPv4", id="a host as IP address"),
+        pytest.param(BY_CA | {"tls_client_auth_san_email": "a"}, "one address", id="no host"),
+        pytest.param(
+            BY_CA | {"tls_client_auth_san_email": "A <a@b.example>"}, "one address", id="a display name"
+        ),
+        pytest.param(BY_CA | {"tls_client_auth_san_email": "@b.example"}, "one address", id="no mailbox"),
+        pytest.param(BY_CA | {"tls_client_auth_san_email": "*@b.example"}, "one address", id="any"),
+        pytest.param(BY_CA | {"tls_client_auth_san_email": "a@b.example\n"}, "one address", id="a line end"),
+        pytest.param(
+            BY_CA | {"tls_client_auth_san_ip": "10.0.0.7", "tls_client_auth_san_email": "a@b.c"},
+            "exactly one",
+            id="an address of each kind",
+        ),
         pytest.param(
             BY_CA | {"tls_client_auth_subject_dn": "billing"}, "RFC 4514", id="a subject that is no DN"
         ),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
+from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE, PEER_INTERMEDIATES
 
 Answer = tuple[str, bytes]
 MADE_IN = os.getpid()
@@ -64,6 +64,7 @@ def _answer(path: str, environ: dict[str, Any], folder: Path, made_in: int) -> b
     return json.dumps(
         {
             "certificate": _hex(environ[PEER_CERTIFICATE]),
+            "intermediates": [one.hex() for one in environ[PEER_INTERMEDIATES]],
             "environ": {key: value for key, value in environ.items() if isinstance(value, str | bool | int)},
             "pid": os.getpid(),
             "made_in": made_in,

@@ -5,7 +5,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.tls.material import Client, Server, ask
+from tests.tls.material import Client, Server, ask, make_client
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 KINDS = [
@@ -25,9 +25,23 @@ def test_any_certificate_is_shown(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("length", [0, 1, 2, 8, 9, 20])
+def test_what_else_a_client_sends_is_shown(
+    server: Server, tmp_path: Path, version: ssl.TLSVersion, length: int
+) -> None:
+    """The application sees the first eight certificates that come beside the client's own, in their order."""
+    links = [make_client(tmp_path, f"link {number}", is_authority=True) for number in range(length)]
+    shown = make_client(tmp_path, "shown", chain=tuple(links))
+    answer = server.ask(context=server.context(shown, version)).json()
+    assert answer["certificate"] == shown.der.hex()
+    assert answer["intermediates"] == [link.der.hex() for link in links[:8]]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_no_certificate_is_none(server: Server, version: ssl.TLSVersion) -> None:
     """A client without a certificate is served, and the application sees None."""
-    assert server.ask(context=server.context(version=version)).json()["certificate"] is None
+    answer = server.ask(context=server.context(version=version)).json()
+    assert (answer["certificate"], answer["intermediates"]) == (None, [])
 
 
 def test_every_request_of_a_connection_shows_it(server: Server, clients: dict[str, Client]) -> None:

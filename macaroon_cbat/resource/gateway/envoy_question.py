@@ -53,6 +53,10 @@ class EnvoyHop:
             )
         return None
 
+    def intermediates(self) -> tuple[DerCertificate, ...]:
+        """Return nothing: only the service builds paths, and Envoy asks a gateway."""
+        return ()
+
     def shows_address(self) -> bool:
         """Return True: gRPC names the connection's own address."""
         return True

@@ -37,6 +37,7 @@ class Proxy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     secret_file: FileName | None = None
     format: Text | None = None
     header: Text | None = None
+    companion: Text | None = None
     path_prefix: Prefix = "/envoy"
 
 

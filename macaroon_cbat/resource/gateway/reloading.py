@@ -75,7 +75,10 @@ def _gateway(reading: Reading, verifier: TokenVerifier) -> Gateway:
             {
                 "verifier": verifier,
                 "peer": Forwarded(
-                    policy.proxy.format or kind.format, trust=trust, header=policy.proxy.header
+                    policy.proxy.format or kind.format,
+                    trust=trust,
+                    header=policy.proxy.header,
+                    companion=policy.proxy.companion,
                 ),
                 "require_certificate": policy.require_certificate,
                 "origin": policy.origin,

@@ -101,8 +101,8 @@ def contradictions() -> Vectors:
     """Return vectors in which the product says one thing and sends another."""
     made: Vectors = {}
     for name, kind in FORMATS.items():
-        if not kind.companions or name not in NONE:
-            continue
+        if not kind.companions or name in ("openshift", *(FORMATS.keys() - NONE.keys())):
+            continue  # OpenShift's companion says the same of both
         value, yes = SPELLINGS[name](MTLS)
         no = NONE[name][1]
         for title, expect, values in (
@@ -113,10 +113,29 @@ def contradictions() -> Vectors:
             comment = "the product contradicts itself, or does not say whether there is a certificate"
             made[f"{name}-{title}"] = other(name, expect, comment, fields_of(name, values))
     nothing = "nothing came, although the product always says something"
-    for name in ("rfc9440", "haproxy", "haproxy-sha256", "apache", "caddy", "caddy-sha256", "aws-alb"):
+    silent = (
+        "rfc9440",
+        "haproxy",
+        "haproxy-sha256",
+        "apache",
+        "caddy",
+        "caddy-sha256",
+        "aws-alb",
+        "openshift",
+    )
+    for name in silent:
         made[f"{name}-silent"] = other(name, "ProxyMisconfigured", nothing, [])
     failed = (SPELLINGS["nginx"](MTLS)[0], "FAILED:self-signed certificate")
-    made["nginx-failed"] = accepted("nginx", MTLS, "without an issuer nginx still proved the key", failed)
+    for name in ("nginx", "ingress-nginx"):
+        comment = "without an issuer nginx still proved the key"
+        made[f"{name}-failed"] = accepted(name, MTLS, comment, failed)
+    value = SPELLINGS["openshift"](MTLS)[0]
+    for title, verify in (("unverified", "18"), ("unsaid", None)):
+        comment = "the router does not say that it verified the certificate"
+        expect = "ProxyMisconfigured" if verify is None else "AmbiguousCertificate"
+        fields = fields_of("openshift", (value, verify))
+        made[f"openshift-{title}"] = other("openshift", expect, comment, fields)
+    made["openshift-quoted"] = accepted("openshift", MTLS, "as %{+Q} writes it", (f'"{value}"', "0"))
     return made
 
 

@@ -1,0 +1,69 @@
+"""The one name by which a certificate is a registered client's (RFC 8705 2.1.2)."""
+
+import logging
+from functools import lru_cache
+
+from cryptography import x509
+
+from macaroon_cbat.stores import ClientMetadata
+from macaroon_cbat.stores.certificate_names import address_named, host_key, mailbox_key, uri_key
+from macaroon_cbat.stores.distinguished_names import (
+    DistinguishedName,
+    distinguished_name,
+    parse_distinguished_name,
+)
+
+log = logging.getLogger("macaroon_cbat.service")
+
+
+def is_named_by(certificate: x509.Certificate, metadata: ClientMetadata) -> bool:
+    """Return True if the certificate has the one name that the client registered.
+
+    A name that cannot be read, such as Latin-1 in a T61String, is no client's.
+    """
+    try:
+        if metadata.tls_client_auth_subject_dn is not None:
+            registered = _registered(metadata.tls_client_auth_subject_dn)
+            return registered is not None and _subject(certificate) == registered
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return _has_alternative_name(names, metadata)
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return False
+
+
+def _has_alternative_name(names: x509.SubjectAlternativeName, metadata: ClientMetadata) -> bool:
+    """Return True if the registered name is among the alternative names of its kind."""
+    if (dns := metadata.tls_client_auth_san_dns) is not None:
+        return host_key(dns) in map(host_key, names.get_values_for_type(x509.DNSName))
+    if (uri := metadata.tls_client_auth_san_uri) is not None:
+        return uri_key(uri) in map(uri_key, names.get_values_for_type(x509.UniformResourceIdentifier))
+    if (ip := metadata.tls_client_auth_san_ip) is not None:
+        address = address_named(ip)
+        return address is not None and address in names.get_values_for_type(x509.IPAddress)
+    if (email := metadata.tls_client_auth_san_email) is not None:
+        return mailbox_key(email) in map(mailbox_key, names.get_values_for_type(x509.RFC822Name))
+    return False
+
+
+def _subject(certificate: x509.Certificate) -> DistinguishedName:
+    """Return the subject in the form in which it compares, or raise ValueError."""
+    return distinguished_name(
+        [(one.oid.dotted_string, _text(one.value)) for one in relative]
+        for relative in certificate.subject.rdns
+    )
+
+
+def _text(value: str | bytes) -> str:
+    if isinstance(value, bytes):
+        raise ValueError("a bit string in a subject is compared with nothing")  # noqa: TRY004
+    return value
+
+
+@lru_cache(maxsize=1024)
+def _registered(text: str) -> DistinguishedName | None:
+    """Return a registered subject DN; None, with a line in the log, for one of before there was a check."""
+    try:
+        return parse_distinguished_name(text)
+    except ValueError as error:
+        log.warning("the subject DN %r of a client cannot be read, so no certificate fits: %s", text, error)
+        return None
