@@ -129,7 +129,7 @@ def _write(file: Path, text: str, *, is_secret: bool) -> None:
         write_secret(file, text.encode())
         return
     try:
-        file.write_text(text)
+        file.write_text(text, encoding="utf-8")
         file.chmod(0o644)  # whatever the umask: Apache's workers read refuse.lua as another user
     except OSError as error:
         raise SettingsError(f"{file} cannot be written: {error.strerror}") from error

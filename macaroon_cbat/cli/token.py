@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from macaroon_cbat.audiences import audience_setting
 from macaroon_cbat.caveats import (
     Access,
     Expiry,
@@ -171,6 +172,7 @@ def verify_command(
 ) -> None:
     """Verify the token on standard input offline. Exit status: 0 accepted, 1 refused, 2 wrong usage."""
     ring = read_key_file(read_file(keys), str(keys))
+    audience = audience_setting(audience, "--audience")
     if ring.audience != audience:
         raise SettingsError(f"{keys} is for audience {ring.audience}, not {audience}")
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from macaroon_cbat.audiences import audience_setting
 from macaroon_cbat.caveats import Access
 from macaroon_cbat.errors import InvalidToken, SettingsError, Unavailable
 from macaroon_cbat.identifier import Grant, read_identifier
@@ -70,7 +71,7 @@ class Introspection:
         if most_asking < 1:
             raise SettingsError(f"most_asking must be at least 1, not {most_asking!r}")
         self.issuer = issuer
-        self.audience = audience
+        self.audience = audience_setting(audience)
         self._url = issuer + path
         self._form = {"client_id": client_id}
         if client_secret is not None:

@@ -8,7 +8,8 @@ from macaroon_cbat.claims import ScopeText
 from macaroon_cbat.revocation import RevocationKind
 from macaroon_cbat.service import metadata as paths
 from macaroon_cbat.service.macaroon_tools import InspectRequest, RestrictRequest
-from macaroon_cbat.service.operations import FORM, Operation
+from macaroon_cbat.service.operations import Operation
+from macaroon_cbat.service.reading import FORM
 
 HEALTH_PATH, DOCUMENT_PATH = "/healthz", "/openapi.json"
 _SHORTENED = "AgETaHR0cHM6Ly9hcy5leGFtcGxl"

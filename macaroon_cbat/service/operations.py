@@ -7,8 +7,6 @@ from typing import Any, Literal
 from flask import Flask
 from flask.typing import RouteCallable
 
-FORM = "application/x-www-form-urlencoded"
-
 Caller = Literal["anybody", "client", "keys", "revocations", "admin"]
 """Who may ask: anybody, an authenticated client, or a bound macaroon of this service with this scope."""
 
@@ -45,7 +43,7 @@ class Operation:
         """The statuses with which it may say no: those of its kind, and its own."""
         statuses = set(self.refusals) | {503}
         if self.caller == "client":
-            statuses |= {400, 401, 413, 415}
+            statuses |= {400, 401, 413}
         elif self.caller != "anybody":
             statuses |= {400, 401, 403} | ({413} if self.method != "GET" else set())
             statuses |= {415} if self.body is not None else set()

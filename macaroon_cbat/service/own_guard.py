@@ -49,7 +49,7 @@ class OwnGuard:
         peer = self.peer(hop)
         access = Access(
             now=EpochSeconds(int(self.clock())),
-            audience=self.issuer.url,
+            audience=self.issuer.audience,
             certificate=peer.thumbprint,
             method=request.method,
             target=Target(self.origin, request.path),
@@ -85,6 +85,6 @@ class OwnGuard:
 
     def key_for(self, unverified: Grant, /) -> AudienceKey:
         """Return the key for a grant whose audience is the issuer itself, or raise UnknownKey."""
-        if unverified.aud != self.issuer.url:
+        if unverified.aud != self.issuer.audience:
             raise UnknownKey(f"minted for {unverified.audience!r}, not for the service itself")
         return self.issuer.key_for(unverified)
