@@ -157,8 +157,8 @@ def _document(audience: str) -> str:
     target = metadata_target(audience_setting(audience, "--audience") if audience else audience)
     if not _DOCUMENT.fullmatch(target) or not _DOCUMENT_PATH.fullmatch(unquote(target)):
         raise SettingsError(
-            f"--audience: no proxy can route the document of {audience!r}: give it a path of letters, digits, "
-            "._~/- and percent-encoded text, and no query"
+            f"--audience: no proxy can route the document of {audience!r}: give it a path of letters, digits,"
+            " ._~/- and percent-encoded text, and no query"
         )
     return target
 

@@ -6,17 +6,25 @@ from typing import Any, Literal
 
 from flask import Flask
 from flask.typing import RouteCallable
+from msgspec import Struct
 
 Caller = Literal["anybody", "client", "keys", "revocations", "admin"]
 """Who may ask: anybody, an authenticated client, or a bound macaroon of this service with this scope."""
+
+
+class Parameter(Struct, frozen=True):
+    """A parameter of a query: what it means, and the JSON schema of its values."""
+
+    meaning: str
+    schema: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Operation:
     """One method of one path, `{name}` standing for a segment of the path.
 
-    `body` and `answer` are types whose schema msgspec knows; `query` maps names of parameters to what
-    they mean; `refusals` are the statuses that come besides those every operation of its kind has.
+    `body` and `answer` are types whose schema msgspec knows; `refusals` are the statuses that come besides
+    those every operation of its kind has. `names` are the patterns of what stands in the path.
     """
 
     method: Literal["GET", "POST", "PATCH", "DELETE"]
@@ -27,7 +35,8 @@ class Operation:
     status: int = 200
     body: Any = None
     body_type: str = "application/json"
-    query: dict[str, str] = field(default_factory=dict)
+    query: dict[str, Parameter] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
     refusals: tuple[int, ...] = ()
     example: Any = None
     answer_example: Any = None
