@@ -29,10 +29,11 @@ from macaroon_cbat.service.issuing import Issuer
 from macaroon_cbat.service.reading import Form, read_form, required
 from macaroon_cbat.service.revoking import revoke
 from macaroon_cbat.stores import Client, Stores
+from macaroon_cbat.stores.clients import GRANT_TYPE
 from macaroon_cbat.thumbprint import Thumbprint, parse_thumbprint
 from macaroon_cbat.wsgi_hop import WsgiHop
 
-GRANT_TYPES = ("client_credentials",)
+GRANT_TYPES = (GRANT_TYPE,)
 
 
 class FormRequest(OAuth2Request):  # type: ignore[misc] # Authlib is untyped

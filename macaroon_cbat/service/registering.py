@@ -10,7 +10,7 @@ from macaroon_cbat.errors import InvalidClientMetadata
 from macaroon_cbat.service.granting import RESERVED_SCOPES
 from macaroon_cbat.service.serving import FEED_SCOPES
 from macaroon_cbat.stores import ClientMetadata
-from macaroon_cbat.stores.clients import metadata_from
+from macaroon_cbat.stores.clients import metadata_from, used_metadata
 
 ClientChange: Any = msgspec.defstruct(
     "ClientChange",
@@ -36,7 +36,7 @@ def changed_metadata(before: ClientMetadata, members: dict[str, object], issuer:
 
     Scopes that were mixed before there was a rule against it stay, until they are changed.
     """
-    merged = msgspec.structs.asdict(before) | members
+    merged = msgspec.structs.asdict(before) | used_metadata(members)
     defaults = {name for name in ClientMetadata.__struct_fields__ if merged[name] is None}
     known = (*before.audiences, *before.serves)
     after = metadata_from({name: value for name, value in merged.items() if name not in defaults}, known)

@@ -19,7 +19,35 @@ from macaroon_cbat.thumbprint import parse_thumbprint
 ClientAuthMethod = Literal[
     "client_secret_basic", "client_secret_post", "tls_client_auth", "self_signed_tls_client_auth", "none"
 ]
+GRANT_TYPE = "client_credentials"
 SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
+UNUSED_METADATA = frozenset(
+    {
+        *(
+            "redirect_uris",
+            "grant_types",
+            "response_types",
+            "client_name",
+            "client_uri",
+            "logo_uri",
+            "contacts",
+        ),
+        *(
+            "tos_uri",
+            "policy_uri",
+            "jwks_uri",
+            "jwks",
+            "software_id",
+            "software_version",
+            "software_statement",
+        ),
+    }
+)
+"""The members of RFC 7591 2 and 2.3 that mean nothing here: they are ignored, as it asks.
+
+Any other unknown member is refused by name: a slip in the name of a right or a restriction must not pass.
+"""
+
 CLIENT_NAME = "^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}$"
 _NO_SECRET = hashlib.sha256(b"no client has this secret").digest()
 
@@ -132,6 +160,20 @@ def _refuse_repeated(kind: str, audiences: tuple[str, ...]) -> None:
 Metadata = TypeVar("Metadata", bound=ClientMetadata)
 
 
+def used_metadata(members: dict[str, object]) -> dict[str, object]:
+    """Return the members without those that mean nothing here, in whatever language (RFC 7591 2.2).
+
+    Raises InvalidClientMetadata for grant types without the one that there is: the client would get a right
+    that it was not meant to have.
+    """
+    grants = members.get("grant_types")
+    if grants is not None and (not isinstance(grants, list) or GRANT_TYPE not in grants):
+        raise InvalidClientMetadata(
+            f"grant_types: {GRANT_TYPE} is the only grant here: name it, or no grant_types"
+        )
+    return {name: value for name, value in members.items() if name.partition("#")[0] not in UNUSED_METADATA}
+
+
 def metadata_from(members: dict[str, object], known: Iterable[str] = ()) -> ClientMetadata:
     """Return checked metadata, or raise InvalidClientMetadata that says what is wrong.
 
@@ -143,10 +185,10 @@ def metadata_from(members: dict[str, object], known: Iterable[str] = ()) -> Clie
 def read_metadata(members: dict[str, object], shape: type[Metadata], known: Iterable[str] = ()) -> Metadata:
     """Return checked metadata of this shape, or raise InvalidClientMetadata that says what is wrong.
 
-    Every audience comes back in its canonical spelling.
+    Every audience comes back in its canonical spelling. Members of RFC 7591 without use here are ignored.
     """
     try:
-        metadata = msgspec.convert(members, shape)
+        metadata = msgspec.convert(used_metadata(members), shape)
         metadata = msgspec.structs.replace(
             metadata,
             audiences=_checked_audiences("audience", metadata.audiences, known),
