@@ -15,6 +15,7 @@ from macaroon_cbat.cli.options import FILE, data_option, read_secret, stores_in
 from macaroon_cbat.client import ClientCertificate, TokenClient
 from macaroon_cbat.client.calls import ServiceCalls
 from macaroon_cbat.errors import NotFound, Refused
+from macaroon_cbat.issuers import plain_issuer
 from macaroon_cbat.revocation import Revocation
 from macaroon_cbat.service.admin_routes import CLIENTS, KEYS, REVOCATIONS
 from macaroon_cbat.service.admin_shapes import (
@@ -166,6 +167,7 @@ def _over_http(
 ) -> Verbs:
     if issuer is None or certificate is None or client_id is None:
         raise click.UsageError("the HTTP interface needs --issuer, --cert and --client-id together")
+    issuer = plain_issuer(issuer, "--issuer")
     presented = ClientCertificate(certificate, key_file)
     secret = None if client_secret_file is None else read_secret(client_secret_file)
     tokens = TokenClient(

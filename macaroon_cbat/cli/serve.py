@@ -17,6 +17,7 @@ import click
 from macaroon_cbat.cli.options import FILE, data_option, log_to_stderr, now
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.forwarded import Forwarded
+from macaroon_cbat.issuers import plain_issuer
 from macaroon_cbat.journal import flush_refusals
 from macaroon_cbat.metrics import metrics_listener, serve_metrics
 from macaroon_cbat.service import Settings, create_app, settings_from_environment
@@ -79,6 +80,7 @@ def serve_command(
     metrics_host: str,
 ) -> None:
     """Run the service over TLS; it asks for client certificates and accepts any."""
+    issuer = None if issuer is None else plain_issuer(issuer, "--issuer")
     settings = settings_from_environment(data=data, issuer=issuer)
     if settings.issuer is None:
         settings = replace(settings, issuer=f"https://localhost:{port}")

@@ -29,6 +29,7 @@ from macaroon_cbat.cli.thumbprint import thumbprint_in
 from macaroon_cbat.errors import OAuthError, SettingsError
 from macaroon_cbat.identifier import read_identifier
 from macaroon_cbat.inspection import inspected
+from macaroon_cbat.issuers import plain_issuer
 from macaroon_cbat.keys import read_key_file
 from macaroon_cbat.minting import attenuate
 from macaroon_cbat.request_target import parse_target
@@ -77,7 +78,7 @@ def mint(
     if key is not None and certificate is None:
         raise click.UsageError("--key goes with --cert")
     text = TokenClient(
-        issuer=issuer,
+        issuer=plain_issuer(issuer, "--issuer"),
         client_id=client_id,
         client_secret=client_secret,
         certificate=None if certificate is None else ClientCertificate(certificate, key),

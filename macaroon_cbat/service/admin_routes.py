@@ -157,7 +157,7 @@ def admin_routes(app: Flask, guard: OwnGuard, verbs: Administration) -> None:
         REVOKE: revoke,
     }
     for operation, verb in verb_of.items():
-        add_route(app, operation, _guarded(guard, operation, verb))
+        add_route(app, operation, _guarded(guard, operation, verb), guard.locations.root_path)
 
 
 def _guarded(guard: OwnGuard, operation: Operation, verb: Callable[..., Any]) -> Callable[..., Response]:

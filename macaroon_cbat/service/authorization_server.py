@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any, NoReturn
+from urllib.parse import urljoin
 
 from authlib.oauth2 import AuthorizationServer as AuthlibServer
 from authlib.oauth2 import OAuth2Error
@@ -85,7 +86,9 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
     def _read(self, *, several: tuple[str, ...] = ()) -> FormRequest:
         form = read_form(request, ignored=("token_type_hint",), several=several)
         now = EpochSeconds(int(self._clock()))
-        return FormRequest(self.issuer.url + request.path, form, self._peer(WsgiHop(request.environ)), now)
+        return FormRequest(
+            urljoin(self.issuer.url, request.path), form, self._peer(WsgiHop(request.environ)), now
+        )
 
     def authenticate_client(self, request_: FormRequest, _methods: object, _endpoint: str = "token") -> Any:
         """Return the client that this request authenticates, or raise InvalidClient."""

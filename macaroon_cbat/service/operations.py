@@ -59,7 +59,7 @@ class Operation:
         return sorted(statuses)
 
 
-def add_route(app: Flask, operation: Operation, view: RouteCallable) -> None:
-    """Route the operation to the view, which takes the names in the path as arguments."""
+def add_route(app: Flask, operation: Operation, view: RouteCallable, root_path: str) -> None:
+    """Route the operation below this path to the view, which takes the names in the path as arguments."""
     rule = operation.path.replace("{", "<").replace("}", ">")
-    app.add_url_rule(rule, f"{operation.method} {rule}", view, methods=[operation.method])
+    app.add_url_rule(root_path + rule, f"{operation.method} {rule}", view, methods=[operation.method])
