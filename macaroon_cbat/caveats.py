@@ -13,6 +13,7 @@ from typing import Annotated, get_args
 import msgspec
 from msgspec import Meta, Struct, field
 
+from macaroon_cbat.audiences import canonical_audience
 from macaroon_cbat.claims import AudienceText, EpochSeconds, ScopeText, Seconds
 from macaroon_cbat.request_target import Target, is_plain_path, parse_target, plain_address
 from macaroon_cbat.thumbprint import THUMBPRINT_PATTERN, Thumbprint
@@ -77,7 +78,7 @@ class Audience(Struct, frozen=True, forbid_unknown_fields=True):
 
     def prohibits(self, access: Access, /) -> str | None:
         """Return why a resource server of another audience refuses."""
-        if access.audience is not None and access.audience in _several(self.aud):
+        if access.audience is not None and _names(self.aud, access.audience):
             return None
         return f"meant for audience {self.aud!r}, not {access.audience!r}"
 
@@ -241,6 +242,12 @@ def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(members) != len(pairs):
         raise ValueError("a caveat repeats a key")
     return members
+
+
+def _names(aud: str | tuple[str, ...], audience: str) -> bool:
+    """Return True if an audience is one of these, in whatever spelling a holder wrote it."""
+    several = _several(aud)
+    return audience in several or canonical_audience(audience) in map(canonical_audience, several)
 
 
 def _several(one_or_more: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Struct
 
+from macaroon_cbat.audiences import canonical_audience
 from macaroon_cbat.errors import SettingsError, UnknownKey
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.json_text import UnusableJson, read_json_text
@@ -80,6 +81,8 @@ class AudienceKeys(Struct, frozen=True):
 def audience_key(root: RootKey, audience: str | None, use: KeyUse = "access") -> AudienceKey:
     """Derive an audience's key: HKDF-SHA256 (RFC 5869), info = version, use and audience as JSON.
 
+    The audience is taken letter by letter: identifiers and key rings have its canonical spelling.
+
     The issuer is not in it: root keys belong to one store, and so to one issuer, which must not lose
     its tokens and every exported key when it moves to another URL or port.
     """
@@ -90,6 +93,7 @@ def audience_key(root: RootKey, audience: str | None, use: KeyUse = "access") ->
 
 def audience_keys(issuer: str, audience: str, roots: Iterable[RootKey]) -> AudienceKeys:
     """Derive the key ring of one audience from every root key that may still have live tokens."""
+    audience = canonical_audience(audience)
     return AudienceKeys(issuer, audience, {root.kid: audience_key(root, audience) for root in roots})
 
 
@@ -130,6 +134,10 @@ def read_key_file(content: bytes, name: str = "the key file") -> AudienceKeys:
         raise SettingsError(f"{error}, or {_EXPORT}") from error
     except UnusableJson as error:
         raise SettingsError(f"{name} is not a key file ({error}): {_EXPORT}") from error
+    if file.audience != canonical_audience(file.audience):
+        raise SettingsError(
+            f"{name} has keys of another spelling of {canonical_audience(file.audience)}: {_EXPORT}"
+        )
     keys = {}
     for entry in file.keys:
         if not _KEY.match(entry.k) or entry.kid in keys:

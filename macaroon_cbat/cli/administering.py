@@ -25,6 +25,7 @@ from macaroon_cbat.cli.options import (
 from macaroon_cbat.client import TokenClient
 from macaroon_cbat.client.calls import ServiceCalls
 from macaroon_cbat.errors import NotFound, Refused
+from macaroon_cbat.issuers import plain_issuer
 from macaroon_cbat.revocation import Revocation
 from macaroon_cbat.service.admin_routes import CLIENTS, KEYS, REVOCATIONS
 from macaroon_cbat.service.admin_shapes import (
@@ -194,6 +195,7 @@ def _over_http(
     presented = client_certificate(certificate, key_file, passphrase_file)
     if issuer is None or presented is None or client_id is None:
         raise click.UsageError("the HTTP interface needs --issuer, --cert and --client-id together")
+    issuer = plain_issuer(issuer, "--issuer")
     secret = None if client_secret_file is None else read_secret(client_secret_file)
     tokens = TokenClient(
         issuer=issuer,

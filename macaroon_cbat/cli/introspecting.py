@@ -9,6 +9,7 @@ import click
 
 from macaroon_cbat.cli.options import FILE, read_secret
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.issuers import plain_issuer
 from macaroon_cbat.proxy_config import Introspecting
 
 _OPTIONS = (
@@ -61,7 +62,7 @@ def _introspecting(
         )
     secret = read_secret(client_secret_file)
     return Introspecting(
-        issuer=issuer,
+        issuer=plain_issuer(issuer, "--issuer"),
         client_id=client_id,
         client_secret=secret,
         scope=scope,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from macaroon_cbat.audiences import audience_setting, is_same_audience
 from macaroon_cbat.cli.administering import Verbs, administration_options
 from macaroon_cbat.cli.auditing import audit_before, audit_done
 from macaroon_cbat.cli.options import (
@@ -21,7 +22,6 @@ from macaroon_cbat.cli.options import (
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.keys import audience_keys, read_key_file, write_key_file
 from macaroon_cbat.service.settings import DEFAULT_ISSUER
-from macaroon_cbat.stores.clients import is_resource_uri
 from macaroon_cbat.stores.wrapping import new_wrapping_key_text, replace_wrapping_key
 
 _SAME_KEY = (
@@ -123,11 +123,11 @@ def export(audience: str, output: Path | None, data: Path | None, *, force: bool
     The keys verify, and could mint, tokens for this audience only. Keep them as secret as a password.
     FILE may be an earlier export for the same audience; another file is replaced with --force alone.
     """
-    if not is_resource_uri(audience):
-        raise SettingsError(f"audience {audience!r} must be an absolute URI without a fragment (RFC 8707 2)")
+    audience = audience_setting(audience)
     settings, stores = stores_in(data)
     issuer = settings.issuer or stores.recorded_issuer() or DEFAULT_ISSUER
-    if audience in (issuer, stores.recorded_issuer()):
+    own = (issuer, stores.recorded_issuer() or issuer)
+    if any(is_same_audience(audience, each) for each in own):
         raise SettingsError(
             f"audience {audience} is the service itself, whose keys mint an administrator's tokens and are "
             "never exported: name the audience of a resource server"

@@ -15,6 +15,7 @@ from macaroon_cbat.cli.limits import limit_options, with_limits
 from macaroon_cbat.cli.options import FILE, data_option, log_to_stderr, now
 from macaroon_cbat.cli.server_certificate import server_certificate
 from macaroon_cbat.forwarded import Forwarded
+from macaroon_cbat.issuers import plain_issuer
 from macaroon_cbat.journal import flush_refusals
 from macaroon_cbat.metrics import CertificateExpiry, metrics_listener, serve_metrics, take_counters
 from macaroon_cbat.service import Settings, create_app, settings_from_environment
@@ -84,6 +85,7 @@ def serve_command(
 ) -> None:
     """Run the service over TLS; it asks for client certificates and accepts any."""
     log_to_stderr()
+    issuer = None if issuer is None else plain_issuer(issuer, "--issuer")
     settings = with_limits(settings_from_environment(data=data, issuer=issuer), limits)
     port = port or free_port(host)
     if settings.issuer is None:

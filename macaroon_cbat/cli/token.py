@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from macaroon_cbat.audiences import audience_setting
 from macaroon_cbat.caveats import (
     Access,
     Expiry,
@@ -32,6 +33,7 @@ from macaroon_cbat.cli.thumbprint import thumbprint_in
 from macaroon_cbat.errors import OAuthError, SettingsError
 from macaroon_cbat.identifier import read_identifier
 from macaroon_cbat.inspection import inspected
+from macaroon_cbat.issuers import plain_issuer
 from macaroon_cbat.keys import read_key_file
 from macaroon_cbat.minting import attenuate
 from macaroon_cbat.request_target import parse_target
@@ -80,7 +82,7 @@ def mint(
     if client_secret_file is not None:
         client_secret = read_secret(client_secret_file)
     text = TokenClient(
-        issuer=issuer,
+        issuer=plain_issuer(issuer, "--issuer"),
         client_id=client_id,
         client_secret=client_secret,
         certificate=client_certificate(certificate, key, passphrase_file),
@@ -192,6 +194,7 @@ def verify_command(
     Exit status: 0 accepted, 1 refused, 2 wrong usage.
     """
     ring = read_key_file(read_file(keys), str(keys))
+    audience = audience_setting(audience, "--audience")
     if ring.audience != audience:
         raise SettingsError(f"{keys} is for audience {ring.audience}, not {audience}")
     try:

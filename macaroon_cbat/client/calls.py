@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 
@@ -12,6 +11,8 @@ from macaroon_cbat.client.requests import MacaroonAuth, certificate_session
 from macaroon_cbat.client.tokens import TokenClient, read_refusal
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.json_text import read_json_text
+
+_TOKEN_PATH = "/oauth2/token"
 
 
 class ServiceCalls:
@@ -27,8 +28,7 @@ class ServiceCalls:
 
     def call(self, method: str, path: str, members: object = None) -> Any:
         """Return the answer's JSON, None for none; raise Refused or Unavailable."""
-        parts = urlsplit(self._tokens.endpoint())
-        url = f"{parts.scheme}://{parts.netloc}{path}"
+        url = self._tokens.endpoint().removesuffix(_TOKEN_PATH) + path
         try:
             answer = self._session.request(
                 method, url, json=members, timeout=self._timeout, allow_redirects=False

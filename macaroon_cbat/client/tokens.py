@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from msgspec import Meta, Struct
 
@@ -12,12 +12,12 @@ from macaroon_cbat.client.binding import confirmations
 from macaroon_cbat.client.certificate import ClientCertificate, server_trust
 from macaroon_cbat.client.https import exchange
 from macaroon_cbat.errors import MalformedMacaroon, Refused, SettingsError
+from macaroon_cbat.issuers import is_same_issuer, metadata_url, plain_issuer
 from macaroon_cbat.json_text import UnusableJson, read_json_text
 from macaroon_cbat.processes import ProcessLock
 from macaroon_cbat.thumbprint import Thumbprint
 from macaroon_cbat.wire import read_macaroon
 
-_WELL_KNOWN = "/.well-known/oauth-authorization-server"
 _HttpsUri = Annotated[str, Meta(pattern=r"^https://[!-~]+\Z")]
 _Answer = TypeVar("_Answer", bound=Struct)
 
@@ -84,8 +84,7 @@ class TokenClient:
 
     def __post_init__(self) -> None:
         """Refuse what could not work, before the first request."""
-        if urlsplit(self.issuer).scheme != "https" or "?" in self.issuer or "#" in self.issuer:
-            raise SettingsError(f"issuer {self.issuer!r} is not an https URL without query (RFC 8414 2)")
+        plain_issuer(self.issuer)
         if self.client_secret is None and self.certificate is None:
             raise SettingsError("a client authenticates by a secret or a certificate: give one of them")
 
@@ -146,14 +145,13 @@ class TokenClient:
 
     def _discover(self) -> str:
         """Return the token endpoint that the issuer publishes (RFC 8414 3)."""
-        parts = urlsplit(self.issuer)
-        url = f"https://{parts.netloc}{_WELL_KNOWN}{parts.path.rstrip('/')}"
+        url = metadata_url(self.issuer)
         answer = exchange(server_trust(self.ca), url, timeout=self.timeout)
         if answer[0] == 404:
             remedy = "give the issuer that the operator of the service named"
             raise Refused(404, None, f"{url} is not there, as it is at every authorization server: {remedy}")
         metadata = _read(answer, _Metadata, url)
-        if metadata.issuer != self.issuer:
+        if not is_same_issuer(metadata.issuer, self.issuer):
             named, remedy = repr(metadata.issuer[:200]), "give that one, if it is the service you mean"
             raise Refused(200, None, f"the issuer at {self.issuer} is {named}, another server: {remedy}")
         mutual_tls = metadata.mtls_endpoint_aliases.token_endpoint

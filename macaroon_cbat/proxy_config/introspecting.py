@@ -4,12 +4,12 @@ import re
 from dataclasses import dataclass
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.issuers import issuer_mistake
 
 LONGEST_CACHING = 30
 """Seconds: for so long a token may be let in that was revoked, or that has expired."""
 
 INTROSPECTION_PATH = "/oauth2/introspect"
-_ISSUER = re.compile(r"https://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*")
 _CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,63}")
 _CLIENT_SECRET = re.compile(r"[A-Za-z0-9_-]{16,256}")
 _SCOPE = re.compile(r"[A-Za-z0-9:._/-]+")
@@ -31,12 +31,10 @@ class Introspecting:
 
     def __post_init__(self) -> None:
         """Refuse what a template could not insert as it stands."""
-        for option, text, pattern, form in (
-            ("--issuer", self.issuer, _ISSUER, "an https URL without a query and a slash at its end"),
-            ("--client-id", self.client_id, _CLIENT_ID, "a client_id of the service"),
-        ):
-            if not pattern.fullmatch(text):
-                raise SettingsError(f"{option}: {text!r} is not {form}")
+        if mistake := issuer_mistake(self.issuer):
+            raise SettingsError(f"--issuer {self.issuer!r} {mistake}")
+        if not _CLIENT_ID.fullmatch(self.client_id):
+            raise SettingsError(f"--client-id: {self.client_id!r} is not a client_id of the service")
         if not _CLIENT_SECRET.fullmatch(self.client_secret):
             raise SettingsError(
                 "--client-secret-file: the secret is not 16 to 256 letters, digits, hyphens and underscores"

@@ -9,16 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from urllib.parse import unquote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from macaroon_cbat.audiences import audience_setting
 from macaroon_cbat.certificate_formats import CERTIFICATE_HEADERS, FORMATS
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.product_headers import UNTRUSTED_PREFIXES
 from macaroon_cbat.proxy_config.addresses import Address
 from macaroon_cbat.proxy_config.introspecting import Introspecting
 from macaroon_cbat.resource.gateway.principal_headers import NAMES
-from macaroon_cbat.resource.metadata import metadata_path
+from macaroon_cbat.resource.metadata import metadata_target
 from macaroon_cbat.untrusted_headers import UNTRUSTED_HEADERS
 
 METHODS = (
@@ -33,6 +35,9 @@ _WRITTEN_BY_TRAEFIK = (
 )
 _FILE = re.compile(r"/[A-Za-z0-9._/@+-]+")
 _PATH = re.compile(r"/[A-Za-z0-9._/-]*")
+_DOCUMENT = re.compile(r"/(?:[A-Za-z0-9._~/-]|%(?!2F)[0-9A-F]{2})*")
+_DOCUMENT_PATH = re.compile(r"/(?:[\w.~/<> -])*")
+"""Letters and digits of any script, and nothing that one of the proxies reads as syntax or as a delimiter."""
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _KEPT = frozenset({"host", "authorization", "content-length", "transfer-encoding", "connection", "upgrade"})
 _SECRET = re.compile(r"[A-Za-z0-9_-]{16,256}")
@@ -132,6 +137,7 @@ def render(name: str, settings: ProxySettings) -> dict[str, str]:
         "methods": METHODS,
         "own": _WRITTEN_BY_TRAEFIK,
         "document": _document(settings.audience),
+        "document_path": unquote(_document(settings.audience)),
     }
     files = [file for file in proxy.files if file != "gateway.lua" or settings.gateway]
     return {file: environment.get_template(file).render(values) for file in files}
@@ -144,11 +150,17 @@ def _removed(further: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _document(audience: str) -> str:
-    """Return where the gateway has its metadata document, or raise SettingsError."""
-    try:
-        return metadata_path(audience)
-    except ValueError as error:
-        raise SettingsError(f"--audience: {audience!r} is no URL: {error}") from error
+    """Return the request target at which the gateway has its metadata document, or raise SettingsError.
+
+    What a proxy would take for syntax, or not route, is refused.
+    """
+    target = metadata_target(audience_setting(audience, "--audience") if audience else audience)
+    if not _DOCUMENT.fullmatch(target) or not _DOCUMENT_PATH.fullmatch(unquote(target)):
+        raise SettingsError(
+            f"--audience: no proxy can route the document of {audience!r}: give it a path of letters, digits,"
+            " ._~/- and percent-encoded text, and no query"
+        )
+    return target
 
 
 def _check(name: str, proxy: Proxy, settings: ProxySettings) -> None:
@@ -181,10 +193,12 @@ def _check_alphabets(settings: ProxySettings) -> None:
     for option, file in files.items():
         if not _FILE.fullmatch(str(file)):
             raise SettingsError(f"{option}: {str(file)!r} is not made of letters, digits and ._/@+- alone")
-    paths = [("--audience", _document(settings.audience))]
-    for option, path in (*paths, *(("--websocket", path) for path in settings.websockets)):
+    _document(settings.audience)
+    for path in settings.websockets:
         if not _PATH.fullmatch(path):
-            raise SettingsError(f"{option}: the path {path!r} is not made of letters, digits and ._/- alone")
+            raise SettingsError(
+                f"--websocket: the path {path!r} is not made of letters, digits and ._/- alone"
+            )
     for header in settings.removed_headers:
         if not _HEADER.fullmatch(header) or header.lower() in _KEPT:
             raise SettingsError(

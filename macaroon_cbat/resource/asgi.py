@@ -17,7 +17,7 @@ from macaroon_cbat.resource.admission import Admission, PresentedRequest
 from macaroon_cbat.resource.answers import Answer, answer_to, metadata_answer
 from macaroon_cbat.resource.asgi_servers import running_server
 from macaroon_cbat.resource.guarding import GuardSettings, make_admission
-from macaroon_cbat.resource.metadata import metadata_path
+from macaroon_cbat.resource.metadata import DecodedPath, metadata_path
 from macaroon_cbat.resource.overrides import overrides_in_headers
 from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
 from macaroon_cbat.resource.waiting import admit
@@ -109,7 +109,7 @@ def presented(connection: Scope, admission: Admission, *, root: str | None = Non
     )
 
 
-def is_for(path: str, connection: Scope) -> bool:
+def is_for(path: DecodedPath, connection: Scope) -> bool:
     """Tell whether this is a request to read what is at this path, below the application's root."""
     if connection["type"] != "http" or connection["method"] not in ("GET", "HEAD"):
         return False

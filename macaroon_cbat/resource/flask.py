@@ -61,8 +61,13 @@ class Guard:
             raise SettingsError("this application has a guard already")
         app.extensions["macaroon_cbat"] = {self: admission}
 
-        @app.get(metadata_path(admission.verifier.audience))
-        def oauth_protected_resource() -> Response:
+        path = metadata_path(admission.verifier.audience)
+
+        # No URL rule: those of Werkzeug read <x> as a variable, and redirect to the Host that came.
+        @app.before_request
+        def oauth_protected_resource() -> Response | None:
+            if request.path != path or request.method not in ("GET", "HEAD"):
+                return None
             return _response(metadata_answer(admission, self._scopes))
 
     def require(self, scope: str = "") -> Callable[[Callable[Parameters, Any]], Callable[Parameters, Any]]:

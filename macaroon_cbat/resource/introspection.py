@@ -9,9 +9,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from macaroon_cbat.audiences import audience_setting
 from macaroon_cbat.caveats import Access
 from macaroon_cbat.errors import InvalidToken, SettingsError, Unavailable
 from macaroon_cbat.identifier import Grant, read_identifier
+from macaroon_cbat.issuers import plain_issuer
 from macaroon_cbat.json_text import UnusableJson, read_json_text
 from macaroon_cbat.resource.announcing import about_to_wait
 from macaroon_cbat.resource.asking import Places
@@ -61,8 +63,7 @@ class Introspection:
         caveats and certificate are always judged. In servers with threads `most_asking` requests of a
         process ask at once: keep it below the number of threads, so that a silent service leaves some.
         """
-        if not issuer.startswith("https://"):
-            raise SettingsError(f"the issuer must be an https URL, not {issuer!r}")
+        issuer = plain_issuer(issuer)
         if (client_secret is None) == (certificate is None):
             raise SettingsError("introspection needs a client secret or a client certificate")
         if cache_seconds < 0:
@@ -70,7 +71,7 @@ class Introspection:
         if most_asking < 1:
             raise SettingsError(f"most_asking must be at least 1, not {most_asking!r}")
         self.issuer = issuer
-        self.audience = audience
+        self.audience = audience_setting(audience)
         self._url = issuer + path
         self._form = {"client_id": client_id}
         if client_secret is not None:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from msgspec import Meta, Raw, Struct
 
+from macaroon_cbat.audiences import audience_setting
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable, UnknownKey
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.json_text import UnusableJson, read_json_text
@@ -57,12 +58,12 @@ class KeyFeed:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Read the snapshot; the service is asked when the first token comes. May raise SettingsError."""
-        self.issuer, self.audience = connection.issuer, audience
+        self.issuer, self.audience = connection.issuer, audience_setting(audience)
         self._connection = connection
         self._snapshot = None if snapshot is None else Path(snapshot)
         self._monotonic = monotonic
         self._lock = ProcessLock()
-        self._keys = AudienceKeys(self.issuer, audience, {})
+        self._keys = AudienceKeys(self.issuer, self.audience, {})
         self._refresh_at = self._ask_again_at = 0.0
         self._confirmed_at = -math.inf
         self._failure: str | None = None

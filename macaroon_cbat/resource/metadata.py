@@ -1,31 +1,48 @@
 """What the resource server says about itself (RFC 9728, RFC 8705 3.3): only what is really enforced."""
 
-from urllib.parse import urlsplit
+from typing import NewType
+from urllib.parse import unquote, urlsplit
 
+from macaroon_cbat.audiences import canonical_audience
 from macaroon_cbat.resource.admission import Admission
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
+DecodedPath = NewType("DecodedPath", str)
+"""The path of a URL, percent-decoded, as servers show it to applications."""
 
-def metadata_path(resource: str) -> str:
-    """Return where the document of this resource lives: before the resource's own path (RFC 9728 3.1)."""
-    parts = urlsplit(resource)
-    return WELL_KNOWN + parts.path.rstrip("/") if parts.netloc else WELL_KNOWN
+
+def metadata_target(resource: str) -> str:
+    """Return the request target of a resource's document: before its own path and query (RFC 9728 3.1).
+
+    It is percent-encoded as its canonical spelling is. Raises ValueError for what no URL parser reads.
+    """
+    parts = urlsplit(canonical_audience(resource))
+    if not parts.netloc:
+        return WELL_KNOWN
+    path = "" if parts.path == "/" else parts.path
+    return WELL_KNOWN + path + (f"?{parts.query}" if parts.query else "")
+
+
+def metadata_path(resource: str) -> DecodedPath:
+    """Return the path of a resource's document as an application is asked for it."""
+    return DecodedPath(unquote(metadata_target(resource).partition("?")[0]))
 
 
 def metadata_url(admission: Admission) -> str | None:
     """Return the document's public URL, or None when the resource is no web URL."""
     if admission.origin is None:
         return None
-    return admission.origin + metadata_path(admission.verifier.audience)
+    return admission.origin + metadata_target(admission.verifier.audience)
 
 
 def protected_resource_metadata(admission: Admission, scopes: set[str]) -> dict[str, object]:
-    """Return the metadata document. `scopes` are those that some resource requires."""
+    """Return the metadata document. `scopes` are those that some resource requires; none are not named."""
+    supported = {"scopes_supported": sorted(scopes)} if scopes else {}
     return {
         "resource": admission.verifier.audience,
         "authorization_servers": [admission.verifier.issuer],
-        "scopes_supported": sorted(scopes),
+        **supported,
         "bearer_methods_supported": ["header"],
         "tls_client_certificate_bound_access_tokens": admission.require_certificate,
     }

@@ -8,14 +8,14 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
-from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
 from macaroon_cbat.caveats import Expiry, Scope, confirmation
 from macaroon_cbat.certificate_file import der_of
 from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.errors import Refused, SettingsError, Unavailable
+from macaroon_cbat.errors import Refused, Unavailable
+from macaroon_cbat.issuers import metadata_url, plain_issuer
 from macaroon_cbat.json_text import UnusableJson, read_json_text
 from macaroon_cbat.minting import attenuate
 from macaroon_cbat.processes import ProcessLock
@@ -27,7 +27,6 @@ from macaroon_cbat.thumbprint import Thumbprint, thumbprint_of
 CHILD_SECONDS = 60
 MAX_ANSWER_BYTES = 8 << 20
 _LONGEST_PAGE_SECONDS = 30.0
-_WELL_KNOWN = "/.well-known/oauth-authorization-server"
 _HttpsUri = Annotated[str, Meta(pattern=r"^https://[!-~]+\Z")]
 _Shape = TypeVar("_Shape", bound=Struct)
 
@@ -89,9 +88,7 @@ class ServiceConnection:
         clock_skew: int = 30,
     ) -> None:
         """Check the files; nothing is asked yet. Raises SettingsError that says what is wrong."""
-        if urlsplit(issuer).scheme != "https":
-            raise SettingsError(f"the issuer must be an https URL, not {issuer!r}")
-        self.issuer = issuer
+        self.issuer = plain_issuer(issuer)
         self.timeout = timeout
         self._clock_skew = checked_skew(clock_skew)
         self._client_id, self._client_secret = client_id, client_secret
@@ -152,7 +149,7 @@ class ServiceConnection:
 
     def _discover(self, link: _Link) -> _Endpoints:
         """Return the endpoints meant for mutual TLS that the issuer publishes (RFC 8414 3, RFC 8705 5)."""
-        url = self.issuer + _WELL_KNOWN
+        url = metadata_url(self.issuer)
         metadata = _read(_exchange(link, self._question("GET", url)), _Metadata, url)
         if metadata.issuer != self.issuer:
             raise Refused(200, None, f"{url} is about issuer {metadata.issuer!r}, not {self.issuer!r}")

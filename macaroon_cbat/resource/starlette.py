@@ -26,7 +26,7 @@ from macaroon_cbat.resource.asgi import (
     send_answer,
 )
 from macaroon_cbat.resource.guarding import GuardSettings, make_admission
-from macaroon_cbat.resource.metadata import metadata_path
+from macaroon_cbat.resource.metadata import DecodedPath, metadata_path
 from macaroon_cbat.resource.waiting import admit
 from macaroon_cbat.verification import Principal
 
@@ -100,7 +100,7 @@ _ADMITTED = Answer(200, (("Cache-Control", "no-store"),), b"")
 class _Around:
     """Answers the metadata document, and sees to it that whatever was judged says so in its headers."""
 
-    def __init__(self, app: Application, path: str, document: Callable[[], Answer]) -> None:
+    def __init__(self, app: Application, path: DecodedPath, document: Callable[[], Answer]) -> None:
         self._app = app
         self._path = path
         self._document = document

@@ -30,7 +30,8 @@ class Guard:
     def __init__(self, **settings: Unpack[GuardSettings]) -> None:
         """Verify with `keys` (a key file or a KeyFeed) or a `verifier`; GuardSettings has the rest."""
         self._admission = make_admission(settings)
-        self._path = metadata_path(self._admission.verifier.audience)
+        path = metadata_path(self._admission.verifier.audience)
+        self._path_info = path.encode().decode("latin-1")  # as PEP 3333 has its bytes
         self._scopes: set[str] = set()
 
     def require(self, scope: str = "") -> Callable[[WSGIApplication], WSGIApplication]:
@@ -42,7 +43,10 @@ class Guard:
 
         def around(app: WSGIApplication) -> WSGIApplication:
             def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-                if environ.get("PATH_INFO") == self._path and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+                if environ.get("PATH_INFO") == self._path_info and environ["REQUEST_METHOD"] in (
+                    "GET",
+                    "HEAD",
+                ):
                     return self.document(environ, start_response)
                 request = presented(environ, self._admission)
                 try:

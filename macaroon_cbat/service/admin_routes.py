@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, get_args
 
 from flask import Flask, Response, request
 
 from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.revocation import Revocation
+from macaroon_cbat.revocation import Revocation, RevocationKind
 from macaroon_cbat.service.admin_shapes import (
     ChangedClient,
     ClientRecord,
@@ -18,13 +18,16 @@ from macaroon_cbat.service.admin_shapes import (
 )
 from macaroon_cbat.service.administration import Administration
 from macaroon_cbat.service.answers import answer, log
-from macaroon_cbat.service.operations import Operation, add_route
+from macaroon_cbat.service.described import AFTER
+from macaroon_cbat.service.operations import Operation, Parameter, add_route
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.reading import read_json, read_query, refuse_body
 from macaroon_cbat.service.registering import ClientChange
 from macaroon_cbat.stores import RootKeyRecord
+from macaroon_cbat.stores.clients import CLIENT_NAME
 
 CLIENTS, KEYS, REVOCATIONS = "/admin/clients", "/admin/keys", "/admin/revocations"
+_CLIENT = {"client_id": CLIENT_NAME}
 _REGISTRATION = {"client_id": "billing", "scope": "read write", "audiences": ["https://api.example"]}
 _NOON = EpochSeconds(1_767_222_000)
 _THUMBPRINT = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"
@@ -54,6 +57,7 @@ SHOW_CLIENT = Operation(
     caller="admin",
     answer=ClientRecord,
     refusals=(404,),
+    names=_CLIENT,
     answer_example=_REGISTRATION | {"client_id_issued_at": _NOON},
 )
 CHANGE_CLIENT = Operation(
@@ -62,6 +66,7 @@ CHANGE_CLIENT = Operation(
     summary="Change what a client may do; one that loses a right loses the tokens it has",
     caller="admin",
     body=ClientChange,
+    names=_CLIENT,
     example={"serves": ["https://api.example"]},
     answer=ChangedClient,
     refusals=(404,),
@@ -71,6 +76,7 @@ REMOVE_CLIENT = Operation(
     path=CLIENTS + "/{client_id}",
     summary="Remove a client and revoke its tokens at once",
     caller="admin",
+    names=_CLIENT,
     status=204,
     refusals=(404,),
 )
@@ -90,6 +96,7 @@ RETIRE = Operation(
     path=KEYS + "/{kid}/retire",
     summary="Retire a retiring root key and all its tokens at once",
     caller="admin",
+    names={"kid": "^[A-Za-z0-9]{1,64}$"},
     status=204,
     refusals=(404, 409),
 )
@@ -99,8 +106,8 @@ LIST_REVOCATIONS = Operation(
     summary="List what is revoked now, page by page",
     caller="admin",
     query={
-        "kind": "only token, client, subject, family, key or certificate",
-        "after": "the cursor of an earlier answer; 0, the default, begins",
+        "kind": Parameter("only this kind", {"type": "string", "enum": list(get_args(RevocationKind))}),
+        "after": AFTER,
     },
     answer=RevocationList,
     answer_example=RevocationList(
@@ -150,7 +157,7 @@ def admin_routes(app: Flask, guard: OwnGuard, verbs: Administration) -> None:
         REVOKE: revoke,
     }
     for operation, verb in verb_of.items():
-        add_route(app, operation, _guarded(guard, operation, verb))
+        add_route(app, operation, _guarded(guard, operation, verb), guard.locations.root_path)
 
 
 def _guarded(guard: OwnGuard, operation: Operation, verb: Callable[..., Any]) -> Callable[..., Response]:

@@ -9,6 +9,7 @@ from flask import Flask, Response, request
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.inspection import inspected
+from macaroon_cbat.issuers import path_of
 from macaroon_cbat.journal import bound_refusals
 from macaroon_cbat.journal.file import journal_to
 from macaroon_cbat.peer import PeerSource
@@ -21,6 +22,7 @@ from macaroon_cbat.service.authorization_server import AuthorizationServer
 from macaroon_cbat.service.client_certificates import ClientTrust
 from macaroon_cbat.service.described import DOCUMENT_PATH, HEALTH_PATH
 from macaroon_cbat.service.issuing import Issuer
+from macaroon_cbat.service.locations import Locations
 from macaroon_cbat.service.macaroon_tools import (
     InspectRequest,
     RestrictRequest,
@@ -32,6 +34,7 @@ from macaroon_cbat.service.openapi import openapi_document
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.presenting import once_a_request
 from macaroon_cbat.service.reading import read_json
+from macaroon_cbat.service.registered_scopes import RegisteredScopes
 from macaroon_cbat.service.rereading import follow_files
 from macaroon_cbat.service.resource_feeds import ResourceFeeds
 from macaroon_cbat.service.serving import check_who_serves
@@ -72,20 +75,14 @@ def create_app(
     answer_errors(app)
     audit_requests(app, peer, clock)
     start_counting()
-    _oauth_routes(app, server)
-    _macaroon_routes(app, peer)
-    own_guard = OwnGuard(issuer, stores, peer, clock, settings.mtls_url or url)
-    _resource_routes(app, ResourceFeeds(own_guard, feed_waiters))
+    root_path = path_of(url) if settings.root_path is None else settings.root_path
+    locations = Locations(url, settings.mtls_url or url, root_path)
+    _oauth_routes(app, server, locations)
+    _macaroon_routes(app, peer, locations)
+    own_guard = OwnGuard(issuer, stores, peer, clock, locations)
+    _resource_routes(app, ResourceFeeds(own_guard, feed_waiters), locations)
     admin_routes(app, own_guard, Administration(stores, url, clock, record_done))
-    document = openapi_document(settings.mtls_url or url)
-    app.add_url_rule(DOCUMENT_PATH, "document", partial(answer, document, cacheable=True), methods=["GET"])
-    _open_routes(
-        app,
-        stores,
-        paths.authorization_server_metadata(
-            url, settings.mtls_url or url, trusts_a_ca=settings.client_ca is not None
-        ),
-    )
+    _open_routes(app, stores, locations, trusts_a_ca=settings.client_ca is not None)
     return app
 
 
@@ -102,45 +99,60 @@ def _opened(settings: Settings, now: EpochSeconds) -> tuple[Stores, str]:
     return stores, url
 
 
-def _oauth_routes(app: Flask, server: AuthorizationServer) -> None:
-    @app.post(paths.TOKEN_PATH)
+def _oauth_routes(app: Flask, server: AuthorizationServer, locations: Locations) -> None:
+    @app.post(locations.route(paths.TOKEN_PATH))
     def token() -> Response:
         return server.create_token_response()
 
-    @app.post(paths.INTROSPECTION_PATH)
+    @app.post(locations.route(paths.INTROSPECTION_PATH))
     def introspect() -> Response:
         response: Response = server.create_endpoint_response("introspection")
         return response
 
-    @app.post(paths.REVOCATION_PATH)
+    @app.post(locations.route(paths.REVOCATION_PATH))
     def revoke() -> Response:
         response: Response = server.create_endpoint_response("revocation")
         return response
 
 
-def _macaroon_routes(app: Flask, peer: PeerSource) -> None:
-    @app.post(paths.INSPECT_PATH)
+def _macaroon_routes(app: Flask, peer: PeerSource, locations: Locations) -> None:
+    @app.post(locations.route(paths.INSPECT_PATH))
     def inspect() -> Response:
         with malformed_is_invalid():
             return answer(inspected(read_macaroon(read_json(request, InspectRequest).macaroon)))
 
-    @app.post(paths.RESTRICT_PATH)
+    @app.post(locations.route(paths.RESTRICT_PATH))
     def restrict() -> Response:
         thumbprint = peer(WsgiHop(request.environ)).thumbprint
         return answer({"macaroon": restricted(read_json(request, RestrictRequest), thumbprint)})
 
 
-def _resource_routes(app: Flask, feeds: ResourceFeeds) -> None:
-    app.get(paths.KEYS_PATH)(feeds.keys)
-    app.get(paths.REVOCATIONS_PATH)(feeds.revocations)
+def _resource_routes(app: Flask, feeds: ResourceFeeds, locations: Locations) -> None:
+    app.get(locations.route(paths.KEYS_PATH))(feeds.keys)
+    app.get(locations.route(paths.REVOCATIONS_PATH))(feeds.revocations)
 
 
-def _open_routes(app: Flask, stores: Stores, metadata: dict[str, object]) -> None:
-    @app.get(paths.METADATA_PATH)
+def _open_routes(app: Flask, stores: Stores, locations: Locations, *, trusts_a_ca: bool) -> None:
+    issuer, mtls_url = locations.issuer, locations.mtls_url
+    scopes = RegisteredScopes(stores.clients)
+
     def authorization_server_metadata() -> Response:
+        metadata = paths.authorization_server_metadata(
+            issuer, mtls_url, scopes.current(), trusts_a_ca=trusts_a_ca
+        )
         return answer(metadata, cacheable=True)
 
-    @app.get(HEALTH_PATH)
+    for route in locations.metadata_routes:
+        app.get(route)(authorization_server_metadata)
+    document = openapi_document(mtls_url)
+    app.add_url_rule(
+        locations.route(DOCUMENT_PATH),
+        "document",
+        partial(answer, document, cacheable=True),
+        methods=["GET"],
+    )
+
+    @app.get(locations.route(HEALTH_PATH))
     def healthz() -> Response:
         stores.root_keys.records()
         return answer({"status": "ok"})

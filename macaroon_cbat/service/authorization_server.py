@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
+from urllib.parse import urljoin
 
 from authlib.oauth2 import AuthorizationServer as AuthlibServer
 from authlib.oauth2 import OAuth2Error
@@ -25,16 +26,17 @@ from macaroon_cbat.service.client_authentication import (
     refuse_public,
 )
 from macaroon_cbat.service.client_certificates import ClientTrust
-from macaroon_cbat.service.granting import granted_audience, granted_scope
+from macaroon_cbat.service.granting import granted_audience, granted_scope, one_resource
 from macaroon_cbat.service.introspection import introspection_answer
 from macaroon_cbat.service.issuing import Issuer
-from macaroon_cbat.service.reading import read_form, required
+from macaroon_cbat.service.reading import Form, read_form, required
 from macaroon_cbat.service.revoking import revoke
 from macaroon_cbat.stores import Client, Stores
+from macaroon_cbat.stores.clients import GRANT_TYPE
 from macaroon_cbat.thumbprint import Thumbprint, parse_thumbprint
 from macaroon_cbat.wsgi_hop import WsgiHop
 
-GRANT_TYPES = ("client_credentials",)
+GRANT_TYPES = (GRANT_TYPE,)
 
 
 class FormRequest(OAuth2Request):  # type: ignore[misc] # Authlib is untyped
@@ -43,14 +45,15 @@ class FormRequest(OAuth2Request):  # type: ignore[misc] # Authlib is untyped
     def __init__(
         self,
         uri: str,
-        form: dict[str, str],
+        form: Form,
         peer: Peer,
         intermediates: Intermediates,
         now: EpochSeconds,
     ) -> None:
         """Take what was read of the request; `uri` is built from the issuer, never from Host."""
         super().__init__("POST", uri, headers=request.headers)
-        self.payload = _FormPayload(form)
+        self.payload = _FormPayload(form.once)
+        self.resources = form.several.get("resource", ())
         self.peer = peer
         self.intermediates = intermediates
         self.now = now
@@ -79,22 +82,23 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
         self.register_endpoint(Introspection)
         self.register_endpoint(Revocation)
 
-    def create_token_response(self, request_: object = None) -> Response:
+    def create_token_response(self, _request: object = None) -> Response:
         """Answer a token request, or raise an OAuthError."""
-        form_request = self.create_oauth2_request(request_)
+        form_request = self._read(several=("resource",))
         required(form_request.form, "grant_type")
         response: Response = super().create_token_response(form_request)
         return response
 
     def create_oauth2_request(self, request_: object) -> FormRequest:
         """Read the Flask request at hand; one that is read already stays as it is."""
-        if isinstance(request_, FormRequest):
-            return request_
-        form = read_form(request, ignored=("token_type_hint",))
+        return request_ if isinstance(request_, FormRequest) else self._read()
+
+    def _read(self, *, several: tuple[str, ...] = ()) -> FormRequest:
+        form = read_form(request, ignored=("token_type_hint",), several=several)
         now = EpochSeconds(int(self._clock()))
         hop = WsgiHop(request.environ)
         sent = partial(intermediates_of, self._peer, hop)
-        return FormRequest(self.issuer.url + request.path, form, self._peer(hop), sent, now)
+        return FormRequest(urljoin(self.issuer.url, request.path), form, self._peer(hop), sent, now)
 
     def authenticate_client(self, request_: FormRequest, _methods: object, _endpoint: str = "token") -> Any:
         """Return the client that this request authenticates, or raise InvalidClient."""
@@ -147,8 +151,8 @@ class ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc] # Authlib
         """Settle scope and audience, or raise InvalidScope or InvalidTarget."""
         client: Client = self.request.client.record
         form: dict[str, str] = self.request.form
-        issuer: str = self.server.issuer.url
-        self.audience = granted_audience(client, form.get("resource"), issuer)
+        issuer: str = self.server.issuer.audience
+        self.audience = granted_audience(client, one_resource(self.request.resources), issuer)
         self.scope = granted_scope(client, form.get("scope"), self.audience, issuer)
 
     def create_token_response(self) -> tuple[int, dict[str, object], None]:

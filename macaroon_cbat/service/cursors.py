@@ -12,6 +12,9 @@ from macaroon_cbat.stores import Stores
 
 BEGINNING = "0"
 
+CURSOR_PATTERN = rf"^(?:{BEGINNING}|[A-Za-z0-9_-]{{16}}\.[0-9]{{1,18}})\Z"
+"""The spelling of every cursor, that of the beginning included."""
+
 _CURSOR = re.compile(r"([A-Za-z0-9_-]{16})\.([0-9]{1,18})\Z")
 _ADVICE = f"begin again with after={BEGINNING}"
 OTHER_VIEW = f"this cursor is of another database or other audiences: {_ADVICE}"

@@ -1,17 +1,30 @@
 """The shapes and operations of the routes that are not under /admin, for the API document."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
+from macaroon_cbat.caveats import ThumbprintText
 from macaroon_cbat.claims import ScopeText
 from macaroon_cbat.revocation import RevocationKind
 from macaroon_cbat.service import metadata as paths
+from macaroon_cbat.service.admin_shapes import ClientName
+from macaroon_cbat.service.cursors import BEGINNING, CURSOR_PATTERN
 from macaroon_cbat.service.macaroon_tools import InspectRequest, RestrictRequest
-from macaroon_cbat.service.operations import FORM, Operation
+from macaroon_cbat.service.operations import Operation, Parameter
+from macaroon_cbat.service.reading import FORM
+from macaroon_cbat.service.resource_feeds import LONGEST_WAIT
+from macaroon_cbat.service.revoking import TOKEN_ID_PATTERN
 
 HEALTH_PATH, DOCUMENT_PATH = "/healthz", "/openapi.json"
 _SHORTENED = "AgETaHR0cHM6Ly9hcy5leGFtcGxl"
+
+JwtId = Annotated[str, Meta(pattern=TOKEN_ID_PATTERN)]
+CursorText = Annotated[str, Meta(pattern=CURSOR_PATTERN)]
+AFTER = Parameter(
+    "the cursor of an earlier answer; 0 begins",
+    {"type": "string", "pattern": CURSOR_PATTERN, "default": BEGINNING},
+)
 
 
 class TokenForm(Struct):
@@ -20,7 +33,7 @@ class TokenForm(Struct):
     grant_type: Literal["client_credentials"]
     scope: ScopeText | None = None
     resource: str | None = None
-    client_id: str | None = None
+    client_id: ClientName | None = None
     client_secret: str | None = None
 
 
@@ -42,7 +55,7 @@ class TokenQuestion(Struct):
 
     token: str
     token_type_hint: str | None = None
-    client_certificate: str | None = None
+    client_certificate: ThumbprintText | None = None
 
 
 class TokenInQuestion(Struct):
@@ -56,9 +69,9 @@ class TokenInQuestion(Struct):
     scope: str | None = None
     exp: int | None = None
     iat: int | None = None
-    jti: str | None = None
+    jti: JwtId | None = None
     token_type: Literal["Bearer"] | None = None
-    cnf: dict[Literal["x5t#S256"], str] | None = None
+    cnf: dict[Literal["x5t#S256"], ThumbprintText] | None = None
     caveats: list[Raw] | None = None
 
 
@@ -94,7 +107,7 @@ class AudienceKeyFiles(Struct):
 class RevocationStretch(Struct):
     """What was revoked after a cursor: kind, value, revoked_at, expires_at; go on after `cursor`."""
 
-    cursor: str
+    cursor: CursorText
     is_last: bool
     decisions: list[tuple[RevocationKind, str, int, int]]
 
@@ -164,7 +177,9 @@ OPERATIONS = (
         path=paths.KEYS_PATH,
         summary="Get the keys of the audiences that the caller serves, which verify offline",
         caller="keys",
-        query={"audience": "only this one of the audiences that the caller serves"},
+        query={
+            "audience": Parameter("only this one of the audiences that the caller serves", {"type": "string"})
+        },
         answer=AudienceKeyFiles,
     ),
     Operation(
@@ -173,8 +188,11 @@ OPERATIONS = (
         summary="Follow the revocations that concern the audiences that the caller serves",
         caller="revocations",
         query={
-            "after": "the cursor of an earlier answer; 0, the default, begins",
-            "wait": "seconds, up to 30, to wait for a revocation when there is none",
+            "after": AFTER,
+            "wait": Parameter(
+                "seconds to wait for a revocation when there is none",
+                {"type": "integer", "minimum": 0, "maximum": LONGEST_WAIT, "default": 0},
+            ),
         },
         answer=RevocationStretch,
         answer_example={"cursor": "AAAAAAAAAAAAAAAA.0", "is_last": True, "decisions": []},

@@ -4,16 +4,33 @@ The scopes `keys`, `revocations` and `admin` are for the service itself, whose a
 URL, and for no other resource server; nothing else is for the service itself.
 """
 
+from collections.abc import Iterable
+
+from macaroon_cbat.audiences import canonical_audience
 from macaroon_cbat.errors import InvalidScope, InvalidTarget
 from macaroon_cbat.stores import Client
 
 RESERVED_SCOPES = ("keys", "revocations", "admin")
 
 
+def one_resource(resources: Iterable[str]) -> str | None:
+    """Return the resource that a request names, in its canonical spelling; None where it names none.
+
+    RFC 8707 2 lets a request name several. A token here is for one, so of two different ones none is granted.
+    """
+    named = {canonical_audience(resource) for resource in resources}
+    if len(named) > 1:
+        raise InvalidTarget(
+            "a token is for one resource: ask for a token for each, by one parameter resource"
+        )
+    return next(iter(named), None)
+
+
 def granted_audience(client: Client, resource: str | None, issuer: str) -> str | None:
     """Return the audience to mint for: the requested resource, else the client's only one (RFC 8707 2).
 
-    A client with a reserved scope need not register the issuer as audience. Raises InvalidTarget.
+    Both texts are canonical. A client with a reserved scope need not register the issuer as audience.
+    Raises InvalidTarget.
     """
     registered = client.metadata.audiences
     if resource is None:

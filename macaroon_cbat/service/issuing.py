@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from msgspec import UNSET, Struct
 
+from macaroon_cbat.audiences import canonical_audience
 from macaroon_cbat.caveats import confirmation
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import InvalidRequest
@@ -39,6 +40,7 @@ class Issuer:
         """Mint as this issuer, for so many seconds; rotate keys at this interval, 0 being by hand."""
         self._rotation = rotation
         self.url = url
+        self.audience = canonical_audience(url)
         self.lifetime = lifetime
         self._root_keys = root_keys
 

@@ -1,22 +1,32 @@
 """What the service says about itself (RFC 8414, RFC 8705 3.3 and 5). Built from settings, never from Host."""
 
+from collections.abc import Iterable
+
+from macaroon_cbat.issuers import WELL_KNOWN
 from macaroon_cbat.service.authorization_server import GRANT_TYPES
 from macaroon_cbat.stores.clients import SECRET_METHODS
 
 TOKEN_PATH, INTROSPECTION_PATH, REVOCATION_PATH = "/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"
 INSPECT_PATH, RESTRICT_PATH = "/macaroon/inspect", "/macaroon/restrict"
 KEYS_PATH, REVOCATIONS_PATH = "/resource/keys", "/resource/revocations"
-METADATA_PATH = "/.well-known/oauth-authorization-server"
+METADATA_PATH = WELL_KNOWN
 
 
-def authorization_server_metadata(issuer: str, mtls_url: str, *, trusts_a_ca: bool) -> dict[str, object]:
-    """Return the metadata document. `tls_client_auth` is offered only where a CA is trusted for it."""
+def authorization_server_metadata(
+    issuer: str, mtls_url: str, scopes: Iterable[str] = (), *, trusts_a_ca: bool
+) -> dict[str, object]:
+    """Return the metadata document. `tls_client_auth` is offered only where a CA is trusted for it.
+
+    `scopes` are those of clients for resource servers; where there are none, none are named (RFC 8414 2).
+    """
+    supported = {"scopes_supported": sorted(scopes)}
     methods = [*sorted(SECRET_METHODS), "self_signed_tls_client_auth"]
     if trusts_a_ca:
         methods.append("tls_client_auth")
     return {
         "issuer": issuer,
         **_endpoints(issuer),
+        **{name: value for name, value in supported.items() if value},
         "macaroon_inspection_endpoint": issuer + INSPECT_PATH,
         "macaroon_restriction_endpoint": issuer + RESTRICT_PATH,
         "mtls_endpoint_aliases": _endpoints(mtls_url),

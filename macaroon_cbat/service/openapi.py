@@ -1,6 +1,5 @@
 """The OpenAPI 3.1 document of every route, made of the operations beside the routes."""
 
-import re
 from http import HTTPStatus
 from typing import Any
 
@@ -11,7 +10,6 @@ from macaroon_cbat.service import admin_routes, described
 from macaroon_cbat.service.operations import Operation
 
 OPERATIONS = (*described.OPERATIONS, *admin_routes.OPERATIONS)
-_NAME = re.compile(r"{(\w+)}")
 _VERSION = "1"
 _BEARER, _BASIC, _TLS = "boundMacaroon", "clientSecret", "mutualTLS"
 _SECURITY_SCHEMES = {
@@ -55,7 +53,7 @@ def openapi_document(base_url: str) -> dict[str, object]:
         "paths": routes,
         "components": {"schemas": components, "securitySchemes": _SECURITY_SCHEMES},
     }
-    return _in_javascript(document)
+    return _for_other_tools(document)
 
 
 def _operation(operation: Operation, schema_of: dict[str, Any]) -> dict[str, object]:
@@ -97,20 +95,37 @@ def _responses(operation: Operation, schema_of: dict[str, Any]) -> dict[str, obj
 
 
 def _path_parameters(operation: Operation) -> list[dict[str, object]]:
-    text = {"type": "string", "minLength": 1}
-    names = _NAME.findall(operation.path)
-    return [{"name": name, "in": "path", "required": True, "schema": text} for name in names]
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": pattern}}
+        for name, pattern in operation.names.items()
+    ]
 
 
 def _query_parameters(operation: Operation) -> list[dict[str, object]]:
     return [
-        {"name": name, "in": "query", "description": meaning, "schema": {"type": "string"}}
-        for name, meaning in operation.query.items()
+        {"name": name, "in": "query", "description": parameter.meaning, "schema": parameter.schema}
+        for name, parameter in operation.query.items()
     ]
 
 
-def _in_javascript(document: dict[str, object]) -> dict[str, object]:
-    r"""Return the document with patterns as ECMA 262 spells them, which knows no \Z."""
+def _for_other_tools(document: dict[str, object]) -> dict[str, object]:
+    r"""Return the document in the part of OpenAPI that generators of clients read.
+
+    Patterns are those of ECMA 262, which knows no \Z. A tuple says how long it is by `maxItems`, so that
+    `"items": false`, on which openapi-python-client fails, says nothing more.
+    """
     text = msgspec.json.encode(document).replace(rb'\\Z"', rb'$"')
     decoded: dict[str, object] = msgspec.json.decode(text)
+    _drop_false_items(decoded)
     return decoded
+
+
+def _drop_false_items(node: object) -> None:
+    if isinstance(node, dict):
+        if node.get("items") is False and node.get("maxItems") == len(node.get("prefixItems", ())):
+            del node["items"]
+        for member in node.values():
+            _drop_false_items(member)
+    elif isinstance(node, list):
+        for element in node:
+            _drop_false_items(element)

@@ -16,9 +16,9 @@ from macaroon_cbat.errors import AccessDenied, InvalidToken, UnknownKey
 from macaroon_cbat.identifier import Grant, read_identifier
 from macaroon_cbat.keys import AudienceKey
 from macaroon_cbat.peer import PeerSource, client_address
-from macaroon_cbat.request_target import Target
 from macaroon_cbat.service.auditing import is_with
 from macaroon_cbat.service.issuing import Issuer
+from macaroon_cbat.service.locations import Locations
 from macaroon_cbat.stores import Client, Stores
 from macaroon_cbat.verification import OF_AUTHENTIC_TOKENS, Principal, require_scope, verify
 from macaroon_cbat.wire import read_macaroon
@@ -29,14 +29,14 @@ from macaroon_cbat.wsgi_hop import WsgiHop
 class OwnGuard:
     """Lets clients of the service pass; a KeySource for tokens whose audience is the issuer.
 
-    `origin` is where clients reach these endpoints, which `htu` and `path` caveats are compared with.
+    `locations` say where clients reach these endpoints, which `htu` and `path` caveats are compared with.
     """
 
     issuer: Issuer
     stores: Stores
     peer: PeerSource
     clock: Callable[[], float]
-    origin: str
+    locations: Locations
 
     def admit(self, request: Request, scope: str) -> Client:
         """Return the client that is registered for this scope and whose bound token carries it.
@@ -49,10 +49,10 @@ class OwnGuard:
         peer = self.peer(hop)
         access = Access(
             now=EpochSeconds(int(self.clock())),
-            audience=self.issuer.url,
+            audience=self.issuer.audience,
             certificate=peer.thumbprint,
             method=request.method,
-            target=Target(self.origin, request.path),
+            target=self.locations.target_of(request),
             address=client_address(hop, peer, request.environ.get("REMOTE_ADDR")),
         )
         principal = self._verified(text, access)
@@ -85,6 +85,6 @@ class OwnGuard:
 
     def key_for(self, unverified: Grant, /) -> AudienceKey:
         """Return the key for a grant whose audience is the issuer itself, or raise UnknownKey."""
-        if unverified.aud != self.issuer.url:
+        if unverified.aud != self.issuer.audience:
             raise UnknownKey(f"minted for {unverified.audience!r}, not for the service itself")
         return self.issuer.key_for(unverified)

@@ -5,34 +5,49 @@ from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from flask import Request
+from msgspec import Struct
 
 from macaroon_cbat.errors import InvalidRequest, UnsupportedMediaType
 from macaroon_cbat.json_text import read_json_text
 
 Shape = TypeVar("Shape")
+FORM = "application/x-www-form-urlencoded"
 _REASON = 120  # characters: a reason may quote the name of a member, and that could be a token
 
 
-def read_form(request: Request, *, ignored: tuple[str, ...] = ()) -> dict[str, str]:
+class Form(Struct, frozen=True):
+    """The parameters of a form: those that come once, and the values of those that may come several times."""
+
+    once: dict[str, str]
+    several: dict[str, tuple[str, ...]]
+
+
+def read_form(request: Request, *, ignored: tuple[str, ...] = (), several: tuple[str, ...] = ()) -> Form:
     """Return the form parameters of a POST body (RFC 6749 3.2); the query string never counts.
 
     An empty value is as if the parameter were absent, and so is every value of an `ignored` one.
-    Raises UnsupportedMediaType for another content type, and InvalidRequest for parameters that repeat
-    or stand in the URL.
+    Raises InvalidRequest for another content type (RFC 6749 5.2 has no 415), and for parameters that stand in
+    the URL or repeat, unless they are among `several`.
     """
-    has_body = bool(request.mimetype or request.content_length)
-    if has_body and request.mimetype != "application/x-www-form-urlencoded":
-        raise UnsupportedMediaType("send Content-Type: application/x-www-form-urlencoded")
+    if (request.mimetype or request.content_length) and request.mimetype != FORM:
+        raise InvalidRequest(
+            f"the body is {(request.mimetype or 'of no content type')[:60]}: send the parameters as a form, "
+            f"with Content-Type: {FORM}"
+        )
     if request.query_string:
         raise InvalidRequest("parameters belong into the request body, not into the URL")
     form: dict[str, str] = {}
+    repeated: dict[str, tuple[str, ...]] = dict.fromkeys(several, ())
     for name, value in _pairs(request.get_data(), "the form"):
         if name in ignored:
+            continue
+        if name in repeated:
+            repeated[name] += (value,) if value else ()
             continue
         if name in form:
             raise InvalidRequest(f"the parameter {name[:40]} is repeated")
         form[name] = value
-    return {name: value for name, value in form.items() if value}
+    return Form({name: value for name, value in form.items() if value}, repeated)
 
 
 def read_query(request: Request, *known: str) -> dict[str, str]:

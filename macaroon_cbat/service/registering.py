@@ -5,11 +5,12 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from macaroon_cbat.audiences import is_same_audience
 from macaroon_cbat.errors import InvalidClientMetadata
 from macaroon_cbat.service.granting import RESERVED_SCOPES
 from macaroon_cbat.service.serving import FEED_SCOPES
 from macaroon_cbat.stores import ClientMetadata
-from macaroon_cbat.stores.clients import metadata_from
+from macaroon_cbat.stores.clients import metadata_from, used_metadata
 
 ClientChange: Any = msgspec.defstruct(
     "ClientChange",
@@ -35,9 +36,10 @@ def changed_metadata(before: ClientMetadata, members: dict[str, object], issuer:
 
     Scopes that were mixed before there was a rule against it stay, until they are changed.
     """
-    merged = msgspec.structs.asdict(before) | members
+    merged = msgspec.structs.asdict(before) | used_metadata(members)
     defaults = {name for name in ClientMetadata.__struct_fields__ if merged[name] is None}
-    after = metadata_from({name: value for name, value in merged.items() if name not in defaults})
+    known = (*before.audiences, *before.serves)
+    after = metadata_from({name: value for name, value in merged.items() if name not in defaults}, known)
     _refuse_the_service_itself(after, issuer)
     if after.scopes != before.scopes:
         _refuse_mixed_scopes(after)
@@ -45,7 +47,7 @@ def changed_metadata(before: ClientMetadata, members: dict[str, object], issuer:
 
 
 def _refuse_the_service_itself(metadata: ClientMetadata, issuer: str) -> None:
-    if issuer in metadata.serves:
+    if any(is_same_audience(audience, issuer) for audience in metadata.serves):
         raise InvalidClientMetadata(
             "no client serves the service itself: with its keys it could mint an administrator's token"
         )

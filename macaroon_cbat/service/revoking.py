@@ -20,7 +20,8 @@ NEVER = 253_402_300_799
 LASTING = LONGEST_LIFETIME + 2 * LONGEST_CLOCK_SKEW
 """Seconds after which no token issued before is left: a guard may be so lenient, and its clock so slow."""
 
-_TOKEN_ID = re.compile(r"[A-Za-z0-9_-]{22}\Z")
+TOKEN_ID_PATTERN = r"^[A-Za-z0-9_-]{22}\Z"
+_TOKEN_ID = re.compile(TOKEN_ID_PATTERN)
 _SLIPS = str.maketrans("+ /", "--_", "\t\r\n=")
 """Base64 as other programs write and wrap it; a form makes a space of a + that was not encoded."""
 

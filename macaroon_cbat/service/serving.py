@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 from shlex import quote
 
+from macaroon_cbat.audiences import canonical_audience, is_same_audience
 from macaroon_cbat.errors import NotServed, SettingsError
 from macaroon_cbat.stores import Client
 
@@ -18,7 +19,7 @@ def served_audiences(client: Client, issuer: str) -> tuple[str, ...]:
 
     Its keys would mint tokens of administrators.
     """
-    return tuple(audience for audience in client.metadata.serves if audience != issuer)
+    return tuple(each for each in client.metadata.serves if not is_same_audience(each, issuer))
 
 
 def require_served(client: Client, issuer: str, wanted: str | None = None) -> list[str]:
@@ -31,9 +32,9 @@ def require_served(client: Client, issuer: str, wanted: str | None = None) -> li
         raise NotServed(f"client {client.client_id} serves no audience: {how_to_serve(client)}")
     if wanted is None:
         return list(served)
-    if wanted not in served:
+    if canonical_audience(wanted) not in served:
         raise NotServed(f"client {client.client_id} does not serve this audience: {how_to_serve(client)}")
-    return [wanted]
+    return [canonical_audience(wanted)]
 
 
 def how_to_serve(client: Client) -> str:
@@ -49,7 +50,7 @@ def check_who_serves(clients: Iterable[Client], issuer: str) -> None:
     """
     for client in clients:
         metadata = client.metadata
-        if issuer in metadata.serves:
+        if any(is_same_audience(audience, issuer) for audience in metadata.serves):
             raise SettingsError(
                 f"client {client.client_id} serves {issuer}, so it may know keys that mint tokens of "
                 "administrators: choose another issuer, or let it serve that no more by client change "

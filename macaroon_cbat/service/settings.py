@@ -9,6 +9,7 @@ from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.forwarded import Forwarded, Trust, trusted_proxies
+from macaroon_cbat.issuers import is_root_path, issuer_mistake, plain_issuer
 from macaroon_cbat.journal.refusals import DEFAULT_LINES
 from macaroon_cbat.peer import PeerSource, tls_connection
 from macaroon_cbat.service.data_places import PREFIX, database_url, refuse_both, wrapping_key
@@ -39,9 +40,9 @@ VARIABLES = {
     "METRICS_PORT": "port of the metrics page of serve (default: none)",
     **LIMIT_VARIABLES,
     "MTLS_URL": "base URL with client certificates, where it differs from the issuer (RFC 8705 5)",
+    "ROOT_PATH": "path below which requests arrive, / where a proxy strips it (default: the issuer's path)",
 }
 
-_BASE_URL = re.compile(r"https://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+])(?::(?P<port>[0-9]{1,5}))?\Z")
 _SECONDS = re.compile(r"[0-9]{1,9}\Z")
 
 
@@ -49,6 +50,7 @@ _SECONDS = re.compile(r"[0-9]{1,9}\Z")
 class Settings:
     """Everything the service needs to know. URLs have no trailing slash; lifetimes are seconds.
 
+    `root_path` is where the routes are in requests as they arrive; None means: below the issuer's own path.
     `issuer` None means: as a service last ran on this database, else DEFAULT_ISSUER.
     """
 
@@ -58,6 +60,7 @@ class Settings:
     token_lifetime: int = DEFAULT_LIFETIME
     client_ca: Path | None = None
     mtls_url: str | None = None
+    root_path: str | None = None
     key_rotation: int = 0
     audit_log: str | None = None
     audit_refusals: int = DEFAULT_LINES
@@ -68,8 +71,10 @@ class Settings:
     def __post_init__(self) -> None:
         """Refuse what could only fail later."""
         for name, url in (("ISSUER", self.issuer), ("MTLS_URL", self.mtls_url)):
-            if url is not None and not _is_base_url(url):
-                raise SettingsError(f"{PREFIX}{name} must be https://HOST[:PORT] without a path, not {url!r}")
+            if url is not None and (mistake := issuer_mistake(url)):
+                raise SettingsError(f"{PREFIX}{name} {url!r} {mistake}")
+        if self.root_path is not None and not is_root_path(self.root_path):
+            raise SettingsError(f"{PREFIX}ROOT_PATH must be / or like /auth, not {self.root_path!r}")
         if not 1 <= self.token_lifetime <= LONGEST_LIFETIME:
             raise SettingsError(f"{PREFIX}TOKEN_LIFETIME must be 1 to {LONGEST_LIFETIME} seconds")
         if 0 < self.key_rotation < LONGEST_LIFETIME:
@@ -102,11 +107,12 @@ def settings_from_environment(
     return Settings(
         database_url=url,
         wrapping_key=wrapping_key(given, url, folder, creates=creates),
-        issuer=issuer or given.get("ISSUER"),
+        issuer=_plain("ISSUER", issuer or given.get("ISSUER")),
         token_lifetime=_seconds("TOKEN_LIFETIME", given.get("TOKEN_LIFETIME", str(DEFAULT_LIFETIME))),
         key_rotation=_seconds("KEY_ROTATION", given.get("KEY_ROTATION", "0")),
         client_ca=Path(given["CLIENT_CA"]) if "CLIENT_CA" in given else None,
-        mtls_url=given.get("MTLS_URL"),
+        mtls_url=_plain("MTLS_URL", given.get("MTLS_URL")),
+        root_path=given["ROOT_PATH"].removesuffix("/") if "ROOT_PATH" in given else None,
         audit_log=given.get("AUDIT_LOG"),
         audit_refusals=_number("AUDIT_REFUSALS", given.get("AUDIT_REFUSALS", str(DEFAULT_LINES))),
         metrics_port=_port("METRICS_PORT", given["METRICS_PORT"]) if "METRICS_PORT" in given else None,
@@ -179,6 +185,5 @@ def _port(name: str, text: str) -> int:
     return int(text)
 
 
-def _is_base_url(url: str) -> bool:
-    parts = _BASE_URL.match(url)
-    return parts is not None and (parts["port"] is None or 0 < int(parts["port"]) < 1 << 16)
+def _plain(name: str, url: str | None) -> str | None:
+    return None if url is None else plain_issuer(url, PREFIX + name)

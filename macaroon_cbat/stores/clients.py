@@ -3,12 +3,13 @@
 import hashlib
 import hmac
 import re
+from collections.abc import Iterable
 from typing import Literal, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
 
+from macaroon_cbat.audiences import canonical_audience, checked_audience
 from macaroon_cbat.claims import EpochSeconds, ScopeText, scope_tokens
 from macaroon_cbat.errors import InvalidClientMetadata
 from macaroon_cbat.stores.certificate_names import refuse_unmatchable_names, refuse_unreadable_subject
@@ -17,7 +18,35 @@ from macaroon_cbat.thumbprint import parse_thumbprint
 ClientAuthMethod = Literal[
     "client_secret_basic", "client_secret_post", "tls_client_auth", "self_signed_tls_client_auth", "none"
 ]
+GRANT_TYPE = "client_credentials"
 SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
+UNUSED_METADATA = frozenset(
+    {
+        *(
+            "redirect_uris",
+            "grant_types",
+            "response_types",
+            "client_name",
+            "client_uri",
+            "logo_uri",
+            "contacts",
+        ),
+        *(
+            "tos_uri",
+            "policy_uri",
+            "jwks_uri",
+            "jwks",
+            "software_id",
+            "software_version",
+            "software_statement",
+        ),
+    }
+)
+"""The members of RFC 7591 2 and 2.3 that mean nothing here: they are ignored, as it asks.
+
+Any other unknown member is refused by name: a slip in the name of a right or a restriction must not pass.
+"""
+
 CLIENT_NAME = "^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}$"
 _NO_SECRET = hashlib.sha256(b"no client has this secret").digest()
 
@@ -49,8 +78,8 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def __post_init__(self) -> None:
         """Refuse metadata that could only fail, or that would be weaker than it looks."""
-        _refuse_audiences("audience", self.audiences)
-        _refuse_audiences("served audience", self.serves)
+        _refuse_repeated("audience", self.audiences)
+        _refuse_repeated("served audience", self.serves)
         if self.scope is None and not self.serves:
             raise ValueError(
                 "a client without a scope can do nothing: give it a scope, or an audience it serves"
@@ -120,40 +149,51 @@ def secret_hash(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def is_resource_uri(uri: str) -> bool:
-    """Tell whether a text is a resource indicator: an absolute URI without a fragment (RFC 8707 2)."""
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        return False
-    return (
-        bool(parts.scheme and (parts.netloc or parts.path))
-        and "#" not in uri
-        and not re.search(r"[^!-~]", uri)
-    )
-
-
-def _refuse_audiences(kind: str, audiences: tuple[str, ...]) -> None:
-    """Raise ValueError for what is no resource indicator, or is listed twice."""
-    for audience in audiences:
-        if not is_resource_uri(audience):
-            raise ValueError(f"{kind} {audience!r} must be an absolute URI without a fragment (RFC 8707 2)")
-        if audiences.count(audience) > 1:
+def _refuse_repeated(kind: str, audiences: tuple[str, ...]) -> None:
+    """Raise ValueError for an audience that is listed twice, in whatever spelling."""
+    named = [canonical_audience(audience) for audience in audiences]
+    for audience in named:
+        if named.count(audience) > 1:
             raise ValueError(f"{kind} {audience!r} is listed twice")
 
 
 Metadata = TypeVar("Metadata", bound=ClientMetadata)
 
 
-def metadata_from(members: dict[str, object]) -> ClientMetadata:
-    """Return checked metadata, or raise InvalidClientMetadata that says what is wrong."""
-    return read_metadata(members, ClientMetadata)
+def used_metadata(members: dict[str, object]) -> dict[str, object]:
+    """Return the members without those that mean nothing here, in whatever language (RFC 7591 2.2).
+
+    Raises InvalidClientMetadata for grant types without the one that there is: the client would get a right
+    that it was not meant to have.
+    """
+    grants = members.get("grant_types")
+    if grants is not None and (not isinstance(grants, list) or GRANT_TYPE not in grants):
+        raise InvalidClientMetadata(
+            f"grant_types: {GRANT_TYPE} is the only grant here: name it, or no grant_types"
+        )
+    return {name: value for name, value in members.items() if name.partition("#")[0] not in UNUSED_METADATA}
 
 
-def read_metadata(members: dict[str, object], shape: type[Metadata]) -> Metadata:
-    """Return checked metadata of this shape, or raise InvalidClientMetadata that says what is wrong."""
+def metadata_from(members: dict[str, object], known: Iterable[str] = ()) -> ClientMetadata:
+    """Return checked metadata, or raise InvalidClientMetadata that says what is wrong.
+
+    `known` are audiences that were registered before and are not checked again.
+    """
+    return read_metadata(members, ClientMetadata, known)
+
+
+def read_metadata(members: dict[str, object], shape: type[Metadata], known: Iterable[str] = ()) -> Metadata:
+    """Return checked metadata of this shape, or raise InvalidClientMetadata that says what is wrong.
+
+    Every audience comes back in its canonical spelling. Members of RFC 7591 without use here are ignored.
+    """
     try:
-        metadata = msgspec.convert(members, shape)
+        metadata = msgspec.convert(used_metadata(members), shape)
+        metadata = msgspec.structs.replace(
+            metadata,
+            audiences=_checked_audiences("audience", metadata.audiences, known),
+            serves=_checked_audiences("served audience", metadata.serves, known),
+        )
         if metadata.tls_client_auth_subject_dn is not None:
             refuse_unreadable_subject(metadata.tls_client_auth_subject_dn)
         refuse_unmatchable_names(
@@ -166,3 +206,7 @@ def read_metadata(members: dict[str, object], shape: type[Metadata]) -> Metadata
         reason = re.sub(r" matching regex '.*'", " of the right form", str(error))
         raise InvalidClientMetadata(reason) from error
     return metadata
+
+
+def _checked_audiences(kind: str, audiences: tuple[str, ...], known: Iterable[str]) -> tuple[str, ...]:
+    return tuple(each if each in known else checked_audience(each, kind) for each in audiences)

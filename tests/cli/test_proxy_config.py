@@ -108,8 +108,33 @@ def test_no_syntax_in_a_file_name(option: str, text: str, tmp_path: Path) -> Non
 NO_PATHS = ["x y", 'x"', "x{{y}}", "x}", "x'", "$x", "x\\", "x|y", "%h", "ü", "x`", "x)", "x*", "~x", "^x"]
 
 
-@pytest.mark.parametrize("text", NO_PATHS)
-@pytest.mark.parametrize(("option", "before"), [("--websocket", "/"), ("--audience", "https://api.example/")])
+ENCODED = [
+    "%22",
+    "%24x",
+    "%27",
+    "%5C",
+    "%60",
+    "%7B%7Bx%7D%7D",
+    "%0A",
+    "%0D",
+    "%25",
+    "%2F",
+    "%3B",
+    "%3F",
+    "%23",
+    "x?y",
+]
+"""What becomes syntax, or a delimiter, once it is decoded."""
+NO_PATH_OF_AN_AUDIENCE = [*(text for text in NO_PATHS if text != "~x"), *ENCODED]
+
+
+@pytest.mark.parametrize(
+    ("option", "before", "text"),
+    [
+        *(("--websocket", "/", text) for text in NO_PATHS),
+        *(("--audience", "https://api.example/", text) for text in NO_PATH_OF_AN_AUDIENCE),
+    ],
+)
 def test_no_syntax_in_a_path(option: str, before: str, text: str, tmp_path: Path) -> None:
     """A path that could be more than a path to some proxy is refused, and nothing is written."""
     for proxy in PROXIES:
@@ -215,7 +240,7 @@ def test_printed() -> None:
         ("nginx", ("--format", "caddy"), "writes the certificate as nginx"),
         ("haproxy", ("--key", "/etc/ssl/other.key"), "/etc/ssl/api.pem.key"),
         ("nginx", ("--output", "/dev/null/folder"), "the folder /dev/null/folder cannot be made"),
-        ("nginx", ("--audience", "https://[api.example"), "is no URL"),
+        ("nginx", ("--audience", "https://[api.example"), "a name or an address"),
     ],
 )
 def test_what_does_not_fit(proxy: str, options: tuple[str, ...], message: str) -> None:

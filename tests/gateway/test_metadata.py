@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.material import API, ISSUER
+from macaroon_cbat.keys import audience_keys, write_key_file
+from tests.core.material import API, ISSUER, ROOT
 from tests.gateway.running import NOBODY, Running, free_port, gateway
 
 PATH = "/.well-known/oauth-protected-resource"
@@ -83,3 +84,26 @@ def test_a_stranger_reads_nothing(tmp_path: Path):
     listen = {"http": f"127.0.0.1:{free_port()}"}
     with gateway(tmp_path, listen=listen, proxy={"kind": "nginx", "trust": ["10.9.0.0/16"]}) as running:
         assert running.ask({}, target=PATH).status == 403
+
+
+def test_the_document_is_found_in_any_encoding(tmp_path: Path):
+    """A path of the audience that is percent-encoded is found however a proxy encodes it anew."""
+    audience = API + "/caf%c3%a9/a%20b/<x>"
+    (tmp_path / "other.json").write_bytes(write_key_file(audience_keys(ISSUER, audience, [ROOT])))
+    (tmp_path / "other.json").chmod(0o600)
+    proxy = {"kind": "haproxy", "trust": ["unix"]}
+    with gateway(tmp_path, audience=audience, keys="other.json", proxy=proxy) as running:
+        refused = running.ask({"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/"})
+        named = f"{PATH}/caf%C3%A9/a%20b/%3Cx%3E"
+        assert f'resource_metadata="{API}{named}"' in refused.headers["WWW-Authenticate"]
+        for target in (named, named.replace("%C3%A9", "%c3%a9"), named.replace("b", "%62")):
+            answer = running.ask({}, target=target)
+            assert (answer.status, json.loads(answer.body)["resource"]) == (200, API + named[len(PATH) :])
+        assert running.ask({}, target=named.replace("%20", "%2520")).status == 400
+        assert running.ask({}, target=PATH).status == 400
+
+
+def test_no_scope_is_not_named(tmp_path: Path):
+    """`scopes_supported` is left out where no rule wants a scope (RFC 9728 2)."""
+    with gateway(tmp_path, rules='[[rule]]\npath = "/"\nscope = ""\n') as running:
+        assert "scopes_supported" not in json.loads(running.ask({}, target=PATH).body)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from macaroon_cbat.keys import write_key_file
-from tests.core.material import API, KEYS
+from macaroon_cbat.keys import audience_keys, write_key_file
+from tests.core.material import API, ISSUER, ROOT
 from tests.proxies.clients import (
     Ask,
     Headers,
@@ -141,8 +141,10 @@ class Stand:
 
 
 @contextmanager
-def make_stand(row: Row, world: World, edit: Callable[[Path], None] = lambda _: None) -> Iterator[Stand]:
-    """Run a row until the block ends."""
+def make_stand(
+    row: Row, world: World, edit: Callable[[Path], None] = lambda _: None, *, audience: str = API
+) -> Iterator[Stand]:
+    """Run a row until the block ends; the gateway is that of this audience."""
     base = world.upstream.socket.parent if row.proxy == "apache" else world.folder
     folder = base / str(next(_NUMBERS))  # short: the path of a Unix socket has 107 characters at most
     folder.mkdir()
@@ -158,7 +160,8 @@ def make_stand(row: Row, world: World, edit: Callable[[Path], None] = lambda _: 
         if row.is_asked:
             options += ["--gateway", f"127.0.0.1:{world.upstream.port}"]
         elif not row.is_guarded:
-            _write_policy(stand)
+            _write_policy(stand, audience)
+            options += ["--audience", audience] if audience != API else []
             stack.callback(stand.gateway_stack.close)
             stand.start_gateway()
             options += ["--gateway"]
@@ -171,13 +174,15 @@ def make_stand(row: Row, world: World, edit: Callable[[Path], None] = lambda _: 
         yield stand
 
 
-def _write_policy(stand: Stand) -> None:
+def _write_policy(stand: Stand, audience: str) -> None:
     """Write the gateway's policy file, keys and secret."""
     folder, row = stand.folder, stand.row
-    (folder / "keys.json").write_bytes(write_key_file(KEYS))
+    (folder / "keys.json").write_bytes(write_key_file(audience_keys(ISSUER, audience, [ROOT])))
     (folder / "keys.json").chmod(0o600)
     listen = f'http = "unix:{stand.socket}"'
     if row.is_over_tcp:
         stand.gateway_port = free_port()
         listen = f'{"grpc" if row.protocol == "grpc" else "http"} = "127.0.0.1:{stand.gateway_port}"'
-    (folder / "gateway.toml").write_text(POLICY.format(audience=API, folder=folder, listen=listen, row=row))
+    (folder / "gateway.toml").write_text(
+        POLICY.format(audience=audience, folder=folder, listen=listen, row=row)
+    )

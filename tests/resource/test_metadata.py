@@ -35,7 +35,7 @@ def test_a_guard_without_scopes_names_none():
     """A resource server whose views require no scope supports none by name."""
     app = Flask("resource")
     Guard(app, keys=KEYS)
-    assert document(app)["scopes_supported"] == []
+    assert "scopes_supported" not in document(app)
 
 
 def test_scopes_that_come_later_are_named():
@@ -48,10 +48,10 @@ def test_scopes_that_come_later_are_named():
 
 AUDIENCES = {
     "https://api.example": (WELL_KNOWN, "https://api.example" + WELL_KNOWN),
-    "https://api.example/": (WELL_KNOWN, "https://api.example" + WELL_KNOWN),
     "https://api.example/v1": (WELL_KNOWN + "/v1", "https://api.example" + WELL_KNOWN + "/v1"),
-    "https://api.example/v1/": (WELL_KNOWN + "/v1", "https://api.example" + WELL_KNOWN + "/v1"),
-    "https://API.example:443/a/b": (WELL_KNOWN + "/a/b", "https://api.example" + WELL_KNOWN + "/a/b"),
+    "https://api.example/v1/": (WELL_KNOWN + "/v1/", "https://api.example" + WELL_KNOWN + "/v1/"),
+    "https://api.example/?x": (WELL_KNOWN, "https://api.example" + WELL_KNOWN + "?x"),
+    "https://api.example/v1?x": (WELL_KNOWN + "/v1", "https://api.example" + WELL_KNOWN + "/v1?x"),
     "https://[::1]:8443/v1": (WELL_KNOWN + "/v1", "https://[::1]:8443" + WELL_KNOWN + "/v1"),
     "urn:example:api": (WELL_KNOWN, None),
     "api": (WELL_KNOWN, None),

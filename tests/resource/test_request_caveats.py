@@ -146,7 +146,7 @@ def test_the_host_header_does_not_matter(app: Flask, host: str):
 
 def test_an_ipv6_origin_is_compared():
     """An audience at an IPv6 address has an origin with brackets, in lower case."""
-    audience = "https://[2001:DB8::7]:8443"
+    audience = "https://[2001:db8::7]:8443"
     app = make_app(keys=audience_keys(ISSUER, audience, [ROOT]))
     key = audience_keys(ISSUER, audience, [ROOT]).keys["k1"]
     htu = TargetUri("https://[2001:db8::7]:8443/files/7")

@@ -158,7 +158,7 @@ def refused(answer: TestResponse, status: int, code: str) -> str:
     """Check that this is one JSON refusal as RFC 6749 5.2 says; return its description."""
     assert (answer.status_code, answer.json["error"]) == (status, code), answer.text
     assert answer.mimetype == "application/json"
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert (answer.headers["Cache-Control"], answer.headers["Pragma"]) == ("no-store", "no-cache")
     assert set(answer.json) == {"error", "error_description"}
     description: str = answer.json["error_description"]
     assert all(" " <= character <= "~" and character not in '"\\' for character in description)

@@ -141,7 +141,7 @@ def test_a_broken_chain_with_a_third_party_caveat_revokes_nothing(service):
 def test_another_kind_of_body_is_refused(service, content_type, body):
     """A body that is no form is an error, never a 200 that did nothing."""
     token = service.token()
-    refused(post(service, body.format(token).encode(), content_type=content_type), 415, "invalid_request")
+    refused(post(service, body.format(token).encode(), content_type=content_type), 400, "invalid_request")
     assert service.introspect(token)["active"] is True
 
 

@@ -98,8 +98,9 @@ def test_an_unknown_variable_is_refused(tmp_path, name):
         "http://as.example",
         "https://",
         "https:///x",
-        "https://as.example/",
-        "https://as.example/path",
+        "https://as.example//",
+        "https://as.example/path//x",
+        "https://as.example/../x",
         "https://as.example?x",
         "https://as.example#x",
         "https://user@as.example",
@@ -116,16 +117,34 @@ def test_an_unknown_variable_is_refused(tmp_path, name):
     ],
 )
 def test_a_url_that_is_no_base_is_refused(tmp_path, name, url):
-    """Issuer and mTLS URL are https, a host and perhaps a port, in one spelling."""
-    assert f"MACAROON_CBAT_{name} must be https://HOST[:PORT]" in refusal(tmp_path, **{name: url})
+    """Issuer and mTLS URL are https, a host, perhaps a port and a plain path, in one spelling."""
+    assert refusal(tmp_path, **{name: url}).startswith(f"MACAROON_CBAT_{name} ")
 
 
 @pytest.mark.parametrize(
-    "url", ["https://a", "https://localhost:8443", "https://[::1]:8443", "https://10.0.0.1"]
+    "url",
+    [
+        "https://a",
+        "https://localhost:8443",
+        "https://[::1]:8443",
+        "https://10.0.0.1",
+        "https://a_b/c",
+        "https://a/",
+    ],
 )
 def test_an_honest_url_is_taken(tmp_path, url):
-    """Any https origin may be the issuer."""
-    assert settings(tmp_path, ISSUER=url).issuer == url
+    """Any https URL of host and plain path may be the issuer; a slash at its end is left out."""
+    assert settings(tmp_path, ISSUER=url, MTLS_URL=url).issuer == url.rstrip("/")
+    assert settings(tmp_path, ISSUER=url, MTLS_URL=url).mtls_url == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    ("text", "root"), [("/", ""), ("/auth", "/auth"), ("/auth/", "/auth"), ("/a/b", "/a/b")]
+)
+def test_where_requests_arrive_is_a_path(tmp_path, text, root):
+    """`/` says that a proxy strips the issuer's path; unset, that it keeps it."""
+    assert settings(tmp_path, ROOT_PATH=text).root_path == root
+    assert settings(tmp_path).root_path is None
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "86401", "1.5", "ten", "1e3", "9" * 5000, " 60", "٣"])

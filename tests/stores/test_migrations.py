@@ -139,3 +139,45 @@ def test_processes_migrate_at_once(racers, old_url):
     answers = racers.race("open", old_url)
     assert answers == [answers[0]] * 4
     assert len(answers[0]) == 4
+
+
+SPELLED = (
+    '{"scope":"read","audiences":["https://api.example/","https://API.example","urn:a"],'
+    '"serves":["https://other.example:443"]}'
+)
+
+
+@pytest.fixture
+def spelled(url: str):
+    """Open a database of version 0003 in which audiences are spelled as their operators typed them."""
+    migrate(url, "0003")
+    old = Database(url)
+    with old.writing() as connection:
+        into = "clients (client_id, secret_hash, metadata, created_at, tokens_since)"
+        insert(connection, into, ("billing", SECRET.encode(), SPELLED, NOW - DAY, NOW - DAY))
+        insert(connection, into, ("plain", SECRET.encode(), '{"scope":"read"}', NOW - DAY, NOW - DAY))
+        into = "revocations (sequence, kind, value, audience, revoked_at, expires_at)"
+        for number, audience in enumerate(("https://api.example/", "https://API.example", None), 1):
+            insert(connection, into, (number, "token", str(number) * 22, audience, NOW, NOW + DAY))
+        insert(connection, "feed_positions (feed, position)", ("revocations", 3))
+    old.close()
+    stores = opened(url)
+    yield stores
+    stores.database.close()
+
+
+def test_old_audiences_get_their_canonical_spelling(spelled):
+    """What clients may ask for and serve is in canonical spelling, each once; the rest stays."""
+    billing, plain = spelled.clients.all()
+    assert billing.metadata == ClientMetadata(
+        scope="read", audiences=("https://api.example", "urn:a"), serves=("https://other.example",)
+    )
+    assert billing.tokens_since == NOW - DAY
+    assert plain.metadata == ClientMetadata(scope="read")
+
+
+def test_old_revocations_concern_the_canonical_spelling(spelled):
+    """A resource server goes on to learn of each token revoked for another spelling of its audience."""
+    page = spelled.revocations.after(0, "https://api.example")
+    assert [one.value[0] for one in page.decisions] == ["1", "2", "3"]
+    assert [one.value[0] for one in spelled.revocations.after(0, "urn:a").decisions] == ["3"]

@@ -23,8 +23,8 @@ class Gateway(Struct, frozen=True, kw_only=True):
     path_prefix: str
     trust: TrustedProxies
     admission: Admission
-    document_path: str
-    """Where the metadata document is (RFC 9728), which every challenge names."""
+    document: str
+    """The request target of the metadata document (RFC 9728), which every challenge names."""
 
     def decide(self, question: Question) -> Answer:
         """Return 200 with the principal's headers, or the refusal; a stranger learns nothing but 403."""
@@ -33,7 +33,7 @@ class Gateway(Struct, frozen=True, kw_only=True):
         try:
             try:
                 self._refuse_strangers(question)
-                if question.is_for(self.document_path):
+                if question.is_for(self.document):
                     return self._document()
                 facts = question.facts(self.kind, self.path_prefix)
                 request = _presented(now, question, facts, None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Protocol
+from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
 
@@ -36,8 +37,10 @@ class HttpQuestion(Struct, frozen=True):
         """Return what a proxy of this kind says."""
         return kind.read(self, prefix)
 
-    def is_for(self, path: str) -> bool:
+    def is_for(self, document: str) -> bool:
         """Return True for a GET or HEAD of this very target; raise InvalidRequest for anything else there.
+
+        Percent-encoding makes no difference: some proxies decode the target and encode it anew.
 
         Proxies pass on here what clients send: with a header that a proxy writes into its questions, it is
         neither the document's reader nor a question.
@@ -45,7 +48,7 @@ class HttpQuestion(Struct, frozen=True):
         if not self.target.startswith(WELL_KNOWN):
             return False
         if (
-            self.target == path
+            _plain(self.target) == _plain(document)
             and self.method in ("GET", "HEAD")
             and _one(self.hop, METHOD) is None
             and _one(self.hop, URI) is None
@@ -64,8 +67,8 @@ class Question(Protocol):
     def facts(self, kind: "Kind", prefix: str, /) -> Facts:
         """Return what it says about the client's request, or raise InvalidRequest or ProxyMisconfigured."""
 
-    def is_for(self, path: str, /) -> bool:
-        """Return True if it is no question but reads the document at this path; may raise InvalidRequest."""
+    def is_for(self, document: str, /) -> bool:
+        """Return True if it is no question but reads the document there; may raise InvalidRequest."""
 
 
 class Kind(Struct, frozen=True, kw_only=True):
@@ -106,6 +109,12 @@ def read_envoy(question: HttpQuestion, prefix: str) -> Facts:
             "set path_prefix of its http_service and path_prefix in [proxy] to the same"
         )
     return Facts(question.method, uri, authorization_of(question.hop), _address(question.hop))
+
+
+def _plain(target: str) -> tuple[bytes, str]:
+    """Return the path of a target, percent-decoded, and its query."""
+    path, _, query = target.partition("?")
+    return unquote_to_bytes(path.encode("latin-1")), query
 
 
 def _told(hop: Hop, name: str) -> str:

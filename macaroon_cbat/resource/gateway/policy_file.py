@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from macaroon_cbat.audiences import audience_mistake
 from macaroon_cbat.claims import LONGEST_CLOCK_SKEW
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.journal.refusals import DEFAULT_LINES
@@ -103,6 +104,8 @@ def read_policy(file: Path) -> Policy:
 
 def _mistake(policy: Policy) -> str | None:
     """Return what does not go together, or None."""
+    if mistake := audience_mistake(policy.audience):
+        return f"audience {mistake}"
     ways = [policy.keys, policy.service, policy.introspection]
     if sum(way is not None for way in ways) != 1:
         return "name one of keys, [service] and [introspection], by which tokens are verified"

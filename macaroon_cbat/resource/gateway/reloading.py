@@ -17,7 +17,7 @@ from macaroon_cbat.resource.gateway.listening import Place, place_of
 from macaroon_cbat.resource.gateway.policy_file import Policy, read_policy
 from macaroon_cbat.resource.gateway.verifying import Means, Verifying, means_of, read_secret, verifying_by
 from macaroon_cbat.resource.guarding import make_admission
-from macaroon_cbat.resource.metadata import metadata_path
+from macaroon_cbat.resource.metadata import metadata_target
 
 log = logging.getLogger("macaroon_cbat.gateway")
 
@@ -70,7 +70,7 @@ def _gateway(reading: Reading, verifier: TokenVerifier) -> Gateway:
         kind=kind,
         path_prefix=policy.proxy.path_prefix,
         trust=trust,
-        document_path=metadata_path(policy.audience),
+        document=metadata_target(policy.audience),
         admission=make_admission(
             {
                 "verifier": verifier,

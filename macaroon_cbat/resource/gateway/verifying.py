@@ -5,6 +5,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from macaroon_cbat.audiences import canonical_audience
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.plain_text import LONGEST_SECRET, secret_of
@@ -57,7 +58,7 @@ def means_of(policy: Policy, folder: Path) -> Means:
     asking = policy.service or policy.introspection
     secret_file = None if asking is None else asking.client_secret_file
     return Means(
-        audience=policy.audience,
+        audience=canonical_audience(policy.audience),
         keys=None if policy.keys is None else folder / policy.keys,
         service=policy.service,
         introspection=policy.introspection,

@@ -12,7 +12,9 @@ import uvicorn
 import waitress
 
 from macaroon_cbat.forwarded import Forwarded, trusted_proxies
+from macaroon_cbat.keys import audience_keys
 from macaroon_cbat.tls import development_certificates, serve
+from tests.core.material import ISSUER, ROOT
 from tests.resource.adapters import applications
 
 
@@ -24,6 +26,8 @@ def main() -> None:
         guarding["peer"] = Forwarded(
             settings["format"], trust=trusted_proxies(settings["trust"], secret=settings.get("secret"))
         )
+    if "audience" in settings:
+        guarding["keys"] = audience_keys(ISSUER, settings["audience"], [ROOT])
     app = getattr(applications, settings["application"])(**guarding)
     logging.basicConfig(level=logging.INFO)
     if settings["server"] == "embedded":

@@ -1,0 +1,77 @@
+"""Client metadata as other programs send it (RFC 7591), and what of it is not ignored."""
+
+import pytest
+
+from tests.service.administrator import CLIENTS, administrator
+from tests.service.material import API, refused
+
+AS_OTHERS_SEND = {
+    "client_name": "Billing",
+    "client_name#de": "Rechnungen",
+    "client_uri": "https://billing.example",
+    "logo_uri": "https://billing.example/logo.png",
+    "contacts": ["ops@billing.example"],
+    "tos_uri": "https://billing.example/tos",
+    "policy_uri": "https://billing.example/policy",
+    "redirect_uris": ["https://billing.example/callback"],
+    "grant_types": ["client_credentials", "refresh_token"],
+    "response_types": ["code"],
+    "jwks_uri": "https://billing.example/jwks",
+    "software_id": "4NRB1-0XZABZI9E6-5SM3R",
+    "software_version": "2",
+    "software_statement": None,
+}
+WANTED = {"client_id": "orders", "scope": "read", "audiences": [API]}
+
+
+@pytest.fixture
+def ops(service, certificate):
+    return administrator(service, certificate)
+
+
+@pytest.mark.parametrize("name", AS_OTHERS_SEND)
+def test_a_member_without_use_is_ignored(ops, name):
+    """A member of RFC 7591 that means nothing here changes neither registration nor change (RFC 7591 2)."""
+    made = ops("POST", CLIENTS, json=WANTED | {name: AS_OTHERS_SEND[name]})
+    assert (made.status_code, name in made.json) == (201, False)
+    changed = ops("PATCH", CLIENTS + "/orders", json={name: AS_OTHERS_SEND[name], "scope": "read"})
+    assert (changed.status_code, changed.json["tokens_revoked"]) == (200, False)
+
+
+@pytest.mark.parametrize(
+    "slip",
+    [
+        {"audience": [API]},
+        {"serve": [API]},
+        {"tls_client_certificate_bound_access_token": True},
+        {"Client_Name": "x"},
+        {"client_nam": "x"},
+        {"scope#de": "read"},
+        {"client_secret": "chosen-by-the-client"},
+        {"colour": "blue"},
+    ],
+    ids=lambda slip: next(iter(slip)),
+)
+def test_a_slip_is_refused_by_name(ops, slip):
+    """A member that no RFC names here is refused by name: it may be a restriction with a slip of the pen."""
+    answer = ops("POST", CLIENTS, json=WANTED | slip)
+    assert next(iter(slip)) in refused(answer, 400, "invalid_client_metadata")
+    answer = ops("PATCH", CLIENTS + "/billing", json=slip)
+    assert next(iter(slip)) in refused(answer, 400, "invalid_client_metadata")
+
+
+@pytest.mark.parametrize(
+    "grants", [["authorization_code"], [], "client_credentials", {"client_credentials": 1}]
+)
+def test_another_grant_is_no_client_credentials(ops, grants):
+    """A client that is meant for other grants is not registered for the one that there is."""
+    answer = ops("POST", CLIENTS, json=WANTED | {"grant_types": grants})
+    assert "client_credentials" in refused(answer, 400, "invalid_client_metadata")
+
+
+def test_keys_of_its_own_authenticate_nobody(ops):
+    """`jwks` is ignored, so a client that would prove itself by it alone is refused (RFC 8705 2.2.2)."""
+    wanted = WANTED | {"token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks": {"keys": []}}
+    assert "certificate" in refused(ops("POST", CLIENTS, json=wanted), 400, "invalid_client_metadata")
+    wanted["token_endpoint_auth_method"] = "private_key_jwt"
+    refused(ops("POST", CLIENTS, json=wanted), 400, "invalid_client_metadata")
