@@ -11,7 +11,7 @@ from macaroon_cbat.caveats import (
     Confirmation,
     Expiry,
     Scope,
-    read_caveat,
+    remembered_caveats,
 )
 from macaroon_cbat.claims import EpochSeconds, scope_tokens
 from macaroon_cbat.errors import CaveatsNotMet, InsufficientScope, NotCertificateBound, Revoked
@@ -77,7 +77,7 @@ def judge(
         caveats.append(Audience(grant.aud))
     for text in texts:
         try:
-            caveats.append(read_caveat(text))
+            caveats += remembered_caveats(text)
         except ValueError as error:
             unmet.append(str(error))
     for caveat in caveats:

@@ -11,7 +11,7 @@ from macaroon_cbat.caveats import (
     Expiry,
     confirmation,
     make_caveat,
-    parse_caveat,
+    read_caveats,
 )
 from macaroon_cbat.cli.inspecting import inspection_lines
 from macaroon_cbat.cli.options import (
@@ -118,7 +118,7 @@ def attenuate_command(
     """Restrict the token on standard input; no key and no service is needed."""
     members = {"scope": scope, "aud": audiences, "htm": methods, "htu": url, "path": path, "ip": networks}
     try:
-        caveats = [parse_caveat(text) for text in texts]
+        caveats = [each for text in texts for each in read_caveats(text.encode(errors="surrogateescape"))]
         caveats += [make_caveat(name, _one_or_all(value)) for name, value in members.items() if value]
     except ValueError as error:
         raise click.UsageError(str(error)) from error

@@ -14,7 +14,7 @@ from macaroon_cbat.caveats import (
     Method,
     TargetUri,
     confirmation,
-    read_caveat,
+    read_caveats,
 )
 from macaroon_cbat.certificate_file import der_of
 from macaroon_cbat.claims import EpochSeconds
@@ -73,14 +73,13 @@ def request_child(
 
 def confirmations(macaroon: Macaroon) -> frozenset[Thumbprint]:
     """Return the certificates that a macaroon is bound to; nobody can use one that names two."""
-    found = set()
+    found: set[Thumbprint] = set()
     for text in macaroon.caveats:
         try:
-            caveat = read_caveat(text) if isinstance(text, bytes) else None
+            caveats = read_caveats(text) if isinstance(text, bytes) else ()
         except ValueError:  # the resource server may know a caveat that the holder does not
             continue
-        if isinstance(caveat, Confirmation):
-            found.add(Thumbprint(caveat.cnf.thumbprint))
+        found |= {Thumbprint(each.cnf.thumbprint) for each in caveats if isinstance(each, Confirmation)}
     return frozenset(found)
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from macaroon_cbat.caveats import Caveat, confirmation, parse_caveat
+from macaroon_cbat.caveats import Caveat, confirmation, read_caveats
 from macaroon_cbat.errors import InvalidRequest, MalformedMacaroon
 from macaroon_cbat.json_text import UnusableJson, read_json_text
 from macaroon_cbat.minting import attenuate
@@ -25,7 +25,8 @@ class InspectRequest(Struct, frozen=True, forbid_unknown_fields=True):
 class RestrictRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """`{"macaroon": "AgE...", "caveat": {"scope": "read"}, "bind": "connection"}`.
 
-    A caveat may also be spelled `{"type": "first-party", "identifier": {"scope": "read"}}`.
+    Each member of a caveat is appended as a caveat of its own. A caveat may also be spelled
+    `{"type": "first-party", "identifier": {"scope": "read"}}`.
     """
 
     macaroon: str
@@ -45,7 +46,7 @@ def restricted(request: RestrictRequest, peer: Thumbprint | None) -> str:
     """
     caveats: list[Caveat] = []
     if request.caveat is not UNSET:
-        caveats.append(_requested_caveat(request.caveat))
+        caveats += _requested_caveats(request.caveat)
     if request.bind is not None:
         if peer is None:
             raise InvalidRequest("bind: this connection presented no client certificate")
@@ -65,13 +66,13 @@ def malformed_is_invalid() -> Iterator[None]:
         raise InvalidRequest(f"the macaroon is malformed: {error}") from error
 
 
-def _requested_caveat(json_text: Raw) -> Caveat:
+def _requested_caveats(json_text: Raw) -> tuple[Caveat, ...]:
     try:
         wrapped = read_json_text(json_text, _WrappedCaveat)
         json_text = wrapped.identifier
     except UnusableJson:
         pass  # the caveat itself, not wrapped
     try:
-        return parse_caveat(bytes(json_text))
+        return read_caveats(bytes(json_text))
     except ValueError as error:
         raise InvalidRequest(f"caveat: {error}") from error

@@ -158,7 +158,7 @@ def test_the_grants_own_audience_counts():
 
 UNKNOWN = {
     "an unknown caveat": b'{"role":"admin"}',
-    "two members": b'{"exp":9007199254740991,"scope":"read"}',
+    "two members, the second unknown": b'{"exp":9007199254740991,"role":"admin"}',
     "a repeated key": b'{"exp":1,"exp":9007199254740991}',
     "an unknown cnf member": b'{"cnf":{"jkt":"x"}}',
     "not JSON": b"time < 2030",
