@@ -31,6 +31,7 @@ from macaroon_cbat.inspection import inspected
 from macaroon_cbat.keys import read_key_file
 from macaroon_cbat.minting import attenuate
 from macaroon_cbat.request_target import parse_target
+from macaroon_cbat.token_forms import mended
 from macaroon_cbat.verification import Principal, require_scope, verify
 from macaroon_cbat.wire import read_macaroon
 
@@ -139,7 +140,7 @@ def _one_or_all(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
 @json_option
 def inspect(*, as_json: bool) -> None:
     """Show what the token on standard input says. Nothing is verified."""
-    text = read_token()
+    text = mended(read_token())
     if as_json:
         print_json(inspected(read_macaroon(text)))
         return

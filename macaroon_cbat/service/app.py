@@ -36,6 +36,7 @@ from macaroon_cbat.service.resource_feeds import ResourceFeeds
 from macaroon_cbat.service.serving import check_who_serves
 from macaroon_cbat.service.settings import DEFAULT_ISSUER, Settings, settings_from_environment
 from macaroon_cbat.stores import Stores, open_stores
+from macaroon_cbat.token_forms import mended
 from macaroon_cbat.wire import read_macaroon
 from macaroon_cbat.wsgi_hop import WsgiHop
 
@@ -120,7 +121,7 @@ def _macaroon_routes(app: Flask, peer: PeerSource) -> None:
     @app.post(paths.INSPECT_PATH)
     def inspect() -> Response:
         with malformed_is_invalid():
-            return answer(inspected(read_macaroon(read_json(request, InspectRequest).macaroon)))
+            return answer(inspected(read_macaroon(mended(read_json(request, InspectRequest).macaroon))))
 
     @app.post(paths.RESTRICT_PATH)
     def restrict() -> Response:
