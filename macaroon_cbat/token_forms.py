@@ -53,6 +53,8 @@ def mended(text: str) -> str:
 
     For holders, who may have got it from another program: a verifier reads one spelling alone.
     """
+    if not ("=" in text or "+" in text or "/" in text):  # nearly always
+        return text
     if ("=" in text and len(text) % 4) or not (_STANDARD.match(text) or _PADDED.match(text)):
         return text
     return text.rstrip("=").translate(_TO_URL_SAFE)

@@ -27,9 +27,10 @@ from macaroon_cbat.cli.options import (
 from macaroon_cbat.cli.thumbprint import thumbprint_in
 from macaroon_cbat.errors import OAuthError, SettingsError
 from macaroon_cbat.identifier import read_identifier
-from macaroon_cbat.inspection import inspected
+from macaroon_cbat.inspection import attenuation_warnings, inspected
 from macaroon_cbat.keys import read_key_file
 from macaroon_cbat.minting import attenuate
+from macaroon_cbat.printable import printable
 from macaroon_cbat.request_target import parse_target
 from macaroon_cbat.token_forms import mended
 from macaroon_cbat.verification import Principal, require_scope, verify
@@ -129,7 +130,11 @@ def attenuate_command(
         caveats.append(Expiry(now() + expires_in))
     if not caveats:
         raise click.UsageError("nothing to append: give --cert, --expires-in, --scope or another restriction")
-    click.echo(attenuate(read_token(), caveats))
+    text = mended(read_token())
+    child = attenuate(text, caveats)
+    for warning in attenuation_warnings(read_macaroon(text), caveats, now()):
+        click.echo(f"warning: {printable(warning)}", err=True)
+    click.echo(child)
 
 
 def _one_or_all(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
@@ -142,7 +147,7 @@ def inspect(*, as_json: bool) -> None:
     """Show what the token on standard input says. Nothing is verified."""
     text = mended(read_token())
     if as_json:
-        print_json(inspected(read_macaroon(text)))
+        print_json(inspected(read_macaroon(text), now()))
         return
     for line in inspection_lines(read_macaroon(text), now()):
         say(line)

@@ -72,7 +72,7 @@ def create_app(
     audit_requests(app, peer, clock)
     start_counting()
     _oauth_routes(app, server)
-    _macaroon_routes(app, peer)
+    _macaroon_routes(app, peer, clock)
     own_guard = OwnGuard(issuer, stores, peer, clock, settings.mtls_url or url)
     _resource_routes(app, ResourceFeeds(own_guard, feed_waiters))
     admin_routes(app, own_guard, Administration(stores, url, clock, record_done))
@@ -117,16 +117,18 @@ def _oauth_routes(app: Flask, server: AuthorizationServer) -> None:
         return response
 
 
-def _macaroon_routes(app: Flask, peer: PeerSource) -> None:
+def _macaroon_routes(app: Flask, peer: PeerSource, clock: Callable[[], float]) -> None:
     @app.post(paths.INSPECT_PATH)
     def inspect() -> Response:
         with malformed_is_invalid():
-            return answer(inspected(read_macaroon(mended(read_json(request, InspectRequest).macaroon))))
+            macaroon = read_macaroon(mended(read_json(request, InspectRequest).macaroon))
+            return answer(inspected(macaroon, EpochSeconds(int(clock()))))
 
     @app.post(paths.RESTRICT_PATH)
     def restrict() -> Response:
         thumbprint = peer(WsgiHop(request.environ)).thumbprint
-        return answer({"macaroon": restricted(read_json(request, RestrictRequest), thumbprint)})
+        child = restricted(read_json(request, RestrictRequest), thumbprint, EpochSeconds(int(clock())))
+        return answer(child)
 
 
 def _resource_routes(app: Flask, feeds: ResourceFeeds) -> None:

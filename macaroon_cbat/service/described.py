@@ -2,12 +2,12 @@
 
 from typing import Any, Literal
 
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from macaroon_cbat.claims import ScopeText
 from macaroon_cbat.revocation import RevocationKind
 from macaroon_cbat.service import metadata as paths
-from macaroon_cbat.service.macaroon_tools import InspectRequest, RestrictRequest
+from macaroon_cbat.service.macaroon_tools import InspectRequest, RestrictedMacaroon, RestrictRequest
 from macaroon_cbat.service.operations import FORM, Operation
 
 HEALTH_PATH, DOCUMENT_PATH = "/healthz", "/openapi.json"
@@ -69,19 +69,33 @@ class TokenToRevoke(Struct):
     token_type_hint: str | None = None
 
 
+class EffectiveRights(Struct):
+    """What a token is restricted to, in the members of caveats; what is not restricted is left out."""
+
+    scope: ScopeText | UnsetType = UNSET
+    aud: list[str] | UnsetType = UNSET
+    exp: int | UnsetType = UNSET
+    nbf: int | UnsetType = UNSET
+    htm: list[str] | UnsetType = UNSET
+    htu: str | UnsetType = UNSET
+    path: str | UnsetType = UNSET
+    ip: list[str] | UnsetType = UNSET
+    cnf: dict[Literal["x5t#S256"], str] | UnsetType = UNSET
+
+
 class Inspected(Struct):
-    """What a macaroon says, unverified; caveats in PingAM's shape."""
+    """What a macaroon says, unverified; caveats in PingAM's shape, and why one is `refused` by verifiers.
+
+    `effective` is what all caveats leave, null where no request could use the token; `warnings` say why, and
+    what restricts nothing.
+    """
 
     identifier: str
     location: str
     caveats: list[dict[str, Any]]
     signature: str
-
-
-class RestrictedMacaroon(Struct):
-    """The child."""
-
-    macaroon: str
+    effective: EffectiveRights | None
+    warnings: list[str]
 
 
 class AudienceKeyFiles(Struct):
@@ -156,7 +170,7 @@ OPERATIONS = (
         body=RestrictRequest,
         example={"macaroon": _SHORTENED, "caveat": {"scope": "read"}, "bind": "connection"},
         answer=RestrictedMacaroon,
-        answer_example={"macaroon": _SHORTENED},
+        answer_example={"macaroon": _SHORTENED, "warnings": []},
         refusals=(400, 413, 415),
     ),
     Operation(

@@ -10,10 +10,14 @@ from typing import Literal
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from macaroon_cbat.caveats import Caveat, confirmation, read_caveats
+from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import InvalidRequest, MalformedMacaroon
+from macaroon_cbat.inspection import attenuation_warnings
 from macaroon_cbat.json_text import UnusableJson, read_json_text
 from macaroon_cbat.minting import attenuate
 from macaroon_cbat.thumbprint import Thumbprint
+from macaroon_cbat.token_forms import mended
+from macaroon_cbat.wire import read_macaroon
 
 
 class InspectRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,7 +43,14 @@ class _WrappedCaveat(Struct, frozen=True, forbid_unknown_fields=True):
     identifier: Raw
 
 
-def restricted(request: RestrictRequest, peer: Thumbprint | None) -> str:
+class RestrictedMacaroon(Struct, frozen=True):
+    """The child. `warnings` say of caveats that they leave it no use, or restrict nothing."""
+
+    macaroon: str
+    warnings: list[str]
+
+
+def restricted(request: RestrictRequest, peer: Thumbprint | None, now: EpochSeconds) -> RestrictedMacaroon:
     """Return the macaroon with the caveat appended, bound to this very connection when asked to.
 
     Raises InvalidRequest for a malformed macaroon or caveat, and for a connection without certificate.
@@ -54,7 +65,9 @@ def restricted(request: RestrictRequest, peer: Thumbprint | None) -> str:
     if not caveats:
         raise InvalidRequest("say what to append: a caveat, bind, or both")
     with malformed_is_invalid():
-        return attenuate(request.macaroon, caveats)
+        child = attenuate(request.macaroon, caveats)
+        parent = read_macaroon(mended(request.macaroon))
+    return RestrictedMacaroon(child, attenuation_warnings(parent, caveats, now))
 
 
 @contextmanager
