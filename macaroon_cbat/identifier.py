@@ -48,7 +48,7 @@ class Grant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return EpochSeconds(self.exp)
 
 
-_FOREIGN = "it is a macaroon that no service of this kind minted"
+_FOREIGN = "no service of this kind minted it"
 _decode = msgspec.json.Decoder(Grant).decode
 _encode = msgspec.json.Encoder().encode
 

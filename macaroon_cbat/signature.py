@@ -12,10 +12,10 @@ from typing import NewType
 from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 
-from macaroon_cbat.errors import NotDischarged, SignatureMismatch
+from macaroon_cbat.errors import InvalidToken, NotDischarged, SignatureMismatch
 from macaroon_cbat.keys import KEY_BYTES, AudienceKey
 from macaroon_cbat.printable import quoted
-from macaroon_cbat.wire import Macaroon
+from macaroon_cbat.wire import Macaroon, ThirdPartyCaveat
 
 AuthenticCaveats = NewType("AuthenticCaveats", tuple[bytes, ...])
 """Texts of first-party caveats that the HMAC chain covers, discharges included. Not yet judged."""
@@ -60,6 +60,23 @@ def verify_identifier(macaroon: Macaroon, key: AudienceKey) -> None:
         raise SignatureMismatch(f"the signature does not follow from key {key.kid!r}")
 
 
+def first_party_texts(macaroon: Macaroon) -> tuple[bytes, ...]:
+    """Return the caveats, or raise InvalidToken that names a third-party one. Nothing is verified.
+
+    For callers that take no discharges, and that leave the signature to the service.
+    """
+    texts: list[bytes] = []
+    for number, caveat in enumerate(macaroon.caveats, 1):
+        if not isinstance(caveat, bytes):
+            error = InvalidToken(
+                f"{_name(number, caveat)} has no discharge of its own, and none is taken here"
+            )
+            error.told = str(error)
+            raise error
+        texts.append(caveat)
+    return tuple(texts)
+
+
 def _verify_with_discharges(
     root: Macaroon, key: AudienceKey, discharges: Sequence[Macaroon]
 ) -> AuthenticCaveats:
@@ -72,7 +89,7 @@ def _verify_with_discharges(
         name, identifier, discharge_key = asked.pop()
         discharge = unused.pop(identifier, None)
         if discharge is None:
-            raise _not_discharged(f"{name} has no discharge of its own: get one there, and send it bound")
+            raise _not_discharged(f"{name} has no discharge of its own, bound to this macaroon")
         signature, more_texts, more_asked = _chain(discharge, discharge_key, " of a discharge")
         if not compare_digest(_bound(root.signature, signature), discharge.signature):
             raise _not_discharged(f"the discharge of {name} is {_why_unfit(discharge, signature)}")
@@ -112,10 +129,14 @@ def _chain(
             texts.append(caveat)
             signature = _mac(signature, caveat)
         else:
-            name = f"third-party caveat {number}{of} at {quoted(caveat.location or b'')}"
-            asked.append((name, caveat.identifier, _open(caveat.vid, signature)))
+            asked.append((_name(number, caveat, of), caveat.identifier, _open(caveat.vid, signature)))
             signature = _hash_two(signature, caveat.vid, caveat.identifier)
     return signature, texts, asked
+
+
+def _name(number: int, caveat: ThirdPartyCaveat, of: str = "") -> str:
+    """Return a name for people; the location is a hint, and any holder can have written it."""
+    return f"third-party caveat {number}{of} at {quoted(caveat.location or b'')}"
 
 
 def _open(vid: bytes, signature: bytes) -> bytes:

@@ -76,7 +76,7 @@ def malformed_is_invalid() -> Iterator[None]:
     try:
         yield
     except MalformedMacaroon as error:
-        raise InvalidRequest(f"the macaroon is malformed: {error}") from error
+        raise InvalidRequest(f"macaroon: {error}") from error
 
 
 def _requested_caveats(json_text: Raw) -> tuple[Caveat, ...]:

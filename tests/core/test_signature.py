@@ -112,7 +112,7 @@ def test_discharges_are_found_in_any_order():
 
 UNBOUND = "the discharge of third-party caveat 2 at 'there' is not bound: bind it"
 UNFIT = "the discharge of third-party caveat 2 at 'there' is forged or bound to another macaroon"
-MISSING = "third-party caveat 2 at 'there' has no discharge of its own: get one there"
+MISSING = "third-party caveat 2 at 'there' has no discharge of its own, bound to this"
 EXTRA = "a discharge that no third-party caveat asks for"
 NOT_DISCHARGED = {
     "none": ([], MISSING),

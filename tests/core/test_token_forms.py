@@ -27,15 +27,15 @@ JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0." + "c" * 342
 FORMS = {
     "nothing": ("", "it is empty"),
     "white space": (" \t", "it is empty"),
-    "the scheme twice": (f"Bearer {TOKEN}", "it begins with a scheme of its own"),
-    "the whole header": (f"Authorization: Bearer {TOKEN}", "it begins with a scheme of its own"),
-    "another scheme": (f"DPoP {TOKEN}", "it begins with a scheme of its own"),
+    "the scheme twice": (f"Bearer {TOKEN}", "it begins with a scheme such as Bearer"),
+    "the whole header": (f"Authorization: Bearer {TOKEN}", "it begins with a scheme such as Bearer"),
+    "another scheme": (f"DPoP {TOKEN}", "it begins with a scheme such as Bearer"),
     "quotes": (f'"{TOKEN}"', "it is in quotes"),
     "single quotes": (f"'{TOKEN}'", "it is in quotes"),
     "half a quote": (f"{TOKEN}'", "it is in quotes"),
     "typographic quotes": (f"\u201c{TOKEN}\u201d", "it is in quotes"),
     "a certificate": ("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----", "it is PEM"),
-    "a macaroon in JSON": (V2_JSON, "it is a macaroon in JSON of version 2, not in binary of version 2"),
+    "a macaroon in JSON": (V2_JSON, "it is a macaroon in JSON of version 2: this takes the binary format"),
     "a macaroon in older JSON": (V1_JSON, "it is a macaroon in JSON of version 1"),
     "a token answer": (json.dumps({"access_token": TOKEN}), "it is the whole answer of a token endpoint"),
     "other JSON": ("[1]", "it is JSON"),
@@ -47,22 +47,22 @@ FORMS = {
     "a zero-width space": (TOKEN + "\u200b", "it has a character beyond ASCII"),
     "a byte order mark": ("\ufeff" + TOKEN, "it has a character beyond ASCII"),
     "percent-encoded": (PADDED.replace("=", "%3D").replace("+", "%2b"), "it is percent-encoded"),
-    "several": (f"{TOKEN},{TOKEN}", "it is a list, not one token"),
-    "a JWT": (JWT, "it is a JWT, not a macaroon"),
-    "an unsigned JWT": ("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.", "it is a JWT, not a macaroon"),
-    "a JWE": ("eyJhbGciOiJSU0EifQ.a.b.c.d", "it is an encrypted JWT, not a macaroon"),
+    "several": (f"{TOKEN},{TOKEN}", "it is a list: give one"),
+    "a JWT": (JWT, "it is a JWT: this takes macaroons"),
+    "an unsigned JWT": ("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.", "it is a JWT: this takes macaroons"),
+    "a JWE": ("eyJhbGciOiJSU0EifQ.a.b.c.d", "it is an encrypted JWT: this takes"),
     "version 1": (to_text(b"0019location https://as\n"), "it is a macaroon of version 1"),
     "version 1, padded": (to_text(b"0019location https://a\n") + "==", "it is a macaroon of version 1"),
-    "JSON in base64": (to_text(V2_JSON.encode()), "it is JSON in base64, not a macaroon"),
-    "a list of JSON in base64": (to_text(f"[{V2_JSON}]".encode()), "it is JSON in base64, not a macaroon"),
-    "hexadecimal": ((b"\2\1" + b"x" * 40).hex(), "it is in hexadecimal, not in base64url"),
+    "JSON in base64": (to_text(V2_JSON.encode()), "it is JSON in base64: this takes"),
+    "a list of JSON in base64": (to_text(f"[{V2_JSON}]".encode()), "it is JSON in base64: this takes"),
+    "hexadecimal": ((b"\2\1" + b"x" * 40).hex(), "it is in hexadecimal: write it in base64url"),
     "padding": (TOKEN + "=" * (-len(TOKEN) % 4 or 4), "it has padding"),
     "the standard alphabet": (STANDARD, "it is in the standard base64 alphabet"),
     "cut short": (TOKEN[:-1], "it is cut short or altered"),
     "altered": (TOKEN + "AAAA", "it is cut short or altered"),
     "too long": (TOKEN + "A" * 8000, "it is longer than any token"),
     "an opaque token": ("2YotnFZFEjr1zCsicMWpAA", "it is no macaroon"),
-    "of another service": (signed(identifier=b"we used our secret key"), "it is a macaroon that no service"),
+    "of another service": (signed(identifier=b"we used our secret key"), "no service of this kind minted it"),
 }
 
 
@@ -79,7 +79,7 @@ def test_what_is_presented_is_named(text, form):
 
 def test_a_scheme_sent_twice_is_named_at_the_header():
     """`Bearer Bearer ...` is one scheme and a token that begins with another."""
-    with pytest.raises(MalformedMacaroon, match="a scheme of its own"):
+    with pytest.raises(MalformedMacaroon, match="a scheme such as Bearer"):
         read_macaroon(read_bearer(f"Bearer Bearer {TOKEN}"))
 
 
