@@ -14,7 +14,7 @@ from macaroon_cbat.caveats import (
     PathPrefix,
     TargetUri,
     caveat_text,
-    read_caveats,
+    remembered_caveats,
 )
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import InvalidToken
@@ -139,7 +139,7 @@ def _one_each(written: AuthenticCaveats) -> AuthenticCaveats:
     texts: list[bytes] = []
     for text in written:
         try:
-            texts += [caveat_text(caveat) for caveat in read_caveats(text)]
+            texts += [caveat_text(caveat) for caveat in remembered_caveats(text)]
         except ValueError:
             texts.append(text)
     return AuthenticCaveats(tuple(texts))
@@ -147,7 +147,7 @@ def _one_each(written: AuthenticCaveats) -> AuthenticCaveats:
 
 def _readable(text: bytes) -> Caveat | None:
     try:
-        (caveat,) = read_caveats(text)
+        (caveat,) = remembered_caveats(text)
     except ValueError:
         return None
     return caveat
