@@ -18,7 +18,7 @@ from macaroon_cbat.caveats import PathPrefix as PathPrefix
 from macaroon_cbat.caveats import Scope as Scope
 from macaroon_cbat.caveats import TargetUri as TargetUri
 from macaroon_cbat.caveats import confirmation as confirmation
-from macaroon_cbat.caveats import read_caveat as read_caveat
+from macaroon_cbat.caveats import read_caveats as read_caveats
 from macaroon_cbat.certificate_file import der_of as der_of
 from macaroon_cbat.claims import EpochSeconds as EpochSeconds
 from macaroon_cbat.errors import CaveatsNotMet as CaveatsNotMet

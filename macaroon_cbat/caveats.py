@@ -1,11 +1,9 @@
 """The caveat vocabulary: how each caveat is spelled and which accesses it prohibits.
 
-A caveat's text is one compact JSON object with one member, such as `{"exp":1767225600}`; each kind is
-a class with that field. Caveats restrict, they never assert: `prohibits` says why, or None.
+A caveat's text is a JSON object of known members, such as `{"exp":1767225600}`; each kind is a class with
+that field. Caveats restrict, they never assert: `prohibits` says why, or None.
 """
 
-import json
-import re
 from functools import lru_cache
 from ipaddress import ip_network
 from typing import Annotated, get_args
@@ -15,6 +13,8 @@ from msgspec import Meta, Struct, field
 
 from macaroon_cbat.audiences import canonical_audience
 from macaroon_cbat.claims import AudienceText, EpochSeconds, ScopeText, Seconds
+from macaroon_cbat.json_text import plain_reason, read_members
+from macaroon_cbat.printable import quoted
 from macaroon_cbat.request_target import Target, is_plain_path, parse_target, plain_address
 from macaroon_cbat.thumbprint import THUMBPRINT_PATTERN, Thumbprint
 
@@ -56,7 +56,7 @@ class Expiry(Struct, frozen=True, forbid_unknown_fields=True):
         """Return why an access at or after `exp` is refused."""
         if access.now < self.exp + access.clock_skew:
             return None
-        return f"expired at {self.exp}, {access.now - self.exp} s ago"
+        return f"exp: expired at {self.exp}, {access.now - self.exp} s ago"
 
 
 class NotBefore(Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,7 +68,7 @@ class NotBefore(Struct, frozen=True, forbid_unknown_fields=True):
         """Return why an access before `nbf` is refused."""
         if access.now >= self.nbf - access.clock_skew:
             return None
-        return f"not valid for another {self.nbf - access.now} s"
+        return f"nbf: not valid for another {self.nbf - access.now} s"
 
 
 class Audience(Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,7 +80,7 @@ class Audience(Struct, frozen=True, forbid_unknown_fields=True):
         """Return why a resource server of another audience refuses."""
         if access.audience is not None and _names(self.aud, access.audience):
             return None
-        return f"meant for audience {self.aud!r}, not {access.audience!r}"
+        return f"aud: meant for audience {quoted(self.aud)}, not {access.audience!r}"
 
 
 class ConfirmationMethods(Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,8 +99,8 @@ class Confirmation(Struct, frozen=True, forbid_unknown_fields=True):
         if access.certificate == self.cnf.thumbprint:
             return None
         if access.certificate is None:
-            return f"bound to certificate {self.cnf.thumbprint}, but the connection presented none"
-        return f"bound to certificate {self.cnf.thumbprint}, not to {access.certificate}"
+            return f"cnf: bound to certificate {self.cnf.thumbprint}, but the connection presented none"
+        return f"cnf: bound to certificate {self.cnf.thumbprint}, not to {access.certificate}"
 
 
 class Method(Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,7 +112,7 @@ class Method(Struct, frozen=True, forbid_unknown_fields=True):
         """Return why a request with another method is refused."""
         if access.method is not None and access.method in _several(self.htm):
             return None
-        return f"only for method {self.htm!r}, not {access.method!r}"
+        return f"htm: only for method {quoted(self.htm)}, not {access.method!r}"
 
 
 class TargetUri(Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,7 +128,7 @@ class TargetUri(Struct, frozen=True, forbid_unknown_fields=True):
         """Return why a request to another target is refused."""
         if access.target is not None and access.target == parse_target(self.htu):
             return None
-        return f"only for {self.htu!r}, not {access.target!r}"
+        return f"htu: only for {quoted(self.htu)}, not {quoted(access.target)}"
 
 
 class PathPrefix(Struct, frozen=True, forbid_unknown_fields=True):
@@ -148,7 +148,7 @@ class PathPrefix(Struct, frozen=True, forbid_unknown_fields=True):
             prefix = self.path.rstrip("/")
             if requested.startswith(prefix + "/") or (requested == prefix and prefix == self.path):
                 return None
-        return f"only for path {self.path!r}, not {requested!r}"
+        return f"path: only for {quoted(self.path)}, not {quoted(requested)}"
 
 
 class ClientAddress(Struct, frozen=True, forbid_unknown_fields=True):
@@ -170,7 +170,7 @@ class ClientAddress(Struct, frozen=True, forbid_unknown_fields=True):
         address = None if access.address is None else plain_address(access.address)
         if address is not None and any(address in ip_network(network) for network in _several(self.ip)):
             return None
-        return f"only from {self.ip!r}, not {access.address!r}"
+        return f"ip: only from {quoted(self.ip)}, not {access.address!r}"
 
 
 Caveat = (
@@ -178,70 +178,72 @@ Caveat = (
 )
 """One restriction, typed."""
 
-_DECODERS: dict[bytes, msgspec.json.Decoder[Caveat]] = {
-    kind.__struct_fields__[0].encode(): msgspec.json.Decoder(kind) for kind in get_args(Caveat)
-}
+_KINDS: dict[str, type[Caveat]] = {kind.__struct_fields__[0]: kind for kind in get_args(Caveat)}
+_DECODERS = {name.encode(): msgspec.json.Decoder(kind) for name, kind in _KINDS.items()}
 _encode = msgspec.json.Encoder().encode
 
 
-@lru_cache(maxsize=4096)  # only authenticated texts come here on the hot path, and they repeat
-def read_caveat(text: bytes) -> Caveat:
-    """Return the caveat that the text spells, or raise ValueError that says why it is none.
+def read_caveats(text: bytes) -> tuple[Caveat, ...]:
+    """Return the caveats that the text says, one a member, or raise ValueError that says why it is none.
 
-    Only the one canonical spelling is read: what does not encode back to the same bytes, such as
-    a repeated key, white space or an escape, is refused, and so is a caveat nobody here knows.
+    A text is read by its value, a JSON object (RFC 8259): white space, escapes and the order of members
+    mean nothing, and of several members each restricts. A member unknown here refuses the whole text, and
+    so does whatever two readers could read differently, such as a repeated key.
     """
     decoder = _DECODERS.get(text[2 : text.find(b'"', 2)])
-    if decoder is None:
-        raise ValueError(f"unknown caveat {text[:80]!r}")
+    if decoder is not None:
+        try:
+            caveat = decoder.decode(text)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return _read_spelled(text)  # several members, 1e9 for a number, or no caveat
+        if _encode(caveat) == text:  # the compact form that is written here
+            return (caveat,)
+    return _read_spelled(text)
+
+
+def _read_spelled(text: bytes) -> tuple[Caveat, ...]:
+    """Return the caveats in any spelling; dearer than the compact form, and linear in its length."""
     try:
-        caveat = decoder.decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ValueError(f"malformed caveat {text[:80]!r}: {_plain(error)}") from error
-    if _encode(caveat) != text:
-        raise ValueError(f"caveat {text[:80]!r} is not compact JSON with exactly one member")
-    return caveat
+        members = read_members(text)
+        caveats = tuple(_typed(name, value) for name, value in members.items() if name in _KINDS)
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise ValueError(f"malformed caveat {quoted(text)}: {plain_reason(error)}") from error
+    if unknown := members.keys() - _KINDS.keys():
+        raise ValueError(f"unknown caveat {quoted(min(unknown))}")
+    if not caveats:
+        raise ValueError("malformed caveat {}: it restricts nothing")
+    return caveats
 
 
-def parse_caveat(json_text: str | bytes) -> Caveat:
-    """Return the caveat that a person wrote as JSON, however spaced, or raise ValueError.
+def _typed(name: str, value: object) -> Caveat:
+    """Return the caveat that one member says, or raise ValueError or ValidationError."""
+    if isinstance(value, float):  # 1.0 and 1e0 are the number 1 to every reader (RFC 8259 6)
+        if not value.is_integer():
+            raise ValueError(f"{name} {value!r} has a fraction: write whole seconds")
+        value = int(value)
+    return msgspec.convert({name: value}, _KINDS[name])
 
-    The one place where a spelling is mended: before a caveat is appended, never after.
-    """
-    try:
-        members = json.loads(json_text, object_pairs_hook=_members)
-        return read_caveat(_encode(members))
-    except RecursionError:
-        raise ValueError("this caveat is nested too deeply") from None
+
+remembered_caveats = lru_cache(maxsize=4096)(read_caveats)
+"""`read_caveats` for authentic texts, which repeat: what an attacker writes would fill the memory."""
 
 
 def make_caveat(name: str, value: object) -> Caveat:
     """Return the caveat with this one member, such as `make_caveat("scope", "read")`, or raise ValueError."""
-    return read_caveat(_encode({name: value}))
+    (caveat,) = read_caveats(_encode({name: value}))
+    return caveat
 
 
 def caveat_text(caveat: Caveat) -> bytes:
-    """Return the caveat's canonical text, UTF-8, or raise ValueError when nobody could read it."""
+    """Return the caveat's compact text, UTF-8, or raise ValueError when no verifier could read it."""
     text = _encode(caveat)
-    read_caveat(text)
+    read_caveats(text)
     return text
 
 
 def confirmation(thumbprint: Thumbprint) -> Confirmation:
     """Return the caveat that binds a macaroon to a client certificate."""
     return Confirmation(ConfirmationMethods(thumbprint))
-
-
-def _plain(error: Exception) -> str:
-    """Return the error without the regular expression that only a programmer wants to read."""
-    return re.sub(r" matching regex '.*'", " of the right form", str(error))
-
-
-def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a caveat repeats a key")
-    return members
 
 
 def _names(aud: str | tuple[str, ...], audience: str) -> bool:

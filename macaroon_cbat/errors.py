@@ -5,8 +5,8 @@ MacaroonError
 │   ├── MissingToken          401  no error code when no credentials came (RFC 6750 3.1)
 │   ├── InvalidRequest        400  ── UnsupportedMediaType 415, NotFound 404, Conflict 409,
 │   │                                 AmbiguousCertificate
-│   ├── InvalidToken          401  ── MalformedMacaroon, UnknownKey, SignatureMismatch, Revoked,
-│   │                                 CaveatsNotMet(.unmet), NotCertificateBound
+│   ├── InvalidToken          401  ── MalformedMacaroon, UnknownKey, SignatureMismatch, NotDischarged,
+│   │                                 Revoked, CaveatsNotMet(.unmet), NotCertificateBound
 │   ├── InsufficientScope     403  with .scope
 │   ├── AccessDenied          403  ── NoRule, UntrustedProxy, NotServed: the caller lacks the right
 │   └── the codes of RFC 6749 5.2, RFC 7009 2.2.1, RFC 7591 3.2.2, RFC 8707 2
@@ -14,8 +14,7 @@ MacaroonError
 ├── Unavailable               503  "cannot tell", which is neither yes nor no
 └── SettingsError                  at start-up only
 
-`str(error)` holds the whole reason and goes to the log. `description` is what the caller may
-learn: fixed where a token or a credential was judged, the reason itself elsewhere.
+`str(error)` holds the whole reason and goes to the log. `description` is what the caller may learn.
 """
 
 from typing import ClassVar
@@ -37,11 +36,12 @@ class OAuthError(MacaroonError):
     status: ClassVar[int] = 400
     code: ClassVar[str | None] = "invalid_request"
     fixed_description: ClassVar[str | None] = None
+    told: str | None = None
 
     @property
     def description(self) -> str:
         """What the caller may learn: ASCII without quotes or backslashes (RFC 6749 5.2)."""
-        text = (self.fixed_description or str(self)).replace('"', "'").replace("\\", "/")
+        text = (self.told or self.fixed_description or str(self)).replace('"', "'").replace("\\", "/")
         return "".join(c if " " <= c <= "~" else "?" for c in text)
 
 
@@ -107,6 +107,12 @@ class SignatureMismatch(InvalidToken):
     """The HMAC chain does not end in the signature: forged, tampered with, or another audience's key."""
 
     fixed_description = "the signature of the token does not match"
+
+
+class NotDischarged(InvalidToken):
+    """A third-party caveat of an authentic macaroon has no discharge, or a discharge does not fit it."""
+
+    fixed_description = "a third-party caveat of the token is not discharged"
 
 
 class Revoked(InvalidToken):

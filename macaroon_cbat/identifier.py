@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from macaroon_cbat.claims import AudienceText, EpochSeconds, Seconds
-from macaroon_cbat.errors import MalformedMacaroon
+from macaroon_cbat.token_forms import malformed
 
 TokenId = Annotated[str, Meta(min_length=22, max_length=22)]
 NonEmpty = Annotated[str, Meta(min_length=1)]
@@ -48,6 +48,7 @@ class Grant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return EpochSeconds(self.exp)
 
 
+_FOREIGN = "no service of this kind minted it"
 _decode = msgspec.json.Decoder(Grant).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -57,9 +58,9 @@ def read_identifier(identifier: bytes) -> Grant:
     try:
         grant = _decode(identifier)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise MalformedMacaroon(f"the identifier is not one of this issuer: {error}") from error
+        raise malformed(f"the identifier is not one of this issuer: {error}", _FOREIGN) from error
     if _encode(grant) != identifier:
-        raise MalformedMacaroon("the identifier is not in its canonical form")
+        raise malformed("the identifier is not in its canonical form", _FOREIGN)
     return grant
 
 

@@ -1,10 +1,15 @@
 """JSON that another process wrote -> a value of the expected shape, or one kind of error."""
 
+import json
+import re
+from collections import Counter
 from typing import TypeVar
 
 import msgspec
 
 _Shape = TypeVar("_Shape")
+_MOST_DIGITS = 100
+_JSON_SPACE = " \t\r\n"
 
 
 class UnusableJson(ValueError):
@@ -23,3 +28,70 @@ def read_json_text(text: bytes | msgspec.Raw, shape: type[_Shape]) -> _Shape:
         raise UnusableJson("the JSON is nested too deeply") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UnusableJson(str(error)) from error
+
+
+def read_members(text: bytes) -> dict[str, object]:
+    """Return the members of the one JSON object (RFC 8259) that the text spells, or raise UnusableJson.
+
+    Refused is whatever two readers could take for two values: a repeated key at any depth, however it is
+    escaped, NaN, a number beyond IEEE 754 or of too many digits, half a surrogate pair, a byte order mark.
+    """
+    try:
+        spelled = text.decode()
+        members = _DECODER.decode(spelled)
+        msgspec.json.encode(members)
+    except json.JSONDecodeError as error:
+        raise UnusableJson(_syntax_error(spelled, error)) from None
+    except UnicodeDecodeError:
+        raise UnusableJson("it is not UTF-8") from None
+    except UnicodeEncodeError:
+        raise UnusableJson("it holds half a surrogate pair") from None
+    except RecursionError:
+        raise UnusableJson("it is nested too deeply") from None
+    if not isinstance(members, dict):
+        raise UnusableJson("it is no JSON object")
+    return members
+
+
+def plain_reason(error: Exception) -> str:
+    """Return the error without the regular expression that only a programmer wants to read."""
+    return re.sub(r" matching regex '.*'", " of the right form", str(error))
+
+
+def _syntax_error(text: str, error: json.JSONDecodeError) -> str:
+    if text.startswith("\ufeff"):
+        return "it begins with a byte order mark"
+    before, after = text[: error.pos].rstrip(_JSON_SPACE), text[error.pos :].lstrip(_JSON_SPACE + ",")
+    if after[:1] in ("}", "]") and (before.endswith(",") or text[error.pos] == ","):
+        return "it has a trailing comma"
+    return f"it is no JSON at character {error.pos + 1}"
+
+
+def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        repeated, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise UnusableJson(f"it repeats the key {repeated[:40]!r}")
+    return members
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise UnusableJson(f"it holds a number of {len(digits)} digits")
+    return int(digits)
+
+
+def _number(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        raise UnusableJson(f"it holds the number {digits[:20]}, which is beyond IEEE 754")
+    return number
+
+
+def _no_constant(name: str) -> object:
+    raise UnusableJson(f"it holds {name}, which is no JSON")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_members, parse_int=_integer, parse_float=_number, parse_constant=_no_constant
+)

@@ -13,6 +13,7 @@ from macaroon_cbat.caveats import Caveat, caveat_text
 from macaroon_cbat.errors import InvalidRequest
 from macaroon_cbat.identifier import Grant, identifier_text
 from macaroon_cbat.keys import KEY_BYTES, AudienceKey
+from macaroon_cbat.token_forms import mended
 from macaroon_cbat.wire import MAX_CAVEATS, MAX_CHARACTERS, read_macaroon
 
 
@@ -29,20 +30,18 @@ def mint(key: AudienceKey, location: str, grant: Grant, caveats: Iterable[Caveat
 
 
 def attenuate(text: str, caveats: Iterable[Caveat]) -> str:
-    """Return a child of the macaroon with further caveats; no key is needed.
+    """Return a child of the macaroon with further caveats; no key is needed. Padding is mended.
 
     Raises MalformedMacaroon for a malformed macaroon, and InvalidRequest when the child would
     exceed the limits that every verifier keeps. The signature is not verified: nobody here could.
     """
-    read_macaroon(text)
-    return _append(pymacaroons.Macaroon.deserialize(text), caveats)
+    return _append(_readable(text), caveats)
 
 
 def add_third_party_caveat(text: str, location: str, caveat_key: bytes, caveat_identifier: bytes) -> str:
     """Return a child that is good only with a discharge from `location`, minted with `caveat_key`."""
     _refuse_weak(caveat_key)
-    read_macaroon(text)
-    macaroon = pymacaroons.Macaroon.deserialize(text)
+    macaroon = _readable(text)
     macaroon.add_third_party_caveat(location, caveat_key, caveat_identifier)
     return _within_limits(macaroon)
 
@@ -60,10 +59,14 @@ def mint_discharge(
 
 def bind_discharge(text: str, discharge_text: str) -> str:
     """Return the discharge, bound to this macaroon: it discharges no other one, nor a child made later."""
+    return _within_limits(_readable(text).prepare_for_request(_readable(discharge_text)))
+
+
+def _readable(text: str) -> pymacaroons.Macaroon:
+    """Return the macaroon of a holder, or raise MalformedMacaroon; padding and standard base64 are mended."""
+    text = mended(text)
     read_macaroon(text)
-    read_macaroon(discharge_text)
-    root = pymacaroons.Macaroon.deserialize(text)
-    return _within_limits(root.prepare_for_request(pymacaroons.Macaroon.deserialize(discharge_text)))
+    return pymacaroons.Macaroon.deserialize(text)
 
 
 def _refuse_weak(key: bytes) -> None:

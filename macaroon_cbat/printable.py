@@ -2,6 +2,8 @@
 
 MAX_SHOWN = 4000
 """Characters of one line; the rest is cut off."""
+MAX_QUOTED = 100
+"""Characters of one value in a reason; the rest is cut off."""
 
 
 def printable(text: str) -> str:
@@ -12,3 +14,9 @@ def printable(text: str) -> str:
     if not text.isprintable():
         text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "\u2026"
+
+
+def quoted(value: object) -> str:
+    """Return the beginning of what others wrote, in quotes and printable, for one reason among others."""
+    shown = repr(value.decode(errors="backslashreplace") if isinstance(value, bytes) else value)
+    return shown if len(shown) <= MAX_QUOTED else f"{shown[:MAX_QUOTED]}..."

@@ -12,9 +12,10 @@ from typing import NewType
 from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 
-from macaroon_cbat.errors import SignatureMismatch
+from macaroon_cbat.errors import InvalidToken, NotDischarged, SignatureMismatch
 from macaroon_cbat.keys import KEY_BYTES, AudienceKey
-from macaroon_cbat.wire import Macaroon
+from macaroon_cbat.printable import quoted
+from macaroon_cbat.wire import Macaroon, ThirdPartyCaveat
 
 AuthenticCaveats = NewType("AuthenticCaveats", tuple[bytes, ...])
 """Texts of first-party caveats that the HMAC chain covers, discharges included. Not yet judged."""
@@ -28,7 +29,7 @@ _INNER_REST, _OUTER_REST = b"\x36" * 32, b"\x5c" * 32
 def verify_signature(
     macaroon: Macaroon, key: AudienceKey, discharges: Sequence[Macaroon] = ()
 ) -> AuthenticCaveats:
-    """Return the caveats that the chain covers, or raise SignatureMismatch.
+    """Return the caveats that the chain covers, or raise SignatureMismatch, or NotDischarged once it holds.
 
     The identifier is authentic then, too; `location` never is. No caveat has been judged.
     """
@@ -40,7 +41,7 @@ def verify_signature(
     if not compare_digest(signature, macaroon.signature):
         raise SignatureMismatch(f"the signature does not follow from key {key.kid!r}")
     if discharges:
-        raise SignatureMismatch("a discharge that no caveat asks for")
+        raise _not_discharged("there is a discharge that no third-party caveat asks for: do not send it")
     return AuthenticCaveats(macaroon.caveats)  # type: ignore[arg-type] # the loop has seen that all are bytes
 
 
@@ -59,6 +60,23 @@ def verify_identifier(macaroon: Macaroon, key: AudienceKey) -> None:
         raise SignatureMismatch(f"the signature does not follow from key {key.kid!r}")
 
 
+def first_party_texts(macaroon: Macaroon) -> tuple[bytes, ...]:
+    """Return the caveats, or raise InvalidToken that names a third-party one. Nothing is verified.
+
+    For callers that take no discharges, and that leave the signature to the service.
+    """
+    texts: list[bytes] = []
+    for number, caveat in enumerate(macaroon.caveats, 1):
+        if not isinstance(caveat, bytes):
+            error = InvalidToken(
+                f"{_name(number, caveat)} has no discharge of its own, and none is taken here"
+            )
+            error.told = str(error)
+            raise error
+        texts.append(caveat)
+    return tuple(texts)
+
+
 def _verify_with_discharges(
     root: Macaroon, key: AudienceKey, discharges: Sequence[Macaroon]
 ) -> AuthenticCaveats:
@@ -68,33 +86,57 @@ def _verify_with_discharges(
     if not compare_digest(signature, root.signature):
         raise SignatureMismatch(f"the signature does not follow from key {key.kid!r}")
     while asked:
-        identifier, discharge_key = asked.pop()
+        name, identifier, discharge_key = asked.pop()
         discharge = unused.pop(identifier, None)
         if discharge is None:
-            raise SignatureMismatch("a third-party caveat without a discharge of its own")
-        signature, more_texts, more_asked = _chain(discharge, discharge_key)
+            raise _not_discharged(f"{name} has no discharge of its own, bound to this macaroon")
+        signature, more_texts, more_asked = _chain(discharge, discharge_key, " of a discharge")
         if not compare_digest(_bound(root.signature, signature), discharge.signature):
-            raise SignatureMismatch("a discharge with a wrong signature, or not bound to this macaroon")
+            raise _not_discharged(f"the discharge of {name} is {_why_unfit(discharge, signature)}")
         texts += more_texts
         asked += more_asked
     if unused or len(discharges) != len({discharge.identifier for discharge in discharges}):
-        raise SignatureMismatch("a discharge that no caveat asks for")
+        raise _not_discharged("there is a discharge that no third-party caveat asks for: do not send it")
     return AuthenticCaveats(tuple(texts))
 
 
-def _chain(macaroon: Macaroon, key: bytes) -> tuple[bytes, list[bytes], list[tuple[bytes, bytes]]]:
-    """Return the signature that the chain ends in, the first-party texts, and the discharges asked for."""
+def _why_unfit(discharge: Macaroon, signature: bytes) -> str:
+    """Return why a discharge does not fit, whose own chain ends in this signature."""
+    if compare_digest(signature, discharge.signature):
+        return "not bound: bind it to the macaroon that it is sent with"
+    return "forged or bound to another macaroon: bind it to the one that it is sent with"
+
+
+def _not_discharged(reason: str) -> NotDischarged:
+    """Return the error, whose caller learns the reason: a bearer can read all of it in the macaroon."""
+    error = NotDischarged(reason)
+    error.told = reason
+    return error
+
+
+def _chain(
+    macaroon: Macaroon, key: bytes, of: str = ""
+) -> tuple[bytes, list[bytes], list[tuple[str, bytes, bytes]]]:
+    """Return the signature that the chain ends in, the first-party texts, and the discharges asked for.
+
+    Each of these is a name for people, the identifier, and the key. `of` says that this is not the root.
+    """
     texts: list[bytes] = []
-    asked: list[tuple[bytes, bytes]] = []
+    asked: list[tuple[str, bytes, bytes]] = []
     signature = _mac(key, macaroon.identifier)
-    for caveat in macaroon.caveats:
+    for number, caveat in enumerate(macaroon.caveats, 1):
         if isinstance(caveat, bytes):
             texts.append(caveat)
             signature = _mac(signature, caveat)
         else:
-            asked.append((caveat.identifier, _open(caveat.vid, signature)))
+            asked.append((_name(number, caveat, of), caveat.identifier, _open(caveat.vid, signature)))
             signature = _hash_two(signature, caveat.vid, caveat.identifier)
     return signature, texts, asked
+
+
+def _name(number: int, caveat: ThirdPartyCaveat, of: str = "") -> str:
+    """Return a name for people; the location is a hint, and any holder can have written it."""
+    return f"third-party caveat {number}{of} at {quoted(caveat.location or b'')}"
 
 
 def _open(vid: bytes, signature: bytes) -> bytes:

@@ -11,10 +11,10 @@ from macaroon_cbat.caveats import (
     Confirmation,
     Expiry,
     Scope,
-    read_caveat,
+    remembered_caveats,
 )
 from macaroon_cbat.claims import EpochSeconds, scope_tokens
-from macaroon_cbat.errors import CaveatsNotMet, InsufficientScope, NotCertificateBound, Revoked
+from macaroon_cbat.errors import CaveatsNotMet, InsufficientScope, NotCertificateBound, NotDischarged, Revoked
 from macaroon_cbat.identifier import Grant, read_identifier
 from macaroon_cbat.keys import KeySource
 from macaroon_cbat.revocation import RevocationSource
@@ -22,7 +22,7 @@ from macaroon_cbat.signature import AuthenticCaveats, verify_signature
 from macaroon_cbat.thumbprint import Thumbprint
 from macaroon_cbat.wire import read_discharges, read_macaroon
 
-OF_AUTHENTIC_TOKENS = (Revoked, CaveatsNotMet, NotCertificateBound, InsufficientScope)
+OF_AUTHENTIC_TOKENS = (NotDischarged, Revoked, CaveatsNotMet, NotCertificateBound, InsufficientScope)
 """Reasons found only after the signature: the token's identifier may be believed then."""
 
 
@@ -77,7 +77,7 @@ def judge(
         caveats.append(Audience(grant.aud))
     for text in texts:
         try:
-            caveats.append(read_caveat(text))
+            caveats += remembered_caveats(text)
         except ValueError as error:
             unmet.append(str(error))
     for caveat in caveats:

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from macaroon_cbat.errors import MalformedMacaroon
+from macaroon_cbat.token_forms import form_of, malformed
 
 MAX_CHARACTERS = 8_000
 MAX_CAVEATS = 100
@@ -59,12 +60,15 @@ class Macaroon(Struct, frozen=True):
 
 
 def read_macaroon(text: str) -> Macaroon:
-    """Return the macaroon that the text spells, or raise MalformedMacaroon."""
-    data = _decode(text)
+    """Return the macaroon that the text spells, or raise MalformedMacaroon that names what it is instead."""
+    if len(text) > MAX_CHARACTERS:
+        raise malformed(f"{len(text)} characters, more than {MAX_CHARACTERS}", "it is longer than any token")
     try:
-        return _read_binary(data)
+        return _read_binary(_decode(text))
     except IndexError:
-        raise MalformedMacaroon("the macaroon is truncated") from None
+        raise malformed("the macaroon is truncated", form_of(text)) from None
+    except MalformedMacaroon as error:
+        raise malformed(str(error), form_of(text)) from None
 
 
 def read_discharges(texts: Sequence[str]) -> list[Macaroon]:
@@ -75,10 +79,8 @@ def read_discharges(texts: Sequence[str]) -> list[Macaroon]:
 
 
 def _decode(text: str) -> bytes:
-    """Return the bytes of canonical unpadded base64url, checking the length limit first."""
+    """Return the bytes of canonical unpadded base64url."""
     size = len(text)
-    if size > MAX_CHARACTERS:
-        raise MalformedMacaroon(f"{size} characters, more than {MAX_CHARACTERS}")
     spare = size % 4
     if spare == 1 or (spare and text[-1] not in _LAST_CHARACTER[spare]):
         raise MalformedMacaroon("not canonical base64url: truncated or with spare bits")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import MalformedMacaroon
 from macaroon_cbat.identifier import read_identifier
+from macaroon_cbat.inspection import Assessment, assessed, refusal_of
 from macaroon_cbat.wire import Macaroon, ThirdPartyCaveat
 
 
@@ -28,13 +29,40 @@ def inspection_lines(macaroon: Macaroon, now: EpochSeconds) -> Iterator[str]:
     yield f"caveats     {len(macaroon.caveats) or 'none: anybody who has this token can use it'}"
     for number, caveat in enumerate(macaroon.caveats, 1):
         yield f"  {number:>2}  {_caveat_line(caveat)}"
+    yield from _effective_lines(assessed(macaroon, now), now)
     yield "signature   not verified: that takes the audience's keys (token verify)"
 
 
 def _caveat_line(caveat: bytes | ThirdPartyCaveat) -> str:
     if isinstance(caveat, ThirdPartyCaveat):
         return f"third party {_readable(caveat.location or b'')}: {_readable(caveat.identifier)}"
-    return _readable(caveat)
+    reason = refusal_of(caveat)
+    return _readable(caveat) if reason is None else f"{_readable(caveat)}  REFUSED: {reason}"
+
+
+def _effective_lines(found: Assessment, now: EpochSeconds) -> Iterator[str]:
+    """Return what all caveats together leave, if the signature holds, or why that is nothing."""
+    rights = found.rights
+    if found.is_dead:
+        yield "effective   nothing: no request can use this token"
+    else:
+        yield "effective   what is left of it after all caveats:"
+        shown = {
+            "scope": None if rights.scope is None else " ".join(sorted(rights.scope)),
+            "audience": rights.aud,
+            "begins": None if rights.nbf is None else moment(rights.nbf, now),
+            "expires": None if rights.exp is None else moment(rights.exp, now),
+            "method": rights.htm,
+            "target": rights.htu,
+            "path": rights.path,
+            "network": rights.ip,
+            "certificate": rights.cnf or "any: it is not certificate-bound",
+        }
+        for name, value in shown.items():
+            if value is not None:
+                yield f"  {name:<12}{value if isinstance(value, str) else ' '.join(value)}"
+    for remark in found.remarks:
+        yield f"  {'no use' if remark.is_fatal else 'note':<12}{remark.text}"
 
 
 def moment(seconds: int, now: EpochSeconds) -> str:

@@ -12,7 +12,7 @@ from macaroon_cbat.caveats import (
     Expiry,
     confirmation,
     make_caveat,
-    parse_caveat,
+    read_caveats,
 )
 from macaroon_cbat.claims import DEFAULT_CLOCK_SKEW, LONGEST_CLOCK_SKEW
 from macaroon_cbat.cli.inspecting import inspection_lines, moment
@@ -32,11 +32,13 @@ from macaroon_cbat.cli.options import (
 from macaroon_cbat.cli.thumbprint import thumbprint_in
 from macaroon_cbat.errors import OAuthError, SettingsError
 from macaroon_cbat.identifier import read_identifier
-from macaroon_cbat.inspection import inspected
+from macaroon_cbat.inspection import attenuation_warnings, inspected
 from macaroon_cbat.issuers import plain_issuer
 from macaroon_cbat.keys import read_key_file
 from macaroon_cbat.minting import attenuate
+from macaroon_cbat.printable import printable
 from macaroon_cbat.request_target import parse_target
+from macaroon_cbat.token_forms import mended
 from macaroon_cbat.verification import Principal, require_scope, verify
 from macaroon_cbat.wire import read_macaroon
 
@@ -126,7 +128,7 @@ def attenuate_command(
     """Restrict the token in FILE, by default on standard input; no key and no service is needed."""
     members = {"scope": scope, "aud": audiences, "htm": methods, "htu": url, "path": path, "ip": networks}
     try:
-        caveats = [parse_caveat(text) for text in texts]
+        caveats = [each for text in texts for each in read_caveats(text.encode(errors="surrogateescape"))]
         caveats += [make_caveat(name, _one_or_all(value)) for name, value in members.items() if value]
     except ValueError as error:
         raise click.UsageError(str(error)) from error
@@ -136,7 +138,11 @@ def attenuate_command(
         caveats.append(Expiry(now() + expires_in))
     if not caveats:
         raise click.UsageError("nothing to append: give --cert, --expires-in, --scope or another restriction")
-    click.echo(attenuate(read_token(token_file), caveats))
+    text = mended(read_token(token_file))
+    child = attenuate(text, caveats)
+    for warning in attenuation_warnings(read_macaroon(text), caveats, now()):
+        click.echo(f"warning: {printable(warning)}", err=True)
+    click.echo(child)
 
 
 def _one_or_all(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
@@ -148,9 +154,9 @@ def _one_or_all(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
 @json_option
 def inspect(token_file: Path, *, as_json: bool) -> None:
     """Show what the token in FILE, by default on standard input, says. Nothing is verified."""
-    text = read_token(token_file)
+    text = mended(read_token(token_file))
     if as_json:
-        print_json(inspected(read_macaroon(text)))
+        print_json(inspected(read_macaroon(text), now()))
         return
     for line in inspection_lines(read_macaroon(text), now()):
         say(line)

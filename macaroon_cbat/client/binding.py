@@ -14,7 +14,7 @@ from macaroon_cbat.caveats import (
     Method,
     TargetUri,
     confirmation,
-    read_caveat,
+    read_caveats,
 )
 from macaroon_cbat.certificate_file import der_of
 from macaroon_cbat.claims import EpochSeconds
@@ -22,6 +22,7 @@ from macaroon_cbat.errors import MalformedMacaroon, SettingsError
 from macaroon_cbat.identifier import read_identifier
 from macaroon_cbat.minting import attenuate
 from macaroon_cbat.thumbprint import Thumbprint, parse_thumbprint, thumbprint_of
+from macaroon_cbat.token_forms import mended
 from macaroon_cbat.wire import Macaroon, read_macaroon
 
 
@@ -63,7 +64,7 @@ def request_child(
     `uri` is where the request goes; its query and fragment do not take part (RFC 9449 4.2).
     """
     caveats: list[Caveat] = [*_confirming(token, thumbprint), Expiry(now + terms.lifetime)]
-    audience = terms.audience or _own_audience(read_macaroon(token))
+    audience = terms.audience or _own_audience(read_macaroon(mended(token)))
     if audience is not None:
         caveats.append(Audience(audience))
     if terms.bind_request:
@@ -73,20 +74,19 @@ def request_child(
 
 def confirmations(macaroon: Macaroon) -> frozenset[Thumbprint]:
     """Return the certificates that a macaroon is bound to; nobody can use one that names two."""
-    found = set()
+    found: set[Thumbprint] = set()
     for text in macaroon.caveats:
         try:
-            caveat = read_caveat(text) if isinstance(text, bytes) else None
+            caveats = read_caveats(text) if isinstance(text, bytes) else ()
         except ValueError:  # the resource server may know a caveat that the holder does not
             continue
-        if isinstance(caveat, Confirmation):
-            found.add(Thumbprint(caveat.cnf.thumbprint))
+        found |= {Thumbprint(each.cnf.thumbprint) for each in caveats if isinstance(each, Confirmation)}
     return frozenset(found)
 
 
 def _confirming(token: str, thumbprint: Thumbprint) -> list[Caveat]:
     """Return what is still missing to bind the token to the certificate."""
-    bound_to = confirmations(read_macaroon(token))
+    bound_to = confirmations(read_macaroon(mended(token)))
     if bound_to - {thumbprint}:
         raise SettingsError(
             f"this token is bound to certificate {', '.join(sorted(bound_to))}, but {thumbprint} is in use: "

@@ -16,6 +16,7 @@ from macaroon_cbat.issuers import is_same_issuer, metadata_url, plain_issuer
 from macaroon_cbat.json_text import UnusableJson, read_json_text
 from macaroon_cbat.processes import ProcessLock
 from macaroon_cbat.thumbprint import Thumbprint
+from macaroon_cbat.token_forms import mended
 from macaroon_cbat.wire import read_macaroon
 
 _HttpsUri = Annotated[str, Meta(pattern=r"^https://[!-~]+\Z")]
@@ -121,12 +122,13 @@ class TokenClient:
     def _fetch(self) -> _Cached:
         started = time.monotonic()
         granted = self._request_token()
+        token = mended(granted.access_token)
         try:
-            bound_to = confirmations(read_macaroon(granted.access_token))
+            bound_to = confirmations(read_macaroon(token))
         except MalformedMacaroon as error:
             raise Refused(200, None, f"the service granted no macaroon: {error}") from error
         lifetime = granted.expires_in
-        return _Cached(granted.access_token, bound_to, started + max(lifetime - self.leeway, lifetime / 2))
+        return _Cached(token, bound_to, started + max(lifetime - self.leeway, lifetime / 2))
 
     def _request_token(self) -> _Granted:
         """Return what the service grants for client credentials (RFC 6749 4.4)."""

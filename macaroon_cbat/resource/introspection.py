@@ -19,10 +19,10 @@ from macaroon_cbat.resource.announcing import about_to_wait
 from macaroon_cbat.resource.asking import Places
 from macaroon_cbat.resource.https import Question
 from macaroon_cbat.resource.own_connections import OwnConnections
-from macaroon_cbat.signature import AuthenticCaveats
+from macaroon_cbat.signature import AuthenticCaveats, first_party_texts
 from macaroon_cbat.thumbprint import Thumbprint
 from macaroon_cbat.verification import Principal, judge
-from macaroon_cbat.wire import ThirdPartyCaveat, read_macaroon
+from macaroon_cbat.wire import read_macaroon
 
 MAX_ANSWER_BYTES = 64 * 1024
 MAX_REMEMBERED = 10_000
@@ -88,16 +88,13 @@ class Introspection:
     def verify(self, text: str, access: Access, *, require_certificate: bool) -> Principal:
         """Return who presents the token, or raise InvalidToken, or Unavailable when nobody can tell."""
         macaroon = read_macaroon(text)
-        grant = read_identifier(macaroon.identifier)
+        grant, texts = read_identifier(macaroon.identifier), first_party_texts(macaroon)
         if not self._remembered.has(text, access.certificate):
             started = time.monotonic()
             self._ask(text, grant, access.certificate)
             self._remembered.add(text, access.certificate, started, grant.exp - access.now)
-        texts = [caveat for caveat in macaroon.caveats if not isinstance(caveat, ThirdPartyCaveat)]
-        if len(texts) != len(macaroon.caveats):
-            raise InvalidToken("a third-party caveat without a discharge of its own")
         # The service has verified the chain over this very text, so the caveats in it are authentic.
-        authentic = AuthenticCaveats(tuple(texts))
+        authentic = AuthenticCaveats(texts)
         return judge(grant, authentic, access, require_certificate=require_certificate)
 
     def _ask(self, text: str, grant: Grant, certificate: Thumbprint | None) -> None:

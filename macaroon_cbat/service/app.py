@@ -40,6 +40,7 @@ from macaroon_cbat.service.resource_feeds import ResourceFeeds
 from macaroon_cbat.service.serving import check_who_serves
 from macaroon_cbat.service.settings import DEFAULT_ISSUER, Settings, settings_from_environment
 from macaroon_cbat.stores import Stores, open_stores
+from macaroon_cbat.token_forms import mended
 from macaroon_cbat.wire import read_macaroon
 from macaroon_cbat.wsgi_hop import WsgiHop
 
@@ -78,7 +79,7 @@ def create_app(
     root_path = path_of(url) if settings.root_path is None else settings.root_path
     locations = Locations(url, settings.mtls_url or url, root_path)
     _oauth_routes(app, server, locations)
-    _macaroon_routes(app, peer, locations)
+    _macaroon_routes(app, peer, clock, locations)
     own_guard = OwnGuard(issuer, stores, peer, clock, locations)
     _resource_routes(app, ResourceFeeds(own_guard, feed_waiters), locations)
     admin_routes(app, own_guard, Administration(stores, url, clock, record_done))
@@ -115,16 +116,18 @@ def _oauth_routes(app: Flask, server: AuthorizationServer, locations: Locations)
         return response
 
 
-def _macaroon_routes(app: Flask, peer: PeerSource, locations: Locations) -> None:
+def _macaroon_routes(app: Flask, peer: PeerSource, clock: Callable[[], float], locations: Locations) -> None:
     @app.post(locations.route(paths.INSPECT_PATH))
     def inspect() -> Response:
         with malformed_is_invalid():
-            return answer(inspected(read_macaroon(read_json(request, InspectRequest).macaroon)))
+            macaroon = read_macaroon(mended(read_json(request, InspectRequest).macaroon))
+            return answer(inspected(macaroon, EpochSeconds(int(clock()))))
 
     @app.post(locations.route(paths.RESTRICT_PATH))
     def restrict() -> Response:
         thumbprint = peer(WsgiHop(request.environ)).thumbprint
-        return answer({"macaroon": restricted(read_json(request, RestrictRequest), thumbprint)})
+        child = restricted(read_json(request, RestrictRequest), thumbprint, EpochSeconds(int(clock())))
+        return answer(child)
 
 
 def _resource_routes(app: Flask, feeds: ResourceFeeds, locations: Locations) -> None:

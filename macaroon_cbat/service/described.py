@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from macaroon_cbat.caveats import ThumbprintText
 from macaroon_cbat.claims import ScopeText
@@ -10,7 +10,7 @@ from macaroon_cbat.revocation import RevocationKind
 from macaroon_cbat.service import metadata as paths
 from macaroon_cbat.service.admin_shapes import ClientName
 from macaroon_cbat.service.cursors import BEGINNING, CURSOR_PATTERN
-from macaroon_cbat.service.macaroon_tools import InspectRequest, RestrictRequest
+from macaroon_cbat.service.macaroon_tools import InspectRequest, RestrictedMacaroon, RestrictRequest
 from macaroon_cbat.service.operations import Operation, Parameter
 from macaroon_cbat.service.reading import FORM
 from macaroon_cbat.service.resource_feeds import LONGEST_WAIT
@@ -82,19 +82,33 @@ class TokenToRevoke(Struct):
     token_type_hint: str | None = None
 
 
+class EffectiveRights(Struct):
+    """What a token is restricted to, in the members of caveats; what is not restricted is left out."""
+
+    scope: ScopeText | UnsetType = UNSET
+    aud: list[str] | UnsetType = UNSET
+    exp: int | UnsetType = UNSET
+    nbf: int | UnsetType = UNSET
+    htm: list[str] | UnsetType = UNSET
+    htu: str | UnsetType = UNSET
+    path: str | UnsetType = UNSET
+    ip: list[str] | UnsetType = UNSET
+    cnf: dict[Literal["x5t#S256"], str] | UnsetType = UNSET
+
+
 class Inspected(Struct):
-    """What a macaroon says, unverified; caveats in PingAM's shape."""
+    """What a macaroon says, unverified; caveats in PingAM's shape, and why one is `refused` by verifiers.
+
+    `effective` is what all caveats leave, null where no request could use the token; `warnings` say why, and
+    what restricts nothing.
+    """
 
     identifier: str
     location: str
     caveats: list[dict[str, Any]]
     signature: str
-
-
-class RestrictedMacaroon(Struct):
-    """The child."""
-
-    macaroon: str
+    effective: EffectiveRights | None
+    warnings: list[str]
 
 
 class AudienceKeyFiles(Struct):
@@ -169,7 +183,7 @@ OPERATIONS = (
         body=RestrictRequest,
         example={"macaroon": _SHORTENED, "caveat": {"scope": "read"}, "bind": "connection"},
         answer=RestrictedMacaroon,
-        answer_example={"macaroon": _SHORTENED},
+        answer_example={"macaroon": _SHORTENED, "warnings": []},
         refusals=(400, 413, 415),
     ),
     Operation(

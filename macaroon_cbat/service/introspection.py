@@ -13,7 +13,8 @@ from macaroon_cbat.caveats import (
     Method,
     PathPrefix,
     TargetUri,
-    read_caveat,
+    caveat_text,
+    remembered_caveats,
 )
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import InvalidToken
@@ -51,7 +52,8 @@ def introspection_answer(
     """
     grant = None
     try:
-        grant, texts = issuer.authentic(text)
+        grant, written = issuer.authentic(text)
+        texts = _one_each(written)
         audience = _asking_audience(grant, caller, issuer.url)
         certificate, judged, of_the_request = _sorted(texts)
         for each in {certificate, presented}:
@@ -119,18 +121,33 @@ def _sorted(texts: AuthenticCaveats) -> tuple[Thumbprint | None, AuthenticCaveat
     An unknown caveat stays among those to judge, and prohibits there.
     """
     certificate: Thumbprint | None = None
+    judged: list[bytes] = []
     of_the_request: list[bytes] = []
     for text in texts:
         caveat = _readable(text)
         if isinstance(caveat, Confirmation):
             certificate = certificate or Thumbprint(caveat.cnf.thumbprint)
-        elif isinstance(caveat, _OF_THE_REQUEST):
-            of_the_request.append(text)
-    return certificate, AuthenticCaveats(tuple(t for t in texts if t not in of_the_request)), of_the_request
+        (of_the_request if isinstance(caveat, _OF_THE_REQUEST) else judged).append(text)
+    return certificate, AuthenticCaveats(tuple(judged)), of_the_request
+
+
+def _one_each(written: AuthenticCaveats) -> AuthenticCaveats:
+    """Return the caveats in compact form, one a text: of several members some are judged here, others not.
+
+    What is no caveat stays as it was written.
+    """
+    texts: list[bytes] = []
+    for text in written:
+        try:
+            texts += [caveat_text(caveat) for caveat in remembered_caveats(text)]
+        except ValueError:
+            texts.append(text)
+    return AuthenticCaveats(tuple(texts))
 
 
 def _readable(text: bytes) -> Caveat | None:
     try:
-        return read_caveat(text)
+        (caveat,) = remembered_caveats(text)
     except ValueError:
         return None
+    return caveat

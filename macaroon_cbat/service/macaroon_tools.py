@@ -9,11 +9,15 @@ from typing import Literal
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from macaroon_cbat.caveats import Caveat, confirmation, parse_caveat
+from macaroon_cbat.caveats import Caveat, confirmation, read_caveats
+from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import InvalidRequest, MalformedMacaroon
+from macaroon_cbat.inspection import attenuation_warnings
 from macaroon_cbat.json_text import UnusableJson, read_json_text
 from macaroon_cbat.minting import attenuate
 from macaroon_cbat.thumbprint import Thumbprint
+from macaroon_cbat.token_forms import mended
+from macaroon_cbat.wire import read_macaroon
 
 
 class InspectRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,7 +29,8 @@ class InspectRequest(Struct, frozen=True, forbid_unknown_fields=True):
 class RestrictRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """`{"macaroon": "AgE...", "caveat": {"scope": "read"}, "bind": "connection"}`.
 
-    A caveat may also be spelled `{"type": "first-party", "identifier": {"scope": "read"}}`.
+    Each member of a caveat is appended as a caveat of its own. A caveat may also be spelled
+    `{"type": "first-party", "identifier": {"scope": "read"}}`.
     """
 
     macaroon: str
@@ -38,14 +43,21 @@ class _WrappedCaveat(Struct, frozen=True, forbid_unknown_fields=True):
     identifier: Raw
 
 
-def restricted(request: RestrictRequest, peer: Thumbprint | None) -> str:
+class RestrictedMacaroon(Struct, frozen=True):
+    """The child. `warnings` say of caveats that they leave it no use, or restrict nothing."""
+
+    macaroon: str
+    warnings: list[str]
+
+
+def restricted(request: RestrictRequest, peer: Thumbprint | None, now: EpochSeconds) -> RestrictedMacaroon:
     """Return the macaroon with the caveat appended, bound to this very connection when asked to.
 
     Raises InvalidRequest for a malformed macaroon or caveat, and for a connection without certificate.
     """
     caveats: list[Caveat] = []
     if request.caveat is not UNSET:
-        caveats.append(_requested_caveat(request.caveat))
+        caveats += _requested_caveats(request.caveat)
     if request.bind is not None:
         if peer is None:
             raise InvalidRequest("bind: this connection presented no client certificate")
@@ -53,7 +65,9 @@ def restricted(request: RestrictRequest, peer: Thumbprint | None) -> str:
     if not caveats:
         raise InvalidRequest("say what to append: a caveat, bind, or both")
     with malformed_is_invalid():
-        return attenuate(request.macaroon, caveats)
+        child = attenuate(request.macaroon, caveats)
+        parent = read_macaroon(mended(request.macaroon))
+    return RestrictedMacaroon(child, attenuation_warnings(parent, caveats, now))
 
 
 @contextmanager
@@ -62,16 +76,16 @@ def malformed_is_invalid() -> Iterator[None]:
     try:
         yield
     except MalformedMacaroon as error:
-        raise InvalidRequest(f"the macaroon is malformed: {error}") from error
+        raise InvalidRequest(f"macaroon: {error}") from error
 
 
-def _requested_caveat(json_text: Raw) -> Caveat:
+def _requested_caveats(json_text: Raw) -> tuple[Caveat, ...]:
     try:
         wrapped = read_json_text(json_text, _WrappedCaveat)
         json_text = wrapped.identifier
     except UnusableJson:
         pass  # the caveat itself, not wrapped
     try:
-        return parse_caveat(bytes(json_text))
+        return read_caveats(bytes(json_text))
     except ValueError as error:
         raise InvalidRequest(f"caveat: {error}") from error

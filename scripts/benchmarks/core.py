@@ -21,7 +21,7 @@ from macaroon_cbat.caveats import (
     Scope,
     caveat_text,
     confirmation,
-    read_caveat,
+    remembered_caveats,
 )
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import InvalidToken
@@ -139,7 +139,7 @@ def verifying() -> list[Case]:
     return [
         Case(yardsticks[0], always_true, pool),
         Case(yardsticks[1], judging, pool),
-        Case("verify, each token new", verify, ours, yardsticks, read_caveat.cache_clear),
+        Case("verify, each token new", verify, ours, yardsticks, remembered_caveats.cache_clear),
         Case("verify, same token again", verify, ours[:1] * POOL, yardsticks),
     ]
 

@@ -28,8 +28,8 @@ from tests.core.material import (
 
 PACKAGE = Path(macaroon_cbat.__file__).parent
 LOCATIONS = {"none": None, "another service": b"https://evil.example", "a path": b"../../etc", "empty": b""}
-READERS = {"wire.py", "inspection.py", "cli/inspecting.py"}
-"""The reader itself, and what shows to people what nobody verified."""
+READERS = {"wire.py", "inspection.py", "cli/inspecting.py", "signature.py"}
+"""The reader itself, what shows to people what is not verified, and the refusal of what is not discharged."""
 
 
 def relocated(text: str, location: bytes | None) -> str:
@@ -71,7 +71,7 @@ def test_a_person_is_told_that_it_is_a_hint():
 
 
 def test_nothing_else_reads_it():
-    """No module but the reader and the two that show it unverified looks at a location."""
+    """No module but the reader and those that show it to people looks at a location."""
     readers = {
         str(file.relative_to(PACKAGE))
         for file in PACKAGE.rglob("*.py")

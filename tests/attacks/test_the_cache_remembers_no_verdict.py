@@ -1,8 +1,9 @@
 import pytest
 
-from macaroon_cbat.caveats import Expiry, Scope, read_caveat
+from macaroon_cbat.caveats import Expiry, Scope, remembered_caveats
+from macaroon_cbat.client import attenuate, bind_to_certificate
 from macaroon_cbat.errors import CaveatsNotMet, SignatureMismatch
-from tests.core.material import BOUND, NOW, OTHER_CERTIFICATE, judged, signed, token
+from tests.core.material import BOUND, CERTIFICATE, NOW, OTHER_CERTIFICATE, judged, signed, token
 
 
 def test_each_access_is_judged_anew():
@@ -25,11 +26,11 @@ def test_a_known_caveat_does_not_make_a_forgery_good():
 
 def test_a_forgery_leaves_nothing_in_the_cache():
     """The caveats of a forged token are never read: strangers do not fill the cache."""
-    read_caveat.cache_clear()
+    remembered_caveats.cache_clear()
     for number in range(20):
         with pytest.raises(SignatureMismatch):
             judged(signed(b'{"exp":%d}' % number, secret=b"k" * 32))
-    assert read_caveat.cache_info().currsize == 0
+    assert remembered_caveats.cache_info().currsize == 0
 
 
 def test_an_unknown_caveat_refuses_every_time():
@@ -39,3 +40,11 @@ def test_an_unknown_caveat_refuses_every_time():
         with pytest.raises(CaveatsNotMet, match="unknown caveat"):
             judged(text, require_certificate=False)
     assert judged(token(BOUND, Scope("read")))
+
+
+def test_what_nobody_has_verified_leaves_nothing_in_the_cache():
+    """Caveats that are read unverified, as a holder's tools do, fill no memory: anybody can send them."""
+    remembered_caveats.cache_clear()
+    text = attenuate(signed(b'{"exp": 1}'), [Scope("read")])
+    assert bind_to_certificate(text, CERTIFICATE) != text
+    assert remembered_caveats.cache_info().currsize == 0

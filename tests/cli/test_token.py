@@ -6,10 +6,11 @@ import time
 
 import pytest
 
-from macaroon_cbat.caveats import Expiry, Scope
+from macaroon_cbat.caveats import Expiry, Method, Scope, confirmation
 from macaroon_cbat.wire import read_macaroon
 from tests.cli.material import API, COMMAND, ROOT, call, complaint, environment, members, out, run, token
 from tests.core.material import signed
+from tests.service.certificates import certified
 from tests.service.test_inactive import PINGAM
 
 
@@ -48,6 +49,7 @@ def test_a_pipe_works_as_the_readme_says(keys, certificate, tmp_path):
         pytest.param(("--path", "/a"), [b'{"path":"/a"}'], id="path"),
         pytest.param(("--ip", "10.0.0.0/8"), [b'{"ip":"10.0.0.0/8"}'], id="network"),
         pytest.param(("--caveat", '{ "nbf": 5 }'), [b'{"nbf":5}'], id="a caveat as JSON, mended"),
+        pytest.param(("--caveat", '{"nbf": 5, "exp": 9}'), [b'{"nbf":5}', b'{"exp":9}'], id="two members"),
         pytest.param(
             ("--caveat", '{"nbf":5}', "--caveat", '{"exp":9}'), [b'{"nbf":5}', b'{"exp":9}'], id="two caveats"
         ),
@@ -85,8 +87,8 @@ def test_a_lifetime_begins_now():
         pytest.param(("--expires-in", "0"), "expires-in", id="no lifetime"),
         pytest.param(("--expires-in", "soon"), "expires-in", id="a lifetime that is no number"),
         pytest.param(("--caveat", '{"colour":"blue"}'), "unknown caveat", id="an unknown caveat"),
-        pytest.param(("--caveat", '{"exp":1,"nbf":2}'), "unknown field", id="two members"),
-        pytest.param(("--caveat", '{"exp":1,"exp":2}'), "repeats a key", id="a repeated key"),
+        pytest.param(("--caveat", '{"exp":1,"x":2}'), "unknown caveat 'x'", id="an unknown member"),
+        pytest.param(("--caveat", '{"exp":1,"exp":2}'), "repeats the key 'exp'", id="a repeated key"),
         pytest.param(("--caveat", "exp=1"), "", id="no JSON"),
         pytest.param(("--caveat", "[" * 3000), "", id="nested deeply"),
         pytest.param(("--ip", "10.0.0.1/8"), "host bits", id="a network with host bits"),
@@ -105,7 +107,8 @@ def test_a_restriction_that_is_none_is_wrong_usage(options, reason):
 BAD_TOKENS = [
     pytest.param(b"x", id="a letter"),
     pytest.param(b"AgE", id="half a macaroon"),
-    pytest.param(PINGAM.encode() + b"=", id="padding"),
+    pytest.param(PINGAM.encode() + b"===", id="too much padding"),
+    pytest.param(b'"%s"' % PINGAM.encode(), id="quotes"),
     pytest.param(PINGAM.encode() + b"\nmore", id="more lines"),
     pytest.param(b"\xff\xfe\x00" * 20, id="bytes"),
     pytest.param("\u00e4".encode() * 20, id="no ASCII"),
@@ -139,6 +142,51 @@ def test_no_token_is_wrong_usage(command, keys):
         assert result.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("options", "warning"),
+    [
+        pytest.param(
+            ("--scope", "root"), "scope 'root' is outside of what is left, 'read write'", id="scope"
+        ),
+        pytest.param(("--audience", "https://x.example"), "is not what the token is for", id="audience"),
+        pytest.param(("--method", "get"), "write methods in capital letters, such as GET", id="method"),
+        pytest.param(("--caveat", '{"exp":1767225600000}'), "looks like milliseconds", id="exp"),
+        pytest.param(("--expires-in", "100000000"), "and restricts nothing", id="a long life"),
+        pytest.param(("--caveat", '{"nbf":1}', "--caveat", '{"exp":1}'), "the token has expired", id="past"),
+        pytest.param(
+            ("--ip", "10.0.0.0/8", "--caveat", '{"ip":"192.0.2.1"}'), "is outside of", id="networks"
+        ),
+    ],
+)
+def test_a_restriction_that_does_not_what_it_seems_is_said(options, warning):
+    """What leaves no use, or restricts nothing, is done, with one line on standard error that says so."""
+    result = call("token", "attenuate", *options, stdin=token())
+    assert result.exit_code == 0
+    assert read_macaroon(result.stdout.strip()).caveats
+    [line] = result.stderr.splitlines()
+    assert line.startswith("warning: ")
+    assert warning in line
+
+
+def test_a_second_certificate_is_said_to_kill(certificate, tmp_path):
+    """Binding a token that is bound to another certificate is done, and said to leave it no use."""
+    other = tmp_path / "other.pem"
+    other.write_bytes(certified("CN=other").pem)
+    bound = out("token", "attenuate", "--cert", certificate, stdin=token())
+    assert call("token", "attenuate", "--cert", certificate, stdin=bound).stderr == ""
+    result = call("token", "attenuate", "--cert", other, stdin=bound)
+    assert result.exit_code == 0
+    assert "no request can use this token" in result.stderr
+
+
+def test_padding_and_the_standard_alphabet_are_mended():
+    """A holder's tools take a token that another program padded or wrote in the standard alphabet."""
+    padded = PINGAM.replace("-", "+").replace("_", "/") + "=" * (-len(PINGAM) % 4)
+    assert padded != PINGAM
+    for command in (("attenuate", "--scope", "read"), ("inspect", "--json")):
+        assert out("token", *command, stdin=padded) == out("token", *command, stdin=PINGAM)
+
+
 def test_a_person_can_read_a_token():
     """`token inspect` says who may do what until when, and that nothing was verified."""
     text = out("token", "inspect", stdin=token(Scope("read"), Expiry(1)) + "\r\n")
@@ -146,7 +194,21 @@ def test_a_person_can_read_a_token():
         assert line in text.splitlines()
     assert '   1  {"scope":"read"}' in text.splitlines()
     assert "not verified" in text.splitlines()[-1]
+    assert "effective   nothing: no request can use this token" in text.splitlines()
+    assert any(line.startswith("  no use      caveat 2: exp 1 is ") for line in text.splitlines())
     assert "none: anybody who has this token can use it" in out("token", "inspect", stdin=token())
+
+
+def test_a_person_reads_what_is_left(identity):
+    """`token inspect` shows what all caveats leave, and marks those that verifiers refuse."""
+    left = token(Scope("read"), confirmation(identity.thumbprint), Method(("GET", "PUT")), Method("GET"))
+    lines = out("token", "inspect", stdin=left).splitlines()
+    for line in ("  scope       read", "  method      GET", f"  certificate {identity.thumbprint}"):
+        assert line in lines
+    lines = out("token", "inspect", stdin=signed(b'{"exp":1,"exp":2}')).splitlines()
+    marked = "it repeats the key 'exp'"
+    assert any(line.startswith("   1  {") and marked in line.partition("REFUSED")[2] for line in lines)
+    assert any(line.startswith("  no use      caveat 1 is refused") and marked in line for line in lines)
 
 
 def test_inspecting_writes_nothing_but_text():

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from macaroon_cbat.caveats import Scope, confirmation
-from macaroon_cbat.minting import attenuate
+from macaroon_cbat.minting import add_third_party_caveat, attenuate
 from tests.cli.material import API, call, complaint, out, token
 from tests.service.certificates import certified
 from tests.service.test_inactive import PINGAM
@@ -64,6 +64,13 @@ def test_a_bad_token_is_refused(verify, certificate, identity, tmp_path):
         (token(), ("--allow-unbound", "--scope", "admin"), "insufficient_scope"),
         (PINGAM, ("--allow-unbound",), "identifier"),
         ("\xff", ("--allow-unbound",), "base64url"),
+        (token() + "=" * (-len(token()) % 4 or 4), ("--allow-unbound",), "it has padding"),
+        ("Bearer " + token(), ("--allow-unbound",), "it begins with a scheme"),
+        (
+            add_third_party_caveat(token(), "https://idp.example", bytes(range(32)), b"who"),
+            ("--allow-unbound",),
+            "third-party caveat 1 at 'https://idp.example' has no discharge of its own",
+        ),
     ]
     for text, options, reason in cases:
         result = verify(text, *options)

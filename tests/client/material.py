@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 from macaroon_cbat import Caveat, Grant, RootKey, Thumbprint, audience_key, mint, thumbprint_of
-from macaroon_cbat.caveats import read_caveat
+from macaroon_cbat.caveats import read_caveats
 from macaroon_cbat.thumbprint import DerCertificate
 from macaroon_cbat.wire import read_macaroon
 
@@ -117,4 +117,4 @@ def make_token(*caveats: Caveat, audience: str | tuple[str, ...] | None = AUDIEN
 def added(child: str, token: str) -> list[Caveat]:
     """Return the caveats that the child has and the token has not."""
     texts = read_macaroon(child).caveats[len(read_macaroon(token).caveats) :]
-    return [read_caveat(text) for text in texts if isinstance(text, bytes)]
+    return [each for text in texts if isinstance(text, bytes) for each in read_caveats(text)]

@@ -19,6 +19,7 @@ from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.request_target import parse_target
 from macaroon_cbat.thumbprint import Thumbprint
 from tests.client.material import AUDIENCE, ISSUER, NOW, ROOT, Pair, added, make_token
+from tests.core.material import appended
 
 TERMS = ChildTerms()
 URI = "https://api.example/invoices?page=2#top"
@@ -41,6 +42,24 @@ def test_bound_twice_is_bound_once(pair: Pair) -> None:
     """Binding to the same certificate again changes nothing."""
     bound = bind_to_certificate(make_token(), pair.thumbprint)
     assert bind_to_certificate(bound, pair.der) == bound
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        '{{"cnf": {{"x5t#S256": "{}"}}}}',
+        '{{"scope":"read","cnf":{{"x5t#S256":"{}"}}}}',
+        '{{"\\u0063nf":{{"x5t#S256":"{}"}}}}\n',
+    ],
+    ids=["spaces", "among several members", "an escape and a line end"],
+)
+def test_a_binding_is_known_in_any_spelling(pair: Pair, other_pair: Pair, spelled: str) -> None:
+    """A token that another library bound, in its spelling, is bound: no cnf is added, and none of another."""
+    bound = appended(make_token(), spelled.format(pair.thumbprint).encode())
+    assert bind_to_certificate(bound, pair.der) == bound
+    assert added(child(bound, pair), bound) == [Expiry(NOW + 60), Audience(AUDIENCE)]
+    with pytest.raises(SettingsError, match=f"bound to certificate {pair.thumbprint}"):
+        bind_to_certificate(bound, other_pair.der)
 
 
 def test_bound_elsewhere_is_an_error(pair: Pair, other_pair: Pair) -> None:

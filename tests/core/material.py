@@ -19,7 +19,7 @@ from macaroon_cbat.request_target import Target
 from macaroon_cbat.revocation import Revocation
 from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.verification import Principal, verify
-from macaroon_cbat.wire import Macaroon, ThirdPartyCaveat
+from macaroon_cbat.wire import Macaroon, ThirdPartyCaveat, read_macaroon
 
 NOW = EpochSeconds(1_767_222_000)
 ISSUER = "https://as.example"
@@ -121,6 +121,13 @@ def signed(
     for text in texts:
         signature = digest(signature, text)
     return spell(Macaroon(None if location is None else location.encode(), identifier, texts, signature))
+
+
+def appended(parent: str, text: bytes) -> str:
+    """Append any bytes as a caveat, as a holder with a macaroon library would."""
+    read = read_macaroon(parent)
+    caveats = (*read.caveats, text)
+    return spell(Macaroon(read.location, read.identifier, caveats, digest(read.signature, text)))
 
 
 class Channel:

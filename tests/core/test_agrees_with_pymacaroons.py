@@ -1,3 +1,5 @@
+import json
+
 import pymacaroons
 import pytest
 from hypothesis import given
@@ -5,14 +7,25 @@ from hypothesis import strategies as st
 from pymacaroons.exceptions import MacaroonInvalidSignatureException
 from pymacaroons.macaroon import MACAROON_V2
 
-from macaroon_cbat.caveats import caveat_text
-from macaroon_cbat.errors import SignatureMismatch
+from macaroon_cbat.caveats import Expiry, PathPrefix, Scope, caveat_text
+from macaroon_cbat.errors import CaveatsNotMet, SignatureMismatch
 from macaroon_cbat.identifier import identifier_text
 from macaroon_cbat.keys import audience_key
 from macaroon_cbat.minting import add_third_party_caveat, attenuate, bind_discharge, mint, mint_discharge
 from macaroon_cbat.signature import verify_signature
 from macaroon_cbat.wire import ThirdPartyCaveat, read_macaroon
-from tests.core.material import ISSUER, KEY, OTHER_API, ROOT
+from tests.core.material import (
+    BOUND,
+    CERTIFICATE,
+    ISSUER,
+    KEY,
+    NOW,
+    OTHER_API,
+    OTHER_CERTIFICATE,
+    ROOT,
+    judged,
+    token,
+)
 from tests.core.strategies import caveats, few_caveats, grants
 
 OTHER_KEY = audience_key(ROOT, OTHER_API)
@@ -94,6 +107,19 @@ def test_attenuating_here_or_there_is_the_same(granted, appended):
     for caveat in appended:
         child.add_first_party_caveat(caveat_text(caveat).decode())
     assert attenuate(mint(KEY, ISSUER, granted), appended) == child.serialize()
+
+
+@pytest.mark.parametrize("options", [{}, {"indent": 4}, {"sort_keys": True, "ensure_ascii": False}], ids=str)
+def test_a_holder_writes_json_as_python_does(options):
+    """What a holder appends with pymacaroons and json.dumps, in any layout, restricts as what we append."""
+    members = {"exp": NOW + 60, "scope": "read", "cnf": {"x5t#S256": CERTIFICATE}, "path": "/invoices"}
+    child = pymacaroons.Macaroon.deserialize(token())
+    child.add_first_party_caveat(json.dumps(members, **options))
+    ours = token(Expiry(NOW + 60), Scope("read"), BOUND, PathPrefix("/invoices"))
+    assert judged(child.serialize()) == judged(ours)
+    for changes in ({"now": NOW + 60}, {"certificate": OTHER_CERTIFICATE}, {"target": None}):
+        with pytest.raises(CaveatsNotMet):
+            judged(child.serialize(), **changes)
 
 
 @given(words, words, st.binary(max_size=90))

@@ -31,6 +31,7 @@ ANSWERS = {
     "MalformedMacaroon": (401, "invalid_token"),
     "UnknownKey": (401, "invalid_token"),
     "SignatureMismatch": (401, "invalid_token"),
+    "NotDischarged": (401, "invalid_token"),
     "Revoked": (401, "invalid_token"),
     "CaveatsNotMet": (401, "invalid_token"),
     "NotCertificateBound": (401, "invalid_token"),

@@ -3,7 +3,7 @@
 import pytest
 from msgspec import Raw, Struct
 
-from macaroon_cbat.json_text import UnusableJson, read_json_text
+from macaroon_cbat.json_text import UnusableJson, read_json_text, read_members
 
 DEEP = b"[" * 50_000 + b"]" * 50_000
 
@@ -42,3 +42,17 @@ def test_usable_json_is_its_value():
     """Members that the shape does not name are skipped."""
     assert read_json_text(b'{"number":1,"x":[[1]]}', Shape).number == 1
     assert read_json_text(b'{"number":[1]}', object) == {"number": [1]}
+
+
+def test_members_are_read_whatever_they_are():
+    """Members of any kind are read, as deep as a parser follows; floats stay floats."""
+    text = b' {"a" : [1.5, {"b": null, "\\u0063": true}], "\\ud83d\\ude00": -0} '
+    assert read_members(text) == {"a": [1.5, {"b": None, "c": True}], "😀": 0}
+
+
+@pytest.mark.parametrize("count", [2, 3, 9_000])
+def test_a_repeated_key_is_named_and_bounded(count):
+    """A repeated key is named, and a long one cut short, among however many others."""
+    others = b"".join(b'"%d":0,' % number for number in range(count))
+    with pytest.raises(UnusableJson, match=r"repeats the key 'a{40}'$"):
+        read_members(b"{" + b'"' + b"a" * 99 + b'":1,' + others + b'"' + b"a" * 99 + b'":1}')

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,7 +7,7 @@ from msgspec.structs import replace
 from nacl.secret import SecretBox
 
 from macaroon_cbat.caveats import Expiry, Scope, caveat_text
-from macaroon_cbat.errors import SignatureMismatch
+from macaroon_cbat.errors import NotDischarged, SignatureMismatch
 from macaroon_cbat.keys import audience_key
 from macaroon_cbat.minting import add_third_party_caveat, bind_discharge, mint_discharge
 from macaroon_cbat.signature import _mac, verify_signature
@@ -108,34 +110,72 @@ def test_discharges_are_found_in_any_order():
         assert set(caveats) == {caveat_text(c) for c in (BOUND, Scope("read"), Expiry(NOW), Expiry(NOW + 1))}
 
 
+UNBOUND = "the discharge of third-party caveat 2 at 'there' is not bound: bind it"
+UNFIT = "the discharge of third-party caveat 2 at 'there' is forged or bound to another macaroon"
+MISSING = "third-party caveat 2 at 'there' has no discharge of its own, bound to this"
+EXTRA = "a discharge that no third-party caveat asks for"
 NOT_DISCHARGED = {
-    "none": [],
-    "not bound": [read_macaroon(DISCHARGE_TEXT)],
-    "bound to the parent": [bound(DISCHARGE_TEXT, token(BOUND))],
-    "bound to another macaroon": [bound(DISCHARGE_TEXT, token())],
-    "bound to itself": [bound(DISCHARGE_TEXT, DISCHARGE_TEXT)],
-    "another identifier": [bound(mint_discharge("there", CAVEAT_KEY, b"y"))],
-    "another key": [bound(mint_discharge("there", b"j" * 32, b"x"))],
-    "the same one twice": [DISCHARGE, DISCHARGE],
-    "one too many": [DISCHARGE, bound(mint_discharge("there", CAVEAT_KEY, b"y"))],
-    "a caveat of the discharge removed": [replace(DISCHARGE, caveats=())],
-    "a caveat appended to the bound discharge": [replace(DISCHARGE, caveats=(*DISCHARGE.caveats, b"{}"))],
-    "the root macaroon as its own discharge": [ROOT_MACAROON],
-    "one right, three nobody asked for": [DISCHARGE]
-    + [replace(DISCHARGE, identifier=bytes([n])) for n in range(3)],
+    "none": ([], MISSING),
+    "not bound": ([read_macaroon(DISCHARGE_TEXT)], UNBOUND),
+    "bound to the parent": ([bound(DISCHARGE_TEXT, token(BOUND))], UNFIT),
+    "bound to another macaroon": ([bound(DISCHARGE_TEXT, token())], UNFIT),
+    "bound to itself": ([bound(DISCHARGE_TEXT, DISCHARGE_TEXT)], UNFIT),
+    "another identifier": ([bound(mint_discharge("there", CAVEAT_KEY, b"y"))], MISSING),
+    "another key": ([bound(mint_discharge("there", b"j" * 32, b"x"))], UNFIT),
+    "the same one twice": ([DISCHARGE, DISCHARGE], EXTRA),
+    "one too many": ([DISCHARGE, bound(mint_discharge("there", CAVEAT_KEY, b"y"))], EXTRA),
+    "a caveat of the discharge removed": ([replace(DISCHARGE, caveats=())], UNFIT),
+    "a caveat appended to the bound discharge": (
+        [replace(DISCHARGE, caveats=(*DISCHARGE.caveats, b"{}"))],
+        UNFIT,
+    ),
+    "the root macaroon as its own discharge": ([ROOT_MACAROON], MISSING),
+    "one right, three nobody asked for": (
+        [DISCHARGE] + [replace(DISCHARGE, identifier=bytes([n])) for n in range(3)],
+        EXTRA,
+    ),
 }
 
 
-@pytest.mark.parametrize("discharges", NOT_DISCHARGED.values(), ids=NOT_DISCHARGED)
-def test_only_its_own_bound_discharge_discharges(discharges):
+@pytest.mark.parametrize(("discharges", "reason"), NOT_DISCHARGED.values(), ids=NOT_DISCHARGED)
+def test_only_its_own_bound_discharge_discharges(discharges, reason):
     """A third-party caveat needs exactly one discharge, of its own key, bound to this very macaroon."""
-    with pytest.raises(SignatureMismatch):
+    with pytest.raises(NotDischarged, match=reason) as refusal:
         verify_signature(ROOT_MACAROON, KEY, discharges)
+    assert refusal.value.description == str(refusal.value)
+
+
+def test_a_discharge_that_lacks_one_is_named():
+    """A third-party caveat of a discharge is named as one, with its own location."""
+    nested = bound(add_third_party_caveat(DISCHARGE_TEXT, "further", b"z" * 32, b"z"))
+    with pytest.raises(NotDischarged, match="third-party caveat 2 of a discharge at 'further' has no"):
+        verify_signature(ROOT_MACAROON, KEY, [nested])
+
+
+@pytest.mark.parametrize(
+    "location",
+    ['x", error="none', "\x1b[2J\r\nX-Evil: 1", "\u202e\xe9" * 50, "x" * 3000, ""],
+    ids=["quotes", "line ends", "not ASCII", "long", "none"],
+)
+def test_a_location_is_quoted_in_bounds(location):
+    """A location, which any holder can write, is short in the description and stays within RFC 6750 3."""
+    root = read_macaroon(add_third_party_caveat(token(), location, CAVEAT_KEY, b"x"))
+    with pytest.raises(NotDischarged, match="third-party caveat 1 at ") as refusal:
+        verify_signature(root, KEY)
+    assert re.fullmatch(r"[\x20-\x21\x23-\x5b\x5d-\x7e]{1,220}", refusal.value.description)
+    assert str(refusal.value).isprintable()
+
+
+@pytest.mark.parametrize("changed", [{"signature": bytes(32)}, {"identifier": b"{}"}])
+def test_of_a_forgery_no_caveat_is_named(changed):
+    """Which discharge is missing is said once the signature holds, and not before."""
+    with pytest.raises(SignatureMismatch):
+        verify_signature(replace(ROOT_MACAROON, **changed), KEY)
 
 
 def test_a_macaroon_without_third_party_caveats_takes_no_discharge():
     """A discharge that no caveat asks for is refused: nobody has verified it."""
-    with pytest.raises(SignatureMismatch, match="no caveat asks for"):
+    with pytest.raises(NotDischarged, match="no third-party caveat asks for"):
         verify_signature(MACAROON, KEY, [DISCHARGE])
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from macaroon_cbat.caveats import Expiry, Scope, read_caveat
+from macaroon_cbat.caveats import Expiry, Scope, read_caveats
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.keys import RootKey, audience_key
 from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
@@ -182,10 +182,10 @@ def test_the_caveats_see_the_clients_request(ask: Ask, holder: Client):
         b'{"htu":"https://api.example/invoices/8"}',
         b'{"ip":"127.0.0.0/8"}',
     ]
-    token = good(holder.der, *map(read_caveat, allowed))
+    token = good(holder.der, *(each for text in allowed for each in read_caveats(text)))
     assert ask(Asked(token=token, certificate=holder.der)).status == 200
     for caveat in refused:
-        token = good(holder.der, read_caveat(caveat))
+        token = good(holder.der, *read_caveats(caveat))
         assert ask(Asked(token=token, certificate=holder.der)).status == 401, caveat
 
 

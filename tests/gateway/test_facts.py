@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from macaroon_cbat.caveats import read_caveat
+from macaroon_cbat.caveats import read_caveats
 from tests.gateway.material import good
 from tests.gateway.proxies import KINDS, Asked, envoy
 from tests.gateway.running import Running, gateway
@@ -86,7 +86,7 @@ def test_an_address_that_is_not_one_is_nobodys(running: Running, kind: str, hold
     """Without exactly one client address no `ip` caveat is met and none is audited; other tokens are good."""
     asked = Asked(token=good(holder.der), certificate=holder.der, address=address)
     assert KINDS[kind](running, asked).status == 200
-    everywhere = good(holder.der, read_caveat(b'{"ip":["0.0.0.0/0","::/0"]}'))
+    everywhere = good(holder.der, *read_caveats(b'{"ip":["0.0.0.0/0","::/0"]}'))
     asked = Asked(token=everywhere, certificate=holder.der, address=address)
     assert KINDS[kind](running, asked).status == 401
     assert "address" not in running.audit()[-1]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from macaroon_cbat.caveats import read_caveat
+from macaroon_cbat.caveats import read_caveats
 from macaroon_cbat.errors import CaveatsNotMet, InvalidRequest, OAuthError
 from macaroon_cbat.header_hop import HeaderHop
 from macaroon_cbat.keys import write_key_file
@@ -42,7 +42,7 @@ def presented(token: str, **changes: Any) -> PresentedRequest:
 def test_an_unknown_path_is_not_the_root(admission: Admission, caveat: bytes):
     """Where the path of a request is not known, a caveat for `/` is not met."""
     assert admission.origin == API
-    token = good(None, read_caveat(caveat))
+    token = good(None, *read_caveats(caveat))
     assert admission.admit(presented(token)).client_id == "billing"
     for unknown in (None, ""):
         with pytest.raises(CaveatsNotMet):
@@ -53,7 +53,7 @@ def test_an_unknown_path_is_not_the_root(admission: Admission, caveat: bytes):
 def test_an_unknown_origin_is_not_every_one(admission: Admission, caveat: bytes):
     """Where a gateway does not know its own origin, a caveat about path or target is not met."""
     with pytest.raises(CaveatsNotMet):
-        structs.replace(admission, origin=None).admit(presented(good(None, read_caveat(caveat))))
+        structs.replace(admission, origin=None).admit(presented(good(None, *read_caveats(caveat))))
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,10 @@ def test_an_unknown_fact_is_not_any(
 ):
     """Where the address or the method is not known, no caveat about it is met, however wide."""
     with pytest.raises(error):
-        admission.admit(presented(good(None, read_caveat(caveat)), **unknown))
+        admission.admit(presented(good(None, *read_caveats(caveat)), **unknown))
 
 
 def test_a_caveat_for_the_root_covers_what_is_below(admission: Admission):
     """The same caveat for `/` is met by every known path."""
-    token = good(None, read_caveat(ROOT["path"]))
+    token = good(None, *read_caveats(ROOT["path"]))
     assert admission.admit(presented(token, path="/invoices/7")).client_id == "billing"

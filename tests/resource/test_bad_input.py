@@ -41,16 +41,16 @@ WIRE = {
     "an identifier nested deeply": (signed(CONFIRMING, identifier=b"[" * 3000), "identifier"),
 }
 CAVEATS = {
-    "not JSON": (b"time < 2026", "unknown caveat"),
-    "an empty text": (b"", "unknown caveat"),
+    "not JSON": (b"time < 2026", "malformed caveat"),
+    "an empty text": (b"", "malformed caveat"),
     "a JSON array": b'["exp"]',
     "not UTF-8": b'{"scope":"\xff"}',
-    "two members": b'{"exp":1767225600,"nbf":1}',
+    "a second member unknown": (b'{"exp":1767225600,"x":1}', "unknown caveat 'x'"),
     "a repeated key": b'{"exp":1767225600,"exp":1767225600}',
     "an unknown name": (b'{"account":7}', "unknown caveat"),
     "a name in other letters": (b'{"EXP":1767225600}', "unknown caveat"),
-    "white space": (b'{"exp": 1767225600}', "not compact JSON"),
-    "an escape": b'{"\\u0065xp":1767225600}',
+    "a trailing comma": (b'{"exp":1767225600,}', "trailing comma"),
+    "the same key, escaped": (b'{"exp":1767225600,"\\u0065xp":1767225600}', "repeats the key 'exp'"),
     "text for a number": b'{"exp":"1767225600"}',
     "a fraction": b'{"exp":1767225600.5}',
     "a negative number": b'{"exp":-1}',
@@ -123,7 +123,7 @@ def test_a_third_party_caveat_needs_its_discharge(app: Flask, log: pytest.LogCap
     data = to_binary(HONEST)
     caveat = packet(1, b"https://third.example") + packet(2, b"id") + packet(4, bytes(72)) + b"\0"
     third = data[:-35] + caveat + data[-35:]
-    judge(app, log, to_text(third), "")
+    judge(app, log, to_text(third), "does not decrypt")
 
 
 @pytest.mark.parametrize("path", ["/invoices\r2026 refused nobody", "/invoices\x1b[2J", "/invoices\u2028"])

@@ -154,9 +154,11 @@ def test_an_unknown_caveat_is_refused(app: Flask, token: str):
 
 
 def test_a_third_party_caveat_is_refused(app: Flask, token: str):
-    """A third-party caveat without its discharge makes the token inactive."""
+    """A third-party caveat without its discharge is refused by name: a guard takes no discharges."""
     child = add_third_party_caveat(attenuate(token, [BOUND]), "https://third.example", bytes(32), b"who")
-    assert call(app, child).status_code == 401
+    response = call(app, child)
+    assert response.status_code == 401
+    assert "third-party caveat 2 at 'https://third.example' has no" in response.json["error_description"]
 
 
 def test_a_forged_token_is_refused(app: Flask, token: str):

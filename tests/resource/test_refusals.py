@@ -7,6 +7,7 @@ from macaroon_cbat import Expiry, Principal, Scope
 from macaroon_cbat.caveats import Access, Audience, Method, confirmation
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.keys import AudienceKey
+from macaroon_cbat.minting import add_third_party_caveat
 from tests.core.material import API, ISSUER, KEY, NOW, OTHER_CERTIFICATE, token
 from tests.resource.material import THIEF, bound, call, make_app, parameters
 
@@ -20,7 +21,14 @@ def tampered(text: str) -> str:
 UNKNOWN_KEY = AudienceKey("k1", API, bytes(32), KEY.macaroon_key)
 INVALID: dict[str, tuple[Callable[[], str], str]] = {
     "rubbish": (lambda: "rubbish", "the token is malformed"),
-    "nothing after the scheme": (lambda: "", "the token is malformed"),
+    "nothing after the scheme": (lambda: "", "the token is malformed: it is empty"),
+    "padded": (lambda: bound() + "=", "the token is malformed: it "),
+    "a JWT": (lambda: "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.", "the token is malformed: it is a JWT"),
+    "the scheme twice": (lambda: f"Bearer {bound()}", "the token is malformed: it begins with a scheme"),
+    "not discharged": (
+        lambda: add_third_party_caveat(bound(), 'x", error="none', bytes(32), b"who"),
+        "third-party caveat 2 at 'x', error='none' has no discharge of its own",
+    ),
     "tampered with": (lambda: tampered(bound()), "the signature of the token does not match"),
     "another key": (lambda: bound(key=UNKNOWN_KEY), "the signature of the token does not match"),
     "an unknown key": (lambda: bound(kid="k9"), "the token was made with a key that is not known here"),

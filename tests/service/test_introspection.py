@@ -16,6 +16,7 @@ from macaroon_cbat.caveats import (
     confirmation,
 )
 from macaroon_cbat.minting import attenuate
+from tests.core.material import appended
 from tests.service.material import (
     API,
     ISSUER,
@@ -146,6 +147,35 @@ def test_who_understands_caveats_gets_them_all(service, certificate, caveat):
     assert claims["cnf"] == {"x5t#S256": certificate.thumbprint}
     assert claims["caveats"][2] == {"cnf": claims["cnf"]}
     assert claims["scope"] == "read"
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ('{{"htm": "GET", "exp": {}}}', [{"htm": "GET"}, {"exp": NOW + 60}]),
+        ('{{\n  "exp" : {}.0,\n  "\\u0068tm" : "GET"\n}}\n', [{"exp": NOW + 60}, {"htm": "GET"}]),
+    ],
+    ids=["a set", "a set, spelled"],
+)
+def test_of_a_set_each_member_is_judged_by_who_can(service, written, kept):
+    """Of a caveat of several members, the service judges its own, and names all of them one by one."""
+    token = appended(service.token(), written.format(NOW + 60).encode())
+    claims = service.introspect(token, "knowing-api")
+    assert (claims["exp"], claims["caveats"]) == (NOW + 60, kept)
+    assert service.introspect(token, "api") == INACTIVE
+    service.now += 60
+    assert service.introspect(token, "knowing-api") == INACTIVE
+
+
+def test_a_set_hides_no_certificate(service, certificate, other_certificate):
+    """A `cnf` beside a caveat about the request binds as one alone does."""
+    cnf = f'{{"path": "/", "cnf": {{"x5t#S256": "{certificate.thumbprint}"}}}}'
+    token = appended(service.token(), cnf.encode())
+    assert service.introspect(token, "knowing-api") == INACTIVE
+    asked = {"client_certificate": other_certificate.thumbprint}
+    assert service.introspect(token, "knowing-api", **asked) == INACTIVE
+    asked = {"client_certificate": certificate.thumbprint}
+    assert service.introspect(token, "knowing-api", **asked)["cnf"] == {"x5t#S256": certificate.thumbprint}
 
 
 def test_who_understands_caveats_is_told_that_there_are_none(service):

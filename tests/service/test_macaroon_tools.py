@@ -7,7 +7,7 @@ from macaroon_cbat.caveats import Access, Expiry, Scope, caveat_text, confirmati
 from macaroon_cbat.minting import add_third_party_caveat, attenuate
 from macaroon_cbat.verification import verify
 from macaroon_cbat.wire import read_macaroon
-from tests.core.material import signed, to_text
+from tests.core.material import appended, signed, to_text
 from tests.service.material import API, ISSUER, grant_of, refused, seconds
 from tests.service.test_inactive import PINGAM
 from tests.stores.material import NOW
@@ -40,6 +40,13 @@ def test_a_macaroon_is_shown_in_pingams_shape(service, certificate):
             {"type": "first-party", "identifier": {"cnf": {"x5t#S256": certificate.thumbprint}}},
         ],
         "signature": to_text(macaroon.signature),
+        "effective": {
+            "scope": "read",
+            "aud": [API],
+            "exp": grant_of(token).exp,
+            "cnf": {"x5t#S256": certificate.thumbprint},
+        },
+        "warnings": [],
     }
 
 
@@ -50,6 +57,8 @@ def test_a_foreign_macaroon_is_shown(service):
         "location": "",
         "caveats": [],
         "signature": "nKhrEUFDwEwSPeTHwRSwTss7a4V0W68nL5Xw-nnRhzQ",
+        "effective": {},
+        "warnings": [],
     }
 
 
@@ -64,7 +73,7 @@ def test_a_third_party_caveat_is_shown(service):
     ("text", "shown"),
     [
         pytest.param(b'{"colour":"blue"}', {"colour": "blue"}, id="an unknown member"),
-        pytest.param(b'{"exp":1,"nbf":2}', {"exp": 1, "nbf": 2}, id="two members"),
+        pytest.param(b'{ "role" : "\\u0061", "n": 1.5 }', {"role": "a", "n": 1.5}, id="another spelling"),
         pytest.param(
             b'{"scope":"a","scope":"b"}', '{"scope":"a","scope":"b"}', id="a repeated key, as it is"
         ),
@@ -78,9 +87,35 @@ def test_a_third_party_caveat_is_shown(service):
     ],
 )
 def test_what_is_shown_is_what_is_there(service, text, shown):
-    """A caveat is shown as JSON where that says all of it, and otherwise as its text."""
-    [caveat] = inspect(service, {"macaroon": signed(text)}).json["caveats"]
+    """A caveat is shown as JSON where that says all of it, else as its text, with why it is refused."""
+    answer = inspect(service, {"macaroon": signed(text)}).json
+    [caveat] = answer["caveats"]
+    reason = caveat.pop("refused")
     assert caveat == {"type": "first-party", "identifier": shown}
+    assert f"caveat 1 is refused: {reason}" in answer["warnings"]
+    assert answer["effective"] is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"exp": 1767222060, "nbf": 0}\n', '{"\\u006ebf":0,"exp":1767222060.0}'],
+    ids=["a set", "escapes"],
+)
+def test_a_caveat_is_shown_by_its_value(service, text):
+    """A caveat that verifiers understand is shown as the members that it says, however it is spelled."""
+    answer = inspect(service, {"macaroon": appended(service.token(), text.encode())}).json
+    assert answer["caveats"] == [{"type": "first-party", "identifier": {"exp": 1767222060, "nbf": 0}}]
+    assert (answer["effective"]["exp"], answer["warnings"]) == (1767222060, [])
+
+
+def test_padding_and_the_standard_alphabet_are_mended(service):
+    """What another program padded is inspected and restricted as the token that it is."""
+    padded = PINGAM.replace("-", "+").replace("_", "/") + "=" * (-len(PINGAM) % 4)
+    assert inspect(service, {"macaroon": padded}).json == inspect(service, {"macaroon": PINGAM}).json
+    child = restrict(service, macaroon=padded, caveat={"scope": "read"}).json["macaroon"]
+    assert child == attenuate(PINGAM, [Scope("read")])
+    answer = restrict(service, macaroon=f'"{PINGAM}"', caveat={"scope": "read"})
+    assert "it is in quotes" in refused(answer, 400, "invalid_request")
 
 
 def test_what_is_nested_deeply_is_shown(service):
@@ -102,7 +137,8 @@ def test_a_caveat_is_appended(service, caveat):
     token = service.token()
     answer = restrict(service, macaroon=token, caveat=caveat)
     assert answer.status_code == 200
-    assert set(answer.json) == {"macaroon"}
+    assert set(answer.json) == {"macaroon", "warnings"}
+    assert answer.json["warnings"] == []
     assert answer.headers["Cache-Control"] == "no-store"
     child = answer.json["macaroon"]
     assert read_macaroon(child).caveats == (b'{"scope":"read"}',)
@@ -124,6 +160,35 @@ def test_a_caveat_is_mended(service, spelled, text):
     body = f'{{"macaroon":"{service.token()}","caveat":{spelled}}}'
     child = raw(service, "/macaroon/restrict", body).json["macaroon"]
     assert read_macaroon(child).caveats == (text,)
+
+
+def test_each_member_is_appended_as_a_caveat(service):
+    """Of a caveat with several members each is appended by itself, and an unknown one refuses all."""
+    token = service.token()
+    child = restrict(service, macaroon=token, caveat={"scope": "read", "exp": NOW + 60}).json["macaroon"]
+    assert set(read_macaroon(child).caveats) == {b'{"scope":"read"}', b'{"exp":%d}' % (NOW + 60)}
+    answer = restrict(service, macaroon=token, caveat={"scope": "read", "role": "x"})
+    assert "unknown caveat 'role'" in refused(answer, 400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    ("caveat", "warning"),
+    [
+        pytest.param({"exp": NOW * 1000}, "it looks like milliseconds, write seconds", id="milliseconds"),
+        pytest.param({"exp": NOW + 9000}, "and restricts nothing", id="beyond its own"),
+        pytest.param({"scope": "root"}, "no request can use this token", id="no scope left"),
+        pytest.param({"aud": "https://other.example"}, "no request can use this token", id="elsewhere"),
+        pytest.param({"htm": "get"}, "write methods in capital letters", id="small letters"),
+    ],
+)
+def test_what_a_caveat_does_not_do_is_said(service, caveat, warning):
+    """A caveat that restricts nothing, or leaves nothing, is appended all the same, and said to be so."""
+    token = service.token()
+    answer = restrict(service, macaroon=token, caveat=caveat)
+    assert answer.status_code == 200
+    [found] = answer.json["warnings"]
+    assert warning in found
+    assert len(read_macaroon(answer.json["macaroon"]).caveats) == 1
 
 
 def test_a_macaroon_is_bound_to_this_connection(service, certificate, other_certificate):

@@ -218,26 +218,26 @@ FORGED = {
     "forged-and-expired": Case(
         "signature first, meaning second", by_key(b""), "SignatureMismatch", {"now": NOW + 10_000}
     ),
-    "discharge-missing": Case("nobody discharged it", spell(ASKING), "SignatureMismatch"),
+    "discharge-missing": Case("nobody discharged it", spell(ASKING), "NotDischarged"),
     "discharge-not-bound": Case(
         "a discharge that was never bound",
         spell(ASKING),
-        "SignatureMismatch",
+        "NotDischarged",
         discharges=[discharge(ASKED_KEY, [READ], None)],
     ),
     "discharge-of-another": Case(
         "bound to another macaroon",
         spell(ASKING),
-        "SignatureMismatch",
+        "NotDischarged",
         discharges=[discharge(ASKED_KEY, [], OTHER_ASKING)],
     ),
     "discharge-of-another-key": Case(
         "minted by somebody else",
         spell(ASKING),
-        "SignatureMismatch",
+        "NotDischarged",
         discharges=[discharge(b"j" * 32, [], ASKING)],
     ),
     "discharge-nobody-asked-for": Case(
-        "one too many", HONEST, "SignatureMismatch", discharges=[discharge(ASKED_KEY, [], PARSED)]
+        "one too many", HONEST, "NotDischarged", discharges=[discharge(ASKED_KEY, [], PARSED)]
     ),
 }
