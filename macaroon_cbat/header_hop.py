@@ -28,6 +28,9 @@ class HeaderHop:
         """Return the certificate of the connection itself, where there is TLS and there is one."""
         return self._certificate
 
+    def why_hidden(self) -> None:
+        """Return None: a client without a certificate presented none."""
+
     def shows_address(self) -> bool:
         """Return True: the address is the connection's own."""
         return True

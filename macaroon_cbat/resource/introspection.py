@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from macaroon_cbat.caveats import Access
-from macaroon_cbat.errors import InvalidToken, SettingsError, Unavailable
+from macaroon_cbat.errors import Inactive, InvalidToken, SettingsError, Unavailable
 from macaroon_cbat.identifier import Grant, read_identifier
 from macaroon_cbat.json_text import UnusableJson, read_json_text
 from macaroon_cbat.resource.announcing import about_to_wait
@@ -117,7 +117,7 @@ class Introspection:
         except UnusableJson as error:
             raise Unavailable(f"{self._url} gave no usable answer: {error}") from error
         if not answer.active:
-            raise InvalidToken("the service says that the token is not active")
+            raise Inactive("the service says that the token is not active, and its log says why")
         if answer.jti != grant.jti:
             raise Unavailable(f"{self._url} answered about another token than {grant.jti!r}")
 

@@ -53,6 +53,9 @@ class EnvoyHop:
             )
         return None
 
+    def why_hidden(self) -> None:
+        """Return None: Envoy says of no connection that it could not ask for a certificate."""
+
     def shows_address(self) -> bool:
         """Return True: gRPC names the connection's own address."""
         return True
