@@ -13,6 +13,7 @@ from macaroon_cbat.caveats import (
     make_caveat,
     parse_caveat,
 )
+from macaroon_cbat.cli.clock import warn_of_slow_clock
 from macaroon_cbat.cli.inspecting import inspection_lines
 from macaroon_cbat.cli.options import (
     FILE,
@@ -128,7 +129,10 @@ def attenuate_command(
         caveats.append(Expiry(now() + expires_in))
     if not caveats:
         raise click.UsageError("nothing to append: give --cert, --expires-in, --scope or another restriction")
-    click.echo(attenuate(read_token(), caveats))
+    text = read_token()
+    if expires_in is not None:
+        warn_of_slow_clock(text, expires_in)
+    click.echo(attenuate(text, caveats))
 
 
 def _one_or_all(value: str | tuple[str, ...]) -> str | tuple[str, ...]:

@@ -1,14 +1,17 @@
 """One bounded HTTPS exchange, and the adapter that makes `requests` use one given TLS context."""
 
 import ssl
+import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 from urllib3.exceptions import HTTPError
 
+from macaroon_cbat.client.clocks import compare_clocks
 from macaroon_cbat.errors import Refused, Unavailable
 
 _ANSWER_BYTES = 64 * 1024
@@ -45,6 +48,7 @@ def exchange(
     Raises Unavailable when no whole answer comes, with status 5xx too, and Refused when it is longer
     than 64 KiB. Redirects are not followed: credentials stay with the endpoint they are meant for.
     """
+    sent = time.time()
     with requests.Session() as session:
         session.mount("https://", ContextAdapter(context))
         try:
@@ -62,6 +66,8 @@ def exchange(
                 body: bytes = answer.raw.read(_ANSWER_BYTES + 1)
         except (requests.RequestException, HTTPError) as error:
             raise Unavailable(f"no answer from {url}: {error}") from error
+    headers = answer.headers
+    compare_clocks(urlsplit(url).netloc, headers.get("Date"), headers.get("Age"), sent=sent)
     status = answer.status_code
     if status >= 500:
         raise Unavailable(f"{url} answered {status}")

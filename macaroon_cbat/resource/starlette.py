@@ -73,8 +73,7 @@ class Guard:
     def require(self, scope: str = "") -> Requirement:
         """Return the dependency that gives the Principal of a request with each of these scopes.
 
-        It is one object for the same scopes, so FastAPI asks it once a request, and `dependency_overrides` of an
-        application's tests find it.
+        It is one object for the same scopes: FastAPI asks it once a request, `dependency_overrides` find it.
         """
         scopes = frozenset(scope.split())
         self._scopes.update(scopes)

@@ -116,7 +116,7 @@ SOCKETS = {
 @pytest.mark.parametrize("key", ["gunicorn.socket", "werkzeug.socket"])
 @pytest.mark.parametrize(("connection", "status"), SOCKETS.values(), ids=SOCKETS)
 def test_the_server_s_own_socket_is_believed(app: Flask, key: str, connection: object, status: int):
-    """Gunicorn's and werkzeug's socket show the connection's certificate, or none; without TLS that is 503."""
+    """Gunicorn's and werkzeug's socket show the connection's certificate; without TLS it is 503."""
     response = app.test_client().get(
         "/invoices",
         headers={"Authorization": f"Bearer {bound()}"},

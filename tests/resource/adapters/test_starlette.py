@@ -243,7 +243,7 @@ def test_importing_the_guard_imports_no_other_framework(module: str):
 
 
 def test_the_same_scopes_are_the_same_dependency():
-    """One guard has one dependency for the same scopes, in any order, and others for others and other guards."""
+    """A guard has one dependency for the same scopes, in any order; others have others, other guards too."""
     one = guard()
     assert one.require("read") is one.require("read")
     assert one.require("read write") is one.require("write  read")
@@ -269,7 +269,7 @@ def test_a_request_is_judged_once():
 
 
 def test_tests_of_an_application_may_override_the_dependency():
-    """What FastAPI's `dependency_overrides` names for the same scopes takes the guard's place, and only there."""
+    """What FastAPI's `dependency_overrides` names for the same scopes takes the guard's place there alone."""
     app = FastAPI()
     real = guard(app)
 
