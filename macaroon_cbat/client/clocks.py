@@ -42,8 +42,8 @@ def compare_clocks(
         _say(
             "fast",
             server,
-            f"the clock of this machine is {int(fast_by)} s ahead of that of {server}, so a child lives that much "
-            f"longer than its {lifetime} s. Set the clock, for example by timedatectl set-ntp true",
+            f"the clock of this machine is {int(fast_by)} s ahead of that of {server}, so a child "
+            f"of {lifetime} s lives so much longer: set the clock, for example by timedatectl set-ntp true",
         )
     else:
         _agree(server)
