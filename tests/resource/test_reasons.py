@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from macaroon_cbat.caveats import Method
+from macaroon_cbat.caveats import Method, PathPrefix
 from macaroon_cbat.journal import flush_refusals
 from macaroon_cbat.journal.file import journal_to
 from macaroon_cbat.logs import LINES
