@@ -18,6 +18,9 @@ _PEM = re.compile(r"\s*-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CE
 class AsgiServer(Struct, frozen=True, kw_only=True):
     """The measured behaviour of the server that runs the application; an ASGI scope does not name it."""
 
+    name: str = "this server"
+    behind_a_proxy: str = "trust it by a secret"
+    """How it is started behind a proxy that terminates TLS, and by what it knows the proxy."""
     shows_unix_socket: bool = False
     """False where it is not known how the server describes a Unix socket."""
     merges_trailers: bool = False
@@ -53,6 +56,16 @@ class AsgiHop:
     def intermediates(self) -> tuple[DerCertificate, ...]:
         """Return nothing: only the service builds paths, and it is no ASGI application."""
         return ()
+
+    def why_hidden(self) -> str | None:
+        """Return why no certificate can arrive: no server of today has ASGI's TLS extension."""
+        if (self._scope.get("extensions") or {}).get("tls") is not None:
+            return None
+        server = self._server()
+        return (
+            f"{server.name} shows none to applications, whatever its TLS options are: "
+            f"let a proxy terminate TLS, and {server.behind_a_proxy}"
+        )
 
     def shows_address(self) -> bool:
         """Return False: no ASGI server lets the connection itself be asked.

@@ -133,3 +133,8 @@ _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 _DOT_SEGMENT = re.compile(r"/\.\.?(?:/|\Z)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def is_among(audience: str, several: tuple[str, ...]) -> bool:
+    """Return True if an audience is one of these, in whatever spelling a holder wrote it."""
+    return audience in several or canonical_audience(audience) in map(canonical_audience, several)

@@ -11,7 +11,7 @@ from typing import Annotated, get_args
 import msgspec
 from msgspec import Meta, Struct, field
 
-from macaroon_cbat.audiences import canonical_audience
+from macaroon_cbat.audiences import is_among
 from macaroon_cbat.claims import AudienceText, EpochSeconds, ScopeText, Seconds
 from macaroon_cbat.json_text import plain_reason, read_members
 from macaroon_cbat.printable import quoted
@@ -78,7 +78,7 @@ class Audience(Struct, frozen=True, forbid_unknown_fields=True):
 
     def prohibits(self, access: Access, /) -> str | None:
         """Return why a resource server of another audience refuses."""
-        if access.audience is not None and _names(self.aud, access.audience):
+        if access.audience is not None and is_among(access.audience, _several(self.aud)):
             return None
         return f"aud: meant for audience {quoted(self.aud)}, not {access.audience!r}"
 
@@ -244,12 +244,6 @@ def caveat_text(caveat: Caveat) -> bytes:
 def confirmation(thumbprint: Thumbprint) -> Confirmation:
     """Return the caveat that binds a macaroon to a client certificate."""
     return Confirmation(ConfirmationMethods(thumbprint))
-
-
-def _names(aud: str | tuple[str, ...], audience: str) -> bool:
-    """Return True if an audience is one of these, in whatever spelling a holder wrote it."""
-    several = _several(aud)
-    return audience in several or canonical_audience(audience) in map(canonical_audience, several)
 
 
 def _several(one_or_more: str | tuple[str, ...]) -> tuple[str, ...]:

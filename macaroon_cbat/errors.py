@@ -3,46 +3,30 @@
 MacaroonError
 ├── OAuthError                     leaves as an HTTP answer: .status .code .description
 │   ├── MissingToken          401  no error code when no credentials came (RFC 6750 3.1)
-│   ├── InvalidRequest        400  ── UnsupportedMediaType 415, NotFound 404, Conflict 409,
-│   │                                 AmbiguousCertificate
+│   ├── InvalidRequest        400  ── UnsupportedMediaType 415, NotFound 404, Conflict 409, AmbiguousCertificate
 │   ├── InvalidToken          401  ── MalformedMacaroon, UnknownKey, SignatureMismatch, NotDischarged,
-│   │                                 Revoked, CaveatsNotMet(.unmet), NotCertificateBound
+│   │                                 Revoked, CaveatsNotMet(.unmet .told), NotCertificateBound, Inactive
 │   ├── InsufficientScope     403  with .scope
 │   ├── AccessDenied          403  ── NoRule, UntrustedProxy, NotServed: the caller lacks the right
 │   └── the codes of RFC 6749 5.2, RFC 7009 2.2.1, RFC 7591 3.2.2, RFC 8707 2
 ├── Refused                        client side: the service answered with an error
-├── Unavailable               503  "cannot tell", which is neither yes nor no
+├── Unavailable               503  "cannot tell", no yes and no no ── ServerMisconfigured, ProxyMisconfigured
 └── SettingsError                  at start-up only
 
-`str(error)` holds the whole reason and goes to the log. `description` is what the caller may learn.
+`str(error)` has the whole reason, for the log; `description` is what the caller may learn.
 """
 
 from typing import ClassVar
 
-
-class MacaroonError(Exception):
-    """Anything this package raises on purpose."""
-
-    def __str__(self) -> str:
-        """Return the whole reason on one line: what it quotes of a stranger cannot forge another."""
-        return "".join(
-            c if c.isprintable() else c.encode("unicode_escape").decode() for c in super().__str__()
-        )
+from macaroon_cbat.error_texts import Answered
+from macaroon_cbat.error_texts import MacaroonError as MacaroonError  # noqa: PLC0414 # for others to import
 
 
-class OAuthError(MacaroonError):
+class OAuthError(Answered):
     """A refusal that leaves as an HTTP answer."""
 
     status: ClassVar[int] = 400
     code: ClassVar[str | None] = "invalid_request"
-    fixed_description: ClassVar[str | None] = None
-    told: str | None = None
-
-    @property
-    def description(self) -> str:
-        """What the caller may learn: ASCII without quotes or backslashes (RFC 6749 5.2)."""
-        text = (self.told or self.fixed_description or str(self)).replace('"', "'").replace("\\", "/")
-        return "".join(c if " " <= c <= "~" else "?" for c in text)
 
 
 class InvalidRequest(OAuthError):
@@ -110,7 +94,7 @@ class SignatureMismatch(InvalidToken):
 
 
 class NotDischarged(InvalidToken):
-    """A third-party caveat of an authentic macaroon has no discharge, or a discharge does not fit it."""
+    """A third-party caveat of an authentic macaroon has no discharge that fits it."""
 
     fixed_description = "a third-party caveat of the token is not discharged"
 
@@ -122,16 +106,22 @@ class Revoked(InvalidToken):
 
 
 class CaveatsNotMet(InvalidToken):
-    """The macaroon is authentic, but its caveats refuse this access; `unmet` lists every reason."""
+    """The caveats of an authentic macaroon refuse this access; `unmet` has all reasons, `told` names them."""
 
-    fixed_description = (
-        "the token does not allow this request: it is expired, bound to another client certificate "
-        "than the one of this connection, or restricted to another audience, method, path or address"
-    )
+    fixed_description = "the token does not allow this request"
 
-    def __init__(self, unmet: tuple[str, ...]) -> None:
+    def __init__(
+        self, unmet: tuple[str, ...], told: tuple[str, ...] = (), *, lacks_certificate_alone: bool = False
+    ) -> None:
         super().__init__("; ".join(unmet))
-        self.unmet = unmet
+        self.unmet, self.lacks_certificate_alone = unmet, lacks_certificate_alone
+        self.told = f"{self.fixed_description}: {'; '.join(told)}" if told else None
+
+
+class Inactive(InvalidToken):
+    """The service calls the token inactive, and does not say why (RFC 7662 2.2)."""
+
+    fixed_description = "the service that was asked calls the token inactive"
 
 
 class NotCertificateBound(InvalidToken):
@@ -238,12 +228,19 @@ class Refused(MacaroonError):
         self.description = description
 
 
-class Unavailable(MacaroonError):
+class Unavailable(Answered):
     """A store, feed or service is out of reach: neither yes nor no, so nothing is let through (503)."""
 
     status: ClassVar[int] = 503
     code: ClassVar[str] = "temporarily_unavailable"
-    description: ClassVar[str] = "the request cannot be judged right now, try again later"
+    fixed_description = "the request cannot be judged right now, try again later"
+
+
+class ServerMisconfigured(Unavailable):
+    """No client certificate can arrive here, so no certificate-bound token can be judged."""
+
+    code = "server_misconfigured"
+    fixed_description = "no client certificate can reach this server: its log tells its operator what to do"
 
 
 class ProxyMisconfigured(Unavailable):

@@ -32,6 +32,9 @@ class HeaderHop:
         """Return nothing: only the service builds paths, and it is no such server."""
         return ()
 
+    def why_hidden(self) -> None:
+        """Return None: a client without a certificate presented none."""
+
     def shows_address(self) -> bool:
         """Return True: the address is the connection's own."""
         return True

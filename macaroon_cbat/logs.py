@@ -80,8 +80,33 @@ def guard_logs() -> None:
             os.register_at_fork(after_in_child=lines.forget)
 
 
+def say_once(log: logging.Logger, text: str) -> bool:
+    """Log this text of ours as an ERROR unless this process has said it; return whether it is said now."""
+    with _once:
+        if text in _said:
+            return False
+        _said.add(text)
+    log.error("%s", text)
+    return True
+
+
+_said: set[str] = set()
+_once = threading.Lock()
+
+
+def _forget_said() -> None:
+    """Begin anew in a forked child, with a lock that no thread holds."""
+    global _once  # noqa: PLW0603 # a fork replaces it as a whole
+    _once = threading.Lock()
+    _said.clear()
+
+
+os.register_at_fork(after_in_child=_forget_said)
+
+
 def forget_floods() -> None:
     """Begin anew, as a fresh process does."""
+    _forget_said()
     for name in LOGGERS:
         for one in logging.getLogger(f"macaroon_cbat.{name}").filters:
             if isinstance(one, LogLines):

@@ -19,6 +19,8 @@ class Peer(Struct, frozen=True, kw_only=True):
     """The certificate itself, not validated; None too where a proxy passed on its hash alone."""
     ignored: str | None = None
     """Why a certificate header that came was not believed."""
+    hidden: str | None = None
+    """Why no certificate could arrive, whatever the client presented, and what its operator must do."""
     is_from_proxy: bool = False
     """True if a trusted proxy sent the request: only then its word about the client's address is taken."""
 
@@ -34,6 +36,12 @@ class Hop(Protocol):
 
     def intermediates(self) -> tuple[DerCertificate, ...]:
         """Return what else the client sent beside its certificate, where the server shows that."""
+
+    def why_hidden(self) -> str | None:
+        """Return why no certificate can arrive over this connection, and the remedy; None where one could.
+
+        Asked where `certificate` is None. Nothing that a client sends has a part in it.
+        """
 
     def shows_address(self) -> bool:
         """Return True if `address` is the connection's own on this server, whatever headers say."""
@@ -91,7 +99,10 @@ def tls_connection(hop: Hop, /) -> Peer:
     The handshake proved possession of the private key. Neither the issuer nor the validity
     period was checked (RFC 8705 6.2: a resource server need not).
     """
-    return peer_of(hop.certificate())
+    if certificate := hop.certificate():
+        return peer_of(certificate)
+    why = hop.why_hidden()
+    return NOBODY if why is None else Peer(hidden=why)
 
 
 def peer_of(certificate: DerCertificate | None) -> Peer:

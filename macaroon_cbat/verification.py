@@ -20,6 +20,7 @@ from macaroon_cbat.keys import KeySource
 from macaroon_cbat.revocation import RevocationSource
 from macaroon_cbat.signature import AuthenticCaveats, verify_signature
 from macaroon_cbat.thumbprint import Thumbprint
+from macaroon_cbat.unmet import not_met
 from macaroon_cbat.wire import read_discharges, read_macaroon
 
 OF_AUTHENTIC_TOKENS = (NotDischarged, Revoked, CaveatsNotMet, NotCertificateBound, InsufficientScope)
@@ -84,7 +85,7 @@ def judge(
         if reason := caveat.prohibits(access):
             unmet.append(reason)  # noqa: PERF401 # a comprehension costs more where nothing is unmet
     if unmet:
-        raise CaveatsNotMet(tuple(unmet))
+        raise not_met(unmet, caveats, access)
     principal = _narrowed(grant, caveats, access)
     if require_certificate and principal.certificate is None:
         raise NotCertificateBound("the token has no cnf caveat")
@@ -103,7 +104,8 @@ def _narrowed(grant: Grant, caveats: Sequence[Caveat], access: Access) -> Princi
         elif type(caveat) is Confirmation:
             certificate = access.certificate
     if not scope:
-        raise CaveatsNotMet(("the scope caveats leave nothing of the granted scope",))
+        nothing = ("the scope caveats leave nothing of the granted scope",)
+        raise CaveatsNotMet(nothing, nothing)
     appended = len(caveats) - (1 if grant.aud is UNSET else 2)  # those in front say what was granted
     return Principal(
         client_id=grant.client_id,

@@ -6,7 +6,7 @@ from typing import Any
 from macaroon_cbat.errors import AmbiguousCertificate, ProxyMisconfigured
 from macaroon_cbat.request_target import plain_address
 from macaroon_cbat.thumbprint import DerCertificate
-from macaroon_cbat.wsgi_servers import End, sent_over, server_of
+from macaroon_cbat.wsgi_servers import End, sent_over, server_of, why_hidden
 
 PEER_CERTIFICATE = "macaroon_cbat.peer_certificate"
 """Environment key under which the embedded server shows the DER certificate, or None.
@@ -23,8 +23,17 @@ _TLS_SOCKETS = ("gunicorn.socket", "werkzeug.socket")
 _MOD_WSGI = "mod_wsgi.version"
 """Key by which one knows mod_wsgi, whose environment holds variables of Apache beside headers."""
 
+_CERT_NONE = 0
+"""The `verify_mode` of `ssl` by which a server asks its clients for no certificate."""
+
 _KEEPS_THE_LAST = ("Cheroot/",)
 """Servers that show the last of several headers and hide the others (measured)."""
+
+_OF_APACHE = (
+    "mod_wsgi shows it in a variable of Apache alone: read it with "
+    "peer=macaroon_cbat.server_variables.apache_variable, and tell Apache SSLVerifyClient optional_no_ca and "
+    "SSLOptions +ExportCertData"
+)
 
 _FOLDED = str.maketrans(dict.fromkeys("-.", "_"))
 
@@ -62,6 +71,19 @@ class WsgiHop:
             if hasattr(environ.get(key), "getpeercert"):
                 return tuple(sent_over(environ[key])[1:])
         return ()
+
+    def why_hidden(self) -> str | None:
+        """Return why no certificate can arrive: this server asks for none, or shows none."""
+        environ = self._environ
+        if isinstance(environ.get(PEER_CERTIFICATE, ""), bytes | None):
+            return None
+        connections = [environ[key] for key in _TLS_SOCKETS if hasattr(environ.get(key), "getpeercert")]
+        if any(map(_asks_for_certificates, connections)):
+            return None
+        if not isinstance(environ.get(_MOD_WSGI), str | None):
+            return _OF_APACHE
+        name = None if self._found is None else self._found[0].name
+        return why_hidden(name, is_tls=bool(connections))
 
     def shows_address(self) -> bool:
         """Return True if the server is measured to show the connection's own address (`wsgi_servers`)."""
@@ -117,3 +139,9 @@ class WsgiHop:
             return None, False
         server, connection = self._found
         return server.end(connection)
+
+
+def _asks_for_certificates(connection: Any) -> bool:
+    """Return False for a TLS connection of `ssl` whose context is CERT_NONE; others may have asked."""
+    mode: int | None = getattr(getattr(connection, "context", None), "verify_mode", None)
+    return mode != _CERT_NONE

@@ -57,6 +57,20 @@ def sent_over(connection: Any) -> list[DerCertificate]:
     ]  # None: no certificate
 
 
+def why_hidden(name: str | None, *, is_tls: bool) -> str:
+    """Return why the server of this name shows no client certificate, and what to do about it."""
+    if is_tls and name == "gunicorn":
+        return (
+            "gunicorn does not ask its clients for one: start it with --cert-reqs 1 --ca-certs FILE, where "
+            f"the CAs in FILE issue all client certificates, or {_SERVE}"
+        )
+    if is_tls and name == "Werkzeug":
+        return f"Flask's development server (flask run) does not ask its clients for one: {_SERVE}"
+    if name in _PLAIN:
+        return f"{_PLAIN[name]} speaks plain HTTP here: {_SERVE}"
+    return f"this server shows none to applications: {_SERVE}"
+
+
 def _channel(environ: Environ) -> Any:
     """Return the connection of waitress, which shows one of its methods."""
     method = environ.get("waitress.client_disconnected")
@@ -96,6 +110,16 @@ def _end_of_socket(socket: Any) -> End:
 
 
 _EVERY = re.compile("")
+_SERVE = (
+    'serve with macaroon_cbat.tls.serve(lambda: app, certificate=Path("server.pem"), key=Path("server.key")),'
+    " which asks for any certificate"
+)
+_PLAIN = {
+    "gunicorn": "gunicorn",
+    "waitress": "waitress",
+    "Werkzeug": "Flask's development server (flask run)",
+}
+"""Servers that show whether they speak TLS, by what people call them."""
 
 SERVERS = (
     WsgiServer(name="waitress", connection=_channel, end=_end_of_channel, drops_aliases=_EVERY),

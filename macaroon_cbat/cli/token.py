@@ -15,6 +15,7 @@ from macaroon_cbat.caveats import (
     read_caveats,
 )
 from macaroon_cbat.claims import DEFAULT_CLOCK_SKEW, LONGEST_CLOCK_SKEW
+from macaroon_cbat.cli.clock import warn_of_slow_clock
 from macaroon_cbat.cli.inspecting import inspection_lines, moment
 from macaroon_cbat.cli.options import (
     FILE,
@@ -140,6 +141,8 @@ def attenuate_command(
         raise click.UsageError("nothing to append: give --cert, --expires-in, --scope or another restriction")
     text = mended(read_token(token_file))
     child = attenuate(text, caveats)
+    if expires_in is not None:
+        warn_of_slow_clock(text, expires_in)
     for warning in attenuation_warnings(read_macaroon(text), caveats, now()):
         click.echo(f"warning: {printable(warning)}", err=True)
     click.echo(child)

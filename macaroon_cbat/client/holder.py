@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.client.binding import ChildTerms, request_child
 from macaroon_cbat.client.certificate import ClientCertificate, Credentials
+from macaroon_cbat.client.clocks import compare_clocks, compare_with_token
 from macaroon_cbat.errors import OAuthError, SettingsError
 
 TokenSource = str | Callable[[], str]
@@ -40,6 +41,8 @@ class Bound:
     terms: ChildTerms
     method: str
     uri: str
+    made_at: float
+    """Seconds since the epoch, by this machine's clock."""
 
     @property
     def authorization(self) -> str:
@@ -57,13 +60,14 @@ def bind(token: str, credentials: Credentials, terms: ChildTerms, method: str, u
     """Return the child of one request, made now, or raise SettingsError where it could only leak or fail."""
     if not uri.lower().startswith("https://"):
         raise SettingsError(f"a token goes over https only: {urlsplit(uri).hostname} is asked without")
-    now = EpochSeconds(int(time.time()))
+    made_at = time.time()
+    now = EpochSeconds(int(made_at))
     try:
         child = request_child(token, credentials.thumbprint, terms, method, uri, now=now)
     except (OAuthError, ValueError) as error:
         # Raised while a resource server asks another one, an OAuthError would blame its own caller.
         raise SettingsError(f"this token is of no use for this request: {error}") from error
-    return Bound(child, token, credentials, terms, method, uri)
+    return Bound(child, token, credentials, terms, method, uri, made_at)
 
 
 class Holder:
@@ -89,6 +93,15 @@ class Holder:
         if isinstance(self._source, str) or self._source() == rejected.token:
             return None
         return self.bind(rejected.method, rejected.uri)
+
+    def hear(self, bound: Bound, uri: str, date: str | None, age: str | None) -> None:
+        """Warn, once, where an answer to this child or its token shows that a clock is wrong.
+
+        `date` and `age` are header fields of the answer from `uri`.
+        """
+        lifetime = self._terms.lifetime
+        if not compare_clocks(urlsplit(uri).netloc, date, age, sent=bound.made_at, lifetime=lifetime):
+            compare_with_token(bound.token, now=time.time(), lifetime=lifetime)
 
     def _token(self) -> str:
         return self._source if isinstance(self._source, str) else self._source()

@@ -1,6 +1,7 @@
 """One bounded HTTPS exchange, and the adapter that makes `requests` use one given TLS context."""
 
 import ssl
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 from urllib3.exceptions import HTTPError
 
+from macaroon_cbat.client.clocks import compare_clocks
 from macaroon_cbat.errors import Refused, Unavailable
 from macaroon_cbat.network_failures import failure_in_words
 
@@ -54,6 +56,7 @@ def exchange(
     Raises Unavailable when no whole answer comes, with status 5xx too, and Refused when it is longer
     than 64 KiB. Redirects are not followed: credentials stay with the endpoint they are meant for.
     """
+    sent = time.time()
     with requests.Session() as session:
         session.mount("https://", ContextAdapter(context))
         try:
@@ -71,6 +74,8 @@ def exchange(
                 body: bytes = answer.raw.read(_ANSWER_BYTES + 1)
         except (requests.RequestException, HTTPError) as error:
             raise no_answer(url, error) from error
+    headers = answer.headers
+    compare_clocks(urlsplit(url).netloc, headers.get("Date"), headers.get("Age"), sent=sent)
     status = answer.status_code
     if status >= 500:
         raise Unavailable(f"{url} answered {status}")

@@ -49,17 +49,23 @@ class MacaroonAuth(httpx.Auth):
         """Attach the child; try once more with a fresh token."""
         bound = self._holder.bind(request.method, str(request.url))
         response = yield _attach(request, bound)
+        self._hear(bound, response)
         if _may_retry(request, response) and (anew := self._holder.bind_anew(bound)):
-            yield _attach(request, anew)
+            self._hear(anew, (yield _attach(request, anew)))
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Do the same; getting a token may take a while."""
         bound = await anyio.to_thread.run_sync(self._holder.bind, request.method, str(request.url))
         response = yield _attach(request, bound)
+        self._hear(bound, response)
         if _may_retry(request, response) and (
             anew := await anyio.to_thread.run_sync(self._holder.bind_anew, bound)
         ):
-            yield _attach(request, anew)
+            self._hear(anew, (yield _attach(request, anew)))
+
+    def _hear(self, bound: Bound, response: httpx.Response) -> None:
+        headers = response.headers
+        self._holder.hear(bound, str(response.url), headers.get("Date"), headers.get("Age"))
 
 
 class CertificateTransport(httpx.BaseTransport):

@@ -75,6 +75,7 @@ class MacaroonAuth(AuthBase):
     def _retry(self, response: requests.Response, **options: Any) -> requests.Response:
         request = response.request
         authorization = request.headers.get("Authorization")
+        self._hear(response)
         is_replayable = request.body is None or isinstance(request.body, (str, bytes))
         if not isinstance(authorization, _Authorization) or not is_replayable:
             return response
@@ -89,7 +90,13 @@ class MacaroonAuth(AuthBase):
         # The adapter calls no hooks, so this happens once.
         retried: requests.Response = response.connection.send(again, **options)
         retried.history.append(response)
+        self._hear(retried)
         return retried
+
+    def _hear(self, response: requests.Response) -> None:
+        authorization, headers = response.request.headers.get("Authorization"), response.headers
+        if isinstance(authorization, _Authorization):
+            self._holder.hear(authorization.bound, response.url, headers.get("Date"), headers.get("Age"))
 
 
 class CertificateAdapter(BaseAdapter):

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from macaroon_cbat.audit import AuditEvent, Utc, audit_line
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.journal.refusals import RefusalLines, is_active, is_bounded
+from macaroon_cbat.journal.telling import tell
 
 log = logging.getLogger("macaroon_cbat.audit")
 _errors = logging.getLogger("macaroon_cbat.journal")
@@ -24,6 +25,7 @@ def record(event: AuditEvent) -> None:
 def note(event: AuditEvent) -> None:
     """Write the event; when that fails, the ordinary log has it, and what happened still happens.
 
+    Where audit lines go nowhere, the ordinary log has the reason of a refusal in words, as a warning.
     Of refusals and of introspections only so many are written in a while, and then how many more there were.
     """
     bound = _introspections if is_active(event) else _refusals
@@ -42,7 +44,15 @@ def bound_refusals(lines: int) -> None:
     _refusals.lines = _introspections.lines = lines
 
 
+def is_audited() -> bool:
+    """Return True if an audit line is kept: in a file, or by the application's own logging."""
+    return log.isEnabledFor(logging.INFO) and log.hasHandlers()
+
+
 def _note(event: AuditEvent) -> None:
+    if not is_audited():
+        tell(event)
+        return
     try:
         record(event)
     except Unavailable as error:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,12 +12,20 @@ from msgspec.structs import replace
 from macaroon_cbat.bearer import read_bearer
 from macaroon_cbat.caveats import Access
 from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.errors import InvalidRequest, OAuthError, SettingsError, Unavailable
+from macaroon_cbat.errors import (
+    InvalidRequest,
+    InvalidToken,
+    OAuthError,
+    ServerMisconfigured,
+    SettingsError,
+    Unavailable,
+)
 from macaroon_cbat.keys import AudienceKeys, KeySource
 from macaroon_cbat.peer import NOBODY, Hop, Peer, PeerSource, client_address, tls_connection
-from macaroon_cbat.request_target import Target, parse_target
+from macaroon_cbat.request_target import Target
 from macaroon_cbat.resource.announcing import announces_waiting
-from macaroon_cbat.resource.auditing import note_refusal, warn_ignored
+from macaroon_cbat.resource.auditing import note_misconfigured, note_refusal, reason_of, warn_ignored
+from macaroon_cbat.resource.hiding import refuse_hidden
 from macaroon_cbat.resource.key_file import KeyFile
 from macaroon_cbat.resource.metrics import count_refused, count_unavailable, count_verified
 from macaroon_cbat.resource.overrides import Overrides, why_method_is_unknown, why_path_is_unknown
@@ -115,7 +122,7 @@ class Admission(Struct, frozen=True, kw_only=True):
     """The rules of one resource server. `origin`, for `htu` and `path` caveats, never comes from Host.
 
     Its clock and the service's may differ by `clock_skew` seconds. `peer` finds client certificates.
-    `root_path` is where the deployment mounts the application.
+    `root_path` is where the deployment mounts the application. `explain` tells every client the whole reason.
     """
 
     verifier: TokenVerifier
@@ -125,6 +132,7 @@ class Admission(Struct, frozen=True, kw_only=True):
     root_path: str = ""
     clock_skew: int = 0
     clock: Clock = time.time
+    explain: bool = False
 
     def now(self) -> EpochSeconds:
         """Read the clock, which every request does once."""
@@ -149,10 +157,15 @@ class Admission(Struct, frozen=True, kw_only=True):
     def note(self, error: OAuthError | Unavailable, request: PresentedRequest, peer: Peer = NOBODY) -> None:
         """Audit and count why a request does not pass: adapters say so of what they refuse by themselves."""
         _note_ignored(peer)
+        reason = reason_of(error, request, peer)
+        if self.explain:
+            error.told = reason
         if isinstance(error, Unavailable):
+            if isinstance(error, ServerMisconfigured):
+                note_misconfigured(error, request)
             count_unavailable(error)
             return
-        note_refusal(error, request, peer, self.verifier.audience)
+        note_refusal(error, reason, request, peer, self.verifier.audience)
         count_refused(error)
 
     def _admit(self, request: PresentedRequest, peer: Peer, scope: str) -> Principal:
@@ -167,7 +180,11 @@ class Admission(Struct, frozen=True, kw_only=True):
             target=_target(self.origin, request.path),
             address=request.address if known else client_address(request.hop, peer, request.address),
         )
-        principal = self.verifier.verify(text, access, require_certificate=self.require_certificate)
+        try:
+            principal = self.verifier.verify(text, access, require_certificate=self.require_certificate)
+        except InvalidToken as error:
+            refuse_hidden(error, text, peer)
+            raise
         require_scope(principal, scope)
         return principal
 
@@ -217,25 +234,3 @@ def offline_or(
         return verifier
     assert keys is not None
     return OfflineVerifier(KeyFile(Path(keys)) if isinstance(keys, str | Path) else keys, revocations)
-
-
-def origin_of(audience: str) -> str | None:
-    """Return scheme, host and port of an audience that is a web URL, else None."""
-    parts = urlsplit(audience)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        return None
-    try:
-        return parse_target(f"{parts.scheme}://{parts.netloc}/").origin
-    except ValueError:
-        return None
-
-
-def checked_origin(origin: str) -> str:
-    """Return an origin in its normal form, or raise SettingsError."""
-    try:
-        target = parse_target(origin.rstrip("/") + "/")
-        if target.path == "/":
-            return target.origin
-    except ValueError:
-        pass
-    raise SettingsError(f"the origin must be https://HOST[:PORT], not {origin!r}")

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from macaroon_cbat.bearer import challenge
-from macaroon_cbat.errors import OAuthError, Unavailable
+from macaroon_cbat.errors import OAuthError, ServerMisconfigured, Unavailable
 from macaroon_cbat.resource.admission import Admission, PresentedRequest
 from macaroon_cbat.resource.metadata import metadata_url, protected_resource_metadata
 
@@ -48,12 +48,14 @@ def refusal(error: OAuthError, admission: Admission) -> Answer:
 
 def unavailable(error: Unavailable, request: str) -> Answer:
     """Return the answer to a request that nobody can judge, and log why; `request` names it."""
+    if isinstance(error, ServerMisconfigured):  # said once, and trying again is of no use
+        return _answer(error.status, error.code, error.description)
     log.error("cannot judge %s: %s", request, error)
     return _answer(error.status, error.code, error.description, ("Retry-After", "5"))
 
 
-def _answer(status: int, code: str, description: str, header: tuple[str, str]) -> Answer:
+def _answer(status: int, code: str, description: str, *more: tuple[str, str]) -> Answer:
     body = msgspec.json.encode({"error": code, "error_description": description})
     # The answer depends on the certificate: out of shared caches.
     common = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
-    return Answer(status, (*common, header), body)
+    return Answer(status, (*common, *more), body)

@@ -1,6 +1,7 @@
 """The ASGI server that runs this process, known by the modules that it loads: a scope does not name it."""
 
 import sys
+from functools import cache
 
 from macaroon_cbat.asgi_hop import AsgiServer
 
@@ -12,28 +13,42 @@ installed. Not uvicorn's h11 and zttp, hypercorn, granian, daphne, gunicorn's AS
 HTTP/2 as well), nor WebSockets of any.
 """
 
-_SHOW_UNIX_SOCKETS = (
-    "uvicorn.protocols.http.httptools_impl",
-    "uvicorn.protocols.http.h11_impl",
-    "uvicorn.protocols.http.zttp_impl",
-    "hypercorn.protocol.http_stream",
-    "granian.asgi",
-    "daphne.http_protocol",
-)
-"""Loaded by servers that describe a Unix socket as AsgiHop reads it (measured).
+_OVER_UNIX = 'trust "unix"'
+_SERVERS = {
+    "uvicorn.protocols.http.httptools_impl": (
+        "uvicorn", f"start uvicorn with --uds FILE and --http h11, and {_OVER_UNIX}", True,
+    ),
+    "uvicorn.protocols.http.h11_impl": ("uvicorn", f"start uvicorn with --uds FILE and {_OVER_UNIX}", True),
+    "uvicorn.protocols.http.zttp_impl": ("uvicorn", f"start uvicorn with --uds FILE and {_OVER_UNIX}", True),
+    "hypercorn.protocol.http_stream": (
+        "hypercorn", f"start hypercorn with --bind unix:FILE and {_OVER_UNIX}", True,
+    ),
+    "granian.asgi": ("granian", f"start granian with --uds FILE and {_OVER_UNIX}", True),
+    "daphne.http_protocol": ("daphne", f"start daphne with -u FILE and {_OVER_UNIX}", True),
+    "gunicorn.asgi.protocol": ("gunicorn's ASGI worker", "trust it by a secret", False),
+}  # fmt: skip
+"""By a module that the server loads: its name, how to put it behind a proxy, and whether it describes a Unix
+socket as AsgiHop reads it (measured).
 
 gunicorn's ASGI worker describes it by the first two letters of its name: there only the secret helps.
 """
 
 
-_FOUND = {
-    (shows, merges): AsgiServer(shows_unix_socket=shows, merges_trailers=merges)
-    for shows in (False, True)
-    for merges in (False, True)
-}
-
-
 def running_server() -> AsgiServer:
     """Return what is known of the server, by the modules that this process has loaded."""
     loaded = sys.modules.keys()
-    return _FOUND[not loaded.isdisjoint(_SHOW_UNIX_SOCKETS), not loaded.isdisjoint(_MERGE_TRAILERS)]
+    found = next((module for module in _SERVERS if module in loaded), None)
+    return _described(found, merges_trailers=not loaded.isdisjoint(_MERGE_TRAILERS))
+
+
+@cache
+def _described(module: str | None, *, merges_trailers: bool) -> AsgiServer:
+    if module is None:
+        return AsgiServer(merges_trailers=merges_trailers)
+    name, behind_a_proxy, shows_unix_socket = _SERVERS[module]
+    return AsgiServer(
+        name=name,
+        behind_a_proxy=behind_a_proxy,
+        shows_unix_socket=shows_unix_socket,
+        merges_trailers=merges_trailers,
+    )

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 from macaroon_cbat.audit import AuditEvent
 from macaroon_cbat.bearer import read_bearer
-from macaroon_cbat.errors import CaveatsNotMet, OAuthError
+from macaroon_cbat.errors import CaveatsNotMet, OAuthError, ServerMisconfigured, Unavailable
 from macaroon_cbat.identifier import Grant, read_identifier
 from macaroon_cbat.journal import note, utc
 from macaroon_cbat.peer import Peer
+from macaroon_cbat.resource.hiding import tell_operator
 from macaroon_cbat.resource.metrics import count_ignored
 from macaroon_cbat.verification import OF_AUTHENTIC_TOKENS
 from macaroon_cbat.wire import read_macaroon
@@ -25,16 +26,32 @@ def warn_ignored(why: str) -> None:
     count_ignored()
 
 
-def note_refusal(error: OAuthError, request: "PresentedRequest", peer: Peer, audience: str) -> None:
+def reason_of(error: OAuthError | Unavailable, request: "PresentedRequest", peer: Peer) -> str:
+    """Return the whole reason: that of the error, and what of the request was not believed or not known."""
+    reason = str(error)
+    if peer.ignored is not None:
+        reason = f"{reason}; a certificate header is ignored: {peer.ignored}"
+    if isinstance(error, CaveatsNotMet) and request.why_no_path is not None:
+        reason = f"{reason}; {request.why_no_path}"
+    return reason
+
+
+def note_misconfigured(error: ServerMisconfigured, request: "PresentedRequest") -> None:
+    """Tell the operator the remedy, once, and of each request that there was one."""
+    tell_operator(str(error))
+    log.warning(
+        "a certificate-bound token cannot be judged: no client certificate arrives (from %s)", request.address
+    )
+
+
+def note_refusal(
+    error: OAuthError, reason: str, request: "PresentedRequest", peer: Peer, audience: str
+) -> None:
     """Write who is refused, where that is known, and why."""
     believed = isinstance(error, OF_AUTHENTIC_TOKENS)
     grant = _grant_of(request.authorization) if believed else None
-    reason = (
-        str(error) if peer.ignored is None else f"{error}; a certificate header is ignored: {peer.ignored}"
-    )
     if isinstance(error, CaveatsNotMet) and request.why_no_path is not None:
         log.warning("%s", request.why_no_path)
-        reason = f"{reason}; {request.why_no_path}"
     note(
         AuditEvent(
             at=utc(request.now),

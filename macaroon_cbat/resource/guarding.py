@@ -1,5 +1,6 @@
 """The settings that every guard takes, whatever framework it stands in, and the rules they make."""
 
+import logging
 import time
 from pathlib import Path
 from typing import TypedDict
@@ -12,13 +13,19 @@ from macaroon_cbat.resource.admission import (
     AudienceKeySource,
     Clock,
     TokenVerifier,
-    checked_origin,
     offline_or,
-    origin_of,
 )
 from macaroon_cbat.resource.clocks import checked_skew
+from macaroon_cbat.resource.origins import checked_origin, origin_of
 from macaroon_cbat.resource.paths import checked_root_path
 from macaroon_cbat.resource.revocation_feed import RevocationFeed
+
+log = logging.getLogger("macaroon_cbat.resource")
+
+_EXPLAINS = (
+    "explain=True tells every client the whole reason of each refusal, with what no client should know: it "
+    "is for development alone, so leave it out where others can reach the application"
+)
 
 
 class GuardSettings(TypedDict, total=False):
@@ -43,6 +50,8 @@ class GuardSettings(TypedDict, total=False):
     """Finds the client certificate; by default on the TLS connection itself, and nowhere else."""
     clock: Clock
     """Tells the seconds since the epoch."""
+    explain: bool
+    """True, for development alone, tells every client the whole reason of a refusal; False by default."""
 
 
 def check_settings(settings: GuardSettings) -> None:
@@ -57,6 +66,8 @@ def check_settings(settings: GuardSettings) -> None:
 def make_admission(settings: GuardSettings) -> Admission:
     """Return the rules that these settings make, or raise SettingsError that says what is missing."""
     check_settings(settings)
+    if settings.get("explain", False):
+        log.warning(_EXPLAINS)
     verifier = offline_or(settings.get("keys"), settings.get("verifier"), settings.get("revocations"))
     origin = settings.get("origin")
     return Admission(
@@ -67,4 +78,5 @@ def make_admission(settings: GuardSettings) -> Admission:
         root_path=settings.get("root_path", ""),
         clock_skew=settings.get("clock_skew", DEFAULT_CLOCK_SKEW),
         clock=settings.get("clock", time.time),
+        explain=settings.get("explain", False),
     )

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from macaroon_cbat.audiences import audience_setting
 from macaroon_cbat.caveats import Access
-from macaroon_cbat.errors import InvalidToken, SettingsError, Unavailable
+from macaroon_cbat.errors import Inactive, SettingsError, Unavailable
 from macaroon_cbat.identifier import Grant, read_identifier
 from macaroon_cbat.issuers import plain_issuer
 from macaroon_cbat.json_text import UnusableJson, read_json_text
@@ -115,7 +115,7 @@ class Introspection:
         except UnusableJson as error:
             raise Unavailable(f"{self._url} gave no usable answer: {error}") from error
         if not answer.active:
-            raise InvalidToken("the service says that the token is not active")
+            raise Inactive("the service says that the token is not active, and its log says why")
         if answer.jti != grant.jti:
             raise Unavailable(f"{self._url} answered about another token than {grant.jti!r}")
 

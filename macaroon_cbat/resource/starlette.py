@@ -57,6 +57,7 @@ class Guard:
         """
         self._admission = make_admission(settings)
         self._scopes: set[str] = set()
+        self._requirements: dict[frozenset[str], Requirement] = {}
         if app is not None:
             self.init_app(app)
 
@@ -70,9 +71,15 @@ class Guard:
         app.add_middleware(_Around, path=path, document=self._document)
 
     def require(self, scope: str = "") -> Requirement:
-        """Return a dependency that gives the Principal of a request with each of these scopes."""
-        self._scopes.update(scope.split())
+        """Return the dependency that gives the Principal of a request with each of these scopes.
 
+        It is one object for the same scopes: FastAPI asks it once a request, `dependency_overrides` find it.
+        """
+        scopes = frozenset(scope.split())
+        self._scopes.update(scopes)
+        return self._requirements.setdefault(scopes, self._requirement(scope))
+
+    def _requirement(self, scope: str) -> Requirement:
         async def principal(connection: HTTPConnection) -> Principal:
             judged: list[Answer] | None = connection.scope.get(_JUDGED)
             if judged is None:

@@ -14,8 +14,10 @@ from macaroon_cbat.errors import (
     MissingToken,
     OAuthError,
     ProxyMisconfigured,
+    ServerMisconfigured,
     Unavailable,
 )
+from macaroon_cbat.logs import say_once
 from macaroon_cbat.service.auditing import note_refusal
 from macaroon_cbat.service.metrics import count_refused
 
@@ -24,6 +26,10 @@ log = logging.getLogger("macaroon_cbat.service")
 _encode = msgspec.json.Encoder().encode
 _REALM = "macaroon_cbat"
 _RETRY_SECONDS = "5"
+_BEHIND_A_PROXY = (
+    "; where a proxy terminates TLS, name it in MACAROON_CBAT_CERTIFICATE_FORMAT and "
+    "MACAROON_CBAT_TRUSTED_PROXIES"
+)
 _CODES = {
     404: "not_found",
     405: "method_not_allowed",
@@ -77,6 +83,9 @@ def _refused(error: OAuthError) -> Response:
 
 
 def _unavailable(error: Unavailable) -> Response:
+    if isinstance(error, ServerMisconfigured):
+        say_once(log, f"no client certificate reaches the service, because {error}{_BEHIND_A_PROXY}")
+        return _error(error.code, error.description, error.status)
     log.error("unavailable %s: %s", request.path, error)
     counted = "proxy_misconfigured" if isinstance(error, ProxyMisconfigured) else error.code
     response = _error(error.code, error.description, error.status, counted)

@@ -29,6 +29,7 @@ from macaroon_cbat.service.client_certificates import ClientTrust
 from macaroon_cbat.service.granting import granted_audience, granted_scope, one_resource
 from macaroon_cbat.service.introspection import introspection_answer
 from macaroon_cbat.service.issuing import Issuer
+from macaroon_cbat.service.presenting import refuse_hidden
 from macaroon_cbat.service.reading import Form, read_form, required
 from macaroon_cbat.service.revoking import revoke
 from macaroon_cbat.stores import Client, Stores
@@ -158,6 +159,8 @@ class ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc] # Authlib
     def create_token_response(self) -> tuple[int, dict[str, object], None]:
         """Return the token answer (RFC 6749 5.1)."""
         issuer: Issuer = self.server.issuer
+        if self.request.client.record.metadata.tls_client_certificate_bound_access_tokens:
+            refuse_hidden(self.request.peer)
         minted = issuer.mint_for(
             self.request.client.record,
             self.scope,

@@ -134,7 +134,8 @@ def _only_certificate(client: Client, credentials: Credentials) -> Peer:
     if credentials.secret is not None:
         raise InvalidClient(f"{client.client_id} has no secret, but sent one")
     if credentials.peer.thumbprint is None:
-        raise InvalidClient(f"{client.client_id} needs a client certificate on the connection")
+        why = "" if credentials.peer.hidden is None else f", where none can arrive: {credentials.peer.hidden}"
+        raise InvalidClient(f"{client.client_id} needs a client certificate on the connection{why}")
     return credentials.peer
 
 

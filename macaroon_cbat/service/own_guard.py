@@ -12,13 +12,14 @@ from flask import Request
 from macaroon_cbat.bearer import read_bearer
 from macaroon_cbat.caveats import Access
 from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.errors import AccessDenied, InvalidToken, UnknownKey
+from macaroon_cbat.errors import AccessDenied, CaveatsNotMet, InvalidToken, UnknownKey
 from macaroon_cbat.identifier import Grant, read_identifier
 from macaroon_cbat.keys import AudienceKey
 from macaroon_cbat.peer import PeerSource, client_address
 from macaroon_cbat.service.auditing import is_with
 from macaroon_cbat.service.issuing import Issuer
 from macaroon_cbat.service.locations import Locations
+from macaroon_cbat.service.presenting import refuse_hidden
 from macaroon_cbat.stores import Client, Stores
 from macaroon_cbat.verification import OF_AUTHENTIC_TOKENS, Principal, require_scope, verify
 from macaroon_cbat.wire import read_macaroon
@@ -55,7 +56,12 @@ class OwnGuard:
             target=self.locations.target_of(request),
             address=client_address(hop, peer, request.environ.get("REMOTE_ADDR")),
         )
-        principal = self._verified(text, access)
+        try:
+            principal = self._verified(text, access)
+        except CaveatsNotMet as error:
+            if error.lacks_certificate_alone:
+                refuse_hidden(peer)
+            raise
         is_with(principal.client_id, principal.token_id)
         require_scope(principal, scope)
         client = self._registered(principal)

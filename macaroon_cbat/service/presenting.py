@@ -4,6 +4,7 @@ import logging
 
 from flask import request
 
+from macaroon_cbat.errors import ServerMisconfigured
 from macaroon_cbat.peer import Hop, Peer, PeerSource, intermediates_of
 from macaroon_cbat.service.metrics import count_ignored
 from macaroon_cbat.thumbprint import DerCertificate
@@ -12,6 +13,12 @@ log = logging.getLogger("macaroon_cbat.service")
 
 _PEER = "macaroon_cbat.peer"
 """Environment key of the peer: no header can write it, and it ends with the request."""
+
+
+def refuse_hidden(peer: Peer) -> None:
+    """Raise ServerMisconfigured where a certificate is needed and none can arrive, whatever comes."""
+    if peer.hidden is not None:
+        raise ServerMisconfigured(peer.hidden)
 
 
 def once_a_request(source: PeerSource) -> PeerSource:

@@ -8,6 +8,8 @@ certificate of each connection. The first part of the path chooses:
     /large            answers more than the buffers on the way hold
     /redirect?to=     redirects with 307
     /revoke?jti=      makes /api refuse a token
+    /clock?ahead=     is /api with a clock so many seconds ahead, which its Date shows unless `date` is given;
+                      with `age` the answer comes from a cache
     /TEMPER/...       an issuer, see `_GRANTS`; /TEMPER/asked answers what its token endpoint was asked
 """
 
@@ -17,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -74,11 +77,20 @@ def _revoke(environ: dict[str, Any]) -> Answer:
     return _json(sorted(_revoked))
 
 
-def _api(environ: dict[str, Any]) -> Answer:
+def _clock(environ: dict[str, Any]) -> Answer:
+    query = parse_qs(environ["QUERY_STRING"])
+    ahead = int(query["ahead"][0])
+    status, headers, body = _api(environ, ahead)
+    aged = {"Age": query["age"][0]} if "age" in query else {}
+    date = query["date"][0] if "date" in query else formatdate(time.time() + ahead, usegmt=True)
+    return status, {**headers, **aged, "Date": date}, body
+
+
+def _api(environ: dict[str, Any], ahead: int = 0) -> Answer:
     environ["wsgi.input"].read()
     certificate = tls_connection(WsgiHop(environ)).thumbprint
     access = Access(
-        now=EpochSeconds(int(time.time())),
+        now=EpochSeconds(int(time.time()) + ahead),
         audience=AUDIENCE,
         certificate=certificate,
         method=environ["REQUEST_METHOD"],
@@ -130,6 +142,11 @@ def _usual(granted: dict[str, Any]) -> Answer:
     return _json(granted)
 
 
+def _dated(granted: dict[str, Any], ahead: int) -> Answer:
+    status, headers, body = _json(granted)
+    return status, {**headers, "Date": formatdate(time.time() + ahead, usegmt=True)}, body
+
+
 def _later(granted: dict[str, Any], seconds: float) -> Answer:
     time.sleep(seconds)
     return _json(granted)
@@ -147,6 +164,7 @@ def _json(value: Any, status: str = "200 OK") -> Answer:
 
 _PAGES: dict[str, Callable[[dict[str, Any]], Answer]] = {
     "api": _api,
+    "clock": _clock,
     "echo": _echo,
     "nested-page": lambda _: _nested(_json({"name": "billing"})),
     "large": lambda _: ("200 OK", {}, b"x" * LARGE),
@@ -156,6 +174,7 @@ _PAGES: dict[str, Callable[[dict[str, Any]], Answer]] = {
 _GRANTS: dict[str, Callable[[dict[str, Any]], Answer]] = {
     "slow": lambda granted: _later(granted, 0.3),
     "hanging": lambda granted: _later(granted, 1),
+    "slow-clock": lambda granted: _dated(granted, 3600),
     "fleeting": lambda granted: _json({**granted, "expires_in": 2}),
     "refusing": lambda _: _json(
         {"error": "invalid_scope", "error_description": "not for you\x1b[2J"}, "400 Bad Request"

@@ -97,13 +97,18 @@ def keep_stat(path: Path, content: bytes) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def make_token(*caveats: Caveat, audience: str | tuple[str, ...] | None = AUDIENCE, number: int = 0) -> str:
+def make_token(
+    *caveats: Caveat,
+    audience: str | tuple[str, ...] | None = AUDIENCE,
+    number: int = 0,
+    issued_at: int = NOW,
+) -> str:
     """Return an unbound token of the test's issuer; `number` makes its identifier."""
     claims: dict[str, Any] = {} if audience is None else {"aud": audience}
     grant = Grant(
         client_id="billing",
         exp=FAR,
-        iat=NOW,
+        iat=issued_at,
         jti=f"{number:022}",
         kid=ROOT.kid,
         scope="read write",

@@ -4,6 +4,7 @@ import pytest
 
 from macaroon_cbat import errors
 from macaroon_cbat.bearer import challenge
+from macaroon_cbat.error_texts import MAX_DESCRIPTION, Answered
 from macaroon_cbat.errors import (
     CaveatsNotMet,
     InsufficientScope,
@@ -14,6 +15,7 @@ from macaroon_cbat.errors import (
     OAuthError,
     ProxyMisconfigured,
     Refused,
+    ServerMisconfigured,
     SettingsError,
     Unavailable,
 )
@@ -34,6 +36,7 @@ ANSWERS = {
     "NotDischarged": (401, "invalid_token"),
     "Revoked": (401, "invalid_token"),
     "CaveatsNotMet": (401, "invalid_token"),
+    "Inactive": (401, "invalid_token"),
     "NotCertificateBound": (401, "invalid_token"),
     "InsufficientScope": (403, "insufficient_scope"),
     "AccessDenied": (403, "access_denied"),
@@ -48,7 +51,15 @@ ANSWERS = {
     "InvalidClientMetadata": (400, "invalid_client_metadata"),
     "InvalidTarget": (400, "invalid_target"),
 }
-ASIDE = {MacaroonError, ProxyMisconfigured, Refused, SettingsError, Unavailable}
+ASIDE = {
+    Answered,
+    MacaroonError,
+    ProxyMisconfigured,
+    Refused,
+    ServerMisconfigured,
+    SettingsError,
+    Unavailable,
+}
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, MacaroonError)]
 ANSWERING = [kind for kind in KINDS if issubclass(kind, OAuthError)]
 TOLD = {errors.NotServed}
@@ -87,6 +98,14 @@ def test_each_judgement_has_its_own_description(kind):
     """The caller can tell apart why a token was refused, as far as it helps an honest one."""
     others = {other.fixed_description for other in {InvalidToken, *InvalidToken.__subclasses__()} - {kind}}
     assert kind.fixed_description not in others
+
+
+@pytest.mark.parametrize("kind", ANSWERING)
+def test_a_description_is_short(kind):
+    """A description travels in a header: whatever a client sends, it has a bound."""
+    long = "x" * 10_000
+    error = kind((long,), (long,)) if kind is CaveatsNotMet else kind(long)
+    assert len(error.description) <= MAX_DESCRIPTION
 
 
 def test_a_bad_request_says_what_was_wrong():

@@ -63,13 +63,15 @@ def test_the_certificate_of_the_connection_is_found(environ):
 @pytest.mark.parametrize("environ", NOT_FOUND.values(), ids=NOT_FOUND)
 def test_no_certificate_is_none(environ):
     """Where the connection has no certificate there is none, and no thumbprint of nothing."""
-    assert tls_connection(WsgiHop(environ)) == NOBODY
+    peer = tls_connection(WsgiHop(environ))
+    assert (peer.thumbprint, peer.certificate) == (None, None)
 
 
 @pytest.mark.parametrize("name", HEADERS)
 def test_a_header_is_not_a_certificate(name):
     """No header is believed, whatever it is called."""
-    assert tls_connection(WsgiHop({name: ":YSBjZXJ0aWZpY2F0ZQ==:"})) == NOBODY
+    assert tls_connection(WsgiHop({name: ":YSBjZXJ0aWZpY2F0ZQ==:", PEER_CERTIFICATE: None})) == NOBODY
+    assert tls_connection(WsgiHop({name: ":YSBjZXJ0aWZpY2F0ZQ==:"})).thumbprint is None
     assert tls_connection(WsgiHop({name: DER, PEER_CERTIFICATE: OTHER})) == peer_of(OTHER)
 
 

@@ -69,7 +69,7 @@ def test_a_header_is_no_certificate_under_any_server(app: Flask, value: str):
         environ = {"REMOTE_ADDR": "192.0.2.7", key: value}
         headers = {"Authorization": f"Bearer {bound()}"}
         assert (
-            app.test_client().get("/invoices", headers=headers, environ_overrides=environ).status_code == 401
+            app.test_client().get("/invoices", headers=headers, environ_overrides=environ).status_code == 503
         )
 
 
@@ -107,16 +107,16 @@ SOCKETS = {
     "another's": (Connection(THIEF), 401),
     "none": (Connection(None), 401),
     "no bytes": (Connection(b""), 401),
-    "no TLS": (object(), 401),
-    "no socket": (None, 401),
-    "text": ("the holder's certificate", 401),
+    "no TLS": (object(), 503),
+    "no socket": (None, 503),
+    "text": ("the holder's certificate", 503),
 }
 
 
 @pytest.mark.parametrize("key", ["gunicorn.socket", "werkzeug.socket"])
 @pytest.mark.parametrize(("connection", "status"), SOCKETS.values(), ids=SOCKETS)
 def test_the_server_s_own_socket_is_believed(app: Flask, key: str, connection: object, status: int):
-    """Gunicorn's and werkzeug's socket show the certificate of the connection, or none."""
+    """Gunicorn's and werkzeug's socket show the connection's certificate; without TLS it is 503."""
     response = app.test_client().get(
         "/invoices",
         headers={"Authorization": f"Bearer {bound()}"},
@@ -164,6 +164,6 @@ def test_a_token_bound_to_nothing(app: Flask, environ: dict[str, object]):
     """A token bound to the hash of no bytes is not bound: without a certificate nobody presents it."""
     text = token(confirmation(thumbprint_of(DerCertificate(b""))))
     headers = {"Authorization": f"Bearer {text}"}
-    for one in (app, make_app(peer=lambda _: peer_of(DerCertificate(b"")))):
-        response = one.test_client().get("/invoices", headers=headers, environ_overrides=environ)
-        assert response.status_code == 401
+    apps = (app, make_app(peer=lambda _: peer_of(DerCertificate(b""))))
+    answers = [one.test_client().get("/invoices", headers=headers, environ_overrides=environ) for one in apps]
+    assert [answer.status_code for answer in answers] == [401 if environ else 503, 401]

@@ -28,12 +28,12 @@ class Server:
     log: Path
     is_tls: bool = False
 
-    def connect(self, address: str = "127.0.0.1") -> socket.socket:
+    def connect(self, address: str = "127.0.0.1", context: ssl.SSLContext = _UNVERIFIED) -> socket.socket:
         """Return a new connection, from this address where the server has a port."""
         if not self.bind.startswith("unix:"):
             where = ("127.0.0.1", int(self.bind))
             made = socket.create_connection(where, _PATIENCE_SECONDS, source_address=(address, 0))
-            return _UNVERIFIED.wrap_socket(made) if self.is_tls else made
+            return context.wrap_socket(made) if self.is_tls else made
         connection = socket.socket(socket.AF_UNIX)
         try:
             connection.settimeout(_PATIENCE_SECONDS)
@@ -82,7 +82,7 @@ def running(
 ) -> Iterator[Server]:
     """Run this server until the block ends; bind `tcp` is any free port."""
     if bind == "tcp":
-        bind = str(_free_port())
+        bind = str(free_port())
     server = Server(bind, folder / f"{name}.log", is_tls=name == "embedded")
     environment = {**os.environ, **(variables or {})}
     environment |= {} if proxy is None else {"PROXY": json.dumps(proxy)}
@@ -90,7 +90,7 @@ def running(
     with server.log.open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
-        _wait_for(server, process)
+        wait_for(server, process)
         yield server
     finally:
         process.terminate()
@@ -101,7 +101,7 @@ def running(
             process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a port below those that the kernel gives to others until the server has it."""
     while True:
         port = random.randrange(20_000, 32_000)
@@ -112,7 +112,7 @@ def _free_port() -> int:
         return port
 
 
-def _wait_for(server: Server, process: subprocess.Popen[bytes]) -> None:
+def wait_for(server: Server, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline:
         assert process.poll() is None, server.log.read_text()

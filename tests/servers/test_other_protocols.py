@@ -98,6 +98,7 @@ def is_refused(environ: dict[str, Any]) -> None:
         Forwarded("haproxy-sha256", trust=trusted_proxies(["10.0.0.7"]))(hop)
     peer = Forwarded("haproxy-sha256", trust=trusted_proxies(["unix"]))(hop)
     assert (peer.thumbprint, peer.is_from_proxy) == (None, False)
+    assert hop.why_hidden() is not None
 
 
 def test_uwsgi_s_own_protocol(tmp_path: Path):
@@ -118,6 +119,7 @@ def test_uwsgi_s_own_protocol(tmp_path: Path):
     assert {key: environ[key] for key in FORGED} == FORGED
     is_refused(environ)
     assert WsgiHop(environ).variable("SSL_CLIENT_CERT") is None
+    assert "this server shows none to applications: serve with" in str(WsgiHop(environ).why_hidden())
 
 
 @pytest.fixture(scope="module")
@@ -144,5 +146,6 @@ def test_mod_wsgi_that_believes_headers(apache: int):
     assert environ["REMOTE_ADDR"] == "10.0.0.7"
     assert environ["SCRIPT_NAME"] == "/public"
     is_refused(environ)
+    assert "peer=macaroon_cbat.server_variables.apache_variable" in str(WsgiHop(environ).why_hidden())
     honest = exchange(apache, "\r\n".join([*lines, "", ""]).encode())
     assert (honest["SCRIPT_NAME"], honest["PATH_INFO"]) == ("/app", "/invoices")

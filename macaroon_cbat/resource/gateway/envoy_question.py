@@ -57,6 +57,9 @@ class EnvoyHop:
         """Return nothing: only the service builds paths, and Envoy asks a gateway."""
         return ()
 
+    def why_hidden(self) -> None:
+        """Return None: Envoy says of no connection that it could not ask for a certificate."""
+
     def shows_address(self) -> bool:
         """Return True: gRPC names the connection's own address."""
         return True

@@ -74,6 +74,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     audience: Text
     origin: Text | None = None
     require_certificate: bool = True
+    explain: bool = False
     clock_skew: Annotated[int, Meta(ge=0, le=LONGEST_CLOCK_SKEW)] = 30
     keys: FileName | None = None
     service: Service | None = None

@@ -83,6 +83,7 @@ def _gateway(reading: Reading, verifier: TokenVerifier) -> Gateway:
                 "require_certificate": policy.require_certificate,
                 "origin": policy.origin,
                 "clock_skew": policy.clock_skew,
+                "explain": policy.explain,
             }
         ),
     )

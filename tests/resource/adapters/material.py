@@ -76,8 +76,7 @@ def through_wsgi(app: Any, asked: Asked) -> Reply:
         key = "HTTP_" + name.upper().replace("-", "_")
         if "_" not in name:  # waitress drops these
             environ[key] = f"{environ[key]}, {value}" if key in environ else value
-    if asked.certificate is not None:
-        environ[PEER_CERTIFICATE] = asked.certificate
+    environ[PEER_CERTIFICATE] = asked.certificate  # the embedded server, which is of waitress's kind
     environ |= asked.shown
     started: list[Any] = []
     parts = validator(app)(environ, lambda *given: started.append(given) or (lambda _: None))

@@ -1,0 +1,19 @@
+"""The clock of a holder who appends an expiry by hand."""
+
+from macaroon_cbat.cli.options import now
+from macaroon_cbat.errors import MalformedMacaroon
+from macaroon_cbat.identifier import read_identifier
+from macaroon_cbat.wire import read_macaroon
+
+
+def warn_of_slow_clock(token: str, lifetime: int) -> None:
+    """Warn on standard error of a token that by this clock was issued in the future."""
+    try:
+        is_ahead = read_identifier(read_macaroon(token).identifier).iat > now()
+    except MalformedMacaroon:
+        return
+    if is_ahead:
+        # An HTTP library comes with it, and a pipe of `token attenuate` needs none.
+        from macaroon_cbat.client.clocks import compare_with_token
+
+        compare_with_token(token, now=now(), lifetime=lifetime)

@@ -1,0 +1,37 @@
+"""The two texts of an error: the whole reason for the log, and what the caller may learn."""
+
+from typing import ClassVar
+
+MAX_DESCRIPTION = 400
+"""Characters of an `error_description`, which travels in a header; the rest is cut off."""
+
+
+class MacaroonError(Exception):
+    """Anything this package raises on purpose."""
+
+    def __str__(self) -> str:
+        """Return the whole reason on one line: what it quotes of an attacker cannot forge another."""
+        return "".join(
+            c if c.isprintable() else c.encode("unicode_escape").decode() for c in super().__str__()
+        )
+
+
+class Answered(MacaroonError):
+    """What leaves as an HTTP answer."""
+
+    fixed_description: ClassVar[str | None] = None
+    told: str | None = None
+    """What the caller learns in its place: the caveats that failed, or the whole reason in development."""
+
+    @property
+    def description(self) -> str:
+        """What the caller may learn, as an `error_description`."""
+        return one_description(self.told or self.fixed_description or str(self))
+
+
+def one_description(text: str) -> str:
+    """Return the text in visible ASCII and spaces, without `"` and backslash (RFC 6749 5.2, RFC 6750 3)."""
+    if len(text) > MAX_DESCRIPTION:
+        text = text[: MAX_DESCRIPTION - 3] + "..."
+    text = text.replace('"', "'").replace("\\", "/")
+    return "".join(c if " " <= c <= "~" else "?" for c in text)

@@ -1,0 +1,51 @@
+"""Refusals in words, for people who have set no audit log and ask why a request was refused."""
+
+import logging
+
+from macaroon_cbat.audit import MAX_MEMBER, AuditEvent
+
+_RESOURCE = logging.getLogger("macaroon_cbat.resource")
+_SERVICE = logging.getLogger("macaroon_cbat.service")
+
+
+def tell(event: AuditEvent) -> None:
+    """Log as a warning why a request was refused or a token called inactive; say nothing of other events.
+
+    Without any set-up of logging Python writes warnings to standard error. The filter of `logs` bounds them
+    by the first part of a line, which is in our words. So junk leaves out no line about an authentic token.
+    """
+    if (head := _head(event)) is None:
+        return
+    log = _RESOURCE if event.event == "admission.refused" else _SERVICE
+    reason = event.reason or f"{event.count} since {event.since}"
+    if len(reason) > MAX_MEMBER:
+        reason = reason[: MAX_MEMBER - 1] + "\u2026"
+    log.warning(head + ": %s (%s)", reason, _about(event))
+
+
+def _head(event: AuditEvent) -> str | None:
+    """Return what happened, by the event and its error alone; None for what is no refusal."""
+    known = "" if event.who is None else " of a client that is known"
+    answer = f"{event.status} {event.error or 'missing_token'}"
+    match event.event:
+        case "token.refused":
+            return f"a request for a token{known} is refused with {answer}"
+        case "request.refused" | "admission.refused":
+            return f"a request{known} is refused with {answer}"
+        case "token.introspected" if not event.active:
+            return "a token is called inactive"
+        case "refusals.omitted" | "introspections.omitted":
+            return "more refusals were left out"
+    return None
+
+
+def _about(event: AuditEvent) -> str:
+    """Return who is concerned, as far as it is known."""
+    known = {
+        "by": event.who,
+        "token": event.token_id,
+        "of": event.client_id,
+        "at": event.endpoint,
+        "from": event.address,
+    }
+    return ", ".join(f"{name} {value}" for name, value in known.items() if value is not None)
