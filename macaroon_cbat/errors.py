@@ -3,7 +3,8 @@
 MacaroonError
 ├── OAuthError                     leaves as an HTTP answer: .status .code .description
 │   ├── MissingToken          401  no error code when no credentials came (RFC 6750 3.1)
-│   ├── InvalidRequest        400  ── UnsupportedMediaType 415, NotFound 404, Conflict 409, AmbiguousCertificate
+│   ├── InvalidRequest        400  ── UnsupportedMediaType 415, NotFound 404, Conflict 409,
+│   │                                 AmbiguousCertificate
 │   ├── InvalidToken          401  ── MalformedMacaroon, UnknownKey, SignatureMismatch, NotDischarged,
 │   │                                 Revoked, CaveatsNotMet(.unmet .told), NotCertificateBound, Inactive
 │   ├── InsufficientScope     403  with .scope
@@ -128,8 +129,7 @@ class NotCertificateBound(InvalidToken):
     """An authentic macaroon without a confirmation, where one is demanded."""
 
     fixed_description = (
-        "the token is not certificate-bound: append a cnf caveat with the x5t#S256 thumbprint of the "
-        "client certificate of this connection"
+        "not certificate-bound: append a cnf caveat with the x5t#S256 thumbprint of the client certificate"
     )
 
 
