@@ -55,7 +55,22 @@ def read_members(text: bytes) -> dict[str, object]:
 
 def plain_reason(error: Exception) -> str:
     """Return the error without the regular expression that only a programmer wants to read."""
-    return re.sub(r" matching regex '.*'", " of the right form", str(error))
+    reason = str(error)
+    found = _WRONG_FORM.fullmatch(reason)
+    if found is None:
+        return re.sub(r" matching regex '.*'", " of the right form", reason)
+    place = found["place"]
+    form = _FORMS.get(place.rpartition(".")[2], "text of the right form")
+    return f"{place} is malformed: write {form}"
+
+
+_WRONG_FORM = re.compile(r"Expected `str` matching regex '.*' - at `\$\.(?P<place>.*)`", re.DOTALL)
+_FORMS = {
+    "scope": "words of visible ASCII without quotes, with one space between two (RFC 6749 3.3)",
+    "x5t#S256": "the 43 characters that macaroon-cbat thumbprint prints",
+    "htm": "an HTTP method, such as GET",
+}
+"""The right form of a member, for people."""
 
 
 def _syntax_error(text: str, error: json.JSONDecodeError) -> str:

@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pkgutil import resolve_name
 from typing import Any
 
@@ -62,6 +63,8 @@ class _Commands(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if not _SERVERS.isdisjoint(args[:1]):
             ctx.with_resource(_surviving_hangups())
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            ctx.fail(_unknown(args[0]))
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -71,6 +74,13 @@ class _Commands(click.Group):
             raise _Misuse(printable(str(error))) from error
         except MacaroonError as error:
             raise _Refusal(printable(str(error))) from error
+
+
+def _unknown(name: str) -> str:
+    """Return what to say of a command that there is not."""
+    nearest = get_close_matches(name, _COMMANDS, 1)
+    remedy = f"did you mean {nearest[0]}?" if nearest else f"the commands are {', '.join(_COMMANDS)}"
+    return f"{printable(name)!r} is no command: {remedy}"
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

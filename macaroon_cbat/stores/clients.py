@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import re
 from collections.abc import Iterable
 from typing import Literal, TypeVar
 
@@ -12,6 +11,7 @@ from msgspec import Struct
 from macaroon_cbat.audiences import canonical_audience, checked_audience
 from macaroon_cbat.claims import EpochSeconds, ScopeText, scope_tokens
 from macaroon_cbat.errors import InvalidClientMetadata
+from macaroon_cbat.json_text import plain_reason
 from macaroon_cbat.stores.certificate_names import refuse_unmatchable_names, refuse_unreadable_subject
 from macaroon_cbat.thumbprint import parse_thumbprint
 
@@ -203,8 +203,7 @@ def read_metadata(members: dict[str, object], shape: type[Metadata], known: Iter
             metadata.tls_client_auth_san_email,
         )
     except (msgspec.ValidationError, ValueError) as error:
-        reason = re.sub(r" matching regex '.*'", " of the right form", str(error))
-        raise InvalidClientMetadata(reason) from error
+        raise InvalidClientMetadata(plain_reason(error)) from error
     return metadata
 
 

@@ -35,6 +35,30 @@ def test_each_command_has_help(path, option):
     assert out(*path, option).startswith(f"Usage: {' '.join(('macaroon-cbat', *path))} ")
 
 
+@pytest.mark.parametrize(
+    ("word", "remedy"),
+    [
+        ("servce", "'servce' is no command: did you mean serve?"),
+        ("clients", "'clients' is no command: did you mean client?"),
+        ("xyzzy", "'xyzzy' is no command: the commands are client, gateway, key,"),
+        ("\x1b[2J", "'\\\\x1b[2J' is no command"),
+    ],
+)
+def test_an_unknown_command_names_the_nearest(word, remedy):
+    """A slip in a command's name is wrong usage, and the command that was meant is named."""
+    result = call(word)
+    assert (result.exit_code, remedy in result.stderr) == (2, True), result.stderr
+
+
+def test_a_wrong_scope_is_said_in_words(data):
+    """A scope that is none is refused with its right form, and no regular expression."""
+    line = complaint(call("client", "add", "x", "--scope", "a  b", "--data", data, "--init"), 1)
+    assert line == (
+        "Error: scope is malformed: write words of visible ASCII without quotes, "
+        "with one space between two (RFC 6749 3.3)"
+    )
+
+
 def test_a_token_id_that_begins_like_help_is_revoked(served):
     """A value that begins with -h is a value: asking for help in its place would leave the token good."""
     value = "-h" + "A" * 20
