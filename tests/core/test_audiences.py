@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from macaroon_cbat.audiences import audience_mistake, canonical_audience, is_same_audience
-from macaroon_cbat.caveats import Audience, read_caveat
+from macaroon_cbat.caveats import Audience, read_caveats
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.keys import audience_keys, read_key_file, write_key_file
 from macaroon_cbat.request_target import parse_target
@@ -178,7 +178,8 @@ def test_a_caveat_for_a_look_alike_refuses(other: str):
 
 def test_a_caveat_that_names_no_audience_of_ours_is_still_read():
     """A caveat for what is no URL at all stays a caveat, which refuses."""
-    assert read_caveat(b'{"aud":"\\\\"}').prohibits(ACCESS)
+    (caveat,) = read_caveats(b'{"aud":"\\\\"}')
+    assert caveat.prohibits(ACCESS)
 
 
 @pytest.mark.parametrize("spelling", ["https://api.example/", "HTTPS://API.example:443/"])
