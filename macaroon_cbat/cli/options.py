@@ -204,10 +204,10 @@ def output_to(
     """
     try:
         if is_standard_output(file):
+            require_standard_output()
             sys.stdout.flush()
-            standard = sys.stdout.buffer
-            yield standard
-            standard.flush()
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
         else:
             with written(file, what, may_replace=may_replace, mode=mode) as stream:
                 yield stream
@@ -218,7 +218,14 @@ def output_to(
             f"the {what} {file} cannot be written: make the folder {error.filename or file.parent} first"
         ) from error
     except OSError as error:
-        raise SettingsError(f"the {what} {file} cannot be written: {error.strerror or error}") from error
+        place = "standard output" if is_standard_output(file) else f"the {what} {file}"
+        raise SettingsError(f"{place} cannot be written: {error.strerror or error}") from error
+
+
+def require_standard_output() -> None:
+    """Raise SettingsError where this process was given none: what is printed would be lost."""
+    if sys.stdout is None:
+        raise SettingsError("standard output is closed: open it, or name a file")
 
 
 def is_standard_output(file: Path) -> bool:

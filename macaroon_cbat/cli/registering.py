@@ -7,7 +7,7 @@ import click
 
 from macaroon_cbat.cli.administering import Verbs
 from macaroon_cbat.cli.client_lines import metadata_of
-from macaroon_cbat.cli.options import is_standard_output, output_to, print_json, say
+from macaroon_cbat.cli.options import is_standard_output, output_to, print_json, require_standard_output, say
 from macaroon_cbat.errors import MacaroonError, Refused, SettingsError
 from macaroon_cbat.service.admin_shapes import ClientRecord, NewClient
 from macaroon_cbat.service.granting import RESERVED_SCOPES
@@ -34,6 +34,8 @@ def register(verbs: Verbs, members: dict[str, object], output: SecretOutput) -> 
         return
     if output.file is not None:
         click.echo(f"note: this client has no secret, and {output.file} is not written", err=True)
+    if has_secret:
+        require_standard_output()
     added = verbs.add_client(members)
     _say_notes(added)
     try:

@@ -31,22 +31,21 @@ def refuse_replaceable(file: Path, what: str) -> None:
 def destination(file: Path, what: str, *, is_private: bool) -> Path:
     """Return the path behind every link, where a file is or is to be made; OSError for a missing folder.
 
-    Raises SettingsError for a private file in a place where it would be refused when it is read, for any
-    file behind a link of another user, and for one that Kubernetes keeps: it would put the old one back.
+    Raises SettingsError for a link of another user; for a private file, also for a link that another user
+    could have changed, and for what belongs to another user; and for a file that Kubernetes would put back.
+    Folders behind the last link are not looked at: who owns one can remove a new file there, not read it.
     """
-    end = Path("/")
-    for path, found in _way_to(file):
-        end = path
-        if found is None:
-            break
-        is_link = stat.S_ISLNK(found.st_mode)
-        if is_private or is_link:
-            _refuse_step(path, found, file, what)
+    way = [*_way_to(file)]
+    links = [at for at, (_, found) in enumerate(way) if found is not None and stat.S_ISLNK(found.st_mode)]
+    for at, (path, found) in enumerate(way):
+        is_link, is_end = at in links, at == len(way) - 1
         if is_link and path.name == _KEPT_BY_KUBERNETES:
             raise SettingsError(
                 f"the {what} {file} is kept by Kubernetes, which puts the old one back: change its Secret"
             )
-    return end
+        if found is not None and (is_link or (is_private and (is_end or at < max(links, default=0)))):
+            _refuse_step(path, found, file, what)
+    return way[-1][0]
 
 
 def _refuse_step(path: Path, found: os.stat_result, file: Path, what: str) -> None:

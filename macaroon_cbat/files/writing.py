@@ -15,6 +15,8 @@ from typing import BinaryIO
 from macaroon_cbat.files.places import destination
 
 _RESERVED_BYTES = 4096
+_ENTERED = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+_PASSED = _ENTERED | getattr(os, "O_PATH", 0)  # a folder that may be passed through, and not be listed
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -84,9 +86,14 @@ def _device(end: Path) -> int:
 
 @contextmanager
 def _folder(end: Path) -> Iterator[int]:
-    """Keep hold of the folder: what is made in it and what is renamed in it are in the same one."""
-    descriptor = os.open(end.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """Keep hold of the folder, whose path has no link unless another user has put one there meanwhile."""
+    folders = end.parent.parts
+    descriptor = os.open(folders[0], _PASSED if len(folders) > 1 else _ENTERED)
     try:
+        for at, name in enumerate(folders[1:], 2):
+            before = descriptor
+            descriptor = os.open(name, _ENTERED if at == len(folders) else _PASSED, dir_fd=before)
+            os.close(before)
         yield descriptor
     finally:
         os.close(descriptor)

@@ -122,7 +122,7 @@ def _prepare(folder: Path, environment: dict[str, str]) -> bytes:
     secret = folder / "secret"
     subprocess.run(
         [sys.executable, "-m", "macaroon_cbat", "client", "add", "load", "--scope", "read", "--audience",
-         "https://api.example", "--bound", "--secret-file", str(secret), "--data", str(folder)],
+         "https://api.example", "--bound", "--secret-file", str(secret), "--force", "--data", str(folder)],
         check=True, stdout=subprocess.DEVNULL, env=os.environ | environment,
     )  # fmt: skip
     certificate = trustme.CA().issue_cert("load@example.org")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sqlite3
 import subprocess
 import threading
@@ -55,7 +56,7 @@ def test_standard_output_gets_the_secret_alone(data, tmp_path, name):
     """`secret=$(... --secret-file -)` is the secret and nothing else; no file is made."""
     done = run(*ADD, "--secret-file", name, "--data", data)
     assert (done.returncode, len(done.stdout.strip())) == (0, 43)
-    assert done.stderr == b"client_id:     billing\n"
+    assert b"client_id:     billing\n" in done.stderr
     assert not (ROOT / "-").exists()
 
 
@@ -104,6 +105,16 @@ def test_a_secret_that_is_lost_adds_no_client(data, file, closed):
     assert done.returncode == 2
     assert b"Broken pipe; client billing is not added" in done.stderr
     assert names(data) == []
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--secret-file", "-")], ids=str)
+def test_no_standard_output_adds_no_client(data, options):
+    """Where standard output is closed a secret would be lost: no client is added, and that is one line."""
+    command = " ".join(map(shlex.quote, [*COMMAND, *ADD, *options, "--data", str(data)]))
+    shell = ["sh", "-c", f"exec {command} >&-"]
+    done = subprocess.run(shell, stderr=subprocess.PIPE, cwd=ROOT, env=environment(), check=False)
+    assert done.stderr == b"Error: standard output is closed: open it, or name a file\n"
+    assert (done.returncode, names(data)) == (2, [])
 
 
 def test_a_client_without_a_secret_writes_no_file(data, file):

@@ -10,6 +10,8 @@ from macaroon_cbat.client import ClientCertificate
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files import replace_file, written
 from macaroon_cbat.files.modes import open_private
+from macaroon_cbat.files.places import destination
+from macaroon_cbat.files.writing import _folder
 from macaroon_cbat.resource import Introspection
 from macaroon_cbat.resource.key_file import LOOK_SECONDS, KeyFile
 from tests.core.material import API, GRANT, ISSUER
@@ -180,18 +182,43 @@ def test_a_secret_does_not_go_to_another_user(place: Path, kind: str):
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o2775], ids=oct)
-def test_a_secret_is_not_written_where_it_would_be_refused(place: Path, mode: int):
-    """A folder that others can write gets no secret: what is read there would be refused."""
+def test_a_link_that_others_could_have_made_leads_no_secret(place: Path, mode: int):
+    """A link of ours in a folder that others can write leads no secret anywhere: they could change it."""
     shared = place / "shared"
     shared.mkdir()
+    (shared / "out").symlink_to("../kept")
     os.chown(shared, 0, 2000)
     shared.chmod(mode)
     with (
-        pytest.raises(SettingsError, match=f"chmod g.?-w {shared}|chmod go-w {shared}"),
+        pytest.raises(SettingsError, match=rf"can be replaced by .*: chmod g?o?-w {shared}"),
         written(shared / "out", "secret file", may_replace=False),
     ):
         pytest.fail("nothing may begin")
-    assert list(shared.iterdir()) == []
+    assert {one.name for one in place.iterdir()} == {"shared"}
+
+
+def test_a_secret_in_the_folder_of_another_user_is_ours(place: Path):
+    """Root may leave a secret in a user's folder: that user can remove it, and not read it."""
+    (place / "home").mkdir(mode=0o700)
+    os.chown(place / "home", NOBODY, NOBODY)
+    with written(place / "home/secret", "secret file", may_replace=False) as stream:
+        act_as_another(
+            'for f in .macaroon_cbat.* secret; do test -e "$f"; if cat "$f"; then exit 1; fi; done',
+            folder=place / "home",
+        )
+        stream.write(b"secret")
+    found = (place / "home/secret").stat()
+    assert (found.st_uid, found.st_mode & 0o777) == (0, 0o600)
+
+
+def test_a_folder_that_became_a_link_is_not_entered(place: Path):
+    """A folder that another user replaces by a link, once its path was looked at, gets nothing."""
+    (place / "home/out").mkdir(parents=True)
+    os.chown(place / "home", NOBODY, NOBODY)
+    end = destination(place / "home/out/secret", "secret file", is_private=True)
+    act_as_another("mv out old && ln -s .. out", folder=place / "home")
+    with pytest.raises(OSError, match=r"Not a directory|symbolic links"), _folder(end):
+        pytest.fail("it may not be entered")
 
 
 def test_the_group_of_a_service_reads_on(place: Path):
