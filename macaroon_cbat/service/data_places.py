@@ -109,7 +109,7 @@ def _none_set(file: Path) -> str:
 
 
 def _is_there(file: Path) -> bool:
-    """Return False for a file that is missing; whoever reads it says why one cannot be reached."""
+    """Return False for a file that is missing, True for one that cannot be reached: reading it says why."""
     try:
         return file.exists()
     except OSError:
