@@ -13,6 +13,7 @@ from macaroon_cbat.stores import (
     read_or_make_wrapping_key,
     read_url,
     read_wrapping_key,
+    sqlite_file,
     sqlite_url,
     wrapping_key_from_text,
 )
@@ -62,12 +63,12 @@ def wrapping_key(given: Mapping[str, str], url: str, folder: Path, *, creates: b
     if "WRAPPING_KEY" in given:
         return wrapping_key_from_text(given["WRAPPING_KEY"], PREFIX + "WRAPPING_KEY")
     file = folder / _KEY_FILE
-    database = read_url(url)
-    if database.get_backend_name() != "sqlite":
+    database = sqlite_file(read_url(url))
+    if database is None:
         raise SettingsError(_none_set(file))
-    if file.exists():
+    if _is_there(file):
         return read_wrapping_key(file)
-    if creates and (database.database is None or is_missing(Path(database.database)) or file.exists()):
+    if creates and (is_missing(database) or _is_there(file)):
         return read_or_make_wrapping_key(file)
     raise SettingsError(
         f"the wrapping key {file} is missing: restore the one that belongs to the database, whose root keys "
@@ -90,7 +91,7 @@ def _url_in(file: Path) -> str:
 
 
 def _given_key(file: Path) -> WrappingKey:
-    if not file.exists():
+    if not _is_there(file):
         raise SettingsError(
             f"{PREFIX}WRAPPING_KEY{_SUFFIX}: there is no file {file}: restore the one that belongs to the "
             f"database, or for a new database run macaroon-cbat key generate-wrapping --output {file}"
@@ -99,12 +100,20 @@ def _given_key(file: Path) -> WrappingKey:
 
 
 def _none_set(file: Path) -> str:
-    found = f"; if it was used with {file}, set it to that file" if file.exists() else ""
+    found = f"; if it was used with {file}, set it to that file" if _is_there(file) else ""
     return (
         "a wrapping key must be set with a database server, the same for every host: write one with "
         "macaroon-cbat key generate-wrapping --output FILE, and set MACAROON_CBAT_WRAPPING_KEY_FILE to "
         f"that file (or MACAROON_CBAT_WRAPPING_KEY to what is in it){found}"
     )
+
+
+def _is_there(file: Path) -> bool:
+    """Return False for a file that is missing, True for one that cannot be reached: reading it says why."""
+    try:
+        return file.exists()
+    except OSError:
+        return True
 
 
 def _make_folder(folder: Path) -> None:

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -54,7 +54,7 @@ class Settings:
     `issuer` None means: as a service last ran on this database, else DEFAULT_ISSUER.
     """
 
-    database_url: str
+    database_url: str = field(repr=False)
     wrapping_key: WrappingKey
     issuer: str | None = None
     token_lifetime: int = DEFAULT_LIFETIME

@@ -17,6 +17,7 @@ from macaroon_cbat.stores.revocations import RevocationPage as RevocationPage
 from macaroon_cbat.stores.revocations import RevocationStore as RevocationStore
 from macaroon_cbat.stores.root_keys import RootKeyRecord as RootKeyRecord
 from macaroon_cbat.stores.root_keys import RootKeyStore as RootKeyStore
+from macaroon_cbat.stores.sqlite import sqlite_file as sqlite_file
 from macaroon_cbat.stores.urls import read_url as read_url
 from macaroon_cbat.stores.wrapping import WrappingKey as WrappingKey
 from macaroon_cbat.stores.wrapping import read_or_make_wrapping_key as read_or_make_wrapping_key

@@ -97,7 +97,7 @@ class Database:
     @property
     def place(self) -> str:
         """Where the data are, for messages: a folder or file, or the URL of a server without its secrets."""
-        file = sqlite_file(self._engine) if self._turns is not None else None
+        file = sqlite_file(self._url)
         if file is None:
             return self._url.set(query={}, drivername=self._url.get_backend_name()).render_as_string()
         return str(file.parent if file.name == EMBEDDED else file)
@@ -116,7 +116,7 @@ class Database:
 
     def check_schema(self) -> None:
         """Raise SettingsError unless the tables are there as this version needs them; change nothing."""
-        file = sqlite_file(self._engine) if self._turns is not None else None
+        file = sqlite_file(self._url)
         if file is not None and is_missing(file):
             raise no_database(self.place)
         _, script = _migrations()

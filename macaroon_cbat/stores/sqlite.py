@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from weakref import WeakSet
 
-from sqlalchemy import Connection, Engine, QueuePool, event
+from sqlalchemy import URL, Connection, Engine, QueuePool, event
 
 from macaroon_cbat.stores.private import make_private, refuse_foreign
 from macaroon_cbat.stores.read_only import ReadOnlyConnection, connect_read_only, is_read_only
@@ -64,19 +64,20 @@ def _connect_privately(engine: Engine, *, is_for_a_command: bool) -> None:
         _dialect: object, _record: object, arguments: tuple[str, ...], options: dict[str, object]
     ) -> sqlite3.Connection | None:
         file, is_written = _file_of(arguments[0])
-        if file is not None:
+        try:
             refuse_foreign(file)
             if is_for_a_command and is_read_only(file):
                 return connect_read_only(file, options)
             if is_written:
                 make_private(file)
+        except PermissionError as error:
+            raise sqlite3.OperationalError(f"{error.strerror}: let the service's user in") from error
         return None
 
 
-def sqlite_file(engine: Engine) -> Path | None:
-    """Return the file of this database, or None for one in memory."""
-    (database, *_), _options = engine.dialect.create_connect_args(engine.url)
-    return _file_of(database)[0]
+def sqlite_file(url: URL) -> Path | None:
+    """Return the file of this database, or None for one on a server."""
+    return None if url.get_backend_name() != "sqlite" else _file_of(str(url.database))[0]
 
 
 _engines: WeakSet[Engine] = WeakSet()
@@ -109,11 +110,10 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             return
 
 
-def _file_of(database: str) -> tuple[Path | None, bool]:
-    """Return the file that SQLite opens under this name, or None for one in memory; and whether it writes."""
+def _file_of(database: str) -> tuple[Path, bool]:
+    """Return the file that SQLite opens under this name, and whether it writes."""
     options: list[str] = []
     if database.startswith("file:"):
         parts = urlsplit(database)
         database, options = unquote(parts.path), parts.query.split("&")
-    is_in_memory = database in ("", ":memory:") or "mode=memory" in options
-    return None if is_in_memory else Path(database), "mode=ro" not in options
+    return Path(database), "mode=ro" not in options

@@ -14,8 +14,7 @@ _NUMBER = re.compile(r"[0-9]{1,9}\Z")
 _TLS_VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 _SQLITE: dict[str, Sequence[str] | None] = {
     "uri": ("true",),
-    "mode": ("ro", "rw", "rwc", "memory"),
-    "cache": ("shared", "private"),
+    "mode": ("ro", "rw", "rwc"),
     "immutable": ("0", "1"),
     "vfs": None,
 }
@@ -58,6 +57,8 @@ def read_url(text: str) -> URL:
     known = _SQLITE if backend == "sqlite" else dict.fromkeys(_names_of_libpq(), None) | _CHOICES
     for name, value in url.query.items():
         _check_option(known, name, [value] if isinstance(value, str) else value)
+    if backend == "sqlite" and (url.database or "").removeprefix("file:") in ("", ":memory:"):
+        raise SettingsError(unusable("a database in memory is lost with its process"))
     if backend == "sqlite" and url.query and "uri" not in url.query:
         raise SettingsError(_option(next(iter(url.query)), "goes with uri=true only: add &uri=true"))
     if url.port is not None and not _is_port(str(url.port)):

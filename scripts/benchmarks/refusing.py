@@ -101,7 +101,7 @@ def _round(folder: Path, tokens: TokenClient, revoking: requests.Session, issuer
 
 def _registered(name: str, environment: dict[str, str], *options: str) -> str:
     """Register a client; return its secret."""
-    command = [sys.executable, "-m", "macaroon_cbat", "client", "add", name, "--json", *options]
+    command = [sys.executable, "-m", "macaroon_cbat", "client", "add", name, "--init", "--json", *options]
     done = subprocess.run(command, check=True, capture_output=True, env=os.environ | environment)
     secret: str = json.loads(done.stdout)["client_secret"]
     return secret

@@ -23,6 +23,7 @@ from statistics import median
 import trustme
 from timing import Extent
 
+from macaroon_cbat.stores.wrapping import new_wrapping_key_text
 from tests.stores.postgres import postgres
 
 PROCESSES, CONNECTIONS, ROUNDS = 2, 8, 3
@@ -77,7 +78,10 @@ def throughput(extent: Extent) -> list[Throughput]:
 def databases(folder: Path) -> Iterator[dict[str, dict[str, str]]]:
     """Say in the environment where the database is: in this folder, and in a PostgreSQL server of its own."""
     with postgres() as server:
-        url = {"MACAROON_CBAT_DATABASE_URL": server.new_database()}
+        url = {
+            "MACAROON_CBAT_DATABASE_URL": server.new_database(),
+            "MACAROON_CBAT_WRAPPING_KEY": new_wrapping_key_text(),
+        }
         data = {"MACAROON_CBAT_DATA": str(folder)}
         yield {"SQLite": data, "PostgreSQL": data | url}
 
@@ -121,8 +125,9 @@ def _prepare(folder: Path, environment: dict[str, str]) -> bytes:
     """Register a client, make its certificate, and return the one request that is sent."""
     secret = folder / "secret"
     subprocess.run(
-        [sys.executable, "-m", "macaroon_cbat", "client", "add", "load", "--scope", "read", "--audience",
-         "https://api.example", "--bound", "--secret-file", str(secret), "--force", "--data", str(folder)],
+        [sys.executable, "-m", "macaroon_cbat", "client", "add", "load", "--init", "--scope", "read",
+         "--audience", "https://api.example", "--bound", "--secret-file", str(secret), "--force",
+         "--data", str(folder)],
         check=True, stdout=subprocess.DEVNULL, env=os.environ | environment,
     )  # fmt: skip
     certificate = trustme.CA().issue_cert("load@example.org")

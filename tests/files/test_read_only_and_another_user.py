@@ -84,3 +84,19 @@ def test_what_a_running_service_wrote_is_seen(data):
         assert (data / "macaroon_cbat.sqlite3-wal").stat().st_size > 0
         with readable(data):
             assert said_by_another("client", "list", "--data", data).startswith("0 renamed ")
+
+
+@pytest.mark.parametrize("command", [*READING.values(), *CHANGING.values()], ids=[*READING, *CHANGING])
+@pytest.mark.parametrize("name", ["", "DATABASE_URL", "DATABASE_URL_FILE", "WRAPPING_KEY_FILE"])
+def test_what_cannot_be_reached_is_one_line(data, place, monkeypatch, command, name):
+    """Where another user may not even look, a command is one line, and no traceback."""
+    closed = place / "closed"
+    closed.mkdir(mode=0o700)
+    if name:
+        url = f"sqlite:///{closed / 'db.sqlite3'}" if name == "DATABASE_URL" else str(closed / "file")
+        monkeypatch.setenv(f"MACAROON_CBAT_{name}", url)
+    with readable(data):
+        said = said_by_another(*command, "--data", data if name else closed)
+    assert said[:9] in {"1 Error: ", "2 Error: ", "2 Usage: "}
+    assert str(closed) in said
+    assert "Traceback" not in said

@@ -45,6 +45,7 @@ def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Realm]:
     development_certificates(folder / "data")
     service = Service(folder / "data", free_port())
     realm = Realm(service, make_client(folder, "holder"), make_client(folder, "thief"))
+    service.prepare()
     realm.secrets["billing"] = service.add("billing", "--scope", "read write", "--audience", API)
     realm.add_resource_server("plain")
     realm.add_resource_server("promising", "--checks-certificates")

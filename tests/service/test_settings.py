@@ -68,6 +68,14 @@ def test_with_url_and_key_nothing_touches_the_disk(tmp_path):
     assert not folder.exists()
 
 
+def test_the_settings_print_no_secret(tmp_path):
+    """What the settings look like in a log shows neither the database's password nor the wrapping key."""
+    made = settings(tmp_path, DATABASE_URL="postgresql://user:hunter2@db/cbat", WRAPPING_KEY=KEY_TEXT)
+    assert "hunter2" not in repr(made)
+    assert KEY_TEXT not in repr(made)
+    assert repr(KEY.secret)[2:-1] not in repr(made)
+
+
 def test_arguments_come_before_the_environment(tmp_path):
     """What the caller says counts more than what the environment says."""
     environment = {"MACAROON_CBAT_DATA": str(tmp_path / "a"), "MACAROON_CBAT_ISSUER": "https://a.example"}

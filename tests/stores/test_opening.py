@@ -96,6 +96,9 @@ def test_a_new_database_waits_for_another_writer(tmp_path, open_again):
         pytest.param("db.sqlite3", id="a file name"),
         pytest.param("", id="nothing"),
         pytest.param("sqlite:/db", id="too few slashes"),
+        pytest.param("sqlite://", id="no file"),
+        pytest.param("sqlite:///:memory:", id="memory"),
+        pytest.param("sqlite:///file::memory:?uri=true", id="memory as a URI"),
         pytest.param("oracle9i://host/db", id="an unknown database"),
         pytest.param("postgresql+nosuchdriver://host/db", id="an unknown driver"),
         pytest.param("postgresql+asyncpg://host/db", id="an asynchronous driver"),
@@ -115,7 +118,7 @@ def test_a_new_database_waits_for_another_writer(tmp_path, open_again):
         *(pytest.param(f"sqlite:////no/db?{option}", id=option) for option in (
             "timeout=soon", "timeout=5", "uri=maybe", "mode=ro", "mode=read&uri=true", "cached_statements=x",
             "isolation_level=x", "detect_types=x", "check_same_thread=true", "nosuchoption=1",
-            "mode=ro&mode=rw&uri=true", "connect_timeout=1",
+            "mode=ro&mode=rw&uri=true", "mode=memory&uri=true", "connect_timeout=1",
         )),
     ],
 )  # fmt: skip
@@ -125,7 +128,7 @@ def test_a_url_that_cannot_be_used_is_refused(url):
         Database(url)
     assert "\n" not in str(refused.value)
     assert "hunter2" not in str(refused.value)
-    assert url.partition("?")[2].partition("=")[0] in str(refused.value)
+    assert url.partition("?uri")[0].partition("?")[2].partition("=")[0] in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from tests.stores.postgres import Postgres, postgres
 from tests.tls.material import Server
 from tests.walks.house import Authority, House, make_holders
-from tests.walks.processes import Service, free_port, resource_server
+from tests.walks.processes import Service, free_port, on_a_server, resource_server
 from tests.walks.realm import Realm
 
 
@@ -23,7 +23,7 @@ def database(request: pytest.FixtureRequest) -> dict[str, str]:
     if request.param == "sqlite":
         return {}
     server: Postgres = request.getfixturevalue("server")
-    return {"MACAROON_CBAT_DATABASE_URL": server.new_database()}
+    return on_a_server(server.new_database())
 
 
 @pytest.fixture(scope="session")

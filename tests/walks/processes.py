@@ -26,6 +26,11 @@ ENVIRONMENT = {
 }
 
 
+def on_a_server(url: str) -> dict[str, str]:
+    """Say in the environment that the database is there, and which wrapping key all its services share."""
+    return {"MACAROON_CBAT_DATABASE_URL": url, "MACAROON_CBAT_WRAPPING_KEY": "A" * 42 + "E"}
+
+
 _ALONE = threading.Lock()
 """A command run in this process changes its environment for a moment."""
 
@@ -85,6 +90,10 @@ class Service:
     def ca(self) -> Path:
         """The development CA, which its own certificate is verified with."""
         return self.data / "ca.pem"
+
+    def prepare(self) -> None:
+        """Make the database, as a service does that starts."""
+        self.command("serve", "--init")
 
     def add(self, name: str, *options: object) -> str:
         """Register a client; return its secret, empty where it has none."""

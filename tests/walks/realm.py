@@ -26,6 +26,7 @@ class Realm:
         self.folder = folder
         development_certificates(folder / "data")
         self.service = Service(folder / "data", free_port(), database, gate)
+        self.service.prepare()
         self.certificate = make_client(folder, "invoices").file
         self.billing = self.service.add("billing", "--scope", "read", "--audience", API)
         self.ops = self.service.add("ops", "--scope", "admin")

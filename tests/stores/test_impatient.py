@@ -1,0 +1,88 @@
+"""A PostgreSQL that keeps its connections open and says nothing."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from macaroon_cbat.errors import Unavailable
+from macaroon_cbat.stores.impatient import ImpatientConnection
+from macaroon_cbat.stores.postgresql import unhurried
+from tests.stores.failing import revoke
+from tests.stores.material import opened
+from tests.stores.postgres import Postgres, postgres
+
+SLOW = text("SELECT pg_sleep(3)")
+ON_A_SERVER = pytest.mark.parametrize("url", ["postgresql", "pgbouncer"], indirect=True)
+
+
+@pytest.fixture
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait one second instead of ten."""
+    monkeypatch.setattr(ImpatientConnection, "answer_seconds", 1.0)
+
+
+@pytest.fixture(scope="module")
+def mortal() -> Iterator[Postgres]:
+    """Run a server that these tests may suspend."""
+    with postgres() as one:
+        yield one
+
+
+@contextmanager
+def suspended(server: Postgres) -> Iterator[None]:
+    """Stop every process of the server, as a machine does that hangs; let it go on when the block ends."""
+    assert server.process is not None
+    pid = server.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    processes = [pid, *map(int, children)]
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in reversed(processes):
+            os.kill(process, signal.SIGCONT)
+
+
+@pytest.mark.usefixtures("_soon")
+def test_a_suspended_server_is_unavailable(mortal):
+    """While PostgreSQL hangs, readers and writers get Unavailable; afterwards they go on."""
+    stores = opened(mortal.new_database())
+    revoke(stores, "alice")
+    with suspended(mortal):
+        with pytest.raises(Unavailable):
+            stores.revocations.newest()
+        with pytest.raises(Unavailable):
+            revoke(stores, "bob")
+    revoke(stores, "carol")
+    assert [one.value for one in stores.revocations.after(0).decisions] == ["alice", "carol"]
+    stores.database.close()
+
+
+@ON_A_SERVER
+@pytest.mark.usefixtures("_soon")
+def test_a_slow_statement_is_given_up(stores):
+    """A statement without an answer in time is Unavailable, and its connection serves no other one."""
+    with pytest.raises(Unavailable, match="no answer for"), stores.database.reading() as connection:
+        connection.execute(SLOW)
+    revoke(stores, "alice")
+    assert stores.revocations.newest() == 1
+
+
+@ON_A_SERVER
+@pytest.mark.usefixtures("_soon")
+def test_a_migration_takes_its_time(stores):
+    """What a migration runs may take longer, and what its connection runs afterwards may not."""
+    done = []
+    with pytest.raises(Unavailable, match="no answer for"), stores.database.writing() as connection:
+        with unhurried(connection):
+            connection.execute(SLOW)
+            done.append("a migration")
+        connection.execute(SLOW)
+        done.append("another statement")
+    assert done == ["a migration"]
