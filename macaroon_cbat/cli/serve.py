@@ -2,11 +2,9 @@
 
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,13 +12,16 @@ from macaroon_cbat.cli.greeting import Greeting
 from macaroon_cbat.cli.limits import limit_options, with_limits
 from macaroon_cbat.cli.options import FILE, data_option, log_to_stderr, now
 from macaroon_cbat.cli.server_certificate import server_certificate
+from macaroon_cbat.files.watching import Followed
 from macaroon_cbat.forwarded import Forwarded
 from macaroon_cbat.issuers import plain_issuer
 from macaroon_cbat.journal import flush_refusals
+from macaroon_cbat.journal.file import reopen_journal
 from macaroon_cbat.metrics import CertificateExpiry, metrics_listener, serve_metrics, take_counters
 from macaroon_cbat.service import Settings, create_app, settings_from_environment
+from macaroon_cbat.service.client_certificates import ClientTrust
 from macaroon_cbat.service.key_age import KeyAge
-from macaroon_cbat.service.rereading import read_again
+from macaroon_cbat.service.proxy_secret import ProxiesWithSecretFile
 from macaroon_cbat.service.settings import data_folder
 from macaroon_cbat.stores import open_stores
 from macaroon_cbat.tls import serve
@@ -121,7 +122,8 @@ def serve_command(
             on_ready=greeting.say,
             limits=settings.limits.of_server(),
             renew=renew,
-            on_hangup=worker.read_again,
+            followed=worker.followed(),
+            on_hangup=reopen_journal,
             on_certificate=worker.expiry.note,
         )
 
@@ -131,24 +133,25 @@ class _Worker:
 
     def __init__(self, settings: Settings, metrics: socket.socket | None, *, feed_waiters: int) -> None:
         self._settings, self._metrics, self._feed_waiters = settings, metrics, feed_waiters
-        self._demanded: Callable[[], None] | None = None
+        self._trust = ClientTrust(settings.client_ca)
         self.expiry = CertificateExpiry()
 
     def application(self) -> "WSGIApplication":
         """Return the application, made after the fork."""
         if self._metrics is not None:
             take_counters()
-        app = create_app(self._settings, feed_waiters=self._feed_waiters)
-        self._demanded = partial(read_again, app)
+        app = create_app(self._settings, trust=self._trust, feed_waiters=self._feed_waiters)
         if self._metrics is not None:
             age = KeyAge(app.extensions["macaroon_cbat"], time.time)
             serve_metrics(self._metrics, age, self.expiry)
         return app
 
-    def read_again(self) -> None:
-        """Do what SIGHUP demands."""
-        if self._demanded is not None:
-            self._demanded()
+    def followed(self) -> list[Followed[Any]]:
+        """Return what all processes follow: a worker that takes another's place begins with what is valid."""
+        peer = self._settings.peer
+        proxies = peer.trust if isinstance(peer, Forwarded) else None
+        secret = proxies.followed if isinstance(proxies, ProxiesWithSecretFile) else None
+        return [one for one in (self._trust.followed, secret) if one is not None]
 
 
 def _prepare(settings: Settings) -> str:

@@ -1,6 +1,7 @@
 """Values from files that an operator may replace while a process runs."""
 
 import logging
+import stat
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -62,6 +63,8 @@ class Followed(Generic[Value]):
         self._seen = self._at_last_look = stamp_of(files)
         self._said: str | None = None
         self._times = 0
+        self.is_quiet = False
+        """Set in one of several processes that follow the same files, of which another one warns."""
         self._look_at = self._retry_at = monotonic() + LOOK_SECONDS
         self.value = read()
 
@@ -71,18 +74,17 @@ class Followed(Generic[Value]):
             self.look()
         return self.value
 
-    def look(self, *, anyway: bool = False, is_quiet: bool = False) -> bool:
+    def look(self, *, anyway: bool = False) -> bool:
         """Return True if the files were read again and hold a valid value, which is in force now.
 
-        `anyway` reads them changed or not, as SIGHUP demands. `is_quiet` is for one of several processes that
-        follow the same files, of which another one warns.
+        `anyway` reads them changed or not, as SIGHUP demands.
         """
         lock = self._lock.current()
         if not lock.acquire(blocking=anyway):
             return False  # another thread is looking
         try:
             self._look_at = self._monotonic() + LOOK_SECONDS
-            return (self._is_due() or anyway) and self._take(is_quiet=is_quiet)
+            return (self._is_due() or anyway) and self._take()
         finally:
             lock.release()
 
@@ -93,22 +95,30 @@ class Followed(Generic[Value]):
             return self._said is not None and self._monotonic() >= self._retry_at
         return is_settled(stamp, before)
 
-    def _take(self, *, is_quiet: bool) -> bool:
+    def _take(self) -> bool:
         self._seen = self._at_last_look
         try:
+            _refuse_streams(self._files)
             self.value = self._read()
         except SettingsError as error:
             self._retry_at = self._monotonic() + RETRY_SECONDS
-            self._say(str(error), is_quiet=is_quiet)
+            self._say(str(error))
             return False
         self._said, self._times = None, 0
-        self._log.log(logging.DEBUG if is_quiet else logging.INFO, "read the %s again", self._what)
+        self._log.log(logging.DEBUG if self.is_quiet else logging.INFO, "read the %s again", self._what)
         return True
 
-    def _say(self, reason: str, *, is_quiet: bool) -> None:
+    def _say(self, reason: str) -> None:
         """Say once why the value read before stays; a quiet process says it when it lasts."""
         self._times = self._times + 1 if reason == self._said else 1
         self._said = reason
-        if self._times == (2 if is_quiet else 1):
-            level = logging.INFO if is_quiet else logging.WARNING
+        if self._times == (2 if self.is_quiet else 1):
+            level = logging.INFO if self.is_quiet else logging.WARNING
             self._log.log(level, "keeping the %s read before: %s", self._what, reason)
+
+
+def _refuse_streams(files: Sequence[Path]) -> None:
+    """Raise SettingsError for what can be read only once, such as `<(command)` of a shell: it could block."""
+    for file in files:
+        if file.exists() and stat.S_IFMT(file.stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
+            raise SettingsError(f"{file} is a pipe or a device and cannot be read again: name a file")

@@ -35,7 +35,6 @@ from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.presenting import once_a_request
 from macaroon_cbat.service.reading import read_json
 from macaroon_cbat.service.registered_scopes import RegisteredScopes
-from macaroon_cbat.service.rereading import follow_files
 from macaroon_cbat.service.resource_feeds import ResourceFeeds
 from macaroon_cbat.service.serving import check_who_serves
 from macaroon_cbat.service.settings import DEFAULT_ISSUER, Settings, settings_from_environment
@@ -49,19 +48,21 @@ def create_app(
     settings: Settings | None = None,
     *,
     peer: PeerSource | None = None,
+    trust: ClientTrust | None = None,
     clock: Callable[[], float] = time.time,
     feed_waiters: int = 4,
 ) -> Flask:
     """Return the WSGI application; without settings, as the MACAROON_CBAT_ variables say.
 
-    `peer` finds the client certificate of a connection, in the place of what the settings say. At most
+    `peer` finds the client certificate of a connection and `trust` has the CAs of clients, in the place of
+    what the settings say. At most
     `feed_waiters` requests wait for a revocation at a time: keep it below the number of threads. Whoever
     embeds the application finds its stores under `app.extensions["macaroon_cbat"]`. Raises SettingsError
     for unusable settings, and Unavailable when the database is out of reach.
     """
     settings = settings or settings_from_environment()
-    source, trust = peer or settings.peer, ClientTrust(settings.client_ca)
-    peer = once_a_request(source)
+    peer = once_a_request(peer or settings.peer)
+    trust = trust or ClientTrust(settings.client_ca)
     journal_to(settings.audit_log)
     bound_refusals(settings.audit_refusals)
     stores, url = _opened(settings, EpochSeconds(int(clock())))
@@ -71,7 +72,6 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = settings.limits.body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.limits.body_bytes
     app.extensions["macaroon_cbat"] = stores
-    follow_files(app, trust, source)
     refuse_other_spellings(app)
     answer_errors(app)
     audit_requests(app, peer, clock)

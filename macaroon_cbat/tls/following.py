@@ -3,11 +3,13 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-from macaroon_cbat.files.watching import LOOK_SECONDS
+from macaroon_cbat.files.watching import LOOK_SECONDS, Followed
 from macaroon_cbat.tls.prefork import Serving
 from macaroon_cbat.tls.server_certificate import ServerCertificate
 
@@ -34,6 +36,9 @@ class Hangups:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duties:
     """What a process does besides loading a new server certificate."""
+
+    others: Sequence[Followed[Any]] = ()
+    """What the process follows too."""
 
     on_hangup: Callable[[], object]
     """Called after SIGHUP, before the certificate is read again."""
@@ -64,6 +69,8 @@ class Following:
         self._heard = hangups.count
         self._look_at = monotonic() + LOOK_SECONDS
         self._renew_at = monotonic() + _RENEW_SECONDS
+        for one in (certificate.followed, *duties.others):
+            one.is_quiet = duties.is_quiet
         duties.on_certificate(certificate.expires)
 
     def tick(self) -> None:
@@ -78,9 +85,11 @@ class Following:
         if is_asked or now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
             _safely(lambda: self._follow(anyway=is_asked))
+            for one in self._duties.others:
+                _safely(partial(one.look, anyway=is_asked))
 
     def _follow(self, *, anyway: bool) -> None:
-        if self._certificate.look(anyway=anyway, is_quiet=self._duties.is_quiet):
+        if self._certificate.look(anyway=anyway):
             self._duties.on_certificate(self._certificate.expires)
 
     @contextmanager

@@ -1,14 +1,15 @@
 """Serve a WSGI application over TLS; it sees the client certificate of each connection."""
 
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from macaroon_cbat.certificate_formats import CERTIFICATE_HEADERS
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files.watching import Followed
 from macaroon_cbat.tls.following import Duties, Following, FollowingLoop, Hangups
 from macaroon_cbat.tls.limits import Limits, limits_that_fit
 from macaroon_cbat.tls.listening import listening_socket
@@ -37,6 +38,7 @@ def serve(  # noqa: PLR0913  # one keyword a setting
     on_end: Callable[[], None] | None = None,
     proxy_headers: Iterable[str] = CERTIFICATE_HEADERS,
     limits: Limits = Limits(),  # noqa: B008  # frozen
+    followed: Sequence[Followed[Any]] = (),
     renew: Callable[[], object] | None = None,
     on_hangup: Callable[[], object] | None = None,
     on_certificate: Callable[[int], object] | None = None,
@@ -52,7 +54,8 @@ def serve(  # noqa: PLR0913  # one keyword a setting
     `certificate` and `key` are followed: new connections get the last valid pair, within seconds, or at
     once after SIGHUP, which ends nothing. SIGHUP also calls `on_hangup` in each worker, in a thread: reopen
     logs there. `renew` is called once an hour and after SIGHUP, in one process: it may replace the files.
-    `on_certificate` is told in each worker at which second the certificate in force expires.
+    `on_certificate` is told in each worker at which second the certificate in force expires. `followed` are
+    values that all processes follow alike, so that a new worker begins with the last valid ones.
     """
     if workers < 1 or threads < 1:
         raise SettingsError("at least one worker and one thread are needed")
@@ -60,6 +63,7 @@ def serve(  # noqa: PLR0913  # one keyword a setting
         pair, limits = ServerCertificate(certificate, key), limits_that_fit(limits)
         removed, is_alone = removed_keys(proxy_headers), workers == 1
         duties = Duties(
+            others=followed,
             on_hangup=on_hangup or _do_nothing,
             renew=(renew if is_alone else None) or _do_nothing,
             on_certificate=on_certificate or _do_nothing,
@@ -79,13 +83,16 @@ def serve(  # noqa: PLR0913  # one keyword a setting
                 _run_here(make_loop, announce)
             else:
                 prefork = Prefork([listener], workers, limits.request_seconds)
-                prefork.tick = Following(pair, hangups, _duties_of_parent(prefork, renew)).tick
+                prefork.tick = Following(pair, hangups, _duties_of_parent(prefork, followed, renew)).tick
                 prefork.run(make_loop, announce)
 
 
-def _duties_of_parent(prefork: Prefork, renew: Callable[[], object] | None) -> Duties:
+def _duties_of_parent(
+    prefork: Prefork, followed: Sequence[Followed[Any]], renew: Callable[[], object] | None
+) -> Duties:
     """Return the duties of the process that warns, renews, and passes SIGHUP on to the workers."""
     return Duties(
+        others=followed,
         on_hangup=partial(prefork.signal_workers, signal.SIGHUP),
         renew=renew or _do_nothing,
         on_certificate=_do_nothing,

@@ -21,22 +21,22 @@ class ServerCertificate:
         self._certificate, self._key = certificate, key
         self._loaded: LoadedPair | None = None
         self._is_expiry_said = False
-        self._followed = Followed("server certificate", [certificate, key], self._load, log)
+        self.followed = Followed("server certificate", [certificate, key], self._load, log)
 
     @property
     def context(self) -> SSL.Context:
         """The context for a new connection; connections that there are keep theirs."""
-        return self._followed.value.context
+        return self.followed.value.context
 
     @property
     def expires(self) -> int:
         """When the certificate expires, in seconds since the epoch."""
-        return int(self._followed.value.valid_until.timestamp())
+        return int(self.followed.value.valid_until.timestamp())
 
-    def look(self, *, anyway: bool = False, is_quiet: bool = False) -> bool:
+    def look(self, *, anyway: bool = False) -> bool:
         """Return True if another certificate is in force now, as `Followed.look` says."""
-        is_new = self._followed.look(anyway=anyway, is_quiet=is_quiet)
-        until = self._followed.value.valid_until
+        is_new, is_quiet = self.followed.look(anyway=anyway), self.followed.is_quiet
+        until = self.followed.value.valid_until
         if is_new:
             self._is_expiry_said = False
         if is_new and not is_quiet:

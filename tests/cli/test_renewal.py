@@ -288,6 +288,15 @@ def _hears_hangups(pid: int) -> bool:
     return bool(int(caught.split()[1], 16) & 1 << (signal.SIGHUP - 1))
 
 
+def kill_workers(service: Any) -> None:
+    """Kill every worker, and wait until others have taken their places."""
+    children = Path(f"/proc/{service.pid}/task/{service.pid}/children")
+    dead = set(children.read_text().split())
+    for pid in dead:
+        os.kill(int(pid), signal.SIGKILL)
+    wait_until(lambda: len(set(children.read_text().split()) - dead) == len(dead))
+
+
 def test_workers_that_are_killed_come_back_with_the_files_of_now(data, tmp_path):
     """A worker that takes a dead one's place presents the renewed certificate, and hears SIGHUP."""
     first, second, third = new_pair(), new_pair(), new_pair()
@@ -295,11 +304,54 @@ def test_workers_that_are_killed_come_back_with_the_files_of_now(data, tmp_path)
     with serving(data, "--cert", certificate, "--key", key, "--workers", "2") as service:
         lay_down(tmp_path, second)
         eventually(lambda: presented(port_of(service)), {second.der})
-        children = Path(f"/proc/{service.pid}/task/{service.pid}/children")
-        for pid in children.read_text().split():
-            os.kill(int(pid), signal.SIGKILL)
-        await_log(service, "ended after", 2)
+        await_log(service, "presenting")
+        kill_workers(service)
         assert presented(port_of(service)) == {second.der}
         lay_down(tmp_path, third)
         hang_up(service)
         eventually(lambda: presented(port_of(service)), {third.der})
+
+
+def test_a_broken_ca_file_does_not_bring_an_old_ca_back(data, tmp_path, authorities):
+    """With the CA file replaced and then broken, new workers start, and trust the last good CA alone."""
+    holders = [certified(DN, ca, today=TODAY) for ca in authorities]
+    files = [identity_file(tmp_path, f"client-{n}", one) for n, one in enumerate(holders)]
+    trusted = write(tmp_path / "ca.pem", authorities[0].pem)
+    _register(data)
+    with serving(data, "--workers", "2", MACAROON_CBAT_CLIENT_CA=str(trusted)) as service:
+        write(trusted, authorities[1].pem)
+        eventually(lambda: statuses(service, files[1], client_id="billing"), {200})
+        await_log(service, "read the trusted CAs again")  # the parent has them too
+        write(trusted, b"")
+        await_log(service, "keeping the trusted CAs read before")
+        for _ in range(3):
+            kill_workers(service)
+        assert statuses(service, files[1], client_id="billing") == {200}
+        assert statuses(service, files[0], client_id="billing") == {401}
+        assert log_of(service).count("WARNING") == 1
+
+
+def test_a_broken_secret_file_does_not_bring_an_old_secret_back(data, tmp_path):
+    """With the secret replaced and its file then broken, new workers believe the last good secret alone."""
+    holder, file = certified("CN=holder", today=TODAY), tmp_path / "proxy.secret"
+    write(file, b"the-first-secret-of-it\n")
+    secret = members("client", "add", "bound", "--bound", "--scope", "read", "--data", data)["client_secret"]
+    variables = {
+        "MACAROON_CBAT_CERTIFICATE_FORMAT": "haproxy-sha256",
+        "MACAROON_CBAT_TRUSTED_PROXIES": "secret",
+        "MACAROON_CBAT_PROXY_SECRET_FILE": str(file),
+    }
+    with serving(data, "--workers", "2", **variables) as service:
+
+        def answered(shown: str) -> set[int]:
+            headers = {"Clientcertx5t": str(holder.thumbprint), "Proxysecret": shown}
+            return statuses(service, None, headers, client_id="bound", client_secret=secret)
+
+        write(file, b"another-secret-of-it\n")
+        eventually(lambda: answered("another-secret-of-it"), {200})
+        await_log(service, "read the proxy's secret again")  # the parent has it too
+        file.unlink()
+        await_log(service, "keeping the proxy's secret read before")
+        kill_workers(service)
+        assert answered("another-secret-of-it") == {200}
+        assert answered("the-first-secret-of-it") == {400}

@@ -1,6 +1,7 @@
 """Files that are followed: read again after a change, and tried again after a failure."""
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -116,10 +117,11 @@ def test_a_quiet_process_speaks_when_it_lasts(numbers: Numbers, caplog: pytest.L
     """One of several processes leaves the warning to another, but says at last what it goes on with."""
     caplog.set_level(logging.INFO)
     numbers.replace("x")
-    numbers.followed.look(anyway=True, is_quiet=True)
+    numbers.followed.is_quiet = True
+    numbers.followed.look(anyway=True)
     assert caplog.records == []
     numbers.now += RETRY_SECONDS
-    numbers.followed.look(is_quiet=True)
+    numbers.followed.look()
     [record] = caplog.records
     assert record.levelno == logging.INFO
 
@@ -146,3 +148,13 @@ def test_a_forked_child_follows(numbers: Numbers) -> None:
         settle(numbers)
         numbers.now = 10
         assert in_children(2, lambda _: numbers.followed.current() == 2) == [0, 0]
+
+
+def test_a_pipe_is_read_once(numbers: Numbers, caplog: pytest.LogCaptureFixture) -> None:
+    """What a shell's `<(command)` leads to would block a second reader for ever: the first value stays."""
+    numbers.file.unlink()
+    os.mkfifo(numbers.file)
+    for _ in range(3):
+        assert not numbers.followed.look(anyway=True)
+    assert numbers.followed.value == 1
+    assert caplog.text.count("cannot be read again: name a file") == 1

@@ -204,6 +204,7 @@ def test_a_new_worker_gets_the_new_pair(tmp_path: Path, spoil: Callable[[Renewed
     with serving(tmp_path, first, workers=2) as served:
         by_rename(served, second)
         served.await_pair(second)
+        served.await_log("presenting")  # the parent has it too
         spoil(served)
         served.await_log(KEPT)
         dead = served.children()
