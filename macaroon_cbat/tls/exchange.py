@@ -15,6 +15,9 @@ log = logging.getLogger("macaroon_cbat.tls")
 _WAITING_BYTES = 1 << 24
 """A response may run this far ahead of its reader; then its thread waits."""
 
+_LOOK_SECONDS = 0.05
+"""How often a thread looks whether other readers have made room."""
+
 
 class ClientGone(Exception):
     """The client went away while its response was being made."""
@@ -84,18 +87,27 @@ class Exchange:
     def write_soon(self, data: Any) -> int:
         """Queue a part of the response, or raise ClientGone; wait while the reader is too far behind."""
         with self._lock:
-            while self._outgoing.waiting_bytes > _WAITING_BYTES and not self._is_abandoned:
+            while self._must_wait() and not self._is_abandoned:
                 self.announce()
-                self._lock.wait()
+                self._lock.wait(_LOOK_SECONDS)
             if self._is_abandoned:
                 raise ClientGone
             self.has_file = isinstance(data, ReadOnlyFileBasedBuffer)
             if not self._has_all_it_may():
+                before = self._outgoing.waiting_bytes
                 self._outgoing.append(data)
+                self._count_since(before)
             elif self.has_file:
                 data.close()
             self._has_begun = True
         return len(data)
+
+    def _must_wait(self) -> bool:
+        return self._outgoing.waiting_bytes > _WAITING_BYTES or self.site.backlog.is_full()
+
+    def _count_since(self, before: int) -> None:
+        """Count what was added or taken among what this process keeps for its readers."""
+        self.site.backlog.add(self._outgoing.waiting_bytes - before)
 
     def _has_all_it_may(self) -> bool:
         """Return True after the header of an answer to HEAD: a body would be taken for the next answer."""
@@ -137,7 +149,9 @@ class Exchange:
     def take(self, size: int) -> bytes:
         """Remove and return up to about `size` bytes of the response; nothing when none wait."""
         with self._lock:
+            before = self._outgoing.waiting_bytes
             data = self._outgoing.take(size)
+            self._count_since(before)
             if data:
                 self._lock.notify()
             return data
@@ -146,7 +160,9 @@ class Exchange:
         """Release the thread: nobody reads any more."""
         with self._lock:
             self._is_abandoned = True
+            before = self._outgoing.waiting_bytes
             self._outgoing.clear()
+            self._count_since(before)
             # A thread may work on it for long: it must not keep the connection in memory.
             self._changed = _announce_nothing
             self._lock.notify()

@@ -45,8 +45,8 @@ class Loop:
     ) -> None:
         """Serve the site; call `on_end` after the last request."""
         self.certificate = certificate
-        self.site = site
-        self.rooms = Rooms(limits)
+        self.site, self.rooms = site, Rooms(limits)
+        site.backlog.allow(limits.unread_bytes)
         self.now = time.monotonic()
         self._listener = listener
         self._limits = limits
@@ -143,7 +143,7 @@ class Loop:
             callback(mask)
         for _ in range(len(self._changed)):
             self._changed.popleft().on_response()
-        if self.now >= self._next_tick:
+        if self.now >= self._next_tick or self.site.backlog.is_full():
             self._next_tick = self.now + _TICK_SECONDS
             self._on_tick()
         if not self._is_accepting and not self._stops:

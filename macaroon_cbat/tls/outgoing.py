@@ -19,13 +19,14 @@ class Outgoing:
         self._parts: deque[Any] = deque()
         self._offset = 0
         self.waiting_bytes = 0
+        """What is in memory: a file, however long, takes up nothing."""
 
     def append(self, data: Any) -> None:
         """Queue bytes, or a file as waitress wraps it."""
-        self.waiting_bytes += len(data)
         if isinstance(data, ReadOnlyFileBasedBuffer):
             self._parts.append(data)
             return
+        self.waiting_bytes += len(data)
         if len(data) > _SMALL_BYTES:
             # In slices, for what was sent of one piece would stay in memory until all of it is.
             self._parts.extend(data[at : at + _GLUED_BYTES] for at in range(0, len(data), _GLUED_BYTES))
@@ -51,11 +52,11 @@ class Outgoing:
             else:
                 data = bytes(memoryview(part)[self._offset : self._offset + size])
                 self._offset += len(data)
+                self.waiting_bytes -= len(data)
                 is_taken = self._offset == len(part)
             if is_taken:
                 self._drop_first()
             if data:
-                self.waiting_bytes -= len(data)
                 return data
         return b""
 

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -12,6 +12,7 @@ from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.task import WSGITask
 
 from macaroon_cbat.thumbprint import DerCertificate
+from macaroon_cbat.tls.backlog import Backlog
 from macaroon_cbat.untrusted_headers import UNTRUSTED_HEADERS
 from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE, PEER_INTERMEDIATES
 
@@ -64,6 +65,7 @@ class Site:
     is_multiprocess: bool
     removed_keys: frozenset[str]
     is_stopping: bool = False
+    backlog: Backlog = field(default_factory=Backlog)
 
 
 def removed_keys(proxy_headers: Iterable[str]) -> frozenset[str]:
