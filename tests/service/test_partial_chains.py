@@ -106,7 +106,7 @@ def test_a_client_is_no_anchor(naming):
 
 
 def test_a_self_signed_certificate_in_the_file_is_trusted_for_itself(naming):
-    """A self-signed client certificate that the operator put into the file proves its client, and no other."""
+    """A self-signed client certificate in the file proves its client, and no other."""
     own = certified(DN)
     service = naming(own)
     assert ask(service, own).status_code == 200
