@@ -21,6 +21,8 @@ _PAIR = re.compile(
         (?P<after>[;,]|\Z)""",
     re.VERBOSE,
 )
+_HASH_ALONE = re.compile(r"Hash=([0-9a-f]{64})\Z")
+"""All that Envoy writes unless it is told to say more: read at once, for this is asked at every request."""
 _PLAIN = ("By", "Hash", "URI", "DNS")
 _QUOTED = ("Cert", "Chain", "Subject", "Issuer")
 _KNOWN = {key.lower(): key for key in (*_PLAIN, *_QUOTED)}
@@ -39,6 +41,8 @@ def read_forwarded_client_cert(text: str) -> Peer:
     AmbiguousCertificate for anything else, for several elements of which one has a URI or DNS (a certificate
     could have an element written into its names), and for a key that is repeated, or not Envoy's.
     """
+    if alone := _HASH_ALONE.match(text):
+        return Peer(thumbprint=thumbprint_of_hex(alone[1]))
     nearest = _nearest(text)
     if "Hash" not in nearest:
         raise AmbiguousCertificate("the nearest XFCC element has no Hash")

@@ -1,6 +1,7 @@
 """The one name by which a certificate is a registered client's (RFC 8705 2.1.2)."""
 
 import logging
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from cryptography import x509
@@ -34,15 +35,21 @@ def is_named_by(certificate: x509.Certificate, metadata: ClientMetadata) -> bool
 def _has_alternative_name(names: x509.SubjectAlternativeName, metadata: ClientMetadata) -> bool:
     """Return True if the registered name is among the alternative names of its kind."""
     if (dns := metadata.tls_client_auth_san_dns) is not None:
-        return host_key(dns) in map(host_key, names.get_values_for_type(x509.DNSName))
+        return _is_among(dns, names.get_values_for_type(x509.DNSName), host_key)
     if (uri := metadata.tls_client_auth_san_uri) is not None:
-        return uri_key(uri) in map(uri_key, names.get_values_for_type(x509.UniformResourceIdentifier))
+        return _is_among(uri, names.get_values_for_type(x509.UniformResourceIdentifier), uri_key)
     if (ip := metadata.tls_client_auth_san_ip) is not None:
         address = address_named(ip)
         return address is not None and address in names.get_values_for_type(x509.IPAddress)
     if (email := metadata.tls_client_auth_san_email) is not None:
-        return mailbox_key(email) in map(mailbox_key, names.get_values_for_type(x509.RFC822Name))
+        return _is_among(email, names.get_values_for_type(x509.RFC822Name), mailbox_key)
     return False
+
+
+def _is_among(registered: str, found: Iterable[str], key: Callable[[str], str | None]) -> bool:
+    """Return True if one of these names compares as the registered one; what has no key is no name."""
+    wanted = key(registered)
+    return wanted is not None and wanted in map(key, found)
 
 
 def _subject(certificate: x509.Certificate) -> DistinguishedName:

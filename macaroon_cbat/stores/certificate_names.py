@@ -19,7 +19,7 @@ def refuse_unreadable_subject(subject_dn: str) -> None:
         problem = "" if isinstance(error, UnicodeError) else f" ({error})"
         raise ValueError(
             f"the subject DN must be spelled as RFC 4514 says, as CN=a,O=b{problem}: write what openssl x509 "
-            "-noout -subject -nameopt RFC2253 prints"
+            "-in FILE -noout -subject -nameopt RFC2253 prints after subject="
         ) from error
 
 
@@ -36,7 +36,7 @@ def refuse_unmatchable_names(
             "wildcard and no last dot, and other scripts as xn--..."
         )
     if san_uri is not None and not _URI.match(san_uri):
-        raise ValueError("a SAN URI is compared as it is: write an absolute one without a fragment")
+        raise ValueError("a SAN URI is compared as a whole: write an absolute one without a fragment")
     if san_ip is not None and address_named(san_ip) is None:
         raise ValueError("a SAN IP is one IPv4 or IPv6 address: write it as 192.0.2.7 or 2001:db8::7")
     if san_email is not None and not _is_mailbox(san_email):

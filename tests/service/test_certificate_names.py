@@ -214,5 +214,5 @@ def test_a_uri_that_is_none_is_not_registered(registered):
         "scope": "x",
         "tls_client_auth_san_uri": registered,
     }
-    with pytest.raises(InvalidClientMetadata, match="SAN URI is compared as it is"):
+    with pytest.raises(InvalidClientMetadata, match="SAN URI is compared as a whole"):
         metadata_from(members)

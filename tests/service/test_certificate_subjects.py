@@ -170,3 +170,10 @@ def test_the_host_behind_user_information_is_compared_as_it_is():
     certificate = alternative(x509.UniformResourceIdentifier("a://B@C/d"))
     found = [is_named_by(certificate, named(san_uri=one)) for one in ("A://B@C/d", "a://b@C/d", "a://B@c/d")]
     assert found == [True, False, False]
+
+
+@pytest.mark.parametrize("registered", ["x", "b\u0456ll@pay.example"])
+def test_what_has_no_form_to_compare_is_no_name(registered):
+    """A registered e-mail address of before there was a check, which is none, is not another that is none."""
+    certificate = alternative(x509.RFC822Name("y"))
+    assert not is_named_by(certificate, named(san_email=registered))

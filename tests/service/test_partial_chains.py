@@ -103,3 +103,12 @@ def test_a_client_is_no_anchor(naming):
     """A file that holds a client's certificate that a CA issued is refused at the start."""
     with pytest.raises(SettingsError, match="holds no certificate of a CA: name the CA's"):
         naming(certified(DN, TRUSTED))
+
+
+def test_a_self_signed_certificate_in_the_file_is_trusted_for_itself(naming):
+    """A self-signed client certificate in the file proves its client, and no other."""
+    own = certified(DN)
+    service = naming(own)
+    assert ask(service, own).status_code == 200
+    refused(ask(service, certified(DN), own), 401, "invalid_client")
+    refused(ask(service, certified(DN, own), own), 401, "invalid_client")
