@@ -78,7 +78,8 @@ class Audience(Struct, frozen=True, forbid_unknown_fields=True):
 
     def prohibits(self, access: Access, /) -> str | None:
         """Return why a resource server of another audience refuses."""
-        if access.audience is not None and _names(self.aud, access.audience):
+        audience, named = access.audience, _several(self.aud)
+        if audience is not None and (audience in named or _is_another_spelling(audience, named)):
             return None
         return f"meant for audience {self.aud!r}, not {access.audience!r}"
 
@@ -244,10 +245,9 @@ def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return members
 
 
-def _names(aud: str | tuple[str, ...], audience: str) -> bool:
+def _is_another_spelling(audience: str, named: tuple[str, ...]) -> bool:
     """Return True if an audience is one of these, in whatever spelling a holder wrote it."""
-    several = _several(aud)
-    return audience in several or canonical_audience(audience) in map(canonical_audience, several)
+    return canonical_audience(audience) in map(canonical_audience, named)
 
 
 def _several(one_or_more: str | tuple[str, ...]) -> tuple[str, ...]:
