@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
@@ -13,6 +14,14 @@ from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.json_text import read_json_text
 
 _TOKEN_PATH = "/oauth2/token"
+
+
+def _base_of(token_endpoint: str) -> str:
+    """Return what stands before every path of the service, where this is its token endpoint."""
+    if token_endpoint.endswith(_TOKEN_PATH):
+        return token_endpoint.removesuffix(_TOKEN_PATH)
+    parts = urlsplit(token_endpoint)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 class ServiceCalls:
@@ -28,7 +37,7 @@ class ServiceCalls:
 
     def call(self, method: str, path: str, members: object = None) -> Any:
         """Return the answer's JSON, None for none; raise Refused or Unavailable."""
-        url = self._tokens.endpoint().removesuffix(_TOKEN_PATH) + path
+        url = _base_of(self._tokens.endpoint()) + path
         try:
             answer = self._session.request(
                 method, url, json=members, timeout=self._timeout, allow_redirects=False

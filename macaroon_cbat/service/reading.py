@@ -37,17 +37,20 @@ def read_form(request: Request, *, ignored: tuple[str, ...] = (), several: tuple
     if request.query_string:
         raise InvalidRequest("parameters belong into the request body, not into the URL")
     form: dict[str, str] = {}
-    repeated: dict[str, tuple[str, ...]] = dict.fromkeys(several, ())
+    repeated: dict[str, list[str]] = {name: [] for name in several}
     for name, value in _pairs(request.get_data(), "the form"):
         if name in ignored:
             continue
         if name in repeated:
-            repeated[name] += (value,) if value else ()
+            repeated[name].append(value)
             continue
         if name in form:
             raise InvalidRequest(f"the parameter {name[:40]} is repeated")
         form[name] = value
-    return Form({name: value for name, value in form.items() if value}, repeated)
+    return Form(
+        {name: value for name, value in form.items() if value},
+        {name: tuple(filter(None, values)) for name, values in repeated.items()},
+    )
 
 
 def read_query(request: Request, *known: str) -> dict[str, str]:

@@ -178,8 +178,8 @@ def test_no_answer_is_unavailable(
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"issuer": "http://issuer.example"}, "not an https URL"),
-        ({"issuer": "https://issuer.example?a=b"}, "without query"),
+        ({"issuer": "http://issuer.example"}, "does not begin with https"),
+        ({"issuer": "https://issuer.example?a=b"}, "has a query"),
         ({"client_secret": None}, "give one of them"),
     ],
 )

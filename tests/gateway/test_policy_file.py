@@ -144,7 +144,7 @@ MISTAKES = {
         GOOD.replace('keys = "keys.json"', "").replace(
             "[proxy]", '[service]\nissuer = "http://as.example"\nclient_id = "a"\ncertificate = "c"\n[proxy]'
         ),
-        "https URL",
+        "https://HOST",
     ),
 }
 
@@ -169,3 +169,37 @@ def test_files_are_found_beside_the_policy(folder: Path, monkeypatch: pytest.Mon
     """Relative names are relative to the policy file, wherever the command is run."""
     monkeypatch.chdir("/")
     assert checked(folder, GOOD)[0] == 0
+
+
+@pytest.mark.parametrize("spelling", ["https://api.example/", "https://API.example:443"])
+def test_an_audience_may_be_spelled_otherwise(folder: Path, spelling: str):
+    """A policy may spell its audience in any equivalent way; the keys are those of the same audience."""
+    status, _, err = checked(folder, GOOD.replace("https://api.example", spelling))
+    assert (status, err) == (0, "")
+
+
+MISTAKEN = {
+    "https://api.example//": "audience: 'https://api.example//' has an empty segment",
+    "https://other.example": "has keys for https://api.example, not for audience https://other.example",
+    "https://api.example/%zz": "audience: 'https://api.example/%zz' has a %",
+}
+
+
+@pytest.mark.parametrize(("audience", "message"), MISTAKEN.items(), ids=MISTAKEN)
+def test_another_audience_is_a_mistake(folder: Path, audience: str, message: str):
+    """An audience that only looks like that of the keys, or that servers read differently, is refused."""
+    status, _, err = checked(folder, GOOD.replace("https://api.example", audience))
+    assert (status, message in err) == (1, True), err
+
+
+@pytest.mark.parametrize("table", ["service", "introspection"])
+def test_an_issuer_that_is_none_is_named(folder: Path, table: str):
+    """A mistake in an issuer names the file, its table and what to do."""
+    section = f'[{table}]\nissuer = "http://as.example"\nclient_id = "x"\ncertificate = "c.pem"\n'
+    status, _, err = checked(
+        folder, GOOD.replace('keys = "keys.json"', "").replace("[listen]", section + "[listen]")
+    )
+    assert (status, f"[{table}], issuer: 'http://as.example' does not begin with https://" in err) == (
+        1,
+        True,
+    ), err

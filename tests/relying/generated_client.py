@@ -100,7 +100,7 @@ def main() -> dict[str, object]:
         "audiences": changed.audiences,
         "taken": [taken.kind.value, taken.value],
         "listed": [each.value for each in listed.revocations],
-        "feed": [each[:2] for each in feed.decisions],
+        "feed": [each[:2] for each in feed.decisions if each[0].value == "client"],
         "rotated": rotated.state.value,
         "keys": [each.additional_properties["audience"] for each in keys.audiences],
         "gone": int(gone.status_code),

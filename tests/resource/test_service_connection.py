@@ -93,7 +93,7 @@ def test_a_forked_child_has_connections_of_its_own(feeding: Feeding):
 
 def test_unusable_settings_are_said_at_once(feeding: Feeding, tmp_path: Path):
     """A missing certificate, another kind of URL: one line at start-up."""
-    with pytest.raises(SettingsError, match="https URL"):
+    with pytest.raises(SettingsError, match="does not begin with https"):
         feeding.connection(issuer="http://localhost")
     with pytest.raises(SettingsError, match="cannot load"):
         feeding.connection(certificate=tmp_path / "none.pem")

@@ -141,3 +141,24 @@ def test_tokens_and_certificates_have_patterns(document, service, certificate):
     assert not re.search(pattern, certificate.thumbprint + "=")
     thumbprint = certificate.thumbprint
     assert service.introspect(service.token(), client_certificate=thumbprint)["active"] is True
+
+
+VALUES = {
+    "token": "A" * 22,
+    "client": "billing",
+    "subject": "billing",
+    "family": "f",
+    "certificate": "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0",
+}
+
+
+@pytest.mark.parametrize("kind", [*VALUES, "key", "Token", "", "audience"])
+def test_a_kind_in_a_body_is_one_of_the_enumeration(document, service, certificate, kind):
+    """A revocation of each kind that the document enumerates is made, and of no other."""
+    ops = administrator(service, certificate)
+    old = service.stores.root_keys.current().kid
+    ops("POST", KEYS + "/rotate")
+    answer = ops("POST", REVOCATIONS, json={"kind": kind, "value": VALUES.get(kind, old)})
+    properties = document["components"]["schemas"]["RevocationRequest"]["properties"]
+    assert (answer.status_code == 201) is (kind in properties["kind"]["enum"])
+    assert answer.status_code in (201, 400)

@@ -40,7 +40,7 @@ def test_the_issuer_is_an_audience_of_reserved_scopes(served):
         ({"resource": API, "scope": "keys"}, "invalid_scope", f"for the service itself, resource={ISSUER}"),
         ({"scope": "read keys"}, "invalid_scope", f"for the service itself, resource={ISSUER}"),
         ({"resource": ISSUER, "scope": "admin"}, "invalid_scope", "'admin' is not registered"),
-        ({"resource": ISSUER + "/"}, "invalid_target", "not registered for this client"),
+        ({"resource": ISSUER + "//"}, "invalid_target", "not registered for this client"),
         ({"resource": OTHER_API}, "invalid_target", "not registered for this client"),
     ],
 )

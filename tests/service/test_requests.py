@@ -150,3 +150,24 @@ def test_a_request_leaves_one_line_in_the_log(service, caplog):
         [record] = caplog.records
         assert record.getMessage().isprintable()
         assert '"endpoint":"/oauth2/token","status":400' in record.getMessage()
+
+
+def test_no_cache_keeps_an_answer_with_a_token(service):
+    """Every answer of an OAuth endpoint says so to caches old and new (RFC 6749 5.1, RFC 7662 2.2)."""
+    token = service.ask_token()
+    answers = [
+        token,
+        service.post("/oauth2/introspect", {"token": token.json["access_token"]}, "api"),
+        service.revoke(token.json["access_token"]),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    kept = [(answer.headers["Cache-Control"], answer.headers["Pragma"]) for answer in answers]
+    assert kept == [("no-store", "no-cache")] * 3
+
+
+def test_a_json_body_is_told_what_to_send(service):
+    """A client that sends its parameters as JSON is 400, and is told what to send (RFC 6749 5.2)."""
+    answer = service.open("/oauth2/token", json={"grant_type": "client_credentials"})
+    assert refused(answer, 400, "invalid_request").startswith(
+        "the body is application/json: send the parameters"
+    )

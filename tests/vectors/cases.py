@@ -101,6 +101,9 @@ OTHER_ASKING, _ = with_third_party(CNF, READ)
 
 ACCEPTED = {
     "bound": Case("a bound token over the connection it is bound to", HONEST, "accepted"),
+    "aud-spelled-otherwise": judged(
+        "accepted", "the same audience (RFC 3986 6.2.3)", [Audience("https://API.example:443/")]
+    ),
     "every-caveat": judged(
         "accepted",
         "every kind of caveat, each met",

@@ -82,6 +82,7 @@ NOT_MET = {
     "grant-expired": refused("ten minutes later", now=NOW + 600),
     "nbf-ahead": refused("a second too early", NotBefore(NOW + 1)),
     "aud-other": refused("for another resource server", Audience(OTHER_API)),
+    "aud-look-alike": refused("two slashes are no slash", Audience(API + "//")),
     "aud-conflict": refused("two that have nothing in common", Audience(API), Audience(OTHER_API)),
     "aud-unknown": refused("the server does not say who it is", audience=None),
     "scope-nothing-left": refused("empty is never all", Scope("read"), Scope("write")),

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from macaroon_cbat.audiences import audience_mistake
 from macaroon_cbat.claims import LONGEST_CLOCK_SKEW
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.issuers import issuer_mistake
 from macaroon_cbat.journal.refusals import DEFAULT_LINES
 from macaroon_cbat.plain_text import text_of
 from macaroon_cbat.policy import Rule
@@ -106,7 +107,10 @@ def read_policy(file: Path) -> Policy:
 def _mistake(policy: Policy) -> str | None:
     """Return what does not go together, or None."""
     if mistake := audience_mistake(policy.audience):
-        return f"audience {mistake}"
+        return f"audience: {policy.audience!r} {mistake}"
+    for table, one in (("[service]", policy.service), ("[introspection]", policy.introspection)):
+        if one is not None and (mistake := issuer_mistake(one.issuer.removesuffix("/"))):
+            return f"{table}, issuer: {one.issuer!r} {mistake}"
     ways = [policy.keys, policy.service, policy.introspection]
     if sum(way is not None for way in ways) != 1:
         return "name one of keys, [service] and [introspection], by which tokens are verified"

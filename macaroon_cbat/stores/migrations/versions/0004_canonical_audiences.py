@@ -5,6 +5,7 @@ revocations go on concerning the resource server that would have accepted them.
 """
 
 import json
+import logging
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,6 +14,8 @@ from macaroon_cbat.audiences import canonical_audience
 
 revision = "0004"
 down_revision = "0003"
+
+log = logging.getLogger("macaroon_cbat.stores")
 
 _clients = sa.table("clients", sa.column("client_id", sa.String), sa.column("metadata", sa.Text))
 _revocations = sa.table("revocations", sa.column("audience", sa.Text))
@@ -29,6 +32,7 @@ def upgrade() -> None:
             if name in before
         }
         if after != before:
+            log.warning("client %s: its audiences are now in one spelling: %s", client_id, after)
             row = {"metadata": json.dumps(after, separators=(",", ":"))}
             connection.execute(sa.update(_clients).where(_clients.c.client_id == client_id).values(row))
     named = _revocations.c.audience
