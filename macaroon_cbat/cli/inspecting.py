@@ -22,8 +22,8 @@ def inspection_lines(macaroon: Macaroon, now: EpochSeconds) -> Iterator[str]:
         yield f"subject     {grant.sub}"
         yield f"audience    {grant.aud if isinstance(grant.aud, str | tuple) else '-'}"
         yield f"scope       {grant.scope}"
-        yield f"issued      {_moment(grant.iat, now)}"
-        yield f"expires     {_moment(grant.exp, now)}"
+        yield f"issued      {moment(grant.iat, now)}"
+        yield f"expires     {moment(grant.exp, now)}"
         yield f"token id    {grant.jti}"
         yield f"root key    {grant.kid}"
     yield f"caveats     {len(macaroon.caveats) or 'none: anybody who has this token can use it'}"
@@ -50,8 +50,8 @@ def _effective_lines(found: Assessment, now: EpochSeconds) -> Iterator[str]:
         shown = {
             "scope": None if rights.scope is None else " ".join(sorted(rights.scope)),
             "audience": rights.aud,
-            "begins": None if rights.nbf is None else _moment(rights.nbf, now),
-            "expires": None if rights.exp is None else _moment(rights.exp, now),
+            "begins": None if rights.nbf is None else moment(rights.nbf, now),
+            "expires": None if rights.exp is None else moment(rights.exp, now),
             "method": rights.htm,
             "target": rights.htu,
             "path": rights.path,
@@ -65,7 +65,8 @@ def _effective_lines(found: Assessment, now: EpochSeconds) -> Iterator[str]:
         yield f"  {'no use' if remark.is_fatal else 'note':<12}{remark.text}"
 
 
-def _moment(seconds: int, now: EpochSeconds) -> str:
+def moment(seconds: int, now: EpochSeconds) -> str:
+    """Return a time in UTC, and how far it is from now in seconds."""
     try:
         moment = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%SZ}"
     except (ValueError, OverflowError, OSError):
