@@ -127,9 +127,9 @@ def test_a_token_of_another_issuer_is_inactive(service):
     "text",
     [
         b'{"colour":"blue"}',
-        b'{"exp":1767222600,"nbf":0}',
+        b'{"exp":1767222600,"role":0}',
         b'{"exp":"1767222600"}',
-        b'{"exp": 1767222600}',
+        b'{"exp":1767222600,"e\\u0078p":1767222600}',
         b'{"cnf":{"jkt":"x"}}',
         b'{"cnf":{}}',
         b"time < 2030-01-01",
