@@ -40,9 +40,12 @@ class Greeting:
 
     def say(self, host: str, port: int) -> None:
         """Print it; in production without commands to try, which would add a client there."""
-        click.echo("\n".join([f"macaroon-cbat serves {self.issuer}", *self._facts(host, port)]))
+        text = "".join(
+            f"{line}\n" for line in (f"macaroon-cbat serves {self.issuer}", *self._facts(host, port))
+        )
         if self.ca is not None and is_of_this_machine(self.issuer):
-            click.echo(self._next(self.ca), nl=False)
+            text += self._next(self.ca)
+        click.echo(text, nl=False)  # at once: a program that waits for it reads all of it
         sys.stdout.flush()
 
     def _facts(self, host: str, port: int) -> list[str]:

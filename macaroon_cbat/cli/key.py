@@ -82,6 +82,11 @@ def generate_wrapping(output: Path | None) -> None:
     Services that share a database server need the same one: for MACAROON_CBAT_WRAPPING_KEY_FILE, or for
     MACAROON_CBAT_WRAPPING_KEY. Keep a copy apart from the database: without it the root keys are lost.
     """
+    if output is not None and output.is_symlink() and not output.exists():
+        raise SettingsError(
+            f"the wrapping key {output} exists as a link to {output.readlink()}, which is missing: "
+            "name another file"
+        )
     remedy = "name another file, or remove this one if no database needs it"
     with output_to(output or Path("-"), "wrapping key", may_replace=False, remedy=remedy) as stream:
         stream.write(new_wrapping_key_text().encode() + b"\n")

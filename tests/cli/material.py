@@ -134,7 +134,7 @@ def _greeting(process: subprocess.Popen[bytes]) -> str:
     """Return what the service says once it is ready."""
     assert process.stdout is not None
     text = b""
-    while b"inspect < token" not in text:
+    while not text.endswith(b"\n"):
         ready, _, _ = select.select([process.stdout], [], [], SECONDS)
         assert ready, "the service says nothing"
         more = os.read(process.stdout.fileno(), 65536)

@@ -133,7 +133,8 @@ def test_a_chain_of_the_proxy_arrives(tmp_path: Path, people: Any):
     middle = authority("CN=Sub CA", root, today=today)
     holder = certified("CN=billing", middle, today=today)
     (tmp_path / "root.pem").write_bytes(root.pem)
-    register = ("--auth", "tls_client_auth", "--subject-dn", "CN=billing", "--data", tmp_path / "data")
+    data = with_database(tmp_path / "data")
+    register = ("--auth", "tls_client_auth", "--subject-dn", "CN=billing", "--data", data)
     members("client", "add", "it", "--scope", "read", *register)
     variables = {
         "MACAROON_CBAT_CERTIFICATE_FORMAT": "rfc9440",

@@ -88,7 +88,7 @@ def test_a_generated_key_goes_to_a_new_private_file(tmp_path):
     kept = file.read_text()
     assert file.stat().st_mode & 0o777 == 0o600
     assert f"{file} exists" in complaint(call("key", "generate-wrapping", "--output", file), 2)
-    assert "cannot be made" in complaint(call("key", "generate-wrapping", "--output", file / "x"), 2)
+    assert "cannot be written" in complaint(call("key", "generate-wrapping", "--output", file / "x"), 2)
     assert [path.name for path in tmp_path.iterdir()] == ["wrapping.key"]
     assert file.read_text() == kept
     assert len(out("key", "generate-wrapping", "--output", "-").strip()) == 43

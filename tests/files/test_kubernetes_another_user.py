@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.cli.serve import _say_what_next
+from macaroon_cbat.cli.greeting import Greeting
 from macaroon_cbat.resource.key_file import KeyFile
 from macaroon_cbat.service import settings_from_environment
 from macaroon_cbat.stores import open_stores
@@ -70,7 +70,15 @@ def test_a_user_without_a_home_is_told_what_to_type(volume: Path):
     def said() -> str:
         os.environ.pop("HOME", None)
         with redirect_stdout(StringIO()) as output:
-            _say_what_next("https://localhost:8443", volume, volume / "ca.pem")
+            Greeting(
+                issuer="https://localhost:8443",
+                workers=1,
+                threads=8,
+                metrics=("127.0.0.1", None),
+                data=volume,
+                certificate=volume / "server.pem",
+                ca=volume / "ca.pem",
+            ).say("127.0.0.1", 8443)
         return output.getvalue()
 
     assert (

@@ -31,15 +31,28 @@ def read_wrapping_key(file: Path) -> WrappingKey:
     return read_or_make_wrapping_key(file)
 
 
+def secret_by(read):
+    """Read a secret of one line from a file of this mode."""
+
+    def reading(file: Path) -> str:
+        mode = file.stat().st_mode
+        file.chmod(0o600)
+        file.write_text("s3cret")
+        file.chmod(mode)
+        return read(file)
+
+    return reading
+
+
 READERS = {
     "holder": ClientCertificate,
     "connection": lambda file: ServiceConnection(ISSUER, "api", "s", certificate=file),
     "introspection": lambda file: Introspection(ISSUER, API, "api", certificate=(file, file)),
     "server": lambda file: load_pair(file, file),
-    "gateway's secret": read_gateway_secret,
+    "gateway's secret": secret_by(read_gateway_secret),
     "wrapping key": read_wrapping_key,
     "snapshot": read_snapshot,
-    "command's secret": read_secret,
+    "command's secret": secret_by(read_secret),
 }
 
 
