@@ -214,8 +214,11 @@ def output_to(
     except FileExistsError as error:
         raise SettingsError(f"the {what} {file} exists already: {remedy}") from error
     except FileNotFoundError as error:
+        missing = (
+            error.filename if file.parent.exists() else file.parent
+        )  # the one that a link leads to, or ours
         raise SettingsError(
-            f"the {what} {file} cannot be written: make the folder {error.filename or file.parent} first"
+            f"the {what} {file} cannot be written: make the folder {missing} first"
         ) from error
     except OSError as error:
         place = "standard output" if is_standard_output(file) else f"the {what} {file}"

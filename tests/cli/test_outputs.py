@@ -51,6 +51,17 @@ def test_a_secret_goes_where_a_link_leads(data, file, tmp_path):
     assert (tmp_path / "kept/secret").read_text() != first
 
 
+@pytest.mark.parametrize("name", ["missing/lower/secret", "link"], ids=["ours", "of a link"])
+def test_a_missing_folder_is_named(data, tmp_path, name):
+    """A folder that is missing is named, be it behind a link, and no client is added."""
+    (tmp_path / "link").symlink_to("missing/lower")
+    file = tmp_path / name
+    line = complaint(call(*ADD, "--secret-file", file, "--data", data), 2)
+    missing = "missing/lower" if name.startswith("missing") else "missing"
+    assert f"{file} cannot be written: make the folder {tmp_path / missing} first" in line
+    assert names(data) == []
+
+
 @pytest.mark.parametrize("name", ["-", "/dev/stdout", "/dev/fd/1"])
 def test_standard_output_gets_the_secret_alone(data, tmp_path, name):
     """`secret=$(... --secret-file -)` is the secret and nothing else; no file is made."""
