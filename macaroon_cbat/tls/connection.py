@@ -111,9 +111,8 @@ class Connection:
         assert self._session is not None
         self._link.wait_in(None)
         self._link.owes_response = True
-        self._exchange = Exchange(
-            request, self._loop.site, self._address, self._session.shown(), self._announce
-        )
+        site, shown = self._loop.site, self._session.shown()
+        self._exchange = Exchange(request, site, self._address, shown, self._announce)
         self._loop.submit(self._exchange)
 
     def _announce(self) -> None:
