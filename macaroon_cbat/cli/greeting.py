@@ -21,8 +21,7 @@ Next, in another terminal:
   {command} client add billing --scope "read write" --audience https://api.example{option}
   {command} token mint --issuer {issuer} --cacert {trust} \\
       --client-id billing --client-secret SECRET --resource https://api.example --scope read > token
-  {command} token inspect < token
-"""
+  {command} token inspect < token"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +38,10 @@ class Greeting:
 
     def say(self, host: str, port: int) -> None:
         """Print it; in production without commands to try, which would add a client there."""
-        click.echo("\n".join([f"macaroon-cbat serves {self.issuer}", *self._facts(host, port)]))
+        lines = [f"macaroon-cbat serves {self.issuer}", *self._facts(host, port)]
         if self.ca is not None and is_of_this_machine(self.issuer):
-            click.echo(self._next(self.ca), nl=False)
+            lines.append(self._next(self.ca))
+        click.echo("\n".join(lines))
         sys.stdout.flush()
 
     def _facts(self, host: str, port: int) -> list[str]:
