@@ -22,8 +22,7 @@ Next, in another terminal:
   {command} client add billing --scope "read write" --audience https://api.example{option}
   {command} token mint --issuer {issuer} --cacert {trust} \\
       --client-id billing --client-secret SECRET --resource https://api.example --scope read > token
-  {command} token inspect < token
-"""
+  {command} token inspect < token"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +39,10 @@ class Greeting:
 
     def say(self, host: str, port: int) -> None:
         """Print it; in production without commands to try, which would add a client there."""
-        text = "".join(
-            f"{line}\n" for line in (f"macaroon-cbat serves {self.issuer}", *self._facts(host, port))
-        )
+        lines = [f"macaroon-cbat serves {self.issuer}", *self._facts(host, port)]
         if self.ca is not None and is_of_this_machine(self.issuer):
-            text += self._next(self.ca)
-        click.echo(text, nl=False)  # at once: a program that waits for it reads all of it
+            lines.append(self._next(self.ca))
+        click.echo("\n".join(lines))
         sys.stdout.flush()
 
     def _facts(self, host: str, port: int) -> list[str]:

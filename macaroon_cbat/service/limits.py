@@ -1,4 +1,4 @@
-"""What a deployer may set of what one client may use up: time, and bytes of a body."""
+"""Limits that a deployer may set on what one client uses up: time, and bytes of a body."""
 
 import re
 from collections.abc import Mapping

@@ -32,11 +32,6 @@ class Limits:
         for name, value in asdict(self).items():
             if not 0 < value < float("inf"):
                 raise SettingsError(f"the limit {name} is {value}: give a number above 0")
-        if self.body_bytes > self.pending_bytes:
-            raise SettingsError(
-                f"the limit body_bytes is {self.body_bytes}, more than all requests together may hold: "
-                f"raise pending_bytes, which is {self.pending_bytes}, as well"
-            )
 
 
 def limits_that_fit(limits: Limits) -> Limits:

@@ -1,4 +1,4 @@
-"""A service with a metrics page, somebody who calls it, and what the page shows."""
+"""A service with a metrics page, a caller of it, and the samples that the page shows."""
 
 import json
 import ssl
@@ -19,7 +19,7 @@ THREADS, ROUNDS = 8, 25
 
 @contextmanager
 def measured(data: Path, workers: int, **variables: str) -> Iterator[tuple[Served, "Caller", int]]:
-    """Run a service with a metrics page, and somebody who may call it."""
+    """Run a service with a metrics page, and a caller with the rights it needs."""
     register = ("--audience", API, "--data", data)
     billing = members("client", "add", "billing", "--scope", "read write", *register)["client_secret"]
     api = members("client", "add", "api", "--serves", API, "--data", data)["client_secret"]

@@ -1,4 +1,4 @@
-"""Content under a path: in memory, else in a private temporary file, else one line that says what to do."""
+"""Content shown under a path: in memory, else in a private temporary file, else one line about it."""
 
 import subprocess
 import sys

@@ -64,12 +64,6 @@ def test_a_limit_that_lets_nothing_pass_is_refused(name: str, value: float) -> N
         Limits(**{name: value})  # type: ignore[arg-type]
 
 
-def test_a_body_must_fit_in_what_all_may_hold() -> None:
-    """A body larger than what all requests together may hold is refused: it could never arrive."""
-    with pytest.raises(SettingsError, match="raise pending_bytes"):
-        Limits(body_bytes=(1 << 26) + 1)
-
-
 def test_limits_have_sane_defaults() -> None:
     """The limits that are promised are those in force."""
     limits = Limits()
