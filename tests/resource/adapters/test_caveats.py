@@ -3,6 +3,7 @@
 import pytest
 
 from macaroon_cbat.caveats import ClientAddress, Method, PathPrefix, TargetUri
+from tests.core.material import appended
 from tests.resource.material import WELL_KNOWN, bound
 
 HTU = {
@@ -46,6 +47,23 @@ def test_htu_is_the_request_s_target(adapter, guarded, htu, path, status):
 def test_path_is_a_prefix_on_a_segment_boundary(adapter, guarded, prefix, path, status):
     """A path caveat allows its path and what lies below, as the application routes it."""
     assert adapter.call(guarded, bound(PathPrefix(prefix)), path=path).status == status
+
+
+SPELLED = {
+    "json.dumps": (b'{"path": "/files", "htm": ["GET", "HEAD"]}', 200),
+    "PHP": (b'{"htu":"https:\\/\\/api.example\\/files\\/7"}', 200),
+    "Go's line end": (b'{"path":"/files"}\n', 200),
+    "one member not met": (b'{"path": "/files", "htm": "POST"}', 401),
+    "another member unknown": (b'{"path": "/files", "tenant": 7}', 401),
+    "a repeated key, escaped": (b'{"path":"/other","p\\u0061th":"/files"}', 401),
+    "a trailing comma": (b'{"path":"/files",}', 401),
+}
+
+
+@pytest.mark.parametrize(("text", "status"), SPELLED.values(), ids=SPELLED)
+def test_a_caveat_of_another_library_is_read_by_its_value(adapter, guarded, text, status):
+    """What another library appended in its own spelling restricts, each member of it, at every adapter."""
+    assert adapter.call(guarded, appended(bound(), text), path="/files/7").status == status
 
 
 def test_a_path_that_is_not_utf_8_needs_no_caveat_about_it(adapter, guarded):
