@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     "certificate",
     type=FILE,
     metavar="FILE",
-    help="Server certificate chain, PEM. [default: one from the development CA]",
+    help="Server certificate chain, PEM, followed when renewed. [default: one from the development CA]",
 )
 @click.option("--key", type=FILE, metavar="FILE", help="Its private key, PEM.")
 @click.option(

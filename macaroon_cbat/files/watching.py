@@ -100,7 +100,7 @@ class Followed(Generic[Value]):
         try:
             _refuse_streams(self._files)
             self.value = self._read()
-        except SettingsError as error:
+        except (SettingsError, OSError) as error:
             self._retry_at = self._monotonic() + RETRY_SECONDS
             self._say(str(error))
             return False

@@ -79,7 +79,7 @@ class Prefork:
             self._pause(_POLL_SECONDS)
             return
         self._judge(dead)
-        self._pause(min(_FIRST_DELAY * 2**self._deaths_at_once, _LONGEST_DELAY))
+        self._pause(min(_FIRST_DELAY * 2 ** min(self._deaths_at_once, _PATIENCE + 1), _LONGEST_DELAY))
         self._start(len(dead))
 
     def _stop(self) -> None:
@@ -164,15 +164,22 @@ class Prefork:
         return dead
 
     def _judge(self, dead: list[tuple[int, int, float | None]]) -> None:
-        """Raise SettingsError when workers die at once again and again; longer lives are forgiven."""
+        """Raise SettingsError when workers die at once again and again; longer lives are forgiven.
+
+        As long as an older worker serves, the parent tries on: a broken file must not end the service.
+        """
         for pid, status, ready_since in dead:
             lived = 0.0 if ready_since is None else time.monotonic() - ready_since
             log.error("worker %d ended after %.1f s: %s", pid, lived, _cause(status))
             self._deaths_at_once = self._deaths_at_once + 1 if lived < _AT_ONCE_SECONDS else 0
-            if self._deaths_at_once >= _PATIENCE:
+            if self._deaths_at_once >= _PATIENCE and not self._has_old_worker():
                 raise SettingsError(
                     f"the workers end as soon as they start ({_cause(status)}): the log says why"
                 )
+
+    def _has_old_worker(self) -> bool:
+        readies = [since for since in self._ready_since.values() if since is not None]
+        return bool(readies) and time.monotonic() - min(readies) >= _AT_ONCE_SECONDS
 
     def _reap_all(self) -> None:
         """Wait for the workers to finish; end those that do not."""

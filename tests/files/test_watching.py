@@ -158,3 +158,14 @@ def test_a_pipe_is_read_once(numbers: Numbers, caplog: pytest.LogCaptureFixture)
         assert not numbers.followed.look(anyway=True)
     assert numbers.followed.value == 1
     assert caplog.text.count("cannot be read again: name a file") == 1
+
+
+def test_a_name_that_cannot_be_looked_up_changes_nothing(
+    numbers: Numbers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the system says to the name, as where a folder was closed, is a warning and no failure."""
+    numbers.file.unlink()
+    numbers.file.symlink_to("x" * 300)
+    assert not numbers.followed.look(anyway=True)
+    assert numbers.followed.current() == 1
+    assert "File name too long" in caplog.text

@@ -38,7 +38,7 @@ def main() -> None:
         if behaviour == "hangs up":
             for pid in {main_process, os.getpid()}:
                 os.kill(pid, signal.SIGHUP)
-        if behaviour == "refuses":
+        if behaviour == "refuses" or (folder / "broken").exists():
             raise SettingsError("the database is not there")
         if behaviour == "dies":
             os._exit(9)

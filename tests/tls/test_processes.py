@@ -143,6 +143,20 @@ def children(server: Server) -> list[int]:
     return [int(child) for child in found if is_running(int(child))]
 
 
+def test_one_worker_goes_on_while_no_other_can_start(tmp_path: Path) -> None:
+    """While what the application needs is broken, the worker that there is serves on; others follow later."""
+    with running(tmp_path, workers=2) as server:
+        wait_until(lambda: len(pids(server)) == 2)
+        (tmp_path / "broken").touch()
+        os.kill(children(server)[0], signal.SIGKILL)
+        for count in (4, 6):  # five deaths in a row end a server without any worker
+            wait_until(lambda: server.log().count("cannot start: the database is not there") >= count)  # noqa: B023
+        assert [server.ask().status for _ in range(5)] == [200] * 5
+        (tmp_path / "broken").unlink()
+        wait_until(lambda: len(children(server)) == 2 and len(pids(server)) == 2)
+        assert server.stop() == 0
+
+
 def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
     """When the parent is killed without warning, its workers end and the port is free."""
     with running(tmp_path, workers=2) as server:

@@ -4,6 +4,7 @@ import os
 import signal
 import ssl
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from tests.tls.renewing import (
     in_folder,
     in_place,
     new_pair,
+    pair_until,
     serving,
     with_old_times,
 )
@@ -189,6 +191,18 @@ def test_one_process_warns_and_goes_on(tmp_path: Path) -> None:
         served.certificate.write_bytes(second.certificate)
         served.await_pair(second)
         assert served.server.log().count("WARNING") == 1
+
+
+def test_a_certificate_that_expires_in_force_is_an_error_in_the_log(tmp_path: Path) -> None:
+    """Once the presented certificate has expired, one line says so, and the server waits for another."""
+    now = datetime.now(UTC)
+    first, second = pair_until(now + timedelta(seconds=8), now - timedelta(days=1)), new_pair()
+    with serving(tmp_path, first, workers=2) as served:
+        served.await_log("expired on")
+        served.hang_up_and_wait()
+        assert served.server.log().count("and clients refuse it: replace the file, which is followed") == 1
+        by_rename(served, second)
+        served.await_pair(second)
 
 
 def _repair(served: Renewed, pair: Pair) -> None:
