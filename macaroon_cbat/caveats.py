@@ -13,7 +13,7 @@ from typing import Annotated, get_args
 import msgspec
 from msgspec import Meta, Struct, field
 
-from macaroon_cbat.audiences import canonical_audience
+from macaroon_cbat.audiences import is_among
 from macaroon_cbat.claims import AudienceText, EpochSeconds, ScopeText, Seconds
 from macaroon_cbat.request_target import Target, is_plain_path, parse_target, plain_address
 from macaroon_cbat.thumbprint import THUMBPRINT_PATTERN, Thumbprint
@@ -79,7 +79,7 @@ class Audience(Struct, frozen=True, forbid_unknown_fields=True):
     def prohibits(self, access: Access, /) -> str | None:
         """Return why a resource server of another audience refuses."""
         audience, named = access.audience, _several(self.aud)
-        if audience is not None and (audience in named or _is_another_spelling(audience, named)):
+        if audience is not None and (audience in named or is_among(audience, named)):
             return None
         return f"meant for audience {self.aud!r}, not {access.audience!r}"
 
@@ -243,11 +243,6 @@ def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(members) != len(pairs):
         raise ValueError("a caveat repeats a key")
     return members
-
-
-def _is_another_spelling(audience: str, named: tuple[str, ...]) -> bool:
-    """Return True if an audience is one of these, in whatever spelling a holder wrote it."""
-    return canonical_audience(audience) in map(canonical_audience, named)
 
 
 def _several(one_or_more: str | tuple[str, ...]) -> tuple[str, ...]:
