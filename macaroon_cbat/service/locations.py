@@ -1,4 +1,4 @@
-"""The locations of the service: its URLs as clients know them, its routes as requests arrive (RFC 8414 3.1)."""
+"""Locations of the service: its URLs as clients know them, its routes as requests arrive (RFC 8414 3.1)."""
 
 from dataclasses import dataclass
 
