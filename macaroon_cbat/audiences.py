@@ -7,6 +7,7 @@ does: another path, a slash at the end of one, a query, another port. What a ser
 """
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
@@ -34,6 +35,11 @@ def canonical_audience(text: str) -> str:
 def is_same_audience(one: str, other: str) -> bool:
     """Return True if two texts name the same audience."""
     return one == other or canonical_audience(one) == canonical_audience(other)
+
+
+def is_among(audience: str, named: Iterable[str]) -> bool:
+    """Return True if an audience is one of these, in whatever spelling."""
+    return canonical_audience(audience) in map(canonical_audience, named)
 
 
 def checked_audience(text: str, what: str = "audience") -> str:

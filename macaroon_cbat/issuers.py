@@ -1,4 +1,4 @@
-"""Issuers: which URLs name an authorization server, and where its metadata are (RFC 8414 2 and 3.1).
+"""Issuers: the URLs that name an authorization server, and the place of its metadata (RFC 8414 2 and 3.1).
 
 An issuer is compared letter by letter, so none is normalized; a slash at its end is all that is forgiven.
 """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from macaroon_cbat.audiences import audience_setting, is_same_audience
+from macaroon_cbat.audiences import audience_setting, is_among
 from macaroon_cbat.cli.administering import Verbs, administration_options
 from macaroon_cbat.cli.auditing import audit_before, audit_done
 from macaroon_cbat.cli.options import (
@@ -132,7 +132,7 @@ def export(audience: str, output: Path | None, data: Path | None, *, force: bool
     settings, stores = stores_in(data)
     issuer = settings.issuer or stores.recorded_issuer() or DEFAULT_ISSUER
     own = (issuer, stores.recorded_issuer() or issuer)
-    if any(is_same_audience(audience, each) for each in own):
+    if is_among(audience, own):
         raise SettingsError(
             f"audience {audience} is the service itself, whose keys mint an administrator's tokens and are "
             "never exported: name the audience of a resource server"

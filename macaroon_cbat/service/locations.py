@@ -1,4 +1,4 @@
-"""Where the service is: its URLs as clients know them, and its routes as requests arrive (RFC 8414 3.1)."""
+"""Locations of the service: its URLs as clients know them, its routes as requests arrive (RFC 8414 3.1)."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ class Locations:
 
     @property
     def metadata_routes(self) -> list[str]:
-        """Where the metadata are asked for: before the issuer's path, and below it as before RFC 8414."""
+        """The routes of the metadata: before the issuer's path, and below it as before RFC 8414."""
         return list(dict.fromkeys([WELL_KNOWN + path_of(self.issuer), self.route(WELL_KNOWN)]))
 
     def target_of(self, request: Request) -> Target:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from macaroon_cbat.audiences import is_same_audience
+from macaroon_cbat.audiences import is_among
 from macaroon_cbat.errors import InvalidClientMetadata
 from macaroon_cbat.service.granting import RESERVED_SCOPES
 from macaroon_cbat.service.serving import FEED_SCOPES
@@ -47,7 +47,7 @@ def changed_metadata(before: ClientMetadata, members: dict[str, object], issuer:
 
 
 def _refuse_the_service_itself(metadata: ClientMetadata, issuer: str) -> None:
-    if any(is_same_audience(audience, issuer) for audience in metadata.serves):
+    if is_among(issuer, metadata.serves):
         raise InvalidClientMetadata(
             "no client serves the service itself: with its keys it could mint an administrator's token"
         )

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable
 from shlex import quote
 
-from macaroon_cbat.audiences import canonical_audience, is_same_audience
+from macaroon_cbat.audiences import canonical_audience, is_among, is_same_audience
 from macaroon_cbat.errors import NotServed, SettingsError
 from macaroon_cbat.stores import Client
 
@@ -50,7 +50,7 @@ def check_who_serves(clients: Iterable[Client], issuer: str) -> None:
     """
     for client in clients:
         metadata = client.metadata
-        if any(is_same_audience(audience, issuer) for audience in metadata.serves):
+        if is_among(issuer, metadata.serves):
             raise SettingsError(
                 f"client {client.client_id} serves {issuer}, so it may know keys that mint tokens of "
                 "administrators: choose another issuer, or let it serve that no more by client change "

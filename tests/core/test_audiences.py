@@ -1,4 +1,4 @@
-"""Which spellings of an audience are the same one (RFC 3986 6.2.2, 6.2.3), and which only look like it."""
+"""Spellings that are one audience (RFC 3986 6.2.2, 6.2.3), and others that only look like it."""
 
 import pytest
 from hypothesis import given

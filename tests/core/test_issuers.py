@@ -1,4 +1,4 @@
-"""Which URLs are issuers, and where their metadata are (RFC 8414 2 and 3.1)."""
+"""URLs that are issuers, and the place of their metadata (RFC 8414 2 and 3.1)."""
 
 import pytest
 

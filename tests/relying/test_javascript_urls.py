@@ -1,4 +1,4 @@
-"""What JavaScript's URL makes of an audience is the same audience (WHATWG URL, RFC 3986 6.2.2 and 6.2.3)."""
+"""Audiences as JavaScript's URL writes them are the same audiences (WHATWG URL, RFC 3986 6.2.2, 6.2.3)."""
 
 import json
 import subprocess

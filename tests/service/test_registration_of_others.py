@@ -69,7 +69,7 @@ def test_another_grant_is_no_client_credentials(ops, grants):
     assert "client_credentials" in refused(answer, 400, "invalid_client_metadata")
 
 
-def test_keys_of_its_own_authenticate_nobody(ops):
+def test_keys_of_its_own_prove_nothing(ops):
     """`jwks` is ignored, so a client that would prove itself by it alone is refused (RFC 8705 2.2.2)."""
     wanted = WANTED | {"token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks": {"keys": []}}
     assert "certificate" in refused(ops("POST", CLIENTS, json=wanted), 400, "invalid_client_metadata")
