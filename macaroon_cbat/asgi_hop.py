@@ -64,7 +64,7 @@ class AsgiHop:
         server = self._server()
         return (
             f"{server.name} shows none to applications, whatever its TLS options are: "
-            f"let a proxy terminate TLS, and {server.behind_a_proxy}"
+            f"let a proxy terminate TLS (macaroon-cbat proxy-config), {server.behind_a_proxy}"
         )
 
     def shows_address(self) -> bool:

@@ -25,7 +25,8 @@ def tell(event: AuditEvent) -> None:
 
 def _head(event: AuditEvent) -> str | None:
     """Return what happened, by the event and its error alone; None for what is no refusal."""
-    known = "" if event.who is None else " of a client that is known"
+    client = "" if event.who is None else " of an authenticated client"
+    known = client if event.token_id is None else " with an authentic token"
     answer = f"{event.status} {event.error or 'missing_token'}"
     match event.event:
         case "token.refused":

@@ -16,7 +16,7 @@ HTTP/2 as well), nor WebSockets of any.
 _OVER_UNIX = 'trust "unix"'
 _SERVERS = {
     "uvicorn.protocols.http.httptools_impl": (
-        "uvicorn", f"start uvicorn with --uds FILE and --http h11, and {_OVER_UNIX}", True,
+        "uvicorn", f"start uvicorn with --uds FILE --http h11 and {_OVER_UNIX}", True,
     ),
     "uvicorn.protocols.http.h11_impl": ("uvicorn", f"start uvicorn with --uds FILE and {_OVER_UNIX}", True),
     "uvicorn.protocols.http.zttp_impl": ("uvicorn", f"start uvicorn with --uds FILE and {_OVER_UNIX}", True),

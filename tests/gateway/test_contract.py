@@ -73,6 +73,24 @@ def test_anybody_else_is_refused(  # noqa: PLR0917 # fixtures
     assert line.get("certificate") == (presented and thumbprint_of(DerCertificate(presented)))
 
 
+TOLD = {
+    "of another certificate": (
+        "thief",
+        "cnf names another client certificate than the one of this connection",
+    ),
+    "without a certificate": (None, "no client certificate reached this server"),
+}
+
+
+@pytest.mark.parametrize(("certificate", "words"), TOLD.values(), ids=TOLD)
+def test_the_failed_caveat_is_named(ask: Ask, clients: dict[str, bytes], certificate: str | None, words: str):
+    """Through every proxy the client learns the caveat that failed, in the challenge and in the body."""
+    answer = ask(Asked(token=good(clients["holder"]), certificate=clients.get(certificate or "")))
+    assert answer.status == 401
+    assert words in answer.headers["WWW-Authenticate"]
+    assert words in answer.body.decode()
+
+
 def test_a_scope_too_few_is_403(ask: Ask, running: Running, holder: Client):
     """A good token without the scope that the rule wants gets 403, which names the scope."""
     answer = ask(Asked(uri="/admin", token=good(holder.der), certificate=holder.der))

@@ -29,7 +29,7 @@ REFUSED = {
     "stolen": (
         bound,
         {"certificate": THIEF},
-        "of a client that is known is refused with 401",
+        "a request with an authentic token is refused with 401",
         "bound to",
     ),
     "no certificate": (bound, {"certificate": None}, "401 invalid_token", "presented none"),
