@@ -7,7 +7,7 @@ does: another path, a slash at the end of one, a query, another port. What a ser
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
@@ -37,9 +37,9 @@ def is_same_audience(one: str, other: str) -> bool:
     return one == other or canonical_audience(one) == canonical_audience(other)
 
 
-def is_among(audience: str, named: Iterable[str]) -> bool:
+def is_among(audience: str, named: Collection[str]) -> bool:
     """Return True if an audience is one of these, in whatever spelling."""
-    return canonical_audience(audience) in map(canonical_audience, named)
+    return audience in named or canonical_audience(audience) in map(canonical_audience, named)
 
 
 def checked_audience(text: str, what: str = "audience") -> str:
@@ -139,8 +139,3 @@ _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 _DOT_SEGMENT = re.compile(r"/\.\.?(?:/|\Z)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-
-
-def is_among(audience: str, several: tuple[str, ...]) -> bool:
-    """Return True if an audience is one of these, in whatever spelling a holder wrote it."""
-    return audience in several or canonical_audience(audience) in map(canonical_audience, several)

@@ -78,8 +78,7 @@ class Audience(Struct, frozen=True, forbid_unknown_fields=True):
 
     def prohibits(self, access: Access, /) -> str | None:
         """Return why a resource server of another audience refuses."""
-        audience, named = access.audience, _several(self.aud)
-        if audience is not None and (audience in named or is_among(audience, named)):
+        if access.audience is not None and is_among(access.audience, _several(self.aud)):
             return None
         return f"aud: meant for audience {quoted(self.aud)}, not {access.audience!r}"
 

@@ -13,7 +13,6 @@ MacaroonError
 ├── Refused                        client side: the service answered with an error
 ├── Unavailable               503  "cannot tell", no yes and no no ── ServerMisconfigured, ProxyMisconfigured
 └── SettingsError                  at start-up only
-
 `str(error)` has the whole reason, for the log; `description` is what the caller may learn.
 """
 
