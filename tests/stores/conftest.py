@@ -16,7 +16,7 @@ Opener = Callable[..., Stores]
 @pytest.fixture(scope="session")
 def server() -> Iterator[Postgres]:
     """Run one PostgreSQL server for all tests of this process."""
-    with postgres() as one:
+    with postgres(is_durable=False) as one:
         yield one
 
 
@@ -27,7 +27,7 @@ def pooler(server: Postgres) -> Iterator[Callable[[str], str]]:
         yield pooled
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "pgbouncer"])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
     """Name one empty database after the other, of each kind in turn."""
     if request.param != "sqlite":

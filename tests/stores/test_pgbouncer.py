@@ -150,3 +150,10 @@ def test_a_startup_parameter_that_the_pooler_ignores_may_change_nothing(server, 
     plain = opened(ignoring(url) + "?options=-cstatement_timeout%3D9000")
     assert plain.revocations.newest() == 0
     plain.database.close()
+
+
+def test_processes_open_a_new_database_at_once(server, pooler, racers):
+    """Processes that open and upgrade a new database through PgBouncer at the same moment all work."""
+    kids = racers.race("open", pooler(server.new_database()))
+    assert kids == [kids[0]] * 4
+    assert len(kids[0]) == 2
