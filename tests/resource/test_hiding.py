@@ -85,7 +85,7 @@ def test_a_server_that_asks_is_not_blamed(connection: Socket):
 
 
 def test_a_proxy_that_was_named_is_no_server_without_certificates():
-    """Behind a proxy that was named, a client that goes around it is 401: the 503 cannot be raised from outside."""
+    """Behind a proxy that was named, a client that goes around it is 401 and raises no 503."""
     app = make_app(peer=Forwarded("haproxy", trust=trusted_proxies(["10.0.0.7"])))
     assert answered(app, bound()) == BAD
 
