@@ -88,7 +88,7 @@ def test_the_token_tells_where_no_date_does(
 
 
 def test_a_token_client_is_told_as_well(server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever only fetches a token, as `token mint` does, learns of the clock from the service's answer."""
+    """A holder that only fetches a token, as `token mint` does, is told by the service's answer."""
     server.client("slow-clock")()
     [line] = warnings(caplog)
     assert f"behind that of localhost:{server.port}" in line

@@ -72,7 +72,7 @@ FORGED = [
 
 @pytest.mark.parametrize("caveats", FORGED, ids=range(len(FORGED)))
 def test_a_forged_token_learns_nothing(app: Flask, caveats):
-    """Before the signature holds the answer is the same, whatever the token says and whoever presents it."""
+    """Before the signature holds the answer is the same, whatever the token says and over any connection."""
     forged = bound(*caveats)[:-2] + "AA"
     answers = {call(app, forged, certificate=certificate).data for certificate in (None, THIEF, b"x")}
     answers.add(call(app, forged, path="/root").data)

@@ -85,7 +85,7 @@ def test_a_server_that_asks_is_not_blamed(connection: Socket):
 
 
 def test_a_proxy_that_was_named_is_no_server_without_certificates():
-    """Behind a proxy that was named, whoever goes around it is 401: the 503 cannot be raised from outside."""
+    """Behind a proxy that was named, a client that goes around it is 401 and raises no 503."""
     app = make_app(peer=Forwarded("haproxy", trust=trusted_proxies(["10.0.0.7"])))
     assert answered(app, bound()) == BAD
 
@@ -143,7 +143,7 @@ def test_an_unbound_token_tells_the_operator_too(caplog: pytest.LogCaptureFixtur
 
 @pytest.mark.parametrize("text", [None, "rubbish", bound()[:-2] + "AA"], ids=["none", "rubbish", "forged"])
 def test_who_has_no_token_raises_nothing(caplog: pytest.LogCaptureFixture, text: str | None):
-    """Without an authentic token nobody makes the guard write an ERROR."""
+    """No client without an authentic token makes the guard write an ERROR."""
     assert answered(make_app(), text)[0] == 401
     assert errors(caplog) == []
 

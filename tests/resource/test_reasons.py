@@ -120,7 +120,7 @@ app.test_client().get("/", headers={"Authorization": "Bearer rubbish"})
 
 
 def test_a_program_without_any_logging_shows_it(key_file: Path):
-    """Whoever has said nothing about logging reads the reason on standard error."""
+    """A newcomer who has said nothing about logging reads the reason on standard error."""
     command = [sys.executable, "-c", PROGRAM]
     ran = subprocess.run(command, cwd=key_file.parent, capture_output=True, text=True, check=True)
     [line] = ran.stderr.splitlines()

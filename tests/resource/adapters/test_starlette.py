@@ -18,7 +18,6 @@ from macaroon_cbat.resource.starlette import Guard
 from tests.core.material import API, KEYS, NOW
 from tests.resource.adapters.material import Asked, messages_of, scope_of, through_asgi
 from tests.resource.material import THIEF, WELL_KNOWN, bound
-from tests.resource.test_metrics import counts, difference
 
 
 def call(app: Any, text: str | None = None, **asked: Any) -> Any:
@@ -240,47 +239,3 @@ def test_importing_the_guard_imports_no_other_framework(module: str):
     others = ("fastapi", "starlette", "django", "asgiref")
     code = f"import sys, {module}; sys.exit(any(name in sys.modules for name in {others!r}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_the_same_scopes_are_the_same_dependency():
-    """A guard has one dependency for the same scopes, in any order; others have others, other guards too."""
-    one = guard()
-    assert one.require("read") is one.require("read")
-    assert one.require("read write") is one.require("write  read")
-    assert one.require() is one.require("")
-    assert one.require("read") is not one.require("write")
-    assert one.require("read") is not guard().require("read")
-
-
-def test_a_request_is_judged_once():
-    """FastAPI asks a dependency once a request: under a router and an endpoint alike there is one verdict."""
-    app = FastAPI()
-    once = guard(app)
-    router = APIRouter(dependencies=[Depends(once.require("read"))])
-
-    @router.get("/invoices")
-    async def invoices(principal: Annotated[Principal, Depends(once.require("read"))]) -> str:
-        return principal.client_id
-
-    app.include_router(router)
-    before = counts()
-    assert call(app, bound(), path="/invoices").body == b'"billing"'
-    assert difference(before) == {("verified_total", "yes", "no"): 1}
-
-
-def test_tests_of_an_application_may_override_the_dependency():
-    """What FastAPI's `dependency_overrides` names for the same scopes takes the guard's place there alone."""
-    app = FastAPI()
-    real = guard(app)
-
-    @app.get("/read")
-    async def read(principal: Annotated[Any, Depends(real.require("read"))]) -> str:
-        return str(principal)
-
-    @app.get("/write")
-    async def write(principal: Annotated[Any, Depends(real.require("write"))]) -> str:
-        return str(principal)
-
-    app.dependency_overrides[real.require("read")] = lambda: "a reader"
-    assert call(app, path="/read").body == b'"a reader"'
-    assert call(app, path="/write").status == 401
