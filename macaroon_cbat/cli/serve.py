@@ -12,6 +12,7 @@ from macaroon_cbat.cli.greeting import Greeting
 from macaroon_cbat.cli.limits import limit_options, with_limits
 from macaroon_cbat.cli.options import FILE, data_option, log_to_stderr, now
 from macaroon_cbat.cli.server_certificate import server_certificate
+from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.watching import Followed
 from macaroon_cbat.forwarded import Forwarded
 from macaroon_cbat.issuers import plain_issuer
@@ -63,6 +64,13 @@ if TYPE_CHECKING:
 )
 @click.option("--key", type=FILE, metavar="FILE", help="Its private key, PEM.")
 @click.option(
+    "--key-passphrase-file",
+    "passphrase_file",
+    type=FILE,
+    metavar="FILE",
+    help="File with the passphrase of an encrypted key.",
+)
+@click.option(
     "--metrics-port",
     type=click.IntRange(1, 65535),
     help="Show metrics on this port, in the clear. [env: MACAROON_CBAT_METRICS_PORT]",
@@ -78,6 +86,7 @@ def serve_command(
     threads: int,
     certificate: Path | None,
     key: Path | None,
+    passphrase_file: Path | None,
     metrics_port: int | None,
     metrics_host: str,
     *,
@@ -94,6 +103,8 @@ def serve_command(
     if init:
         click.echo(f"the database in {_prepare(settings)} is ready")
         return
+    if passphrase_file is not None and key is None:
+        raise SettingsError("--key-passphrase-file goes with --key: name the key, or leave it out")
     folder = data or data_folder()
     files, renew = server_certificate(folder, host, settings, certificate, key)
     _prepare(settings)
@@ -115,6 +126,7 @@ def serve_command(
             port=port,
             certificate=files.certificate,
             key=files.key,
+            passphrase_file=passphrase_file,
             workers=workers,
             threads=threads,
             proxy_headers=settings.peer.headers if isinstance(settings.peer, Forwarded) else (),

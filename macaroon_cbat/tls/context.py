@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from OpenSSL import SSL, crypto
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.memory import as_path
 from macaroon_cbat.files.modes import open_private
+from macaroon_cbat.plain_text import LONGEST_SECRET, secret_of
 
 _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 _CERTIFICATE_BYTES = 32 * 1024
@@ -35,14 +37,14 @@ class NoCommonProtocolError(Exception):
     """The client offers application protocols, but none of ours."""
 
 
-def load_pair(certificate: Path, key: Path) -> LoadedPair:
+def load_pair(certificate: Path, key: Path, passphrase_file: Path | None = None) -> LoadedPair:
     """Return the server's context for a PEM chain and its key, or raise SettingsError naming the file.
 
     A client certificate is asked for and any is accepted: self-signed, expired, of an unknown CA.
     The handshake proves possession of its key and nothing else is checked (RFC 8705 6.2). Sessions
     cannot be resumed, so each connection proves possession anew.
     """
-    checked = _checked(certificate, key)
+    checked = _checked(certificate, key, None if passphrase_file is None else _passphrase(passphrase_file))
     context = _empty_context()
     try:
         # The very bytes that were checked: the files may be replaced meanwhile.
@@ -87,7 +89,15 @@ def _choose_protocol(_connection: SSL.Connection, offered: list[bytes]) -> bytes
     raise NoCommonProtocolError("the client speaks no HTTP/1.1")
 
 
-def _checked(certificate: Path, key: Path) -> _Contents:
+def _passphrase(file: Path) -> bytes:
+    try:
+        with open_private(file, "passphrase file") as stream:
+            return secret_of(stream.read(LONGEST_SECRET + 1), f"the passphrase file {file}").encode()
+    except OSError as error:
+        raise SettingsError(f"cannot read {file}: {error.strerror}") from error
+
+
+def _checked(certificate: Path, key: Path, passphrase: bytes | None) -> _Contents:
     """Return what is in the files, or raise SettingsError that names the file."""
     chain = _content(certificate)
     try:
@@ -96,23 +106,35 @@ def _checked(certificate: Path, key: Path) -> _Contents:
         raise SettingsError(
             f"{certificate} is not a PEM certificate: name the server's certificate"
         ) from error
-    try:
-        with open_private(key, "private key") as stream:
-            content = stream.read()
-        private = serialization.load_pem_private_key(content, password=None)
-    except OSError as error:
-        raise SettingsError(f"cannot read {key}: {error.strerror}") from error
-    except TypeError as error:
-        raise SettingsError(f"{key} is encrypted: name a private key without a passphrase") from error
-    except ValueError as error:
-        raise SettingsError(f"{key} is not a PEM private key: name the key of {certificate}") from error
+    private = _private_key(key, certificate, passphrase)
     if private.public_key() != leaf.public_key():
         raise SettingsError(
             f"{key} is not the private key of {certificate}: name two files that belong together"
         )
     if leaf.not_valid_after_utc < datetime.now(UTC):
         raise SettingsError(f"{certificate} expired on {leaf.not_valid_after_utc:%Y-%m-%d}: renew it")
-    return _Contents(chain, leaf, content)
+    decrypted = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return _Contents(chain, leaf, decrypted)
+
+
+def _private_key(key: Path, certificate: Path, passphrase: bytes | None) -> PrivateKeyTypes:
+    try:
+        with open_private(key, "private key") as stream:
+            content = stream.read()
+        # A passphrase for a key that needs none is no mistake: renewal tools write keys either way.
+        return serialization.load_pem_private_key(content, passphrase if b"ENCRYPTED" in content else None)
+    except OSError as error:
+        raise SettingsError(f"cannot read {key}: {error.strerror}") from error
+    except TypeError as error:
+        raise SettingsError(
+            f"{key} is encrypted: name its passphrase with --key-passphrase-file, or a key without one"
+        ) from error
+    except ValueError as error:
+        if passphrase is not None:
+            raise SettingsError(f"{key} does not open: name its passphrase, and a PEM private key") from error
+        raise SettingsError(f"{key} is not a PEM private key: name the key of {certificate}") from error
 
 
 def _content(path: Path) -> bytes:

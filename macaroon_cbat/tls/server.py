@@ -32,6 +32,7 @@ def serve(  # noqa: PLR0913  # one keyword a setting
     port: int = 8443,
     certificate: Path,
     key: Path,
+    passphrase_file: Path | None = None,
     workers: int = 1,
     threads: int = 8,
     on_ready: Callable[[str, int], None] | None = None,
@@ -51,16 +52,16 @@ def serve(  # noqa: PLR0913  # one keyword a setting
     last one, for a worker runs no `atexit`. Of the UNTRUSTED_HEADERS the application sees `proxy_headers`
     alone: it must judge who sent them, as `Forwarded` does.
 
-    `certificate` and `key` are followed: new connections get the last valid pair, within seconds, or at
-    once after SIGHUP, which ends nothing. SIGHUP also calls `on_hangup` in each worker, in a thread: reopen
-    logs there. `renew` is called once an hour and after SIGHUP, in one process: it may replace the files.
+    `certificate`, `key` and the `passphrase_file` of an encrypted key are followed: new connections get the
+    last valid pair, within seconds, or at once after SIGHUP, which ends nothing. SIGHUP also calls `on_hangup`
+    in each worker, in a thread: reopen logs there. `renew` is called once an hour and after SIGHUP, in one process: it may replace the files.
     `on_certificate` is told in each worker at which second the certificate in force expires. `followed` are
     values that all processes follow alike, so that a new worker begins with the last valid ones.
     """
     if workers < 1 or threads < 1:
         raise SettingsError("at least one worker and one thread are needed")
     with hearing_hangups((hangups := Hangups()).hear):
-        pair, limits = ServerCertificate(certificate, key), limits_that_fit(limits)
+        pair, limits = ServerCertificate(certificate, key, passphrase_file), limits_that_fit(limits)
         removed, is_alone = removed_keys(proxy_headers), workers == 1
         duties = Duties(
             others=followed,

@@ -16,12 +16,13 @@ log = logging.getLogger("macaroon_cbat.tls")
 class ServerCertificate:
     """A certificate chain and its key from two files; new connections get what was last valid in them."""
 
-    def __init__(self, certificate: Path, key: Path) -> None:
+    def __init__(self, certificate: Path, key: Path, passphrase_file: Path | None = None) -> None:
         """Load the files, or raise SettingsError."""
-        self._certificate, self._key = certificate, key
+        self._certificate, self._key, self._passphrase_file = certificate, key, passphrase_file
+        files = [certificate, key, *([] if passphrase_file is None else [passphrase_file])]
         self._loaded: LoadedPair | None = None
         self._is_expiry_said = False
-        self.followed = Followed("server certificate", [certificate, key], self._load, log)
+        self.followed = Followed("server certificate", files, self._load, log)
 
     @property
     def context(self) -> SSL.Context:
@@ -54,7 +55,8 @@ class ServerCertificate:
 
     def _load(self) -> LoadedPair:
         """Return what is in the files. A replacement must be valid already; clients would refuse it."""
-        loaded, is_replacement = load_pair(self._certificate, self._key), self._loaded is not None
+        loaded = load_pair(self._certificate, self._key, self._passphrase_file)
+        is_replacement = self._loaded is not None
         if is_replacement and loaded.valid_from > datetime.now(UTC):
             raise SettingsError(
                 f"{self._certificate} is not valid before {_utc(loaded.valid_from)}: wait, or set the clock"

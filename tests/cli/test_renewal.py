@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.material import API, COMMAND, ROOT, free_port, members, serving
+from tests.cli.material import API, COMMAND, ROOT, free_port, members, run, serving
 from tests.cli.material import environment as environment_of
 from tests.cli.renewals import (
     ask,
@@ -32,7 +32,7 @@ from tests.cli.renewals import (
 from tests.cli.test_metrics import scrape
 from tests.service.certificates import Identity, authority, certified
 from tests.tls.material import next_line, wait_until
-from tests.tls.renewing import CA, Pair, new_pair
+from tests.tls.renewing import CA, Pair, encrypted, new_pair
 
 TODAY = datetime.now(UTC)
 BOTH = pytest.mark.parametrize("workers", ["1", "2"])
@@ -53,6 +53,39 @@ def presented(port: int) -> set[bytes]:
 
 def _connected(port: int, trusting: ssl.SSLContext) -> ssl.SSLSocket:
     return trusting.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="localhost")
+
+
+def test_a_renewed_key_may_have_another_passphrase(data, tmp_path):
+    """An encrypted key is opened with the passphrase in a private file, which is followed like the key."""
+    first, second = new_pair((-1, 20)), new_pair((-1, 40))
+    certificate, key = lay_down(tmp_path, Pair(first.certificate, encrypted(first.key)))
+    passphrase = write(tmp_path / "passphrase", b"passphrase\n")
+    options = ("--cert", certificate, "--key", key, "--key-passphrase-file", str(passphrase))
+    with serving(data, *options) as service:
+        assert presented(port_of(service)) == {first.der}
+        lay_down(tmp_path, Pair(second.certificate, encrypted(second.key, b"another")))
+        write(passphrase, b"another\n")
+        hang_up(service)
+        eventually(lambda: presented(port_of(service)), {second.der})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "is encrypted: name its passphrase with --key-passphrase-file"),
+        (b"wrong\n", "does not open: name its passphrase"),
+        (b"", "is empty: write the secret into it"),
+    ],
+)
+def test_a_key_that_does_not_open_is_said(data, tmp_path, content, words):
+    """A passphrase that is missing or wrong is one line at the start, and never a question on a terminal."""
+    pair = new_pair((-1, 20))
+    certificate, key = lay_down(tmp_path, Pair(pair.certificate, encrypted(pair.key)))
+    given = () if content is None else ("--key-passphrase-file", write(tmp_path / "passphrase", content))
+    done = run(
+        "serve", "--data", data, "--port", str(free_port()), "--cert", certificate, "--key", key, *given
+    )
+    assert (done.returncode, words in done.stderr.decode()) == (2, True), done.stderr
 
 
 def lay_down(folder: Path, pair: Pair) -> tuple[str, str]:

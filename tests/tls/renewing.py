@@ -57,9 +57,9 @@ def pair_until(end: datetime, start: datetime) -> Pair:
     return Pair(chain, issued.private_key_pem.bytes())
 
 
-def encrypted(key: bytes) -> bytes:
+def encrypted(key: bytes, passphrase: bytes = b"passphrase") -> bytes:
     """Return the key with a passphrase."""
-    encryption = BestAvailableEncryption(b"passphrase")
+    encryption = BestAvailableEncryption(passphrase)
     return load_pem_private_key(key, None).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
 
 
