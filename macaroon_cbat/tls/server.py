@@ -53,10 +53,11 @@ def serve(  # noqa: PLR0913  # one keyword a setting
     alone: it must judge who sent them, as `Forwarded` does.
 
     `certificate`, `key` and the `passphrase_file` of an encrypted key are followed: new connections get the
-    last valid pair, within seconds, or at once after SIGHUP, which ends nothing. SIGHUP also calls `on_hangup`
-    in each worker, in a thread: reopen logs there. `renew` is called once an hour and after SIGHUP, in one process: it may replace the files.
-    `on_certificate` is told in each worker at which second the certificate in force expires. `followed` are
-    values that all processes follow alike, so that a new worker begins with the last valid ones.
+    last valid pair, within seconds, or at once after SIGHUP, which ends nothing. SIGHUP also calls
+    `on_hangup` in each worker, in a thread: reopen logs there. `renew` is called once an hour and after
+    SIGHUP, in one process: it may replace the files. `on_certificate` is told in each worker at which
+    second the certificate in force expires. `followed` are values that all processes follow alike, so that
+    a new worker begins with the last valid ones.
     """
     if workers < 1 or threads < 1:
         raise SettingsError("at least one worker and one thread are needed")
