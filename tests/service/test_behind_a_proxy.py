@@ -223,11 +223,11 @@ UNUSABLE = {
     ),
     "no secret in the file": (
         {"CERTIFICATE_FORMAT": "nginx", "TRUSTED_PROXIES": "unix", "PROXY_SECRET_FILE": "/dev/null"},
-        "MACAROON_CBAT_TRUSTED_PROXIES or its secret: the proxy's secret must be",
+        "the secret file /dev/null of MACAROON_CBAT_PROXY_SECRET_FILE is empty: write the secret into it",
     ),
     "no secret file": (
         {"CERTIFICATE_FORMAT": "nginx", "TRUSTED_PROXIES": "unix", "PROXY_SECRET_FILE": "/nowhere"},
-        "MACAROON_CBAT_PROXY_SECRET_FILE: /nowhere holds no readable ASCII text",
+        "MACAROON_CBAT_PROXY_SECRET_FILE: /nowhere cannot be read: No such file",
     ),
 }
 
