@@ -92,7 +92,11 @@ def free_ports(count: int) -> list[int]:
 
 
 def _command(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "macaroon_cbat", *arguments], check=True, stdout=subprocess.DEVNULL)
+    """Run a command quietly, or raise RuntimeError with its words."""
+    command = [sys.executable, "-m", "macaroon_cbat", *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{arguments[0]} {arguments[1]} failed: {done.stderr}")
 
 
 @contextmanager

@@ -28,6 +28,7 @@ class Feeding:
 
     def register(self) -> None:
         """Register a holder, resource servers, and one that may do nothing here."""
+        self.service.prepare()
         by_certificate = ("--auth", "self_signed_tls_client_auth", "--certificate", self.holder.file)
         for name, *options in (
             ("billing", "--scope", "read write", "--audience", API),

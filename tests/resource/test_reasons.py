@@ -135,7 +135,7 @@ EXPLAINED = {
         401,
         "no key 'k9' for 'https://api.example'",
     ),
-    "a path": (lambda: bound(PathPrefix("/x")), 401, "only for path '/x', not '/invoices'"),
+    "a path": (lambda: bound(PathPrefix("/x")), 401, "path: only for '/x', not '/invoices'"),
     "no token": (lambda: None, 401, "no Authorization header"),
 }
 

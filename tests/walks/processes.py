@@ -92,8 +92,8 @@ class Service:
         return self.data / "ca.pem"
 
     def prepare(self) -> None:
-        """Make the database, as a service does that starts."""
-        self.command("serve", "--init")
+        """Make the database, as a service does that starts; `serve` would set up this process's log."""
+        self.command("key", "list", "--init")
 
     def add(self, name: str, *options: object) -> str:
         """Register a client; return its secret, empty where it has none."""

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 GROUPS = {
     "core": 15,
-    "certificates": 23,
+    "certificates": 26,
     "revocations": 10,
     "refusing": 4,
     "service": 3,

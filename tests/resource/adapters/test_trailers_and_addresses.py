@@ -53,7 +53,7 @@ def test_ip_is_no_header_s_word(name):
         assert reply.status == 401
 
 
-SILENT = ["aws-alb-passthrough", "azure", "envoy", "rfc9440", "traefik", "traefik2"]
+SILENT = ["aws-alb-passthrough", "azure", "envoy", "kong", "rfc9440", "traefik", "traefik2"]
 
 
 @pytest.fixture
