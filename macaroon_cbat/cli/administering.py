@@ -192,10 +192,10 @@ def _over_http(
     client_id: str | None,
     client_secret_file: Path | None,
 ) -> Verbs:
+    issuer = None if issuer is None else plain_issuer(issuer, "--issuer")
     presented = client_certificate(certificate, key_file, passphrase_file)
     if issuer is None or presented is None or client_id is None:
         raise click.UsageError("the HTTP interface needs --issuer, --cert and --client-id together")
-    issuer = plain_issuer(issuer, "--issuer")
     secret = None if client_secret_file is None else read_secret(client_secret_file)
     tokens = TokenClient(
         issuer=issuer,

@@ -8,7 +8,7 @@ import pytest
 from macaroon_cbat.caveats import Audience
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.resource import Introspection
-from tests.cli.material import call, complaint, members, out, token
+from tests.cli.material import call, complaint, members, out, token, with_database
 
 API = "https://api.example"
 SPELLINGS = ["https://api.example/", "https://API.example", "https://api.example:443/"]
@@ -17,7 +17,7 @@ SPELLINGS = ["https://api.example/", "https://API.example", "https://api.example
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_registration_and_export_agree(tmp_path: Path, spelling: str):
     """`client add`, `client change` and `key export` mean one audience by every spelling of it."""
-    data = ("--data", tmp_path / "data")
+    data = ("--data", with_database(tmp_path / "data"))
     added = members("client", "add", "billing", "--scope", "read", "--audience", spelling, *data)
     assert added["audiences"] == [API]
     changed = members("client", "change", "billing", "--audience", API, "--serves", spelling, *data)
@@ -43,7 +43,7 @@ def test_a_token_is_verified_for_any_spelling(tmp_path: Path, keys: Path, spelli
 )
 def test_what_is_no_audience_is_refused(tmp_path: Path, command: tuple[str, ...], audience: str):
     """What servers could read differently is refused in one line that says what to do."""
-    done = call(*command, "--audience", audience, "--data", tmp_path / "data")
+    done = call(*command, "--audience", audience, "--data", with_database(tmp_path / "data"))
     assert f"audience '{audience}'" in complaint(done, done.exit_code)
     assert done.exit_code in (1, 2)
 

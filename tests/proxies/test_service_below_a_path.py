@@ -80,6 +80,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         "MACAROON_CBAT_PROXY_SECRET_FILE": str(folder / "secret"),
     }
     service = Below(data, free_port(), {**believing, **environment}, free_port())
+    service.prepare()
     service.command("client", "add", "ops", "--scope", "admin", "--secret-file", data / "ops.secret")
     text = SERVER.format(data=data, gate=service.gate, port=service.port, below=below, secret=SECRET)
     (folder / "nginx.conf").write_text(text)
