@@ -4,7 +4,6 @@ A caveat's text is a JSON object of known members, such as `{"exp":1767225600}`;
 that field. Caveats restrict, they never assert: `prohibits` says why, or None.
 """
 
-from functools import lru_cache
 from ipaddress import ip_network
 from typing import Annotated, get_args
 
@@ -16,6 +15,7 @@ from macaroon_cbat.claims import AudienceText, EpochSeconds, ScopeText, Seconds
 from macaroon_cbat.json_text import plain_reason, read_members
 from macaroon_cbat.printable import quoted
 from macaroon_cbat.request_target import Target, is_plain_path, parse_target, plain_address
+from macaroon_cbat.short_memory import remembering
 from macaroon_cbat.thumbprint import THUMBPRINT_PATTERN, Thumbprint
 
 MethodText = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")]
@@ -224,7 +224,7 @@ def _typed(name: str, value: object) -> Caveat:
     return msgspec.convert({name: value}, _KINDS[name])
 
 
-remembered_caveats = lru_cache(maxsize=4096)(read_caveats)
+remembered_caveats = remembering(4096)(read_caveats)
 """`read_caveats` for authentic texts, which repeat: what an attacker writes would fill the memory."""
 
 
