@@ -9,6 +9,7 @@ from macaroon_cbat.claims import scope_tokens
 from macaroon_cbat.client import attenuate, bind_to_certificate
 from macaroon_cbat.errors import CaveatsNotMet, SignatureMismatch
 from macaroon_cbat.inspection import inspected
+from macaroon_cbat.request_target import network_named
 from macaroon_cbat.short_memory import Remembering
 from macaroon_cbat.wire import read_macaroon
 from tests.core.material import API, BOUND, CERTIFICATE, NOW, OTHER_CERTIFICATE, judged, signed, token
@@ -93,3 +94,11 @@ def test_a_long_text_leaves_nothing_in_memory(
     memory.cache_clear()
     attack()
     assert memory.cache_info().currsize <= most
+
+
+def test_a_stranger_s_networks_are_read_once():
+    """Inspecting reads each network once, however often it is asked about: a stranger may send a thousand."""
+    network_named.cache_clear()
+    networks = [f"10.0.{number}.0/24" for number in range(200)]
+    inspected(read_macaroon(signed(msgspec.json.encode({"ip": networks}), secret=b"k" * 32)), NOW)
+    assert network_named.cache_info().misses == len(networks)
