@@ -165,12 +165,15 @@ def _reserve(descriptor: int) -> None:
 
 
 def _keep_group(descriptor: int, folder: int, end: Path, mode: int) -> None:
-    """Let the group read on that could read the old file and do no more: that of another service."""
+    """Let the group read on that could read the old file and do no more: that of another service.
+
+    A file of another user says nothing: one can be put there after the look at the name.
+    """
     try:
         old = os.stat(end.name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return
-    if old.st_mode & 0o077 == stat.S_IRGRP:
+    if old.st_uid in (os.geteuid(), 0) and old.st_mode & 0o077 == stat.S_IRGRP:
         with suppress(PermissionError):
             os.fchown(descriptor, -1, old.st_gid)
             os.fchmod(descriptor, mode | stat.S_IRGRP)

@@ -254,3 +254,14 @@ def test_a_link_that_another_user_put_there_meanwhile_is_not_followed(place: Pat
     link.symlink_to("/dev/full")
     with pytest.raises(OSError, match="symbolic link"):
         _device(link, link, "secret file", is_private=True)
+
+
+def test_a_file_that_another_user_put_there_meanwhile_opens_nothing(place: Path):
+    """The group of a file that another user puts there while ours is written cannot read ours."""
+    file = place / "client.secret"
+    with written(file, "secret file", may_replace=True) as stream:
+        stream.write(b"secret")
+        file.touch(mode=0o640)
+        os.chown(file, NOBODY, NOBODY)
+    found = file.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (0, 0, 0o600)
