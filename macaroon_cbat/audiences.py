@@ -8,15 +8,15 @@ does: another path, a slash at the end of one, a query, another port. What a ser
 
 import re
 from collections.abc import Collection
-from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.short_memory import remembering
 
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
-@lru_cache(maxsize=1024)
+@remembering(1024)
 def canonical_audience(text: str) -> str:
     """Return the one spelling of an audience; text that is no plain http or https URL comes back as it is.
 

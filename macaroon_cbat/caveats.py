@@ -4,8 +4,6 @@ A caveat's text is a JSON object of known members, such as `{"exp":1767225600}`;
 that field. Caveats restrict, they never assert: `prohibits` says why, or None.
 """
 
-from functools import lru_cache
-from ipaddress import ip_network
 from typing import Annotated, get_args
 
 import msgspec
@@ -15,7 +13,8 @@ from macaroon_cbat.audiences import is_among
 from macaroon_cbat.claims import AudienceText, EpochSeconds, ScopeText, Seconds
 from macaroon_cbat.json_text import plain_reason, read_members
 from macaroon_cbat.printable import quoted
-from macaroon_cbat.request_target import Target, is_plain_path, parse_target, plain_address
+from macaroon_cbat.request_target import Target, is_plain_path, network_named, parse_target, plain_address
+from macaroon_cbat.short_memory import remembering
 from macaroon_cbat.thumbprint import THUMBPRINT_PATTERN, Thumbprint
 
 MethodText = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")]
@@ -163,12 +162,12 @@ class ClientAddress(Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(
                     "ip takes a prefix length: 0.0.0.0/0.0.0.0 is one host to some, all to others"
                 )
-            ip_network(network)
+            network_named(network)
 
     def prohibits(self, access: Access, /) -> str | None:
         """Return why a client at another address is refused."""
         address = None if access.address is None else plain_address(access.address)
-        if address is not None and any(address in ip_network(network) for network in _several(self.ip)):
+        if address is not None and any(address in network_named(network) for network in _several(self.ip)):
             return None
         return f"ip: only from {quoted(self.ip)}, not {access.address!r}"
 
@@ -224,7 +223,7 @@ def _typed(name: str, value: object) -> Caveat:
     return msgspec.convert({name: value}, _KINDS[name])
 
 
-remembered_caveats = lru_cache(maxsize=4096)(read_caveats)
+remembered_caveats = remembering(4096)(read_caveats)
 """`read_caveats` for authentic texts, which repeat: what an attacker writes would fill the memory."""
 
 

@@ -1,9 +1,10 @@
 """The claims that identifiers and caveats share: their types, units and spelling."""
 
-from functools import lru_cache
 from typing import Annotated, NewType
 
 from msgspec import Meta
+
+from macaroon_cbat.short_memory import remembering
 
 EpochSeconds = NewType("EpochSeconds", int)
 """Whole seconds since 1970-01-01T00:00:00Z (RFC 7519 NumericDate without a fraction)."""
@@ -22,7 +23,7 @@ ScopeText = Annotated[str, Meta(pattern=SCOPE_PATTERN)]
 AudienceText = Annotated[str, Meta(min_length=1)]
 
 
-@lru_cache(maxsize=1024)
+@remembering(1024)
 def scope_tokens(scope: str) -> frozenset[str]:
     """Return the tokens of a space-separated scope (RFC 6749 3.3)."""
     return frozenset(scope.split(" "))

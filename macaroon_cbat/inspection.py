@@ -4,7 +4,7 @@ Least of all `location`: the MAC does not cover it, so it stays a hint even wher
 """
 
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -17,6 +17,9 @@ from macaroon_cbat.json_text import UnusableJson, read_members
 from macaroon_cbat.printable import quoted
 from macaroon_cbat.rights import Remark, Rights, granted, narrow
 from macaroon_cbat.wire import Macaroon, ThirdPartyCaveat
+
+_Reading = tuple[Caveat, ...] | str | None
+"""What a caveat says, or why it is refused; None for a third-party one."""
 
 
 class Assessment(Struct, frozen=True):
@@ -34,18 +37,22 @@ class Assessment(Struct, frozen=True):
 
 def assessed(macaroon: Macaroon, now: EpochSeconds) -> Assessment:
     """Return the rights that are left after all caveats, and what is remarkable about any of them."""
+    return _assessed(macaroon, _readings(macaroon), now)
+
+
+def _assessed(macaroon: Macaroon, readings: Sequence[_Reading], now: EpochSeconds) -> Assessment:
     grant = _grant(macaroon)
     rights, remarks = granted(grant), []
     if grant is not None and grant.exp <= now:
         remarks.append(Remark(f"the token expired {now - grant.exp} s ago: get a new one"))
-    for number, caveat in enumerate(macaroon.caveats, 1):
+    for number, (caveat, reading) in enumerate(zip(macaroon.caveats, readings, strict=True), 1):
         if isinstance(caveat, ThirdPartyCaveat):
             where = quoted(caveat.location or b"")
             remarks.append(Remark(f"caveat {number} needs a discharge from {where}", is_fatal=False))
-        elif reason := refusal_of(caveat):
-            remarks.append(Remark(f"caveat {number} is refused: {reason}"))
-        else:
-            rights, more = narrow(rights, read_caveats(caveat), now)
+        elif isinstance(reading, str):
+            remarks.append(Remark(f"caveat {number} is refused: {reading}"))
+        elif reading is not None:
+            rights, more = narrow(rights, reading, now)
             remarks += [Remark(f"caveat {number}: {one.text}", one.is_fatal) for one in more]
     return Assessment(grant, rights, tuple(remarks))
 
@@ -61,11 +68,12 @@ def inspected(macaroon: Macaroon, now: EpochSeconds) -> dict[str, object]:
 
     `effective` is None where no request could use the token; `warnings` say why, and what restricts nothing.
     """
-    found = assessed(macaroon, now)
+    readings = _readings(macaroon)
+    found = _assessed(macaroon, readings, now)
     return {
         "identifier": _text(macaroon.identifier),
         "location": _text(macaroon.location or b""),
-        "caveats": [_inspected_caveat(caveat) for caveat in macaroon.caveats],
+        "caveats": [_inspected_caveat(*each) for each in zip(macaroon.caveats, readings, strict=True)],
         "signature": urlsafe_b64encode(macaroon.signature).rstrip(b"=").decode(),
         "effective": None if found.is_dead else _effective(found.rights),
         "warnings": [remark.text for remark in found.remarks],
@@ -74,11 +82,20 @@ def inspected(macaroon: Macaroon, now: EpochSeconds) -> dict[str, object]:
 
 def refusal_of(caveat: bytes) -> str | None:
     """Return why every verifier of this package refuses the text of a first-party caveat, or None."""
+    reading = _reading(caveat)
+    return reading if isinstance(reading, str) else None
+
+
+def _readings(macaroon: Macaroon) -> list[_Reading]:
+    """Read every caveat once: a stranger may send hundreds of networks in each."""
+    return [_reading(caveat) for caveat in macaroon.caveats]
+
+
+def _reading(caveat: bytes | ThirdPartyCaveat) -> _Reading:
     try:
-        read_caveats(caveat)
+        return read_caveats(caveat) if isinstance(caveat, bytes) else None
     except ValueError as error:
         return str(error)
-    return None
 
 
 def _grant(macaroon: Macaroon) -> Grant | None:
@@ -102,7 +119,7 @@ def _effective(rights: Rights) -> dict[str, object]:
     return members
 
 
-def _inspected_caveat(caveat: bytes | ThirdPartyCaveat) -> dict[str, object]:
+def _inspected_caveat(caveat: bytes | ThirdPartyCaveat, reading: _Reading) -> dict[str, object]:
     if isinstance(caveat, ThirdPartyCaveat):
         return {
             "type": "third-party",
@@ -110,8 +127,8 @@ def _inspected_caveat(caveat: bytes | ThirdPartyCaveat) -> dict[str, object]:
             "location": _text(caveat.location or b""),
         }
     shown: dict[str, object] = {"type": "first-party", "identifier": _members(caveat) or _text(caveat)}
-    if reason := refusal_of(caveat):
-        shown["refused"] = reason
+    if isinstance(reading, str):
+        shown["refused"] = reading
     return shown
 
 

@@ -36,7 +36,8 @@ class LogLines(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return False for a record that is left out."""
-        kind = str(record.msg)
+        # "%s" says no kind: one line may be a client's doing, another is said once in the life of a process.
+        kind = f"{record.pathname}:{record.lineno}" if record.msg == "%s" else str(record.msg)
         with self._lock:
             remark = self._remark(kind)
         if remark is None:

@@ -2,10 +2,12 @@
 
 import re
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
+
+from macaroon_cbat.short_memory import remembering
 
 
 class Target(Struct, frozen=True):
@@ -42,6 +44,12 @@ def is_plain_path(path: str) -> bool:
 def plain_address(text: str) -> IPv4Address | IPv6Address | None:
     """Return the address, an IPv4-mapped one as IPv4; None for what is none (a Unix socket's name)."""
     return _address(text) if len(text) <= _LONGEST_ADDRESS else None
+
+
+@remembering(1024)
+def network_named(text: str) -> IPv4Network | IPv6Network:
+    """Return the network that a text names, or raise ValueError; remembered, for each request asks anew."""
+    return ip_network(text)
 
 
 @lru_cache(maxsize=4096)

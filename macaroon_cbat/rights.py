@@ -4,7 +4,7 @@ Nothing is verified here: a holder learns what a resource server would find, as 
 """
 
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
 
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
@@ -25,10 +25,10 @@ from macaroon_cbat.caveats import (
 from macaroon_cbat.claims import EpochSeconds, scope_tokens
 from macaroon_cbat.identifier import Grant
 from macaroon_cbat.printable import quoted
-from macaroon_cbat.request_target import parse_target
+from macaroon_cbat.request_target import network_named, parse_target
 
 _MILLISECONDS = 100_000_000_000  # as seconds, the year 5138
-_MAPPED = ip_network("::ffff:0:0/96")
+_MAPPED = network_named("::ffff:0:0/96")
 _MOST_PAIRS = 400  # an attacker may list hundreds in each of many caveats
 
 
@@ -196,16 +196,16 @@ def _is_within(path: str, prefix: str) -> bool:
 
 def _to_networks(rights: Rights, caveat: ClientAddress) -> Narrowed:
     asked, had = _several(caveat.ip), rights.ip
-    if all(_contains(_MAPPED, ip_network(network)) for network in asked):
+    if all(_contains(_MAPPED, network_named(network)) for network in asked):
         return replace(rights, ip=()), Remark(
             f"ip {quoted(caveat.ip)} matches no client: write IPv4 networks as IPv4, such as 192.0.2.0/24"
         )
     if not had or len(asked) * len(had) > _MOST_PAIRS:
         return replace(rights, ip=asked if had is None else had), None
-    networks = [(text, ip_network(text)) for text in asked]
+    networks = [(text, network_named(text)) for text in asked]
     left = tuple(
         text if _contains(outer, inner) else one
-        for one, outer in ((one, ip_network(one)) for one in had)
+        for one, outer in ((one, network_named(one)) for one in had)
         for text, inner in networks
         if _contains(outer, inner) or _contains(inner, outer)
     )

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from macaroon_cbat.files.places import destination
+from macaroon_cbat.files.places import destination, refuse_other_owner
 
 _RESERVED_BYTES = 4096
 _ENTERED = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -48,7 +48,7 @@ def written(file: Path, what: str, *, may_replace: bool, mode: int = 0o600) -> I
         with _folder(end) as folder, _taken(folder, end, may_replace), _draft(folder, end, mode) as stream:
             yield stream
     else:
-        with os.fdopen(_device(end), "wb") as stream:
+        with os.fdopen(_device(end, file, what, is_private=not mode & 0o077), "wb") as stream:
             yield stream
 
 
@@ -74,14 +74,26 @@ def _is_to_be_file(end: Path) -> bool:
         return True
 
 
-def _device(end: Path) -> int:
-    """Open a character device or a pipe; a disk is never written to."""
-    descriptor = os.open(end, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
-    found = os.fstat(descriptor).st_mode
-    if stat.S_ISCHR(found) or stat.S_ISFIFO(found):
-        return descriptor
-    os.close(descriptor)
-    raise OSError(errno.EINVAL, "it is neither a file, a pipe nor a character device")
+def _device(end: Path, file: Path, what: str, *, is_private: bool) -> int:
+    """Open a character device or a pipe; a disk is never written to.
+
+    What was opened is judged, whatever stood there a moment ago: for something private it must be this
+    user's or root's, or another user could put a pipe there and read along.
+    """
+    with _folder(end) as folder:
+        is_given = end.is_relative_to("/proc")  # a descriptor of another process, which is always a link
+        no_link = 0 if is_given else os.O_NOFOLLOW
+        descriptor = os.open(end.name, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY | no_link, dir_fd=folder)
+    try:
+        found = os.fstat(descriptor)
+        if not (stat.S_ISCHR(found.st_mode) or stat.S_ISFIFO(found.st_mode)):
+            raise OSError(errno.EINVAL, "it is neither a file, a pipe nor a character device")
+        if is_private:
+            refuse_other_owner(found, end, file, what)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 @contextmanager
@@ -153,12 +165,15 @@ def _reserve(descriptor: int) -> None:
 
 
 def _keep_group(descriptor: int, folder: int, end: Path, mode: int) -> None:
-    """Let the group read on that could read the old file and do no more: that of another service."""
+    """Let the group read on that could read the old file and do no more: that of another service.
+
+    A file of another user says nothing: one can be put there after the look at the name.
+    """
     try:
         old = os.stat(end.name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return
-    if old.st_mode & 0o077 == stat.S_IRGRP:
+    if old.st_uid in (os.geteuid(), 0) and old.st_mode & 0o077 == stat.S_IRGRP:
         with suppress(PermissionError):
             os.fchown(descriptor, -1, old.st_gid)
             os.fchmod(descriptor, mode | stat.S_IRGRP)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from flask import Request
 
 from macaroon_cbat.issuers import WELL_KNOWN, origin_of, path_of
-from macaroon_cbat.request_target import Target
+from macaroon_cbat.request_target import Target, parse_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,4 +32,5 @@ class Locations:
     def target_of(self, request: Request) -> Target:
         """Return the target of a routed request as the holder of a bound macaroon names it."""
         inner = request.path.removeprefix(self.root_path)
-        return Target(origin_of(self.mtls_url), path_of(self.mtls_url) + inner)
+        origin = parse_target(origin_of(self.mtls_url)).origin  # an issuer may be written in other letters
+        return Target(origin, path_of(self.mtls_url) + inner)

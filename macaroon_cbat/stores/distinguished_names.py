@@ -140,7 +140,8 @@ def _prepared(oid: str, value: str) -> str:
     """Return a value as it is compared: as RFC 4518 says, but what that drops or replaces is refused.
 
     RFC 4518 drops characters that are not seen, and takes full-width letters for others. A certificate with
-    such a name is likely made to be taken for another's.
+    such a name is likely made to be taken for another's. So a letter equals its own capital alone: RFC 4518
+    also takes Strauss for Strauß, and Unicode since then some old Cyrillic letters for new ones.
     """
     composed = unicodedata.normalize("NFC", value)
     looks_like_others = (
@@ -156,4 +157,4 @@ def _prepared(oid: str, value: str) -> str:
         raise ValueError("a value is blank")
     if oid not in _IGNORING_CASE:
         return composed
-    return " ".join(unicodedata.normalize("NFC", composed.casefold()).split())
+    return " ".join(unicodedata.normalize("NFC", composed.lower()).split())

@@ -1,9 +1,18 @@
+from collections.abc import Callable
+
+import msgspec
 import pytest
 
+from macaroon_cbat.audiences import canonical_audience
 from macaroon_cbat.caveats import Expiry, Scope, remembered_caveats
+from macaroon_cbat.claims import scope_tokens
 from macaroon_cbat.client import attenuate, bind_to_certificate
 from macaroon_cbat.errors import CaveatsNotMet, SignatureMismatch
-from tests.core.material import BOUND, CERTIFICATE, NOW, OTHER_CERTIFICATE, judged, signed, token
+from macaroon_cbat.inspection import inspected
+from macaroon_cbat.request_target import network_named
+from macaroon_cbat.short_memory import Remembering
+from macaroon_cbat.wire import read_macaroon
+from tests.core.material import API, BOUND, CERTIFICATE, NOW, OTHER_CERTIFICATE, judged, signed, token
 
 
 def test_each_access_is_judged_anew():
@@ -48,3 +57,48 @@ def test_what_nobody_has_verified_leaves_nothing_in_the_cache():
     text = attenuate(signed(b'{"exp": 1}'), [Scope("read")])
     assert bind_to_certificate(text, CERTIFICATE) != text
     assert remembered_caveats.cache_info().currsize == 0
+
+
+LONG = " ".join(f"scope:{number}" for number in range(400))
+
+
+def _inspect() -> None:
+    inspected(read_macaroon(signed(msgspec.json.encode({"scope": LONG}), secret=b"k" * 32)), NOW)
+
+
+def _judge() -> None:
+    judged(signed(msgspec.json.encode({"scope": LONG + " read"})), require_certificate=False)
+
+
+def _judge_audiences() -> None:
+    audiences = [API, *(f"https://{number}.example/" for number in range(150)), "https://a/" + "a" * 600]
+    with pytest.raises(CaveatsNotMet):
+        judged(signed(msgspec.json.encode({"aud": audiences[1:]})), require_certificate=False)
+    judged(signed(msgspec.json.encode({"aud": audiences})), require_certificate=False)
+
+
+@pytest.mark.parametrize(
+    ("attack", "memory", "most"),
+    [
+        pytest.param(_inspect, scope_tokens, 1, id="scopes of a forgery that is inspected"),
+        pytest.param(_judge, scope_tokens, 1, id="scopes that a holder appends"),
+        pytest.param(_judge, remembered_caveats, 0, id="a long caveat that a holder appends"),
+        pytest.param(_judge_audiences, remembered_caveats, 0, id="a caveat with many audiences"),
+        pytest.param(_judge_audiences, canonical_audience, 151, id="a long audience"),
+    ],
+)
+def test_a_long_text_leaves_nothing_in_memory(
+    attack: Callable[[], None], memory: Remembering[str, object], most: int
+):
+    """What is read of a long text is not kept: a thousand of them took 270 MB of each worker."""
+    memory.cache_clear()
+    attack()
+    assert memory.cache_info().currsize <= most
+
+
+def test_a_stranger_s_networks_are_read_once():
+    """Inspecting reads each network once, however often it is asked about: a stranger may send a thousand."""
+    network_named.cache_clear()
+    networks = [f"10.0.{number}.0/24" for number in range(200)]
+    inspected(read_macaroon(signed(msgspec.json.encode({"ip": networks}), secret=b"k" * 32)), NOW)
+    assert network_named.cache_info().misses == len(networks)

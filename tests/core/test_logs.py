@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import macaroon_cbat
-from macaroon_cbat.logs import LINES, LOGGERS, SECONDS, LogLines
+from macaroon_cbat.logs import LINES, LOGGERS, SECONDS, LogLines, say_once
 from macaroon_cbat.printable import MAX_SHOWN, printable
 
 EVIL = {
@@ -134,3 +134,16 @@ def test_messages_of_many_kinds_are_bounded_too(seen):
     for number in range(2000):
         log.warning("made up beforehand: %d" % number)  # noqa: UP031 # the case
     assert len(lines) <= 200 + LINES
+
+
+def _flood(log: logging.Logger) -> None:
+    for number in range(LINES + 1):
+        log.warning("%s", f"X-HTTP-Method-Override names {number}")
+
+
+def test_a_flood_hides_no_line_of_another_call(seen):
+    """Two calls that say `%s` are two kinds: a holder who floods one hides no remedy that is said once."""
+    log, lines = seen
+    _flood(log)
+    assert say_once(log, "no client certificate reaches this application (a test)")
+    assert lines[-1] == "ERROR no client certificate reaches this application (a test)"

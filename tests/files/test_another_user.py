@@ -11,7 +11,7 @@ from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files import replace_file, written
 from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.files.places import destination
-from macaroon_cbat.files.writing import _folder
+from macaroon_cbat.files.writing import _device, _folder
 from macaroon_cbat.resource import Introspection
 from macaroon_cbat.resource.key_file import LOOK_SECONDS, KeyFile
 from tests.core.material import API, GRANT, ISSUER
@@ -232,3 +232,36 @@ def test_the_group_of_a_service_reads_on(place: Path):
     file.chmod(0o644)
     replace_file(file, [KEYS])
     assert (file.stat().st_mode & 0o777, file.stat().st_gid) == (0o600, 0)
+
+
+def test_a_pipe_that_another_user_put_there_meanwhile_gets_nothing(place: Path):
+    """What is opened is judged, not what was there before: a user who wins the race reads no secret."""
+    file = place / "client.secret"
+    os.mkfifo(file)
+    os.chown(file, NOBODY, NOBODY)
+    reading = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(SettingsError, match=r"belongs to another user \(uid 65534\)"):
+            _device(file, file, "secret file", is_private=True)
+        assert os.read(reading, 1) == b""
+    finally:
+        os.close(reading)
+
+
+def test_a_link_that_another_user_put_there_meanwhile_is_not_followed(place: Path):
+    """A link in the place of what was looked at leads to no device, such as the terminal of another user."""
+    link = place / "client.secret"
+    link.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="symbolic link"):
+        _device(link, link, "secret file", is_private=True)
+
+
+def test_a_file_that_another_user_put_there_meanwhile_opens_nothing(place: Path):
+    """The group of a file that another user puts there while ours is written cannot read ours."""
+    file = place / "client.secret"
+    with written(file, "secret file", may_replace=True) as stream:
+        stream.write(b"secret")
+        file.touch(mode=0o640)
+        os.chown(file, NOBODY, NOBODY)
+    found = file.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (0, 0, 0o600)

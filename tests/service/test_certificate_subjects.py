@@ -177,3 +177,32 @@ def test_what_has_no_form_to_compare_is_no_name(registered):
     """A registered e-mail address of before there was a check, which is none, is not another that is none."""
     certificate = alternative(x509.RFC822Name("y"))
     assert not is_named_by(certificate, named(san_email=registered))
+
+
+FOLDED = {
+    "double s for a sharp one": ("Strauß", "Strauss"),
+    "capital double s for a sharp one": ("Strauß", "STRAUSS"),
+    "an iota below for one beside": ("\u03a4\u1ff3", "\u03a4\u03c9\u03b9"),
+    "an iota below for one beside, with accent": (
+        "\u1f80\u03b4\u03b7\u03c2",
+        "\u1f00\u03b9\u03b4\u03b7\u03c2",
+    ),
+    "old Cyrillic te": ("\u0411\u0430\u043d\u043a\u0442", "\u0411\u0430\u043d\u043a\u1c84"),
+    "old Cyrillic ve": ("\u0412\u043e\u0441\u0442\u043e\u043a", "\u1c80\u043e\u0441\u0442\u043e\u043a"),
+}
+
+
+@pytest.mark.parametrize(("registered", "other"), FOLDED.values(), ids=FOLDED)
+def test_another_spelling_in_full_case_folding_is_another_s(registered, other):
+    """Two names that only full case folding makes alike are two names: a CA may know both."""
+    certificate = subject(NameOID.COMMON_NAME, other)
+    assert not is_named_by(certificate, named(subject_dn=f"CN={registered}"))
+    assert is_named_by(certificate, named(subject_dn=f"CN={other}"))
+
+
+@pytest.mark.parametrize("other", ["STRAU\u1e9e", "strauß", "ОДНА", "ΤΩ"], ids=ascii)
+def test_a_letter_is_its_own_capital(other):
+    """Capitals of every script are nothing, and the capital sharp s is one of them."""
+    certificate = subject(NameOID.COMMON_NAME, other)
+    registered = {"STRAU\u1e9e": "Strauß", "strauß": "Strauß", "ОДНА": "Одна", "ΤΩ": "Τω"}[other]
+    assert is_named_by(certificate, named(subject_dn=f"CN={registered}"))

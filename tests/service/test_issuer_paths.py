@@ -137,3 +137,19 @@ def test_the_scopes_of_clients_are_named(service):
         "ops", server_metadata(scope="admin", serves=()), secret=SECRETS["api"], now=NOW
     )
     assert service.open(path, method="GET").json["scopes_supported"] == ["audit", "read", "write"]
+
+
+@pytest.mark.parametrize(
+    "spelled", ["https://AS.example", "https://as.example:443", "https://as.example:0443"]
+)
+@pytest.mark.parametrize(
+    ("host", "status"), [("as.example", 200), ("as.example:444", 401), ("as.exampl", 401)]
+)
+def test_the_spelling_of_the_issuer_s_host_is_nothing(start, certificate, spelled, host, status):
+    """A caveat about the target is met where the issuer is written in other letters or with its port."""
+    service = start(issuer=spelled)
+    service.stores.clients.add("ops", server_metadata(scope="admin", serves=()), secret="s" * 22, now=NOW)
+    form = {"grant_type": "client_credentials", "resource": spelled}
+    answer = service.open("/oauth2/token", data=form, headers={"Authorization": basic("ops", "s" * 22)})
+    child = attenuate(answer.json["access_token"], [TargetUri(f"https://{host}/admin/clients")])
+    assert ask(service, "/admin/clients", child, certificate).status_code == status
