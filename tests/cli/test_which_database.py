@@ -60,9 +60,19 @@ def test_where_there_is_no_database_none_is_made(tmp_path, command, there):
     before = sorted(tmp_path.rglob("*"))
     line = complaint(call(*command, "--data", folder), 2)
     assert f"no database in {folder}: " in line
-    assert "--data" in line
+    assert "--data, MACAROON_CBAT_DATA or MACAROON_CBAT_DATABASE_URL;" in line
     assert "macaroon-cbat serve" in line
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@EVERY
+def test_a_file_that_is_no_database_is_named(registered, command):
+    """Where another file has the database's place, one line names the folder and says what to do."""
+    (registered / "macaroon_cbat.sqlite3").write_text("another file\n" * 99)
+    for left in registered.glob("macaroon_cbat.sqlite3-*"):
+        left.unlink()
+    line = complaint(call(*command, "--data", registered), 1)
+    assert f"the database in {registered} cannot be used: file is not a database: name the right" in line
 
 
 def test_a_folder_is_shown_as_it_was_typed(tmp_path):
