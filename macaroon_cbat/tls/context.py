@@ -101,7 +101,7 @@ def _checked(certificate: Path, key: Path) -> _Contents:
             content = stream.read()
         private = serialization.load_pem_private_key(content, password=None)
     except OSError as error:
-        raise SettingsError(f"cannot read {key}: {error.strerror}") from error
+        raise SettingsError(f"cannot read {key}: {error.strerror}; name the server's private key") from error
     except TypeError as error:
         raise SettingsError(f"{key} is encrypted: name a private key without a passphrase") from error
     except ValueError as error:
@@ -119,7 +119,7 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}") from error
+        raise SettingsError(f"cannot read {path}: {error.strerror}; name the server's certificate") from error
 
 
 def describe(error: SSL.Error) -> str:
