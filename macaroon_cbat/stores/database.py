@@ -22,7 +22,7 @@ from macaroon_cbat.stores.postgresql import (
     take_writers_lock,
     unhurried,
 )
-from macaroon_cbat.stores.remedies import remedy
+from macaroon_cbat.stores.remedies import with_remedy
 from macaroon_cbat.stores.sqlite import BUSY_SECONDS, prepare_sqlite, sqlite_file
 from macaroon_cbat.stores.turns import Turns
 from macaroon_cbat.stores.urls import read_url, unusable
@@ -164,7 +164,7 @@ class Database:
         except (DBAPIError, NoFreeConnection, TimeoutError, sqlite3.Error) as error:
             reason = " ".join(str(getattr(error, "orig", error)).split())
             raise Unavailable(
-                f"the database in {self.place} cannot be used: {reason}{remedy(reason)}"
+                f"the database in {self.place} cannot be used: {with_remedy(reason)}"
             ) from error
 
 

@@ -18,6 +18,10 @@ _REMEDIES = {
 }
 
 
-def remedy(reason: str) -> str:
-    """Return what to do, to be put behind the reason; nothing for a reason that is not known."""
-    return next((f": {to_do}" for words, to_do in _REMEDIES.items() if re.search(words, reason)), "")
+_QUESTION = re.compile(r" Is the server running [^?]*\?")
+
+
+def with_remedy(reason: str) -> str:
+    """Return a reason with what to do behind it, in place of libpq's question; a reason not known alone."""
+    remedy = next((to_do for words, to_do in _REMEDIES.items() if re.search(words, reason)), None)
+    return reason if remedy is None else f"{_QUESTION.sub('', reason)}: {remedy}"

@@ -4,7 +4,7 @@ import pytest
 
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.stores.database import Database
-from macaroon_cbat.stores.remedies import remedy
+from macaroon_cbat.stores.remedies import with_remedy
 from tests.stores.postgres import Postgres, free_port
 
 
@@ -28,8 +28,10 @@ def test_what_the_server_refuses_says_what_to_do(server: Postgres, change, said:
     place = url.replace("postgresql+psycopg", "postgresql")
     assert str(refused.value).startswith(f"the database in {place} cannot be used: connection failed: ")
     assert f": {said}" in str(refused.value)
+    assert "?" not in str(refused.value)
 
 
 def test_a_table_that_is_missing_is_no_missing_database():
     """What is known of one fault is not said of another: a missing table is not made on the server."""
-    assert remedy('relation "clients" does not exist') == ""
+    reason = 'relation "clients" does not exist'
+    assert with_remedy(reason) == reason
