@@ -1,5 +1,6 @@
 """A command works on the database that is meant, and makes none by the way."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -164,6 +165,20 @@ def test_serve_init_ends_and_may_be_repeated(tmp_path):
         done = run("serve", "--init", "--port", str(free_port()), "--data", tmp_path / "data")
         assert (done.returncode, done.stderr) == (0, b"")
         assert done.stdout.decode() == f"the database in {tmp_path / 'data'} is ready\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "variables"),
+    [(("--issuer", "https://as.example/"), {}), ((), {"MACAROON_CBAT_ISSUER": "https://as.example"})],
+    ids=["option", "variable"],
+)
+def test_serve_init_records_the_issuer(tmp_path, options, variables):
+    """What `serve --init` is told of the issuer, commands go by: keys name it, and its own stay inside."""
+    done = run("serve", "--init", "--data", tmp_path / "data", *options, **variables)
+    assert (done.returncode, done.stderr) == (0, b"")
+    export = ("key", "export", "--data", tmp_path / "data", "--audience")
+    assert json.loads(out(*export, API))["issuer"] == "https://as.example"
+    assert "is the service itself" in complaint(call(*export, "https://as.example/"), 2)
 
 
 @pytest.mark.parametrize("command", [("client", "list"), ("serve", "--init")], ids=" ".join)
