@@ -14,7 +14,7 @@ WELL_KNOWN = "/.well-known/oauth-authorization-server"
 
 def plain_issuer(url: str, what: str = "the issuer") -> str:
     """Return the URL without a slash at its end, or raise SettingsError that says what is wrong with it."""
-    plain = url.removesuffix("/")
+    plain = url.removesuffix("/") if url != "https://" else url
     if mistake := issuer_mistake(plain):
         raise SettingsError(f"{what} {url!r} {mistake}")
     return plain

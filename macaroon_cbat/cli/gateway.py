@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from macaroon_cbat.audiences import canonical_audience
 from macaroon_cbat.cli.options import FILE, log_to_stderr
 from macaroon_cbat.errors import MacaroonError, SettingsError
 
@@ -44,7 +45,7 @@ def _check(file: Path) -> None:
         raise _Unusable(str(error)) from error
     policy, trust = reading.policy, ", ".join(reading.policy.proxy.trust)
     issuer = in_force.verifying.verifier.issuer
-    click.echo(f"{file}: tokens of {issuer} for {policy.audience}")
+    click.echo(f"{file}: tokens of {issuer} for {canonical_audience(policy.audience)}")
     for member, place in places(reading).items():
         click.echo(f"  {member:<8}{place}")
     click.echo(f"  asked by {policy.proxy.kind}, from {trust}")

@@ -146,7 +146,9 @@ def _make_folder(folder: Path) -> None:
 @contextmanager
 def _file(file: Path, text: str, *, force: bool, mode: int) -> Iterator[None]:
     """Write the file when the block ends; Apache's workers read refuse.lua as another user."""
-    with output_to(file, "file", may_replace=force or _is_generated(file, text), mode=mode) as stream:
+    remedy = "name another folder, or replace it with --force"
+    may_replace = force or _is_generated(file, text)
+    with output_to(file, "file", may_replace=may_replace, mode=mode, remedy=remedy) as stream:
         yield
         stream.write(text.encode())
 

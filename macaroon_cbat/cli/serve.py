@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 @click.command("serve")
 @data_option
-@click.option("--init", is_flag=True, help="Make the database, or bring it to this version, and end.")
+@click.option(
+    "--init", is_flag=True, help="Make the database, or bring it to this version, record --issuer, and end."
+)
 @click.option(
     "--host",
     default="127.0.0.1",
@@ -97,12 +99,12 @@ def serve_command(
     log_to_stderr()
     issuer = None if issuer is None else plain_issuer(issuer, "--issuer")
     settings = with_limits(settings_from_environment(data=data, issuer=issuer), limits)
+    if init:
+        click.echo(f"the database in {_prepare(settings, recorded=settings.issuer)} is ready")
+        return
     port = port or free_port(host)
     if settings.issuer is None:
         settings = replace(settings, issuer=f"https://localhost:{port}")
-    if init:
-        click.echo(f"the database in {_prepare(settings)} is ready")
-        return
     if passphrase_file is not None and key is None:
         raise SettingsError("--key-passphrase-file goes with --key: name the key, or leave it out")
     folder = data or data_folder()
@@ -166,8 +168,15 @@ class _Worker:
         return [one for one in (self._trust.followed, secret) if one is not None]
 
 
-def _prepare(settings: Settings) -> str:
-    """Open and upgrade the database before any worker is forked: mistakes show at once, in one line."""
-    database = open_stores(settings.database_url, settings.wrapping_key, now()).database
-    database.close()
-    return database.place
+def _prepare(settings: Settings, *, recorded: str | None = None) -> str:
+    """Open and upgrade the database before any worker is forked: mistakes show at once, in one line.
+
+    An issuer to be recorded is what commands go by that come before the first start, such as key export.
+    """
+    stores = open_stores(settings.database_url, settings.wrapping_key, now())
+    try:
+        if recorded is not None:
+            stores.record_issuer(recorded)
+    finally:
+        stores.database.close()
+    return stores.database.place

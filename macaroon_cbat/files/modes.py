@@ -40,13 +40,22 @@ def _refuse_mode(found: os.stat_result, group: int, file: Path, what: str) -> No
     if mode & stat.S_IRWXO or (group & _WRITE_OR_RUN and not is_own_group(found.st_gid)):
         raise SettingsError(
             f"the {what} {file} can be used by others (mode {mode:04o}): "
-            f"chmod 600 {file}, and replace what it holds if other users of this machine are not trusted"
+            f"{_remedy(found, file)}, and replace what it holds if other users of this machine are not "
+            "trusted"
         )
     if group:
         warn_once(
             f"the {what} {file} can be read by the group {found.st_gid} (mode {mode:04o}): "
-            f"chmod 600 {file} unless that group is meant to"
+            f"{_remedy(found, file)} unless that group is meant to"
         )
+
+
+def _remedy(found: os.stat_result, file: Path) -> str:
+    """Return the command that mends it; a file of root's must stay one that this process can read."""
+    user = os.geteuid()
+    if found.st_uid == user:
+        return f"chmod 600 {file}"
+    return f"as root, chown {user} {file} and chmod 600 {file} (in a volume of Kubernetes: defaultMode: 0400)"
 
 
 def _refuse_acl(stream: BinaryIO, file: Path, what: str) -> None:

@@ -28,8 +28,14 @@ class AuditFile(logging.Handler):
         super().__init__()  # from here on logging closes it at exit
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Append one line, whole or not at all, or raise OSError."""
-        line = record.getMessage().encode() + b"\n"
+        """Append one line, whole or not at all, or raise OSError that names the file."""
+        try:
+            self._append(record.getMessage().encode() + b"\n")
+        except OSError as error:
+            place = "standard error" if self._file is None else str(self._file)
+            raise OSError(error.errno, error.strerror, place) from error
+
+    def _append(self, line: bytes) -> None:
         self._follow()
         with _locked(self._descriptor):
             written = os.write(self._descriptor, line)

@@ -19,7 +19,9 @@ def record(event: AuditEvent) -> None:
     try:
         log.info("%s", audit_line(event))
     except OSError as error:
-        raise Unavailable(f"the audit log cannot be written: {error.strerror or error}") from error
+        place = f"the audit log {error.filename or ''}".rstrip()
+        reason = error.strerror or str(error)
+        raise Unavailable(f"{place} cannot be written ({reason}): make room or name another file") from error
 
 
 def note(event: AuditEvent) -> None:

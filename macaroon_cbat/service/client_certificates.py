@@ -112,8 +112,14 @@ def _read(file: Path) -> tuple[list[x509.Certificate], list[x509.Certificate]]:
     try:
         certificates = x509.load_pem_x509_certificates(file.read_bytes())
         roots = [certificate for certificate in certificates if certificate.subject == certificate.issuer]
-    except (OSError, ValueError, x509.InvalidVersion) as error:
-        raise SettingsError(f"MACAROON_CBAT_CLIENT_CA: {file} holds no readable PEM certificates") from error
+    except OSError as error:
+        raise SettingsError(
+            f"MACAROON_CBAT_CLIENT_CA: {file} cannot be read ({error.strerror}): name the PEM file of the CAs"
+        ) from error
+    except (ValueError, x509.InvalidVersion) as error:
+        raise SettingsError(
+            f"MACAROON_CBAT_CLIENT_CA: {file} holds no readable PEM certificates: name that of the CAs"
+        ) from error
     roots = roots or _topmost(certificates)
     if not roots:
         raise SettingsError(f"MACAROON_CBAT_CLIENT_CA: {file} holds no certificate of a CA: name the CA's")

@@ -43,6 +43,7 @@ VARIABLES = {
     "ROOT_PATH": "path below which requests arrive, / where a proxy strips it (default: the issuer's path)",
 }
 
+_OPTIONS_ALONE = {"HOST", "PORT", "WORKERS", "THREADS", "CERT", "KEY", "METRICS_HOST"}
 _SECONDS = re.compile(r"[0-9]{1,9}\Z")
 
 
@@ -122,6 +123,9 @@ def settings_from_environment(
 
 
 def _unknown(name: str) -> str:
+    if name in _OPTIONS_ALONE:
+        option = name.lower().replace("_", "-")
+        return f"unknown setting {PREFIX}{name}: unset it, and give it to macaroon-cbat serve as --{option}"
     known = ", ".join(PREFIX + one for one in VARIABLES)
     near = get_close_matches(name, VARIABLES, n=1)
     meant = f", or did you mean {PREFIX}{near[0]}?" if near else ";"

@@ -17,13 +17,12 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.processes import PerProcess
 from macaroon_cbat.stores.postgresql import (
-    pooler_hint,
     postgresql_arguments,
     prepare_postgresql,
     take_writers_lock,
     unhurried,
 )
-from macaroon_cbat.stores.read_only import read_only_hint
+from macaroon_cbat.stores.remedies import with_remedy
 from macaroon_cbat.stores.sqlite import BUSY_SECONDS, prepare_sqlite, sqlite_file
 from macaroon_cbat.stores.turns import Turns
 from macaroon_cbat.stores.urls import read_url, unusable
@@ -45,8 +44,8 @@ def is_missing(file: Path) -> bool:
 def no_database(place: str) -> SettingsError:
     """Return the error about a place that holds no database."""
     return SettingsError(
-        f"no database in {place}: name the one of your service with --data or MACAROON_CBAT_DATA (or "
-        "_DATABASE_URL); to make a new one there, start macaroon-cbat serve, or use --init"
+        f"no database in {place}: name the one of your service with --data, MACAROON_CBAT_DATA or "
+        "MACAROON_CBAT_DATABASE_URL; to make a new one there, start macaroon-cbat serve, or use --init"
     )
 
 
@@ -134,8 +133,9 @@ class Database:
     def _refuse_newer(self, found: str | None, script: ScriptDirectory) -> None:
         if found is not None and found not in {one.revision for one in script.walk_revisions()}:
             raise SettingsError(
-                f"{self!r} has schema {found!r}, which this version ({script.get_current_head()!r}) does not "
-                "know: install the newer macaroon_cbat that wrote it, or point to another database"
+                f"the database in {self.place} has schema {found!r}, which this version "
+                f"({script.get_current_head()!r}) does not know: install the newer macaroon_cbat "
+                "that wrote it, or point to another database"
             )
 
     def close(self) -> None:
@@ -163,8 +163,9 @@ class Database:
             raise  # the database answered: this would contradict what it holds
         except (DBAPIError, NoFreeConnection, TimeoutError, sqlite3.Error) as error:
             reason = " ".join(str(getattr(error, "orig", error)).split())
-            hint = read_only_hint(reason) or pooler_hint(reason)
-            raise Unavailable(f"{self!r}: {reason}{hint}") from error
+            raise Unavailable(
+                f"the database in {self.place} cannot be used: {with_remedy(reason)}"
+            ) from error
 
 
 def _migrations() -> tuple[Config, ScriptDirectory]:

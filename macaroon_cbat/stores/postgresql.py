@@ -53,18 +53,6 @@ def prepare_postgresql(engine: Engine) -> None:
         return connection
 
 
-def pooler_hint(reason: str) -> str:
-    """Return what to do about a refusal of PgBouncer's, to be put behind it; nothing for other reasons."""
-    if "statement pooling mode" in reason:
-        return ": set pool_mode = transaction, or session, for this database in PgBouncer"
-    if "unsupported startup parameter" in reason:
-        return (
-            ": PgBouncer passes no startup parameters on, so leave it out of the URL "
-            "(ALTER ROLE ... SET does the same on the server)"
-        )
-    return ""
-
-
 def _search_path(url: URL) -> str | None:
     """Return the schemas that the URL's `options` ask for, or None."""
     options = url.query.get("options")

@@ -29,9 +29,3 @@ def connect_read_only(file: Path, options: dict[str, Any]) -> ReadOnlyConnection
         uri, **(options | {"uri": True, "factory": ReadOnlyConnection})
     )
     return connection
-
-
-def read_only_hint(reason: str) -> str:
-    """Return what to do where SQLite may not write, to be put behind that; nothing for other reasons."""
-    is_read_only = "readonly database" in reason
-    return ": let the service's user write the file and its folder, and be that user" if is_read_only else ""

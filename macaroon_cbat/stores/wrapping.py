@@ -145,7 +145,8 @@ def _read(file: Path, *, is_given: bool = False) -> WrappingKey:
         with open_private(file, "wrapping key") as stream:
             key = wrapping_key_from_text(stream.read().decode("utf-8-sig"), str(file))
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the wrapping key {file} cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingsError(f"the wrapping key {file} cannot be read ({reason}): name its file") from error
     return WrappingKey(key.secret, key.previous, file, is_given)
 
 

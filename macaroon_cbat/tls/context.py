@@ -126,7 +126,7 @@ def _private_key(key: Path, certificate: Path, passphrase: bytes | None) -> Priv
         # A passphrase for a key that needs none is no mistake: renewal tools write keys either way.
         return serialization.load_pem_private_key(content, passphrase if b"ENCRYPTED" in content else None)
     except OSError as error:
-        raise SettingsError(f"cannot read {key}: {error.strerror}") from error
+        raise SettingsError(f"cannot read {key}: {error.strerror}; name the server's private key") from error
     except TypeError as error:
         raise SettingsError(
             f"{key} is encrypted: name its passphrase with --key-passphrase-file, or a key without one"
@@ -141,7 +141,7 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}") from error
+        raise SettingsError(f"cannot read {path}: {error.strerror}; name the server's certificate") from error
 
 
 def describe(error: SSL.Error) -> str:

@@ -140,7 +140,7 @@ def test_a_full_disk_adds_nobody(add, command):
     assert (process.returncode, process.stdout) == (1, b"")
     [line] = process.stderr.decode().splitlines()
     assert "not done, because it cannot be audited" in line
-    assert "No space left on device" in line
+    assert "the audit log /dev/full cannot be written (No space left on device): make room" in line
     assert "billing" not in done(command("client", "list"))
 
 

@@ -229,7 +229,7 @@ def test_a_configuration_replaces_only_its_own_kind(tmp_path):
     assert "/chat" in file.read_text()
     file.write_text("global\n    log /dev/log local0\n")
     (tmp_path / "gateway.lua").unlink()
-    assert "haproxy.cfg exists already" in complaint(call(*generate, *gateway), 2)
+    assert "haproxy.cfg exists already: name another folder" in complaint(call(*generate, *gateway), 2)
     assert (file.read_text().splitlines()[0], [*tmp_path.iterdir()]) == ("global", [file])
     out(*generate, *gateway, "--force")
     assert (file.read_text().splitlines()[0] != "global", len([*tmp_path.iterdir()])) == (True, 2)

@@ -235,12 +235,21 @@ def test_the_log_of_the_service_shows_no_secret(served, client, credentials):
     ("options", "variables", "reason"),
     [
         pytest.param(("--cert", "/nowhere.pem"), {}, "both --cert and --key", id="half a certificate"),
-        pytest.param(("--cert", "/no.pem", "--key", "/no.key"), {}, "/no.", id="no certificate"),
+        pytest.param(
+            ("--cert", "/no.pem", "--key", "/no.key"),
+            {},
+            "directory; name the server's certificate",
+            id="no certificate",
+        ),
         pytest.param(("--issuer", "http://x"), {}, "https://HOST", id="a bad issuer"),
         pytest.param(("--host", "256.1.1.1"), {}, "--host", id="no address"),
+        pytest.param(
+            ("--issuer", "https://"), {}, "'https://' has no plain host", id="an issuer without a host"
+        ),
+        pytest.param((), {"MACAROON_CBAT_PORT": "1"}, "serve as --port", id="an option as a setting"),
         pytest.param((), {"MACAROON_CBAT_ISUER": "x"}, "MACAROON_CBAT_ISUER", id="an unknown setting"),
         pytest.param((), {"MACAROON_CBAT_TOKEN_LIFETIME": "x"}, "TOKEN_LIFETIME", id="a bad setting"),
-        pytest.param((), {"MACAROON_CBAT_CLIENT_CA": "/nowhere"}, "CLIENT_CA", id="no CA file"),
+        pytest.param((), {"MACAROON_CBAT_CLIENT_CA": "/no"}, "/no cannot be read (No such", id="no CA file"),
         pytest.param((), {"MACAROON_CBAT_DATABASE_URL": "x"}, "DATABASE_URL", id="a bad URL"),
     ],
 )

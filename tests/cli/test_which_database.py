@@ -1,5 +1,6 @@
 """A command works on the database that is meant, and makes none by the way."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -60,9 +61,19 @@ def test_where_there_is_no_database_none_is_made(tmp_path, command, there):
     before = sorted(tmp_path.rglob("*"))
     line = complaint(call(*command, "--data", folder), 2)
     assert f"no database in {folder}: " in line
-    assert "--data" in line
+    assert "--data, MACAROON_CBAT_DATA or MACAROON_CBAT_DATABASE_URL;" in line
     assert "macaroon-cbat serve" in line
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@EVERY
+def test_a_file_that_is_no_database_is_named(registered, command):
+    """Where another file has the database's place, one line names the folder and says what to do."""
+    (registered / "macaroon_cbat.sqlite3").write_text("another file\n" * 99)
+    for left in registered.glob("macaroon_cbat.sqlite3-*"):
+        left.unlink()
+    line = complaint(call(*command, "--data", registered), 1)
+    assert f"the database in {registered} cannot be used: file is not a database: name the right" in line
 
 
 def test_a_folder_is_shown_as_it_was_typed(tmp_path):
@@ -154,6 +165,20 @@ def test_serve_init_ends_and_may_be_repeated(tmp_path):
         done = run("serve", "--init", "--port", str(free_port()), "--data", tmp_path / "data")
         assert (done.returncode, done.stderr) == (0, b"")
         assert done.stdout.decode() == f"the database in {tmp_path / 'data'} is ready\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "variables"),
+    [(("--issuer", "https://as.example/"), {}), ((), {"MACAROON_CBAT_ISSUER": "https://as.example"})],
+    ids=["option", "variable"],
+)
+def test_serve_init_records_the_issuer(tmp_path, options, variables):
+    """What `serve --init` is told of the issuer, commands go by: keys name it, and its own stay inside."""
+    done = run("serve", "--init", "--data", tmp_path / "data", *options, **variables)
+    assert (done.returncode, done.stderr) == (0, b"")
+    export = ("key", "export", "--data", tmp_path / "data", "--audience")
+    assert json.loads(out(*export, API))["issuer"] == "https://as.example"
+    assert "is the service itself" in complaint(call(*export, "https://as.example/"), 2)
 
 
 @pytest.mark.parametrize("command", [("client", "list"), ("serve", "--init")], ids=" ".join)

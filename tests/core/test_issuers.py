@@ -42,6 +42,12 @@ def test_one_slash_at_the_end_is_forgiven(issuer: str):
         plain_issuer(issuer + "//")
 
 
+def test_a_scheme_alone_lacks_a_host():
+    """What ends in the slashes of its scheme lacks a host: it does begin with https://."""
+    with pytest.raises(SettingsError, match="'https://' has no plain host: write https://HOST"):
+        plain_issuer("https://")
+
+
 BAD = {
     "as.example": "begin with https://",
     "http://as.example": "begin with https://",

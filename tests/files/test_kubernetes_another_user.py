@@ -126,3 +126,19 @@ def test_a_file_of_the_group_is_taken(place: Path, mode: int):
     assert as_user(USER, 0, lambda: KeyFile(file).audience, also=[FS_GROUP]) == API
     outside = as_user(USER, 0, lambda: KeyFile(file).audience)
     assert outside == API if mode != 0o660 else "can be used by others (mode 0660)" in outside
+
+
+@pytest.mark.parametrize(
+    ("mode", "outcome"),
+    [(0o444, "can be used by others (mode 0444): "), (0o440, API)],
+    ids=["0444", "0440"],
+)
+def test_a_secret_of_roots_stays_readable(place: Path, mode: int, outcome: str):
+    """A secret that root mounts for all to read is refused with a remedy that leaves it readable here."""
+    file = private(place / "keys.json", KEYS)
+    os.chown(file, 0, FS_GROUP)
+    file.chmod(mode)
+    said = as_user(USER, 0, lambda: KeyFile(file).audience, also=[FS_GROUP])
+    assert outcome in said
+    assert ("defaultMode: 0400" in said) == (mode == 0o444)
+    assert f": chmod 600 {file}" not in said

@@ -45,6 +45,13 @@ def checked(folder: Path, text: str) -> tuple[int, str, str]:
     return done.exit_code, done.stdout, done.stderr
 
 
+@pytest.mark.parametrize("spelling", ["https://api.example/", "HTTPS://API.example:443"])
+def test_the_audience_is_shown_as_tokens_have_it(folder: Path, spelling: str):
+    """`--check` shows the audience in the one spelling that tokens have, whatever the file's."""
+    status, out, _ = checked(folder, GOOD.replace("https://api.example", spelling))
+    assert (status, out.splitlines()[0].split()[-1]) == (0, "https://api.example")
+
+
 def test_a_good_file_is_summed_up(folder: Path):
     """`--check` prints whose tokens are good, who may ask, and each rule as it is understood."""
     status, out, err = checked(folder, GOOD)

@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from macaroon_cbat.cli.serve import serve_command
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.service import settings_from_environment
 from macaroon_cbat.service.service_links import without_service_links
@@ -115,3 +116,12 @@ def test_no_setting_is_lost(name):
     """A setting other than the metrics port is never taken for a service link, whatever its value."""
     given = {name: "tcp://10.0.0.1:8443"}
     assert without_service_links(given) == given
+
+
+@pytest.mark.parametrize("name", ["HOST", "PORT", "WORKERS", "THREADS", "CERT", "KEY", "METRICS_HOST"])
+def test_an_option_that_is_no_setting_is_named(name: str):
+    """What `serve` takes as an option alone is no setting, and the message says which option it is."""
+    option = name.lower().replace("_", "-")
+    with pytest.raises(SettingsError, match=f"MACAROON_CBAT_{name}: unset it, .* serve as --{option}$"):
+        settings_from_environment({f"MACAROON_CBAT_{name}": "8443"})
+    assert f"--{option}" in [known for parameter in serve_command.params for known in parameter.opts]

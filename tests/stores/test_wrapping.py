@@ -53,6 +53,13 @@ def test_a_key_that_others_may_touch_is_refused(file, mode):
         read_or_make_wrapping_key(file)
 
 
+def test_a_folder_is_no_key(file):
+    """A folder in the place of the wrapping key is named in plain words."""
+    file.mkdir()
+    with pytest.raises(SettingsError, match=rf"key {file} cannot be read \(Is a directory\): name its file"):
+        read_or_make_wrapping_key(file)
+
+
 def test_a_link_to_nowhere_is_said(file):
     """A link whose key is missing is named: another key behind it would open nothing that is stored."""
     file.symlink_to("mounted/wrapping.key")
