@@ -16,6 +16,7 @@ from macaroon_cbat.caveats import (
 )
 from macaroon_cbat.claims import DEFAULT_CLOCK_SKEW, LONGEST_CLOCK_SKEW
 from macaroon_cbat.cli.clock import warn_of_slow_clock
+from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.cli.inspecting import inspection_lines, moment
 from macaroon_cbat.cli.minting import mint
 from macaroon_cbat.cli.options import (
@@ -40,7 +41,7 @@ from macaroon_cbat.verification import Principal, require_scope, verify
 from macaroon_cbat.wire import read_macaroon
 
 
-@click.group()
+@click.group(cls=Group)
 def token() -> None:
     """Mint, attenuate, inspect and verify tokens. A token is read from FILE or stdin."""
 
@@ -48,7 +49,7 @@ def token() -> None:
 token.add_command(mint)
 
 
-@token.command("attenuate")
+@token.command("attenuate", short_help="Restrict a token, without a key or a service.")
 @token_argument
 @click.option(
     "--cert", "certificate", type=FILE, metavar="FILE", help="Bind to this certificate (PEM or DER)."
@@ -115,7 +116,7 @@ def _one_or_all(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
     return value[0] if isinstance(value, tuple) and len(value) == 1 else value
 
 
-@token.command()
+@token.command(short_help="Show what a token says; nothing is verified.")
 @token_argument
 @json_option
 def inspect(token_file: Path, *, as_json: bool) -> None:
@@ -128,7 +129,7 @@ def inspect(token_file: Path, *, as_json: bool) -> None:
         say(line)
 
 
-@token.command("verify")
+@token.command("verify", short_help="Verify a token offline, with the keys of an audience.")
 @token_argument
 @click.option("--keys", required=True, type=FILE, metavar="FILE", help="What key export wrote.")
 @click.option("--audience", required=True, metavar="URL", help="The resource server's audience.")
