@@ -35,7 +35,7 @@ from macaroon_cbat.inspection import attenuation_warnings, inspected
 from macaroon_cbat.keys import read_key_file
 from macaroon_cbat.minting import attenuate
 from macaroon_cbat.printable import printable
-from macaroon_cbat.request_target import parse_target
+from macaroon_cbat.request_target import parse_target, plain_address
 from macaroon_cbat.token_forms import mended
 from macaroon_cbat.verification import Principal, require_scope, verify
 from macaroon_cbat.wire import read_macaroon
@@ -137,7 +137,7 @@ def inspect(token_file: Path, *, as_json: bool) -> None:
 @click.option("--scope", default="", help="Scopes that the resource requires.")
 @click.option("--method", help="The request's method, for htm caveats.")
 @click.option("--url", metavar="URL", help="The request's target, for htu and path caveats.")
-@click.option("--address", help="The client's address, for ip caveats.")
+@click.option("--address", metavar="IP", help="The client's address, for ip caveats.")
 @click.option("--allow-unbound", is_flag=True, help="Accept a token without a cnf caveat.")
 @click.option(
     "--clock-skew",
@@ -176,6 +176,8 @@ def verify_command(
         target = None if url is None else parse_target(url)
     except ValueError as error:
         raise click.UsageError(f"--url: {error}") from error
+    if address is not None and plain_address(address) is None:
+        raise click.UsageError(f"--address {address!r} is no IP address: write one such as 192.0.2.7")
     access = Access(
         now=now(),
         clock_skew=clock_skew,

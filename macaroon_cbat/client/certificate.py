@@ -174,8 +174,13 @@ def _content(file: BinaryIO) -> bytes:
 def _refuse_keyless(file: Path) -> None:
     """Raise SettingsError for a certificate alone: that others can read it is no fault of its file."""
     content = _content(file.open("rb"))
-    if b"CERTIFICATE-----" in content and b"PRIVATE KEY-----" not in content:
-        raise SettingsError(f"{file} holds a certificate without its key: name the key's file too (--key)")
+    if b"PRIVATE KEY-----" in content:
+        return
+    try:
+        certificates_of(content, str(file))
+    except ValueError:
+        return  # what is wrong with the certificate is said where it is loaded
+    raise SettingsError(f"{file} holds a certificate without its key: name the key's file too (--key)")
 
 
 def _is_not_decrypted(error: Exception) -> bool:
