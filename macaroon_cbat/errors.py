@@ -128,7 +128,7 @@ class NotCertificateBound(InvalidToken):
     """An authentic macaroon without a confirmation, where one is demanded."""
 
     fixed_description = (
-        "the token is not certificate-bound: append a cnf caveat with the client certificate's thumbprint"
+        "the token is not certificate-bound: append a cnf caveat with the client certificate's x5t#S256"
     )
 
 
