@@ -42,7 +42,7 @@ INVALID: dict[str, tuple[Callable[[], str], str]] = {
     "another method's": (lambda: bound(Method("POST")), "the token does not allow this request"),
     "another certificate's": (lambda: token(confirmation(OTHER_CERTIFICATE)), "the token does not allow"),
     "nothing left of the scope": (lambda: bound(Scope("other")), "the token does not allow this request"),
-    "unbound": (token, "not certificate-bound: append a cnf caveat"),
+    "unbound": (token, "the token is not certificate-bound: append a cnf caveat"),
 }
 
 
