@@ -17,12 +17,12 @@ def read_bearer(authorization: str | tuple[str, ...] | None) -> str:
             raise InvalidRequest("more than one Authorization header")
         authorization = authorization[0] if authorization else None
     if authorization is None:
-        raise MissingToken("no Authorization header")
+        raise MissingToken(f"no Authorization header came: {MissingToken.fixed_description}")
     scheme, _, token = authorization.partition(" ")
     if _SECOND_CREDENTIAL.search(authorization):
         raise InvalidRequest("more than one Authorization header")
     if scheme.lower() != "bearer":
-        raise MissingToken("the Authorization scheme is not Bearer")
+        raise MissingToken(f"the Authorization scheme is not Bearer: {MissingToken.fixed_description}")
     return token.strip(" ")
 
 

@@ -127,7 +127,7 @@ class TargetUri(Struct, frozen=True, forbid_unknown_fields=True):
         """Return why a request to another target is refused."""
         if access.target is not None and access.target == parse_target(self.htu):
             return None
-        return f"htu: only for {quoted(self.htu)}, not {quoted(access.target)}"
+        return f"htu: only for {quoted(self.htu)}, not {quoted(access.target and str(access.target))}"
 
 
 class PathPrefix(Struct, frozen=True, forbid_unknown_fields=True):

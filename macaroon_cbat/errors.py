@@ -84,7 +84,7 @@ class MalformedMacaroon(InvalidToken):
 class UnknownKey(InvalidToken):
     """No key at hand could have minted this macaroon."""
 
-    fixed_description = "the token was made with a key that is not known here"
+    fixed_description = "the token was made with a key that is not known here: get one for this audience"
 
 
 class SignatureMismatch(InvalidToken):
@@ -128,7 +128,7 @@ class NotCertificateBound(InvalidToken):
     """An authentic macaroon without a confirmation, where one is demanded."""
 
     fixed_description = (
-        "not certificate-bound: append a cnf caveat with the x5t#S256 thumbprint of the client certificate"
+        "the token is not certificate-bound: append a cnf caveat with the client certificate's x5t#S256"
     )
 
 
@@ -139,8 +139,8 @@ class InsufficientScope(OAuthError):
     code = "insufficient_scope"
     fixed_description = "the token does not have the scope this resource requires"
 
-    def __init__(self, scope: str) -> None:
-        super().__init__(f"requires scope {scope!r}")
+    def __init__(self, scope: str, granted: frozenset[str] = frozenset()) -> None:
+        super().__init__(f"requires scope {scope!r}, and the token has {' '.join(sorted(granted))!r}")
         self.scope = scope
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
@@ -54,17 +55,65 @@ def read_members(text: bytes) -> dict[str, object]:
 
 
 def plain_reason(error: Exception) -> str:
-    """Return the error without the regular expression that only a programmer wants to read."""
-    reason = str(error)
-    found = _WRONG_FORM.fullmatch(reason)
-    if found is None:
-        return re.sub(r" matching regex '.*'", " of the right form", reason)
-    place = found["place"]
-    form = _FORMS.get(place.rpartition(".")[2], "text of the right form")
-    return f"{place} is malformed: write {form}"
+    """Return why a value does not fit, in plain words: what is wrong at which place, and what to write."""
+    reason, _, place = str(error).partition(" - at `$")
+    place = place.rstrip("`").removeprefix(".")
+    for pattern, words in _PLAIN:
+        if found := pattern.match(reason):
+            return words(place, **found.groupdict())
+    return f"{place} is not of the right form: {reason}" if place else reason
 
 
-_WRONG_FORM = re.compile(r"Expected `str` matching regex '.*' - at `\$\.(?P<place>.*)`", re.DOTALL)
+def _wrong_form(place: str) -> str:
+    form = _FORMS.get(place.rpartition(".")[2].partition("[")[0], "text of the right form")
+    return f"{place or 'it'} is malformed: write {form}"
+
+
+def _wrong_type(place: str, wanted: str, got: str) -> str:
+    kinds = " or ".join(_TYPES.get(one, one) for one in wanted.split(" | ") if one != "null")
+    return f"{place or 'it'} is {_TYPES.get(got, got)}: write {kinds}"
+
+
+def _out_of_range(place: str, than: str, limit: str) -> str:
+    is_low = than == ">="
+    bound = f"{limit} at {'least' if is_low else 'most'}"
+    return f"{place or 'it'} is too {'small' if is_low else 'large'}: write a whole number, {bound}"
+
+
+def _empty(place: str, kind: str) -> str:
+    return f"{place or 'it'} is {_TYPES.get(kind, kind)} without anything in it: name one at least"
+
+
+def _unknown(place: str, name: str) -> str:
+    return f"{_within(place, name)} is unknown: correct its name, or leave it out"
+
+
+def _missing(place: str, name: str) -> str:
+    return f"{_within(place, name)} is missing: add it"
+
+
+def _within(place: str, name: str) -> str:
+    return f"{place}.{name}" if place else name
+
+
+_PLAIN: tuple[tuple[re.Pattern[str], Callable[..., str]], ...] = (
+    (re.compile(r"Expected `str` matching regex ['\"]", re.DOTALL), _wrong_form),
+    (re.compile(r"Expected `(?P<wanted>[a-z |]+)`, got `(?P<got>[a-z]+)`\Z"), _wrong_type),
+    (re.compile(r"Expected `int` (?P<than>[<>]=) (?P<limit>-?[0-9]+)\Z"), _out_of_range),
+    (re.compile(r"Expected `(?P<kind>array|object|str)` of length >= 1\Z"), _empty),
+    (re.compile(r"Object contains unknown field `(?P<name>.*)`\Z", re.DOTALL), _unknown),
+    (re.compile(r"Object missing required field `(?P<name>.*)`\Z"), _missing),
+)
+"""The reasons of msgspec, each with its words for people."""
+
+_TYPES = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number with a fraction",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
 _FORMS = {
     "scope": "words of visible ASCII without quotes, with one space between two (RFC 6749 3.3)",
     "x5t#S256": "the 43 characters that macaroon-cbat thumbprint prints",

@@ -71,7 +71,10 @@ class AudienceKeys(Struct, frozen=True):
     def key_for(self, unverified: Grant, /) -> AudienceKey:
         """Return the key that the grant names, or raise UnknownKey; a foreign audience never has one."""
         if unverified.aud != self.audience:
-            raise UnknownKey(f"minted for {unverified.audience!r}; the keys here are for {self.audience!r}")
+            raise UnknownKey(
+                f"minted for {unverified.audience!r}; the keys here are for {self.audience!r}: "
+                "ask for a token with that resource"
+            )
         key = self.keys.get(unverified.kid)
         if key is None:
             raise UnknownKey(f"no key {unverified.kid!r} for {self.audience!r}: export the keys again")

@@ -16,6 +16,10 @@ class Target(Struct, frozen=True):
     origin: str
     path: str
 
+    def __str__(self) -> str:
+        """Return both as one, for people: the path is decoded, so this is no URI."""
+        return self.origin + self.path
+
 
 def parse_target(uri: str) -> Target:
     """Return the target of an absolute http(s) URI, normalized as RFC 3986 6.2.2 and 6.2.3 say.

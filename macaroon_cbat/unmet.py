@@ -22,6 +22,8 @@ from macaroon_cbat.errors import CaveatsNotMet
 
 _LONGEST_VALUE = 80
 """Characters of a value that a holder wrote."""
+_LONGEST_REASON = 240
+"""Characters of a reason that begins with the text of a caveat, which is cut off before."""
 
 
 def not_met(unmet: Sequence[str], caveats: Sequence[Caveat], access: Access) -> CaveatsNotMet:
@@ -30,7 +32,7 @@ def not_met(unmet: Sequence[str], caveats: Sequence[Caveat], access: Access) -> 
     `unmet` has every reason: first those of texts that are no caveats, then those of `caveats`.
     """
     failed = [caveat for caveat in caveats if caveat.prohibits(access)]
-    unreadable = [_short(reason, 120) for reason in unmet[: len(unmet) - len(failed)]]
+    unreadable = [_short(reason, _LONGEST_REASON) for reason in unmet[: len(unmet) - len(failed)]]
     told = (*unreadable, *(_words(caveat, access) for caveat in failed))
     wanted = {caveat.cnf.thumbprint if isinstance(caveat, Confirmation) else None for caveat in failed}
     return CaveatsNotMet(

@@ -88,7 +88,9 @@ def judge(
         raise not_met(unmet, caveats, access)
     principal = _narrowed(grant, caveats, access)
     if require_certificate and principal.certificate is None:
-        raise NotCertificateBound("the token has no cnf caveat")
+        raise NotCertificateBound(
+            "the token has no cnf caveat: bind it first, as macaroon-cbat token attenuate --cert FILE does"
+        )
     return principal
 
 
@@ -123,4 +125,4 @@ def _narrowed(grant: Grant, caveats: Sequence[Caveat], access: Access) -> Princi
 def require_scope(principal: Principal, scope: str) -> None:
     """Raise InsufficientScope unless the principal has each of these space-separated scopes."""
     if not principal.scope.issuperset(scope.split()):
-        raise InsufficientScope(scope)
+        raise InsufficientScope(scope, principal.scope)

@@ -8,13 +8,14 @@ import click
 from macaroon_cbat.cli.administering import Verbs, administration_options
 from macaroon_cbat.cli.client_change import change
 from macaroon_cbat.cli.client_lines import line_of, metadata_of, usage_of_unknown_names
+from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.cli.options import FILE, force_option, is_standard_output, json_option, print_json, say
 from macaroon_cbat.cli.registering import SecretOutput, register
 from macaroon_cbat.cli.thumbprint import strong_thumbprint_in
 from macaroon_cbat.stores.clients import ClientAuthMethod
 
 
-@click.group()
+@click.group(cls=Group)
 def client() -> None:
     """Clients and resource servers."""
 
@@ -63,8 +64,7 @@ client.add_command(change)
 @click.option(
     "--bound",
     is_flag=True,
-    help="Mint its tokens already bound to the certificate of its "
-    "connection (tls_client_certificate_bound_access_tokens).",
+    help="Mint its tokens already bound to the certificate of its connection (RFC 8705 3.4).",
 )
 @click.option(
     "--understands-caveats", is_flag=True, help="As a resource server it judges every caveat itself."
@@ -155,7 +155,7 @@ def show(name: str, *, verbs: Verbs, as_json: bool) -> None:
     say(line_of(one))
 
 
-@client.command()
+@client.command(short_help="Remove client NAME, and revoke its tokens.")
 @click.argument("name")
 @administration_options
 def remove(name: str, *, verbs: Verbs) -> None:

@@ -15,19 +15,37 @@ _KNOWN_KEYS = (
 )
 
 
+_AUDIENCE = "A resource server that it may ask tokens for."
+_SERVES = "An audience that it is the resource server of."
+_REPEATED = "May be repeated."
+
+
 @click.command()
 @click.argument("name")
 @click.option("--scope", help="What it may ask for from now on.")
-@click.option("--audience", "audiences", multiple=True, metavar="URL", help="As with client add.")
+@click.option("--audience", "audiences", multiple=True, metavar="URL", help=f"{_AUDIENCE} {_REPEATED}")
 @click.option("--no-audience", is_flag=True, help="It may ask for no resource server's tokens in particular.")
-@click.option("--serves", multiple=True, metavar="URL", help="As with client add.")
+@click.option("--serves", multiple=True, metavar="URL", help=f"{_SERVES} {_REPEATED}")
 @click.option("--serves-nothing", is_flag=True, help="It is no resource server any more.")
 @click.option(
-    "--certificate", "certificates", multiple=True, type=FILE, metavar="FILE", help="As with client add."
+    "--certificate",
+    "certificates",
+    multiple=True,
+    type=FILE,
+    metavar="FILE",
+    help=f"Its certificate, for self_signed_tls_client_auth. {_REPEATED}",
 )
 @click.option("--bound/--unbound", default=None, help="Whether its tokens are bound when they are minted.")
-@click.option("--understands-caveats/--ignores-caveats", default=None, help="As with client add.")
-@click.option("--checks-certificates/--ignores-certificates", default=None, help="As with client add.")
+@click.option(
+    "--understands-caveats/--ignores-caveats",
+    default=None,
+    help="Whether it judges every caveat itself, as a resource server.",
+)
+@click.option(
+    "--checks-certificates/--ignores-certificates",
+    default=None,
+    help="Whether it compares cnf with each connection, as a resource server (RFC 8705 3).",
+)
 @administration_options
 @json_option
 def change(

@@ -4,12 +4,12 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pkgutil import resolve_name
 from typing import Any
 
 import click
 
+from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.errors import MacaroonError, SettingsError
 from macaroon_cbat.printable import printable
 
@@ -51,7 +51,7 @@ def _surviving_hangups() -> Iterator[None]:
         signal.signal(signal.SIGHUP, signal.SIG_DFL if before is None else before)
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """Turns what this package raises on purpose into one line and an exit status."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 # click's signature
@@ -63,8 +63,6 @@ class _Commands(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if not _SERVERS.isdisjoint(args[:1]):
             ctx.with_resource(_surviving_hangups())
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            ctx.fail(_unknown(args[0]))
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -74,13 +72,6 @@ class _Commands(click.Group):
             raise _Misuse(printable(str(error))) from error
         except MacaroonError as error:
             raise _Refusal(printable(str(error))) from error
-
-
-def _unknown(name: str) -> str:
-    """Return what to say of a command that there is not."""
-    nearest = get_close_matches(name, _COMMANDS, 1)
-    remedy = f"did you mean {nearest[0]}?" if nearest else f"the commands are {', '.join(_COMMANDS)}"
-    return f"{printable(name)!r} is no command: {remedy}"
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -15,7 +15,7 @@ class _Unusable(MacaroonError):
     """A policy file that was checked is no good: exit status 1, as every no."""
 
 
-@click.command("gateway")
+@click.command("gateway", short_help="Answer a proxy about each request, by a policy file.")
 @click.argument("policy", type=FILE)
 @click.option("--check", is_flag=True, help="Only read the file and what it names, print the rules, and end.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")

@@ -36,8 +36,7 @@ def inspection_lines(macaroon: Macaroon, now: EpochSeconds) -> Iterator[str]:
 def _caveat_line(caveat: bytes | ThirdPartyCaveat) -> str:
     if isinstance(caveat, ThirdPartyCaveat):
         return f"third party {_readable(caveat.location or b'')}: {_readable(caveat.identifier)}"
-    reason = refusal_of(caveat)
-    return _readable(caveat) if reason is None else f"{_readable(caveat)}  REFUSED: {reason}"
+    return _readable(caveat) + ("" if refusal_of(caveat) is None else "  REFUSED: see below")
 
 
 def _effective_lines(found: Assessment, now: EpochSeconds) -> Iterator[str]:

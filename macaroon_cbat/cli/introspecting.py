@@ -19,15 +19,15 @@ _OPTIONS = (
         help="Apache: the service that mod_oauth2 asks about each token, in place of a gateway.",
     ),
     click.option(
-        "--client-id", metavar="NAME", help="As which client, registered with --checks-certificates."
+        "--client-id", metavar="NAME", help="Apache's own client, registered with --checks-certificates."
     ),
     click.option("--client-secret-file", type=FILE, metavar="FILE", help="The secret of that client."),
-    click.option("--scope", metavar="SCOPES", help="What a token must have."),
+    click.option("--scope", metavar="SCOPES", help="The scopes that a token must have."),
     click.option(
         "--cache-seconds",
         type=int,
         metavar="SECONDS",
-        help="How long the service's answer is remembered, and a revocation goes unnoticed.  [default: 0]",
+        help="How long the service's answer is remembered, and a revocation goes unnoticed. [default: 0]",
     ),
 )
 

@@ -8,6 +8,7 @@ import click
 from macaroon_cbat.audiences import audience_setting, is_among
 from macaroon_cbat.cli.administering import Verbs, administration_options
 from macaroon_cbat.cli.auditing import audit_before, audit_done
+from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.cli.options import (
     FILE,
     database_options,
@@ -30,12 +31,12 @@ _SAME_KEY = (
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def key() -> None:
     """Root keys, and the keys of one audience."""
 
 
-@key.command("list")
+@key.command("list", short_help="List the root keys.")
 @administration_options
 @json_option
 def list_keys(*, verbs: Verbs, as_json: bool) -> None:
@@ -65,7 +66,7 @@ def rotate(*, verbs: Verbs, as_json: bool) -> None:
     say(f"{record.kid} is the current key; run key export for each audience before the next rotation")
 
 
-@key.command()
+@key.command(short_help="Retire the retiring key KID, and all of its tokens.")
 @click.argument("kid")
 @administration_options
 def retire(kid: str, *, verbs: Verbs) -> None:
@@ -115,7 +116,7 @@ def rewrap(data: Path | None) -> None:
     say_changed(stores)
 
 
-@key.command()
+@key.command(short_help="Print what a resource server verifies tokens with.")
 @click.option("--audience", required=True, metavar="URL", help="The resource server's audience.")
 @click.option(
     "--output", type=FILE, metavar="FILE", help="Write to FILE with mode 0600. [default: -, stdout]"

@@ -21,7 +21,7 @@ from macaroon_cbat.proxy_config import (
 _FORMATS = sorted({name for proxy in PROXIES.values() for name in proxy.formats})
 
 
-@click.command("proxy-config")
+@click.command("proxy-config", short_help="Print the configuration of a proxy.")
 @click.argument("proxy", type=click.Choice(sorted(PROXIES)))
 @click.option("--listen", default="0.0.0.0:443", show_default=True, metavar="IP:PORT", help="TLS listener.")
 @click.option(
@@ -60,7 +60,10 @@ _FORMATS = sorted({name for proxy in PROXIES.values() for name in proxy.formats}
 )
 @click.option("--key", type=FILE, metavar="FILE", help="Its private key, PEM. [default: in the same file]")
 @click.option(
-    "--format", "certificate_format", type=click.Choice(_FORMATS), help="Where a proxy has several."
+    "--format",
+    "certificate_format",
+    type=click.Choice(_FORMATS),
+    help="Header of the certificate, where a proxy has several.",
 )
 @click.option(
     "--protocol",
@@ -99,7 +102,7 @@ def proxy_config(
     *,
     force: bool,
 ) -> None:
-    """Print the configuration of a proxy that accepts any client certificate and lets nobody spoof one."""
+    """Print the configuration of a proxy that accepts any client certificate and forwards no spoofed one."""
     output = None if output is None or is_standard_output(output) else output
     settings = ProxySettings(
         listen=read_listener(listen, "--listen"),

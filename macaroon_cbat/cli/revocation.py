@@ -7,18 +7,19 @@ from typing import get_args
 import click
 
 from macaroon_cbat.cli.administering import Verbs, administration_options
+from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.cli.options import json_option, print_json, say
 from macaroon_cbat.revocation import Revocation, RevocationKind
 from macaroon_cbat.service.cursors import BEGINNING
 from macaroon_cbat.service.revoking import NEVER
 
 
-@click.group()
+@click.group(cls=Group)
 def revocation() -> None:
     """Show what is revoked now."""
 
 
-@revocation.command("list")
+@revocation.command("list", short_help="List what is revoked now, oldest decision first.")
 @click.option("--kind", type=click.Choice(get_args(RevocationKind)), help="Only this kind. [default: all]")
 @administration_options
 @json_option

@@ -24,8 +24,21 @@ class _Revoke(click.Command):
             options, rest = args[: args.index("--")], args[args.index("--") :]
         return super().parse_args(ctx, ["--help" if arg == "-h" else arg for arg in options] + rest)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show both names of the help, though the parser is told one."""
+        option = self.get_help_option(ctx)
+        if option is not None:
+            names, option.opts = option.opts, ["-h", *option.opts]
+        super().format_options(ctx, formatter)
+        if option is not None:
+            option.opts = names
 
-@click.command(cls=_Revoke, context_settings=_NAMES_MAY_BEGIN_WITH_A_HYPHEN)
+
+@click.command(
+    cls=_Revoke,
+    context_settings=_NAMES_MAY_BEGIN_WITH_A_HYPHEN,
+    short_help="Revoke a token, client, subject, family, key or certificate.",
+)
 @click.argument("kind", type=click.Choice(get_args(RevocationKind)))
 @click.argument("value")
 @click.option(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 
-@click.command("serve")
+@click.command("serve", short_help="Run the service over TLS.")
 @data_option
 @click.option(
     "--init", is_flag=True, help="Make the database, or bring it to this version, record --issuer, and end."

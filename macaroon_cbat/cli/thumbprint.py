@@ -11,7 +11,7 @@ from macaroon_cbat.service.key_strength import weakness_of
 from macaroon_cbat.thumbprint import DerCertificate, Thumbprint, thumbprint_of
 
 
-@click.command()
+@click.command(short_help="Print the x5t#S256 thumbprint of a certificate.")
 @click.argument("file", type=FILE)
 def thumbprint(file: Path) -> None:
     """Print the x5t#S256 thumbprint of the certificate in FILE (PEM or DER; - is standard input)."""

@@ -16,104 +16,68 @@ from macaroon_cbat.caveats import (
 )
 from macaroon_cbat.claims import DEFAULT_CLOCK_SKEW, LONGEST_CLOCK_SKEW
 from macaroon_cbat.cli.clock import warn_of_slow_clock
+from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.cli.inspecting import inspection_lines, moment
+from macaroon_cbat.cli.minting import mint
 from macaroon_cbat.cli.options import (
     FILE,
-    client_certificate,
     json_option,
     now,
-    passphrase_option,
     print_json,
     read_file,
-    read_secret,
     read_token,
     say,
     token_argument,
 )
 from macaroon_cbat.cli.thumbprint import thumbprint_in
 from macaroon_cbat.errors import OAuthError, SettingsError
-from macaroon_cbat.identifier import read_identifier
 from macaroon_cbat.inspection import attenuation_warnings, inspected
-from macaroon_cbat.issuers import plain_issuer
 from macaroon_cbat.keys import read_key_file
 from macaroon_cbat.minting import attenuate
 from macaroon_cbat.printable import printable
-from macaroon_cbat.request_target import parse_target
+from macaroon_cbat.request_target import parse_target, plain_address
 from macaroon_cbat.token_forms import mended
 from macaroon_cbat.verification import Principal, require_scope, verify
 from macaroon_cbat.wire import read_macaroon
 
 
-@click.group()
+@click.group(cls=Group)
 def token() -> None:
     """Mint, attenuate, inspect and verify tokens. A token is read from FILE or stdin."""
 
 
-@token.command()
-@click.option("--issuer", required=True, metavar="URL", help="The service, such as https://localhost:8443.")
-@click.option(
-    "--cacert", type=FILE, metavar="FILE", help="CA of the service's certificate. [default: the system's]"
-)
-@click.option("--client-id", required=True, metavar="ID")
-@click.option(
-    "--client-secret", metavar="SECRET", help="Seen by others in the process list: rather use the next."
-)
-@click.option("--client-secret-file", type=FILE, metavar="FILE", help="File with the secret; - is stdin.")
-@click.option("--resource", metavar="URL", help="The audience the token is for.")
-@click.option("--scope", help="What to ask for. [default: all that is registered]")
-@click.option("--cert", "certificate", type=FILE, metavar="FILE", help="Client certificate, PEM.")
-@click.option("--key", type=FILE, metavar="FILE", help="Its private key, PEM. [default: in the same file]")
-@passphrase_option
-@json_option
-def mint(
-    issuer: str,
-    cacert: Path | None,
-    client_id: str,
-    client_secret: str | None,
-    client_secret_file: Path | None,
-    resource: str | None,
-    scope: str | None,
-    certificate: Path | None,
-    key: Path | None,
-    passphrase_file: Path | None,
-    *,
-    as_json: bool,
-) -> None:
-    """Get a token from the service (client credentials)."""
-    from macaroon_cbat.client import TokenClient
-
-    if client_secret_file is not None:
-        client_secret = read_secret(client_secret_file)
-    text = TokenClient(
-        issuer=plain_issuer(issuer, "--issuer"),
-        client_id=client_id,
-        client_secret=client_secret,
-        certificate=client_certificate(certificate, key, passphrase_file),
-        ca=cacert,
-        scope=scope,
-        resource=resource,
-    )()
-    macaroon = read_macaroon(text)  # what it prints is a token, whatever the service answered
-    if not as_json:
-        click.echo(text)
-        return
-    grant = read_identifier(macaroon.identifier)
-    print_json({"access_token": text, "token_type": "Bearer", "expires_at": grant.exp, "scope": grant.scope})
+token.add_command(mint)
 
 
-@token.command("attenuate")
+@token.command("attenuate", short_help="Restrict a token, without a key or a service.")
 @token_argument
 @click.option(
     "--cert", "certificate", type=FILE, metavar="FILE", help="Bind to this certificate (PEM or DER)."
 )
-@click.option("--expires-in", type=click.IntRange(min=1), metavar="SECONDS")
-@click.option("--scope", help="Keep only these scopes.")
-@click.option("--audience", "audiences", multiple=True, metavar="URL")
+@click.option(
+    "--expires-in", type=click.IntRange(min=1), metavar="SECONDS", help="Good for so long from now on."
+)
+@click.option("--scope", help='Keep only these scopes, such as "read write".')
+@click.option(
+    "--audience",
+    "audiences",
+    multiple=True,
+    metavar="URL",
+    help="Good at this resource server only. May be repeated.",
+)
 @click.option("--method", "methods", multiple=True, help="Good for this HTTP method only. May be repeated.")
 @click.option("--url", metavar="URL", help="Good for this target only, without query.")
 @click.option("--path", metavar="PREFIX", help="Good for this path and below only.")
-@click.option("--ip", "networks", multiple=True, metavar="CIDR", help="Good from this network only.")
-@click.option("--caveat", "texts", multiple=True, metavar="JSON", help="""Such as '{"nbf":1767225600}'.""")
+@click.option(
+    "--ip", "networks", multiple=True, metavar="CIDR", help="Good from this network only. May be repeated."
+)
+@click.option(
+    "--caveat",
+    "texts",
+    multiple=True,
+    metavar="JSON",
+    help="""Append this caveat, such as '{"nbf":1767225600}'. May be repeated.""",
+)
 def attenuate_command(
     token_file: Path,
     certificate: Path | None,
@@ -152,7 +116,7 @@ def _one_or_all(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
     return value[0] if isinstance(value, tuple) and len(value) == 1 else value
 
 
-@token.command()
+@token.command(short_help="Show what a token says; nothing is verified.")
 @token_argument
 @json_option
 def inspect(token_file: Path, *, as_json: bool) -> None:
@@ -165,7 +129,7 @@ def inspect(token_file: Path, *, as_json: bool) -> None:
         say(line)
 
 
-@token.command("verify")
+@token.command("verify", short_help="Verify a token offline, with the keys of an audience.")
 @token_argument
 @click.option("--keys", required=True, type=FILE, metavar="FILE", help="What key export wrote.")
 @click.option("--audience", required=True, metavar="URL", help="The resource server's audience.")
@@ -173,7 +137,7 @@ def inspect(token_file: Path, *, as_json: bool) -> None:
 @click.option("--scope", default="", help="Scopes that the resource requires.")
 @click.option("--method", help="The request's method, for htm caveats.")
 @click.option("--url", metavar="URL", help="The request's target, for htu and path caveats.")
-@click.option("--address", help="The client's address, for ip caveats.")
+@click.option("--address", metavar="IP", help="The client's address, for ip caveats.")
 @click.option("--allow-unbound", is_flag=True, help="Accept a token without a cnf caveat.")
 @click.option(
     "--clock-skew",
@@ -205,11 +169,15 @@ def verify_command(
     ring = read_key_file(read_file(keys), str(keys))
     audience = audience_setting(audience, "--audience")
     if ring.audience != audience:
-        raise SettingsError(f"{keys} is for audience {ring.audience}, not {audience}")
+        raise SettingsError(
+            f"{keys} is for audience {ring.audience}, not {audience}: give that --audience, or its keys"
+        )
     try:
         target = None if url is None else parse_target(url)
     except ValueError as error:
         raise click.UsageError(f"--url: {error}") from error
+    if address is not None and plain_address(address) is None:
+        raise click.UsageError(f"--address {address!r} is no IP address: write one such as 192.0.2.7")
     access = Access(
         now=now(),
         clock_skew=clock_skew,

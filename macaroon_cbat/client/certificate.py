@@ -113,9 +113,11 @@ class ClientCertificate:
 
     def _read(self) -> tuple[bytes, bytes]:
         """Return the certificates of the one file, as PEM with the leaf first, and the other file."""
+        is_one = self._certificate == self._key
         try:
+            if is_one:
+                _refuse_keyless(self._certificate)
             key = _content(open_private(self._key, "private key"))
-            is_one = self._certificate == self._key
             content = key if is_one else _content(self._certificate.open("rb"))
         except OSError as error:
             raise SettingsError(
@@ -139,6 +141,10 @@ class ClientCertificate:
             remedy = "give its passphrase (--key-passphrase-file, in Python password=), or a key without one"
             raise SettingsError(f"the key in {self._key} is encrypted: {remedy}") from None
         except (ssl.SSLError, ValueError) as error:
+            if self._password is not None and b"ENCRYPTED" in key and _is_not_decrypted(error):
+                raise SettingsError(
+                    f"the passphrase does not fit the encrypted key in {self._key}: give the one of this key"
+                ) from error
             remedy = "name a PEM certificate, leaf first, and the private key that belongs to it"
             files = f"{self._certificate} with the key in {self._key}"
             raise SettingsError(f"cannot load {files} ({_reason(error)}): {remedy}") from error
@@ -165,6 +171,23 @@ def _content(file: BinaryIO) -> bytes:
         return file.read(LONGEST_FILE + 1)
 
 
+def _refuse_keyless(file: Path) -> None:
+    """Raise SettingsError for a certificate alone: that others can read it is no fault of its file."""
+    content = _content(file.open("rb"))
+    if b"PRIVATE KEY-----" in content:
+        return
+    try:
+        certificates_of(content, str(file))
+    except ValueError:
+        return  # what is wrong with the certificate is said where it is loaded
+    raise SettingsError(f"{file} holds a certificate without its key: name the key's file too (--key)")
+
+
+def _is_not_decrypted(error: Exception) -> bool:
+    """Return True for what OpenSSL says of a wrong passphrase: without a reason, or that it is a bad one."""
+    return isinstance(error, ssl.SSLError) and error.reason in (None, "BAD_DECRYPT", "PEM_LIB")
+
+
 class _PasswordNeeded(Exception):
     pass
 
@@ -173,5 +196,14 @@ def _no_password() -> NoReturn:
     raise _PasswordNeeded
 
 
+_WORDS = {
+    "KEY_VALUES_MISMATCH": "the key belongs to another certificate",
+    "NO_CERTIFICATE_OR_CRL_FOUND": "it holds no certificate",
+    "NO_START_LINE": "it holds none in PEM",
+}
+"""The reasons of OpenSSL that people meet, in words."""
+
+
 def _reason(error: Exception) -> str:
-    return str(getattr(error, "reason", None) or getattr(error, "strerror", None) or error)
+    reason = getattr(error, "reason", None)
+    return _WORDS.get(str(reason)) or str(reason or getattr(error, "strerror", None) or error)

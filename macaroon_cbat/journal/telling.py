@@ -16,11 +16,13 @@ def tell(event: AuditEvent) -> None:
     """
     if (head := _head(event)) is None:
         return
-    log = _RESOURCE if event.event == "admission.refused" else _SERVICE
-    reason = event.reason or f"{event.count} since {event.since}"
+    kinds = (event.event, *(event.counts or ()))
+    log = _RESOURCE if any(kind.startswith("admission.refused") for kind in kinds) else _SERVICE
+    reason = event.reason or f"{event.count} since {event.since}: {_counts(event)}"
     if len(reason) > MAX_MEMBER:
         reason = reason[: MAX_MEMBER - 1] + "\u2026"
-    log.warning(head + ": %s (%s)", reason, _about(event))
+    about = _about(event)
+    log.warning(head + ": %s%s", reason, f" ({about})" if about else "")
 
 
 def _head(event: AuditEvent) -> str | None:
@@ -38,6 +40,11 @@ def _head(event: AuditEvent) -> str | None:
         case "refusals.omitted" | "introspections.omitted":
             return "more refusals were left out"
     return None
+
+
+def _counts(event: AuditEvent) -> str:
+    """Return how many there were of each kind, by words of ours."""
+    return ", ".join(f"{count} of {kind}" for kind, count in (event.counts or {}).items())
 
 
 def _about(event: AuditEvent) -> str:

@@ -65,7 +65,9 @@ class Introspection:
         """
         issuer = plain_issuer(issuer)
         if (client_secret is None) == (certificate is None):
-            raise SettingsError("introspection needs a client secret or a client certificate")
+            raise SettingsError(
+                "introspection takes a client secret or a client certificate: give one of them"
+            )
         if cache_seconds < 0:
             raise SettingsError(f"cache_seconds must not be negative, as {cache_seconds!r} is")
         if most_asking < 1:

@@ -4,7 +4,7 @@ import logging
 
 import msgspec
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from macaroon_cbat.bearer import challenge
 from macaroon_cbat.errors import (
@@ -99,11 +99,21 @@ def _http_error(error: HTTPException) -> Response:
     code = _CODES.get(status, "server_error" if status >= 500 else "invalid_request")
     if 400 <= status < 500:
         note_refusal(status, code, error.name)
-    response = _error(code, error.name, status)
+    response = _error(code, _words_of(error), status)
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             response.headers[name] = value
     return response
+
+
+def _words_of(error: HTTPException) -> str:
+    """Return what to do about it, where that is more than its name."""
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        methods = [name for name in sorted(error.valid_methods) if name not in ("HEAD", "OPTIONS")]
+        return f"another method is needed here: send {' or '.join(methods)}"
+    if isinstance(error, NotFound):
+        return "nothing is at this path: the metadata document (RFC 8414) names the endpoints"
+    return error.name
 
 
 def _broken(error: Exception) -> Response:

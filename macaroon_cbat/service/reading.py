@@ -8,7 +8,7 @@ from flask import Request
 from msgspec import Struct
 
 from macaroon_cbat.errors import InvalidRequest, UnsupportedMediaType
-from macaroon_cbat.json_text import read_json_text
+from macaroon_cbat.json_text import plain_reason, read_json_text
 
 Shape = TypeVar("Shape")
 FORM = "application/x-www-form-urlencoded"
@@ -98,7 +98,7 @@ def read_json(request: Request, shape: type[Shape]) -> Shape:
         read = read_json_text(body, shape)
         json.loads(body.decode(), object_pairs_hook=_refuse_repeated)
     except ValueError as error:
-        raise InvalidRequest(f"the JSON body does not fit: {str(error)[:_REASON]}") from error
+        raise InvalidRequest(f"the JSON body does not fit: {plain_reason(error)[:_REASON]}") from error
     except RecursionError:
         raise InvalidRequest("the JSON body is nested too deeply") from None
     return read

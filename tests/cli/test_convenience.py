@@ -1,38 +1,31 @@
-"""The conveniences of each command: help, files for tokens, clocks, passphrases, completion."""
+"""The conveniences of each command: files for tokens, clocks, passphrases, completion."""
 
 import codecs
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
-from macaroon_cbat.cli import main
 from macaroon_cbat.files import replace_file
 from tests.cli.material import API, call, complaint, environment, members, out, token
 
 
-def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield every command's words, groups included."""
-    yield path
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        if isinstance(command, click.Group):
-            yield from commands(command, (*path, name))
-        else:
-            yield (*path, name)
-
-
-@pytest.mark.parametrize("path", [*commands(main)], ids=" ".join)
-@pytest.mark.parametrize("option", ["-h", "--help"])
-def test_each_command_has_help(path, option):
-    """`-h` and `--help` show the usage of every command, and do nothing else."""
-    assert out(*path, option).startswith(f"Usage: {' '.join(('macaroon-cbat', *path))} ")
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        (("token", "mnt"), "'mnt' is no command: did you mean mint?"),
+        (("key", "exprt"), "'exprt' is no command: did you mean export?"),
+        (("client", "xyzzy"), "'xyzzy' is no command: the commands are add, change, list, remove, show"),
+        (("revocation", "lst"), "'lst' is no command: did you mean list?"),
+    ],
+)
+def test_an_unknown_command_of_a_group_names_the_nearest(words, remedy):
+    """A slip in the second word is answered as one in the first."""
+    result = call(*words)
+    assert (result.exit_code, remedy in result.stderr) == (2, True), result.stderr
 
 
 @pytest.mark.parametrize(
@@ -150,7 +143,8 @@ def test_a_key_may_have_a_passphrase(served, encrypted, tmp_path):
     assert "give its passphrase (--key-passphrase-file" in complaint(call(*mint), 2)
     assert out(*mint, "--key-passphrase-file", passphrase)
     assert out(*mint, "--key-passphrase-file", "-", stdin="pass\r\n")
-    assert "cannot load" in complaint(call(*mint, "--key-passphrase-file", "-", stdin="wrong"), 2)
+    line = complaint(call(*mint, "--key-passphrase-file", "-", stdin="wrong"), 2)
+    assert "the passphrase does not fit the encrypted key in " in line
 
 
 def test_a_passphrase_without_a_certificate_is_wrong_usage(encrypted):

@@ -38,6 +38,7 @@ def test_a_good_token_is_accepted(verify, certificate, identity):
         pytest.param("--method GET --url https://api.example/b --address 10.1.2.3", 1, id="path"),
         pytest.param("--method GET --url https://api.example/a/b --address 11.1.2.3", 1, id="address"),
         pytest.param("", 1, id="nothing known"),
+        pytest.param("--method GET --url https://api.example/a --address here", 2, id="no address"),
         pytest.param("--method GET --url nonsense --address 10.1.2.3", 2, id="no URL"),
     ],
 )

@@ -81,8 +81,28 @@ def test_encrypted_key_needs_its_password(tmp_path: Path) -> None:
     assert ClientCertificate(*files_of(files), password="sesame").current().thumbprint == pair.thumbprint
     with pytest.raises(SettingsError, match="is encrypted: give its passphrase"):
         ClientCertificate(*files_of(files))
-    with pytest.raises(SettingsError, match="cannot load"):
+    with pytest.raises(
+        SettingsError, match=r"the passphrase does not fit the encrypted key in .*k: give the one"
+    ):
         ClientCertificate(*files_of(files), password="open")
+
+
+def test_a_certificate_alone_is_told_to_lack_its_key(tmp_path: Path) -> None:
+    """A certificate without a key, readable by all as certificates are, is asked for the key and no mode."""
+    files = Files(tmp_path / "c", tmp_path / "k")
+    files.write(make_pair())
+    files.certificate.chmod(0o644)
+    with pytest.raises(SettingsError, match="holds a certificate without its key: name the key's file too"):
+        ClientCertificate(files.certificate)
+
+
+def test_a_key_of_another_certificate_is_named_in_words(tmp_path: Path) -> None:
+    """Two files that do not belong together are named so, and not as OpenSSL has it."""
+    files, others = (Files(tmp_path / name, tmp_path / f"{name}.key") for name in ("c", "d"))
+    files.write(make_pair())
+    others.write(make_pair())
+    with pytest.raises(SettingsError, match="the key belongs to another certificate"):
+        ClientCertificate(files.certificate, others.key)
 
 
 def files_of(files: Files) -> tuple[Path, Path]:

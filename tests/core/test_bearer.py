@@ -60,7 +60,7 @@ def test_the_challenge_names_the_error():
 
 def test_the_challenge_of_an_unbound_token_says_what_is_wanted():
     """An unbound token is told to append a cnf caveat."""
-    assert "append a cnf caveat with the x5t#S256 thumbprint" in challenge(
+    assert "append a cnf caveat with the client certificate's x5t#S256" in challenge(
         NotCertificateBound("x"), realm="api"
     )
 

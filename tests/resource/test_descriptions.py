@@ -35,6 +35,10 @@ TOLD = {
     "ip": (lambda: bound(ClientAddress("10.0.0.0/8")), "ip allows 10.0.0.0/8 alone"),
     "scope": (lambda: bound(Scope("other")), "the scope caveats leave nothing of the granted scope"),
     "unknown": (lambda: signed(b'{"color":"red"}'), "unknown caveat"),
+    "a long unknown": (
+        lambda: signed(b'{"exp":1,"' + b"x" * 300 + b'":NaN}'),
+        "it holds NaN, which is no JSON",
+    ),
     "two": (lambda: bound(Method("PUT"), PathPrefix("/x")), "htm allows PUT alone; path allows /x alone"),
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from macaroon_cbat.caveats import Method, PathPrefix
+from macaroon_cbat.caveats import Method, PathPrefix, TargetUri
 from macaroon_cbat.journal import flush_refusals
 from macaroon_cbat.journal.file import journal_to
 from macaroon_cbat.logs import LINES
@@ -33,12 +33,18 @@ REFUSED = {
         "bound to",
     ),
     "no certificate": (bound, {"certificate": None}, "401 invalid_token", "presented none"),
+    "another target": (
+        lambda: bound(TargetUri("https://api.example/x")),
+        {},
+        "401 invalid_token",
+        "only for 'https://api.example/x', not 'https://api.example/invoices'",
+    ),
     "another method": (lambda: bound(Method("PUT")), {}, "401 invalid_token", "only for method 'PUT'"),
-    "unbound": (token, {}, "401 invalid_token", "no cnf caveat"),
+    "unbound": (token, {}, "401 invalid_token", "no cnf caveat: bind it first"),
     "forged": (lambda: bound()[:-2] + "AA", {}, "a request is refused with 401", "does not follow from key"),
     "rubbish": (lambda: "rubbish", {}, "401 invalid_token", "base64url"),
-    "no token": (lambda: None, {}, "401 missing_token", "no Authorization header"),
-    "scope": (bound, {"path": "/root"}, "403 insufficient_scope", "requires scope 'root'"),
+    "no token": (lambda: None, {}, "401 missing_token", "came: send a certificate-bound"),
+    "scope": (bound, {"path": "/root"}, "403 insufficient_scope", "requires scope 'root', and"),
 }
 
 
@@ -67,6 +73,15 @@ def test_an_authentic_token_is_named_by_its_id(app: Flask, caplog):
     [line] = warnings(caplog)
     assert "billing" in line
     assert GRANT.jti in line
+
+
+def test_what_was_left_out_is_counted_by_its_kind(app: Flask, caplog):
+    """One line says how many refusals the ordinary log left out, and of which kind they were."""
+    for _ in range(15):
+        call(app, bound(), certificate=THIEF)
+    flush_refusals()
+    [line] = [one for one in warnings(caplog) if one.startswith("more refusals were left out: ")]
+    assert line.endswith(": 5 of admission.refused invalid_token")
 
 
 @pytest.fixture

@@ -31,7 +31,10 @@ INVALID: dict[str, tuple[Callable[[], str], str]] = {
     ),
     "tampered with": (lambda: tampered(bound()), "the signature of the token does not match"),
     "another key": (lambda: bound(key=UNKNOWN_KEY), "the signature of the token does not match"),
-    "an unknown key": (lambda: bound(kid="k9"), "the token was made with a key that is not known here"),
+    "an unknown key": (
+        lambda: bound(kid="k9"),
+        "the token was made with a key that is not known here: get one for this",
+    ),
     "another audience": (lambda: bound(aud="https://other.example"), "the token was made with a key that"),
     "expired": (lambda: bound(exp=NOW - 30), "the token does not allow this request"),
     "expired child": (lambda: bound(Expiry(NOW - 30)), "the token does not allow this request"),
@@ -39,7 +42,7 @@ INVALID: dict[str, tuple[Callable[[], str], str]] = {
     "another method's": (lambda: bound(Method("POST")), "the token does not allow this request"),
     "another certificate's": (lambda: token(confirmation(OTHER_CERTIFICATE)), "the token does not allow"),
     "nothing left of the scope": (lambda: bound(Scope("other")), "the token does not allow this request"),
-    "unbound": (token, "not certificate-bound: append a cnf caveat"),
+    "unbound": (token, "the token is not certificate-bound: append a cnf caveat"),
 }
 
 

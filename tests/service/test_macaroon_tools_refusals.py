@@ -107,3 +107,17 @@ def test_only_json_by_post_is_read(service, path):
     refused(service.open(path, data="{}", content_type="text/json"), 415, "invalid_request")
     large = json.dumps({"macaroon": "A" * 70_000})
     refused(raw(service, path, large), 413, "request_too_large")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"macarooon": "x"}, "macarooon is unknown: correct its name, or leave it out"),
+        ({}, "macaroon is missing: add it"),
+        ({"macaroon": 5}, "macaroon is a whole number: write text"),
+    ],
+)
+def test_a_body_that_does_not_fit_is_said_in_words(service, body, words):
+    """A body of another shape is told which member is wrong, in words and not in those of a library."""
+    told = refused(raw(service, "/macaroon/inspect", json.dumps(body)), 400, "invalid_request")
+    assert told == f"the JSON body does not fit: {words}"

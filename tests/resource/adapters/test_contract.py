@@ -122,7 +122,7 @@ def test_too_little_scope_is_403(adapter, guarded, log):
     assert 'error="insufficient_scope"' in challenge_of(reply)
     assert 'scope="read write"' in challenge_of(reply)
     assert reply.header("Cache-Control") == "no-store"
-    assert line_of(log)["reason"] == "requires scope 'read write'"
+    assert line_of(log)["reason"] == "requires scope 'read write', and the token has 'read'"
 
 
 @pytest.mark.parametrize("values", DUPLICATES.values(), ids=DUPLICATES)
