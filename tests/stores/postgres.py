@@ -102,7 +102,10 @@ class Postgres:
         """End it in order, by process id."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-            self.process.wait(SECONDS)
+            try:
+                self.process.wait(SECONDS)
+            except subprocess.TimeoutExpired:  # a busy disk: the folder is about to go anyway
+                self.kill()
 
     def _conninfo(self, database: str) -> str:
         return f"host=127.0.0.1 port={self.port} user=cbat dbname={database}"
