@@ -104,7 +104,10 @@ class Postgres:
         """End it at once, by process id."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGQUIT)  # its data are thrown away: it need not write them
-            self.process.wait(SECONDS)
+            try:
+                self.process.wait(SECONDS)
+            except subprocess.TimeoutExpired:  # a busy disk
+                self.kill()
 
     def _conninfo(self, database: str) -> str:
         return f"host=127.0.0.1 port={self.port} user=cbat dbname={database}"
