@@ -31,7 +31,7 @@ class Assessment(Struct, frozen=True):
 
     @property
     def is_dead(self) -> bool:
-        """Return True if no request could use the token, whoever sends it."""
+        """Return True if no request could use the token, from any sender."""
         return any(remark.is_fatal for remark in self.remarks)
 
 
@@ -87,7 +87,7 @@ def refusal_of(caveat: bytes) -> str | None:
 
 
 def _readings(macaroon: Macaroon) -> list[_Reading]:
-    """Read every caveat once: a stranger may send hundreds of networks in each."""
+    """Read every caveat once: an attacker may send hundreds of networks in each."""
     return [_reading(caveat) for caveat in macaroon.caveats]
 
 

@@ -21,7 +21,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def replace_file(file: Path, content: Iterable[bytes], mode: int = 0o600, *, what: str = "file") -> None:
-    """Write the file anew, or raise OSError; whoever reads meanwhile sees the old one or the new one.
+    """Write the file anew, or raise OSError; a reader meanwhile sees the old one or the new one.
 
     See `written`, which this does at once.
     """

@@ -65,8 +65,8 @@ def _make_refused() -> "tuple[Counter, Counter, Counter] | None":
     with _surviving():
         return (
             Counter("macaroon_cbat_refused", "Requests refused.", ["reason"]),
-            Counter("macaroon_cbat_unavailable", "Requests that nobody could judge.", ["reason"]),
-            Counter("macaroon_cbat_certificates_ignored", "Certificate headers from somebody not trusted."),
+            Counter("macaroon_cbat_unavailable", "Requests that could not be judged.", ["reason"]),
+            Counter("macaroon_cbat_certificates_ignored", "Certificate headers of untrusted senders."),
         )
     return None
 

@@ -1,4 +1,4 @@
-"""What to do about a database that cannot be used, by the words of SQLite, PostgreSQL or PgBouncer."""
+"""Remedies for a database that cannot be used, by the words of SQLite, PostgreSQL or PgBouncer."""
 
 import re
 

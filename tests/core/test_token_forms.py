@@ -1,4 +1,4 @@
-"""What people present in place of a token is named in plain words; holders' tools mend two slips alone."""
+"""Texts in place of a token: named in plain words; holders' tools mend two slips alone."""
 
 import json
 import re

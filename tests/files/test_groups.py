@@ -1,4 +1,4 @@
-"""Where users and groups come from: only a whole database can say that a group has no members."""
+"""The sources of users and groups: only a whole database can say that a group has no members."""
 
 from pathlib import Path
 

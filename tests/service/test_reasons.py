@@ -1,4 +1,4 @@
-"""What the operator of a service reads of refusals, and a service that no client certificate reaches."""
+"""Refusals as the operator of a service reads them, and a service that no client certificate reaches."""
 
 import logging
 

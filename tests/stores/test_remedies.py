@@ -1,4 +1,4 @@
-"""What the operator is told to do about a database that cannot be used."""
+"""Remedies for a database that cannot be used, as the operator is told them."""
 
 import pytest
 
