@@ -217,11 +217,11 @@ class ClientExists(InvalidClientMetadata):
 
 
 class Refused(MacaroonError):
-    """Client side: the service answered with an error."""
+    """Client side: the service answered with an error, or with 200 and what is of no use."""
 
     def __init__(self, status: int, code: str | None, description: str) -> None:
-        answer = f"{status} {code}" if code else f"{status}"
-        super().__init__(f"the service answered {answer}: {description}")
+        answer = f"the service answered {f'{status} {code}' if code else status}: "
+        super().__init__(description if status == 200 else answer + description)
         self.status = status
         self.code = code
         self.description = description

@@ -152,7 +152,8 @@ class ServiceConnection:
         url = metadata_url(self.issuer)
         metadata = _read(_exchange(link, self._question("GET", url)), _Metadata, url)
         if metadata.issuer != self.issuer:
-            raise Refused(200, None, f"{url} is about issuer {metadata.issuer!r}, not {self.issuer!r}")
+            named, remedy = repr(metadata.issuer[:200]), "give that one, if it is the service you mean"
+            raise Refused(200, None, f"the issuer at {self.issuer} is {named}, another server: {remedy}")
         return metadata.mtls_endpoint_aliases
 
     def _fetch_token(self, link: _Link, url: str) -> None:
