@@ -1,11 +1,13 @@
 """The state that every test begins with."""
 
+import logging
 import os
 
 import pytest
 from hypothesis import settings
 
 from macaroon_cbat.journal import recording
+from macaroon_cbat.journal.file import journal_to
 from macaroon_cbat.logs import forget_floods
 
 os.umask(0o077)
@@ -18,6 +20,11 @@ settings.load_profile("steady")
 
 @pytest.fixture(autouse=True)
 def _no_flood_before() -> None:
-    """Begin each test as a process begins: what other tests have refused leaves out no line of this one."""
+    """Begin each test as a process begins: what other tests have refused leaves out no line of this one.
+
+    Commands that ran in this process have set up its log and its audit log.
+    """
     recording._forget()
     forget_floods()
+    logging.getLogger("macaroon_cbat").setLevel(logging.NOTSET)
+    journal_to(None)

@@ -90,7 +90,12 @@ def test_a_revocation_is_read_strictly(ops, body):
         ({"client_secret": "mine"}, 400, "invalid_client_metadata", "client_secret"),
         ({"token_endpoint_auth_method": "password"}, 400, "invalid_client_metadata", "password"),
         ({"certificates": [THUMBPRINT]}, 400, "invalid_client_metadata", "self_signed"),
-        ({"tls_client_certificate_bound_access_tokens": "no"}, 400, "invalid_client_metadata", "is text: write true or false"),
+        (
+            {"tls_client_certificate_bound_access_tokens": "no"},
+            400,
+            "invalid_client_metadata",
+            "is text: write true or false",
+        ),
     ],
 )
 def test_metadata_is_read_strictly(ops, changes, status, code, reason):
