@@ -20,7 +20,7 @@ class AsgiServer(Struct, frozen=True, kw_only=True):
 
     name: str = "this server"
     behind_a_proxy: str = "trust it by a secret"
-    """How it is started behind a proxy that terminates TLS, and by what it knows the proxy."""
+    """The command that starts the server behind a proxy that terminates TLS, and the trust to name for it."""
     shows_unix_socket: bool = False
     """False where it is not known how the server describes a Unix socket."""
     merges_trailers: bool = False

@@ -17,15 +17,15 @@ class MacaroonError(Exception):
 
 
 class Answered(MacaroonError):
-    """What leaves as an HTTP answer."""
+    """An error that leaves as an HTTP answer."""
 
     fixed_description: ClassVar[str | None] = None
     told: str | None = None
-    """What the caller learns in its place: the caveats that failed, or the whole reason in development."""
+    """The text for the client in its place: the failed caveats, or the whole reason in development."""
 
     @property
     def description(self) -> str:
-        """What the caller may learn, as an `error_description`."""
+        """The `error_description` for the client."""
         return one_description(self.told or self.fixed_description or str(self))
 
 

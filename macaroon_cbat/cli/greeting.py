@@ -27,7 +27,7 @@ Next, in another terminal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Greeting:
-    """What a service that runs says about itself. `ca` is the development CA, None in production."""
+    """The lines that a running service prints. `ca` is the development CA, None in production."""
 
     issuer: str
     workers: int

@@ -17,7 +17,7 @@ from macaroon_cbat.stores.clients import SECRET_METHODS
 
 @dataclass(frozen=True, slots=True)
 class SecretOutput:
-    """Where the secret goes: to a file, or to standard output with all the rest when there is none."""
+    """The output of a new client's secret: the file of --secret-file, or else standard output."""
 
     file: Path | None
     force: bool

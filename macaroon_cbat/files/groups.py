@@ -8,7 +8,7 @@ from pathlib import Path
 
 _ROOT_GROUP = 0
 _UNMAPPED = 65534
-"""How a user namespace shows every group that it has no number for."""
+"""The number that a user namespace shows for every group without a number of its own."""
 
 _NAME_SERVICES = Path("/etc/nsswitch.conf")
 _LOCAL = {"files", "systemd", "altfiles", "extrausers"}

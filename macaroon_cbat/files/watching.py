@@ -14,7 +14,7 @@ Value = TypeVar("Value")
 Stamp = tuple[tuple[int, int, int], ...]
 
 LOOK_SECONDS = 1.0
-"""How often the files are looked at, and how long they must have been left alone before they are read."""
+"""Seconds between two looks at the files, and seconds without a change before they are read."""
 
 RETRY_SECONDS = 10.0
 """After which unchanged files that could not be read are tried again: the failure may not be theirs."""

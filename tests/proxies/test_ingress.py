@@ -11,23 +11,14 @@ import pytest
 from tests.core.spelling import SPELLINGS
 from tests.proxies.clients import Ask, Reply, send, tls_context
 from tests.proxies.judging import bearer
+from tests.proxies.processes import NGINX as MAIN
 from tests.proxies.processes import binary_of, process, wait_for_port
 from tests.proxies.upstreams import guarded_upstream
 from tests.proxies.world import World
 from tests.walks.processes import free_port
 
 SECRET = "known-to-ingress-and-server"
-NGINX = """\
-daemon off;
-worker_processes 1;
-{user}
-pid {folder}/pid;
-error_log {folder}/log warn;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+INGRESS = """\
     server {{
         listen 127.0.0.1:{tls} ssl;
         listen 127.0.0.1:{clear};
@@ -44,8 +35,8 @@ http {{
             proxy_pass http://127.0.0.1:{behind};
         }}
     }}
-}}
 """
+NGINX = MAIN.replace("    include {folder}/nginx.conf;\n", INGRESS)
 ANNOTATED = """\
 proxy_set_header ssl-client-cert $ssl_client_escaped_cert;
 proxy_set_header ssl-client-verify $ssl_client_verify;

@@ -1,13 +1,11 @@
 """The service behind a real Envoy: tls_client_auth over the chain that Envoy hands over."""
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import waitress
 
 from macaroon_cbat.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.service import create_app
@@ -15,6 +13,7 @@ from tests.proxies.clients import Ask
 from tests.proxies.rows import Row
 from tests.proxies.stand import SECRET, Stand, make_stand
 from tests.proxies.test_envoy_details import QUOTED_ONLY, saying
+from tests.proxies.upstreams import on_waitress
 from tests.proxies.world import World
 from tests.service.certificates import Identity, authority, certified
 from tests.service.material import client_metadata, make_database, settings_in
@@ -40,16 +39,8 @@ def service_behind(folder: Path) -> Iterator[int]:
         token_endpoint_auth_method="tls_client_auth", tls_client_auth_subject_dn="cn=billing"
     )
     stores.clients.add("it", metadata, secret=None, now=NOW)
-    server = waitress.create_server(app, host="127.0.0.1", port=0, threads=2)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
-        yield int(server.effective_port)
-    finally:
-        server.task_dispatcher.shutdown()
-        server.close()
-        thread.join(10)
-        stores.database.close()
+    with closing(stores.database), on_waitress(app) as port:
+        yield port
 
 
 @pytest.fixture(scope="module")

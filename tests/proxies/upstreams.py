@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import waitress
 from flask import Flask, Response, request
@@ -55,7 +56,13 @@ def _seen(client: str) -> Response:
 @contextmanager
 def guarded_upstream(certificate_format: str, secret: str) -> Iterator[int]:
     """Run the guarded application on waitress; give its port."""
-    app = guarded_app(certificate_format, secret)
+    with on_waitress(guarded_app(certificate_format, secret)) as port:
+        yield port
+
+
+@contextmanager
+def on_waitress(app: Any) -> Iterator[int]:
+    """Run a WSGI application on waitress until the block ends; give its port."""
     server = waitress.create_server(app, host="127.0.0.1", port=0, threads=4)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

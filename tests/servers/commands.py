@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers.running import Server, free_port, wait_for
+from tests.servers.running import Server, answering, free_port
 
 ROOT = Path(__file__).parents[2]
 _APPS = "tests.servers.newcomers"
@@ -99,16 +99,8 @@ def started(command: Command, folder: Path, certificate: Path, authority: Path) 
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     with server.log.open("wb") as log:
         process = subprocess.Popen([program, *words[1:]], stdout=log, stderr=log, env=environment, cwd=folder)
-    try:
-        wait_for(server, process)
+    with answering(server, process):
         yield server
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _program(name: str) -> str:

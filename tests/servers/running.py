@@ -89,9 +89,16 @@ def running(
     command = [sys.executable, "-m", "tests.servers.serving", name, bind, json.dumps(options)]
     with server.log.open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    with answering(server, process):
+        yield server
+
+
+@contextmanager
+def answering(server: "Server", process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Wait until a server answers; end it by its process id when the block ends."""
     try:
         wait_for(server, process)
-        yield server
+        yield
     finally:
         process.terminate()
         try:

@@ -1,0 +1,24 @@
+"""The table of every case behind every proxy, as an operator of the project prints it."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "proxy-matrix"
+
+
+@pytest.mark.timeout(320)
+def test_the_table_of_one_proxy_is_right():
+    """Every cell of a proxy's rows is as it must be, and each row is printed."""
+    done = subprocess.run([SCRIPT, "caddy"], check=False, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in done.stdout.splitlines() if line.startswith("| caddy")]
+    assert len(rows) >= 5
+    assert "\u2717" not in done.stdout
+
+
+def test_an_unknown_proxy_is_refused():
+    """A name that is no proxy's is wrong usage; the message names those that are."""
+    done = subprocess.run([SCRIPT, "squid"], check=False, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, "no proxy squid: name apache, caddy," in done.stderr) == (2, True), done.stderr
