@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Callable
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from macaroon_cbat.cli.greeting import is_of_this_machine
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.peer import tls_connection
 from macaroon_cbat.service import Settings
@@ -44,17 +44,10 @@ def server_certificate(
 def _warn_of_foreign(urls: list[str], ca: Path) -> None:
     """Warn of URLs that clients on other machines use; behind a proxy they see the proxy's certificate."""
     for url in dict.fromkeys(urls):
-        if not _is_local(urlsplit(url).hostname or ""):
+        if not is_of_this_machine(url):
             log.warning(
                 "the server certificate for %s is from the development CA, which clients do not trust: name "
                 "your own with --cert and --key, or let each client trust %s",
                 url,
                 ca,
             )
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

@@ -13,6 +13,7 @@ from pymacaroons import Macaroon
 from macaroon_cbat import Caveat, Expiry, Scope, attenuate, confirmation, thumbprint_of
 from macaroon_cbat.caveats import ClientAddress, Method, PathPrefix, TargetUri
 from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.minting import add_third_party_caveat
 from macaroon_cbat.resource import Introspection
 from macaroon_cbat.thumbprint import DerCertificate
@@ -235,3 +236,10 @@ def test_a_service_that_goes_down_is_503(service: Service, tmp_path: Path):
     assert call(app, child).status_code == 503
     with mortal.running():
         assert call(app, child).status_code == 200
+
+
+@pytest.mark.parametrize("given", [{}, {"client_secret": "s", "certificate": ("c.pem", "c.key")}])
+def test_one_way_to_authenticate_is_named(given):
+    """A resource server authenticates by a secret or a certificate: neither and both are said at start-up."""
+    with pytest.raises(SettingsError, match="a client secret or a client certificate: give one of them"):
+        Introspection("https://as.example", "https://api.example", "api", **given)
