@@ -5,6 +5,7 @@ from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.modes import open_private
+from macaroon_cbat.plain_text import LONGEST_SECRET, secret_of
 from macaroon_cbat.stores import (
     EMBEDDED,
     WrappingKey,
@@ -81,13 +82,10 @@ def _url_in(file: Path) -> str:
     name = f"{PREFIX}DATABASE_URL{_SUFFIX}"
     try:
         with open_private(file, "file with the database URL") as stream:
-            text = stream.read().decode("utf-8-sig").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            return secret_of(stream.read(LONGEST_SECRET + 1), f"the file {file} of {name}")
+    except OSError as error:
+        reason = error.strerror
         raise SettingsError(f"{name}: {file} cannot be read ({reason}): write the URL into it") from error
-    if not text:
-        raise SettingsError(f"{name}: {file} is empty: write the URL into it")
-    return text
 
 
 def _given_key(file: Path) -> WrappingKey:
