@@ -6,9 +6,9 @@ import os
 import pytest
 from hypothesis import settings
 
-from macaroon_cbat.journal import recording
-from macaroon_cbat.journal.file import journal_to
-from macaroon_cbat.logs import forget_floods
+from macaroon_cbat.audit import log as audit_log
+from macaroon_cbat.audit.file import journal_to
+from macaroon_cbat.audit.loggers import forget_floods
 
 os.umask(0o077)
 """The tests write keys as a careful operator does; loose modes are set where they are the matter."""
@@ -24,7 +24,7 @@ def _no_flood_before() -> None:
 
     Commands that ran in this process have set up its log and its audit log.
     """
-    recording._forget()
+    audit_log._forget()
     forget_floods()
     logging.getLogger("macaroon_cbat").setLevel(logging.NOTSET)
     journal_to(None)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from macaroon_cbat.cli.administering import Verbs, administration_options
+from macaroon_cbat.cli.administration import Verbs, administration_options
 from macaroon_cbat.cli.client_lines import line_of, metadata_of, usage_of_unknown_names
 from macaroon_cbat.cli.options import FILE, json_option, print_json, say
 from macaroon_cbat.cli.thumbprint import strong_thumbprint_in

@@ -7,9 +7,9 @@ import click
 import msgspec
 
 from macaroon_cbat.errors import NotFound
-from macaroon_cbat.printable import printable
-from macaroon_cbat.service.admin_shapes import ClientRecord
+from macaroon_cbat.service.admin.shapes import ClientRecord
 from macaroon_cbat.stores import ClientMetadata
+from macaroon_cbat.text.printable import printable
 
 
 def metadata_of(one: ClientRecord) -> dict[str, object]:

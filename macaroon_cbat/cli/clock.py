@@ -2,8 +2,8 @@
 
 from macaroon_cbat.cli.options import now
 from macaroon_cbat.errors import MalformedMacaroon
-from macaroon_cbat.identifier import read_identifier
-from macaroon_cbat.wire import read_macaroon
+from macaroon_cbat.macaroon.identifier import read_identifier
+from macaroon_cbat.macaroon.wire import read_macaroon
 
 
 def warn_of_slow_clock(token: str, lifetime: int) -> None:
@@ -14,6 +14,6 @@ def warn_of_slow_clock(token: str, lifetime: int) -> None:
         return
     if is_ahead:
         # An HTTP library comes with it, and a pipe of `token attenuate` needs none.
-        from macaroon_cbat.client.clocks import compare_with_token
+        from macaroon_cbat.client.clock import compare_with_token
 
         compare_with_token(token, now=now(), lifetime=lifetime)

@@ -11,7 +11,7 @@ import click
 
 from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.errors import MacaroonError, SettingsError
-from macaroon_cbat.printable import printable
+from macaroon_cbat.text.printable import printable
 
 
 class _Refusal(click.ClickException):
@@ -52,7 +52,7 @@ def _surviving_hangups() -> Iterator[None]:
 
 
 class _Commands(Group):
-    """Turns what this package raises on purpose into one line and an exit status."""
+    """WriteQueue what this package raises on purpose into one line and an exit status."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 # click's signature
         return list(_COMMANDS)

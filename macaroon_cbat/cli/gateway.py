@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from macaroon_cbat.audiences import canonical_audience
 from macaroon_cbat.cli.options import FILE, log_to_stderr
 from macaroon_cbat.errors import MacaroonError, SettingsError
+from macaroon_cbat.macaroon.audiences import canonical_audience
 
 
 class _Unusable(MacaroonError):
@@ -29,14 +29,14 @@ def gateway(policy: Path, *, check: bool, workers: int) -> None:
         return
     if find_spec("httptools") is None or find_spec("uvloop") is None:
         raise SettingsError("the gateway needs httptools and uvloop: pip install 'macaroon_cbat[gateway]'")
-    from macaroon_cbat.resource.gateway.serving import serve_gateway
+    from macaroon_cbat.gateway.supervisor import serve_gateway
 
     log_to_stderr()
     serve_gateway(policy, workers=workers, on_ready=_say_ready)
 
 
 def _check(file: Path) -> None:
-    from macaroon_cbat.resource.gateway.reloading import places, put_in_force, read
+    from macaroon_cbat.gateway.policy_in_force import places, put_in_force, read
 
     try:
         reading = read(file)

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import click
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.server.listener import address_of
 from macaroon_cbat.service.settings import data_folder
-from macaroon_cbat.tls.listening import address_of
 
 _EVERY = {"0.0.0.0": "every IPv4 address", "::": "every IPv6 and IPv4 address"}  # noqa: S104  # named, not used
 _NEXT = """

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from macaroon_cbat.printable import printable
+from macaroon_cbat.text.printable import printable
 
 
 class Group(click.Group):

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import click
 
-from macaroon_cbat.audiences import audience_setting, is_among
-from macaroon_cbat.cli.administering import Verbs, administration_options
-from macaroon_cbat.cli.auditing import audit_before, audit_done
+from macaroon_cbat.cli.administration import Verbs, administration_options
+from macaroon_cbat.cli.audit import audit_before, audit_done
 from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.cli.options import (
     FILE,
@@ -21,9 +20,10 @@ from macaroon_cbat.cli.options import (
     stores_in,
 )
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.keys import audience_keys, read_key_file, write_key_file
+from macaroon_cbat.macaroon.audiences import audience_setting, is_among
+from macaroon_cbat.macaroon.keys import audience_keys, read_key_file, write_key_file
 from macaroon_cbat.service.settings import DEFAULT_ISSUER
-from macaroon_cbat.stores.wrapping import new_wrapping_key_text, replace_wrapping_key
+from macaroon_cbat.stores.wrapping_key import new_wrapping_key_text, replace_wrapping_key
 
 _SAME_KEY = (
     "note: one wrapping key is set, so the keys are encrypted under the same one as before: to change it, "

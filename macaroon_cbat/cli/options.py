@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 import msgspec
 
-from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files import written
 from macaroon_cbat.files.modes import open_private
-from macaroon_cbat.plain_text import LONGEST_SECRET, secret_of
-from macaroon_cbat.printable import printable
-from macaroon_cbat.wire import MAX_CHARACTERS
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.wire import MAX_CHARACTERS
+from macaroon_cbat.text.plain_text import LONGEST_SECRET, secret_of
+from macaroon_cbat.text.printable import printable
 
 if TYPE_CHECKING:
     from macaroon_cbat.client import ClientCertificate
@@ -93,7 +93,7 @@ def stores_in(data: Path | None) -> "tuple[Settings, Stores]":
 
     Raises SettingsError for a database that is not there, or of another version, unless --init was given.
     """
-    from macaroon_cbat.journal.file import journal_to
+    from macaroon_cbat.audit.file import journal_to
     from macaroon_cbat.service.settings import settings_from_environment
     from macaroon_cbat.stores import open_stores
 

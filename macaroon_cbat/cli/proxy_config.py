@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from macaroon_cbat.cli.introspecting import introspecting_options
 from macaroon_cbat.cli.options import FILE, force_option, is_standard_output, output_to, read_secret
+from macaroon_cbat.cli.proxy_introspection import introspecting_options
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.proxy_config import (
     PROXIES,
-    Introspecting,
+    ProxyIntrospection,
     ProxySettings,
     read_address,
     read_listener,
@@ -98,7 +98,7 @@ def proxy_config(
     protocol: str,
     secret_file: Path | None,
     output: Path | None,
-    introspecting: Introspecting | None,
+    introspecting: ProxyIntrospection | None,
     *,
     force: bool,
 ) -> None:

@@ -6,12 +6,12 @@ from typing import get_args
 
 import click
 
-from macaroon_cbat.cli.administering import Verbs, administration_options
+from macaroon_cbat.cli.administration import Verbs, administration_options
 from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.cli.options import json_option, print_json, say
-from macaroon_cbat.revocation import Revocation, RevocationKind
+from macaroon_cbat.macaroon.revocation import Revocation, RevocationKind
+from macaroon_cbat.service.admin.revocable import NEVER
 from macaroon_cbat.service.cursors import BEGINNING
-from macaroon_cbat.service.revoking import NEVER
 
 
 @click.group(cls=Group)

@@ -5,12 +5,12 @@ from typing import get_args
 
 import click
 
-from macaroon_cbat.cli.administering import Verbs, administration_options
+from macaroon_cbat.certificate.thumbprint import parse_thumbprint
+from macaroon_cbat.cli.administration import Verbs, administration_options
 from macaroon_cbat.cli.thumbprint import thumbprint_in
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.revocation import RevocationKind
-from macaroon_cbat.service.admin_shapes import RevocationRequest
-from macaroon_cbat.thumbprint import parse_thumbprint
+from macaroon_cbat.macaroon.revocation import RevocationKind
+from macaroon_cbat.service.admin.shapes import RevocationRequest
 
 _NAMES_MAY_BEGIN_WITH_A_HYPHEN = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 

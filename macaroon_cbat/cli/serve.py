@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from macaroon_cbat.audit import flush_refusals
+from macaroon_cbat.audit.file import reopen_journal
+from macaroon_cbat.certificate.forwarded import Forwarded
 from macaroon_cbat.cli.greeting import Greeting
 from macaroon_cbat.cli.limits import limit_options, with_limits
 from macaroon_cbat.cli.options import FILE, data_option, log_to_stderr, now
 from macaroon_cbat.cli.server_certificate import server_certificate
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.files.watching import Followed
-from macaroon_cbat.forwarded import Forwarded
-from macaroon_cbat.issuers import plain_issuer
-from macaroon_cbat.journal import flush_refusals
-from macaroon_cbat.journal.file import reopen_journal
-from macaroon_cbat.metrics import CertificateExpiry, metrics_listener, serve_metrics, take_counters
+from macaroon_cbat.files.followed import Followed
+from macaroon_cbat.macaroon.issuers import plain_issuer
+from macaroon_cbat.server import CertificateExpiry, metrics_listener, serve_metrics, take_counters
+from macaroon_cbat.server.listener import free_port
 from macaroon_cbat.service import Settings, create_app, settings_from_environment
-from macaroon_cbat.service.client_certificates import ClientTrust
 from macaroon_cbat.service.key_age import KeyAge
+from macaroon_cbat.service.oauth2.client_certificates import ClientTrust
 from macaroon_cbat.service.proxy_secret import ProxiesWithSecretFile
 from macaroon_cbat.service.settings import data_folder
 from macaroon_cbat.stores import open_stores
 from macaroon_cbat.tls import serve
-from macaroon_cbat.tls.listening import free_port
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -131,7 +131,9 @@ def serve_command(
             passphrase_file=passphrase_file,
             workers=workers,
             threads=threads,
-            proxy_headers=settings.peer.headers if isinstance(settings.peer, Forwarded) else (),
+            proxy_headers=settings.certificate_source.headers
+            if isinstance(settings.certificate_source, Forwarded)
+            else (),
             on_end=flush_refusals,
             on_ready=greeting.say,
             limits=settings.limits.of_server(),
@@ -162,8 +164,8 @@ class _Worker:
 
     def followed(self) -> list[Followed[Any]]:
         """Return what all processes follow: a worker that takes another's place begins with what is valid."""
-        peer = self._settings.peer
-        proxies = peer.trust if isinstance(peer, Forwarded) else None
+        certificate_source = self._settings.certificate_source
+        proxies = certificate_source.trust if isinstance(certificate_source, Forwarded) else None
         secret = proxies.followed if isinstance(proxies, ProxiesWithSecretFile) else None
         return [one for one in (self._trust.followed, secret) if one is not None]
 

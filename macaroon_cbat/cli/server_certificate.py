@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from macaroon_cbat.certificate.source import tls_connection
 from macaroon_cbat.cli.greeting import is_of_this_machine
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.peer import tls_connection
 from macaroon_cbat.service import Settings
 from macaroon_cbat.tls import DevelopmentCertificates, development_certificates
 
@@ -29,7 +29,7 @@ def server_certificate(
     urls = [url for url in (settings.issuer, settings.mtls_url) if url is not None]
     hosts = [host, *(urlsplit(url).hostname or "localhost" for url in urls)]
     files = development_certificates(folder, *hosts)
-    if settings.peer is tls_connection:
+    if settings.certificate_source is tls_connection:
         _warn_of_foreign(urls, files.ca)
 
     def renew() -> None:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from macaroon_cbat.certificate_file import LONGEST_FILE, der_of
+from macaroon_cbat.certificate.file import LONGEST_FILE, der_of
+from macaroon_cbat.certificate.thumbprint import DerCertificate, Thumbprint, thumbprint_of
 from macaroon_cbat.cli.options import FILE, read_file
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.service.key_strength import weakness_of
-from macaroon_cbat.thumbprint import DerCertificate, Thumbprint, thumbprint_of
+from macaroon_cbat.service.oauth2.key_strength import weakness_of
 
 
 @click.command(short_help="Print the x5t#S256 thumbprint of a certificate.")

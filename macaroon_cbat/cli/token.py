@@ -6,19 +6,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from macaroon_cbat.audiences import audience_setting
-from macaroon_cbat.caveats import (
-    Access,
-    Expiry,
-    confirmation,
-    make_caveat,
-    read_caveats,
-)
-from macaroon_cbat.claims import DEFAULT_CLOCK_SKEW, LONGEST_CLOCK_SKEW
+from macaroon_cbat.certificate.address import plain_address
 from macaroon_cbat.cli.clock import warn_of_slow_clock
 from macaroon_cbat.cli.groups import Group
-from macaroon_cbat.cli.inspecting import inspection_lines, moment
-from macaroon_cbat.cli.minting import mint
+from macaroon_cbat.cli.inspection import inspection_lines, moment
+from macaroon_cbat.cli.mint import mint
 from macaroon_cbat.cli.options import (
     FILE,
     json_option,
@@ -31,14 +23,23 @@ from macaroon_cbat.cli.options import (
 )
 from macaroon_cbat.cli.thumbprint import thumbprint_in
 from macaroon_cbat.errors import OAuthError, SettingsError
-from macaroon_cbat.inspection import attenuation_warnings, inspected
-from macaroon_cbat.keys import read_key_file
-from macaroon_cbat.minting import attenuate
-from macaroon_cbat.printable import printable
-from macaroon_cbat.request_target import parse_target, plain_address
-from macaroon_cbat.token_forms import mended
-from macaroon_cbat.verification import Principal, require_scope, verify
-from macaroon_cbat.wire import read_macaroon
+from macaroon_cbat.macaroon.audiences import audience_setting
+from macaroon_cbat.macaroon.caveats import (
+    Access,
+    Expiry,
+    confirmation,
+    make_caveat,
+    read_caveats,
+)
+from macaroon_cbat.macaroon.claims import DEFAULT_CLOCK_SKEW, LONGEST_CLOCK_SKEW
+from macaroon_cbat.macaroon.inspection import attenuation_warnings, inspected
+from macaroon_cbat.macaroon.keys import read_key_file
+from macaroon_cbat.macaroon.minting import attenuate
+from macaroon_cbat.macaroon.target import parse_target
+from macaroon_cbat.macaroon.token_forms import mended
+from macaroon_cbat.macaroon.verification import Principal, require_scope, verify
+from macaroon_cbat.macaroon.wire import read_macaroon
+from macaroon_cbat.text.printable import printable
 
 
 @click.group(cls=Group)

@@ -4,10 +4,10 @@
 do all of it at every request of these libraries.
 """
 
-from macaroon_cbat.client.binding import ChildTerms as ChildTerms
-from macaroon_cbat.client.binding import bind_to_certificate as bind_to_certificate
-from macaroon_cbat.client.binding import request_child as request_child
 from macaroon_cbat.client.certificate import ClientCertificate as ClientCertificate
 from macaroon_cbat.client.certificate import Credentials as Credentials
+from macaroon_cbat.client.children import ChildTerms as ChildTerms
+from macaroon_cbat.client.children import bind_to_certificate as bind_to_certificate
+from macaroon_cbat.client.children import request_child as request_child
 from macaroon_cbat.client.tokens import TokenClient as TokenClient
-from macaroon_cbat.minting import attenuate as attenuate
+from macaroon_cbat.macaroon.minting import attenuate as attenuate

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
-from macaroon_cbat.certificate_file import LONGEST_FILE, certificates_of
+from macaroon_cbat.certificate.file import LONGEST_FILE, certificates_of
+from macaroon_cbat.certificate.thumbprint import DerCertificate, Thumbprint, thumbprint_of
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.files.memory import as_path
+from macaroon_cbat.files.in_memory import as_path
 from macaroon_cbat.files.modes import open_private
-from macaroon_cbat.processes import ProcessLock
-from macaroon_cbat.thumbprint import DerCertificate, Thumbprint, thumbprint_of
+from macaroon_cbat.files.process_values import ProcessLock
 
 log = logging.getLogger("macaroon_cbat.client")
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
-from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.client.binding import ChildTerms, request_child
 from macaroon_cbat.client.certificate import ClientCertificate, Credentials
-from macaroon_cbat.client.clocks import compare_clocks, compare_with_token
+from macaroon_cbat.client.children import ChildTerms, request_child
+from macaroon_cbat.client.clock import compare_clocks, compare_with_token
 from macaroon_cbat.errors import OAuthError, SettingsError
+from macaroon_cbat.macaroon.claims import EpochSeconds
 
 TokenSource = str | Callable[[], str]
 """A token, or what returns one at each request, for example a TokenClient."""

@@ -11,9 +11,9 @@ from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 from urllib3.exceptions import HTTPError
 
-from macaroon_cbat.client.clocks import compare_clocks
+from macaroon_cbat.client.clock import compare_clocks
+from macaroon_cbat.client.network_failures import failure_in_words
 from macaroon_cbat.errors import Refused, Unavailable
-from macaroon_cbat.network_failures import failure_in_words
 
 _ANSWER_BYTES = 64 * 1024
 

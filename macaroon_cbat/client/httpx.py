@@ -15,8 +15,8 @@ from pathlib import Path
 import anyio.to_thread
 import httpx
 
-from macaroon_cbat.client.binding import ChildTerms
 from macaroon_cbat.client.certificate import ClientCertificate, Credentials
+from macaroon_cbat.client.children import ChildTerms
 from macaroon_cbat.client.holder import Bound, Holder, TokenSource, is_rejected
 from macaroon_cbat.client.pools import Pools
 

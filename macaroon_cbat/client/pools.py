@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from macaroon_cbat.client.certificate import Credentials
-from macaroon_cbat.processes import PerProcess, ProcessLock
+from macaroon_cbat.files.process_values import PerProcess, ProcessLock
 
 Pool = TypeVar("Pool")
 

@@ -16,8 +16,8 @@ import requests
 from requests.adapters import BaseAdapter
 from requests.auth import AuthBase
 
-from macaroon_cbat.client.binding import ChildTerms
 from macaroon_cbat.client.certificate import ClientCertificate, Credentials
+from macaroon_cbat.client.children import ChildTerms
 from macaroon_cbat.client.holder import Bound, Holder, TokenSource, is_rejected
 from macaroon_cbat.client.https import ContextAdapter
 from macaroon_cbat.client.pools import Pools

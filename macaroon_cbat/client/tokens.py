@@ -8,16 +8,16 @@ from urllib.parse import quote
 
 from msgspec import Meta, Struct
 
-from macaroon_cbat.client.binding import confirmations
+from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.client.certificate import ClientCertificate, server_trust
+from macaroon_cbat.client.children import confirmations
 from macaroon_cbat.client.https import exchange
 from macaroon_cbat.errors import MalformedMacaroon, Refused, SettingsError
-from macaroon_cbat.issuers import is_same_issuer, metadata_url, plain_issuer
-from macaroon_cbat.json_text import UnusableJson, read_json_text
-from macaroon_cbat.processes import ProcessLock
-from macaroon_cbat.thumbprint import Thumbprint
-from macaroon_cbat.token_forms import mended
-from macaroon_cbat.wire import read_macaroon
+from macaroon_cbat.files.process_values import ProcessLock
+from macaroon_cbat.macaroon.issuers import is_same_issuer, metadata_url, plain_issuer
+from macaroon_cbat.macaroon.token_forms import mended
+from macaroon_cbat.macaroon.wire import read_macaroon
+from macaroon_cbat.text.json_text import UnusableJson, read_json_text
 
 _HttpsUri = Annotated[str, Meta(pattern=r"^https://[!-~]+\Z")]
 _Answer = TypeVar("_Answer", bound=Struct)

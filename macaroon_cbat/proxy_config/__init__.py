@@ -1,13 +1,13 @@
 """Ready configurations for the proxies in front of a resource server."""
 
 from macaroon_cbat.proxy_config.addresses import Address, read_address, read_listener
-from macaroon_cbat.proxy_config.introspecting import Introspecting
-from macaroon_cbat.proxy_config.rendering import PROXIES, ProxySettings, render
+from macaroon_cbat.proxy_config.introspection import ProxyIntrospection
+from macaroon_cbat.proxy_config.render import PROXIES, ProxySettings, render
 
 __all__ = [
     "PROXIES",
     "Address",
-    "Introspecting",
+    "ProxyIntrospection",
     "ProxySettings",
     "read_address",
     "read_listener",

@@ -17,22 +17,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from macaroon_cbat.resource.feeds.key_feed import KeyFeed as KeyFeed
+    from macaroon_cbat.resource.feeds.revocation_feed import RevocationFeed as RevocationFeed
+    from macaroon_cbat.resource.feeds.service_connection import ServiceConnection as ServiceConnection
     from macaroon_cbat.resource.flask import Guard as Guard
     from macaroon_cbat.resource.flask import current_principal as current_principal
     from macaroon_cbat.resource.introspection import Introspection as Introspection
-    from macaroon_cbat.resource.key_feed import KeyFeed as KeyFeed
     from macaroon_cbat.resource.key_file import KeyFile as KeyFile
-    from macaroon_cbat.resource.revocation_feed import RevocationFeed as RevocationFeed
-    from macaroon_cbat.resource.service_connection import ServiceConnection as ServiceConnection
 
 _HOMES = {
     "Guard": "flask",
     "current_principal": "flask",
     "Introspection": "introspection",
-    "KeyFeed": "key_feed",
+    "KeyFeed": "feeds.key_feed",
     "KeyFile": "key_file",
-    "RevocationFeed": "revocation_feed",
-    "ServiceConnection": "service_connection",
+    "RevocationFeed": "feeds.revocation_feed",
+    "ServiceConnection": "feeds.service_connection",
 }
 """Imported when they are asked for: other adapters and the gateway need no Flask."""
 

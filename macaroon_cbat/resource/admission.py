@@ -9,9 +9,14 @@ from typing import Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from macaroon_cbat.bearer import read_bearer
-from macaroon_cbat.caveats import Access
-from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.certificate.source import (
+    NO_CERTIFICATE,
+    CertificateSource,
+    PresentedCertificate,
+    RequestConnection,
+    client_address,
+    tls_connection,
+)
 from macaroon_cbat.errors import (
     InvalidRequest,
     InvalidToken,
@@ -20,17 +25,19 @@ from macaroon_cbat.errors import (
     SettingsError,
     Unavailable,
 )
-from macaroon_cbat.keys import AudienceKeys, KeySource
-from macaroon_cbat.peer import NOBODY, Hop, Peer, PeerSource, client_address, tls_connection
-from macaroon_cbat.request_target import Target
-from macaroon_cbat.resource.announcing import announces_waiting
-from macaroon_cbat.resource.auditing import note_misconfigured, note_refusal, reason_of, warn_ignored
-from macaroon_cbat.resource.hiding import refuse_hidden
+from macaroon_cbat.macaroon.bearer import read_bearer
+from macaroon_cbat.macaroon.caveats import Access
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.keys import AudienceKeys, KeySource
+from macaroon_cbat.macaroon.target import Target
+from macaroon_cbat.macaroon.verification import Principal, require_scope, verify
+from macaroon_cbat.resource.audit import note_misconfigured, note_refusal, reason_of, warn_ignored
+from macaroon_cbat.resource.blocking import announces_blocking
+from macaroon_cbat.resource.feeds.revocation_feed import RevocationFeed
+from macaroon_cbat.resource.hidden_certificates import refuse_hidden
 from macaroon_cbat.resource.key_file import KeyFile
 from macaroon_cbat.resource.metrics import count_refused, count_unavailable, count_verified
 from macaroon_cbat.resource.overrides import Overrides, why_method_is_unknown, why_path_is_unknown
-from macaroon_cbat.resource.revocation_feed import RevocationFeed
-from macaroon_cbat.verification import Principal, require_scope, verify
 
 Clock = Callable[[], float]
 """Tells the seconds since the epoch."""
@@ -74,8 +81,8 @@ class OfflineVerifier:
         self._keys = keys
         self._revocations = revocations
         self.audience = keys.audience
-        self.announces_waiting = (isinstance(keys, AudienceKeys) or announces_waiting(keys)) and (
-            revocations is None or announces_waiting(revocations)
+        self.announces_blocking = (isinstance(keys, AudienceKeys) or announces_blocking(keys)) and (
+            revocations is None or announces_blocking(revocations)
         )
         if revocations is not None and revocations.issuer != keys.issuer:
             raise SettingsError(f"keys of {keys.issuer}, but revocations of {revocations.issuer}")
@@ -108,7 +115,7 @@ class PresentedRequest(Struct, frozen=True, kw_only=True):
 
     now: EpochSeconds
     authorization: str | tuple[str, ...] | None
-    hop: Hop
+    connection: RequestConnection
     method: str
     path: str | None
     address: str | None
@@ -121,12 +128,12 @@ class PresentedRequest(Struct, frozen=True, kw_only=True):
 class Admission(Struct, frozen=True, kw_only=True):
     """The rules of one resource server. `origin`, for `htu` and `path` caveats, never comes from Host.
 
-    Its clock and the service's may differ by `clock_skew` seconds. `peer` finds client certificates.
+    Its clock and the service's may differ by `clock_skew` seconds. `presented` finds client certificates.
     `root_path` is where the deployment mounts the application. `explain` tells every client the whole reason.
     """
 
     verifier: TokenVerifier
-    peer: PeerSource = tls_connection
+    certificate_source: CertificateSource = tls_connection
     require_certificate: bool = True
     origin: str | None = None
     root_path: str = ""
@@ -140,24 +147,29 @@ class Admission(Struct, frozen=True, kw_only=True):
 
     def admit(self, request: PresentedRequest, scope: str = "") -> Principal:
         """Return the principal of a request that may pass; any OAuthError or Unavailable refuses it."""
-        peer = NOBODY
+        presented = NO_CERTIFICATE
         if request.overrides:
             request = _without_overridden(request, self.root_path)
         try:
             _check_method(request.method)
-            peer = self.peer(request.hop)
-            principal = self._admit(request, peer, scope)
+            presented = self.certificate_source(request.connection)
+            principal = self._admit(request, presented, scope)
         except (OAuthError, Unavailable) as error:
-            self.note(error, request, peer)
+            self.note(error, request, presented)
             raise
-        _note_ignored(peer)
+        _note_ignored(presented)
         count_verified(principal)
         return principal
 
-    def note(self, error: OAuthError | Unavailable, request: PresentedRequest, peer: Peer = NOBODY) -> None:
+    def note(
+        self,
+        error: OAuthError | Unavailable,
+        request: PresentedRequest,
+        presented: PresentedCertificate = NO_CERTIFICATE,
+    ) -> None:
         """Audit and count why a request does not pass: adapters say so of what they refuse by themselves."""
-        _note_ignored(peer)
-        reason = reason_of(error, request, peer)
+        _note_ignored(presented)
+        reason = reason_of(error, request, presented)
         if self.explain:
             error.told = reason
         if isinstance(error, Unavailable):
@@ -165,25 +177,27 @@ class Admission(Struct, frozen=True, kw_only=True):
                 note_misconfigured(error, request)
             count_unavailable(error)
             return
-        note_refusal(error, reason, request, peer, self.verifier.audience)
+        note_refusal(error, reason, request, presented, self.verifier.audience)
         count_refused(error)
 
-    def _admit(self, request: PresentedRequest, peer: Peer, scope: str) -> Principal:
+    def _admit(self, request: PresentedRequest, presented: PresentedCertificate, scope: str) -> Principal:
         text = read_bearer(request.authorization)
         known = request.is_address_known
         access = Access(
             now=request.now,
             clock_skew=self.clock_skew,
             audience=self.verifier.audience,
-            certificate=peer.thumbprint,
+            certificate=presented.thumbprint,
             method=request.method if request.is_method_known else None,
             target=_target(self.origin, request.path),
-            address=request.address if known else client_address(request.hop, peer, request.address),
+            address=request.address
+            if known
+            else client_address(request.connection, presented, request.address),
         )
         try:
             principal = self.verifier.verify(text, access, require_certificate=self.require_certificate)
         except InvalidToken as error:
-            refuse_hidden(error, text, peer)
+            refuse_hidden(error, text, presented)
             raise
         require_scope(principal, scope)
         return principal
@@ -208,10 +222,10 @@ def _check_method(method: str) -> None:
         raise InvalidRequest(f"the method is not in capital letters: {method[:32]!r}")
 
 
-def _note_ignored(peer: Peer) -> None:
+def _note_ignored(presented: PresentedCertificate) -> None:
     """Say that a header was not believed, once the request is judged: not when it is judged once more."""
-    if peer.ignored is not None:
-        warn_ignored(peer.ignored)
+    if presented.ignored is not None:
+        warn_ignored(presented.ignored)
 
 
 def _target(origin: str | None, path: str | None) -> Target | None:

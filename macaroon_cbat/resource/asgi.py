@@ -11,16 +11,16 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Unpack
 
-from macaroon_cbat.asgi_hop import AsgiHop
+from macaroon_cbat.certificate.asgi_connection import AsgiConnection
 from macaroon_cbat.errors import OAuthError, Unavailable
 from macaroon_cbat.resource.admission import Admission, PresentedRequest
-from macaroon_cbat.resource.answers import Answer, answer_to, metadata_answer
 from macaroon_cbat.resource.asgi_servers import running_server
-from macaroon_cbat.resource.guarding import GuardSettings, make_admission
+from macaroon_cbat.resource.event_loop import admit
 from macaroon_cbat.resource.metadata import DecodedPath, metadata_path
 from macaroon_cbat.resource.overrides import overrides_in_headers
 from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
-from macaroon_cbat.resource.waiting import admit
+from macaroon_cbat.resource.responses import Answer, answer_to, metadata_answer
+from macaroon_cbat.resource.settings import GuardSettings, make_admission
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -100,7 +100,7 @@ def presented(connection: Scope, admission: Admission, *, root: str | None = Non
     return PresentedRequest(
         now=admission.now(),
         authorization=authorizations,
-        hop=AsgiHop(connection, running_server),
+        connection=AsgiConnection(connection, running_server),
         method=connection.get("method", "GET"),
         path=path,
         address=(client[0] or None) if client else None,

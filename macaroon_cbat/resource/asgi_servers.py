@@ -3,7 +3,7 @@
 import sys
 from functools import cache
 
-from macaroon_cbat.asgi_hop import AsgiServer
+from macaroon_cbat.certificate.asgi_connection import AsgiServer
 
 _MERGE_TRAILERS = ("uvicorn.protocols.http.httptools_impl",)
 """Loaded by a server that shows trailers among the headers (measured).
@@ -28,7 +28,7 @@ _SERVERS = {
     "gunicorn.asgi.protocol": ("gunicorn's ASGI worker", "trust it by a secret", False),
 }  # fmt: skip
 """By a module that the server loads: its name, how to put it behind a proxy, and whether it describes a Unix
-socket as AsgiHop reads it (measured).
+socket as AsgiConnection reads it (measured).
 
 gunicorn's ASGI worker describes it by the first two letters of its name: there only the secret helps.
 """

@@ -6,7 +6,7 @@ from fastapi.openapi.models import HTTPBearer
 from fastapi.requests import HTTPConnection
 from fastapi.security.base import SecurityBase
 
-from macaroon_cbat.verification import Principal
+from macaroon_cbat.macaroon.verification import Principal
 
 
 class Documented(SecurityBase):

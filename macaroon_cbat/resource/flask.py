@@ -7,16 +7,16 @@ from typing import Any, ParamSpec, Unpack, cast
 from flask import Flask, Response, current_app, has_request_context, make_response, request
 from werkzeug.local import LocalProxy
 
+from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
+from macaroon_cbat.macaroon.verification import Principal
 from macaroon_cbat.resource.admission import Admission, PresentedRequest
-from macaroon_cbat.resource.answers import Answer, answer_to, metadata_answer
-from macaroon_cbat.resource.guarding import GuardSettings, check_settings, make_admission
 from macaroon_cbat.resource.metadata import metadata_path
 from macaroon_cbat.resource.overrides import overrides_in_environ
 from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
+from macaroon_cbat.resource.responses import Answer, answer_to, metadata_answer
+from macaroon_cbat.resource.settings import GuardSettings, check_settings, make_admission
 from macaroon_cbat.resource.wsgi import PRINCIPAL
-from macaroon_cbat.verification import Principal
-from macaroon_cbat.wsgi_hop import WsgiHop
 
 Parameters = ParamSpec("Parameters")
 
@@ -105,7 +105,7 @@ def _presented(admission: Admission) -> PresentedRequest:
     return PresentedRequest(
         now=admission.now(),
         authorization=environ.get("HTTP_AUTHORIZATION"),
-        hop=WsgiHop(environ),
+        connection=WsgiConnection(environ),
         # Werkzeug makes capital letters of any others.
         method=request.method if method == method.upper() else method,
         path=path,

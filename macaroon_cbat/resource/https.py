@@ -18,8 +18,8 @@ from http.client import HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from macaroon_cbat.client.network_failures import failure_in_words
 from macaroon_cbat.errors import Unavailable
-from macaroon_cbat.network_failures import failure_in_words
 
 _MOST_KEPT = 32
 

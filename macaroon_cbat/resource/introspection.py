@@ -9,20 +9,20 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from macaroon_cbat.audiences import audience_setting
-from macaroon_cbat.caveats import Access
+from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import Inactive, SettingsError, Unavailable
-from macaroon_cbat.identifier import Grant, read_identifier
-from macaroon_cbat.issuers import plain_issuer
-from macaroon_cbat.json_text import UnusableJson, read_json_text
-from macaroon_cbat.resource.announcing import about_to_wait
-from macaroon_cbat.resource.asking import Places
+from macaroon_cbat.macaroon.audiences import audience_setting
+from macaroon_cbat.macaroon.caveats import Access
+from macaroon_cbat.macaroon.identifier import Grant, read_identifier
+from macaroon_cbat.macaroon.issuers import plain_issuer
+from macaroon_cbat.macaroon.signature import AuthenticCaveats, first_party_texts
+from macaroon_cbat.macaroon.verification import Principal, judge
+from macaroon_cbat.macaroon.wire import read_macaroon
+from macaroon_cbat.resource.blocking import about_to_block
+from macaroon_cbat.resource.call_limits import Places
 from macaroon_cbat.resource.https import Question
 from macaroon_cbat.resource.own_connections import OwnConnections
-from macaroon_cbat.signature import AuthenticCaveats, first_party_texts
-from macaroon_cbat.thumbprint import Thumbprint
-from macaroon_cbat.verification import Principal, judge
-from macaroon_cbat.wire import read_macaroon
+from macaroon_cbat.text.json_text import UnusableJson, read_json_text
 
 MAX_ANSWER_BYTES = 64 * 1024
 MAX_REMEMBERED = 10_000
@@ -40,7 +40,7 @@ class Introspection:
     with caveats about the request inactive.
     """
 
-    announces_waiting = True
+    announces_blocking = True
 
     def __init__(  # noqa: PLR0913 # one keyword a setting
         self,
@@ -101,7 +101,7 @@ class Introspection:
 
     def _ask(self, text: str, grant: Grant, certificate: Thumbprint | None) -> None:
         """Return when the service calls the token active over a connection with this certificate."""
-        about_to_wait()
+        about_to_block()
         form = {**self._form, "token": text}
         if certificate is not None:
             form["client_certificate"] = certificate

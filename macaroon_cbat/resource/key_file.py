@@ -7,9 +7,9 @@ from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.modes import open_private
-from macaroon_cbat.identifier import Grant
-from macaroon_cbat.keys import AudienceKey, AudienceKeys, read_key_file
-from macaroon_cbat.processes import ProcessLock
+from macaroon_cbat.files.process_values import ProcessLock
+from macaroon_cbat.macaroon.identifier import Grant
+from macaroon_cbat.macaroon.keys import AudienceKey, AudienceKeys, read_key_file
 
 log = logging.getLogger("macaroon_cbat.resource")
 
@@ -25,7 +25,7 @@ class KeyFile:
     tokens for this resource server, and who writes it decides what it accepts.
     """
 
-    announces_waiting = True  # a file is nobody to wait for
+    announces_blocking = True  # a file is nobody to wait for
 
     def __init__(self, path: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Read the file, or raise SettingsError that says what to do."""

@@ -3,7 +3,7 @@
 from typing import NewType
 from urllib.parse import unquote, urlsplit
 
-from macaroon_cbat.audiences import canonical_audience
+from macaroon_cbat.macaroon.audiences import canonical_audience
 from macaroon_cbat.resource.admission import Admission
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"

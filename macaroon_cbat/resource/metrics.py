@@ -10,8 +10,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from macaroon_cbat.errors import OAuthError, Unavailable
-from macaroon_cbat.processes import ProcessLock
-from macaroon_cbat.verification import Principal
+from macaroon_cbat.files.process_values import ProcessLock
+from macaroon_cbat.macaroon.verification import Principal
 
 if TYPE_CHECKING:
     from prometheus_client import Counter

@@ -3,7 +3,7 @@
 from urllib.parse import urlsplit
 
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.request_target import parse_target
+from macaroon_cbat.macaroon.target import parse_target
 
 
 def origin_of(audience: str) -> str | None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError, Unavailable
-from macaroon_cbat.files.memory import as_path
+from macaroon_cbat.files.followed import Stamp, stamp_of
+from macaroon_cbat.files.in_memory import as_path
 from macaroon_cbat.files.modes import open_private
-from macaroon_cbat.files.watching import Stamp, stamp_of
-from macaroon_cbat.processes import PerProcess, ProcessLock
+from macaroon_cbat.files.process_values import PerProcess, ProcessLock
 from macaroon_cbat.resource.https import Connections
 
 log = logging.getLogger("macaroon_cbat.resource")

@@ -6,7 +6,7 @@ did not name makes the path unknown, and no caveat about an unknown path is met.
 """
 
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.request_target import is_plain_path
+from macaroon_cbat.macaroon.target import is_plain_path
 
 _LONGEST_SHOWN = 100
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
-from macaroon_cbat.resource.answers import Answer, answer_to, metadata_answer
+from macaroon_cbat.macaroon.verification import Principal
 from macaroon_cbat.resource.asgi import (
     Application,
     Message,
@@ -25,10 +25,10 @@ from macaroon_cbat.resource.asgi import (
     presented,
     send_answer,
 )
-from macaroon_cbat.resource.guarding import GuardSettings, make_admission
+from macaroon_cbat.resource.event_loop import admit
 from macaroon_cbat.resource.metadata import DecodedPath, metadata_path
-from macaroon_cbat.resource.waiting import admit
-from macaroon_cbat.verification import Principal
+from macaroon_cbat.resource.responses import Answer, answer_to, metadata_answer
+from macaroon_cbat.resource.settings import GuardSettings, make_admission
 
 _JUDGED = "macaroon_cbat.judged"
 _ROOT = "macaroon_cbat.root_path"

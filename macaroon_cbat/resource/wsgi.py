@@ -11,14 +11,14 @@ from http import HTTPStatus
 from typing import Any, Unpack
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import OAuthError, Unavailable
 from macaroon_cbat.resource.admission import Admission, PresentedRequest
-from macaroon_cbat.resource.answers import Answer, answer_to, metadata_answer
-from macaroon_cbat.resource.guarding import GuardSettings, make_admission
 from macaroon_cbat.resource.metadata import metadata_path
 from macaroon_cbat.resource.overrides import overrides_in_environ
 from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
-from macaroon_cbat.wsgi_hop import WsgiHop
+from macaroon_cbat.resource.responses import Answer, answer_to, metadata_answer
+from macaroon_cbat.resource.settings import GuardSettings, make_admission
 
 PRINCIPAL = "macaroon_cbat.principal"
 """Environment key of the principal. No client can write it: a header always arrives as `HTTP_...`."""
@@ -70,7 +70,7 @@ def presented(environ: WSGIEnvironment, admission: Admission) -> PresentedReques
     return PresentedRequest(
         now=admission.now(),
         authorization=environ.get("HTTP_AUTHORIZATION"),
-        hop=WsgiHop(environ),
+        connection=WsgiConnection(environ),
         method=environ["REQUEST_METHOD"],
         path=path,
         address=environ.get("REMOTE_ADDR"),

@@ -6,22 +6,24 @@ from functools import partial
 
 from flask import Flask, Response, request
 
-from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.audit import bound_refusals
+from macaroon_cbat.audit.file import journal_to
+from macaroon_cbat.certificate.source import CertificateSource
+from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import MacaroonError
-from macaroon_cbat.inspection import inspected
-from macaroon_cbat.issuers import path_of
-from macaroon_cbat.journal import bound_refusals
-from macaroon_cbat.journal.file import journal_to
-from macaroon_cbat.peer import PeerSource
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.inspection import inspected
+from macaroon_cbat.macaroon.issuers import path_of
+from macaroon_cbat.macaroon.token_forms import mended
+from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.service import metadata as paths
-from macaroon_cbat.service.admin_routes import admin_routes
-from macaroon_cbat.service.administration import Administration
-from macaroon_cbat.service.answers import answer, answer_errors, refuse_other_spellings
-from macaroon_cbat.service.auditing import audit_requests, record_done
-from macaroon_cbat.service.authorization_server import AuthorizationServer
-from macaroon_cbat.service.client_certificates import ClientTrust
+from macaroon_cbat.service.admin.administration import Administration
+from macaroon_cbat.service.admin.routes import admin_routes
+from macaroon_cbat.service.audit import audit_requests, record_done
 from macaroon_cbat.service.described import DOCUMENT_PATH, HEALTH_PATH
-from macaroon_cbat.service.issuing import Issuer
+from macaroon_cbat.service.error_handlers import answer_errors, refuse_other_spellings
+from macaroon_cbat.service.http.request_input import read_json
+from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.locations import Locations
 from macaroon_cbat.service.macaroon_tools import (
     InspectRequest,
@@ -30,57 +32,55 @@ from macaroon_cbat.service.macaroon_tools import (
     restricted,
 )
 from macaroon_cbat.service.metrics import start_counting
+from macaroon_cbat.service.oauth2.authorization_server import AuthorizationServer
+from macaroon_cbat.service.oauth2.client_certificates import ClientTrust
+from macaroon_cbat.service.oauth2.issuer import Issuer
+from macaroon_cbat.service.oauth2.registered_scopes import RegisteredScopes
 from macaroon_cbat.service.openapi import openapi_document
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.presenting import once_a_request
-from macaroon_cbat.service.reading import read_json
-from macaroon_cbat.service.registered_scopes import RegisteredScopes
 from macaroon_cbat.service.resource_feeds import ResourceFeeds
-from macaroon_cbat.service.serving import check_who_serves
+from macaroon_cbat.service.served_audiences import check_who_serves
 from macaroon_cbat.service.settings import DEFAULT_ISSUER, Settings, settings_from_environment
 from macaroon_cbat.stores import Stores, open_stores
-from macaroon_cbat.token_forms import mended
-from macaroon_cbat.wire import read_macaroon
-from macaroon_cbat.wsgi_hop import WsgiHop
 
 
 def create_app(
     settings: Settings | None = None,
     *,
-    peer: PeerSource | None = None,
+    certificate_source: CertificateSource | None = None,
     trust: ClientTrust | None = None,
     clock: Callable[[], float] = time.time,
     feed_waiters: int = 4,
 ) -> Flask:
     """Return the WSGI application; without settings, as the MACAROON_CBAT_ variables say.
 
-    `peer` finds the client certificate of a connection and `trust` has the CAs of clients, in the place of
-    what the settings say. At most
-    `feed_waiters` requests wait for a revocation at a time: keep it below the number of threads. Whoever
-    embeds the application finds its stores under `app.extensions["macaroon_cbat"]`. Raises SettingsError
+    `certificate_source` and `trust`, the CAs of clients, replace those of the settings. At most
+    `feed_waiters` requests wait for a revocation at a time: keep it below the number of threads. An
+    embedding application finds the stores under `app.extensions["macaroon_cbat"]`. Raises SettingsError
     for unusable settings, and Unavailable when the database is out of reach.
     """
     settings = settings or settings_from_environment()
-    peer = once_a_request(peer or settings.peer)
+    certificate_source = once_a_request(certificate_source or settings.certificate_source)
     trust = trust or ClientTrust(settings.client_ca)
     journal_to(settings.audit_log)
     bound_refusals(settings.audit_refusals)
     stores, url = _opened(settings, EpochSeconds(int(clock())))
     issuer = Issuer(url, stores.root_keys, settings.token_lifetime, settings.key_rotation)
-    server = AuthorizationServer(issuer, stores, trust, peer, clock)
+    server = AuthorizationServer(issuer, stores, trust, certificate_source, clock)
     app = Flask("macaroon_cbat.service", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.limits.body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.limits.body_bytes
     app.extensions["macaroon_cbat"] = stores
     refuse_other_spellings(app)
     answer_errors(app)
-    audit_requests(app, peer, clock)
+    audit_requests(app, certificate_source, clock)
     start_counting()
     root_path = path_of(url) if settings.root_path is None else settings.root_path
     locations = Locations(url, settings.mtls_url or url, root_path)
     _oauth_routes(app, server, locations)
-    _macaroon_routes(app, peer, clock, locations)
-    own_guard = OwnGuard(issuer, stores, peer, clock, locations)
+    _macaroon_routes(app, certificate_source, clock, locations)
+    own_guard = OwnGuard(issuer, stores, certificate_source, clock, locations)
     _resource_routes(app, ResourceFeeds(own_guard, feed_waiters), locations)
     admin_routes(app, own_guard, Administration(stores, url, clock, record_done))
     _open_routes(app, stores, locations, trusts_a_ca=settings.client_ca is not None)
@@ -116,7 +116,9 @@ def _oauth_routes(app: Flask, server: AuthorizationServer, locations: Locations)
         return response
 
 
-def _macaroon_routes(app: Flask, peer: PeerSource, clock: Callable[[], float], locations: Locations) -> None:
+def _macaroon_routes(
+    app: Flask, certificate_source: CertificateSource, clock: Callable[[], float], locations: Locations
+) -> None:
     @app.post(locations.route(paths.INSPECT_PATH))
     def inspect() -> Response:
         with malformed_is_invalid():
@@ -125,7 +127,7 @@ def _macaroon_routes(app: Flask, peer: PeerSource, clock: Callable[[], float], l
 
     @app.post(locations.route(paths.RESTRICT_PATH))
     def restrict() -> Response:
-        thumbprint = peer(WsgiHop(request.environ)).thumbprint
+        thumbprint = certificate_source(WsgiConnection(request.environ)).thumbprint
         child = restricted(read_json(request, RestrictRequest), thumbprint, EpochSeconds(int(clock())))
         return answer(child)
 

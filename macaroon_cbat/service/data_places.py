@@ -5,7 +5,6 @@ from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.modes import open_private
-from macaroon_cbat.plain_text import LONGEST_SECRET, secret_of
 from macaroon_cbat.stores import (
     EMBEDDED,
     WrappingKey,
@@ -18,6 +17,7 @@ from macaroon_cbat.stores import (
     sqlite_url,
     wrapping_key_from_text,
 )
+from macaroon_cbat.text.plain_text import LONGEST_SECRET, secret_of
 
 PREFIX = "MACAROON_CBAT_"
 FROM_FILES = ("DATABASE_URL", "WRAPPING_KEY")

@@ -4,17 +4,17 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from macaroon_cbat.caveats import ThumbprintText
-from macaroon_cbat.claims import ScopeText
-from macaroon_cbat.revocation import RevocationKind
+from macaroon_cbat.macaroon.caveats import ThumbprintText
+from macaroon_cbat.macaroon.claims import ScopeText
+from macaroon_cbat.macaroon.revocation import RevocationKind
 from macaroon_cbat.service import metadata as paths
-from macaroon_cbat.service.admin_shapes import ClientName
+from macaroon_cbat.service.admin.revocable import TOKEN_ID_PATTERN
+from macaroon_cbat.service.admin.shapes import ClientName
 from macaroon_cbat.service.cursors import BEGINNING, CURSOR_PATTERN
+from macaroon_cbat.service.http.operations import Operation, Parameter
+from macaroon_cbat.service.http.request_input import FORM
 from macaroon_cbat.service.macaroon_tools import InspectRequest, RestrictedMacaroon, RestrictRequest
-from macaroon_cbat.service.operations import Operation, Parameter
-from macaroon_cbat.service.reading import FORM
 from macaroon_cbat.service.resource_feeds import LONGEST_WAIT
-from macaroon_cbat.service.revoking import TOKEN_ID_PATTERN
 
 HEALTH_PATH, DOCUMENT_PATH = "/healthz", "/openapi.json"
 _SHORTENED = "AgETaHR0cHM6Ly9hcy5leGFtcGxl"

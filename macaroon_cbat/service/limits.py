@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.tls.limits import Limits
+from macaroon_cbat.server.limits import Limits
 
 LIMIT_VARIABLES = {
     "HANDSHAKE_SECONDS": "seconds that serve gives a client for the TLS handshake (default: 5)",

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from flask import Request
 
-from macaroon_cbat.issuers import WELL_KNOWN, origin_of, path_of
-from macaroon_cbat.request_target import Target, parse_target
+from macaroon_cbat.macaroon.issuers import WELL_KNOWN, origin_of, path_of
+from macaroon_cbat.macaroon.target import Target, parse_target
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,15 @@ from typing import Literal
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from macaroon_cbat.caveats import Caveat, confirmation, read_caveats
-from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import InvalidRequest, MalformedMacaroon
-from macaroon_cbat.inspection import attenuation_warnings
-from macaroon_cbat.json_text import UnusableJson, read_json_text
-from macaroon_cbat.minting import attenuate
-from macaroon_cbat.thumbprint import Thumbprint
-from macaroon_cbat.token_forms import mended
-from macaroon_cbat.wire import read_macaroon
+from macaroon_cbat.macaroon.caveats import Caveat, confirmation, read_caveats
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.inspection import attenuation_warnings
+from macaroon_cbat.macaroon.minting import attenuate
+from macaroon_cbat.macaroon.token_forms import mended
+from macaroon_cbat.macaroon.wire import read_macaroon
+from macaroon_cbat.text.json_text import UnusableJson, read_json_text
 
 
 class InspectRequest(Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from macaroon_cbat.issuers import WELL_KNOWN
-from macaroon_cbat.service.authorization_server import GRANT_TYPES
+from macaroon_cbat.macaroon.issuers import WELL_KNOWN
+from macaroon_cbat.service.oauth2.authorization_server import GRANT_TYPES
 from macaroon_cbat.stores.clients import SECRET_METHODS
 
 TOKEN_PATH, INTROSPECTION_PATH, REVOCATION_PATH = "/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"

@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from macaroon_cbat.service import admin_routes, described
-from macaroon_cbat.service.operations import Operation
+from macaroon_cbat.service import described
+from macaroon_cbat.service.admin import routes as admin_routes
+from macaroon_cbat.service.http.operations import Operation
 
 OPERATIONS = (*described.OPERATIONS, *admin_routes.OPERATIONS)
 _VERSION = "1"

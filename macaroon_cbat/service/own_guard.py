@@ -9,21 +9,21 @@ from dataclasses import dataclass
 
 from flask import Request
 
-from macaroon_cbat.bearer import read_bearer
-from macaroon_cbat.caveats import Access
-from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.certificate.source import CertificateSource, client_address
+from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import AccessDenied, CaveatsNotMet, InvalidToken, UnknownKey
-from macaroon_cbat.identifier import Grant, read_identifier
-from macaroon_cbat.keys import AudienceKey
-from macaroon_cbat.peer import PeerSource, client_address
-from macaroon_cbat.service.auditing import is_with
-from macaroon_cbat.service.issuing import Issuer
+from macaroon_cbat.macaroon.bearer import read_bearer
+from macaroon_cbat.macaroon.caveats import Access
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.identifier import Grant, read_identifier
+from macaroon_cbat.macaroon.keys import AudienceKey
+from macaroon_cbat.macaroon.verification import OF_AUTHENTIC_TOKENS, Principal, require_scope, verify
+from macaroon_cbat.macaroon.wire import read_macaroon
+from macaroon_cbat.service.audit import is_with
 from macaroon_cbat.service.locations import Locations
+from macaroon_cbat.service.oauth2.issuer import Issuer
 from macaroon_cbat.service.presenting import refuse_hidden
 from macaroon_cbat.stores import Client, Stores
-from macaroon_cbat.verification import OF_AUTHENTIC_TOKENS, Principal, require_scope, verify
-from macaroon_cbat.wire import read_macaroon
-from macaroon_cbat.wsgi_hop import WsgiHop
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class OwnGuard:
 
     issuer: Issuer
     stores: Stores
-    peer: PeerSource
+    certificate_source: CertificateSource
     clock: Callable[[], float]
     locations: Locations
 
@@ -46,21 +46,21 @@ class OwnGuard:
         the scope, or Unavailable when nobody can tell.
         """
         text = read_bearer(request.environ.get("HTTP_AUTHORIZATION"))
-        hop = WsgiHop(request.environ)
-        peer = self.peer(hop)
+        connection = WsgiConnection(request.environ)
+        presented = self.certificate_source(connection)
         access = Access(
             now=EpochSeconds(int(self.clock())),
             audience=self.issuer.audience,
-            certificate=peer.thumbprint,
+            certificate=presented.thumbprint,
             method=request.method,
             target=self.locations.target_of(request),
-            address=client_address(hop, peer, request.environ.get("REMOTE_ADDR")),
+            address=client_address(connection, presented, request.environ.get("REMOTE_ADDR")),
         )
         try:
             principal = self._verified(text, access)
         except CaveatsNotMet as error:
             if error.lacks_certificate_alone:
-                refuse_hidden(peer)
+                refuse_hidden(presented)
             raise
         is_with(principal.client_id, principal.token_id)
         require_scope(principal, scope)

@@ -4,24 +4,29 @@ import logging
 
 from flask import request
 
+from macaroon_cbat.certificate.source import (
+    CertificateSource,
+    PresentedCertificate,
+    RequestConnection,
+    intermediates_of,
+)
+from macaroon_cbat.certificate.thumbprint import DerCertificate
 from macaroon_cbat.errors import ServerMisconfigured
-from macaroon_cbat.peer import Hop, Peer, PeerSource, intermediates_of
 from macaroon_cbat.service.metrics import count_ignored
-from macaroon_cbat.thumbprint import DerCertificate
 
 log = logging.getLogger("macaroon_cbat.service")
 
-_PEER = "macaroon_cbat.peer"
+_PRESENTED = "macaroon_cbat.presented"
 """Environment key of the peer: no header can write it, and it ends with the request."""
 
 
-def refuse_hidden(peer: Peer) -> None:
+def refuse_hidden(presented: PresentedCertificate) -> None:
     """Raise ServerMisconfigured where a certificate is needed and none can arrive, whatever comes."""
-    if peer.hidden is not None:
-        raise ServerMisconfigured(peer.hidden)
+    if presented.hidden is not None:
+        raise ServerMisconfigured(presented.hidden)
 
 
-def once_a_request(source: PeerSource) -> PeerSource:
+def once_a_request(source: CertificateSource) -> CertificateSource:
     """Return the source so that it answers once for the request at hand.
 
     A certificate header that it does not believe is logged and counted: a spoof, or a proxy that was not
@@ -33,21 +38,21 @@ def once_a_request(source: PeerSource) -> PeerSource:
 class _OnceARequest:
     """The answer of a source, kept in the environment of a request."""
 
-    def __init__(self, source: PeerSource) -> None:
+    def __init__(self, source: CertificateSource) -> None:
         """Ask this source."""
         self._source = source
 
-    def __call__(self, hop: Hop, /) -> Peer:
+    def __call__(self, connection: RequestConnection, /) -> PresentedCertificate:
         """Return the peer, as the source first said."""
         environ = request.environ
-        if _PEER not in environ:
-            peer = environ[_PEER] = self._source(hop)
-            if peer.ignored is not None:
-                log.warning("a certificate header is ignored: %s", peer.ignored)
+        if _PRESENTED not in environ:
+            presented = environ[_PRESENTED] = self._source(connection)
+            if presented.ignored is not None:
+                log.warning("a certificate header is ignored: %s", presented.ignored)
                 count_ignored()
-        known: Peer = environ[_PEER]
+        known: PresentedCertificate = environ[_PRESENTED]
         return known
 
-    def intermediates(self, hop: Hop, /) -> tuple[DerCertificate, ...]:
+    def intermediates(self, connection: RequestConnection, /) -> tuple[DerCertificate, ...]:
         """Return the certificates that came with the peer's own."""
-        return intermediates_of(self._source, hop)
+        return intermediates_of(self._source, connection)

@@ -4,12 +4,12 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from macaroon_cbat.certificate.forwarded import TrustedProxies, trusted_proxies
+from macaroon_cbat.certificate.source import RequestConnection
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files.followed import Followed
 from macaroon_cbat.files.modes import open_private
-from macaroon_cbat.files.watching import Followed
-from macaroon_cbat.forwarded import TrustedProxies, trusted_proxies
-from macaroon_cbat.peer import Hop
-from macaroon_cbat.plain_text import LONGEST_SECRET, secret_of
+from macaroon_cbat.text.plain_text import LONGEST_SECRET, secret_of
 
 log = logging.getLogger("macaroon_cbat.service")
 
@@ -22,9 +22,9 @@ class ProxiesWithSecretFile:
         self._texts, self._file = texts, file
         self.followed = Followed("proxy's secret", [file], self._read, log)
 
-    def distrust(self, hop: Hop, /) -> str | None:
+    def distrust(self, connection: RequestConnection, /) -> str | None:
         """Return why the sender of a request is not a trusted proxy, or None when it is one."""
-        return self.followed.current().distrust(hop)
+        return self.followed.current().distrust(connection)
 
     def _read(self) -> TrustedProxies:
         try:

@@ -8,12 +8,12 @@ import msgspec
 from flask import Response, request
 
 from macaroon_cbat.errors import InvalidRequest, UnknownKey
-from macaroon_cbat.keys import audience_keys, write_key_file
-from macaroon_cbat.service.answers import answer
+from macaroon_cbat.macaroon.keys import audience_keys, write_key_file
 from macaroon_cbat.service.cursors import BEGINNING, OTHER_VIEW, read_cursor, view_name, write_cursor
+from macaroon_cbat.service.http.request_input import read_query
+from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.own_guard import OwnGuard
-from macaroon_cbat.service.reading import read_query
-from macaroon_cbat.service.serving import require_served
+from macaroon_cbat.service.served_audiences import require_served
 from macaroon_cbat.stores import RevocationPage
 
 REFRESH_SECONDS = 300

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
+from macaroon_cbat.audit.refusals import DEFAULT_LINES
+from macaroon_cbat.certificate.forwarded import Forwarded, Trust, trusted_proxies
+from macaroon_cbat.certificate.source import CertificateSource, tls_connection
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.forwarded import Forwarded, Trust, trusted_proxies
-from macaroon_cbat.issuers import is_root_path, issuer_mistake, plain_issuer
-from macaroon_cbat.journal.refusals import DEFAULT_LINES
-from macaroon_cbat.peer import PeerSource, tls_connection
+from macaroon_cbat.macaroon.issuers import is_root_path, issuer_mistake, plain_issuer
 from macaroon_cbat.service.data_places import PREFIX, database_url, refuse_both, wrapping_key
 from macaroon_cbat.service.limits import LIMIT_VARIABLES, USUAL, ServiceLimits, service_limits
 from macaroon_cbat.service.proxy_secret import ProxiesWithSecretFile
@@ -67,7 +67,7 @@ class Settings:
     audit_refusals: int = DEFAULT_LINES
     metrics_port: int | None = None
     limits: ServiceLimits = USUAL
-    peer: PeerSource = tls_connection
+    certificate_source: CertificateSource = tls_connection
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later."""
@@ -117,7 +117,7 @@ def settings_from_environment(
         audit_log=given.get("AUDIT_LOG"),
         audit_refusals=_number("AUDIT_REFUSALS", given.get("AUDIT_REFUSALS", str(DEFAULT_LINES))),
         metrics_port=_port("METRICS_PORT", given["METRICS_PORT"]) if "METRICS_PORT" in given else None,
-        peer=_peer_source(given),
+        certificate_source=_certificate_source(given),
         limits=service_limits(given),
     )
 
@@ -143,7 +143,7 @@ def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
         raise SettingsError(f"the data folder {folder} has no home: choose another with --data") from error
 
 
-def _peer_source(given: Mapping[str, str]) -> PeerSource:
+def _certificate_source(given: Mapping[str, str]) -> CertificateSource:
     """Return where client certificates are found: on the connection itself unless a proxy is named."""
     needed = ("CERTIFICATE_FORMAT", "TRUSTED_PROXIES")
     if not given.keys() & {*needed, "CERTIFICATE_HEADER", "CERTIFICATE_COMPANION", "PROXY_SECRET_FILE"}:

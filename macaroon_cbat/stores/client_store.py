@@ -10,10 +10,10 @@ import msgspec
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from macaroon_cbat.audit import OPERATOR, POLICY
-from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.audit.event import OPERATOR, POLICY
 from macaroon_cbat.errors import ClientExists, InvalidClientMetadata
-from macaroon_cbat.revocation import Revocation
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.revocation import Revocation
 from macaroon_cbat.stores.clients import (
     CLIENT_NAME,
     SECRET_METHODS,

@@ -8,12 +8,12 @@ from typing import Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
-from macaroon_cbat.audiences import canonical_audience, checked_audience
-from macaroon_cbat.claims import EpochSeconds, ScopeText, scope_tokens
+from macaroon_cbat.certificate.thumbprint import parse_thumbprint
 from macaroon_cbat.errors import InvalidClientMetadata
-from macaroon_cbat.json_text import plain_reason
+from macaroon_cbat.macaroon.audiences import canonical_audience, checked_audience
+from macaroon_cbat.macaroon.claims import EpochSeconds, ScopeText, scope_tokens
 from macaroon_cbat.stores.certificate_names import refuse_unmatchable_names, refuse_unreadable_subject
-from macaroon_cbat.thumbprint import parse_thumbprint
+from macaroon_cbat.text.json_text import plain_reason
 
 ClientAuthMethod = Literal[
     "client_secret_basic", "client_secret_post", "tls_client_auth", "self_signed_tls_client_auth", "none"

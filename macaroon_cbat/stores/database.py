@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemy
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from macaroon_cbat.errors import SettingsError, Unavailable
-from macaroon_cbat.processes import PerProcess
+from macaroon_cbat.files.process_values import PerProcess
 from macaroon_cbat.stores.postgresql import (
     postgresql_arguments,
     prepare_postgresql,
@@ -24,8 +24,8 @@ from macaroon_cbat.stores.postgresql import (
 )
 from macaroon_cbat.stores.remedies import with_remedy
 from macaroon_cbat.stores.sqlite import BUSY_SECONDS, prepare_sqlite, sqlite_file
-from macaroon_cbat.stores.turns import Turns
 from macaroon_cbat.stores.urls import read_url, unusable
+from macaroon_cbat.stores.write_queue import WriteQueue
 
 EMBEDDED = "macaroon_cbat.sqlite3"
 """The file of the embedded database, in the data folder."""
@@ -71,7 +71,7 @@ class Database:
             self._url = self._engine.url
         except (ArgumentError, SQLAlchemyError, TypeError, ValueError) as error:
             raise SettingsError(unusable(str(error))) from error
-        self._turns = PerProcess(Turns) if parsed.get_backend_name() == "sqlite" else None
+        self._turns = PerProcess(WriteQueue) if parsed.get_backend_name() == "sqlite" else None
 
     def __repr__(self) -> str:
         """Show the URL without its password, which may stand among its options too."""

@@ -11,13 +11,13 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select
 
-from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.certificate.thumbprint import Thumbprint, parse_thumbprint
 from macaroon_cbat.errors import InvalidRequest
-from macaroon_cbat.identifier import Grant
-from macaroon_cbat.revocation import KEPT_LONGER_SECONDS, Revocation, RevocationKind, Revocations
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.identifier import Grant
+from macaroon_cbat.macaroon.revocation import KEPT_LONGER_SECONDS, Revocation, RevocationKind, Revocations
 from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.schema import feed_positions, revocations
-from macaroon_cbat.thumbprint import Thumbprint, parse_thumbprint
 
 MEMORY_SECONDS = 1.0
 """How long a process goes on with a certificate that was not revoked before it looks again."""

@@ -13,15 +13,15 @@ from typing import Literal, get_args
 from msgspec import Struct
 from sqlalchemy import Connection, insert, select, update
 
-from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import Conflict, NotFound, UnknownKey
-from macaroon_cbat.keys import KEY_BYTES, RootKey
-from macaroon_cbat.processes import ProcessLock
-from macaroon_cbat.revocation import Revocation
+from macaroon_cbat.files.process_values import ProcessLock
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.keys import KEY_BYTES, RootKey
+from macaroon_cbat.macaroon.revocation import Revocation
 from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.revocations import record
 from macaroon_cbat.stores.schema import root_keys
-from macaroon_cbat.stores.wrapping import WrappingKey
+from macaroon_cbat.stores.wrapping_key import WrappingKey
 
 MEMORY_SECONDS = 1.0
 """How long a process goes on with the keys it has seen before it looks again."""

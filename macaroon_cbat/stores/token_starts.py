@@ -6,8 +6,8 @@ and a little more, and the tokens that the client gets meanwhile are issued as o
 
 from sqlalchemy import Connection, func, select, update
 
-from macaroon_cbat.claims import LONGEST_CLOCK_SKEW, EpochSeconds
-from macaroon_cbat.revocation import Revocation, RevocationKind
+from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW, EpochSeconds
+from macaroon_cbat.macaroon.revocation import Revocation, RevocationKind
 from macaroon_cbat.stores.revocations import record
 from macaroon_cbat.stores.schema import clients, revocations
 

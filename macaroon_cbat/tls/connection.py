@@ -7,14 +7,14 @@ import logging
 import socket
 from typing import TYPE_CHECKING
 
+from macaroon_cbat.tls.deadlines import Room
 from macaroon_cbat.tls.exchange import Exchange
 from macaroon_cbat.tls.incoming import Incoming
 from macaroon_cbat.tls.link import Link
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.request_head import RefusedRequest
 from macaroon_cbat.tls.session import Session, TlsFailure
-from macaroon_cbat.tls.waiting import Room
-from macaroon_cbat.tls.wsgi import error_answer, https_expected
+from macaroon_cbat.tls.waitress import error_answer, https_expected
 
 if TYPE_CHECKING:
     from macaroon_cbat.tls.loop import Loop

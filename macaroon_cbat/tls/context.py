@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from OpenSSL import SSL, crypto
 
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.files.memory import as_path
+from macaroon_cbat.files.in_memory import as_path
 from macaroon_cbat.files.modes import open_private
-from macaroon_cbat.plain_text import LONGEST_SECRET, secret_of
+from macaroon_cbat.text.plain_text import LONGEST_SECRET, secret_of
 
 _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 _CERTIFICATE_BYTES = 32 * 1024

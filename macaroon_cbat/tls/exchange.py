@@ -8,7 +8,7 @@ from typing import Any
 from macaroon_cbat.tls.outgoing import Outgoing
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.session import Shown
-from macaroon_cbat.tls.wsgi import ReadOnlyFileBasedBuffer, Site, Task, error_answer
+from macaroon_cbat.tls.waitress import ReadOnlyFileBasedBuffer, Site, Task, error_answer
 
 log = logging.getLogger("macaroon_cbat.tls")
 

@@ -7,7 +7,7 @@ import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from macaroon_cbat.tls.waiting import Room
+from macaroon_cbat.tls.deadlines import Room
 
 if TYPE_CHECKING:
     from macaroon_cbat.tls.loop import Loop

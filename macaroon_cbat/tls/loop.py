@@ -10,16 +10,16 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
+from macaroon_cbat.server.limits import Limits
+from macaroon_cbat.server.listener import plain_peer
 from macaroon_cbat.tls.connection import Connection
+from macaroon_cbat.tls.deadlines import Rooms
 from macaroon_cbat.tls.exchange import Exchange
-from macaroon_cbat.tls.holding import Holdings
-from macaroon_cbat.tls.limits import Limits
-from macaroon_cbat.tls.listening import plain_peer
+from macaroon_cbat.tls.held_requests import Holdings
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.request_queue import RequestQueue
 from macaroon_cbat.tls.server_certificate import ServerCertificate
-from macaroon_cbat.tls.waiting import Rooms
-from macaroon_cbat.tls.wsgi import Site
+from macaroon_cbat.tls.waitress import Site
 
 log = logging.getLogger("macaroon_cbat.tls")
 

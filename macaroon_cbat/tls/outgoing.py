@@ -3,7 +3,7 @@
 from collections import deque
 from typing import Any
 
-from macaroon_cbat.tls.wsgi import ReadOnlyFileBasedBuffer
+from macaroon_cbat.tls.waitress import ReadOnlyFileBasedBuffer
 
 _SMALL_BYTES = 1 << 12
 _GLUED_BYTES = 1 << 16

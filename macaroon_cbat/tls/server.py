@@ -7,17 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from macaroon_cbat.certificate_formats import CERTIFICATE_HEADERS
+from macaroon_cbat.certificate.formats import CERTIFICATE_HEADERS
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.files.watching import Followed
-from macaroon_cbat.tls.following import Duties, Following, FollowingLoop, Hangups
-from macaroon_cbat.tls.limits import Limits, limits_that_fit
-from macaroon_cbat.tls.listening import listening_socket
+from macaroon_cbat.files.followed import Followed
+from macaroon_cbat.server.limits import Limits, limits_that_fit
+from macaroon_cbat.server.listener import listening_socket
+from macaroon_cbat.server.prefork import Prefork
+from macaroon_cbat.server.signals import hearing_hangups, stopping_on_signals
 from macaroon_cbat.tls.loop import Loop
-from macaroon_cbat.tls.prefork import Prefork
+from macaroon_cbat.tls.renewal import Duties, Following, FollowingLoop, Hangups
 from macaroon_cbat.tls.server_certificate import ServerCertificate
-from macaroon_cbat.tls.signals import hearing_hangups, stopping_on_signals
-from macaroon_cbat.tls.wsgi import Site, adjustments, removed_keys
+from macaroon_cbat.tls.waitress import Site, adjustments, removed_keys
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

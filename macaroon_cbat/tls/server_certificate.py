@@ -7,7 +7,7 @@ from pathlib import Path
 from OpenSSL import SSL
 
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.files.watching import Followed
+from macaroon_cbat.files.followed import Followed
 from macaroon_cbat.tls.context import LoadedPair, load_pair
 
 log = logging.getLogger("macaroon_cbat.tls")

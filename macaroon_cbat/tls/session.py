@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from OpenSSL import SSL, crypto
 
-from macaroon_cbat.thumbprint import DerCertificate
+from macaroon_cbat.certificate.thumbprint import DerCertificate
 from macaroon_cbat.tls.context import NoCommonProtocolError, describe
 from macaroon_cbat.tls.record_lengths import RecordLengths
 

@@ -1,4 +1,4 @@
-"""Every certificate format, read: the value of a header to a peer, and the whole way through a WSGI hop.
+"""Every certificate format, read: from the value of a header, and the whole way through WSGI.
 
 The pool holds P-256 certificates of about 350 bytes, each seen for the first time. The yardstick is the
 certificate of the TLS connection itself, which is hashed and nothing else.
@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from timing import Case
 
-from macaroon_cbat.certificate_formats import FORMATS
-from macaroon_cbat.forwarded import Forwarded, trusted_proxies
-from macaroon_cbat.peer import peer_of, tls_connection
-from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE, WsgiHop
+from macaroon_cbat.certificate.formats import FORMATS
+from macaroon_cbat.certificate.forwarded import Forwarded, trusted_proxies
+from macaroon_cbat.certificate.source import presented_certificate, tls_connection
+from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE, WsgiConnection
 
 POOL = 200
 OWN = "own TLS connection"
@@ -118,8 +118,8 @@ def _through_a_hop(name: str, pool: list[bytes]) -> Case:
     source = Forwarded(name, trust=trust)
     names = (FORMATS[name].header, *FORMATS[name].companions)
     keys = ["HTTP_" + header.upper().replace("-", "_") for header in names]
-    hops = [
-        WsgiHop(
+    connections = [
+        WsgiConnection(
             _environ(
                 HTTP_PROXYSECRET=SECRET,
                 **{"gunicorn.socket": _connection(), **dict(zip(keys, WRITTEN[name](der), strict=True))},
@@ -127,16 +127,16 @@ def _through_a_hop(name: str, pool: list[bytes]) -> Case:
         )
         for der in pool
     ]
-    assert source(hops[0]).thumbprint == peer_of(pool[0]).thumbprint  # type: ignore[arg-type]
-    return Case(f"{name}, the whole source", source, [(hop,) for hop in hops], (OWN,))
+    assert source(connections[0]).thumbprint == presented_certificate(pool[0]).thumbprint  # type: ignore[arg-type]
+    return Case(f"{name}, the whole source", source, [(connection,) for connection in connections], (OWN,))
 
 
 def cases() -> list[Case]:
     """Return the own connection, every format alone, and four whole sources."""
     key = ec.generate_private_key(ec.SECP256R1())
     pool = [_certificate(number, key) for number in range(POOL)]
-    hops = [WsgiHop(_environ(**{PEER_CERTIFICATE: der})) for der in pool]
-    made = [Case(OWN, tls_connection, [(hop,) for hop in hops])]
+    connections = [WsgiConnection(_environ(**{PEER_CERTIFICATE: der})) for der in pool]
+    made = [Case(OWN, tls_connection, [(connection,) for connection in connections])]
     assert WRITTEN.keys() == FORMATS.keys()
     for name, written in WRITTEN.items():
         made.append(Case(name, FORMATS[name].read, [written(der) for der in pool], (OWN,)))

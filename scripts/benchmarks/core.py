@@ -13,7 +13,9 @@ from msgspec.structs import replace
 from pymacaroons.macaroon import MACAROON_V2
 from timing import Case
 
-from macaroon_cbat.caveats import (
+from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
+from macaroon_cbat.errors import InvalidToken
+from macaroon_cbat.macaroon.caveats import (
     Access,
     Audience,
     Caveat,
@@ -23,15 +25,13 @@ from macaroon_cbat.caveats import (
     confirmation,
     remembered_caveats,
 )
-from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.errors import InvalidToken
-from macaroon_cbat.identifier import Grant, identifier_text
-from macaroon_cbat.keys import RootKey, audience_keys
-from macaroon_cbat.minting import attenuate, mint
-from macaroon_cbat.signature import verify_signature
-from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
-from macaroon_cbat.verification import verify
-from macaroon_cbat.wire import read_macaroon
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.identifier import Grant, identifier_text
+from macaroon_cbat.macaroon.keys import RootKey, audience_keys
+from macaroon_cbat.macaroon.minting import attenuate, mint
+from macaroon_cbat.macaroon.signature import verify_signature
+from macaroon_cbat.macaroon.verification import verify
+from macaroon_cbat.macaroon.wire import read_macaroon
 
 POOL = 400
 NOW = EpochSeconds(1_767_222_000)

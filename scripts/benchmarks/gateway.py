@@ -19,25 +19,25 @@ from statistics import median
 from service import Throughput
 from timing import Extent
 
-from tests.gateway.envoy_client import CHECK, check_request
-from tests.gateway.material import good
-from tests.gateway.proxies import Asked, forwarded
-from tests.gateway.running import free_port, gateway
-from tests.tls.material import make_client, next_line
+from tests.support.envoy_client import CHECK, check_request
+from tests.support.gateway_process import free_port, gateway
+from tests.support.gateway_tokens import good
+from tests.support.proxy_requests import Asked, forwarded
+from tests.support.tls_servers import make_client, next_line
 
 ROUNDS, CONNECTIONS = 3, 16
 BARE_HTTP = """
 import asyncio, sys, uvloop
-from macaroon_cbat.resource.answers import Answer
-from macaroon_cbat.resource.gateway.http_connection import HttpConnection
+from macaroon_cbat.resource.responses import Answer
+from macaroon_cbat.gateway.http_connection import HttpConnection
 
-class Deciding:
+class Dispatcher:
     def at_once(self, question, over):
         return ANSWER
 
 async def main():
     loop, connections = asyncio.get_running_loop(), {}
-    make = lambda: HttpConnection(Deciding(), connections, is_unix_socket=False, limit=1000)
+    make = lambda: HttpConnection(Dispatcher(), connections, is_unix_socket=False, limit=1000)
     server = await loop.create_server(make, "127.0.0.1", int(sys.argv[1]))
     print("ready", flush=True)
     await server.serve_forever()

@@ -21,13 +21,13 @@ from service import free_port
 from sqlalchemy import insert
 from timing import Case, Extent, Measure
 
-from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.minting import mint
-from macaroon_cbat.revocation import Revocation, Revocations
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.minting import mint
+from macaroon_cbat.macaroon.revocation import Revocation, Revocations
+from macaroon_cbat.macaroon.verification import verify
 from macaroon_cbat.stores import ClientMetadata, Stores, WrappingKey, open_stores, sqlite_url
 from macaroon_cbat.stores.schema import feed_positions, revocations
-from macaroon_cbat.stores.wrapping import wrapping_key_text
-from macaroon_cbat.verification import verify
+from macaroon_cbat.stores.wrapping_key import wrapping_key_text
 
 FEW, BATCH = 1_000, 50_000
 SECRET = "the secret of this benchmark"

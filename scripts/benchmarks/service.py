@@ -23,8 +23,8 @@ from statistics import median
 import trustme
 from timing import Extent
 
-from macaroon_cbat.stores.wrapping import new_wrapping_key_text
-from tests.stores.postgres import postgres
+from macaroon_cbat.stores.wrapping_key import new_wrapping_key_text
+from tests.support.postgresql import postgres
 
 PROCESSES, CONNECTIONS, ROUNDS = 2, 8, 3
 BARE = """

@@ -1,4 +1,4 @@
-"""Fuzz every certificate format: whatever comes, `tests.core.certificate_laws` must hold.
+"""Fuzz every certificate format: whatever comes, `tests.support.certificate_laws` must hold.
 
 An input decides the format and how its values are made: as the product writes them of some certificate or
 of bytes that are none, edited, joined, of the pairs of XFCC, or noise. Any other exception than ours, and
@@ -12,10 +12,10 @@ from typing import Any
 import atheris
 
 with atheris.instrument_imports(include=["macaroon_cbat"]):
-    from macaroon_cbat.certificate_formats import FORMATS
+    from macaroon_cbat.certificate.formats import FORMATS
 
-from tests.core.certificate_laws import judge
-from tests.core.spelling import NONE, SPELLINGS, escaped_pem, hex_hash, make_certificate
+from tests.support.certificate_laws import judge
+from tests.support.certificate_spellings import NONE, SPELLINGS, escaped_pem, hex_hash, make_certificate
 
 NAMES = sorted(FORMATS)
 HOLDER, OTHER = make_certificate("holder"), make_certificate("other")

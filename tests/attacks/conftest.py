@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from macaroon_cbat import Caveat, Thumbprint, confirmation, thumbprint_of
-from macaroon_cbat.keys import write_key_file
-from macaroon_cbat.thumbprint import DerCertificate
-from tests.core.material import KEYS, token
-from tests.tls.material import Answer, Client, Server, make_client
-from tests.walks.processes import resource_server
+from macaroon_cbat.certificate.thumbprint import DerCertificate
+from macaroon_cbat.macaroon.keys import write_key_file
+from tests.support.service_process import resource_server
+from tests.support.tls_servers import Answer, Client, Server, make_client
+from tests.support.tokens import KEYS, token
 
 FAR = 4_102_444_800
 

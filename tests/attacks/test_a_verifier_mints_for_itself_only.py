@@ -4,11 +4,11 @@ import pytest
 from msgspec import UNSET
 
 from macaroon_cbat.errors import InvalidToken, SignatureMismatch, UnknownKey
-from macaroon_cbat.identifier import identifier_text
-from macaroon_cbat.keys import audience_key, audience_keys
-from macaroon_cbat.minting import mint
-from macaroon_cbat.verification import verify
-from tests.core.material import (
+from macaroon_cbat.macaroon.identifier import identifier_text
+from macaroon_cbat.macaroon.keys import audience_key, audience_keys
+from macaroon_cbat.macaroon.minting import mint
+from macaroon_cbat.macaroon.verification import verify
+from tests.support.tokens import (
     API,
     BOUND,
     CERTIFICATE,

@@ -3,10 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from macaroon_cbat.caveats import Expiry, Scope, caveat_text
 from macaroon_cbat.errors import InvalidToken, SignatureMismatch
-from macaroon_cbat.wire import read_macaroon
-from tests.core.material import BOUND, NOW, judged, spell, token
+from macaroon_cbat.macaroon.caveats import Expiry, Scope, caveat_text
+from macaroon_cbat.macaroon.wire import read_macaroon
+from tests.support.tokens import BOUND, NOW, judged, spell, token
 
 CHILD = read_macaroon(token(Scope("read write"), BOUND, Expiry(NOW + 60), Scope("read")))
 SPARE = [*CHILD.caveats, caveat_text(Expiry(NOW + 600)), b'{"scope":"admin"}']

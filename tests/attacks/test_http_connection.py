@@ -7,8 +7,8 @@ import pytest
 from OpenSSL import SSL
 
 from tests.attacks.conftest import Target
-from tests.attacks.material import assert_passes, assert_refused
-from tests.tls.material import Client, ask
+from tests.support.refusals import assert_passes, assert_refused
+from tests.support.tls_servers import Client, ask
 
 
 def test_a_call_without_a_token(target: Target):

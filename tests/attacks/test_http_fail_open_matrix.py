@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from macaroon_cbat.identifier import identifier_text
-from macaroon_cbat.keys import write_key_file
+from macaroon_cbat.macaroon.identifier import identifier_text
+from macaroon_cbat.macaroon.keys import write_key_file
 from tests.attacks.conftest import FAR, Target
-from tests.attacks.material import assert_passes, assert_refused
-from tests.core.material import API, KEYS, grant, signed
-from tests.walks.processes import free_port, resource_server
+from tests.support.refusals import assert_passes, assert_refused
+from tests.support.service_process import free_port, resource_server
+from tests.support.tokens import API, KEYS, grant, signed
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 

@@ -5,8 +5,8 @@ import base64
 import pytest
 
 from tests.attacks.conftest import Target
-from tests.attacks.material import assert_passes, assert_refused
-from tests.tls.material import speak
+from tests.support.refusals import assert_passes, assert_refused
+from tests.support.tls_servers import speak
 
 NAMES = (
     "Client-Cert",
@@ -22,7 +22,7 @@ NAMES = (
     "X-Forwarded-Tls-Client-Cert",
     "Clientcertx5t",
     "macaroon_cbat.peer_certificate",
-    "Macaroon-Cbat.Peer-Certificate",
+    "Macaroon-Cbat.PresentedCertificate-Certificate",
     "MACAROON_CBAT.PEER_CERTIFICATE",
     "HTTP_MACAROON_CBAT.PEER_CERTIFICATE",
     "gunicorn.socket",

@@ -2,10 +2,10 @@
 
 import pytest
 
-from macaroon_cbat.caveats import ClientAddress, PathPrefix, TargetUri
+from macaroon_cbat.macaroon.caveats import ClientAddress, PathPrefix, TargetUri
 from tests.attacks.conftest import Target
-from tests.attacks.material import assert_passes, assert_refused
-from tests.tls.material import Answer, speak
+from tests.support.refusals import assert_passes, assert_refused
+from tests.support.tls_servers import Answer, speak
 
 ESCAPES = (
     "/admin",

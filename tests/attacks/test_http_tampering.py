@@ -1,12 +1,12 @@
 """What was not minted for this resource server and this moment is refused, to the last character."""
 
 from macaroon_cbat import Expiry, RootKey, Scope, attenuate, audience_key
-from macaroon_cbat.caveats import Audience
-from macaroon_cbat.wire import Macaroon, read_macaroon
+from macaroon_cbat.macaroon.caveats import Audience
+from macaroon_cbat.macaroon.wire import Macaroon, read_macaroon
 from tests.attacks.conftest import Target
-from tests.attacks.material import assert_passes, assert_refused
-from tests.core.material import API, NOW, OTHER_API, ROOT, spell
-from tests.tls.material import ask
+from tests.support.refusals import assert_passes, assert_refused
+from tests.support.tls_servers import ask
+from tests.support.tokens import API, NOW, OTHER_API, ROOT, spell
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 

@@ -1,10 +1,10 @@
 import pytest
 
 from macaroon_cbat.errors import MalformedMacaroon
-from macaroon_cbat.minting import attenuate
-from macaroon_cbat.verification import verify
-from macaroon_cbat.wire import read_macaroon
-from tests.core.material import ACCESS, BOUND, KEYS, packet, to_text, token
+from macaroon_cbat.macaroon.minting import attenuate
+from macaroon_cbat.macaroon.verification import verify
+from macaroon_cbat.macaroon.wire import read_macaroon
+from tests.support.tokens import ACCESS, BOUND, KEYS, packet, to_text, token
 
 LONG = {
     "letters": "A" * 9000,

@@ -7,13 +7,13 @@ import msgspec
 import pytest
 
 import macaroon_cbat
-from macaroon_cbat.client.binding import ChildTerms, request_child
+from macaroon_cbat.client.children import ChildTerms, request_child
 from macaroon_cbat.errors import Revoked
-from macaroon_cbat.revocation import Revocations
-from macaroon_cbat.verification import verify
-from macaroon_cbat.wire import read_macaroon
-from tests.cli.material import out
-from tests.core.material import (
+from macaroon_cbat.macaroon.revocation import Revocations
+from macaroon_cbat.macaroon.verification import verify
+from macaroon_cbat.macaroon.wire import read_macaroon
+from tests.support.command_line import out
+from tests.support.tokens import (
     BOUND,
     CERTIFICATE,
     GRANT,

@@ -1,9 +1,9 @@
 import pytest
 
 from macaroon_cbat.errors import NotDischarged
-from macaroon_cbat.minting import add_third_party_caveat, bind_discharge, mint_discharge
-from macaroon_cbat.verification import verify
-from tests.core.material import ACCESS, BOUND, KEYS, token
+from macaroon_cbat.macaroon.minting import add_third_party_caveat, bind_discharge, mint_discharge
+from macaroon_cbat.macaroon.verification import verify
+from tests.support.tokens import ACCESS, BOUND, KEYS, token
 
 SECRET = b"k" * 32
 ROOT = add_third_party_caveat(token(BOUND), "there", SECRET, b"0")

@@ -4,8 +4,8 @@ import traceback
 import pytest
 
 from macaroon_cbat.errors import InvalidToken
-from macaroon_cbat.wire import read_macaroon
-from tests.core.material import BOUND, KEY, ROOT, judged, to_binary, token
+from macaroon_cbat.macaroon.wire import read_macaroon
+from tests.support.tokens import BOUND, KEY, ROOT, judged, to_binary, token
 from tests.vectors.generate import present, render
 from tests.vectors.more_cases import CASES
 

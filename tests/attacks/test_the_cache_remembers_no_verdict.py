@@ -3,16 +3,16 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from macaroon_cbat.audiences import canonical_audience
-from macaroon_cbat.caveats import Expiry, Scope, remembered_caveats
-from macaroon_cbat.claims import scope_tokens
+from macaroon_cbat.certificate.address import network_named
 from macaroon_cbat.client import attenuate, bind_to_certificate
 from macaroon_cbat.errors import CaveatsNotMet, SignatureMismatch
-from macaroon_cbat.inspection import inspected
-from macaroon_cbat.request_target import network_named
-from macaroon_cbat.short_memory import Remembering
-from macaroon_cbat.wire import read_macaroon
-from tests.core.material import API, BOUND, CERTIFICATE, NOW, OTHER_CERTIFICATE, judged, signed, token
+from macaroon_cbat.macaroon.audiences import canonical_audience
+from macaroon_cbat.macaroon.caveats import Expiry, Scope, remembered_caveats
+from macaroon_cbat.macaroon.claims import scope_tokens
+from macaroon_cbat.macaroon.inspection import inspected
+from macaroon_cbat.macaroon.wire import read_macaroon
+from macaroon_cbat.text.short_memory import Remembering
+from tests.support.tokens import API, BOUND, CERTIFICATE, NOW, OTHER_CERTIFICATE, judged, signed, token
 
 
 def test_each_access_is_judged_anew():

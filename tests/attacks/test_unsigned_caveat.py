@@ -2,10 +2,10 @@ import pymacaroons
 import pytest
 from msgspec.structs import replace
 
-from macaroon_cbat.caveats import Scope
 from macaroon_cbat.errors import SignatureMismatch
-from macaroon_cbat.wire import read_macaroon
-from tests.core.material import BOUND, KEY, judged, spell, token
+from macaroon_cbat.macaroon.caveats import Scope
+from macaroon_cbat.macaroon.wire import read_macaroon
+from tests.support.tokens import BOUND, KEY, judged, spell, token
 
 
 @pytest.mark.parametrize(

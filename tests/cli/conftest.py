@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from macaroon_cbat.service.settings import VARIABLES
-from tests.cli.material import KEY_FILE, Served, serving, with_database
-from tests.service.certificates import Identity, certified
+from tests.support.certificates import Identity, certified
+from tests.support.command_line import KEY_FILE, Served, serving, with_database
 
 
 @pytest.fixture(autouse=True)

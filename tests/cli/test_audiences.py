@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from macaroon_cbat.caveats import Audience
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.macaroon.caveats import Audience
 from macaroon_cbat.resource import Introspection
-from tests.cli.material import call, complaint, members, out, token, with_database
+from tests.support.command_line import call, complaint, members, out, token, with_database
 
 API = "https://api.example"
 SPELLINGS = ["https://api.example/", "https://API.example", "https://api.example:443/"]

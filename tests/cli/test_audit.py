@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.material import API, free_port, run, serving
+from tests.support.command_line import API, free_port, run, serving
 
 THUMBPRINT = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"
 

@@ -7,9 +7,20 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from macaroon_cbat.wire import read_macaroon
-from tests.cli.material import API, COMMAND, ROOT, call, complaint, environment, members, out, run, token
-from tests.core.certificate_files import ISSUER, LEAF, READ, SKIPPED, bundle, store
+from macaroon_cbat.macaroon.wire import read_macaroon
+from tests.support.certificate_files import ISSUER, LEAF, READ, SKIPPED, bundle, store
+from tests.support.command_line import (
+    API,
+    COMMAND,
+    ROOT,
+    call,
+    complaint,
+    environment,
+    members,
+    out,
+    run,
+    token,
+)
 
 DOORS = {
     "thumbprint": "thumbprint",

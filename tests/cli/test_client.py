@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from tests.cli.material import API, call, complaint, members, out, run
-from tests.service.certificates import certified
-from tests.stores.material import every_byte
+from tests.support.certificates import certified
+from tests.support.command_line import API, call, complaint, members, out, run
+from tests.support.databases import every_byte
 
 SCOPE = ("--scope", "read write")
 

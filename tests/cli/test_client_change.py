@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.cli.material import API, call, members, out
-from tests.service.certificates import certified
+from tests.support.certificates import certified
+from tests.support.command_line import API, call, members, out
 
 SCOPE = ("--scope", "read write")
 

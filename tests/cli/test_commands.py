@@ -8,7 +8,7 @@ import click
 import pytest
 
 from macaroon_cbat.cli import main
-from tests.cli.material import (
+from tests.support.command_line import (
     COMMAND,
     ROOT,
     call,

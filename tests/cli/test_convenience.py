@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from macaroon_cbat.files import replace_file
-from tests.cli.material import API, call, complaint, environment, members, out, token
+from tests.support.command_line import API, call, complaint, environment, members, out, token
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.cli.material import free_port, members, serving
-from tests.cli.renewals import ask, await_log, connect, eventually, hang_up, log_of, port_of
 from tests.cli.test_metrics import scrape
-from tests.service.certificates import certified
-from tests.tls.material import wait_until
+from tests.support.certificates import certified
+from tests.support.command_line import free_port, members, serving
+from tests.support.running_services import ask, await_log, connect, eventually, hang_up, log_of, port_of
+from tests.support.tls_servers import wait_until
 
 EXPIRY = "server_certificate_expiry_timestamp_seconds{}"
 FOREIGN = "is from the development CA, which clients do not trust: name your own with --cert and --key"

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from macaroon_cbat.journal.refusals import DEFAULT_LINES, SECONDS
+from macaroon_cbat.audit.refusals import DEFAULT_LINES, SECONDS
 from macaroon_cbat.service.described import DOCUMENT_PATH, HEALTH_PATH
 from macaroon_cbat.service.metadata import (
     INSPECT_PATH,
@@ -24,7 +24,7 @@ from macaroon_cbat.service.metadata import (
     REVOCATIONS_PATH,
     TOKEN_PATH,
 )
-from tests.cli.material import API, Served, run, serving
+from tests.support.command_line import API, Served, run, serving
 
 FLOOD = 600
 WORKERS = 2

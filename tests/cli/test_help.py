@@ -6,7 +6,7 @@ import click
 import pytest
 
 from macaroon_cbat.cli import main
-from tests.cli.material import out
+from tests.support.command_line import out
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 import pytest
 import trustme
 
-from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.cli.options import print_json
-from macaroon_cbat.identifier import Grant
-from macaroon_cbat.keys import audience_key
-from macaroon_cbat.minting import mint
-from tests.cli.material import API, ROOT_KEY, call, complaint
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.identifier import Grant
+from macaroon_cbat.macaroon.keys import audience_key
+from macaroon_cbat.macaroon.minting import mint
+from tests.support.command_line import API, ROOT_KEY, call, complaint
 
 EVIL = "a\x1b[2J\x1b]0;owned\x07\r\nError: forged\u2028forged\x9b2J\u202e\x7f"
 

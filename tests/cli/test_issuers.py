@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.material import call, complaint, out
+from tests.support.command_line import call, complaint, out
 
 COMMANDS = {
     "serve": ("serve", "--data", "{folder}/data"),

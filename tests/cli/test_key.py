@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from macaroon_cbat.keys import read_key_file
-from tests.cli.material import API, call, complaint, members, out, run
+from macaroon_cbat.macaroon.keys import read_key_file
+from tests.support.command_line import API, call, complaint, members, out, run
 
 
 @pytest.fixture

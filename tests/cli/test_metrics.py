@@ -9,8 +9,8 @@ from tempfile import gettempdir
 
 import pytest
 
-from tests.cli.material import free_port, run, serving
-from tests.cli.scraping import ROUNDS, THREADS, counted, counters, measured, scrape, workers_of
+from tests.support.command_line import free_port, run, serving
+from tests.support.metrics import ROUNDS, THREADS, counted, counters, measured, scrape, workers_of
 
 BOTH = pytest.mark.parametrize("workers", [1, 2])
 

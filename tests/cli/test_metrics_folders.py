@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.material import ROOT, environment, free_port, run, serving
-from tests.cli.scraping import counted, counters, measured, workers_of
-from tests.tls.material import wait_until
+from tests.support.command_line import ROOT, environment, free_port, run, serving
+from tests.support.metrics import counted, counters, measured, workers_of
+from tests.support.tls_servers import wait_until
 
 BOTH = pytest.mark.parametrize("workers", [1, 2])
 ONE_ROUND = counted(1) | {"tokens_revoked_total{}": 1}
 LEFTOVER = "/proc/nowhere"
-LIMITED = "from tests.files.forbidding import forbid_files; forbid_files(65536); "
+LIMITED = "from tests.support.forbidden_files import forbid_files; forbid_files(65536); "
 
 
 def counter_files(data: Path) -> list[str]:
@@ -103,10 +103,10 @@ def test_without_any_room_there_is_one_line(tmp_path):
 LIBRARIES = """
 import logging, sys
 logging.basicConfig()
-from tests.core.material import token
-from tests.resource.material import bound, call, make_app
-from tests.service.material import Service, make_database, settings_in
-from tests.stores.material import url_in
+from tests.support.tokens import token
+from tests.support.guarded_app import bound, call, make_app
+from tests.support.service import Service, make_database, settings_in
+from tests.support.databases import url_in
 from pathlib import Path
 app = make_app()
 assert [call(app, text).status_code for text in (bound(), token(), None, bound())] == [200, 401, 401, 200]

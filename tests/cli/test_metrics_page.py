@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from tests.cli.material import free_port, serving
-from tests.tls.material import read_to_end
+from tests.support.command_line import free_port, serving
+from tests.support.tls_servers import read_to_end
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from macaroon_cbat.keys import read_key_file
-from tests.cli.material import API, COMMAND, ROOT, call, complaint, environment, members, out, run
+from macaroon_cbat.macaroon.keys import read_key_file
+from tests.support.command_line import API, COMMAND, ROOT, call, complaint, environment, members, out, run
 
 ADD = ("client", "add", "billing", "--scope", "read", "--audience", API)
 PROXY = ("--upstream", "127.0.0.1:8000", "--cert", "/etc/ssl/api.pem")

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.cli.material import API, call, complaint, members, out, serving
+from tests.support.command_line import API, call, complaint, members, out, serving
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_revocations_are_listed_alike(service, over):
 @pytest.fixture
 def other_file(tmp_path, certificate):
     """Return another client's certificate and key in one file."""
-    from tests.service.certificates import certified
+    from tests.support.certificates import certified
 
     other = certified("CN=other")
     file = tmp_path / "other.pem"

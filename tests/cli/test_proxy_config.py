@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from macaroon_cbat.certificate_formats import FORMATS
+from macaroon_cbat.certificate.formats import FORMATS
 from macaroon_cbat.cli import main
+from macaroon_cbat.gateway.question import KINDS
 from macaroon_cbat.proxy_config import PROXIES
-from macaroon_cbat.resource.gateway.facts import KINDS
 
 GATEWAY = ("--gateway", "127.0.0.1:9191")
 ASKING = sorted(name for name, proxy in PROXIES.items() if proxy.asks_gateway)

@@ -14,9 +14,12 @@ from typing import Any
 
 import pytest
 
-from tests.cli.material import API, COMMAND, ROOT, free_port, members, run, serving
-from tests.cli.material import environment as environment_of
-from tests.cli.renewals import (
+from tests.cli.test_metrics import scrape
+from tests.support.certificates import Identity, authority, certified
+from tests.support.command_line import API, COMMAND, ROOT, free_port, members, run, serving
+from tests.support.command_line import environment as environment_of
+from tests.support.renewals import CA, Pair, encrypted, new_pair
+from tests.support.running_services import (
     ask,
     await_log,
     connect,
@@ -29,10 +32,7 @@ from tests.cli.renewals import (
     statuses,
     write,
 )
-from tests.cli.test_metrics import scrape
-from tests.service.certificates import Identity, authority, certified
-from tests.tls.material import next_line, wait_until
-from tests.tls.renewing import CA, Pair, encrypted, new_pair
+from tests.support.tls_servers import next_line, wait_until
 
 TODAY = datetime.now(UTC)
 BOTH = pytest.mark.parametrize("workers", ["1", "2"])

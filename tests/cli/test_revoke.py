@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.stores import open_stores, read_or_make_wrapping_key, sqlite_url
-from tests.cli.material import API, call, complaint, members, out
+from tests.support.command_line import API, call, complaint, members, out
 
 THUMBPRINT = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"
 

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from macaroon_cbat.identifier import read_identifier
+from macaroon_cbat.macaroon.identifier import read_identifier
+from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.stores.root_keys import MEMORY_SECONDS
-from macaroon_cbat.wire import read_macaroon
-from tests.cli.material import (
+from tests.support.certificates import TODAY, certified
+from tests.support.command_line import (
     API,
     ROOT,
     call,
@@ -27,7 +28,6 @@ from tests.cli.material import (
     run,
     serving,
 )
-from tests.service.certificates import TODAY, certified
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from macaroon_cbat.caveats import caveat_text, confirmation
-from macaroon_cbat.wire import read_macaroon
-from tests.cli.material import API, Served, members, serving, with_database
-from tests.core.spelling import SPELLINGS
-from tests.service.certificates import Identity, authority, certified
+from macaroon_cbat.macaroon.caveats import caveat_text, confirmation
+from macaroon_cbat.macaroon.wire import read_macaroon
+from tests.support.certificate_spellings import SPELLINGS
+from tests.support.certificates import Identity, authority, certified
+from tests.support.command_line import API, Served, members, serving, with_database
 
 SECRET = "a-secret-of-the-proxy"
 

@@ -12,7 +12,7 @@ import pytest
 
 from macaroon_cbat.cli.greeting import is_of_this_machine
 from macaroon_cbat.tls import development_certificates
-from tests.cli.material import COMMAND, ROOT, SECONDS, environment, free_port
+from tests.support.command_line import COMMAND, ROOT, SECONDS, environment, free_port
 
 COMMANDS = "client add billing"
 

@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from tests.cli.material import COMMAND, ROOT, call, complaint, environment, out, run
+from tests.support.command_line import COMMAND, ROOT, call, complaint, environment, out, run
 
 
 @pytest.mark.parametrize("spelling", ["pem", "der"])

@@ -6,12 +6,23 @@ import time
 
 import pytest
 
-from macaroon_cbat.caveats import Expiry, Method, Scope, confirmation
-from macaroon_cbat.wire import read_macaroon
-from tests.cli.material import API, COMMAND, ROOT, call, complaint, environment, members, out, run, token
-from tests.core.material import signed
-from tests.service.certificates import certified
+from macaroon_cbat.macaroon.caveats import Expiry, Method, Scope, confirmation
+from macaroon_cbat.macaroon.wire import read_macaroon
 from tests.service.test_inactive import PINGAM
+from tests.support.certificates import certified
+from tests.support.command_line import (
+    API,
+    COMMAND,
+    ROOT,
+    call,
+    complaint,
+    environment,
+    members,
+    out,
+    run,
+    token,
+)
+from tests.support.tokens import signed
 
 
 def test_a_pipe_works_as_the_readme_says(keys, certificate, tmp_path):

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from macaroon_cbat.caveats import Scope, confirmation
-from macaroon_cbat.minting import add_third_party_caveat, attenuate
-from tests.cli.material import API, call, complaint, out, token
-from tests.service.certificates import certified
+from macaroon_cbat.macaroon.caveats import Scope, confirmation
+from macaroon_cbat.macaroon.minting import add_third_party_caveat, attenuate
 from tests.service.test_inactive import PINGAM
+from tests.support.certificates import certified
+from tests.support.command_line import API, call, complaint, out, token
 
 
 @pytest.fixture

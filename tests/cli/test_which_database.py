@@ -6,7 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.material import API, COMMAND, ROOT, call, complaint, environment, free_port, members, out, run
+from tests.support.command_line import (
+    API,
+    COMMAND,
+    ROOT,
+    call,
+    complaint,
+    environment,
+    free_port,
+    members,
+    out,
+    run,
+)
 
 CHANGING = {
     "client add": ("client", "add", "b", "--scope", "read", "--audience", API),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.material import API, call, complaint, free_port, out, run
-from tests.stores.postgres import Postgres, postgres
+from tests.support.command_line import API, call, complaint, free_port, out, run
+from tests.support.postgresql import Postgres, postgres
 
 KEY, OTHER = "A" * 42 + "E", "B" * 42 + "E"
 SECRET_URL = "postgresql://user:hunter2@127.0.0.1:1/db"

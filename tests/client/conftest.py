@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from macaroon_cbat.client import ClientCertificate, TokenClient
-from tests.client.material import Files, Pair, make_pair, make_token
-from tests.client.sessions import LIBRARIES, Sends, session_of
+from tests.support.client_files import Files, Pair, make_pair, make_token
+from tests.support.sessions import LIBRARIES, Sends, session_of
 
 _REPOSITORY = Path(__file__).parents[2]
 
@@ -50,7 +50,7 @@ class Server:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
-    command = [sys.executable, "-m", "tests.client.application", str(folder)]
+    command = [sys.executable, "-m", "tests.support.token_service", str(folder)]
     with subprocess.Popen(command, cwd=_REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield Server(int(process.stdout.readline()), folder / "ca.pem")

@@ -11,7 +11,7 @@ from macaroon_cbat.client import ClientCertificate, Credentials
 from macaroon_cbat.client.certificate import server_trust
 from macaroon_cbat.errors import SettingsError
 from tests.client.conftest import Server
-from tests.client.material import Files, Pair, keep_stat, make_pair, replace, write_in_place
+from tests.support.client_files import Files, Pair, keep_stat, make_pair, replace, write_in_place
 
 NO_CERTIFICATE = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
 

@@ -4,7 +4,7 @@ import pytest
 
 from macaroon_cbat.client import ClientCertificate
 from macaroon_cbat.errors import SettingsError
-from tests.core.certificate_files import ISSUER, LEAF, SKIPPED
+from tests.support.certificate_files import ISSUER, LEAF, SKIPPED
 
 
 @pytest.mark.parametrize("spelling", SKIPPED.values(), ids=SKIPPED)

@@ -18,8 +18,8 @@ from macaroon_cbat.client import ClientCertificate, bind_to_certificate
 from macaroon_cbat.client.certificate import server_trust
 from macaroon_cbat.errors import SettingsError
 from tests.client.conftest import Server
-from tests.client.material import Files, Pair, added, make_token
-from tests.client.sessions import LIBRARIES, Sends, Tokens, session_of
+from tests.support.client_files import Files, Pair, added, make_token
+from tests.support.sessions import LIBRARIES, Sends, Tokens, session_of
 
 
 def test_child_is_bound_to_what_the_server_saw(send: Sends, server: Server, pair: Pair) -> None:

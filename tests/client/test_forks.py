@@ -9,12 +9,12 @@ import pytest
 
 import macaroon_cbat.client.httpx as holder_httpx
 from macaroon_cbat.client import ClientCertificate
-from macaroon_cbat.identifier import read_identifier
-from macaroon_cbat.wire import read_macaroon
+from macaroon_cbat.macaroon.identifier import read_identifier
+from macaroon_cbat.macaroon.wire import read_macaroon
 from tests.client.conftest import Server
-from tests.client.material import Files, make_token
-from tests.client.sessions import session_of
-from tests.forking import in_children
+from tests.support.client_files import Files, make_token
+from tests.support.forks import in_children
+from tests.support.sessions import session_of
 
 CHILDREN, TURNS = 6, 30
 

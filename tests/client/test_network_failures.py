@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from macaroon_cbat.client import ClientCertificate, TokenClient
+from macaroon_cbat.client.network_failures import failure_in_words
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.files import replace_file
-from macaroon_cbat.network_failures import failure_in_words
 from macaroon_cbat.resource.https import Connections, Question
-from tests.service.certificates import Identity, authority, certified
+from tests.support.certificates import Identity, authority, certified
 
 LOCALHOST = (x509.DNSName("localhost"),)
 Serve = Callable[[socket.socket], None]

@@ -1,6 +1,6 @@
 from macaroon_cbat.client import ClientCertificate, Credentials
 from macaroon_cbat.client.pools import Pools
-from tests.client.material import Files, Pair, make_pair
+from tests.support.client_files import Files, Pair, make_pair
 
 
 def rotated(files: Files, certificate: ClientCertificate) -> Credentials:

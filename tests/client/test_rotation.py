@@ -13,10 +13,10 @@ import macaroon_cbat.client.httpx as holder_httpx
 import macaroon_cbat.client.requests as holder_requests
 from macaroon_cbat import confirmation
 from macaroon_cbat.client import ClientCertificate
-from tests.client.application import LARGE
 from tests.client.conftest import Server
-from tests.client.material import Files, Pair, make_pair, make_token, replace
-from tests.client.sessions import LIBRARIES, Sends, Tokens, session_of
+from tests.support.client_files import Files, Pair, make_pair, make_token, replace
+from tests.support.sessions import LIBRARIES, Sends, Tokens, session_of
+from tests.support.token_service import LARGE
 
 
 def test_rotation_changes_child_and_connection(

@@ -9,12 +9,12 @@ import pytest
 import requests
 
 from macaroon_cbat.client import ClientCertificate, TokenClient
-from macaroon_cbat.client.binding import confirmations
+from macaroon_cbat.client.children import confirmations
 from macaroon_cbat.client.requests import MacaroonAuth, certificate_session
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable
-from macaroon_cbat.wire import read_macaroon
+from macaroon_cbat.macaroon.wire import read_macaroon
 from tests.client.conftest import Server
-from tests.client.material import Files, Pair
+from tests.support.client_files import Files, Pair
 
 
 def test_secret_is_sent_as_basic(server: Server) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from macaroon_cbat.errors import SettingsError
-from tests.files.material import NOBODY, act_as_another, private
-from tests.stores.material import METADATA, NOW, opened, url_in
+from tests.support.another_user import NOBODY, act_as_another, private
+from tests.support.databases import METADATA, NOW, opened, url_in
 
 
 def test_a_database_of_another_user_is_refused(place: Path):

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.cli.greeting import Greeting
+from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.resource.key_file import KeyFile
 from macaroon_cbat.service import settings_from_environment
 from macaroon_cbat.stores import open_stores
 from macaroon_cbat.tls import development_certificates
-from tests.core.material import API
-from tests.files.material import KEYS, NO_ID, acl, as_user, private
+from tests.support.another_user import KEYS, NO_ID, acl, as_user, private
+from tests.support.tokens import API
 
 USER, FS_GROUP = 10_001, 20_001
 NOW = EpochSeconds(1_767_222_000)

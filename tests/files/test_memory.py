@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[2]
 SHOW = """
 import os
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.files.memory import as_path
-from tests.files.forbidding import forbid_files, forbid_files_in_memory
+from macaroon_cbat.files.in_memory import as_path
+from tests.support.forbidden_files import forbid_files, forbid_files_in_memory
 {forbid}
 try:
     with as_path(b"secret" * 20000) as path:

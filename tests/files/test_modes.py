@@ -8,15 +8,15 @@ import pytest
 from macaroon_cbat.cli.options import read_secret
 from macaroon_cbat.client import ClientCertificate
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.gateway.verifiers import read_secret as read_gateway_secret
 from macaroon_cbat.resource import Introspection, ServiceConnection
-from macaroon_cbat.resource.gateway.verifying import read_secret as read_gateway_secret
-from macaroon_cbat.resource.snapshot import read_snapshot
+from macaroon_cbat.resource.feeds.snapshot import read_snapshot
 from macaroon_cbat.stores import WrappingKey, read_or_make_wrapping_key
-from macaroon_cbat.stores.wrapping import wrapping_key_text
+from macaroon_cbat.stores.wrapping_key import wrapping_key_text
 from macaroon_cbat.tls import development_certificates
 from macaroon_cbat.tls.context import load_pair
-from tests.core.material import API, ISSUER
-from tests.tls.material import make_client
+from tests.support.tls_servers import make_client
+from tests.support.tokens import API, ISSUER
 
 LOOSE = [0o604, 0o602, 0o644, 0o620, 0o660, 0o666, 0o777]
 PRIVATE = [0o400, 0o600, 0o640, 0o440]

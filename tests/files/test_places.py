@@ -9,9 +9,9 @@ import pytest
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.files.places import refuse_other_owner
-from macaroon_cbat.keys import audience_keys, write_key_file
+from macaroon_cbat.macaroon.keys import audience_keys, write_key_file
 from macaroon_cbat.resource.key_file import KeyFile
-from tests.core.material import API, ISSUER, ROOT
+from tests.support.tokens import API, ISSUER, ROOT
 
 
 @pytest.fixture

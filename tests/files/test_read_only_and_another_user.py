@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.material import API, call, out, with_database
-from tests.files.material import NOBODY, as_user
+from tests.support.another_user import NOBODY, as_user
+from tests.support.command_line import API, call, out, with_database
 
 READING = {
     "client list": ("client", "list"),

@@ -3,11 +3,11 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.envoy_client import envoy_grpc
-from tests.gateway.proxies import KINDS as KINDS_OVER_HTTP
-from tests.gateway.proxies import Asked
-from tests.gateway.running import Answered, Running, gateway
-from tests.tls.material import Client, make_client
+from tests.support.envoy_client import envoy_grpc
+from tests.support.gateway_process import Answered, Running, gateway
+from tests.support.proxy_requests import KINDS as KINDS_OVER_HTTP
+from tests.support.proxy_requests import Asked
+from tests.support.tls_servers import Client, make_client
 
 Ask = Callable[[Asked], Answered]
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import uvloop
 
-from macaroon_cbat.keys import write_key_file
-from macaroon_cbat.resource.gateway.deciding import Deciding
-from macaroon_cbat.resource.gateway.http_connection import KNOWN_SECONDS, REQUEST_SECONDS
-from tests.core.material import KEYS
-from tests.gateway.in_process import deciding_by, opened
-from tests.gateway.material import good
+from macaroon_cbat.gateway.dispatcher import Dispatcher
+from macaroon_cbat.gateway.http_connection import KNOWN_SECONDS, REQUEST_SECONDS
+from macaroon_cbat.macaroon.keys import write_key_file
+from tests.support.gateway_in_process import deciding_by, opened
+from tests.support.gateway_tokens import good
+from tests.support.tokens import KEYS
 
 START = b"GET / HTTP/1.1\r\nHost: x\r\n"
 PUBLIC = START + b"X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /health\r\n\r\n"
@@ -33,7 +33,7 @@ def run() -> Iterator[Callable[[Coroutine[Any, Any, None]], None]]:
 
 
 @pytest.fixture(scope="module")
-def deciding(tmp_path_factory: pytest.TempPathFactory) -> Deciding:
+def deciding(tmp_path_factory: pytest.TempPathFactory) -> Dispatcher:
     """Decide by a key file."""
     folder = tmp_path_factory.mktemp("policy")
     (folder / "keys.json").write_bytes(write_key_file(KEYS))
@@ -42,7 +42,7 @@ def deciding(tmp_path_factory: pytest.TempPathFactory) -> Deciding:
 
 
 @pytest.fixture
-def waiting(tmp_path: Path) -> Iterator[tuple[Deciding, socket.socket]]:
+def waiting(tmp_path: Path) -> Iterator[tuple[Dispatcher, socket.socket]]:
     """Decide by asking a service that accepts connections and says nothing, until it is closed."""
     (tmp_path / "secret").write_text("secret")
     with closing(socket.create_server(("127.0.0.1", 0))) as service:
@@ -51,7 +51,7 @@ def waiting(tmp_path: Path) -> Iterator[tuple[Deciding, socket.socket]]:
         yield deciding_by(tmp_path, introspection=asked), service
 
 
-def test_blank_lines_do_not_restart_the_deadline(run, deciding: Deciding):
+def test_blank_lines_do_not_restart_the_deadline(run, deciding: Dispatcher):
     """Blank lines from time to time end a connection once the first one is as old as a request may be."""
 
     async def trickle() -> None:
@@ -68,7 +68,7 @@ def test_blank_lines_do_not_restart_the_deadline(run, deciding: Deciding):
 
 
 @pytest.mark.parametrize("pieces", [[PUBLIC, HALF], [PUBLIC + HALF], [PUBLIC[:-1], b"\n" + HALF[:1]]])
-def test_half_a_question_ends_a_known_connection(run, deciding: Deciding, pieces: list[bytes]):
+def test_half_a_question_ends_a_known_connection(run, deciding: Dispatcher, pieces: list[bytes]):
     """A proxy that was answered may be idle for an hour, but not with a question that it does not finish."""
 
     async def leave_it() -> None:
@@ -81,7 +81,7 @@ def test_half_a_question_ends_a_known_connection(run, deciding: Deciding, pieces
     run(leave_it())
 
 
-def test_a_known_connection_may_be_idle(run, deciding: Deciding):
+def test_a_known_connection_may_be_idle(run, deciding: Dispatcher):
     """After an answer of 200 a connection without a question stays as long as proxies keep theirs."""
 
     async def idle() -> None:
@@ -96,7 +96,7 @@ def test_a_known_connection_may_be_idle(run, deciding: Deciding):
     run(idle())
 
 
-def test_a_connection_without_a_yes_stays_unknown(run, deciding: Deciding):
+def test_a_connection_without_a_yes_stays_unknown(run, deciding: Dispatcher):
     """Who was only refused so far may be idle as briefly as who said nothing, and makes room first."""
 
     async def refused() -> None:
@@ -109,7 +109,7 @@ def test_a_connection_without_a_yes_stays_unknown(run, deciding: Deciding):
     run(refused())
 
 
-def test_a_question_that_began_with_another_ones_end_is_finished(run, deciding: Deciding):
+def test_a_question_that_began_with_another_ones_end_is_finished(run, deciding: Dispatcher):
     """A gateway that is told to stop waits for the rest of a question, in whatever piece it began."""
 
     async def stop() -> None:
@@ -123,7 +123,7 @@ def test_a_question_that_began_with_another_ones_end_is_finished(run, deciding: 
     run(stop())
 
 
-def test_nothing_is_read_ahead_of_answers_that_are_not_taken(run, deciding: Deciding):
+def test_nothing_is_read_ahead_of_answers_that_are_not_taken(run, deciding: Dispatcher):
     """A proxy that takes no answers is asked for no more questions; when it takes them, all are there."""
 
     async def ask_on() -> None:
@@ -141,7 +141,7 @@ def test_nothing_is_read_ahead_of_answers_that_are_not_taken(run, deciding: Deci
     run(ask_on())
 
 
-def test_reading_goes_on_once_answers_are_taken(run, deciding: Deciding):
+def test_reading_goes_on_once_answers_are_taken(run, deciding: Dispatcher):
     """A proxy that takes its answers late is asked for more questions again."""
 
     async def ask_on() -> None:
@@ -154,7 +154,7 @@ def test_reading_goes_on_once_answers_are_taken(run, deciding: Deciding):
     run(ask_on())
 
 
-def test_who_does_not_take_answers_is_cut_off(run, deciding: Deciding):
+def test_who_does_not_take_answers_is_cut_off(run, deciding: Dispatcher):
     """Answers are not kept for longer than a request may take."""
 
     async def ask_on() -> None:

@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
-from macaroon_cbat.caveats import Expiry, Scope, read_caveats
-from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.keys import RootKey, audience_key
-from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
-from tests.core.material import API, GRANT
-from tests.gateway.material import good
-from tests.gateway.proxies import Asked
-from tests.gateway.running import NOBODY, Answered, Running
-from tests.tls.material import Client
+from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
+from macaroon_cbat.macaroon.caveats import Expiry, Scope, read_caveats
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.keys import RootKey, audience_key
+from tests.support.gateway_process import NO_PRINCIPAL, Answered, Running
+from tests.support.gateway_tokens import good
+from tests.support.proxy_requests import Asked
+from tests.support.tls_servers import Client
+from tests.support.tokens import API, GRANT
 
 Ask = Callable[[Asked], Answered]
 
@@ -172,16 +172,16 @@ def test_a_path_with_two_readings_is_refused(ask: Ask, running: Running, holder:
 
 def test_a_public_path_has_nobody(ask: Ask):
     """A public path gets 200 without a token, and all five headers empty, so that a copy overwrites."""
-    spoofed = tuple((name, "root") for name in NOBODY)
+    spoofed = tuple((name, "root") for name in NO_PRINCIPAL)
     answer = ask(Asked(uri="/health", more=spoofed))
-    assert (answer.status, answer.principal) == (200, NOBODY)
+    assert (answer.status, answer.principal) == (200, NO_PRINCIPAL)
     with_token = ask(Asked(uri="/health/live", token="nonsense"))
-    assert (with_token.status, with_token.principal) == (200, NOBODY)
+    assert (with_token.status, with_token.principal) == (200, NO_PRINCIPAL)
 
 
 def test_what_the_client_claims_to_be_does_not_count(ask: Ask, holder: Client):
     """Principal headers that come with the question have no part in the answer."""
-    spoofed = tuple((name, "root") for name in NOBODY)
+    spoofed = tuple((name, "root") for name in NO_PRINCIPAL)
     answer = ask(Asked(token=good(holder.der), certificate=holder.der, more=spoofed))
     assert answer.principal["Principalclient"] == "billing"
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.envoy_client import envoy_grpc
-from tests.gateway.material import good
-from tests.gateway.proxies import Asked, haproxy
-from tests.gateway.running import gateway
-from tests.tls.material import make_client
+from tests.support.envoy_client import envoy_grpc
+from tests.support.gateway_process import gateway
+from tests.support.gateway_tokens import good
+from tests.support.proxy_requests import Asked, haproxy
+from tests.support.tls_servers import make_client
 
 FORGED = good(b"a certificate")[:-2] + "AA"
 REASON = "the signature does not follow from key 'k1'"

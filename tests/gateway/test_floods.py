@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.material import good
-from tests.gateway.proxies import Asked, nginx
-from tests.gateway.running import gateway
-from tests.tls.material import Client
+from tests.support.gateway_process import gateway
+from tests.support.gateway_tokens import good
+from tests.support.proxy_requests import Asked, nginx
+from tests.support.tls_servers import Client
 
 COUNT = 200
 

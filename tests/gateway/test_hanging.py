@@ -6,11 +6,11 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.gateway.material import good
-from tests.gateway.proxies import Asked, nginx
 from tests.gateway.test_service import ask, bound, following
-from tests.tls.material import Client, wait_until
-from tests.walks.realm import Realm
+from tests.support.followed_service import Realm
+from tests.support.gateway_tokens import good
+from tests.support.proxy_requests import Asked, nginx
+from tests.support.tls_servers import Client, wait_until
 
 FIELDS = "X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /invoices\r\nClientcertverify: NONE\r\n"
 MANY = 150

@@ -6,11 +6,11 @@ import grpc
 import pytest
 from envoy.service.auth.v3.external_auth_pb2 import CheckResponse
 
-from tests.gateway.envoy_client import CHECK, check, check_request
-from tests.gateway.material import good
-from tests.gateway.proxies import Asked, forwarded
-from tests.gateway.running import Running, gateway
-from tests.tls.material import SECONDS, Client
+from tests.support.envoy_client import CHECK, check, check_request
+from tests.support.gateway_process import Running, gateway
+from tests.support.gateway_tokens import good
+from tests.support.proxy_requests import Asked, forwarded
+from tests.support.tls_servers import SECONDS, Client
 
 FORGED = "2026-01-01 00:00:00,000 INFO macaroon_cbat.gateway: all is well"
 NEXT_LINES = {"next line": "\x85", "line separator": "\u2028", "line feed": "\n", "carriage return": "\r"}

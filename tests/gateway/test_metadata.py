@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from macaroon_cbat.keys import audience_keys, write_key_file
-from tests.core.material import API, ISSUER, ROOT
-from tests.gateway.running import NOBODY, Running, free_port, gateway
+from macaroon_cbat.macaroon.keys import audience_keys, write_key_file
+from tests.support.gateway_process import NO_PRINCIPAL, Running, free_port, gateway
+from tests.support.tokens import API, ISSUER, ROOT
 
 PATH = "/.well-known/oauth-protected-resource"
 
@@ -17,7 +17,7 @@ def test_the_document_says_what_is_enforced(tmp_path: Path):
     """A proxy that routes the document's path here gets it, with no principal to copy."""
     with gateway(tmp_path) as running:
         answer = running.ask({}, target=PATH)
-        assert (answer.status, answer.principal) == (200, NOBODY)
+        assert (answer.status, answer.principal) == (200, NO_PRINCIPAL)
         assert json.loads(answer.body) == {
             "resource": API,
             "authorization_servers": [ISSUER],
@@ -76,7 +76,7 @@ def test_the_document_may_be_asked_about(tmp_path: Path):
     """HEAD gets the head of the document, with no principal to copy."""
     with gateway(tmp_path) as running:
         answer = running.ask({}, "HEAD", PATH)
-        assert (answer.status, answer.principal, answer.body) == (200, NOBODY, b"")
+        assert (answer.status, answer.principal, answer.body) == (200, NO_PRINCIPAL, b"")
 
 
 def test_a_stranger_reads_nothing(tmp_path: Path):

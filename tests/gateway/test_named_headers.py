@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.gateway.material import good
-from tests.gateway.proxies import Answered, Asked, forwarded
-from tests.gateway.running import Running, gateway
-from tests.tls.material import Client
+from tests.support.gateway_process import Running, gateway
+from tests.support.gateway_tokens import good
+from tests.support.proxy_requests import Answered, Asked, forwarded
+from tests.support.tls_servers import Client
 
 PROXIES = {
     "named": {"header": "X-Own-Cert", "companion": "X-Own-Verify"},

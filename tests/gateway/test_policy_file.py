@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from macaroon_cbat.cli import main
-from macaroon_cbat.keys import write_key_file
-from tests.core.material import KEYS
+from macaroon_cbat.macaroon.keys import write_key_file
+from tests.support.tokens import KEYS
 
 GOOD = """
 audience = "https://api.example"

@@ -12,12 +12,12 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.gateway.envoy_client import envoy_grpc
-from tests.gateway.material import good
-from tests.gateway.proxies import Asked, nginx
-from tests.gateway.running import RULES, Running, connect, free_port, gateway, replace_policy
-from tests.tls.material import SECONDS, Client, read_to_end, wait_until
-from tests.walks.processes import ENVIRONMENT, ROOT
+from tests.support.envoy_client import envoy_grpc
+from tests.support.gateway_process import RULES, Running, connect, free_port, gateway, replace_policy
+from tests.support.gateway_tokens import good
+from tests.support.proxy_requests import Asked, nginx
+from tests.support.service_process import ENVIRONMENT, ROOT
+from tests.support.tls_servers import SECONDS, Client, read_to_end, wait_until
 
 HEALTH = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/health"}
 HALF = b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-Method: GET\r\n"

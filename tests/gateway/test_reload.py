@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.material import good
-from tests.gateway.proxies import Asked, forwarded
-from tests.gateway.running import RULES, Running, gateway, send
-from tests.tls.material import SECONDS, Client
+from tests.support.gateway_process import RULES, Running, gateway, send
+from tests.support.gateway_tokens import good
+from tests.support.proxy_requests import Asked, forwarded
+from tests.support.tls_servers import SECONDS, Client
 
 HEALTH = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/health"}
 NEW = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/new"}

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.running import Running, gateway, replace_policy
 from tests.gateway.test_service import ask as ask_service
 from tests.gateway.test_service import asking, bound
-from tests.tls.material import SECONDS, Client, make_client, next_line, wait_until
-from tests.walks.processes import API, ENVIRONMENT, ROOT
-from tests.walks.realm import Realm
+from tests.support.followed_service import Realm
+from tests.support.gateway_process import Running, gateway, replace_policy
+from tests.support.service_process import API, ENVIRONMENT, ROOT
+from tests.support.tls_servers import SECONDS, Client, make_client, next_line, wait_until
 
 HEALTH = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/health"}
 REFUSED = {

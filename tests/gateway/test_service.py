@@ -10,22 +10,22 @@ from typing import Any
 
 import pytest
 
-from macaroon_cbat import logs
-from macaroon_cbat.caveats import confirmation
-from macaroon_cbat.header_hop import HeaderHop
-from macaroon_cbat.minting import attenuate
-from macaroon_cbat.resource.answers import Answer
-from macaroon_cbat.resource.gateway.deciding import Deciding
-from macaroon_cbat.resource.gateway.facts import HttpQuestion
-from macaroon_cbat.resource.gateway.reloading import put_in_force, read
-from macaroon_cbat.resource.waiting import MAX_WAITING
-from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
-from tests.core.material import API
-from tests.gateway.material import good
-from tests.gateway.proxies import Asked, forwarded, nginx
-from tests.gateway.running import Answered, Running, free_port, gateway, replace_policy
-from tests.tls.material import SECONDS, Client, wait_until
-from tests.walks.realm import Realm, jti_of
+from macaroon_cbat.audit import loggers as logs
+from macaroon_cbat.certificate.raw_connection import RawConnection
+from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
+from macaroon_cbat.gateway.dispatcher import Dispatcher
+from macaroon_cbat.gateway.policy_in_force import put_in_force, read
+from macaroon_cbat.gateway.question import HttpQuestion
+from macaroon_cbat.macaroon.caveats import confirmation
+from macaroon_cbat.macaroon.minting import attenuate
+from macaroon_cbat.resource.event_loop import MAX_WAITING
+from macaroon_cbat.resource.responses import Answer
+from tests.support.followed_service import Realm, jti_of
+from tests.support.gateway_process import Answered, Running, free_port, gateway, replace_policy
+from tests.support.gateway_tokens import good
+from tests.support.proxy_requests import Asked, forwarded, nginx
+from tests.support.tls_servers import SECONDS, Client, wait_until
+from tests.support.tokens import API
 
 WANTED = '[[rule]]\npath = "/invoices"\nscope = "read"\n[[rule]]\npath = "/health"\npublic = true\n'
 
@@ -186,14 +186,14 @@ def test_only_so_many_may_wait(
     }
     fields = {"audience": API, "introspection": asked, "listen": {"http": "unix:x.sock"}}
     file = replace_policy(folder, WANTED, **fields, proxy={"kind": "haproxy", "trust": ["unix"]})
-    deciding = Deciding(put_in_force(read(file)))
+    deciding = Dispatcher(put_in_force(read(file)))
     told = forwarded(Asked(token=good(holder.der), certificate=holder.der), [("Clientcertx5t", "none")])
-    hop = HeaderHop(
+    connection = RawConnection(
         [(name.encode(), value.encode()) for name, value in told], address=None, is_unix_socket=True
     )
 
     async def ask_all() -> list[Answer]:
-        question = HttpQuestion(hop, "GET", "/")
+        question = HttpQuestion(connection, "GET", "/")
         assert deciding.at_once(question, "http") is None, "the service must be asked"
         return await asyncio.gather(
             *[deciding.after_waiting(question, "http") for _ in range(MAX_WAITING + 50)]
@@ -202,5 +202,5 @@ def test_only_so_many_may_wait(
     answers = asyncio.run(ask_all())
     assert {answer.status for answer in answers} == {503}
     assert sum("questions wait for" in record.message for record in caplog.records) == 50
-    asyncio.run(deciding.after_waiting(HttpQuestion(hop, "GET", "/"), "http"))
+    asyncio.run(deciding.after_waiting(HttpQuestion(connection, "GET", "/"), "http"))
     assert sum("questions wait for" in record.message for record in caplog.records) == 50

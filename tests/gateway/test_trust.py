@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from tests.gateway.envoy_client import check, check_request, envoy_grpc
-from tests.gateway.material import good
-from tests.gateway.proxies import Asked, nginx
-from tests.gateway.running import NOBODY, Running, free_port, gateway
-from tests.tls.material import Client
+from tests.support.envoy_client import check, check_request, envoy_grpc
+from tests.support.gateway_process import NO_PRINCIPAL, Running, free_port, gateway
+from tests.support.gateway_tokens import good
+from tests.support.proxy_requests import Asked, nginx
+from tests.support.tls_servers import Client
 
 SECRET = "a secret of the proxy"
 
@@ -162,6 +162,8 @@ def test_raw_headers_count_as_joined_ones(running_grpc: Running, holder: Client)
 def test_a_public_path_overwrites_over_grpc(running_grpc: Running):
     """On a public path Envoy is told to overwrite all five headers by nothing, not to leave them."""
     response = check(running_grpc, check_request(Asked(uri="/health")))
-    assert {option.header.key for option in response.ok_response.headers} == {name.lower() for name in NOBODY}
+    assert {option.header.key for option in response.ok_response.headers} == {
+        name.lower() for name in NO_PRINCIPAL
+    }
     assert {option.header.value for option in response.ok_response.headers} == {""}
     assert all(option.keep_empty_value for option in response.ok_response.headers)

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from macaroon_cbat.caveats import read_caveats
+from macaroon_cbat.certificate.raw_connection import RawConnection
 from macaroon_cbat.errors import CaveatsNotMet, InvalidRequest, OAuthError
-from macaroon_cbat.header_hop import HeaderHop
-from macaroon_cbat.keys import write_key_file
+from macaroon_cbat.macaroon.caveats import read_caveats
+from macaroon_cbat.macaroon.keys import write_key_file
 from macaroon_cbat.resource.admission import Admission, PresentedRequest
-from tests.core.material import API, KEYS
-from tests.gateway.in_process import deciding_by
-from tests.gateway.material import good
+from tests.support.gateway_in_process import deciding_by
+from tests.support.gateway_tokens import good
+from tests.support.tokens import API, KEYS
 
 ROOT = {
     "path": b'{"path":"/"}',
@@ -33,8 +33,8 @@ def admission(tmp_path: Path) -> Admission:
 
 
 def presented(token: str, **changes: Any) -> PresentedRequest:
-    hop = HeaderHop([(b"Clientcertx5t", b"none")], address=None, is_unix_socket=True)
-    facts = {"hop": hop, "method": "GET", "path": "/", "address": "192.0.2.7", **changes}
+    connection = RawConnection([(b"Clientcertx5t", b"none")], address=None, is_unix_socket=True)
+    facts = {"connection": connection, "method": "GET", "path": "/", "address": "192.0.2.7", **changes}
     return PresentedRequest(now=int(time.time()), authorization=f"Bearer {token}", **facts)
 
 

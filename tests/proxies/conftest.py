@@ -2,9 +2,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.proxies.rows import ASKED_ROWS, ROWS, WEBSOCKET_ROWS, WIRE_ROWS
-from tests.proxies.stand import Stand, make_stand
-from tests.proxies.world import World, make_world
+from tests.support.proxies.certificates import World, make_world
+from tests.support.proxies.deployment import Stand, make_stand
+from tests.support.proxies.rows import ASKED_ROWS, ROWS, WEBSOCKET_ROWS, WIRE_ROWS
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,10 @@
 import pytest
 
-from tests.proxies.clients import Ask
-from tests.proxies.judging import bearer, both, holder, judged
-from tests.proxies.rows import Row
-from tests.proxies.stand import make_stand
-from tests.proxies.world import World
+from tests.support.proxies.certificates import World
+from tests.support.proxies.clients import Ask
+from tests.support.proxies.deployment import make_stand
+from tests.support.proxies.judgements import bearer, both, holder, judged
+from tests.support.proxies.rows import Row
 
 ROWS = (
     Row("nginx", "nginx", is_swapped=True),

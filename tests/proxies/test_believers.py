@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from tests.proxies.clients import Ask
-from tests.proxies.judging import both
-from tests.proxies.processes import process, wait_for_port
-from tests.proxies.rows import WIRE_ROWS, Row
-from tests.proxies.showing import Showing
-from tests.proxies.stand import Stand, make_stand
-from tests.proxies.world import World
-from tests.walks.processes import ROOT, free_port
+from tests.support.proxies.certificates import World
+from tests.support.proxies.clients import Ask
+from tests.support.proxies.deployment import Stand, make_stand
+from tests.support.proxies.judgements import both
+from tests.support.proxies.processes import process, wait_for_port
+from tests.support.proxies.rows import WIRE_ROWS, Row
+from tests.support.proxies.showing_upstream import Showing
+from tests.support.service_process import ROOT, free_port
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class Believer:
 BELIEVERS = (
     Believer(
         "Django on Daphne",
-        ("daphne", "-b", "127.0.0.1", "-p", "{port}", "tests.proxies.django_behind:application"),
+        ("daphne", "-b", "127.0.0.1", "-p", "{port}", "tests.support.proxies.django_behind:application"),
         "health/invoices",
         ("Daphne-Root-Path", "/health"),
     ),
     Believer(
         "Pyramid",
-        ("waitress", "--listen=127.0.0.1:{port}", "tests.proxies.pyramid_behind:application"),
+        ("waitress", "--listen=127.0.0.1:{port}", "tests.support.proxies.pyramid_behind:application"),
         "health",
         ("X-Vhm-Root", "/invoices"),
     ),

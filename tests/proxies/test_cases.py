@@ -1,8 +1,8 @@
 import pytest
 
-from tests.proxies.cases import CASES
-from tests.proxies.judging import Case
-from tests.proxies.stand import Stand
+from tests.support.proxies.cases import CASES
+from tests.support.proxies.deployment import Stand
+from tests.support.proxies.judgements import Case
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from tests.core.material import API
-from tests.proxies.rows import ROWS, Row
-from tests.proxies.stand import Stand, make_stand
-from tests.proxies.world import World
+from tests.support.proxies.certificates import World
+from tests.support.proxies.deployment import Stand, make_stand
+from tests.support.proxies.rows import ROWS, Row
+from tests.support.tokens import API
 
 ASKING = [row for row in ROWS if not row.is_guarded and row.protocol == "http"]
 AUDIENCE = API + "/caf%c3%a9/a%20b/<x>/v~1/"

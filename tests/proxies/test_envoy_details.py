@@ -9,14 +9,14 @@ from cryptography import x509
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import NameOID
 
-from tests.core.spelling import escaped_pem, hex_hash
-from tests.proxies.clients import Ask
-from tests.proxies.judging import bearer, both, holder, judged
-from tests.proxies.rows import Row
-from tests.proxies.stand import Stand, make_stand
-from tests.proxies.world import World
-from tests.service.certificates import Identity, certified
-from tests.tls.material import Client
+from tests.support.certificate_spellings import escaped_pem, hex_hash
+from tests.support.certificates import Identity, certified
+from tests.support.proxies.certificates import World
+from tests.support.proxies.clients import Ask
+from tests.support.proxies.deployment import Stand, make_stand
+from tests.support.proxies.judgements import bearer, both, holder, judged
+from tests.support.proxies.rows import Row
+from tests.support.tls_servers import Client
 
 EVERYTHING = "{subject: true, cert: true, chain: true, dns: true, uri: true, issuer: true}"
 QUOTED_ONLY = "{subject: true, cert: true, chain: true, issuer: true}"

@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from macaroon_cbat.errors import AmbiguousCertificate, ProxyMisconfigured
-from macaroon_cbat.peer import NOBODY, peer_of
-from macaroon_cbat.server_variables import apache_variable
-from macaroon_cbat.wsgi_hop import WsgiHop
-from tests.cli.material import free_port
-from tests.core.spelling import make_certificate, pem
-from tests.proxies.processes import binary_of, process
-from tests.service.certificates import Identity, certified
+from macaroon_cbat.certificate.apache import apache_variable
+from macaroon_cbat.certificate.source import NO_CERTIFICATE, presented_certificate
+from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
+from macaroon_cbat.errors import AmbiguousHeader, ProxyMisconfigured
+from tests.support.certificate_spellings import make_certificate, pem
+from tests.support.certificates import Identity, certified
+from tests.support.command_line import free_port
+from tests.support.proxies.processes import binary_of, process
 
 APACHE = """\
 ServerRoot {folder}
@@ -90,7 +90,7 @@ def apache() -> Iterator[Apache]:
         server = Apache(folder, free_port(), free_port(), free_port())
         identity = certified("CN=localhost", usage=None)
         (folder / "server.pem").write_bytes(identity.pem + identity.key_pem)
-        copy(Path(__file__).parent / "probe.wsgi", folder)
+        copy(Path(__file__).parents[1] / "support" / "proxies" / "probe.wsgi", folder)
         _configure(server)
         with _running(server):
             yield server
@@ -126,14 +126,16 @@ def test_the_certificate_of_apache_s_connection_is_found(apache: Apache):
     """The variable holds the certificate that the client presented, whoever issued it."""
     for subject in ("CN=holder", "CN=other,O=Example"):
         client = certified(subject, days=(-1, 4000))
-        assert apache_variable(WsgiHop(apache.environ(apache.tls, client))) == peer_of(client.der)
+        assert apache_variable(WsgiConnection(apache.environ(apache.tls, client))) == presented_certificate(
+            client.der
+        )
 
 
 def test_no_certificate_is_nobody(apache: Apache):
     """Without a certificate Apache shows an empty variable."""
     environ = apache.environ(apache.tls)
     assert environ["SSL_CLIENT_CERT"] == ""
-    assert apache_variable(WsgiHop(environ)) == NOBODY
+    assert apache_variable(WsgiConnection(environ)) == NO_CERTIFICATE
 
 
 @pytest.mark.parametrize(
@@ -142,10 +144,10 @@ def test_no_certificate_is_nobody(apache: Apache):
 def test_no_header_is_the_variable(apache: Apache, name: str):
     """Whatever a client sends, the variable is Apache's."""
     value = pem(make_certificate("forged")).replace("\n", " ").strip()
-    assert apache_variable(WsgiHop(apache.environ(apache.tls, **{name: value}))) == NOBODY
+    assert apache_variable(WsgiConnection(apache.environ(apache.tls, **{name: value}))) == NO_CERTIFICATE
     client = certified("CN=holder", days=(-1, 4000))
-    seen = apache_variable(WsgiHop(apache.environ(apache.tls, client, **{name: value})))
-    assert seen == peer_of(client.der)
+    seen = apache_variable(WsgiConnection(apache.environ(apache.tls, client, **{name: value})))
+    assert seen == presented_certificate(client.der)
 
 
 def test_an_apache_that_does_not_show_it_is_misconfigured(apache: Apache):
@@ -153,14 +155,14 @@ def test_an_apache_that_does_not_show_it_is_misconfigured(apache: Apache):
     client = certified("CN=holder", days=(-1, 4000))
     for environ in (apache.environ(apache.hidden, client), apache.environ(apache.clear)):
         with pytest.raises(ProxyMisconfigured, match=r"SSLOptions \+ExportCertData"):
-            apache_variable(WsgiHop(environ))
+            apache_variable(WsgiConnection(environ))
 
 
 def test_under_another_server_the_variable_does_not_count():
     """What another server has under this name was not made by Apache."""
     text = pem(make_certificate("holder"))
     with pytest.raises(ProxyMisconfigured):
-        apache_variable(WsgiHop({"SSL_CLIENT_CERT": text, "SERVER_SOFTWARE": "gunicorn/27.0.1"}))
+        apache_variable(WsgiConnection({"SSL_CLIENT_CERT": text, "SERVER_SOFTWARE": "gunicorn/27.0.1"}))
     for spoiled in (text[:-1], text + text, text + " ", text.replace("\n", " ")):
-        with pytest.raises(AmbiguousCertificate):
-            apache_variable(WsgiHop({"SSL_CLIENT_CERT": spoiled, "mod_wsgi.version": (4, 9, 4)}))
+        with pytest.raises(AmbiguousHeader):
+            apache_variable(WsgiConnection({"SSL_CLIENT_CERT": spoiled, "mod_wsgi.version": (4, 9, 4)}))

@@ -1,8 +1,8 @@
 import pytest
 
-from tests.proxies.judging import Case
-from tests.proxies.outages import OUTAGES
-from tests.proxies.stand import Stand
+from tests.support.proxies.deployment import Stand
+from tests.support.proxies.judgements import Case
+from tests.support.proxies.outages import OUTAGES
 
 
 @pytest.mark.parametrize("case", OUTAGES, ids=lambda case: case.name)

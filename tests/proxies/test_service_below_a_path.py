@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from macaroon_cbat.caveats import Access, confirmation
-from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.identifier import read_identifier
-from macaroon_cbat.minting import attenuate
+from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
+from macaroon_cbat.macaroon.caveats import Access, confirmation
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.identifier import read_identifier
+from macaroon_cbat.macaroon.minting import attenuate
+from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.resource import Introspection, KeyFeed, RevocationFeed, ServiceConnection
 from macaroon_cbat.resource.admission import OfflineVerifier
-from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
-from macaroon_cbat.tls.development import development_certificates
-from macaroon_cbat.wire import read_macaroon
-from tests.proxies.processes import NGINX, binary_of, process, wait_for_port
-from tests.tls.material import Client, make_client
-from tests.walks.processes import API, Service, free_port, in_process
+from macaroon_cbat.tls.development_ca import development_certificates
+from tests.support.proxies.processes import NGINX, binary_of, process, wait_for_port
+from tests.support.service_process import API, Service, free_port, in_process
+from tests.support.tls_servers import Client, make_client
 
 SECRET = "a-secret-of-the-proxy"
 SERVER = """\

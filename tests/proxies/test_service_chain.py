@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from macaroon_cbat.forwarded import Forwarded, trusted_proxies
+from macaroon_cbat.certificate.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.service import create_app
-from tests.proxies.clients import Ask
-from tests.proxies.rows import Row
-from tests.proxies.stand import SECRET, Stand, make_stand
 from tests.proxies.test_envoy_details import QUOTED_ONLY, saying
-from tests.proxies.upstreams import on_waitress
-from tests.proxies.world import World
-from tests.service.certificates import Identity, authority, certified
-from tests.service.material import client_metadata, make_database, settings_in
-from tests.stores.material import NOW, url_in
-from tests.tls.material import Client
+from tests.support.certificates import Identity, authority, certified
+from tests.support.databases import NOW, url_in
+from tests.support.proxies.certificates import World
+from tests.support.proxies.clients import Ask
+from tests.support.proxies.deployment import SECRET, Stand, make_stand
+from tests.support.proxies.rows import Row
+from tests.support.proxies.upstreams import on_waitress
+from tests.support.service import client_metadata, make_database, settings_in
+from tests.support.tls_servers import Client
 
 TODAY = datetime.now(UTC)
 ROOT = authority("CN=Root", today=TODAY)
@@ -32,7 +32,9 @@ def service_behind(folder: Path) -> Iterator[int]:
     (folder / "root.pem").write_bytes(ROOT.pem)
     make_database(url_in(folder))
     trust = trusted_proxies(["127.0.0.1/32"], secret=SECRET)
-    settings = settings_in(folder, client_ca=folder / "root.pem", peer=Forwarded("envoy", trust=trust))
+    settings = settings_in(
+        folder, client_ca=folder / "root.pem", certificate_source=Forwarded("envoy", trust=trust)
+    )
     app = create_app(settings)
     stores = app.extensions["macaroon_cbat"]
     metadata = client_metadata(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.proxies.rows import ROWS, Row
-from tests.proxies.spoofs import exact, spoof
-from tests.proxies.stand import make_stand
-from tests.proxies.world import World
+from tests.support.proxies.certificates import World
+from tests.support.proxies.deployment import make_stand
+from tests.support.proxies.rows import ROWS, Row
+from tests.support.proxies.spoofs import exact, spoof
 
 GATEWAY = {
     "nginx": [("nginx.conf", r" *auth_request /.*\n", "")],

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.proxies.asking import document
-from tests.proxies.channels import extended_connect, trailers, upgrade
-from tests.proxies.requests import (
+from tests.support.proxies.certificates import World
+from tests.support.proxies.channels import extended_connect, trailers, upgrade
+from tests.support.proxies.deployment import Stand, make_stand
+from tests.support.proxies.gateway_requests import document
+from tests.support.proxies.requests import (
     connect_and_trace,
     framings,
     headers,
@@ -17,10 +19,8 @@ from tests.proxies.requests import (
     of_an_expired_certificate,
     targets,
 )
-from tests.proxies.rows import ASKED_ROWS, WEBSOCKET_ROWS, WIRE_ROWS
-from tests.proxies.stand import Stand, make_stand
-from tests.proxies.websockets import other_tunnels, websocket
-from tests.proxies.world import World
+from tests.support.proxies.rows import ASKED_ROWS, WEBSOCKET_ROWS, WIRE_ROWS
+from tests.support.proxies.websockets import other_tunnels, websocket
 
 Attack = Callable[[Stand], list[str]]
 FILES = {

@@ -1,8 +1,8 @@
 import pytest
 
-from tests.proxies.judging import Case
-from tests.proxies.stand import Stand
-from tests.proxies.wire_cases import ASKING, WEBSOCKETS, WIRE
+from tests.support.proxies.deployment import Stand
+from tests.support.proxies.judgements import Case
+from tests.support.proxies.wire_cases import ASKING, WEBSOCKETS, WIRE
 
 
 @pytest.mark.parametrize("case", WIRE, ids=lambda case: case.name)

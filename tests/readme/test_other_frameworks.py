@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from macaroon_cbat.keys import write_key_file
-from tests.core.material import KEYS
+from macaroon_cbat.macaroon.keys import write_key_file
+from tests.support.tokens import KEYS
 
 ROOT = Path(__file__).parents[2]
 README = ROOT.joinpath("README.md").read_text()
@@ -17,8 +17,8 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```$", SECTION, re.DOTALL | re.MULTILINE
 
 CALLING = """
 import time
-from tests.core.material import BOUND, token
-from tests.resource.adapters.material import Asked, {through}
+from tests.support.tokens import BOUND, token
+from tests.support.adapters import Asked, {through}
 now = int(time.time())
 for text, status, body in (
     (token(BOUND, iat=now, exp=now + 60), 200, b'{{"hello":"billing"}}'),

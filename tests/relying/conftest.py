@@ -3,12 +3,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from macaroon_cbat.caveats import confirmation
-from macaroon_cbat.minting import attenuate
-from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
-from macaroon_cbat.tls.development import development_certificates
-from tests.tls.material import Client, make_client
-from tests.walks.processes import API, Service, free_port
+from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
+from macaroon_cbat.macaroon.caveats import confirmation
+from macaroon_cbat.macaroon.minting import attenuate
+from macaroon_cbat.tls.development_ca import development_certificates
+from tests.support.service_process import API, Service, free_port
+from tests.support.tls_servers import Client, make_client
 
 
 @dataclass

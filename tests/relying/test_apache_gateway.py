@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from macaroon_cbat.caveats import ClientAddress, Expiry, Method, PathPrefix, Scope, confirmation
-from macaroon_cbat.minting import attenuate
-from macaroon_cbat.thumbprint import DerCertificate, Thumbprint, thumbprint_of
-from tests.proxies.clients import Ask, Reply, send
-from tests.proxies.showing import showing_upstream
-from tests.relying.apache_gateway import Gateway, apache_gateway
+from macaroon_cbat.certificate.thumbprint import DerCertificate, Thumbprint, thumbprint_of
+from macaroon_cbat.macaroon.caveats import ClientAddress, Expiry, Method, PathPrefix, Scope, confirmation
+from macaroon_cbat.macaroon.minting import attenuate
 from tests.relying.conftest import Realm
-from tests.tls.material import SECONDS, Client, make_client
-from tests.walks.realm import jti_of
+from tests.support.followed_service import jti_of
+from tests.support.proxies.clients import Ask, Reply, send
+from tests.support.proxies.showing_upstream import showing_upstream
+from tests.support.relying.apache_gateway import Gateway, apache_gateway
+from tests.support.tls_servers import SECONDS, Client, make_client
 
 SPOOFED = (
     "Principalclient",

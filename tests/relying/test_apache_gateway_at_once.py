@@ -7,11 +7,11 @@ from http.client import HTTPSConnection
 
 import pytest
 
-from tests.proxies.clients import Ask, tls_context
-from tests.proxies.showing import showing_upstream
-from tests.relying.apache_gateway import Gateway, apache_gateway
 from tests.relying.conftest import Realm
-from tests.tls.material import SECONDS
+from tests.support.proxies.clients import Ask, tls_context
+from tests.support.proxies.showing_upstream import showing_upstream
+from tests.support.relying.apache_gateway import Gateway, apache_gateway
+from tests.support.tls_servers import SECONDS
 
 ROUNDS = 40
 

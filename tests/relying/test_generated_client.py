@@ -9,8 +9,8 @@ from pathlib import Path
 import requests
 
 from tests.relying.conftest import Realm
-from tests.tls.material import SECONDS
-from tests.walks.processes import API
+from tests.support.service_process import API
+from tests.support.tls_servers import SECONDS
 
 TOOLS = Path(sys.prefix) / "openapi/bin"
 
@@ -36,7 +36,9 @@ def test_a_generated_client_works(realm: Realm, tmp_path: Path):
     (tmp_path / "openapi.json").write_bytes(document.content)
     generate = ("generate", "--path", "openapi.json", "--output-path", "generated", "--meta", "none")
     run(TOOLS / "openapi-python-client", *generate, "--fail-on-warning", folder=tmp_path)
-    (tmp_path / "asking.py").write_bytes((Path(__file__).parent / "generated_client.py").read_bytes())
+    (tmp_path / "asking.py").write_bytes(
+        (Path(__file__).parents[1] / "support" / "relying" / "generated_client.py").read_bytes()
+    )
     secrets = {
         "ops": realm.service.add("ops", "--scope", "admin"),
         "invoices-api": realm.service.add(

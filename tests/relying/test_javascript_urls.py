@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
-from macaroon_cbat.audiences import audience_mistake, canonical_audience
-from tests.core.test_audiences import SAME
-from tests.tls.material import SECONDS
+from macaroon_cbat.macaroon.audiences import audience_mistake, canonical_audience
+from tests.macaroon.test_audiences import SAME
+from tests.support.tls_servers import SECONDS
 
 REGISTERED = sorted({text for pair in SAME.values() for text in pair})
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.relying.beds import KINDS, Bed, bed
 from tests.relying.conftest import Realm
+from tests.support.relying.resource_servers import KINDS, Bed, bed
 
 LET_IN = 200
 REFUSALS = (401, 403)  # django-oauth-toolkit says 403 to any bad token

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from macaroon_cbat.keys import write_key_file
-from tests.core.material import KEYS
-from tests.resource.feeding import Feeding
-from tests.resource.material import make_app
-from tests.tls.material import make_client
-from tests.walks.processes import Service, free_port
+from macaroon_cbat.macaroon.keys import write_key_file
+from tests.support.feeds import Feeding
+from tests.support.guarded_app import make_app
+from tests.support.service_process import Service, free_port
+from tests.support.tls_servers import make_client
+from tests.support.tokens import KEYS
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from macaroon_cbat.caveats import Expiry
-from macaroon_cbat.identifier import read_identifier
-from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
-from macaroon_cbat.wire import read_macaroon
-from tests.core.material import API, NOW, token
-from tests.resource.material import CERTIFICATE, THIEF, bound, call
+from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
+from macaroon_cbat.macaroon.caveats import Expiry
+from macaroon_cbat.macaroon.identifier import read_identifier
+from macaroon_cbat.macaroon.wire import read_macaroon
+from tests.support.guarded_app import CERTIFICATE, THIEF, bound, call
+from tests.support.tokens import API, NOW, token
 
 BAD, NARROW = (401, "invalid_token"), (403, "insufficient_scope")
 

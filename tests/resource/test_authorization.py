@@ -3,8 +3,8 @@
 import pytest
 from flask import Flask
 
-from tests.core.material import API
-from tests.resource.material import bound, call, parameters
+from tests.support.guarded_app import bound, call, parameters
+from tests.support.tokens import API
 
 HONEST = bound()
 

@@ -3,8 +3,8 @@
 import pytest
 from flask import Flask
 
-from tests.core.material import CERTIFICATE, GRANT, packet, signed, to_binary, to_text
-from tests.resource.material import bound, call, parameters
+from tests.support.guarded_app import bound, call, parameters
+from tests.support.tokens import CERTIFICATE, GRANT, packet, signed, to_binary, to_text
 
 HONEST = bound()
 CLIENT = next(name for name in ("a", "ab", "abc") if len(bound(client_id=name)) % 4 == 3)

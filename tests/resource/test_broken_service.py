@@ -9,11 +9,11 @@ from cryptography.hazmat.primitives import serialization
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.resource import Introspection
-from tests.core.material import API, GRANT
-from tests.resource.broken_services import TEMPERS, broken_services
-from tests.resource.material import bound, call, make_app
-from tests.tls.material import Client, make_client
-from tests.walks.processes import free_port
+from tests.support.broken_services import TEMPERS, broken_services
+from tests.support.guarded_app import bound, call, make_app
+from tests.support.service_process import free_port
+from tests.support.tls_servers import Client, make_client
+from tests.support.tokens import API, GRANT
 
 
 @pytest.fixture(scope="module")

@@ -1,64 +1,55 @@
-"""The clocks of service and resource server may differ: by 30 seconds unless the guard says otherwise."""
-
-from typing import Any
+"""How far two clocks are apart, as a token that was minted between question and answer shows."""
 
 import pytest
 
-from macaroon_cbat.caveats import Access, Expiry, NotBefore
-from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.resource import Guard
-from tests.core.material import NOW
-from tests.resource.material import bound, call, make_app
+from macaroon_cbat.errors import Refused, SettingsError, Unavailable
+from macaroon_cbat.resource.clock_skew import checked_skew, seconds_ahead
+from tests.support.tokens import ISSUER, NOW, token
 
 
-def status(at: float, *caveats: Any, **settings: Any) -> int:
-    app = make_app(clock=lambda: NOW + at, **settings)
-    return call(app, bound(*caveats, exp=NOW)).status_code
+def ahead(asked_at: float, answered_at: float, skew: int = 30) -> float:
+    return seconds_ahead(token(iat=NOW), asked_at, answered_at, issuer=ISSUER, skew=skew)
 
 
 @pytest.mark.parametrize(
-    ("at", "settings", "expected"),
+    ("asked_at", "answered_at", "expected"),
     [
-        (-1, {}, 200),
-        (29, {}, 200),
-        (30, {}, 401),
-        (-1, {"clock_skew": 0}, 200),
-        (0, {"clock_skew": 0}, 401),
-        (299, {"clock_skew": 300}, 200),
-        (300, {"clock_skew": 300}, 401),
+        (0.0, 0.0, 0),
+        (0.9, 0.95, 0),
+        (-3.0, 4.0, 0),  # a slow answer explains it
+        (1.0, 1.5, 0),
+        (-5.5, -5.0, 5),
+        (6.0, 6.5, -5),
+        (-30.0, -30.0, 30),
+        (31.0, 31.0, -30),
     ],
 )
-def test_exp_is_judged_with_the_skew(at: float, settings: dict[str, int], expected: int):
-    """A token lives for the skew longer here, and not a second more."""
-    assert status(at, **settings) == expected
-    child = NOW + 60
-    assert status(at - 60, Expiry(EpochSeconds(child - 60)), **settings) in (200, expected)
+def test_the_least_that_explains_the_token_is_taken(asked_at, answered_at, expected):
+    """Neither the rounding of `iat` nor a slow answer makes a skew."""
+    assert ahead(NOW + asked_at, NOW + answered_at) == expected
 
 
 @pytest.mark.parametrize(
-    ("early", "skew", "expected"), [(30, 30, 200), (31, 30, 401), (0, 0, 200), (1, 0, 401)]
+    ("asked_at", "skew", "words"),
+    [(-30.1, 30, "ahead of"), (31.1, 30, "behind"), (-0.1, 0, "ahead of"), (1.1, 0, "behind")],
 )
-def test_nbf_is_judged_with_the_skew(early: int, skew: int, expected: int):
-    """A token is good for the skew earlier here, and not a second more."""
-    app = make_app(clock=lambda: NOW, clock_skew=skew)
-    assert call(app, bound(NotBefore(NOW + early))).status_code == expected
+def test_more_is_said(asked_at, skew, words):
+    """Beyond the setting nobody can tell, and the line says which clock is where."""
+    with pytest.raises(Unavailable, match=f"s {words} this one, and more than {skew} s") as said:
+        ahead(NOW + asked_at, NOW + asked_at, skew)
+    assert ISSUER in str(said.value)
 
 
-def test_the_core_knows_no_skew_by_itself():
-    """Without being told an access has no skew."""
-    assert Expiry(NOW).prohibits(Access(now=NOW)) is not None
-    assert NotBefore(NOW + 1).prohibits(Access(now=NOW)) is not None
+@pytest.mark.parametrize("text", ["", "rubbish", "AgEA" * 9])
+def test_what_is_no_token_is_refused(text):
+    """A service that gives something else is not one of this kind."""
+    with pytest.raises(Refused, match="none of its kind"):
+        seconds_ahead(text, NOW, NOW, issuer=ISSUER, skew=30)
 
 
-@pytest.mark.parametrize("seconds", [-1, 301])
-def test_a_skew_out_of_bounds_is_refused(seconds: int):
-    """More than five minutes is no skew but a wrong clock."""
-    with pytest.raises(SettingsError, match="0 to 300"):
-        Guard(clock_skew=seconds)
-
-
-def test_the_log_says_by_how_much(log: Any):
-    """Beyond the skew the log says how long ago the token expired by this clock."""
-    assert status(45) == 401
-    assert "45 s ago" in log.text
+def test_settings_have_bounds():
+    """A skew is 0 to 300 seconds."""
+    assert [checked_skew(0), checked_skew(300)] == [0, 300]
+    for seconds in (-1, 301):
+        with pytest.raises(SettingsError, match="0 to 300"):
+            checked_skew(seconds)

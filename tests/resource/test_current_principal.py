@@ -6,8 +6,8 @@ from flask import Flask, copy_current_request_context, stream_with_context
 
 from macaroon_cbat import EpochSeconds, Expiry, Principal, Scope
 from macaroon_cbat.resource import Guard, current_principal
-from tests.core.material import API, CERTIFICATE, GRANT, KEYS, NOW
-from tests.resource.material import bound, call
+from tests.support.guarded_app import bound, call
+from tests.support.tokens import API, CERTIFICATE, GRANT, KEYS, NOW
 
 
 @pytest.fixture

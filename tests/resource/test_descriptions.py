@@ -6,7 +6,8 @@ import pytest
 from flask import Flask
 
 from macaroon_cbat import Expiry, Scope
-from macaroon_cbat.caveats import (
+from macaroon_cbat.errors.texts import MAX_DESCRIPTION
+from macaroon_cbat.macaroon.caveats import (
     Audience,
     ClientAddress,
     Method,
@@ -15,11 +16,10 @@ from macaroon_cbat.caveats import (
     TargetUri,
     confirmation,
 )
-from macaroon_cbat.error_texts import MAX_DESCRIPTION
+from macaroon_cbat.macaroon.revocation import Revocations
 from macaroon_cbat.resource.admission import OfflineVerifier
-from macaroon_cbat.revocation import Revocations
-from tests.core.material import BOUND, KEYS, NOW, OTHER_CERTIFICATE, signed, token, token_revocation
-from tests.resource.material import THIEF, bound, call, make_app, parameters
+from tests.support.guarded_app import THIEF, bound, call, make_app, parameters
+from tests.support.tokens import BOUND, KEYS, NOW, OTHER_CERTIFICATE, signed, token, token_revocation
 
 PREFIX = "the token does not allow this request: "
 TOLD = {

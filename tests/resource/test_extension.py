@@ -4,11 +4,11 @@ import pytest
 from flask import Flask
 
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.keys import write_key_file
+from macaroon_cbat.macaroon.keys import write_key_file
 from macaroon_cbat.resource import Guard, KeyFile
 from macaroon_cbat.resource.admission import OfflineVerifier
-from tests.core.material import API, KEYS, NOW
-from tests.resource.material import add_views, bound, call, make_app
+from tests.support.guarded_app import add_views, bound, call, make_app
+from tests.support.tokens import API, KEYS, NOW
 
 
 @pytest.mark.parametrize("kind", ["a path", "a path as text", "a KeyFile", "keys in memory"])

@@ -7,11 +7,11 @@ import pytest
 from flask import Flask
 
 from macaroon_cbat import DerCertificate, confirmation, thumbprint_of
-from macaroon_cbat.peer import Hop, Peer, peer_of
-from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
-from tests.core.material import CERTIFICATE as THUMBPRINT
-from tests.core.material import token
-from tests.resource.material import CERTIFICATE, THIEF, bound, call, make_app
+from macaroon_cbat.certificate.source import PresentedCertificate, RequestConnection, presented_certificate
+from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE
+from tests.support.guarded_app import CERTIFICATE, THIEF, bound, call, make_app
+from tests.support.tokens import CERTIFICATE as THUMBPRINT
+from tests.support.tokens import token
 
 BASE64 = base64.b64encode(CERTIFICATE).decode()
 PEM = f"-----BEGIN CERTIFICATE-----\n{BASE64}\n-----END CERTIFICATE-----\n"
@@ -33,7 +33,7 @@ NAMES = (
     "Tls.Peer_der",
     "Macaroon_cbat.peer_certificate",
     "Macaroon-cbat.peer-certificate",
-    "Macaroon-Cbat-Peer-Certificate",
+    "Macaroon-Cbat-PresentedCertificate-Certificate",
     "Gunicorn.socket",
     "Werkzeug.socket",
     "Wsgi.socket",
@@ -132,14 +132,14 @@ def test_the_embedded_server_is_believed_before_others(app: Flask):
     assert call(app, bound(), environ={PEER_CERTIFICATE: b"", **sockets}).status_code == 401
 
 
-def _own_source(hop: Hop) -> Peer:
+def _own_source(connection: RequestConnection) -> PresentedCertificate:
     """Believe one header, whoever sent it: a deployer may."""
-    return peer_of(DerCertificate((hop.header("Owncertificate") or "").encode()))
+    return presented_certificate(DerCertificate((connection.header("Owncertificate") or "").encode()))
 
 
 def test_a_source_that_the_deployer_named_is_asked():
     """A peer source of the deployer's own takes the place of the connection."""
-    app = make_app(peer=_own_source)
+    app = make_app(certificate_source=_own_source)
     assert (
         call(
             app, bound(), certificate=None, environ={"HTTP_OWNCERTIFICATE": CERTIFICATE.decode()}
@@ -164,6 +164,6 @@ def test_a_token_bound_to_nothing(app: Flask, environ: dict[str, object]):
     """A token bound to the hash of no bytes is not bound: without a certificate nobody presents it."""
     text = token(confirmation(thumbprint_of(DerCertificate(b""))))
     headers = {"Authorization": f"Bearer {text}"}
-    apps = (app, make_app(peer=lambda _: peer_of(DerCertificate(b""))))
+    apps = (app, make_app(certificate_source=lambda _: presented_certificate(DerCertificate(b""))))
     answers = [one.test_client().get("/invoices", headers=headers, environ_overrides=environ) for one in apps]
     assert [answer.status_code for answer in answers] == [401 if environ else 503, 401]

@@ -11,16 +11,16 @@ from flask import Flask
 from pymacaroons import Macaroon
 
 from macaroon_cbat import Caveat, Expiry, Scope, attenuate, confirmation, thumbprint_of
-from macaroon_cbat.caveats import ClientAddress, Method, PathPrefix, TargetUri
-from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.certificate.thumbprint import DerCertificate
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.minting import add_third_party_caveat
+from macaroon_cbat.macaroon.caveats import ClientAddress, Method, PathPrefix, TargetUri
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.minting import add_third_party_caveat
 from macaroon_cbat.resource import Introspection
-from macaroon_cbat.thumbprint import DerCertificate
-from tests.core.material import token as foreign_token
-from tests.resource.material import CERTIFICATE, THIEF, call, document, make_app
-from tests.tls.material import Client, make_client
-from tests.walks.processes import API, Service, free_port
+from tests.support.guarded_app import CERTIFICATE, THIEF, call, document, make_app
+from tests.support.service_process import API, Service, free_port
+from tests.support.tls_servers import Client, make_client
+from tests.support.tokens import token as foreign_token
 
 BOUND = confirmation(thumbprint_of(DerCertificate(CERTIFICATE)))
 

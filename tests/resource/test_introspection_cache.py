@@ -6,19 +6,19 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from macaroon_cbat.caveats import Expiry, Method, confirmation
-from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.identifier import read_identifier
-from macaroon_cbat.minting import attenuate
+from macaroon_cbat.macaroon.caveats import Expiry, Method, confirmation
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.identifier import read_identifier
+from macaroon_cbat.macaroon.minting import attenuate
+from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.resource import Introspection
-from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
-from macaroon_cbat.tls.development import development_certificates
-from macaroon_cbat.wire import read_macaroon
-from tests.resource.feeding import Feeding
-from tests.resource.material import CERTIFICATE, THIEF, call, make_app
-from tests.tls.material import wait_until
-from tests.walks.processes import API, Service, free_port
+from macaroon_cbat.tls.development_ca import development_certificates
+from tests.support.feeds import Feeding
+from tests.support.guarded_app import CERTIFICATE, THIEF, call, make_app
+from tests.support.service_process import API, Service, free_port
+from tests.support.tls_servers import wait_until
 
 
 @pytest.fixture

@@ -5,16 +5,16 @@ import time
 
 import pytest
 
-from macaroon_cbat.caveats import Access
-from macaroon_cbat.claims import EpochSeconds
+from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.errors import InvalidToken, Unavailable
+from macaroon_cbat.macaroon.caveats import Access
+from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.resource import Introspection, RevocationFeed
 from macaroon_cbat.resource.admission import OfflineVerifier, TokenVerifier
-from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
-from tests.forking import in_children
-from tests.resource.feeding import Feeding
-from tests.resource.material import CERTIFICATE
-from tests.walks.processes import API, free_port
+from tests.support.feeds import Feeding
+from tests.support.forks import in_children
+from tests.support.guarded_app import CERTIFICATE
+from tests.support.service_process import API, free_port
 
 CHILDREN, QUESTIONS = 8, 40
 

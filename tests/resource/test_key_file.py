@@ -7,11 +7,11 @@ from flask import Flask
 
 from macaroon_cbat import RootKey, audience_key
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.keys import AudienceKeys, audience_keys, write_key_file
+from macaroon_cbat.macaroon.keys import AudienceKeys, audience_keys, write_key_file
 from macaroon_cbat.resource import KeyFile
 from macaroon_cbat.resource.key_file import LOOK_SECONDS
-from tests.core.material import API, ISSUER, ROOT
-from tests.resource.material import bound, call, document, make_app
+from tests.support.guarded_app import bound, call, document, make_app
+from tests.support.tokens import API, ISSUER, ROOT
 
 NEW = RootKey("k2", b"n" * 32)
 ROTATED = audience_keys(ISSUER, API, [ROOT, NEW])

@@ -1,10 +1,10 @@
 import pytest
 from flask import Flask
 
-from macaroon_cbat.keys import AudienceKeys, audience_keys
+from macaroon_cbat.macaroon.keys import AudienceKeys, audience_keys
 from macaroon_cbat.resource import Guard
-from tests.core.material import ISSUER, KEYS, ROOT, token
-from tests.resource.material import WELL_KNOWN, bound, call, document, make_app, parameters
+from tests.support.guarded_app import WELL_KNOWN, bound, call, document, make_app, parameters
+from tests.support.tokens import ISSUER, KEYS, ROOT, token
 
 
 def keys_for(audience: str) -> AudienceKeys:

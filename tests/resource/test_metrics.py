@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from macaroon_cbat.caveats import Expiry, confirmation
 from macaroon_cbat.errors import Unavailable
-from tests.core.material import API, ISSUER, NOW, OTHER_CERTIFICATE, token
-from tests.resource.material import bound, call, make_app
+from macaroon_cbat.macaroon.caveats import Expiry, confirmation
+from tests.support.guarded_app import bound, call, make_app
+from tests.support.tokens import API, ISSUER, NOW, OTHER_CERTIFICATE, token
 
 
 def counts() -> dict[tuple[str, ...], float]:
@@ -74,10 +74,10 @@ def test_each_refusal_counts_once():
 WITHOUT = """
 import sys
 sys.modules["prometheus_client"] = None
-from tests.core.material import token
-from tests.resource.material import bound, call, make_app
-from tests.service.material import Service, make_database, settings_in
-from tests.stores.material import url_in
+from tests.support.tokens import token
+from tests.support.guarded_app import bound, call, make_app
+from tests.support.service import Service, make_database, settings_in
+from tests.support.databases import url_in
 from pathlib import Path
 app = make_app()
 assert [call(app, text).status_code for text in (bound(), token(), None)] == [200, 401, 401]

@@ -12,14 +12,14 @@ from typing import Any, ClassVar
 
 import pytest
 
-from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import Refused, Unavailable
-from macaroon_cbat.keys import audience_key
-from macaroon_cbat.minting import mint
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.keys import audience_key
+from macaroon_cbat.macaroon.minting import mint
 from macaroon_cbat.resource import KeyFeed, RevocationFeed, ServiceConnection
-from macaroon_cbat.tls.development import development_certificates
-from tests.core.material import API, GRANT, ROOT, grant
-from tests.tls.material import make_client, wait_until
+from macaroon_cbat.tls.development_ca import development_certificates
+from tests.support.tls_servers import make_client, wait_until
+from tests.support.tokens import API, GRANT, ROOT, grant
 
 DEEP = b'{"x":' + b"[" * 30_000 + b"]" * 30_000 + b","
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.errors import InvalidToken, Unavailable
 from macaroon_cbat.resource import Introspection
-from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
-from tests.core.material import ACCESS, API, GRANT
-from tests.resource.feeding import Feeding
-from tests.resource.material import CERTIFICATE, THIEF, bound, call, make_app
-from tests.resource.silent_services import Silent, silent_service
 from tests.resource.test_introspection_cache import alone, asking
 from tests.resource.test_introspection_in_children import forged
+from tests.support.feeds import Feeding
+from tests.support.guarded_app import CERTIFICATE, THIEF, bound, call, make_app
+from tests.support.silent_services import Silent, silent_service
+from tests.support.tokens import ACCESS, API, GRANT
 
 __all__ = ["alone"]
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from macaroon_cbat.identifier import read_identifier
-from macaroon_cbat.wire import read_macaroon
-from tests.resource.feeding import Feeding
+from macaroon_cbat.macaroon.identifier import read_identifier
+from macaroon_cbat.macaroon.wire import read_macaroon
 from tests.resource.test_introspection_in_children import forged
-from tests.tls.material import ROOT, end, wait_until
-from tests.walks.processes import API, free_port
+from tests.support.feeds import Feeding
+from tests.support.service_process import API, free_port
+from tests.support.tls_servers import ROOT, end, wait_until
 
 WORKERS, TURNS = 4, 60
 
@@ -38,7 +38,7 @@ def preloaded(feeding: Feeding, folder: Path, settings: dict[str, object]) -> It
     port = free_port()
     command = [
         sys.executable, "-m", "gunicorn", "--preload", "--workers", str(WORKERS), "--threads", "4",
-        "--bind", f"127.0.0.1:{port}", "--log-level", "warning", "tests.resource.preloaded:app",
+        "--bind", f"127.0.0.1:{port}", "--log-level", "warning", "tests.support.preloaded:app",
     ]  # fmt: skip
     introspection = {
         "issuer": feeding.service.issuer, "audience": API, "client_id": "asking",

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from macaroon_cbat.caveats import Method, PathPrefix, TargetUri
-from macaroon_cbat.journal import flush_refusals
-from macaroon_cbat.journal.file import journal_to
-from macaroon_cbat.logs import LINES
-from tests.core.material import GRANT, NOW, token
-from tests.resource.adapters.material import ADAPTERS, Adapter
-from tests.resource.material import THIEF, bound, call, make_app
+from macaroon_cbat.audit import flush_refusals
+from macaroon_cbat.audit.file import journal_to
+from macaroon_cbat.audit.loggers import LINES
+from macaroon_cbat.macaroon.caveats import Method, PathPrefix, TargetUri
+from tests.support.adapters import ADAPTERS, Adapter
+from tests.support.guarded_app import THIEF, bound, call, make_app
+from tests.support.tokens import GRANT, NOW, token
 
 
 @pytest.fixture(params=ADAPTERS.values(), ids=list(ADAPTERS))

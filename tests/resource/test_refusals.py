@@ -4,12 +4,12 @@ import pytest
 from flask import Flask
 
 from macaroon_cbat import Expiry, Principal, Scope
-from macaroon_cbat.caveats import Access, Audience, Method, confirmation
 from macaroon_cbat.errors import Unavailable
-from macaroon_cbat.keys import AudienceKey
-from macaroon_cbat.minting import add_third_party_caveat
-from tests.core.material import API, ISSUER, KEY, NOW, OTHER_CERTIFICATE, token
-from tests.resource.material import THIEF, bound, call, make_app, parameters
+from macaroon_cbat.macaroon.caveats import Access, Audience, Method, confirmation
+from macaroon_cbat.macaroon.keys import AudienceKey
+from macaroon_cbat.macaroon.minting import add_third_party_caveat
+from tests.support.guarded_app import THIEF, bound, call, make_app, parameters
+from tests.support.tokens import API, ISSUER, KEY, NOW, OTHER_CERTIFICATE, token
 
 METADATA = "https://api.example/.well-known/oauth-protected-resource"
 

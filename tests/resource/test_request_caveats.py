@@ -7,11 +7,11 @@ from flask import Flask
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client, TestResponse
 
-from macaroon_cbat.caveats import ClientAddress, Method, PathPrefix, TargetUri
-from macaroon_cbat.keys import audience_keys
-from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
-from tests.core.material import BOUND, ISSUER, ROOT, came_from, signed
-from tests.resource.material import CERTIFICATE, bound, call, make_app
+from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE
+from macaroon_cbat.macaroon.caveats import ClientAddress, Method, PathPrefix, TargetUri
+from macaroon_cbat.macaroon.keys import audience_keys
+from tests.support.guarded_app import CERTIFICATE, bound, call, make_app
+from tests.support.tokens import BOUND, ISSUER, ROOT, came_from, signed
 
 
 def raw(app: Any, text: str, path: str, **environ: Any) -> TestResponse:

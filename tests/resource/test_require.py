@@ -8,8 +8,8 @@ from flask.views import MethodView
 
 from macaroon_cbat import Scope
 from macaroon_cbat.resource import Guard, current_principal
-from tests.core.material import KEYS, NOW
-from tests.resource.material import METHODS, bound, call
+from tests.support.guarded_app import METHODS, bound, call
+from tests.support.tokens import KEYS, NOW
 
 ENOUGH = {
     "no scope is required": ("/open", "admin"),

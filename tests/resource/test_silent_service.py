@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from macaroon_cbat.errors import SettingsError, Unavailable, UnknownKey
-from macaroon_cbat.keys import write_key_file
+from macaroon_cbat.macaroon.keys import write_key_file
 from macaroon_cbat.resource import Introspection, KeyFeed, ServiceConnection
-from tests.core.material import ACCESS, API, GRANT, ISSUER, KEYS, grant
-from tests.resource import silent_services
-from tests.resource.feeding import Feeding
-from tests.resource.material import bound, call, make_app
-from tests.resource.silent_services import Silent, Temper, silent_service
-from tests.tls.material import make_client, wait_until
+from tests.support import silent_services
+from tests.support.feeds import Feeding
+from tests.support.guarded_app import bound, call, make_app
+from tests.support.silent_services import Silent, Temper, silent_service
+from tests.support.tls_servers import make_client, wait_until
+from tests.support.tokens import ACCESS, API, GRANT, ISSUER, KEYS, grant
 
 TEMPERS = [silent_services.never, silent_services.drop_by_drop, silent_services.drop_by_drop_in_the_head]
 FLOOD = 40

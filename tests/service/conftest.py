@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from macaroon_cbat.journal.file import journal_to
-from tests.service.certificates import Identity, authority, certified
-from tests.service.material import Service, make_database, settings_in
-from tests.stores.material import url_in
-from tests.stores.postgres import Postgres, postgres
+from macaroon_cbat.audit.file import journal_to
+from tests.support.certificates import Identity, authority, certified
+from tests.support.databases import url_in
+from tests.support.postgresql import Postgres, postgres
+from tests.support.service import Service, make_database, settings_in
 
 Starter = Callable[..., Service]
 

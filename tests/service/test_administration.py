@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.service.administrator import CLIENTS, KEYS, NEW, REVOCATIONS, administrator, state
-from tests.service.material import API, GRANT_TYPE, basic, refused
-from tests.stores.material import NOW
+from tests.support.administrator import CLIENTS, KEYS, NEW, REVOCATIONS, administrator, state
+from tests.support.databases import NOW
+from tests.support.service import API, GRANT_TYPE, basic, refused
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@
 
 import pytest
 
-from macaroon_cbat.caveats import Expiry, Method, PathPrefix, Scope, TargetUri
-from tests.resource.material import parameters
-from tests.service.administrator import CLIENTS, KEYS, REVOCATIONS, administrator, state
-from tests.service.material import API, ISSUER, refused
-from tests.service.resource_server import register, token_for_service
-from tests.stores.material import NOW
+from macaroon_cbat.macaroon.caveats import Expiry, Method, PathPrefix, Scope, TargetUri
+from tests.support.administrator import CLIENTS, KEYS, REVOCATIONS, administrator, state
+from tests.support.databases import NOW
+from tests.support.guarded_app import parameters
+from tests.support.resource_server import register, token_for_service
+from tests.support.service import API, ISSUER, refused
 
 ENDPOINTS = (
     ("GET", CLIENTS),

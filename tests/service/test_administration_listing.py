@@ -3,12 +3,12 @@
 import pytest
 from sqlalchemy import insert
 
-from macaroon_cbat.service.administration import LIST_PAGE
+from macaroon_cbat.service.admin.administration import LIST_PAGE
 from macaroon_cbat.stores.schema import feed_positions, revocations
-from tests.service.administrator import REVOCATIONS, administrator, state
-from tests.service.material import API, Service, make_database, refused, settings_in
-from tests.service.resource_server import ask, register, token_for_service
-from tests.stores.material import NOW, url_in
+from tests.support.administrator import REVOCATIONS, administrator, state
+from tests.support.databases import NOW, url_in
+from tests.support.resource_server import ask, register, token_for_service
+from tests.support.service import API, Service, make_database, refused, settings_in
 
 
 @pytest.fixture

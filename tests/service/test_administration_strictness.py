@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.service.administrator import CLIENTS, NEW, REVOCATIONS, administrator, state
-from tests.service.material import refused
+from tests.support.administrator import CLIENTS, NEW, REVOCATIONS, administrator, state
+from tests.support.service import refused
 
 
 @pytest.fixture

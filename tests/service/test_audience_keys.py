@@ -3,17 +3,17 @@
 import msgspec
 import pytest
 
-from macaroon_cbat.keys import read_key_file
-from tests.service.material import (
+from macaroon_cbat.macaroon.keys import read_key_file
+from tests.support.databases import NOW
+from tests.support.resource_server import ask, register, token_for_service
+from tests.support.service import (
     API,
     ISSUER,
     OTHER_API,
     grant_of,
     refused,
 )
-from tests.service.resource_server import ask, register, token_for_service
-from tests.stores.material import NOW
-from tests.tls.material import wait_until
+from tests.support.tls_servers import wait_until
 
 KEYS, REVOCATIONS = "/resource/keys", "/resource/revocations"
 TIMES = {"revoked_at": NOW, "expires_at": NOW + 600}

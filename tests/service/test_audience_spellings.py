@@ -2,13 +2,15 @@
 
 import pytest
 
-from macaroon_cbat.audiences import canonical_audience
-from macaroon_cbat.caveats import Access, Audience
 from macaroon_cbat.errors import SettingsError, UnknownKey
-from macaroon_cbat.verification import verify
-from tests.core.test_audiences import OTHER
-from tests.service.administrator import CLIENTS, NEW, administrator
-from tests.service.material import (
+from macaroon_cbat.macaroon.audiences import canonical_audience
+from macaroon_cbat.macaroon.caveats import Access, Audience
+from macaroon_cbat.macaroon.verification import verify
+from tests.macaroon.test_audiences import OTHER
+from tests.support.administrator import CLIENTS, NEW, administrator
+from tests.support.databases import NOW
+from tests.support.resource_server import ask, register, token_for_service
+from tests.support.service import (
     API,
     GRANT_TYPE,
     ISSUER,
@@ -19,8 +21,6 @@ from tests.service.material import (
     refused,
     server_metadata,
 )
-from tests.service.resource_server import ask, register, token_for_service
-from tests.stores.material import NOW
 
 SPELLINGS = [API + "/", "https://API.example", "HTTPS://api.example:443/", "https://api.example:"]
 VISIBLE_OTHERS = {name: text for name, text in OTHER.items() if text.isprintable() and text.isascii()}

@@ -5,16 +5,16 @@ import os
 
 import pytest
 
-from macaroon_cbat.caveats import Method, Scope, confirmation
-from macaroon_cbat.journal.file import journal_to
-from macaroon_cbat.minting import attenuate
+from macaroon_cbat.audit.file import journal_to
+from macaroon_cbat.macaroon.caveats import Method, Scope, confirmation
+from macaroon_cbat.macaroon.minting import attenuate
+from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.stores import ClientMetadata
 from macaroon_cbat.stores.root_keys import GRACE_SECONDS
-from macaroon_cbat.wire import read_macaroon
-from tests.service.auditing import events, one
-from tests.service.material import API, SECRETS, grant_of
 from tests.service.test_secrets import ask_with_secrets, exercise, spellings
-from tests.stores.material import NOW
+from tests.support.audit_events import events, one
+from tests.support.databases import NOW
+from tests.support.service import API, SECRETS, grant_of
 
 AT = "2025-12-31T23:00:00Z"
 COMMON = {"at": AT, "address": "127.0.0.1"}

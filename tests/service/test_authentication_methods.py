@@ -5,14 +5,14 @@ from typing import get_args
 import msgspec
 import pytest
 
+from macaroon_cbat.certificate.source import presented_certificate
 from macaroon_cbat.errors import InvalidClient
-from macaroon_cbat.peer import peer_of
-from macaroon_cbat.service.client_authentication import Credentials, authenticate_client
-from macaroon_cbat.service.client_certificates import ClientTrust
+from macaroon_cbat.service.oauth2.client_authentication import Credentials, authenticate_client
+from macaroon_cbat.service.oauth2.client_certificates import ClientTrust
 from macaroon_cbat.stores.clients import ClientAuthMethod
-from tests.service.certificates import certified
-from tests.service.material import GRANT_TYPE, basic, client_metadata
-from tests.stores.material import NOW
+from tests.support.certificates import certified
+from tests.support.databases import NOW
+from tests.support.service import GRANT_TYPE, basic, client_metadata
 
 SECRET, OTHERS_SECRET = "Zr8kQm2w-Vx5Tn_Yb7Lc4", "Hd6p_Wj9sRf-K3Ge1Uo0a"
 DN = "CN=billing,O=Example"
@@ -159,7 +159,7 @@ def test_a_method_that_is_unknown_lets_in_nothing(trusting, certificates, secret
     clients._seen[known.client_id] = (float("inf"), msgspec.structs.replace(known, metadata=metadata))
     trusting.stores.clients.remove(known.client_id, lambda: trusting.now, lasting=600)
     one = certificates[name]
-    credentials = Credentials(known.client_id, secret, peer_of(one and one.der))
+    credentials = Credentials(known.client_id, secret, presented_certificate(one and one.der))
     assert clients.find(known.client_id).metadata.token_endpoint_auth_method == "private_key_jwt"
     with pytest.raises(InvalidClient):
         authenticate_client(credentials, clients, ClientTrust(None), NOW)

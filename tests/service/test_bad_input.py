@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 from werkzeug.test import TestResponse
 
-from macaroon_cbat.caveats import Expiry, Method, PathPrefix, Scope, confirmation
-from macaroon_cbat.journal.file import journal_to
-from macaroon_cbat.minting import attenuate
-from tests.service.administrator import CLIENTS, KEYS, NEW, REVOCATIONS, administrator, state
-from tests.service.auditing import one
-from tests.service.certificates import Identity
+from macaroon_cbat.audit.file import journal_to
+from macaroon_cbat.macaroon.caveats import Expiry, Method, PathPrefix, Scope, confirmation
+from macaroon_cbat.macaroon.minting import attenuate
 from tests.service.conftest import Starter
-from tests.service.material import API, OTHER_API, Service, make_database, refused, settings_in
-from tests.service.resource_server import ask, register, token_for_service
-from tests.stores.material import NOW, url_in
-from tests.stores.postgres import Postgres
+from tests.support.administrator import CLIENTS, KEYS, NEW, REVOCATIONS, administrator, state
+from tests.support.audit_events import one
+from tests.support.certificates import Identity
+from tests.support.databases import NOW, url_in
+from tests.support.postgresql import Postgres
+from tests.support.resource_server import ask, register, token_for_service
+from tests.support.service import API, OTHER_API, Service, make_database, refused, settings_in
 
 AUDIENCE_KEYS, FEED = "/resource/keys", "/resource/revocations"
 THUMBPRINT = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"

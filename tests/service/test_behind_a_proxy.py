@@ -9,17 +9,17 @@ import pytest
 from prometheus_client import REGISTRY
 from werkzeug.test import TestResponse
 
+from macaroon_cbat.audit.file import journal_to
+from macaroon_cbat.certificate.forwarded import Forwarded, trusted_proxies
+from macaroon_cbat.certificate.source import tls_connection
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.forwarded import Forwarded, trusted_proxies
-from macaroon_cbat.journal.file import journal_to
-from macaroon_cbat.peer import tls_connection
 from macaroon_cbat.service import create_app, settings_from_environment
-from tests.core.material import came_from
-from tests.core.spelling import SPELLINGS
-from tests.service.auditing import one
-from tests.service.certificates import Identity, certified
-from tests.service.material import GRANT_TYPE, SECRETS, Service, basic, client_metadata, refused
-from tests.stores.material import NOW
+from tests.support.audit_events import one
+from tests.support.certificate_spellings import SPELLINGS
+from tests.support.certificates import Identity, certified
+from tests.support.databases import NOW
+from tests.support.service import GRANT_TYPE, SECRETS, Service, basic, client_metadata, refused
+from tests.support.tokens import came_from
 
 PROXY, STRANGER = "10.0.0.7", "192.0.2.7"
 IGNORED = "macaroon_cbat_certificate_headers_ignored_total"
@@ -33,7 +33,9 @@ SECRET = "Zq7w-Jm2nT_cR5Xk8Vb1"
 @pytest.fixture
 def bound(start, file) -> Iterator[Service]:
     """Start a service that believes the hash that one proxy hands over."""
-    service = start(peer=Forwarded("haproxy-sha256", trust=trusted_proxies([PROXY])), audit_log=str(file))
+    service = start(
+        certificate_source=Forwarded("haproxy-sha256", trust=trusted_proxies([PROXY])), audit_log=str(file)
+    )
     metadata = client_metadata(tls_client_certificate_bound_access_tokens=True)
     service.stores.clients.add("bound", metadata, secret=SECRET, now=NOW)
     yield service
@@ -107,7 +109,7 @@ def test_a_hash_is_not_enough_for_tls_client_auth(ca, tmp_path, start, file):
     """tls_client_auth needs the certificate itself: a hash alone is refused with the reason in the log."""
     (tmp_path / "clients.pem").write_bytes(ca.pem)
     service = start(
-        peer=Forwarded("haproxy-sha256", trust=trusted_proxies([PROXY])),
+        certificate_source=Forwarded("haproxy-sha256", trust=trusted_proxies([PROXY])),
         client_ca=tmp_path / "clients.pem",
         audit_log=str(file),
     )
@@ -129,7 +131,8 @@ def test_a_hash_is_not_enough_for_tls_client_auth(ca, tmp_path, start, file):
     journal_to(None)
     assert "passes on its hash alone" in str(one(file)["reason"])
     whole = start(
-        peer=Forwarded("haproxy", trust=trusted_proxies([PROXY])), client_ca=tmp_path / "clients.pem"
+        certificate_source=Forwarded("haproxy", trust=trusted_proxies([PROXY])),
+        client_ca=tmp_path / "clients.pem",
     )
     assert answer(whole, Clientcert=SPELLINGS["haproxy"](certificate.der)[0]).status_code == 200
 

@@ -3,10 +3,10 @@
 import pytest
 from msgspec import UNSET
 
-from macaroon_cbat.caveats import Scope
-from macaroon_cbat.minting import attenuate
-from tests.service.material import API, ISSUER, OTHER_API, refused
-from tests.service.resource_server import ask, register, token_for_service
+from macaroon_cbat.macaroon.caveats import Scope
+from macaroon_cbat.macaroon.minting import attenuate
+from tests.support.resource_server import ask, register, token_for_service
+from tests.support.service import API, ISSUER, OTHER_API, refused
 
 KEYS, FEED = "/resource/keys", "/resource/revocations"
 INACTIVE = {"active": False}

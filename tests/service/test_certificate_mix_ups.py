@@ -2,11 +2,11 @@
 
 import pytest
 
-from macaroon_cbat.client.binding import confirmations
-from macaroon_cbat.wire import read_macaroon
-from tests.service.certificates import certified
-from tests.service.material import GRANT_TYPE, SECRETS, basic, client_metadata, grant_of, refused
-from tests.stores.material import NOW
+from macaroon_cbat.client.children import confirmations
+from macaroon_cbat.macaroon.wire import read_macaroon
+from tests.support.certificates import certified
+from tests.support.databases import NOW
+from tests.support.service import GRANT_TYPE, SECRETS, basic, client_metadata, grant_of, refused
 
 DN = "CN=billing,O=Example"
 BOUND = {"tls_client_certificate_bound_access_tokens": True}

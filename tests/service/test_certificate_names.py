@@ -7,9 +7,9 @@ from cryptography.x509.oid import NameOID
 
 from macaroon_cbat.errors import InvalidClientMetadata
 from macaroon_cbat.stores.clients import metadata_from
-from tests.service.certificates import authority, certified
-from tests.service.material import GRANT_TYPE, client_metadata, refused
-from tests.stores.material import NOW
+from tests.support.certificates import authority, certified
+from tests.support.databases import NOW
+from tests.support.service import GRANT_TYPE, client_metadata, refused
 
 CN, ORG, EMAIL = NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME, NameOID.EMAIL_ADDRESS
 DN, DNS, URI = "CN=billing,O=Example", "billing.example", "spiffe://example/billing"

@@ -7,11 +7,11 @@ from cryptography import x509
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
-from macaroon_cbat.service.certificate_subjects import is_named_by
+from macaroon_cbat.service.oauth2.certificate_subjects import is_named_by
 from macaroon_cbat.stores import ClientMetadata
-from tests.service.certificates import authority, certified
-from tests.service.material import client_metadata
-from tests.stores.distinguished import KINDS
+from tests.support.certificates import authority, certified
+from tests.support.distinguished_names import KINDS
+from tests.support.service import client_metadata
 
 CA = authority()
 OWN = ObjectIdentifier("1.3.6.1.4.1.99999.7")

@@ -2,11 +2,11 @@
 
 import pytest
 
-from macaroon_cbat.service.revoking import LASTING
-from tests.service.administrator import CLIENTS, NEW, administrator, state
-from tests.service.material import API, ISSUER, OTHER_API, refused
-from tests.service.resource_server import ask, register, token_for_service
-from tests.stores.material import NOW
+from macaroon_cbat.service.admin.revocable import LASTING
+from tests.support.administrator import CLIENTS, NEW, administrator, state
+from tests.support.databases import NOW
+from tests.support.resource_server import ask, register, token_for_service
+from tests.support.service import API, ISSUER, OTHER_API, refused
 
 KEYS, FEED = "/resource/keys", "/resource/revocations"
 INACTIVE = {"active": False}

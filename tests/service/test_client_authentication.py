@@ -2,9 +2,9 @@ from base64 import b64encode
 
 import pytest
 
-from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
-from tests.service.material import GRANT_TYPE, SECRETS, basic, client_metadata, refused
-from tests.stores.material import NOW, remove
+from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE
+from tests.support.databases import NOW, remove
+from tests.support.service import GRANT_TYPE, SECRETS, basic, client_metadata, refused
 
 SPECIAL = "p%40ss:w+rd /?&=\u00fc\u20ac"
 RIGHT = SECRETS["billing"]
@@ -166,7 +166,7 @@ def test_another_certificate_is_wrong(registered, certificate, other_certificate
 def test_a_header_is_no_certificate(registered, certificate):
     """No header stands for a certificate, however it is called."""
     names = ("Client-Cert", "X-Client-Cert", "X-SSL-Client-Cert", "X-Forwarded-Client-Cert")
-    names += ("SSL_CLIENT_CERT", PEER_CERTIFICATE, "Macaroon-Cbat.Peer-Certificate")
+    names += ("SSL_CLIENT_CERT", PEER_CERTIFICATE, "Macaroon-Cbat.PresentedCertificate-Certificate")
     values = (f":{b64encode(certificate.der).decode()}:", b64encode(certificate.der).decode())
     for value in values:
         answer = registered.open(

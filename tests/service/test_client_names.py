@@ -5,11 +5,11 @@ from types import FrameType
 
 import pytest
 
-from macaroon_cbat.service import client_certificates
+from macaroon_cbat.service.oauth2 import client_certificates
 from macaroon_cbat.stores import client_store, clients, database
-from tests.service.certificates import certified
-from tests.service.material import GRANT_TYPE, basic, client_metadata
-from tests.stores.material import NOW
+from tests.support.certificates import certified
+from tests.support.databases import NOW
+from tests.support.service import GRANT_TYPE, basic, client_metadata
 
 COSTLY = {
     client_store.ClientStore.remembered.__code__: "memory",

@@ -5,8 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from tests.service.material import GRANT_TYPE, refused
-from tests.stores.material import NOW
+from tests.support.databases import NOW
+from tests.support.service import GRANT_TYPE, refused
 
 EVIL = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
 

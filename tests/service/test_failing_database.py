@@ -7,10 +7,10 @@ from pathlib import Path
 
 from sqlalchemy import event
 
-from tests.service.administrator import CLIENTS, KEYS, NEW, REVOCATIONS, administrator, state
-from tests.service.load import check_nothing_is_lost, load
-from tests.service.material import refused
-from tests.service.resource_server import token_for_service
+from tests.support.administrator import CLIENTS, KEYS, NEW, REVOCATIONS, administrator, state
+from tests.support.resource_server import token_for_service
+from tests.support.service import refused
+from tests.support.service_load import check_nothing_is_lost, load
 
 
 def unavailable(answer) -> None:

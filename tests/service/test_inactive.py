@@ -6,14 +6,14 @@ import msgspec
 import pytest
 from msgspec import UNSET
 
-from macaroon_cbat.caveats import Scope
-from macaroon_cbat.identifier import identifier_text
-from macaroon_cbat.keys import RootKey, audience_key
-from macaroon_cbat.minting import add_third_party_caveat, attenuate, mint
-from macaroon_cbat.wire import MAX_CHARACTERS, read_macaroon
-from tests.core.material import signed, spell, to_binary, to_text
-from tests.service.material import API, ISSUER, OTHER_API, grant_of
-from tests.stores.material import NOW
+from macaroon_cbat.macaroon.caveats import Scope
+from macaroon_cbat.macaroon.identifier import identifier_text
+from macaroon_cbat.macaroon.keys import RootKey, audience_key
+from macaroon_cbat.macaroon.minting import add_third_party_caveat, attenuate, mint
+from macaroon_cbat.macaroon.wire import MAX_CHARACTERS, read_macaroon
+from tests.support.databases import NOW
+from tests.support.service import API, ISSUER, OTHER_API, grant_of
+from tests.support.tokens import signed, spell, to_binary, to_text
 
 INACTIVE = {"active": False}
 PINGAM = "AgEAAhtCRDFJSGhhLUktU21VbE5EQ0Y4MXVQRmlzUFUAAAYgnKhrEUFDwEwSPeTHwRSwTss7a4V0W68nL5Xw-nnRhzQ"

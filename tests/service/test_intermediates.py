@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from macaroon_cbat.service.certificate_paths import MOST_SENT, paths, read_sent, vouched_for
-from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE, PEER_INTERMEDIATES
-from tests.service.certificates import SERVER_AUTH, TODAY, Identity, authority, certified, key_usage
-from tests.service.material import GRANT_TYPE, Service, client_metadata, refused
-from tests.stores.material import NOW
+from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE, PEER_INTERMEDIATES
+from macaroon_cbat.service.oauth2.certificate_paths import MOST_SENT, paths, read_sent, vouched_for
+from tests.support.certificates import SERVER_AUTH, TODAY, Identity, authority, certified, key_usage
+from tests.support.databases import NOW
+from tests.support.service import GRANT_TYPE, Service, client_metadata, refused
 
 DN, DNS = "CN=billing,O=Example", "billing.example"
 OTHER_ROOT = authority()

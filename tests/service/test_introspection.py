@@ -3,7 +3,7 @@
 import pytest
 from msgspec import UNSET
 
-from macaroon_cbat.caveats import (
+from macaroon_cbat.macaroon.caveats import (
     Audience,
     ClientAddress,
     Confirmation,
@@ -15,9 +15,9 @@ from macaroon_cbat.caveats import (
     TargetUri,
     confirmation,
 )
-from macaroon_cbat.minting import attenuate
-from tests.core.material import appended
-from tests.service.material import (
+from macaroon_cbat.macaroon.minting import attenuate
+from tests.support.databases import NOW
+from tests.support.service import (
     API,
     ISSUER,
     OTHER_API,
@@ -26,7 +26,7 @@ from tests.service.material import (
     grant_of,
     refused,
 )
-from tests.stores.material import NOW
+from tests.support.tokens import appended
 
 INACTIVE = {"active": False}
 OF_THE_REQUEST = [

@@ -2,11 +2,11 @@
 
 import pytest
 
-from macaroon_cbat.caveats import PathPrefix, Scope, confirmation
-from macaroon_cbat.minting import attenuate
-from macaroon_cbat.thumbprint import Thumbprint
-from tests.service.material import SECRETS, Service, client_metadata, refused
-from tests.stores.material import NOW
+from macaroon_cbat.certificate.thumbprint import Thumbprint
+from macaroon_cbat.macaroon.caveats import PathPrefix, Scope, confirmation
+from macaroon_cbat.macaroon.minting import attenuate
+from tests.support.databases import NOW
+from tests.support.service import SECRETS, Service, client_metadata, refused
 
 INACTIVE = {"active": False}
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from macaroon_cbat.caveats import PathPrefix, TargetUri, confirmation
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.minting import attenuate
-from tests.service.material import SECRETS, basic, grant_of, refused, server_metadata
-from tests.stores.material import NOW
+from macaroon_cbat.macaroon.caveats import PathPrefix, TargetUri, confirmation
+from macaroon_cbat.macaroon.minting import attenuate
+from tests.support.databases import NOW
+from tests.support.service import SECRETS, basic, grant_of, refused, server_metadata
 
 ISSUER = "https://as.example/auth"
 BEFORE = "/.well-known/oauth-authorization-server/auth"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.load import check_nothing_is_lost, load
-from tests.service.material import Service, make_database, settings_in
-from tests.stores.postgres import Postgres, postgres
+from tests.support.postgresql import Postgres, postgres
+from tests.support.service import Service, make_database, settings_in
+from tests.support.service_load import check_nothing_is_lost, load
 
 
 @pytest.fixture(scope="module")

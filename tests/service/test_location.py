@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from macaroon_cbat.wire import read_macaroon
-from tests.core.material import spell
-from tests.service.material import API
+from macaroon_cbat.macaroon.wire import read_macaroon
+from tests.support.service import API
+from tests.support.tokens import spell
 
 
 @pytest.mark.parametrize("location", [None, b"https://evil.example", b""], ids=["none", "another's", "empty"])

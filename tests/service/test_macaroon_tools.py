@@ -3,14 +3,14 @@
 import pymacaroons
 import pytest
 
-from macaroon_cbat.caveats import Access, Expiry, Scope, caveat_text, confirmation
-from macaroon_cbat.minting import add_third_party_caveat, attenuate
-from macaroon_cbat.verification import verify
-from macaroon_cbat.wire import read_macaroon
-from tests.core.material import appended, signed, to_text
-from tests.service.material import API, ISSUER, grant_of, refused, seconds
+from macaroon_cbat.macaroon.caveats import Access, Expiry, Scope, caveat_text, confirmation
+from macaroon_cbat.macaroon.minting import add_third_party_caveat, attenuate
+from macaroon_cbat.macaroon.verification import verify
+from macaroon_cbat.macaroon.wire import read_macaroon
 from tests.service.test_inactive import PINGAM
-from tests.stores.material import NOW
+from tests.support.databases import NOW
+from tests.support.service import API, ISSUER, grant_of, refused, seconds
+from tests.support.tokens import appended, signed, to_text
 
 
 def inspect(service, body):

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from macaroon_cbat.caveats import Scope
-from macaroon_cbat.minting import attenuate
-from tests.service.material import refused
+from macaroon_cbat.macaroon.caveats import Scope
+from macaroon_cbat.macaroon.minting import attenuate
 from tests.service.test_inactive import PINGAM
 from tests.service.test_macaroon_tools import raw, restrict
+from tests.support.service import refused
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 import pytest
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 
-from tests.service.material import GRANT_TYPE, ISSUER, refused
+from tests.support.service import GRANT_TYPE, ISSUER, refused
 
 PATH = "/.well-known/oauth-authorization-server"
 ENDPOINTS = (

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from macaroon_cbat.caveats import confirmation
-from macaroon_cbat.minting import attenuate
-from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
-from tests.service.administrator import administrator
-from tests.service.material import API, SECRETS, basic
-from tests.service.resource_server import register, token_for_service
+from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE
+from macaroon_cbat.macaroon.caveats import confirmation
+from macaroon_cbat.macaroon.minting import attenuate
+from tests.support.administrator import administrator
+from tests.support.resource_server import register, token_for_service
+from tests.support.service import API, SECRETS, basic
 
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 ODD = {

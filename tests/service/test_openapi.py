@@ -6,9 +6,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tests.service.administrator import CLIENTS, KEYS, NEW, REVOCATIONS, administrator
-from tests.service.material import API, ISSUER, SECRETS, basic
-from tests.service.resource_server import ask, register, token_for_service
+from tests.support.administrator import CLIENTS, KEYS, NEW, REVOCATIONS, administrator
+from tests.support.resource_server import ask, register, token_for_service
+from tests.support.service import API, ISSUER, SECRETS, basic
 
 AUTOMATIC = {"HEAD", "OPTIONS"}
 

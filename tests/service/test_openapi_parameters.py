@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from tests.service.administrator import CLIENTS, KEYS, REVOCATIONS, administrator
-from tests.service.material import API, refused
-from tests.service.resource_server import ask, register, token_for_service
+from tests.support.administrator import CLIENTS, KEYS, REVOCATIONS, administrator
+from tests.support.resource_server import ask, register, token_for_service
+from tests.support.service import API, refused
 
 FEED, AUDIENCE_KEYS = "/resource/revocations", "/resource/keys"
 KINDS = ["token", "client", "subject", "family", "key", "certificate"]

@@ -2,13 +2,13 @@
 
 import pytest
 
-from macaroon_cbat.caveats import Expiry, Method, PathPrefix, Scope, TargetUri, confirmation
-from macaroon_cbat.minting import attenuate
-from tests.resource.material import parameters
-from tests.service.administrator import administrator, state
-from tests.service.material import API, ISSUER, OTHER_API, client_metadata, refused
-from tests.service.resource_server import SCOPE, ask, register, rewritten, token_for_service
-from tests.stores.material import NOW, remove
+from macaroon_cbat.macaroon.caveats import Expiry, Method, PathPrefix, Scope, TargetUri, confirmation
+from macaroon_cbat.macaroon.minting import attenuate
+from tests.support.administrator import administrator, state
+from tests.support.databases import NOW, remove
+from tests.support.guarded_app import parameters
+from tests.support.resource_server import SCOPE, ask, register, rewritten, token_for_service
+from tests.support.service import API, ISSUER, OTHER_API, client_metadata, refused
 
 KEYS, FEED = "/resource/keys", "/resource/revocations"
 

@@ -5,10 +5,10 @@ import logging
 import pytest
 
 from macaroon_cbat.errors import SettingsError
-from tests.service.certificates import authority, certified
-from tests.service.material import client_metadata, refused
 from tests.service.test_intermediates import DN, ask
-from tests.stores.material import NOW
+from tests.support.certificates import authority, certified
+from tests.support.databases import NOW
+from tests.support.service import client_metadata, refused
 
 ROOT = authority("CN=Root")
 TRUSTED, OTHER = authority("CN=Sub CA", ROOT), authority("CN=Other Sub CA", ROOT)

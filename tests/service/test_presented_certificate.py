@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.service.material import refused
-from tests.stores.material import NOW
+from tests.support.databases import NOW
+from tests.support.service import refused
 
 
 def introspected(service, token, client_certificate):

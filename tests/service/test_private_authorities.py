@@ -8,12 +8,12 @@ import pytest
 import trustme
 from cryptography import x509
 
-from macaroon_cbat.certificate_file import der_of
+from macaroon_cbat.certificate.file import der_of
 from macaroon_cbat.errors import InvalidClient, SettingsError
-from macaroon_cbat.service.certificate_subjects import is_named_by
-from macaroon_cbat.service.client_certificates import ClientTrust
-from tests.core.certificate_files import with_latin_1
-from tests.service.material import client_metadata
+from macaroon_cbat.service.oauth2.certificate_subjects import is_named_by
+from macaroon_cbat.service.oauth2.client_certificates import ClientTrust
+from tests.support.certificate_files import with_latin_1
+from tests.support.service import client_metadata
 
 CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 

@@ -5,13 +5,13 @@ import logging
 import pytest
 from werkzeug.test import TestResponse
 
-from macaroon_cbat.caveats import confirmation
-from macaroon_cbat.minting import attenuate
+from macaroon_cbat.macaroon.caveats import confirmation
+from macaroon_cbat.macaroon.minting import attenuate
 from macaroon_cbat.stores import ClientMetadata
-from tests.service.certificates import Identity
-from tests.service.material import API, ISSUER, SECRETS, Service, basic
-from tests.service.resource_server import register, token_for_service
-from tests.stores.material import NOW
+from tests.support.certificates import Identity
+from tests.support.databases import NOW
+from tests.support.resource_server import register, token_for_service
+from tests.support.service import API, ISSUER, SECRETS, Service, basic
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """The scopes that the metadata name (RFC 8414 2): read once a minute, and never in the way."""
 
-from macaroon_cbat.service.registered_scopes import MEMORY_SECONDS, RegisteredScopes
-from tests.service.material import SECRETS, client_metadata
-from tests.stores.material import NOW
+from macaroon_cbat.service.oauth2.registered_scopes import MEMORY_SECONDS, RegisteredScopes
+from tests.support.databases import NOW
+from tests.support.service import SECRETS, client_metadata
 
 METADATA = "/.well-known/oauth-authorization-server"
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.service.administrator import CLIENTS, administrator
-from tests.service.material import API, refused
+from tests.support.administrator import CLIENTS, administrator
+from tests.support.service import API, refused
 
 AS_OTHERS_SEND = {
     "client_name": "Billing",

@@ -5,10 +5,10 @@ from sqlalchemy import update
 
 from macaroon_cbat.stores.client_store import MEMORY_SECONDS
 from macaroon_cbat.stores.schema import clients
-from tests.service.administrator import CLIENTS, KEYS, REVOCATIONS, administrator, state
-from tests.service.material import API, GRANT_TYPE, ISSUER, basic, grant_of, refused, seconds
-from tests.service.resource_server import register, token_for_service
-from tests.stores.material import NOW, remove
+from tests.support.administrator import CLIENTS, KEYS, REVOCATIONS, administrator, state
+from tests.support.databases import NOW, remove
+from tests.support.resource_server import register, token_for_service
+from tests.support.service import API, GRANT_TYPE, ISSUER, basic, grant_of, refused, seconds
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.service.material import GRANT_TYPE, SECRETS, basic, refused
+from tests.support.service import GRANT_TYPE, SECRETS, basic, refused
 
 BASIC = {"Authorization": basic("billing", SECRETS["billing"])}
 FORM = "application/x-www-form-urlencoded"

@@ -1,16 +1,16 @@
 import msgspec
 import pytest
 
-from macaroon_cbat.caveats import Expiry, Scope, confirmation
-from macaroon_cbat.claims import LONGEST_CLOCK_SKEW
-from macaroon_cbat.identifier import identifier_text
-from macaroon_cbat.keys import RootKey, audience_key
-from macaroon_cbat.minting import attenuate, mint
-from macaroon_cbat.revocation import KEPT_LONGER_SECONDS
-from macaroon_cbat.wire import read_macaroon
-from tests.core.material import spell
-from tests.service.material import API, ISSUER, SECRETS, client_metadata, grant_of, refused
-from tests.stores.material import NOW
+from macaroon_cbat.macaroon.caveats import Expiry, Scope, confirmation
+from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW
+from macaroon_cbat.macaroon.identifier import identifier_text
+from macaroon_cbat.macaroon.keys import RootKey, audience_key
+from macaroon_cbat.macaroon.minting import attenuate, mint
+from macaroon_cbat.macaroon.revocation import KEPT_LONGER_SECONDS
+from macaroon_cbat.macaroon.wire import read_macaroon
+from tests.support.databases import NOW
+from tests.support.service import API, ISSUER, SECRETS, client_metadata, grant_of, refused
+from tests.support.tokens import spell
 
 INACTIVE = {"active": False}
 

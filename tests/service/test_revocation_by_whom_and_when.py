@@ -3,12 +3,12 @@
 import pytest
 from msgspec import UNSET
 
-from macaroon_cbat.caveats import Access
-from macaroon_cbat.claims import LONGEST_CLOCK_SKEW
 from macaroon_cbat.errors import Revoked
-from macaroon_cbat.verification import verify
-from tests.service.material import API, OTHER_API, SECRETS, Service, client_metadata, grant_of, refused
-from tests.stores.material import NOW
+from macaroon_cbat.macaroon.caveats import Access
+from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW
+from macaroon_cbat.macaroon.verification import verify
+from tests.support.databases import NOW
+from tests.support.service import API, OTHER_API, SECRETS, Service, client_metadata, grant_of, refused
 
 INACTIVE = {"active": False}
 

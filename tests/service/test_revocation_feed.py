@@ -8,7 +8,9 @@ from sqlalchemy import insert
 
 from macaroon_cbat.stores.revocations import PAGE
 from macaroon_cbat.stores.schema import feed_positions, revocations
-from tests.service.material import (
+from tests.support.databases import NOW, url_in
+from tests.support.resource_server import ask, register, token_for_service
+from tests.support.service import (
     API,
     ISSUER,
     OTHER_API,
@@ -17,8 +19,6 @@ from tests.service.material import (
     refused,
     settings_in,
 )
-from tests.service.resource_server import ask, register, token_for_service
-from tests.stores.material import NOW, url_in
 
 KEYS, REVOCATIONS = "/resource/keys", "/resource/revocations"
 TIMES = {"revoked_at": NOW, "expires_at": NOW + 600}
@@ -68,7 +68,7 @@ def test_the_feed_has_what_concerns_the_caller(served, feed):
 
 
 def test_the_cursor_leads_on_without_gap_or_repeat(served, feed):
-    """Reading on from the cursor gives what came after it, once."""
+    """LoadedPolicy on from the cursor gives what came after it, once."""
     take_back(served, "first", "second")
     answer = feed()
     assert values(answer) == ["first", "second"]

@@ -6,10 +6,10 @@ from urllib.parse import quote
 
 import pytest
 
-from macaroon_cbat.caveats import Scope
-from macaroon_cbat.minting import attenuate
-from tests.service.material import refused
+from macaroon_cbat.macaroon.caveats import Scope
+from macaroon_cbat.macaroon.minting import attenuate
 from tests.service.test_revocation_takes_effect import padded, post, standard
+from tests.support.service import refused
 
 
 def broken_at(token: str, text: str) -> str:

@@ -5,15 +5,15 @@ from base64 import b64decode, b64encode, urlsafe_b64decode
 import pytest
 from pymacaroons import Macaroon as TheirMacaroon
 
-from macaroon_cbat.caveats import Expiry, Scope, confirmation
-from macaroon_cbat.minting import attenuate
-from tests.service.material import (
+from macaroon_cbat.macaroon.caveats import Expiry, Scope, confirmation
+from macaroon_cbat.macaroon.minting import attenuate
+from tests.support.databases import NOW
+from tests.support.service import (
     SECRETS,
     Service,
     basic,
     refused,
 )
-from tests.stores.material import NOW
 
 INACTIVE = {"active": False}
 MULTIPART = '--b\r\nContent-Disposition: form-data; name="token"\r\n\r\n{}\r\n--b--\r\n'

@@ -2,13 +2,13 @@
 
 import pytest
 
-from macaroon_cbat.caveats import confirmation
-from macaroon_cbat.claims import LONGEST_CLOCK_SKEW
-from macaroon_cbat.minting import attenuate
-from macaroon_cbat.service.revoking import NEVER, expiry_of
+from macaroon_cbat.macaroon.caveats import confirmation
+from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW
+from macaroon_cbat.macaroon.minting import attenuate
+from macaroon_cbat.service.admin.revocable import NEVER, expiry_of
 from macaroon_cbat.service.settings import LONGEST_LIFETIME
-from tests.service.material import GRANT_TYPE, client_metadata, grant_of, refused
-from tests.stores.material import NOW
+from tests.support.databases import NOW
+from tests.support.service import GRANT_TYPE, client_metadata, grant_of, refused
 
 INACTIVE = {"active": False}
 

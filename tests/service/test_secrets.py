@@ -5,11 +5,11 @@ from base64 import b64encode, urlsafe_b64encode
 
 import pytest
 
-from macaroon_cbat.caveats import Method, Scope
-from macaroon_cbat.minting import attenuate
-from macaroon_cbat.wire import read_macaroon
-from tests.core.material import to_text
-from tests.service.material import GRANT_TYPE, SECRETS, Service, basic, grant_of
+from macaroon_cbat.macaroon.caveats import Method, Scope
+from macaroon_cbat.macaroon.minting import attenuate
+from macaroon_cbat.macaroon.wire import read_macaroon
+from tests.support.service import GRANT_TYPE, SECRETS, Service, basic, grant_of
+from tests.support.tokens import to_text
 
 
 @pytest.fixture

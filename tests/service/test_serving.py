@@ -6,13 +6,13 @@ import threading
 import pytest
 from msgspec import UNSET, structs
 
-from macaroon_cbat.caveats import Audience, Scope
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.minting import attenuate
+from macaroon_cbat.macaroon.caveats import Audience, Scope
+from macaroon_cbat.macaroon.minting import attenuate
 from macaroon_cbat.stores import open_stores
-from tests.service.material import API, ISSUER, OTHER_API, refused
-from tests.service.resource_server import ask, register, rewritten, token_for_service
-from tests.stores.material import NOW, WRAPPING_KEY
+from tests.support.databases import NOW, WRAPPING_KEY
+from tests.support.resource_server import ask, register, rewritten, token_for_service
+from tests.support.service import API, ISSUER, OTHER_API, refused
 
 KEYS, FEED = "/resource/keys", "/resource/revocations"
 THIRD, FOURTH = "https://third.example", "https://fourth.example"

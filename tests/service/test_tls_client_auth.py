@@ -4,9 +4,9 @@ import pytest
 from cryptography import x509
 
 from macaroon_cbat.errors import SettingsError
-from tests.service.certificates import CLIENT_AUTH, SERVER_AUTH, authority, certified, with_version
-from tests.service.material import GRANT_TYPE, Service, client_metadata, refused, settings_in
-from tests.stores.material import NOW
+from tests.support.certificates import CLIENT_AUTH, SERVER_AUTH, authority, certified, with_version
+from tests.support.databases import NOW
+from tests.support.service import GRANT_TYPE, Service, client_metadata, refused, settings_in
 
 DN = "CN=billing,O=Example"
 DNS, URI = "billing.example", "spiffe://example/billing"

@@ -1,12 +1,13 @@
 import pymacaroons
 import pytest
 
-from macaroon_cbat.caveats import Access, confirmation
 from macaroon_cbat.errors import CaveatsNotMet, NotCertificateBound, UnknownKey
-from macaroon_cbat.minting import attenuate
-from macaroon_cbat.verification import verify
-from macaroon_cbat.wire import read_macaroon
-from tests.service.material import (
+from macaroon_cbat.macaroon.caveats import Access, confirmation
+from macaroon_cbat.macaroon.minting import attenuate
+from macaroon_cbat.macaroon.verification import verify
+from macaroon_cbat.macaroon.wire import read_macaroon
+from tests.support.databases import NOW
+from tests.support.service import (
     API,
     GRANT_TYPE,
     ISSUER,
@@ -17,7 +18,6 @@ from tests.service.material import (
     refused,
     seconds,
 )
-from tests.stores.material import NOW
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from macaroon_cbat.errors import Unavailable
-from macaroon_cbat.service.administration import Administration
-from tests.files.material import no_room
-from tests.stores.material import METADATA, NOW, opened, url_in
+from macaroon_cbat.service.admin.administration import Administration
+from tests.support.another_user import no_room
+from tests.support.databases import METADATA, NOW, opened, url_in
 
 MEMBERS: dict[str, object] = {"client_id": "billing", "scope": METADATA.scope}
 

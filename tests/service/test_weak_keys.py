@@ -9,12 +9,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 
 from macaroon_cbat.errors import InvalidClient
-from macaroon_cbat.service.client_certificates import ClientTrust
-from macaroon_cbat.service.key_strength import weakness_of
-from tests.cli.material import call, complaint, members, with_database
-from tests.service.certificates import Identity, authority, certified
-from tests.service.material import GRANT_TYPE, client_metadata, refused
-from tests.stores.material import NOW
+from macaroon_cbat.service.oauth2.client_certificates import ClientTrust
+from macaroon_cbat.service.oauth2.key_strength import weakness_of
+from tests.support.certificates import Identity, authority, certified
+from tests.support.command_line import call, complaint, members, with_database
+from tests.support.databases import NOW
+from tests.support.service import GRANT_TYPE, client_metadata, refused
 
 DN = "CN=billing,O=Example"
 MAKE = {

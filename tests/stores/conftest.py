@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from macaroon_cbat.stores import Stores, WrappingKey
-from tests.stores.material import WRAPPING_KEY, Racers, opened, racing, url_in
-from tests.stores.pgbouncer import pgbouncer
-from tests.stores.postgres import Postgres, postgres
+from tests.support.databases import WRAPPING_KEY, Racers, opened, racing, url_in
+from tests.support.pgbouncer import pgbouncer
+from tests.support.postgresql import Postgres, postgres
 
 Opener = Callable[..., Stores]
 

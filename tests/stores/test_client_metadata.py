@@ -1,8 +1,8 @@
 import msgspec
 import pytest
 
-from macaroon_cbat.audiences import audience_mistake
 from macaroon_cbat.errors import InvalidClientMetadata
+from macaroon_cbat.macaroon.audiences import audience_mistake
 from macaroon_cbat.stores import ClientMetadata
 from macaroon_cbat.stores.clients import metadata_from
 

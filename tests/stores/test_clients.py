@@ -10,7 +10,7 @@ from macaroon_cbat.stores import ClientMetadata
 from macaroon_cbat.stores import client_store as store_of_clients
 from macaroon_cbat.stores.client_store import MEMORY_SECONDS, ClientStore
 from macaroon_cbat.stores.clients import has_secret
-from tests.stores.material import METADATA, NOW, ON_SQLITE, every_byte, remove
+from tests.support.databases import METADATA, NOW, ON_SQLITE, every_byte, remove
 
 SECRET = secrets.token_urlsafe(32)
 BY_CERTIFICATE = ClientMetadata(

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.forking import in_children
-from tests.stores.failing import add_client, revoke
-from tests.stores.material import NOW, ON_SQLITE
+from tests.support.databases import NOW, ON_SQLITE
+from tests.support.failing_database import add_client, revoke
+from tests.support.forks import in_children
 
 CHILDREN, TURNS = 4, 15
 

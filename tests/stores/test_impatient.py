@@ -12,9 +12,9 @@ from sqlalchemy import text
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.stores.impatient import ImpatientConnection
 from macaroon_cbat.stores.postgresql import unhurried
-from tests.stores.failing import revoke
-from tests.stores.material import opened
-from tests.stores.postgres import Postgres, postgres
+from tests.support.databases import opened
+from tests.support.failing_database import revoke
+from tests.support.postgresql import Postgres, postgres
 
 SLOW = text("SELECT pg_sleep(3)")
 ON_A_SERVER = pytest.mark.parametrize("url", ["postgresql", "pgbouncer"], indirect=True)

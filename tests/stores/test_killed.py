@@ -12,9 +12,9 @@ from sqlalchemy import event, text
 
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.stores import Database
-from tests.stores.failing import Told, add_client, check_nothing_is_lost, revoke, rotate, writing
-from tests.stores.material import NOW, ON_SQLITE, ROOT, execute, grant, opened
-from tests.stores.postgres import Postgres, postgres
+from tests.support.databases import NOW, ON_SQLITE, ROOT, execute, grant, opened
+from tests.support.failing_database import Told, add_client, check_nothing_is_lost, revoke, rotate, writing
+from tests.support.postgresql import Postgres, postgres
 
 SECONDS = 30
 DYING = """

@@ -7,10 +7,10 @@ from alembic import command
 from alembic.config import Config
 
 from macaroon_cbat import stores as package
-from macaroon_cbat.revocation import Revocations
+from macaroon_cbat.macaroon.revocation import Revocations
 from macaroon_cbat.stores import ClientMetadata, Database
-from tests.stores.material import METADATA, NOW, SECRET, WRAPPING_KEY, execute, grant, opened
-from tests.stores.racer import DAY
+from tests.support.databases import METADATA, NOW, SECRET, WRAPPING_KEY, execute, grant, opened
+from tests.support.racer import DAY
 
 KEYS = {"k1": NOW - 9 * DAY, "k2": NOW - 600, "k3": NOW - 60}
 TOKENS = {"B" * 22: (NOW - 5, NOW + 300), "A" * 22: (NOW - 9, NOW + 600), "C" * 22: (NOW - 5, NOW + 600)}

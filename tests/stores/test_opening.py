@@ -10,7 +10,7 @@ from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.stores import Database, RootKeyStore, WrappingKey
 from macaroon_cbat.stores.schema import schema
 from macaroon_cbat.stores.urls import read_url
-from tests.stores.material import METADATA, NOW, ON_SQLITE, WRAPPING_KEY, execute, opened, url_in
+from tests.support.databases import METADATA, NOW, ON_SQLITE, WRAPPING_KEY, execute, opened, url_in
 
 
 def execute_in(url: str, statement: str) -> None:

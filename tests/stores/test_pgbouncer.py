@@ -11,9 +11,9 @@ from sqlalchemy import text
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.stores import Database, Stores
 from macaroon_cbat.stores.impatient import ImpatientConnection
-from tests.stores.failing import revoke
-from tests.stores.material import execute, opened
-from tests.stores.pgbouncer import pgbouncer
+from tests.support.databases import execute, opened
+from tests.support.failing_database import revoke
+from tests.support.pgbouncer import pgbouncer
 
 BURST = 120
 ON_A_SERVER = pytest.mark.parametrize("url", ["postgresql", "pgbouncer"], indirect=True)

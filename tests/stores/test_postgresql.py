@@ -10,9 +10,9 @@ from sqlalchemy import text
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.stores import Database, RootKeyStore
 from macaroon_cbat.stores.database import BUSY_SECONDS
-from tests.stores.failing import revoke
-from tests.stores.material import NOW, ROOT, WRAPPING_KEY, execute, opened
-from tests.stores.postgres import free_port
+from tests.support.databases import NOW, ROOT, WRAPPING_KEY, execute, opened
+from tests.support.failing_database import revoke
+from tests.support.postgresql import free_port
 
 ON_POSTGRESQL = pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 WITHOUT_PSYCOPG = """

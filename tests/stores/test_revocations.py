@@ -4,10 +4,10 @@ import msgspec
 import pytest
 
 from macaroon_cbat.errors import InvalidRequest
-from macaroon_cbat.revocation import KEPT_LONGER_SECONDS
+from macaroon_cbat.macaroon.revocation import KEPT_LONGER_SECONDS
 from macaroon_cbat.stores.revocations import MEMORY_SECONDS, RevocationStore
-from tests.stores.material import NOW, grant, revoke_token
-from tests.stores.racer import DAY
+from tests.support.databases import NOW, grant, revoke_token
+from tests.support.racer import DAY
 
 API, OTHER_API = "https://api.example", "https://other.example"
 OTHER = "zzzzzzzzzzzzzzzzzzzzzw"

@@ -13,10 +13,10 @@ from macaroon_cbat.stores import (
     wrapping_key_from_text,
 )
 from macaroon_cbat.stores.root_keys import MEMORY_SECONDS
-from macaroon_cbat.stores.wrapping import replace_wrapping_key, wrapping_key_text
-from tests.files.material import no_room
-from tests.stores.material import NOW, execute
+from macaroon_cbat.stores.wrapping_key import replace_wrapping_key, wrapping_key_text
 from tests.stores.test_root_keys import Clock
+from tests.support.another_user import no_room
+from tests.support.databases import NOW, execute
 
 
 class StoppedError(Exception):

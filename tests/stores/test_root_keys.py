@@ -3,11 +3,11 @@ import os
 
 import pytest
 
-from macaroon_cbat.claims import EpochSeconds
 from macaroon_cbat.errors import SettingsError, UnknownKey
+from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.stores import RootKeyRecord, RootKeyStore
 from macaroon_cbat.stores.root_keys import MEMORY_SECONDS
-from tests.stores.material import NOW, ON_SQLITE, WRAPPING_KEY, every_byte, execute, opened
+from tests.support.databases import NOW, ON_SQLITE, WRAPPING_KEY, every_byte, execute, opened
 
 
 class Clock:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from macaroon_cbat.stores import Database
-from tests.stores.material import METADATA, NOW, opened, url_in
+from tests.support.databases import METADATA, NOW, opened, url_in
 
 BESIDE = ["db.sqlite3", "db.sqlite3-shm", "db.sqlite3-wal"]
 

@@ -9,7 +9,7 @@ SORT = """
 import sys
 from sqlalchemy import create_engine, text
 from macaroon_cbat.stores.sqlite import prepare_sqlite
-from tests.files.forbidding import forbid_files
+from tests.support.forbidden_files import forbid_files
 
 engine = create_engine(f"sqlite:///{sys.argv[1]}")
 prepare_sqlite(engine)

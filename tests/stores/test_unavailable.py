@@ -12,7 +12,7 @@ from sqlalchemy import insert, text
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.stores.database import BUSY_SECONDS, Database
 from macaroon_cbat.stores.schema import clients, service_facts
-from tests.stores.material import METADATA, NOW, execute, grant, opened, remove, revoke_token
+from tests.support.databases import METADATA, NOW, execute, grant, opened, remove, revoke_token
 
 
 @contextmanager

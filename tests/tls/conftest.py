@@ -5,7 +5,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from tests.tls.material import Client, Server, make_client, running
+from tests.support.tls_servers import Client, Server, make_client, running
 
 
 @pytest.fixture(scope="session")

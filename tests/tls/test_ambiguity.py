@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.tls.material import Server, read_to_end, speak
+from tests.support.tls_servers import Server, read_to_end, speak
 
 HOST = b"Host: localhost\r\n"
 POST = b"POST /echo HTTP/1.1\r\n" + HOST

@@ -6,8 +6,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.tls.application import BIG
-from tests.tls.material import SECONDS, Server, read_to_end, running
+from tests.support.tls_application import BIG
+from tests.support.tls_servers import SECONDS, Server, read_to_end, running
 
 UNREAD = 20_000_000
 READERS = 100

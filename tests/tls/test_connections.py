@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from OpenSSL import SSL
 
-from tests.tls.application import BIG
-from tests.tls.material import SECONDS, Client, Server, ask, next_line, read_to_end, speak
+from tests.support.tls_application import BIG
+from tests.support.tls_servers import SECONDS, Client, Server, ask, next_line, read_to_end, speak
 
 
 def test_big_downloads_arrive_whole(server: Server) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.tls.stepping import stepped
+from tests.support.stepped_loop import stepped
 
 SECONDS = 10.0
 IDLE = 15.0

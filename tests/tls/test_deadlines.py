@@ -6,8 +6,8 @@ from http.client import HTTPResponse
 
 import pytest
 
-from tests.tls.application import BIG
-from tests.tls.material import Server, ask, read_answer, read_to_end, running
+from tests.support.tls_application import BIG
+from tests.support.tls_servers import Server, ask, read_answer, read_to_end, running
 
 LIMITS = {"handshake_seconds": 0.5, "request_seconds": 1.5, "idle_seconds": 0.5}
 

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.tls.development import DevelopmentCertificates, development_certificates
-from tests.tls.material import running
+from macaroon_cbat.tls.development_ca import DevelopmentCertificates, development_certificates
+from tests.support.tls_servers import running
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from macaroon_cbat.tls.following import Duties, Following, Hangups
+from macaroon_cbat.tls.renewal import Duties, Following, Hangups
 from macaroon_cbat.tls.server_certificate import ServerCertificate
-from tests.tls.renewing import in_folder, new_pair
+from tests.support.renewals import in_folder, new_pair
 
 
 class Process:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tls.material import SECONDS, Client, Server, make_client, read_to_end
+from tests.support.tls_servers import SECONDS, Client, Server, make_client, read_to_end
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"

@@ -3,8 +3,8 @@ from http.client import HTTPResponse
 
 import pytest
 
-from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
-from tests.tls.material import (
+from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE
+from tests.support.tls_servers import (
     Server,
     read_to_end,
     speak,

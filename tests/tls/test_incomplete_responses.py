@@ -7,8 +7,8 @@ from http.client import IncompleteRead
 
 import pytest
 
-from tests.tls.application import BIG
-from tests.tls.material import SECONDS, Server, ask, read_to_end, running, wait_until
+from tests.support.tls_application import BIG
+from tests.support.tls_servers import SECONDS, Server, ask, read_to_end, running, wait_until
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])

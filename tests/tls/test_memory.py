@@ -6,7 +6,7 @@ import pytest
 
 from macaroon_cbat.tls.exchange import ClientGone
 from macaroon_cbat.tls.request import Request
-from tests.tls.stepping import Stepped, SteppedClient, stepped
+from tests.support.stepped_loop import Stepped, SteppedClient, stepped
 
 HOST = b"Host: localhost\r\n"
 SHARE = 10_000
@@ -205,7 +205,7 @@ def test_what_is_sent_ahead_stays_in_the_kernel(server):
 
 
 def test_requests_sent_ahead_are_all_answered(server):
-    """Reading goes on once the answer is out: nothing that was sent ahead is lost."""
+    """LoadedPolicy goes on once the answer is out: nothing that was sent ahead is lost."""
     client = server.client()
     request = b"GET / HTTP/1.1\r\n" + HOST + b"X: " + b"x" * 3000 + b"\r\n\r\n"
     client.send(request * 20)

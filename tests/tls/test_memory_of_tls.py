@@ -3,8 +3,8 @@
 import pytest
 
 from macaroon_cbat.tls.record_lengths import RecordLengths
-from tests.tls.material import make_client
-from tests.tls.stepping import stepped
+from tests.support.stepped_loop import stepped
+from tests.support.tls_servers import make_client
 
 CLIENTS = 20
 LIMIT = 1 << 21

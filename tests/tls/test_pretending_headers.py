@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from macaroon_cbat.certificate_formats import CERTIFICATE_HEADERS
-from macaroon_cbat.tls.wsgi import removed_keys
-from macaroon_cbat.untrusted_headers import UNTRUSTED_HEADERS
-from tests.tls.material import Server, speak
-from tests.tls.stepping import stepped
+from macaroon_cbat.certificate.formats import CERTIFICATE_HEADERS
+from macaroon_cbat.certificate.untrusted_headers import UNTRUSTED_HEADERS
+from macaroon_cbat.tls.waitress import removed_keys
+from tests.support.stepped_loop import stepped
+from tests.support.tls_servers import Server, speak
 
 OURS = {name.lower() for name in CERTIFICATE_HEADERS}
 NAMES = [name for name in (*UNTRUSTED_HEADERS, "Upgrade") if name.lower() not in OURS]

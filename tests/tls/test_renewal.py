@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tls.material import ask, wait_until
-from tests.tls.renewing import (
+from tests.support.renewals import (
     KEPT,
     Pair,
     Place,
@@ -28,6 +27,7 @@ from tests.tls.renewing import (
     serving,
     with_old_times,
 )
+from tests.support.tls_servers import ask, wait_until
 
 BOTH = pytest.mark.parametrize("workers", [1, 2])
 

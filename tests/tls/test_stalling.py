@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from tests.tls.material import ROOT, Answer, Client, Server, ask, end, next_line, running, wait_until
+from tests.support.tls_servers import ROOT, Answer, Client, Server, ask, end, next_line, running, wait_until
 
 KINDS = ["silence", "half a hello", "hello", "slow header", "slow body", "slow reader"]
 DEADLINES = {
@@ -31,7 +31,7 @@ def stalling(server: Server, count: int, *kinds: str) -> Iterator[subprocess.Pop
         [
             sys.executable,
             "-m",
-            "tests.tls.stallers",
+            "tests.support.stallers",
             str(server.port),
             str(server.folder / "ca.pem"),
             str(count),

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.tls.limits import Limits
+from macaroon_cbat.server.limits import Limits
 from macaroon_cbat.tls.server import serve
-from tests.tls.material import Server, end, start
+from tests.support.tls_servers import Server, end, start
 
 FILES = {"certificate": Path("server.pem"), "key": Path("server.key")}
 

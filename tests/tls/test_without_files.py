@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.tls.application import BIG
-from tests.tls.material import Server, running
+from tests.support.tls_application import BIG
+from tests.support.tls_servers import Server, running
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import asdict
 from nacl.secret import SecretBox
 
-from macaroon_cbat.caveats import (
+from macaroon_cbat.macaroon.caveats import (
     Audience,
     Caveat,
     ClientAddress,
@@ -19,10 +19,10 @@ from macaroon_cbat.caveats import (
     caveat_text,
     confirmation,
 )
-from macaroon_cbat.identifier import identifier_text
-from macaroon_cbat.keys import RootKey, audience_key
-from macaroon_cbat.wire import Macaroon, ThirdPartyCaveat, read_macaroon
-from tests.core.material import (
+from macaroon_cbat.macaroon.identifier import identifier_text
+from macaroon_cbat.macaroon.keys import RootKey, audience_key
+from macaroon_cbat.macaroon.wire import Macaroon, ThirdPartyCaveat, read_macaroon
+from tests.support.tokens import (
     API,
     BOUND,
     CERTIFICATE,

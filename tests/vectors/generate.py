@@ -6,12 +6,12 @@ The same bytes come out each time. Files named published-*.toml are quoted from 
 import json
 from pathlib import Path
 
-from macaroon_cbat.caveats import Access
-from macaroon_cbat.keys import AudienceKeys, RootKey, audience_keys
-from macaroon_cbat.request_target import Target
-from macaroon_cbat.revocation import Revocations
-from macaroon_cbat.verification import Principal, verify
-from tests.core.material import ACCESS, API, ISSUER, ROOT, token_revocation
+from macaroon_cbat.macaroon.caveats import Access
+from macaroon_cbat.macaroon.keys import AudienceKeys, RootKey, audience_keys
+from macaroon_cbat.macaroon.revocation import Revocations
+from macaroon_cbat.macaroon.target import Target
+from macaroon_cbat.macaroon.verification import Principal, verify
+from tests.support.tokens import ACCESS, API, ISSUER, ROOT, token_revocation
 from tests.vectors.more_cases import CASES, Case
 
 FOLDER = Path(__file__).parent

@@ -1,6 +1,6 @@
 """The generated vectors, continued: spellings, meanings and identifiers that are refused."""
 
-from macaroon_cbat.caveats import (
+from macaroon_cbat.macaroon.caveats import (
     Audience,
     ClientAddress,
     Expiry,
@@ -10,9 +10,9 @@ from macaroon_cbat.caveats import (
     Scope,
     TargetUri,
 )
-from macaroon_cbat.identifier import identifier_text
-from macaroon_cbat.wire import Macaroon
-from tests.core.material import (
+from macaroon_cbat.macaroon.identifier import identifier_text
+from macaroon_cbat.macaroon.wire import Macaroon
+from tests.support.tokens import (
     API,
     GRANT,
     ISSUER,

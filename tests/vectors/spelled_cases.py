@@ -1,6 +1,6 @@
 """The generated vectors of caveats in the spelling of each library: read by value, or refused by name."""
 
-from tests.core.material import API, CERTIFICATE, NOW, signed
+from tests.support.tokens import API, CERTIFICATE, NOW, signed
 from tests.vectors.cases import CNF, Case
 
 SOON, X5T = NOW + 60, CERTIFICATE

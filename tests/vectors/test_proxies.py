@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from macaroon_cbat.certificate_file import der_of
-from macaroon_cbat.certificate_formats import FORMATS
-from macaroon_cbat.peer import NOBODY
-from macaroon_cbat.thumbprint import thumbprint_of
+from macaroon_cbat.certificate.file import der_of
+from macaroon_cbat.certificate.formats import FORMATS
+from macaroon_cbat.certificate.source import NO_CERTIFICATE
+from macaroon_cbat.certificate.thumbprint import thumbprint_of
 
 FILES = sorted(Path(__file__).parent.joinpath("proxies").glob("*.toml"))
 
@@ -22,7 +22,7 @@ def test_vector(file: Path) -> None:
         assert folded.keys() <= set(names)
         peer = form.read(*[folded.get(name) for name in names])
         assert peer.thumbprint == expected
-        assert expected is not None or peer == NOBODY
+        assert expected is not None or peer == NO_CERTIFICATE
     assert thumbprint_of(der_of(vector["pem"].encode())) == vector["thumbprint"]
 
 

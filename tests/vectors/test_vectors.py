@@ -2,10 +2,10 @@ import tomllib
 
 import pytest
 
-from macaroon_cbat.certificate_file import der_of
+from macaroon_cbat.certificate.file import der_of
+from macaroon_cbat.certificate.thumbprint import thumbprint_of
 from macaroon_cbat.errors import InvalidToken
-from macaroon_cbat.thumbprint import thumbprint_of
-from macaroon_cbat.wire import read_macaroon
+from macaroon_cbat.macaroon.wire import read_macaroon
 from tests.vectors.generate import FOLDER, present, principal_table, render
 from tests.vectors.more_cases import CASES
 

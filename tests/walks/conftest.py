@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.stores.postgres import Postgres, postgres
-from tests.tls.material import Server
-from tests.walks.house import Authority, House, make_holders
-from tests.walks.processes import Service, free_port, on_a_server, resource_server
-from tests.walks.realm import Realm
+from tests.support.followed_service import Realm
+from tests.support.holders import Authority, House, make_holders
+from tests.support.postgresql import Postgres, postgres
+from tests.support.service_process import Service, free_port, on_a_server, resource_server
+from tests.support.tls_servers import Server
 
 
 @pytest.fixture(scope="session")

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from macaroon_cbat.claims import EpochSeconds
-from macaroon_cbat.revocation import Revocation, Revocations
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.revocation import Revocation, Revocations
 from macaroon_cbat.stores import Stores, open_stores, read_or_make_wrapping_key, sqlite_url
 from macaroon_cbat.stores.schema import feed_positions, revocations
-from tests.stores.material import NOW, grant
-from tests.tls.material import next_line
-from tests.walks.processes import API, ENVIRONMENT, ROOT
-from tests.walks.realm import Realm
+from tests.support.databases import NOW, grant
+from tests.support.followed_service import Realm
+from tests.support.service_process import API, ENVIRONMENT, ROOT
+from tests.support.tls_servers import next_line
 
 FEW, MANY, BATCH = 1_000, 1_000_000, 50_000
 CALLS, ROUNDS, NEWS = 20_000, 5, 5
@@ -70,7 +70,7 @@ def follower(realm: Realm) -> Iterator[tuple[Any, "subprocess.Popen[bytes]"]]:
     wanted = {name: value for name, value in realm.following.items() if name != "audience"}
     argument = json.dumps({**wanted, "snapshot": realm.folder / "revocations"}, default=str)
     pipe = subprocess.PIPE
-    command = [sys.executable, "-m", "tests.walks.follower", argument]
+    command = [sys.executable, "-m", "tests.support.follower", argument]
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=ROOT, env=ENVIRONMENT) as process:
         try:
             yield json.loads(next_line(process)), process

@@ -2,12 +2,12 @@
 
 import requests
 
-from macaroon_cbat.caveats import PathPrefix
 from macaroon_cbat.client import attenuate
 from macaroon_cbat.client import requests as for_requests
-from tests.tls.material import Server
-from tests.walks.house import House
-from tests.walks.processes import API
+from macaroon_cbat.macaroon.caveats import PathPrefix
+from tests.support.holders import House
+from tests.support.service_process import API
+from tests.support.tls_servers import Server
 
 
 def status_of(house: House, server: Server, token: str) -> int:

@@ -12,11 +12,11 @@ import pytest
 from macaroon_cbat.client import ClientCertificate
 from macaroon_cbat.client import httpx as for_httpx
 from macaroon_cbat.client import requests as for_requests
-from macaroon_cbat.identifier import read_identifier
-from macaroon_cbat.wire import read_macaroon
-from tests.tls.material import Client, Server, wait_until
-from tests.walks.house import House
-from tests.walks.processes import API, Service, free_port, in_process, resource_server
+from macaroon_cbat.macaroon.identifier import read_identifier
+from macaroon_cbat.macaroon.wire import read_macaroon
+from tests.support.holders import House
+from tests.support.service_process import API, Service, free_port, in_process, resource_server
+from tests.support.tls_servers import Client, Server, wait_until
 
 WORKERS = 2
 

@@ -8,8 +8,8 @@ import pytest
 
 from macaroon_cbat.client import ClientCertificate
 from macaroon_cbat.errors import Refused
-from tests.service.certificates import Identity, authority, certified
-from tests.walks.processes import Service, free_port
+from tests.support.certificates import Identity, authority, certified
+from tests.support.service_process import Service, free_port
 
 TODAY = datetime.now(UTC)
 ROOT = authority("CN=Root", today=TODAY)

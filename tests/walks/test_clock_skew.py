@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from macaroon_cbat.errors import Unavailable
-from tests.tls.material import wait_until
-from tests.walks.house import House
-from tests.walks.processes import API, process, resource_server
-from tests.walks.realm import Realm, caller, jti_of
+from tests.support.followed_service import Realm, caller, jti_of
+from tests.support.holders import House
+from tests.support.service_process import API, process, resource_server
+from tests.support.tls_servers import wait_until
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def realm(tmp_path: Path) -> Realm:
 def skewed(realm: Realm, ahead: int) -> Iterator[None]:
     """Run the service with a clock that is so many seconds ahead."""
     data, port = realm.service.data, realm.service.port
-    with process(["tests.walks.skewed_service", str(data), str(port), str(ahead)], data, port, {}):
+    with process(["tests.support.skewed_service", str(data), str(port), str(ahead)], data, port, {}):
         yield
 
 

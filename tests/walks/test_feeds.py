@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from macaroon_cbat.certificate.thumbprint import thumbprint_of
 from macaroon_cbat.errors import MacaroonError
-from macaroon_cbat.thumbprint import thumbprint_of
-from tests.tls.material import wait_until
-from tests.walks.house import House
-from tests.walks.processes import API, resource_server
-from tests.walks.realm import Realm, caller, jti_of
+from tests.support.followed_service import Realm, caller, jti_of
+from tests.support.holders import House
+from tests.support.service_process import API, resource_server
+from tests.support.tls_servers import wait_until
 
 ROUNDS = 20
 FOLLOWERS = 20

@@ -14,11 +14,11 @@ import requests
 
 from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.resource import ServiceConnection
-from tests.tls.material import Server, wait_until
-from tests.walks.house import House
-from tests.walks.load import HOLDERS, Told, load
-from tests.walks.processes import resource_server
-from tests.walks.realm import Realm, caller
+from tests.support.followed_service import Realm, caller
+from tests.support.holders import House
+from tests.support.holders_load import HOLDERS, Told, load
+from tests.support.service_process import resource_server
+from tests.support.tls_servers import Server, wait_until
 
 KILLS = 3
 WORKERS = 2

@@ -10,12 +10,12 @@ import requests
 from macaroon_cbat.client import ClientCertificate
 from macaroon_cbat.client import httpx as for_httpx
 from macaroon_cbat.client import requests as for_requests
-from macaroon_cbat.client.binding import confirmations
+from macaroon_cbat.client.children import confirmations
 from macaroon_cbat.errors import Refused
-from macaroon_cbat.wire import read_macaroon
-from tests.tls.material import Server
-from tests.walks.house import House
-from tests.walks.processes import API
+from macaroon_cbat.macaroon.wire import read_macaroon
+from tests.support.holders import House
+from tests.support.service_process import API
+from tests.support.tls_servers import Server
 
 Call = Callable[..., tuple[int, dict[str, Any]]]
 

@@ -9,10 +9,10 @@ from threading import Barrier
 import pytest
 import requests
 
-from tests.stores.pgbouncer import pgbouncer
-from tests.stores.postgres import Postgres
-from tests.walks.processes import API, on_a_server
-from tests.walks.realm import Realm
+from tests.support.followed_service import Realm
+from tests.support.pgbouncer import pgbouncer
+from tests.support.postgresql import Postgres
+from tests.support.service_process import API, on_a_server
 
 BURST = 120
 MODES = [

@@ -4,9 +4,9 @@ import subprocess
 
 import pytest
 
-from tests.tls.material import Server
-from tests.walks.house import House
-from tests.walks.processes import API, cli
+from tests.support.holders import House
+from tests.support.service_process import API, cli
+from tests.support.tls_servers import Server
 
 
 def curl(server: Server, token: str, *options: object, path: str = "/invoices/7") -> tuple[int, str]:

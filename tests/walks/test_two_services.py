@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from macaroon_cbat.errors import Refused
-from macaroon_cbat.identifier import read_identifier
-from macaroon_cbat.wire import read_macaroon
-from tests.tls.material import Server, wait_until
-from tests.walks.gate import gate
-from tests.walks.house import House
-from tests.walks.processes import API, resource_server
-from tests.walks.realm import caller, jti_of
-from tests.walks.twins import Twins
+from macaroon_cbat.macaroon.identifier import read_identifier
+from macaroon_cbat.macaroon.wire import read_macaroon
+from tests.support.followed_service import caller, jti_of
+from tests.support.holders import House
+from tests.support.service_process import API, resource_server
+from tests.support.tls_relay import gate
+from tests.support.tls_servers import Server, wait_until
+from tests.support.two_services import Twins
 
 SOON = 3.0
 """Seconds: it takes one, and the way of a request on a machine that does other things as well."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.resource.adapters.material import ADAPTERS, Adapter
+from tests.support.adapters import ADAPTERS, Adapter
 
 
 @pytest.fixture(params=ADAPTERS.values(), ids=list(ADAPTERS))

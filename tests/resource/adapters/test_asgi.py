@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from macaroon_cbat.caveats import Method, PathPrefix, TargetUri
-from macaroon_cbat.keys import audience_keys
+from macaroon_cbat.macaroon.caveats import Method, PathPrefix, TargetUri
+from macaroon_cbat.macaroon.keys import audience_keys
 from macaroon_cbat.resource import asgi
-from tests.core.material import API, ISSUER, KEYS, NOW, ROOT
-from tests.resource.adapters.material import ASYNC, Asked, messages_of, scope_of, through_asgi
-from tests.resource.material import THIEF, WELL_KNOWN, bound
+from tests.support.adapters import ASYNC, Asked, messages_of, scope_of, through_asgi
+from tests.support.guarded_app import THIEF, WELL_KNOWN, bound
+from tests.support.tokens import API, ISSUER, KEYS, NOW, ROOT
 
 DENIAL = {"websocket.http.response": {}}
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from macaroon_cbat.caveats import ClientAddress, Method, PathPrefix, TargetUri
-from tests.core.material import appended
-from tests.resource.material import WELL_KNOWN, bound
+from macaroon_cbat.macaroon.caveats import ClientAddress, Method, PathPrefix, TargetUri
+from tests.support.guarded_app import WELL_KNOWN, bound
+from tests.support.tokens import appended
 
 HTU = {
     "the target": ("https://api.example/files/7", "/files/7", 200),

@@ -2,10 +2,10 @@
 
 import pytest
 
-from macaroon_cbat.peer import NOBODY, peer_of
-from macaroon_cbat.thumbprint import DerCertificate
-from tests.resource.material import CERTIFICATE, THIEF, bound
+from macaroon_cbat.certificate.source import NO_CERTIFICATE, presented_certificate
+from macaroon_cbat.certificate.thumbprint import DerCertificate
 from tests.resource.test_forged_certificates import NAMES, VALUES
+from tests.support.guarded_app import CERTIFICATE, THIEF, bound
 
 NAME = "Client-Cert"
 TEXT = CERTIFICATE.decode().replace(" ", "-")
@@ -22,15 +22,19 @@ ATTACKS = {
 }
 
 
-def one_header(hop):
+def one_header(connection):
     """Believe one header, whoever sent it: a deployer may."""
-    value = hop.header(NAME)
-    return NOBODY if value is None else peer_of(DerCertificate(value.replace("-", " ").encode()))
+    value = connection.header(NAME)
+    return (
+        NO_CERTIFICATE
+        if value is None
+        else presented_certificate(DerCertificate(value.replace("-", " ").encode()))
+    )
 
 
-def unix_only(hop):
+def unix_only(connection):
     """Believe the header of whoever has the Unix socket."""
-    return one_header(hop) if hop.is_unix_socket() else NOBODY
+    return one_header(connection) if connection.is_unix_socket() else NO_CERTIFICATE
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -47,7 +51,7 @@ def test_a_header_is_no_certificate(adapter, guarded, name):
 @pytest.mark.parametrize("name", [NAME, NAME.lower(), NAME.upper()])
 def test_a_source_of_the_deployer_s_is_asked(adapter, name):
     """A source that the deployer names takes the place of the connection; letter case is no difference."""
-    app = adapter.make(peer=one_header)
+    app = adapter.make(certificate_source=one_header)
     assert adapter.call(app, bound(), certificate=None, headers=[(name, TEXT)]).status == 200
     assert adapter.call(app, bound(), headers=[(name, "x")]).status == 401
     assert adapter.call(app, bound()).status == 401
@@ -56,7 +60,9 @@ def test_a_source_of_the_deployer_s_is_asked(adapter, name):
 @pytest.mark.parametrize("headers", ATTACKS.values(), ids=ATTACKS)
 def test_an_ambiguous_header_lets_nobody_in(adapter, headers):
     """A header that came twice, or under a name that some server takes for it, never lets anybody in."""
-    reply = adapter.call(adapter.make(peer=one_header), bound(), certificate=None, headers=headers)
+    reply = adapter.call(
+        adapter.make(certificate_source=one_header), bound(), certificate=None, headers=headers
+    )
     assert reply.status in (400, 401)
     if adapter.send.__name__ == "through_asgi":
         assert (reply.status, reply.json()["error"]) == (400, "invalid_request")
@@ -64,7 +70,7 @@ def test_an_ambiguous_header_lets_nobody_in(adapter, headers):
 
 def test_the_hop_knows_a_unix_socket(adapter):
     """A source can tell who came over the Unix socket."""
-    app = adapter.make(peer=unix_only)
+    app = adapter.make(certificate_source=unix_only)
     headers = [(NAME, TEXT)]
     assert adapter.call(app, bound(), certificate=None, headers=headers, unix=True).status == 200
     assert adapter.call(app, bound(), certificate=None, headers=headers).status == 401

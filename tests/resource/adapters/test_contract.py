@@ -6,16 +6,16 @@ from collections.abc import Callable
 import pytest
 
 from macaroon_cbat import Expiry, Scope
-from macaroon_cbat.caveats import Audience, Method, confirmation
+from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.errors import Unavailable
-from macaroon_cbat.identifier import read_identifier
-from macaroon_cbat.keys import audience_keys
-from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
-from macaroon_cbat.wire import read_macaroon
-from tests.core.material import API, ISSUER, NOW, OTHER_CERTIFICATE, ROOT, token
-from tests.resource.adapters.material import ADDRESS
-from tests.resource.material import CERTIFICATE, METHODS, THIEF, WELL_KNOWN, bound
+from macaroon_cbat.macaroon.caveats import Audience, Method, confirmation
+from macaroon_cbat.macaroon.identifier import read_identifier
+from macaroon_cbat.macaroon.keys import audience_keys
+from macaroon_cbat.macaroon.wire import read_macaroon
 from tests.resource.test_metrics import counts, difference
+from tests.support.adapters import ADDRESS
+from tests.support.guarded_app import CERTIFICATE, METHODS, THIEF, WELL_KNOWN, bound
+from tests.support.tokens import API, ISSUER, NOW, OTHER_CERTIFICATE, ROOT, token
 
 METADATA = API + WELL_KNOWN
 LET_IN = {"client": "billing", "scope": ["admin", "read", "write"]}

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from macaroon_cbat import Principal
 from tests.resource.adapters.test_starlette import call, guard
-from tests.resource.material import bound
 from tests.resource.test_metrics import counts, difference
+from tests.support.guarded_app import bound
 
 
 def test_the_same_scopes_are_the_same_dependency():

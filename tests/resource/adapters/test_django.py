@@ -9,15 +9,15 @@ from django.test import RequestFactory
 from django.test.utils import override_settings
 from django.views import View
 
-from macaroon_cbat.caveats import PathPrefix
+from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.macaroon.caveats import PathPrefix
 from macaroon_cbat.resource.django import GuardMiddleware, require
-from macaroon_cbat.wsgi_hop import PEER_CERTIFICATE
-from tests.core.material import KEYS, NOW
-from tests.resource.adapters import django_project
-from tests.resource.adapters.material import ADAPTERS
-from tests.resource.material import CERTIFICATE, THIEF, bound
 from tests.resource.test_extension import one_line
+from tests.support import django_project
+from tests.support.adapters import ADAPTERS
+from tests.support.guarded_app import CERTIFICATE, THIEF, bound
+from tests.support.tokens import KEYS, NOW
 
 USABLE = {"KEYS": KEYS, "CLOCK": lambda: NOW}
 UNUSABLE: dict[str, tuple[Any, str]] = {

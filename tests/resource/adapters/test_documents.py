@@ -7,14 +7,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from macaroon_cbat.audiences import canonical_audience
-from macaroon_cbat.keys import audience_keys
+from macaroon_cbat.macaroon.audiences import canonical_audience
+from macaroon_cbat.macaroon.keys import audience_keys
 from macaroon_cbat.resource import wsgi
-from tests.core.material import API, ISSUER, ROOT
-from tests.resource.adapters.material import ADAPTERS, Asked, through_wsgi
-from tests.resource.adapters.processes import running
 from tests.resource.adapters.test_servers import BEHIND_A_PROXY
-from tests.resource.material import WELL_KNOWN
+from tests.support.adapter_processes import running
+from tests.support.adapters import ADAPTERS, Asked, through_wsgi
+from tests.support.guarded_app import WELL_KNOWN
+from tests.support.tokens import API, ISSUER, ROOT
 
 PATHS = {
     "none": "",

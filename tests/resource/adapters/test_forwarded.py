@@ -4,14 +4,14 @@ import base64
 
 import pytest
 
-from macaroon_cbat.caveats import confirmation
-from macaroon_cbat.forwarded import Forwarded, trusted_proxies
-from macaroon_cbat.thumbprint import DerCertificate, thumbprint_of
-from tests.core.material import CERTIFICATE as THUMBPRINT
-from tests.core.material import OTHER_CERTIFICATE, token
-from tests.resource.adapters.material import ADAPTERS, ASYNC
-from tests.resource.material import bound
+from macaroon_cbat.certificate.forwarded import Forwarded, trusted_proxies
+from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
+from macaroon_cbat.macaroon.caveats import confirmation
 from tests.resource.test_metrics import counts, difference
+from tests.support.adapters import ADAPTERS, ASYNC
+from tests.support.guarded_app import bound
+from tests.support.tokens import CERTIFICATE as THUMBPRINT
+from tests.support.tokens import OTHER_CERTIFICATE, token
 
 PROXY, STRANGER = "10.0.0.1", "192.0.2.9"
 SECRET = "a-secret-of-the-proxy"
@@ -72,7 +72,10 @@ def test_the_proxy_s_word_counts(adapter, source):
             reply = adapter.call(app, text, certificate=certificate, headers=headers, **came)
             assert reply.status == 200
     other = [("Clientcertx5t", OTHER_CERTIFICATE)]
-    assert adapter.call(adapter.make(peer=ours(trust)), bound(), headers=other, **came).status == 401
+    assert (
+        adapter.call(adapter.make(certificate_source=ours(trust)), bound(), headers=other, **came).status
+        == 401
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,7 +85,7 @@ def test_a_stranger_s_word_does_not_count(adapter, source, log, came):
     """A certificate header from anybody else is ignored, counted and logged once, and lets nobody in."""
     trust, _ = source
     before = counts()
-    reply = adapter.call(adapter.make(peer=ours(trust)), bound(), headers=OURS, **came)
+    reply = adapter.call(adapter.make(certificate_source=ours(trust)), bound(), headers=OURS, **came)
     assert reply.status == 401
     found = difference(before)
     assert found == {("certificates_ignored_total",): 1, ("refused_total", "CaveatsNotMet"): 1}
@@ -98,7 +101,9 @@ def test_a_forged_address_is_no_proxy(adapter, source):
         ("X-Real-Ip", PROXY),
         ("Remote-Addr", PROXY),
     ]
-    reply = adapter.call(adapter.make(peer=ours(source[0])), bound(), headers=forged, address=STRANGER)
+    reply = adapter.call(
+        adapter.make(certificate_source=ours(source[0])), bound(), headers=forged, address=STRANGER
+    )
     assert reply.status == 401
 
 
@@ -108,7 +113,9 @@ def test_a_forged_address_is_no_proxy(adapter, source):
 def test_no_asgi_server_makes_an_address_proof(name, headers, address, log):
     """Under ASGI trust by network is 503 for every request, and the log names what to use in its place."""
     one = ASYNC[name]
-    reply = one.call(one.make(peer=ours(["10.0.0.0/8"])), bound(), headers=headers, address=address)
+    reply = one.call(
+        one.make(certificate_source=ours(["10.0.0.0/8"])), bound(), headers=headers, address=address
+    )
     assert (reply.status, reply.json()["error"]) == (503, "temporarily_unavailable")
     for way in ("Unix socket (unix)", "secret (secret)", "certificate (x5t#S256=...)"):
         assert way in log.text
@@ -118,7 +125,7 @@ def test_no_asgi_server_makes_an_address_proof(name, headers, address, log):
 def test_the_secret_may_be_enough(name):
     """A proxy that is trusted by its secret alone is believed from anywhere, and not without the secret."""
     one = ADAPTERS[name]
-    app = one.make(peer=ours(["secret"], SECRET))
+    app = one.make(certificate_source=ours(["secret"], SECRET))
     for secrets, status in (([SECRET], 200), ([], 401), ([SECRET + "x"], 401), ([SECRET, SECRET], 401)):
         shown = [("Proxysecret", secret) for secret in secrets]
         assert one.call(app, bound(), headers=[*OURS, *shown], certificate=None).status == status
@@ -127,7 +134,7 @@ def test_the_secret_may_be_enough(name):
 def test_a_proxy_that_says_nothing_is_misconfigured(adapter, source, log):
     """Where the format promises a word about the certificate, its absence is 503, and the log says so."""
     trust, came = source
-    app = adapter.make(peer=ours(trust))
+    app = adapter.make(certificate_source=ours(trust))
     assert adapter.call(app, bound(), **came).status == 503
     assert "HAProxy sends no certificate" in log.text
     assert adapter.call(app, bound(), headers=[("Clientcertx5t", "none")], **came).status == 401
@@ -139,7 +146,7 @@ def test_a_proxy_that_says_nothing_is_misconfigured(adapter, source, log):
 def test_without_the_secret_nobody_is_a_proxy(adapter, source, shown):
     """Where the proxy has a secret, nobody else at its address is believed."""
     trust, came = source
-    app = adapter.make(peer=ours(trust, SECRET))
+    app = adapter.make(certificate_source=ours(trust, SECRET))
     assert adapter.call(app, bound(), headers=[*OURS, *shown], **came).status == 401
     assert adapter.call(app, bound(), headers=[*OURS, ("Proxysecret", SECRET)], **came).status == 200
     twice = [*OURS, ("Proxysecret", SECRET), ("Proxysecret", SECRET)]
@@ -168,7 +175,9 @@ def test_what_a_client_smuggles_through_the_proxy_lets_nobody_in(adapter, source
     What is left where the server drops it is the proxy's own value, or none, which is 503.
     """
     trust, came = source
-    reply = adapter.call(adapter.make(peer=standard(trust)), bound_to_der(), headers=headers, **came)
+    reply = adapter.call(
+        adapter.make(certificate_source=standard(trust)), bound_to_der(), headers=headers, **came
+    )
     assert reply.status == 400 or (reply.status in (401, 503) and adapter.send.__name__ == "through_wsgi")
 
 
@@ -176,6 +185,6 @@ def test_the_right_certificate_beside_an_alias_is_still_refused_under_asgi(adapt
     """An ASGI server hides no alias, so the guard refuses it even beside the right certificate."""
     if adapter.send.__name__ == "through_asgi":
         trust, came = source
-        app = adapter.make(peer=standard(trust))
+        app = adapter.make(certificate_source=standard(trust))
         headers = [*STANDARD, ("Client_Cert", "x")]
         assert adapter.call(app, bound_to_der(), headers=headers, **came).status == 400

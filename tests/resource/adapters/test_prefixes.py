@@ -10,14 +10,14 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response
 
-from macaroon_cbat.caveats import PathPrefix, TargetUri
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.macaroon.caveats import PathPrefix, TargetUri
 from macaroon_cbat.resource import asgi, starlette
 from macaroon_cbat.resource.paths import whole_path
-from tests.core.material import KEYS, NOW
-from tests.resource.adapters.material import ADAPTERS, ASYNC, Asked, through_asgi
 from tests.resource.adapters.test_contract import line_of
-from tests.resource.material import bound
+from tests.support.adapters import ADAPTERS, ASYNC, Asked, through_asgi
+from tests.support.guarded_app import bound
+from tests.support.tokens import KEYS, NOW
 
 WSGI = {name: one for name, one in ADAPTERS.items() if name not in ASYNC}
 

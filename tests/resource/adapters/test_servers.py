@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from macaroon_cbat.caveats import ClientAddress, PathPrefix, confirmation
-from macaroon_cbat.thumbprint import thumbprint_of
-from tests.core.material import CERTIFICATE as THUMBPRINT
-from tests.core.material import OTHER_CERTIFICATE, token
-from tests.resource.adapters.processes import Running, ask, running
-from tests.resource.material import WELL_KNOWN, bound
-from tests.tls.material import Client, Server, make_client
+from macaroon_cbat.certificate.thumbprint import thumbprint_of
+from macaroon_cbat.macaroon.caveats import ClientAddress, PathPrefix, confirmation
+from tests.support.adapter_processes import Running, ask, running
+from tests.support.guarded_app import WELL_KNOWN, bound
+from tests.support.tls_servers import Client, Server, make_client
+from tests.support.tokens import CERTIFICATE as THUMBPRINT
+from tests.support.tokens import OTHER_CERTIFICATE, token
 
 BEHIND_A_PROXY = {
     "waitress, WSGI": ("waitress", "wsgi_application"),

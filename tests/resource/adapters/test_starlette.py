@@ -15,9 +15,9 @@ from starlette.routing import Mount, Route
 from macaroon_cbat import Principal
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.resource.starlette import Guard
-from tests.core.material import API, KEYS, NOW
-from tests.resource.adapters.material import Asked, messages_of, scope_of, through_asgi
-from tests.resource.material import THIEF, WELL_KNOWN, bound
+from tests.support.adapters import Asked, messages_of, scope_of, through_asgi
+from tests.support.guarded_app import THIEF, WELL_KNOWN, bound
+from tests.support.tokens import API, KEYS, NOW
 
 
 def call(app: Any, text: str | None = None, **asked: Any) -> Any:
@@ -221,7 +221,7 @@ import sys
 sys.modules["fastapi"] = None
 from starlette.applications import Starlette
 from macaroon_cbat.resource.starlette import Guard
-from tests.core.material import KEYS
+from tests.support.tokens import KEYS
 guard = Guard(Starlette(), keys=KEYS)
 assert guard.require("read").__name__ == "principal"
 """

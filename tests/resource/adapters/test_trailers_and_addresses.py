@@ -5,14 +5,14 @@ from types import ModuleType
 
 import pytest
 
-from macaroon_cbat.caveats import ClientAddress
-from macaroon_cbat.certificate_formats import FORMATS
+from macaroon_cbat.certificate.formats import FORMATS
+from macaroon_cbat.certificate.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.errors import ProxyMisconfigured
-from macaroon_cbat.forwarded import Forwarded, trusted_proxies
-from tests.core.spelling import NONE, SPELLINGS
-from tests.resource.adapters.material import ADAPTERS, ASYNC
+from macaroon_cbat.macaroon.caveats import ClientAddress
 from tests.resource.adapters.test_forwarded import DER, OURS, SECRET, STRANGER, bound_to_der, ours
-from tests.resource.material import bound
+from tests.support.adapters import ADAPTERS, ASYNC
+from tests.support.certificate_spellings import NONE, SPELLINGS
+from tests.support.guarded_app import bound
 
 CLIENT = "192.0.2.7"
 """The address that the proxy says the client has, and that a middleware puts into the connection's place."""
@@ -29,7 +29,7 @@ def test_ip_is_what_a_trusted_proxy_says(name, address, status):
     """Behind a trusted proxy an ip caveat is judged by the client's address that the server shows."""
     one = ADAPTERS[name]
     reply = one.call(
-        one.make(peer=ours(["unix"])),
+        one.make(certificate_source=ours(["unix"])),
         bound(ClientAddress(CLIENT)),
         unix=True,
         headers=[*OURS, ("X-Forwarded-For", address)],
@@ -42,7 +42,7 @@ def test_ip_is_what_a_trusted_proxy_says(name, address, status):
 def test_ip_is_no_header_s_word(name):
     """An address that a header or a PROXY line wrote, through no trusted proxy, meets no ip caveat."""
     one = ADAPTERS[name]
-    for settings, headers in (({}, []), ({"peer": ours(["secret"], SECRET)}, OURS)):
+    for settings, headers in (({}, []), ({"certificate_source": ours(["secret"], SECRET)}, OURS)):
         reply = one.call(
             one.make(**settings),
             bound(ClientAddress(CLIENT)),
@@ -71,7 +71,7 @@ def test_a_format_that_is_silent_is_refused_where_trailers_become_headers(name, 
     """Where trailers stand among headers, formats that say "none" by silence are 503, whatever came."""
     one = ASYNC[name]
     value = SPELLINGS[format_](DER)[0]
-    app = one.make(peer=Forwarded(format_, trust=trusted_proxies(["unix"])))
+    app = one.make(certificate_source=Forwarded(format_, trust=trusted_proxies(["unix"])))
     for headers in ([], [(FORMATS[format_].header, value)]):
         reply = one.call(app, bound_to_der(), certificate=None, headers=headers, **came)
         assert (reply.status, reply.json()["error"]) == (503, "temporarily_unavailable")
@@ -83,7 +83,7 @@ def test_a_format_that_is_silent_is_refused_where_trailers_become_headers(name, 
 def test_a_format_that_is_silent_is_read_elsewhere(name, format_):
     """Where trailers stand apart, the same formats are read; their silence is no certificate, or 503."""
     one = ASYNC[name]
-    app = one.make(peer=Forwarded(format_, trust=trusted_proxies(["unix"])))
+    app = one.make(certificate_source=Forwarded(format_, trust=trusted_proxies(["unix"])))
     headers = [(FORMATS[format_].header, SPELLINGS[format_](DER)[0])]
     assert one.call(app, bound_to_der(), certificate=None, headers=headers, unix=True).status == 200
     silence = 503 if format_ == "rfc9440" else 401
@@ -95,7 +95,7 @@ def test_a_format_that_is_silent_is_read_elsewhere(name, format_):
 def test_a_trailer_names_no_address(name):
     """Where a trailer may stand beside the proxy's own X-Forwarded-For, no address meets an ip caveat."""
     one = ASYNC[name]
-    app = one.make(peer=ours(["unix"]))
+    app = one.make(certificate_source=ours(["unix"]))
     came = {"unix": True, "headers": OURS, "shown": {"client": (CLIENT, 0)}}
     assert one.call(app, bound(ClientAddress(CLIENT)), **came).status == 401
     assert one.call(app, bound(), **came).status == 200

@@ -9,19 +9,19 @@ import warnings
 
 import pytest
 
+from macaroon_cbat.certificate.source import PresentedCertificate
 from macaroon_cbat.errors import Unavailable
-from macaroon_cbat.peer import Peer
 from macaroon_cbat.resource import Introspection, asgi
 from macaroon_cbat.resource.admission import OfflineVerifier
-from macaroon_cbat.resource.announcing import MustWait, about_to_wait, without_waiting
-from macaroon_cbat.resource.guarding import make_admission
-from macaroon_cbat.resource.waiting import MAX_WAITING, admit
-from tests.core.material import ACCESS, API, GRANT, KEYS, access
-from tests.resource.adapters.material import ASYNC, Asked, scope_of
-from tests.resource.broken_services import broken_services
-from tests.resource.material import bound
+from macaroon_cbat.resource.blocking import MustBlock, about_to_block, never_blocking
+from macaroon_cbat.resource.event_loop import MAX_WAITING, admit
+from macaroon_cbat.resource.settings import make_admission
 from tests.resource.test_metrics import counts, difference
-from tests.walks.processes import free_port
+from tests.support.adapters import ASYNC, Asked, scope_of
+from tests.support.broken_services import broken_services
+from tests.support.guarded_app import bound
+from tests.support.service_process import free_port
+from tests.support.tokens import ACCESS, API, GRANT, KEYS, access
 
 
 @pytest.fixture(params=ASYNC.values(), ids=list(ASYNC))
@@ -50,13 +50,13 @@ class Waiting(OfflineVerifier):
 
     def __init__(self, wait=lambda: None):
         super().__init__(KEYS)
-        self.announces_waiting = True
+        self.announces_blocking = True
         self.attempts, self.threads, self.wait = 0, [], wait
 
     def verify(self, text, access, *, require_certificate):
         """Wait, then judge."""
         self.attempts += 1
-        about_to_wait()
+        about_to_block()
         self.threads.append(threading.current_thread())
         self.wait()
         return super().verify(text, access, require_certificate=require_certificate)
@@ -64,12 +64,12 @@ class Waiting(OfflineVerifier):
 
 def test_who_announces_waiting_is_asked_in_place(adapter):
     """Keys that promise to announce waiting, and need not wait, are asked in the event loop's own thread."""
-    keys = Recorded(announces_waiting=True)
+    keys = Recorded(announces_blocking=True)
     assert adapter.call(adapter.make(keys=keys), bound()).status == 200
     assert keys.threads == [threading.main_thread()]
 
 
-@pytest.mark.parametrize("attributes", [{}, {"announces_waiting": False}, {"announces_waiting": "yes"}])
+@pytest.mark.parametrize("attributes", [{}, {"announces_blocking": False}, {"announces_blocking": "yes"}])
 def test_who_promises_nothing_is_asked_in_a_thread(adapter, attributes):
     """Keys of the deployer's own, which may wait for anything, are never asked in the event loop's thread."""
     keys = Recorded(**attributes)
@@ -81,7 +81,9 @@ def test_who_promises_nothing_is_asked_in_a_thread(adapter, attributes):
 def test_what_must_wait_is_judged_again_in_a_thread(adapter, log):
     """A request that would wait is judged in a thread, and counted and logged once."""
     verifier, before = Waiting(), counts()
-    app = adapter.make(verifier=verifier, peer=lambda _: Peer(ignored="a header"))
+    app = adapter.make(
+        verifier=verifier, certificate_source=lambda _: PresentedCertificate(ignored="a header")
+    )
     assert adapter.call(app, bound()).status == 401
     assert (verifier.attempts, len(verifier.threads)) == (2, 1)
     assert verifier.threads[0].name.startswith("macaroon_cbat")
@@ -167,23 +169,23 @@ def test_a_remembered_answer_is_judged_in_place(tmp_path):
         verifier = Introspection(
             url, API, "api", "s3cret", ca=tmp_path / "ca.pem", path="/good", cache_seconds=60
         )
-        with without_waiting(), pytest.raises(MustWait):
+        with never_blocking(), pytest.raises(MustBlock):
             verifier.verify(bound(), ACCESS, require_certificate=True)
         verifier.verify(bound(), ACCESS, require_certificate=True)
-        with without_waiting():
+        with never_blocking():
             assert verifier.verify(bound(), ACCESS, require_certificate=True).client_id == "billing"
 
 
 def test_feeds_wait_once(feeding):
     """Only the first request waits for keys and revocations; from then on they are at hand."""
     verifier = OfflineVerifier(feeding.keys(), feeding.revocations())
-    assert verifier.announces_waiting
+    assert verifier.announces_blocking
     text = feeding.token()
     now = access(now=int(time.time()))
-    with without_waiting(), pytest.raises(MustWait):
+    with never_blocking(), pytest.raises(MustBlock):
         verifier.verify(text, now, require_certificate=True)
     assert verifier.verify(text, now, require_certificate=True).client_id == "billing"
-    with without_waiting():
+    with never_blocking():
         assert verifier.verify(text, now, require_certificate=True).client_id == "billing"
 
 

@@ -9,9 +9,9 @@ import json
 import tomllib
 from pathlib import Path
 
-from macaroon_cbat.certificate_file import der_of
-from macaroon_cbat.certificate_formats import FORMATS
-from tests.core.spelling import HASH_ONLY, NONE, SPELLINGS, base64_of, escaped_pem, x5t
+from macaroon_cbat.certificate.file import der_of
+from macaroon_cbat.certificate.formats import FORMATS
+from tests.support.certificate_spellings import HASH_ONLY, NONE, SPELLINGS, base64_of, escaped_pem, x5t
 
 FOLDER = Path(__file__).parent
 _RFC8705 = tomllib.loads((FOLDER.parent / "published-rfc8705-appendix-a.toml").read_text("utf-8"))
@@ -56,9 +56,9 @@ def vectors() -> Vectors:
         value, *companions = SPELLINGS[name](MTLS)
         rest = fields_of(name, (None, *companions))
         twice = [(header, value), (header, SPELLINGS[name](LEAF)[0]), *rest]
-        made[f"{name}-twice"] = other(name, "AmbiguousCertificate", "two headers of one name", twice)
+        made[f"{name}-twice"] = other(name, "AmbiguousHeader", "two headers of one name", twice)
         made[f"{name}-space"] = other(
-            name, "AmbiguousCertificate", "white space that is not written", [(header, f"{value} x"), *rest]
+            name, "AmbiguousHeader", "white space that is not written", [(header, f"{value} x"), *rest]
         )
         if name in NONE:
             comment = "what is sent when no certificate was presented"
@@ -90,7 +90,7 @@ def chains() -> Vectors:
         ),
         "aws-alb-mixed": other(
             "aws-alb",
-            "AmbiguousCertificate",
+            "AmbiguousHeader",
             "some characters escaped and others not",
             [("X-Amzn-Mtls-Clientcert-Leaf", half[0].replace("+", "%2B", 1))],
         ),
@@ -107,7 +107,7 @@ def contradictions() -> Vectors:
         no = NONE[name][1]
         for title, expect, values in (
             ("yes-without", "ProxyMisconfigured", (None, yes)),
-            ("no-with", "AmbiguousCertificate", (value, no)),
+            ("no-with", "AmbiguousHeader", (value, no)),
             ("unsaid", "ProxyMisconfigured", (value, None)),
         ):
             comment = "the product contradicts itself, or does not say whether there is a certificate"
@@ -132,7 +132,7 @@ def contradictions() -> Vectors:
     value = SPELLINGS["openshift"](MTLS)[0]
     for title, verify in (("unverified", "18"), ("unsaid", None)):
         comment = "the router does not say that it verified the certificate"
-        expect = "ProxyMisconfigured" if verify is None else "AmbiguousCertificate"
+        expect = "ProxyMisconfigured" if verify is None else "AmbiguousHeader"
         fields = fields_of("openshift", (value, verify))
         made[f"openshift-{title}"] = other("openshift", expect, comment, fields)
     made["openshift-quoted"] = accepted("openshift", MTLS, "as %{+Q} writes it", (f'"{value}"', "0"))
@@ -146,19 +146,21 @@ def elements() -> Vectors:
     whole = f'By=spiffe://here;{near};Subject="CN=mtls";URI=;DNS=a.example;DNS=b.example'
     return {
         "envoy-everything": accepted(name, MTLS, "all that Envoy can say", (whole,)),
-        "envoy-two-hops": accepted(name, MTLS, "the nearest hop's element is the last", (f"{far},{near}",)),
+        "envoy-two-connections": accepted(
+            name, MTLS, "the nearest connection's element is the last", (f"{far},{near}",)
+        ),
         "envoy-quoted-comma": accepted(
             name, MTLS, "a subject with separators", (rf'{near};Subject="O=a\,b;Hash=x,CN=\"c\""',)
         ),
         "envoy-san-injection": other(
             name,
-            "AmbiguousCertificate",
+            "AmbiguousHeader",
             "a certificate whose URI adds an element: Envoy does not quote it",
             [(header, f"By=spiffe://here;{far};URI=x,{near}")],
         ),
         "envoy-disagreeing": other(
             name,
-            "AmbiguousCertificate",
+            "AmbiguousHeader",
             "the hash of one certificate and another one",
             [(header, f'{far.split(";")[0]};Cert="{escaped_pem(MTLS)}"')],
         ),

@@ -4,9 +4,9 @@ import tomllib
 
 import pytest
 
+from macaroon_cbat.certificate.forwarded import Forwarded, trusted_proxies
+from macaroon_cbat.certificate.raw_connection import RawConnection
 from macaroon_cbat.errors import MacaroonError
-from macaroon_cbat.forwarded import Forwarded, trusted_proxies
-from macaroon_cbat.header_hop import HeaderHop
 from tests.vectors.certificates.generate import FOLDER, render, vectors
 
 FILES = sorted(FOLDER.glob("*.toml"))
@@ -17,7 +17,7 @@ def outcome(vector: dict) -> str:
     fields = [(name.encode(), value.encode("latin-1")) for name, value in vector["fields"]]
     source = Forwarded(vector["format"], trust=trusted_proxies(["unix"]), header=vector.get("header"))
     try:
-        peer = source(HeaderHop(fields, address=None, is_unix_socket=True))
+        peer = source(RawConnection(fields, address=None, is_unix_socket=True))
     except MacaroonError as error:
         return type(error).__name__
     if peer.thumbprint is None:

@@ -10,7 +10,7 @@ import logging
 import sqlalchemy as sa
 from alembic import op
 
-from macaroon_cbat.audiences import canonical_audience
+from macaroon_cbat.macaroon.audiences import canonical_audience
 
 revision = "0004"
 down_revision = "0003"

@@ -1,0 +1,7 @@
+"""Where audit events are written: the logger `macaroon_cbat.audit`, and the file that the deployer named."""
+
+from macaroon_cbat.audit.log import bound_refusals as bound_refusals
+from macaroon_cbat.audit.log import flush_refusals as flush_refusals
+from macaroon_cbat.audit.log import note as note
+from macaroon_cbat.audit.log import record as record
+from macaroon_cbat.audit.log import utc as utc

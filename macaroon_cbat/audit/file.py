@@ -1,0 +1,128 @@
+"""The audit log as a file: append-only, whole lines, opened anew when it was rotated."""
+
+import fcntl
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from macaroon_cbat.audit.log import log
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files.process_values import this_process
+
+_errors = logging.getLogger("macaroon_cbat.journal")
+
+STDERR, STDERR_DESCRIPTOR = "-", 2
+
+
+class AuditFile(logging.Handler):
+    """Appends lines to a file. Unlike other handlers it raises OSError for a line that it cannot write."""
+
+    def __init__(self, file: Path | None) -> None:
+        """Open the file, made with mode 0600 when it does not exist; None is standard error."""
+        self._file = file
+        self._process = this_process()
+        self._descriptor = self._open()
+        super().__init__()  # from here on logging closes it at exit
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append one line, whole or not at all, or raise OSError that names the file."""
+        try:
+            self._append(record.getMessage().encode() + b"\n")
+        except OSError as error:
+            place = "standard error" if self._file is None else str(self._file)
+            raise OSError(error.errno, error.strerror, place) from error
+
+    def _append(self, line: bytes) -> None:
+        self._follow()
+        with _locked(self._descriptor):
+            written = os.write(self._descriptor, line)
+            if written < len(line):
+                self._take_back(written)
+                raise OSError(0, f"only {written} of {len(line)} bytes were written")
+
+    def reopen(self) -> None:
+        """Open the file now if it was rotated, and not with the next line only, or raise OSError."""
+        with self.lock or nullcontext():
+            self._follow()
+
+    def _follow(self) -> None:
+        if self._process != this_process() or self._was_rotated():
+            # A forked child needs a description of its own: a lock over its parent's would lock out neither.
+            before, self._descriptor = self._descriptor, self._open()
+            self._process = this_process()
+            if self._file is not None:
+                os.close(before)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            os.close(self._descriptor)
+        super().close()
+
+    def _open(self) -> int:
+        if self._file is None:
+            return STDERR_DESCRIPTOR
+        return os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def _was_rotated(self) -> bool:
+        """Tell whether the name stands for another file now, or for none."""
+        if self._file is None:
+            return False
+        try:
+            return not os.path.samestat(self._file.stat(), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            return True
+
+    def _take_back(self, written: int) -> None:
+        """Cut off half a line, which the next line would otherwise be glued to."""
+        found = os.fstat(self._descriptor)
+        if stat.S_ISREG(found.st_mode):
+            os.ftruncate(self._descriptor, found.st_size - written)
+
+
+@contextmanager
+def _locked(descriptor: int) -> Iterator[None]:
+    """Keep other processes from appending meanwhile."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def reopen_journal() -> None:
+    """Open audit logs anew that were rotated, which releases the old file; what fails is logged.
+
+    Each line looks for itself too, so none is lost between the two.
+    """
+    for handler in log.handlers:
+        if isinstance(handler, AuditFile):
+            try:
+                handler.reopen()
+            except OSError as error:
+                _errors.error("the audit log cannot be opened anew: %s", error)
+
+
+def journal_to(target: str | None) -> None:
+    """Write audit lines to this file, `-` being standard error; None leaves them to the logging set-up.
+
+    The logger is the process's own, so the last call counts. Raises SettingsError for a file that
+    cannot be opened.
+    """
+    for handler in [one for one in log.handlers if isinstance(one, AuditFile)]:
+        log.removeHandler(handler)
+        handler.close()
+    log.propagate = target is None
+    log.setLevel(logging.NOTSET if target is None else logging.INFO)
+    if target is None:
+        return
+    try:
+        log.addHandler(AuditFile(None if target == STDERR else Path(target)))
+    except OSError as error:
+        raise SettingsError(
+            f"the audit log {target!r} cannot be opened ({error.strerror}): "
+            "name a file that may be written in MACAROON_CBAT_AUDIT_LOG"
+        ) from error

@@ -1,0 +1,1 @@
+"""The client certificate of a request, pure: sources, formats of proxies, thumbprints."""

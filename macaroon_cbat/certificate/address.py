@@ -1,0 +1,29 @@
+"""IP addresses and networks of clients and proxies, in one spelling."""
+
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from macaroon_cbat.text.short_memory import remembering
+
+_LONGEST_ADDRESS = 64
+
+
+def plain_address(text: str) -> IPv4Address | IPv6Address | None:
+    """Return the address, an IPv4-mapped one as IPv4; None for what is none (a Unix socket's name)."""
+    return _address(text) if len(text) <= _LONGEST_ADDRESS else None
+
+
+@remembering(1024)
+def network_named(text: str) -> IPv4Network | IPv6Network:
+    """Return the network that a text names, or raise ValueError; remembered, for each request asks anew."""
+    return ip_network(text)
+
+
+@lru_cache(maxsize=4096)
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    # Remembered: behind a proxy the same few addresses are read several times in each request.
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

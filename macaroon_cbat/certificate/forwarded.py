@@ -1,0 +1,230 @@
+"""The proxies that may speak for a client's certificate: a header counts from one that was named, alone."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hmac import compare_digest
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Protocol
+
+from macaroon_cbat.certificate.address import plain_address
+from macaroon_cbat.certificate.chains import CHAINS
+from macaroon_cbat.certificate.formats import FORMATS, CertificateFormat
+from macaroon_cbat.certificate.source import NO_CERTIFICATE, PresentedCertificate, RequestConnection
+from macaroon_cbat.certificate.thumbprint import DerCertificate, Thumbprint, parse_thumbprint, thumbprint_of
+from macaroon_cbat.errors import AmbiguousHeader, ProxyMisconfigured, SettingsError
+
+SECRET_HEADER = "Proxysecret"
+"""In which a proxy shows its secret."""
+
+_SECRET = re.compile(r"[!-~]{16,256}\Z")
+_HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*\Z")
+_THUMBPRINT_PREFIX = "x5t#S256="
+_UNIX, _BY_SECRET = "unix", "secret"
+_WAYS = (
+    f"unix, secret, a network such as 10.0.0.0/8, or {_THUMBPRINT_PREFIX} and the proxy's certificate "
+    "thumbprint"
+)
+
+Network = IPv4Network | IPv6Network
+
+
+class Trust(Protocol):
+    """Tells which senders may speak for a client's certificate, such as TrustedProxies."""
+
+    def distrust(self, connection: RequestConnection, /) -> str | None:
+        """Return why the sender of a request is not trusted, or None when it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedProxies:
+    """The proxies that may say who is behind them: any of these, and the secret where there is one."""
+
+    is_unix_trusted: bool = False
+    is_secret_enough: bool = False
+    networks: tuple[Network, ...] = ()
+    certificates: frozenset[Thumbprint] = frozenset()
+    secret: bytes | None = field(default=None, repr=False)
+
+    def distrust(self, connection: RequestConnection) -> str | None:
+        """Return why the sender of a request is none of these proxies, or None when it is one.
+
+        Raises ProxyMisconfigured, for every request alike, where networks are named and the server is not
+        measured to show the connection's own address.
+        """
+        if not self._is_among(connection):
+            return f"it came from {_name(connection)}, which is not a trusted proxy"
+        if self.secret is not None and not self._shows_secret(connection):
+            return f"it came from {_name(connection)} without the proxy's secret"
+        return None
+
+    def _is_among(self, connection: RequestConnection) -> bool:
+        if self.is_secret_enough or (self.is_unix_trusted and connection.is_unix_socket()):
+            return True
+        if self.networks and self._is_in_network(connection):
+            return True
+        certificate = connection.certificate() if self.certificates else None
+        return certificate is not None and thumbprint_of(certificate) in self.certificates
+
+    def _is_in_network(self, connection: RequestConnection) -> bool:
+        if not (connection.shows_address() or connection.is_unix_socket()):
+            raise ProxyMisconfigured(
+                "trust by network is not possible on this server, where a header, a PROXY line or a protocol "
+                "field may write the connection's address: trust the proxy by a Unix socket (unix), its "
+                f"secret (secret) or its certificate ({_THUMBPRINT_PREFIX}...), or serve with gunicorn, "
+                "waitress or macaroon_cbat.tls"
+            )
+        address = plain_address(connection.address() or "")
+        return address is not None and any(address in network for network in self.networks)
+
+    def _shows_secret(self, connection: RequestConnection) -> bool:
+        assert self.secret is not None
+        try:
+            shown = connection.header(SECRET_HEADER) or ""
+        except AmbiguousHeader:
+            return False
+        return compare_digest(shown.encode(errors="replace"), self.secret)
+
+
+def trusted_proxies(texts: Iterable[str], *, secret: str | None = None) -> TrustedProxies:
+    """Return the proxies that the texts name, or raise SettingsError that says what to do.
+
+    Each is `unix` (any sender over a Unix socket), an IP network, `x5t#S256=` and the thumbprint of the
+    certificate that the proxy presents to us, or `secret` (any sender that knows the secret). With a
+    secret, a proxy must always send it as `Proxysecret`.
+    """
+    named = [text.strip() for text in texts]
+    if not any(named):
+        raise SettingsError(f"no trusted proxy is named: name {_WAYS}")
+    if secret is not None and not _SECRET.match(secret):
+        raise SettingsError("the proxy's secret must be 16 to 256 printable ASCII characters without a space")
+    if secret is None and _BY_SECRET in named:
+        raise SettingsError("the proxy is to be known by its secret, and there is none: set the secret too")
+    certificates = [text for text in named if text.startswith(_THUMBPRINT_PREFIX)]
+    others = (_UNIX, _BY_SECRET, *certificates)
+    return TrustedProxies(
+        is_unix_trusted=_UNIX in named,
+        is_secret_enough=_BY_SECRET in named,
+        networks=tuple(_network(text) for text in named if text not in others),
+        certificates=frozenset(_certificate(text) for text in certificates),
+        secret=None if secret is None else secret.encode(),
+    )
+
+
+class Forwarded:
+    """A presented source for servers behind a proxy: believes one format, from these proxies alone."""
+
+    __slots__ = ("_companions", "_format", "_header", "trust")
+
+    def __init__(
+        self,
+        format: str,  # noqa: A002
+        *,
+        trust: Trust,
+        header: str | None = None,
+        companion: str | None = None,
+    ) -> None:
+        """Read a format of FORMATS, in its own headers unless others are named.
+
+        `companion` is the header beside the certificate's that says whether there is one.
+        """
+        if format not in FORMATS:
+            raise SettingsError(f"unknown certificate format {format!r}: known are {', '.join(FORMATS)}")
+        self._format = FORMATS[format]
+        self.trust = trust
+        self._companions = _named_companions(self._format, companion)
+        self._header = _checked_name(header or self._format.header, self._companions)
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """The headers that the proxy writes its word about the certificate in, and what came with it."""
+        chain = CHAINS.get(self._format.name)
+        beside = () if chain is None or chain.header is None else (chain.header,)
+        return (self._header, *self._companions, *beside)
+
+    def __call__(self, connection: RequestConnection, /) -> PresentedCertificate:
+        """Return who the proxy says is behind it.
+
+        A certificate header from any other sender is not believed, whatever it says: then `ignored` says
+        why. Raises AmbiguousHeader or ProxyMisconfigured where a trusted proxy leaves it open, and
+        ProxyMisconfigured for every request where the deployment makes the format or the trust unsafe.
+        """
+        if self._format.may_be_silent and connection.merges_trailers():
+            raise ProxyMisconfigured(
+                f"{self._format.name} is not safe on this server, which may show a client's trailers as "
+                f"headers, where a proxy may send no {self._header}: start uvicorn with --http h11, or serve "
+                "with gunicorn, waitress or macaroon_cbat.tls"
+            )
+        distrust = self.trust.distrust(connection)
+        if distrust is not None:
+            return (
+                PresentedCertificate(ignored=f"{self._header}: {distrust}")
+                if self._came(connection)
+                else NO_CERTIFICATE
+            )
+        presented = self._format.read(
+            *[connection.header(name) for name in (self._header, *self._companions)]
+        )
+        return PresentedCertificate(
+            thumbprint=presented.thumbprint, certificate=presented.certificate, is_from_proxy=True
+        )
+
+    def intermediates(self, connection: RequestConnection, /) -> tuple[DerCertificate, ...]:
+        """Return the certificates that a trusted proxy hands over beside the client's own, if it does.
+
+        Raises AmbiguousHeader for what the product does not write, and ProxyMisconfigured as above.
+        """
+        chain = CHAINS.get(self._format.name)
+        if chain is None or self.trust.distrust(connection) is not None:
+            return ()
+        value = connection.header(chain.header or self._header)
+        return () if value is None else tuple(chain.read(value))
+
+    def _came(self, connection: RequestConnection) -> bool:
+        try:
+            return connection.header(self._header) is not None
+        except AmbiguousHeader:
+            return True
+
+
+def _network(text: str) -> Network:
+    try:
+        network = ip_network(text)
+    except ValueError:
+        raise SettingsError(f"{text!r} is no trusted proxy: name {_WAYS}") from None
+    if network.prefixlen == 0:
+        raise SettingsError(f"{text} would trust everybody: name the network of the proxy alone")
+    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None:
+        raise SettingsError(f"{text} is an IPv4-mapped network: write it as an IPv4 network")
+    return network
+
+
+def _certificate(text: str) -> Thumbprint:
+    try:
+        return parse_thumbprint(text.removeprefix(_THUMBPRINT_PREFIX))
+    except ValueError as error:
+        raise SettingsError(f"{text!r} is no trusted proxy: {error}") from error
+
+
+def _named_companions(form: CertificateFormat, companion: str | None) -> tuple[str, ...]:
+    """Return the names of the headers beside the certificate's, or raise SettingsError."""
+    if companion is None:
+        return form.companions
+    if not form.companions:
+        raise SettingsError(
+            f"{form.name} has no companion, a header beside the certificate's: leave out {companion!r}"
+        )
+    return (_checked_name(companion, ()),)
+
+
+def _checked_name(header: str, companions: tuple[str, ...]) -> str:
+    if not _HEADER_NAME.match(header):
+        raise SettingsError(f"{header!r} is no name for a certificate header: use letters, digits, hyphens")
+    if header.lower() in {name.lower() for name in (*companions, SECRET_HEADER)}:
+        raise SettingsError(f"{header} is the name of another header that the proxy sends")
+    return header
+
+
+def _name(connection: RequestConnection) -> str:
+    """Return how the log names the other end of a connection."""
+    return "a Unix socket" if connection.is_unix_socket() else connection.address() or "an unknown address"

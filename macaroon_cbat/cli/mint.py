@@ -1,0 +1,71 @@
+"""`macaroon-cbat token mint`: get a token from the service."""
+
+from pathlib import Path
+
+import click
+
+from macaroon_cbat.cli.options import (
+    FILE,
+    client_certificate,
+    json_option,
+    passphrase_option,
+    print_json,
+    read_secret,
+)
+from macaroon_cbat.macaroon.identifier import read_identifier
+from macaroon_cbat.macaroon.issuers import plain_issuer
+from macaroon_cbat.macaroon.wire import read_macaroon
+
+
+@click.command()
+@click.option("--issuer", required=True, metavar="URL", help="The service, such as https://localhost:8443.")
+@click.option(
+    "--cacert", type=FILE, metavar="FILE", help="CA of the service's certificate. [default: the system's]"
+)
+@click.option("--client-id", required=True, metavar="ID", help="The name of a registered client.")
+@click.option(
+    "--client-secret",
+    metavar="SECRET",
+    help="Its secret, which other users see in the process list: prefer --client-secret-file.",
+)
+@click.option("--client-secret-file", type=FILE, metavar="FILE", help="File with its secret; - is stdin.")
+@click.option("--resource", metavar="URL", help="The audience the token is for.")
+@click.option("--scope", help="What to ask for. [default: all that is registered]")
+@click.option("--cert", "certificate", type=FILE, metavar="FILE", help="Client certificate, PEM.")
+@click.option("--key", type=FILE, metavar="FILE", help="Its private key, PEM. [default: in the same file]")
+@passphrase_option
+@json_option
+def mint(
+    issuer: str,
+    cacert: Path | None,
+    client_id: str,
+    client_secret: str | None,
+    client_secret_file: Path | None,
+    resource: str | None,
+    scope: str | None,
+    certificate: Path | None,
+    key: Path | None,
+    passphrase_file: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Get a token from the service (client credentials)."""
+    from macaroon_cbat.client import TokenClient
+
+    if client_secret_file is not None:
+        client_secret = read_secret(client_secret_file)
+    text = TokenClient(
+        issuer=plain_issuer(issuer, "--issuer"),
+        client_id=client_id,
+        client_secret=client_secret,
+        certificate=client_certificate(certificate, key, passphrase_file),
+        ca=cacert,
+        scope=scope,
+        resource=resource,
+    )()
+    macaroon = read_macaroon(text)  # what it prints is a token, whatever the service answered
+    if not as_json:
+        click.echo(text)
+        return
+    grant = read_identifier(macaroon.identifier)
+    print_json({"access_token": text, "token_type": "Bearer", "expires_at": grant.exp, "scope": grant.scope})

@@ -1,0 +1,101 @@
+"""Registration of a client by a command: it exists once its secret is where it was to go, and not before."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from macaroon_cbat.cli.administration import Verbs
+from macaroon_cbat.cli.client_lines import metadata_of
+from macaroon_cbat.cli.options import is_standard_output, output_to, print_json, require_standard_output, say
+from macaroon_cbat.errors import MacaroonError, Refused, SettingsError
+from macaroon_cbat.service.admin.shapes import ClientRecord, NewClient
+from macaroon_cbat.service.oauth2.grants import RESERVED_SCOPES
+from macaroon_cbat.service.served_audiences import FEED_SCOPES
+from macaroon_cbat.stores.clients import SECRET_METHODS
+
+
+@dataclass(frozen=True, slots=True)
+class SecretOutput:
+    """The output of a new client's secret: the file of --secret-file, or else standard output."""
+
+    file: Path | None
+    force: bool
+    as_json: bool
+
+
+def register(verbs: Verbs, members: dict[str, object], output: SecretOutput) -> None:
+    """Register the client and hand over its secret, or raise SettingsError and leave no client behind."""
+    has_secret = members["token_endpoint_auth_method"] in SECRET_METHODS
+    if output.file is not None and has_secret:
+        added = _registered_into(output.file, verbs, members, force=output.force)
+        _say_notes(added)
+        _show(added, None, as_json=output.as_json, err=is_standard_output(output.file))
+        return
+    if output.file is not None:
+        click.echo(f"note: this client has no secret, and {output.file} is not written", err=True)
+    if has_secret:
+        require_standard_output()
+    added = verbs.add_client(members)
+    _say_notes(added)
+    try:
+        _show(added, added.client_secret, as_json=output.as_json)
+    except OSError as error:
+        if added.client_secret is not None:
+            _take_back(verbs, added, SettingsError(f"standard output cannot be written: {error.strerror}"))
+        raise
+    if added.client_secret is not None and not output.as_json:
+        click.echo("The secret is not shown again.", err=True)
+
+
+def _registered_into(file: Path, verbs: Verbs, members: dict[str, object], *, force: bool) -> NewClient:
+    added: NewClient | None = None
+    try:
+        with output_to(file, "secret file", may_replace=force) as stream:
+            added = verbs.add_client(members)
+            if added.client_secret is None:
+                raise Refused(200, None, f"client {added.client_id} got no secret")
+            stream.write(added.client_secret.encode() + b"\n")
+    except SettingsError as error:
+        if added is not None:
+            _take_back(verbs, added, error)
+        raise
+    return added
+
+
+def _take_back(verbs: Verbs, added: NewClient, error: SettingsError) -> None:
+    """Remove a client whose secret is lost, and raise SettingsError that says so."""
+    try:
+        verbs.remove_client(added.client_id)
+    except MacaroonError as second:
+        raise SettingsError(
+            f"{error}; the secret of client {added.client_id} is lost, and the client may be there still "
+            f"({second}): look with client list, and remove it"
+        ) from error
+    raise SettingsError(f"{error}; client {added.client_id} is not added") from error
+
+
+def _say_notes(added: NewClient) -> None:
+    if added.token_endpoint_auth_method == "none":
+        click.echo("note: a public client gets no token by client_credentials, the only grant", err=True)
+    if _may_ask(added) and not added.audiences:
+        click.echo(
+            "note: without --audience, every introspecting resource server accepts its tokens", err=True
+        )
+    if not added.serves and added.scopes & FEED_SCOPES:
+        click.echo("note: without --serves, it gets no keys and no revocations", err=True)
+
+
+def _may_ask(one: ClientRecord) -> bool:
+    """Return True if it may ask tokens for resource servers, rather than for the service itself alone."""
+    return bool(one.scopes - set(RESERVED_SCOPES))
+
+
+def _show(added: NewClient, secret: str | None, *, as_json: bool, err: bool = False) -> None:
+    if as_json:
+        shown = {} if secret is None else {"client_secret": secret}
+        print_json({"client_id": added.client_id, **shown, **metadata_of(added)})
+        return
+    say(f"client_id:     {added.client_id}", err=err)
+    if secret is not None:
+        click.echo(f"client_secret: {secret}")

@@ -1,0 +1,106 @@
+"""What a holder appends to a token: the certificate in use, and for each request a child of its own.
+
+Pure: no clock, no files. No key is needed and no signature is checked here; only the service and
+the resource server could do that.
+"""
+
+from msgspec import Struct
+
+from macaroon_cbat.certificate.file import der_of
+from macaroon_cbat.certificate.thumbprint import Thumbprint, parse_thumbprint, thumbprint_of
+from macaroon_cbat.errors import MalformedMacaroon, SettingsError
+from macaroon_cbat.macaroon.caveats import (
+    Audience,
+    Caveat,
+    Confirmation,
+    Expiry,
+    Method,
+    TargetUri,
+    confirmation,
+    read_caveats,
+)
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.identifier import read_identifier
+from macaroon_cbat.macaroon.minting import attenuate
+from macaroon_cbat.macaroon.token_forms import mended
+from macaroon_cbat.macaroon.wire import Macaroon, read_macaroon
+
+
+class ChildTerms(Struct, frozen=True):
+    """What the child of one request says besides its certificate."""
+
+    lifetime: int = 60
+    """Seconds until the child expires."""
+    audience: str | None = None
+    """The resource server; None takes the token's own audience, where it has exactly one."""
+    bind_request: bool = False
+    """Whether the child is good for the method and target of its request only."""
+
+    def __post_init__(self) -> None:
+        """Refuse a lifetime in which nothing could arrive."""
+        if self.lifetime < 1:
+            raise SettingsError("a child lives for 1 s at least: give a greater lifetime")
+
+
+def bind_to_certificate(token: str, certificate: Thumbprint | bytes) -> str:
+    """Return a child that only a connection made with this certificate can use (RFC 8705 3.1).
+
+    `certificate` is a thumbprint, or the content of a DER or PEM file, chain and key included.
+    Raises SettingsError for a token bound to another certificate, ValueError for what is no
+    certificate, and what `attenuate` raises. A token bound to this one comes back as it is.
+    """
+    if isinstance(certificate, str):
+        thumbprint = parse_thumbprint(certificate)
+    else:
+        thumbprint = thumbprint_of(der_of(certificate))
+    return attenuate(token, _confirming(token, thumbprint))
+
+
+def request_child(
+    token: str, thumbprint: Thumbprint, terms: ChildTerms, method: str, uri: str, *, now: EpochSeconds
+) -> str:
+    """Return the child of one request; raises as `bind_to_certificate` does.
+
+    `uri` is where the request goes; its query and fragment do not take part (RFC 9449 4.2).
+    """
+    caveats: list[Caveat] = [*_confirming(token, thumbprint), Expiry(now + terms.lifetime)]
+    audience = terms.audience or _own_audience(read_macaroon(mended(token)))
+    if audience is not None:
+        caveats.append(Audience(audience))
+    if terms.bind_request:
+        caveats += [Method(method), TargetUri(uri.partition("#")[0].partition("?")[0])]
+    return attenuate(token, caveats)
+
+
+def confirmations(macaroon: Macaroon) -> frozenset[Thumbprint]:
+    """Return the certificates that a macaroon is bound to; nobody can use one that names two."""
+    found: set[Thumbprint] = set()
+    for text in macaroon.caveats:
+        try:
+            caveats = read_caveats(text) if isinstance(text, bytes) else ()
+        except ValueError:  # the resource server may know a caveat that the holder does not
+            continue
+        found |= {Thumbprint(each.cnf.thumbprint) for each in caveats if isinstance(each, Confirmation)}
+    return frozenset(found)
+
+
+def _confirming(token: str, thumbprint: Thumbprint) -> list[Caveat]:
+    """Return what is still missing to bind the token to the certificate."""
+    bound_to = confirmations(read_macaroon(mended(token)))
+    if bound_to - {thumbprint}:
+        raise SettingsError(
+            f"this token is bound to certificate {', '.join(sorted(bound_to))}, but {thumbprint} is in use: "
+            "use that certificate, or get a token that is not bound yet"
+        )
+    return [] if bound_to else [confirmation(thumbprint)]
+
+
+def _own_audience(macaroon: Macaroon) -> str | None:
+    """Return the one audience that the identifier names; None for another issuer's kind of identifier."""
+    try:
+        audience = read_identifier(macaroon.identifier).aud
+    except MalformedMacaroon:
+        return None
+    if isinstance(audience, tuple) and len(audience) == 1:
+        return audience[0]
+    return audience if isinstance(audience, str) else None

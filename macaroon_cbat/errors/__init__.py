@@ -1,0 +1,250 @@
+"""Every way to fail, as one tree; what leaves as an HTTP answer carries its OAuth code and status.
+
+MacaroonError
+├── OAuthError                     leaves as an HTTP answer: .status .code .description
+│   ├── MissingToken          401  no error code when no credentials came (RFC 6750 3.1)
+│   ├── InvalidRequest        400  ── UnsupportedMediaType 415, NotFound 404, Conflict 409,
+│   │                                 AmbiguousHeader
+│   ├── InvalidToken          401  ── MalformedMacaroon, UnknownKey, SignatureMismatch, NotDischarged,
+│   │                                 Revoked, CaveatsNotMet(.unmet .told), NotCertificateBound, Inactive
+│   ├── InsufficientScope     403  with .scope
+│   ├── AccessDenied          403  ── NoRule, UntrustedProxy, NotServed: the caller lacks the right
+│   └── the codes of RFC 6749 5.2, RFC 7009 2.2.1, RFC 7591 3.2.2, RFC 8707 2
+├── Refused                        client side: the service answered with an error
+├── Unavailable               503  "cannot tell", no yes and no no ── ServerMisconfigured, ProxyMisconfigured
+└── SettingsError                  at start-up only
+`str(error)` has the whole reason, for the log; `description` is what the caller may learn.
+"""
+
+from typing import ClassVar
+
+from macaroon_cbat.errors.texts import Answered
+from macaroon_cbat.errors.texts import MacaroonError as MacaroonError  # for others to import
+
+
+class OAuthError(Answered):
+    """A refusal that leaves as an HTTP answer."""
+
+    status: ClassVar[int] = 400
+    code: ClassVar[str | None] = "invalid_request"
+
+
+class InvalidRequest(OAuthError):
+    """The request itself is malformed (RFC 6749 5.2, RFC 6750 3.1)."""
+
+
+class UnsupportedMediaType(InvalidRequest):
+    """The body is of another content type than the endpoint reads."""
+
+    status = 415
+
+
+class NotFound(InvalidRequest):
+    """There is nothing of this name."""
+
+    status = 404
+    code = "not_found"
+
+
+class Conflict(InvalidRequest):
+    """What is asked for does not go together with the state that things are in."""
+
+    status = 409
+    code = "conflict"
+
+
+class AmbiguousHeader(InvalidRequest):
+    """A proxy's certificate header came twice, under another name as well, or malformed: maybe a spoof."""
+
+    fixed_description = "the client certificate that this request came with cannot be told"
+
+
+class MissingToken(OAuthError):
+    """No credentials came at all; the challenge carries no error code (RFC 6750 3.1)."""
+
+    status = 401
+    code = None
+    fixed_description = "send a certificate-bound macaroon as Authorization: Bearer"
+
+
+class InvalidToken(OAuthError):
+    """The token is malformed, forged, expired, revoked or meant for another request (RFC 6750 3.1)."""
+
+    status = 401
+    code = "invalid_token"
+    fixed_description = "the token is not valid"
+
+
+class MalformedMacaroon(InvalidToken):
+    """The text is not one canonical version 2 macaroon of this issuer's kind."""
+
+    fixed_description = "the token is malformed"
+
+
+class UnknownKey(InvalidToken):
+    """No key at hand could have minted this macaroon."""
+
+    fixed_description = "the token was made with a key that is not known here: get one for this audience"
+
+
+class SignatureMismatch(InvalidToken):
+    """The HMAC chain does not end in the signature: forged, tampered with, or another audience's key."""
+
+    fixed_description = "the signature of the token does not match"
+
+
+class NotDischarged(InvalidToken):
+    """A third-party caveat of an authentic macaroon has no discharge that fits it."""
+
+    fixed_description = "a third-party caveat of the token is not discharged"
+
+
+class Revoked(InvalidToken):
+    """Somebody entitled to it took the token back."""
+
+    fixed_description = "the token is revoked"
+
+
+class CaveatsNotMet(InvalidToken):
+    """The caveats of an authentic macaroon refuse this access; `unmet` has all reasons, `told` names them."""
+
+    fixed_description = "the token does not allow this request"
+
+    def __init__(
+        self, unmet: tuple[str, ...], told: tuple[str, ...] = (), *, lacks_certificate_alone: bool = False
+    ) -> None:
+        super().__init__("; ".join(unmet))
+        self.unmet, self.lacks_certificate_alone = unmet, lacks_certificate_alone
+        self.told = f"{self.fixed_description}: {'; '.join(told)}" if told else None
+
+
+class Inactive(InvalidToken):
+    """The service calls the token inactive, and does not say why (RFC 7662 2.2)."""
+
+    fixed_description = "the service that was asked calls the token inactive"
+
+
+class NotCertificateBound(InvalidToken):
+    """An authentic macaroon without a confirmation, where one is demanded."""
+
+    fixed_description = (
+        "the token is not certificate-bound: append a cnf caveat with the client certificate's x5t#S256"
+    )
+
+
+class InsufficientScope(OAuthError):
+    """The principal lacks a scope that the resource requires (RFC 6750 3.1)."""
+
+    status = 403
+    code = "insufficient_scope"
+    fixed_description = "the token does not have the scope this resource requires"
+
+    def __init__(self, scope: str, granted: frozenset[str] = frozenset()) -> None:
+        super().__init__(f"requires scope {scope!r}, and the token has {' '.join(sorted(granted))!r}")
+        self.scope = scope
+
+
+class AccessDenied(OAuthError):
+    """What is asked for is not open to who asks; no scope would help (RFC 6749 4.1.2.1)."""
+
+    status = 403
+    code = "access_denied"
+    fixed_description: ClassVar[str | None] = "what is asked for is not open to who asks"
+
+
+class NotServed(AccessDenied):
+    """A client asks for what is the resource server's alone; it learns how the operator would let it."""
+
+    fixed_description = None
+
+
+class NoRule(AccessDenied):
+    """A gateway has no rule that opens this method of this path."""
+
+
+class UntrustedProxy(AccessDenied):
+    """A question to a gateway came from somebody other than the proxies that it was told to trust."""
+
+
+class InvalidClient(OAuthError):
+    """Client authentication failed (RFC 6749 5.2); unknown client and wrong secret look alike."""
+
+    status = 401
+    code = "invalid_client"
+    fixed_description = "client authentication failed"
+
+
+class InvalidGrant(OAuthError):
+    """The grant is invalid or was issued to another client (RFC 6749 5.2)."""
+
+    code = "invalid_grant"
+
+
+class UnauthorizedClient(OAuthError):
+    """This client may not do this (RFC 6749 5.2)."""
+
+    code = "unauthorized_client"
+
+
+class UnsupportedGrantType(OAuthError):
+    """The service does not know this grant type (RFC 6749 5.2)."""
+
+    code = "unsupported_grant_type"
+
+
+class InvalidScope(OAuthError):
+    """The scope is malformed, unknown or not granted to this client (RFC 6749 5.2)."""
+
+    code = "invalid_scope"
+
+
+class InvalidTarget(OAuthError):
+    """The resource is malformed, unknown or not open to this client (RFC 8707 2)."""
+
+    code = "invalid_target"
+
+
+class InvalidClientMetadata(OAuthError):
+    """A client cannot be registered like this (RFC 7591 3.2.2)."""
+
+    code = "invalid_client_metadata"
+
+
+class ClientExists(InvalidClientMetadata):
+    """The name is another client's already."""
+
+    status = 409
+
+
+class Refused(MacaroonError):
+    """Client side: the service answered with an error, or with 200 and what is of no use."""
+
+    def __init__(self, status: int, code: str | None, description: str) -> None:
+        answer = f"the service answered {f'{status} {code}' if code else status}: "
+        super().__init__(description if status == 200 else answer + description)
+        self.status = status
+        self.code = code
+        self.description = description
+
+
+class Unavailable(Answered):
+    """A store, feed or service is out of reach: neither yes nor no, so nothing is let through (503)."""
+
+    status: ClassVar[int] = 503
+    code: ClassVar[str] = "temporarily_unavailable"
+    fixed_description = "the request cannot be judged right now, try again later"
+
+
+class ServerMisconfigured(Unavailable):
+    """No client certificate can arrive here, so no certificate-bound token can be judged."""
+
+    code = "server_misconfigured"
+    fixed_description = "no client certificate can reach this server: its log tells its operator what to do"
+
+
+class ProxyMisconfigured(Unavailable):
+    """The proxy in front does not say whether a client certificate was presented, or nothing to rely on."""
+
+
+class SettingsError(MacaroonError):
+    """A setting, file or argument is unusable; the message is one line that says what to do."""

@@ -1,0 +1,124 @@
+"""Values from files that an operator may replace while a process runs."""
+
+import logging
+import stat
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files.process_values import ProcessLock
+
+Value = TypeVar("Value")
+Stamp = tuple[tuple[int, int, int], ...]
+
+LOOK_SECONDS = 1.0
+"""Seconds between two looks at the files, and seconds without a change before they are read."""
+
+RETRY_SECONDS = 10.0
+"""After which unchanged files that could not be read are tried again: the failure may not be theirs."""
+
+
+def stamp_of(files: Sequence[Path]) -> Stamp:
+    """Return what tells two states of the files apart; nothing while one is missing.
+
+    Links are followed to the file behind. No copying tool can set the time of change (ctime) back.
+    """
+    try:
+        found = [file.stat() for file in files]
+    except OSError:
+        return ()
+    return tuple((one.st_ctime_ns, one.st_size, one.st_ino) for one in found)
+
+
+def is_settled(stamp: Stamp, before: Stamp) -> bool:
+    """Return True unless a writer may be in the middle of the files.
+
+    `before` is the stamp of an earlier look. It decides where the clock of the file system differs from ours.
+    """
+    newest = max((changed for changed, _, _ in stamp), default=None)
+    return stamp == before or (newest is not None and time.time_ns() - newest >= LOOK_SECONDS * 1e9)
+
+
+class Followed(Generic[Value]):
+    """A value that is read from files, and read again after they have changed.
+
+    While they cannot be read or do not fit together, the value read before stays in force, and the log
+    says so once. Thread-safe; a forked child goes on following by itself.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        files: Sequence[Path],
+        read: Callable[[], Value],
+        log: logging.Logger,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Read the files once, or raise SettingsError; `what` names the value in the log."""
+        self._what, self._files, self._read, self._log = what, files, read, log
+        self._monotonic = monotonic
+        self._lock = ProcessLock()
+        self._seen = self._at_last_look = stamp_of(files)
+        self._said: str | None = None
+        self._times = 0
+        self.is_quiet = False
+        """Set in one of several processes that follow the same files, of which another one warns."""
+        self._look_at = self._retry_at = monotonic() + LOOK_SECONDS
+        self.value = read()
+
+    def current(self) -> Value:
+        """Return the value in force; look at the files first if a second has passed since the last look."""
+        if self._monotonic() >= self._look_at:
+            self.look()
+        return self.value
+
+    def look(self, *, anyway: bool = False) -> bool:
+        """Return True if the files were read again and hold a valid value, which is in force now.
+
+        `anyway` reads them changed or not, as SIGHUP demands.
+        """
+        lock = self._lock.current()
+        if not lock.acquire(blocking=anyway):
+            return False  # another thread is looking
+        try:
+            self._look_at = self._monotonic() + LOOK_SECONDS
+            return (self._is_due() or anyway) and self._take()
+        finally:
+            lock.release()
+
+    def _is_due(self) -> bool:
+        stamp, before = stamp_of(self._files), self._at_last_look
+        self._at_last_look = stamp
+        if stamp == self._seen:
+            return self._said is not None and self._monotonic() >= self._retry_at
+        return is_settled(stamp, before)
+
+    def _take(self) -> bool:
+        self._seen = self._at_last_look
+        try:
+            _refuse_streams(self._files)
+            self.value = self._read()
+        except (SettingsError, OSError) as error:
+            self._retry_at = self._monotonic() + RETRY_SECONDS
+            self._say(str(error))
+            return False
+        self._said, self._times = None, 0
+        self._log.log(logging.DEBUG if self.is_quiet else logging.INFO, "read the %s again", self._what)
+        return True
+
+    def _say(self, reason: str) -> None:
+        """Say once why the value read before stays; a quiet process says it when it lasts."""
+        self._times = self._times + 1 if reason == self._said else 1
+        self._said = reason
+        if self._times == (2 if self.is_quiet else 1):
+            level = logging.INFO if self.is_quiet else logging.WARNING
+            self._log.log(level, "keeping the %s read before: %s", self._what, reason)
+
+
+def _refuse_streams(files: Sequence[Path]) -> None:
+    """Raise SettingsError for what can be read only once, such as `<(command)` of a shell: it could block."""
+    for file in files:
+        if file.exists() and stat.S_IFMT(file.stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
+            raise SettingsError(f"{file} is a pipe or a device and cannot be read again: name a file")

@@ -1,0 +1,105 @@
+"""Envoy's questions over gRPC (`envoy.service.auth.v3.Authorization`), with Envoy's published API.
+
+The certificate is what Envoy itself says about its TLS connection (`attributes.source.certificate`): no
+header has a part in it. Who is not a trusted proxy gets PERMISSION_DENIED and no answer.
+"""
+
+import grpc
+import grpc.aio
+from envoy.config.core.v3.base_pb2 import HeaderValueOption
+from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
+from google.protobuf.message import DecodeError
+from google.rpc import code_pb2
+
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.gateway.dispatcher import Dispatcher
+from macaroon_cbat.gateway.envoy_question import EnvoyConnection, EnvoyQuestion
+from macaroon_cbat.gateway.http_connection import REQUEST_SECONDS
+from macaroon_cbat.gateway.places import Place, narrow_umask
+from macaroon_cbat.resource.responses import Answer
+
+_SERVICE = "envoy.service.auth.v3.Authorization"
+_OVERWRITE = HeaderValueOption.HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD
+_MAX_MESSAGE_BYTES = 256 * 1024
+"""A certificate of 64 KB is three times as long when it is URL-encoded."""
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_metadata_size", 16 * 1024),
+    ("grpc.server_handshake_timeout_ms", int(REQUEST_SECONDS * 1000)),
+    ("grpc.so_reuseport", 1),
+)
+
+
+class EnvoyServer:
+    """Answers Envoy in the event loop at hand, until it is told to finish."""
+
+    def __init__(self, deciding: Dispatcher, place: Place) -> None:
+        """Prepare to listen there; over TCP several processes may, over a Unix socket one."""
+        self._deciding, self._place = deciding, place
+        self._server = grpc.aio.server(options=_OPTIONS)
+        method = grpc.unary_unary_rpc_method_handler(
+            self._check,
+            request_deserializer=_read,
+            response_serializer=CheckResponse.SerializeToString,
+        )
+        handler = grpc.method_handlers_generic_handler(_SERVICE, {"Check": method})
+        self._server.add_generic_rpc_handlers((handler,))
+
+    async def start(self) -> None:
+        """Listen and answer, or raise SettingsError."""
+        try:
+            with narrow_umask():
+                self._server.add_insecure_port(str(self._place))
+        except RuntimeError as error:
+            raise SettingsError(f"[listen], grpc: cannot listen on {self._place}") from error
+        await self._server.start()
+
+    async def finish(self) -> None:
+        """Answer what is under way, as long as a request may take, and end."""
+        await self._server.stop(REQUEST_SECONDS)
+
+    async def _check(
+        self, request: CheckRequest | None, context: "grpc.aio.ServicerContext[CheckRequest, CheckResponse]"
+    ) -> CheckResponse:
+        if request is None:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no CheckRequest")
+        assert request is not None
+        connection = EnvoyConnection(
+            context.invocation_metadata() or (),
+            peer=context.peer(),
+            is_unix_socket=self._place.is_unix_socket,
+            source=request.attributes.source,
+        )
+        question = EnvoyQuestion(connection, request.attributes)
+        answer = self._deciding.at_once(question, "grpc")
+        if answer is None:
+            answer = await self._deciding.after_waiting(question, "grpc")
+        if answer.status == 403 and self._deciding.is_stranger(question, "grpc"):
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only a proxy that was named may ask here")
+        return response_of(answer)
+
+
+def _read(message: bytes) -> CheckRequest | None:
+    """Return the message, or None: gRPC would log a traceback for each malformed one, whoever sent it."""
+    try:
+        return CheckRequest.FromString(message)
+    except DecodeError:
+        return None
+
+
+def response_of(answer: Answer) -> CheckResponse:
+    """Return the answer as Envoy takes it: headers that overwrite, or the whole refusal."""
+    response = CheckResponse()
+    if answer.status == 200:
+        response.status.code = code_pb2.OK
+        headers = response.ok_response.headers
+    else:
+        response.status.code = code_pb2.UNAVAILABLE if answer.status >= 500 else code_pb2.PERMISSION_DENIED
+        response.denied_response.status.code = answer.status
+        response.denied_response.body = answer.body.decode()
+        headers = response.denied_response.headers
+    for name, value in answer.headers:
+        option = headers.add(append_action=_OVERWRITE, keep_empty_value=True)
+        option.header.key, option.header.value = name.lower(), value
+    return response

@@ -1,0 +1,117 @@
+"""One question of Envoy over gRPC: what it says about its connection, and about the client's request."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from macaroon_cbat.certificate.address import plain_address
+from macaroon_cbat.certificate.formats import read_escaped_pem
+from macaroon_cbat.certificate.raw_connection import RawConnection
+from macaroon_cbat.certificate.thumbprint import DerCertificate
+from macaroon_cbat.errors import ProxyMisconfigured
+from macaroon_cbat.gateway.question import Facts, Kind, authorization_of
+
+if TYPE_CHECKING:
+    from envoy.service.auth.v3.attribute_context_pb2 import AttributeContext
+
+_PEER = re.compile(r"ipv[46]:(?:\[([^]]+)\]|([^:]+)):\d+\Z")
+
+
+class EnvoyConnection:
+    """The gRPC connection of Envoy, and what Envoy says about its own TLS connection with the client."""
+
+    __slots__ = ("_hop", "_source")
+
+    def __init__(
+        self,
+        metadata: Iterable[tuple[str, str | bytes]],
+        *,
+        peer: str,
+        is_unix_socket: bool,
+        source: "AttributeContext.PresentedCertificate",
+    ) -> None:
+        """Take metadata and peer as gRPC has them; `source` is the client as Envoy describes it."""
+        found = None if is_unix_socket else _PEER.match(unquote(peer))
+        fields = [(_bytes(name), _bytes(value)) for name, value in metadata]
+        address = None if found is None else found[1] or found[2]
+        self._hop = RawConnection(fields, address=address, is_unix_socket=is_unix_socket)
+        self._source = source
+
+    def certificate(self) -> DerCertificate | None:
+        """Return the certificate that the client presented to Envoy, or None.
+
+        Raises AmbiguousHeader for text that is no certificate, and ProxyMisconfigured when Envoy names
+        the client after a certificate and does not show it.
+        """
+        text = self._source.certificate
+        if text:
+            return read_escaped_pem(text).certificate
+        if self._source.principal:
+            raise ProxyMisconfigured(
+                "Envoy knows a client certificate and does not send it: set include_peer_certificate: true"
+            )
+        return None
+
+    def intermediates(self) -> tuple[DerCertificate, ...]:
+        """Return nothing: only the service builds paths, and Envoy asks a gateway."""
+        return ()
+
+    def why_hidden(self) -> None:
+        """Return None: Envoy says of no connection that it could not ask for a certificate."""
+
+    def shows_address(self) -> bool:
+        """Return True: gRPC names the connection's own address."""
+        return True
+
+    def merges_trailers(self) -> bool:
+        """Return False: gRPC's metadata are of the header alone."""
+        return False
+
+    def address(self) -> str | None:
+        """Return Envoy's own address; None over a Unix socket."""
+        return self._hop.address()
+
+    def is_unix_socket(self) -> bool:
+        """Tell whether Envoy asks over a Unix socket."""
+        return self._hop.is_unix_socket()
+
+    def header(self, name: str) -> str | None:
+        """Return what Envoy itself sent with the question (`initial_metadata`), no header of the client."""
+        return self._hop.header(name)
+
+
+class EnvoyQuestion:
+    """A CheckRequest: the client's request in the words of Envoy."""
+
+    __slots__ = ("_attributes", "connection")
+
+    def __init__(self, connection: EnvoyConnection, attributes: "AttributeContext") -> None:
+        """Read nothing yet."""
+        self.connection, self._attributes = connection, attributes
+
+    def facts(self, _kind: Kind, _prefix: str, /) -> Facts:
+        """Return what Envoy says about the client's request."""
+        http = self._attributes.request.http
+        if not http.method:
+            raise ProxyMisconfigured("Envoy does not say which method it asks about")
+        client = RawConnection(self._fields(), address=None, is_unix_socket=False)
+        address = self._attributes.source.address.socket_address.address
+        is_address = plain_address(address) is not None
+        return Facts(http.method, http.path, authorization_of(client), address if is_address else None)
+
+    def is_for(self, _path: str, /) -> bool:
+        """Tell that there is nothing to read over gRPC."""
+        return False
+
+    def _fields(self) -> Iterator[tuple[bytes, bytes]]:
+        """Give the client's headers: joined by Envoy, or one by one with `encode_raw_headers: true`."""
+        http = self._attributes.request.http
+        for name, value in http.headers.items():
+            yield _bytes(name), _bytes(value)
+        for field in http.header_map.headers:
+            yield _bytes(field.key), field.raw_value or _bytes(field.value)
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode("latin-1", "replace")

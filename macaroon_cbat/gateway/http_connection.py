@@ -1,0 +1,210 @@
+"""One connection of a proxy: HTTP/1.1 in (httptools, strict), answers out in order, under deadlines.
+
+Our own protocol and not an ASGI server, because the gateway must see raw fields, must know that a peer is
+a Unix socket, and bounds headers and seconds; it also answers twice as many questions (scripts/bench).
+"""
+
+import asyncio
+from collections import deque
+from typing import cast
+
+import httptools
+
+from macaroon_cbat.certificate.raw_connection import RawConnection
+from macaroon_cbat.gateway.dispatcher import Dispatcher
+from macaroon_cbat.gateway.framing import check_framing
+from macaroon_cbat.gateway.http_text import answer_text, error_text
+from macaroon_cbat.gateway.question import HttpQuestion
+from macaroon_cbat.resource.responses import Answer
+from macaroon_cbat.server.listener import plain_peer
+
+MAX_REQUEST_BYTES = 64 * 1024
+"""Of one sub-request, which needs no body: certificates travel in headers."""
+
+REQUEST_SECONDS = 10.0
+STRANGER_SECONDS = 10.0
+KNOWN_SECONDS = 3700.0
+"""How long a connection may be idle: longer than proxies keep theirs once one of its questions got a 200."""
+
+_MAX_WAITING = 32
+
+
+class HttpConnection(asyncio.Protocol):
+    """One connection. It answers one question after the other, also where several came in one piece."""
+
+    def __init__(
+        self,
+        deciding: Dispatcher,
+        connections: "dict[HttpConnection, None]",
+        *,
+        is_unix_socket: bool,
+        limit: int,
+    ) -> None:
+        """Have questions decided; be one of `connections` while it is open."""
+        self._deciding, self._connections, self._limit = deciding, connections, limit
+        self._is_unix_socket = is_unix_socket
+        self._address: str | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._target = b""
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._question: HttpQuestion | None = None
+        self._unfinished = 0
+        self._waiting: deque[tuple[HttpQuestion, bool]] = deque()
+        self._is_answering = self._is_stopping = self._is_deaf = self._is_old = False
+        self._since, self._idle_seconds = 0.0, STRANGER_SECONDS
+
+    # What the event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; where there are too many connections, the oldest stranger must go."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own class, of no such base
+        self._since = asyncio.get_running_loop().time()
+        if not self._is_unix_socket:
+            peer = transport.get_extra_info("peername")
+            self._address = plain_peer(peer[0]) if peer else None
+        self._connections[self] = None
+        if len(self._connections) > self._limit:
+            self._make_room()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Forget what is waiting."""
+        self._is_deaf = True
+        self._waiting.clear()
+        self._connections.pop(self, None)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; answer what is no HTTP, or has a body, with 400 and what is too much with 431.
+
+        Nothing is read after a refusal or after the last request: the parser itself would go on.
+        """
+        if self._is_deaf:
+            return
+        if not self._unfinished:
+            self._since = asyncio.get_running_loop().time()
+        self._unfinished += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return  # answered as any other request, and the last one
+        except httptools.HttpParserError:
+            self._refuse(400)
+            return
+        if self._unfinished > MAX_REQUEST_BYTES:
+            self._refuse(431)
+
+    def _make_room(self) -> None:
+        """Close the connection that has been open longest without a question that got a 200."""
+        next((one for one in self._connections if one.is_stranger()), self).drop()
+
+    def pause_writing(self) -> None:
+        """Read no further questions while the answers are not taken."""
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._transport.resume_reading()
+
+    # What the parser calls
+
+    def on_message_begin(self) -> None:
+        """Begin a request; one that begins in the same piece as another one ends has its own deadline."""
+        self._target, self._fields, self._question = b"", [], None
+        if not self._unfinished:
+            self._since = asyncio.get_running_loop().time()
+            self._unfinished = 1
+
+    def on_url(self, piece: bytes) -> None:
+        """Take a piece of the request target."""
+        self._target += piece
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one field."""
+        self._fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Take the question: a field that comes later is a trailer, and no header (RFC 9110 6.5.1)."""
+        connection = RawConnection(self._fields, address=self._address, is_unix_socket=self._is_unix_socket)
+        version = self._parser.get_http_version()
+        check_framing(version, connection)
+        self._is_old = version != "1.1"
+        method = self._parser.get_method().decode("ascii")
+        self._question = HttpQuestion(connection, method, self._target.decode("latin-1"))
+
+    def on_message_complete(self) -> None:
+        """Have the request answered, after those before it."""
+        if self._is_deaf or self._question is None:
+            return
+        self._unfinished = 0
+        is_last = self._is_old or not self._parser.should_keep_alive() or self._parser.should_upgrade()
+        self._waiting.append((self._question, is_last))
+        self._is_deaf = is_last
+        if not self._is_answering:
+            self._answer_next()
+        elif len(self._waiting) > _MAX_WAITING:
+            self._transport.abort()
+
+    # Answering
+
+    def _answer_next(self) -> None:
+        question, is_last = self._waiting.popleft()
+        answer = self._deciding.at_once(question, "http")
+        if answer is not None:
+            self._write(answer, question, is_last=is_last)
+            return
+        self._is_answering = True
+        self._waiter = asyncio.get_running_loop().create_task(self._answer_later(question, is_last=is_last))
+
+    async def _answer_later(self, question: HttpQuestion, *, is_last: bool) -> None:
+        """Write an answer that takes a while, then those to the questions that came meanwhile."""
+        answer = await self._deciding.after_waiting(question, "http")
+        self._is_answering = False
+        if self._transport.is_closing():
+            return
+        self._write(answer, question, is_last=is_last)
+        while self._waiting and not self._is_answering:
+            self._answer_next()
+
+    def _write(self, answer: Answer, question: HttpQuestion, *, is_last: bool) -> None:
+        if answer.status == 200:
+            self._idle_seconds = KNOWN_SECONDS
+        ends = is_last or (self._is_stopping and not self._waiting)
+        self._transport.write(answer_text(answer, is_head=question.method == "HEAD", is_last=ends))
+        if ends:
+            self._end()
+
+    def _refuse(self, status: int) -> None:
+        """Answer this unless an answer is under way, and end; after the last question, leave it at that."""
+        if self._is_deaf:
+            return
+        if not self._is_answering:
+            self._transport.write(error_text(status))
+        self._end()
+
+    def _end(self) -> None:
+        self._is_deaf = True
+        self._transport.close()
+
+    # What the worker and other connections call
+
+    def is_stranger(self) -> bool:
+        """Tell whether no question of this connection got a 200 so far."""
+        return self._idle_seconds == STRANGER_SECONDS
+
+    def drop(self) -> None:
+        """Close at once."""
+        self._connections.pop(self, None)
+        self._transport.abort()
+
+    def sweep(self, now: float) -> None:
+        """Close when a request is not complete in time, an answer is not taken, or nothing comes at all."""
+        if self._is_answering:
+            return
+        is_stuck = self._unfinished or self._transport.get_write_buffer_size() or self._transport.is_closing()
+        if now - self._since > (REQUEST_SECONDS if is_stuck else self._idle_seconds):
+            self._transport.abort()
+
+    def finish(self) -> None:
+        """End after the answers to what has come; at once where nothing has."""
+        self._is_stopping = True
+        if not self._unfinished and not self._is_answering:
+            self._end()

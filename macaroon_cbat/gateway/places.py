@@ -1,0 +1,141 @@
+"""Where a gateway listens: a Unix socket that only owner and group may connect to, or an address and port."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from msgspec import Struct
+
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.server.listener import listening_socket
+
+_UNIX = "unix:"
+BACKLOG = 1024
+"""Connections that wait to be accepted; the next one is refused, over a Unix socket at once."""
+
+_MODE = 0o660
+_LONGEST_PATH = 100
+"""Bytes: the kernel's limit is 107, and a draft of the name needs a few."""
+
+
+class Place(Struct, frozen=True):
+    """A Unix socket's path, or host and port."""
+
+    path: Path | None = None
+    host: str = ""
+    port: int = 0
+
+    @property
+    def is_unix_socket(self) -> bool:
+        """Whether it is a Unix socket."""
+        return self.path is not None
+
+    def __str__(self) -> str:
+        """Return it as the policy file spells it."""
+        if self.path is not None:
+            return f"{_UNIX}{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def place_of(text: str, member: str, folder: Path) -> Place:
+    """Return the place that a member of [listen] names, or raise SettingsError."""
+    if text.startswith(_UNIX):
+        path = folder / text.removeprefix(_UNIX)
+        if len(os.fsencode(path)) > _LONGEST_PATH:
+            raise SettingsError(
+                f"[listen], {member}: {path} is too long for a Unix socket: 100 bytes at most"
+            )
+        return Place(path=path.absolute())
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise SettingsError(f"[listen], {member}: {text!r} is neither unix:/PATH nor ADDRESS:PORT")
+    return Place(host=host.removeprefix("[").removesuffix("]"), port=int(port))
+
+
+@contextmanager
+def narrow_umask() -> Iterator[None]:
+    """Let files that are made meanwhile be for owner and group alone, as a gRPC server's Unix socket."""
+    before = os.umask(0o777 & ~_MODE)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def check_free(place: Place) -> None:
+    """Raise SettingsError when somebody listens there; for servers that open their socket themselves."""
+    if place.path is None:
+        with listening_at(place):
+            return
+    if _is_answered(place.path):
+        raise SettingsError(f"{place.path} is in use: stop the other gateway or listen elsewhere")
+
+
+@contextmanager
+def listening_at(place: Place) -> Iterator[socket.socket]:
+    """Listen there until the block ends, or raise SettingsError; a Unix socket's file is gone afterwards."""
+    if place.path is None:
+        try:
+            listener = listening_socket(place.host, place.port)
+        except SettingsError as error:
+            raise SettingsError(f"{place}: {str(error).partition(':')[0]}") from error
+        with closing(listener):
+            yield listener
+        return
+    with closing(_unix_listener(place.path)) as listener:
+        made = place.path.stat()
+        try:
+            yield listener
+        finally:
+            with suppress(OSError):
+                if os.path.samestat(made, place.path.stat()):  # another gateway's by now, perhaps
+                    place.path.unlink()
+
+
+def remove_socket(place: Place) -> None:
+    """Remove the file of a Unix socket that nobody answers any more."""
+    if place.path is not None and place.path.is_socket() and not _is_answered(place.path):
+        place.path.unlink(missing_ok=True)
+
+
+def _unix_listener(path: Path) -> socket.socket:
+    """Return a listener under this name, in the place of one that nobody answers any more.
+
+    It gets its mode before it gets its name, and the name at once: nobody finds it missing or open to all.
+    """
+    if _is_answered(path):
+        raise SettingsError(f"{path} is in use: stop the other gateway or listen elsewhere")
+    draft = path.with_name(f".{os.getpid()}.sock")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with suppress(FileNotFoundError):
+            draft.unlink()
+        listener.bind(os.fspath(draft))
+        draft.chmod(_MODE)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+        draft.rename(path)
+    except OSError as error:
+        listener.close()
+        with suppress(OSError):
+            draft.unlink()
+        raise SettingsError(f"cannot listen on {path}: {error.strerror}") from error
+    return listener
+
+
+def _is_answered(path: Path) -> bool:
+    """Tell whether somebody listens there; raise SettingsError for a file that is no socket."""
+    if not path.exists():
+        return False
+    if not path.is_socket():
+        raise SettingsError(f"{path} is no socket: listen elsewhere, or remove it")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        try:
+            asking.connect(os.fspath(path))
+        except ConnectionRefusedError:
+            return False
+        except OSError as error:
+            raise SettingsError(f"cannot tell who listens on {path}: {error.strerror}") from error
+    return True

@@ -1,0 +1,33 @@
+"""The five headers that a proxy copies to the server behind it, and strips from what comes from outside."""
+
+import re
+from urllib.parse import quote
+
+from macaroon_cbat.macaroon.verification import Principal
+
+CLIENT, SUBJECT, SCOPE = "Principalclient", "Principalsubject", "Principalscope"
+TOKEN_ID, CERTIFICATE = "Principaltokenid", "Principalcertificate"
+
+NAMES = (CLIENT, SUBJECT, SCOPE, TOKEN_ID, CERTIFICATE)
+"""Without a separator: such a name has no alias with `_` or `.` that some server would merge into it."""
+
+EMPTY_PRINCIPAL_HEADERS = tuple((name, "") for name in NAMES)
+"""What goes with a public path: all five, so that a copy overwrites what a client made up."""
+
+_PLAIN = re.compile(r"[!-$&-~]+\Z")
+_KEPT = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
+
+
+def principal_headers(principal: Principal) -> tuple[tuple[str, str], ...]:
+    """Return all five. What is not visible ASCII, and `%` itself, is percent-encoded (RFC 3986, UTF-8)."""
+    return (
+        (CLIENT, _visible(principal.client_id)),
+        (SUBJECT, _visible(principal.subject)),
+        (SCOPE, " ".join(map(_visible, sorted(principal.scope)))),
+        (TOKEN_ID, _visible(principal.token_id)),
+        (CERTIFICATE, principal.certificate or ""),
+    )
+
+
+def _visible(text: str) -> str:
+    return text if _PLAIN.match(text) else quote(text, safe=_KEPT, errors="replace")

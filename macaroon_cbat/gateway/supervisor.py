@@ -1,0 +1,122 @@
+"""Serve a policy file: listen, fork, and answer until told to stop."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+
+from macaroon_cbat.audit import bound_refusals
+from macaroon_cbat.audit.file import journal_to, reopen_journal
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.gateway.http_connection import REQUEST_SECONDS
+from macaroon_cbat.gateway.places import Place, check_free, listening_at, remove_socket
+from macaroon_cbat.gateway.policy_in_force import LoadedPolicy, PolicyWatch, places, put_in_force
+from macaroon_cbat.gateway.worker import Worker
+from macaroon_cbat.resource.feeds.ages import FeedAges
+from macaroon_cbat.server import ignoring_leftovers, serve_metrics, sharing_counters, take_counters
+from macaroon_cbat.server.limits import Limits, limits_that_fit
+from macaroon_cbat.server.prefork import Prefork
+from macaroon_cbat.server.signals import hearing_hangups
+
+LOOK_SECONDS = 0.5
+
+
+def serve_gateway(file: Path, *, workers: int = 1, on_ready: Callable[[str], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, finish the questions under way and return; or raise SettingsError.
+
+    SIGHUP, and a changed file, put the new rules in force without a pause; SIGHUP also opens the audit log
+    anew. `on_ready` is told where it
+    listens once questions are answered.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(hearing_hangups())  # from here on: what is demanded is about to be done
+        watch = PolicyWatch(file)
+        reading = watch.reading
+        found = places(reading)
+        # One worker has files as well: its successor counts on.
+        stack.enter_context(sharing_counters(max(2, workers)) if "metrics" in found else ignoring_leftovers())
+        put_in_force(reading)  # mistakes show at once, in one line
+        _audit(reading, file)
+        listening = {
+            member: stack.enter_context(listening_at(place))
+            for member, place in found.items()
+            if member != "grpc"
+        }
+        envoy = found.get("grpc")
+        if envoy is not None:
+            _check_envoy(envoy, workers)
+            stack.callback(remove_socket, envoy)
+        parent = _Parent(watch, file, listening, envoy, workers)
+        stack.enter_context(hearing_hangups(parent.on_hangup))
+        where = ", ".join(f"{place} ({member})" for member, place in found.items())
+        parent.prefork.run(parent.make_worker, lambda: None if on_ready is None else on_ready(where))
+
+
+def _check_envoy(place: Place, workers: int) -> None:
+    if find_spec("grpc") is None or find_spec("envoy") is None:
+        raise SettingsError("[listen], grpc needs grpcio and xds-protos: pip install 'macaroon_cbat[envoy]'")
+    if place.is_unix_socket and workers > 1:
+        raise SettingsError(
+            f"[listen], grpc: {place} is for one process: --workers 1, or listen on ADDRESS:PORT"
+        )
+    if not place.is_unix_socket and place.port == 0:
+        raise SettingsError("[listen], grpc: name the port")
+    check_free(place)
+
+
+class _Parent:
+    """What the parent of the workers does: it watches the policy file, and tells them when to read it."""
+
+    def __init__(
+        self,
+        watch: PolicyWatch,
+        file: Path,
+        listening: dict[str, socket.socket],
+        envoy: Place | None,
+        workers: int,
+    ) -> None:
+        self._first = watch.reading
+        self._watch, self._file, self._listening, self._envoy = watch, file, listening, envoy
+        self._connections = limits_that_fit(Limits()).connections
+        self._is_asked, self._look_at = False, 0.0
+        self.prefork = Prefork(list(listening.values()), workers, REQUEST_SECONDS, self._tick)
+
+    def make_worker(self) -> Worker:
+        """Return a worker; one that takes another's place begins with what counts now."""
+        _audit(self._first, self._file)  # a file that is shared with the parent could not be locked
+        if "metrics" in self._listening:
+            take_counters()
+            serve_metrics(self._listening["metrics"], FeedAges())
+        return Worker(
+            self._file,
+            self._watch.reading,
+            listener=self._listening.get("http"),
+            envoy=self._envoy,
+            connections=self._connections,
+            was_told=lambda: self._is_asked,  # a child has the handler of its parent at first
+        )
+
+    def on_hangup(self) -> None:
+        """Read the policy file at the next tick, changed or not."""
+        self._is_asked = True
+
+    def _tick(self) -> None:
+        anyway, self._is_asked = self._is_asked, False
+        if anyway:
+            reopen_journal()
+        elif time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + LOOK_SECONDS
+        if self._watch.look(anyway=anyway):
+            self.prefork.signal_workers(signal.SIGHUP)
+
+
+def _audit(reading: LoadedPolicy, file: Path) -> None:
+    """Write audit lines where the policy says, or raise SettingsError."""
+    bound_refusals(reading.policy.audit_refusals)
+    name = reading.policy.audit_log
+    journal_to(name if name is None or name == "-" else os.fspath(file.absolute().parent / name))

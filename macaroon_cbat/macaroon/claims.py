@@ -1,0 +1,29 @@
+"""The claims that identifiers and caveats share: their types, units and spelling."""
+
+from typing import Annotated, NewType
+
+from msgspec import Meta
+
+from macaroon_cbat.text.short_memory import remembering
+
+EpochSeconds = NewType("EpochSeconds", int)
+"""Whole seconds since 1970-01-01T00:00:00Z (RFC 7519 NumericDate without a fraction)."""
+
+LONGEST_CLOCK_SKEW = 300
+"""Seconds by which the clocks of service and resource server may differ at most, where that is set."""
+
+DEFAULT_CLOCK_SKEW = 30
+"""Seconds by which they may differ where nothing is set."""
+
+SCOPE_PATTERN = r"^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*\Z"
+"""One or more scope tokens, a single space between two (RFC 6749 3.3)."""
+
+Seconds = Annotated[int, Meta(ge=0, lt=1 << 53)]
+ScopeText = Annotated[str, Meta(pattern=SCOPE_PATTERN)]
+AudienceText = Annotated[str, Meta(min_length=1)]
+
+
+@remembering(1024)
+def scope_tokens(scope: str) -> frozenset[str]:
+    """Return the tokens of a space-separated scope (RFC 6749 3.3)."""
+    return frozenset(scope.split(" "))

@@ -1,0 +1,148 @@
+"""The content of a macaroon, for people and scripts. Nothing here is verified: no key is needed for it.
+
+Least of all `location`: the MAC does not cover it, so it stays a hint even where a signature holds.
+"""
+
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from macaroon_cbat.errors import MalformedMacaroon
+from macaroon_cbat.macaroon.caveats import Caveat, read_caveats
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.identifier import Grant, read_identifier
+from macaroon_cbat.macaroon.rights import Remark, Rights, granted, narrow
+from macaroon_cbat.macaroon.wire import Macaroon, ThirdPartyCaveat
+from macaroon_cbat.text.json_text import UnusableJson, read_members
+from macaroon_cbat.text.printable import quoted
+
+_Reading = tuple[Caveat, ...] | str | None
+"""What a caveat says, or why it is refused; None for a third-party one."""
+
+
+class Assessment(Struct, frozen=True):
+    """What a token would be good for, if its signature holds. `grant` is None for a foreign identifier."""
+
+    grant: Grant | None
+    rights: Rights
+    remarks: tuple[Remark, ...]
+
+    @property
+    def is_dead(self) -> bool:
+        """Return True if no request could use the token, from any sender."""
+        return any(remark.is_fatal for remark in self.remarks)
+
+
+def assessed(macaroon: Macaroon, now: EpochSeconds) -> Assessment:
+    """Return the rights that are left after all caveats, and what is remarkable about any of them."""
+    return _assessed(macaroon, _readings(macaroon), now)
+
+
+def _assessed(macaroon: Macaroon, readings: Sequence[_Reading], now: EpochSeconds) -> Assessment:
+    grant = _grant(macaroon)
+    rights, remarks = granted(grant), []
+    if grant is not None and grant.exp <= now:
+        remarks.append(Remark(f"the token expired {now - grant.exp} s ago: get a new one"))
+    for number, (caveat, reading) in enumerate(zip(macaroon.caveats, readings, strict=True), 1):
+        if isinstance(caveat, ThirdPartyCaveat):
+            where = quoted(caveat.location or b"")
+            remarks.append(Remark(f"caveat {number} needs a discharge from {where}", is_fatal=False))
+        elif isinstance(reading, str):
+            remarks.append(Remark(f"caveat {number} is refused: {reading}"))
+        elif reading is not None:
+            rights, more = narrow(rights, reading, now)
+            remarks += [Remark(f"caveat {number}: {one.text}", one.is_fatal) for one in more]
+    return Assessment(grant, rights, tuple(remarks))
+
+
+def attenuation_warnings(parent: Macaroon, caveats: Iterable[Caveat], now: EpochSeconds) -> list[str]:
+    """Return a sentence for each caveat that would leave the child no use, or restrict nothing."""
+    _, remarks = narrow(assessed(parent, now).rights, caveats, now)
+    return [f"{one.text}; no request can use this token" if one.is_fatal else one.text for one in remarks]
+
+
+def inspected(macaroon: Macaroon, now: EpochSeconds) -> dict[str, object]:
+    """Return what a macaroon says as JSON members: in PingAM's shape, then what it amounts to.
+
+    `effective` is None where no request could use the token; `warnings` say why, and what restricts nothing.
+    """
+    readings = _readings(macaroon)
+    found = _assessed(macaroon, readings, now)
+    return {
+        "identifier": _text(macaroon.identifier),
+        "location": _text(macaroon.location or b""),
+        "caveats": [_inspected_caveat(*each) for each in zip(macaroon.caveats, readings, strict=True)],
+        "signature": urlsafe_b64encode(macaroon.signature).rstrip(b"=").decode(),
+        "effective": None if found.is_dead else _effective(found.rights),
+        "warnings": [remark.text for remark in found.remarks],
+    }
+
+
+def refusal_of(caveat: bytes) -> str | None:
+    """Return why every verifier of this package refuses the text of a first-party caveat, or None."""
+    reading = _reading(caveat)
+    return reading if isinstance(reading, str) else None
+
+
+def _readings(macaroon: Macaroon) -> list[_Reading]:
+    """Read every caveat once: an attacker may send hundreds of networks in each."""
+    return [_reading(caveat) for caveat in macaroon.caveats]
+
+
+def _reading(caveat: bytes | ThirdPartyCaveat) -> _Reading:
+    try:
+        return read_caveats(caveat) if isinstance(caveat, bytes) else None
+    except ValueError as error:
+        return str(error)
+
+
+def _grant(macaroon: Macaroon) -> Grant | None:
+    try:
+        return read_identifier(macaroon.identifier)
+    except MalformedMacaroon:
+        return None
+
+
+def _effective(rights: Rights) -> dict[str, object]:
+    """Return the members as a caveat would have them; what is not restricted is left out."""
+    members: dict[str, object] = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in msgspec.structs.asdict(rights).items()
+        if value is not None
+    }
+    if rights.scope is not None:
+        members["scope"] = " ".join(sorted(rights.scope))
+    if rights.cnf is not None:
+        members["cnf"] = {"x5t#S256": rights.cnf}
+    return members
+
+
+def _inspected_caveat(caveat: bytes | ThirdPartyCaveat, reading: _Reading) -> dict[str, object]:
+    if isinstance(caveat, ThirdPartyCaveat):
+        return {
+            "type": "third-party",
+            "identifier": _text(caveat.identifier),
+            "location": _text(caveat.location or b""),
+        }
+    shown: dict[str, object] = {"type": "first-party", "identifier": _members(caveat) or _text(caveat)}
+    if isinstance(reading, str):
+        shown["refused"] = reading
+    return shown
+
+
+def _members(caveat: bytes) -> dict[str, object] | None:
+    """Return the JSON object that a caveat is, unless that would hide something, such as a repeated key."""
+    try:
+        return read_members(caveat)
+    except UnusableJson:
+        return None
+
+
+def _text(data: bytes) -> str:
+    """Return the bytes as text, as base64url where they are none."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -1,0 +1,162 @@
+"""Root key -> audience key, by HKDF, and the audience's key ring as a value.
+
+The service alone has root keys. An audience key verifies the macaroons of one audience without a
+call and without the power to mint for anybody else; a macaroon of another use (`refresh`,
+`discharge`) can never verify as an access token, because the use is in the derivation.
+"""
+
+import binascii
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Literal, NewType, Protocol
+
+import msgspec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from msgspec import Struct
+
+from macaroon_cbat.errors import SettingsError, UnknownKey
+from macaroon_cbat.macaroon.audiences import canonical_audience
+from macaroon_cbat.macaroon.identifier import Grant
+from macaroon_cbat.text.json_text import UnusableJson, read_json_text
+from macaroon_cbat.text.plain_text import text_of
+
+KEY_BYTES = 32
+KeyUse = Literal["access", "refresh", "discharge"]
+
+MacaroonKey = NewType("MacaroonKey", bytes)
+"""32 bytes that start the HMAC chain of a macaroon: HMAC("macaroons-key-generator", audience key)."""
+
+
+class RootKey(Struct, frozen=True):
+    """A service's secret, 32 random bytes, from which every audience key derives; `kid` names it."""
+
+    kid: str
+    secret: bytes
+
+    def __repr__(self) -> str:
+        """Show which key it is, never the key."""
+        return f"<RootKey {self.kid}>"
+
+
+class AudienceKey(Struct, frozen=True):
+    """What one audience verifies with, 32 bytes; None as audience is the issuer itself."""
+
+    kid: str
+    audience: str | None
+    secret: bytes
+    macaroon_key: MacaroonKey
+
+    def __repr__(self) -> str:
+        """Show which key it is, never the key."""
+        return f"<AudienceKey {self.kid} for {self.audience}>"
+
+
+class KeySource(Protocol):
+    """Finds the key that could have minted a macaroon."""
+
+    def key_for(self, unverified: Grant, /) -> AudienceKey:
+        """Return the audience key for this unverified grant, or raise UnknownKey."""
+
+
+class AudienceKeys(Struct, frozen=True):
+    """The key ring of one audience: what `macaroon-cbat key export` writes and a resource server reads."""
+
+    issuer: str
+    audience: str
+    keys: dict[str, AudienceKey]
+
+    def key_for(self, unverified: Grant, /) -> AudienceKey:
+        """Return the key that the grant names, or raise UnknownKey; a foreign audience never has one."""
+        if unverified.aud != self.audience:
+            raise UnknownKey(
+                f"minted for {unverified.audience!r}; the keys here are for {self.audience!r}: "
+                "ask for a token with that resource"
+            )
+        key = self.keys.get(unverified.kid)
+        if key is None:
+            raise UnknownKey(f"no key {unverified.kid!r} for {self.audience!r}: export the keys again")
+        return key
+
+
+def audience_key(root: RootKey, audience: str | None, use: KeyUse = "access") -> AudienceKey:
+    """Derive an audience's key: HKDF-SHA256 (RFC 5869), info = version, use and audience as JSON.
+
+    The audience is taken letter by letter: identifiers and key rings have its canonical spelling.
+
+    The issuer is not in it: root keys belong to one store, and so to one issuer, which must not lose
+    its tokens and every exported key when it moves to another URL or port.
+    """
+    info = msgspec.json.encode(["macaroon_cbat", 1, use, audience])
+    secret = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(root.secret)
+    return _audience_key(root.kid, audience, secret)
+
+
+def audience_keys(issuer: str, audience: str, roots: Iterable[RootKey]) -> AudienceKeys:
+    """Derive the key ring of one audience from every root key that may still have live tokens."""
+    audience = canonical_audience(audience)
+    return AudienceKeys(issuer, audience, {root.kid: audience_key(root, audience) for root in roots})
+
+
+def _audience_key(kid: str, audience: str | None, secret: bytes) -> AudienceKey:
+    return AudienceKey(
+        kid, audience, secret, MacaroonKey(hmac.digest(b"macaroons-key-generator", secret, "sha256"))
+    )
+
+
+class _KeyEntry(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    kid: str
+    k: str
+    state: str | None = None
+
+
+class _KeyFile(Struct, forbid_unknown_fields=True):
+    issuer: str
+    audience: str
+    keys: list[_KeyEntry]
+
+
+def write_key_file(ring: AudienceKeys, states: Mapping[str, str] = MappingProxyType({})) -> bytes:
+    """Return the key file of an audience: JSON, each key as 43 characters of base64url in `k`.
+
+    `states` says by kid, for people, which key is the next, current or retiring one.
+    """
+    entries = [
+        _KeyEntry(key.kid, _to_base64url(key.secret), states.get(key.kid)) for key in ring.keys.values()
+    ]
+    return msgspec.json.format(msgspec.json.encode(_KeyFile(ring.issuer, ring.audience, entries))) + b"\n"
+
+
+def read_key_file(content: bytes, name: str = "the key file") -> AudienceKeys:
+    """Return the key ring in a key file, or raise SettingsError that says what to do."""
+    try:
+        file = read_json_text(text_of(content, name).encode(), _KeyFile)
+    except SettingsError as error:
+        raise SettingsError(f"{error}, or {_EXPORT}") from error
+    except UnusableJson as error:
+        raise SettingsError(f"{name} is not a key file ({error}): {_EXPORT}") from error
+    if file.audience != canonical_audience(file.audience):
+        raise SettingsError(
+            f"{name} has keys of another spelling of {canonical_audience(file.audience)}: {_EXPORT}"
+        )
+    keys = {}
+    for entry in file.keys:
+        if not _KEY.match(entry.k) or entry.kid in keys:
+            raise SettingsError(f"{name}: key {entry.kid!r} is damaged or repeated: {_EXPORT}")
+        secret = binascii.a2b_base64(entry.k.translate(_FROM_URL) + "=")
+        keys[entry.kid] = _audience_key(entry.kid, file.audience, secret)
+    if not keys:
+        raise SettingsError(f"{name} holds no key: {_EXPORT}")
+    return AudienceKeys(file.issuer, file.audience, keys)
+
+
+def _to_base64url(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).decode().rstrip("=").translate(_TO_URL)
+
+
+_EXPORT = "write it anew with macaroon-cbat key export --audience URL --output FILE"
+_KEY = re.compile(r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]\Z")
+_TO_URL = str.maketrans("+/", "-_")
+_FROM_URL = str.maketrans("-_", "+/")

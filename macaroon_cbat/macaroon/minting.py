@@ -1,0 +1,89 @@
+"""The wall around pymacaroons: mint, attenuate, add third-party caveats, bind discharges.
+
+pymacaroons writes, `wire` reads: text reaches it only after `wire` found it canonical and within
+the limits, and always as version 2.
+"""
+
+from collections.abc import Iterable
+
+import pymacaroons
+from pymacaroons.macaroon import MACAROON_V2
+
+from macaroon_cbat.errors import InvalidRequest
+from macaroon_cbat.macaroon.caveats import Caveat, caveat_text
+from macaroon_cbat.macaroon.identifier import Grant, identifier_text
+from macaroon_cbat.macaroon.keys import KEY_BYTES, AudienceKey
+from macaroon_cbat.macaroon.token_forms import mended
+from macaroon_cbat.macaroon.wire import MAX_CAVEATS, MAX_CHARACTERS, read_macaroon
+
+
+def mint(key: AudienceKey, location: str, grant: Grant, caveats: Iterable[Caveat] = ()) -> str:
+    """Return a new macaroon for the grant: unpadded base64url of the V2 binary.
+
+    `location` is the issuer, a hint that the MAC does not cover.
+    """
+    _refuse_weak(key.secret)
+    macaroon = pymacaroons.Macaroon(
+        location=location, identifier=identifier_text(grant), key=key.secret, version=MACAROON_V2
+    )
+    return _append(macaroon, caveats)
+
+
+def attenuate(text: str, caveats: Iterable[Caveat]) -> str:
+    """Return a child of the macaroon with further caveats; no key is needed. Padding is mended.
+
+    Raises MalformedMacaroon for a malformed macaroon, and InvalidRequest when the child would
+    exceed the limits that every verifier keeps. The signature is not verified: nobody here could.
+    """
+    return _append(_readable(text), caveats)
+
+
+def add_third_party_caveat(text: str, location: str, caveat_key: bytes, caveat_identifier: bytes) -> str:
+    """Return a child that is good only with a discharge from `location`, minted with `caveat_key`."""
+    _refuse_weak(caveat_key)
+    macaroon = _readable(text)
+    macaroon.add_third_party_caveat(location, caveat_key, caveat_identifier)
+    return _within_limits(macaroon)
+
+
+def mint_discharge(
+    location: str, caveat_key: bytes, caveat_identifier: bytes, caveats: Iterable[Caveat] = ()
+) -> str:
+    """Return the discharge of a third-party caveat; the holder binds it before it is any good."""
+    _refuse_weak(caveat_key)
+    macaroon = pymacaroons.Macaroon(
+        location=location, identifier=caveat_identifier, key=caveat_key, version=MACAROON_V2
+    )
+    return _append(macaroon, caveats)
+
+
+def bind_discharge(text: str, discharge_text: str) -> str:
+    """Return the discharge, bound to this macaroon: it discharges no other one, nor a child made later."""
+    return _within_limits(_readable(text).prepare_for_request(_readable(discharge_text)))
+
+
+def _readable(text: str) -> pymacaroons.Macaroon:
+    """Return the macaroon of a holder, or raise MalformedMacaroon; padding and standard base64 are mended."""
+    text = mended(text)
+    read_macaroon(text)
+    return pymacaroons.Macaroon.deserialize(text)
+
+
+def _refuse_weak(key: bytes) -> None:
+    if len(key) != KEY_BYTES:  # pymacaroons would leave a macaroon with an empty key unsigned
+        raise ValueError(f"a key has {KEY_BYTES} bytes")
+
+
+def _append(macaroon: pymacaroons.Macaroon, caveats: Iterable[Caveat]) -> str:
+    for caveat in caveats:
+        macaroon.add_first_party_caveat(caveat_text(caveat))
+    return _within_limits(macaroon)
+
+
+def _within_limits(macaroon: pymacaroons.Macaroon) -> str:
+    if len(macaroon.caveats) > MAX_CAVEATS:
+        raise InvalidRequest(f"a macaroon has at most {MAX_CAVEATS} caveats")
+    text: str = macaroon.serialize()
+    if len(text) > MAX_CHARACTERS:
+        raise InvalidRequest(f"a macaroon has at most {MAX_CHARACTERS} characters, this has {len(text)}")
+    return text

@@ -1,0 +1,159 @@
+"""Strict reading of untrusted text: str -> Macaroon.
+
+The text is unpadded base64url of the macaroon V2 binary format (libmacaroons, doc/format.txt):
+
+    macaroon    = 02 [location] identifier 00 *caveat 00 signature
+    caveat      = identifier 00                      a first-party caveat
+                / [location] identifier vid 00       a third-party caveat
+    location    = 01 length utf-8      identifier = 02 length octets
+    vid         = 04 length octets     signature  = 06 20 32 octets
+
+One token has one spelling: padding, stray characters, spare bits, long-form lengths and trailing
+bytes are malformed. The limits are checked before any work is done for the text.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+from macaroon_cbat.errors import MalformedMacaroon
+from macaroon_cbat.macaroon.token_forms import form_of, malformed
+
+MAX_CHARACTERS = 8_000
+MAX_CAVEATS = 100
+MAX_DISCHARGES = 16
+
+_VERSION, _END, _LOCATION, _IDENTIFIER, _VID, _SIGNATURE = 2, 0, 1, 2, 4, 6
+_SIGNATURE_BYTES = 32
+_SIGNATURE_HEAD = bytes((_SIGNATURE, _SIGNATURE_BYTES))
+_MORE = 0x80
+_TO_STANDARD = bytes(
+    {45: 43, 95: 47}.get(c, c) if chr(c).isalnum() or c in b"-_" else 33 for c in range(128)
+) + bytes([33] * 128)
+_decode_base64 = msgspec.json.Decoder(bytes).decode  # a JSON string of base64, thrice as fast as binascii
+_LAST_CHARACTER = {2: "AQgw", 3: "AEIMQUYcgkosw048"}
+
+
+class ThirdPartyCaveat(Struct, frozen=True):
+    """A caveat that another service discharges: where, which, and the encrypted key of the discharge."""
+
+    location: bytes | None
+    identifier: bytes
+    vid: bytes
+
+
+class Macaroon(Struct, frozen=True):
+    """A well-formed macaroon. Nothing in it is authenticated, and the MAC never covers `location`.
+
+    A first-party caveat is the bytes of its text.
+    """
+
+    location: bytes | None
+    identifier: bytes
+    caveats: tuple[bytes | ThirdPartyCaveat, ...]
+    signature: bytes
+
+    def __repr__(self) -> str:
+        """Show no signature: whoever reads a log must not be able to present the macaroon."""
+        return f"<Macaroon with {len(self.caveats)} caveats>"
+
+
+def read_macaroon(text: str) -> Macaroon:
+    """Return the macaroon that the text spells, or raise MalformedMacaroon that names what it is instead."""
+    if len(text) > MAX_CHARACTERS:
+        raise malformed(f"{len(text)} characters, more than {MAX_CHARACTERS}", "it is longer than any token")
+    try:
+        return _read_binary(_decode(text))
+    except IndexError:
+        raise malformed("the macaroon is truncated", form_of(text)) from None
+    except MalformedMacaroon as error:
+        raise malformed(str(error), form_of(text)) from None
+
+
+def read_discharges(texts: Sequence[str]) -> list[Macaroon]:
+    """Return the macaroons that the texts spell, or raise MalformedMacaroon, before reading too many."""
+    if len(texts) > MAX_DISCHARGES:
+        raise MalformedMacaroon(f"more than {MAX_DISCHARGES} discharges")
+    return [read_macaroon(text) for text in texts]
+
+
+def _decode(text: str) -> bytes:
+    """Return the bytes of canonical unpadded base64url."""
+    size = len(text)
+    spare = size % 4
+    if spare == 1 or (spare and text[-1] not in _LAST_CHARACTER[spare]):
+        raise MalformedMacaroon("not canonical base64url: truncated or with spare bits")
+    try:
+        standard = text.encode("ascii").translate(_TO_STANDARD)
+        return _decode_base64(b'"' + standard + b"=" * (-size % 4) + b'"')
+    except (UnicodeEncodeError, msgspec.DecodeError):
+        raise MalformedMacaroon("not base64url without padding") from None
+
+
+def _read_binary(data: bytes) -> Macaroon:
+    """Return the macaroon in V2 binary, in one pass; IndexError means that bytes are missing."""
+    if data[0] != _VERSION:
+        raise MalformedMacaroon("not a version 2 macaroon")
+    location, at = _optional_location(data, 1)
+    identifier, at = _field(data, at, _IDENTIFIER)
+    at = _end(data, at)
+    caveats: list[bytes | ThirdPartyCaveat] = []
+    while (kind := data[at]) != _END:
+        if len(caveats) == MAX_CAVEATS:
+            raise MalformedMacaroon(f"more than {MAX_CAVEATS} caveats")
+        length = data[at + 1]
+        end = at + 2 + length
+        if kind == _IDENTIFIER and length < _MORE and data[end] == _END:
+            caveats.append(data[at + 2 : end])  # nearly all are short first-party caveats
+            at = end + 1
+        else:
+            caveat, at = _caveat(data, at)
+            caveats.append(caveat)
+    if data[at + 1 : at + 3] != _SIGNATURE_HEAD or len(data) != at + 3 + _SIGNATURE_BYTES:
+        raise MalformedMacaroon("the macaroon does not end with one signature of 32 bytes")
+    return Macaroon(location, identifier, tuple(caveats), data[at + 3 :])
+
+
+def _caveat(data: bytes, at: int) -> tuple[bytes | ThirdPartyCaveat, int]:
+    location, at = _optional_location(data, at)
+    identifier, at = _field(data, at, _IDENTIFIER)
+    if data[at] == _VID:
+        vid, at = _field(data, at, _VID)
+        return ThirdPartyCaveat(location, identifier, vid), _end(data, at)
+    if location is not None:
+        raise MalformedMacaroon("a first-party caveat with a location")
+    return identifier, _end(data, at)
+
+
+def _optional_location(data: bytes, at: int) -> tuple[bytes | None, int]:
+    if data[at] != _LOCATION:
+        return None, at
+    location, at = _field(data, at, _LOCATION)
+    try:
+        location.decode()
+    except UnicodeDecodeError:
+        raise MalformedMacaroon("a location that is not UTF-8") from None
+    return location, at
+
+
+def _field(data: bytes, at: int, kind: int) -> tuple[bytes, int]:
+    """Return the content of the field that starts here, and where the next one starts."""
+    if data[at] != kind:
+        raise MalformedMacaroon(f"field {data[at]} where field {kind} belongs")
+    length, start = data[at + 1], at + 2
+    if length & _MORE:
+        high, start = data[start], start + 1
+        if high == 0 or high & _MORE:
+            raise MalformedMacaroon("a length in long form, or past the end")
+        length += (high << 7) - _MORE
+    end = start + length
+    if end > len(data):
+        raise MalformedMacaroon("the macaroon is truncated")
+    return data[start:end], end
+
+
+def _end(data: bytes, at: int) -> int:
+    if data[at] != _END:
+        raise MalformedMacaroon(f"field {data[at]} where a section ends")
+    return at + 1

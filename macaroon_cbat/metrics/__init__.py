@@ -1,8 +1,0 @@
-"""What all processes of a server have counted, shown on one page for Prometheus."""
-
-from macaroon_cbat.metrics.certificate_expiry import CertificateExpiry as CertificateExpiry
-from macaroon_cbat.metrics.page import metrics_listener as metrics_listener
-from macaroon_cbat.metrics.page import serve_metrics as serve_metrics
-from macaroon_cbat.metrics.sharing import ignoring_leftovers as ignoring_leftovers
-from macaroon_cbat.metrics.sharing import sharing_counters as sharing_counters
-from macaroon_cbat.metrics.sharing import take_counters as take_counters

@@ -1,0 +1,71 @@
+"""The settings of a proxy that introspects tokens itself, and needs no gateway."""
+
+import re
+from dataclasses import dataclass
+
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.macaroon.issuers import issuer_mistake
+
+LONGEST_CACHING = 30
+"""Seconds: for so long a token may be let in that was revoked, or that has expired."""
+
+INTROSPECTION_PATH = "/oauth2/introspect"
+_CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,63}")
+_CLIENT_SECRET = re.compile(r"[A-Za-z0-9_-]{16,256}")
+_SCOPE = re.compile(r"[A-Za-z0-9:._/-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyIntrospection:
+    """Whom the proxy asks about each token, as which resource server, and which scopes it requires.
+
+    Every value is of an alphabet without syntax of Apache, of its expressions or of a form, or SettingsError
+    says which one is not.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: str
+    scope: str
+    cache_seconds: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what a template could not insert as it stands."""
+        if mistake := issuer_mistake(self.issuer):
+            raise SettingsError(f"--issuer {self.issuer!r} {mistake}")
+        if not _CLIENT_ID.fullmatch(self.client_id):
+            raise SettingsError(f"--client-id: {self.client_id!r} is not a client_id of the service")
+        if not _CLIENT_SECRET.fullmatch(self.client_secret):
+            raise SettingsError(
+                "--client-secret-file: the secret is not 16 to 256 letters, digits, hyphens and underscores"
+            )
+        if not self.scope.split():
+            raise SettingsError(
+                "--scope: no scope is named, and a token for anything would be let in: name one"
+            )
+        for scope in self.scope.split():
+            if not _SCOPE.fullmatch(scope):
+                raise SettingsError(f"--scope: {scope!r} is not made of letters, digits and :._/- alone")
+        if not 0 <= self.cache_seconds <= LONGEST_CACHING:
+            raise SettingsError(
+                f"--cache-seconds: {self.cache_seconds} is not 0 to {LONGEST_CACHING}: choose less"
+            )
+
+    def __repr__(self) -> str:
+        """Show who asks whom, not by which secret."""
+        return f"<ProxyIntrospection at {self.issuer} as {self.client_id}>"
+
+    @property
+    def endpoint(self) -> str:
+        """The URL of the introspection endpoint."""
+        return self.issuer + INTROSPECTION_PATH
+
+    @property
+    def scopes(self) -> list[str]:
+        """The scopes that a token must have, each once."""
+        return sorted(set(self.scope.split()))
+
+    @property
+    def scope_patterns(self) -> list[str]:
+        """Regular expressions for a scope claim that has one of these, each without a backslash."""
+        return [f"(^| ){scope.replace('.', '[.]')}( |$)" for scope in self.scopes]

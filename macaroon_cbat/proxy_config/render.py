@@ -1,0 +1,208 @@
+"""Configurations of proxies from templates and settings that were checked first.
+
+Every value is of an alphabet without white space, quotes and anything else that is syntax to one of the
+proxies, so templates insert it as it stands.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import unquote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from macaroon_cbat.certificate.formats import CERTIFICATE_HEADERS, FORMATS
+from macaroon_cbat.certificate.product_headers import UNTRUSTED_PREFIXES
+from macaroon_cbat.certificate.untrusted_headers import UNTRUSTED_HEADERS
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.gateway.principal_headers import NAMES
+from macaroon_cbat.macaroon.audiences import audience_setting
+from macaroon_cbat.proxy_config.addresses import Address
+from macaroon_cbat.proxy_config.introspection import ProxyIntrospection
+from macaroon_cbat.resource.metadata import metadata_target
+
+METHODS = (
+    *("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"),
+    *("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "ACL", "BIND"),
+)
+"""The methods that Traefik forwards, which can compare with names alone."""
+
+_WRITTEN_BY_TRAEFIK = (
+    *("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto", "X-Forwarded-Server"),
+    *("X-Real-Ip", "Proxysecret", "X-Forwarded-Tls-Client-Cert"),
+)
+_FILE = re.compile(r"/[A-Za-z0-9._/@+-]+")
+_PATH = re.compile(r"/[A-Za-z0-9._/-]*")
+_DOCUMENT = re.compile(r"/(?:[A-Za-z0-9._~/-]|%(?!2F)[0-9A-F]{2})*")
+_DOCUMENT_PATH = re.compile(r"/(?:[\w.~/<> -])*")
+"""Letters and digits of any script, and nothing that one of the proxies reads as syntax or as a delimiter."""
+_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+_KEPT = frozenset({"host", "authorization", "content-length", "transfer-encoding", "connection", "upgrade"})
+_SECRET = re.compile(r"[A-Za-z0-9_-]{16,256}")
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """What can be generated for one proxy."""
+
+    files: tuple[str, ...]
+    """The file with the guarded listener comes last; the others stand beside it."""
+    formats: Mapping[str, str]
+    """Its own expression for the certificate, by the name of our format; the first is the default.
+
+    Empty where the template has but one.
+    """
+    protocols: tuple[str, ...] = ("http",)
+    asks_gateway: bool = True
+    introspects: bool = False
+    reaches_sockets: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxySettings:
+    """What a configuration is generated from."""
+
+    listen: Address
+    http_listen: Address | None
+    upstream: Address
+    gateway: Address | None
+    """None: the upstream guards itself and gets the certificate."""
+    certificate: Path
+    key: Path
+    folder: Path
+    """Where files that name each other will stand."""
+    format: str | None = None
+    protocol: str = "http"
+    secret: str = ""
+    introspecting: ProxyIntrospection | None = None
+    """None: the proxy does not ask about tokens itself."""
+    audience: str = ""
+    """Of the gateway's policy file: its path is where the metadata document lives (RFC 9728)."""
+    websockets: tuple[str, ...] = ()
+    """The paths on which a client may open a WebSocket."""
+    removed_headers: tuple[str, ...] = ()
+    """Further names that no client may write, beside those of the list."""
+
+
+PROXIES: Mapping[str, Proxy] = MappingProxyType(
+    {
+        "nginx": Proxy(("nginx.conf",), {"nginx": ""}),
+        "envoy": Proxy(("envoy.yaml",), {"envoy": ""}, protocols=("http", "grpc")),
+        "haproxy": Proxy(
+            ("gateway.lua", "haproxy.cfg"),
+            {
+                "haproxy-sha256": "%[ssl_c_der,sha2(256),ub64enc]",
+                "haproxy": "%[ssl_c_der,base64]",
+                "rfc9440": ":%[ssl_c_der,base64]:",
+            },
+        ),
+        "apache": Proxy(("refuse.lua", "httpd.conf"), {"apache": ""}, asks_gateway=False, introspects=True),
+        "caddy": Proxy(
+            ("Caddyfile",),
+            {
+                "caddy-sha256": "{http.request.tls.client.fingerprint}",
+                "caddy": "{http.request.tls.client.certificate_der_base64}",
+                "rfc9440": ":{http.request.tls.client.certificate_der_base64}:",
+            },
+        ),
+        "traefik": Proxy(("traefik.yml", "dynamic.yml"), {"traefik": ""}, reaches_sockets=False),
+    }
+)
+
+
+def render(name: str, settings: ProxySettings) -> dict[str, str]:
+    """Return the text of each file by its name, or raise SettingsError that says what does not fit."""
+    proxy = PROXIES[name]
+    _check(name, proxy, settings)
+    if settings.introspecting and not proxy.introspects:
+        raise SettingsError(f"{name} does not introspect: leave out --issuer, and use --gateway")
+    chosen = settings.format or next(iter(proxy.formats))
+    environment = Environment(
+        loader=PackageLoader("macaroon_cbat.proxy_config"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 # no HTML: every value was checked against its alphabet
+    )
+    values = {field: getattr(settings, field) for field in ProxySettings.__slots__}
+    values |= {
+        "format": chosen,
+        "header": FORMATS[chosen].header,
+        "with_certificate": proxy.formats[chosen],
+        "principal_headers": NAMES,
+        "removed": _removed(settings.removed_headers),
+        "prefixes": UNTRUSTED_PREFIXES,
+        "methods": METHODS,
+        "own": _WRITTEN_BY_TRAEFIK,
+        "document": _document(settings.audience),
+        "document_path": unquote(_document(settings.audience)),
+    }
+    files = [file for file in proxy.files if file != "gateway.lua" or settings.gateway]
+    return {file: environment.get_template(file).render(values) for file in files}
+
+
+def _removed(further: tuple[str, ...]) -> tuple[str, ...]:
+    """Return every name that no proxy forwards in a client's words, each once whatever its letters."""
+    names = (*CERTIFICATE_HEADERS, *NAMES, "Proxysecret", *UNTRUSTED_HEADERS, *further)
+    return tuple({name.lower(): name for name in reversed(names)}.values())[::-1]
+
+
+def _document(audience: str) -> str:
+    """Return the request target at which the gateway has its metadata document, or raise SettingsError.
+
+    What a proxy would take for syntax, or not route, is refused.
+    """
+    target = metadata_target(audience_setting(audience, "--audience") if audience else audience)
+    if not _DOCUMENT.fullmatch(target) or not _DOCUMENT_PATH.fullmatch(unquote(target)):
+        raise SettingsError(
+            f"--audience: no proxy can route the document of {audience!r}: give it a path of letters, digits,"
+            " ._~/- and percent-encoded text, and no query"
+        )
+    return target
+
+
+def _check(name: str, proxy: Proxy, settings: ProxySettings) -> None:
+    """Raise SettingsError for a value that could be syntax, and for what this proxy cannot do."""
+    _check_alphabets(settings)
+    if settings.format is not None and settings.format not in proxy.formats:
+        raise SettingsError(
+            f"{name} writes the certificate as {' or '.join(proxy.formats)}, not {settings.format}"
+        )
+    if settings.protocol not in proxy.protocols:
+        raise SettingsError(
+            f"{name} asks the gateway over {' or '.join(proxy.protocols)}, not {settings.protocol}"
+        )
+    if settings.gateway and not proxy.asks_gateway:
+        raise SettingsError(
+            f"{name} has no way to ask a gateway: leave out --gateway and guard the upstream itself"
+        )
+    for option, address in (("--gateway", settings.gateway), ("--upstream", settings.upstream)):
+        if address is not None and address.path and not proxy.reaches_sockets:
+            raise SettingsError(f"{option}: {name} does not reach a Unix socket, give HOST:PORT")
+    if name == "haproxy" and settings.key not in (settings.certificate, Path(f"{settings.certificate}.key")):
+        raise SettingsError(
+            f"--key: HAProxy reads the key from the certificate's file, or from {settings.certificate}.key"
+        )
+
+
+def _check_alphabets(settings: ProxySettings) -> None:
+    """Raise SettingsError for a value that could be syntax to some proxy."""
+    files = {"--cert": settings.certificate, "--key": settings.key, "--output": settings.folder}
+    for option, file in files.items():
+        if not _FILE.fullmatch(str(file)):
+            raise SettingsError(f"{option}: {str(file)!r} is not made of letters, digits and ._/@+- alone")
+    _document(settings.audience)
+    for path in settings.websockets:
+        if not _PATH.fullmatch(path):
+            raise SettingsError(
+                f"--websocket: the path {path!r} is not made of letters, digits and ._/- alone"
+            )
+    for header in settings.removed_headers:
+        if not _HEADER.fullmatch(header) or header.lower() in _KEPT:
+            raise SettingsError(
+                f"--remove-header: {header!r} is no header of letters, digits and - that requests can lack"
+            )
+    if settings.secret and not _SECRET.fullmatch(settings.secret):
+        raise SettingsError("the proxy's secret is not 16 to 256 letters, digits, hyphens and underscores")

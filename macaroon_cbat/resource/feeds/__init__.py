@@ -1,0 +1,1 @@
+"""Feeds of a resource server: audience keys and revocations, fetched from the service."""

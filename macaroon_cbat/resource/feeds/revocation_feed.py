@@ -1,0 +1,212 @@
+"""What is revoked, followed at the service: a thread that applies every decision within a second."""
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+
+from macaroon_cbat.certificate.thumbprint import Thumbprint
+from macaroon_cbat.errors import Refused, SettingsError, Unavailable
+from macaroon_cbat.files import process_values as processes
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.identifier import Grant
+from macaroon_cbat.macaroon.revocation import Revocation, Revocations
+from macaroon_cbat.resource.blocking import about_to_block
+from macaroon_cbat.resource.feeds.ages import show_age
+from macaroon_cbat.resource.feeds.revocation_snapshot import Decision, RevocationSnapshot
+from macaroon_cbat.resource.feeds.service_connection import ServiceConnection
+from macaroon_cbat.text.json_text import UnusableJson, read_json_text
+
+if TYPE_CHECKING:
+    from macaroon_cbat.resource.introspection import Introspection
+
+log = logging.getLogger("macaroon_cbat.resource")
+
+LONGEST_WAIT = 5
+"""Seconds that one request waits for a revocation: a service that stops finishes such requests first."""
+
+_BEGINNING = "0"
+_POLL_SECONDS = 0.5
+_LONGEST_PAUSE = 5.0
+_FORGET_SECONDS = 60.0
+_FIRST_LOAD_SECONDS = 2.0
+
+
+class _Page(Struct, frozen=True):
+    cursor: str
+    is_last: bool
+    decisions: list[Decision]
+
+
+class RevocationFeed:
+    """A RevocationSource that follows the service's feed, from the first question on or from `start`.
+
+    What it knows counts for `max_staleness` seconds after the service last said that this was all.
+    Later, and before the first time, `current` raises Unavailable; with `on_stale="introspect"` an
+    OfflineVerifier then asks `introspection` about each token. It is never taken for current.
+
+    With a `snapshot` file a restart reads on from where it was left, instead of from the beginning; what
+    the file holds counts no sooner than the service has said what came after it.
+    """
+
+    announces_blocking = True
+
+    def __init__(
+        self,
+        connection: ServiceConnection,
+        *,
+        max_staleness: float = 60,
+        on_stale: Literal["refuse", "introspect"] = "refuse",
+        introspection: "Introspection | None" = None,
+        snapshot: Path | str | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Read the snapshot; nothing is asked yet. Raises SettingsError for unusable settings."""
+        if on_stale not in ("refuse", "introspect"):
+            raise SettingsError(f'on_stale must be "refuse" or "introspect", not {on_stale!r}')
+        if (on_stale == "introspect") != (introspection is not None):
+            raise SettingsError('on_stale="introspect", and nothing else, needs an Introspection')
+        if max_staleness < 1:
+            raise SettingsError(f"max_staleness must be at least 1 second, not {max_staleness!r}")
+        self.issuer = connection.issuer
+        self.introspection = introspection
+        self._connection = connection
+        self._max_staleness = max_staleness
+        self._wait = int(min(LONGEST_WAIT, max_staleness / 4))
+        self._monotonic = monotonic
+        self._lock = processes.ProcessLock()
+        self._thread: Thread | None = None
+        self._followed_in: processes.Process | None = None
+        self._followed_after_forks = -1
+        self._stopping = Event()
+        self._started_at = 0.0
+        self._begin()
+        self._snapshot = (
+            None if snapshot is None else RevocationSnapshot(Path(snapshot), self.issuer, monotonic)
+        )
+        if self._snapshot is not None and (left := self._snapshot.load()) is not None:
+            self._cursor, self._read = left
+        self._known: Revocations | None = None
+        self._fresh_at = -math.inf
+        show_age("revocation", self)
+
+    def __repr__(self) -> str:
+        """Show whom it follows, and how much it knows."""
+        return f"<RevocationFeed from {self.issuer}: {self._known!r}>"
+
+    @property
+    def followed(self) -> dict[str, str]:
+        """The labels of its age among the metrics."""
+        return {"issuer": self.issuer}
+
+    def age(self) -> float:
+        """Return the seconds since the service last said that this was all; infinite before that."""
+        return self._monotonic() - self._fresh_at
+
+    def start(self) -> None:
+        """Follow the service, if that is not done already in this process."""
+        with self._lock.current():
+            process = processes.this_process()
+            if self._followed_in == process and self._thread is not None and self._thread.is_alive():
+                return
+            self._stopping = Event()
+            self._started_at = self._monotonic()
+            self._thread = Thread(
+                target=self._follow, args=(self._stopping,), name="revocations", daemon=True
+            )
+            self._thread.start()
+            self._followed_in, self._followed_after_forks = process, processes.forks
+
+    def stop(self) -> None:
+        """Follow no longer, after the request under way; the next question starts anew."""
+        self._stopping.set()
+        self._thread, self._followed_after_forks = None, -1
+
+    def current(self) -> Revocations:
+        """Return what is revoked, or raise Unavailable when that is older than `max_staleness`."""
+        if self._followed_after_forks != processes.forks:  # a forked child has none of its parent's threads
+            self.start()
+        known, age = self._known, self.age()
+        if known is not None and age <= self._max_staleness:
+            return known
+        return self._current_after_waiting()
+
+    def _current_after_waiting(self) -> Revocations:
+        self.start()  # the thread may have ended, or the server have forked without telling Python
+        deadline = self._started_at + _FIRST_LOAD_SECONDS
+        while self._known is None and self._monotonic() < deadline:
+            about_to_block()
+            time.sleep(0.01)  # only at the very start, when the first answer is under way
+        known, age = self._known, self.age()
+        if known is None:
+            raise Unavailable(f"the revocations were never loaded from {self.issuer}")
+        if age > self._max_staleness:
+            raise Unavailable(f"the revocations from {self.issuer} are {age:.0f} s old")
+        return known
+
+    def reason(self, grant: Grant, certificate: Thumbprint | None, /) -> str | None:
+        """Return why this grant is refused on a connection with this certificate, or None."""
+        return self.current().reason(grant, certificate)
+
+    def _begin(self) -> None:
+        """Read the feed from its beginning; until that is done, what was known goes on ageing."""
+        self._cursor, self._read, self._forget_at = _BEGINNING, Revocations(), self._monotonic()
+
+    def _follow(self, stopping: Event) -> None:
+        try:
+            self._follow_until(stopping)
+        finally:
+            if self._stopping is stopping:
+                self._followed_after_forks = -1  # ended by a defect: the next question starts it anew
+
+    def _follow_until(self, stopping: Event) -> None:
+        failures = 0
+        while not stopping.is_set():
+            started, asks_to_wait = self._monotonic(), self._known is self._read
+            try:
+                page = self._next_page(self._wait if asks_to_wait else 0)
+            except (Refused, Unavailable, UnusableJson) as error:
+                failures += 1
+                self._say_failed(error, failures)
+                stopping.wait(min(_LONGEST_PAUSE, _POLL_SECONDS * 2 ** min(failures, 8)))
+                continue
+            if stopping.is_set():
+                return  # another thread may be reading by now
+            failures = 0
+            self._apply(page, started)
+            if asks_to_wait and page.is_last and not page.decisions:
+                # Where the service has no room to wait, it answers at once.
+                stopping.wait(max(0.0, _POLL_SECONDS - (self._monotonic() - started)))
+
+    def _next_page(self, wait: int) -> _Page:
+        """Ask for what follows, and wait so many seconds for it when nothing does yet."""
+        return read_json_text(self._connection.revocations(self._cursor, wait), _Page)
+
+    def _apply(self, page: _Page, started: float) -> None:
+        """Apply one page; after the last one everything is known as of `started` at least."""
+        for kind, value, revoked_at, expires_at in page.decisions:
+            self._read.apply(Revocation(kind=kind, value=value, revoked_at=revoked_at, expires_at=expires_at))
+        self._cursor = page.cursor
+        if started >= self._forget_at:
+            self._read.forget(EpochSeconds(int(time.time())))
+            self._forget_at = started + _FORGET_SECONDS
+        if page.is_last:
+            if self._known is not self._read:
+                log.info("%d revocations known from %s", len(self._read), self.issuer)
+            self._known = self._read  # a process that forks in between must not believe what was known before
+            self._fresh_at = started
+            if self._snapshot is not None:
+                self._snapshot.keep(self._cursor, self._read)
+
+    def _say_failed(self, error: Exception, failures: int) -> None:
+        """Log the first failure of a row; a cursor that the service refuses means to begin again."""
+        if isinstance(error, Refused) and error.status == 400 and self._cursor != _BEGINNING:
+            log.warning("reading all revocations again: %s", error)
+            self._begin()
+        elif failures == 1:
+            log.error("the revocations cannot be followed: %s", error)

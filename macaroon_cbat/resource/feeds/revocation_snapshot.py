@@ -1,0 +1,106 @@
+"""The revocations in a file, for the next start: where the feed was left, and what was known there.
+
+The first line names the service and the cursor, the last one counts the decisions between them. The file
+says nothing about now: what it holds counts once the service has said what came after its cursor.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from threading import Thread
+from typing import BinaryIO, Literal
+
+import msgspec
+from msgspec import Struct
+
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.macaroon.revocation import Revocation, RevocationKind, Revocations
+from macaroon_cbat.resource.feeds.snapshot import open_snapshot, write_snapshot
+
+SNAPSHOT_SECONDS = 600.0
+"""How often the file is written at most: reading on from an older cursor costs little."""
+
+_LINES = 1000
+Decision = tuple[RevocationKind, str, int, int]
+"""As on the wire: kind, value, revoked_at, expires_at."""
+
+
+class _Head(Struct, frozen=True, forbid_unknown_fields=True):
+    v: Literal[1]
+    issuer: str
+    cursor: str
+
+
+class _Foot(Struct, frozen=True, forbid_unknown_fields=True):
+    count: int
+
+
+class RevocationSnapshot:
+    """Keeps the revocations of one service in one file, which others cannot read."""
+
+    def __init__(self, file: Path, issuer: str, monotonic: Callable[[], float]) -> None:
+        """Use this file; nothing is read yet."""
+        self._file = file
+        self._issuer = issuer
+        self._monotonic = monotonic
+        self._due_at = 0.0
+        self._kept: str | None = None
+        self._writer: Thread | None = None
+
+    def load(self) -> tuple[str, Revocations] | None:
+        """Return cursor and revocations, or None when there are none yet.
+
+        Raises SettingsError for a file of another service, a damaged one, or one that others can read.
+        """
+        stream = open_snapshot(self._file)
+        if stream is None:
+            return None
+        with stream:
+            try:
+                head = msgspec.json.decode(stream.readline(), type=_Head)
+                known = _read(stream)
+            except (msgspec.MsgspecError, UnicodeDecodeError, OSError, ValueError) as error:
+                raise SettingsError(
+                    f"{self._file} is no snapshot of revocations ({error}): remove it"
+                ) from error
+        if head.issuer != self._issuer:
+            raise SettingsError(
+                f"{self._file} is of {head.issuer}, not {self._issuer}: name another snapshot or remove it"
+            )
+        self._kept = head.cursor
+        return head.cursor, known
+
+    def keep(self, cursor: str, known: Revocations) -> None:
+        """Write what is known at this cursor, aside, when that is due."""
+        is_busy = self._writer is not None and self._writer.is_alive()
+        if is_busy or cursor == self._kept or self._monotonic() < self._due_at:
+            return
+        self._due_at = self._monotonic() + SNAPSHOT_SECONDS
+        self._kept = cursor
+        lines = _written(_Head(1, self._issuer, cursor), known.copy())
+        self._writer = Thread(
+            target=write_snapshot, args=(self._file, lines), name="revocation-snapshot", daemon=True
+        )
+        self._writer.start()
+
+
+def _written(head: _Head, known: Revocations) -> Iterator[bytes]:
+    encoder = msgspec.json.Encoder()
+    yield encoder.encode_lines([head])
+    rows = ((one.kind, one.value, one.revoked_at, one.expires_at) for one in known)
+    while some := list(islice(rows, _LINES)):
+        yield encoder.encode_lines(some)
+    yield encoder.encode_lines([_Foot(len(known))])
+
+
+def _read(stream: BinaryIO) -> Revocations:
+    """Return the decisions up to the last line, or raise ValueError when it does not count them."""
+    known, decode = Revocations(), msgspec.json.Decoder(Decision).decode
+    line, count = stream.readline(), 0
+    while line.startswith(b"["):
+        kind, value, revoked_at, expires_at = decode(line)
+        known.apply(Revocation(kind=kind, value=value, revoked_at=revoked_at, expires_at=expires_at))
+        line, count = stream.readline(), count + 1
+    if msgspec.json.decode(line, type=_Foot).count != count or stream.read(1):
+        raise ValueError("it is not whole")
+    return known

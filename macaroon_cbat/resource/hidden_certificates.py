@@ -1,0 +1,59 @@
+"""A server that shows no client certificate: its operator is told once, and no client is blamed for it."""
+
+import logging
+
+from macaroon_cbat.audit.loggers import say_once
+from macaroon_cbat.certificate.source import PresentedCertificate
+from macaroon_cbat.errors import (
+    CaveatsNotMet,
+    Inactive,
+    InvalidToken,
+    NotCertificateBound,
+    ServerMisconfigured,
+)
+from macaroon_cbat.macaroon.caveats import Confirmation, read_caveats
+from macaroon_cbat.macaroon.wire import read_macaroon
+
+log = logging.getLogger("macaroon_cbat.resource")
+
+_BEHIND_A_PROXY = (
+    "; where a proxy terminates TLS, name it: presented=Forwarded(FORMAT, trust=trusted_proxies([...])) of "
+    "macaroon_cbat.forwarded"
+)
+
+
+def refuse_hidden(error: InvalidToken, text: str, presented: PresentedCertificate) -> None:
+    """Raise ServerMisconfigured where only a certificate is missing, and none can arrive at this server.
+
+    A forged or expired token stays what it is, and so does an unbound one, whose holder would bind it next. A
+    service that was asked without a certificate calls every bound token inactive: that cannot be told either.
+    """
+    if presented.hidden is None:
+        return
+    if isinstance(error, NotCertificateBound):
+        tell_operator(presented.hidden)
+        return
+    lacks_it_alone = isinstance(error, CaveatsNotMet) and error.lacks_certificate_alone
+    if lacks_it_alone or (isinstance(error, Inactive) and _is_bound(text)):
+        raise ServerMisconfigured(presented.hidden) from error
+
+
+def tell_operator(why: str) -> None:
+    """Log the remedy as an ERROR, once in the life of this process: requests come again and again."""
+    say_once(
+        log,
+        f"no client certificate reaches this application, because {why}{_BEHIND_A_PROXY}",
+    )
+
+
+def _is_bound(text: str) -> bool:
+    """Return True if a readable caveat of the unverified token is a confirmation."""
+    for caveat in read_macaroon(text).caveats:
+        try:
+            if isinstance(caveat, bytes) and any(
+                isinstance(one, Confirmation) for one in read_caveats(caveat)
+            ):
+                return True
+        except ValueError:
+            continue
+    return False

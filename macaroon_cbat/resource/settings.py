@@ -1,0 +1,82 @@
+"""The settings that every guard takes, whatever framework it stands in, and the rules they make."""
+
+import logging
+import time
+from pathlib import Path
+from typing import TypedDict
+
+from macaroon_cbat.certificate.source import CertificateSource, tls_connection
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.macaroon.claims import DEFAULT_CLOCK_SKEW
+from macaroon_cbat.resource.admission import (
+    Admission,
+    AudienceKeySource,
+    Clock,
+    TokenVerifier,
+    offline_or,
+)
+from macaroon_cbat.resource.clock_skew import checked_skew
+from macaroon_cbat.resource.feeds.revocation_feed import RevocationFeed
+from macaroon_cbat.resource.origins import checked_origin, origin_of
+from macaroon_cbat.resource.paths import checked_root_path
+
+log = logging.getLogger("macaroon_cbat.resource")
+
+_EXPLAINS = (
+    "explain=True tells every client the whole reason of each refusal, with what no client should know: it "
+    "is for development alone, so leave it out where others can reach the application"
+)
+
+
+class GuardSettings(TypedDict, total=False):
+    """What every guard takes, all by keyword: `keys` or a `verifier`, and what differs from the defaults."""
+
+    keys: AudienceKeySource | Path | str | None
+    """A key file, or a KeyFeed."""
+    verifier: TokenVerifier | None
+    """Verifies in the place of keys, such as Introspection."""
+    revocations: RevocationFeed | None
+    """With keys: the feed of what is taken back before it expires."""
+    require_certificate: bool
+    """False lets unbound tokens pass; True by default."""
+    origin: str | None
+    """What `htu` and `path` caveats are compared with; by default that of the audience."""
+    root_path: str
+    """Where the deployment mounts the application, as SCRIPT_NAME (WSGI) or root_path (ASGI) has it, such as
+    /api; empty by default. Under any other prefix no caveat about the path is met."""
+    clock_skew: int
+    """Seconds, 0 to 300, that the service's clock and this one may differ; 30 by default."""
+    certificate_source: CertificateSource
+    """Finds the client certificate; by default on the TLS connection itself, and nowhere else."""
+    clock: Clock
+    """Tells the seconds since the epoch."""
+    explain: bool
+    """True, for development alone, tells every client the whole reason of a refusal; False by default."""
+
+
+def check_settings(settings: GuardSettings) -> None:
+    """Raise SettingsError for what is wrong whatever the keys are."""
+    unknown = settings.keys() - GuardSettings.__annotations__.keys()
+    if unknown:
+        raise SettingsError(f"a guard has no setting {', '.join(sorted(unknown))}")
+    checked_skew(settings.get("clock_skew", DEFAULT_CLOCK_SKEW))
+    checked_root_path(settings.get("root_path", ""))
+
+
+def make_admission(settings: GuardSettings) -> Admission:
+    """Return the rules that these settings make, or raise SettingsError that says what is missing."""
+    check_settings(settings)
+    if settings.get("explain", False):
+        log.warning(_EXPLAINS)
+    verifier = offline_or(settings.get("keys"), settings.get("verifier"), settings.get("revocations"))
+    origin = settings.get("origin")
+    return Admission(
+        verifier=verifier,
+        certificate_source=settings.get("certificate_source", tls_connection),
+        require_certificate=settings.get("require_certificate", True),
+        origin=origin_of(verifier.audience) if origin is None else checked_origin(origin),
+        root_path=settings.get("root_path", ""),
+        clock_skew=settings.get("clock_skew", DEFAULT_CLOCK_SKEW),
+        clock=settings.get("clock", time.time),
+        explain=settings.get("explain", False),
+    )

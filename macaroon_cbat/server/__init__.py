@@ -1,0 +1,8 @@
+"""What all processes of a server have counted, shown on one page for Prometheus."""
+
+from macaroon_cbat.server.certificate_expiry import CertificateExpiry as CertificateExpiry
+from macaroon_cbat.server.metrics_page import metrics_listener as metrics_listener
+from macaroon_cbat.server.metrics_page import serve_metrics as serve_metrics
+from macaroon_cbat.server.shared_counters import ignoring_leftovers as ignoring_leftovers
+from macaroon_cbat.server.shared_counters import sharing_counters as sharing_counters
+from macaroon_cbat.server.shared_counters import take_counters as take_counters

@@ -1,0 +1,1 @@
+"""The administration endpoints `/admin/*` and their rules."""

@@ -1,0 +1,234 @@
+"""The verbs of administration: what `macaroon-cbat` does on the database, and what it does over HTTP."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, get_args
+
+from msgspec.structs import asdict
+
+from macaroon_cbat.audit.event import EventKind
+from macaroon_cbat.errors import InvalidRequest, NotFound, Unavailable
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.revocation import Revocation, RevocationKind
+from macaroon_cbat.service.admin.registration import changed_metadata, refuse_registration
+from macaroon_cbat.service.admin.revocable import LASTING, expiry_of, revocable
+from macaroon_cbat.service.admin.shapes import (
+    ChangedClient,
+    ClientRecord,
+    ClientRegistration,
+    NewClient,
+    RevocationList,
+    RevocationRequest,
+)
+from macaroon_cbat.service.cursors import BEGINNING, read_cursor, view_name, write_cursor
+from macaroon_cbat.stores import Client, ClientMetadata, RootKeyRecord, Stores
+from macaroon_cbat.stores.client_store import takes_away
+from macaroon_cbat.stores.clients import SECRET_METHODS, read_metadata
+
+SECRET_BYTES = 32
+LIST_PAGE = 1000
+"""How many revocations one answer lists at most."""
+
+_NAME_BYTES = 12
+_EVERYBODY = ["every audience"]
+
+_MEMBERS: dict[RevocationKind, str] = {
+    "token": "token_id",
+    "client": "client_id",
+    "subject": "subject",
+    "family": "family",
+    "key": "kid",
+    "certificate": "certificate",
+}
+"""Which member of an audit event names what was taken back."""
+
+
+class Audit(Protocol):
+    """Writes an audit event, or raises Unavailable."""
+
+    def __call__(self, kind: EventKind, /, **members: Any) -> None:
+        """Write what was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Administration:
+    """Administers these stores of this issuer; `clock` tells the second, and `audit` writes what was done.
+
+    When it cannot be written, Unavailable is raised: what was done stays done, but for a client, whose
+    secret was not shown yet, and for a right that a client would gain.
+    """
+
+    stores: Stores
+    issuer: str
+    clock: Callable[[], float]
+    audit: Audit
+
+    def clients(self) -> list[ClientRecord]:
+        """Return every client, by name."""
+        return [_shown(client) for client in self.stores.clients.all()]
+
+    def client(self, client_id: str) -> ClientRecord:
+        """Return a client, or raise NotFound."""
+        client = self.stores.clients.find(client_id)
+        if client is None:
+            raise _no_client(client_id)
+        return _shown(client)
+
+    def add_client(self, members: dict[str, object]) -> NewClient:
+        """Register a client as the members of a ClientRegistration say, with a secret where it needs one.
+
+        Raises InvalidClientMetadata, or ClientExists when the name is taken.
+        """
+        wanted = read_metadata(members, ClientRegistration)
+        client_id = secrets.token_hex(_NAME_BYTES) if wanted.client_id is None else wanted.client_id
+        metadata = ClientMetadata(
+            **{name: getattr(wanted, name) for name in ClientMetadata.__struct_fields__}
+        )
+        refuse_registration(metadata, self.issuer)
+        has_secret = metadata.token_endpoint_auth_method in SECRET_METHODS
+        secret = secrets.token_urlsafe(SECRET_BYTES) if has_secret else None
+        client = self.stores.clients.add(client_id, metadata, secret=secret, now=self._now())
+        try:
+            self._audit_gained("client.added", client_id, metadata)
+        except Unavailable as error:
+            self._take_back(client_id, error)
+            raise
+        return NewClient(
+            **asdict(_shown(client)),
+            client_secret=secret,
+            client_secret_expires_at=0 if has_secret else None,
+        )
+
+    def change_client(self, client_id: str, members: dict[str, object]) -> ChangedClient:
+        """Put these members of its metadata in place of what they were; its name and secret stay.
+
+        A client that loses a right by it loses the tokens it has. Raises NotFound or InvalidClientMetadata.
+        """
+
+        def changed(before: ClientMetadata) -> ClientMetadata:
+            after = changed_metadata(before, members, self.issuer)
+            if takes_away(after, before):  # it gains a right, which must not be in force unaudited
+                self._audit_gained("client.changed", client_id, after)
+            return after
+
+        found = self.stores.clients.change(client_id, changed, self._now, lasting=LASTING)
+        if found is None:
+            raise _no_client(client_id)
+        before, after = found
+        if after.metadata == before.metadata:
+            self._audit_unchanged(client_id, after.metadata)
+        elif not takes_away(after.metadata, before.metadata):
+            self._audit_done("client.changed", client_id=client_id, **_rights(after.metadata))
+        return ChangedClient(**asdict(_shown(after)), tokens_revoked=after.tokens_since > before.tokens_since)
+
+    def remove_client(self, client_id: str) -> None:
+        """Remove a client and revoke its tokens at once, or raise NotFound."""
+        if not self.stores.clients.remove(client_id, self._now, lasting=LASTING):
+            raise _no_client(client_id)
+        self._audit_done("client.removed", client_id=client_id)
+
+    def keys(self) -> list[RootKeyRecord]:
+        """Return what may be shown of every root key."""
+        return self.stores.root_keys.records()
+
+    def rotate(self) -> RootKeyRecord:
+        """Let the next key mint, and return it."""
+        record = self.stores.root_keys.rotate(self._now())
+        self._audit_done("key.rotated", kid=record.kid)
+        return record
+
+    def retire(self, kid: str) -> None:
+        """Retire a retiring key and all its tokens at once, or raise NotFound or Conflict."""
+        self._retire(kid, self._now())
+        self._audit_done("key.retired", kid=kid)
+
+    def revoke(self, wanted: RevocationRequest) -> Revocation:
+        """Revoke what is named. Raises InvalidRequest for what can be the name of nothing, and NotFound."""
+        now = self._now()
+        kind, value = wanted.kind, revocable(wanted.kind, wanted.value)
+        expires_at = expiry_of(kind, now)
+        if kind == "key":
+            self._retire(value, now)
+            decision = Revocation(kind=kind, value=value, revoked_at=now, expires_at=expires_at)
+        elif kind in ("client", "subject"):
+            decision = self._revoke_tokens(kind, value, force=wanted.force)
+        else:
+            decision = self.stores.revocations.revoke(kind, value, now=now, expires_at=expires_at)
+        self._audit_done("revoked", **{_MEMBERS[kind]: value})
+        return decision
+
+    def revocations(self, kind: str | None = None, after: str = BEGINNING) -> RevocationList:
+        """Return a page of what is revoked now, of one kind or of all.
+
+        Raises InvalidRequest for an unknown kind, and for what is no cursor of this list.
+        """
+        named = next((known for known in get_args(RevocationKind) if known == kind), None)
+        if named != kind:
+            raise InvalidRequest(f"kind must be one of {', '.join(get_args(RevocationKind))}")
+        view = view_name(self.stores.instance(), _EVERYBODY)
+        begin = read_cursor(after, view, self.stores)
+        page = self.stores.revocations.live(begin, self._now(), named, limit=LIST_PAGE)
+        return RevocationList(page.decisions, None if page.is_last else write_cursor(view, page.cursor))
+
+    def _revoke_tokens(self, kind: Literal["client", "subject"], name: str, *, force: bool) -> Revocation:
+        """Revoke all tokens so far. A subject is the client's name today: only that client gets tokens."""
+        decision = self.stores.clients.revoke_tokens(
+            kind, name, self._now, lasting=LASTING, is_registered=not force
+        )
+        if decision is None:
+            raise NotFound(
+                f"no client is named {name[:64]!r}, and nothing is revoked: check the name with client list, "
+                "or use force for one that was removed"
+            )
+        return decision
+
+    def _take_back(self, client_id: str, error: Unavailable) -> None:
+        """Remove a client that must not be there, or raise Unavailable that says that it still is."""
+        try:
+            self.stores.clients.remove(client_id, self._now, lasting=LASTING)
+        except Unavailable as second:
+            raise Unavailable(
+                f"client {client_id} is added, but neither audited nor removed again ({second}; {error}): "
+                "remove it with client remove"
+            ) from error
+
+    def _audit_unchanged(self, client_id: str, metadata: ClientMetadata) -> None:
+        try:
+            self.audit("client.changed", client_id=client_id, **_rights(metadata))
+        except Unavailable as error:
+            raise Unavailable(f"not audited, and there was nothing to change: {error}") from error
+
+    def _audit_done(self, kind: EventKind, /, **members: Any) -> None:
+        try:
+            self.audit(kind, **members)
+        except Unavailable as error:
+            raise Unavailable(f"done, but not audited: {error}") from error
+
+    def _audit_gained(self, kind: EventKind, client_id: str, metadata: ClientMetadata) -> None:
+        """Write which rights a client is about to have; without that it must not have them."""
+        try:
+            self.audit(kind, client_id=client_id, **_rights(metadata))
+        except Unavailable as error:
+            raise Unavailable(f"not done, because it cannot be audited: {error}") from error
+
+    def _retire(self, kid: str, now: EpochSeconds) -> None:
+        self.stores.root_keys.retire(kid, now, revoked_until=expiry_of("key", now))
+
+    def _now(self) -> EpochSeconds:
+        return EpochSeconds(int(self.clock()))
+
+
+def _rights(metadata: ClientMetadata) -> dict[str, str]:
+    """Return what the audit log says of a client's rights."""
+    lists = {"audience": " ".join(metadata.audiences), "serves": " ".join(metadata.serves)}
+    return {name: text for name, text in {"scope": metadata.scope, **lists}.items() if text}
+
+
+def _shown(client: Client) -> ClientRecord:
+    members: dict[str, Any] = asdict(client.metadata)
+    return ClientRecord(client_id=client.client_id, client_id_issued_at=client.created_at, **members)
+
+
+def _no_client(client_id: str) -> NotFound:
+    return NotFound(f"no client {client_id[:64]!r}: see client list")

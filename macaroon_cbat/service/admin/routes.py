@@ -1,0 +1,178 @@
+"""The endpoints under /admin: for bound macaroons of this service with the scope `admin`."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, get_args
+
+from flask import Flask, Response, request
+
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.revocation import Revocation, RevocationKind
+from macaroon_cbat.service.admin.administration import Administration
+from macaroon_cbat.service.admin.registration import ClientChange
+from macaroon_cbat.service.admin.shapes import (
+    ChangedClient,
+    ClientRecord,
+    ClientRegistration,
+    NewClient,
+    RevocationList,
+    RevocationRequest,
+)
+from macaroon_cbat.service.described import AFTER
+from macaroon_cbat.service.error_handlers import log
+from macaroon_cbat.service.http.operations import Operation, Parameter, add_route
+from macaroon_cbat.service.http.request_input import read_json, read_query, refuse_body
+from macaroon_cbat.service.http.responses import answer
+from macaroon_cbat.service.own_guard import OwnGuard
+from macaroon_cbat.stores import RootKeyRecord
+from macaroon_cbat.stores.clients import CLIENT_NAME
+
+CLIENTS, KEYS, REVOCATIONS = "/admin/clients", "/admin/keys", "/admin/revocations"
+_CLIENT = {"client_id": CLIENT_NAME}
+_REGISTRATION = {"client_id": "billing", "scope": "read write", "audiences": ["https://api.example"]}
+_NOON = EpochSeconds(1_767_222_000)
+_THUMBPRINT = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"
+
+LIST_CLIENTS = Operation(
+    method="GET",
+    path=CLIENTS,
+    summary="List the registered clients",
+    caller="admin",
+    answer=list[ClientRecord],
+)
+ADD_CLIENT = Operation(
+    method="POST",
+    path=CLIENTS,
+    summary="Register a client; its secret is answered once",
+    caller="admin",
+    body=ClientRegistration,
+    example=_REGISTRATION,
+    answer=NewClient,
+    status=201,
+    refusals=(409,),
+)
+SHOW_CLIENT = Operation(
+    method="GET",
+    path=CLIENTS + "/{client_id}",
+    summary="Show a client",
+    caller="admin",
+    answer=ClientRecord,
+    refusals=(404,),
+    names=_CLIENT,
+    answer_example=_REGISTRATION | {"client_id_issued_at": _NOON},
+)
+CHANGE_CLIENT = Operation(
+    method="PATCH",
+    path=CLIENTS + "/{client_id}",
+    summary="Change what a client may do; one that loses a right loses the tokens it has",
+    caller="admin",
+    body=ClientChange,
+    names=_CLIENT,
+    example={"serves": ["https://api.example"]},
+    answer=ChangedClient,
+    refusals=(404,),
+)
+REMOVE_CLIENT = Operation(
+    method="DELETE",
+    path=CLIENTS + "/{client_id}",
+    summary="Remove a client and revoke its tokens at once",
+    caller="admin",
+    names=_CLIENT,
+    status=204,
+    refusals=(404,),
+)
+LIST_KEYS = Operation(
+    method="GET", path=KEYS, summary="List the root keys", caller="admin", answer=list[RootKeyRecord]
+)
+ROTATE = Operation(
+    method="POST",
+    path=KEYS + "/rotate",
+    summary="Let the next root key mint, and make a new next one",
+    caller="admin",
+    answer=RootKeyRecord,
+    answer_example=RootKeyRecord("5f0c1d2e3a4b", _NOON, "current", _NOON),
+)
+RETIRE = Operation(
+    method="POST",
+    path=KEYS + "/{kid}/retire",
+    summary="Retire a retiring root key and all its tokens at once",
+    caller="admin",
+    names={"kid": "^[A-Za-z0-9]{1,64}$"},
+    status=204,
+    refusals=(404, 409),
+)
+LIST_REVOCATIONS = Operation(
+    method="GET",
+    path=REVOCATIONS,
+    summary="List what is revoked now, page by page",
+    caller="admin",
+    query={
+        "kind": Parameter("only this kind", {"type": "string", "enum": list(get_args(RevocationKind))}),
+        "after": AFTER,
+    },
+    answer=RevocationList,
+    answer_example=RevocationList(
+        [Revocation(kind="certificate", value=_THUMBPRINT, revoked_at=_NOON, expires_at=_NOON + 86_700)]
+    ),
+)
+REVOKE = Operation(
+    method="POST",
+    path=REVOCATIONS,
+    summary="Revoke a token, the tokens of a client, subject, family or key, or a certificate",
+    caller="admin",
+    body=RevocationRequest,
+    example={"kind": "certificate", "value": _THUMBPRINT},
+    answer=Revocation,
+    status=201,
+    refusals=(404, 409),
+)
+OPERATIONS = (
+    *(LIST_CLIENTS, ADD_CLIENT, SHOW_CLIENT, CHANGE_CLIENT, REMOVE_CLIENT),
+    *(LIST_KEYS, ROTATE, RETIRE),
+    *(LIST_REVOCATIONS, REVOKE),
+)
+
+
+def admin_routes(app: Flask, guard: OwnGuard, verbs: Administration) -> None:
+    """Let bound macaroons of the service with the scope `admin` use these verbs."""
+
+    def add_client() -> Any:
+        return verbs.add_client(read_json(request, dict[str, object]))
+
+    def change_client(client_id: str) -> Any:
+        return verbs.change_client(client_id, read_json(request, dict[str, object]))
+
+    def revoke() -> Any:
+        return verbs.revoke(read_json(request, RevocationRequest))
+
+    verb_of: dict[Operation, Callable[..., Any]] = {
+        LIST_CLIENTS: verbs.clients,
+        ADD_CLIENT: add_client,
+        SHOW_CLIENT: verbs.client,
+        CHANGE_CLIENT: change_client,
+        REMOVE_CLIENT: verbs.remove_client,
+        LIST_KEYS: verbs.keys,
+        ROTATE: verbs.rotate,
+        RETIRE: verbs.retire,
+        LIST_REVOCATIONS: verbs.revocations,
+        REVOKE: revoke,
+    }
+    for operation, verb in verb_of.items():
+        add_route(app, operation, _guarded(guard, operation, verb), guard.locations.root_path)
+
+
+def _guarded(guard: OwnGuard, operation: Operation, verb: Callable[..., Any]) -> Callable[..., Response]:
+    """Return the view of a verb: whoever may not ask learns nothing of what is wrong with the question."""
+
+    @wraps(verb)
+    def view(**names: str) -> Response:
+        admin = guard.admit(request, operation.caller)
+        query = read_query(request, *operation.query)
+        if operation.body is None:
+            refuse_body(request)
+        done = verb(**names, **query)
+        if operation.method != "GET":
+            log.info("%s did %s %r", admin.client_id, operation.method, request.path)
+        return answer(done, operation.status)
+
+    return view

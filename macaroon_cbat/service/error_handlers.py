@@ -1,0 +1,111 @@
+"""Error handlers of the service: each kind of refusal becomes a JSON response here and nowhere else."""
+
+import logging
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+
+from macaroon_cbat.audit.loggers import say_once
+from macaroon_cbat.errors import (
+    InsufficientScope,
+    InvalidClient,
+    InvalidToken,
+    MissingToken,
+    OAuthError,
+    ProxyMisconfigured,
+    ServerMisconfigured,
+    Unavailable,
+)
+from macaroon_cbat.macaroon.bearer import challenge
+from macaroon_cbat.service.audit import note_refusal
+from macaroon_cbat.service.http.responses import answer
+from macaroon_cbat.service.metrics import count_refused
+
+log = logging.getLogger("macaroon_cbat.service")
+
+_REALM = "macaroon_cbat"
+_RETRY_SECONDS = "5"
+_BEHIND_A_PROXY = (
+    "; where a proxy terminates TLS, name it in MACAROON_CBAT_CERTIFICATE_FORMAT and "
+    "MACAROON_CBAT_TRUSTED_PROXIES"
+)
+_CODES = {
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "request_too_large",
+}
+
+
+def refuse_other_spellings(app: Flask) -> None:
+    """Make a path with a slash too many 404: Werkzeug redirects to the Host that came, or ignores it."""
+    app.url_map.merge_slashes = False
+    app.before_request(_refuse_leading_slashes)
+
+
+def _refuse_leading_slashes() -> None:
+    if not request.environ["PATH_INFO"].startswith("/") or request.environ["PATH_INFO"].startswith("//"):
+        raise NotFound
+
+
+def answer_errors(app: Flask) -> None:
+    """Make the application answer every error as JSON (RFC 6749 5.2)."""
+    app.register_error_handler(OAuthError, _refused)
+    app.register_error_handler(Unavailable, _unavailable)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _broken)
+
+
+def _error(code: str | None, description: str, status: int, counted: str | None = None) -> Response:
+    """Answer an error, counted under its code unless another word says more to who runs the service."""
+    count_refused(request.endpoint, counted or code)
+    return answer({"error": code, "error_description": description}, status)
+
+
+def _refused(error: OAuthError) -> Response:
+    note_refusal(error.status, error.code, str(error))
+    response = _error(error.code or "missing_token", error.description, error.status)
+    if isinstance(error, InvalidClient):
+        response.headers["WWW-Authenticate"] = f'Basic realm="{_REALM}", charset="UTF-8"'
+    if isinstance(error, MissingToken | InvalidToken | InsufficientScope):
+        response.headers["WWW-Authenticate"] = challenge(error, realm=_REALM)
+    return response
+
+
+def _unavailable(error: Unavailable) -> Response:
+    if isinstance(error, ServerMisconfigured):
+        say_once(log, f"no client certificate reaches the service, because {error}{_BEHIND_A_PROXY}")
+        return _error(error.code, error.description, error.status)
+    log.error("unavailable %s: %s", request.path, error)
+    counted = "proxy_misconfigured" if isinstance(error, ProxyMisconfigured) else error.code
+    response = _error(error.code, error.description, error.status, counted)
+    response.headers["Retry-After"] = _RETRY_SECONDS
+    return response
+
+
+def _http_error(error: HTTPException) -> Response:
+    """Answer what Flask itself refuses (404, 405, 413 ...), keeping its headers such as Allow."""
+    status = error.code or 500
+    code = _CODES.get(status, "server_error" if status >= 500 else "invalid_request")
+    if 400 <= status < 500:
+        note_refusal(status, code, error.name)
+    response = _error(code, _words_of(error), status)
+    for name, value in error.get_headers():
+        if name.lower() not in ("content-type", "content-length"):
+            response.headers[name] = value
+    return response
+
+
+def _words_of(error: HTTPException) -> str:
+    """Return what to do about it, where that is more than its name."""
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        methods = [name for name in sorted(error.valid_methods) if name not in ("HEAD", "OPTIONS")]
+        return f"another method is needed here: send {' or '.join(methods)}"
+    if isinstance(error, NotFound):
+        return "nothing is at this path: the metadata document (RFC 8414) names the endpoints"
+    return error.name
+
+
+def _broken(error: Exception) -> Response:
+    """Answer a defect of ours: the log learns everything, the caller nothing."""
+    log.error("defect at %s", request.path, exc_info=error)
+    return _error("server_error", "the service failed; its log says why", 500)

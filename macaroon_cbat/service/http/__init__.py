@@ -1,0 +1,1 @@
+"""HTTP of the service: request input, responses, operations."""

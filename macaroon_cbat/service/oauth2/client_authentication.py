@@ -1,0 +1,184 @@
+"""The authentication of clients (RFC 6749 2.3, RFC 8705 2): one method a request; all failures look alike."""
+
+from base64 import b64decode
+from collections.abc import Callable
+from functools import cache
+from urllib.parse import unquote_plus
+
+from cryptography.x509 import Certificate
+from msgspec import Struct
+
+from macaroon_cbat.certificate.source import PresentedCertificate
+from macaroon_cbat.certificate.thumbprint import DerCertificate
+from macaroon_cbat.errors import InvalidClient, InvalidRequest
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.service.oauth2.certificate_subjects import is_named_by
+from macaroon_cbat.service.oauth2.client_certificates import ClientTrust
+from macaroon_cbat.service.oauth2.key_strength import weakness_of
+from macaroon_cbat.stores import Client, ClientStore
+from macaroon_cbat.stores.clients import has_secret
+
+_LONGEST_NAME = 64
+"""Characters of a client's name: of a longer one, which is none, no more goes into the log."""
+
+_Verified = Callable[[], Certificate | InvalidClient]
+"""Verifies the certificate of the request, once: the leaf of a trusted chain, or why it is none."""
+
+
+Intermediates = Callable[[], tuple[DerCertificate, ...]]
+"""Finds the certificates that came beside the client's own: none are read until a path is built."""
+
+
+class Credentials(Struct, frozen=True):
+    """What a request shows of its client."""
+
+    client_id: str
+    secret: str | None
+    presented: PresentedCertificate
+    intermediates: Intermediates = tuple
+
+    def __repr__(self) -> str:
+        """Show who it claims to be, never the secret."""
+        return f"<Credentials of {self.client_id!r}>"
+
+
+def presented_credentials(
+    authorization: str | None,
+    form: dict[str, str],
+    presented: PresentedCertificate,
+    intermediates: Intermediates = tuple,
+) -> Credentials:
+    """Return the credentials of a request.
+
+    Raises InvalidRequest when it uses two methods at once, and InvalidClient when it names no client.
+    """
+    if authorization is None:
+        if "client_id" not in form:
+            raise InvalidClient("no client_id")
+        return Credentials(form["client_id"], form.get("client_secret"), presented, intermediates)
+    client_id, secret = _basic(authorization)
+    if "client_secret" in form or form.get("client_id", client_id) != client_id:
+        raise InvalidRequest("use one client authentication method, not two")
+    return Credentials(client_id, secret, presented, intermediates)
+
+
+def authenticate_client(
+    credentials: Credentials, clients: ClientStore, trust: ClientTrust, now: EpochSeconds
+) -> Client:
+    """Return the client that these credentials prove, or raise InvalidClient.
+
+    A refusal takes the same steps for an unknown client as for a known one, whatever its method: a look
+    into memory, one into the database, a hash of the secret in each, and the chain of the certificate once.
+    """
+
+    @cache
+    def verified() -> Certificate | InvalidClient:
+        certificate = credentials.presented.certificate
+        try:
+            return trust.verified(certificate, now, credentials.intermediates() if certificate else ())
+        except InvalidClient as error:
+            return error
+
+    try:
+        return _proved(clients.remembered(credentials.client_id), credentials, verified)
+    except InvalidClient:
+        pass  # what is in memory may be a second old
+    try:
+        return _proved(clients.look_up(credentials.client_id), credentials, verified)
+    except InvalidClient:
+        if credentials.secret is None:
+            verified()
+        raise
+
+
+def is_public(client: Client) -> bool:
+    """Return True for a public client, which any certificate proves (RFC 8705 4): it is not authenticated."""
+    return client.metadata.token_endpoint_auth_method == "none"
+
+
+def refuse_public(client: Client) -> None:
+    """Raise InvalidClient for a public client, where an authenticated one is needed."""
+    if is_public(client):
+        raise InvalidClient(f"{client.client_id} is a public client")
+
+
+def _proved(client: Client | None, credentials: Credentials, verified: _Verified) -> Client:
+    """Return the client if the credentials are those of its method, or raise InvalidClient.
+
+    client_secret_basic and client_secret_post carry the same secret: a client registered for one may
+    use the other. A client of another method has none, and must not send one.
+    """
+    has_its_secret = credentials.secret is not None and has_secret(client, credentials.secret)
+    if client is None:
+        raise InvalidClient(f"unknown client {credentials.client_id[:_LONGEST_NAME]!r}")
+    match client.metadata.token_endpoint_auth_method:
+        case "client_secret_basic" | "client_secret_post":
+            _require_secret(client, credentials, is_right=has_its_secret)
+        case "self_signed_tls_client_auth":
+            _require_registered_certificate(client, _only_certificate(client, credentials))
+        case "tls_client_auth":
+            _require_named_certificate(client, _only_certificate(client, credentials), verified)
+        case "none":
+            _only_certificate(client, credentials)  # any will do (RFC 8705 4)
+        case method:
+            raise InvalidClient(f"{client.client_id} authenticates by {method}, which is unknown here")
+    return client
+
+
+def _require_secret(client: Client, credentials: Credentials, *, is_right: bool) -> None:
+    if credentials.secret is None:
+        raise InvalidClient(f"{client.client_id} authenticates by a secret, but sent none")
+    if not is_right:
+        raise InvalidClient(f"wrong secret of {client.client_id}")
+
+
+def _only_certificate(client: Client, credentials: Credentials) -> PresentedCertificate:
+    """Return the peer that presented a certificate and no secret, or raise InvalidClient."""
+    if credentials.secret is not None:
+        raise InvalidClient(f"{client.client_id} has no secret, but sent one")
+    if credentials.presented.thumbprint is None:
+        why = (
+            ""
+            if credentials.presented.hidden is None
+            else f", where none can arrive: {credentials.presented.hidden}"
+        )
+        raise InvalidClient(f"{client.client_id} needs a client certificate on the connection{why}")
+    return credentials.presented
+
+
+def _require_registered_certificate(client: Client, presented: PresentedCertificate) -> None:
+    """Raise InvalidClient unless the certificate is a registered one (RFC 8705 2.2).
+
+    Besides that, nothing but the strength of its key is checked, where the proxy passes on more than
+    its hash.
+    """
+    if presented.thumbprint not in client.metadata.certificates:
+        raise InvalidClient(f"{client.client_id}: {presented.thumbprint} is not registered")
+    if presented.certificate is not None and (weakness := weakness_of(presented.certificate)):
+        raise InvalidClient(f"{client.client_id}: {presented.thumbprint} has {weakness}")
+
+
+def _require_named_certificate(client: Client, presented: PresentedCertificate, verified: _Verified) -> None:
+    """Raise InvalidClient unless a trusted CA issued the certificate to the client's name (RFC 8705 2.1)."""
+    if presented.certificate is None:
+        raise InvalidClient("tls_client_auth needs the certificate, and the proxy passes on its hash alone")
+    leaf = verified()
+    if isinstance(leaf, InvalidClient):
+        raise leaf
+    if not is_named_by(leaf, client.metadata):
+        raise InvalidClient(f"{client.client_id}: the certificate has another name")
+
+
+def _basic(authorization: str) -> tuple[str, str]:
+    """Return id and secret of HTTP Basic, each form-urlencoded inside (RFC 6749 2.3.1)."""
+    scheme, _, value = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        raise InvalidClient("the Authorization scheme is not Basic")
+    try:
+        client_id, colon, secret = b64decode(value.strip(), validate=True).decode().partition(":")
+        client_id, secret = unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
+    except ValueError as error:  # no base64, no ASCII, no UTF-8
+        raise InvalidClient("malformed Basic credentials") from error
+    if not colon or not client_id:
+        raise InvalidClient("Basic credentials without a client or a secret")
+    return client_id, secret

@@ -1,0 +1,69 @@
+"""What a client is granted of what it asks for: scope and audience.
+
+The scopes `keys`, `revocations` and `admin` are for the service itself, whose audience is the issuer's
+URL, and for no other resource server; nothing else is for the service itself.
+"""
+
+from collections.abc import Iterable
+
+from macaroon_cbat.errors import InvalidScope, InvalidTarget
+from macaroon_cbat.macaroon.audiences import canonical_audience
+from macaroon_cbat.stores import Client
+
+RESERVED_SCOPES = ("keys", "revocations", "admin")
+
+
+def one_resource(resources: Iterable[str]) -> str | None:
+    """Return the resource that a request names, in its canonical spelling; None where it names none.
+
+    RFC 8707 2 lets a request name several. A token here is for one, so of two different ones none is granted.
+    """
+    named = {canonical_audience(resource) for resource in resources}
+    if len(named) > 1:
+        raise InvalidTarget(
+            "a token is for one resource: ask for a token for each, by one parameter resource"
+        )
+    return next(iter(named), None)
+
+
+def granted_audience(client: Client, resource: str | None, issuer: str) -> str | None:
+    """Return the audience to mint for: the requested resource, else the client's only one (RFC 8707 2).
+
+    Both texts are canonical. A client with a reserved scope need not register the issuer as audience.
+    Raises InvalidTarget.
+    """
+    registered = client.metadata.audiences
+    if resource is None:
+        if len(registered) > 1:
+            raise InvalidTarget("this client has several audiences: name one with the parameter resource")
+        resource = registered[0] if registered else None
+    if resource == issuer:
+        if not any(scope in RESERVED_SCOPES for scope in client.metadata.scopes):
+            raise InvalidTarget(
+                "the service itself is open to clients with a scope of " + ", ".join(RESERVED_SCOPES)
+            )
+        return issuer
+    if resource is not None and resource not in registered:
+        raise InvalidTarget("this resource is not registered for this client")
+    return resource
+
+
+def granted_scope(client: Client, requested: str | None, audience: str | None, issuer: str) -> str:
+    """Return the scope to grant for the audience: what is requested of the registered one, else all of it.
+
+    Raises InvalidScope for a scope that is not registered, or not for this audience.
+    """
+    is_own = audience == issuer
+    if client.metadata.scope is None:
+        raise InvalidScope("this client is registered for no scope, so it gets no token")
+    registered = client.metadata.scope.split(" ")
+    open_here = [scope for scope in registered if (scope in RESERVED_SCOPES) == is_own]
+    wanted = open_here if requested is None else requested.split(" ")
+    if unknown := [scope for scope in wanted if scope not in registered]:
+        raise InvalidScope(f"the scope {unknown[0][:60]!r} is not registered for this client")
+    if misplaced := [scope for scope in wanted if scope not in open_here]:
+        where = "not for the service itself" if is_own else f"for the service itself, resource={issuer}"
+        raise InvalidScope(f"the scope {misplaced[0]!r} is {where}")
+    if not wanted:
+        raise InvalidScope(f"this client's scopes are for the service itself: ask with resource={issuer}")
+    return " ".join(scope for scope in open_here if scope in wanted)

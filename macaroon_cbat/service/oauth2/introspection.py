@@ -1,0 +1,153 @@
+"""What a resource server may know of a token (RFC 7662 2.2, RFC 8705 3.2). Never raises for a bad one."""
+
+from collections.abc import Callable
+
+import msgspec
+from msgspec import UNSET
+
+from macaroon_cbat.certificate.thumbprint import Thumbprint
+from macaroon_cbat.errors import InvalidToken
+from macaroon_cbat.macaroon.caveats import (
+    Access,
+    Caveat,
+    ClientAddress,
+    Confirmation,
+    Method,
+    PathPrefix,
+    TargetUri,
+    caveat_text,
+    remembered_caveats,
+)
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.identifier import Grant
+from macaroon_cbat.macaroon.revocation import Revocations
+from macaroon_cbat.macaroon.signature import AuthenticCaveats
+from macaroon_cbat.macaroon.verification import Principal, judge, refuse_revoked
+from macaroon_cbat.service.audit import note_introspected
+from macaroon_cbat.service.oauth2.issuer import Issuer
+from macaroon_cbat.service.served_audiences import how_to_serve, served_audiences
+from macaroon_cbat.stores import Client
+
+_OF_THE_REQUEST = (Method, TargetUri, PathPrefix, ClientAddress)
+INACTIVE: dict[str, object] = {"active": False}
+
+
+def introspection_answer(
+    text: str,
+    caller: Client,
+    issuer: Issuer,
+    revocations: Callable[[Grant, Thumbprint | None], Revocations],
+    now: EpochSeconds,
+    *,
+    presented: Thumbprint | None = None,
+) -> dict[str, object]:
+    """Return the claims of an active token, narrowed by its caveats, or `{"active": false}` alone.
+
+    A token is active for resource servers that serve its audience, and for its own client. Caveats about
+    the request itself are not judged here: with one of them a token is active only for a resource
+    server that is registered as understanding caveats, and that gets them all as `caveats`. `presented` is
+    the certificate of the connection that the token came over, where the caller says it: a revoked one
+    lets no token pass. A bound token is active for a caller that names its certificate so, or is
+    registered as comparing certificates: many resource servers ignore `cnf`, and would let a thief in.
+    """
+    grant = None
+    try:
+        grant, written = issuer.authentic(text)
+        texts = _one_each(written)
+        audience = _asking_audience(grant, caller, issuer.url)
+        certificate, judged, of_the_request = _sorted(texts)
+        for each in {certificate, presented}:
+            refuse_revoked(grant, each, revocations(grant, each))
+        if of_the_request and not caller.metadata.understands_caveats:
+            raise InvalidToken("nobody would judge " + ", ".join(text.decode() for text in of_the_request))
+        if certificate is not None and presented is None and not caller.metadata.checks_certificates:
+            raise InvalidToken(
+                f"{caller.client_id} does not compare certificate {certificate}, nor named one"
+            )
+        access = Access(now=now, audience=audience, certificate=presented or certificate)
+        principal = judge(grant, judged, access, require_certificate=False)
+        note_introspected(grant, active=True, certificate=certificate)
+        shown = texts if caller.metadata.understands_caveats else None
+        return {"active": True, "iss": issuer.url, **_claims(grant, principal, certificate, shown)}
+    except InvalidToken as error:
+        note_introspected(grant, active=False, reason=str(error))
+        return INACTIVE
+
+
+def _claims(
+    grant: Grant, principal: Principal, certificate: Thumbprint | None, shown: AuthenticCaveats | None
+) -> dict[str, object]:
+    """Return the members of an active token; `shown` are its caveats, for who understands them."""
+    claims: dict[str, object] = {
+        "client_id": principal.client_id,
+        "exp": principal.expires_at,
+        "iat": principal.issued_at,
+        "jti": principal.token_id,
+        "scope": " ".join(sorted(principal.scope)),
+        "sub": principal.subject,
+        "token_type": "Bearer",
+    }
+    if grant.aud is not UNSET:
+        claims["aud"] = grant.aud
+    if certificate is not None:
+        claims["cnf"] = {"x5t#S256": certificate}
+    if shown is not None:
+        claims["caveats"] = [msgspec.Raw(text) for text in shown]
+    return claims
+
+
+def _asking_audience(grant: Grant, caller: Client, issuer: str) -> str | None:
+    """Return the audience that the caller asks for, or raise InvalidToken when it may not ask.
+
+    A resource server may ask that serves one of the token's audiences, or any for a token without one. A
+    client that does not serve may ask about its own tokens. None: it could be asking for one of several,
+    and a token that is for one of them alone is then active for none.
+    """
+    served = meant = served_audiences(caller, issuer)
+    if grant.aud is not UNSET:
+        meant = (grant.aud,) if isinstance(grant.aud, str) else grant.aud
+        served = tuple(audience for audience in served if audience in meant)
+    if served:
+        return served[0] if len(served) == 1 else None
+    if grant.client_id == caller.client_id:
+        return grant.audience
+    none = f"none of {meant}" if caller.metadata.serves else f"no audience: {how_to_serve(caller)}"
+    raise InvalidToken(f"{caller.client_id} serves {none}")
+
+
+def _sorted(texts: AuthenticCaveats) -> tuple[Thumbprint | None, AuthenticCaveats, list[bytes]]:
+    """Return the confirmed certificate, the caveats to judge here, and those about the request.
+
+    An unknown caveat stays among those to judge, and prohibits there.
+    """
+    certificate: Thumbprint | None = None
+    judged: list[bytes] = []
+    of_the_request: list[bytes] = []
+    for text in texts:
+        caveat = _readable(text)
+        if isinstance(caveat, Confirmation):
+            certificate = certificate or Thumbprint(caveat.cnf.thumbprint)
+        (of_the_request if isinstance(caveat, _OF_THE_REQUEST) else judged).append(text)
+    return certificate, AuthenticCaveats(tuple(judged)), of_the_request
+
+
+def _one_each(written: AuthenticCaveats) -> AuthenticCaveats:
+    """Return the caveats in compact form, one a text: of several members some are judged here, others not.
+
+    What is no caveat stays as it was written.
+    """
+    texts: list[bytes] = []
+    for text in written:
+        try:
+            texts += [caveat_text(caveat) for caveat in remembered_caveats(text)]
+        except ValueError:
+            texts.append(text)
+    return AuthenticCaveats(tuple(texts))
+
+
+def _readable(text: bytes) -> Caveat | None:
+    try:
+        (caveat,) = remembered_caveats(text)
+    except ValueError:
+        return None
+    return caveat

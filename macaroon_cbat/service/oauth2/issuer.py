@@ -1,0 +1,107 @@
+"""Mint for a client, and verify what was minted: the service's two uses of its root keys."""
+
+import os
+from base64 import urlsafe_b64encode
+from functools import lru_cache
+
+from msgspec import UNSET, Struct
+
+from macaroon_cbat.certificate.thumbprint import Thumbprint
+from macaroon_cbat.errors import InvalidRequest
+from macaroon_cbat.macaroon.audiences import canonical_audience
+from macaroon_cbat.macaroon.caveats import confirmation
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.identifier import TOKEN_ID_BYTES, Grant, read_identifier
+from macaroon_cbat.macaroon.keys import AudienceKey, RootKey, audience_key
+from macaroon_cbat.macaroon.minting import mint
+from macaroon_cbat.macaroon.signature import AuthenticCaveats, verify_identifier, verify_signature
+from macaroon_cbat.macaroon.wire import read_macaroon
+from macaroon_cbat.service.audit import note_key_changes
+from macaroon_cbat.service.settings import LONGEST_LIFETIME
+from macaroon_cbat.stores import Client, RootKeyStore
+
+
+class Minted(Struct, frozen=True):
+    """A new macaroon and what it grants."""
+
+    text: str
+    grant: Grant
+    certificate: Thumbprint | None
+
+    def __repr__(self) -> str:
+        """Show which token it is, never the token."""
+        return f"<Minted {self.grant.jti} for {self.grant.client_id}>"
+
+
+class Issuer:
+    """Mints macaroons under the current root key and verifies those of every live one."""
+
+    def __init__(self, url: str, root_keys: RootKeyStore, lifetime: int, rotation: int = 0) -> None:
+        """Mint as this issuer, for so many seconds; rotate keys at this interval, 0 being by hand."""
+        self._rotation = rotation
+        self.url = url
+        self.audience = canonical_audience(url)
+        self.lifetime = lifetime
+        self._root_keys = root_keys
+
+    def mint_for(
+        self,
+        client: Client,
+        scope: str,
+        audience: str | None,
+        certificate: Thumbprint | None,
+        now: EpochSeconds,
+    ) -> Minted:
+        """Return a macaroon for the client, bound to its certificate when it registered for that.
+
+        Raises InvalidRequest when it did and the connection has none (RFC 8705 3). Just after the tokens so
+        far were revoked, it is issued as of the first second whose tokens are valid.
+        """
+        is_bound = client.metadata.tls_client_certificate_bound_access_tokens
+        if is_bound and certificate is None:
+            raise InvalidRequest(
+                "this client gets certificate-bound tokens only: present a client certificate"
+            )
+        note_key_changes(self._root_keys.keep(now, self._rotation, LONGEST_LIFETIME), now)
+        root = self._root_keys.current()
+        grant = Grant(
+            aud=UNSET if audience is None else audience,
+            client_id=client.client_id,
+            exp=now + self.lifetime,
+            iat=max(now, client.tokens_since),
+            jti=urlsafe_b64encode(os.urandom(TOKEN_ID_BYTES)).rstrip(b"=").decode(),
+            kid=root.kid,
+            scope=scope,
+            sub=client.client_id,
+        )
+        caveats = [confirmation(certificate)] if is_bound and certificate is not None else []
+        text = mint(_audience_key(root, audience), self.url, grant, caveats)
+        return Minted(text, grant, certificate if is_bound else None)
+
+    def authentic(self, text: str) -> tuple[Grant, AuthenticCaveats]:
+        """Return grant and caveats of a macaroon of this issuer, or raise InvalidToken.
+
+        Only the HMAC chain is checked: neither expiry nor revocation nor any caveat.
+        """
+        macaroon = read_macaroon(text)
+        grant = read_identifier(macaroon.identifier)
+        return grant, verify_signature(macaroon, self.key_for(grant))
+
+    def authentic_grant(self, text: str) -> Grant:
+        """Return the grant of a macaroon of this issuer, discharged or not, or raise InvalidToken.
+
+        Only the macaroon's own HMAC chain is checked, as `authentic` does.
+        """
+        macaroon = read_macaroon(text)
+        grant = read_identifier(macaroon.identifier)
+        verify_identifier(macaroon, self.key_for(grant))
+        return grant
+
+    def key_for(self, unverified: Grant, /) -> AudienceKey:
+        """Return the key of the audience that the grant names, or raise UnknownKey."""
+        return _audience_key(self._root_keys.find(unverified.kid), unverified.audience)
+
+
+@lru_cache(maxsize=1024)
+def _audience_key(root: RootKey, audience: str | None) -> AudienceKey:
+    return audience_key(root, audience)

@@ -1,0 +1,32 @@
+"""The scopes that registered clients may ask for, as the metadata name them (RFC 8414 2)."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from macaroon_cbat.errors import Unavailable
+from macaroon_cbat.service.oauth2.grants import RESERVED_SCOPES
+from macaroon_cbat.stores import ClientStore
+
+MEMORY_SECONDS = 60.0
+"""How often at most the database is asked: anybody may ask for the metadata as often as they like."""
+
+
+class RegisteredScopes:
+    """The scopes for resource servers; those of the service itself are of no use to others."""
+
+    def __init__(self, clients: ClientStore, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Name the scopes of these clients."""
+        self._clients = clients
+        self._monotonic = monotonic
+        self._names: frozenset[str] = frozenset()
+        self._look_again_at = 0.0
+
+    def current(self) -> frozenset[str]:
+        """Return the scopes, at most MEMORY_SECONDS old, older while the database is out of reach."""
+        if self._monotonic() >= self._look_again_at:
+            self._look_again_at = self._monotonic() + MEMORY_SECONDS
+            with suppress(Unavailable):
+                scopes = [client.metadata.scopes for client in self._clients.all()]
+                self._names = frozenset().union(*scopes) - set(RESERVED_SCOPES)
+        return self._names

@@ -1,0 +1,69 @@
+"""Revocation of a token by its own client (RFC 7009 2.1), after the signature is verified."""
+
+from macaroon_cbat.errors import InvalidGrant, InvalidRequest, InvalidToken, MalformedMacaroon
+from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW, EpochSeconds
+from macaroon_cbat.macaroon.identifier import Grant
+from macaroon_cbat.macaroon.revocation import KEPT_LONGER_SECONDS
+from macaroon_cbat.macaroon.wire import MAX_DISCHARGES, read_macaroon
+from macaroon_cbat.service.audit import record_revoked
+from macaroon_cbat.service.error_handlers import log
+from macaroon_cbat.service.oauth2.issuer import Issuer
+from macaroon_cbat.stores import Client, RevocationStore
+
+_SLIPS = str.maketrans("+ /", "--_", "\t\r\n=")
+"""Base64 as other programs write and wrap it; a form makes a space of a + that was not encoded."""
+
+
+def revoke(
+    text: str, client: Client, issuer: Issuer, revocations: RevocationStore, now: EpochSeconds
+) -> None:
+    """Revoke the token and every child of it, or raise InvalidGrant for another client's token.
+
+    A well-formed token that is invalid anyway is revoked already (RFC 7009 2.2). An identifier that
+    anybody can write proves nothing, so nothing happens before the signature is verified. Caveats and
+    discharges are not judged: whatever a child may do, it shows that its token has left the client's hands.
+    Raises InvalidRequest for text that is no macaroon.
+    """
+    grants = [grant for each in _spelled(text) if (grant := _authentic(each, client, issuer)) is not None]
+    if any(grant.client_id != client.client_id for grant in grants):
+        raise InvalidGrant("this token was issued to another client")
+    for grant in grants:
+        expires_at = grant.exp + LONGEST_CLOCK_SKEW  # somewhere that much is allowed
+        if expires_at + KEPT_LONGER_SECONDS > now:
+            revocations.revoke("token", grant.jti, now=now, expires_at=expires_at, audience=grant.audience)
+            record_revoked(grant)
+
+
+def _spelled(text: str) -> list[str]:
+    """Return the token, or the token and its discharges with commas between, as `read_macaroon` takes them.
+
+    Raises InvalidRequest for anything else, a token of another kind included. Text that is quoted, encoded
+    once more or sent with its scheme may hold a live token, and looks like an opaque one: a 200 (RFC 7009
+    2.2) would acknowledge its revocation. A well-formed macaroon holds no token but itself.
+    """
+    pieces = text.split(",")
+    if len(pieces) > MAX_DISCHARGES + 1:
+        raise InvalidRequest(
+            f"token is a list of {len(pieces)}: send one token, or {MAX_DISCHARGES + 1} at most"
+        )
+    return [_well_formed(piece.strip().translate(_SLIPS)) for piece in pieces]
+
+
+def _well_formed(text: str) -> str:
+    try:
+        read_macaroon(text)
+    except MalformedMacaroon as error:
+        raise InvalidRequest(
+            f"token is no macaroon, and nothing was revoked ({error}): send the bare token as it was issued, "
+            "without quotes, scheme or further encoding"
+        ) from error
+    return text
+
+
+def _authentic(text: str, client: Client, issuer: Issuer) -> Grant | None:
+    """Return the grant of an authentic token, or None for what is no token of this issuer."""
+    try:
+        return issuer.authentic_grant(text)
+    except InvalidToken as error:
+        log.info("nothing to revoke for %s: %s", client.client_id, error)
+        return None

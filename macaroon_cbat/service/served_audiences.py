@@ -1,0 +1,66 @@
+"""The audiences that a client serves as a resource server: who gets keys, revocations and others' tokens."""
+
+import logging
+from collections.abc import Iterable
+from shlex import quote
+
+from macaroon_cbat.errors import NotServed, SettingsError
+from macaroon_cbat.macaroon.audiences import canonical_audience, is_among, is_same_audience
+from macaroon_cbat.stores import Client
+
+log = logging.getLogger("macaroon_cbat.service")
+
+FEED_SCOPES = frozenset({"keys", "revocations"})
+"""The scopes that are of use to a resource server alone."""
+
+
+def served_audiences(client: Client, issuer: str) -> tuple[str, ...]:
+    """Return the audiences that the client serves. The issuer's own is never among them.
+
+    Its keys would mint tokens of administrators.
+    """
+    return tuple(each for each in client.metadata.serves if not is_same_audience(each, issuer))
+
+
+def require_served(client: Client, issuer: str, wanted: str | None = None) -> list[str]:
+    """Return the audiences that the client serves, or the wanted one of them.
+
+    Raises NotServed when it serves none, or not this one.
+    """
+    served = served_audiences(client, issuer)
+    if not served:
+        raise NotServed(f"client {client.client_id} serves no audience: {how_to_serve(client)}")
+    if wanted is None:
+        return list(served)
+    if canonical_audience(wanted) not in served:
+        raise NotServed(f"client {client.client_id} does not serve this audience: {how_to_serve(client)}")
+    return [canonical_audience(wanted)]
+
+
+def how_to_serve(client: Client) -> str:
+    """Return what the operator types to let the client serve one audience more."""
+    kept = "".join(f" --serves {quote(audience)}" for audience in client.metadata.serves)
+    return f"to allow it, run macaroon-cbat client change {client.client_id}{kept} --serves URL"
+
+
+def check_who_serves(clients: Iterable[Client], issuer: str) -> None:
+    """Log which clients are resource servers in all but the audiences that they serve.
+
+    Raises SettingsError when one has served what is the issuer now: it knows keys of its audience.
+    """
+    for client in clients:
+        metadata = client.metadata
+        if is_among(issuer, metadata.serves):
+            raise SettingsError(
+                f"client {client.client_id} serves {issuer}, so it may know keys that mint tokens of "
+                "administrators: choose another issuer, or let it serve that no more by client change "
+                f"{client.client_id}, and run key rotate twice and key retire for the old keys"
+            )
+        promises = metadata.understands_caveats or metadata.checks_certificates
+        if (promises or metadata.scopes & FEED_SCOPES) and not served_audiences(client, issuer):
+            log.warning(
+                "client %s serves no audience, so it gets no keys, no revocations and no answer about the "
+                "tokens of others: %s",
+                client.client_id,
+                how_to_serve(client),
+            )

@@ -1,0 +1,78 @@
+"""Open everything the service must not lose, brought to the newest schema."""
+
+import os
+from dataclasses import dataclass
+
+from sqlalchemy import delete, insert, select
+
+from macaroon_cbat.errors import MacaroonError
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.stores.client_store import ClientStore
+from macaroon_cbat.stores.database import Database, no_database
+from macaroon_cbat.stores.revocations import RevocationStore
+from macaroon_cbat.stores.root_keys import RootKeyStore
+from macaroon_cbat.stores.schema import service_facts
+from macaroon_cbat.stores.wrapping_key import WrappingKey
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The database and the stores in it."""
+
+    database: Database
+    clients: ClientStore
+    root_keys: RootKeyStore
+    revocations: RevocationStore
+
+    def recorded_issuer(self) -> str | None:
+        """Return the issuer that a service last ran as on this database, or None."""
+        with self.database.reading() as connection:
+            query = select(service_facts.c.value).where(service_facts.c.name == "issuer")
+            return connection.execute(query).scalar_one_or_none()
+
+    def instance(self) -> str:
+        """Return the name that tells this database from every other: random, drawn when it is made."""
+        query = select(service_facts.c.value).where(service_facts.c.name == "instance")
+        with self.database.reading() as connection:
+            found: str | None = connection.execute(query).scalar_one_or_none()
+        if found is not None:
+            return found
+        with self.database.writing() as connection:
+            found = connection.execute(query).scalar_one_or_none()
+            if found is None:
+                found = os.urandom(16).hex()
+                connection.execute(insert(service_facts).values(name="instance", value=found))
+        return found
+
+    def record_issuer(self, issuer: str) -> None:
+        """Record the issuer that the service runs as, for commands that do not run it."""
+        if self.recorded_issuer() == issuer:
+            return
+        with self.database.writing() as connection:
+            connection.execute(delete(service_facts).where(service_facts.c.name == "issuer"))
+            connection.execute(insert(service_facts).values(name="issuer", value=issuer))
+
+
+def open_stores(url: str, wrapping_key: WrappingKey, now: EpochSeconds, *, creates: bool = True) -> Stores:
+    """Open the database, upgrade its schema and make the first root key when there is none.
+
+    Without `creates` nothing is made or upgraded: SettingsError says what is missing. Raises SettingsError
+    also when the URL, the schema or the wrapping key does not fit, and Unavailable when the database is out
+    of reach.
+    """
+    database = Database(url, is_for_a_command=not creates)
+    root_keys = RootKeyStore(database, wrapping_key)
+    stores = Stores(database, ClientStore(database), root_keys, RevocationStore(database))
+    try:
+        if creates:
+            database.upgrade()
+            root_keys.ensure(now)
+            stores.instance()
+        else:
+            database.check_schema()
+            if not root_keys.check():
+                raise no_database(database.place)
+    except MacaroonError:
+        database.close()
+        raise
+    return stores

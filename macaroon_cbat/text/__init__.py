@@ -1,0 +1,1 @@
+"""Text, pure: JSON, printable lines, secrets in files."""

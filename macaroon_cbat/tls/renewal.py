@@ -1,0 +1,134 @@
+"""The duties of a serving process toward files that are replaced: each second, and at once after SIGHUP."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from macaroon_cbat.files.followed import LOOK_SECONDS, Followed
+from macaroon_cbat.server.prefork import Serving
+from macaroon_cbat.tls.server_certificate import ServerCertificate
+
+log = logging.getLogger("macaroon_cbat.tls")
+
+_RENEW_SECONDS = 3600.0
+_TURN_SECONDS = 0.25
+_PATIENCE_SECONDS = 5.0
+
+
+class Hangups:
+    """The count of SIGHUPs, which a signal handler adds to: it must not touch a lock."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def hear(self) -> None:
+        """Count one more."""
+        self.count += 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duties:
+    """What a process does besides loading a new server certificate."""
+
+    others: Sequence[Followed[Any]] = ()
+    """What the process follows too."""
+
+    on_hangup: Callable[[], object]
+    """Called after SIGHUP, before the certificate is read again."""
+
+    renew: Callable[[], object]
+    """Called after SIGHUP and once an hour; it may replace the certificate's files."""
+
+    on_certificate: Callable[[int], object]
+    """Told when the certificate in force expires."""
+
+    is_quiet: bool = False
+    """Whether another process warns of files that cannot be used."""
+
+
+class Following:
+    """Follows the server certificate in one process."""
+
+    def __init__(
+        self,
+        certificate: ServerCertificate,
+        hangups: Hangups,
+        duties: Duties,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Begin with SIGHUPs to come: whatever is read after this is as new as those before demand."""
+        self._certificate, self._hangups, self._duties = certificate, hangups, duties
+        self._monotonic = monotonic
+        self._heard = hangups.count
+        self._look_at = monotonic() + LOOK_SECONDS
+        self._renew_at = monotonic() + _RENEW_SECONDS
+        for one in (certificate.followed, *duties.others):
+            one.is_quiet = duties.is_quiet
+        duties.on_certificate(certificate.expires)
+
+    def tick(self) -> None:
+        """Do what is due; called many times a second. Whatever fails, the process goes on."""
+        now, count = self._monotonic(), self._hangups.count
+        is_asked, self._heard = count != self._heard, count
+        if is_asked:
+            _safely(self._duties.on_hangup)
+        if is_asked or now >= self._renew_at:
+            self._renew_at = now + _RENEW_SECONDS
+            _safely(self._duties.renew)
+        if is_asked or now >= self._look_at:
+            self._look_at = now + LOOK_SECONDS
+            _safely(lambda: self._follow(anyway=is_asked))
+            for one in self._duties.others:
+                _safely(partial(one.look, anyway=is_asked))
+
+    def _follow(self, *, anyway: bool) -> None:
+        if self._certificate.look(anyway=anyway):
+            self._duties.on_certificate(self._certificate.expires)
+
+    @contextmanager
+    def in_thread(self) -> Iterator[None]:
+        """Tick in a thread of its own until the block ends: a disk that hangs must not hold up the loop."""
+        is_over = threading.Event()
+
+        def run() -> None:
+            while not is_over.wait(_TURN_SECONDS):
+                self.tick()
+
+        thread = threading.Thread(target=run, name="followed files", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            thread.join(_PATIENCE_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class FollowingLoop:
+    """A loop that serves while its process follows the files."""
+
+    loop: Serving
+    following: Following
+
+    def run(self, lifeline: int | None = None) -> None:
+        """Serve until stopped, or until the other end of the lifeline pipe is gone."""
+        with self.following.in_thread():
+            self.loop.run(lifeline)
+
+    def stop(self) -> None:
+        """Finish what is under way and return from `run`; called by a signal handler."""
+        self.loop.stop()
+
+
+def _safely(do: Callable[[], object]) -> None:
+    try:
+        do()
+    except Exception:
+        log.exception("cannot follow the server's files")

@@ -1,0 +1,171 @@
+"""Files that are followed: read again after a change, and tried again after a failure."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files.followed import RETRY_SECONDS, Followed, is_settled, stamp_of
+from tests.support.forks import in_children
+from tests.support.tls_servers import wait_until
+
+log = logging.getLogger("macaroon_cbat.tests")
+
+
+class Numbers:
+    """A file with a number, a reader that refuses other text, and a clock that the test moves."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "number"
+        self.file.write_text("1")
+        self.now = 0.0
+        self.reads = 0
+        self.fails = False
+        self.followed = Followed("number", [self.file], self._read, log, lambda: self.now)
+
+    def _read(self) -> int:
+        self.reads += 1
+        try:
+            if self.fails:
+                raise OSError(24, "Too many open files")
+            return int(self.file.read_text())
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"{error}") from error
+
+    def replace(self, text: str) -> None:
+        """Let another file take its name."""
+        draft = self.file.with_suffix(".new")
+        draft.write_text(text)
+        draft.replace(self.file)
+
+
+@pytest.fixture
+def numbers(tmp_path: Path) -> Numbers:
+    return Numbers(tmp_path)
+
+
+def settle(numbers: Numbers) -> None:
+    """Wait until the last change is a second ago by the clock of the file system."""
+    wait_until(lambda: is_settled(stamp_of([numbers.file]), ()))
+
+
+def test_a_change_of_long_ago_counts_at_the_first_look(numbers: Numbers) -> None:
+    """A process that looks seldom must not go by what an operator has replaced long before."""
+    numbers.replace("2")
+    settle(numbers)
+    numbers.now = 3600
+    assert numbers.followed.current() == 2
+
+
+def test_a_file_that_is_being_written_is_left_alone(numbers: Numbers) -> None:
+    """What has just changed is not read, though it could be, until it is left alone or SIGHUP says so."""
+    numbers.file.write_text("22")
+    assert not numbers.followed.look()
+    assert numbers.followed.value == 1
+    assert numbers.followed.look(anyway=True)
+    assert numbers.followed.value == 22
+
+
+def test_a_clock_ahead_is_no_obstacle() -> None:
+    """Where the file system's clock is ahead of ours, what is the same at two looks counts as left alone."""
+    ahead = ((2**62, 1, 1),)
+    assert not is_settled(ahead, ())
+    assert is_settled(ahead, ahead)
+
+
+def test_nothing_is_read_without_a_change(numbers: Numbers) -> None:
+    """Looking costs one stat call a second: unchanged files are not read, nor looked at in between."""
+    for second in range(1, 100):
+        numbers.now = second
+        assert numbers.followed.current() == 1
+    assert numbers.reads == 1
+    numbers.replace("2")
+    settle(numbers)
+    numbers.now += 0.5
+    assert numbers.followed.current() == 1
+
+
+def test_a_failure_of_the_process_is_overcome(numbers: Numbers, caplog: pytest.LogCaptureFixture) -> None:
+    """Files that could not be read for want of descriptors are tried again, changed or not; one warning."""
+    numbers.fails = True
+    numbers.replace("2")
+    settle(numbers)
+    for second in range(1, 25):
+        numbers.now = second
+        assert numbers.followed.current() == 1
+    assert numbers.reads == 4
+    [warning] = [one for one in caplog.records if one.levelno >= logging.WARNING]
+    assert "Too many open files" in warning.getMessage()
+    numbers.fails = False
+    numbers.now += RETRY_SECONDS
+    assert numbers.followed.current() == 2
+
+
+def test_each_new_reason_is_said(numbers: Numbers, caplog: pytest.LogCaptureFixture) -> None:
+    """A file that is no good for another reason is another warning; the same reason is none."""
+    for text in ("x", "x", "y", "y"):
+        numbers.replace(text)
+        numbers.followed.look(anyway=True)
+    assert len([one for one in caplog.records if one.levelno == logging.WARNING]) == 2
+
+
+def test_a_quiet_process_speaks_when_it_lasts(numbers: Numbers, caplog: pytest.LogCaptureFixture) -> None:
+    """One of several processes leaves the warning to another, but says at last what it goes on with."""
+    caplog.set_level(logging.INFO)
+    numbers.replace("x")
+    numbers.followed.is_quiet = True
+    numbers.followed.look(anyway=True)
+    assert caplog.records == []
+    numbers.now += RETRY_SECONDS
+    numbers.followed.look()
+    [record] = caplog.records
+    assert record.levelno == logging.INFO
+
+
+@pytest.mark.parametrize("look", [lambda one: one.current(), lambda one: one.look()], ids=["current", "look"])
+def test_no_thread_waits_for_another_to_read(
+    numbers: Numbers, look: Callable[[Followed[int]], object]
+) -> None:
+    """While one thread reads from a disk that hangs, others go on with the value at hand."""
+    numbers.now = 10
+    lock = numbers.followed._lock.current()
+    with lock:
+        done = threading.Thread(target=look, args=(numbers.followed,), daemon=True)
+        done.start()
+        done.join(20)
+        assert not done.is_alive()
+    assert numbers.followed.value == 1
+
+
+def test_a_forked_child_follows(numbers: Numbers) -> None:
+    """A child that was forked while a thread of its parent held the lock follows the file nevertheless."""
+    with numbers.followed._lock.current():
+        numbers.replace("2")
+        settle(numbers)
+        numbers.now = 10
+        assert in_children(2, lambda _: numbers.followed.current() == 2) == [0, 0]
+
+
+def test_a_pipe_is_read_once(numbers: Numbers, caplog: pytest.LogCaptureFixture) -> None:
+    """What a shell's `<(command)` leads to would block a second reader for ever: the first value stays."""
+    numbers.file.unlink()
+    os.mkfifo(numbers.file)
+    for _ in range(3):
+        assert not numbers.followed.look(anyway=True)
+    assert numbers.followed.value == 1
+    assert caplog.text.count("cannot be read again: name a file") == 1
+
+
+def test_a_name_that_cannot_be_looked_up_changes_nothing(
+    numbers: Numbers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the system says to the name, as where a folder was closed, is a warning and no failure."""
+    numbers.file.unlink()
+    numbers.file.symlink_to("x" * 300)
+    assert not numbers.followed.look(anyway=True)
+    assert numbers.followed.current() == 1
+    assert "File name too long" in caplog.text

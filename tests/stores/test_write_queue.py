@@ -1,0 +1,155 @@
+"""Writers of one process take turns: in order, within their time, and whatever happens to one of them."""
+
+import threading
+import time
+from collections import Counter
+
+import pytest
+
+from macaroon_cbat.errors import Unavailable
+from macaroon_cbat.stores import Database
+from macaroon_cbat.stores.database import BUSY_SECONDS
+from macaroon_cbat.stores.write_queue import WriteQueue
+from tests.support.databases import ON_SQLITE
+from tests.support.failing_database import revoke
+
+
+def queued(turns: WriteQueue, number: int) -> bool:
+    return len(turns._waiting) == number
+
+
+def wait_until(holds) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_who_came_first_goes_first():
+    """Threads pass one at a time, in the order in which they came."""
+    turns, passed = WriteQueue(), []
+
+    def come(number: int) -> None:
+        with turns.turn(20):
+            passed.append(number)
+
+    threads = []
+    with turns.turn(20):
+        for number in range(20):
+            threads.append(threading.Thread(target=come, args=(number,)))
+            threads[-1].start()
+            wait_until(lambda number=number: queued(turns, number + 1))
+        assert passed == []
+    for thread in threads:
+        thread.join()
+    assert passed == list(range(20))
+
+
+def test_a_turn_that_does_not_come_is_given_up():
+    """Who waited in vain gets TimeoutError, keeps nobody behind, and may come again."""
+    turns = WriteQueue()
+    with turns.turn(1):
+        with pytest.raises(TimeoutError), turns.turn(0.05):
+            pass
+        assert queued(turns, 0)
+    with turns.turn(0) as left:
+        assert left == 0
+
+
+def test_what_is_left_is_said():
+    """The wait for the turn is taken off the time."""
+    turns, left = WriteQueue(), []
+
+    def come() -> None:
+        with turns.turn(20) as seconds:
+            left.append(seconds)
+
+    with turns.turn(20):
+        thread = threading.Thread(target=come)
+        thread.start()
+        time.sleep(0.3)
+    thread.join()
+    assert 0 < left[0] < 19.8
+
+
+def test_a_turn_ends_with_an_error():
+    """Whoever fails in its turn passes it on."""
+    turns = WriteQueue()
+    with pytest.raises(ZeroDivisionError), turns.turn(1):
+        raise ZeroDivisionError
+    with turns.turn(0):
+        pass
+
+
+def test_turns_that_are_given_up_at_the_last_moment_are_not_lost():
+    """Many threads with hardly any patience: the turn never gets stuck, and two never have it at once."""
+    turns, inside, told = WriteQueue(), [], Counter[str]()
+
+    def come() -> None:
+        for _ in range(300):
+            try:
+                with turns.turn(0.0005):
+                    inside.append(1)
+                    assert len(inside) == 1
+                    time.sleep(0.0004)
+                    inside.pop()
+                    told["passed"] += 1
+            except TimeoutError:
+                told["gave up"] += 1
+
+    threads = [threading.Thread(target=come) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert min(told["passed"], told["gave up"]) > 0
+    with turns.turn(0):
+        assert inside == []
+
+
+def test_no_writer_starves(stores):
+    """Of nine threads that write all the time none waits long, and each gets its share."""
+    written, stopped = [0] * 9, threading.Event()
+
+    def work(number: int) -> None:
+        while not stopped.is_set():
+            revoke(stores, f"{number}-{written[number]}")
+            written[number] += 1
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(9)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: sum(written) > 400)
+    stopped.set()
+    for thread in threads:
+        thread.join()
+    assert min(written) > max(written) / 2, written
+
+
+@ON_SQLITE
+def test_the_wait_is_one_for_both(stores, url):
+    """Behind another process's lock nobody waits twice as long, for its turn and then for the lock."""
+    other, spent = Database(url), []
+
+    def write(number: int) -> None:
+        started = time.monotonic()
+        with pytest.raises(Unavailable):
+            revoke(stores, f"s{number}")
+        spent.append(time.monotonic() - started)
+
+    with other.writing():
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(6)]
+        for thread in threads[:3]:
+            thread.start()
+        time.sleep(BUSY_SECONDS / 2)  # the first of these gets its turn when half of its time is over
+        for thread in threads[3:]:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    other.close()
+    assert len(spent) == 6
+    assert max(spent) < 1.4 * BUSY_SECONDS
+    revoke(stores, "alice")
+    with stores.database.reading() as connection:
+        timeout = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
+    assert timeout == BUSY_SECONDS * 1000, "whoever uses the connection next has all of its time"

@@ -1,0 +1,88 @@
+"""Writers that go on while their database fails under them, and what they were told."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+
+from macaroon_cbat.errors import Unavailable
+from macaroon_cbat.stores import Stores
+from tests.support.databases import METADATA, NOW, SECRET
+from tests.support.racer import DAY
+
+Write = Callable[[Stores, str], object]
+
+
+def revoke(stores: Stores, name: str) -> str:
+    return stores.revocations.revoke("subject", name, now=NOW, expires_at=NOW + DAY).value
+
+
+def rotate(stores: Stores, _name: str) -> str:
+    return stores.root_keys.rotate(NOW).kid
+
+
+def add_client(stores: Stores, name: str) -> str:
+    return stores.clients.add(name, METADATA, secret=SECRET, now=NOW).client_id
+
+
+WRITES: tuple[Write, ...] = (revoke, rotate, add_client)
+
+
+@dataclass
+class Told:
+    """What the writers were told: acknowledged names by kind of write, refusals, and anything else."""
+
+    acknowledged: dict[str, list[object]] = field(
+        default_factory=lambda: {write.__name__: [] for write in WRITES}
+    )
+    refused: list[Unavailable] = field(default_factory=list)
+    broken: list[BaseException] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.acknowledged.values()))
+
+
+@contextmanager
+def writing(stores: Stores, threads: int = 9) -> Iterator[Told]:
+    """Let threads write, a third of them each kind, until the block ends."""
+    told, stopped = Told(), threading.Event()
+
+    def work(number: int) -> None:
+        write = WRITES[number % len(WRITES)]
+        for turn in count():
+            if stopped.is_set():
+                return
+            try:
+                told.acknowledged[write.__name__].append(write(stores, f"w{number}-{turn}"))
+            except Unavailable as error:
+                told.refused.append(error)
+                stopped.wait(0.01)
+            except BaseException as error:  # noqa: BLE001 # the test shows it
+                told.broken.append(error)
+                return
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
+    for worker in workers:
+        worker.start()
+    try:
+        yield told
+    finally:
+        stopped.set()
+        for worker in workers:
+            worker.join()
+
+
+def check_nothing_is_lost(stores: Stores, told: Told) -> None:
+    """Check that everything acknowledged is there, and no half of anything."""
+    assert told.broken == []
+    records = stores.root_keys.records()
+    assert [one.state for one in records][-2:] == ["current", "next"]
+    assert {one.state for one in records[:-2]} <= {"retiring"}
+    assert {one.kid for one in records} >= {*told.acknowledged["rotate"]}
+    assert len(stores.root_keys.all()) == len(records)
+    assert {one.client_id for one in stores.clients.all()} >= {*told.acknowledged["add_client"]}
+    page = stores.revocations.after(0, "https://api.example", 1_000_000)
+    revoked = [one.value for one in page.decisions]
+    assert {*revoked} >= {*told.acknowledged["revoke"]}
+    assert page.cursor == len(revoked) == len({*revoked})

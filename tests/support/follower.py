@@ -1,0 +1,48 @@
+"""A follower in a process of its own, which tells how it catches up and when it hears of more.
+
+`python -m tests.support.follower SETTINGS`, in JSON: `snapshot`, and the arguments of ServiceConnection. It
+writes a line when it knows everything; then, for each client's name that it reads, the time at which it
+knows it.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from macaroon_cbat.resource import RevocationFeed, ServiceConnection
+
+
+def megabytes() -> float:
+    """Return the most memory that this process ever had."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def main() -> None:
+    """Follow until standard input ends."""
+    settings = json.loads(sys.argv[1])
+    snapshot = Path(settings.pop("snapshot"))
+    started = time.monotonic()
+    feed = RevocationFeed(ServiceConnection(**settings), snapshot=snapshot)
+    feed.start()
+    while feed.age() > 60:
+        time.sleep(0.01)
+    seconds, known = time.monotonic() - started, len(feed.current())
+    while not snapshot.exists():
+        time.sleep(0.01)
+    say({"seconds": seconds, "known": known, "megabytes": megabytes()})
+    for line in sys.stdin:
+        while line.strip() not in feed.current()._clients:
+            time.sleep(0.002)
+        say(time.time())
+
+
+def say(words: object) -> None:
+    """Write one line."""
+    sys.stdout.write(json.dumps(words) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

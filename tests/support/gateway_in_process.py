@@ -1,0 +1,61 @@
+"""The gateway's HTTP protocol in the process of the test, over a real transport."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from macaroon_cbat.gateway.dispatcher import Dispatcher
+from macaroon_cbat.gateway.http_connection import HttpConnection
+from macaroon_cbat.gateway.policy_in_force import put_in_force, read
+from tests.support.gateway_process import RULES, replace_policy
+from tests.support.tls_servers import SECONDS
+from tests.support.tokens import API
+
+
+@dataclass
+class Opened:
+    """One connection of a proxy to the gateway's protocol."""
+
+    connection: HttpConnection
+    transport: asyncio.Transport
+    proxy: socket.socket
+
+    def comes(self, data: bytes) -> float:
+        """Let these bytes arrive; return a time that is not before their arrival."""
+        self.connection.data_received(data)
+        return asyncio.get_running_loop().time()
+
+    async def answers(self) -> bytes:
+        """Return all that the proxy gets until the connection ends."""
+        received = b""
+        while piece := await self.takes():
+            received += piece
+        return received
+
+    async def takes(self) -> bytes:
+        """Return what the proxy gets next, or nothing at the end."""
+        receiving = asyncio.get_running_loop().sock_recv(self.proxy, 1 << 16)
+        return await asyncio.wait_for(receiving, SECONDS)
+
+
+@asynccontextmanager
+async def opened(deciding: Dispatcher) -> AsyncIterator[Opened]:
+    """Connect a proxy, over a Unix socket."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    make = lambda: HttpConnection(deciding, {}, is_unix_socket=True, limit=10)  # noqa: E731
+    transport, connection = await asyncio.get_running_loop().connect_accepted_socket(make, ours)
+    with theirs:
+        yield Opened(connection, transport, theirs)
+        transport.abort()
+
+
+def deciding_by(folder: Path, **means: Any) -> Dispatcher:
+    """Decide by a policy file in this folder; HAProxy asks."""
+    fields = {"audience": API, "listen": {"http": "unix:x.sock"}, **means}
+    proxy = {"kind": "haproxy", "trust": ["unix"]}
+    return Dispatcher(put_in_force(read(replace_policy(folder, RULES, **fields, proxy=proxy))))

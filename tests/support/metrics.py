@@ -1,0 +1,108 @@
+"""A service with a metrics page, a caller of it, and the samples that the page shows."""
+
+import json
+import ssl
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.client import HTTPSConnection
+from pathlib import Path
+from urllib.parse import urlencode
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.command_line import API, Served, free_port, members, serving
+
+THREADS, ROUNDS = 8, 25
+
+
+@contextmanager
+def measured(data: Path, workers: int, **variables: str) -> Iterator[tuple[Served, "Caller", int]]:
+    """Run a service with a metrics page, and a caller with the rights it needs."""
+    register = ("--audience", API, "--data", data)
+    billing = members("client", "add", "billing", "--scope", "read write", *register)["client_secret"]
+    api = members("client", "add", "api", "--serves", API, "--data", data)["client_secret"]
+    port = free_port()
+    with serving(data, "--workers", str(workers), "--metrics-port", str(port), **variables) as service:
+        yield service, Caller(service, {"billing": billing, "api": api}), port
+
+
+class Caller:
+    """Calls the service, each time over a connection of its own so that every worker is met."""
+
+    def __init__(self, service: Served, secrets: dict[str, str]) -> None:
+        self.secrets = secrets
+        self._port = int(service.issuer.rpartition(":")[2])
+        self._context = ssl.create_default_context(cafile=service.data / "ca.pem")
+
+    def post(self, path: str, client: str, **form: str) -> tuple[int, dict[str, object]]:
+        """Send a form as this client."""
+        connection = HTTPSConnection("localhost", self._port, context=self._context, timeout=30)
+        body = urlencode({"client_id": client, "client_secret": self.secrets.get(client, "wrong"), **form})
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        try:
+            connection.request("POST", path, body, headers)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+    def mint(self, client: str = "billing", **form: str) -> str:
+        """Return a new token, or the code of the error."""
+        answer = self.post("/oauth2/token", client, grant_type="client_credentials", **form)[1]
+        return str(answer.get("access_token") or answer["error"])
+
+    def round(self, number: int) -> None:
+        """Mint twice, be refused twice, and ask about a good and a bad token."""
+        token = self.mint()
+        self.mint(scope="read")
+        assert self.mint(scope="root") == "invalid_scope"
+        assert self.mint(f"stranger-{number}") == "invalid_client"
+        assert self.post("/oauth2/introspect", "api", token=token)[1]["active"] is True
+        assert self.post("/oauth2/introspect", "api", token="x")[1]["active"] is False
+        if number % 5 == 0:
+            assert self.post("/oauth2/revoke", "billing", token=token)[0] == 200
+
+    def load(self) -> None:
+        """Do many rounds at once."""
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(self.round, range(THREADS * ROUNDS)))
+
+
+def scrape(port: int) -> dict[str, float]:
+    """Return every sample of the page by its name and labels; none may stand there twice."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+        text = response.read().decode()
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
+            key = f"{sample.name.removeprefix('macaroon_cbat_')}{{{labels}}}"
+            assert key not in found
+            found[key] = sample.value
+    return found
+
+
+def counted(rounds: int) -> dict[str, float]:
+    return {
+        "tokens_minted_total{bound=no}": 2 * rounds,
+        "tokens_minted_total{bound=yes}": 0,
+        "tokens_introspected_total{active=yes}": rounds,
+        "tokens_introspected_total{active=no}": rounds,
+        "tokens_revoked_total{}": rounds / 5,
+        "certificate_headers_ignored_total{}": 0,
+        "requests_refused_total{endpoint=token,error=invalid_scope}": rounds,
+        "requests_refused_total{endpoint=token,error=invalid_client}": rounds,
+    }
+
+
+def counters(port: int) -> dict[str, float]:
+    found = scrape(port)
+    for gauge in ("key_age_seconds{}", "server_certificate_expiry_timestamp_seconds{}"):
+        found.pop(gauge)
+    return found
+
+
+def workers_of(pid: int) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

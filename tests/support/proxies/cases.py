@@ -1,0 +1,171 @@
+"""What every row must do: one case is one column of the table, and one test a row."""
+
+import json
+import ssl
+from collections.abc import Callable
+
+from macaroon_cbat.macaroon.caveats import Audience
+from macaroon_cbat.macaroon.wire import MAX_CHARACTERS
+from tests.support.proxies.clients import Ask
+from tests.support.proxies.deployment import Stand
+from tests.support.proxies.judgements import (
+    LET_IN,
+    REFUSED,
+    Case,
+    bearer,
+    both,
+    challenged,
+    h2,
+    holder,
+    judged,
+    let_in,
+    refused,
+)
+from tests.support.proxies.spoofs import (
+    around,
+    case,
+    dot,
+    duplicate,
+    exact,
+    hop_by_hop,
+    in_the_clear,
+    other_paths,
+    principal,
+    public,
+    spoof,
+    two_tokens,
+    underscore,
+)
+from tests.support.tokens import API
+
+
+def no_certificate(stand: Stand) -> list[str]:
+    nobody = Ask(headers=bearer(stand.world.bound()))
+    return [
+        *challenged(stand, nobody, "invalid_token"),
+        *challenged(stand, Ask(), "Bearer"),
+        *refused(stand, h2(nobody)),
+    ]
+
+
+def another_certificate(stand: Stand) -> list[str]:
+    thief = Ask(headers=bearer(stand.world.bound()), client=stand.world.holders["thief"])
+    return [*challenged(stand, thief, "invalid_token"), *refused(stand, h2(thief))]
+
+
+def unbound(stand: Stand) -> list[str]:
+    ask = Ask(headers=bearer(stand.world.unbound()), client=stand.world.holders["self-signed"])
+    return challenged(stand, ask, "invalid_token")
+
+
+def insufficient_scope(stand: Stand) -> list[str]:
+    token = stand.world.bound(scope="read")
+    return challenged(
+        stand, holder(stand, method="POST", body="x=1", headers=bearer(token)), "insufficient_scope"
+    )
+
+
+def metadata(stand: Stand) -> list[str]:
+    """Read how to get a token, as somebody who has none; a gateway that speaks gRPC alone cannot tell."""
+    reply = stand.ask(Ask(path="/.well-known/oauth-protected-resource"))
+    if stand.row.protocol == "grpc":
+        assert reply.outcome == "403"
+    else:
+        assert json.loads(reply.body)["resource"] == API
+    return [reply.outcome]
+
+
+def with_a_body(stand: Stand) -> list[str]:
+    reply = stand.ask(holder(stand, method="POST", body="amount=7"))
+    outcome = judged(stand, reply)
+    assert reply.seen is None or reply.seen["body"] == "amount=7"
+    return [outcome]
+
+
+def with_a_query(stand: Stand) -> list[str]:
+    """Pass on path and query as they were sent, for the gateway judged these and no others."""
+    outcomes = []
+    for ask in both(holder(stand, path="/invoices/7?a=b&c=%2F..%2f&d=/../")):
+        reply = stand.ask(ask)
+        outcomes.append(judged(stand, reply))
+        assert reply.seen is None or reply.seen["line"].split(" ")[1] == ask.path
+    return outcomes
+
+
+def with_the_longest_token(stand: Stand) -> list[str]:
+    """Send a token of nearly 8,000 characters, which is as long as one may be."""
+    caveats = [Audience((API, f"https://{'x' * 60}.example"))] * 50
+    text = stand.world.bound("self-signed", *caveats)
+    assert 7800 < len(text) <= MAX_CHARACTERS
+    headers = bearer(text)
+    return [judged(stand, stand.ask(ask)) for ask in both(holder(stand, headers=headers))]
+
+
+def resuming(version: ssl.TLSVersion) -> Callable[[Stand], list[str]]:
+    """Return a case in which a session is offered again: nobody takes it, and the holder is let in."""
+
+    def run(stand: Stand) -> list[str]:
+        replies = stand.ask_twice(holder(stand), version)
+        assert [reply.is_resumed for reply in replies] == [False, False]
+        return [judged(stand, reply) for reply in replies]
+
+    return run
+
+
+def stolen_session(version: ssl.TLSVersion) -> Callable[[Stand], list[str]]:
+    """Return a case in which a thief, with its own certificate, resumes a session that the holder began."""
+
+    def run(stand: Stand) -> list[str]:
+        first, second = stand.ask_twice(holder(stand), version, stand.world.holders["thief"])
+        assert judged(stand, first) == "200"
+        assert second.seen is None
+        return [second.outcome]
+
+    return run
+
+
+CUT = REFUSED | {"cut off"}
+"""Where a product ends an HTTP/2 stream in the place of an answer."""
+
+CASES = (
+    Case("no certificate", no_certificate, frozenset({"401"})),
+    Case("self-signed, P-256", let_in, LET_IN),
+    Case("CA-signed", lambda stand: let_in(stand, "CA-signed"), LET_IN),
+    Case(
+        "expired",
+        lambda stand: let_in(stand, "expired"),
+        LET_IN,
+        {"apache": frozenset({"handshake refused"})},
+    ),
+    Case("RSA", lambda stand: let_in(stand, "RSA"), LET_IN),
+    Case("Ed25519", lambda stand: let_in(stand, "Ed25519"), LET_IN, {"envoy": frozenset({"401"})}),
+    Case("resuming, TLS 1.2", resuming(ssl.TLSVersion.TLSv1_2), LET_IN),
+    Case("resuming, TLS 1.3", resuming(ssl.TLSVersion.TLSv1_3), LET_IN),
+    Case("HTTP/2", lambda stand: let_in(stand, is_h2=True), LET_IN),
+    Case("metadata", metadata, LET_IN, {"envoy": LET_IN | {"403"}}),
+    Case("with a body", with_a_body, LET_IN),
+    Case("with a query", with_a_query, LET_IN),
+    Case("longest token", with_the_longest_token, LET_IN),
+    Case("another certificate", another_certificate, frozenset({"401"})),
+    Case("unbound token", unbound, frozenset({"401"})),
+    Case("too little scope", insufficient_scope, frozenset({"403"})),
+    Case("two tokens", two_tokens, REFUSED),
+    Case("spoof: exact", spoof(exact), frozenset({"401"})),
+    Case("spoof: case", spoof(case), frozenset({"401"})),
+    Case("spoof: underscore", spoof(underscore), REFUSED, {"envoy": CUT}),
+    Case("spoof: dot", spoof(dot), REFUSED),
+    Case("spoof: twice", spoof(duplicate), frozenset({"401"})),
+    Case("spoof: Connection", hop_by_hop, REFUSED | LET_IN),
+    Case(
+        "spoof: principal",
+        principal,
+        LET_IN,
+        {"envoy": LET_IN | {"400", "cut off"}, "apache": LET_IN | {"400"}},
+    ),
+    Case("spoof: public path", public, LET_IN),
+    Case("other paths", other_paths, REFUSED | {"404", "301", "308", "cut off"}),
+    Case("stolen session, TLS 1.2", stolen_session(ssl.TLSVersion.TLSv1_2), frozenset({"401"})),
+    Case("stolen session, TLS 1.3", stolen_session(ssl.TLSVersion.TLSv1_3), frozenset({"401"})),
+    Case("plain HTTP", in_the_clear, frozenset({"403"})),
+    Case("around the proxy", around, REFUSED),
+)
