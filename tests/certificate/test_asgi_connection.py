@@ -48,12 +48,12 @@ NOT_UNIX = {
 ALIASES = (b"client_cert", b"client.cert", b"CLIENT_CERT", b"Client.cert")
 
 
-def connection(*headers: tuple[bytes, bytes], **scope) -> AsgiConnection:
+def connection_of(*headers: tuple[bytes, bytes], **scope) -> AsgiConnection:
     return AsgiConnection({"type": "http", "headers": list(headers), **scope}, lambda: MEASURED)
 
 
 def with_chain(chain) -> AsgiConnection:
-    return connection(extensions={"tls": {"client_cert_chain": chain}})
+    return connection_of(extensions={"tls": {"client_cert_chain": chain}})
 
 
 @pytest.mark.parametrize("chain", [[PEM], (PEM, OTHER), {PEM: 1}.keys(), [PEM.replace("\n", "\r\n")]])
@@ -68,8 +68,8 @@ def test_the_certificate_is_the_chain_s_first(chain):
 )
 def test_no_certificate_is_nobody(extensions):
     """Without the extension, or without a certificate in it, there is none."""
-    assert tls_connection(connection(extensions=extensions)).thumbprint is None
-    assert tls_connection(connection()).thumbprint is None
+    assert tls_connection(connection_of(extensions=extensions)).thumbprint is None
+    assert tls_connection(connection_of()).thumbprint is None
 
 
 @pytest.mark.parametrize("text", ["", PEM + PEM, PEM.replace("=", ""), "rubbish", PEM.replace("YSB", "Y$B")])
@@ -88,20 +88,20 @@ def test_an_empty_certificate_is_nobody():
 @pytest.mark.parametrize("scope", UNIX.values(), ids=UNIX)
 def test_a_unix_socket_is_known(scope):
     """Each server's way to describe a Unix socket is known."""
-    assert connection(**scope).is_unix_socket() is True
+    assert connection_of(**scope).is_unix_socket() is True
 
 
 @pytest.mark.parametrize("scope", NOT_UNIX.values(), ids=NOT_UNIX)
 def test_anything_else_is_no_unix_socket(scope):
     """What is not known to be a Unix socket is none."""
-    assert connection(**scope).is_unix_socket() is False
+    assert connection_of(**scope).is_unix_socket() is False
 
 
 @pytest.mark.parametrize("client", [None, ("192.0.2.7", 40_000), ("2001:db8::7", "40000"), ("10.0.0.1", 0)])
 def test_the_address_is_unknown(client):
     """What a scope has for the client's address may be a header's or a PROXY line's: there is no address."""
-    assert connection(client=client).address() is None
-    assert connection(client=client).shows_address() is False
+    assert connection_of(client=client).address() is None
+    assert connection_of(client=client).shows_address() is False
 
 
 @pytest.mark.parametrize("scope", UNIX.values(), ids=UNIX)
@@ -123,17 +123,17 @@ def test_the_server_says_whether_trailers_are_headers(merges_trailers):
 
 def test_a_header_has_one_value():
     """A header is found whatever its letter case, with its value as it came."""
-    found = connection((b"host", b"h"), (b"Client-Cert", b":caf\xe9:"))
+    found = connection_of((b"host", b"h"), (b"Client-Cert", b":caf\xe9:"))
     assert [found.header(name) for name in ("Client-Cert", "CLIENT-CERT")] == [":caf\xe9:"] * 2
     assert found.header("Client-Certs") is None
-    assert connection((b"client-cert", b"")).header("Client-Cert") == ""
+    assert connection_of((b"client-cert", b"")).header("Client-Cert") == ""
 
 
 @pytest.mark.parametrize("values", [(b"a", b"a"), (b"a", b"b"), (b"", b"a")])
 def test_a_header_that_came_twice_is_ambiguous(values):
     """Two headers of one name are ambiguous, equal or not."""
     with pytest.raises(AmbiguousHeader, match="more than once"):
-        connection(*((b"client-cert", value) for value in values)).header("Client-Cert")
+        connection_of(*((b"client-cert", value) for value in values)).header("Client-Cert")
 
 
 @pytest.mark.parametrize("alias", ALIASES)
@@ -142,12 +142,12 @@ def test_an_alias_is_ambiguous(alias):
     pairs = [(b"client-cert", b"good"), (alias, b"evil")]
     for came in ([pairs[1]], pairs, pairs[::-1]):
         with pytest.raises(AmbiguousHeader):
-            connection(*came).header("Client-Cert")
+            connection_of(*came).header("Client-Cert")
 
 
 def test_a_name_without_separators_has_no_alias():
     """Our own names need no such care: nothing else is taken for them."""
-    assert connection((b"client_cert", b"x"), (b"client-cert", b"y")).header("Clientcert") is None
+    assert connection_of((b"client_cert", b"x"), (b"client-cert", b"y")).header("Clientcert") is None
 
 
 NAMES = st.one_of(
@@ -167,7 +167,7 @@ def test_one_header_or_none_or_an_error(headers):
     """Whatever headers come, the value is that of the one header of this name, or none, or ambiguous."""
     same = [(name, value.strip(b" \t")) for name, value in headers if taken_for_the_same(name)]
     try:
-        value = connection(*headers).header("Client-Cert")
+        value = connection_of(*headers).header("Client-Cert")
     except AmbiguousHeader:
         assert len(same) > 1 or same[0][0].lower() != b"client-cert"
     else:
@@ -178,7 +178,7 @@ def test_one_header_or_none_or_an_error(headers):
 def test_an_address_is_never_a_header_s(headers, name):
     """Whatever headers come, no address is told as the connection's, and no Unix socket comes of them."""
     for host in ("10.0.0.1", name.decode("latin-1")):
-        one = connection(
+        one = connection_of(
             *headers, (b"X-Forwarded-Host", host.encode("latin-1")), client=None, server=(host, None)
         )
         assert (one.address(), one.is_unix_socket()) == (None, False)

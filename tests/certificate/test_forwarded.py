@@ -132,7 +132,7 @@ STRANGERS = {
 }
 
 
-def connection(*environs: dict[str, object]) -> WsgiConnection:
+def connection_of(*environs: dict[str, object]) -> WsgiConnection:
     return WsgiConnection({key: value for environ in (SERVER, *environs) for key, value in environ.items()})
 
 
@@ -140,18 +140,18 @@ def connection(*environs: dict[str, object]) -> WsgiConnection:
 def test_a_named_proxy_is_believed(texts, secret, environ):
     """The certificate that a proxy named by the deployer hands over is the peer's."""
     source = Forwarded("haproxy", trust=trusted_proxies(texts, secret=secret))
-    assert source(connection(environ, CLIENTCERT)) == vouched(HOLDER)
+    assert source(connection_of(environ, CLIENTCERT)) == vouched(HOLDER)
 
 
 @pytest.mark.parametrize(("texts", "secret", "environ"), STRANGERS.values(), ids=STRANGERS)
 def test_nobody_else_is_believed(texts, secret, environ):
     """A certificate header from anybody else is ignored, and the reason says so."""
     source = Forwarded("haproxy", trust=trusted_proxies(texts, secret=secret))
-    peer = source(connection(environ, CLIENTCERT))
+    peer = source(connection_of(environ, CLIENTCERT))
     assert (peer.thumbprint, peer.certificate) == (None, None)
     assert "Clientcert" in (peer.ignored or "")
     assert SECRET not in (peer.ignored or "")
-    assert source(connection(environ)) == NO_CERTIFICATE
+    assert source(connection_of(environ)) == NO_CERTIFICATE
 
 
 def test_two_secrets_are_none():
@@ -173,7 +173,7 @@ def test_the_certificate_of_the_proxy_is_not_the_client_s():
     """A proxy that is trusted by its certificate speaks for others, never for itself."""
     source = Forwarded("rfc9440", trust=trusted_proxies([f"x5t#S256={x5t(PROXY)}"]))
     connection = from_gunicorn("192.0.2.7") | {PEER_CERTIFICATE: PROXY}
-    assert source(connection(connection, {"HTTP_CLIENT_CERT": "::"})) == NONE_OF_PROXY
+    assert source(connection_of(connection, {"HTTP_CLIENT_CERT": "::"})) == NONE_OF_PROXY
 
 
 ALIASES = ("HTTP_CLIENT.CERT", "HTTP_Client_Cert", "HTTP_CLIENT-CERT")
@@ -185,38 +185,40 @@ def test_an_alias_is_ambiguous(alias: str):
     source = Forwarded("rfc9440", trust=trusted_proxies(["unix"]))
     spoof = {alias: SPELLINGS["rfc9440"](HOLDER)[0]}
     with pytest.raises(AmbiguousHeader):
-        source(connection(UNIX, spoof))
-    assert source(connection(from_gunicorn("192.0.2.7"), spoof)).ignored is not None
+        source(connection_of(UNIX, spoof))
+    assert source(connection_of(from_gunicorn("192.0.2.7"), spoof)).ignored is not None
 
 
 def test_malformed_from_a_stranger_is_ignored():
     """What a stranger sends is not even read."""
     source = Forwarded("haproxy", trust=trusted_proxies(["unix"]))
-    assert source(connection(from_gunicorn("192.0.2.7"), {"HTTP_CLIENTCERT": "rubbish"})).ignored is not None
-    assert source(connection(from_gunicorn("192.0.2.7"), {"HTTP_CLIENTCERT": ""})).ignored is not None
+    assert (
+        source(connection_of(from_gunicorn("192.0.2.7"), {"HTTP_CLIENTCERT": "rubbish"})).ignored is not None
+    )
+    assert source(connection_of(from_gunicorn("192.0.2.7"), {"HTTP_CLIENTCERT": ""})).ignored is not None
 
 
 def test_a_silent_proxy_is_misconfigured():
     """A trusted proxy that is silent where its format promises to speak is misconfigured."""
     source = Forwarded("haproxy-sha256", trust=trusted_proxies(["unix"]))
     with pytest.raises(ProxyMisconfigured):
-        source(connection(UNIX))
-    assert source(connection(UNIX, {"HTTP_CLIENTCERTX5T": "none"})) == NONE_OF_PROXY
+        source(connection_of(UNIX))
+    assert source(connection_of(UNIX, {"HTTP_CLIENTCERTX5T": "none"})) == NONE_OF_PROXY
 
 
 def test_a_hash_alone_is_first_class():
     """A format that carries a hash gives a peer with a thumbprint and without a certificate."""
     source = Forwarded("haproxy-sha256", trust=trusted_proxies(["unix"]))
     expected = PresentedCertificate(thumbprint=thumbprint_of(HOLDER), is_from_proxy=True)
-    assert source(connection(UNIX, {"HTTP_CLIENTCERTX5T": x5t(HOLDER)})) == expected
+    assert source(connection_of(UNIX, {"HTTP_CLIENTCERTX5T": x5t(HOLDER)})) == expected
 
 
 def test_another_header_is_read_when_it_is_named():
     """The deployer may name another header; the format's own one then means nothing."""
     source = Forwarded("haproxy", trust=trusted_proxies(["unix"]), header="Owncert")
-    assert source(connection(UNIX, {"HTTP_OWNCERT": CLIENTCERT["HTTP_CLIENTCERT"]})) == vouched(HOLDER)
+    assert source(connection_of(UNIX, {"HTTP_OWNCERT": CLIENTCERT["HTTP_CLIENTCERT"]})) == vouched(HOLDER)
     with pytest.raises(ProxyMisconfigured):
-        source(connection(UNIX, CLIENTCERT))
+        source(connection_of(UNIX, CLIENTCERT))
 
 
 OWN = {"header": "Own-Cert", "companion": "Own-Verify"}
@@ -229,8 +231,8 @@ def test_another_companion_is_read_when_it_is_named():
     assert source.headers == ("Own-Cert", "Own-Verify")
     said = {"HTTP_OWN_CERT": CERT, "HTTP_OWN_VERIFY": VERIFY}
     spoof = {"HTTP_CLIENTCERT": SPELLINGS["nginx"](PROXY)[0], "HTTP_CLIENTCERTVERIFY": "SUCCESS"}
-    assert source(connection(UNIX, said, spoof)) == vouched(HOLDER)
-    assert source(connection(UNIX, {"HTTP_OWN_VERIFY": "NONE"}, spoof)) == NONE_OF_PROXY
+    assert source(connection_of(UNIX, said, spoof)) == vouched(HOLDER)
+    assert source(connection_of(UNIX, {"HTTP_OWN_VERIFY": "NONE"}, spoof)) == NONE_OF_PROXY
 
 
 @pytest.mark.parametrize(
@@ -249,7 +251,7 @@ def test_a_named_companion_fails_closed(verify, error):
     """A certificate whose companion is missing, or says anything but what nginx says, is not believed."""
     source = Forwarded("nginx", trust=trusted_proxies(["unix"]), **OWN)
     with pytest.raises(error):
-        source(connection(UNIX, {"HTTP_OWN_CERT": CERT}, verify))
+        source(connection_of(UNIX, {"HTTP_OWN_CERT": CERT}, verify))
 
 
 @pytest.mark.parametrize("name", ["ingress-nginx", "openshift", "kong"])
@@ -258,5 +260,5 @@ def test_the_headers_of_an_ingress_are_ignored_from_others(name):
     source = Forwarded(name, trust=trusted_proxies(["unix"]))
     keys = ["HTTP_" + header.upper().replace("-", "_") for header in source.headers]
     headers = dict(zip(keys, SPELLINGS[name](HOLDER), strict=True))
-    assert source(connection(UNIX, headers)) == vouched(HOLDER)
-    assert source(connection(from_gunicorn("192.0.2.7"), headers)).ignored is not None
+    assert source(connection_of(UNIX, headers)) == vouched(HOLDER)
+    assert source(connection_of(from_gunicorn("192.0.2.7"), headers)).ignored is not None

@@ -12,7 +12,7 @@ from tests.certificate.test_forwarded import (
     SECRET,
     SHOWS_SECRET,
     UNIX,
-    connection,
+    connection_of,
     vouched,
 )
 from tests.support.certificate_spellings import SPELLINGS, x5t
@@ -39,7 +39,7 @@ def test_a_network_is_no_trust_on_a_server_that_was_not_measured(environ, trust)
         with pytest.raises(
             ProxyMisconfigured, match=r"Unix socket \(unix\), its secret \(secret\) or its certif"
         ):
-            source(connection(environ, sent))
+            source(connection_of(environ, sent))
 
 
 @pytest.mark.parametrize("environ", UNMEASURED.values(), ids=UNMEASURED)
@@ -47,11 +47,11 @@ def test_what_needs_no_address_works_everywhere(environ):
     """Without networks a stranger's header is ignored, and the proxy's certificate or secret is believed."""
     ways = [f"x5t#S256={x5t(PROXY)}", "unix"]
     source = Forwarded("haproxy", trust=trusted_proxies(ways))
-    assert "an unknown address" in (source(connection(environ, CLIENTCERT)).ignored or "")
-    assert source(connection(environ, CLIENTCERT, {PEER_CERTIFICATE: PROXY})) == vouched(HOLDER)
+    assert "an unknown address" in (source(connection_of(environ, CLIENTCERT)).ignored or "")
+    assert source(connection_of(environ, CLIENTCERT, {PEER_CERTIFICATE: PROXY})) == vouched(HOLDER)
     source = Forwarded("haproxy", trust=trusted_proxies(["secret"], secret=SECRET))
-    assert source(connection(environ, CLIENTCERT, SHOWS_SECRET)) == vouched(HOLDER)
-    assert "without the proxy's secret" in (source(connection(environ, CLIENTCERT)).ignored or "")
+    assert source(connection_of(environ, CLIENTCERT, SHOWS_SECRET)) == vouched(HOLDER)
+    assert "without the proxy's secret" in (source(connection_of(environ, CLIENTCERT)).ignored or "")
 
 
 @pytest.mark.parametrize("environ", UNMEASURED.values(), ids=UNMEASURED)
@@ -62,5 +62,5 @@ def test_a_silent_format_is_not_safe_where_trailers_may_be_headers(environ):
     value = SPELLINGS["traefik"](HOLDER)[0]
     for sent in ({}, SHOWS_SECRET, SHOWS_SECRET | {"HTTP_CHAIN": value}):
         with pytest.raises(ProxyMisconfigured, match="--http h11"):
-            source(connection(environ, sent))
-    assert source(connection(UNIX, SHOWS_SECRET, {"HTTP_CHAIN": value})) == vouched(HOLDER)
+            source(connection_of(environ, sent))
+    assert source(connection_of(UNIX, SHOWS_SECRET, {"HTTP_CHAIN": value})) == vouched(HOLDER)
