@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from macaroon_cbat.macaroon.wire import read_macaroon
+from tests.support import fork_server
 from tests.support.certificate_files import ISSUER, LEAF, READ, SKIPPED, bundle, store
 from tests.support.command_line import (
     API,
@@ -100,6 +101,6 @@ def test_a_certificate_comes_through_a_pipe(tmp_path, data):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     command = [*COMMAND, "revoke", "certificate", str(pipe), "--data", str(data)]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE)
+    process = fork_server.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE)
     pipe.write_bytes(LEAF.pem)
     assert LEAF.thumbprint.encode() in process.communicate(timeout=60)[0]

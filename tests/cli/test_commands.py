@@ -1,13 +1,13 @@
 """What all commands have in common."""
 
 import re
-import subprocess
 from base64 import urlsafe_b64decode
 
 import click
 import pytest
 
 from macaroon_cbat.cli import main
+from tests.support import fork_server
 from tests.support.command_line import (
     COMMAND,
     ROOT,
@@ -74,7 +74,7 @@ def test_an_unknown_command_is_wrong_usage(arguments, words):
 
 def test_the_module_and_the_script_are_one(data):
     """`python -m macaroon_cbat` is the command `macaroon-cbat`, and needs no other working directory."""
-    done = subprocess.run(
+    done = fork_server.run(
         [*COMMAND, "--version"], cwd=ROOT / "tests", env=environment(), capture_output=True, check=True
     )
     assert done.stdout.startswith(b"macaroon-cbat")
@@ -131,7 +131,7 @@ def test_the_wrapping_key_never_shows(data):
 def test_a_closed_pipe_is_no_error(data):
     """A reader that goes away early, such as head, causes no traceback."""
     script = f"{' '.join(COMMAND)} token --help | head -c 1"
-    done = subprocess.run(
+    done = fork_server.run(
         ["bash", "-c", script], cwd=ROOT, env=environment(), capture_output=True, check=False
     )
     assert b"Traceback" not in done.stderr

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from macaroon_cbat.macaroon.keys import read_key_file
+from tests.support import fork_server
 from tests.support.command_line import API, COMMAND, ROOT, call, complaint, environment, members, out, run
 
 ADD = ("client", "add", "billing", "--scope", "read", "--audience", API)
@@ -82,7 +83,7 @@ def test_a_log_keeps_its_lines(data, file):
     file.write_text("line\n")
     with file.open("ab") as log:
         command = [*COMMAND, *ADD, "--secret-file", "/dev/stdout", "--data", str(data)]
-        subprocess.run(command, check=True, stdout=log, stderr=subprocess.PIPE, cwd=ROOT, env=environment())
+        fork_server.run(command, check=True, stdout=log, stderr=subprocess.PIPE, cwd=ROOT, env=environment())
     assert [len(line) for line in file.read_text().splitlines()] == [4, 43]
 
 
@@ -103,7 +104,7 @@ def test_a_secret_that_is_lost_adds_no_client(data, file, closed):
     reading, writing = os.pipe()
     os.close(reading)
     options = ("--secret-file", f"/dev/fd/{writing}") if closed == "secret-file" else ()
-    done = subprocess.run(
+    done = fork_server.run(
         [*COMMAND, *ADD, *options, "--data", str(data)],
         stdout=writing if closed == "stdout" else subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -123,7 +124,7 @@ def test_no_standard_output_adds_no_client(data, options):
     """Where standard output is closed a secret would be lost: no client is added, and that is one line."""
     command = " ".join(map(shlex.quote, [*COMMAND, *ADD, *options, "--data", str(data)]))
     shell = ["sh", "-c", f"exec {command} >&-"]
-    done = subprocess.run(shell, stderr=subprocess.PIPE, cwd=ROOT, env=environment(), check=False)
+    done = fork_server.run(shell, stderr=subprocess.PIPE, cwd=ROOT, env=environment(), check=False)
     assert done.stderr == b"Error: standard output is closed: open it, or name a file\n"
     assert (done.returncode, names(data)) == (2, [])
 
@@ -154,7 +155,7 @@ def test_of_two_commands_at_once_one_writes(data, file):
     out("client", "add", "before", *ADD[3:], "--data", data)
     with locked(data):
         command = [*COMMAND, *ADD, "--secret-file", str(file), "--data", str(data)]
-        first = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, env=environment())
+        first = fork_server.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, env=environment())
         while not file.exists():
             assert first.poll() is None
         line = complaint(call("client", "add", "second", *ADD[3:], "--secret-file", file, "--data", data), 2)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.cli.test_metrics import scrape
+from tests.support import fork_server
 from tests.support.certificates import Identity, authority, certified
 from tests.support.command_line import API, COMMAND, ROOT, free_port, members, run, serving
 from tests.support.command_line import environment as environment_of
@@ -297,7 +298,7 @@ def _holders(pid: int, file: Path) -> list[str]:
 def test_sighup_before_it_is_ready_ends_nothing(data, workers, prefix):
     """SIGHUP long before `serve` listens, and while it stops, does not end it otherwise than SIGTERM does."""
     command = [*prefix, *COMMAND, "serve", "--data", str(data), "--port", str(free_port())]
-    with subprocess.Popen(
+    with fork_server.Popen(
         [*command, "--workers", workers],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

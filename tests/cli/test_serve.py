@@ -4,7 +4,6 @@ import json
 import shlex
 import socket
 import ssl
-import subprocess
 import time
 from contextlib import closing
 from http.client import HTTPSConnection
@@ -15,6 +14,7 @@ import pytest
 from macaroon_cbat.macaroon.identifier import read_identifier
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.stores.root_keys import MEMORY_SECONDS
+from tests.support import fork_server
 from tests.support.certificates import TODAY, certified
 from tests.support.command_line import (
     API,
@@ -48,7 +48,7 @@ def shell(script: str) -> str:
     """Type this into a terminal of somebody who has nothing but the system's own commands on the PATH."""
     typed = ["bash", "-e", "-c", script]
     variables = environment(PATH="/usr/bin:/bin", PWD=str(ROOT))
-    done = subprocess.run(typed, capture_output=True, cwd=ROOT, env=variables, check=False)
+    done = fork_server.run(typed, capture_output=True, cwd=ROOT, env=variables, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.decode()
 

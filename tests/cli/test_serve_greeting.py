@@ -12,6 +12,7 @@ import pytest
 
 from macaroon_cbat.cli.greeting import is_of_this_machine
 from macaroon_cbat.tls import development_certificates
+from tests.support import fork_server
 from tests.support.command_line import COMMAND, ROOT, SECONDS, environment, free_port
 
 COMMANDS = "client add billing"
@@ -22,7 +23,7 @@ def greeted(data: Path, *options: str) -> Iterator[str]:
     """Run `serve`; give what it has printed when it has printed a whole greeting."""
     command = [*COMMAND, "serve", "--data", str(data), *options]
     with (data.parent / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=ROOT, env=environment())
+        process = fork_server.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=ROOT, env=environment())
     try:
         assert process.stdout is not None
         ready, _, _ = select.select([process.stdout], [], [], SECONDS)

@@ -1,7 +1,6 @@
 """Attenuate and inspect: pipes of files and processes, without a service."""
 
 import json
-import subprocess
 import time
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from macaroon_cbat.macaroon.caveats import Expiry, Method, Scope, confirmation
 from macaroon_cbat.macaroon.wire import read_macaroon
 from tests.service.test_inactive import PINGAM
+from tests.support import fork_server
 from tests.support.certificates import certified
 from tests.support.command_line import (
     API,
@@ -37,7 +37,7 @@ def test_a_pipe_works_as_the_readme_says(keys, certificate, tmp_path):
       cat {tmp_path}/token | {command} token attenuate --cert {certificate} --expires-in 60 |
           {command} token verify --keys {keys} --audience {API} --cert {certificate} --scope read --json
     """
-    done = subprocess.run(
+    done = fork_server.run(
         ["bash", "-c", script], capture_output=True, cwd=ROOT, env=environment(), check=False
     )
     assert (done.returncode, done.stderr) == (0, b"")

@@ -1,11 +1,11 @@
 """A command works on the database that is meant, and makes none by the way."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.support import fork_server
 from tests.support.command_line import (
     API,
     COMMAND,
@@ -89,7 +89,7 @@ def test_a_file_that_is_no_database_is_named(registered, command):
 
 def test_a_folder_is_shown_as_it_was_typed(tmp_path):
     """A relative folder is shown as a path that no one takes for a word."""
-    done = subprocess.run(
+    done = fork_server.run(
         [*COMMAND, "client", "list", "--data", "typo"],
         cwd=tmp_path, env=environment(PYTHONPATH=str(ROOT)), capture_output=True, check=False, text=True,
     )  # fmt: skip
@@ -113,7 +113,7 @@ def test_a_forgotten_variable_adds_no_client(tmp_path):
 @pytest.mark.parametrize("command", [("client", "list"), ("serve", "--init")], ids=" ".join)
 def test_an_empty_folder_name_is_no_folder(tmp_path, command, arguments, variables):
     """An empty name of the data folder, as of a variable that is not set, is wrong usage, not a folder."""
-    done = subprocess.run(
+    done = fork_server.run(
         [*COMMAND, *command, *arguments],
         cwd=tmp_path, env=environment(PYTHONPATH=str(ROOT), **variables), capture_output=True, check=False,
     )  # fmt: skip

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from macaroon_cbat.client import ClientCertificate, TokenClient
+from tests.support import fork_server
 from tests.support.client_files import Files, Pair, make_pair, make_token
 from tests.support.sessions import LIBRARIES, Sends, session_of
 
@@ -51,7 +52,7 @@ class Server:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     command = [sys.executable, "-m", "tests.support.token_service", str(folder)]
-    with subprocess.Popen(command, cwd=_REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
+    with fork_server.Popen(command, cwd=_REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield Server(int(process.stdout.readline()), folder / "ca.pem")
         process.send_signal(signal.SIGTERM)

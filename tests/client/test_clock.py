@@ -1,7 +1,6 @@
 """A holder whose clock is wrong learns it, once, whichever library sends its requests."""
 
 import re
-import subprocess
 import sys
 import time
 from email.utils import formatdate
@@ -11,6 +10,7 @@ import pytest
 from macaroon_cbat.client import ClientCertificate
 from macaroon_cbat.client.clock import TOLERATED, _told, compare_clocks
 from tests.client.conftest import Server
+from tests.support import fork_server
 from tests.support.client_files import make_token
 from tests.support.sessions import Sends, session_of
 
@@ -115,7 +115,7 @@ def test_attenuating_by_hand_tells_of_a_slow_clock() -> None:
     command = [sys.executable, "-m", "macaroon_cbat", "token", "attenuate", "--expires-in", "60"]
     texts = (make_token(issued_at=int(time.time()) + HOUR), make_token())
     late, honest = (
-        subprocess.run(command, input=text, capture_output=True, text=True, check=True) for text in texts
+        fork_server.run(command, input=text, capture_output=True, text=True, check=True) for text in texts
     )
     assert "the clock of this machine is" in late.stderr
     assert len(late.stdout.strip()) > len(texts[0])

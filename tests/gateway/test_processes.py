@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from http.client import HTTPConnection
@@ -12,6 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from tests.support import fork_server
 from tests.support.envoy_client import envoy_grpc
 from tests.support.gateway_process import RULES, Running, connect, free_port, gateway, replace_policy
 from tests.support.gateway_tokens import good
@@ -59,7 +59,7 @@ def _is_answered(path: Path) -> bool:
 def refused(folder: Path, **fields: object) -> str:
     """Start a gateway that must not start; return the one line it says."""
     file = replace_policy(folder, **fields)
-    done = subprocess.run(
+    done = fork_server.run(
         [sys.executable, "-m", "macaroon_cbat", "gateway", str(file)],
         check=False,
         capture_output=True,

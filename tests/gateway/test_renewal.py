@@ -9,6 +9,7 @@ import pytest
 
 from tests.gateway.test_service import ask as ask_service
 from tests.gateway.test_service import asking, bound
+from tests.support import fork_server
 from tests.support.followed_service import Realm
 from tests.support.gateway_process import Running, gateway, replace_policy
 from tests.support.service_process import API, ENVIRONMENT, ROOT
@@ -134,7 +135,7 @@ def test_sighup_at_any_time_ends_nothing(tmp_path: Path, prefix: list[str]):
     fields = {"audience": API, "keys": "keys.json", "listen": {"http": "unix:g.sock"}}
     file = replace_policy(tmp_path, **fields, proxy={"kind": "nginx", "trust": ["unix"]})
     command = [*prefix, sys.executable, "-m", "macaroon_cbat", "gateway", str(file), "--workers", "2"]
-    with subprocess.Popen(
+    with fork_server.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, env=ENVIRONMENT
     ) as process:
         wait_until(lambda: _hears_hangups(process.pid))

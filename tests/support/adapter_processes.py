@@ -12,6 +12,7 @@ from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
+from tests.support import fork_server
 from tests.support.tls_servers import ROOT, end, next_line
 
 
@@ -54,7 +55,7 @@ def ask(sock: socket.socket, *lines: str, text: str | None = None) -> tuple[int,
 def running(folder: Path, **settings: Any) -> Iterator[Running]:
     """Run a server process until the block ends."""
     with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(
+        process = fork_server.Popen(
             [
                 sys.executable,
                 "-m",

@@ -23,6 +23,7 @@ from macaroon_cbat.macaroon.keys import RootKey, audience_key, audience_keys, wr
 from macaroon_cbat.macaroon.minting import mint
 from macaroon_cbat.service import settings_from_environment
 from macaroon_cbat.stores import open_stores
+from tests.support import fork_server
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "macaroon_cbat")
@@ -50,7 +51,7 @@ def run(
     *arguments: str | Path, stdin: str | bytes = b"", **variables: str
 ) -> subprocess.CompletedProcess[bytes]:
     """Run the command in a process of its own."""
-    return subprocess.run(
+    return fork_server.run(
         [*COMMAND, *map(str, arguments)],
         input=stdin.encode() if isinstance(stdin, str) else stdin,
         capture_output=True,
@@ -118,7 +119,7 @@ def serving(data: Path, *options: str, is_exported: bool = False, **variables: s
     named = [] if is_exported else ["--data", str(data)]
     command = [*COMMAND, "serve", *named, "--port", str(port), *options]
     with (data.parent / f"{data.name}.log").open("wb") as log:
-        process = subprocess.Popen(
+        process = fork_server.Popen(
             command, stdout=subprocess.PIPE, stderr=log, cwd=ROOT, env=environment(**variables)
         )
         try:

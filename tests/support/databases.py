@@ -15,6 +15,7 @@ from sqlalchemy import text
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.stores import ClientMetadata, Stores, WrappingKey, open_stores
+from tests.support import fork_server
 
 ROOT = Path(__file__).parents[2]
 ON_SQLITE = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
@@ -87,7 +88,7 @@ def racing(count: int) -> Iterator[Racers]:
         command = [sys.executable, "-m", "tests.support.racer"]
         processes = [
             stack.enter_context(
-                subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                fork_server.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             )
             for _ in range(count)
         ]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from macaroon_cbat.macaroon.keys import write_key_file
+from tests.support import fork_server
 from tests.support.service_process import ENVIRONMENT, ROOT
 from tests.support.tls_servers import SECONDS, end, next_line
 from tests.support.tokens import API, KEYS
@@ -199,7 +200,7 @@ def gateway(
     listen = fields["listen"]
     http = listen.get("http", "").replace("unix:", f"unix:{folder}/")
     with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(
+        process = fork_server.Popen(
             [*_limited(files), sys.executable, "-m", "macaroon_cbat", "gateway", str(file), *options],
             stdout=subprocess.PIPE,
             stderr=log,

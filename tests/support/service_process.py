@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from macaroon_cbat.cli import main
 from macaroon_cbat.client import TokenClient
+from tests.support import fork_server
 from tests.support.tls_servers import SECONDS, Server, end, next_line
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +55,7 @@ def in_process(*arguments: object, environment: Mapping[str, str] | None = None)
 def cli(*arguments: object, text: str = "", status: int = 0) -> str:
     """Run `macaroon-cbat` with these arguments and standard input; return what it prints."""
     command = [sys.executable, "-m", "macaroon_cbat", *map(str, arguments)]
-    done = subprocess.run(
+    done = fork_server.run(
         command,
         check=False,
         input=text,
@@ -136,7 +137,7 @@ def resource_server(folder: Path, **settings: Any) -> Iterator[Server]:
 @contextmanager
 def process(command: list[str], folder: Path, port: int, environment: dict[str, str]) -> Iterator[Server]:
     with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(
+        process = fork_server.Popen(
             [sys.executable, "-m", *command],
             stdout=subprocess.PIPE,
             stderr=log,

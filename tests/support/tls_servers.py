@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tests.support import fork_server
+
 SECONDS = 20
 ROOT = Path(__file__).parents[2]
 DAY = timedelta(days=1)
@@ -127,7 +129,7 @@ def start(folder: Path, **settings: Any) -> tuple[subprocess.Popen[bytes], str]:
     """Start a server process; return it and the first line that it says."""
     argument = json.dumps({"folder": str(folder), **settings})
     with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(
+        process = fork_server.Popen(
             [sys.executable, "-m", "tests.support.tls_process", argument],
             stdout=subprocess.PIPE,
             stderr=log,

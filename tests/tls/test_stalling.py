@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from tests.support import fork_server
 from tests.support.tls_servers import ROOT, Answer, Client, Server, ask, end, next_line, running, wait_until
 
 KINDS = ["silence", "half a hello", "hello", "slow header", "slow body", "slow reader"]
@@ -27,7 +28,7 @@ SLACK = 3
 @contextmanager
 def stalling(server: Server, count: int, *kinds: str) -> Iterator[subprocess.Popen[bytes]]:
     """Have `count` clients of each kind stall at the server."""
-    process = subprocess.Popen(
+    process = fork_server.Popen(
         [
             sys.executable,
             "-m",

@@ -1,9 +1,8 @@
 """Walks on the command line: `macaroon-cbat ... | macaroon-cbat ...`, and curl."""
 
-import subprocess
-
 import pytest
 
+from tests.support import fork_server
 from tests.support.holders import House
 from tests.support.service_process import API, cli
 from tests.support.tls_servers import Server
@@ -14,7 +13,7 @@ def curl(server: Server, token: str, *options: object, path: str = "/invoices/7"
     command = ["curl", "--silent", "--show-error", "--cacert", server.folder / "ca.pem", *options]
     command += ["--header", f"Authorization: Bearer {token}", "--write-out", "\n%{http_code}"]
     command.append(f"https://localhost:{server.port}{path}")
-    done = subprocess.run(
+    done = fork_server.run(
         [str(part) for part in command], check=True, capture_output=True, text=True, timeout=20
     )
     body, _, status = done.stdout.rpartition("\n")
@@ -90,7 +89,7 @@ def test_the_service_binds_for_who_has_no_library(house: House, token: str, guar
         request,
     ]
     command.append(f"{house.service.issuer}/macaroon/restrict")
-    done = subprocess.run(
+    done = fork_server.run(
         [str(part) for part in command], check=True, capture_output=True, text=True, timeout=20
     )
     child = done.stdout.split('"')[3]

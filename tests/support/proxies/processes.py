@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
+from tests.support import fork_server
 from tests.support.service_process import ENVIRONMENT, ROOT, in_process
 from tests.support.tls_servers import SECONDS
 
@@ -143,7 +144,7 @@ def _write_apache(folder: Path) -> None:
 def gateway_process(policy: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run `macaroon-cbat gateway` until the block ends, or until somebody ends it."""
     with (policy.parent / "gateway.log").open("ab") as log:
-        gateway = subprocess.Popen(
+        gateway = fork_server.Popen(
             [sys.executable, "-m", "macaroon_cbat", "gateway", str(policy)],
             cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
         )  # fmt: skip
@@ -160,7 +161,7 @@ def process(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes
     """Run a server until the block ends."""
     with (folder / "output").open("ab") as log:
         home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-        running = subprocess.Popen(
+        running = fork_server.Popen(
             command,
             cwd=folder,
             stdout=subprocess.DEVNULL,

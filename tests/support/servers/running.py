@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support import fork_server
+
 _PATIENCE_SECONDS = 60.0
 _UNVERIFIED = ssl.create_default_context()
 _UNVERIFIED.check_hostname, _UNVERIFIED.verify_mode = False, ssl.CERT_NONE
@@ -88,7 +90,7 @@ def running(
     environment |= {} if proxy is None else {"PROXY": json.dumps(proxy)}
     command = [sys.executable, "-m", "tests.support.servers.serving", name, bind, json.dumps(options)]
     with server.log.open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        process = fork_server.Popen(command, stdout=log, stderr=log, env=environment)
     with answering(server, process):
         yield server
 
