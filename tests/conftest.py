@@ -2,9 +2,10 @@
 
 import logging
 import os
+from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from macaroon_cbat.audit import log as audit_log
 from macaroon_cbat.audit.file import journal_to
@@ -13,9 +14,13 @@ from macaroon_cbat.audit.loggers import forget_floods
 os.umask(0o077)
 """The tests write keys as a careful operator does; loose modes are set where they are the matter."""
 
-settings.register_profile("steady", derandomize=True, deadline=None)
+_NOISY = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+"""A machine that does other things as well is slow now and then: that is no finding."""
+
+settings.register_profile("steady", derandomize=True, max_examples=300, **_NOISY)
+settings.register_profile("exploring", derandomize=False, max_examples=1000, print_blob=True, **_NOISY)
 settings.load_profile("steady")
-"""The same examples in each run; scripts/fuzz explores others."""
+"""The same examples in each run; scripts/fuzz explores others, by `--hypothesis-profile=exploring`."""
 
 
 @pytest.fixture(autouse=True)
@@ -28,3 +33,28 @@ def _no_flood_before() -> None:
     forget_floods()
     logging.getLogger("macaroon_cbat").setLevel(logging.NOTSET)
     journal_to(None)
+
+
+LONGEST_FIRST = (
+    "walks",
+    "scripts",
+    "tls",
+    "proxies",
+    "cli",
+    "certificate/servers",
+    "stores",
+    "gateway",
+    "resource",
+)
+"""The folders whose tests wait longest: begun last, one of them would keep one process while the others idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the folders with the longest tests first."""
+    here = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        place = item.path.relative_to(here).as_posix()
+        return next((n for n, name in enumerate(LONGEST_FIRST) if place.startswith(name)), len(LONGEST_FIRST))
+
+    items.sort(key=rank)
