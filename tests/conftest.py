@@ -46,7 +46,7 @@ LONGEST_FIRST = (
     "gateway",
     "resource",
 )
-"""The folders whose tests wait longest: begun last, one of them would keep one process while the others idle."""
+"""The folders whose tests wait longest: begun last, one would keep a process busy while the others idle."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
