@@ -8,17 +8,12 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Protocol
 
 from macaroon_cbat.certificate.address import plain_address
-from macaroon_cbat.certificate.chains import CHAINS
-from macaroon_cbat.certificate.formats import FORMATS, CertificateFormat
+from macaroon_cbat.certificate.header_source import SECRET_HEADER, HeaderSource
 from macaroon_cbat.certificate.source import NO_CERTIFICATE, PresentedCertificate, RequestConnection
 from macaroon_cbat.certificate.thumbprint import DerCertificate, Thumbprint, parse_thumbprint, thumbprint_of
 from macaroon_cbat.errors import AmbiguousHeader, ProxyMisconfigured, SettingsError
 
-SECRET_HEADER = "Proxysecret"
-"""In which a proxy shows its secret."""
-
 _SECRET = re.compile(r"[!-~]{16,256}\Z")
-_HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*\Z")
 _THUMBPRINT_PREFIX = "x5t#S256="
 _UNIX, _BY_SECRET = "unix", "secret"
 _WAYS = (
@@ -112,9 +107,9 @@ def trusted_proxies(texts: Iterable[str], *, secret: str | None = None) -> Trust
 
 
 class Forwarded:
-    """A presented source for servers behind a proxy: believes one format, from these proxies alone."""
+    """The certificate source of a server behind a proxy: a header, believed from trusted proxies alone."""
 
-    __slots__ = ("_companions", "_format", "_header", "trust")
+    __slots__ = ("_source", "trust")
 
     def __init__(
         self,
@@ -124,67 +119,55 @@ class Forwarded:
         header: str | None = None,
         companion: str | None = None,
     ) -> None:
-        """Read a format of FORMATS, in its own headers unless others are named.
+        """Believe a format of FORMATS from these proxies, in its own headers unless others are named.
 
-        `companion` is the header beside the certificate's that says whether there is one.
+        `companion` names the header that says whether the client presented a certificate. Raises
+        SettingsError for an unknown format and for names that are no header names.
         """
-        if format not in FORMATS:
-            raise SettingsError(f"unknown certificate format {format!r}: known are {', '.join(FORMATS)}")
-        self._format = FORMATS[format]
+        self._source = HeaderSource(format, header=header, companion=companion)
         self.trust = trust
-        self._companions = _named_companions(self._format, companion)
-        self._header = _checked_name(header or self._format.header, self._companions)
 
     @property
     def headers(self) -> tuple[str, ...]:
-        """The headers that the proxy writes its word about the certificate in, and what came with it."""
-        chain = CHAINS.get(self._format.name)
-        beside = () if chain is None or chain.header is None else (chain.header,)
-        return (self._header, *self._companions, *beside)
+        """The headers in which the proxy tells the certificate, and what came with it."""
+        return self._source.headers
 
     def __call__(self, connection: RequestConnection, /) -> PresentedCertificate:
-        """Return who the proxy says is behind it.
+        """Return the certificate that a trusted proxy says the client presented.
 
-        A certificate header from any other sender is not believed, whatever it says: then `ignored` says
-        why. Raises AmbiguousHeader or ProxyMisconfigured where a trusted proxy leaves it open, and
-        ProxyMisconfigured for every request where the deployment makes the format or the trust unsafe.
+        A certificate header of any other sender is ignored, and `ignored` says why. Raises AmbiguousHeader if
+        a trusted proxy's header can be read in two ways. Raises ProxyMisconfigured if the proxy does not say
+        whether there was a certificate, and for every request where format or trust is unsafe on this server.
         """
-        if self._format.may_be_silent and connection.merges_trailers():
-            raise ProxyMisconfigured(
-                f"{self._format.name} is not safe on this server, which may show a client's trailers as "
-                f"headers, where a proxy may send no {self._header}: start uvicorn with --http h11, or serve "
-                "with gunicorn, waitress or macaroon_cbat.tls"
-            )
+        self._source.check_server(connection)
         distrust = self.trust.distrust(connection)
         if distrust is not None:
+            header = self._source.header
             return (
-                PresentedCertificate(ignored=f"{self._header}: {distrust}")
-                if self._came(connection)
+                PresentedCertificate(ignored=f"{header}: {distrust}")
+                if _came(connection, header)
                 else NO_CERTIFICATE
             )
-        presented = self._format.read(
-            *[connection.header(name) for name in (self._header, *self._companions)]
-        )
+        presented = self._source.read(connection)
         return PresentedCertificate(
             thumbprint=presented.thumbprint, certificate=presented.certificate, is_from_proxy=True
         )
 
     def intermediates(self, connection: RequestConnection, /) -> tuple[DerCertificate, ...]:
-        """Return the certificates that a trusted proxy hands over beside the client's own, if it does.
+        """Return the certificates that a trusted proxy forwards beside the client's own, if it does.
 
-        Raises AmbiguousHeader for what the product does not write, and ProxyMisconfigured as above.
+        Raises AmbiguousHeader for text that the product does not write, and ProxyMisconfigured as above.
         """
-        chain = CHAINS.get(self._format.name)
-        if chain is None or self.trust.distrust(connection) is not None:
+        if not self._source.has_chain or self.trust.distrust(connection) is not None:
             return ()
-        value = connection.header(chain.header or self._header)
-        return () if value is None else tuple(chain.read(value))
+        return self._source.intermediates(connection)
 
-    def _came(self, connection: RequestConnection) -> bool:
-        try:
-            return connection.header(self._header) is not None
-        except AmbiguousHeader:
-            return True
+
+def _came(connection: RequestConnection, header: str) -> bool:
+    try:
+        return connection.header(header) is not None
+    except AmbiguousHeader:
+        return True
 
 
 def _network(text: str) -> Network:
@@ -204,25 +187,6 @@ def _certificate(text: str) -> Thumbprint:
         return parse_thumbprint(text.removeprefix(_THUMBPRINT_PREFIX))
     except ValueError as error:
         raise SettingsError(f"{text!r} is no trusted proxy: {error}") from error
-
-
-def _named_companions(form: CertificateFormat, companion: str | None) -> tuple[str, ...]:
-    """Return the names of the headers beside the certificate's, or raise SettingsError."""
-    if companion is None:
-        return form.companions
-    if not form.companions:
-        raise SettingsError(
-            f"{form.name} has no companion, a header beside the certificate's: leave out {companion!r}"
-        )
-    return (_checked_name(companion, ()),)
-
-
-def _checked_name(header: str, companions: tuple[str, ...]) -> str:
-    if not _HEADER_NAME.match(header):
-        raise SettingsError(f"{header!r} is no name for a certificate header: use letters, digits, hyphens")
-    if header.lower() in {name.lower() for name in (*companions, SECRET_HEADER)}:
-        raise SettingsError(f"{header} is the name of another header that the proxy sends")
-    return header
 
 
 def _name(connection: RequestConnection) -> str:

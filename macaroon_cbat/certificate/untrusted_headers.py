@@ -116,8 +116,8 @@ _CONNECTIONS = {
     "X-Azure-Socketip": "Azure Front Door's customers",
     "X-Envoy-External-Address": "Envoy, Istio",
     "X-Envoy-Internal": "Envoy, Istio",
-    "X-Envoy-PresentedCertificate-Metadata": "Istio",
-    "X-Envoy-PresentedCertificate-Metadata-Id": "Istio",
+    "X-Envoy-Peer-Metadata": "Istio",
+    "X-Envoy-Peer-Metadata-Id": "Istio",
     "Proxy": "CGI programs and HTTP clients that read HTTP_PROXY (httpoxy)",
     "Https": "PHP applications that read HTTP_HTTPS",
 }

@@ -16,10 +16,17 @@ MacaroonError
 `str(error)` has the whole reason, for the log; `description` is what the caller may learn.
 """
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from macaroon_cbat.errors.texts import Answered
 from macaroon_cbat.errors.texts import MacaroonError as MacaroonError  # for others to import
+
+
+class RefusedGrant(NamedTuple):
+    """The names of a token that is refused although its signature holds, as its identifier has them."""
+
+    client_id: str
+    token_id: str
 
 
 class OAuthError(Answered):
@@ -27,6 +34,8 @@ class OAuthError(Answered):
 
     status: ClassVar[int] = 400
     code: ClassVar[str | None] = "invalid_request"
+    grant: RefusedGrant | None = None
+    """The refused token, once its signature has been verified; None before that, and without a token."""
 
 
 class InvalidRequest(OAuthError):

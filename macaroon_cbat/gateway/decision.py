@@ -8,11 +8,18 @@ from macaroon_cbat.gateway.principal_headers import EMPTY_PRINCIPAL_HEADERS, pri
 from macaroon_cbat.gateway.question import Facts, Kind, Question
 from macaroon_cbat.gateway.rules import Rules, method_of, path_of
 from macaroon_cbat.macaroon.claims import EpochSeconds
-from macaroon_cbat.resource.admission import Admission, PresentedRequest
+from macaroon_cbat.resource.admission import Admission
+from macaroon_cbat.resource.request import PresentedRequest
 from macaroon_cbat.resource.responses import Answer, metadata_answer, refusal, unavailable
 
 _FORBIDDEN = 403
 _PUBLIC = Answer(200, EMPTY_PRINCIPAL_HEADERS, b"")
+
+
+class Untrusted(Struct, frozen=True):
+    """The decision about a sender that is not a trusted proxy, with the answer that it gets over HTTP."""
+
+    answer: Answer
 
 
 class Gateway(Struct, frozen=True, kw_only=True):
@@ -26,66 +33,58 @@ class Gateway(Struct, frozen=True, kw_only=True):
     document: str
     """The request target of the metadata document (RFC 9728), which every challenge names."""
 
-    def decide(self, question: Question) -> Answer:
-        """Return 200 with the principal's headers, or the refusal; a stranger learns nothing but 403."""
-        now = self.admission.now()
-        request = _unread(now, question)
+    def decide(self, question: Question) -> Answer | Untrusted:
+        """Return 200 with the principal's headers, or the refusal. Trust in the sender is judged here, once.
+
+        A sender that is not a trusted proxy is Untrusted, and learns nothing but that.
+        """
+        now, facts = self.admission.now(), None
         try:
-            try:
-                self._refuse_strangers(question)
-                if question.is_for(self.document):
-                    return self._document()
-                facts = question.facts(self.kind, self.path_prefix)
-                request = _presented(now, question, facts, None)
-                method, path = method_of(facts.method), path_of(facts.uri)
-                rule = self.rules.rule_for(method, path)
-            except (OAuthError, Unavailable) as error:
-                self.admission.note(error, request)
-                raise
-            if rule.public:
-                return _PUBLIC
-            principal = self.admission.admit(_presented(now, question, facts, path), rule.scope or "")
-        except OAuthError as error:
-            return self._passed_on(refusal(error, self.admission))
-        except Unavailable as error:
-            return unavailable(error, f"what a proxy asks: {request.method!r} for {request.address!r}")
+            if (distrust := self.trust.distrust(question.connection)) is not None:
+                raise UntrustedProxy(f"a question is not answered: {distrust}")
+            if question.is_for(self.document):
+                return self._document()
+            facts = question.facts(self.kind, self.path_prefix)
+            method, path = method_of(facts.method), path_of(facts.uri)
+            rule = self.rules.rule_for(method, path)
+        except (OAuthError, Unavailable) as error:
+            request = _presented(now, question, facts, None)
+            self.admission.note(error, request)
+            return self._refused(error, request)
+        if rule.public:
+            return _PUBLIC
+        request = _presented(now, question, facts, path)
+        try:
+            principal = self.admission.admit(request, rule.scope or "")
+        except (OAuthError, Unavailable) as error:
+            return self._refused(error, request)
         return Answer(200, principal_headers(principal), b"")
 
-    def _refuse_strangers(self, question: Question) -> None:
-        if (distrust := self.trust.distrust(question.connection)) is not None:
-            raise UntrustedProxy(f"a question is not answered: {distrust}")
+    def _refused(self, error: OAuthError | Unavailable, request: PresentedRequest) -> Answer | Untrusted:
+        """Return the refusal, in a status that this kind of proxy passes on; 403 stands for all others."""
+        if isinstance(error, Unavailable):
+            return unavailable(error, f"what a proxy asks: {request.method!r} for {request.address!r}")
+        answer, statuses = refusal(error, self.admission), self.kind.statuses
+        if statuses is not None and answer.status not in statuses:
+            answer = Answer(_FORBIDDEN, answer.headers, answer.body)
+        return Untrusted(answer) if isinstance(error, UntrustedProxy) else answer
 
     def _document(self) -> Answer:
         answer = metadata_answer(self.admission, self.rules.scopes())
         return Answer(answer.status, (*answer.headers, *EMPTY_PRINCIPAL_HEADERS), answer.body)
 
-    def _passed_on(self, answer: Answer) -> Answer:
-        """Return an answer that this kind of proxy passes on; one that it would not becomes 403."""
-        statuses = self.kind.statuses
-        if statuses is None or answer.status in statuses:
-            return answer
-        return Answer(_FORBIDDEN, answer.headers, answer.body)
 
-
-def _unread(now: EpochSeconds, question: Question) -> PresentedRequest:
-    """Return what is known before the proxy's word counts: who asks."""
+def _presented(
+    now: EpochSeconds, question: Question, facts: Facts | None, path: str | None
+) -> PresentedRequest:
+    """Return the request that is judged; without facts, only the address of the sender is known."""
+    connection = question.connection
     return PresentedRequest(
         now=now,
-        authorization=None,
-        connection=question.connection,
-        method="",
-        path=None,
-        address=question.connection.address(),
-    )
-
-
-def _presented(now: EpochSeconds, question: Question, facts: Facts, path: str | None) -> PresentedRequest:
-    return PresentedRequest(
-        now=now,
-        authorization=facts.authorization,
-        connection=question.connection,
-        method=facts.method,
+        authorization=None if facts is None else facts.authorization,
+        connection=connection,
+        method="" if facts is None else facts.method,
         path=path,
-        address=facts.address,
-        is_address_known=True,
+        address=connection.address() if facts is None else facts.address,
+        is_address_known=facts is not None,
     )

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.gateway.decision import Untrusted
 from macaroon_cbat.gateway.dispatcher import Dispatcher
 from macaroon_cbat.gateway.envoy_question import EnvoyConnection, EnvoyQuestion
 from macaroon_cbat.gateway.http_connection import REQUEST_SECONDS
@@ -34,9 +35,9 @@ _OPTIONS = (
 class EnvoyServer:
     """Answers Envoy in the event loop at hand, until it is told to finish."""
 
-    def __init__(self, deciding: Dispatcher, place: Place) -> None:
+    def __init__(self, dispatcher: Dispatcher, place: Place) -> None:
         """Prepare to listen there; over TCP several processes may, over a Unix socket one."""
-        self._deciding, self._place = deciding, place
+        self._dispatcher, self._place = dispatcher, place
         self._server = grpc.aio.server(options=_OPTIONS)
         method = grpc.unary_unary_rpc_method_handler(
             self._check,
@@ -72,12 +73,13 @@ class EnvoyServer:
             source=request.attributes.source,
         )
         question = EnvoyQuestion(connection, request.attributes)
-        answer = self._deciding.at_once(question, "grpc")
-        if answer is None:
-            answer = await self._deciding.after_waiting(question, "grpc")
-        if answer.status == 403 and self._deciding.is_stranger(question, "grpc"):
+        decision = self._dispatcher.at_once(question, "grpc")
+        if decision is None:
+            decision = await self._dispatcher.after_waiting(question, "grpc")
+        if isinstance(decision, Untrusted):
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only a proxy that was named may ask here")
-        return response_of(answer)
+        assert not isinstance(decision, Untrusted)
+        return response_of(decision)
 
 
 def _read(message: bytes) -> CheckRequest | None:

@@ -21,7 +21,7 @@ _PEER = re.compile(r"ipv[46]:(?:\[([^]]+)\]|([^:]+)):\d+\Z")
 class EnvoyConnection:
     """The gRPC connection of Envoy, and what Envoy says about its own TLS connection with the client."""
 
-    __slots__ = ("_hop", "_source")
+    __slots__ = ("_raw", "_source")
 
     def __init__(
         self,
@@ -29,13 +29,13 @@ class EnvoyConnection:
         *,
         peer: str,
         is_unix_socket: bool,
-        source: "AttributeContext.PresentedCertificate",
+        source: "AttributeContext.Peer",
     ) -> None:
         """Take metadata and peer as gRPC has them; `source` is the client as Envoy describes it."""
         found = None if is_unix_socket else _PEER.match(unquote(peer))
         fields = [(_bytes(name), _bytes(value)) for name, value in metadata]
         address = None if found is None else found[1] or found[2]
-        self._hop = RawConnection(fields, address=address, is_unix_socket=is_unix_socket)
+        self._raw = RawConnection(fields, address=address, is_unix_socket=is_unix_socket)
         self._source = source
 
     def certificate(self) -> DerCertificate | None:
@@ -70,15 +70,15 @@ class EnvoyConnection:
 
     def address(self) -> str | None:
         """Return Envoy's own address; None over a Unix socket."""
-        return self._hop.address()
+        return self._raw.address()
 
     def is_unix_socket(self) -> bool:
         """Tell whether Envoy asks over a Unix socket."""
-        return self._hop.is_unix_socket()
+        return self._raw.is_unix_socket()
 
     def header(self, name: str) -> str | None:
         """Return what Envoy itself sent with the question (`initial_metadata`), no header of the client."""
-        return self._hop.header(name)
+        return self._raw.header(name)
 
 
 class EnvoyQuestion:

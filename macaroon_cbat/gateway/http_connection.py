@@ -11,6 +11,7 @@ from typing import cast
 import httptools
 
 from macaroon_cbat.certificate.raw_connection import RawConnection
+from macaroon_cbat.gateway.decision import Untrusted
 from macaroon_cbat.gateway.dispatcher import Dispatcher
 from macaroon_cbat.gateway.framing import check_framing
 from macaroon_cbat.gateway.http_text import answer_text, error_text
@@ -34,14 +35,14 @@ class HttpConnection(asyncio.Protocol):
 
     def __init__(
         self,
-        deciding: Dispatcher,
+        dispatcher: Dispatcher,
         connections: "dict[HttpConnection, None]",
         *,
         is_unix_socket: bool,
         limit: int,
     ) -> None:
         """Have questions decided; be one of `connections` while it is open."""
-        self._deciding, self._connections, self._limit = deciding, connections, limit
+        self._dispatcher, self._connections, self._limit = dispatcher, connections, limit
         self._is_unix_socket = is_unix_socket
         self._address: str | None = None
         self._parser = httptools.HttpRequestParser(self)
@@ -147,24 +148,25 @@ class HttpConnection(asyncio.Protocol):
 
     def _answer_next(self) -> None:
         question, is_last = self._waiting.popleft()
-        answer = self._deciding.at_once(question, "http")
-        if answer is not None:
-            self._write(answer, question, is_last=is_last)
+        decision = self._dispatcher.at_once(question, "http")
+        if decision is not None:
+            self._write(decision, question, is_last=is_last)
             return
         self._is_answering = True
         self._waiter = asyncio.get_running_loop().create_task(self._answer_later(question, is_last=is_last))
 
     async def _answer_later(self, question: HttpQuestion, *, is_last: bool) -> None:
         """Write an answer that takes a while, then those to the questions that came meanwhile."""
-        answer = await self._deciding.after_waiting(question, "http")
+        decision = await self._dispatcher.after_waiting(question, "http")
         self._is_answering = False
         if self._transport.is_closing():
             return
-        self._write(answer, question, is_last=is_last)
+        self._write(decision, question, is_last=is_last)
         while self._waiting and not self._is_answering:
             self._answer_next()
 
-    def _write(self, answer: Answer, question: HttpQuestion, *, is_last: bool) -> None:
+    def _write(self, decision: Answer | Untrusted, question: HttpQuestion, *, is_last: bool) -> None:
+        answer = decision.answer if isinstance(decision, Untrusted) else decision
         if answer.status == 200:
             self._idle_seconds = KNOWN_SECONDS
         ends = is_last or (self._is_stopping and not self._waiting)

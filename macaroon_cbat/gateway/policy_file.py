@@ -1,6 +1,5 @@
 """The policy file of a gateway: strict TOML in, one value out, or one line that says what to correct."""
 
-import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +9,7 @@ from msgspec import Meta, Struct
 
 from macaroon_cbat.audit.refusals import DEFAULT_LINES
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.gateway.policy_mistakes import mistake_of
 from macaroon_cbat.gateway.rules import Rule
 from macaroon_cbat.macaroon.audiences import audience_mistake
 from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW
@@ -31,7 +31,7 @@ class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     metrics: Text | None = None
 
 
-class Proxy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ProxyTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The proxy in front: how it asks, how it tells certificates, and who it is."""
 
     kind: Literal["nginx", "traefik", "caddy", "haproxy", "envoy"]
@@ -83,7 +83,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     audit_log: FileName | None = None
     audit_refusals: Annotated[int, Meta(ge=0)] = DEFAULT_LINES
     listen: Listen
-    proxy: Proxy
+    proxy: ProxyTable
     rule: Annotated[tuple[Rule, ...], Meta(min_length=1)]
 
 
@@ -98,7 +98,7 @@ def read_policy(file: Path) -> Policy:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{file} is no TOML: {error}") from error
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{file}: {_placed(str(error))}") from error
+        raise SettingsError(f"{file}: {mistake_of(error)}") from error
     if mistake := _mistake(policy):
         raise SettingsError(f"{file}: {mistake}")
     return policy
@@ -122,17 +122,3 @@ def _mistake(policy: Policy) -> str | None:
         if mistake := rule.mistake():
             return f"[[rule]] number {number}: {mistake}"
     return None
-
-
-def _placed(message: str) -> str:
-    """Return a message of msgspec with the place as TOML calls it, in front."""
-    what, _, place = message.partition(" - at `$")
-    table = re.sub(r"\[(\d+)\]", lambda found: f" number {int(found[1]) + 1}", place.rstrip("`").lstrip("."))
-    named = re.match(r"(rule number \d+|\w+)(?:\.(.*))?", table)
-    if named is None:
-        return what
-    head, member = named.groups()
-    head = head.replace("rule", "[[rule]]", 1) if head.startswith("rule") else head
-    if head in {"listen", "proxy", "service", "introspection"}:
-        head = f"[{head}]"
-    return f"{head}{f', {member}' if member else ''}: {what}"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from msgspec import Struct, structs
 
-from macaroon_cbat.certificate.forwarded import Forwarded, TrustedProxies, trusted_proxies
+from macaroon_cbat.certificate.forwarded import TrustedProxies, trusted_proxies
+from macaroon_cbat.certificate.header_source import HeaderSource
 from macaroon_cbat.certificate.source import tls_connection
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.followed import Stamp, stamp_of
@@ -15,9 +16,9 @@ from macaroon_cbat.gateway.policy_file import Policy, read_policy
 from macaroon_cbat.gateway.question import KINDS
 from macaroon_cbat.gateway.rules import Rules
 from macaroon_cbat.gateway.verifiers import Means, VerifierSettings, make_verifier, means_of, read_secret
-from macaroon_cbat.resource.admission import TokenVerifier
 from macaroon_cbat.resource.metadata import metadata_target
 from macaroon_cbat.resource.settings import make_admission
+from macaroon_cbat.resource.verifier import TokenVerifier
 
 log = logging.getLogger("macaroon_cbat.gateway")
 
@@ -76,9 +77,9 @@ def _gateway(reading: LoadedPolicy, verifier: TokenVerifier) -> Gateway:
         admission=make_admission(
             {
                 "verifier": verifier,
-                "certificate_source": Forwarded(
+                # The bare source: the gateway has judged the sender before it admits a request.
+                "certificate_source": HeaderSource(
                     policy.proxy.format or kind.format,
-                    trust=trust,
                     header=policy.proxy.header,
                     companion=policy.proxy.companion,
                 ),

@@ -97,7 +97,7 @@ def read_forwarded(question: HttpQuestion, _prefix: str) -> Facts:
     )
 
 
-def read_envoy(question: HttpQuestion, prefix: str) -> Facts:
+def read_envoy_request(question: HttpQuestion, prefix: str) -> Facts:
     """Return the facts of Envoy, which asks with the method and target of the request, under a prefix.
 
     The client chooses what stands after the prefix, so that is no mistake of the deployer: `*`, for example.
@@ -149,5 +149,5 @@ KINDS = {
     "traefik": Kind(format="traefik", read=read_forwarded),
     "caddy": Kind(format="caddy-sha256", read=read_forwarded),
     "haproxy": Kind(format="haproxy-sha256", read=read_forwarded),
-    "envoy": Kind(format="envoy", read=read_envoy),
+    "envoy": Kind(format="envoy", read=read_envoy_request),
 }

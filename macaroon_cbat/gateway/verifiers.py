@@ -9,12 +9,12 @@ from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.gateway.policy_file import Asking, Policy, Service
 from macaroon_cbat.macaroon.audiences import canonical_audience
-from macaroon_cbat.resource.admission import AudienceKeySource, OfflineVerifier, TokenVerifier
 from macaroon_cbat.resource.feeds.key_feed import KeyFeed
 from macaroon_cbat.resource.feeds.revocation_feed import RevocationFeed
 from macaroon_cbat.resource.feeds.service_connection import ServiceConnection
 from macaroon_cbat.resource.introspection import Introspection
 from macaroon_cbat.resource.key_file import KeyFile
+from macaroon_cbat.resource.verifier import AudienceKeySource, OfflineVerifier, TokenVerifier
 from macaroon_cbat.text.plain_text import LONGEST_SECRET, secret_of
 
 log = logging.getLogger("macaroon_cbat.gateway")

@@ -45,7 +45,7 @@ class Worker:
         """Put the policy in force; speak HTTP over so many connections at most, gRPC where `envoy` says."""
         self._was_told = was_told
         self._file, self._listener, self._limit = file, listener, connections
-        self._deciding = Dispatcher(put_in_force(reading))
+        self._dispatcher = Dispatcher(put_in_force(reading))
         self._connections: dict[HttpConnection, None] = {}  # the oldest one first
         self._is_stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -58,7 +58,7 @@ class Worker:
 
     def run(self, lifeline: int | None = None) -> None:
         """Serve until stopped, or until the other end of the lifeline pipe is gone."""
-        self._deciding.in_force.verifying.start()
+        self._dispatcher.in_force.verifying.start()
         with self._runner:
             self._runner.run(self._serve(lifeline))
         flush_refusals()
@@ -87,7 +87,7 @@ class Worker:
         # Not needed by most, and nothing of gRPC survives a fork.
         from macaroon_cbat.gateway.envoy_grpc import EnvoyServer
 
-        server = EnvoyServer(self._deciding, place)
+        server = EnvoyServer(self._dispatcher, place)
         await server.start()
         return server
 
@@ -101,7 +101,7 @@ class Worker:
 
         def connection() -> HttpConnection:
             return HttpConnection(
-                self._deciding, self._connections, is_unix_socket=is_unix, limit=self._limit
+                self._dispatcher, self._connections, is_unix_socket=is_unix, limit=self._limit
             )
 
         if is_unix:
@@ -127,13 +127,13 @@ class Worker:
         """Read the policy again and put it in force; the reading and the service are beside the loop."""
         async with one_at_a_time:
             reopen_journal()
-            before = self._deciding.in_force
+            before = self._dispatcher.in_force
             try:
                 after = await asyncio.get_running_loop().run_in_executor(None, self._read_again, before)
             except SettingsError as error:
                 log.error("going on with the rules read before: %s", error)  # noqa: TRY400 # no defect of ours
                 return
-            self._deciding.in_force = after  # one assignment: each question sees one policy, old or new
+            self._dispatcher.in_force = after  # one assignment: each question sees one policy, old or new
         if after.verifying is not before.verifying:
             await asyncio.sleep(_LEAVING_SECONDS)
             before.verifying.stop()

@@ -1,11 +1,20 @@
 """Macaroon + grant + access -> Principal. Signature first, meaning second."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from msgspec import UNSET, Struct
 
 from macaroon_cbat.certificate.thumbprint import Thumbprint
-from macaroon_cbat.errors import CaveatsNotMet, InsufficientScope, NotCertificateBound, NotDischarged, Revoked
+from macaroon_cbat.errors import (
+    CaveatsNotMet,
+    InsufficientScope,
+    NotCertificateBound,
+    NotDischarged,
+    OAuthError,
+    RefusedGrant,
+    Revoked,
+)
 from macaroon_cbat.macaroon.caveats import (
     Access,
     Audience,
@@ -23,8 +32,7 @@ from macaroon_cbat.macaroon.signature import AuthenticCaveats, verify_signature
 from macaroon_cbat.macaroon.unmet import not_met
 from macaroon_cbat.macaroon.wire import read_discharges, read_macaroon
 
-OF_AUTHENTIC_TOKENS = (NotDischarged, Revoked, CaveatsNotMet, NotCertificateBound, InsufficientScope)
-"""Reasons found only after the signature: the token's identifier may be believed then."""
+_Refusal = TypeVar("_Refusal", bound=OAuthError)
 
 
 class Principal(Struct, frozen=True, kw_only=True):
@@ -56,7 +64,11 @@ def verify(
     macaroon = read_macaroon(text)
     grant = read_identifier(macaroon.identifier)
     key = keys.key_for(grant)
-    caveats = verify_signature(macaroon, key, read_discharges(discharges))
+    try:
+        caveats = verify_signature(macaroon, key, read_discharges(discharges))
+    except NotDischarged as error:
+        _of(grant, error)
+        raise
     if revocations is not None:
         refuse_revoked(grant, access.certificate, revocations)
     return judge(grant, caveats, access, require_certificate=require_certificate)
@@ -65,7 +77,7 @@ def verify(
 def refuse_revoked(grant: Grant, certificate: Thumbprint | None, revocations: RevocationSource) -> None:
     """Raise Revoked when grant or certificate was taken back by somebody entitled to it."""
     if reason := revocations.reason(grant, certificate):
-        raise Revoked(reason)
+        raise _of(grant, Revoked(reason))
 
 
 def judge(
@@ -85,12 +97,13 @@ def judge(
         if reason := caveat.prohibits(access):
             unmet.append(reason)  # noqa: PERF401 # a comprehension costs more where nothing is unmet
     if unmet:
-        raise not_met(unmet, caveats, access)
+        raise _of(grant, not_met(unmet, caveats, access))
     principal = _narrowed(grant, caveats, access)
     if require_certificate and principal.certificate is None:
-        raise NotCertificateBound(
+        unbound = NotCertificateBound(
             "the token has no cnf caveat: bind it first, as macaroon-cbat token attenuate --cert FILE does"
         )
+        raise _of(grant, unbound)
     return principal
 
 
@@ -107,7 +120,7 @@ def _narrowed(grant: Grant, caveats: Sequence[Caveat], access: Access) -> Princi
             certificate = access.certificate
     if not scope:
         nothing = ("the scope caveats leave nothing of the granted scope",)
-        raise CaveatsNotMet(nothing, nothing)
+        raise _of(grant, CaveatsNotMet(nothing, nothing))
     appended = len(caveats) - (1 if grant.aud is UNSET else 2)  # those in front say what was granted
     return Principal(
         client_id=grant.client_id,
@@ -125,4 +138,12 @@ def _narrowed(grant: Grant, caveats: Sequence[Caveat], access: Access) -> Princi
 def require_scope(principal: Principal, scope: str) -> None:
     """Raise InsufficientScope unless the principal has each of these space-separated scopes."""
     if not principal.scope.issuperset(scope.split()):
-        raise InsufficientScope(scope, principal.scope)
+        error = InsufficientScope(scope, principal.scope)
+        error.grant = RefusedGrant(principal.client_id, principal.token_id)
+        raise error
+
+
+def _of(grant: Grant, error: _Refusal) -> _Refusal:
+    """Return the error with the names of the token, whose signature holds by now."""
+    error.grant = RefusedGrant(grant.client_id, grant.jti)
+    return error

@@ -13,12 +13,13 @@ from typing import Any, Unpack
 
 from macaroon_cbat.certificate.asgi_connection import AsgiConnection
 from macaroon_cbat.errors import OAuthError, Unavailable
-from macaroon_cbat.resource.admission import Admission, PresentedRequest
+from macaroon_cbat.resource.admission import Admission
 from macaroon_cbat.resource.asgi_servers import running_server
 from macaroon_cbat.resource.event_loop import admit
 from macaroon_cbat.resource.metadata import DecodedPath, metadata_path
 from macaroon_cbat.resource.overrides import overrides_in_headers
 from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
+from macaroon_cbat.resource.request import PresentedRequest
 from macaroon_cbat.resource.responses import Answer, answer_to, metadata_answer
 from macaroon_cbat.resource.settings import GuardSettings, make_admission
 

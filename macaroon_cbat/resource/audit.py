@@ -1,21 +1,14 @@
 """What a resource server writes into the audit log: each request that it refuses."""
 
 import logging
-from typing import TYPE_CHECKING
 
 from macaroon_cbat.audit import note, utc
 from macaroon_cbat.audit.event import AuditEvent
 from macaroon_cbat.certificate.source import PresentedCertificate
 from macaroon_cbat.errors import CaveatsNotMet, OAuthError, ServerMisconfigured, Unavailable
-from macaroon_cbat.macaroon.bearer import read_bearer
-from macaroon_cbat.macaroon.identifier import Grant, read_identifier
-from macaroon_cbat.macaroon.verification import OF_AUTHENTIC_TOKENS
-from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.resource.hidden_certificates import tell_operator
 from macaroon_cbat.resource.metrics import count_ignored
-
-if TYPE_CHECKING:
-    from macaroon_cbat.resource.admission import PresentedRequest
+from macaroon_cbat.resource.request import PresentedRequest
 
 log = logging.getLogger("macaroon_cbat.resource")
 
@@ -27,7 +20,7 @@ def warn_ignored(why: str) -> None:
 
 
 def reason_of(
-    error: OAuthError | Unavailable, request: "PresentedRequest", presented: PresentedCertificate
+    error: OAuthError | Unavailable, request: PresentedRequest, presented: PresentedCertificate
 ) -> str:
     """Return the whole reason: that of the error, and what of the request was not believed or not known."""
     reason = str(error)
@@ -38,7 +31,7 @@ def reason_of(
     return reason
 
 
-def note_misconfigured(error: ServerMisconfigured, request: "PresentedRequest") -> None:
+def note_misconfigured(error: ServerMisconfigured, request: PresentedRequest) -> None:
     """Tell the operator the remedy, once, and of each request that there was one."""
     tell_operator(str(error))
     log.warning(
@@ -49,13 +42,12 @@ def note_misconfigured(error: ServerMisconfigured, request: "PresentedRequest") 
 def note_refusal(
     error: OAuthError,
     reason: str,
-    request: "PresentedRequest",
+    request: PresentedRequest,
     presented: PresentedCertificate,
     audience: str,
 ) -> None:
     """Write who is refused, where that is known, and why."""
-    believed = isinstance(error, OF_AUTHENTIC_TOKENS)
-    grant = _grant_of(request.authorization) if believed else None
+    grant = error.grant
     if isinstance(error, CaveatsNotMet) and request.why_no_path is not None:
         log.warning("%s", request.why_no_path)
     note(
@@ -63,7 +55,7 @@ def note_refusal(
             at=utc(request.now),
             event="admission.refused",
             who=None if grant is None else grant.client_id,
-            token_id=None if grant is None else grant.jti,
+            token_id=None if grant is None else grant.token_id,
             certificate=presented.thumbprint,
             audience=audience,
             status=error.status,
@@ -72,7 +64,3 @@ def note_refusal(
             address=request.address,
         )
     )
-
-
-def _grant_of(authorization: str | tuple[str, ...] | None) -> Grant:
-    return read_identifier(read_macaroon(read_bearer(authorization)).identifier)

@@ -24,10 +24,11 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
 from macaroon_cbat.resource import asgi, wsgi
-from macaroon_cbat.resource.admission import Admission, PresentedRequest
+from macaroon_cbat.resource.admission import Admission
 from macaroon_cbat.resource.event_loop import admit
 from macaroon_cbat.resource.metadata import metadata_path
 from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
+from macaroon_cbat.resource.request import PresentedRequest
 from macaroon_cbat.resource.responses import Answer, answer_to, metadata_answer
 from macaroon_cbat.resource.settings import GuardSettings, make_admission
 

@@ -10,10 +10,11 @@ from werkzeug.local import LocalProxy
 from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
 from macaroon_cbat.macaroon.verification import Principal
-from macaroon_cbat.resource.admission import Admission, PresentedRequest
+from macaroon_cbat.resource.admission import Admission
 from macaroon_cbat.resource.metadata import metadata_path
 from macaroon_cbat.resource.overrides import overrides_in_environ
 from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
+from macaroon_cbat.resource.request import PresentedRequest
 from macaroon_cbat.resource.responses import Answer, answer_to, metadata_answer
 from macaroon_cbat.resource.settings import GuardSettings, check_settings, make_admission
 from macaroon_cbat.resource.wsgi import PRINCIPAL

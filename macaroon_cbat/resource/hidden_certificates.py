@@ -17,8 +17,8 @@ from macaroon_cbat.macaroon.wire import read_macaroon
 log = logging.getLogger("macaroon_cbat.resource")
 
 _BEHIND_A_PROXY = (
-    "; where a proxy terminates TLS, name it: presented=Forwarded(FORMAT, trust=trusted_proxies([...])) of "
-    "macaroon_cbat.forwarded"
+    "; where a proxy terminates TLS, name it: certificate_source=Forwarded(FORMAT, "
+    "trust=trusted_proxies([...])) of macaroon_cbat"
 )
 
 

@@ -7,8 +7,9 @@ from msgspec import Struct
 
 from macaroon_cbat.errors import OAuthError, ServerMisconfigured, Unavailable
 from macaroon_cbat.macaroon.bearer import challenge
-from macaroon_cbat.resource.admission import Admission, PresentedRequest
+from macaroon_cbat.resource.admission import Admission
 from macaroon_cbat.resource.metadata import metadata_url, protected_resource_metadata
+from macaroon_cbat.resource.request import PresentedRequest
 
 log = logging.getLogger("macaroon_cbat.resource")
 

@@ -8,17 +8,16 @@ from typing import TypedDict
 from macaroon_cbat.certificate.source import CertificateSource, tls_connection
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.claims import DEFAULT_CLOCK_SKEW
-from macaroon_cbat.resource.admission import (
-    Admission,
-    AudienceKeySource,
-    Clock,
-    TokenVerifier,
-    offline_or,
-)
+from macaroon_cbat.resource.admission import Admission, Clock
 from macaroon_cbat.resource.clock_skew import checked_skew
-from macaroon_cbat.resource.feeds.revocation_feed import RevocationFeed
 from macaroon_cbat.resource.origins import checked_origin, origin_of
 from macaroon_cbat.resource.paths import checked_root_path
+from macaroon_cbat.resource.verifier import (
+    AudienceKeySource,
+    IssuerRevocations,
+    TokenVerifier,
+    chosen_verifier,
+)
 
 log = logging.getLogger("macaroon_cbat.resource")
 
@@ -35,8 +34,10 @@ class GuardSettings(TypedDict, total=False):
     """A key file, or a KeyFeed."""
     verifier: TokenVerifier | None
     """Verifies in the place of keys, such as Introspection."""
-    revocations: RevocationFeed | None
-    """With keys: the feed of what is taken back before it expires."""
+    revocations: IssuerRevocations | None
+    """The revocations to refuse, with keys: a RevocationFeed."""
+    when_stale: TokenVerifier | None
+    """Verifies while the revocations are stale, such as Introspection; without it, that is 503."""
     require_certificate: bool
     """False lets unbound tokens pass; True by default."""
     origin: str | None
@@ -68,7 +69,12 @@ def make_admission(settings: GuardSettings) -> Admission:
     check_settings(settings)
     if settings.get("explain", False):
         log.warning(_EXPLAINS)
-    verifier = offline_or(settings.get("keys"), settings.get("verifier"), settings.get("revocations"))
+    verifier = chosen_verifier(
+        settings.get("keys"),
+        settings.get("verifier"),
+        settings.get("revocations"),
+        settings.get("when_stale"),
+    )
     origin = settings.get("origin")
     return Admission(
         verifier=verifier,

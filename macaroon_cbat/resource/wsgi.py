@@ -13,10 +13,11 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import OAuthError, Unavailable
-from macaroon_cbat.resource.admission import Admission, PresentedRequest
+from macaroon_cbat.resource.admission import Admission
 from macaroon_cbat.resource.metadata import metadata_path
 from macaroon_cbat.resource.overrides import overrides_in_environ
 from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
+from macaroon_cbat.resource.request import PresentedRequest
 from macaroon_cbat.resource.responses import Answer, answer_to, metadata_answer
 from macaroon_cbat.resource.settings import GuardSettings, make_admission
 

@@ -15,10 +15,9 @@ from macaroon_cbat.errors import AccessDenied, CaveatsNotMet, InvalidToken, Unkn
 from macaroon_cbat.macaroon.bearer import read_bearer
 from macaroon_cbat.macaroon.caveats import Access
 from macaroon_cbat.macaroon.claims import EpochSeconds
-from macaroon_cbat.macaroon.identifier import Grant, read_identifier
+from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.keys import AudienceKey
-from macaroon_cbat.macaroon.verification import OF_AUTHENTIC_TOKENS, Principal, require_scope, verify
-from macaroon_cbat.macaroon.wire import read_macaroon
+from macaroon_cbat.macaroon.verification import Principal, require_scope, verify
 from macaroon_cbat.service.audit import is_with
 from macaroon_cbat.service.locations import Locations
 from macaroon_cbat.service.oauth2.issuer import Issuer
@@ -73,9 +72,9 @@ class OwnGuard:
         """Return who presents the token; what refuses an authentic one says of which token it speaks."""
         try:
             return verify(text, self, access, revocations=self.stores.revocations)
-        except OF_AUTHENTIC_TOKENS:
-            grant = read_identifier(read_macaroon(text).identifier)
-            is_with(grant.client_id, grant.jti)
+        except InvalidToken as error:
+            if error.grant is not None:
+                is_with(*error.grant)
             raise
 
     def _registered(self, principal: Principal) -> Client:

@@ -5,19 +5,16 @@ Everything here runs in the loop's thread; a thread that serves a request sees i
 
 import logging
 import socket
-from typing import TYPE_CHECKING
 
 from macaroon_cbat.tls.deadlines import Room
 from macaroon_cbat.tls.exchange import Exchange
+from macaroon_cbat.tls.host import Host
 from macaroon_cbat.tls.incoming import Incoming
 from macaroon_cbat.tls.link import Link
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.request_head import RefusedRequest
 from macaroon_cbat.tls.session import Session, TlsFailure
 from macaroon_cbat.tls.waitress import error_answer, https_expected
-
-if TYPE_CHECKING:
-    from macaroon_cbat.tls.loop import Loop
 
 log = logging.getLogger("macaroon_cbat.tls")
 
@@ -30,23 +27,23 @@ _TLS_HANDSHAKE = 0x16
 class Connection:
     """The state of one client. It owes us something (it is in a room) or we owe it (it is in none)."""
 
-    __slots__ = ("_address", "_exchange", "_incoming", "_link", "_loop", "_session", "counted_bytes")
+    __slots__ = ("_address", "_exchange", "_host", "_incoming", "_link", "_session", "counted_bytes")
 
-    def __init__(self, loop: "Loop", sock: socket.socket, address: tuple[str, int]) -> None:
-        self._loop = loop
+    def __init__(self, host: Host, sock: socket.socket, address: tuple[str, int]) -> None:
+        self._host = host
         self._address = address
         self._session: Session | None = None
         self._exchange: Exchange | None = None
-        self._incoming = Incoming(loop.new_request)
+        self._incoming = Incoming(host.new_request)
         self.counted_bytes = 0
-        self._link = Link(loop, sock, self)
+        self._link = Link(host, sock, self)
 
     def on_ciphertext(self, ciphertext: bytes) -> None:
         """Decrypt what came and work on it."""
         if self._session is None and ciphertext[0] != _TLS_HANDSHAKE:
             self._refuse_plain_http(ciphertext)
             return
-        session = self._session = self._session or Session(self._loop.certificate.context)
+        session = self._session = self._session or Session(self._host.certificate.context)
         was_established = session.established
         try:
             plaintext = session.receive(ciphertext)
@@ -62,12 +59,12 @@ class Connection:
             self._link.send(session.take_output())
         if session.ended:
             self._link.end_input()
-        self._loop.holdings.count(self)
+        self._host.holdings.count(self)
 
     def _on_established(self) -> None:
-        rooms = self._loop.rooms
+        rooms = self._host.rooms
         # When the server stops, a client without a request must not hold it up for long.
-        self._link.wait_in(rooms.linger if self._loop.site.is_stopping else rooms.request)
+        self._link.wait_in(rooms.linger if self._host.site.is_stopping else rooms.request)
 
     def _refuse_plain_http(self, beginning: bytes) -> None:
         log.debug("refused %s: it does not speak TLS", self._address[0])
@@ -95,8 +92,8 @@ class Connection:
 
     def _parse(self, data: bytes) -> None:
         # The time of a request begins here; neither blank lines nor bytes that trickle start it anew.
-        if self._link.room is not self._loop.rooms.request:
-            self._link.wait_in(self._loop.rooms.request)
+        if self._link.room is not self._host.rooms.request:
+            self._link.wait_in(self._host.rooms.request)
         try:
             request = self._incoming.receive(data)
         except RefusedRequest as refused:
@@ -111,13 +108,13 @@ class Connection:
         assert self._session is not None
         self._link.wait_in(None)
         self._link.owes_response = True
-        site, shown = self._loop.site, self._session.shown()
+        site, shown = self._host.site, self._session.shown()
         self._exchange = Exchange(request, site, self._address, shown, self._announce)
-        self._loop.submit(self._exchange)
+        self._host.submit(self._exchange)
 
     def _announce(self) -> None:
         # The only method that a thread calls.
-        self._loop.post(self)
+        self._host.post(self)
 
     def _refuse(self, status: int) -> None:
         log.info("refused a request of %s: %d", self._address[0], status)
@@ -163,16 +160,16 @@ class Connection:
         if exchange.is_broken:
             # Without close_notify the client can tell that the response is not whole.
             link.drop()
-        elif not exchange.keeps_alive or link.is_ended or self._loop.site.is_stopping:
+        elif not exchange.keeps_alive or link.is_ended or self._host.site.is_stopping:
             self._close(lingering=bool(self._incoming.ahead))
         else:
             ahead = self._incoming.take_ahead()
-            link.wait_in(self._loop.rooms.request if ahead else self._loop.rooms.idle)
+            link.wait_in(self._host.rooms.request if ahead else self._host.rooms.idle)
             link.wants_input = True
             link.watch()
             if ahead:
                 self._parse(ahead)
-            self._loop.holdings.count(self)
+            self._host.holdings.count(self)
 
     def _send_plaintext(self, plaintext: bytes) -> None:
         try:
@@ -202,7 +199,7 @@ class Connection:
         """Refuse a request that no thread has taken, else close, because all together hold too much."""
         exchange, is_half_sent = self._exchange, self._incoming.request is not None
         if exchange is not None and exchange.withdraw():
-            self._loop.withdraw(exchange)
+            self._host.withdraw(exchange)
             self._exchange, self._link.owes_response = None, False
         elif exchange is not None or not is_half_sent:
             self.drop()
@@ -222,12 +219,12 @@ class Connection:
         exchange, self._exchange, self._session = self._exchange, None, None
         if exchange is not None:
             exchange.abandon()
-            self._loop.withdraw(exchange)
-        self._loop.forget(self)
+            self._host.withdraw(exchange)
+        self._host.forget(self)
 
     def on_deadline(self, room: Room) -> None:
         """End what took too long."""
-        rooms = self._loop.rooms
+        rooms = self._host.rooms
         self._link.room = None
         log.debug("cut off %s: too slow", self._address[0])
         if self._incoming.request is not None:
@@ -240,11 +237,11 @@ class Connection:
     def on_stop(self) -> None:
         """End what has no request under way; a handshake may finish, for a request is about to follow."""
         is_between_requests = self._exchange is None and self._incoming.request is None
-        if is_between_requests and self._link.room is not self._loop.rooms.handshake:
+        if is_between_requests and self._link.room is not self._host.rooms.handshake:
             self._close()
 
     def drop(self) -> None:
         """End at once, to make room for another client."""
-        is_slow_reader = self._link.room is self._loop.rooms.reader
+        is_slow_reader = self._link.room is self._host.rooms.reader
         self._close()
         self._link.drop(resetting=is_slow_reader)

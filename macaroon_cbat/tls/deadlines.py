@@ -1,40 +1,50 @@
-"""Waiting rooms: who owes us bytes, since when, and who has to go."""
+"""The waiting rooms of a server: which clients keep it waiting, since when, and which of them must go."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from macaroon_cbat.server.limits import Limits
-
-if TYPE_CHECKING:
-    from macaroon_cbat.tls.link import LinkOwner
 
 _LINGER_SECONDS = 2.0
 _SPARED_SECONDS = 0.1
 
 
+class Waiter(Protocol):
+    """A connection whose client the server waits for."""
+
+    def on_deadline(self, room: "Room", /) -> None:
+        """Learn that the time in this room is over."""
+
+    def drop(self) -> None:
+        """End at once, to make room for another client."""
+
+    def backlog(self) -> tuple[int, bool]:
+        """Return how many bytes wait for this reader, and whether a thread waits too."""
+
+
 class Room:
-    """LinkOwners that wait for the same thing, the longest waiting one first."""
+    """Connections that wait for the same thing, the longest waiting one first."""
 
     __slots__ = ("_since", "seconds")
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._since: OrderedDict[LinkOwner, float] = OrderedDict()
+        self._since: OrderedDict[Waiter, float] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._since)
 
-    def enter(self, connection: "LinkOwner", now: float) -> None:
+    def enter(self, connection: "Waiter", now: float) -> None:
         """Start, or start again, the time of this connection."""
         self._since.pop(connection, None)
         self._since[connection] = now
 
-    def leave(self, connection: "LinkOwner") -> None:
+    def leave(self, connection: "Waiter") -> None:
         """Stop its time."""
         self._since.pop(connection, None)
 
-    def expired(self, now: float) -> Iterator["LinkOwner"]:
+    def expired(self, now: float) -> Iterator["Waiter"]:
         """Remove and yield those whose time is over."""
         while self._since:
             connection, since = next(iter(self._since.items()))
@@ -43,14 +53,14 @@ class Room:
             del self._since[connection]
             yield connection
 
-    def oldest(self) -> tuple[float, "LinkOwner"] | None:
+    def oldest(self) -> tuple[float, "Waiter"] | None:
         """Return who has waited longest, and since when."""
         if not self._since:
             return None
         connection, since = next(iter(self._since.items()))
         return since, connection
 
-    def everyone(self) -> list["LinkOwner"]:
+    def everyone(self) -> list[Waiter]:
         """Return all who wait here."""
         return list(self._since)
 
@@ -66,13 +76,13 @@ class Rooms:
         self.linger = Room(_LINGER_SECONDS)
         self.all = (self.handshake, self.request, self.idle, self.reader, self.linger)
 
-    def burdens(self, unread_bytes: int, threads: int) -> "list[LinkOwner]":
+    def burdens(self, unread_bytes: int, threads: int) -> list[Waiter]:
         """Return the slow readers to drop, the slowest first, because together they take up too much.
 
         Half of the threads may wait for readers, so that the others are always free to serve.
         """
         waiting_bytes = waiting_threads = 0
-        found: list[LinkOwner] = []
+        found: list[Waiter] = []
         for connection in reversed(self.reader.everyone()):
             waiting, is_blocked = connection.backlog()
             waiting_bytes += waiting
@@ -81,7 +91,7 @@ class Rooms:
                 found.append(connection)
         return found[::-1]
 
-    def evictable(self, now: float) -> "LinkOwner | None":
+    def evictable(self, now: float) -> Waiter | None:
         """Return whom to drop for a newcomer: who has kept us waiting longest without a request in work.
 
         Age decides and not the kind of waiting, so stallers of any kind go before a client that is

@@ -5,12 +5,10 @@ import selectors
 import socket
 import struct
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from macaroon_cbat.tls.deadlines import Room
-
-if TYPE_CHECKING:
-    from macaroon_cbat.tls.loop import Loop
+from macaroon_cbat.tls.deadlines import Room, Waiter
+from macaroon_cbat.tls.host import Reactor
 
 log = logging.getLogger("macaroon_cbat.tls")
 
@@ -19,8 +17,8 @@ _PROGRESS_BYTES = 1 << 14
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-class LinkOwner(Protocol):
-    """Who gets what a link receives."""
+class LinkOwner(Waiter, Protocol):
+    """The connection that takes what a link receives."""
 
     def on_ciphertext(self, ciphertext: bytes, /) -> None:
         """Take bytes from the socket."""
@@ -34,26 +32,17 @@ class LinkOwner(Protocol):
     def on_gone(self) -> None:
         """Clean up: the socket is closed."""
 
-    def on_deadline(self, room: Room, /) -> None:
-        """Learn that the time in this room is over."""
-
-    def drop(self) -> None:
-        """End at once, to make room for another client."""
-
-    def backlog(self) -> tuple[int, bool]:
-        """Return how many bytes wait for this reader, and whether a thread waits too."""
-
 
 class Link:
     """A non-blocking socket that waits in at most one room and never reads while its output is stuck."""
 
     __slots__ = (
-        "_is_closing", "_lingers", "_loop", "_output", "_owner", "_progress", "_sock", "_watched",
+        "_is_closing", "_lingers", "_output", "_owner", "_progress", "_reactor", "_sock", "_watched",
         "is_ended", "is_open", "owes_response", "room", "wants_input",
     )  # fmt: skip
 
-    def __init__(self, loop: "Loop", sock: socket.socket, owner: LinkOwner) -> None:
-        self._loop = loop
+    def __init__(self, reactor: Reactor, sock: socket.socket, owner: LinkOwner) -> None:
+        self._reactor = reactor
         self._sock = sock
         self._owner = owner
         self._output = memoryview(b"")
@@ -66,7 +55,7 @@ class Link:
         self.is_ended = False
         self.owes_response = False
         self.wants_input = True
-        self.wait_in(loop.rooms.handshake)
+        self.wait_in(reactor.rooms.handshake)
         self.watch()
 
     # What the socket says
@@ -148,7 +137,7 @@ class Link:
 
     def _judge_reader(self, sent: int) -> None:
         """Start the reader's time anew only when it has taken a fair amount since it began."""
-        reader = self._loop.rooms.reader
+        reader = self._reactor.rooms.reader
         self._progress += sent
         if not self._output:
             if self.room is reader:
@@ -165,7 +154,7 @@ class Link:
             self.room.leave(self._owner)
         self.room = room
         if room is not None:
-            room.enter(self._owner, self._loop.now)
+            room.enter(self._owner, self._reactor.now)
 
     def watch(self, *, has_more: bool = False) -> None:
         """Be called for what is useful now; with `has_more`, as soon as others have had a turn."""
@@ -178,7 +167,7 @@ class Link:
         else:
             events = 0
         if events != self._watched:
-            self._loop.watch(self._sock, self._watched, events, self.on_ready)
+            self._reactor.watch(self._sock, self._watched, events, self.on_ready)
             self._watched = events
 
     # The end
@@ -191,8 +180,8 @@ class Link:
         self.send(farewell)
         if not self._output:
             self._finish_closing()
-        elif self.room is not self._loop.rooms.reader:
-            self.wait_in(self._loop.rooms.reader)
+        elif self.room is not self._reactor.rooms.reader:
+            self.wait_in(self._reactor.rooms.reader)
 
     def is_closing(self) -> bool:
         """Tell whether nothing more will be read or answered."""
@@ -209,7 +198,7 @@ class Link:
         except OSError:
             self.drop()
             return
-        self.wait_in(self._loop.rooms.linger)
+        self.wait_in(self._reactor.rooms.linger)
         self.watch()
 
     def drop(self, *, resetting: bool = False) -> None:
@@ -219,7 +208,7 @@ class Link:
         self.is_open = False
         self.wait_in(None)
         if self._watched:
-            self._loop.watch(self._sock, self._watched, 0, self.on_ready)
+            self._reactor.watch(self._sock, self._watched, 0, self.on_ready)
         if resetting:
             # Some systems refuse it once the peer is gone, when it is not needed.
             with suppress(OSError):

@@ -16,6 +16,7 @@ from macaroon_cbat.tls.connection import Connection
 from macaroon_cbat.tls.deadlines import Rooms
 from macaroon_cbat.tls.exchange import Exchange
 from macaroon_cbat.tls.held_requests import Holdings
+from macaroon_cbat.tls.host import Client
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.request_queue import RequestQueue
 from macaroon_cbat.tls.server_certificate import ServerCertificate
@@ -52,10 +53,10 @@ class Loop:
         self._limits = limits
         self._on_end = on_end
         self._selector = selectors.DefaultSelector()
-        self._connections: dict[Connection, None] = {}  # the oldest one first
+        self._connections: dict[Client, None] = {}  # the oldest one first
         bounds = limits.pending_bytes, limits.connections
         self.holdings = Holdings(*bounds, lambda: self._connections, self._warn_of_holdings)
-        self._changed: deque[Connection] = deque()
+        self._changed: deque[Client] = deque()
         self._requests = RequestQueue()
         self._threads = [
             threading.Thread(target=_serve, args=(self._requests,), name=f"request-{n}", daemon=True)
@@ -71,9 +72,9 @@ class Loop:
 
     # For other threads and signal handlers
 
-    def post(self, connection: Connection) -> None:
-        """Have the loop look at the response of this connection."""
-        self._changed.append(connection)
+    def post(self, client: Client) -> None:
+        """Have the loop look at the response of this client."""
+        self._changed.append(client)
         if self._is_sleeping:
             self._wake()
 
@@ -110,10 +111,10 @@ class Loop:
         else:
             self._selector.modify(sock, new, callback)
 
-    def forget(self, connection: Connection) -> None:
-        """Leave out a connection that is gone."""
-        self._connections.pop(connection, None)
-        self.holdings.forget(connection)
+    def forget(self, client: Client) -> None:
+        """Leave out a client that is gone."""
+        self._connections.pop(client, None)
+        self.holdings.forget(client)
 
     # The loop itself
 

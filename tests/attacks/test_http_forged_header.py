@@ -22,7 +22,7 @@ NAMES = (
     "X-Forwarded-Tls-Client-Cert",
     "Clientcertx5t",
     "macaroon_cbat.peer_certificate",
-    "Macaroon-Cbat.PresentedCertificate-Certificate",
+    "Macaroon-Cbat.Peer-Certificate",
     "MACAROON_CBAT.PEER_CERTIFICATE",
     "HTTP_MACAROON_CBAT.PEER_CERTIFICATE",
     "gunicorn.socket",

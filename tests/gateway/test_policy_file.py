@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from macaroon_cbat.cli import main
+from macaroon_cbat.gateway.question import KINDS
 from macaroon_cbat.macaroon.keys import write_key_file
 from tests.support.tokens import KEYS
 
@@ -68,37 +69,55 @@ def test_a_good_file_is_summed_up(folder: Path):
 
 MISTAKES = {
     "no toml": ("audience = \n", "is no TOML"),
-    "unknown member": (GOOD.replace("[listen]", "colour = 1\n[listen]"), "unknown field `colour`"),
+    "unknown member": (
+        GOOD.replace("[listen]", "colour = 1\n[listen]"),
+        "colour is unknown: correct its name, or leave it out",
+    ),
     "unknown member of a table": (
         GOOD.replace("kind =", "sort = 1\nkind ="),
-        "[proxy]: Object contains unknown field `sort`",
+        "[proxy], sort is unknown: correct its name, or leave it out",
     ),
     "unknown member of a rule": (
         GOOD.replace('scope = "read"', 'scop = "read"'),
-        "[[rule]] number 1: Object contains",
+        "[[rule]] number 1, scop is unknown: correct its name",
     ),
-    "wrong type": (GOOD.replace('path = "/health"', "path = 7"), "[[rule]] number 2, path: Expected `str`"),
-    "method in small letters": (GOOD.replace('"GET"', '"get"'), "[[rule]] number 1, methods number 1"),
-    "no methods": (GOOD.replace('["GET", "HEAD"]', "[]"), "[[rule]] number 1, methods"),
+    "wrong type": (
+        GOOD.replace('path = "/health"', "path = 7"),
+        "[[rule]] number 2, path is a whole number: write text",
+    ),
+    "method in small letters": (
+        GOOD.replace('"GET"', '"get"'),
+        "[[rule]] number 1, methods number 1 is invalid: write methods in capital letters",
+    ),
+    "no methods": (
+        GOOD.replace('["GET", "HEAD"]', "[]"),
+        "[[rule]] number 1, methods is invalid: write methods",
+    ),
     "no scope": (GOOD.replace('scope = "read"', ""), "[[rule]] number 1: '/invoices' needs either a scope"),
     "scope and public": (
         GOOD.replace("exact = true", 'scope = "x"'),
         "[[rule]] number 2: '/health' needs either",
     ),
-    "scope that is none": (GOOD.replace('"read"', '"read  write"'), "[[rule]] number 1, scope"),
+    "scope that is none": (
+        GOOD.replace('"read"', '"read  write"'),
+        "[[rule]] number 1, scope is invalid: write words",
+    ),
     "path that is not plain": (
         GOOD.replace('"/any"', '"/any/../x"'),
         "[[rule]] number 3: '/any/../x' can be read",
     ),
-    "relative path": (GOOD.replace('"/any"', '"any"'), "[[rule]] number 3, path"),
+    "relative path": (
+        GOOD.replace('"/any"', '"any"'),
+        "[[rule]] number 3, path is invalid: write a path that begins with /",
+    ),
     "rules about the same": (
         GOOD.replace('"/any"', '"/invoices"').replace('scope = ""', 'methods = ["GET"]\nscope = ""'),
         "two rules are about GET of '/invoices'",
     ),
-    "no rule": (GOOD.partition("[[rule]]")[0], "missing required field `rule`"),
+    "no rule": (GOOD.partition("[[rule]]")[0], "[[rule]] is missing: add it"),
     "no listen": (
         GOOD.replace('[listen]\nhttp = "unix:gateway.sock"\n', ""),
-        "missing required field `listen`",
+        "[listen] is missing: add it",
     ),
     "listening nowhere": (GOOD.replace('http = "unix:gateway.sock"', ""), "[listen] needs http or grpc"),
     "listening on nonsense": (
@@ -113,7 +132,10 @@ MISTAKES = {
         GOOD.replace("http =", 'grpc = "unix:g.sock"\nhttp ='),
         "[listen] grpc is how Envoy asks",
     ),
-    "unknown kind": (GOOD.replace('"nginx"', '"apache"'), "[proxy], kind: Invalid enum value"),
+    "unknown kind": (
+        GOOD.replace('"nginx"', '"apache"'),
+        "[proxy], kind is invalid: write one of nginx, traefik",
+    ),
     "unknown format": (GOOD.replace("trust =", 'format = "x"\ntrust ='), "unknown certificate format 'x'"),
     "a companion that the format has not": (
         GOOD.replace("trust =", 'format = "haproxy"\ncompanion = "X"\ntrust ='),
@@ -124,7 +146,10 @@ MISTAKES = {
         "'Ssl_Client_Verify' is no name for a certificate header",
     ),
     "trusting everybody": (GOOD.replace('["unix"]', '["0.0.0.0/0"]'), "would trust everybody"),
-    "trusting nobody": (GOOD.replace('["unix"]', "[]"), "[proxy], trust"),
+    "trusting nobody": (
+        GOOD.replace('["unix"]', "[]"),
+        "[proxy], trust is invalid: write one trusted proxy at least",
+    ),
     "trusting nonsense": (GOOD.replace('["unix"]', '["nginx"]'), "'nginx' is no trusted proxy"),
     "trusting a certificate": (GOOD.replace('["unix"]', f'["x5t#S256={"A" * 43}"]'), "no TLS"),
     "nobody could ask": (GOOD.replace('["unix"]', '["127.0.0.1/32"]'), "so nobody could ask"),
@@ -135,7 +160,10 @@ MISTAKES = {
         "not for audience https://other.example",
     ),
     "missing key file": (GOOD.replace("keys.json", "k.json"), "k.json cannot be read"),
-    "clock skew": (GOOD.replace("keys =", "clock_skew = 301\nkeys ="), "clock_skew: Expected `int` <= 300"),
+    "clock skew": (
+        GOOD.replace("keys =", "clock_skew = 301\nkeys ="),
+        "clock_skew is invalid: write whole seconds, 0 to 300",
+    ),
     "origin with a path": (
         GOOD.replace("keys =", 'origin = "https://api.example/x"\nkeys ='),
         "the origin must be",
@@ -163,6 +191,33 @@ def test_each_mistake_is_one_line(folder: Path, text: str, why: str):
     assert (status, out) == (1, "")
     assert why in err
     assert len(err.splitlines()) == 1
+    assert not any(word in err for word in ("Expected", "Object ", "enum", "`", "field")), "a parser's words"
+
+
+def test_every_kind_of_proxy_is_offered(folder: Path):
+    """A policy of an unknown kind of proxy names every kind that there is."""
+    _, _, err = checked(folder, GOOD.replace('"nginx"', '"apache"'))
+    assert all(kind in err for kind in KINDS)
+
+
+MEMBERS = {
+    "audit_refusals = -1": "audit_refusals is invalid: write a whole number of lines",
+    'audit_refusals = "all"': "audit_refusals is text: write a whole number",
+    'audit_log = ""': "audit_log is invalid: write the name of a file",
+    'origin = "a b"': "origin is invalid: write visible ASCII characters without a space",
+    'require_certificate = "no"': "require_certificate is text: write true or false",
+    "[introspection]\nissuer = 'https://as.example'\nclient_id = 'a'\ncache_seconds = -1": (
+        "[introspection], cache_seconds is invalid: write seconds, 0 or more"
+    ),
+    "[service]\nissuer = 'https://as.example'\nclient_id = 'a'": "[service], certificate is missing: add it",
+}
+
+
+@pytest.mark.parametrize(("lines", "message"), MEMBERS.items(), ids=MEMBERS)
+def test_a_member_is_named_with_what_to_write(folder: Path, lines: str, message: str):
+    """A mistake in a member is its table and name, the problem, and what to write there."""
+    _, _, err = checked(folder, GOOD.replace("[listen]", f"{lines}\n[listen]"))
+    assert f"gateway.toml: {message}" in err
 
 
 def test_a_missing_file_is_said(folder: Path):

@@ -18,7 +18,7 @@ from macaroon_cbat.gateway.policy_in_force import put_in_force, read
 from macaroon_cbat.gateway.question import HttpQuestion
 from macaroon_cbat.macaroon.caveats import confirmation
 from macaroon_cbat.macaroon.minting import attenuate
-from macaroon_cbat.resource.event_loop import MAX_WAITING
+from macaroon_cbat.resource.blocking_pool import MAX_WAITING
 from macaroon_cbat.resource.responses import Answer
 from tests.support.followed_service import Realm, jti_of
 from tests.support.gateway_process import Answered, Running, free_port, gateway, replace_policy
@@ -201,6 +201,6 @@ def test_only_so_many_may_wait(
 
     answers = asyncio.run(ask_all())
     assert {answer.status for answer in answers} == {503}
-    assert sum("questions wait for" in record.message for record in caplog.records) == 50
+    assert sum(f"{MAX_WAITING} requests wait" in record.message for record in caplog.records) == 50
     asyncio.run(deciding.after_waiting(HttpQuestion(connection, "GET", "/"), "http"))
-    assert sum("questions wait for" in record.message for record in caplog.records) == 50
+    assert sum(f"{MAX_WAITING} requests wait" in record.message for record in caplog.records) == 50

@@ -11,7 +11,8 @@ from macaroon_cbat.certificate.raw_connection import RawConnection
 from macaroon_cbat.errors import CaveatsNotMet, InvalidRequest, OAuthError
 from macaroon_cbat.macaroon.caveats import read_caveats
 from macaroon_cbat.macaroon.keys import write_key_file
-from macaroon_cbat.resource.admission import Admission, PresentedRequest
+from macaroon_cbat.resource.admission import Admission
+from macaroon_cbat.resource.request import PresentedRequest
 from tests.support.gateway_in_process import deciding_by
 from tests.support.gateway_tokens import good
 from tests.support.tokens import API, KEYS

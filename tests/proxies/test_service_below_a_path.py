@@ -15,7 +15,7 @@ from macaroon_cbat.macaroon.identifier import read_identifier
 from macaroon_cbat.macaroon.minting import attenuate
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.resource import Introspection, KeyFeed, RevocationFeed, ServiceConnection
-from macaroon_cbat.resource.admission import OfflineVerifier
+from macaroon_cbat.resource.verifier import OfflineVerifier
 from macaroon_cbat.tls.development_ca import development_certificates
 from tests.support.proxies.processes import NGINX, binary_of, process, wait_for_port
 from tests.support.service_process import API, Service, free_port, in_process

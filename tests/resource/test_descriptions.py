@@ -17,7 +17,7 @@ from macaroon_cbat.macaroon.caveats import (
     confirmation,
 )
 from macaroon_cbat.macaroon.revocation import Revocations
-from macaroon_cbat.resource.admission import OfflineVerifier
+from macaroon_cbat.resource.verifier import OfflineVerifier
 from tests.support.guarded_app import THIEF, bound, call, make_app, parameters
 from tests.support.tokens import BOUND, KEYS, NOW, OTHER_CERTIFICATE, signed, token, token_revocation
 

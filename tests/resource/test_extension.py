@@ -6,7 +6,7 @@ from flask import Flask
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.keys import write_key_file
 from macaroon_cbat.resource import Guard, KeyFile
-from macaroon_cbat.resource.admission import OfflineVerifier
+from macaroon_cbat.resource.verifier import OfflineVerifier
 from tests.support.guarded_app import add_views, bound, call, make_app
 from tests.support.tokens import API, KEYS, NOW
 

@@ -33,7 +33,7 @@ NAMES = (
     "Tls.Peer_der",
     "Macaroon_cbat.peer_certificate",
     "Macaroon-cbat.peer-certificate",
-    "Macaroon-Cbat-PresentedCertificate-Certificate",
+    "Macaroon-Cbat-Peer-Certificate",
     "Gunicorn.socket",
     "Werkzeug.socket",
     "Wsgi.socket",

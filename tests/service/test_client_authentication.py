@@ -166,7 +166,7 @@ def test_another_certificate_is_wrong(registered, certificate, other_certificate
 def test_a_header_is_no_certificate(registered, certificate):
     """No header stands for a certificate, however it is called."""
     names = ("Client-Cert", "X-Client-Cert", "X-SSL-Client-Cert", "X-Forwarded-Client-Cert")
-    names += ("SSL_CLIENT_CERT", PEER_CERTIFICATE, "Macaroon-Cbat.PresentedCertificate-Certificate")
+    names += ("SSL_CLIENT_CERT", PEER_CERTIFICATE, "Macaroon-Cbat.Peer-Certificate")
     values = (f":{b64encode(certificate.der).decode()}:", b64encode(certificate.der).decode())
     for value in values:
         answer = registered.open(

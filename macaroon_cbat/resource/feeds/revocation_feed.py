@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
@@ -21,9 +20,6 @@ from macaroon_cbat.resource.feeds.ages import show_age
 from macaroon_cbat.resource.feeds.revocation_snapshot import Decision, RevocationSnapshot
 from macaroon_cbat.resource.feeds.service_connection import ServiceConnection
 from macaroon_cbat.text.json_text import UnusableJson, read_json_text
-
-if TYPE_CHECKING:
-    from macaroon_cbat.resource.introspection import Introspection
 
 log = logging.getLogger("macaroon_cbat.resource")
 
@@ -47,8 +43,7 @@ class RevocationFeed:
     """A RevocationSource that follows the service's feed, from the first question on or from `start`.
 
     What it knows counts for `max_staleness` seconds after the service last said that this was all.
-    Later, and before the first time, `current` raises Unavailable; with `on_stale="introspect"` an
-    OfflineVerifier then asks `introspection` about each token. It is never taken for current.
+    Later, and before the first time, `current` raises Unavailable: it is never taken for current.
 
     With a `snapshot` file a restart reads on from where it was left, instead of from the beginning; what
     the file holds counts no sooner than the service has said what came after it.
@@ -61,20 +56,13 @@ class RevocationFeed:
         connection: ServiceConnection,
         *,
         max_staleness: float = 60,
-        on_stale: Literal["refuse", "introspect"] = "refuse",
-        introspection: "Introspection | None" = None,
         snapshot: Path | str | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Read the snapshot; nothing is asked yet. Raises SettingsError for unusable settings."""
-        if on_stale not in ("refuse", "introspect"):
-            raise SettingsError(f'on_stale must be "refuse" or "introspect", not {on_stale!r}')
-        if (on_stale == "introspect") != (introspection is not None):
-            raise SettingsError('on_stale="introspect", and nothing else, needs an Introspection')
         if max_staleness < 1:
             raise SettingsError(f"max_staleness must be at least 1 second, not {max_staleness!r}")
         self.issuer = connection.issuer
-        self.introspection = introspection
         self._connection = connection
         self._max_staleness = max_staleness
         self._wait = int(min(LONGEST_WAIT, max_staleness / 4))

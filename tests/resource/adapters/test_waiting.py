@@ -12,10 +12,11 @@ import pytest
 from macaroon_cbat.certificate.source import PresentedCertificate
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.resource import Introspection, asgi
-from macaroon_cbat.resource.admission import OfflineVerifier
 from macaroon_cbat.resource.blocking import MustBlock, about_to_block, never_blocking
-from macaroon_cbat.resource.event_loop import MAX_WAITING, admit
+from macaroon_cbat.resource.blocking_pool import MAX_WAITING
+from macaroon_cbat.resource.event_loop import admit
 from macaroon_cbat.resource.settings import make_admission
+from macaroon_cbat.resource.verifier import OfflineVerifier
 from tests.resource.test_metrics import counts, difference
 from tests.support.adapters import ASYNC, Asked, scope_of
 from tests.support.broken_services import broken_services

@@ -11,7 +11,7 @@ from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.macaroon.identifier import Grant, read_identifier
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.resource import Introspection, RevocationFeed
-from macaroon_cbat.resource.admission import OfflineVerifier
+from macaroon_cbat.resource.verifier import OfflineVerifier
 from macaroon_cbat.tls.development_ca import development_certificates
 from tests.support.feeds import Feeding
 from tests.support.guarded_app import CERTIFICATE, bound, call, make_app
@@ -108,14 +108,14 @@ def test_stale_is_503_until_it_is_current_again(alone: Feeding):
 
 
 def test_a_stale_feed_may_ask_instead(alone: Feeding):
-    """With on_stale="introspect" a token is asked about while the feed is stale, and never just accepted."""
+    """With `when_stale` a token is introspected while the feed is stale, and never just accepted."""
     secret = alone.service.add("asking", "--serves", API, "--understands-caveats")
     asking = Introspection(alone.service.issuer, API, "asking", secret, ca=alone.service.ca)
     with alone.service.running():
         token = alone.token()
         keys = alone.keys()
-        feed = RevocationFeed(alone.connection("nobody"), on_stale="introspect", introspection=asking)
-        app = make_app(keys=keys, revocations=feed, clock=time.time)
+        feed = RevocationFeed(alone.connection("nobody"))
+        app = make_app(keys=keys, revocations=feed, when_stale=asking, clock=time.time)
         assert call(app, token).status_code == 200
         alone.revoke("token", grant_of(token).jti)
         assert call(app, token).status_code == 401
@@ -173,11 +173,10 @@ def test_a_stopped_feed_starts_again(feeding: Feeding, feed: RevocationFeed):
 
 def test_unusable_settings_are_said_at_once(feeding: Feeding):
     """There is no accepting of what is stale, and no feed of another service than the keys'."""
-    for settings in ({"on_stale": "accept"}, {"on_stale": "introspect"}, {"max_staleness": 0}):
-        with pytest.raises(SettingsError):
-            feeding.revocations(**settings)
-    with pytest.raises(SettingsError, match="but revocations of"):
+    with pytest.raises(SettingsError):
+        feeding.revocations(max_staleness=0)
+    with pytest.raises(SettingsError, match="do not go with keys of"):
         OfflineVerifier(KEYS, feeding.revocations())
     asking = Introspection("https://localhost", API, "a", "b")
-    with pytest.raises(SettingsError, match="go with keys"):
+    with pytest.raises(SettingsError, match="goes with keys"):
         make_app(verifier=asking, revocations=feeding.revocations())

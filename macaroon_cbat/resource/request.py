@@ -1,0 +1,30 @@
+"""The value that a guard judges: one request, as an adapter read it."""
+
+from msgspec import Struct
+
+from macaroon_cbat.certificate.source import RequestConnection
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.resource.overrides import Overrides
+
+
+class PresentedRequest(Struct, frozen=True, kw_only=True):
+    """One request that a client presents to a guard, with the moment at which it came."""
+
+    now: EpochSeconds
+    authorization: str | tuple[str, ...] | None
+    """The value of the Authorization header, or each value where the server keeps several apart."""
+    connection: RequestConnection
+    method: str
+    """The method, in the letters in which it came."""
+    path: str | None
+    """The path, percent-decoded, as the application routes it; None where it is unknown."""
+    address: str | None
+    """The client's IP address as the server shows it, which a header may have written."""
+    why_no_path: str | None = None
+    """The reason for which the path, or the method, is unknown."""
+    is_address_known: bool = False
+    """True if no header of a client can have written `address`."""
+    is_method_known: bool = True
+    """False if a header names another method, which the application may run."""
+    overrides: Overrides = ()
+    """The headers by which an application may take another path or method."""

@@ -1,0 +1,61 @@
+"""The loop as its connections see it, and a connection as the loop sees it.
+
+These Protocols let `link` and `connection` be written and read without the loop that owns them.
+"""
+
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+from macaroon_cbat.tls.deadlines import Rooms
+from macaroon_cbat.tls.exchange import Exchange
+from macaroon_cbat.tls.held_requests import Holder, Holdings
+from macaroon_cbat.tls.request import Request
+from macaroon_cbat.tls.server_certificate import ServerCertificate
+from macaroon_cbat.tls.waitress import Site
+
+
+class Client(Holder, Protocol):
+    """One connection, as the loop calls it."""
+
+    def on_response(self) -> None:
+        """Send what a thread has made so far."""
+
+    def on_stop(self) -> None:
+        """End, unless a request is under way."""
+
+    def drop(self) -> None:
+        """End at once, to make room for another client."""
+
+
+class Reactor(Protocol):
+    """The time of one process, its waiting rooms, and the events of its sockets."""
+
+    now: float
+    rooms: Rooms
+
+    def watch(self, sock: socket.socket, old: int, new: int, callback: Callable[[int], None], /) -> None:
+        """Change the events that the callback is called for."""
+
+
+class Host(Reactor, Protocol):
+    """The loop that serves a connection."""
+
+    certificate: ServerCertificate
+    site: Site
+    holdings: Holdings
+
+    def new_request(self) -> Request:
+        """Return an empty request within the limits."""
+
+    def submit(self, exchange: Exchange, /) -> None:
+        """Have a thread serve this request."""
+
+    def withdraw(self, exchange: Exchange, /) -> None:
+        """Have no thread take this request."""
+
+    def post(self, client: Client, /) -> None:
+        """Have the loop look at the response of this client; any thread may call it."""
+
+    def forget(self, client: Client, /) -> None:
+        """Leave out a client that is gone."""
