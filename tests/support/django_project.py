@@ -9,7 +9,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.test.utils import override_settings
 
-PACKAGE = "tests.resource.adapters"
+PACKAGE = "tests.support"
 
 if not settings.configured:
     settings.configure(
