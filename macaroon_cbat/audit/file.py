@@ -1,15 +1,14 @@
 """The audit log as a file: append-only, whole lines, opened anew when it was rotated."""
 
-import fcntl
 import logging
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 from macaroon_cbat.audit.log import log
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files.lock import locked
 from macaroon_cbat.files.process_values import this_process
 
 _errors = logging.getLogger("macaroon_cbat.journal")
@@ -37,7 +36,7 @@ class AuditFile(logging.Handler):
 
     def _append(self, line: bytes) -> None:
         self._follow()
-        with _locked(self._descriptor):
+        with locked(self._descriptor):
             written = os.write(self._descriptor, line)
             if written < len(line):
                 self._take_back(written)
@@ -81,16 +80,6 @@ class AuditFile(logging.Handler):
         found = os.fstat(self._descriptor)
         if stat.S_ISREG(found.st_mode):
             os.ftruncate(self._descriptor, found.st_size - written)
-
-
-@contextmanager
-def _locked(descriptor: int) -> Iterator[None]:
-    """Keep other processes from appending meanwhile."""
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def reopen_journal() -> None:

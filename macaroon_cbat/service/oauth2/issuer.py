@@ -1,7 +1,6 @@
 """Mint for a client, and verify what was minted: the service's two uses of its root keys."""
 
 import os
-from base64 import urlsafe_b64encode
 from functools import lru_cache
 
 from msgspec import UNSET, Struct
@@ -19,6 +18,7 @@ from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.service.audit import note_key_changes
 from macaroon_cbat.service.settings import LONGEST_LIFETIME
 from macaroon_cbat.stores import Client, RootKeyStore
+from macaroon_cbat.text.base64url import encode
 
 
 class Minted(Struct, frozen=True):
@@ -69,7 +69,7 @@ class Issuer:
             client_id=client.client_id,
             exp=now + self.lifetime,
             iat=max(now, client.tokens_since),
-            jti=urlsafe_b64encode(os.urandom(TOKEN_ID_BYTES)).rstrip(b"=").decode(),
+            jti=encode(os.urandom(TOKEN_ID_BYTES)),
             kid=root.kid,
             scope=scope,
             sub=client.client_id,
