@@ -55,10 +55,17 @@ class Followed(Generic[Value]):
         read: Callable[[], Value],
         log: logging.Logger,
         monotonic: Callable[[], float] = time.monotonic,
+        *,
+        settles: bool = True,
+        level: int = logging.WARNING,
     ) -> None:
-        """Read the files once, or raise SettingsError; `what` names the value in the log."""
+        """Read the files once, or raise SettingsError; `what` names the value in the log.
+
+        Changed files are read after a second without a further change, or at once unless `settles`. What
+        cannot be read is logged at this level.
+        """
         self._what, self._files, self._read, self._log = what, files, read, log
-        self._monotonic = monotonic
+        self._monotonic, self._settles, self._level = monotonic, settles, level
         self._lock = ProcessLock()
         self._seen = self._at_last_look = stamp_of(files)
         self._said: str | None = None
@@ -93,7 +100,7 @@ class Followed(Generic[Value]):
         self._at_last_look = stamp
         if stamp == self._seen:
             return self._said is not None and self._monotonic() >= self._retry_at
-        return is_settled(stamp, before)
+        return not self._settles or is_settled(stamp, before)
 
     def _take(self) -> bool:
         self._seen = self._at_last_look
@@ -113,7 +120,7 @@ class Followed(Generic[Value]):
         self._times = self._times + 1 if reason == self._said else 1
         self._said = reason
         if self._times == (2 if self.is_quiet else 1):
-            level = logging.INFO if self.is_quiet else logging.WARNING
+            level = logging.INFO if self.is_quiet else self._level
             self._log.log(level, "keeping the %s read before: %s", self._what, reason)
 
 
