@@ -55,17 +55,10 @@ class Followed(Generic[Value]):
         read: Callable[[], Value],
         log: logging.Logger,
         monotonic: Callable[[], float] = time.monotonic,
-        *,
-        settles: bool = True,
-        level: int = logging.WARNING,
     ) -> None:
-        """Read the files once, or raise SettingsError; `what` names the value in the log.
-
-        Changed files are read after a second without a further change, or at once unless `settles`. What
-        cannot be read is logged at this level.
-        """
+        """Read the files once, or raise SettingsError; `what` names the value in the log."""
         self._what, self._files, self._read, self._log = what, files, read, log
-        self._monotonic, self._settles, self._level = monotonic, settles, level
+        self._monotonic = monotonic
         self._lock = ProcessLock()
         self._seen = self._at_last_look = stamp_of(files)
         self._said: str | None = None
@@ -100,7 +93,7 @@ class Followed(Generic[Value]):
         self._at_last_look = stamp
         if stamp == self._seen:
             return self._said is not None and self._monotonic() >= self._retry_at
-        return not self._settles or is_settled(stamp, before)
+        return is_settled(stamp, before)
 
     def _take(self) -> bool:
         self._seen = self._at_last_look
@@ -120,7 +113,7 @@ class Followed(Generic[Value]):
         self._times = self._times + 1 if reason == self._said else 1
         self._said = reason
         if self._times == (2 if self.is_quiet else 1):
-            level = logging.INFO if self.is_quiet else self._level
+            level = logging.INFO if self.is_quiet else logging.WARNING
             self._log.log(level, "keeping the %s read before: %s", self._what, reason)
 
 
