@@ -6,12 +6,10 @@ import stat
 from contextlib import nullcontext
 from pathlib import Path
 
-from macaroon_cbat.audit.log import log
+from macaroon_cbat.audit.log import log, troubles
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.lock import locked
 from macaroon_cbat.files.process_values import this_process
-
-_errors = logging.getLogger("macaroon_cbat.journal")
 
 STDERR, STDERR_DESCRIPTOR = "-", 2
 
@@ -82,7 +80,7 @@ class AuditFile(logging.Handler):
             os.ftruncate(self._descriptor, found.st_size - written)
 
 
-def reopen_journal() -> None:
+def reopen_logs() -> None:
     """Open audit logs anew that were rotated, which releases the old file; what fails is logged.
 
     Each line looks for itself too, so none is lost between the two.
@@ -92,10 +90,10 @@ def reopen_journal() -> None:
             try:
                 handler.reopen()
             except OSError as error:
-                _errors.error("the audit log cannot be opened anew: %s", error)
+                troubles.error("the audit log cannot be opened anew: %s", error)
 
 
-def journal_to(target: str | None) -> None:
+def write_log_to(target: str | None) -> None:
     """Write audit lines to this file, `-` being standard error; None leaves them to the logging set-up.
 
     The logger is the process's own, so the last call counts. Raises SettingsError for a file that

@@ -40,7 +40,7 @@ class Gateway(Struct, frozen=True, kw_only=True):
                 method, path = method_of(facts.method), path_of(facts.uri)
                 rule = self.rules.rule_for(method, path)
             except (OAuthError, Unavailable) as error:
-                self.admission.note(error, request)
+                self.admission.write_or_log_refusal(error, request)
                 raise
             if rule.public:
                 return _PUBLIC

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from macaroon_cbat.audit import bound_refusals
-from macaroon_cbat.audit.file import journal_to, reopen_journal
+from macaroon_cbat.audit.file import reopen_logs, write_log_to
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.gateway.http_connection import REQUEST_SECONDS
 from macaroon_cbat.gateway.places import check_free, listening_at, remove_socket
@@ -108,7 +108,7 @@ class _Parent:
     def _tick(self) -> None:
         anyway, self._is_asked = self._is_asked, False
         if anyway:
-            reopen_journal()
+            reopen_logs()
         elif time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + LOOK_SECONDS
@@ -120,4 +120,4 @@ def _audit(reading: LoadedPolicy, file: Path) -> None:
     """Write audit lines where the policy says, or raise SettingsError."""
     bound_refusals(reading.policy.audit_refusals)
     name = reading.policy.audit_log
-    journal_to(name if name is None or name == "-" else os.fspath(file.absolute().parent / name))
+    write_log_to(name if name is None or name == "-" else os.fspath(file.absolute().parent / name))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from macaroon_cbat.audit import flush_refusals
-from macaroon_cbat.audit.file import reopen_journal
+from macaroon_cbat.audit.file import reopen_logs
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.gateway.dispatcher import Dispatcher
 from macaroon_cbat.gateway.http_connection import REQUEST_SECONDS, HttpConnection
@@ -127,7 +127,7 @@ class Worker:
     async def _reload(self, one_at_a_time: asyncio.Lock) -> None:
         """Read the policy again and put it in force; the reading and the service are beside the loop."""
         async with one_at_a_time:
-            reopen_journal()
+            reopen_logs()
             before = self._deciding.in_force
             try:
                 after = await asyncio.get_running_loop().run_in_executor(None, self._read_again, before)

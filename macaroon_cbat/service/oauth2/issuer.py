@@ -15,7 +15,7 @@ from macaroon_cbat.macaroon.keys import AudienceKey, RootKey, audience_key
 from macaroon_cbat.macaroon.minting import mint
 from macaroon_cbat.macaroon.signature import AuthenticCaveats, verify_identifier, verify_signature
 from macaroon_cbat.macaroon.wire import read_macaroon
-from macaroon_cbat.service.audit import note_key_changes
+from macaroon_cbat.service.audit import write_or_log_key_changes
 from macaroon_cbat.service.settings import LONGEST_LIFETIME
 from macaroon_cbat.stores import Client, RootKeyStore
 from macaroon_cbat.text.base64url import encode
@@ -62,7 +62,7 @@ class Issuer:
             raise InvalidRequest(
                 "this client gets certificate-bound tokens only: present a client certificate"
             )
-        note_key_changes(self._root_keys.keep(now, self._rotation, LONGEST_LIFETIME), now)
+        write_or_log_key_changes(self._root_keys.keep(now, self._rotation, LONGEST_LIFETIME), now)
         root = self._root_keys.current()
         grant = Grant(
             aud=UNSET if audience is None else audience,
