@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from macaroon_cbat.audit import log as audit_log
-from macaroon_cbat.audit.file import journal_to
+from macaroon_cbat.audit.file import write_log_to
 from macaroon_cbat.audit.loggers import forget_floods
 
 os.umask(0o077)
@@ -32,7 +32,7 @@ def _no_flood_before() -> None:
     audit_log._forget()
     forget_floods()
     logging.getLogger("macaroon_cbat").setLevel(logging.NOTSET)
-    journal_to(None)
+    write_log_to(None)
 
 
 LONGEST_FIRST = (

@@ -2,6 +2,6 @@
 
 from macaroon_cbat.audit.log import bound_refusals as bound_refusals
 from macaroon_cbat.audit.log import flush_refusals as flush_refusals
-from macaroon_cbat.audit.log import note as note
-from macaroon_cbat.audit.log import record as record
 from macaroon_cbat.audit.log import utc as utc
+from macaroon_cbat.audit.log import write as write
+from macaroon_cbat.audit.log import write_or_log as write_or_log

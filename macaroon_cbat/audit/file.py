@@ -1,18 +1,15 @@
 """The audit log as a file: append-only, whole lines, opened anew when it was rotated."""
 
-import fcntl
 import logging
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
-from macaroon_cbat.audit.log import log
+from macaroon_cbat.audit.log import log, troubles
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files.lock import locked
 from macaroon_cbat.files.process_values import this_process
-
-_errors = logging.getLogger("macaroon_cbat.journal")
 
 STDERR, STDERR_DESCRIPTOR = "-", 2
 
@@ -37,7 +34,7 @@ class AuditFile(logging.Handler):
 
     def _append(self, line: bytes) -> None:
         self._follow()
-        with _locked(self._descriptor):
+        with locked(self._descriptor):
             written = os.write(self._descriptor, line)
             if written < len(line):
                 self._take_back(written)
@@ -83,17 +80,7 @@ class AuditFile(logging.Handler):
             os.ftruncate(self._descriptor, found.st_size - written)
 
 
-@contextmanager
-def _locked(descriptor: int) -> Iterator[None]:
-    """Keep other processes from appending meanwhile."""
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
-def reopen_journal() -> None:
+def reopen_logs() -> None:
     """Open audit logs anew that were rotated, which releases the old file; what fails is logged.
 
     Each line looks for itself too, so none is lost between the two.
@@ -103,10 +90,10 @@ def reopen_journal() -> None:
             try:
                 handler.reopen()
             except OSError as error:
-                _errors.error("the audit log cannot be opened anew: %s", error)
+                troubles.error("the audit log cannot be opened anew: %s", error)
 
 
-def journal_to(target: str | None) -> None:
+def write_log_to(target: str | None) -> None:
     """Write audit lines to this file, `-` being standard error; None leaves them to the logging set-up.
 
     The logger is the process's own, so the last call counts. Raises SettingsError for a file that

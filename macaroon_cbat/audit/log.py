@@ -11,10 +11,11 @@ from macaroon_cbat.audit.refusals import RefusalLines, is_active, is_bounded
 from macaroon_cbat.errors import Unavailable
 
 log = logging.getLogger("macaroon_cbat.audit")
-_errors = logging.getLogger("macaroon_cbat.journal")
+troubles = logging.getLogger("macaroon_cbat.audit_log")
+"""The log of what is wrong with the audit log: not a child of `log`, or its lines would be audited."""
 
 
-def record(event: AuditEvent) -> None:
+def write(event: AuditEvent) -> None:
     """Write the event, or raise Unavailable: what cannot be audited must not be acknowledged."""
     try:
         log.info("%s", audit_line(event))
@@ -24,7 +25,7 @@ def record(event: AuditEvent) -> None:
         raise Unavailable(f"{place} cannot be written ({reason}): make room or name another file") from error
 
 
-def note(event: AuditEvent) -> None:
+def write_or_log(event: AuditEvent) -> None:
     """Write the event; when that fails, the ordinary log has it, and what happened still happens.
 
     Where audit lines go nowhere, the ordinary log has the reason of a refusal in words, as a warning.
@@ -32,7 +33,7 @@ def note(event: AuditEvent) -> None:
     """
     bound = _introspections if is_active(event) else _refusals
     if not is_bounded(event) or bound.admits(event):
-        _note(event)
+        _write_or_log(event)
 
 
 def flush_refusals() -> None:
@@ -51,14 +52,14 @@ def is_audited() -> bool:
     return log.isEnabledFor(logging.INFO) and log.hasHandlers()
 
 
-def _note(event: AuditEvent) -> None:
+def _write_or_log(event: AuditEvent) -> None:
     if not is_audited():
         tell(event)
         return
     try:
-        record(event)
+        write(event)
     except Unavailable as error:
-        _errors.error("%s: %s", error, audit_line(event))
+        troubles.error("%s: %s", error, audit_line(event))
 
 
 def utc(moment: float) -> Utc:
@@ -71,7 +72,7 @@ def _forget() -> None:
     _introspections.forget()
 
 
-_refusals = RefusalLines(_note)
-_introspections = RefusalLines(_note, summary="introspections.omitted")
+_refusals = RefusalLines(_write_or_log)
+_introspections = RefusalLines(_write_or_log, summary="introspections.omitted")
 atexit.register(flush_refusals)
 os.register_at_fork(after_in_child=_forget)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from macaroon_cbat.text.printable import printable
 
-LOGGERS = ("client", "files", "gateway", "journal", "metrics", "resource", "service", "stores", "tls")
+LOGGERS = ("audit_log", "client", "files", "gateway", "metrics", "resource", "service", "stores", "tls")
 """All but `macaroon_cbat.audit`, whose lines are JSON in ASCII and which has a bound of its own."""
 
 LINES, SECONDS = 20, 10.0

@@ -13,6 +13,12 @@ def plain_address(text: str) -> IPv4Address | IPv6Address | None:
     return _address(text) if len(text) <= _LONGEST_ADDRESS else None
 
 
+def plain_text(address: str) -> str:
+    """Return an address as text, an IPv4-mapped one as IPv4, and any other text as it is."""
+    plain = plain_address(address)
+    return address if plain is None else str(plain)
+
+
 @remembering(1024)
 def network_named(text: str) -> IPv4Network | IPv6Network:
     """Return the network that a text names, or raise ValueError; remembered, for each request asks anew."""

@@ -27,6 +27,14 @@ class PresentedCertificate(Struct, frozen=True, kw_only=True):
 
 NO_CERTIFICATE = PresentedCertificate()
 
+IGNORED = "a certificate header is ignored: %s"
+"""A line of the log: a header that was not believed is a spoof, or of a proxy that was not named."""
+
+
+def with_ignored(reason: str, presented: PresentedCertificate) -> str:
+    """Return the reason of a refusal, and why a certificate header was ignored if one was."""
+    return reason if presented.ignored is None else f"{reason}; {IGNORED % presented.ignored}"
+
 
 class RequestConnection(Protocol):
     """The connection that a request came over, as the server that read the request saw it."""

@@ -1,9 +1,9 @@
 """The certificate thumbprint x5t#S256 (RFC 8705 3.1): a hash over bytes; nothing here parses X.509."""
 
-import binascii
 import hashlib
-import re
 from typing import NewType
+
+from macaroon_cbat.text.base64url import encode, spells_32_bytes
 
 DerCertificate = NewType("DerCertificate", bytes)
 """One X.509 certificate as its DER bytes. Nothing about it has been validated."""
@@ -11,10 +11,6 @@ DerCertificate = NewType("DerCertificate", bytes)
 Thumbprint = NewType("Thumbprint", str)
 """x5t#S256: 43 characters of unpadded base64url, the SHA-256 over a DerCertificate. Case-sensitive."""
 
-THUMBPRINT_PATTERN = r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]\Z"
-"""43 characters that carry exactly 256 bits: the two spare bits of the last one are zero."""
-
-_THUMBPRINT = re.compile(THUMBPRINT_PATTERN)
 _LONG_LENGTH = 0x80
 
 
@@ -25,12 +21,12 @@ def thumbprint_of(certificate: DerCertificate) -> Thumbprint:
 
 def thumbprint_of_digest(digest: bytes) -> Thumbprint:
     """Return the thumbprint that a SHA-256 digest of 32 bytes makes."""
-    return Thumbprint(binascii.b2a_base64(digest, newline=False).rstrip(b"=").translate(_URL_SAFE).decode())
+    return Thumbprint(encode(digest))
 
 
 def parse_thumbprint(text: str) -> Thumbprint:
     """Return the text as a Thumbprint, or raise ValueError that says what is wrong with it."""
-    if _THUMBPRINT.match(text):
+    if spells_32_bytes(text):
         return Thumbprint(text)
     raise ValueError(
         "a thumbprint is the unpadded base64url SHA-256 of the DER certificate: 43 characters, not hex"
@@ -63,6 +59,3 @@ def _end_of_sequence(data: bytes) -> int:
         if length < max(_LONG_LENGTH, 1 << 8 * (octets - 1)):
             return 0  # DER writes a length in one way (X.690 10.1)
     return start + length
-
-
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from macaroon_cbat.audit.event import EventKind
-from macaroon_cbat.cli.audit import audit
+from macaroon_cbat.cli.audit import write_change
 from macaroon_cbat.cli.options import (
     FILE,
     client_certificate,
@@ -176,7 +176,7 @@ def _on_database(data: Path | None, command: Callable[..., Any]) -> None:
 
     def audit_change(kind: EventKind, /, **members: Any) -> None:
         changes.append(kind)
-        audit(kind, **members)
+        write_change(kind, **members)
 
     command(verbs=Administration(stores, issuer, time.time, audit_change))
     if changes:

@@ -2,28 +2,28 @@
 
 from typing import Any
 
-from macaroon_cbat.audit import record, utc
+from macaroon_cbat.audit import utc, write
 from macaroon_cbat.audit.event import OPERATOR, AuditEvent, EventKind
 from macaroon_cbat.cli.options import now
 from macaroon_cbat.errors import Unavailable
 
 
-def audit(kind: EventKind, /, **members: Any) -> None:
+def write_change(kind: EventKind, /, **members: Any) -> None:
     """Write what was done, or raise Unavailable."""
-    record(AuditEvent(at=utc(now()), event=kind, who=OPERATOR, **members))
+    write(AuditEvent(at=utc(now()), event=kind, who=OPERATOR, **members))
 
 
-def audit_done(kind: EventKind, /, **members: Any) -> None:
+def write_done(kind: EventKind, /, **members: Any) -> None:
     """Write what was done, or raise Unavailable: the command fails then, and what it did stays done."""
     try:
-        audit(kind, **members)
+        write_change(kind, **members)
     except Unavailable as error:
         raise Unavailable(f"done, but not audited: {error}") from error
 
 
-def audit_before(kind: EventKind, /, **members: Any) -> None:
+def write_before(kind: EventKind, /, **members: Any) -> None:
     """Write what is about to be done, or raise Unavailable: the command fails then, and does nothing."""
     try:
-        audit(kind, **members)
+        write_change(kind, **members)
     except Unavailable as error:
         raise Unavailable(f"not done, because it cannot be audited: {error}") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from macaroon_cbat.cli.administration import Verbs, administration_options
-from macaroon_cbat.cli.audit import audit_before, audit_done
+from macaroon_cbat.cli.audit import write_before, write_done
 from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.cli.options import (
     FILE,
@@ -111,7 +111,7 @@ def rewrap(data: Path | None) -> None:
         count = rewrap_all(wrapping_key)
         if not wrapping_key.previous:
             click.echo(_SAME_KEY, err=True)
-    audit_done("key.rewrapped")
+    write_done("key.rewrapped")
     click.echo(f"{count} keys are encrypted anew")
     say_changed(stores)
 
@@ -144,7 +144,7 @@ def export(audience: str, output: Path | None, data: Path | None, *, force: bool
     content = write_key_file(audience_keys(issuer, audience, stores.root_keys.all()))
     file = output or Path("-")
     with output_to(file, "key file", may_replace=force or _is_export(file, audience)) as stream:
-        audit_before("key.exported", audience=audience)
+        write_before("key.exported", audience=audience)
         stream.write(content)
 
 

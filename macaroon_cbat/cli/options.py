@@ -93,7 +93,7 @@ def stores_in(data: Path | None) -> "tuple[Settings, Stores]":
 
     Raises SettingsError for a database that is not there, or of another version, unless --init was given.
     """
-    from macaroon_cbat.audit.file import journal_to
+    from macaroon_cbat.audit.file import write_log_to
     from macaroon_cbat.service.settings import settings_from_environment
     from macaroon_cbat.stores import open_stores
 
@@ -101,7 +101,7 @@ def stores_in(data: Path | None) -> "tuple[Settings, Stores]":
     settings = settings_from_environment(data=data, creates=creates)
     stores = open_stores(settings.database_url, settings.wrapping_key, now(), creates=creates)
     click.get_current_context().call_on_close(stores.database.close)
-    journal_to(settings.audit_log)
+    write_log_to(settings.audit_log)
     return settings, stores
 
 

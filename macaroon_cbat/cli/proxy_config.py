@@ -13,8 +13,8 @@ from macaroon_cbat.proxy_config import (
     PROXIES,
     ProxyIntrospection,
     ProxySettings,
-    read_address,
     read_listener,
+    read_upstream,
     render,
 )
 
@@ -107,8 +107,8 @@ def proxy_config(
     settings = ProxySettings(
         listen=read_listener(listen, "--listen"),
         http_listen=None if http_listen is None else read_listener(http_listen, "--http-listen"),
-        upstream=read_address(upstream, "--upstream"),
-        gateway=None if gateway is None else read_address(gateway, "--gateway"),
+        upstream=read_upstream(upstream, "--upstream"),
+        gateway=None if gateway is None else read_upstream(gateway, "--gateway"),
         certificate=certificate.absolute(),
         key=(key or certificate).absolute(),
         folder=(output or Path.cwd()).absolute(),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from macaroon_cbat.audit import flush_refusals
-from macaroon_cbat.audit.file import reopen_journal
+from macaroon_cbat.audit.file import reopen_logs
 from macaroon_cbat.certificate.forwarded import Forwarded
 from macaroon_cbat.cli.greeting import Greeting
 from macaroon_cbat.cli.limits import limit_options, with_limits
@@ -139,8 +139,8 @@ def serve_command(
             limits=settings.limits.of_server(),
             renew=renew,
             followed=worker.followed(),
-            on_hangup=reopen_journal,
-            on_certificate=worker.expiry.note,
+            on_hangup=reopen_logs,
+            on_certificate=worker.expiry.show,
         )
 
 

@@ -49,7 +49,7 @@ class Gateway(Struct, frozen=True, kw_only=True):
             rule = self.rules.rule_for(method, path)
         except (OAuthError, Unavailable) as error:
             request = _presented(now, question, facts, None)
-            self.admission.note(error, request)
+            self.admission.write_or_log_refusal(error, request)
             return self._refused(error, request)
         if rule.public:
             return _PUBLIC

@@ -16,8 +16,9 @@ from macaroon_cbat.gateway.decision import Untrusted
 from macaroon_cbat.gateway.dispatcher import Dispatcher
 from macaroon_cbat.gateway.envoy_question import EnvoyConnection, EnvoyQuestion
 from macaroon_cbat.gateway.http_connection import REQUEST_SECONDS
-from macaroon_cbat.gateway.places import Place, narrow_umask
+from macaroon_cbat.gateway.places import narrow_umask
 from macaroon_cbat.resource.responses import Answer
+from macaroon_cbat.server.address import Address
 
 _SERVICE = "envoy.service.auth.v3.Authorization"
 _OVERWRITE = HeaderValueOption.HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD
@@ -35,7 +36,7 @@ _OPTIONS = (
 class EnvoyServer:
     """Answers Envoy in the event loop at hand, until it is told to finish."""
 
-    def __init__(self, dispatcher: Dispatcher, place: Place) -> None:
+    def __init__(self, dispatcher: Dispatcher, place: Address) -> None:
         """Prepare to listen there; over TCP several processes may, over a Unix socket one."""
         self._dispatcher, self._place = dispatcher, place
         self._server = grpc.aio.server(options=_OPTIONS)
@@ -69,7 +70,7 @@ class EnvoyServer:
         connection = EnvoyConnection(
             context.invocation_metadata() or (),
             peer=context.peer(),
-            is_unix_socket=self._place.is_unix_socket,
+            is_unix_socket=self._place.path is not None,
             source=request.attributes.source,
         )
         question = EnvoyQuestion(connection, request.attributes)

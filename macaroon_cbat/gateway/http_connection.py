@@ -10,6 +10,7 @@ from typing import cast
 
 import httptools
 
+from macaroon_cbat.certificate.address import plain_text
 from macaroon_cbat.certificate.raw_connection import RawConnection
 from macaroon_cbat.gateway.decision import Untrusted
 from macaroon_cbat.gateway.dispatcher import Dispatcher
@@ -17,7 +18,6 @@ from macaroon_cbat.gateway.framing import check_framing
 from macaroon_cbat.gateway.http_text import answer_text, error_text
 from macaroon_cbat.gateway.question import HttpQuestion
 from macaroon_cbat.resource.responses import Answer
-from macaroon_cbat.server.listener import plain_peer
 
 MAX_REQUEST_BYTES = 64 * 1024
 """Of one sub-request, which needs no body: certificates travel in headers."""
@@ -62,7 +62,7 @@ class HttpConnection(asyncio.Protocol):
         self._since = asyncio.get_running_loop().time()
         if not self._is_unix_socket:
             peer = transport.get_extra_info("peername")
-            self._address = plain_peer(peer[0]) if peer else None
+            self._address = plain_text(peer[0]) if peer else None
         self._connections[self] = None
         if len(self._connections) > self._limit:
             self._make_room()

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from msgspec import Struct
-
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.server.address import Address, read_address
 from macaroon_cbat.server.listener import listening_socket
 
-_UNIX = "unix:"
 BACKLOG = 1024
 """Connections that wait to be accepted; the next one is refused, over a Unix socket at once."""
 
@@ -20,38 +18,18 @@ _LONGEST_PATH = 100
 """Bytes: the kernel's limit is 107, and a draft of the name needs a few."""
 
 
-class Place(Struct, frozen=True):
-    """A Unix socket's path, or host and port."""
+def read_place(text: str, member: str, folder: Path) -> Address:
+    """Return the address that a member of [listen] names; a Unix socket's path is relative to the folder.
 
-    path: Path | None = None
-    host: str = ""
-    port: int = 0
-
-    @property
-    def is_unix_socket(self) -> bool:
-        """Whether it is a Unix socket."""
-        return self.path is not None
-
-    def __str__(self) -> str:
-        """Return it as the policy file spells it."""
-        if self.path is not None:
-            return f"{_UNIX}{self.path}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def place_of(text: str, member: str, folder: Path) -> Place:
-    """Return the place that a member of [listen] names, or raise SettingsError."""
-    if text.startswith(_UNIX):
-        path = folder / text.removeprefix(_UNIX)
-        if len(os.fsencode(path)) > _LONGEST_PATH:
-            raise SettingsError(
-                f"[listen], {member}: {path} is too long for a Unix socket: 100 bytes at most"
-            )
-        return Place(path=path.absolute())
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise SettingsError(f"[listen], {member}: {text!r} is neither unix:/PATH nor ADDRESS:PORT")
-    return Place(host=host.removeprefix("[").removesuffix("]"), port=int(port))
+    Raises SettingsError for text that is no address, and for a path that the kernel does not take.
+    """
+    address = read_address(text, f"[listen], {member}")
+    if address.path is None:
+        return address
+    path = folder / address.path
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise SettingsError(f"[listen], {member}: {path} is too long for a Unix socket: 100 bytes at most")
+    return Address(path=path.absolute())
 
 
 @contextmanager
@@ -64,7 +42,7 @@ def narrow_umask() -> Iterator[None]:
         os.umask(before)
 
 
-def check_free(place: Place) -> None:
+def check_free(place: Address) -> None:
     """Raise SettingsError when somebody listens there; for servers that open their socket themselves."""
     if place.path is None:
         with listening_at(place):
@@ -74,7 +52,7 @@ def check_free(place: Place) -> None:
 
 
 @contextmanager
-def listening_at(place: Place) -> Iterator[socket.socket]:
+def listening_at(place: Address) -> Iterator[socket.socket]:
     """Listen there until the block ends, or raise SettingsError; a Unix socket's file is gone afterwards."""
     if place.path is None:
         try:
@@ -94,7 +72,7 @@ def listening_at(place: Place) -> Iterator[socket.socket]:
                     place.path.unlink()
 
 
-def remove_socket(place: Place) -> None:
+def remove_socket(place: Address) -> None:
     """Remove the file of a Unix socket that nobody answers any more."""
     if place.path is not None and place.path.is_socket() and not _is_answered(place.path):
         place.path.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from macaroon_cbat.certificate.source import tls_connection
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.followed import Stamp, stamp_of
 from macaroon_cbat.gateway.decision import Gateway
-from macaroon_cbat.gateway.places import Place, place_of
+from macaroon_cbat.gateway.places import read_place
 from macaroon_cbat.gateway.policy_file import Policy, read_policy
 from macaroon_cbat.gateway.question import KINDS
 from macaroon_cbat.gateway.rules import Rules
@@ -19,6 +19,7 @@ from macaroon_cbat.gateway.verifiers import Means, VerifierSettings, make_verifi
 from macaroon_cbat.resource.metadata import metadata_target
 from macaroon_cbat.resource.settings import make_admission
 from macaroon_cbat.resource.verifier import TokenVerifier
+from macaroon_cbat.server.address import Address
 
 log = logging.getLogger("macaroon_cbat.gateway")
 
@@ -98,19 +99,19 @@ def _trust(reading: LoadedPolicy) -> TrustedProxies:
     if trust.certificates:
         raise SettingsError("[proxy], trust: nobody presents a certificate here, where there is no TLS")
     for member, place in places(reading).items():
-        if member != "metrics" and not (trust.is_unix_trusted if place.is_unix_socket else trust.networks):
+        if member != "metrics" and not (trust.is_unix_trusted if place.path is not None else trust.networks):
             raise SettingsError(
                 f"[proxy], trust names nobody who can connect to {place}, so nobody could ask"
             )
     return trust
 
 
-def places(reading: LoadedPolicy) -> dict[str, Place]:
+def places(reading: LoadedPolicy) -> dict[str, Address]:
     """Return where to listen for what: `http`, `grpc`, `metrics`, as far as they are named."""
     members = structs.asdict(reading.policy.listen)
     folder = reading.means.folder
-    found = {member: place_of(text, member, folder) for member, text in members.items() if text is not None}
-    if "metrics" in found and found["metrics"].is_unix_socket:
+    found = {member: read_place(text, member, folder) for member, text in members.items() if text is not None}
+    if "metrics" in found and found["metrics"].path is not None:
         raise SettingsError("[listen], metrics: Prometheus asks over ADDRESS:PORT, not over a Unix socket")
     return found
 

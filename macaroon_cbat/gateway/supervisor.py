@@ -10,14 +10,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from macaroon_cbat.audit import bound_refusals
-from macaroon_cbat.audit.file import journal_to, reopen_journal
+from macaroon_cbat.audit.file import reopen_logs, write_log_to
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.gateway.http_connection import REQUEST_SECONDS
-from macaroon_cbat.gateway.places import Place, check_free, listening_at, remove_socket
+from macaroon_cbat.gateway.places import check_free, listening_at, remove_socket
 from macaroon_cbat.gateway.policy_in_force import LoadedPolicy, PolicyWatch, places, put_in_force
 from macaroon_cbat.gateway.worker import Worker
 from macaroon_cbat.resource.feeds.ages import FeedAges
 from macaroon_cbat.server import ignoring_leftovers, serve_metrics, sharing_counters, take_counters
+from macaroon_cbat.server.address import Address
 from macaroon_cbat.server.limits import Limits, limits_that_fit
 from macaroon_cbat.server.prefork import Prefork
 from macaroon_cbat.server.signals import hearing_hangups
@@ -56,14 +57,14 @@ def serve_gateway(file: Path, *, workers: int = 1, on_ready: Callable[[str], Non
         parent.prefork.run(parent.make_worker, lambda: None if on_ready is None else on_ready(where))
 
 
-def _check_envoy(place: Place, workers: int) -> None:
+def _check_envoy(place: Address, workers: int) -> None:
     if find_spec("grpc") is None or find_spec("envoy") is None:
         raise SettingsError("[listen], grpc needs grpcio and xds-protos: pip install 'macaroon_cbat[envoy]'")
-    if place.is_unix_socket and workers > 1:
+    if place.path is not None and workers > 1:
         raise SettingsError(
             f"[listen], grpc: {place} is for one process: --workers 1, or listen on ADDRESS:PORT"
         )
-    if not place.is_unix_socket and place.port == 0:
+    if place.path is None and place.port == 0:
         raise SettingsError("[listen], grpc: name the port")
     check_free(place)
 
@@ -76,7 +77,7 @@ class _Parent:
         watch: PolicyWatch,
         file: Path,
         listening: dict[str, socket.socket],
-        envoy: Place | None,
+        envoy: Address | None,
         workers: int,
     ) -> None:
         self._first = watch.reading
@@ -107,7 +108,7 @@ class _Parent:
     def _tick(self) -> None:
         anyway, self._is_asked = self._is_asked, False
         if anyway:
-            reopen_journal()
+            reopen_logs()
         elif time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + LOOK_SECONDS
@@ -119,4 +120,4 @@ def _audit(reading: LoadedPolicy, file: Path) -> None:
     """Write audit lines where the policy says, or raise SettingsError."""
     bound_refusals(reading.policy.audit_refusals)
     name = reading.policy.audit_log
-    journal_to(name if name is None or name == "-" else os.fspath(file.absolute().parent / name))
+    write_log_to(name if name is None or name == "-" else os.fspath(file.absolute().parent / name))

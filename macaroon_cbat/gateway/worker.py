@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from macaroon_cbat.audit import flush_refusals
-from macaroon_cbat.audit.file import reopen_journal
+from macaroon_cbat.audit.file import reopen_logs
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.gateway.dispatcher import Dispatcher
 from macaroon_cbat.gateway.http_connection import REQUEST_SECONDS, HttpConnection
-from macaroon_cbat.gateway.places import BACKLOG, Place
+from macaroon_cbat.gateway.places import BACKLOG
 from macaroon_cbat.gateway.policy_in_force import InForce, LoadedPolicy, put_in_force, read
+from macaroon_cbat.server.address import Address
 
 if TYPE_CHECKING:
     from macaroon_cbat.gateway.envoy_grpc import EnvoyServer
@@ -38,7 +39,7 @@ class Worker:
         reading: LoadedPolicy,
         *,
         listener: socket.socket | None,
-        envoy: Place | None,
+        envoy: Address | None,
         connections: int,
         was_told: Callable[[], bool],
     ) -> None:
@@ -83,7 +84,7 @@ class Worker:
             task.cancel()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # it would end us when the loop is closed
 
-    async def _answer_envoy(self, place: Place) -> "EnvoyServer":
+    async def _answer_envoy(self, place: Address) -> "EnvoyServer":
         # Not needed by most, and nothing of gRPC survives a fork.
         from macaroon_cbat.gateway.envoy_grpc import EnvoyServer
 
@@ -126,7 +127,7 @@ class Worker:
     async def _reload(self, one_at_a_time: asyncio.Lock) -> None:
         """Read the policy again and put it in force; the reading and the service are beside the loop."""
         async with one_at_a_time:
-            reopen_journal()
+            reopen_logs()
             before = self._dispatcher.in_force
             try:
                 after = await asyncio.get_running_loop().run_in_executor(None, self._read_again, before)

@@ -10,16 +10,17 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from macaroon_cbat.certificate.address import network_named, plain_address
-from macaroon_cbat.certificate.thumbprint import THUMBPRINT_PATTERN, Thumbprint
+from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.macaroon.audiences import is_among
 from macaroon_cbat.macaroon.claims import AudienceText, EpochSeconds, ScopeText, Seconds
 from macaroon_cbat.macaroon.target import Target, is_plain_path, parse_target
+from macaroon_cbat.text.base64url import PATTERN_OF_32_BYTES
 from macaroon_cbat.text.json_text import plain_reason, read_members
 from macaroon_cbat.text.printable import quoted
 from macaroon_cbat.text.short_memory import remembering
 
 MethodText = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")]
-ThumbprintText = Annotated[str, Meta(pattern=THUMBPRINT_PATTERN)]
+ThumbprintText = Annotated[str, Meta(pattern=PATTERN_OF_32_BYTES)]
 
 
 class Access(Struct, frozen=True, kw_only=True):

@@ -3,7 +3,6 @@
 Least of all `location`: the MAC does not cover it, so it stays a hint even where a signature holds.
 """
 
-from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -15,6 +14,7 @@ from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import Grant, read_identifier
 from macaroon_cbat.macaroon.rights import Remark, Rights, granted, narrow
 from macaroon_cbat.macaroon.wire import Macaroon, ThirdPartyCaveat
+from macaroon_cbat.text.base64url import encode
 from macaroon_cbat.text.json_text import UnusableJson, read_members
 from macaroon_cbat.text.printable import quoted
 
@@ -74,7 +74,7 @@ def inspected(macaroon: Macaroon, now: EpochSeconds) -> dict[str, object]:
         "identifier": _text(macaroon.identifier),
         "location": _text(macaroon.location or b""),
         "caveats": [_inspected_caveat(*each) for each in zip(macaroon.caveats, readings, strict=True)],
-        "signature": urlsafe_b64encode(macaroon.signature).rstrip(b"=").decode(),
+        "signature": encode(macaroon.signature),
         "effective": None if found.is_dead else _effective(found.rights),
         "warnings": [remark.text for remark in found.remarks],
     }
@@ -145,4 +145,4 @@ def _text(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        return urlsafe_b64encode(data).rstrip(b"=").decode()
+        return encode(data)

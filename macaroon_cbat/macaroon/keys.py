@@ -5,9 +5,7 @@ call and without the power to mint for anybody else; a macaroon of another use (
 `discharge`) can never verify as an access token, because the use is in the derivation.
 """
 
-import binascii
 import hmac
-import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Literal, NewType, Protocol
@@ -20,6 +18,7 @@ from msgspec import Struct
 from macaroon_cbat.errors import SettingsError, UnknownKey
 from macaroon_cbat.macaroon.audiences import canonical_audience
 from macaroon_cbat.macaroon.identifier import Grant
+from macaroon_cbat.text.base64url import decode, encode, spells_32_bytes
 from macaroon_cbat.text.json_text import UnusableJson, read_json_text
 from macaroon_cbat.text.plain_text import text_of
 
@@ -123,9 +122,7 @@ def write_key_file(ring: AudienceKeys, states: Mapping[str, str] = MappingProxyT
 
     `states` says by kid, for people, which key is the next, current or retiring one.
     """
-    entries = [
-        _KeyEntry(key.kid, _to_base64url(key.secret), states.get(key.kid)) for key in ring.keys.values()
-    ]
+    entries = [_KeyEntry(key.kid, encode(key.secret), states.get(key.kid)) for key in ring.keys.values()]
     return msgspec.json.format(msgspec.json.encode(_KeyFile(ring.issuer, ring.audience, entries))) + b"\n"
 
 
@@ -143,20 +140,12 @@ def read_key_file(content: bytes, name: str = "the key file") -> AudienceKeys:
         )
     keys = {}
     for entry in file.keys:
-        if not _KEY.match(entry.k) or entry.kid in keys:
+        if not spells_32_bytes(entry.k) or entry.kid in keys:
             raise SettingsError(f"{name}: key {entry.kid!r} is damaged or repeated: {_EXPORT}")
-        secret = binascii.a2b_base64(entry.k.translate(_FROM_URL) + "=")
-        keys[entry.kid] = _audience_key(entry.kid, file.audience, secret)
+        keys[entry.kid] = _audience_key(entry.kid, file.audience, decode(entry.k))
     if not keys:
         raise SettingsError(f"{name} holds no key: {_EXPORT}")
     return AudienceKeys(file.issuer, file.audience, keys)
 
 
-def _to_base64url(data: bytes) -> str:
-    return binascii.b2a_base64(data, newline=False).decode().rstrip("=").translate(_TO_URL)
-
-
 _EXPORT = "write it anew with macaroon-cbat key export --audience URL --output FILE"
-_KEY = re.compile(r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]\Z")
-_TO_URL = str.maketrans("+/", "-_")
-_FROM_URL = str.maketrans("-_", "+/")

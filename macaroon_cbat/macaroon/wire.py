@@ -14,11 +14,11 @@ bytes are malformed. The limits are checked before any work is done for the text
 
 from collections.abc import Sequence
 
-import msgspec
 from msgspec import Struct
 
 from macaroon_cbat.errors import MalformedMacaroon
 from macaroon_cbat.macaroon.token_forms import form_of, malformed
+from macaroon_cbat.text.base64url import NotBase64url, decode
 
 MAX_CHARACTERS = 8_000
 MAX_CAVEATS = 100
@@ -28,11 +28,6 @@ _VERSION, _END, _LOCATION, _IDENTIFIER, _VID, _SIGNATURE = 2, 0, 1, 2, 4, 6
 _SIGNATURE_BYTES = 32
 _SIGNATURE_HEAD = bytes((_SIGNATURE, _SIGNATURE_BYTES))
 _MORE = 0x80
-_TO_STANDARD = bytes(
-    {45: 43, 95: 47}.get(c, c) if chr(c).isalnum() or c in b"-_" else 33 for c in range(128)
-) + bytes([33] * 128)
-_decode_base64 = msgspec.json.Decoder(bytes).decode  # a JSON string of base64, thrice as fast as binascii
-_LAST_CHARACTER = {2: "AQgw", 3: "AEIMQUYcgkosw048"}
 
 
 class ThirdPartyCaveat(Struct, frozen=True):
@@ -64,10 +59,10 @@ def read_macaroon(text: str) -> Macaroon:
     if len(text) > MAX_CHARACTERS:
         raise malformed(f"{len(text)} characters, more than {MAX_CHARACTERS}", "it is longer than any token")
     try:
-        return _read_binary(_decode(text))
+        return _read_binary(decode(text))
     except IndexError:
         raise malformed("the macaroon is truncated", form_of(text)) from None
-    except MalformedMacaroon as error:
+    except (NotBase64url, MalformedMacaroon) as error:
         raise malformed(str(error), form_of(text)) from None
 
 
@@ -76,19 +71,6 @@ def read_discharges(texts: Sequence[str]) -> list[Macaroon]:
     if len(texts) > MAX_DISCHARGES:
         raise MalformedMacaroon(f"more than {MAX_DISCHARGES} discharges")
     return [read_macaroon(text) for text in texts]
-
-
-def _decode(text: str) -> bytes:
-    """Return the bytes of canonical unpadded base64url."""
-    size = len(text)
-    spare = size % 4
-    if spare == 1 or (spare and text[-1] not in _LAST_CHARACTER[spare]):
-        raise MalformedMacaroon("not canonical base64url: truncated or with spare bits")
-    try:
-        standard = text.encode("ascii").translate(_TO_STANDARD)
-        return _decode_base64(b'"' + standard + b"=" * (-size % 4) + b'"')
-    except (UnicodeEncodeError, msgspec.DecodeError):
-        raise MalformedMacaroon("not base64url without padding") from None
 
 
 def _read_binary(data: bytes) -> Macaroon:

@@ -19,9 +19,10 @@ from macaroon_cbat.certificate.untrusted_headers import UNTRUSTED_HEADERS
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.gateway.principal_headers import NAMES
 from macaroon_cbat.macaroon.audiences import audience_setting
-from macaroon_cbat.proxy_config.addresses import Address
+from macaroon_cbat.proxy_config.addresses import SPELLINGS
 from macaroon_cbat.proxy_config.introspection import ProxyIntrospection
 from macaroon_cbat.resource.metadata import metadata_target
+from macaroon_cbat.server.address import Address
 
 METHODS = (
     *("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"),
@@ -126,6 +127,7 @@ def render(name: str, settings: ProxySettings) -> dict[str, str]:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 # no HTML: every value was checked against its alphabet
     )
+    environment.filters |= SPELLINGS
     values = {field: getattr(settings, field) for field in ProxySettings.__slots__}
     values |= {
         "format": chosen,

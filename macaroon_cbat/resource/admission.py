@@ -20,7 +20,7 @@ from macaroon_cbat.macaroon.caveats import Access
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.target import Target
 from macaroon_cbat.macaroon.verification import Principal, require_scope
-from macaroon_cbat.resource.audit import note_misconfigured, note_refusal, reason_of, warn_ignored
+from macaroon_cbat.resource.audit import log_misconfigured, reason_of, warn_ignored, write_or_log_refusal
 from macaroon_cbat.resource.hidden_certificates import refuse_hidden
 from macaroon_cbat.resource.metrics import count_refused, count_unavailable, count_verified
 from macaroon_cbat.resource.overrides import why_method_is_unknown, why_path_is_unknown
@@ -64,29 +64,29 @@ class Admission(Struct, frozen=True, kw_only=True):
             presented = self.certificate_source(request.connection)
             principal = self._admit(request, presented, scope)
         except (OAuthError, Unavailable) as error:
-            self.note(error, request, presented)
+            self.write_or_log_refusal(error, request, presented)
             raise
-        _note_ignored(presented)
+        _warn_ignored(presented)
         count_verified(principal)
         return principal
 
-    def note(
+    def write_or_log_refusal(
         self,
         error: OAuthError | Unavailable,
         request: PresentedRequest,
         presented: PresentedCertificate = NO_CERTIFICATE,
     ) -> None:
         """Audit and count why a request does not pass: adapters say so of what they refuse by themselves."""
-        _note_ignored(presented)
+        _warn_ignored(presented)
         reason = reason_of(error, request, presented)
         if self.explain:
             error.told = reason
         if isinstance(error, Unavailable):
             if isinstance(error, ServerMisconfigured):
-                note_misconfigured(error, request)
+                log_misconfigured(error, request)
             count_unavailable(error)
             return
-        note_refusal(error, reason, request, presented, self.verifier.audience)
+        write_or_log_refusal(error, reason, request, presented, self.verifier.audience)
         count_refused(error)
 
     def _admit(self, request: PresentedRequest, presented: PresentedCertificate, scope: str) -> Principal:
@@ -131,7 +131,7 @@ def _check_method(method: str) -> None:
         raise InvalidRequest(f"the method is not in capital letters: {method[:32]!r}")
 
 
-def _note_ignored(presented: PresentedCertificate) -> None:
+def _warn_ignored(presented: PresentedCertificate) -> None:
     """Say that a header was not believed, once the request is judged: not when it is judged once more."""
     if presented.ignored is not None:
         warn_ignored(presented.ignored)

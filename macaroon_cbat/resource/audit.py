@@ -2,9 +2,9 @@
 
 import logging
 
-from macaroon_cbat.audit import note, utc
+from macaroon_cbat.audit import utc, write_or_log
 from macaroon_cbat.audit.event import AuditEvent
-from macaroon_cbat.certificate.source import PresentedCertificate
+from macaroon_cbat.certificate.source import IGNORED, PresentedCertificate, with_ignored
 from macaroon_cbat.errors import CaveatsNotMet, OAuthError, ServerMisconfigured, Unavailable
 from macaroon_cbat.resource.hidden_certificates import tell_operator
 from macaroon_cbat.resource.metrics import count_ignored
@@ -15,7 +15,7 @@ log = logging.getLogger("macaroon_cbat.resource")
 
 def warn_ignored(why: str) -> None:
     """Log and count a certificate header that was not believed: a spoof, or a proxy that nobody named."""
-    log.warning("a certificate header is ignored: %s", why)
+    log.warning(IGNORED, why)
     count_ignored()
 
 
@@ -23,15 +23,13 @@ def reason_of(
     error: OAuthError | Unavailable, request: PresentedRequest, presented: PresentedCertificate
 ) -> str:
     """Return the whole reason: that of the error, and what of the request was not believed or not known."""
-    reason = str(error)
-    if presented.ignored is not None:
-        reason = f"{reason}; a certificate header is ignored: {presented.ignored}"
+    reason = with_ignored(str(error), presented)
     if isinstance(error, CaveatsNotMet) and request.why_no_path is not None:
         reason = f"{reason}; {request.why_no_path}"
     return reason
 
 
-def note_misconfigured(error: ServerMisconfigured, request: PresentedRequest) -> None:
+def log_misconfigured(error: ServerMisconfigured, request: PresentedRequest) -> None:
     """Tell the operator the remedy, once, and of each request that there was one."""
     tell_operator(str(error))
     log.warning(
@@ -39,7 +37,7 @@ def note_misconfigured(error: ServerMisconfigured, request: PresentedRequest) ->
     )
 
 
-def note_refusal(
+def write_or_log_refusal(
     error: OAuthError,
     reason: str,
     request: PresentedRequest,
@@ -50,7 +48,7 @@ def note_refusal(
     grant = error.grant
     if isinstance(error, CaveatsNotMet) and request.why_no_path is not None:
         log.warning("%s", request.why_no_path)
-    note(
+    write_or_log(
         AuditEvent(
             at=utc(request.now),
             event="admission.refused",

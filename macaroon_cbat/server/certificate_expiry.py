@@ -13,7 +13,7 @@ class CertificateExpiry:
     def __init__(self) -> None:
         self._seconds: int | None = None
 
-    def note(self, seconds: int) -> None:
+    def show(self, seconds: int) -> None:
         """Show these seconds since the epoch from now on."""
         self._seconds = seconds
 

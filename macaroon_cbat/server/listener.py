@@ -6,7 +6,7 @@ import socket
 from macaroon_cbat.errors import SettingsError
 
 _BACKLOG = 1024
-_EVERY_ADDRESS, _MAPPED = "::", "::ffff:"
+_EVERY_ADDRESS = "::"
 _UNSENT_BYTES = 1 << 17
 
 
@@ -34,11 +34,6 @@ def listening_socket(host: str, port: int) -> socket.socket:
         sock.close()
         raise SettingsError(_advice(error, host, port)) from error
     return sock
-
-
-def plain_peer(host: str) -> str:
-    """Return the address of an accepted connection: that of an IPv4 client is IPv4 on a socket for both."""
-    return host.removeprefix(_MAPPED) if "." in host else host
 
 
 def free_port(host: str) -> int:

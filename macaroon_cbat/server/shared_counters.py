@@ -5,7 +5,6 @@ would end the process (SIGBUS), so every file is as long as it gets before there
 worker that takes a dead one's place takes its file as well, and counts on.
 """
 
-import fcntl
 import logging
 import os
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files.lock import try_lock
 from macaroon_cbat.files.scratch import scratch_folders
 
 log = logging.getLogger("macaroon_cbat.metrics")
@@ -107,13 +107,10 @@ def _take_file(folder: Path) -> str:
     """Lock a file of the folder until this process ends, however that happens; return its number."""
     for file in sorted(folder.glob("counter_*.db")):
         descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            continue
-        _held.append(descriptor)
-        return file.stem.partition("_")[2]
+        if try_lock(descriptor):
+            _held.append(descriptor)
+            return file.stem.partition("_")[2]
+        os.close(descriptor)
     raise SettingsError(f"no counters are left in {folder}: start again with fewer workers")
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from flask import Flask, Response, request
 
 from macaroon_cbat.audit import bound_refusals
-from macaroon_cbat.audit.file import journal_to
+from macaroon_cbat.audit.file import write_log_to
 from macaroon_cbat.certificate.source import CertificateSource
 from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import MacaroonError
@@ -19,7 +19,7 @@ from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.service import metadata as paths
 from macaroon_cbat.service.admin.administration import Administration
 from macaroon_cbat.service.admin.routes import admin_routes
-from macaroon_cbat.service.audit import audit_requests, record_done
+from macaroon_cbat.service.audit import audit_requests, write_done
 from macaroon_cbat.service.described import DOCUMENT_PATH, HEALTH_PATH
 from macaroon_cbat.service.error_handlers import answer_errors, refuse_other_spellings
 from macaroon_cbat.service.http.request_input import read_json
@@ -63,7 +63,7 @@ def create_app(
     settings = settings or settings_from_environment()
     certificate_source = once_a_request(certificate_source or settings.certificate_source)
     trust = trust or ClientTrust(settings.client_ca)
-    journal_to(settings.audit_log)
+    write_log_to(settings.audit_log)
     bound_refusals(settings.audit_refusals)
     stores, url = _opened(settings, EpochSeconds(int(clock())))
     issuer = Issuer(url, stores.root_keys, settings.token_lifetime, settings.key_rotation)
@@ -82,7 +82,7 @@ def create_app(
     _macaroon_routes(app, certificate_source, clock, locations)
     own_guard = OwnGuard(issuer, stores, certificate_source, clock, locations)
     _resource_routes(app, ResourceFeeds(own_guard, feed_waiters), locations)
-    admin_routes(app, own_guard, Administration(stores, url, clock, record_done))
+    admin_routes(app, own_guard, Administration(stores, url, clock, write_done))
     _open_routes(app, stores, locations, trusts_a_ca=settings.client_ca is not None)
     return app
 

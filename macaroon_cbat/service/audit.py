@@ -5,9 +5,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from flask import Flask, current_app, request
 
-from macaroon_cbat.audit import note, record, utc
+from macaroon_cbat.audit import utc, write, write_or_log
 from macaroon_cbat.audit.event import POLICY, AuditEvent, EventKind
-from macaroon_cbat.certificate.source import NO_CERTIFICATE, CertificateSource, PresentedCertificate
+from macaroon_cbat.certificate.source import (
+    NO_CERTIFICATE,
+    CertificateSource,
+    PresentedCertificate,
+    with_ignored,
+)
 from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.macaroon.claims import EpochSeconds
@@ -53,47 +58,50 @@ def event(kind: EventKind, *, status: int = 200, **members: Any) -> AuditEvent:
     )
 
 
-def record_minted(minted: "Minted") -> None:
+def write_minted(minted: "Minted") -> None:
     """Write that a token was minted, or raise Unavailable."""
     grant = minted.grant
     granted: dict[str, Any] = {"audience": grant.audience, "scope": grant.scope}
-    record(event("token.minted", token_id=grant.jti, certificate=minted.certificate, **granted))
+    write(event("token.minted", token_id=grant.jti, certificate=minted.certificate, **granted))
     count_minted(is_bound=minted.certificate is not None)
 
 
-def record_revoked(grant: Grant) -> None:
+def write_revoked(grant: Grant) -> None:
     """Write that a token was taken back, or raise Unavailable."""
-    record(event("token.revoked", token_id=grant.jti, audience=grant.audience))
+    write(event("token.revoked", token_id=grant.jti, audience=grant.audience))
     count_revoked()
 
 
-def record_done(kind: EventKind, /, **members: Any) -> None:
+def write_done(kind: EventKind, /, **members: Any) -> None:
     """Write what an administrator did by the request at hand, or raise Unavailable."""
-    record(event(kind, **members))
+    write(event(kind, **members))
 
 
-def note_key_changes(changes: Iterable[tuple[EventKind, str]], now: EpochSeconds) -> None:
+def write_or_log_key_changes(changes: Iterable[tuple[EventKind, str]], now: EpochSeconds) -> None:
     """Write what the service did to its keys by itself, whoever's request it was that made it look."""
     for kind, kid in changes:
-        note(AuditEvent(at=utc(now), event=kind, who=POLICY, kid=kid))
+        write_or_log(AuditEvent(at=utc(now), event=kind, who=POLICY, kid=kid))
 
 
-def note_introspected(grant: Grant | None, *, active: bool, **members: Any) -> None:
+def write_or_log_introspected(grant: Grant | None, *, active: bool, **members: Any) -> None:
     """Write what was said about a token; only the identifier of an authentic one is known."""
     known: dict[str, Any] = {} if grant is None else {"token_id": grant.jti, "client_id": grant.client_id}
-    note(event("token.introspected", active=active, **known, **members))
+    write_or_log(event("token.introspected", active=active, **known, **members))
     count_introspected(is_active=active)
 
 
-def note_refusal(status: int, error: str | None, reason: str) -> None:
+def write_or_log_refusal(status: int, error: str | None, reason: str) -> None:
     """Write why the request at hand is refused, and over which certificate it came."""
     kind: EventKind = "token.refused" if request.endpoint == "token" else "request.refused"
     presented = _presented()
-    if presented.ignored is not None:
-        reason = f"{reason}; a certificate header is ignored: {presented.ignored}"
     token_id = request.environ.get(_TOKEN)
-    members = {"error": error, "reason": reason, "certificate": presented.thumbprint, "token_id": token_id}
-    note(event(kind, status=status, **members))
+    members = {
+        "error": error,
+        "reason": with_ignored(reason, presented),
+        "certificate": presented.thumbprint,
+        "token_id": token_id,
+    }
+    write_or_log(event(kind, status=status, **members))
 
 
 def _presented() -> PresentedCertificate:

@@ -2,13 +2,13 @@
 
 import hashlib
 import re
-from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 
 import msgspec
 
 from macaroon_cbat.errors import InvalidRequest
 from macaroon_cbat.stores import Stores
+from macaroon_cbat.text.base64url import encode
 
 BEGINNING = "0"
 
@@ -23,7 +23,7 @@ OTHER_VIEW = f"this cursor is of another database or other audiences: {_ADVICE}"
 def view_name(instance: str, seen: Iterable[str]) -> str:
     """Return the name of what is seen of this database, such as the revocations of these audiences."""
     digest = hashlib.sha256(msgspec.json.encode([instance, sorted(seen)])).digest()
-    return urlsafe_b64encode(digest[:12]).decode()
+    return encode(digest[:12])
 
 
 def write_cursor(view: str, sequence: int) -> str:

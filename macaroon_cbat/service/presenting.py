@@ -5,6 +5,7 @@ import logging
 from flask import request
 
 from macaroon_cbat.certificate.source import (
+    IGNORED,
     CertificateSource,
     PresentedCertificate,
     RequestConnection,
@@ -48,7 +49,7 @@ class _OnceARequest:
         if _PRESENTED not in environ:
             presented = environ[_PRESENTED] = self._source(connection)
             if presented.ignored is not None:
-                log.warning("a certificate header is ignored: %s", presented.ignored)
+                log.warning(IGNORED, presented.ignored)
                 count_ignored()
         known: PresentedCertificate = environ[_PRESENTED]
         return known

@@ -1,9 +1,6 @@
 """Encryption of root keys at rest: AES-256-GCM under a wrapping key from a 0600 file or the environment."""
 
-import fcntl
 import os
-import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,12 +11,13 @@ from msgspec import Struct
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files import replace_file
+from macaroon_cbat.files.lock import locked
 from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.files.places import destination
+from macaroon_cbat.text.base64url import decode_written_key, encode
 
 WRAPPING_KEY_BYTES = 32
 _NONCE_BYTES = 12
-_TEXT = re.compile(r"[A-Za-z0-9_-]{43}=?\Z")
 
 
 class WrappingKey(Struct, frozen=True):
@@ -89,7 +87,7 @@ def replace_wrapping_key(file: Path, rewrap: Callable[[WrappingKey], int]) -> in
 def wrapping_key_text(key: WrappingKey) -> str:
     """Return the key as text, the previous ones behind it."""
     secrets = (key.secret, *key.previous)
-    return " ".join(urlsafe_b64encode(secret).rstrip(b"=").decode() for secret in secrets)
+    return " ".join(encode(secret) for secret in secrets)
 
 
 def wrapping_key_from_text(text: str, name: str) -> WrappingKey:
@@ -97,13 +95,13 @@ def wrapping_key_from_text(text: str, name: str) -> WrappingKey:
 
     Further keys, after white space, are previous ones.
     """
-    words = text.split()
-    if not words or not all(_TEXT.match(word) for word in words):
+    try:
+        secret, *previous = [decode_written_key(word) for word in text.split()]
+    except ValueError as error:
         raise SettingsError(
             f"{name} must be 32 bytes as base64url, 43 characters: make it with macaroon-cbat key "
             "generate-wrapping"
-        )
-    secret, *previous = (urlsafe_b64decode(word.rstrip("=") + "=") for word in words)
+        ) from error
     return WrappingKey(secret, tuple(previous))
 
 
@@ -166,8 +164,8 @@ def _alone(file: Path) -> Iterator[None]:
     except OSError as error:
         raise SettingsError(f"the wrapping key {file} cannot be replaced: {error}") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+        with locked(descriptor, waits=False):
+            yield
     except BlockingIOError as error:
         raise SettingsError(f"another process is replacing {file}: wait until it has ended") from error
     finally:

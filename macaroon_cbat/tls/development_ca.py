@@ -1,10 +1,6 @@
 """A certificate authority for development: HTTPS on localhost after one start, nothing to install."""
 
-import fcntl
 import ipaddress
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files import replace_file
+from macaroon_cbat.files.lock import locked_file
 from macaroon_cbat.files.modes import open_private
 
 _CA_LIFETIME = timedelta(days=3650)
@@ -51,7 +48,7 @@ def development_certificates(folder: Path, *hosts: str) -> DevelopmentCertificat
     names = {_normal_host(host) for host in hosts} | _LOCALHOST
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _locked(folder / ".lock"):
+        with locked_file(folder / ".lock"):
             now = datetime.now(UTC)
             ca = _certificate_authority(files.ca, folder / "ca.key", now)
             current = _usable_names(files, ca, now)
@@ -77,16 +74,6 @@ def _normal_host(host: str) -> str:
     if not name:
         raise SettingsError(f"{host!r} is neither a host name nor an IP address")
     return name
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _certificate_authority(certificate: Path, key: Path, now: datetime) -> _Signer:

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
+from macaroon_cbat.certificate.address import plain_text
 from macaroon_cbat.server.limits import Limits
-from macaroon_cbat.server.listener import plain_peer
 from macaroon_cbat.tls.connection import Connection
 from macaroon_cbat.tls.deadlines import Rooms
 from macaroon_cbat.tls.exchange import Exchange
@@ -175,7 +175,7 @@ class Loop:
                 return
             has_room = self._make_room()
             sock.setblocking(False)
-            self._connections[Connection(self, sock, (plain_peer(host), port))] = None
+            self._connections[Connection(self, sock, (plain_text(host), port))] = None
             if not has_room:
                 # This one is served beyond the limit; the next wait in the kernel's queue.
                 self._pause_accepting()

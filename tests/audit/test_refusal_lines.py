@@ -197,14 +197,14 @@ def test_a_child_starts_anew(flood):
 CHILD = """
 import os, sys, time
 from macaroon_cbat.audit.event import AuditEvent, Utc
-from macaroon_cbat.audit import note, record
-from macaroon_cbat.audit.file import journal_to
-journal_to(sys.argv[1])
+from macaroon_cbat.audit import write, write_or_log
+from macaroon_cbat.audit.file import write_log_to
+write_log_to(sys.argv[1])
 for _ in range(500):
-    note(AuditEvent(at=Utc("2026-01-01T00:00:00Z"), event="token.refused", error="invalid_client"))
-    record(AuditEvent(at=Utc("2026-01-01T00:00:00Z"), event="token.minted"))
+    write_or_log(AuditEvent(at=Utc("2026-01-01T00:00:00Z"), event="token.refused", error="invalid_client"))
+    write(AuditEvent(at=Utc("2026-01-01T00:00:00Z"), event="token.minted"))
     for active in (True, False):
-        note(AuditEvent(at=Utc("2026-01-01T00:00:00Z"), event="token.introspected", active=active))
+        write_or_log(AuditEvent(at=Utc("2026-01-01T00:00:00Z"), event="token.introspected", active=active))
 pid = os.fork()
 if pid == 0:
     sys.exit(0)

@@ -81,7 +81,8 @@ SYNTAX = [
     "ü",
 ]
 NO_ADDRESSES = ["unix:x", "ho st:1", "host:0", "host:65536", "host", "[::1:1", "[x]:1", "host:1/path",
-                "a@host:1", "host:\u0661", "", ":1", "-host:1"]  # fmt: skip
+                "a@host:1", "host:\u0661", "", ":1", "-host:1",
+                "[::1%{env.X}]:1", "[::1%x y]:1", "[::1%]:1", "::1:1", "unix:"]  # fmt: skip
 
 
 @pytest.mark.parametrize("option", ["--upstream", "--gateway", "--listen", "--http-listen"])

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 
 from macaroon_cbat.audit import flush_refusals
-from macaroon_cbat.audit.file import journal_to
+from macaroon_cbat.audit.file import write_log_to
 from macaroon_cbat.audit.loggers import LINES
 from macaroon_cbat.macaroon.caveats import Method, PathPrefix, TargetUri
 from tests.support.adapters import ADAPTERS, Adapter
@@ -87,10 +87,10 @@ def test_what_was_left_out_is_counted_by_its_kind(app: Flask, caplog):
 @pytest.fixture
 def audit_file(tmp_path: Path) -> Iterator[Path]:
     file = tmp_path / "audit.log"
-    journal_to(str(file))
+    write_log_to(str(file))
     yield file
     flush_refusals()
-    journal_to(None)
+    write_log_to(None)
 
 
 def test_an_audit_log_has_it_instead(app: Flask, caplog, audit_file: Path):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from macaroon_cbat.audit.file import journal_to
+from macaroon_cbat.audit.file import write_log_to
 from tests.support.certificates import Identity, authority, certified
 from tests.support.databases import url_in
 from tests.support.postgresql import Postgres, postgres
@@ -88,4 +88,4 @@ def file(tmp_path: Path) -> Path:
 def audited(start: Starter, file: Path) -> Iterator[Service]:
     """Start a service whose audit log is a file."""
     yield start(audit_log=str(file))
-    journal_to(None)
+    write_log_to(None)

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from macaroon_cbat.audit.file import journal_to
+from macaroon_cbat.audit.file import write_log_to
 from macaroon_cbat.macaroon.caveats import Method, Scope, confirmation
 from macaroon_cbat.macaroon.minting import attenuate
 from macaroon_cbat.macaroon.wire import read_macaroon
@@ -117,7 +117,7 @@ def test_what_the_policy_does_to_keys_is_one_line(start, file):
     [new] = [one.kid for one in service.stores.root_keys.records() if one.state == "current"]
     service.now += 86_400 + GRACE_SECONDS
     service.token()
-    journal_to(None)
+    write_log_to(None)
     found = [(e["event"], e["who"], e["kid"]) for e in events(file) if e["who"] == "policy"]
     assert found[0] == ("key.rotated", "policy", new)
     assert ("key.retired", "policy", old) in found

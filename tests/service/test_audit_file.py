@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from macaroon_cbat.audit.file import journal_to
+from macaroon_cbat.audit.file import write_log_to
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.service import settings_from_environment
 from tests.support.audit_events import events, one
@@ -52,7 +52,7 @@ def unavailable(answer) -> None:
 @pytest.fixture
 def full(audited) -> Service:
     """Let the disk be full from here on."""
-    journal_to("/dev/full")
+    write_log_to("/dev/full")
     return audited
 
 
@@ -68,9 +68,9 @@ def test_a_full_disk_stops_minting(full, caplog):
 def test_a_full_disk_stops_revoking(audited, file):
     """A revocation is not acknowledged before it is audited: 503; it holds, and asking again audits it."""
     token = audited.token()
-    journal_to("/dev/full")
+    write_log_to("/dev/full")
     unavailable(audited.revoke(token))
-    journal_to(str(file))
+    write_log_to(str(file))
     os.truncate(file, 0)
     assert audited.revoke(token).status_code == 200
     assert one(file)["event"] == "token.revoked"
@@ -80,10 +80,10 @@ def test_a_full_disk_stops_revoking(audited, file):
 def test_a_full_disk_stops_nothing_else(audited, caplog):
     """Introspection and refusals go on without an audit log; their lines stand in the ordinary log."""
     token = audited.token()
-    journal_to("/dev/full")
+    write_log_to("/dev/full")
     assert audited.introspect(token)["active"] is True
     refused(audited.ask_token(scope="root"), 400, "invalid_scope")
-    lines = [r.getMessage() for r in caplog.records if r.name == "macaroon_cbat.journal"]
+    lines = [r.getMessage() for r in caplog.records if r.name == "macaroon_cbat.audit_log"]
     assert ["token.introspected" in lines[0], "invalid_scope" in lines[1], len(lines)] == [True, True, 2]
 
 
@@ -137,7 +137,7 @@ def test_a_file_that_cannot_be_opened_stops_the_start(start, tmp_path):
     """An audit log that cannot be opened is one line at start-up that names the setting."""
     with pytest.raises(SettingsError, match="MACAROON_CBAT_AUDIT_LOG") as caught:
         start(audit_log=str(tmp_path / "missing" / "audit.log"))
-    journal_to(None)
+    write_log_to(None)
     assert "No such file or directory" in str(caught.value)
 
 

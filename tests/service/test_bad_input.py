@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from werkzeug.test import TestResponse
 
-from macaroon_cbat.audit.file import journal_to
+from macaroon_cbat.audit.file import write_log_to
 from macaroon_cbat.macaroon.caveats import Expiry, Method, PathPrefix, Scope, confirmation
 from macaroon_cbat.macaroon.minting import attenuate
 from tests.service.conftest import Starter
@@ -158,7 +158,7 @@ def asking(
     asking = Asking(start(audit_log=str(file), **changes), certificate, foreign_cursor)
     file.write_text("")
     yield asking
-    journal_to(None)
+    write_log_to(None)
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 from werkzeug.test import TestResponse
 
-from macaroon_cbat.audit.file import journal_to
+from macaroon_cbat.audit.file import write_log_to
 from macaroon_cbat.certificate.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.certificate.source import tls_connection
 from macaroon_cbat.errors import SettingsError
@@ -39,7 +39,7 @@ def bound(start, file) -> Iterator[Service]:
     metadata = client_metadata(tls_client_certificate_bound_access_tokens=True)
     service.stores.clients.add("bound", metadata, secret=SECRET, now=NOW)
     yield service
-    journal_to(None)
+    write_log_to(None)
 
 
 def ask(service: Service, address: str, **headers: str) -> TestResponse:
@@ -128,7 +128,7 @@ def test_a_hash_is_not_enough_for_tls_client_auth(ca, tmp_path, start, file):
         )
 
     refused(answer(service, Clientcertx5t=certificate.thumbprint), 401, "invalid_client")
-    journal_to(None)
+    write_log_to(None)
     assert "passes on its hash alone" in str(one(file)["reason"])
     whole = start(
         certificate_source=Forwarded("haproxy", trust=trusted_proxies([PROXY])),

@@ -17,7 +17,7 @@ core.register_action("ask_gateway", { "http-req" }, function(txn)
     ["x-forwarded-uri"] = { txn.sf:pathq() },
     ["x-forwarded-for"] = { txn.sf:src() },
   }
-  local answer = core.httpclient():get{ url = "http://{{ "gateway" if gateway.path else gateway }}/", {% if gateway.path %}dst = "{{ gateway.haproxy }}", {% endif %}headers = asked, timeout = 2000 } -- milliseconds, of each of four attempts
+  local answer = core.httpclient():get{ url = "http://{{ "gateway" if gateway.path else gateway }}/", {% if gateway.path %}dst = "{{ gateway | haproxy }}", {% endif %}headers = asked, timeout = 2000 } -- milliseconds, of each of four attempts
   if not answer then return end
   txn:set_var("txn.status", answer.status or 503)
   txn:set_var("txn.challenge", header(answer.headers, "www-authenticate") or "Bearer")

@@ -18,7 +18,7 @@ from macaroon_cbat.certificate.thumbprint import Thumbprint, parse_thumbprint
 from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import InvalidClient, InvalidRequest, UnauthorizedClient, UnsupportedGrantType
 from macaroon_cbat.macaroon.claims import EpochSeconds
-from macaroon_cbat.service.audit import is_from, record_minted
+from macaroon_cbat.service.audit import is_from, write_minted
 from macaroon_cbat.service.http.request_input import Form, read_form, required
 from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.oauth2.client_authentication import (
@@ -175,7 +175,7 @@ class ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc] # Authlib
             self.request.presented.thumbprint,
             self.request.now,
         )
-        record_minted(minted)
+        write_minted(minted)
         members = {
             "access_token": minted.text,
             "token_type": "Bearer",

@@ -23,7 +23,7 @@ from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.revocation import Revocations
 from macaroon_cbat.macaroon.signature import AuthenticCaveats
 from macaroon_cbat.macaroon.verification import Principal, judge, refuse_revoked
-from macaroon_cbat.service.audit import note_introspected
+from macaroon_cbat.service.audit import write_or_log_introspected
 from macaroon_cbat.service.oauth2.issuer import Issuer
 from macaroon_cbat.service.served_audiences import how_to_serve, served_audiences
 from macaroon_cbat.stores import Client
@@ -66,11 +66,11 @@ def introspection_answer(
             )
         access = Access(now=now, audience=audience, certificate=presented or certificate)
         principal = judge(grant, judged, access, require_certificate=False)
-        note_introspected(grant, active=True, certificate=certificate)
+        write_or_log_introspected(grant, active=True, certificate=certificate)
         shown = texts if caller.metadata.understands_caveats else None
         return {"active": True, "iss": issuer.url, **_claims(grant, principal, certificate, shown)}
     except InvalidToken as error:
-        note_introspected(grant, active=False, reason=str(error))
+        write_or_log_introspected(grant, active=False, reason=str(error))
         return INACTIVE
 
 

@@ -1,7 +1,6 @@
 """Mint for a client, and verify what was minted: the service's two uses of its root keys."""
 
 import os
-from base64 import urlsafe_b64encode
 from functools import lru_cache
 
 from msgspec import UNSET, Struct
@@ -16,9 +15,10 @@ from macaroon_cbat.macaroon.keys import AudienceKey, RootKey, audience_key
 from macaroon_cbat.macaroon.minting import mint
 from macaroon_cbat.macaroon.signature import AuthenticCaveats, verify_identifier, verify_signature
 from macaroon_cbat.macaroon.wire import read_macaroon
-from macaroon_cbat.service.audit import note_key_changes
+from macaroon_cbat.service.audit import write_or_log_key_changes
 from macaroon_cbat.service.settings import LONGEST_LIFETIME
 from macaroon_cbat.stores import Client, RootKeyStore
+from macaroon_cbat.text.base64url import encode
 
 
 class Minted(Struct, frozen=True):
@@ -62,14 +62,14 @@ class Issuer:
             raise InvalidRequest(
                 "this client gets certificate-bound tokens only: present a client certificate"
             )
-        note_key_changes(self._root_keys.keep(now, self._rotation, LONGEST_LIFETIME), now)
+        write_or_log_key_changes(self._root_keys.keep(now, self._rotation, LONGEST_LIFETIME), now)
         root = self._root_keys.current()
         grant = Grant(
             aud=UNSET if audience is None else audience,
             client_id=client.client_id,
             exp=now + self.lifetime,
             iat=max(now, client.tokens_since),
-            jti=urlsafe_b64encode(os.urandom(TOKEN_ID_BYTES)).rstrip(b"=").decode(),
+            jti=encode(os.urandom(TOKEN_ID_BYTES)),
             kid=root.kid,
             scope=scope,
             sub=client.client_id,
