@@ -7,6 +7,7 @@ from pathlib import Path
 from guide_tables.certificate_formats import certificate_formats
 from guide_tables.errors import errors
 from guide_tables.events import audit_events, audit_members
+from guide_tables.figures import figures, floors
 from guide_tables.metrics import metrics
 from guide_tables.settings import guard_settings, policy_members, service_settings
 
@@ -20,6 +21,8 @@ TABLES = {
     "audit-members": audit_members,
     "metrics": metrics,
     "errors": errors,
+    "figures": figures,
+    "floors": floors,
 }
 _TABLE = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
