@@ -1,4 +1,4 @@
-"""One event of the audit log -> one line of JSON. Nothing that a stranger wrote can forge or flood it."""
+"""Audit events, and the line of JSON that each one becomes. No text of an attacker can forge a line."""
 
 import json
 from typing import Literal, NewType
@@ -10,62 +10,79 @@ Utc = NewType("Utc", str)
 """A moment as RFC 3339 spells it, in UTC: `2026-01-01T00:00:00Z`."""
 
 EventKind = Literal[
-    "token.minted",
-    "token.refused",
-    "token.introspected",
-    "token.revoked",
-    "request.refused",
-    "admission.refused",
-    "refusals.omitted",
-    "introspections.omitted",
-    "client.added",
-    "client.changed",
-    "client.removed",
-    "key.rotated",
-    "key.retired",
-    "key.rewrapped",
-    "key.exported",
-    "revoked",
+    "token.minted",  # a client gets a token
+    "token.refused",  # the token endpoint refuses a request
+    "token.introspected",  # the service answers about a token
+    "token.revoked",  # a client revokes its own token
+    "request.refused",  # any other endpoint of the service refuses a request
+    "admission.refused",  # a resource server or gateway refuses a request
+    "refusals.omitted",  # more refusals came than are written
+    "introspections.omitted",  # more introspections came than are written
+    "client.added",  # an administrator registers a client
+    "client.changed",  # an administrator changes the rights of a client
+    "client.removed",  # an administrator removes a client, which revokes its tokens
+    "key.rotated",  # a new root key begins to mint, by command or by policy
+    "key.retired",  # a root key ends, and with it all of its tokens
+    "key.rewrapped",  # the root keys are encrypted under another wrapping key
+    "key.exported",  # the keys of an audience are written to a file
+    "revoked",  # an administrator revokes a token, client, subject, family, key or certificate
 ]
-"""What happened. `token.refused` is the token endpoint's refusal, `request.refused` any other endpoint's."""
+"""Kinds of events. The guide shows the comment beside each (`scripts/guide-tables`)."""
 
 OPERATOR, POLICY = "operator", "policy"
-"""Who acts through the command line; and who rotates and retires keys when it is time."""
+"""Actors that are no clients: the command line, and the service that rotates and retires its own keys."""
 
 MAX_MEMBER = 400
 """Characters of one member; the rest is cut off."""
 
 
 class AuditEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who did what, to which token, client or key, and why not. Never a token, a key or a secret.
-
-    `who` is a client that proved who it is, or OPERATOR or POLICY. `client_id`, `token_id`, `kid`, `subject`,
-    `family` and `certificate` name what the event is about; `certificate` is that of the connection
-    where the request was refused. In what was omitted, `count` is how many were not written since
-    `since`, and `counts` says how many of them there were of each kind and error, which are words of ours.
-    """
+    """One event: the actor, the token, client or key, and the reason. Never a token text or a secret."""
 
     at: Utc
+    """When it happened: RFC 3339 in UTC, whole seconds; of omitted lines, when the last one happened."""
     event: EventKind
+    """Which event it is."""
     who: str | None = None
+    """The client that proved its identity, `operator` for the command line, or `policy` for the service.
+    In a refusal it is the client of an authentic token, which an attacker may have stolen."""
     client_id: str | None = None
+    """The client that the event is about."""
     subject: str | None = None
+    """The subject whose tokens are revoked."""
     family: str | None = None
+    """The token family that is revoked."""
     token_id: str | None = None
+    """The `jti` of the token: of a refused one only once its signature has been verified."""
     kid: str | None = None
+    """The name of the root key."""
     certificate: str | None = None
+    """The thumbprint of a certificate (x5t#S256): in a refusal that of the connection, elsewhere the one that
+    the token is bound to, or that is revoked."""
     audience: str | None = None
+    """The audience of the token, keys or client, as an absolute URI."""
     scope: str | None = None
+    """The granted or registered scopes, with a space between two."""
     serves: str | None = None
+    """The audiences that a registered client serves, with a space between two."""
     active: bool | None = None
+    """Whether an introspected token was called active."""
     endpoint: str | None = None
+    """The route of the service, never the path that the client sent."""
     status: int | None = None
+    """The HTTP status of the answer."""
     error: str | None = None
+    """The OAuth error code of the answer."""
     reason: str | None = None
+    """The whole reason, which the caller is not told."""
     address: str | None = None
+    """The client address that the server saw."""
     since: Utc | None = None
+    """Of omitted lines: when the first one happened."""
     count: int | None = None
+    """Of omitted lines: their number."""
     counts: dict[str, int] | None = None
+    """Of omitted lines: their number for each kind of event and error."""
 
 
 def audit_line(event: AuditEvent) -> str:

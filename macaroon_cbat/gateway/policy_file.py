@@ -24,64 +24,98 @@ Prefix = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9_~.-]+)+\Z")]
 
 
 class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where it answers: `unix:` and a path, or ADDRESS:PORT. Counts at the start only."""
+    """The addresses on which a gateway answers. A change takes effect at the next start."""
 
     http: Text | None = None
+    """Address for questions over HTTP: `unix:` and a path, or ADDRESS:PORT."""
     grpc: Text | None = None
+    """Address for Envoy's ext_authz over gRPC."""
     metrics: Text | None = None
+    """Address of the metrics page, which is in the clear and asks for no credentials."""
 
 
 class ProxyTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The proxy in front: how it asks, how it tells certificates, and who it is."""
+    """The proxy in front of a gateway: its product, its certificate header, and its address or secret."""
 
     kind: Literal["nginx", "traefik", "caddy", "haproxy", "envoy"]
+    """The product, which decides the headers of a question and how it is answered."""
     trust: Annotated[tuple[str, ...], Meta(min_length=1)]
+    """The senders that are believed: `unix`, `secret`, networks, or `x5t#S256=THUMBPRINT`."""
     secret_file: FileName | None = None
+    """File with the secret that the proxy must send as Proxysecret."""
     format: Text | None = None
+    """Certificate format; by default that of the kind."""
     header: Text | None = None
+    """Header with the certificate; by default that of the format."""
     companion: Text | None = None
+    """Header beside it that says whether there is one; by default that of the format."""
     path_prefix: Prefix = "/envoy"
+    """Prefix of the path in Envoy's questions over HTTP."""
 
 
 class Service(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The service that keys and revocations are followed at, and as whom."""
+    """The service that a gateway follows for keys and revocations, and the gateway's credentials there."""
 
     issuer: Text
+    """URL of the service."""
     client_id: Text
+    """Name under which the gateway is registered there."""
     certificate: FileName
+    """File with the client certificate of the gateway, followed when renewed."""
     key: FileName | None = None
+    """File with its private key; by default the certificate's file."""
     client_secret_file: FileName | None = None
+    """File with the client secret; without it the certificate authenticates (RFC 8705 2)."""
     ca: FileName | None = None
+    """PEM file of the CAs that the service's certificate is checked with; by default the system's."""
     snapshot: FileName | None = None
+    """Private file for the keys, which a restart without the service begins with."""
     revocation_snapshot: FileName | None = None
+    """Private file for the revocations, which a restart resumes from."""
     max_staleness: Annotated[float, Meta(ge=1)] = 60
+    """Seconds without news of revocations after which every answer is 503."""
 
 
 class Asking(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The service that is asked about every token (RFC 7662), and as whom."""
+    """The service that introspects every token (RFC 7662), and the gateway's credentials there."""
 
     issuer: Text
+    """URL of the service."""
     client_id: Text
+    """Name under which the gateway is registered there."""
     client_secret_file: FileName | None = None
+    """File with the client secret; without it the certificate authenticates (RFC 8705 2)."""
     certificate: FileName | None = None
+    """File with the client certificate of the gateway."""
     key: FileName | None = None
+    """File with its private key; by default the certificate's file."""
     ca: FileName | None = None
+    """PEM file of the CAs that the service's certificate is checked with; by default the system's."""
     cache_seconds: Annotated[float, Meta(ge=0)] = 0
+    """Seconds that a positive answer is remembered, for the same token over the same certificate."""
 
 
 class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole policy file. Names of files are still relative to it."""
 
     audience: Text
+    """The audience of the tokens: the absolute URI of the resource server."""
     origin: Text | None = None
+    """Origin that `htu` and `path` caveats are compared with; by default that of the audience."""
     require_certificate: bool = True
+    """False lets unbound tokens pass."""
     explain: bool = False
+    """True tells every client the whole reason of a refusal: for development alone."""
     clock_skew: Annotated[int, Meta(ge=0, le=LONGEST_CLOCK_SKEW)] = 30
+    """Seconds that the service's clock and this one may differ."""
     keys: FileName | None = None
+    """Key file of the audience; or name [service], or [introspection]."""
     service: Service | None = None
     introspection: Asking | None = None
     audit_log: FileName | None = None
+    """File of the audit log; by default events are ordinary log lines."""
     audit_refusals: Annotated[int, Meta(ge=0)] = DEFAULT_LINES
+    """Audit lines of a budget of refusals in 10 seconds and process; 0 for all."""
     listen: Listen
     proxy: ProxyTable
     rule: Annotated[tuple[Rule, ...], Meta(min_length=1)]

@@ -38,10 +38,15 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     path: RulePath
+    """Path, percent-decoded, that the rule is about, with everything below it."""
     exact: bool = False
+    """True for this path alone."""
     methods: Annotated[tuple[MethodText, ...], Meta(min_length=1)] | None = None
+    """Methods that the rule is about; by default all but CONNECT, TRACE, TRACK and those with two targets."""
     scope: Need | None = None
+    """Scopes that the token needs, with a space between two; empty for any valid token."""
     public: bool = False
+    """True lets in every request, without a token."""
 
     def mistake(self) -> str | None:
         """Return what is wrong with this rule, or None."""

@@ -1,0 +1,1 @@
+"""Tables of the guide, generated from the code."""

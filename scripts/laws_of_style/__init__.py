@@ -1,0 +1,1 @@
+"""Laws of length and language, held in every module of the package."""
