@@ -52,4 +52,6 @@ from macaroon_cbat.macaroon.target import Target as Target
 from macaroon_cbat.macaroon.verification import Principal as Principal
 from macaroon_cbat.macaroon.verification import verify as verify
 
+__version__ = "0.1.0"
+
 guard_logs()
