@@ -92,4 +92,6 @@ def __dir__() -> list[str]:
     return [*globals(), *_HOMES]
 
 
+__version__ = "0.1.0"
+
 guard_logs()

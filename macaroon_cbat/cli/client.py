@@ -10,8 +10,7 @@ from macaroon_cbat.cli.client_change import change
 from macaroon_cbat.cli.client_lines import line_of, metadata_of, usage_of_unknown_names
 from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.cli.options import FILE, force_option, is_standard_output, json_option, print_json, say
-from macaroon_cbat.cli.registration import SecretOutput, register
-from macaroon_cbat.cli.thumbprint import strong_thumbprint_in
+from macaroon_cbat.cli.registration import SecretOutput, register, strong_thumbprint_in
 from macaroon_cbat.stores.clients import ClientAuthMethod
 
 

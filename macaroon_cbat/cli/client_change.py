@@ -7,7 +7,7 @@ import click
 from macaroon_cbat.cli.administration import Verbs, administration_options
 from macaroon_cbat.cli.client_lines import line_of, metadata_of, usage_of_unknown_names
 from macaroon_cbat.cli.options import FILE, json_option, print_json, say
-from macaroon_cbat.cli.thumbprint import strong_thumbprint_in
+from macaroon_cbat.cli.registration import strong_thumbprint_in
 
 _KNOWN_KEYS = (
     "note: keys of an audience that it does not serve any more are known to it: if it is not to be trusted, "

@@ -3,14 +3,16 @@
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pkgutil import resolve_name
 from typing import Any
 
 import click
 
+from macaroon_cbat import __version__
 from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.errors import MacaroonError, SettingsError
+from macaroon_cbat.errors.extras import MissingExtra, extra
 from macaroon_cbat.text.printable import printable
 
 
@@ -23,17 +25,20 @@ class _Misuse(click.ClickException):
 
 
 _COMMANDS = {
-    "client": "macaroon_cbat.cli.client:client",
-    "gateway": "macaroon_cbat.cli.gateway:gateway",
-    "key": "macaroon_cbat.cli.key:key",
-    "revocation": "macaroon_cbat.cli.revocation:revocation",
-    "proxy-config": "macaroon_cbat.cli.proxy_config:proxy_config",
-    "revoke": "macaroon_cbat.cli.revoke:revoke",
-    "serve": "macaroon_cbat.cli.serve:serve_command",
-    "thumbprint": "macaroon_cbat.cli.thumbprint:thumbprint",
-    "token": "macaroon_cbat.cli.token:token",
+    "client": ("macaroon_cbat.cli.client:client", "service"),
+    "gateway": ("macaroon_cbat.cli.gateway:gateway", None),
+    "key": ("macaroon_cbat.cli.key:key", "service"),
+    "revocation": ("macaroon_cbat.cli.revocation:revocation", "service"),
+    "proxy-config": ("macaroon_cbat.cli.proxy_config:proxy_config", "gateway"),
+    "revoke": ("macaroon_cbat.cli.revoke:revoke", "service"),
+    "serve": ("macaroon_cbat.cli.serve:serve_command", "service"),
+    "thumbprint": ("macaroon_cbat.cli.thumbprint:thumbprint", None),
+    "token": ("macaroon_cbat.cli.token:token", None),
 }
-"""Imported when they are called: a pipe of `token attenuate` must not wait for a database library."""
+"""The place of each command, and the extra without which it cannot be imported.
+
+A command is imported when it is called: a pipe of `token attenuate` must not wait for a database library.
+"""
 
 _SERVERS = {"gateway", "serve"}
 
@@ -51,14 +56,33 @@ def _surviving_hangups() -> Iterator[None]:
         signal.signal(signal.SIGHUP, signal.SIG_DFL if before is None else before)
 
 
+class _NotInstalled(click.Command):
+    """A command whose extra is not installed: help lists it, and any use of it raises MissingExtra."""
+
+    def __init__(self, name: str, error: MissingExtra) -> None:
+        super().__init__(name, short_help=f"Not installed: {error.remedy}", add_help_option=False)
+        self._error = error
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:  # noqa: ARG002
+        raise self._error
+
+
 class _Commands(Group):
-    """WriteQueue what this package raises on purpose into one line and an exit status."""
+    """The commands; an error of this package becomes one line and an exit status."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 # click's signature
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        return resolve_name(_COMMANDS[cmd_name]) if cmd_name in _COMMANDS else None
+        if cmd_name not in _COMMANDS:
+            return None
+        place, needed = _COMMANDS[cmd_name]
+        try:
+            with nullcontext() if needed is None else extra(needed):
+                command: click.Command = resolve_name(place)
+        except MissingExtra as error:
+            return _NotInstalled(cmd_name, error)
+        return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if not _SERVERS.isdisjoint(args[:1]):
@@ -75,7 +99,7 @@ class _Commands(Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="macaroon_cbat")
+@click.version_option(__version__)
 def main() -> None:
     """Certificate-bound macaroons: run the service, register clients, mint, bind and verify tokens.
 

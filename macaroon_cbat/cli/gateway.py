@@ -1,7 +1,6 @@
 """`macaroon-cbat gateway`: answer what nginx, Traefik, Caddy, HAProxy and Envoy ask about requests."""
 
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -27,8 +26,6 @@ def gateway(policy: Path, *, check: bool, workers: int) -> None:
     if check:
         _check(policy)
         return
-    if find_spec("httptools") is None or find_spec("uvloop") is None:
-        raise SettingsError("the gateway needs httptools and uvloop: pip install 'macaroon_cbat[gateway]'")
     from macaroon_cbat.gateway.supervisor import serve_gateway
 
     log_to_stderr()

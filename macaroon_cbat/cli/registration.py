@@ -5,12 +5,15 @@ from pathlib import Path
 
 import click
 
+from macaroon_cbat.certificate.thumbprint import Thumbprint, thumbprint_of
 from macaroon_cbat.cli.administration import Verbs
 from macaroon_cbat.cli.client_lines import metadata_of
 from macaroon_cbat.cli.options import is_standard_output, output_to, print_json, require_standard_output, say
+from macaroon_cbat.cli.thumbprint import certificate_in
 from macaroon_cbat.errors import MacaroonError, Refused, SettingsError
 from macaroon_cbat.service.admin.shapes import ClientRecord, NewClient
 from macaroon_cbat.service.oauth2.grants import RESERVED_SCOPES
+from macaroon_cbat.service.oauth2.key_strength import weakness_of
 from macaroon_cbat.service.served_audiences import FEED_SCOPES
 from macaroon_cbat.stores.clients import SECRET_METHODS
 
@@ -99,3 +102,12 @@ def _show(added: NewClient, secret: str | None, *, as_json: bool, err: bool = Fa
     say(f"client_id:     {added.client_id}", err=err)
     if secret is not None:
         click.echo(f"client_secret: {secret}")
+
+
+def strong_thumbprint_in(file: Path) -> Thumbprint:
+    """Return the thumbprint of the certificate in a file, or raise SettingsError if its key is weak."""
+    certificate = certificate_in(file)
+    if weakness := weakness_of(certificate):
+        remedy = "make a new key, such as P-256, Ed25519 or RSA of 2,048 bits"
+        raise SettingsError(f"{file} has {weakness}: {remedy}")
+    return thumbprint_of(certificate)

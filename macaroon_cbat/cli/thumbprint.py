@@ -8,7 +8,6 @@ from macaroon_cbat.certificate.file import LONGEST_FILE, der_of
 from macaroon_cbat.certificate.thumbprint import DerCertificate, Thumbprint, thumbprint_of
 from macaroon_cbat.cli.options import FILE, read_file
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.service.oauth2.key_strength import weakness_of
 
 
 @click.command(short_help="Print the x5t#S256 thumbprint of a certificate.")
@@ -21,15 +20,6 @@ def thumbprint(file: Path) -> None:
 def thumbprint_in(file: Path) -> Thumbprint:
     """Return the thumbprint of the client certificate in a file, or raise SettingsError."""
     return thumbprint_of(certificate_in(file))
-
-
-def strong_thumbprint_in(file: Path) -> Thumbprint:
-    """Return the thumbprint of the certificate in a file, or raise SettingsError if its key is weak."""
-    certificate = certificate_in(file)
-    if weakness := weakness_of(certificate):
-        remedy = "make a new key, such as P-256, Ed25519 or RSA of 2,048 bits"
-        raise SettingsError(f"{file} has {weakness}: {remedy}")
-    return thumbprint_of(certificate)
 
 
 def certificate_in(file: Path) -> DerCertificate:

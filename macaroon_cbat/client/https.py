@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
-from requests.adapters import HTTPAdapter
-from requests.auth import HTTPBasicAuth
-from urllib3.exceptions import HTTPError
-
 from macaroon_cbat.client.clock import compare_clocks
 from macaroon_cbat.client.network_failures import failure_in_words
 from macaroon_cbat.errors import Refused, Unavailable
+from macaroon_cbat.errors.extras import extra
+
+with extra("requests"):
+    import requests
+    from requests.adapters import HTTPAdapter
+    from requests.auth import HTTPBasicAuth
+    from urllib3.exceptions import HTTPError
 
 _ANSWER_BYTES = 64 * 1024
 

@@ -12,13 +12,15 @@ bound the child to, and the transport takes the connection from the pool of thes
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from pathlib import Path
 
-import anyio.to_thread
-import httpx
-
 from macaroon_cbat.client.certificate import ClientCertificate, Credentials
 from macaroon_cbat.client.children import ChildTerms
 from macaroon_cbat.client.holder import Bound, Holder, TokenSource, is_rejected
 from macaroon_cbat.client.pools import Pools
+from macaroon_cbat.errors.extras import extra
+
+with extra("httpx"):
+    import anyio.to_thread
+    import httpx
 
 _BOUND = "macaroon_cbat.bound"
 

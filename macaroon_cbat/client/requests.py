@@ -12,16 +12,18 @@ between the two, or between two requests, changes both together.
 from pathlib import Path
 from typing import Any, Self
 
-import requests
-from requests.adapters import BaseAdapter
-from requests.auth import AuthBase
-
 from macaroon_cbat.client.certificate import ClientCertificate, Credentials
 from macaroon_cbat.client.children import ChildTerms
 from macaroon_cbat.client.holder import Bound, Holder, TokenSource, is_rejected
 from macaroon_cbat.client.https import ContextAdapter
 from macaroon_cbat.client.pools import Pools
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.errors.extras import extra
+
+with extra("requests"):
+    import requests
+    from requests.adapters import BaseAdapter
+    from requests.auth import AuthBase
 
 
 class _Authorization(str):

@@ -4,14 +4,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
-
 from macaroon_cbat.client.certificate import ClientCertificate
 from macaroon_cbat.client.https import no_answer
 from macaroon_cbat.client.requests import MacaroonAuth, certificate_session
 from macaroon_cbat.client.tokens import TokenClient, read_refusal
 from macaroon_cbat.errors import Unavailable
+from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.text.json_text import read_json_text
+
+with extra("requests"):
+    import requests
 
 _TOKEN_PATH = "/oauth2/token"
 

@@ -11,8 +11,8 @@ from msgspec import Meta, Struct
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.client.certificate import ClientCertificate, server_trust
 from macaroon_cbat.client.children import confirmations
-from macaroon_cbat.client.https import exchange
 from macaroon_cbat.errors import MalformedMacaroon, Refused, SettingsError
+from macaroon_cbat.errors.extras import require
 from macaroon_cbat.files.process_values import ProcessLock
 from macaroon_cbat.macaroon.issuers import is_same_issuer, metadata_url, plain_issuer
 from macaroon_cbat.macaroon.token_forms import mended
@@ -85,6 +85,7 @@ class TokenClient:
 
     def __post_init__(self) -> None:
         """Refuse what could not work, before the first request."""
+        require("requests", "requests")
         plain_issuer(self.issuer)
         if self.client_secret is None and self.certificate is None:
             raise SettingsError("a client authenticates by a secret or a certificate: give one of them")
@@ -132,6 +133,8 @@ class TokenClient:
 
     def _request_token(self) -> _Granted:
         """Return what the service grants for client credentials (RFC 6749 4.4)."""
+        from macaroon_cbat.client.https import exchange  # attenuating and binding need no HTTP library
+
         credentials = None if self.certificate is None else self.certificate.current()
         context = credentials.context(self.ca) if credentials else server_trust(self.ca)
         self._endpoint = self._endpoint or self._discover()
@@ -147,6 +150,8 @@ class TokenClient:
 
     def _discover(self) -> str:
         """Return the token endpoint that the issuer publishes (RFC 8414 3)."""
+        from macaroon_cbat.client.https import exchange
+
         url = metadata_url(self.issuer)
         answer = exchange(server_trust(self.ca), url, timeout=self.timeout)
         if answer[0] == 404:

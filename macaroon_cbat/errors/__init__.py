@@ -12,7 +12,7 @@ MacaroonError
 │   └── the codes of RFC 6749 5.2, RFC 7009 2.2.1, RFC 7591 3.2.2, RFC 8707 2
 ├── Refused                        client side: the service answered with an error
 ├── Unavailable               503  "cannot tell", no yes and no no ── ServerMisconfigured, ProxyMisconfigured
-└── SettingsError                  at start-up only
+└── SettingsError                  at start-up only ── extras.MissingExtra, an ImportError too
 `str(error)` has the whole reason, for the log; `description` is what the caller may learn.
 """
 

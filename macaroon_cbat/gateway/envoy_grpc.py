@@ -4,14 +4,8 @@ The certificate is what Envoy itself says about its TLS connection (`attributes.
 header has a part in it. Who is not a trusted proxy gets PERMISSION_DENIED and no answer.
 """
 
-import grpc
-import grpc.aio
-from envoy.config.core.v3.base_pb2 import HeaderValueOption
-from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
-from google.protobuf.message import DecodeError
-from google.rpc import code_pb2
-
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.gateway.decision import Untrusted
 from macaroon_cbat.gateway.dispatcher import Dispatcher
 from macaroon_cbat.gateway.envoy_question import EnvoyConnection, EnvoyQuestion
@@ -19,6 +13,14 @@ from macaroon_cbat.gateway.http_connection import REQUEST_SECONDS
 from macaroon_cbat.gateway.places import narrow_umask
 from macaroon_cbat.resource.responses import Answer
 from macaroon_cbat.server.address import Address
+
+with extra("envoy"):
+    import grpc
+    import grpc.aio
+    from envoy.config.core.v3.base_pb2 import HeaderValueOption
+    from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
+    from google.protobuf.message import DecodeError
+    from google.rpc import code_pb2
 
 _SERVICE = "envoy.service.auth.v3.Authorization"
 _OVERWRITE = HeaderValueOption.HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD

@@ -8,16 +8,18 @@ import asyncio
 from collections import deque
 from typing import cast
 
-import httptools
-
 from macaroon_cbat.certificate.address import plain_text
 from macaroon_cbat.certificate.raw_connection import RawConnection
+from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.gateway.decision import Untrusted
 from macaroon_cbat.gateway.dispatcher import Dispatcher
 from macaroon_cbat.gateway.framing import check_framing
 from macaroon_cbat.gateway.http_text import answer_text, error_text
 from macaroon_cbat.gateway.question import HttpQuestion
 from macaroon_cbat.resource.responses import Answer
+
+with extra("gateway"):
+    import httptools
 
 MAX_REQUEST_BYTES = 64 * 1024
 """Of one sub-request, which needs no body: certificates travel in headers."""

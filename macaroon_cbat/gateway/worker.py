@@ -9,16 +9,18 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import uvloop
-
 from macaroon_cbat.audit import flush_refusals
 from macaroon_cbat.audit.file import reopen_logs
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.gateway.dispatcher import Dispatcher
 from macaroon_cbat.gateway.http_connection import REQUEST_SECONDS, HttpConnection
 from macaroon_cbat.gateway.places import BACKLOG
 from macaroon_cbat.gateway.policy_in_force import InForce, LoadedPolicy, put_in_force, read
 from macaroon_cbat.server.address import Address
+
+with extra("gateway"):
+    import uvloop
 
 if TYPE_CHECKING:
     from macaroon_cbat.gateway.envoy_grpc import EnvoyServer

@@ -11,18 +11,20 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import unquote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from macaroon_cbat.certificate.formats import CERTIFICATE_HEADERS, FORMATS
 from macaroon_cbat.certificate.product_headers import UNTRUSTED_PREFIXES
 from macaroon_cbat.certificate.untrusted_headers import UNTRUSTED_HEADERS
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.gateway.principal_headers import NAMES
 from macaroon_cbat.macaroon.audiences import audience_setting
 from macaroon_cbat.proxy_config.addresses import SPELLINGS
 from macaroon_cbat.proxy_config.introspection import ProxyIntrospection
 from macaroon_cbat.resource.metadata import metadata_target
 from macaroon_cbat.server.address import Address
+
+with extra("gateway"):
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
 METHODS = (
     *("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"),

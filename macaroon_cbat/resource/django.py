@@ -17,12 +17,9 @@ from inspect import iscoroutine
 from typing import Any, cast
 
 import msgspec
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.conf import settings as project
-from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, URLResolver, get_resolver
 
 from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
+from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.resource import asgi, wsgi
 from macaroon_cbat.resource.admission import Admission
 from macaroon_cbat.resource.event_loop import admit
@@ -31,6 +28,12 @@ from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
 from macaroon_cbat.resource.request import PresentedRequest
 from macaroon_cbat.resource.responses import Answer, answer_to, metadata_answer
 from macaroon_cbat.resource.settings import GuardSettings, make_admission
+
+with extra("django"):
+    from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+    from django.conf import settings as project
+    from django.http import HttpRequest, HttpResponse
+    from django.urls import URLPattern, URLResolver, get_resolver
 
 View = Callable[..., Any]
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 
-from fastapi.openapi.models import HTTPBearer
-from fastapi.requests import HTTPConnection
-from fastapi.security.base import SecurityBase
-
+from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.macaroon.verification import Principal
+
+with extra("fastapi"):
+    from fastapi.openapi.models import HTTPBearer
+    from fastapi.requests import HTTPConnection
+    from fastapi.security.base import SecurityBase
 
 
 class Documented(SecurityBase):

@@ -4,11 +4,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, Unpack, cast
 
-from flask import Flask, Response, current_app, has_request_context, make_response, request
-from werkzeug.local import LocalProxy
-
 from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
+from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.macaroon.verification import Principal
 from macaroon_cbat.resource.admission import Admission
 from macaroon_cbat.resource.metadata import metadata_path
@@ -18,6 +16,10 @@ from macaroon_cbat.resource.request import PresentedRequest
 from macaroon_cbat.resource.responses import Answer, answer_to, metadata_answer
 from macaroon_cbat.resource.settings import GuardSettings, check_settings, make_admission
 from macaroon_cbat.resource.wsgi import PRINCIPAL
+
+with extra("flask"):
+    from flask import Flask, Response, current_app, has_request_context, make_response, request
+    from werkzeug.local import LocalProxy
 
 Parameters = ParamSpec("Parameters")
 

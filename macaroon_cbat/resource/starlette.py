@@ -7,13 +7,8 @@ each awaits it: `principal = await reader(request)`.
 from collections.abc import Awaitable, Callable
 from typing import Any, Unpack, cast
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection
-from starlette.responses import Response
-from starlette.websockets import WebSocket
-
 from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
+from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.macaroon.verification import Principal
 from macaroon_cbat.resource.asgi import (
     Application,
@@ -29,6 +24,13 @@ from macaroon_cbat.resource.event_loop import admit
 from macaroon_cbat.resource.metadata import DecodedPath, metadata_path
 from macaroon_cbat.resource.responses import Answer, answer_to, metadata_answer
 from macaroon_cbat.resource.settings import GuardSettings, make_admission
+
+with extra("starlette"):
+    from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
+    from starlette.requests import HTTPConnection
+    from starlette.responses import Response
+    from starlette.websockets import WebSocket
 
 _JUDGED = "macaroon_cbat.judged"
 _ROOT = "macaroon_cbat.root_path"

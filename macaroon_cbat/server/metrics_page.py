@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.server.listener import listening_socket
 from macaroon_cbat.server.shared_counters import ignoring_leftovers, is_shared, sharing_counters
 
@@ -53,8 +54,8 @@ def _listening(host: str, port: int) -> socket.socket:
 
 def serve_metrics(listener: socket.socket, *collectors: "Collector") -> None:
     """Answer who scrapes, from a thread that ends with the process; show what the collectors have as well."""
-    from prometheus_client import CollectorRegistry, MetricsHandler
-
+    with extra("metrics"):
+        from prometheus_client import CollectorRegistry, MetricsHandler
     registry = CollectorRegistry()
     _show_counters(registry)
     for collector in collectors:

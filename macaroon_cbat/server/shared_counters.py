@@ -9,11 +9,11 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.errors.extras import require
 from macaroon_cbat.files.lock import try_lock
 from macaroon_cbat.files.scratch import scratch_folders
 
@@ -35,8 +35,7 @@ def sharing_counters(processes: int, spare: Path | None = None) -> Iterator[None
     The folder is in the first of `scratch_folders` that has room.
     Must come before prometheus_client is imported. Raises SettingsError in one line.
     """
-    if find_spec("prometheus_client") is None:
-        raise SettingsError("metrics need prometheus_client: pip install 'macaroon_cbat[metrics]'")
+    require("metrics", "prometheus_client")
     with ExitStack() as stack:
         stack.enter_context(_without_variables())
         if processes > 1:

@@ -5,9 +5,11 @@ import time
 from collections.abc import Generator
 from typing import Any, TypeVar
 
-from psycopg import Connection, OperationalError
-
+from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.stores.sqlite import BUSY_SECONDS
+
+with extra("postgresql"):
+    from psycopg import Connection, OperationalError
 
 ANSWER_SECONDS = 2 * BUSY_SECONDS
 """How long one statement may take, a pooler's queue included.

@@ -7,6 +7,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.errors.extras import extra
 
 _DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
 _EXAMPLES = "sqlite:////var/lib/cbat/db.sqlite3 or postgresql://user@host/database"
@@ -101,11 +102,6 @@ def _option(name: str, reason: str) -> str:
 
 def _names_of_libpq() -> list[str]:
     """Return the options that PostgreSQL's library knows, but for those that are for debugging."""
-    try:
+    with extra("postgresql"):
         from psycopg.pq import Conninfo
-    except ImportError as error:
-        raise SettingsError(
-            "the database URL needs psycopg: pip install 'macaroon_cbat[postgresql]', "
-            "or set MACAROON_CBAT_DATABASE_URL to another database"
-        ) from error
     return [one.keyword.decode() for one in Conninfo.get_defaults() if one.dispchar != b"D"]

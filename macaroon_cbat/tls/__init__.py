@@ -6,7 +6,10 @@ The certificate is in the environment under `certificate.wsgi_connection.PEER_CE
 guard and the service look for it.
 """
 
-from macaroon_cbat.server.limits import Limits as Limits
-from macaroon_cbat.tls.development_ca import DevelopmentCertificates as DevelopmentCertificates
-from macaroon_cbat.tls.development_ca import development_certificates as development_certificates
-from macaroon_cbat.tls.server import serve as serve
+from macaroon_cbat.errors.extras import extra
+
+with extra("tls"):
+    from macaroon_cbat.server.limits import Limits as Limits
+    from macaroon_cbat.tls.development_ca import DevelopmentCertificates as DevelopmentCertificates
+    from macaroon_cbat.tls.development_ca import development_certificates as development_certificates
+    from macaroon_cbat.tls.server import serve as serve

@@ -1,0 +1,78 @@
+"""The command line of an installation without extras."""
+
+import json
+
+import pytest
+
+from macaroon_cbat.cli.commands import main
+from tests.support.command_line import API, token
+from tests.support.installations import foreign_modules, run_with
+
+RUN = "from macaroon_cbat.cli import main\nmain(prog_name='macaroon-cbat')"
+TOPS = "sorted({name.partition('.')[0] for name in sys.modules})"
+OFFLINE = f"""
+import atexit, json
+atexit.register(lambda: print(json.dumps({TOPS}), file=sys.stderr))
+{RUN}
+"""
+LACKING = {
+    "client": "service",
+    "key": "service",
+    "proxy-config": "gateway",
+    "revocation": "service",
+    "revoke": "service",
+    "serve": "service",
+}
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["x", "--data", "d"]], ids=" ".join)
+@pytest.mark.parametrize("command", LACKING)
+def test_a_command_without_its_extra_is_one_line(command, arguments):
+    """A command that is not installed ends with status 2 and the one line that says how to install it."""
+    done = run_with([], RUN, command, *arguments)
+    [line] = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert line.startswith(f"Error: the extra '{LACKING[command]}' is not installed (no module '")
+    assert line.endswith(f"'): pip install 'macaroon_cbat[{LACKING[command]}]'")
+
+
+def test_help_lists_what_is_not_installed():
+    """The list of commands names every command, and how to install those that are not there."""
+    done = run_with([], RUN, "--help")
+    listed = " ".join(done.stdout.split())
+    assert done.returncode == 0
+    assert [name for name in main.list_commands(None) if f" {name} " not in listed] == []
+    assert listed.count("Not installed: pip install 'macaroon_cbat[service]'") == 5
+
+
+def test_a_gateway_without_its_extra_is_one_line(tmp_path):
+    """A gateway whose libraries are missing says so before it reads its policy file."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text("")
+    done = run_with([], RUN, "gateway", str(policy))
+    assert done.returncode == 2
+    assert done.stderr.endswith("pip install 'macaroon_cbat[gateway]'\n")
+
+
+def test_minting_over_http_without_requests_is_one_line():
+    """`token mint` asks the service over HTTP, and names the extra for that."""
+    done = run_with([], RUN, "token", "mint", "--issuer", "https://as.example", "--client-id", "c")
+    assert done.returncode == 2
+    assert done.stderr.endswith("pip install 'macaroon_cbat[requests]'\n")
+
+
+@pytest.mark.parametrize("extras", [[], ["all"]], ids=["plain", "all"])
+@pytest.mark.parametrize(
+    "command",
+    ["token attenuate {file} --cert {cert} --expires-in 60", "token inspect {file}", "thumbprint {cert}",
+     "token verify {file} --keys {keys} --audience {api} --allow-unbound"],
+)  # fmt: skip
+def test_offline_commands_load_no_library_of_an_extra(command, extras, keys, certificate, tmp_path):
+    """What needs no service needs no extra, and loads none where they are installed."""
+    (tmp_path / "token").write_text(token())
+    words = [
+        word.format(file=tmp_path / "token", cert=certificate, keys=keys, api=API) for word in command.split()
+    ]
+    done = run_with(extras, OFFLINE, *words)
+    assert done.returncode == 0
+    assert foreign_modules() & set(json.loads(done.stderr.splitlines()[-1])) <= {"typing_extensions"}

@@ -1,0 +1,163 @@
+"""What a plain installation can do, and what it says of the extras that it lacks."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from macaroon_cbat.errors.extras import MissingExtra, extra, require
+from tests.support.installations import EXTRAS, PROJECT, ROOT, foreign_modules, json_of, run_with
+
+PACKAGE = ROOT / "macaroon_cbat"
+OUTCOMES = """
+import json
+from importlib import import_module
+found = {}
+for module in json.loads(sys.argv[1]):
+    names = module.split(".")
+    try:
+        for length in range(1, len(names) + 1):  # packages first, as in a process that has tried nothing else
+            import_module(".".join(names[:length]))
+    except Exception as error:
+        found[module] = str(error) if type(error).__name__ == "MissingExtra" else repr(error)
+print(json.dumps(found))
+"""
+CORE = "import click, cryptography.x509, msgspec, nacl.secret, pymacaroons\n"
+LOADED = "import json, sys; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+INSTALLS = [[], *([name] for name in EXTRAS if name != "all")]
+
+
+def modules() -> list[str]:
+    """Return the name of every module of the package but the migrations, which Alembic runs."""
+    files = (file.relative_to(ROOT).with_suffix("") for file in sorted(PACKAGE.rglob("*.py")))
+    names = (".".join(file.parts).removesuffix(".__init__") for file in files)
+    return [name for name in names if ".migrations" not in name and not name.endswith("__main__")]
+
+
+def lacking(extras: list[str]) -> dict[str, str]:
+    """Return what each module says that cannot be imported with these extras alone."""
+    found: dict[str, str] = json_of(extras, OUTCOMES, json.dumps(modules()))
+    return found
+
+
+@pytest.fixture(scope="module")
+def plain() -> dict[str, str]:
+    """Return what each module says that a plain installation cannot import."""
+    return lacking([])
+
+
+def named(message: str) -> str | None:
+    """Return the extra that a message tells to install."""
+    return message.rpartition("macaroon_cbat[")[2].removesuffix("]'") if "[" in message else None
+
+
+@pytest.mark.parametrize("installed", INSTALLS, ids=lambda names: names[0] if names else "plain")
+def test_each_module_is_importable_or_names_an_extra_that_is_not_installed(installed):
+    """A module whose libraries are missing says in one line which extra has them."""
+    found = lacking(installed)
+    assert {module: text for module, text in found.items() if named(text) not in EXTRAS} == {}
+    assert {module: text for module, text in found.items() if named(text) in installed} == {}
+
+
+def test_all_has_everything():
+    """Every module can be imported after `pip install 'macaroon_cbat[all]'`."""
+    assert lacking(["all"]) == {}
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "macaroon_cbat",
+        "macaroon_cbat.client",
+        "macaroon_cbat.resource",
+        "macaroon_cbat.resource.wsgi",
+        "macaroon_cbat.resource.asgi",
+        "macaroon_cbat.resource.feeds.revocation_feed",
+        "macaroon_cbat.resource.introspection",
+        "macaroon_cbat.cli.token",
+        "macaroon_cbat.cli.thumbprint",
+    ],
+)
+def test_a_plain_installation_has(module, plain):
+    """Minting, attenuating and verifying, a guard of plain WSGI or ASGI included, need no extra."""
+    assert module not in plain
+
+
+@pytest.mark.parametrize("module", ["macaroon_cbat", "macaroon_cbat.client", "macaroon_cbat.resource.wsgi"])
+def test_imports_load_no_library_of_an_extra(module):
+    """Where every extra is installed, importing what needs none loads none of their libraries."""
+    loaded, by_libraries = (set(json_of(["all"], code + LOADED)) for code in (f"import {module}\n", CORE))
+    assert foreign_modules() & loaded - by_libraries == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "needed"),
+    [
+        ("resource.flask", "flask"),
+        ("resource.starlette", "starlette"),
+        ("resource.fastapi", "fastapi"),
+        ("resource.django", "django"),
+        ("client.requests", "requests"),
+        ("client.httpx", "httpx"),
+        ("gateway.supervisor", "gateway"),
+        ("proxy_config", "gateway"),
+        ("service", "service"),
+        ("stores", "service"),
+        ("tls", "tls"),
+    ],
+)
+def test_what_needs_an_extra_names_it(module, needed, plain):
+    """Importing a part whose extra is not installed is an ImportError that says how to install it."""
+    assert plain[f"macaroon_cbat.{module}"].endswith(f"): pip install 'macaroon_cbat[{needed}]'")
+
+
+def test_a_token_client_without_requests_says_so_at_once():
+    """A client that could get no token for want of requests is refused when it is made."""
+    code = (
+        "from macaroon_cbat.client import TokenClient\nTokenClient(issuer='https://as.example', client_id='')"
+    )
+    assert run_with([], code).stderr.splitlines()[-1].endswith("pip install 'macaroon_cbat[requests]'")
+
+
+def test_the_outermost_extra_is_named():
+    """What the caller imports says which extra to install, not what it is made of."""
+    with (
+        pytest.raises(MissingExtra, match=r"macaroon_cbat\[outer\]") as caught,
+        extra("outer"),
+        extra("inner"),
+    ):
+        import no_such_library.at_all  # noqa: F401
+    assert caught.value.name == "no_such_library"
+
+
+@pytest.mark.parametrize(
+    "statement", ["import macaroon_cbat.no_such_module", "from json import no_such_name"]
+)
+def test_other_import_errors_pass(statement):
+    """An error of our own, or a library that lacks a name, is not called a missing extra."""
+    with pytest.raises(ImportError) as caught, extra("flask"):
+        exec(statement)
+    assert not isinstance(caught.value, MissingExtra)
+
+
+def test_what_is_installed_is_not_required_twice():
+    """Requiring modules that are there does nothing."""
+    require("json", "json", "email")
+
+
+def _named_in(file: Path) -> set[str]:
+    calls = (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call))
+    return {
+        call.args[0].value
+        for call in calls
+        if getattr(call.func, "id", "") in {"extra", "require"}
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+    }
+
+
+def test_every_extra_that_the_code_names_exists():
+    """A message sends no one to an extra that `pip` does not know."""
+    files = [file for file in PACKAGE.rglob("*.py") if "errors.extras import" in file.read_text()]
+    assert set().union(*map(_named_in, files)) <= set(PROJECT["optional-dependencies"])
