@@ -1,4 +1,4 @@
-"""WriteQueue: the threads of one process that want to write go in the order in which they came."""
+"""The queue of writers: the threads of one process that want to write go in the order in which they came."""
 
 import time
 from collections import deque

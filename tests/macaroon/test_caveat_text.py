@@ -241,7 +241,7 @@ def test_a_log_line_stays_one_line():
 
 
 def test_one_caveat_is_not_another():
-    """LoadedPolicy the same text again gives an equal caveat; kinds with equal values stay apart."""
+    """Reading the same text again gives an equal caveat; kinds with equal values stay apart."""
     assert read_caveats(b'{"exp":1}') == read_caveats(b'{"exp":1}') == (Expiry(1),)
     assert Scope(scope="a") != Audience(aud="a")
 

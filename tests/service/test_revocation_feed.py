@@ -69,7 +69,7 @@ def test_the_feed_has_what_concerns_the_caller(served, feed):
 
 
 def test_the_cursor_leads_on_without_gap_or_repeat(served, feed):
-    """LoadedPolicy on from the cursor gives what came after it, once."""
+    """Reading on from the cursor gives what came after it, once."""
     take_back(served, "first", "second")
     answer = feed()
     assert values(answer) == ["first", "second"]

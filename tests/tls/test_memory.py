@@ -205,7 +205,7 @@ def test_what_is_sent_ahead_stays_in_the_kernel(server):
 
 
 def test_requests_sent_ahead_are_all_answered(server):
-    """LoadedPolicy goes on once the answer is out: nothing that was sent ahead is lost."""
+    """Reading goes on once the answer is out: nothing that was sent ahead is lost."""
     client = server.client()
     request = b"GET / HTTP/1.1\r\n" + HOST + b"X: " + b"x" * 3000 + b"\r\n\r\n"
     client.send(request * 20)
