@@ -152,7 +152,7 @@ def test_the_environment_names_the_proxy(tmp_path, certificate: Identity):
         TRUSTED_PROXIES="unix, 10.0.0.0/8",
         PROXY_SECRET_FILE=str(tmp_path / "secret"),
     )
-    assert isinstance(settings.peer, Forwarded)
+    assert isinstance(settings.certificate_source, Forwarded)
     assert "a-secret" not in repr(settings)
     app = create_app(settings)
     try:
@@ -177,13 +177,13 @@ def test_the_environment_names_the_companion(tmp_path):
     """The header beside the certificate's comes from the environment too."""
     named = {"CERTIFICATE_HEADER": "Owncert", "CERTIFICATE_COMPANION": "Ownverify"}
     settings = from_environment(tmp_path, CERTIFICATE_FORMAT="nginx", TRUSTED_PROXIES="unix", **named)
-    assert isinstance(settings.peer, Forwarded)
-    assert settings.peer.headers == ("Owncert", "Ownverify")
+    assert isinstance(settings.certificate_source, Forwarded)
+    assert settings.certificate_source.headers == ("Owncert", "Ownverify")
 
 
 def test_without_a_proxy_the_connection_counts(tmp_path):
     """Unless a proxy is named no header is looked at."""
-    assert from_environment(tmp_path).peer is tls_connection
+    assert from_environment(tmp_path).certificate_source is tls_connection
 
 
 UNUSABLE = {
@@ -230,7 +230,7 @@ UNUSABLE = {
     ),
     "no secret file": (
         {"CERTIFICATE_FORMAT": "nginx", "TRUSTED_PROXIES": "unix", "PROXY_SECRET_FILE": "/nowhere"},
-        "MACAROON_CBAT_PROXY_SECRET_FILE: /nowhere cannot be read: No such file",
+        "MACAROON_CBAT_PROXY_SECRET_FILE: /nowhere cannot be read (No such file",
     ),
 }
 
