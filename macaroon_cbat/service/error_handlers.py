@@ -17,7 +17,7 @@ from macaroon_cbat.errors import (
     Unavailable,
 )
 from macaroon_cbat.macaroon.bearer import challenge
-from macaroon_cbat.service.audit import note_refusal
+from macaroon_cbat.service.audit import write_or_log_refusal
 from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.metrics import count_refused
 
@@ -62,7 +62,7 @@ def _error(code: str | None, description: str, status: int, counted: str | None 
 
 
 def _refused(error: OAuthError) -> Response:
-    note_refusal(error.status, error.code, str(error))
+    write_or_log_refusal(error.status, error.code, str(error))
     response = _error(error.code or "missing_token", error.description, error.status)
     if isinstance(error, InvalidClient):
         response.headers["WWW-Authenticate"] = f'Basic realm="{_REALM}", charset="UTF-8"'
@@ -87,7 +87,7 @@ def _http_error(error: HTTPException) -> Response:
     status = error.code or 500
     code = _CODES.get(status, "server_error" if status >= 500 else "invalid_request")
     if 400 <= status < 500:
-        note_refusal(status, code, error.name)
+        write_or_log_refusal(status, code, error.name)
     response = _error(code, _words_of(error), status)
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):

@@ -1,12 +1,12 @@
-"""What a resource server may know of a token (RFC 7662 2.2, RFC 8705 3.2). Never raises for a bad one."""
+"""The introspection of a token for a resource server (RFC 7662 2.2, RFC 8705 3.2)."""
 
 from collections.abc import Callable
 
 import msgspec
 from msgspec import UNSET
 
-from macaroon_cbat.certificate.thumbprint import Thumbprint
-from macaroon_cbat.errors import InvalidToken
+from macaroon_cbat.certificate.thumbprint import Thumbprint, parse_thumbprint
+from macaroon_cbat.errors import InvalidRequest, InvalidToken
 from macaroon_cbat.macaroon.caveats import (
     Access,
     Caveat,
@@ -23,7 +23,7 @@ from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.revocation import Revocations
 from macaroon_cbat.macaroon.signature import AuthenticCaveats
 from macaroon_cbat.macaroon.verification import Principal, judge, refuse_revoked
-from macaroon_cbat.service.audit import note_introspected
+from macaroon_cbat.service.audit import write_or_log_introspected
 from macaroon_cbat.service.oauth2.issuer import Issuer
 from macaroon_cbat.service.served_audiences import how_to_serve, served_audiences
 from macaroon_cbat.stores import Client
@@ -66,12 +66,20 @@ def introspection_answer(
             )
         access = Access(now=now, audience=audience, certificate=presented or certificate)
         principal = judge(grant, judged, access, require_certificate=False)
-        note_introspected(grant, active=True, certificate=certificate)
+        write_or_log_introspected(grant, active=True, certificate=certificate)
         shown = texts if caller.metadata.understands_caveats else None
         return {"active": True, "iss": issuer.url, **_claims(grant, principal, certificate, shown)}
     except InvalidToken as error:
-        note_introspected(grant, active=False, reason=str(error))
+        write_or_log_introspected(grant, active=False, reason=str(error))
         return INACTIVE
+
+
+def named_certificate(text: str | None) -> Thumbprint | None:
+    """Return the certificate that the caller says the token came with, or raise InvalidRequest."""
+    try:
+        return None if text is None else parse_thumbprint(text)
+    except ValueError as error:
+        raise InvalidRequest(f"client_certificate: {error}") from error
 
 
 def _claims(
