@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import click
@@ -54,21 +54,6 @@ _OPTIONS = (
     click.option("--client-id", metavar="ID", help="Your client, which has the scope admin."),
     click.option("--client-secret-file", type=FILE, metavar="FILE", help="File with its secret; - is stdin."),
 )
-
-
-class Verbs(Protocol):
-    """What both ways can do; see Administration."""
-
-    def clients(self) -> list[ClientRecord]: ...  # noqa: D102
-    def add_client(self, members: dict[str, object], /) -> NewClient: ...  # noqa: D102
-    def client(self, client_id: str, /) -> ClientRecord: ...  # noqa: D102
-    def change_client(self, client_id: str, members: dict[str, object], /) -> ChangedClient: ...  # noqa: D102
-    def remove_client(self, client_id: str, /) -> None: ...  # noqa: D102
-    def keys(self) -> list[RootKeyRecord]: ...  # noqa: D102
-    def rotate(self) -> RootKeyRecord: ...  # noqa: D102
-    def retire(self, kid: str, /) -> None: ...  # noqa: D102
-    def revocations(self, kind: str | None = None, after: str = BEGINNING) -> RevocationList: ...  # noqa: D102
-    def revoke(self, wanted: RevocationRequest, /) -> Revocation: ...  # noqa: D102
 
 
 class HttpAdministration:
@@ -129,6 +114,10 @@ class HttpAdministration:
             raise
         except msgspec.ValidationError as error:
             raise Refused(200, None, f"{path} does not answer as it should: {error}") from error
+
+
+Verbs = Administration | HttpAdministration
+"""Administration on the database, or through the HTTP interface."""
 
 
 def _path_of(client_id: str) -> str:

@@ -7,23 +7,23 @@ from typing import Any
 import click
 
 from macaroon_cbat.service import Settings
-from macaroon_cbat.service.limits import RANGES
-
-_HELP = {
-    "HANDSHAKE_SECONDS": "Time of a client for the TLS handshake. [default: 5; ",
-    "REQUEST_SECONDS": "Time of a client to send a request, body included, and to read on. [default: 10; ",
-    "IDLE_SECONDS": "Time of a connection without a request; more than a proxy's own. [default: 15; ",
-    "BODY_BYTES": "Largest body of a request. [default: 65536; ",
-}
+from macaroon_cbat.service.limits import ServiceLimits
+from macaroon_cbat.service.variables import PREFIX, Variable, variables_of
 
 
 def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option for each limit."""
-    for name, text in reversed(_HELP.items()):
-        option = "--" + name.lower().replace("_", "-")
-        told = f"{text}env: MACAROON_CBAT_{name}]"
-        command = click.option(option, type=click.IntRange(*RANGES[name]), metavar="N", help=told)(command)
+    for variable in reversed(variables_of(ServiceLimits)):
+        option = "--" + variable.field.replace("_", "-")
+        bounds = click.IntRange(variable.setting.least, variable.setting.most)
+        command = click.option(option, type=bounds, metavar="N", help=_told(variable))(command)
     return command
+
+
+def _told(variable: Variable) -> str:
+    meaning = variable.setting.meaning
+    told = f"{meaning[0].upper()}{meaning[1:]}."
+    return f"{told} [default: {variable.default}; env: {PREFIX}{variable.name}]"
 
 
 def with_limits(settings: Settings, given: Mapping[str, int | None]) -> Settings:

@@ -23,7 +23,7 @@ from macaroon_cbat.server.listener import free_port
 from macaroon_cbat.service import Settings, create_app, settings_from_environment
 from macaroon_cbat.service.key_age import KeyAge
 from macaroon_cbat.service.oauth2.client_certificates import ClientTrust
-from macaroon_cbat.service.proxy_secret import ProxiesWithSecretFile
+from macaroon_cbat.service.proxies import ProxiesWithSecretFile
 from macaroon_cbat.service.settings import data_folder
 from macaroon_cbat.stores import open_stores
 from macaroon_cbat.tls import serve

@@ -17,6 +17,7 @@ NonEmpty = Annotated[str, Meta(min_length=1)]
 
 TOKEN_ID_BYTES = 16
 """128 random bits: 22 characters of unpadded base64url."""
+TOKEN_ID_PATTERN = r"^[A-Za-z0-9_-]{22}\Z"
 
 
 class Grant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

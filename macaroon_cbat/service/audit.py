@@ -1,73 +1,64 @@
-"""What the service writes into the audit log about the request at hand."""
+"""Audit events of the service about the request at hand."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from flask import Flask, current_app, request
 
 from macaroon_cbat.audit import utc, write, write_or_log
 from macaroon_cbat.audit.event import POLICY, AuditEvent, EventKind
-from macaroon_cbat.certificate.source import (
-    NO_CERTIFICATE,
-    CertificateSource,
-    PresentedCertificate,
-    with_ignored,
-)
-from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
+from macaroon_cbat.certificate.source import NO_CERTIFICATE, PresentedCertificate, with_ignored
+from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import Grant
+from macaroon_cbat.service.http.client_certificate import client_certificate
 from macaroon_cbat.service.metrics import count_introspected, count_minted, count_revoked
 
-if TYPE_CHECKING:
-    from macaroon_cbat.service.oauth2.issuer import Minted
-
-_FACTS = "macaroon_cbat.audit"
-_WHO, _TOKEN = "macaroon_cbat.who", "macaroon_cbat.token_id"
+_CLOCK = "macaroon_cbat.audit"
+_CLIENT, _TOKEN = "macaroon_cbat.who", "macaroon_cbat.token_id"
 """Environment keys of the authenticated client and token: no header can write them, and they end with the
 request."""
 
 
-def audit_requests(app: Flask, certificate_source: CertificateSource, clock: Callable[[], float]) -> None:
-    """Let events about this application's requests say whence and when they came."""
-    app.extensions[_FACTS] = certificate_source, clock
+def audit_requests(app: Flask, clock: Callable[[], float]) -> None:
+    """Let this clock date the events about the application's requests."""
+    app.extensions[_CLOCK] = clock
 
 
 def is_from(client_id: str) -> None:
-    """Remember who has just proved to be behind the request at hand."""
-    request.environ[_WHO] = client_id
+    """Remember the client that the request at hand has authenticated."""
+    request.environ[_CLIENT] = client_id
 
 
 def is_with(client_id: str, token_id: str) -> None:
-    """Remember the authentic token behind the request at hand, which may be stolen, and whose it is."""
-    request.environ[_WHO], request.environ[_TOKEN] = client_id, token_id
+    """Remember the authentic token of the request at hand, and its client; the token may be stolen."""
+    request.environ[_CLIENT], request.environ[_TOKEN] = client_id, token_id
 
 
 def event(kind: EventKind, *, status: int = 200, **members: Any) -> AuditEvent:
     """Return an event about the request at hand."""
-    _, clock = current_app.extensions[_FACTS]
     return AuditEvent(
-        at=utc(clock()),
+        at=utc(current_app.extensions[_CLOCK]()),
         event=kind,
-        who=request.environ.get(_WHO),
+        who=request.environ.get(_CLIENT),
         status=status,
-        # The rule, not the path: whoever asks for /TOKEN must not get it into the log.
+        # The rule, not the path: a request for /TOKEN must not write a token into the log.
         endpoint=None if request.url_rule is None else request.url_rule.rule,
         address=request.remote_addr,
         **members,
     )
 
 
-def write_minted(minted: "Minted") -> None:
-    """Write that a token was minted, or raise Unavailable."""
-    grant = minted.grant
+def write_minted(grant: Grant, certificate: Thumbprint | None) -> None:
+    """Write that a token was minted, bound to this certificate if there is one, or raise Unavailable."""
     granted: dict[str, Any] = {"audience": grant.audience, "scope": grant.scope}
-    write(event("token.minted", token_id=grant.jti, certificate=minted.certificate, **granted))
-    count_minted(is_bound=minted.certificate is not None)
+    write(event("token.minted", token_id=grant.jti, certificate=certificate, **granted))
+    count_minted(is_bound=certificate is not None)
 
 
 def write_revoked(grant: Grant) -> None:
-    """Write that a token was taken back, or raise Unavailable."""
+    """Write that a client revoked its token, or raise Unavailable."""
     write(event("token.revoked", token_id=grant.jti, audience=grant.audience))
     count_revoked()
 
@@ -78,20 +69,20 @@ def write_done(kind: EventKind, /, **members: Any) -> None:
 
 
 def write_or_log_key_changes(changes: Iterable[tuple[EventKind, str]], now: EpochSeconds) -> None:
-    """Write what the service did to its keys by itself, whoever's request it was that made it look."""
+    """Write which keys the service made, rotated or retired by its own policy."""
     for kind, kid in changes:
         write_or_log(AuditEvent(at=utc(now), event=kind, who=POLICY, kid=kid))
 
 
 def write_or_log_introspected(grant: Grant | None, *, active: bool, **members: Any) -> None:
-    """Write what was said about a token; only the identifier of an authentic one is known."""
+    """Write the answer about a token; `grant` is that of an authentic one, else None."""
     known: dict[str, Any] = {} if grant is None else {"token_id": grant.jti, "client_id": grant.client_id}
     write_or_log(event("token.introspected", active=active, **known, **members))
     count_introspected(is_active=active)
 
 
 def write_or_log_refusal(status: int, error: str | None, reason: str) -> None:
-    """Write why the request at hand is refused, and over which certificate it came."""
+    """Write why the request at hand is refused, and the client certificate that it came with."""
     kind: EventKind = "token.refused" if request.endpoint == "token" else "request.refused"
     presented = _presented()
     token_id = request.environ.get(_TOKEN)
@@ -105,9 +96,8 @@ def write_or_log_refusal(status: int, error: str | None, reason: str) -> None:
 
 
 def _presented() -> PresentedCertificate:
-    """Return who is at the other end of the connection; nobody where that cannot be told."""
-    source, _ = current_app.extensions[_FACTS]
+    """Return the client certificate of the request at hand; none if that cannot be told."""
     try:
-        return cast("PresentedCertificate", source(WsgiConnection(request.environ)))
+        return client_certificate(request)
     except MacaroonError:
         return NO_CERTIFICATE

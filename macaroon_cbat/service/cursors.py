@@ -1,12 +1,14 @@
-"""Cursors: where to read on in the revocations; each is of one database and one view of it alone."""
+"""Cursors of the revocations, from which a reader resumes; each fits one database and one view of it."""
 
 import hashlib
 import re
 from collections.abc import Iterable
+from typing import Annotated
 
 import msgspec
 
 from macaroon_cbat.errors import InvalidRequest
+from macaroon_cbat.service.http.operations import Parameter
 from macaroon_cbat.stores import Stores
 from macaroon_cbat.text.base64url import encode
 
@@ -14,6 +16,12 @@ BEGINNING = "0"
 
 CURSOR_PATTERN = rf"^(?:{BEGINNING}|[A-Za-z0-9_-]{{16}}\.[0-9]{{1,18}})\Z"
 """The spelling of every cursor, that of the beginning included."""
+
+CursorText = Annotated[str, msgspec.Meta(pattern=CURSOR_PATTERN)]
+AFTER = Parameter(
+    "the cursor of an earlier answer; 0 begins",
+    {"type": "string", "pattern": CURSOR_PATTERN, "default": BEGINNING},
+)
 
 _CURSOR = re.compile(r"([A-Za-z0-9_-]{16})\.([0-9]{1,18})\Z")
 _ADVICE = f"begin again with after={BEGINNING}"

@@ -1,10 +1,13 @@
 """The database that the settings name, and the key that wraps what is secret in it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.modes import open_private
+from macaroon_cbat.service.variables import PREFIX, Setting
 from macaroon_cbat.stores import (
     EMBEDDED,
     WrappingKey,
@@ -19,17 +22,55 @@ from macaroon_cbat.stores import (
 )
 from macaroon_cbat.text.plain_text import LONGEST_SECRET, secret_of
 
-PREFIX = "MACAROON_CBAT_"
-FROM_FILES = ("DATABASE_URL", "WRAPPING_KEY")
-"""The settings that hold a secret, and may be read from the file that NAME_FILE names."""
+_FROM_FILES = ("DATABASE_URL", "WRAPPING_KEY")
+"""The variables that hold a secret, and may be read from the file that NAME_FILE names."""
 
 _SUFFIX = "_FILE"
 _KEY_FILE = "wrapping.key"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataPlaces:
+    """The places of the database and of its wrapping key, as the environment names them."""
+
+    data: Annotated[
+        Path | None,
+        Setting(
+            meaning="folder of the embedded database, keys and development CA",
+            shape="a folder",
+            default="~/.local/share/macaroon-cbat",
+        ),
+    ] = None
+    database_url: Annotated[
+        str | None,
+        Setting(
+            meaning="SQLAlchemy URL of the database",
+            shape="a URL of sqlite or postgresql",
+            default="SQLite in the data folder",
+        ),
+    ] = field(default=None, repr=False)
+    database_url_file: Annotated[
+        Path | None, Setting(meaning="file with that URL", shape="a private file")
+    ] = None
+    wrapping_key: Annotated[
+        str | None,
+        Setting(
+            meaning="key that encrypts root keys",
+            shape="32 bytes as base64url",
+            default=f"{_KEY_FILE} in the data folder",
+        ),
+    ] = field(default=None, repr=False)
+    wrapping_key_file: Annotated[
+        Path | None,
+        Setting(
+            meaning="file with that key, from macaroon-cbat key generate-wrapping", shape="a private file"
+        ),
+    ] = None
+
+
 def refuse_both(given: Mapping[str, str]) -> None:
     """Raise SettingsError where a setting is there itself and as a file."""
-    for name in FROM_FILES:
+    for name in _FROM_FILES:
         if name in given and name + _SUFFIX in given:
             raise SettingsError(
                 f"{PREFIX}{name} and {PREFIX}{name}{_SUFFIX} are both set: unset one of them, so that it is "
@@ -37,15 +78,15 @@ def refuse_both(given: Mapping[str, str]) -> None:
             )
 
 
-def database_url(given: Mapping[str, str], folder: Path, *, creates: bool) -> str:
+def database_url(places: DataPlaces, folder: Path, *, creates: bool) -> str:
     """Return the URL that is set, else that of the database in the folder, which is made if `creates`.
 
     Raises SettingsError for an embedded database that is not there, and not to be made.
     """
-    if "DATABASE_URL_FILE" in given:
-        return _url_in(Path(given["DATABASE_URL_FILE"]))
-    if "DATABASE_URL" in given:
-        return given["DATABASE_URL"]
+    if places.database_url_file is not None:
+        return _url_in(places.database_url_file)
+    if places.database_url is not None:
+        return places.database_url
     file = folder / EMBEDDED
     if creates:
         _make_folder(folder)
@@ -54,15 +95,15 @@ def database_url(given: Mapping[str, str], folder: Path, *, creates: bool) -> st
     return sqlite_url(file.resolve())
 
 
-def wrapping_key(given: Mapping[str, str], url: str, folder: Path, *, creates: bool) -> WrappingKey:
+def wrapping_key(places: DataPlaces, url: str, folder: Path, *, creates: bool) -> WrappingKey:
     """Return the key that is set, else that of the embedded database, made if `creates` with its database.
 
     Hosts that share a database server need the same key: where none is set, none is made.
     """
-    if "WRAPPING_KEY_FILE" in given:
-        return _given_key(Path(given["WRAPPING_KEY_FILE"]))
-    if "WRAPPING_KEY" in given:
-        return wrapping_key_from_text(given["WRAPPING_KEY"], PREFIX + "WRAPPING_KEY")
+    if places.wrapping_key_file is not None:
+        return _given_key(places.wrapping_key_file)
+    if places.wrapping_key is not None:
+        return wrapping_key_from_text(places.wrapping_key, PREFIX + "WRAPPING_KEY")
     file = folder / _KEY_FILE
     database = sqlite_file(read_url(url))
     if database is None:

@@ -1,22 +1,27 @@
-"""Restrict for holders without a macaroon library, in PingAM's JSON shapes.
+"""The routes under /macaroon, for holders without a macaroon library: inspect and restrict.
 
-No key is needed and none is used, and of the token nothing is logged.
+The JSON shapes are PingAM's. The service uses no key here and logs nothing of the token.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
+from flask import Flask, Response, request
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import InvalidRequest, MalformedMacaroon
 from macaroon_cbat.macaroon.caveats import Caveat, confirmation, read_caveats
-from macaroon_cbat.macaroon.claims import EpochSeconds
-from macaroon_cbat.macaroon.inspection import attenuation_warnings
+from macaroon_cbat.macaroon.claims import EpochSeconds, ScopeText
+from macaroon_cbat.macaroon.inspection import attenuation_warnings, inspected
 from macaroon_cbat.macaroon.minting import attenuate
 from macaroon_cbat.macaroon.token_forms import mended
 from macaroon_cbat.macaroon.wire import read_macaroon
+from macaroon_cbat.service.http.client_certificate import client_certificate
+from macaroon_cbat.service.http.operations import Operation, add_route
+from macaroon_cbat.service.http.request_input import read_json
+from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.text.json_text import UnusableJson, read_json_text
 
 
@@ -38,6 +43,35 @@ class RestrictRequest(Struct, frozen=True, forbid_unknown_fields=True):
     bind: Literal["connection"] | None = None
 
 
+class EffectiveRights(Struct):
+    """What a token is restricted to, in the members of caveats; what is not restricted is left out."""
+
+    scope: ScopeText | UnsetType = UNSET
+    aud: list[str] | UnsetType = UNSET
+    exp: int | UnsetType = UNSET
+    nbf: int | UnsetType = UNSET
+    htm: list[str] | UnsetType = UNSET
+    htu: str | UnsetType = UNSET
+    path: str | UnsetType = UNSET
+    ip: list[str] | UnsetType = UNSET
+    cnf: dict[Literal["x5t#S256"], str] | UnsetType = UNSET
+
+
+class Inspected(Struct):
+    """What a macaroon says, unverified; caveats in PingAM's shape, and why one is `refused` by verifiers.
+
+    `effective` is what all caveats leave, null where no request could use the token; `warnings` say why, and
+    what restricts nothing.
+    """
+
+    identifier: str
+    location: str
+    caveats: list[dict[str, Any]]
+    signature: str
+    effective: EffectiveRights | None
+    warnings: list[str]
+
+
 class _WrappedCaveat(Struct, frozen=True, forbid_unknown_fields=True):
     type: Literal["first-party"]
     identifier: Raw
@@ -50,23 +84,70 @@ class RestrictedMacaroon(Struct, frozen=True):
     warnings: list[str]
 
 
-def restricted(request: RestrictRequest, peer: Thumbprint | None, now: EpochSeconds) -> RestrictedMacaroon:
-    """Return the macaroon with the caveat appended, bound to this very connection when asked to.
+_SHORTENED = "AgETaHR0cHM6Ly9hcy5leGFtcGxl"
 
-    Raises InvalidRequest for a malformed macaroon or caveat, and for a connection without certificate.
+INSPECT = Operation(
+    method="POST",
+    path="/macaroon/inspect",
+    label="inspect",
+    summary="Read a macaroon; nothing of it is verified",
+    caller="anybody",
+    body=InspectRequest,
+    example={"macaroon": _SHORTENED},
+    answer=Inspected,
+    refusals=(400, 413, 415),
+)
+RESTRICT = Operation(
+    method="POST",
+    path="/macaroon/restrict",
+    label="restrict",
+    summary="Append a caveat, the thumbprint of this connection's certificate, or both",
+    caller="anybody",
+    body=RestrictRequest,
+    example={"macaroon": _SHORTENED, "caveat": {"scope": "read"}, "bind": "connection"},
+    answer=RestrictedMacaroon,
+    answer_example={"macaroon": _SHORTENED, "warnings": []},
+    refusals=(400, 413, 415),
+)
+OPERATIONS = (INSPECT, RESTRICT)
+
+
+def macaroon_routes(app: Flask, clock: Callable[[], float], root_path: str) -> None:
+    """Route both tools; the clock is read once a request."""
+
+    def inspect() -> Response:
+        with malformed_is_invalid():
+            macaroon = read_macaroon(mended(read_json(request, InspectRequest).macaroon))
+            return answer(inspected(macaroon, EpochSeconds(int(clock()))))
+
+    def restrict() -> Response:
+        thumbprint = client_certificate(request).thumbprint
+        child = restricted(read_json(request, RestrictRequest), thumbprint, EpochSeconds(int(clock())))
+        return answer(child)
+
+    add_route(app, INSPECT, inspect, root_path)
+    add_route(app, RESTRICT, restrict, root_path)
+
+
+def restricted(
+    wanted: RestrictRequest, certificate: Thumbprint | None, now: EpochSeconds
+) -> RestrictedMacaroon:
+    """Return the macaroon with the caveat appended, and bound to this certificate if `bind` is requested.
+
+    Raises InvalidRequest for a malformed macaroon or caveat, and for `bind` without a certificate.
     """
     caveats: list[Caveat] = []
-    if request.caveat is not UNSET:
-        caveats += _requested_caveats(request.caveat)
-    if request.bind is not None:
-        if peer is None:
+    if wanted.caveat is not UNSET:
+        caveats += _requested_caveats(wanted.caveat)
+    if wanted.bind is not None:
+        if certificate is None:
             raise InvalidRequest("bind: this connection presented no client certificate")
-        caveats.append(confirmation(peer))
+        caveats.append(confirmation(certificate))
     if not caveats:
         raise InvalidRequest("say what to append: a caveat, bind, or both")
     with malformed_is_invalid():
-        child = attenuate(request.macaroon, caveats)
-        parent = read_macaroon(mended(request.macaroon))
+        child = attenuate(wanted.macaroon, caveats)
+        parent = read_macaroon(mended(wanted.macaroon))
     return RestrictedMacaroon(child, attenuation_warnings(parent, caveats, now))
 
 

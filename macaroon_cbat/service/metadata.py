@@ -1,15 +1,42 @@
-"""What the service says about itself (RFC 8414, RFC 8705 3.3 and 5). Built from settings, never from Host."""
+"""The metadata of the service (RFC 8414, RFC 8705 3.3 and 5), built from settings, never from Host."""
 
 from collections.abc import Iterable
+from typing import Any
+
+from flask import Flask, Response
 
 from macaroon_cbat.macaroon.issuers import WELL_KNOWN
-from macaroon_cbat.service.oauth2.authorization_server import GRANT_TYPES
+from macaroon_cbat.service.http.operations import Operation
+from macaroon_cbat.service.http.responses import answer
+from macaroon_cbat.service.locations import Locations
+from macaroon_cbat.service.macaroon_tools import INSPECT, RESTRICT
+from macaroon_cbat.service.oauth2.grants import GRANT_TYPES
+from macaroon_cbat.service.oauth2.registered_scopes import RegisteredScopes
+from macaroon_cbat.service.oauth2.routes import INTROSPECT, REVOKE, TOKEN
+from macaroon_cbat.service.resource_feeds import KEYS, REVOCATIONS
 from macaroon_cbat.stores.clients import SECRET_METHODS
 
-TOKEN_PATH, INTROSPECTION_PATH, REVOCATION_PATH = "/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"
-INSPECT_PATH, RESTRICT_PATH = "/macaroon/inspect", "/macaroon/restrict"
-KEYS_PATH, REVOCATIONS_PATH = "/resource/keys", "/resource/revocations"
-METADATA_PATH = WELL_KNOWN
+METADATA = Operation(
+    method="GET",
+    path=WELL_KNOWN,
+    label="authorization_server_metadata",
+    summary="Find the endpoints (RFC 8414)",
+    caller="anybody",
+    answer=dict[str, Any],
+)
+
+
+def metadata_routes(app: Flask, scopes: RegisteredScopes, locations: Locations, *, trusts_a_ca: bool) -> None:
+    """Route the metadata before the issuer's path (RFC 8414 3.1) and below it."""
+
+    def metadata() -> Response:
+        document = authorization_server_metadata(
+            locations.issuer, locations.mtls_url, scopes.current(), trusts_a_ca=trusts_a_ca
+        )
+        return answer(document, cacheable=True)
+
+    for rule in locations.metadata_routes:
+        app.add_url_rule(rule, METADATA.endpoint, metadata, methods=[METADATA.method])
 
 
 def authorization_server_metadata(
@@ -27,8 +54,8 @@ def authorization_server_metadata(
         "issuer": issuer,
         **_endpoints(issuer),
         **{name: value for name, value in supported.items() if value},
-        "macaroon_inspection_endpoint": issuer + INSPECT_PATH,
-        "macaroon_restriction_endpoint": issuer + RESTRICT_PATH,
+        "macaroon_inspection_endpoint": issuer + INSPECT.path,
+        "macaroon_restriction_endpoint": issuer + RESTRICT.path,
         "mtls_endpoint_aliases": _endpoints(mtls_url),
         "tls_client_certificate_bound_access_tokens": True,
         "grant_types_supported": list(GRANT_TYPES),
@@ -41,9 +68,9 @@ def authorization_server_metadata(
 
 def _endpoints(base: str) -> dict[str, str]:
     return {
-        "token_endpoint": base + TOKEN_PATH,
-        "introspection_endpoint": base + INTROSPECTION_PATH,
-        "revocation_endpoint": base + REVOCATION_PATH,
-        "audience_keys_endpoint": base + KEYS_PATH,
-        "revocation_feed_endpoint": base + REVOCATIONS_PATH,
+        "token_endpoint": base + TOKEN.path,
+        "introspection_endpoint": base + INTROSPECT.path,
+        "revocation_endpoint": base + REVOKE.path,
+        "audience_keys_endpoint": base + KEYS.path,
+        "revocation_feed_endpoint": base + REVOCATIONS.path,
     }

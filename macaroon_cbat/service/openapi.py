@@ -1,16 +1,36 @@
-"""The OpenAPI 3.1 document of every route, made of the operations beside the routes."""
+"""The OpenAPI 3.1 document of every route, made of the operations beside their views."""
 
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
+from flask import Flask
 from msgspec import Struct
 
-from macaroon_cbat.service import described
-from macaroon_cbat.service.admin import routes as admin_routes
-from macaroon_cbat.service.http.operations import Operation
+from macaroon_cbat.service import macaroon_tools, resource_feeds
+from macaroon_cbat.service.admin import routes as admin
+from macaroon_cbat.service.health import HEALTH
+from macaroon_cbat.service.http.operations import Operation, add_route
+from macaroon_cbat.service.http.responses import answer
+from macaroon_cbat.service.metadata import METADATA
+from macaroon_cbat.service.oauth2 import routes as oauth2
 
-OPERATIONS = (*described.OPERATIONS, *admin_routes.OPERATIONS)
+DOCUMENT = Operation(
+    method="GET",
+    path="/openapi.json",
+    label="document",
+    summary="Get this document",
+    caller="anybody",
+    answer=dict[str, Any],
+)
+OPERATIONS = (
+    *oauth2.OPERATIONS,
+    *macaroon_tools.OPERATIONS,
+    *resource_feeds.OPERATIONS,
+    *(METADATA, HEALTH, DOCUMENT),
+    *admin.OPERATIONS,
+)
 _VERSION = "1"
 _BEARER, _BASIC, _TLS = "boundMacaroon", "clientSecret", "mutualTLS"
 _SECURITY_SCHEMES = {
@@ -35,6 +55,12 @@ class Refusal(Struct):
 
     error: str
     error_description: str
+
+
+def document_route(app: Flask, base_url: str, root_path: str) -> None:
+    """Route the document, which is made once; `base_url` as in `openapi_document`."""
+    document = openapi_document(base_url)
+    add_route(app, DOCUMENT, partial(answer, document, cacheable=True), root_path)
 
 
 def openapi_document(base_url: str) -> dict[str, object]:

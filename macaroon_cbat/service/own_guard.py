@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from flask import Request
 
-from macaroon_cbat.certificate.source import CertificateSource, client_address
+from macaroon_cbat.certificate.source import client_address
 from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import AccessDenied, CaveatsNotMet, InvalidToken, UnknownKey
 from macaroon_cbat.macaroon.bearer import read_bearer
@@ -19,9 +19,9 @@ from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.keys import AudienceKey
 from macaroon_cbat.macaroon.verification import Principal, require_scope, verify
 from macaroon_cbat.service.audit import is_with
+from macaroon_cbat.service.http.client_certificate import client_certificate, refuse_hidden
 from macaroon_cbat.service.locations import Locations
 from macaroon_cbat.service.oauth2.issuer import Issuer
-from macaroon_cbat.service.presenting import refuse_hidden
 from macaroon_cbat.stores import Client, Stores
 
 
@@ -34,7 +34,6 @@ class OwnGuard:
 
     issuer: Issuer
     stores: Stores
-    certificate_source: CertificateSource
     clock: Callable[[], float]
     locations: Locations
 
@@ -45,15 +44,16 @@ class OwnGuard:
         the scope, or Unavailable when nobody can tell.
         """
         text = read_bearer(request.environ.get("HTTP_AUTHORIZATION"))
-        connection = WsgiConnection(request.environ)
-        presented = self.certificate_source(connection)
+        presented = client_certificate(request)
         access = Access(
             now=EpochSeconds(int(self.clock())),
             audience=self.issuer.audience,
             certificate=presented.thumbprint,
             method=request.method,
             target=self.locations.target_of(request),
-            address=client_address(connection, presented, request.environ.get("REMOTE_ADDR")),
+            address=client_address(
+                WsgiConnection(request.environ), presented, request.environ.get("REMOTE_ADDR")
+            ),
         )
         try:
             principal = self._verified(text, access)

@@ -1,15 +1,27 @@
-"""What resource servers get of the service: the keys of the audiences they serve, and what is revoked."""
+"""The routes under /resource: keys and revocations of the audiences that a resource server serves."""
 
 import re
 import time
 from threading import BoundedSemaphore
+from typing import Any
 
 import msgspec
-from flask import Response, request
+from flask import Flask, Response, request
+from msgspec import Struct
 
 from macaroon_cbat.errors import InvalidRequest, UnknownKey
 from macaroon_cbat.macaroon.keys import audience_keys, write_key_file
-from macaroon_cbat.service.cursors import BEGINNING, OTHER_VIEW, read_cursor, view_name, write_cursor
+from macaroon_cbat.macaroon.revocation import RevocationKind
+from macaroon_cbat.service.cursors import (
+    AFTER,
+    BEGINNING,
+    OTHER_VIEW,
+    CursorText,
+    read_cursor,
+    view_name,
+    write_cursor,
+)
+from macaroon_cbat.service.http.operations import Operation, Parameter, add_route
 from macaroon_cbat.service.http.request_input import read_query
 from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.own_guard import OwnGuard
@@ -23,6 +35,57 @@ LONGEST_WAIT = 30
 _LOOK_SECONDS = 0.1
 _ADMIT_SECONDS = 1.0
 _WAIT = re.compile(r"[0-9]{1,4}\Z")
+
+
+class AudienceKeyFiles(Struct):
+    """The key file of each audience that the caller serves; ask again in `expires_in` seconds."""
+
+    audiences: list[dict[str, Any]]
+    expires_in: int
+
+
+class RevocationStretch(Struct):
+    """What was revoked after a cursor: kind, value, revoked_at, expires_at; go on after `cursor`."""
+
+    cursor: CursorText
+    is_last: bool
+    decisions: list[tuple[RevocationKind, str, int, int]]
+
+
+KEYS = Operation(
+    method="GET",
+    path="/resource/keys",
+    label="keys",
+    summary="Get the keys of the audiences that the caller serves, which verify offline",
+    caller="keys",
+    query={
+        "audience": Parameter("only this one of the audiences that the caller serves", {"type": "string"})
+    },
+    answer=AudienceKeyFiles,
+)
+REVOCATIONS = Operation(
+    method="GET",
+    path="/resource/revocations",
+    label="revocations",
+    summary="Follow the revocations that concern the audiences that the caller serves",
+    caller="revocations",
+    query={
+        "after": AFTER,
+        "wait": Parameter(
+            "seconds to wait for a revocation when there is none",
+            {"type": "integer", "minimum": 0, "maximum": LONGEST_WAIT, "default": 0},
+        ),
+    },
+    answer=RevocationStretch,
+    answer_example={"cursor": "AAAAAAAAAAAAAAAA.0", "is_last": True, "decisions": []},
+)
+OPERATIONS = (KEYS, REVOCATIONS)
+
+
+def resource_routes(app: Flask, feeds: "ResourceFeeds", root_path: str) -> None:
+    """Route keys and revocations to these feeds."""
+    add_route(app, KEYS, feeds.keys, root_path)
+    add_route(app, REVOCATIONS, feeds.revocations, root_path)
 
 
 class ResourceFeeds:
@@ -41,8 +104,8 @@ class ResourceFeeds:
 
     def keys(self) -> Response:
         """Return `{"audiences": [KEY FILE ...], "expires_in": SECONDS}` for the audiences that it serves."""
-        client = self._guard.admit(request, "keys")
-        wanted = read_query(request, "audience").get("audience")
+        client = self._guard.admit(request, KEYS.caller)
+        wanted = read_query(request, *KEYS.query).get("audience")
         served = require_served(client, self._issuer, wanted)
         files = [msgspec.Raw(content) for content in self._key_files(served)]
         return answer({"audiences": files, "expires_in": REFRESH_SECONDS})
@@ -53,18 +116,17 @@ class ResourceFeeds:
         They follow on the cursor without a gap. `wait`: seconds to wait for the next one when there is none.
         """
         served = self._served()
-        query = read_query(request, "after", "wait")
+        query = read_query(request, *REVOCATIONS.query)
         feed = view_name(self._instance, served)
         cursor = read_cursor(query.get("after", BEGINNING), feed, self._stores)
         wait = _seconds(query.get("wait", "0"))
         page = self._wait_for_page(cursor, served, wait)
         rows = [(each.kind, each.value, each.revoked_at, each.expires_at) for each in page.decisions]
-        next_cursor = write_cursor(feed, page.cursor)
-        return answer({"cursor": next_cursor, "is_last": page.is_last, "decisions": rows})
+        return answer(RevocationStretch(write_cursor(feed, page.cursor), page.is_last, rows))
 
     def _served(self) -> list[str]:
         """Return the audiences whose revocations the request at hand may follow now, or raise why not."""
-        return require_served(self._guard.admit(request, "revocations"), self._issuer)
+        return require_served(self._guard.admit(request, REVOCATIONS.caller), self._issuer)
 
     def _key_files(self, served: list[str]) -> list[bytes]:
         store, roots, states = self._stores.root_keys, [], {}

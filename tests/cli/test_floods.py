@@ -13,38 +13,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from macaroon_cbat.audit.refusals import DEFAULT_LINES, SECONDS
-from macaroon_cbat.service.described import DOCUMENT_PATH, HEALTH_PATH
-from macaroon_cbat.service.metadata import (
-    INSPECT_PATH,
-    INTROSPECTION_PATH,
-    KEYS_PATH,
-    METADATA_PATH,
-    RESTRICT_PATH,
-    REVOCATION_PATH,
-    REVOCATIONS_PATH,
-    TOKEN_PATH,
-)
+from macaroon_cbat.service.oauth2.routes import TOKEN
+from macaroon_cbat.service.openapi import OPERATIONS
 from tests.support.command_line import API, Served, run, serving
 
 FLOOD = 600
 WORKERS = 2
-PATHS = (
-    DOCUMENT_PATH,
-    HEALTH_PATH,
-    INSPECT_PATH,
-    INTROSPECTION_PATH,
-    KEYS_PATH,
-    METADATA_PATH,
-    RESTRICT_PATH,
-    REVOCATION_PATH,
-    REVOCATIONS_PATH,
-    TOKEN_PATH,
-    "/admin/clients",
-    "/admin/clients/x",
-    "/admin/keys",
-    "/admin/revocations",
-    "/",
-)
+PATHS = (*sorted({operation.path.replace("{client_id}", "x") for operation in OPERATIONS}), "/")
 EVIL = "%0a2026-01-01%20ERROR%20forged%0d%e2%80%a8forged%1b[2J%c2%85forged%00"
 LATIN = "a\x9bforged\xe2\x80\xa8\x85forged"
 A_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (INFO|WARNING|ERROR) macaroon_cbat\.[a-z]+: .*")
@@ -84,10 +59,10 @@ def test_a_flood_hides_no_deed_and_loses_no_refusal(data, file):
     with serving(data, "--workers", str(WORKERS), MACAROON_CBAT_AUDIT_LOG=str(file)) as service:
         https = [connection(service) for _ in range(4)]
         refused = [
-            ask(https[number % 4], "POST", TOKEN_PATH, "grant_type=x", **form) for number in range(FLOOD)
+            ask(https[number % 4], "POST", TOKEN.path, "grant_type=x", **form) for number in range(FLOOD)
         ]
         minted = [
-            ask(http, "POST", TOKEN_PATH, minting, Authorization=authorization, **form) for http in https
+            ask(http, "POST", TOKEN.path, minting, Authorization=authorization, **form) for http in https
         ]
         for http in https:
             http.close()

@@ -79,7 +79,7 @@ def test_the_body_can_be_bounded(data, options, length):
 def test_a_limit_that_is_none_is_refused(data, name, value):
     """A limit that is no number, or lets nothing pass, is refused by its name and range."""
     with pytest.raises(
-        SettingsError, match=f"^MACAROON_CBAT_{name} must be a number from [0-9]+ to [0-9]+, not "
+        SettingsError, match=f"^MACAROON_CBAT_{name} must be a number of [a-z]+ from [0-9]+ to [0-9]+, not "
     ):
         settings_from_environment({"MACAROON_CBAT_DATA": str(data), f"MACAROON_CBAT_{name}": value})
 
@@ -89,7 +89,7 @@ def test_a_limit_that_is_none_stops_the_start_in_one_line(data):
     done = run("serve", "--data", data, "--port", str(free_port()), MACAROON_CBAT_IDLE_SECONDS="none")
     assert (done.returncode, done.stdout) == (2, b"")
     [line] = done.stderr.decode().splitlines()
-    assert "MACAROON_CBAT_IDLE_SECONDS must be a number from 1 to 3600, not 'none'" in line
+    assert "MACAROON_CBAT_IDLE_SECONDS must be a number of seconds from 1 to 3600, not 'none'" in line
 
 
 @pytest.mark.parametrize("name", LIMITS)

@@ -7,7 +7,7 @@ import pytest
 
 from macaroon_cbat.certificate.source import presented_certificate
 from macaroon_cbat.errors import InvalidClient
-from macaroon_cbat.service.oauth2.client_authentication import Credentials, authenticate_client
+from macaroon_cbat.service.oauth2.client_authentication import PresentedCredentials, authenticated_client
 from macaroon_cbat.service.oauth2.client_certificates import ClientTrust
 from macaroon_cbat.stores.clients import ClientAuthMethod
 from tests.support.certificates import certified
@@ -159,7 +159,7 @@ def test_a_method_that_is_unknown_lets_in_nothing(trusting, certificates, secret
     clients._seen[known.client_id] = (float("inf"), msgspec.structs.replace(known, metadata=metadata))
     trusting.stores.clients.remove(known.client_id, lambda: trusting.now, lasting=600)
     one = certificates[name]
-    credentials = Credentials(known.client_id, secret, presented_certificate(one and one.der))
+    credentials = PresentedCredentials(known.client_id, secret, presented_certificate(one and one.der))
     assert clients.find(known.client_id).metadata.token_endpoint_auth_method == "private_key_jwt"
     with pytest.raises(InvalidClient):
-        authenticate_client(credentials, clients, ClientTrust(None), NOW)
+        authenticated_client(credentials, clients, ClientTrust(None), NOW)

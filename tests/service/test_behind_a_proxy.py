@@ -230,7 +230,7 @@ UNUSABLE = {
     ),
     "no secret file": (
         {"CERTIFICATE_FORMAT": "nginx", "TRUSTED_PROXIES": "unix", "PROXY_SECRET_FILE": "/nowhere"},
-        "MACAROON_CBAT_PROXY_SECRET_FILE: /nowhere cannot be read: No such file",
+        "MACAROON_CBAT_PROXY_SECRET_FILE: /nowhere cannot be read (No such file",
     ),
 }
 

@@ -5,6 +5,7 @@ import re
 from macaroon_cbat.certificate.thumbprint import parse_thumbprint
 from macaroon_cbat.errors import InvalidRequest
 from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW, EpochSeconds
+from macaroon_cbat.macaroon.identifier import TOKEN_ID_PATTERN
 from macaroon_cbat.macaroon.revocation import RevocationKind
 from macaroon_cbat.service.settings import LONGEST_LIFETIME
 
@@ -14,7 +15,6 @@ NEVER = 253_402_300_799
 LASTING = LONGEST_LIFETIME + 2 * LONGEST_CLOCK_SKEW
 """Seconds after which no token issued before is left: a guard may be so lenient, and its clock so slow."""
 
-TOKEN_ID_PATTERN = r"^[A-Za-z0-9_-]{22}\Z"
 _TOKEN_ID = re.compile(TOKEN_ID_PATTERN)
 
 

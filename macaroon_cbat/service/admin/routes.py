@@ -1,5 +1,6 @@
-"""The endpoints under /admin: for bound macaroons of this service with the scope `admin`."""
+"""The routes under /admin, for bound macaroons of this service with the scope `admin`."""
 
+import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, get_args
@@ -18,14 +19,15 @@ from macaroon_cbat.service.admin.shapes import (
     RevocationList,
     RevocationRequest,
 )
-from macaroon_cbat.service.described import AFTER
-from macaroon_cbat.service.error_handlers import log
+from macaroon_cbat.service.cursors import AFTER
 from macaroon_cbat.service.http.operations import Operation, Parameter, add_route
 from macaroon_cbat.service.http.request_input import read_json, read_query, refuse_body
 from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.stores import RootKeyRecord
 from macaroon_cbat.stores.clients import CLIENT_NAME
+
+log = logging.getLogger("macaroon_cbat.service")
 
 CLIENTS, KEYS, REVOCATIONS = "/admin/clients", "/admin/keys", "/admin/revocations"
 _CLIENT = {"client_id": CLIENT_NAME}

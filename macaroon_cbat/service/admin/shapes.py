@@ -5,10 +5,8 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from macaroon_cbat.macaroon.revocation import Revocation, RevocationKind
+from macaroon_cbat.service.oauth2.shapes import ClientName
 from macaroon_cbat.stores import ClientMetadata
-from macaroon_cbat.stores.clients import CLIENT_NAME
-
-ClientName = Annotated[str, Meta(extra_json_schema={"pattern": CLIENT_NAME})]
 
 
 class ClientRegistration(ClientMetadata, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""What a route is, as a value: its method, path, answer and guard; the API document is made of them."""
+"""Operations: the routes of the service as values, from which routing and the OpenAPI document are made."""
 
 import re
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ from flask.typing import RouteCallable
 from msgspec import Struct
 
 Caller = Literal["anybody", "client", "keys", "revocations", "admin"]
-"""Who may ask: anybody, an authenticated client, or a bound macaroon of this service with this scope."""
+"""Any client, an authenticated client, or a client with a bound macaroon of this service with this scope."""
 
 
 class Parameter(Struct, frozen=True):
-    """A parameter of a query: what it means, and the JSON schema of its values."""
+    """A query parameter: its meaning, and the JSON schema of its values."""
 
     meaning: str
     schema: dict[str, Any]
@@ -21,16 +21,18 @@ class Parameter(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Operation:
-    """One method of one path, `{name}` standing for a segment of the path.
+    """One method of one path; `{name}` stands for a segment of the path.
 
-    `body` and `answer` are types whose schema msgspec knows; `refusals` are the statuses that come besides
-    those every operation of its kind has. `names` are the patterns of what stands in the path.
+    `body` and `answer` are types whose schema msgspec knows; a form or query is read by them as well.
+    `refusals` are statuses besides those of every operation of its kind. `names` are the patterns of the
+    segments. `label` names the operation in metrics; METHOD PATH does where it is empty.
     """
 
     method: Literal["GET", "POST", "PATCH", "DELETE"]
     path: str
     summary: str
     caller: Caller
+    label: str = ""
     answer: Any = None
     status: int = 200
     body: Any = None
@@ -43,13 +45,23 @@ class Operation:
 
     @property
     def name(self) -> str:
-        """What the operation is called in the API document."""
+        """The operationId of the OpenAPI document."""
         words = re.findall(r"[a-z0-9]+", f"{self.method} {self.path}".lower())
         return "_".join(words)
 
     @property
+    def rule(self) -> str:
+        """The path as Flask spells it."""
+        return self.path.replace("{", "<").replace("}", ">")
+
+    @property
+    def endpoint(self) -> str:
+        """The name of the route in Flask and in metrics."""
+        return self.label or f"{self.method} {self.rule}"
+
+    @property
     def all_refusals(self) -> list[int]:
-        """The statuses with which it may say no: those of its kind, and its own."""
+        """The statuses of errors: those of its kind, and its own."""
         statuses = set(self.refusals) | {503}
         if self.caller == "client":
             statuses |= {400, 401, 413}
@@ -60,6 +72,5 @@ class Operation:
 
 
 def add_route(app: Flask, operation: Operation, view: RouteCallable, root_path: str) -> None:
-    """Route the operation below this path to the view, which takes the names in the path as arguments."""
-    rule = operation.path.replace("{", "<").replace("}", ">")
-    app.add_url_rule(root_path + rule, f"{operation.method} {rule}", view, methods=[operation.method])
+    """Route the operation below this path to the view, which takes the segments' names as arguments."""
+    app.add_url_rule(root_path + operation.rule, operation.endpoint, view, methods=[operation.method])

@@ -4,6 +4,7 @@ import json
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
+import msgspec
 from flask import Request
 from msgspec import Struct
 
@@ -11,6 +12,7 @@ from macaroon_cbat.errors import InvalidRequest, UnsupportedMediaType
 from macaroon_cbat.text.json_text import plain_reason, read_json_text
 
 Shape = TypeVar("Shape")
+FormShape = TypeVar("FormShape", bound=Struct)
 FORM = "application/x-www-form-urlencoded"
 _REASON = 120  # characters: a reason may quote the name of a member, and that could be a token
 
@@ -51,6 +53,20 @@ def read_form(request: Request, *, ignored: tuple[str, ...] = (), several: tuple
         {name: value for name, value in form.items() if value},
         {name: tuple(filter(None, values)) for name, values in repeated.items()},
     )
+
+
+def fitted(form: dict[str, str], shape: type[FormShape]) -> FormShape:
+    """Return the parameters of a form as this shape; others are ignored (RFC 6749 3.2).
+
+    Raises InvalidRequest if a parameter is missing.
+    """
+    try:
+        return msgspec.convert(form, shape)
+    except msgspec.ValidationError as error:
+        for one in msgspec.structs.fields(shape):
+            if one.required:
+                required(form, one.encode_name)
+        raise InvalidRequest(f"the form does not fit: {plain_reason(error)[:_REASON]}") from error
 
 
 def read_query(request: Request, *known: str) -> dict[str, str]:

@@ -1,133 +1,79 @@
-"""The wall around Authlib: its token, introspection and revocation endpoints, with our rooms in them."""
+"""The wall around Authlib: its dispatch of grants and endpoints, with the rules of this package in them."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any, NoReturn
-from urllib.parse import urljoin
+from typing import NoReturn
 
 from authlib.oauth2 import AuthorizationServer as AuthlibServer
-from authlib.oauth2 import OAuth2Error
-from authlib.oauth2.rfc6749 import ClientMixin, OAuth2Payload, OAuth2Request
+from authlib.oauth2 import OAuth2Error, rfc7009, rfc7662
+from authlib.oauth2.rfc6749 import ClientMixin
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
-from authlib.oauth2.rfc7009 import RevocationEndpoint
-from authlib.oauth2.rfc7662 import IntrospectionEndpoint
-from flask import Response, request
+from flask import Response
 
-from macaroon_cbat.certificate.source import CertificateSource, PresentedCertificate, intermediates_of
-from macaroon_cbat.certificate.thumbprint import Thumbprint, parse_thumbprint
-from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
-from macaroon_cbat.errors import InvalidClient, InvalidRequest, UnauthorizedClient, UnsupportedGrantType
-from macaroon_cbat.macaroon.claims import EpochSeconds
-from macaroon_cbat.service.audit import is_from, write_minted
-from macaroon_cbat.service.http.request_input import Form, read_form, required
+from macaroon_cbat.errors import InvalidRequest, UnauthorizedClient, UnsupportedGrantType
+from macaroon_cbat.service.audit import is_from, write_minted, write_or_log_key_changes
 from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.oauth2.client_authentication import (
-    Intermediates,
-    authenticate_client,
+    authenticated_client,
     is_public,
     presented_credentials,
     refuse_public,
+    refuse_revoked_certificate,
 )
 from macaroon_cbat.service.oauth2.client_certificates import ClientTrust
-from macaroon_cbat.service.oauth2.grants import granted_audience, granted_scope, one_resource
-from macaroon_cbat.service.oauth2.introspection import introspection_answer
+from macaroon_cbat.service.oauth2.form_request import FormRequest
+from macaroon_cbat.service.oauth2.grants import (
+    GRANT_TYPES,
+    granted_audience,
+    granted_certificate,
+    granted_scope,
+    one_resource,
+)
+from macaroon_cbat.service.oauth2.introspection import introspection_answer, named_certificate
 from macaroon_cbat.service.oauth2.issuer import Issuer
+from macaroon_cbat.service.oauth2.shapes import TokenAnswer, TokenForm, TokenQuestion, TokenToRevoke
 from macaroon_cbat.service.oauth2.token_revocation import revoke
-from macaroon_cbat.service.presenting import refuse_hidden
 from macaroon_cbat.stores import Client, Stores
-from macaroon_cbat.stores.clients import GRANT_TYPE
-
-GRANT_TYPES = (GRANT_TYPE,)
-
-
-class FormRequest(OAuth2Request):  # type: ignore[misc] # Authlib is untyped
-    """One POST: its form, the certificate of its connection, and the second at which it came."""
-
-    def __init__(
-        self,
-        uri: str,
-        form: Form,
-        presented: PresentedCertificate,
-        intermediates: Intermediates,
-        now: EpochSeconds,
-    ) -> None:
-        """Take what was read of the request; `uri` is built from the issuer, never from Host."""
-        super().__init__("POST", uri, headers=request.headers)
-        self.payload = _FormPayload(form.once)
-        self.resources = form.several.get("resource", ())
-        self.presented = presented
-        self.intermediates = intermediates
-        self.now = now
-
-    @property
-    def form(self) -> dict[str, str]:
-        """Return the body's parameters."""
-        form: dict[str, str] = self.payload.data
-        return form
 
 
 class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is untyped
-    """Dispatches grants and endpoints; holds no rule of its own."""
+    """Dispatches requests to grants and endpoints, which read its issuer and stores."""
 
-    def __init__(
-        self,
-        issuer: Issuer,
-        stores: Stores,
-        trust: ClientTrust,
-        certificate_source: CertificateSource,
-        clock: Callable[[], float],
-    ) -> None:
-        """Serve this issuer from these stores."""
+    def __init__(self, issuer: Issuer, stores: Stores, trust: ClientTrust) -> None:
+        """Serve this issuer from these stores; `trust` are the CAs of clients."""
         super().__init__()
         self.issuer = issuer
         self.stores = stores
         self._trust = trust
-        self._certificate_source = certificate_source
-        self._clock = clock
         self.register_grant(ClientCredentials)
-        self.register_endpoint(Introspection)
-        self.register_endpoint(Revocation)
+        self.register_endpoint(IntrospectionEndpoint)
+        self.register_endpoint(RevocationEndpoint)
 
-    def create_token_response(self, _request: object = None) -> Response:
-        """Answer a token request, or raise an OAuthError."""
-        form_request = self._read(several=("resource",))
-        required(form_request.form, "grant_type")
-        response: Response = super().create_token_response(form_request)
-        return response
+    def create_oauth2_request(self, request: FormRequest) -> FormRequest:
+        """Return the request: the views read it before they call Authlib."""
+        return request
 
-    def create_oauth2_request(self, request_: object) -> FormRequest:
-        """Read the Flask request at hand; one that is read already stays as it is."""
-        return request_ if isinstance(request_, FormRequest) else self._read()
+    def authenticate_client(
+        self, request: FormRequest, _methods: object, _endpoint: str = "token"
+    ) -> "RegisteredClient":
+        """Return the client that this request authenticates, or raise InvalidClient.
 
-    def _read(self, *, several: tuple[str, ...] = ()) -> FormRequest:
-        form = read_form(request, ignored=("token_type_hint",), several=several)
-        now = EpochSeconds(int(self._clock()))
-        connection = WsgiConnection(request.environ)
-        sent = partial(intermediates_of, self._certificate_source, connection)
-        return FormRequest(
-            urljoin(self.issuer.url, request.path), form, self._certificate_source(connection), sent, now
-        )
-
-    def authenticate_client(self, request_: FormRequest, _methods: object, _endpoint: str = "token") -> Any:
-        """Return the client that this request authenticates, or raise InvalidClient."""
-        authorization = request_.headers.get("Authorization")
+        Authlib's grants and endpoints call this. Each client has one method, so their lists of methods do not
+        matter.
+        """
         credentials = presented_credentials(
-            authorization, request_.form, request_.presented, request_.intermediates
+            request.headers.get("Authorization"), request.form, request.presented, request.intermediates
         )
-        thumbprint = request_.presented.thumbprint
-        if thumbprint is not None and self.stores.revocations.has_certificate(thumbprint):
-            raise InvalidClient(f"the certificate {thumbprint} is revoked")
-        client = authenticate_client(credentials, self.stores.clients, self._trust, request_.now)
+        refuse_revoked_certificate(request.presented, self.stores.revocations)
+        client = authenticated_client(credentials, self.stores.clients, self._trust, request.now)
         if not is_public(client):
             is_from(client.client_id)
         return RegisteredClient(client)
 
     def handle_response(self, status: int, body: object, _headers: object) -> Response:
-        """Return the answer as JSON that nobody may store."""
+        """Return a JSON response that no cache may store."""
         return answer(body, status)
 
     def handle_error_response(self, _request: object, error: OAuth2Error) -> NoReturn:
-        """Raise our error for Authlib's, so that refusals become answers in one place."""
+        """Raise our error for Authlib's, so that refusals become responses in one place."""
         match error.error:
             case "unsupported_grant_type":
                 raise UnsupportedGrantType("the grant types are " + " ".join(GRANT_TYPES))
@@ -141,7 +87,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
 
 
 class RegisteredClient(ClientMixin):  # type: ignore[misc] # Authlib is untyped
-    """A stored client, as Authlib asks about it."""
+    """A stored client behind Authlib's interface."""
 
     def __init__(self, record: Client) -> None:
         """Take the stored client."""
@@ -153,77 +99,48 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc] # Authlib is untyped
 
 
 class ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc] # Authlib is untyped
-    """RFC 6749 4.4: the client asks for a macaroon in its own name."""
+    """The client credentials grant (RFC 6749 4.4): a client gets a macaroon in its own name."""
 
     def validate_requested_scope(self) -> None:
-        """Settle scope and audience, or raise InvalidScope or InvalidTarget."""
-        client: Client = self.request.client.record
-        form: dict[str, str] = self.request.form
-        issuer: str = self.server.issuer.audience
-        self.audience = granted_audience(client, one_resource(self.request.resources), issuer)
-        self.scope = granted_scope(client, form.get("scope"), self.audience, issuer)
+        """Leave the scope to `create_token_response`, which settles it together with the audience."""
 
-    def create_token_response(self) -> tuple[int, dict[str, object], None]:
-        """Return the token answer (RFC 6749 5.1)."""
+    def create_token_response(self) -> tuple[int, TokenAnswer, None]:
+        """Return the token answer (RFC 6749 5.1) for the client that Authlib has let authenticate."""
+        request: FormRequest = self.request
+        client: Client = request.client.record
         issuer: Issuer = self.server.issuer
-        if self.request.client.record.metadata.tls_client_certificate_bound_access_tokens:
-            refuse_hidden(self.request.presented)
-        minted = issuer.mint_for(
-            self.request.client.record,
-            self.scope,
-            self.audience,
-            self.request.presented.thumbprint,
-            self.request.now,
-        )
-        write_minted(minted)
-        members = {
-            "access_token": minted.text,
-            "token_type": "Bearer",
-            "expires_in": issuer.lifetime,
-            "scope": minted.grant.scope,
-        }
-        return 200, members, None
+        form = request.read(TokenForm)
+        audience = granted_audience(client, one_resource(request.resources), issuer.audience)
+        scope = granted_scope(client, form.scope, audience, issuer.audience)
+        certificate = granted_certificate(client, request.presented)
+        write_or_log_key_changes(issuer.keep_keys(request.now), request.now)
+        minted = issuer.mint(client, scope, audience, certificate, request.now)
+        write_minted(minted.grant, certificate)
+        return 200, TokenAnswer(minted.text, "Bearer", issuer.lifetime, scope), None
 
 
-class Introspection(IntrospectionEndpoint):  # type: ignore[misc] # Authlib is untyped
-    """RFC 7662, RFC 8705 3.2."""
+class IntrospectionEndpoint(rfc7662.IntrospectionEndpoint):  # type: ignore[misc] # Authlib is untyped
+    """The introspection endpoint (RFC 7662, RFC 8705 3.2)."""
 
-    def create_endpoint_response(self, request_: FormRequest) -> tuple[int, dict[str, object], None]:
-        """Return what the asking resource server may know of the token."""
-        caller: Client = self.authenticate_endpoint_client(request_).record
-        refuse_public(caller)  # RFC 7662 2.1: who asks must be authorized
-        text = required(request_.form, "token")
-        presented = _presented(request_.form)
+    def create_endpoint_response(self, request: FormRequest) -> tuple[int, dict[str, object], None]:
+        """Return what the calling resource server may know of the token."""
+        caller: Client = self.authenticate_endpoint_client(request).record
+        refuse_public(caller)  # RFC 7662 2.1: the caller must be authorized
+        form = request.read(TokenQuestion)
+        presented = named_certificate(form.client_certificate)
         revoked = self.server.stores.revocations.concerning
         members = introspection_answer(
-            text, caller, self.server.issuer, revoked, request_.now, presented=presented
+            form.token, caller, self.server.issuer, revoked, request.now, presented=presented
         )
         return 200, members, None
 
 
-class Revocation(RevocationEndpoint):  # type: ignore[misc] # Authlib is untyped
-    """RFC 7009. Every hint is ignored (2.1): a token is found by its signature."""
+class RevocationEndpoint(rfc7009.RevocationEndpoint):  # type: ignore[misc] # Authlib is untyped
+    """The revocation endpoint (RFC 7009), which finds a token by its signature."""
 
-    def create_endpoint_response(self, request_: FormRequest) -> tuple[int, dict[str, object], None]:
+    def create_endpoint_response(self, request: FormRequest) -> tuple[int, dict[str, object], None]:
         """Revoke the token of the authenticated client."""
-        client: Client = self.authenticate_endpoint_client(request_).record
-        text = required(request_.form, "token")
-        revoke(text, client, self.server.issuer, self.server.stores.revocations, request_.now)
+        client: Client = self.authenticate_endpoint_client(request).record
+        form = request.read(TokenToRevoke)
+        revoke(form.token, client, self.server.issuer, self.server.stores.revocations, request.now)
         return 200, {}, None
-
-
-def _presented(form: dict[str, str]) -> Thumbprint | None:
-    """Return the certificate that the token came with, where the caller says it, or raise InvalidRequest."""
-    try:
-        return parse_thumbprint(form["client_certificate"]) if "client_certificate" in form else None
-    except ValueError as error:
-        raise InvalidRequest(f"client_certificate: {error}") from error
-
-
-class _FormPayload(OAuth2Payload):  # type: ignore[misc] # Authlib is untyped
-    def __init__(self, form: dict[str, str]) -> None:
-        self._form = form
-
-    @property
-    def data(self) -> dict[str, str]:
-        return self._form

@@ -15,7 +15,7 @@ from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.oauth2.certificate_subjects import is_named_by
 from macaroon_cbat.service.oauth2.client_certificates import ClientTrust
 from macaroon_cbat.service.oauth2.key_strength import weakness_of
-from macaroon_cbat.stores import Client, ClientStore
+from macaroon_cbat.stores import Client, ClientStore, RevocationStore
 from macaroon_cbat.stores.clients import has_secret
 
 _LONGEST_NAME = 64
@@ -29,7 +29,7 @@ Intermediates = Callable[[], tuple[DerCertificate, ...]]
 """Finds the certificates that came beside the client's own: none are read until a path is built."""
 
 
-class Credentials(Struct, frozen=True):
+class PresentedCredentials(Struct, frozen=True):
     """What a request shows of its client."""
 
     client_id: str
@@ -39,7 +39,7 @@ class Credentials(Struct, frozen=True):
 
     def __repr__(self) -> str:
         """Show who it claims to be, never the secret."""
-        return f"<Credentials of {self.client_id!r}>"
+        return f"<PresentedCredentials of {self.client_id!r}>"
 
 
 def presented_credentials(
@@ -47,7 +47,7 @@ def presented_credentials(
     form: dict[str, str],
     presented: PresentedCertificate,
     intermediates: Intermediates = tuple,
-) -> Credentials:
+) -> PresentedCredentials:
     """Return the credentials of a request.
 
     Raises InvalidRequest when it uses two methods at once, and InvalidClient when it names no client.
@@ -55,15 +55,15 @@ def presented_credentials(
     if authorization is None:
         if "client_id" not in form:
             raise InvalidClient("no client_id")
-        return Credentials(form["client_id"], form.get("client_secret"), presented, intermediates)
+        return PresentedCredentials(form["client_id"], form.get("client_secret"), presented, intermediates)
     client_id, secret = _basic(authorization)
     if "client_secret" in form or form.get("client_id", client_id) != client_id:
         raise InvalidRequest("use one client authentication method, not two")
-    return Credentials(client_id, secret, presented, intermediates)
+    return PresentedCredentials(client_id, secret, presented, intermediates)
 
 
-def authenticate_client(
-    credentials: Credentials, clients: ClientStore, trust: ClientTrust, now: EpochSeconds
+def authenticated_client(
+    credentials: PresentedCredentials, clients: ClientStore, trust: ClientTrust, now: EpochSeconds
 ) -> Client:
     """Return the client that these credentials prove, or raise InvalidClient.
 
@@ -91,6 +91,13 @@ def authenticate_client(
         raise
 
 
+def refuse_revoked_certificate(presented: PresentedCertificate, revocations: RevocationStore) -> None:
+    """Raise InvalidClient if the certificate is revoked, whatever else authenticates its client."""
+    thumbprint = presented.thumbprint
+    if thumbprint is not None and revocations.has_certificate(thumbprint):
+        raise InvalidClient(f"the certificate {thumbprint} is revoked")
+
+
 def is_public(client: Client) -> bool:
     """Return True for a public client, which any certificate proves (RFC 8705 4): it is not authenticated."""
     return client.metadata.token_endpoint_auth_method == "none"
@@ -102,7 +109,7 @@ def refuse_public(client: Client) -> None:
         raise InvalidClient(f"{client.client_id} is a public client")
 
 
-def _proved(client: Client | None, credentials: Credentials, verified: _Verified) -> Client:
+def _proved(client: Client | None, credentials: PresentedCredentials, verified: _Verified) -> Client:
     """Return the client if the credentials are those of its method, or raise InvalidClient.
 
     client_secret_basic and client_secret_post carry the same secret: a client registered for one may
@@ -125,14 +132,14 @@ def _proved(client: Client | None, credentials: Credentials, verified: _Verified
     return client
 
 
-def _require_secret(client: Client, credentials: Credentials, *, is_right: bool) -> None:
+def _require_secret(client: Client, credentials: PresentedCredentials, *, is_right: bool) -> None:
     if credentials.secret is None:
         raise InvalidClient(f"{client.client_id} authenticates by a secret, but sent none")
     if not is_right:
         raise InvalidClient(f"wrong secret of {client.client_id}")
 
 
-def _only_certificate(client: Client, credentials: Credentials) -> PresentedCertificate:
+def _only_certificate(client: Client, credentials: PresentedCredentials) -> PresentedCertificate:
     """Return the peer that presented a certificate and no secret, or raise InvalidClient."""
     if credentials.secret is not None:
         raise InvalidClient(f"{client.client_id} has no secret, but sent one")

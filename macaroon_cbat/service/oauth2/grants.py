@@ -1,4 +1,4 @@
-"""What a client is granted of what it asks for: scope and audience.
+"""The grants of a client: scope, audience and certificate of the token that it gets.
 
 The scopes `keys`, `revocations` and `admin` are for the service itself, whose audience is the issuer's
 URL, and for no other resource server; nothing else is for the service itself.
@@ -6,10 +6,15 @@ URL, and for no other resource server; nothing else is for the service itself.
 
 from collections.abc import Iterable
 
-from macaroon_cbat.errors import InvalidScope, InvalidTarget
+from macaroon_cbat.certificate.source import PresentedCertificate
+from macaroon_cbat.certificate.thumbprint import Thumbprint
+from macaroon_cbat.errors import InvalidRequest, InvalidScope, InvalidTarget
 from macaroon_cbat.macaroon.audiences import canonical_audience
+from macaroon_cbat.service.http.client_certificate import refuse_hidden
 from macaroon_cbat.stores import Client
+from macaroon_cbat.stores.clients import GRANT_TYPE
 
+GRANT_TYPES = (GRANT_TYPE,)
 RESERVED_SCOPES = ("keys", "revocations", "admin")
 
 
@@ -67,3 +72,17 @@ def granted_scope(client: Client, requested: str | None, audience: str | None, i
     if not wanted:
         raise InvalidScope(f"this client's scopes are for the service itself: ask with resource={issuer}")
     return " ".join(scope for scope in open_here if scope in wanted)
+
+
+def granted_certificate(client: Client, presented: PresentedCertificate) -> Thumbprint | None:
+    """Return the certificate to bind the token to; None for a client that is not registered as bound.
+
+    Raises InvalidRequest if such a client presents none (RFC 8705 3), and ServerMisconfigured if this server
+    can show none.
+    """
+    if not client.metadata.tls_client_certificate_bound_access_tokens:
+        return None
+    refuse_hidden(presented)
+    if presented.thumbprint is None:
+        raise InvalidRequest("this client gets certificate-bound tokens only: present a client certificate")
+    return presented.thumbprint

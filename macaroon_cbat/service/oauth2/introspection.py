@@ -1,12 +1,12 @@
-"""What a resource server may know of a token (RFC 7662 2.2, RFC 8705 3.2). Never raises for a bad one."""
+"""The introspection of a token for a resource server (RFC 7662 2.2, RFC 8705 3.2)."""
 
 from collections.abc import Callable
 
 import msgspec
 from msgspec import UNSET
 
-from macaroon_cbat.certificate.thumbprint import Thumbprint
-from macaroon_cbat.errors import InvalidToken
+from macaroon_cbat.certificate.thumbprint import Thumbprint, parse_thumbprint
+from macaroon_cbat.errors import InvalidRequest, InvalidToken
 from macaroon_cbat.macaroon.caveats import (
     Access,
     Caveat,
@@ -72,6 +72,14 @@ def introspection_answer(
     except InvalidToken as error:
         write_or_log_introspected(grant, active=False, reason=str(error))
         return INACTIVE
+
+
+def named_certificate(text: str | None) -> Thumbprint | None:
+    """Return the certificate that the caller says the token came with, or raise InvalidRequest."""
+    try:
+        return None if text is None else parse_thumbprint(text)
+    except ValueError as error:
+        raise InvalidRequest(f"client_certificate: {error}") from error
 
 
 def _claims(

@@ -1,12 +1,13 @@
-"""Mint for a client, and verify what was minted: the service's two uses of its root keys."""
+"""The issuer: mints macaroons for clients, and verifies them, by the root keys of the service."""
 
 import os
+from collections.abc import Iterable
 from functools import lru_cache
 
 from msgspec import UNSET, Struct
 
+from macaroon_cbat.audit.event import EventKind
 from macaroon_cbat.certificate.thumbprint import Thumbprint
-from macaroon_cbat.errors import InvalidRequest
 from macaroon_cbat.macaroon.audiences import canonical_audience
 from macaroon_cbat.macaroon.caveats import confirmation
 from macaroon_cbat.macaroon.claims import EpochSeconds
@@ -15,7 +16,6 @@ from macaroon_cbat.macaroon.keys import AudienceKey, RootKey, audience_key
 from macaroon_cbat.macaroon.minting import mint
 from macaroon_cbat.macaroon.signature import AuthenticCaveats, verify_identifier, verify_signature
 from macaroon_cbat.macaroon.wire import read_macaroon
-from macaroon_cbat.service.audit import write_or_log_key_changes
 from macaroon_cbat.service.settings import LONGEST_LIFETIME
 from macaroon_cbat.stores import Client, RootKeyStore
 from macaroon_cbat.text.base64url import encode
@@ -26,7 +26,6 @@ class Minted(Struct, frozen=True):
 
     text: str
     grant: Grant
-    certificate: Thumbprint | None
 
     def __repr__(self) -> str:
         """Show which token it is, never the token."""
@@ -44,7 +43,14 @@ class Issuer:
         self.lifetime = lifetime
         self._root_keys = root_keys
 
-    def mint_for(
+    def keep_keys(self, now: EpochSeconds) -> Iterable[tuple[EventKind, str]]:
+        """Rotate and retire root keys that are due; return each change, as event and key id.
+
+        Raises Unavailable if the database is out of reach.
+        """
+        return self._root_keys.keep(now, self._rotation, LONGEST_LIFETIME)
+
+    def mint(
         self,
         client: Client,
         scope: str,
@@ -52,17 +58,10 @@ class Issuer:
         certificate: Thumbprint | None,
         now: EpochSeconds,
     ) -> Minted:
-        """Return a macaroon for the client, bound to its certificate when it registered for that.
+        """Return a macaroon for the client, bound to this certificate unless it is None.
 
-        Raises InvalidRequest when it did and the connection has none (RFC 8705 3). Just after the tokens so
-        far were revoked, it is issued as of the first second whose tokens are valid.
+        Just after the client's tokens were revoked, its `iat` is the first second whose tokens are valid.
         """
-        is_bound = client.metadata.tls_client_certificate_bound_access_tokens
-        if is_bound and certificate is None:
-            raise InvalidRequest(
-                "this client gets certificate-bound tokens only: present a client certificate"
-            )
-        write_or_log_key_changes(self._root_keys.keep(now, self._rotation, LONGEST_LIFETIME), now)
         root = self._root_keys.current()
         grant = Grant(
             aud=UNSET if audience is None else audience,
@@ -74,9 +73,8 @@ class Issuer:
             scope=scope,
             sub=client.client_id,
         )
-        caveats = [confirmation(certificate)] if is_bound and certificate is not None else []
-        text = mint(_audience_key(root, audience), self.url, grant, caveats)
-        return Minted(text, grant, certificate if is_bound else None)
+        caveats = [] if certificate is None else [confirmation(certificate)]
+        return Minted(mint(_audience_key(root, audience), self.url, grant, caveats), grant)
 
     def authentic(self, text: str) -> tuple[Grant, AuthenticCaveats]:
         """Return grant and caveats of a macaroon of this issuer, or raise InvalidToken.

@@ -1,14 +1,17 @@
 """Revocation of a token by its own client (RFC 7009 2.1), after the signature is verified."""
 
+import logging
+
 from macaroon_cbat.errors import InvalidGrant, InvalidRequest, InvalidToken, MalformedMacaroon
 from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW, EpochSeconds
 from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.revocation import KEPT_LONGER_SECONDS
 from macaroon_cbat.macaroon.wire import MAX_DISCHARGES, read_macaroon
 from macaroon_cbat.service.audit import write_revoked
-from macaroon_cbat.service.error_handlers import log
 from macaroon_cbat.service.oauth2.issuer import Issuer
 from macaroon_cbat.stores import Client, RevocationStore
+
+log = logging.getLogger("macaroon_cbat.service")
 
 _SLIPS = str.maketrans("+ /", "--_", "\t\r\n=")
 """Base64 as other programs write and wrap it; a form makes a space of a + that was not encoded."""

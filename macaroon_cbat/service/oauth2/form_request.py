@@ -1,0 +1,55 @@
+"""The form request of an OAuth endpoint, as Authlib and the rules of this package read it."""
+
+from functools import partial
+from urllib.parse import urljoin
+
+from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request
+from flask import Request
+
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.service.http.client_certificate import client_certificate, client_intermediates
+from macaroon_cbat.service.http.request_input import Form, FormShape, fitted, read_form
+
+
+class FormRequest(OAuth2Request):  # type: ignore[misc] # Authlib is untyped
+    """One POST: its form, the client certificate of its connection, and the second at which it came."""
+
+    def __init__(self, request: Request, form: Form, uri: str, now: EpochSeconds) -> None:
+        """Find the client certificate, or raise AmbiguousHeader or ProxyMisconfigured."""
+        super().__init__("POST", uri, headers=request.headers)
+        self.payload = _FormPayload(form.once)
+        self.resources = form.several.get("resource", ())
+        self.presented = client_certificate(request)
+        self.intermediates = partial(client_intermediates, request)
+        self.now = now
+
+    @property
+    def form(self) -> dict[str, str]:
+        """Return the body's parameters."""
+        form: dict[str, str] = self.payload.data
+        return form
+
+    def read(self, shape: type[FormShape]) -> FormShape:
+        """Return the form as this shape, or raise InvalidRequest if a parameter is missing."""
+        return fitted(self.form, shape)
+
+
+def read_form_request(
+    request: Request, issuer: str, now: EpochSeconds, *, several: tuple[str, ...] = ()
+) -> FormRequest:
+    """Return the form request, whose URI is built from the issuer's URL and never from Host.
+
+    Every token_type_hint is ignored (RFC 7009 2.1). Parameters in `several` may repeat. Raises InvalidRequest
+    as `read_form` does.
+    """
+    form = read_form(request, ignored=("token_type_hint",), several=several)
+    return FormRequest(request, form, urljoin(issuer, request.path), now)
+
+
+class _FormPayload(OAuth2Payload):  # type: ignore[misc] # Authlib is untyped
+    def __init__(self, form: dict[str, str]) -> None:
+        self._form = form
+
+    @property
+    def data(self) -> dict[str, str]:
+        return self._form

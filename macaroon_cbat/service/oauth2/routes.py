@@ -1,0 +1,81 @@
+"""The routes under /oauth2: operations, and the views that read their forms and call Authlib."""
+
+from collections.abc import Callable
+
+from flask import Flask, Response, request
+
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.service.http.operations import Operation, add_route
+from macaroon_cbat.service.http.request_input import FORM, required
+from macaroon_cbat.service.oauth2.authorization_server import AuthorizationServer
+from macaroon_cbat.service.oauth2.form_request import FormRequest, read_form_request
+from macaroon_cbat.service.oauth2.shapes import (
+    TokenAnswer,
+    TokenForm,
+    TokenInQuestion,
+    TokenQuestion,
+    TokenToRevoke,
+)
+
+_SHORTENED = "AgETaHR0cHM6Ly9hcy5leGFtcGxl"
+
+TOKEN = Operation(
+    method="POST",
+    path="/oauth2/token",
+    label="token",
+    summary="Get a macaroon by client credentials",
+    caller="client",
+    body=TokenForm,
+    body_type=FORM,
+    example={"grant_type": "client_credentials", "scope": "read", "resource": "https://api.example"},
+    answer=TokenAnswer,
+)
+INTROSPECT = Operation(
+    method="POST",
+    path="/oauth2/introspect",
+    label="introspect",
+    summary="Learn what a token is good for, as a resource server of its audience or its own client",
+    caller="client",
+    body=TokenQuestion,
+    body_type=FORM,
+    example={"token": _SHORTENED},
+    answer=TokenInQuestion,
+    answer_example={"active": False},
+)
+REVOKE = Operation(
+    method="POST",
+    path="/oauth2/revoke",
+    label="revoke",
+    summary="Take back a token and all its children, as the client it was issued to",
+    caller="client",
+    body=TokenToRevoke,
+    body_type=FORM,
+    example={"token": _SHORTENED},
+    answer=dict[str, str],
+    answer_example={},
+)
+OPERATIONS = (TOKEN, INTROSPECT, REVOKE)
+
+
+def oauth_routes(app: Flask, server: AuthorizationServer, clock: Callable[[], float], root_path: str) -> None:
+    """Route the OAuth endpoints to this server; the clock is read once a request."""
+
+    def read(*several: str) -> FormRequest:
+        return read_form_request(request, server.issuer.url, EpochSeconds(int(clock())), several=several)
+
+    def token() -> Response:
+        form_request = read("resource")
+        required(form_request.form, "grant_type")
+        response: Response = server.create_token_response(form_request)
+        return response
+
+    def introspect() -> Response:
+        response: Response = server.create_endpoint_response("introspection", read())
+        return response
+
+    def revoke() -> Response:
+        response: Response = server.create_endpoint_response("revocation", read())
+        return response
+
+    for operation, view in ((TOKEN, token), (INTROSPECT, introspect), (REVOKE, revoke)):
+        add_route(app, operation, view, root_path)

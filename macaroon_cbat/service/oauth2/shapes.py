@@ -1,0 +1,72 @@
+"""The shapes of the OAuth endpoints: the forms that they read, and their answers."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Raw, Struct
+
+from macaroon_cbat.macaroon.caveats import ThumbprintText
+from macaroon_cbat.macaroon.claims import SCOPE_PATTERN, ScopeText
+from macaroon_cbat.macaroon.identifier import TOKEN_ID_PATTERN
+from macaroon_cbat.stores.clients import CLIENT_NAME
+from macaroon_cbat.text.base64url import PATTERN_OF_32_BYTES
+
+# A form is read as any text: what these patterns refuse has an OAuth error and a description of its own.
+ClientName = Annotated[str, Meta(extra_json_schema={"pattern": CLIENT_NAME})]
+_RequestedScope = Annotated[str, Meta(extra_json_schema={"pattern": SCOPE_PATTERN})]
+_NamedThumbprint = Annotated[str, Meta(extra_json_schema={"pattern": PATTERN_OF_32_BYTES})]
+_JwtId = Annotated[str, Meta(pattern=TOKEN_ID_PATTERN)]
+
+
+class TokenForm(Struct, frozen=True):
+    """A token request (RFC 6749 4.4, RFC 8707); a client without a secret names itself by `client_id`."""
+
+    grant_type: Literal["client_credentials"]
+    scope: _RequestedScope | None = None
+    resource: str | None = None
+    client_id: ClientName | None = None
+    client_secret: str | None = None
+
+
+class TokenAnswer(Struct, frozen=True):
+    """A new macaroon (RFC 6749 5.1); `expires_in` counts seconds."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    scope: ScopeText
+
+
+class TokenQuestion(Struct, frozen=True):
+    """A token to introspect (RFC 7662 2.1).
+
+    `client_certificate` is the thumbprint of the connection that it came over. A resource server that is not
+    registered with `checks_certificates` must send it to learn that a certificate-bound token is active.
+    """
+
+    token: str
+    token_type_hint: str | None = None
+    client_certificate: _NamedThumbprint | None = None
+
+
+class TokenInQuestion(Struct, frozen=True):
+    """What the asking resource server may know of a token (RFC 7662 2.2, RFC 8705 3.2)."""
+
+    active: bool
+    iss: str | None = None
+    client_id: str | None = None
+    sub: str | None = None
+    aud: str | list[str] | None = None
+    scope: str | None = None
+    exp: int | None = None
+    iat: int | None = None
+    jti: _JwtId | None = None
+    token_type: Literal["Bearer"] | None = None
+    cnf: dict[Literal["x5t#S256"], ThumbprintText] | None = None
+    caveats: list[Raw] | None = None
+
+
+class TokenToRevoke(Struct, frozen=True):
+    """A token to take back (RFC 7009 2.1); a hint of any kind is ignored."""
+
+    token: str
+    token_type_hint: str | None = None
