@@ -28,7 +28,7 @@ _COMMANDS = {
     "key": "macaroon_cbat.cli.key:key",
     "revocation": "macaroon_cbat.cli.revocation:revocation",
     "proxy-config": "macaroon_cbat.cli.proxy_config:proxy_config",
-    "revoke": "macaroon_cbat.cli.revoke:revoke",
+    "revoke": "macaroon_cbat.cli.revocation:revoke",
     "serve": "macaroon_cbat.cli.serve:serve_command",
     "thumbprint": "macaroon_cbat.cli.thumbprint:thumbprint",
     "token": "macaroon_cbat.cli.token:token",
@@ -52,7 +52,7 @@ def _surviving_hangups() -> Iterator[None]:
 
 
 class _Commands(Group):
-    """WriteQueue what this package raises on purpose into one line and an exit status."""
+    """Turn what this package raises on purpose into one line and an exit status."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 # click's signature
         return list(_COMMANDS)

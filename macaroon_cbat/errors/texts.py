@@ -6,14 +6,19 @@ MAX_DESCRIPTION = 400
 """Characters of an `error_description`, which travels in a header; the rest is cut off."""
 
 
+def escaped(text: str) -> str:
+    """Return the text with every character that does not print escaped: controls, line ends, bidi marks."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class MacaroonError(Exception):
     """Anything this package raises on purpose."""
 
     def __str__(self) -> str:
         """Return the whole reason on one line: what it quotes of an attacker cannot forge another."""
-        return "".join(
-            c if c.isprintable() else c.encode("unicode_escape").decode() for c in super().__str__()
-        )
+        return escaped(super().__str__())
 
 
 class Answered(MacaroonError):

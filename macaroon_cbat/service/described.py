@@ -6,7 +6,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from macaroon_cbat.macaroon.caveats import ThumbprintText
 from macaroon_cbat.macaroon.claims import ScopeText
-from macaroon_cbat.macaroon.revocation import RevocationKind
+from macaroon_cbat.macaroon.revocation import RevocationRow
 from macaroon_cbat.service import metadata as paths
 from macaroon_cbat.service.admin.revocable import TOKEN_ID_PATTERN
 from macaroon_cbat.service.admin.shapes import ClientName
@@ -123,7 +123,7 @@ class RevocationStretch(Struct):
 
     cursor: CursorText
     is_last: bool
-    decisions: list[tuple[RevocationKind, str, int, int]]
+    decisions: list[RevocationRow]
 
 
 class Health(Struct):

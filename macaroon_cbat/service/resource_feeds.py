@@ -9,6 +9,7 @@ from flask import Response, request
 
 from macaroon_cbat.errors import InvalidRequest, UnknownKey
 from macaroon_cbat.macaroon.keys import audience_keys, write_key_file
+from macaroon_cbat.macaroon.revocation import row_of
 from macaroon_cbat.service.cursors import BEGINNING, OTHER_VIEW, read_cursor, view_name, write_cursor
 from macaroon_cbat.service.http.request_input import read_query
 from macaroon_cbat.service.http.responses import answer
@@ -58,7 +59,7 @@ class ResourceFeeds:
         cursor = read_cursor(query.get("after", BEGINNING), feed, self._stores)
         wait = _seconds(query.get("wait", "0"))
         page = self._wait_for_page(cursor, served, wait)
-        rows = [(each.kind, each.value, each.revoked_at, each.expires_at) for each in page.decisions]
+        rows = [row_of(each) for each in page.decisions]
         next_cursor = write_cursor(feed, page.cursor)
         return answer({"cursor": next_cursor, "is_last": page.is_last, "decisions": rows})
 

@@ -1,5 +1,7 @@
 """Text of others as one line that can be shown: in a log, on a terminal."""
 
+from macaroon_cbat.errors.texts import escaped
+
 MAX_SHOWN = 4000
 """Characters of one line; the rest is cut off."""
 MAX_QUOTED = 100
@@ -11,8 +13,7 @@ def printable(text: str) -> str:
 
     What prints stays as it is, so one request is one line, and a terminal shows it and does nothing else.
     """
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    text = escaped(text)
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "\u2026"
 
 
