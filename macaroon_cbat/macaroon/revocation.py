@@ -1,4 +1,4 @@
-"""What is revoked, as a value: by token, client, subject, family, key and certificate."""
+"""Revocations as a value: of tokens, clients, subjects, families, keys and certificates."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
@@ -11,14 +11,14 @@ from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW, EpochSeconds, Seco
 from macaroon_cbat.macaroon.identifier import Grant, NonEmpty
 
 RevocationKind = Literal["token", "client", "subject", "family", "key", "certificate"]
-"""Which name a revocation takes back: `jti`, `client_id`, `sub`, `fam`, `kid` or `x5t#S256`."""
+"""The kind of name that is revoked: `jti`, `client_id`, `sub`, `fam`, `kid` or `x5t#S256`."""
 
 KEPT_LONGER_SECONDS = LONGEST_CLOCK_SKEW + 60
-"""How long after `expires_at` a decision is kept, by any clock.
+"""Seconds after `expires_at` for which a decision is kept.
 
-`expires_at` allows for a resource server that takes tokens LONGEST_CLOCK_SKEW seconds after they expire.
-Its clock may also be that much behind the one that counts here, be set back by that much, or move on while
-it judges a request.
+`expires_at` allows for a resource server that accepts tokens LONGEST_CLOCK_SKEW seconds after they expire.
+Its clock may also be that much behind the clock of the service, be set back by that much, or advance while
+the resource server judges a request.
 """
 
 
@@ -90,19 +90,19 @@ def names_of(grant: Grant, certificate: Thumbprint | None) -> Iterator[tuple[Rev
 
 
 class RevocationSource(Protocol):
-    """Tells what is revoked."""
+    """A source of revocations: the feed of a resource server, or the store of the service."""
 
     def reason(self, grant: Grant, certificate: Thumbprint | None, /) -> str | None:
         """Return why this grant is refused on a connection with this certificate, or None.
 
-        Raises Unavailable when nobody can tell.
+        Raises Unavailable if that cannot be told.
         """
 
 
 class Revocations:
-    """Every live revocation. One writer may `apply` and `forget` while others ask.
+    """Every live revocation. One thread may `apply` and `forget` while others call `reason`.
 
-    The cost of a question does not depend on how many there are.
+    The cost of `reason` does not depend on the number of revocations.
     """
 
     __slots__ = ("_lasting", "_up_to")
