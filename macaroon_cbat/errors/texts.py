@@ -1,4 +1,4 @@
-"""The two texts of an error: the whole reason for the log, and what the caller may learn."""
+"""The two texts of an error: the whole reason for the log, and the description for the client."""
 
 from typing import ClassVar
 
@@ -14,10 +14,10 @@ def escaped(text: str) -> str:
 
 
 class MacaroonError(Exception):
-    """Anything this package raises on purpose."""
+    """An error that this package raises on purpose."""
 
     def __str__(self) -> str:
-        """Return the whole reason on one line: what it quotes of an attacker cannot forge another."""
+        """Return the whole reason on one line: text of an attacker in it cannot forge another line."""
         return escaped(super().__str__())
 
 
@@ -26,7 +26,7 @@ class Answered(MacaroonError):
 
     fixed_description: ClassVar[str | None] = None
     told: str | None = None
-    """The text for the client in its place: the failed caveats, or the whole reason in development."""
+    """The text for the client in its place: the failed caveats, or in development the whole reason."""
 
     @property
     def description(self) -> str:
