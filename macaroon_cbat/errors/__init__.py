@@ -1,5 +1,4 @@
-"""The errors of this package, as one tree. Those that leave as an HTTP answer have an OAuth code and a
-status.
+"""The errors of this package, as one tree. One that leaves as an HTTP answer has an OAuth code and a status.
 
 MacaroonError
 ├── OAuthError                     leaves as an HTTP answer: .status .code .description
@@ -161,7 +160,7 @@ class AccessDenied(OAuthError):
 
 
 class NotServed(AccessDenied):
-    """A client requests what only the audience's resource server may have; it learns the operator's remedy."""
+    """A client requests what only the audience's resource server may have; it learns the remedy."""
 
     fixed_description = None
 
