@@ -1,4 +1,4 @@
-"""One event of the audit log -> one line of JSON. Nothing that a stranger wrote can forge or flood it."""
+"""Audit events, and the line of JSON that each one becomes. No text of an attacker can forge a line."""
 
 import json
 from typing import Literal, NewType

@@ -1,4 +1,4 @@
-"""The expiry of the server certificate, as a gauge of the process that answers."""
+"""The gauge of the server certificate's expiry, of the process that answers a scrape."""
 
 from macaroon_cbat.server.metrics import Gauge
 
@@ -7,7 +7,7 @@ class CertificateExpiry:
     """The expiry of the server certificate in force, which changes when the certificate is renewed."""
 
     def __init__(self) -> None:
-        """Know no certificate yet."""
+        """Begin without a certificate."""
         self._seconds: int | None = None
         self.gauge = Gauge(
             "macaroon_cbat_server_certificate_expiry_timestamp_seconds",
