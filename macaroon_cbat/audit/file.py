@@ -1,4 +1,4 @@
-"""The audit log as a file: append-only, whole lines, opened anew when it was rotated."""
+"""The audit log as a file: appended in whole lines, reopened after it was rotated."""
 
 import logging
 import os
@@ -15,17 +15,17 @@ STDERR, STDERR_DESCRIPTOR = "-", 2
 
 
 class AuditFile(logging.Handler):
-    """Appends lines to a file. Unlike other handlers it raises OSError for a line that it cannot write."""
+    """A handler that appends lines to a file, and raises OSError for a line that it cannot write."""
 
     def __init__(self, file: Path | None) -> None:
-        """Open the file, made with mode 0600 when it does not exist; None is standard error."""
+        """Open the file, made with mode 0600 if it is missing; None is standard error."""
         self._file = file
         self._process = this_process()
         self._descriptor = self._open()
         super().__init__()  # from here on logging closes it at exit
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Append one line, whole or not at all, or raise OSError that names the file."""
+        """Append one line, whole or not at all. Raises OSError, which names the file."""
         try:
             self._append(record.getMessage().encode() + b"\n")
         except OSError as error:
@@ -41,7 +41,7 @@ class AuditFile(logging.Handler):
                 raise OSError(0, f"only {written} of {len(line)} bytes were written")
 
     def reopen(self) -> None:
-        """Open the file now if it was rotated, and not with the next line only, or raise OSError."""
+        """Open the file again if it was rotated, without waiting for the next line. Raises OSError."""
         with self.lock or nullcontext():
             self._follow()
 
@@ -65,7 +65,7 @@ class AuditFile(logging.Handler):
         return os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def _was_rotated(self) -> bool:
-        """Tell whether the name stands for another file now, or for none."""
+        """Return True if the name leads to another file now, or to none."""
         if self._file is None:
             return False
         try:
@@ -74,30 +74,30 @@ class AuditFile(logging.Handler):
             return True
 
     def _take_back(self, written: int) -> None:
-        """Cut off half a line, which the next line would otherwise be glued to."""
+        """Cut off half a line, or the next line would continue it."""
         found = os.fstat(self._descriptor)
         if stat.S_ISREG(found.st_mode):
             os.ftruncate(self._descriptor, found.st_size - written)
 
 
 def reopen_logs() -> None:
-    """Open audit logs anew that were rotated, which releases the old file; what fails is logged.
+    """Reopen audit logs that were rotated, which releases the old files; a failure is logged.
 
-    Each line looks for itself too, so none is lost between the two.
+    Each line checks for a rotation, too, so none is lost in between.
     """
     for handler in log.handlers:
         if isinstance(handler, AuditFile):
             try:
                 handler.reopen()
             except OSError as error:
-                troubles.error("the audit log cannot be opened anew: %s", error)
+                troubles.error("the audit log cannot be reopened: %s", error)
 
 
 def write_log_to(target: str | None) -> None:
-    """Write audit lines to this file, `-` being standard error; None leaves them to the logging set-up.
+    """Write audit lines to this file, or to standard error (`-`); None leaves them to the logging set-up.
 
-    The logger is the process's own, so the last call counts. Raises SettingsError for a file that
-    cannot be opened.
+    A process has one such logger, so the last call applies. Raises SettingsError for a file that cannot be
+    opened.
     """
     for handler in [one for one in log.handlers if isinstance(one, AuditFile)]:
         log.removeHandler(handler)
@@ -111,5 +111,5 @@ def write_log_to(target: str | None) -> None:
     except OSError as error:
         raise SettingsError(
             f"the audit log {target!r} cannot be opened ({error.strerror}): "
-            "name a file that may be written in MACAROON_CBAT_AUDIT_LOG"
+            "name a writable file in MACAROON_CBAT_AUDIT_LOG"
         ) from error

@@ -1,4 +1,4 @@
-"""Hand audit events to the logger `macaroon_cbat.audit`, whose handler writes them."""
+"""The two verbs of the audit log, over the logger `macaroon_cbat.audit`."""
 
 import atexit
 import logging
@@ -16,7 +16,7 @@ troubles = logging.getLogger("macaroon_cbat.audit_log")
 
 
 def write(event: AuditEvent) -> None:
-    """Write the event, or raise Unavailable: what cannot be audited must not be acknowledged."""
+    """Write the event. Raises Unavailable: an action that cannot be audited must not be acknowledged."""
     try:
         log.info("%s", audit_line(event))
     except OSError as error:
@@ -26,10 +26,10 @@ def write(event: AuditEvent) -> None:
 
 
 def write_or_log(event: AuditEvent) -> None:
-    """Write the event; when that fails, the ordinary log has it, and what happened still happens.
+    """Write the event, or log it as an error if that fails: a refusal stays a refusal.
 
-    Where audit lines go nowhere, the ordinary log has the reason of a refusal in words, as a warning.
-    Of refusals and of introspections only so many are written in a while, and then how many more there were.
+    Without a handler for audit lines, the ordinary log has the reason of a refusal in words, as a warning.
+    Refusals and introspections have a bound; a line at the end says how many more there were.
     """
     bound = _introspections if is_active(event) else _refusals
     if not is_bounded(event) or bound.admits(event):
@@ -37,18 +37,18 @@ def write_or_log(event: AuditEvent) -> None:
 
 
 def flush_refusals() -> None:
-    """Write how many lines were left out so far: a process that ends without `atexit` calls this."""
+    """Write the number of omitted lines; for a process that ends without running `atexit`."""
     _refusals.flush()
     _introspections.flush()
 
 
 def bound_refusals(lines: int) -> None:
-    """Give each budget of refusals so many lines in ten seconds and process; 0 is every one."""
+    """Allow each budget of refusals this many lines in ten seconds and process; 0 allows every line."""
     _refusals.lines = _introspections.lines = lines
 
 
 def is_audited() -> bool:
-    """Return True if an audit line is kept: in a file, or by the application's own logging."""
+    """Return True if audit lines go somewhere: to a file, or to the application's own logging."""
     return log.isEnabledFor(logging.INFO) and log.hasHandlers()
 
 

@@ -1,4 +1,4 @@
-"""The package's loggers: a client can neither forge a line in them nor flood them."""
+"""The loggers of this package, in which a client can neither forge lines nor flood others."""
 
 import logging
 import os
@@ -10,17 +10,17 @@ from collections.abc import Callable
 from macaroon_cbat.text.printable import printable
 
 LOGGERS = ("audit_log", "client", "files", "gateway", "metrics", "resource", "service", "stores", "tls")
-"""All but `macaroon_cbat.audit`, whose lines are JSON in ASCII and which has a bound of its own."""
+"""The loggers below `macaroon_cbat`, except `audit`, whose lines are JSON with a bound of their own."""
 
 LINES, SECONDS = 20, 10.0
-"""So many lines of one kind, which is one call in the source, in so many seconds."""
+"""The most lines of one kind, which is one call in the source, in this many seconds."""
 
 _KINDS = 200
 _INDENT = "    "
 
 
 class LogLines(logging.Filter):
-    """Makes each record one printable line, and leaves out what comes too often; a line says that it does."""
+    """A filter that makes each record one printable line, and leaves out records that come too often."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -28,15 +28,15 @@ class LogLines(logging.Filter):
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew, with a lock that no thread holds: after a fork one of the parent's might."""
-        self._lock = threading.RLock()  # a signal handler may log too
+        """Begin again, with a new lock: after a fork a thread of the parent may hold the old one."""
+        self._lock = threading.RLock()  # a signal handler may log, too
         self._since = float("-inf")
         self._seen: dict[str, int] = {}
         self._omitted: dict[str, int] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return False for a record that is left out."""
-        # "%s" says no kind: one line may be a client's doing, another is said once in the life of a process.
+        # "%s" tells no kind: a client may cause one such line at will, and another comes once in a process.
         kind = f"{record.pathname}:{record.lineno}" if record.msg == "%s" else str(record.msg)
         with self._lock:
             remark = self._remark(kind)
@@ -49,13 +49,13 @@ class LogLines(logging.Filter):
         return True
 
     def _remark(self, kind: str) -> str | None:
-        """Return what is to be added to a line of this kind, or None when it is left out."""
+        """Return the remark that ends a line of this kind, or None if the line is left out."""
         now = self._clock()
         if now - self._since >= SECONDS:
             self._since = now
             self._seen.clear()
         if kind not in self._seen and len(self._seen) >= _KINDS:
-            kind = ""  # a message that was put together before it came here: all such are one kind
+            kind = ""  # a message that was formatted before it came here: all of these are one kind
         seen = self._seen[kind] = self._seen.get(kind, 0) + 1
         if seen > LINES:
             self._omitted[kind] = self._omitted.get(kind, 0) + 1
@@ -66,13 +66,13 @@ class LogLines(logging.Filter):
 
 
 def _indented(exc_info: tuple[type[BaseException], BaseException, object]) -> str:
-    """Return the traceback, indented: what an exception quotes cannot begin a line of the log."""
+    """Return the traceback, indented: text in an exception cannot begin a line of the log."""
     text = "".join(traceback.format_exception(exc_info[1]))
     return "\n".join(_INDENT + printable(line) for line in text.split("\n"))
 
 
 def guard_logs() -> None:
-    """Put the filter on each logger of this package: one of their parent would not see their records."""
+    """Put the filter on each logger of this package: a filter of their parent would not see their records."""
     for name in LOGGERS:
         log = logging.getLogger(f"macaroon_cbat.{name}")
         if not any(isinstance(one, LogLines) for one in log.filters):
@@ -82,7 +82,7 @@ def guard_logs() -> None:
 
 
 def say_once(log: logging.Logger, text: str) -> bool:
-    """Log this text of ours as an ERROR unless this process has said it; return whether it is said now."""
+    """Log this text as an ERROR, once in a process; return True if it is logged now."""
     with _once:
         if text in _said:
             return False
@@ -96,7 +96,7 @@ _once = threading.Lock()
 
 
 def _forget_said() -> None:
-    """Begin anew in a forked child, with a lock that no thread holds."""
+    """Begin again in a forked child, with a lock that no thread holds."""
     global _once  # noqa: PLW0603 # a fork replaces it as a whole
     _once = threading.Lock()
     _said.clear()
@@ -106,7 +106,7 @@ os.register_at_fork(after_in_child=_forget_said)
 
 
 def forget_floods() -> None:
-    """Begin anew, as a fresh process does."""
+    """Begin again, as a fresh process does."""
     _forget_said()
     for name in LOGGERS:
         for one in logging.getLogger(f"macaroon_cbat.{name}").filters:

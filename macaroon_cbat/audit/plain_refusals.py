@@ -1,4 +1,4 @@
-"""Refusals in words, for people who have set no audit log and ask why a request was refused."""
+"""Refusals in words, for operators who have set no audit log."""
 
 import logging
 
@@ -9,10 +9,10 @@ _SERVICE = logging.getLogger("macaroon_cbat.service")
 
 
 def tell(event: AuditEvent) -> None:
-    """Log as a warning why a request was refused or a token called inactive; say nothing of other events.
+    """Log as a warning why a request was refused or a token was called inactive; ignore other events.
 
-    Without any set-up of logging Python writes warnings to standard error. The filter of `logs` bounds them
-    by the first part of a line, which is in our words. So junk leaves out no line about an authentic token.
+    Python writes warnings to standard error if logging is not set up. The filter of `loggers` bounds lines by
+    their first part, which has our words alone: a flood of junk hides no line about an authentic token.
     """
     if (head := _head(event)) is None:
         return
@@ -26,7 +26,7 @@ def tell(event: AuditEvent) -> None:
 
 
 def _head(event: AuditEvent) -> str | None:
-    """Return what happened, by the event and its error alone; None for what is no refusal."""
+    """Return the event in words, by its kind and error alone; None for an event that is no refusal."""
     client = "" if event.who is None else " of an authenticated client"
     known = client if event.token_id is None else " with an authentic token"
     answer = f"{event.status} {event.error or 'missing_token'}"
@@ -43,12 +43,12 @@ def _head(event: AuditEvent) -> str | None:
 
 
 def _counts(event: AuditEvent) -> str:
-    """Return how many there were of each kind, by words of ours."""
+    """Return the number of omitted lines of each kind."""
     return ", ".join(f"{count} of {kind}" for kind, count in (event.counts or {}).items())
 
 
 def _about(event: AuditEvent) -> str:
-    """Return who is concerned, as far as it is known."""
+    """Return the client, token, endpoint and address, as far as they are known."""
     known = {
         "by": event.who,
         "token": event.token_id,

@@ -1,4 +1,4 @@
-"""The bound of audit lines about refusals: so many in a while, then one that counts the rest."""
+"""The bound of audit lines about refusals: a number in ten seconds, then one line that counts the rest."""
 
 import threading
 import time
@@ -8,24 +8,24 @@ from collections.abc import Callable
 from macaroon_cbat.audit.event import AuditEvent, EventKind, Utc
 
 DEFAULT_LINES, SECONDS = 50, 10.0
-"""The lines of one budget in so many seconds: 250 MB a day at most, however long the flood."""
+"""The lines of one budget in this many seconds: 250 MB a day at most under a permanent flood."""
 
 _OF_ONE_TOKEN = 5
-"""A budget of a token is the fifth part of a client's, so that no token hides what is done with another."""
+"""The budget of a token is a fifth of its client's, so that one token hides no use of another."""
 
 _NAMED, _ACTIVE = 10, 200
-"""Lines of all clients, and of all active tokens, as multiples of one budget: they bound the memory, too."""
+"""The lines of all clients, and of all active tokens, in budgets; this bounds the memory, too."""
 
 _Budget = tuple[tuple[str | None, ...], int]
 
 
 def is_bounded(event: AuditEvent) -> bool:
-    """Return True for an event that a client without any right can cause at will; others are deeds."""
+    """Return True for an event that a client without any right can cause at will."""
     return event.event in _REFUSALS
 
 
 def is_active(event: AuditEvent) -> bool:
-    """Return True for an introspection of an active token, which is no refusal and may repeat as often."""
+    """Return True for an introspection of an active token, which is no refusal and may be as frequent."""
     return event.active is True
 
 
@@ -35,16 +35,16 @@ _REFUSALS: frozenset[EventKind] = frozenset(
 
 
 def budgets_of(event: AuditEvent, lines: int) -> tuple[_Budget, ...]:
-    """Return the budgets that a line about this event takes from, and how many lines each one has.
+    """Return the budgets that a line about this event takes from, and the size of each.
 
-    A refusal about an authentic token or an authenticated client has other budgets than those that an
-    attacker without either can use up. Nothing that an attacker wrote is part of a budget's name.
+    A refusal of an authentic token or an authenticated client has other budgets than an attacker without
+    either can use up. No text of an attacker is part of a budget's name.
     """
     kind, token = event.event, event.token_id
     each = max(1, lines // _OF_ONE_TOKEN)
     if event.active:
         return ((kind, "active"), _ACTIVE * lines), ((kind, event.who, token), each)
-    # A resource server that asks about a forged token has not forged it.
+    # A resource server that introspects a forged token has not forged it.
     client = event.client_id if kind == "token.introspected" else event.who
     if client is None and token is None:
         return (((kind, "denied" if event.status in (401, 403) else "malformed"), lines),)
@@ -53,7 +53,7 @@ def budgets_of(event: AuditEvent, lines: int) -> tuple[_Budget, ...]:
 
 
 class RefusalLines:
-    """Counts refusals by budget, kind and error. Safe for threads, forks and processes that end."""
+    """A counter of refusals by budget, kind and error. Safe for threads, forks and processes that end."""
 
     def __init__(
         self,
@@ -63,14 +63,14 @@ class RefusalLines:
         summary: EventKind = "refusals.omitted",
         is_timed: bool = True,
     ) -> None:
-        """Write summaries by `write`; unless timed, only with the next refusal or at the end."""
+        """Write summaries by `write`; without a timer, only with the next refusal or at the end."""
         self.lines = DEFAULT_LINES
         self._kind: EventKind = summary
         self._write, self._clock, self._is_timed = write, clock, is_timed
         self.forget()
 
     def forget(self) -> None:
-        """Start anew: what the parent has left out, the parent says."""
+        """Begin again: the parent of a forked child counts its own omissions."""
         self._lock = threading.Lock()
         self._since = float("-inf")
         self._seen: dict[tuple[str | None, ...], int] = {}
@@ -79,7 +79,7 @@ class RefusalLines:
         self._timer: threading.Timer | None = None
 
     def admits(self, event: AuditEvent) -> bool:
-        """Return whether the event is to be written; one that is not is counted."""
+        """Return True if the event is to be written; count it otherwise."""
         with self._lock:
             now = self._clock()
             is_new_time = now - self._since >= SECONDS
@@ -95,14 +95,14 @@ class RefusalLines:
         return admitted
 
     def flush(self) -> None:
-        """Write what was left out so far: when the flood has ended, and when the process ends."""
+        """Write the number of omitted lines: when the flood has ended, and when the process ends."""
         with self._lock:
             summary = self._summary()
         if summary is not None:
             self._write(summary)
 
     def _takes(self, event: AuditEvent) -> bool:
-        """Take from every budget of the event if each has something left; what is full grows no more."""
+        """Take from every budget of the event, if each has something left."""
         budgets, seen = budgets_of(event, self.lines), self._seen
         for name, lines in budgets:
             if seen.get(name, 0) >= lines:
@@ -122,7 +122,7 @@ class RefusalLines:
         self._omitted[_word(event)] += 1
 
     def _summary(self) -> AuditEvent | None:
-        """Return the line about what was left out, if anything was, and forget it."""
+        """Return the line about omitted lines, if there are any, and forget them."""
         if not self._omitted:
             return None
         if self._timer is not None:
@@ -138,7 +138,7 @@ class RefusalLines:
 
 
 def _word(event: AuditEvent) -> str:
-    """Return the kind of the event and how it ended, both words of ours."""
+    """Return the kind of the event and its outcome; no client wrote either."""
     if event.active is not None:
         return f"{event.event} {'active' if event.active else 'inactive'}"
     return f"{event.event} {event.error or 'missing_token'}"

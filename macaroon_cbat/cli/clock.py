@@ -1,9 +1,19 @@
-"""The clock of a holder who appends an expiry by hand."""
+"""Times on the command line."""
+
+from datetime import UTC, datetime
 
 from macaroon_cbat.cli.options import now
 from macaroon_cbat.errors import MalformedMacaroon
 from macaroon_cbat.macaroon.identifier import read_identifier
 from macaroon_cbat.macaroon.wire import read_macaroon
+
+
+def moment(seconds: int) -> str:
+    """Return a time in UTC, such as `2026-01-01 00:00:00Z`; the number itself if no calendar reaches it."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%SZ}"
+    except (ValueError, OverflowError, OSError):
+        return str(seconds)
 
 
 def warn_of_slow_clock(token: str, lifetime: int) -> None:

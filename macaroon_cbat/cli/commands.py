@@ -30,7 +30,7 @@ _COMMANDS = {
     "key": ("macaroon_cbat.cli.key:key", "service"),
     "revocation": ("macaroon_cbat.cli.revocation:revocation", "service"),
     "proxy-config": ("macaroon_cbat.cli.proxy_config:proxy_config", "gateway"),
-    "revoke": ("macaroon_cbat.cli.revoke:revoke", "service"),
+    "revoke": ("macaroon_cbat.cli.revocation:revoke", "service"),
     "serve": ("macaroon_cbat.cli.serve:serve_command", "service"),
     "thumbprint": ("macaroon_cbat.cli.thumbprint:thumbprint", None),
     "token": ("macaroon_cbat.cli.token:token", None),

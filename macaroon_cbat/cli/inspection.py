@@ -1,9 +1,10 @@
 """How a person reads a macaroon that nobody has verified yet."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
+from macaroon_cbat.cli.clock import moment
 from macaroon_cbat.errors import MalformedMacaroon
+from macaroon_cbat.errors.texts import escaped
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import read_identifier
 from macaroon_cbat.macaroon.inspection import Assessment, assessed, refusal_of
@@ -22,8 +23,8 @@ def inspection_lines(macaroon: Macaroon, now: EpochSeconds) -> Iterator[str]:
         yield f"subject     {grant.sub}"
         yield f"audience    {grant.aud if isinstance(grant.aud, str | tuple) else '-'}"
         yield f"scope       {grant.scope}"
-        yield f"issued      {moment(grant.iat, now)}"
-        yield f"expires     {moment(grant.exp, now)}"
+        yield f"issued      {distant_moment(grant.iat, now)}"
+        yield f"expires     {distant_moment(grant.exp, now)}"
         yield f"token id    {grant.jti}"
         yield f"root key    {grant.kid}"
     yield f"caveats     {len(macaroon.caveats) or 'none: anybody who has this token can use it'}"
@@ -49,8 +50,8 @@ def _effective_lines(found: Assessment, now: EpochSeconds) -> Iterator[str]:
         shown = {
             "scope": None if rights.scope is None else " ".join(sorted(rights.scope)),
             "audience": rights.aud,
-            "begins": None if rights.nbf is None else moment(rights.nbf, now),
-            "expires": None if rights.exp is None else moment(rights.exp, now),
+            "begins": None if rights.nbf is None else distant_moment(rights.nbf, now),
+            "expires": None if rights.exp is None else distant_moment(rights.exp, now),
             "method": rights.htm,
             "target": rights.htu,
             "path": rights.path,
@@ -64,17 +65,12 @@ def _effective_lines(found: Assessment, now: EpochSeconds) -> Iterator[str]:
         yield f"  {'no use' if remark.is_fatal else 'note':<12}{remark.text}"
 
 
-def moment(seconds: int, now: EpochSeconds) -> str:
+def distant_moment(seconds: int, now: EpochSeconds) -> str:
     """Return a time in UTC, and how far it is from now in seconds."""
-    try:
-        moment = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%SZ}"
-    except (ValueError, OverflowError, OSError):
-        moment = str(seconds)
     distance = seconds - now
-    return f"{moment}, " + (f"in {distance} s" if distance > 0 else f"{-distance} s ago")
+    return f"{moment(seconds)}, " + (f"in {distance} s" if distance > 0 else f"{-distance} s ago")
 
 
 def _readable(data: bytes) -> str:
     """Return text that cannot write to the terminal anything but itself."""
-    text = data.decode(errors="backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return escaped(data.decode(errors="backslashreplace"))

@@ -1,12 +1,12 @@
 """`macaroon-cbat key ...`: root keys, and the keys of one audience for its resource server."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from macaroon_cbat.cli.administration import Verbs, administration_options
 from macaroon_cbat.cli.audit import write_before, write_done
+from macaroon_cbat.cli.clock import moment
 from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.cli.options import (
     FILE,
@@ -46,8 +46,7 @@ def list_keys(*, verbs: Verbs, as_json: bool) -> None:
         print_json(records)
         return
     for record in records:
-        since = datetime.fromtimestamp(record.since, UTC)
-        say(f"{record.kid}  {record.state:<8}  since {since:%Y-%m-%d %H:%M:%SZ}")
+        say(f"{record.kid}  {record.state:<8}  since {moment(record.since)}")
 
 
 @key.command()

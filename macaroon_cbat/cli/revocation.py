@@ -1,16 +1,20 @@
-"""`macaroon-cbat revocation ...`: what is revoked now; see `revoke` for making it so."""
+"""The commands `macaroon-cbat revoke` and `macaroon-cbat revocation list`."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import get_args
+from pathlib import Path
 
 import click
 
+from macaroon_cbat.certificate.thumbprint import parse_thumbprint
 from macaroon_cbat.cli.administration import Verbs, administration_options
+from macaroon_cbat.cli.clock import moment
 from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.cli.options import json_option, print_json, say
-from macaroon_cbat.macaroon.revocation import Revocation, RevocationKind
+from macaroon_cbat.cli.thumbprint import thumbprint_in
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.macaroon.revocation import KINDS, Revocation, RevocationKind
 from macaroon_cbat.service.admin.revocable import NEVER
+from macaroon_cbat.service.admin.shapes import RevocationRequest
 from macaroon_cbat.service.cursors import BEGINNING
 
 
@@ -20,7 +24,7 @@ def revocation() -> None:
 
 
 @revocation.command("list", short_help="List what is revoked now, oldest decision first.")
-@click.option("--kind", type=click.Choice(get_args(RevocationKind)), help="Only this kind. [default: all]")
+@click.option("--kind", type=click.Choice(list(KINDS)), help="Only this kind. [default: all]")
 @administration_options
 @json_option
 def list_revocations(kind: RevocationKind | None, *, verbs: Verbs, as_json: bool) -> None:
@@ -30,9 +34,7 @@ def list_revocations(kind: RevocationKind | None, *, verbs: Verbs, as_json: bool
         print_json(list(found))
         return
     for one in found:
-        say(
-            f"{one.kind:<11}  {one.value}  revoked {_moment(one.revoked_at)}  until {_moment(one.expires_at)}"
-        )
+        say(f"{one.kind:<11}  {one.value}  revoked {moment(one.revoked_at)}  until {_end(one)}")
 
 
 def _every_page(verbs: Verbs, kind: RevocationKind | None) -> Iterator[Revocation]:
@@ -43,7 +45,65 @@ def _every_page(verbs: Verbs, kind: RevocationKind | None) -> Iterator[Revocatio
         after = page.cursor
 
 
-def _moment(second: int) -> str:
-    return (
-        "further notice" if second == NEVER else f"{datetime.fromtimestamp(second, UTC):%Y-%m-%d %H:%M:%SZ}"
-    )
+def _end(one: Revocation) -> str:
+    return "further notice" if one.expires_at == NEVER else moment(one.expires_at)
+
+
+_NAMES_MAY_BEGIN_WITH_A_HYPHEN = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
+
+
+class _Revoke(click.Command):
+    """A command whose VALUE may begin with -h, as token ids do: help is a `-h` that stands alone."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        options, rest = args, list[str]()
+        if "--" in args:
+            options, rest = args[: args.index("--")], args[args.index("--") :]
+        return super().parse_args(ctx, ["--help" if arg == "-h" else arg for arg in options] + rest)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show both names of the help, though the parser is told one."""
+        option = self.get_help_option(ctx)
+        if option is not None:
+            names, option.opts = option.opts, ["-h", *option.opts]
+        super().format_options(ctx, formatter)
+        if option is not None:
+            option.opts = names
+
+
+@click.command(
+    cls=_Revoke,
+    context_settings=_NAMES_MAY_BEGIN_WITH_A_HYPHEN,
+    short_help="Revoke a token, client, subject, family, key or certificate.",
+)
+@click.argument("kind", type=click.Choice(list(KINDS)))
+@click.argument("value")
+@click.option(
+    "--force", is_flag=True, help="Revoke the tokens of a client or subject that is not registered."
+)
+@administration_options
+def revoke(kind: RevocationKind, value: str, *, verbs: Verbs, force: bool) -> None:
+    """Revoke a token (its id), the tokens so far of a client or subject, a family, a key, a certificate.
+
+    A client or subject must be registered: a name with a slip of the pen revokes nothing. A certificate is
+    named by its thumbprint or its file; from then on no token, bound or not, is accepted over a connection
+    made with it. Of tokens and families there is no list to compare with: what is named is revoked, whether
+    it exists or not.
+    """
+    if kind == "certificate":
+        value = _thumbprint(value)
+    verbs.revoke(RevocationRequest(kind, value, force))
+    click.echo(f"revoked {kind} {value}")
+    if not KINDS[kind].is_listed:
+        click.echo(
+            f"note: the service keeps no list of every {kind}: check that this is the right one", err=True
+        )
+
+
+def _thumbprint(value: str) -> str:
+    if value and Path(value).exists():
+        return thumbprint_in(Path(value))
+    try:
+        return parse_thumbprint(value)
+    except ValueError as error:
+        raise SettingsError(f"{value!r} is no file, and {error}") from error

@@ -21,7 +21,7 @@ from macaroon_cbat.macaroon.issuers import plain_issuer
 from macaroon_cbat.server import CertificateExpiry, metrics_listener, serve_metrics, take_counters
 from macaroon_cbat.server.listener import free_port
 from macaroon_cbat.service import Settings, create_app, settings_from_environment
-from macaroon_cbat.service.key_age import KeyAge
+from macaroon_cbat.service.metrics import key_age
 from macaroon_cbat.service.oauth2.client_certificates import ClientTrust
 from macaroon_cbat.service.proxies import ProxiesWithSecretFile
 from macaroon_cbat.service.settings import data_folder
@@ -158,8 +158,8 @@ class _Worker:
             take_counters()
         app = create_app(self._settings, trust=self._trust, feed_waiters=self._feed_waiters)
         if self._metrics is not None:
-            age = KeyAge(app.extensions["macaroon_cbat"], time.time)
-            serve_metrics(self._metrics, age, self.expiry)
+            age = key_age(app.extensions["macaroon_cbat"], time.time)
+            serve_metrics(self._metrics, age, self.expiry.gauge)
         return app
 
     def followed(self) -> list[Followed[Any]]:

@@ -9,7 +9,7 @@ import msgspec
 from macaroon_cbat.certificate.address import plain_address
 from macaroon_cbat.cli.clock import warn_of_slow_clock
 from macaroon_cbat.cli.groups import Group
-from macaroon_cbat.cli.inspection import inspection_lines, moment
+from macaroon_cbat.cli.inspection import distant_moment, inspection_lines
 from macaroon_cbat.cli.mint import mint
 from macaroon_cbat.cli.options import (
     FILE,
@@ -210,6 +210,6 @@ def _say_accepted(principal: Principal, *, as_json: bool) -> None:
         print_json({"accepted": True, "principal": members})
         return
     say(f"accepted: {principal.client_id}")
-    moments = {name: moment(members[name], now()) for name in ("issued_at", "expires_at")}
+    moments = {name: distant_moment(members[name], now()) for name in ("issued_at", "expires_at")}
     for name, value in (members | moments).items():
         say(f"  {name:<14}{'-' if value is None else value}")

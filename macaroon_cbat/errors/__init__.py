@@ -1,4 +1,4 @@
-"""Every way to fail, as one tree; what leaves as an HTTP answer carries its OAuth code and status.
+"""The errors of this package, as one tree. One that leaves as an HTTP answer has an OAuth code and a status.
 
 MacaroonError
 ├── OAuthError                     leaves as an HTTP answer: .status .code .description
@@ -11,15 +11,19 @@ MacaroonError
 │   ├── AccessDenied          403  ── NoRule, UntrustedProxy, NotServed: the caller lacks the right
 │   └── the codes of RFC 6749 5.2, RFC 7009 2.2.1, RFC 7591 3.2.2, RFC 8707 2
 ├── Refused                        client side: the service answered with an error
-├── Unavailable               503  "cannot tell", no yes and no no ── ServerMisconfigured, ProxyMisconfigured
+├── Unavailable               503  neither yes nor no ── ServerMisconfigured, ProxyMisconfigured
 └── SettingsError                  at start-up only ── extras.MissingExtra, an ImportError too
-`str(error)` has the whole reason, for the log; `description` is what the caller may learn.
+
+`str(error)` is the whole reason, for the log; `description` is the part that the client may learn.
 """
 
 from typing import ClassVar, NamedTuple
 
 from macaroon_cbat.errors.texts import Answered
 from macaroon_cbat.errors.texts import MacaroonError as MacaroonError  # for others to import
+from macaroon_cbat.errors.unavailable import ProxyMisconfigured as ProxyMisconfigured
+from macaroon_cbat.errors.unavailable import ServerMisconfigured as ServerMisconfigured
+from macaroon_cbat.errors.unavailable import Unavailable as Unavailable
 
 
 class RefusedGrant(NamedTuple):
@@ -49,27 +53,27 @@ class UnsupportedMediaType(InvalidRequest):
 
 
 class NotFound(InvalidRequest):
-    """There is nothing of this name."""
+    """Nothing has this name."""
 
     status = 404
     code = "not_found"
 
 
 class Conflict(InvalidRequest):
-    """What is asked for does not go together with the state that things are in."""
+    """The request contradicts the present state, such as the removal of a key that still mints."""
 
     status = 409
     code = "conflict"
 
 
 class AmbiguousHeader(InvalidRequest):
-    """A proxy's certificate header came twice, under another name as well, or malformed: maybe a spoof."""
+    """A header came twice, under a second name as well, or malformed: perhaps an attacker wrote one."""
 
     fixed_description = "the client certificate that this request came with cannot be told"
 
 
 class MissingToken(OAuthError):
-    """No credentials came at all; the challenge carries no error code (RFC 6750 3.1)."""
+    """The request has no credentials; the challenge has no error code (RFC 6750 3.1)."""
 
     status = 401
     code = None
@@ -91,7 +95,7 @@ class MalformedMacaroon(InvalidToken):
 
 
 class UnknownKey(InvalidToken):
-    """No key at hand could have minted this macaroon."""
+    """The verifier has no key that could have minted this macaroon."""
 
     fixed_description = "the token was made with a key that is not known here: get one for this audience"
 
@@ -109,13 +113,17 @@ class NotDischarged(InvalidToken):
 
 
 class Revoked(InvalidToken):
-    """Somebody entitled to it took the token back."""
+    """The token, its client, subject, family or key, or the certificate of the connection is revoked."""
 
     fixed_description = "the token is revoked"
 
 
 class CaveatsNotMet(InvalidToken):
-    """The caveats of an authentic macaroon refuse this access; `unmet` has all reasons, `told` names them."""
+    """The caveats of an authentic macaroon refuse this access.
+
+    `unmet` has every reason, for the log, and `told` the answer to the client. `lacks_certificate_alone` is
+    True if a client certificate on the connection is all that is missing.
+    """
 
     fixed_description = "the token does not allow this request"
 
@@ -128,13 +136,13 @@ class CaveatsNotMet(InvalidToken):
 
 
 class Inactive(InvalidToken):
-    """The service calls the token inactive, and does not say why (RFC 7662 2.2)."""
+    """The service calls the token inactive, without a reason (RFC 7662 2.2)."""
 
-    fixed_description = "the service that was asked calls the token inactive"
+    fixed_description = "the service calls the token inactive"
 
 
 class NotCertificateBound(InvalidToken):
-    """An authentic macaroon without a confirmation, where one is demanded."""
+    """An authentic macaroon has no confirmation, and the resource server requires one."""
 
     fixed_description = (
         "the token is not certificate-bound: append a cnf caveat with the client certificate's x5t#S256"
@@ -154,29 +162,29 @@ class InsufficientScope(OAuthError):
 
 
 class AccessDenied(OAuthError):
-    """What is asked for is not open to who asks; no scope would help (RFC 6749 4.1.2.1)."""
+    """This client may not use this resource, whatever the scope of its token (RFC 6749 4.1.2.1)."""
 
     status = 403
     code = "access_denied"
-    fixed_description: ClassVar[str | None] = "what is asked for is not open to who asks"
+    fixed_description: ClassVar[str | None] = "this client may not use this resource"
 
 
 class NotServed(AccessDenied):
-    """A client asks for what is the resource server's alone; it learns how the operator would let it."""
+    """A client requests what only the audience's resource server may have; it learns the remedy."""
 
     fixed_description = None
 
 
 class NoRule(AccessDenied):
-    """A gateway has no rule that opens this method of this path."""
+    """No rule of the gateway allows this method on this path."""
 
 
 class UntrustedProxy(AccessDenied):
-    """A question to a gateway came from somebody other than the proxies that it was told to trust."""
+    """A question to a gateway came from another sender than its trusted proxies."""
 
 
 class InvalidClient(OAuthError):
-    """Client authentication failed (RFC 6749 5.2); unknown client and wrong secret look alike."""
+    """Client authentication failed (RFC 6749 5.2): unknown client and wrong secret get the same answer."""
 
     status = 401
     code = "invalid_client"
@@ -190,7 +198,7 @@ class InvalidGrant(OAuthError):
 
 
 class UnauthorizedClient(OAuthError):
-    """This client may not do this (RFC 6749 5.2)."""
+    """This client may not use this grant type (RFC 6749 5.2)."""
 
     code = "unauthorized_client"
 
@@ -214,19 +222,19 @@ class InvalidTarget(OAuthError):
 
 
 class InvalidClientMetadata(OAuthError):
-    """A client cannot be registered like this (RFC 7591 3.2.2)."""
+    """The metadata of a client are malformed or contradict each other (RFC 7591 3.2.2)."""
 
     code = "invalid_client_metadata"
 
 
 class ClientExists(InvalidClientMetadata):
-    """The name is another client's already."""
+    """Another client has this name."""
 
     status = 409
 
 
 class Refused(MacaroonError):
-    """Client side: the service answered with an error, or with 200 and what is of no use."""
+    """On the client's side: the service answered with an error, or with 200 and an unusable body."""
 
     def __init__(self, status: int, code: str | None, description: str) -> None:
         answer = f"the service answered {f'{status} {code}' if code else status}: "
@@ -234,25 +242,6 @@ class Refused(MacaroonError):
         self.status = status
         self.code = code
         self.description = description
-
-
-class Unavailable(Answered):
-    """A store, feed or service is out of reach: neither yes nor no, so nothing is let through (503)."""
-
-    status: ClassVar[int] = 503
-    code: ClassVar[str] = "temporarily_unavailable"
-    fixed_description = "the request cannot be judged right now, try again later"
-
-
-class ServerMisconfigured(Unavailable):
-    """No client certificate can arrive here, so no certificate-bound token can be judged."""
-
-    code = "server_misconfigured"
-    fixed_description = "no client certificate can reach this server: its log tells its operator what to do"
-
-
-class ProxyMisconfigured(Unavailable):
-    """The proxy in front does not say whether a client certificate was presented, or nothing to rely on."""
 
 
 class SettingsError(MacaroonError):

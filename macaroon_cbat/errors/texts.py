@@ -1,4 +1,4 @@
-"""The two texts of an error: the whole reason for the log, and what the caller may learn."""
+"""The two texts of an error: the whole reason for the log, and the description for the client."""
 
 from typing import ClassVar
 
@@ -6,14 +6,19 @@ MAX_DESCRIPTION = 400
 """Characters of an `error_description`, which travels in a header; the rest is cut off."""
 
 
+def escaped(text: str) -> str:
+    """Return the text with every character that does not print escaped: controls, line ends, bidi marks."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class MacaroonError(Exception):
-    """Anything this package raises on purpose."""
+    """An error that this package raises on purpose."""
 
     def __str__(self) -> str:
-        """Return the whole reason on one line: what it quotes of an attacker cannot forge another."""
-        return "".join(
-            c if c.isprintable() else c.encode("unicode_escape").decode() for c in super().__str__()
-        )
+        """Return the whole reason on one line: text of an attacker in it cannot forge another line."""
+        return escaped(super().__str__())
 
 
 class Answered(MacaroonError):
@@ -21,7 +26,7 @@ class Answered(MacaroonError):
 
     fixed_description: ClassVar[str | None] = None
     told: str | None = None
-    """The text for the client in its place: the failed caveats, or the whole reason in development."""
+    """The text for the client in its place: the failed caveats, or in development the whole reason."""
 
     @property
     def description(self) -> str:

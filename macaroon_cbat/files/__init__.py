@@ -1,4 +1,4 @@
-"""Private files: written whole, followed to where links lead, refused where other users could use them."""
+"""Private files: replaced whole, locked, followed, and refused if another user could read or replace them."""
 
 from macaroon_cbat.files.lock import locked as locked
 from macaroon_cbat.files.modes import open_private as open_private

@@ -13,14 +13,14 @@ _EVERY = 7
 
 
 def has_acl(file: int | Path) -> bool:
-    """Return True if a list says more than the mode does."""
+    """Return True if the file has a list, which says more than its mode."""
     return bool(_acl_of(file))
 
 
 def grants_others(file: int | Path) -> bool:
-    """Return True if a list lets a further user or group use the file.
+    """Return True if a list lets another user or group use the file.
 
-    systemd grants a service its credentials so: entries for this process's user and for root are none.
+    Entries for this process's user and for root do not count: systemd grants a service its credentials so.
     """
     return any(
         permissions & _EVERY
@@ -30,14 +30,14 @@ def grants_others(file: int | Path) -> bool:
 
 
 def group_permissions(file: int | Path, mode: int) -> int:
-    """Return what the file's group may do, 0 to 7: with a list, the mode's bits are the mask of all in it."""
+    """Return the permissions of the file's group, 0 to 7; with a list, the bits of the mode are its mask."""
     granted = {tag: permissions for tag, permissions, _ in _entries(file) if tag in (_GROUP, _MASK)}
     of_mode = (mode & stat.S_IRWXG) >> 3
     return granted.get(_GROUP, of_mode) & granted.get(_MASK, _EVERY) & of_mode
 
 
 def _entries(file: int | Path) -> Iterator[tuple[int, int, int]]:
-    """Yield tag, permissions and id of each entry; the version stands before them."""
+    """Yield tag, permissions and id of each entry, which follow four bytes of version."""
     acl = _acl_of(file)
     for at in range(4, len(acl), 8):
         tag, permissions = (int.from_bytes(acl[at + n : at + n + 2], "little") for n in (0, 2))

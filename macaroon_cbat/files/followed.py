@@ -1,4 +1,4 @@
-"""Values from files that an operator may replace while a process runs."""
+"""Values read from files that an operator may replace while a process runs."""
 
 import logging
 import stat
@@ -17,13 +17,14 @@ LOOK_SECONDS = 1.0
 """Seconds between two looks at the files, and seconds without a change before they are read."""
 
 RETRY_SECONDS = 10.0
-"""After which unchanged files that could not be read are tried again: the failure may not be theirs."""
+"""Seconds after which unchanged files that could not be read are tried again: a full disk or a missing
+mount may be the cause."""
 
 
 def stamp_of(files: Sequence[Path]) -> Stamp:
-    """Return what tells two states of the files apart; nothing while one is missing.
+    """Return a value that differs between two states of the files; it is empty while one is missing.
 
-    Links are followed to the file behind. No copying tool can set the time of change (ctime) back.
+    Links are followed to the file behind them. No copying tool can set the time of change (ctime) back.
     """
     try:
         found = [file.stat() for file in files]
@@ -33,9 +34,9 @@ def stamp_of(files: Sequence[Path]) -> Stamp:
 
 
 def is_settled(stamp: Stamp, before: Stamp) -> bool:
-    """Return True unless a writer may be in the middle of the files.
+    """Return True unless a writer may not have finished the files.
 
-    `before` is the stamp of an earlier look. It decides where the clock of the file system differs from ours.
+    `before` is the stamp of the previous look; it decides if the clock of the file system differs from ours.
     """
     newest = max((changed for changed, _, _ in stamp), default=None)
     return stamp == before or (newest is not None and time.time_ns() - newest >= LOOK_SECONDS * 1e9)
@@ -44,8 +45,8 @@ def is_settled(stamp: Stamp, before: Stamp) -> bool:
 class Followed(Generic[Value]):
     """A value that is read from files, and read again after they have changed.
 
-    While they cannot be read or do not fit together, the value read before stays in force, and the log
-    says so once. Thread-safe; a forked child goes on following by itself.
+    While the files cannot be read or do not fit together, the value read before stays in force, and the log
+    has one line about it. Thread-safe; a forked child goes on by itself.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Followed(Generic[Value]):
         self._said: str | None = None
         self._times = 0
         self.is_quiet = False
-        """Set in one of several processes that follow the same files, of which another one warns."""
+        """True in a process that follows the same files as another one, which warns."""
         self._look_at = self._retry_at = monotonic() + LOOK_SECONDS
         self.value = read()
 
@@ -109,7 +110,7 @@ class Followed(Generic[Value]):
         return True
 
     def _say(self, reason: str) -> None:
-        """Say once why the value read before stays; a quiet process says it when it lasts."""
+        """Log once why the value read before stays; a quiet process logs it only with the second failure."""
         self._times = self._times + 1 if reason == self._said else 1
         self._said = reason
         if self._times == (2 if self.is_quiet else 1):
@@ -118,7 +119,7 @@ class Followed(Generic[Value]):
 
 
 def _refuse_streams(files: Sequence[Path]) -> None:
-    """Raise SettingsError for what can be read only once, such as `<(command)` of a shell: it could block."""
+    """Raise SettingsError for a pipe or device, such as a shell's `<(command)`: a second read could block."""
     for file in files:
         if file.exists() and stat.S_IFMT(file.stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
             raise SettingsError(f"{file} is a pipe or a device and cannot be read again: name a file")

@@ -1,4 +1,4 @@
-"""Groups that no other user of the machine is in: what they may do, this process's user alone may do."""
+"""Groups without other users of the machine: a permission of such a group is one of this process's user."""
 
 import grp
 import os
@@ -36,10 +36,10 @@ def is_private(group_id: int) -> bool:
 
 
 def was_given_by_number(group_id: int) -> bool:
-    """Return True for a group of this process that no user gets at login, as Kubernetes' `fsGroup`.
+    """Return True for a group of this process that no user gets at login, such as Kubernetes' `fsGroup`.
 
-    Only root can put a process into it. That the user database does not know it says so where the database
-    is whole: where a directory such as LDAP could be out of reach, the group may have members.
+    Only root can put a process into it. An unknown group has no members only if the user database is local:
+    a directory such as LDAP could be out of reach.
     """
     is_ours = group_id in {os.getegid(), *os.getgroups()} - {_ROOT_GROUP, _UNMAPPED}
     return is_ours and not _is_known(group_id) and is_database_local()

@@ -1,4 +1,4 @@
-"""Content that a library wants as a path, such as `ssl` a private key, without another file on a disk."""
+"""Content under a path, without a file on disk, for libraries that take no bytes, such as `ssl`."""
 
 import os
 import sys
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def as_path(content: bytes) -> Iterator[str]:
-    """Show the content under a path, or raise SettingsError where there is no place for it.
+    """Show the content under a path while the block lasts.
 
-    It is in memory on Linux. Where that is forbidden, or `/proc` is not there, it is in a temporary file
-    that this user alone can read.
+    On Linux it is in memory. If that is forbidden, or `/proc` is missing, it is in a temporary file that this
+    user alone can read. Raises SettingsError if there is no place for it.
     """
     with ExitStack() as stack:
         yield _in_memory(content, stack) or _in_file(content, stack)
@@ -35,7 +35,7 @@ def _in_memory(content: bytes, stack: ExitStack) -> str | None:
     except OSError:
         return None
     path = f"/proc/self/fd/{file.fileno()}"
-    return path if os.path.exists(path) else None  # noqa: PTH110  # no more than a question
+    return path if os.path.exists(path) else None  # noqa: PTH110  # no file is read
 
 
 def _in_file(content: bytes, stack: ExitStack) -> str:
@@ -59,7 +59,7 @@ def _new_file(folder: str) -> "_TemporaryFileWrapper[bytes]":
 
 
 def _write(file: "FileIO | _TemporaryFileWrapper[bytes]", content: bytes) -> None:
-    """Write all of it, or raise OSError: without a buffer, which would try again when it is closed."""
+    """Write all of it. Raises OSError: there is no buffer, which would try again when it is closed."""
     rest = memoryview(content)
     while rest:
         rest = rest[file.write(rest) :]

@@ -15,11 +15,11 @@ _WRITE_OR_RUN = 3
 
 
 def open_private(file: Path, what: str) -> BinaryIO:
-    """Return the file, open, or raise SettingsError when another user can read, write or replace it.
+    """Return the file, open for reading. The open file is the one that was checked.
 
-    The file's group may read it where an orchestrator mounts it so, as Kubernetes does for `fsGroup` (0440):
-    a warning says so once. A group without other users may write it too, as the kubelet makes what it finds
-    on a volume (0660). Raises OSError for a missing file. What is checked is what is read.
+    Raises SettingsError if another user can read, write or replace it, and OSError if it is missing. Its
+    group may read it, as Kubernetes mounts files for `fsGroup` (0440): the log has one warning about that. A
+    group without other users may write it too, as the kubelet makes files on a volume (0660).
     """
     refuse_replaceable(file, what)
     stream = file.open("rb")
@@ -51,7 +51,7 @@ def _refuse_mode(found: os.stat_result, group: int, file: Path, what: str) -> No
 
 
 def _remedy(found: os.stat_result, file: Path) -> str:
-    """Return the command that mends it; a file of root's must stay one that this process can read."""
+    """Return the command that mends the mode; after it this process must still be able to read the file."""
     user = os.geteuid()
     if found.st_uid == user:
         return f"chmod 600 {file}"
@@ -59,7 +59,7 @@ def _remedy(found: os.stat_result, file: Path) -> str:
 
 
 def _refuse_acl(stream: BinaryIO, file: Path, what: str) -> None:
-    """Refuse what is granted beyond the mode; without bits for the group a list grants nothing."""
+    """Raise SettingsError for a list that grants more than the mode; a mode without group bits masks it."""
     if os.fstat(stream.fileno()).st_mode & stat.S_IRWXG and grants_others(stream.fileno()):
         raise SettingsError(
             f"the {what} {file} can be used by others (its access control list): "

@@ -1,4 +1,4 @@
-"""Warnings about private files, each said once in a process and its children."""
+"""Warnings about private files, each logged once in a process and its children."""
 
 import logging
 

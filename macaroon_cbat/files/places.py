@@ -1,4 +1,4 @@
-"""Refusal of places where another user could put something else, as OpenSSH's StrictModes does it."""
+"""Refusal of paths at which another user could put another file, as OpenSSH's StrictModes does."""
 
 import errno
 import os
@@ -17,10 +17,10 @@ _KEPT_BY_KUBERNETES = "..data"
 
 
 def refuse_replaceable(file: Path, what: str) -> None:
-    """Raise SettingsError when another user can change what the name leads to, OSError for what is missing.
+    """Raise SettingsError if another user can change what the name leads to, OSError if that is missing.
 
-    Every folder from the root, every symbolic link and the file belong to this process's user or to root.
-    Others write no folder, except where the sticky bit keeps them from the entries that are not theirs.
+    Every folder from the root, every symbolic link and the file must belong to this process's user or to
+    root. Other users may write none of the folders, unless the sticky bit protects the entries of others.
     """
     for path, found in _way_to(file):
         if found is None:
@@ -29,11 +29,12 @@ def refuse_replaceable(file: Path, what: str) -> None:
 
 
 def destination(file: Path, what: str, *, is_private: bool) -> Path:
-    """Return the path behind every link, where a file is or is to be made; OSError for a missing folder.
+    """Return the path behind every link at which a file is or is to be made.
 
-    Raises SettingsError for a link of another user; for a private file, also for a link that another user
-    could have changed, and for what belongs to another user; and for a file that Kubernetes would put back.
-    Folders behind the last link are not looked at: who owns one can remove a new file there, not read it.
+    Raises OSError for a missing folder, and SettingsError for a link of another user and for a file that
+    Kubernetes would restore. A private file must also belong to this user or root, and no other user may have
+    been able to change a link to it. Folders behind the last link are not checked: their owner can remove a
+    new file, and cannot read it.
     """
     way = [*_way_to(file)]
     links = [at for at, (_, found) in enumerate(way) if found is not None and stat.S_ISLNK(found.st_mode)]
@@ -41,7 +42,7 @@ def destination(file: Path, what: str, *, is_private: bool) -> Path:
         is_link, is_end = at in links, at == len(way) - 1
         if is_link and path.name == _KEPT_BY_KUBERNETES:
             raise SettingsError(
-                f"the {what} {file} is kept by Kubernetes, which puts the old one back: change its Secret"
+                f"the {what} {file} is kept by Kubernetes, which restores the old one: change its Secret"
             )
         if found is not None and (is_link or (is_private and (is_end or at < max(links, default=0)))):
             _refuse_step(path, found, file, what)
@@ -71,9 +72,9 @@ def refuse_other_owner(found: os.stat_result, path: Path, file: Path, what: str)
 
 
 def refuse_shared(found: os.stat_result, folder: Path, file: Path, what: str) -> None:
-    """Raise SettingsError for a folder that others can write, or its group, unless that is the user's own.
+    """Raise SettingsError for a folder that every user can write, or a group with other users.
 
-    With an access control list the group's bits are the most that any user or group in it may do.
+    With an access control list, the group's bits are the most that any user or group in it may do.
     """
     mode = stat.S_IMODE(found.st_mode)
     if mode & stat.S_IWOTH:
@@ -98,9 +99,9 @@ def _warn_of_number(found: os.stat_result, folder: Path) -> None:
 
 
 def _way_to(file: Path) -> Iterator[tuple[Path, os.stat_result | None]]:
-    """Yield every folder and link from the root on, and at last the file, as the kernel finds them.
+    """Yield every folder and link from the root on, and the file last, in the order of the kernel.
 
-    With the last comes None if it is not there. Raises OSError for what is missing before.
+    The last one comes with None if it is missing. Raises OSError if an earlier one is missing.
     """
     at, ahead, links = Path("/"), [*reversed(file.absolute().parts[1:])], 0
     yield at, at.lstat()

@@ -1,4 +1,4 @@
-"""Values that belong to one process: a forked child makes its own, whatever its parent did with its one."""
+"""Values that belong to one process: a forked child makes its own."""
 
 import os
 from collections.abc import Callable
@@ -23,20 +23,20 @@ os.register_at_fork(after_in_child=_count_fork)
 
 
 def this_process() -> Process:
-    """Return what tells this process from its ancestors."""
+    """Return the identity of this process, which none of its ancestors has."""
     return os.getpid(), forks
 
 
 class PerProcess(Generic[Value]):
-    """A value of each process, made when the process first asks for it. Thread-safe.
+    """One value for each process, made at its first use. Thread-safe.
 
-    An ancestor's value is neither used nor closed: it stays as it was, since the ancestor goes on with it.
+    The value of an ancestor is neither used nor closed: the ancestor goes on with it.
     """
 
     __slots__ = ("_make", "_values")
 
     def __init__(self, make: Callable[[], Value]) -> None:
-        """Make values by this function, which may be called once too often where threads meet."""
+        """Make values by this function, which is called twice if two threads need the first value at once."""
         self._make = make
         self._values: dict[Process, Value] = {}
 
@@ -55,7 +55,7 @@ class PerProcess(Generic[Value]):
 
 
 class ProcessLock(PerProcess[Lock]):
-    """A lock of each process: a forked child finds its own open, even if a thread holds the parent's."""
+    """One lock for each process: a forked child's is open even if a thread held the parent's."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and never readable by others for a moment."""
+"""Replacement of files: a file is whole or missing, and never readable by other users."""
 
 import errno
 import fcntl
@@ -21,9 +21,9 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def replace_file(file: Path, content: Iterable[bytes], mode: int = 0o600, *, what: str = "file") -> None:
-    """Write the file anew, or raise OSError; a reader meanwhile sees the old one or the new one.
+    """Replace the content of a file. A reader meanwhile finds the old content or the new one.
 
-    See `written`, which this does at once.
+    Raises what `written` raises.
     """
     with written(file, what, may_replace=True, mode=mode) as stream:
         stream.writelines(content)
@@ -31,13 +31,13 @@ def replace_file(file: Path, content: Iterable[bytes], mode: int = 0o600, *, wha
 
 @contextmanager
 def written(file: Path, what: str, *, may_replace: bool, mode: int = 0o600) -> Iterator[BinaryIO]:
-    """Let the block write what the name leads to; when it raises, all stays as it was.
+    """Let the block write the file that the name leads to; if the block raises, the file stays as it was.
 
-    Links are followed, and the file behind them is replaced: it never exists with another mode, and is on the
-    disk before it takes the old one's place. Without `may_replace` it must not exist: an empty one keeps its
-    name until the block ends. Devices, pipes and open descriptors are written through.
-    What cannot be written is refused before the block begins: OSError, FileExistsError for what exists
-    already, and SettingsError where `destination` raises it.
+    Links are followed, and the file behind them is replaced. The new file never has the name with another
+    mode; it is fsynced before the rename, and its folder after it. Without `may_replace` the file must not
+    exist: an empty one keeps its name until the block ends. Devices, pipes and open descriptors are
+    written through. Before the block, raises OSError for a file that cannot be written, FileExistsError for
+    one that exists, and SettingsError as `destination` does.
     """
     end = destination(file, what, is_private=not mode & 0o077)
     own = _own_descriptor(end)
@@ -53,9 +53,9 @@ def written(file: Path, what: str, *, may_replace: bool, mode: int = 0o600) -> I
 
 
 def _own_descriptor(end: Path) -> int | None:
-    """Return which descriptor of this process a name such as /dev/stdout stands for, else None.
+    """Return the descriptor of this process that a name such as /dev/stdout stands for, else None.
 
-    Opened by its name, a file that standard output was redirected to would be written from its beginning.
+    Opened by its name, a file that standard output is redirected to would be overwritten from its beginning.
     """
     named = re.fullmatch(rf"(?:/dev|/proc/{os.getpid()})/fd/([0-9]{{1,9}})", str(end))
     return None if named is None else int(named[1])
@@ -75,10 +75,10 @@ def _is_to_be_file(end: Path) -> bool:
 
 
 def _device(end: Path, file: Path, what: str, *, is_private: bool) -> int:
-    """Open a character device or a pipe; a disk is never written to.
+    """Open a character device or a pipe; a block device is refused.
 
-    What was opened is judged, whatever stood there a moment ago: for something private it must be this
-    user's or root's, or another user could put a pipe there and read along.
+    The open descriptor is checked, not the name. For private content it must belong to this user or root:
+    another user could put a pipe there and read along.
     """
     with _folder(end) as folder:
         is_given = end.is_relative_to("/proc")  # a descriptor of another process, which is always a link
@@ -98,7 +98,7 @@ def _device(end: Path, file: Path, what: str, *, is_private: bool) -> int:
 
 @contextmanager
 def _folder(end: Path) -> Iterator[int]:
-    """Keep hold of the folder, whose path has no link unless another user has put one there meanwhile."""
+    """Open the folder without following links: only another user can have put one into its path since."""
     folders = end.parent.parts
     descriptor = os.open(folders[0], _PASSED if len(folders) > 1 else _ENTERED)
     try:
@@ -113,7 +113,7 @@ def _folder(end: Path) -> Iterator[int]:
 
 @contextmanager
 def _taken(folder: int, end: Path, may_replace: bool) -> Iterator[None]:  # noqa: FBT001 # forwarded as it came
-    """Keep a name that must be free: of two processes at once one is refused. An error frees it again."""
+    """Reserve a name that must be free: of two processes, one is refused. An error frees the name again."""
     if may_replace:
         refuse_mounted(end)
         yield
@@ -134,7 +134,7 @@ def _taken(folder: int, end: Path, may_replace: bool) -> Iterator[None]:  # noqa
 
 @contextmanager
 def _draft(folder: int, end: Path, mode: int) -> Iterator[BinaryIO]:
-    """Make a file beside the old one, which takes its place at the end; an error removes it."""
+    """Make a file beside the old one that replaces it at the end; an error removes the new file."""
     name = f".macaroon_cbat.{secrets.token_hex(8)}"
     descriptor = os.open(name, _NEW, 0o600, dir_fd=folder)
     try:
@@ -154,7 +154,7 @@ def _draft(folder: int, end: Path, mode: int) -> Iterator[BinaryIO]:
 
 
 def _reserve(descriptor: int) -> None:
-    """Notice a full disk before anything is done that would have to be undone."""
+    """Raise OSError for a full disk before the block does anything that would have to be undone."""
     if sys.platform != "linux":
         return
     try:
@@ -165,9 +165,9 @@ def _reserve(descriptor: int) -> None:
 
 
 def _keep_group(descriptor: int, folder: int, end: Path, mode: int) -> None:
-    """Let the group read on that could read the old file and do no more: that of another service.
+    """Keep the group of the old file if it could read that file and no more: it is that of another service.
 
-    A file of another user says nothing: one can be put there after the look at the name.
+    A file of another user is ignored: it may have been put there after the name was checked.
     """
     try:
         old = os.stat(end.name, dir_fd=folder, follow_symlinks=False)
@@ -180,7 +180,7 @@ def _keep_group(descriptor: int, folder: int, end: Path, mode: int) -> None:
 
 
 def refuse_mounted(end: Path, mounts: Path = Path("/proc/self/mountinfo")) -> None:
-    """Raise OSError for a file that is mounted by itself, as containers do: no other can take its place."""
+    """Raise OSError for a file that is mounted by itself, as in containers: it cannot be replaced."""
     escaped = re.sub(rb"[ \t\n\\]", lambda one: b"\\%03o" % one[0][0], os.fsencode(end))
     with suppress(FileNotFoundError):
         if any(line.split()[4] == escaped for line in mounts.read_bytes().splitlines()):

@@ -1,4 +1,4 @@
-"""The folders where files may lie that are of use to one process alone and only while it runs."""
+"""Folders for files that one process needs while it runs."""
 
 import os
 from pathlib import Path
@@ -7,9 +7,9 @@ _USUAL = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  # what is made there is
 
 
 def scratch_folders(spare: Path | None = None) -> list[str]:
-    """Return the places to try, in their order: as the environment says, the usual ones, and `spare`.
+    """Return the folders to try, in this order: those of the environment, the usual ones, and `spare`.
 
-    In a container the root may be read-only and `/tmp` with it; `/dev/shm`, in memory, is mostly there.
+    In a container the root and `/tmp` may be read-only; `/dev/shm`, in memory, is usually writable.
     """
     named = [os.environ[name] for name in ("TMPDIR", "TEMP", "TMP") if os.environ.get(name)]
     return [*dict.fromkeys([*named, *_USUAL, *([] if spare is None else [str(spare)])])]

@@ -1,1 +1,1 @@
-"""The token, pure: claims, caveats, keys, wire format, signature and verification."""
+"""The macaroon, pure: claims, caveats, keys, wire format, signature and verification."""

@@ -1,8 +1,8 @@
 """Audiences: the spellings of a resource indicator (RFC 8707 2) that name the same resource server.
 
 An http or https URL is compared as RFC 3986 6.2.2 and 6.2.3 say: the case of scheme and host, a default or
-empty port, percent-encoding that says nothing and an empty path beside `/` make no difference. All else
-does: another path, a slash at the end of one, a query, another port. What a server could read as another URL
+empty port, needless percent-encoding and an empty path in place of `/` make no difference. Everything else
+does: another path, a slash at its end, a query, another port. Text that a server could read as another URL
 (a user, dot segments, empty segments, a backslash) is never normalized and equals itself alone.
 """
 
@@ -18,7 +18,7 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 @remembering(1024)
 def canonical_audience(text: str) -> str:
-    """Return the one spelling of an audience; text that is no plain http or https URL comes back as it is.
+    """Return the canonical spelling of an audience, or other text than a plain http or https URL as it is.
 
     A URL without path and query has no slash at its end, as issuers have none.
     """
@@ -38,19 +38,19 @@ def is_same_audience(one: str, other: str) -> bool:
 
 
 def is_among(audience: str, named: Collection[str]) -> bool:
-    """Return True if an audience is one of these, in whatever spelling."""
+    """Return True if an audience is one of these, in any spelling."""
     return audience in named or canonical_audience(audience) in map(canonical_audience, named)
 
 
 def checked_audience(text: str, what: str = "audience") -> str:
-    """Return the canonical spelling of a resource indicator, or raise ValueError that says what is wrong."""
+    """Return the canonical spelling of a resource indicator. Raises ValueError, which says what is wrong."""
     if mistake := audience_mistake(text):
         raise ValueError(f"{what} {text!r} {mistake}")
     return canonical_audience(text)
 
 
 def audience_setting(text: str, what: str = "audience") -> str:
-    """Return the canonical spelling of an audience that a deployer set, or raise SettingsError."""
+    """Return the canonical spelling of an audience that an operator set. Raises SettingsError."""
     try:
         return checked_audience(text, what)
     except ValueError as error:
@@ -58,7 +58,7 @@ def audience_setting(text: str, what: str = "audience") -> str:
 
 
 def audience_mistake(text: str) -> str | None:
-    """Return why a text is no resource indicator, a predicate that says what to do; None for one."""
+    """Return why a text is no resource indicator, as a predicate that says what to do; None for one."""
     if re.search(r"[^!-~]", text):
         return f"must be an absolute URI of visible ASCII: {_in_ascii(text)}"
     if not _ABSOLUTE.match(text):

@@ -1,4 +1,4 @@
-"""Authorization in, WWW-Authenticate out (RFC 6750, RFC 9728 5.1)."""
+"""The headers Authorization and WWW-Authenticate (RFC 6750, RFC 9728 5.1)."""
 
 import re
 
@@ -8,9 +8,10 @@ _SECOND_CREDENTIAL = re.compile(r",\s*[A-Za-z][A-Za-z0-9-]* ")
 
 
 def read_bearer(authorization: str | tuple[str, ...] | None) -> str:
-    """Return the token text of an Authorization header, or raise MissingToken.
+    """Return the token text of an Authorization header.
 
-    Two Authorization headers, which some servers join with a comma, are an InvalidRequest.
+    Raises MissingToken without a header or for another scheme, and InvalidRequest for two headers, which some
+    servers join with a comma.
     """
     if isinstance(authorization, tuple):
         if len(authorization) > 1:
@@ -29,7 +30,7 @@ def read_bearer(authorization: str | tuple[str, ...] | None) -> str:
 def challenge(error: OAuthError, *, realm: str, resource_metadata: str | None = None) -> str:
     """Return the WWW-Authenticate value for a refusal (RFC 6750 3).
 
-    `resource_metadata` is the URL of the document that says how to get a token (RFC 9728 5.1).
+    `resource_metadata` is the URL of the document that names the issuer (RFC 9728 5.1).
     """
     parameters = {"realm": realm}
     if error.code is not None:

@@ -1,4 +1,4 @@
-"""The caveat vocabulary: how each caveat is spelled and which accesses it prohibits.
+"""The caveat vocabulary: the spelling of each caveat, and the accesses that it prohibits.
 
 A caveat's text is a JSON object of known members, such as `{"exp":1767225600}`; each kind is a class with
 that field. Caveats restrict, they never assert: `prohibits` says why, or None.
@@ -12,7 +12,7 @@ from msgspec import Meta, Struct, field
 from macaroon_cbat.certificate.address import network_named, plain_address
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.macaroon.audiences import is_among
-from macaroon_cbat.macaroon.claims import AudienceText, EpochSeconds, ScopeText, Seconds
+from macaroon_cbat.macaroon.claims import AudienceText, EpochSeconds, ScopeText, Seconds, several
 from macaroon_cbat.macaroon.target import Target, is_plain_path, parse_target
 from macaroon_cbat.text.base64url import PATTERN_OF_32_BYTES
 from macaroon_cbat.text.json_text import plain_reason, read_members
@@ -24,18 +24,21 @@ ThumbprintText = Annotated[str, Meta(pattern=PATTERN_OF_32_BYTES)]
 
 
 class Access(Struct, frozen=True, kw_only=True):
-    """The facts of one request. A fact that is None is unknown, and a caveat about it refuses.
-
-    `now` may be wrong by `clock_skew` seconds either way.
-    """
+    """The facts of one request. A fact that is None is unknown, and a caveat about it refuses."""
 
     now: EpochSeconds
     clock_skew: int = 0
+    """Seconds by which `now`, the clock of the verifier, may be wrong either way."""
     audience: str | None = None
+    """The resource server: an absolute URI in its canonical spelling."""
     certificate: Thumbprint | None = None
+    """The thumbprint of the client certificate that the connection was made with; None without one."""
     method: str | None = None
+    """The HTTP method, a case-sensitive token such as `GET` (RFC 9110 9.1)."""
     target: Target | None = None
+    """Origin and path of the request; the path is percent-decoded once, as the application routes it."""
     address: str | None = None
+    """The client's IP address as a literal, IPv6 without brackets; never taken from an untrusted header."""
 
 
 class Scope(Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,7 +82,7 @@ class Audience(Struct, frozen=True, forbid_unknown_fields=True):
 
     def prohibits(self, access: Access, /) -> str | None:
         """Return why a resource server of another audience refuses."""
-        if access.audience is not None and is_among(access.audience, _several(self.aud)):
+        if access.audience is not None and is_among(access.audience, several(self.aud)):
             return None
         return f"aud: meant for audience {quoted(self.aud)}, not {access.audience!r}"
 
@@ -111,7 +114,7 @@ class Method(Struct, frozen=True, forbid_unknown_fields=True):
 
     def prohibits(self, access: Access, /) -> str | None:
         """Return why a request with another method is refused."""
-        if access.method is not None and access.method in _several(self.htm):
+        if access.method is not None and access.method in several(self.htm):
             return None
         return f"htm: only for method {quoted(self.htm)}, not {access.method!r}"
 
@@ -159,7 +162,7 @@ class ClientAddress(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Refuse what is not a network, or has bits set right of its prefix."""
-        for network in _several(self.ip):
+        for network in several(self.ip):
             if "." in network.partition("/")[2]:
                 raise ValueError(
                     "ip takes a prefix length: 0.0.0.0/0.0.0.0 is one host to some, all to others"
@@ -169,7 +172,7 @@ class ClientAddress(Struct, frozen=True, forbid_unknown_fields=True):
     def prohibits(self, access: Access, /) -> str | None:
         """Return why a client at another address is refused."""
         address = None if access.address is None else plain_address(access.address)
-        if address is not None and any(address in network_named(network) for network in _several(self.ip)):
+        if address is not None and any(address in network_named(network) for network in several(self.ip)):
             return None
         return f"ip: only from {quoted(self.ip)}, not {access.address!r}"
 
@@ -245,7 +248,3 @@ def caveat_text(caveat: Caveat) -> bytes:
 def confirmation(thumbprint: Thumbprint) -> Confirmation:
     """Return the caveat that binds a macaroon to a client certificate."""
     return Confirmation(ConfirmationMethods(thumbprint))
-
-
-def _several(one_or_more: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (one_or_more,) if isinstance(one_or_more, str) else one_or_more

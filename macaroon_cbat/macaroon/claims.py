@@ -10,15 +10,16 @@ EpochSeconds = NewType("EpochSeconds", int)
 """Whole seconds since 1970-01-01T00:00:00Z (RFC 7519 NumericDate without a fraction)."""
 
 LONGEST_CLOCK_SKEW = 300
-"""Seconds by which the clocks of service and resource server may differ at most, where that is set."""
+"""The most seconds by which an operator may let the clocks of service and resource server differ."""
 
 DEFAULT_CLOCK_SKEW = 30
-"""Seconds by which they may differ where nothing is set."""
+"""Seconds by which the clocks may differ if the operator sets nothing."""
 
 SCOPE_PATTERN = r"^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*\Z"
 """One or more scope tokens, a single space between two (RFC 6749 3.3)."""
 
 Seconds = Annotated[int, Meta(ge=0, lt=1 << 53)]
+"""Seconds since the epoch that every JSON reader takes for the same number (RFC 7493 2.2)."""
 ScopeText = Annotated[str, Meta(pattern=SCOPE_PATTERN)]
 AudienceText = Annotated[str, Meta(min_length=1)]
 
@@ -27,3 +28,8 @@ AudienceText = Annotated[str, Meta(min_length=1)]
 def scope_tokens(scope: str) -> frozenset[str]:
     """Return the tokens of a space-separated scope (RFC 6749 3.3)."""
     return frozenset(scope.split(" "))
+
+
+def several(one_or_more: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return the values of a claim that may be one text or an array."""
+    return (one_or_more,) if isinstance(one_or_more, str) else one_or_more

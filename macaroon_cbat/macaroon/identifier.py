@@ -1,7 +1,7 @@
-"""What was granted: the claims in a macaroon's identifier, written by the service only.
+"""The grant: the claims in a macaroon's identifier, which the service alone writes.
 
-The identifier is compact JSON with its members in alphabetical order, and the MAC covers it:
-once the signature holds, it says who the client is and what it may do at most.
+The identifier is compact JSON with its members in alphabetical order. The MAC covers it: once the signature
+holds, it names the client and the most that it may do.
 """
 
 from typing import Annotated, Literal
@@ -21,22 +21,32 @@ TOKEN_ID_PATTERN = r"^[A-Za-z0-9_-]{22}\Z"
 
 
 class Grant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The most a macaroon can say: client, subject, scope, audience, lifetime.
+    """The most a macaroon allows: client, subject, scope, audience, lifetime.
 
-    `aud` is absent or an array when the macaroon is keyed for the issuer; `fam` names a refresh
-    family where there is one. Before `verify_signature` every field is only what somebody wrote.
+    Until `verify_signature` has returned, an attacker may have written every field.
     """
 
     aud: AudienceText | Annotated[tuple[AudienceText, ...], Meta(min_length=1)] | UnsetType = UNSET
+    """The audience, an absolute URI in its canonical spelling; absent or an array in a macaroon that is keyed
+    for the issuer."""
     client_id: NonEmpty
+    """The client that the macaroon was minted for."""
     exp: Seconds
+    """The second from which on the macaroon is refused, as seconds since the epoch."""
     fam: NonEmpty | UnsetType = UNSET
+    """The family of refresh tokens that the macaroon descends from; absent without one."""
     iat: Seconds
+    """The second in which the macaroon was minted, as seconds since the epoch."""
     jti: TokenId
+    """The token id: 22 characters of base64url, 128 random bits."""
     kid: NonEmpty
+    """The name of the root key that the audience key derives from."""
     scope: NonEmpty
+    """Scope tokens with one space between two (RFC 6749 3.3)."""
     sub: NonEmpty
+    """The resource owner; for client credentials, the client itself."""
     v: Literal[1] = 1
+    """The version of this identifier."""
 
     @property
     def audience(self) -> str | None:
@@ -55,7 +65,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 def read_identifier(identifier: bytes) -> Grant:
-    """Return the unverified grant, or raise MalformedMacaroon. Nothing in it is authenticated."""
+    """Return the unverified grant. Nothing in it is authenticated.
+
+    Raises MalformedMacaroon for an identifier of another kind, and for another spelling of one.
+    """
     try:
         grant = _decode(identifier)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -66,5 +79,5 @@ def read_identifier(identifier: bytes) -> Grant:
 
 
 def identifier_text(grant: Grant) -> bytes:
-    """Return the identifier that says this grant: canonical UTF-8 JSON."""
+    """Return the identifier of a grant: canonical UTF-8 JSON."""
     return _encode(grant)

@@ -1,6 +1,6 @@
-"""The content of a macaroon, for people and scripts. Nothing here is verified: no key is needed for it.
+"""The content of a macaroon, for operators and scripts. Nothing is verified, and no key is needed.
 
-Least of all `location`: the MAC does not cover it, so it stays a hint even where a signature holds.
+The MAC does not cover `location`: it stays a hint even where the signature holds.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,11 +19,11 @@ from macaroon_cbat.text.json_text import UnusableJson, read_members
 from macaroon_cbat.text.printable import quoted
 
 _Reading = tuple[Caveat, ...] | str | None
-"""What a caveat says, or why it is refused; None for a third-party one."""
+"""The caveats of a text, or why it is refused; None for a third-party caveat."""
 
 
 class Assessment(Struct, frozen=True):
-    """What a token would be good for, if its signature holds. `grant` is None for a foreign identifier."""
+    """The use of a token if its signature holds. `grant` is None for a foreign identifier."""
 
     grant: Grant | None
     rights: Rights
@@ -36,7 +36,7 @@ class Assessment(Struct, frozen=True):
 
 
 def assessed(macaroon: Macaroon, now: EpochSeconds) -> Assessment:
-    """Return the rights that are left after all caveats, and what is remarkable about any of them."""
+    """Return the rights that are left after all caveats, and a remark for each caveat that calls for one."""
     return _assessed(macaroon, _readings(macaroon), now)
 
 
@@ -64,9 +64,10 @@ def attenuation_warnings(parent: Macaroon, caveats: Iterable[Caveat], now: Epoch
 
 
 def inspected(macaroon: Macaroon, now: EpochSeconds) -> dict[str, object]:
-    """Return what a macaroon says as JSON members: in PingAM's shape, then what it amounts to.
+    """Return the content of a macaroon as JSON members, in PingAM's shape, and the rights that it leaves.
 
-    `effective` is None where no request could use the token; `warnings` say why, and what restricts nothing.
+    `effective` is None if no request could use the token; `warnings` tell why, and which caveat restricts
+    nothing.
     """
     readings = _readings(macaroon)
     found = _assessed(macaroon, readings, now)
@@ -141,7 +142,7 @@ def _members(caveat: bytes) -> dict[str, object] | None:
 
 
 def _text(data: bytes) -> str:
-    """Return the bytes as text, as base64url where they are none."""
+    """Return the bytes as text, or as base64url if they are not UTF-8."""
     try:
         return data.decode()
     except UnicodeDecodeError:

@@ -1,6 +1,6 @@
 """Issuers: the URLs that name an authorization server, and the place of its metadata (RFC 8414 2 and 3.1).
 
-An issuer is compared letter by letter, so none is normalized; a slash at its end is all that is forgiven.
+Issuers are compared letter by letter, so none is normalized; only a slash at the end is ignored.
 """
 
 import re
@@ -13,7 +13,7 @@ WELL_KNOWN = "/.well-known/oauth-authorization-server"
 
 
 def plain_issuer(url: str, what: str = "the issuer") -> str:
-    """Return the URL without a slash at its end, or raise SettingsError that says what is wrong with it."""
+    """Return the URL without a slash at its end. Raises SettingsError that says what is wrong."""
     plain = url.removesuffix("/") if url != "https://" else url
     if mistake := issuer_mistake(plain):
         raise SettingsError(f"{what} {url!r} {mistake}")
@@ -21,7 +21,7 @@ def plain_issuer(url: str, what: str = "the issuer") -> str:
 
 
 def issuer_mistake(url: str) -> str | None:
-    """Return why a URL is no issuer, a predicate that says what to do; None for one."""
+    """Return why a URL is no issuer, as a predicate that says what to do; None for an issuer."""
     if not url.startswith("https://"):
         return f"does not begin with https://: write {_FORM}"
     if re.search(r"[\s\x00-\x1f\x7f]", url):
@@ -40,7 +40,7 @@ def issuer_mistake(url: str) -> str | None:
 
 
 def is_root_path(path: str) -> bool:
-    """Return True for nothing, or a path that could be an issuer's, such as `/auth`."""
+    """Return True for an empty path, or one that an issuer could have, such as `/auth`."""
     return not path or (path.startswith("/") and _PATH.match(path[1:]) is not None)
 
 
@@ -59,7 +59,7 @@ def _place_mistake(place: str) -> str | None:
 
 
 def path_of(issuer: str) -> str:
-    """Return the path of an issuer, such as `/auth`, or nothing."""
+    """Return the path of an issuer, such as `/auth`; empty without one."""
     return urlsplit(issuer).path
 
 
@@ -69,13 +69,13 @@ def origin_of(issuer: str) -> str:
 
 
 def metadata_url(issuer: str) -> str:
-    """Return where an issuer's metadata are: between its host and its path (RFC 8414 3.1)."""
+    """Return the URL of an issuer's metadata, which go between its host and its path (RFC 8414 3.1)."""
     parts = urlsplit(issuer)
     return f"https://{parts.netloc}{WELL_KNOWN}{parts.path.rstrip('/')}"
 
 
 def is_same_issuer(one: str, other: str) -> bool:
-    """Return True if two texts are alike but for a slash at the end, with which the metadata are the same."""
+    """Return True if two issuers differ in a slash at the end at most: their metadata have the same URL."""
     return one.removesuffix("/") == other.removesuffix("/")
 
 

@@ -1,8 +1,8 @@
-"""Root key -> audience key, by HKDF, and the audience's key ring as a value.
+"""Audience keys, which HKDF derives from root keys, and the key ring of an audience.
 
-The service alone has root keys. An audience key verifies the macaroons of one audience without a
-call and without the power to mint for anybody else; a macaroon of another use (`refresh`,
-`discharge`) can never verify as an access token, because the use is in the derivation.
+The service alone has root keys. An audience key verifies the macaroons of one audience offline, and cannot
+mint for another. A macaroon of another use (`refresh`, `discharge`) can never verify as an access token,
+because the use is part of the derivation.
 """
 
 import hmac
@@ -30,7 +30,7 @@ MacaroonKey = NewType("MacaroonKey", bytes)
 
 
 class RootKey(Struct, frozen=True):
-    """A service's secret, 32 random bytes, from which every audience key derives; `kid` names it."""
+    """A secret of the service, 32 random bytes, from which every audience key derives; `kid` names it."""
 
     kid: str
     secret: bytes
@@ -41,7 +41,7 @@ class RootKey(Struct, frozen=True):
 
 
 class AudienceKey(Struct, frozen=True):
-    """What one audience verifies with, 32 bytes; None as audience is the issuer itself."""
+    """A key of one audience, 32 bytes; the audience None is the issuer itself."""
 
     kid: str
     audience: str | None
@@ -57,11 +57,14 @@ class KeySource(Protocol):
     """Finds the key that could have minted a macaroon."""
 
     def key_for(self, unverified: Grant, /) -> AudienceKey:
-        """Return the audience key for this unverified grant, or raise UnknownKey."""
+        """Return the audience key for this unverified grant.
+
+        Raises UnknownKey if there is none, and Unavailable if that cannot be told.
+        """
 
 
 class AudienceKeys(Struct, frozen=True):
-    """The key ring of one audience: what `macaroon-cbat key export` writes and a resource server reads."""
+    """The key ring of one audience, which `macaroon-cbat key export` writes and a resource server reads."""
 
     issuer: str
     audience: str
@@ -83,10 +86,8 @@ class AudienceKeys(Struct, frozen=True):
 def audience_key(root: RootKey, audience: str | None, use: KeyUse = "access") -> AudienceKey:
     """Derive an audience's key: HKDF-SHA256 (RFC 5869), info = version, use and audience as JSON.
 
-    The audience is taken letter by letter: identifiers and key rings have its canonical spelling.
-
-    The issuer is not in it: root keys belong to one store, and so to one issuer, which must not lose
-    its tokens and every exported key when it moves to another URL or port.
+    The audience is taken letter by letter: identifiers and key rings have its canonical spelling. The issuer
+    is not part of the derivation: an issuer that moves to another URL keeps its tokens and exported keys.
     """
     info = msgspec.json.encode(["macaroon_cbat", 1, use, audience])
     secret = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(root.secret)
@@ -120,14 +121,14 @@ class _KeyFile(Struct, forbid_unknown_fields=True):
 def write_key_file(ring: AudienceKeys, states: Mapping[str, str] = MappingProxyType({})) -> bytes:
     """Return the key file of an audience: JSON, each key as 43 characters of base64url in `k`.
 
-    `states` says by kid, for people, which key is the next, current or retiring one.
+    `states` has the state of each key by kid (next, current or retiring), for operators.
     """
     entries = [_KeyEntry(key.kid, encode(key.secret), states.get(key.kid)) for key in ring.keys.values()]
     return msgspec.json.format(msgspec.json.encode(_KeyFile(ring.issuer, ring.audience, entries))) + b"\n"
 
 
 def read_key_file(content: bytes, name: str = "the key file") -> AudienceKeys:
-    """Return the key ring in a key file, or raise SettingsError that says what to do."""
+    """Return the key ring in a key file. Raises SettingsError that begins with `name`."""
     try:
         file = read_json_text(text_of(content, name).encode(), _KeyFile)
     except SettingsError as error:

@@ -1,7 +1,7 @@
-"""The wall around pymacaroons: mint, attenuate, add third-party caveats, bind discharges.
+"""Minting, attenuation, third-party caveats and the binding of discharges: the wall around pymacaroons.
 
-pymacaroons writes, `wire` reads: text reaches it only after `wire` found it canonical and within
-the limits, and always as version 2.
+pymacaroons writes and `wire` reads: text reaches pymacaroons only after `wire` has found it canonical and
+within the limits, and always as version 2.
 """
 
 from collections.abc import Iterable
@@ -18,9 +18,11 @@ from macaroon_cbat.macaroon.wire import MAX_CAVEATS, MAX_CHARACTERS, read_macaro
 
 
 def mint(key: AudienceKey, location: str, grant: Grant, caveats: Iterable[Caveat] = ()) -> str:
-    """Return a new macaroon for the grant: unpadded base64url of the V2 binary.
+    """Return a new macaroon for the grant: unpadded base64url of the version 2 binary.
 
-    `location` is the issuer, a hint that the MAC does not cover.
+    `key` must be that of the grant's audience: this is not checked. `location` is the issuer, a hint that the
+    MAC does not cover. Raises ValueError for a key that has not 32 bytes and for a caveat that no verifier
+    could read, and InvalidRequest if the macaroon would exceed 100 caveats or 8,000 characters.
     """
     _refuse_weak(key.secret)
     macaroon = pymacaroons.Macaroon(
@@ -32,14 +34,19 @@ def mint(key: AudienceKey, location: str, grant: Grant, caveats: Iterable[Caveat
 def attenuate(text: str, caveats: Iterable[Caveat]) -> str:
     """Return a child of the macaroon with further caveats; no key is needed. Padding is mended.
 
-    Raises MalformedMacaroon for a malformed macaroon, and InvalidRequest when the child would
-    exceed the limits that every verifier keeps. The signature is not verified: nobody here could.
+    The signature is not verified: that takes the audience key. Raises MalformedMacaroon for a malformed
+    macaroon, ValueError for a caveat that no verifier could read, and InvalidRequest if the child would
+    exceed 100 caveats or 8,000 characters.
     """
     return _append(_readable(text), caveats)
 
 
 def add_third_party_caveat(text: str, location: str, caveat_key: bytes, caveat_identifier: bytes) -> str:
-    """Return a child that is good only with a discharge from `location`, minted with `caveat_key`."""
+    """Return a child that verifies only with a discharge from `location`, minted with `caveat_key`.
+
+    Raises ValueError for a key that has not 32 bytes, MalformedMacaroon, and InvalidRequest beyond the
+    limits.
+    """
     _refuse_weak(caveat_key)
     macaroon = _readable(text)
     macaroon.add_third_party_caveat(location, caveat_key, caveat_identifier)
@@ -49,7 +56,10 @@ def add_third_party_caveat(text: str, location: str, caveat_key: bytes, caveat_i
 def mint_discharge(
     location: str, caveat_key: bytes, caveat_identifier: bytes, caveats: Iterable[Caveat] = ()
 ) -> str:
-    """Return the discharge of a third-party caveat; the holder binds it before it is any good."""
+    """Return the discharge of a third-party caveat, which the holder must bind before sending it.
+
+    Raises ValueError for a key that has not 32 bytes, and InvalidRequest beyond the limits.
+    """
     _refuse_weak(caveat_key)
     macaroon = pymacaroons.Macaroon(
         location=location, identifier=caveat_identifier, key=caveat_key, version=MACAROON_V2
@@ -58,7 +68,10 @@ def mint_discharge(
 
 
 def bind_discharge(text: str, discharge_text: str) -> str:
-    """Return the discharge, bound to this macaroon: it discharges no other one, nor a child made later."""
+    """Return the discharge, bound to this macaroon: it discharges no other one and no child made later.
+
+    Raises MalformedMacaroon if one of the two is malformed, and InvalidRequest beyond the limits.
+    """
     return _within_limits(_readable(text).prepare_for_request(_readable(discharge_text)))
 
 

@@ -1,6 +1,6 @@
 """The effective rights of a token after all of its caveats, and caveats that leave none or restrict nothing.
 
-Nothing is verified here: a holder learns what a resource server would find, as far as the token says it.
+Nothing is verified here: a holder learns what a resource server would find, as far as the token tells it.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ from macaroon_cbat.macaroon.caveats import (
     Scope,
     TargetUri,
 )
-from macaroon_cbat.macaroon.claims import EpochSeconds, scope_tokens
+from macaroon_cbat.macaroon.claims import EpochSeconds, scope_tokens, several
 from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.target import parse_target
 from macaroon_cbat.text.printable import quoted
@@ -34,7 +34,7 @@ _MOST_PAIRS = 400  # an attacker may list hundreds in each of many caveats
 
 
 class Rights(Struct, frozen=True, kw_only=True):
-    """What a token still allows. None: it does not say, or does not restrict it."""
+    """The rights that a token still has, by the members of caveats. None: unknown, or not restricted."""
 
     scope: frozenset[str] | None = None
     aud: tuple[str, ...] | None = None
@@ -58,10 +58,10 @@ Narrowed = tuple[Rights, Remark | None]
 
 
 def granted(grant: Grant | None) -> Rights:
-    """Return the rights that an identifier grants; of a foreign one nothing is known."""
+    """Return the rights that an identifier grants; those of a foreign one are not known."""
     if grant is None:
         return Rights()
-    aud = None if grant.aud is UNSET else _several(grant.aud)
+    aud = None if grant.aud is UNSET else several(grant.aud)
     return Rights(scope=scope_tokens(grant.scope), aud=aud, exp=grant.exp)
 
 
@@ -110,7 +110,7 @@ def _to_scope(rights: Rights, caveat: Scope) -> Narrowed:
 
 
 def _to_audience(rights: Rights, caveat: Audience) -> Narrowed:
-    asked, had = _several(caveat.aud), rights.aud
+    asked, had = several(caveat.aud), rights.aud
     if not had or len(asked) * len(had) > _MOST_PAIRS:
         return replace(rights, aud=asked if had is None else had), None
     left = tuple(one for one in had if caveat.prohibits(Access(now=EpochSeconds(0), audience=one)) is None)
@@ -154,7 +154,7 @@ def _never(rights: Rights) -> Remark | None:
 
 
 def _to_method(rights: Rights, caveat: Method) -> Narrowed:
-    asked, had = _several(caveat.htm), rights.htm
+    asked, had = several(caveat.htm), rights.htm
     left = tuple(one for one in (asked if had is None else had) if one in asked and one == one.upper())
     if left or had == ():
         return replace(rights, htm=left), None
@@ -196,7 +196,7 @@ def _is_within(path: str, prefix: str) -> bool:
 
 
 def _to_networks(rights: Rights, caveat: ClientAddress) -> Narrowed:
-    asked, had = _several(caveat.ip), rights.ip
+    asked, had = several(caveat.ip), rights.ip
     if all(_contains(_MAPPED, network_named(network)) for network in asked):
         return replace(rights, ip=()), Remark(
             f"ip {quoted(caveat.ip)} matches no client: write IPv4 networks as IPv4, such as 192.0.2.0/24"
@@ -236,7 +236,3 @@ def _to_certificate(rights: Rights, thumbprint: str) -> Narrowed:
 
 def _named(values: tuple[str, ...]) -> str:
     return quoted(values[0] if len(values) == 1 else values)
-
-
-def _several(one_or_more: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (one_or_more,) if isinstance(one_or_more, str) else one_or_more

@@ -1,4 +1,4 @@
-"""The HMAC chain: a Macaroon in, its authentic caveats out. Says nothing of what they mean.
+"""The HMAC chain, which turns a Macaroon into authentic caveats. Their meaning is not judged here.
 
 Birgisson et al., "Macaroons: Cookies with Contextual Caveats" (2014), 2.2, in libmacaroons'
 construction. Every discharge must be used exactly once and be bound to the root macaroon.
@@ -29,9 +29,11 @@ _INNER_REST, _OUTER_REST = b"\x36" * 32, b"\x5c" * 32
 def verify_signature(
     macaroon: Macaroon, key: AudienceKey, discharges: Sequence[Macaroon] = ()
 ) -> AuthenticCaveats:
-    """Return the caveats that the chain covers, or raise SignatureMismatch, or NotDischarged once it holds.
+    """Return the caveats that the chain covers. No caveat has been judged.
 
-    The identifier is authentic then, too; `location` never is. No caveat has been judged.
+    The identifier is authentic then, too; `location` never is. Raises SignatureMismatch if the chain does not
+    hold, and NotDischarged if it holds and a third-party caveat lacks its discharge, or a discharge its
+    caveat.
     """
     signature = _mac(key.macaroon_key, macaroon.identifier)
     for caveat in macaroon.caveats:
@@ -48,7 +50,7 @@ def verify_signature(
 def verify_identifier(macaroon: Macaroon, key: AudienceKey) -> None:
     """Raise SignatureMismatch unless the chain of this macaroon alone follows from the key.
 
-    Its identifier is authentic then. Discharges are not asked for, so the macaroon may be good for nothing.
+    Its identifier is authentic then. Discharges are not looked at, so no resource server may accept it.
     """
     signature = _mac(key.macaroon_key, macaroon.identifier)
     for caveat in macaroon.caveats:
@@ -61,9 +63,10 @@ def verify_identifier(macaroon: Macaroon, key: AudienceKey) -> None:
 
 
 def first_party_texts(macaroon: Macaroon) -> tuple[bytes, ...]:
-    """Return the caveats, or raise InvalidToken that names a third-party one. Nothing is verified.
+    """Return the caveats of a macaroon without third-party ones. Nothing is verified.
 
-    For callers that take no discharges, and that leave the signature to the service.
+    For callers that accept no discharges and leave the signature to the service. Raises InvalidToken, which
+    names the third-party caveat.
     """
     texts: list[bytes] = []
     for number, caveat in enumerate(macaroon.caveats, 1):
@@ -101,14 +104,14 @@ def _verify_with_discharges(
 
 
 def _why_unfit(discharge: Macaroon, signature: bytes) -> str:
-    """Return why a discharge does not fit, whose own chain ends in this signature."""
+    """Return why a discharge with this signature at the end of its own chain does not fit."""
     if compare_digest(signature, discharge.signature):
         return "not bound: bind it to the macaroon that it is sent with"
     return "forged or bound to another macaroon: bind it to the one that it is sent with"
 
 
 def _not_discharged(reason: str) -> NotDischarged:
-    """Return the error, whose caller learns the reason: a bearer can read all of it in the macaroon."""
+    """Return the error, which tells the caller the reason: a holder can read all of it in the macaroon."""
     error = NotDischarged(reason)
     error.told = reason
     return error
@@ -119,7 +122,8 @@ def _chain(
 ) -> tuple[bytes, list[bytes], list[tuple[str, bytes, bytes]]]:
     """Return the signature that the chain ends in, the first-party texts, and the discharges asked for.
 
-    Each of these is a name for people, the identifier, and the key. `of` says that this is not the root.
+    A discharge asked for is a name for the log, the identifier, and the key. `of` names a macaroon other
+    than the root.
     """
     texts: list[bytes] = []
     asked: list[tuple[str, bytes, bytes]] = []
@@ -135,17 +139,17 @@ def _chain(
 
 
 def _name(number: int, caveat: ThirdPartyCaveat, of: str = "") -> str:
-    """Return a name for people; the location is a hint, and any holder can have written it."""
+    """Return a name for the log; the location is a hint, and any holder can have written it."""
     return f"third-party caveat {number}{of} at {quoted(caveat.location or b'')}"
 
 
 def _open(vid: bytes, signature: bytes) -> bytes:
-    """Return the key of the discharge, which the signature so far decrypts."""
+    """Return the key of the discharge, which the signature up to this caveat decrypts."""
     try:
         key: bytes = SecretBox(signature).decrypt(vid)
     except (CryptoError, ValueError) as error:
         raise SignatureMismatch("a third-party caveat whose key does not decrypt") from error
-    if len(key) != KEY_BYTES:  # a holder can write any, and `_mac` is an HMAC for this length alone
+    if len(key) != KEY_BYTES:  # a holder can write any length, and `_mac` is an HMAC for this one alone
         raise SignatureMismatch(f"a third-party caveat whose key does not have {KEY_BYTES} bytes")
     return key
 

@@ -7,13 +7,15 @@ from msgspec import Struct
 
 
 class Target(Struct, frozen=True):
-    """Where a request goes: its origin, and its path as the application routes it (percent-decoded)."""
+    """The origin of a request, and its path."""
 
     origin: str
+    """Scheme, host and port in lower case, without a default port: `https://api.example`."""
     path: str
+    """The path as the application routes it: percent-decoded once, never empty."""
 
     def __str__(self) -> str:
-        """Return both as one, for people: the path is decoded, so this is no URI."""
+        """Return both as one, for the log: the path is decoded, so this is no URI."""
         return self.origin + self.path
 
 
@@ -35,8 +37,8 @@ def parse_target(uri: str) -> Target:
 def is_plain_path(path: str) -> bool:
     """Return True if no server downstream could read another path into this percent-decoded one.
 
-    What is still percent-encoded, be it with a percent sign or digits of another script, is decoded once
-    more by some servers.
+    Some servers decode once more what is still percent-encoded, even with a percent sign or digits of another
+    script.
     """
     return _PLAIN_PATH.match(path) is not None
 

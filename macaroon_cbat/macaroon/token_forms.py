@@ -1,4 +1,4 @@
-"""The forms of text that people present in place of a token: named in words of ours, and partly mended."""
+"""The forms of text that clients present in place of a token: named in our words, and partly mended."""
 
 import re
 
@@ -17,14 +17,14 @@ _TO_URL_SAFE = str.maketrans("+/", "-_")
 
 
 def malformed(reason: str, form: str) -> MalformedMacaroon:
-    """Return the error for the log to have the reason, and the caller the form that was presented."""
+    """Return the error: the log gets the reason, and the caller the form of what it presented."""
     error = MalformedMacaroon(f"malformed token: {form} ({reason})")
     error.told = f"{error.fixed_description}: {form}"
     return error
 
 
 def form_of(text: str) -> str:
-    """Return what the text looks like, where it is no token: a sentence that quotes nothing of it."""
+    """Return what text that is no token looks like: a sentence that quotes nothing of it."""
     head, dots = text[:_HEAD].strip(), text.count(".")
     forms = (
         (not text.strip(), "it is empty"),
@@ -55,7 +55,7 @@ def form_of(text: str) -> str:
 def mended(text: str) -> str:
     """Return the text as unpadded base64url when it is padded or in the standard alphabet, else as it is.
 
-    For holders, who may have got it from another program: a verifier reads one spelling alone.
+    For holders, who may have it from another program: a verifier reads one spelling alone.
     """
     if not ("=" in text or "+" in text or "/" in text):  # nearly always
         return text

@@ -1,7 +1,7 @@
-"""The words in which the bearer of an authentic token learns the caveats that refuse an access.
+"""The answer to the holder of an authentic token whose caveats refuse an access.
 
-They say what the token says, which its bearer can read, and what the bearer sent. What this server alone
-knows, such as the address it sees or the path it routes, is for the log.
+It repeats what the token says, which its holder can read, and what the holder sent. What this server alone
+knows, such as the address that it sees or the path that it routes, is for the log.
 """
 
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ from macaroon_cbat.macaroon.caveats import (
 _LONGEST_VALUE = 80
 """Characters of a value that a holder wrote."""
 _LONGEST_REASON = 240
-"""Characters of a reason that begins with the text of a caveat, which is cut off before."""
+"""Characters of a reason that begins with the text of a caveat."""
 
 
 def not_met(unmet: Sequence[str], caveats: Sequence[Caveat], access: Access) -> CaveatsNotMet:
     """Return the refusal of an access that not all of these caveats allow.
 
-    `unmet` has every reason: first those of texts that are no caveats, then those of `caveats`.
+    `unmet` has every reason: first for texts that are no caveats, then for `caveats`.
     """
     failed = [caveat for caveat in caveats if caveat.prohibits(access)]
     unreadable = [_short(reason, _LONGEST_REASON) for reason in unmet[: len(unmet) - len(failed)]]

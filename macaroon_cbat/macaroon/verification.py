@@ -1,4 +1,4 @@
-"""Macaroon + grant + access -> Principal. Signature first, meaning second."""
+"""The verdict on a macaroon: the signature first, then revocation and caveats."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -36,19 +36,25 @@ _Refusal = TypeVar("_Refusal", bound=OAuthError)
 
 
 class Principal(Struct, frozen=True, kw_only=True):
-    """Who is asking, after verification: the grant, narrowed by every caveat."""
+    """The rights of a request, after verification: the grant, narrowed by every caveat."""
 
     client_id: str
+    """The client that the service minted the token for, as registered."""
     subject: str
+    """The resource owner (`sub`); for client credentials, the client itself."""
     scope: frozenset[str]
+    """The scope tokens that are left after all caveats; never empty."""
     token_id: str
+    """The `jti`: 22 characters of base64url, by which the token is revoked and audited."""
     audience: str | None
+    """The audience of the resource server that verified, an absolute URI; None if the access named none."""
     issued_at: EpochSeconds
     expires_at: EpochSeconds
+    """The earliest `exp` of grant and caveats; the access may have come up to the clock skew later."""
     certificate: Thumbprint | None
-    """The certificate that the token is bound to and the connection was made with."""
+    """The certificate that the token is bound to and the connection was made with; None if it is unbound."""
     is_attenuated: bool = False
-    """Somebody restricted it further: it has caveats beyond the confirmation that the service may mint."""
+    """True if a holder restricted the token: it has caveats beyond a confirmation, which may be minted."""
 
 
 def verify(
@@ -60,7 +66,20 @@ def verify(
     revocations: RevocationSource | None = None,
     discharges: Sequence[str] = (),
 ) -> Principal:
-    """Return who presents this token, or raise an InvalidToken that says why nobody does."""
+    """Return the principal that presents this token.
+
+    `text` is the token: a version 2 macaroon in its one spelling of unpadded base64url, 8,000 characters at
+    most. `keys` finds the audience key, and `access` has the facts of the request. An unbound token is
+    refused unless `require_certificate` is False. Without `revocations` none is looked up. `discharges` are
+    tokens of other services that satisfy third-party caveats, 16 at most, each bound to this macaroon.
+
+    Raises MalformedMacaroon for text or a discharge in any other spelling, UnknownKey if `keys` has no key
+    for the token, SignatureMismatch if the HMAC chain does not hold, NotDischarged if a third-party caveat
+    is not discharged, Revoked if `revocations` names the token or the certificate, CaveatsNotMet, with every
+    reason, if a caveat or the expiry refuses the access or no scope is left, and NotCertificateBound for an
+    unbound token. Each of these is an InvalidToken (401). Raises Unavailable (503) if `revocations` or
+    `keys` cannot tell. The scope that a resource requires is not checked here: see `require_scope`.
+    """
     macaroon = read_macaroon(text)
     grant = read_identifier(macaroon.identifier)
     key = keys.key_for(grant)
@@ -75,7 +94,7 @@ def verify(
 
 
 def refuse_revoked(grant: Grant, certificate: Thumbprint | None, revocations: RevocationSource) -> None:
-    """Raise Revoked when grant or certificate was taken back by somebody entitled to it."""
+    """Raise Revoked if the grant or the certificate is revoked, and Unavailable if that cannot be told."""
     if reason := revocations.reason(grant, certificate):
         raise _of(grant, Revoked(reason))
 
@@ -83,7 +102,11 @@ def refuse_revoked(grant: Grant, certificate: Thumbprint | None, revocations: Re
 def judge(
     grant: Grant, texts: AuthenticCaveats, access: Access, *, require_certificate: bool = True
 ) -> Principal:
-    """Return the grant narrowed by its caveats, or raise CaveatsNotMet with every reason."""
+    """Return the grant narrowed by its caveats.
+
+    Raises CaveatsNotMet with every reason if a caveat refuses the access, and NotCertificateBound if a
+    certificate is required and no caveat names one.
+    """
     unmet: list[str] = []
     caveats: list[Caveat] = [Expiry(grant.exp)]
     if grant.aud is not UNSET:

@@ -31,7 +31,7 @@ _MORE = 0x80
 
 
 class ThirdPartyCaveat(Struct, frozen=True):
-    """A caveat that another service discharges: where, which, and the encrypted key of the discharge."""
+    """A caveat that another service discharges: place, name and the encrypted key of the discharge."""
 
     location: bytes | None
     identifier: bytes
@@ -50,12 +50,12 @@ class Macaroon(Struct, frozen=True):
     signature: bytes
 
     def __repr__(self) -> str:
-        """Show no signature: whoever reads a log must not be able to present the macaroon."""
+        """Show no signature: a reader of the log must not be able to present the macaroon."""
         return f"<Macaroon with {len(self.caveats)} caveats>"
 
 
 def read_macaroon(text: str) -> Macaroon:
-    """Return the macaroon that the text spells, or raise MalformedMacaroon that names what it is instead."""
+    """Return the macaroon that the text spells. Raises MalformedMacaroon, which names what it is instead."""
     if len(text) > MAX_CHARACTERS:
         raise malformed(f"{len(text)} characters, more than {MAX_CHARACTERS}", "it is longer than any token")
     try:
@@ -67,14 +67,14 @@ def read_macaroon(text: str) -> Macaroon:
 
 
 def read_discharges(texts: Sequence[str]) -> list[Macaroon]:
-    """Return the macaroons that the texts spell, or raise MalformedMacaroon, before reading too many."""
+    """Return the macaroons that the texts spell. Raises MalformedMacaroon, also for more than 16."""
     if len(texts) > MAX_DISCHARGES:
         raise MalformedMacaroon(f"more than {MAX_DISCHARGES} discharges")
     return [read_macaroon(text) for text in texts]
 
 
 def _read_binary(data: bytes) -> Macaroon:
-    """Return the macaroon in V2 binary, in one pass; IndexError means that bytes are missing."""
+    """Return the macaroon in V2 binary, in one pass. Raises IndexError if bytes are missing."""
     if data[0] != _VERSION:
         raise MalformedMacaroon("not a version 2 macaroon")
     location, at = _optional_location(data, 1)
@@ -120,7 +120,7 @@ def _optional_location(data: bytes, at: int) -> tuple[bytes | None, int]:
 
 
 def _field(data: bytes, at: int, kind: int) -> tuple[bytes, int]:
-    """Return the content of the field that starts here, and where the next one starts."""
+    """Return the content of the field that starts here, and the start of the next one."""
     if data[at] != kind:
         raise MalformedMacaroon(f"field {data[at]} where field {kind} belongs")
     length, start = data[at + 1], at + 2

@@ -1,114 +1,43 @@
-"""What a resource server counts, where prometheus_client is installed; elsewhere it counts nothing.
+"""Metrics of a resource server, in the registry of prometheus_client that the application's own are in."""
 
-The counters are in prometheus_client's own registry, so the application shows them as it shows its own.
-"""
-
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
-from typing import TYPE_CHECKING
+from itertools import product
 
 from macaroon_cbat.errors import OAuthError, Unavailable
-from macaroon_cbat.files.process_values import ProcessLock
 from macaroon_cbat.macaroon.verification import Principal
+from macaroon_cbat.server.metrics import Counter, CounterGroup
 
-if TYPE_CHECKING:
-    from prometheus_client import Counter
-
-
-log = logging.getLogger("macaroon_cbat.metrics")
-
-_UNWRITABLE = (OSError, ValueError, TypeError)
-"""A file that cannot be opened, and, once that has failed after a fork, one that is closed already."""
-
-_making = ProcessLock()
-"""The first requests may come at once, and prometheus_client takes no name twice."""
-
-
-@cache
-def _verified() -> "dict[tuple[bool, bool], Counter]":
-    """Return the counters by bound and attenuated; looking them up by label costs more than counting."""
-    with _making.current():
-        return _make_verified()
-
-
-@cache
-def _make_verified() -> "dict[tuple[bool, bool], Counter]":
-    try:
-        from prometheus_client import Counter
-    except ImportError:
-        return {}
-    words = {False: "no", True: "yes"}
-    with _surviving():
-        counter = Counter("macaroon_cbat_verified", "Requests let through.", ["bound", "attenuated"])
-        return {
-            (is_bound, is_attenuated): counter.labels(words[is_bound], words[is_attenuated])
-            for is_bound in words
-            for is_attenuated in words
-        }
-    return {}
-
-
-@cache
-def _refused() -> "tuple[Counter, Counter, Counter] | None":
-    with _making.current():
-        return _make_refused()
-
-
-@cache
-def _make_refused() -> "tuple[Counter, Counter, Counter] | None":
-    try:
-        from prometheus_client import Counter
-    except ImportError:
-        return None
-    with _surviving():
-        return (
-            Counter("macaroon_cbat_refused", "Requests refused.", ["reason"]),
-            Counter("macaroon_cbat_unavailable", "Requests that could not be judged.", ["reason"]),
-            Counter("macaroon_cbat_certificates_ignored", "Certificate headers of untrusted senders."),
-        )
-    return None
+_ALL = CounterGroup()
+_VERIFIED = Counter(
+    "macaroon_cbat_verified",
+    "Requests let through.",
+    ["bound", "attenuated"],
+    group=_ALL,
+    shown=product((False, True), repeat=2),
+)
+_REFUSED = Counter("macaroon_cbat_refused", "Requests refused.", ["reason"], group=_ALL)
+_UNAVAILABLE = Counter(
+    "macaroon_cbat_unavailable", "Requests that could not be judged.", ["reason"], group=_ALL
+)
+_IGNORED = Counter(
+    "macaroon_cbat_certificates_ignored", "Certificate headers of untrusted senders.", group=_ALL
+)
 
 
 def count_verified(principal: Principal) -> None:
     """Count a request that was let through."""
-    if counters := _verified():
-        try:  # costs nothing, where a context manager would: this is the hot path
-            counters[principal.certificate is not None, principal.is_attenuated].inc()
-        except _UNWRITABLE as error:
-            _complain(error)
+    _VERIFIED.count(principal.certificate is not None, principal.is_attenuated)
 
 
 def count_refused(error: OAuthError) -> None:
     """Count a refusal by the name of its class."""
-    if (counters := _refused()) is not None:
-        with _surviving():
-            counters[0].labels(type(error).__name__).inc()
+    _REFUSED.count(type(error).__name__)
 
 
 def count_unavailable(error: Unavailable) -> None:
-    """Count a request that nobody could judge, by the name of the error's class."""
-    if (counters := _refused()) is not None:
-        with _surviving():
-            counters[1].labels(type(error).__name__).inc()
+    """Count a request that could not be judged, by the name of the error's class."""
+    _UNAVAILABLE.count(type(error).__name__)
 
 
 def count_ignored() -> None:
     """Count a certificate header that was not believed."""
-    if (counters := _refused()) is not None:
-        with _surviving():
-            counters[2].inc()
-
-
-@contextmanager
-def _surviving() -> Iterator[None]:
-    """Go on where prometheus_client cannot write: metrics do not decide whom a guard lets in."""
-    try:
-        yield
-    except _UNWRITABLE as error:
-        _complain(error)
-
-
-def _complain(error: Exception) -> None:
-    log.error("not counted, prometheus_client cannot write: %s: look at PROMETHEUS_MULTIPROC_DIR", error)
+    _IGNORED.count()

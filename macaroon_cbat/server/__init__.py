@@ -1,4 +1,4 @@
-"""What all processes of a server have counted, shown on one page for Prometheus."""
+"""Parts that every listening process shares: addresses, listener, workers, signals, limits and metrics."""
 
 from macaroon_cbat.server.certificate_expiry import CertificateExpiry as CertificateExpiry
 from macaroon_cbat.server.metrics_page import metrics_listener as metrics_listener

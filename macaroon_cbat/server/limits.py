@@ -1,4 +1,4 @@
-"""What one client may use up: seconds, connections and bytes."""
+"""Limits of one client: seconds, connections and bytes."""
 
 import resource
 from contextlib import suppress
@@ -7,35 +7,39 @@ from dataclasses import asdict, dataclass, replace
 from macaroon_cbat.errors import SettingsError
 
 _RESERVED_DESCRIPTORS = 128
-"""For the database, log files and the server itself."""
+"""Descriptors for the database, log files and the server itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds that hold for each worker. Raises SettingsError for one that lets nothing pass."""
+    """Limits of each worker. Raises SettingsError for a limit that no request could keep."""
 
     handshake_seconds: float = 5.0
+    """For a client to complete the TLS handshake."""
     request_seconds: float = 10.0
-    """For a client to send its request, which trickling in does not extend, and to read on in an answer."""
+    """For a client to send its request, in however many pieces, and to go on reading an answer."""
     idle_seconds: float = 15.0
-    """For a client to use its connection again: more than a proxy in front keeps it, or that gets errors."""
+    """For a client to use its connection again: longer than a proxy keeps it, or the proxy gets errors."""
     connections: int = 4096
+    """Open connections; beyond them the slowest client is dropped, or the new one waits."""
     body_bytes: int = 1 << 20
+    """Bytes of one request's body."""
     header_bytes: int = 1 << 16
+    """Bytes of one request's header."""
     pending_bytes: int = 1 << 26
-    """What all requests together may hold in memory until a thread takes them: headers and bodies."""
+    """Bytes of all requests that wait for a thread, headers and bodies."""
     unread_bytes: int = 1 << 27
-    """What all slow readers together may leave waiting."""
+    """Bytes of all answers that slow clients have not read yet."""
 
     def __post_init__(self) -> None:
-        """Refuse what could only be noticed as answers that do not come."""
+        """Raise SettingsError for a limit that would show only as answers that never come."""
         for name, value in asdict(self).items():
             if not 0 < value < float("inf"):
                 raise SettingsError(f"the limit {name} is {value}: give a number above 0")
 
 
 def limits_that_fit(limits: Limits) -> Limits:
-    """Raise the soft limit of open files to the hard one; return limits with as many connections as fit."""
+    """Raise the soft limit of open files to the hard one; return limits with no more connections than fit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         # Some systems name an unlimited hard limit and refuse it as a soft one.

@@ -1,4 +1,4 @@
-"""The listening socket, or one line that says what stands in its way."""
+"""The listening socket of a server."""
 
 import errno
 import socket
@@ -6,26 +6,29 @@ import socket
 from macaroon_cbat.errors import SettingsError
 
 _BACKLOG = 1024
+"""Connections that wait to be accepted."""
 _EVERY_ADDRESS = "::"
 _UNSENT_BYTES = 1 << 17
+"""Bytes that the kernel takes for a client beyond those it has sent."""
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on host and port (0 takes a free one), or raise SettingsError.
+    """Return a socket that listens on host and port; port 0 takes a free one.
 
-    The host `::` stands for IPv6 and IPv4; every other address for itself.
+    The host `::` stands for IPv6 and IPv4, every other address for itself. Raises SettingsError, which tells
+    the operator what is in the way.
     """
     family, address = _resolve(host, port)
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            # "::" is every address of the machine, IPv4 included, whatever the system's default is.
+            # "::" is every address of the machine, IPv4 included, on every system.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != _EVERY_ADDRESS)
         # Accepted sockets inherit these two.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-            # Without it the kernel hoards megabytes and a slow reader shows no progress for a long time.
+            # Without it the kernel buffers megabytes, and a slow reader shows no progress for a long time.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         sock.bind(address)
         sock.listen(_BACKLOG)
@@ -37,14 +40,14 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 
 def free_port(host: str) -> int:
-    """Return a port of the host that is free now, or raise SettingsError: for who must know it beforehand."""
+    """Return a port of the host that is free now, for a server that must know it beforehand."""
     with listening_socket(host, 0) as sock:
         port: int = sock.getsockname()[1]
         return port
 
 
 def address_of(host: str) -> str:
-    """Return the address that a socket of this host listens on, or raise SettingsError."""
+    """Return the address that a socket of this host listens on. Raises SettingsError."""
     return str(_resolve(host, 0)[1][0])
 
 
@@ -57,7 +60,7 @@ def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[object, 
         raise SettingsError(
             f"cannot resolve {host!r}: name an address of this machine with --host, such as 127.0.0.1"
         ) from error
-    # `localhost` may mean both families; clients that are told 127.0.0.1 must find us.
+    # `localhost` may be both families; clients that were given 127.0.0.1 must reach it.
     found.sort(key=lambda entry: entry[0] != socket.AF_INET)
     return found[0][0], found[0][4]
 

@@ -1,8 +1,7 @@
-"""The page that shows the metrics of all worker processes, on a port of its own.
+"""The page with the metrics of all worker processes, on a port of its own.
 
-The parent listens before it forks, and each worker answers on that socket from a thread of its own.
-What it shows are the counters of all workers, dead ones included. So it does not matter who answers, and
-there is no further process to look after.
+The parent listens before it forks, and each worker answers on that socket from a thread of its own. Every
+worker shows the counters of all of them, dead ones included, so no further process is needed.
 """
 
 import logging
@@ -35,7 +34,7 @@ _OURS = "macaroon_cbat_"
 def metrics_listener(
     host: str, port: int | None, *, processes: int, spare: Path
 ) -> Iterator[socket.socket | None]:
-    """Listen for who scrapes and share counters, as `sharing_counters` says; without a port show nothing."""
+    """Listen for scrapes and share counters, as `sharing_counters` does; show nothing without a port."""
     if port is None:
         with ignoring_leftovers():
             yield None
@@ -53,9 +52,10 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def serve_metrics(listener: socket.socket, *collectors: "Collector") -> None:
-    """Answer who scrapes, from a thread that ends with the process; show what the collectors have as well."""
+    """Answer scrapes from a thread that ends with the process; show these collectors, too."""
     with extra("metrics"):
         from prometheus_client import CollectorRegistry, MetricsHandler
+
     registry = CollectorRegistry()
     _show_counters(registry)
     for collector in collectors:
@@ -79,10 +79,10 @@ def _show_counters(registry: "CollectorRegistry") -> None:
 
 
 class _OwnCounters:
-    """The counters of this process, as the page shows those of several."""
+    """The counters of this process, in the form in which the page shows those of several."""
 
     def collect(self) -> "Iterator[Metric]":
-        """Return what this package counts, without the times at which the counters were made."""
+        """Return the counters of this package, without the times at which they were made."""
         from prometheus_client import REGISTRY
 
         for family in REGISTRY.collect():
@@ -92,7 +92,7 @@ class _OwnCounters:
 
 
 class _OnePage(BaseHTTPRequestHandler):
-    """The page at `/metrics`, and nothing elsewhere."""
+    """The page at `/metrics`; every other path is 404."""
 
     def parse_request(self) -> bool:
         """Read the request, or answer it with an error."""
@@ -112,5 +112,5 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 # http.server's
-        """Leave one line, not a traceback on standard error, when a client goes away."""
+        """Log one line if a client goes away, and no traceback on standard error."""
         log.info("a client of the metrics page was not answered: %s", sys.exception())

@@ -1,4 +1,4 @@
-"""Several processes behind one listening socket; one that crashes is replaced, none outlives its parent."""
+"""Worker processes behind one listening socket. A crashed one is replaced, and none outlives its parent."""
 
 import logging
 import os
@@ -20,26 +20,30 @@ from macaroon_cbat.server.signals import (
 log = logging.getLogger("macaroon_cbat.tls")
 
 _AT_ONCE_SECONDS = 1.0
+"""A worker that ends sooner cannot work: a file or setting is broken."""
 _PATIENCE = 5
+"""Workers in a row that end at once, after which the parent gives up."""
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 5.0
+"""Seconds before a dead worker is replaced; they double with each one that ends at once."""
 _READY = b"ready"
 _POLL_SECONDS = 0.05
 _GRACE_SECONDS = 5.0
+"""Seconds beyond the workers' own limit, after which the parent kills them."""
 
 
 class Serving(Protocol):
-    """What a worker does."""
+    """The work of a worker process."""
 
     def run(self, lifeline: int | None = None) -> None:
-        """Serve until stopped, or until the other end of the lifeline pipe is gone."""
+        """Serve until stopped, or until the other end of the lifeline pipe is closed."""
 
     def stop(self) -> None:
         """Finish what is under way and return from `run`; called by a signal handler."""
 
 
 class Prefork:
-    """The parent: it forks, waits and passes signals on; it serves nothing itself."""
+    """The parent process: it forks, waits and forwards signals, and serves nothing itself."""
 
     def __init__(
         self,
@@ -48,7 +52,7 @@ class Prefork:
         seconds_to_finish: float,
         tick: Callable[[], None] | None = None,
     ) -> None:
-        """Close the listeners when told to stop; call `tick` many times a second while there is peace."""
+        """Close the listeners on a stop signal; call `tick` every 50 ms while no worker needs replacing."""
         self._listeners = listeners
         self.tick = tick
         self._workers = workers
@@ -57,11 +61,11 @@ class Prefork:
         self._is_stopping = False
         self._deaths_at_once = 0
         self._is_announced = False
-        # The children hold the reading end: it ends when the parent does, however that happens.
+        # The workers hold the reading end, which closes with the parent, even if that is killed.
         self._lifeline, self._life = os.pipe()
 
     def run(self, make_loop: Callable[[], Serving], announce: Callable[[], None]) -> None:
-        """Keep the workers alive until stopped, or raise SettingsError when they cannot live."""
+        """Replace dead workers until stopped. Raises SettingsError if workers cannot start."""
         self._make_loop, self._announce = make_loop, announce
         with stopping_on_signals(self._stop):
             try:
@@ -88,7 +92,7 @@ class Prefork:
 
     def _stop(self) -> None:
         self._is_stopping = True
-        # Otherwise the kernel goes on taking connections that nobody will accept.
+        # Otherwise the kernel goes on taking connections that no worker will accept.
         for listener in self._listeners:
             listener.close()
         self.signal_workers(signal.SIGTERM)
@@ -96,12 +100,12 @@ class Prefork:
     def signal_workers(self, number: signal.Signals) -> None:
         """Send each worker a signal."""
         for pid in self._ready_since:
-            # The signal may come between a burial and its bookkeeping.
+            # The signal may come between a worker's end and the removal of its id.
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
     def _pause(self, seconds: float) -> None:
-        # An Event would be no good: a handler that sets it can deadlock with the wait that it interrupts.
+        # No Event: a signal handler that sets it can deadlock with the wait that it interrupts.
         deadline = time.monotonic() + seconds
         while not self._is_stopping and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
@@ -109,7 +113,7 @@ class Prefork:
     # Starting
 
     def _start(self, count: int) -> None:
-        """Fork workers and wait for what each says: that it is ready, why it cannot be, or nothing."""
+        """Fork workers and wait until each reports that it is ready, reports why not, or ends."""
         for pid, report in [self._fork() for _ in range(count) if not self._is_stopping]:
             with os.fdopen(report, "rb") as file:
                 said = file.read()
@@ -121,7 +125,7 @@ class Prefork:
             elif said and not self._is_announced:
                 raise SettingsError(said.decode())
             elif said:
-                # Others may still serve, so this is no reason to stop.
+                # Other workers may still serve, so the parent goes on.
                 log.error("worker %d cannot start: %s", pid, said.decode())
 
     def _fork(self) -> tuple[int, int]:
@@ -153,13 +157,13 @@ class Prefork:
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
-            # Exit handlers belong to the parent.
+            # Exit handlers are the parent's: they would remove its files.
             os._exit(status)
 
     # Ending
 
     def _bury(self) -> list[tuple[int, int, float | None]]:
-        """Return number, wait status and time of readiness of each worker that has died."""
+        """Return process id, wait status and time of readiness of each worker that has died."""
         dead = []
         for pid in list(self._ready_since):
             buried, status = os.waitpid(pid, os.WNOHANG)
@@ -168,9 +172,9 @@ class Prefork:
         return dead
 
     def _judge(self, dead: list[tuple[int, int, float | None]]) -> None:
-        """Raise SettingsError when workers die at once again and again; longer lives are forgiven.
+        """Log each death. Raises SettingsError if workers in a row end at once.
 
-        As long as an older worker serves, the parent tries on: a broken file must not end the service.
+        While an older worker serves, the parent goes on: a broken file must not end the service.
         """
         for pid, status, ready_since in dead:
             lived = 0.0 if ready_since is None else time.monotonic() - ready_since
@@ -186,7 +190,7 @@ class Prefork:
         return bool(readies) and time.monotonic() - min(readies) >= _AT_ONCE_SECONDS
 
     def _reap_all(self) -> None:
-        """Wait for the workers to finish; end those that do not."""
+        """Wait for the workers to finish; kill those that do not in time."""
         deadline = time.monotonic() + self._seconds_to_finish
         while self._ready_since:
             self._bury()

@@ -1,8 +1,8 @@
-"""Counters that several processes keep together: files in one private folder, each with one writer.
+"""Counters that several processes share: files in one private folder, each with one writer.
 
-prometheus_client maps these files into memory. On a disk that is full, the first write to a new part of one
-would end the process (SIGBUS), so every file is as long as it gets before there is a second process. A
-worker that takes a dead one's place takes its file as well, and counts on.
+prometheus_client maps these files into memory. On a full disk, the first write to a new part of one would
+end the process (SIGBUS), so every file has its full length before the first fork. A worker that replaces a
+dead one takes over its file, and counts on.
 """
 
 import logging
@@ -22,18 +22,18 @@ log = logging.getLogger("macaroon_cbat.metrics")
 _VARIABLES = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 _FOLDER = _VARIABLES[0]
 _FILE_BYTES = 1 << 17
-"""Room for all time series that there can be: an endpoint and an error each, at about 200 bytes."""
+"""Bytes for all possible time series, each of an endpoint and an error, at about 200 bytes."""
 
 _held: list[int] = []
-"""The descriptor that keeps the lock of this process's file."""
+"""The descriptor that holds the lock of this process's file."""
 
 
 @contextmanager
 def sharing_counters(processes: int, spare: Path | None = None) -> Iterator[None]:
-    """Let so many processes to come share their counters while the block lasts; one alone needs no files.
+    """Let this many processes, still to be forked, share counters while the block lasts; one needs no files.
 
-    The folder is in the first of `scratch_folders` that has room.
-    Must come before prometheus_client is imported. Raises SettingsError in one line.
+    The folder is in the first of `scratch_folders` that has room. Call this before prometheus_client is
+    imported, which decides then. Raises SettingsError if no folder has room.
     """
     require("metrics", "prometheus_client")
     with ExitStack() as stack:
@@ -45,7 +45,7 @@ def sharing_counters(processes: int, spare: Path | None = None) -> Iterator[None
 
 @contextmanager
 def ignoring_leftovers() -> Iterator[None]:
-    """Let prometheus_client not stumble over a variable that names a folder which is not there any more."""
+    """Hide an environment variable that names a missing folder, on which prometheus_client would fail."""
     folder = next((os.environ[name] for name in _VARIABLES if name in os.environ), None)
     if folder is None or os.access(folder, os.W_OK | os.X_OK):
         yield
@@ -67,7 +67,7 @@ def _without_variables() -> Iterator[None]:
 
 @contextmanager
 def _folder(processes: int, spare: Path | None) -> Iterator[str]:
-    """Make the folder in the first place that has room for the files of all."""
+    """Make the folder in the first place with room for all files."""
     reasons = []
     for place in scratch_folders(spare):
         with ExitStack() as stack:
@@ -92,7 +92,7 @@ def _make_files(folder: Path, processes: int) -> None:
 
 
 def take_counters() -> None:
-    """Have this process count in a file that no living process has; must come before it makes a counter."""
+    """Let this process count in a file that no living process has; call this before it makes a counter."""
     folder = os.environ.get(_FOLDER)
     if folder is None:
         return
@@ -103,7 +103,7 @@ def take_counters() -> None:
 
 
 def _take_file(folder: Path) -> str:
-    """Lock a file of the folder until this process ends, however that happens; return its number."""
+    """Lock a file of the folder until this process ends, even by a crash; return its number."""
     for file in sorted(folder.glob("counter_*.db")):
         descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
         if try_lock(descriptor):
@@ -114,5 +114,5 @@ def _take_file(folder: Path) -> str:
 
 
 def is_shared() -> bool:
-    """Return True if this process counts together with others."""
+    """Return True if this process shares counters with others."""
     return bool(_held)

@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT and SIGHUP as calls."""
+"""Signals as function calls: SIGTERM, SIGINT and SIGHUP."""
 
 import signal
 import threading
@@ -12,16 +12,16 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 def stopping_on_signals(
     stop: Callable[[], None], signals: tuple[signal.Signals, ...] = _STOP_SIGNALS
 ) -> Iterator[None]:
-    """Call `stop` on these signals. Only the main thread has signals; elsewhere this does nothing."""
+    """Call `stop` on these signals. In another thread than the main one, which has no signals, do nothing."""
     with _calling(stop, signals):
         yield
 
 
 @contextmanager
 def hearing_hangups(hear: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Call `hear` on SIGHUP, which ends nothing meanwhile; a forked child calls it as well.
+    """Call `hear` on SIGHUP, which ends no process meanwhile; a forked child calls it, too.
 
-    That SIGHUP was ignored before, as by nohup, changes nothing: `hear` does not end the process either.
+    This holds even if SIGHUP was ignored before, as by nohup: `hear` does not end the process either.
     """
     with _calling(hear, (signal.SIGHUP,)):
         yield
@@ -42,7 +42,7 @@ def _calling(call: Callable[[], None], signals: tuple[signal.Signals, ...]) -> I
 
 @contextmanager
 def holding_signals_back() -> Iterator[None]:
-    """Keep SIGTERM and SIGINT waiting, so that none falls between a fork and its bookkeeping."""
+    """Delay SIGTERM and SIGINT, so that none comes between a fork and the record of its process id."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     try:
         yield
@@ -51,10 +51,10 @@ def holding_signals_back() -> Iterator[None]:
 
 
 def leave_signals_to_the_parent() -> None:
-    """Undo in a fresh child what `holding_signals_back` did.
+    """Undo in a new child what `holding_signals_back` did, and ignore SIGINT there.
 
-    A terminal sends SIGINT to parent and children alike. Only the parent acts on it, or a child would
-    be told twice to stop, which means at once.
+    A terminal sends SIGINT to parent and children. Only the parent acts on it: a second stop signal would
+    make a child stop at once.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, lambda *_: None)

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from macaroon_cbat.errors import InvalidRequest, UnknownKey
 from macaroon_cbat.macaroon.keys import audience_keys, write_key_file
-from macaroon_cbat.macaroon.revocation import RevocationKind
+from macaroon_cbat.macaroon.revocation import RevocationRow, row_of
 from macaroon_cbat.service.cursors import (
     AFTER,
     BEGINNING,
@@ -49,7 +49,7 @@ class RevocationStretch(Struct):
 
     cursor: CursorText
     is_last: bool
-    decisions: list[tuple[RevocationKind, str, int, int]]
+    decisions: list[RevocationRow]
 
 
 KEYS = Operation(
@@ -121,7 +121,7 @@ class ResourceFeeds:
         cursor = read_cursor(query.get("after", BEGINNING), feed, self._stores)
         wait = _seconds(query.get("wait", "0"))
         page = self._wait_for_page(cursor, served, wait)
-        rows = [(each.kind, each.value, each.revoked_at, each.expires_at) for each in page.decisions]
+        rows = [row_of(each) for each in page.decisions]
         return answer(RevocationStretch(write_cursor(feed, page.cursor), page.is_last, rows))
 
     def _served(self) -> list[str]:

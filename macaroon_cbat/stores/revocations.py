@@ -15,7 +15,13 @@ from macaroon_cbat.certificate.thumbprint import Thumbprint, parse_thumbprint
 from macaroon_cbat.errors import InvalidRequest
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import Grant
-from macaroon_cbat.macaroon.revocation import KEPT_LONGER_SECONDS, Revocation, RevocationKind, Revocations
+from macaroon_cbat.macaroon.revocation import (
+    KEPT_LONGER_SECONDS,
+    Revocation,
+    RevocationKind,
+    Revocations,
+    names_of,
+)
 from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.schema import feed_positions, revocations
 
@@ -70,16 +76,7 @@ class RevocationStore:
 
     def concerning(self, grant: Grant, certificate: Thumbprint | None) -> Revocations:
         """Return the revocations that concern this grant on a connection with this certificate."""
-        names: list[tuple[RevocationKind, str]] = [
-            ("token", grant.jti),
-            ("client", grant.client_id),
-            ("subject", grant.sub),
-            ("key", grant.kid),
-        ]
-        if isinstance(grant.fam, str):
-            names.append(("family", grant.fam))
-        if certificate is not None:
-            names.append(("certificate", certificate))
+        names = names_of(grant, certificate)
         with self._database.reading() as connection:
             query = select(revocations).where(or_(*(_is_about(kind, value) for kind, value in names)))
             return Revocations(_decision(row) for row in connection.execute(query))

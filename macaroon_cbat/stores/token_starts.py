@@ -7,16 +7,13 @@ and a little more, and the tokens that the client gets meanwhile are issued as o
 from sqlalchemy import Connection, func, select, update
 
 from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW, EpochSeconds
-from macaroon_cbat.macaroon.revocation import Revocation, RevocationKind
+from macaroon_cbat.macaroon.revocation import UP_TO, Revocation, RevocationKind
 from macaroon_cbat.stores.revocations import record
 from macaroon_cbat.stores.schema import clients, revocations
 
 MARGIN_SECONDS = 2
 """How far beyond its own second such a revocation reaches: another process may go on for a second with what
 it remembers of the client, and the clock of that process may be a little ahead."""
-
-_KINDS: tuple[RevocationKind, ...] = ("client", "subject")
-"""What revokes all tokens so far; the subject of a token is its client."""
 
 
 def revoke_tokens_so_far(
@@ -41,7 +38,7 @@ def first_valid_second(connection: Connection, name: str, now: EpochSeconds) -> 
 
     The process that mints its first token may have a clock that is behind this one.
     """
-    concerning = revocations.c.kind.in_(_KINDS) & (revocations.c.value == name)
+    concerning = revocations.c.kind.in_(UP_TO) & (revocations.c.value == name)
     query = select(func.max(revocations.c.revoked_at)).where(concerning)
     revoked_at = connection.execute(query).scalar_one_or_none()
     earliest = now - LONGEST_CLOCK_SKEW

@@ -1,1 +1,1 @@
-"""Text, pure: JSON, printable lines, secrets in files."""
+"""Text, pure: JSON, base64url, printable lines, secrets in files."""

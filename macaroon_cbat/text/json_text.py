@@ -1,4 +1,4 @@
-"""JSON that another process wrote -> a value of the expected shape, or one kind of error."""
+"""Strict reading of JSON that another process wrote."""
 
 import json
 import re
@@ -14,14 +14,14 @@ _JSON_SPACE = " \t\r\n"
 
 
 class UnusableJson(ValueError):
-    """The text is no JSON, JSON of another shape, or nested deeper than a parser follows."""
+    """The text is not JSON, JSON of another shape, or nested deeper than a parser follows."""
 
 
 def read_json_text(text: bytes | msgspec.Raw, shape: type[_Shape]) -> _Shape:
-    """Return the value that the text spells, or raise UnusableJson that says where it differs.
+    """Return the value that the text spells. Raises UnusableJson, which says where it differs.
 
-    Members that the shape does not name are skipped. A parser follows these as well, so an attacker can
-    nest them until it gives up with RecursionError.
+    Members that the shape does not name are skipped. The parser reads these as well, so an attacker can nest
+    them until it gives up with RecursionError.
     """
     try:
         return msgspec.json.decode(text, type=shape)
@@ -32,10 +32,11 @@ def read_json_text(text: bytes | msgspec.Raw, shape: type[_Shape]) -> _Shape:
 
 
 def read_members(text: bytes) -> dict[str, object]:
-    """Return the members of the one JSON object (RFC 8259) that the text spells, or raise UnusableJson.
+    """Return the members of the one JSON object (RFC 8259) that the text spells.
 
-    Refused is whatever two readers could take for two values: a repeated key at any depth, however it is
-    escaped, NaN, a number beyond IEEE 754 or of too many digits, half a surrogate pair, a byte order mark.
+    Raises UnusableJson for text that two parsers could read as two values: a repeated key at any depth,
+    escaped or not, NaN, a number beyond IEEE 754 or of too many digits, half a surrogate pair, a byte order
+    mark.
     """
     try:
         spelled = text.decode()
@@ -55,7 +56,7 @@ def read_members(text: bytes) -> dict[str, object]:
 
 
 def plain_reason(error: Exception) -> str:
-    """Return why a value does not fit, in plain words: what is wrong at which place, and what to write."""
+    """Return why a value does not fit, in plain words: the place, the problem, and what to write."""
     reason, _, place = str(error).partition(" - at `$")
     place = place.rstrip("`").removeprefix(".")
     for pattern, words in _PLAIN:
@@ -104,7 +105,7 @@ _PLAIN: tuple[tuple[re.Pattern[str], Callable[..., str]], ...] = (
     (re.compile(r"Object contains unknown field `(?P<name>.*)`\Z", re.DOTALL), _unknown),
     (re.compile(r"Object missing required field `(?P<name>.*)`\Z"), _missing),
 )
-"""The reasons of msgspec, each with its words for people."""
+"""The reasons of msgspec, each with the plain words for it."""
 
 _TYPES = {
     "str": "text",
@@ -119,7 +120,7 @@ _FORMS = {
     "x5t#S256": "the 43 characters that macaroon-cbat thumbprint prints",
     "htm": "an HTTP method, such as GET",
 }
-"""The right form of a member, for people."""
+"""The right form of a member, in plain words."""
 
 
 def _syntax_error(text: str, error: json.JSONDecodeError) -> str:

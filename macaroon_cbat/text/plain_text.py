@@ -1,17 +1,18 @@
-"""Text in files that people and other programs write: UTF-8, with or without a byte order mark."""
+"""Text in files that operators and other programs write: UTF-8, with or without a byte order mark."""
 
 from macaroon_cbat.errors import SettingsError
 
 LONGEST_SECRET = 8_000
-"""Bytes of a file with one secret."""
+"""Bytes of a file with one secret; a longer file is a wrong file."""
 _MARK = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def text_of(content: bytes, name: str) -> str:
-    """Return the text of a file, without the byte order mark, or raise SettingsError that names the file.
+    """Return the text of a file, without the byte order mark that editors of Windows write.
 
-    Windows' editors write the mark, and PowerShell's `>` writes UTF-16, which is refused.
+    Raises SettingsError, which names the file, for UTF-16, as PowerShell's `>` writes it, and for other
+    bytes.
     """
     if content.startswith(_UTF_16):
         raise SettingsError(f"{name} is UTF-16: save it as UTF-8 (PowerShell: Out-File -Encoding utf8)")
@@ -22,9 +23,9 @@ def text_of(content: bytes, name: str) -> str:
 
 
 def secret_of(content: bytes, name: str) -> str:
-    """Return the secret that a file holds, without white space around it, or raise SettingsError.
+    """Return the secret in a file, without white space around it: one line of visible ASCII and spaces.
 
-    It is one line of visible ASCII and spaces, as a client secret is (RFC 6749 A.2).
+    A client secret has the same alphabet (RFC 6749 A.2). Raises SettingsError, which names the file.
     """
     if len(content) > LONGEST_SECRET:
         raise SettingsError(f"{name} is longer than {LONGEST_SECRET} bytes: write the secret alone into it")

@@ -1,4 +1,6 @@
-"""Text of others as one line that can be shown: in a log, on a terminal."""
+"""Text of clients and files as one printable line, for a log or a terminal."""
+
+from macaroon_cbat.errors.texts import escaped
 
 MAX_SHOWN = 4000
 """Characters of one line; the rest is cut off."""
@@ -7,16 +9,15 @@ MAX_QUOTED = 100
 
 
 def printable(text: str) -> str:
-    """Return the text with what does not print escaped: line ends of every kind, controls, bidi marks.
+    """Return the text as one line of MAX_SHOWN characters at most, with all that does not print escaped.
 
-    What prints stays as it is, so one request is one line, and a terminal shows it and does nothing else.
+    So a client can neither forge a second line of a log nor send commands to a terminal.
     """
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    text = escaped(text)
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "\u2026"
 
 
 def quoted(value: object) -> str:
-    """Return the beginning of what others wrote, in quotes and printable, for one reason among others."""
+    """Return the beginning of a value that a client wrote, in quotes and printable, for an error message."""
     shown = repr(value.decode(errors="backslashreplace") if isinstance(value, bytes) else value)
     return shown if len(shown) <= MAX_QUOTED else f"{shown[:MAX_QUOTED]}..."

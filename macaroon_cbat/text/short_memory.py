@@ -1,11 +1,11 @@
-"""Memory of what was read of short texts: what a holder may make long would fill the memory instead."""
+"""Caches for functions of short texts. A cache of long texts would let a holder fill the memory."""
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
 from typing import Any, Protocol, TypeVar, cast
 
 LONGEST_REMEMBERED = 512
-"""Characters, or bytes, of the longest text that is remembered: longer ones are rare, and read anew."""
+"""Characters, or bytes, of the longest text that is cached: longer ones are rare, and read again."""
 
 Text = TypeVar("Text", str, bytes)
 Text_contra = TypeVar("Text_contra", str, bytes, contravariant=True)
@@ -14,7 +14,7 @@ Value_co = TypeVar("Value_co", covariant=True)
 
 
 class Remembering(Protocol[Text_contra, Value_co]):
-    """A pure function of a text that remembers its last values, as `lru_cache` does."""
+    """A pure function of a text with a cache of its last values, as `lru_cache` has."""
 
     def __call__(self, text: Text_contra, /) -> Value_co:
         """Return the value of a text."""
@@ -23,11 +23,11 @@ class Remembering(Protocol[Text_contra, Value_co]):
         """Forget every value."""
 
     def cache_info(self) -> Any:
-        """Return what `lru_cache` says of itself."""
+        """Return the statistics of `lru_cache`."""
 
 
 def remembering(most: int) -> Callable[[Callable[[Text], Value]], Remembering[Text, Value]]:
-    """Let a pure function remember its last values for so many texts, of which none is long."""
+    """Return a decorator that caches a pure function for this many short texts."""
 
     def of(read: Callable[[Text], Value]) -> Remembering[Text, Value]:
         remembered = lru_cache(maxsize=most)(read)

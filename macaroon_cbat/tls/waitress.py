@@ -5,13 +5,12 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from waitress.adjustments import Adjustments
 from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.task import WSGITask
 
-from macaroon_cbat.certificate.thumbprint import DerCertificate
 from macaroon_cbat.certificate.untrusted_headers import UNTRUSTED_HEADERS
 from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE, PEER_INTERMEDIATES
 from macaroon_cbat.tls.backlog import Backlog
@@ -37,21 +36,6 @@ _DESCRIPTIONS = {
 
 
 _CODES = {500: "server_error", 503: "temporarily_unavailable"}
-
-
-class Channel(Protocol):
-    """What a waitress task asks of the connection that it answers."""
-
-    site: "Site"
-    peer_certificate: DerCertificate | None
-    has_file: bool
-    peer_intermediates: tuple[DerCertificate, ...]
-
-    def write_soon(self, data: Any) -> int:
-        """Queue a part of the response."""
-
-    def announce(self) -> None:
-        """Have what was queued sent now."""
 
 
 @dataclass(slots=True)

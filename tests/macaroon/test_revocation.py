@@ -1,10 +1,23 @@
+from typing import get_args
+
+import msgspec
 import pytest
 
+from macaroon_cbat.audit.event import AuditEvent
 from macaroon_cbat.errors import InvalidToken, Revoked
 from macaroon_cbat.macaroon.caveats import Expiry, Scope
 from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW, EpochSeconds
+from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.minting import attenuate
-from macaroon_cbat.macaroon.revocation import KEPT_LONGER_SECONDS, Revocation, Revocations
+from macaroon_cbat.macaroon.revocation import (
+    KEPT_LONGER_SECONDS,
+    KINDS,
+    Revocation,
+    RevocationKind,
+    RevocationRow,
+    Revocations,
+    row_of,
+)
 from macaroon_cbat.macaroon.verification import verify
 from tests.support.tokens import (
     ACCESS,
@@ -157,3 +170,33 @@ def test_applying_again_changes_nothing(kind):
 def test_revocations_print_their_number_only():
     """A million revocations print as their number."""
     assert repr(Revocations([decided("subject", "alice")])) == "<Revocations: 1>"
+
+
+def test_every_kind_is_in_the_table():
+    """The table of kinds has every kind, and names members that grants and audit events have."""
+    assert tuple(KINDS) == get_args(RevocationKind)
+    assert {meaning.claim for meaning in KINDS.values()} - {None} <= set(Grant.__struct_fields__)
+    assert {meaning.audited_as for meaning in KINDS.values()} <= set(AuditEvent.__struct_fields__)
+
+
+def test_a_row_is_spelled_as_four_values():
+    """Feed and snapshot spell a revocation as kind, value, revoked_at and expires_at, in this order."""
+    decision = Revocation(kind="token", value="t", revoked_at=1, expires_at=2)
+    assert msgspec.json.encode(row_of(decision)) == b'["token","t",1,2]'
+    assert msgspec.json.decode(b'["token","t",1,2]', type=RevocationRow) == row_of(decision)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["token","t",1]',
+        '["token","t",1,2,3]',
+        '["tokens","t",1,2]',
+        '["token","",1,2]',
+        '["token","t",-1,2]',
+    ],
+)
+def test_another_row_is_refused(text):
+    """A row of other values, or of more or fewer, is no revocation."""
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(text, type=RevocationRow)

@@ -14,10 +14,10 @@ from macaroon_cbat.errors import Refused, SettingsError, Unavailable
 from macaroon_cbat.files import process_values as processes
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import Grant
-from macaroon_cbat.macaroon.revocation import Revocation, Revocations
+from macaroon_cbat.macaroon.revocation import RevocationRow, Revocations
 from macaroon_cbat.resource.blocking import about_to_block
 from macaroon_cbat.resource.feeds.ages import show_age
-from macaroon_cbat.resource.feeds.revocation_snapshot import Decision, RevocationSnapshot
+from macaroon_cbat.resource.feeds.revocation_snapshot import RevocationSnapshot
 from macaroon_cbat.resource.feeds.service_connection import ServiceConnection
 from macaroon_cbat.text.json_text import UnusableJson, read_json_text
 
@@ -36,7 +36,7 @@ _FIRST_LOAD_SECONDS = 2.0
 class _Page(Struct, frozen=True):
     cursor: str
     is_last: bool
-    decisions: list[Decision]
+    decisions: list[RevocationRow]
 
 
 class RevocationFeed:
@@ -177,8 +177,8 @@ class RevocationFeed:
 
     def _apply(self, page: _Page, started: float) -> None:
         """Apply one page; after the last one everything is known as of `started` at least."""
-        for kind, value, revoked_at, expires_at in page.decisions:
-            self._read.apply(Revocation(kind=kind, value=value, revoked_at=revoked_at, expires_at=expires_at))
+        for decision in page.decisions:
+            self._read.apply(decision)
         self._cursor = page.cursor
         if started >= self._forget_at:
             self._read.forget(EpochSeconds(int(time.time())))

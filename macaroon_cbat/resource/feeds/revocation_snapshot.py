@@ -14,15 +14,13 @@ import msgspec
 from msgspec import Struct
 
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.macaroon.revocation import Revocation, RevocationKind, Revocations
+from macaroon_cbat.macaroon.revocation import RevocationRow, Revocations, row_of
 from macaroon_cbat.resource.feeds.snapshot import open_snapshot, write_snapshot
 
 SNAPSHOT_SECONDS = 600.0
 """How often the file is written at most: reading on from an older cursor costs little."""
 
 _LINES = 1000
-Decision = tuple[RevocationKind, str, int, int]
-"""As on the wire: kind, value, revoked_at, expires_at."""
 
 
 class _Head(Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,7 +85,7 @@ class RevocationSnapshot:
 def _written(head: _Head, known: Revocations) -> Iterator[bytes]:
     encoder = msgspec.json.Encoder()
     yield encoder.encode_lines([head])
-    rows = ((one.kind, one.value, one.revoked_at, one.expires_at) for one in known)
+    rows = map(row_of, known)
     while some := list(islice(rows, _LINES)):
         yield encoder.encode_lines(some)
     yield encoder.encode_lines([_Foot(len(known))])
@@ -95,11 +93,10 @@ def _written(head: _Head, known: Revocations) -> Iterator[bytes]:
 
 def _read(stream: BinaryIO) -> Revocations:
     """Return the decisions up to the last line, or raise ValueError when it does not count them."""
-    known, decode = Revocations(), msgspec.json.Decoder(Decision).decode
+    known, decode = Revocations(), msgspec.json.Decoder(RevocationRow).decode
     line, count = stream.readline(), 0
     while line.startswith(b"["):
-        kind, value, revoked_at, expires_at = decode(line)
-        known.apply(Revocation(kind=kind, value=value, revoked_at=revoked_at, expires_at=expires_at))
+        known.apply(decode(line))
         line, count = stream.readline(), count + 1
     if msgspec.json.decode(line, type=_Foot).count != count or stream.read(1):
         raise ValueError("it is not whole")

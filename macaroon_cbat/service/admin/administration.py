@@ -3,14 +3,14 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol
 
 from msgspec.structs import asdict
 
 from macaroon_cbat.audit.event import EventKind
 from macaroon_cbat.errors import InvalidRequest, NotFound, Unavailable
 from macaroon_cbat.macaroon.claims import EpochSeconds
-from macaroon_cbat.macaroon.revocation import Revocation, RevocationKind
+from macaroon_cbat.macaroon.revocation import KINDS, Revocation
 from macaroon_cbat.service.admin.registration import changed_metadata, refuse_registration
 from macaroon_cbat.service.admin.revocable import LASTING, expiry_of, revocable
 from macaroon_cbat.service.admin.shapes import (
@@ -32,16 +32,6 @@ LIST_PAGE = 1000
 
 _NAME_BYTES = 12
 _EVERYBODY = ["every audience"]
-
-_MEMBERS: dict[RevocationKind, str] = {
-    "token": "token_id",
-    "client": "client_id",
-    "subject": "subject",
-    "family": "family",
-    "key": "kid",
-    "certificate": "certificate",
-}
-"""Which member of an audit event names what was taken back."""
 
 
 class Audit(Protocol):
@@ -155,7 +145,7 @@ class Administration:
             decision = self._revoke_tokens(kind, value, force=wanted.force)
         else:
             decision = self.stores.revocations.revoke(kind, value, now=now, expires_at=expires_at)
-        self._audit_done("revoked", **{_MEMBERS[kind]: value})
+        self._audit_done("revoked", **{KINDS[kind].audited_as: value})
         return decision
 
     def revocations(self, kind: str | None = None, after: str = BEGINNING) -> RevocationList:
@@ -163,9 +153,9 @@ class Administration:
 
         Raises InvalidRequest for an unknown kind, and for what is no cursor of this list.
         """
-        named = next((known for known in get_args(RevocationKind) if known == kind), None)
+        named = next((known for known in KINDS if known == kind), None)
         if named != kind:
-            raise InvalidRequest(f"kind must be one of {', '.join(get_args(RevocationKind))}")
+            raise InvalidRequest(f"kind must be one of {', '.join(KINDS)}")
         view = view_name(self.stores.instance(), _EVERYBODY)
         begin = read_cursor(after, view, self.stores)
         page = self.stores.revocations.live(begin, self._now(), named, limit=LIST_PAGE)

@@ -6,7 +6,7 @@ from macaroon_cbat.certificate.thumbprint import parse_thumbprint
 from macaroon_cbat.errors import InvalidRequest
 from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW, EpochSeconds
 from macaroon_cbat.macaroon.identifier import TOKEN_ID_PATTERN
-from macaroon_cbat.macaroon.revocation import RevocationKind
+from macaroon_cbat.macaroon.revocation import KINDS, RevocationKind
 from macaroon_cbat.service.settings import LONGEST_LIFETIME
 
 NEVER = 253_402_300_799
@@ -23,7 +23,7 @@ def expiry_of(kind: RevocationKind, now: EpochSeconds) -> int:
 
     Tokens can always be bound to a certificate anew, so a certificate stays revoked.
     """
-    return NEVER if kind in ("certificate", "family") else now + LASTING
+    return NEVER if KINDS[kind].outlives_tokens else now + LASTING
 
 
 def revocable(kind: RevocationKind, value: str) -> str:
