@@ -206,4 +206,4 @@ def _over_http(
         scope="admin",
         resource=issuer,
     )
-    return HttpAdministration(ServiceCalls(tokens, presented, cacert))
+    return HttpAdministration(ServiceCalls(tokens))

@@ -47,7 +47,7 @@ def secret_by(read):
 READERS = {
     "holder": ClientCertificate,
     "connection": lambda file: ServiceConnection(ISSUER, "api", "s", certificate=file),
-    "introspection": lambda file: Introspection(ISSUER, API, "api", certificate=(file, file)),
+    "introspection": lambda file: Introspection(ISSUER, API, "api", certificate=file),
     "server": lambda file: load_pair(file, file),
     "gateway's secret": secret_by(read_gateway_secret),
     "wrapping key": read_wrapping_key,

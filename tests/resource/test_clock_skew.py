@@ -2,8 +2,9 @@
 
 import pytest
 
+from macaroon_cbat.client.clock import seconds_ahead
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable
-from macaroon_cbat.resource.clock_skew import checked_skew, seconds_ahead
+from macaroon_cbat.resource.clock_skew import checked_skew
 from tests.support.tokens import ISSUER, NOW, token
 
 
