@@ -195,4 +195,4 @@ def _over_http(
         scope="admin",
         resource=issuer,
     )
-    return HttpAdministration(ServiceCalls(tokens, presented, cacert))
+    return HttpAdministration(ServiceCalls(tokens))

@@ -3,25 +3,22 @@
 import itertools
 import logging
 import ssl
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from macaroon_cbat.certificate.file import LONGEST_FILE, certificates_of
 from macaroon_cbat.certificate.thumbprint import DerCertificate, Thumbprint, thumbprint_of
+from macaroon_cbat.client.openssl_reasons import is_not_decrypted, reason_of
+from macaroon_cbat.client.trust import TrustedCas, server_trust
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files.followed import Followed
 from macaroon_cbat.files.in_memory import as_path
 from macaroon_cbat.files.modes import open_private
-from macaroon_cbat.files.process_values import ProcessLock
 
 log = logging.getLogger("macaroon_cbat.client")
 
-_STAT_TICK = 50_000_000
-"""Nanoseconds within which a file may change twice without its stat showing it."""
 _generations = itertools.count()
-
-_Seen = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +45,12 @@ class Credentials:
         self._load_into(context)
         return context
 
+    def context_trusting(self, cas: TrustedCas) -> ssl.SSLContext:
+        """Return a new client context that presents exactly this certificate and trusts these CAs."""
+        context = cas.context()
+        self._load_into(context)
+        return context
+
     def _load_into(self, context: ssl.SSLContext) -> None:
         with as_path(self._chain) as chain, as_path(self._key) as key:
             # Without a callback OpenSSL would ask for the password on the terminal.
@@ -55,12 +58,12 @@ class Credentials:
 
 
 class ClientCertificate:
-    """A certificate and its key in PEM files, read again when they change. Thread-safe.
+    """A certificate and its key in PEM files, read again when they change. Thread-safe, and safe to fork.
 
     The leaf comes first in `certificate`, its chain may follow; without `key`, the same file holds
-    the key, which other users must not be able to use. Raises SettingsError when the two cannot be
-    loaded. Later on, a half-done rotation keeps the pair that worked, with one warning, and the next
-    call tries again.
+    the key, which other users must not be able to use. `password` is the passphrase of an encrypted key.
+    Raises SettingsError if the two cannot be loaded. Later on, while a rotation is half done, the pair that
+    worked stays in use, with one warning.
     """
 
     def __init__(
@@ -68,48 +71,39 @@ class ClientCertificate:
     ) -> None:
         self._certificate, self._key = Path(certificate), Path(key or certificate)
         self._password = password
-        self._lock = ProcessLock()
-        self._is_warned = False
-        self._state = self._look(), self._load(*self._read())
+        self._loaded: Credentials | None = None
+        self._followed = Followed(
+            "client certificate",
+            [self._certificate, self._key],
+            self._load_anew,
+            log,
+            is_prompt=True,
+            look_seconds=0,
+        )
 
     def __repr__(self) -> str:
         """Show the file and what was loaded of it."""
-        return f"<ClientCertificate {self._certificate} {self._state[1].thumbprint}>"
+        return f"<ClientCertificate {self._certificate} {self._followed.value.thumbprint}>"
 
     def current(self) -> Credentials:
-        """Return the pair that is on disk, or the last one that could be loaded."""
-        seen, credentials = self._state
-        if seen is not None and seen == self._look():
-            return credentials
-        with self._lock.current():
-            self._refresh()
-            return self._state[1]
+        """Return the pair that is in the files now, or the last one that could be loaded."""
+        return self._followed.current()
 
-    def _refresh(self) -> None:
-        credentials = self._state[1]
-        seen = self._look()  # before reading: a change from here on shows at the next call
+    def _load_anew(self) -> Credentials:
+        """Return the pair in the files, the same object while their content is the same."""
+        before = self._loaded
         try:
             content = self._read()
-            if content != (credentials._chain, credentials._key):  # noqa: SLF001 # made here, of such content
-                credentials = self._load(*content)
+            if before is None or content != (before._chain, before._key):  # noqa: SLF001 # made here, of such
+                self._loaded = self._load(*content)
         except SettingsError as error:
-            if not self._is_warned:
-                log.warning("%s; until then certificate %s stays in use", error, credentials.thumbprint)
-            self._is_warned = True
-            return
-        self._is_warned = False
-        self._state = seen, credentials
-
-    def _look(self) -> _Seen | None:
-        """Return what tells apart two states of the files, or None when only their content can."""
-        try:
-            stats = [path.stat() for path in (self._certificate, self._key)]
-        except OSError:
-            return None
-        now = time.time_ns()
-        if any(abs(now - max(stat.st_mtime_ns, stat.st_ctime_ns)) < _STAT_TICK for stat in stats):
-            return None
-        return tuple((stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino) for stat in stats)
+            if before is None:
+                raise
+            raise SettingsError(
+                f"{error}; until then certificate {before.thumbprint} stays in use"
+            ) from error
+        assert self._loaded is not None
+        return self._loaded
 
     def _read(self) -> tuple[bytes, bytes]:
         """Return the certificates of the one file, as PEM with the leaf first, and the other file."""
@@ -141,28 +135,14 @@ class ClientCertificate:
             remedy = "give its passphrase (--key-passphrase-file, in Python password=), or a key without one"
             raise SettingsError(f"the key in {self._key} is encrypted: {remedy}") from None
         except (ssl.SSLError, ValueError) as error:
-            if self._password is not None and b"ENCRYPTED" in key and _is_not_decrypted(error):
+            if self._password is not None and b"ENCRYPTED" in key and is_not_decrypted(error):
                 raise SettingsError(
                     f"the passphrase does not fit the encrypted key in {self._key}: give the one of this key"
                 ) from error
             remedy = "name a PEM certificate, leaf first, and the private key that belongs to it"
             files = f"{self._certificate} with the key in {self._key}"
-            raise SettingsError(f"cannot load {files} ({_reason(error)}): {remedy}") from error
+            raise SettingsError(f"cannot load {files} ({reason_of(error)}): {remedy}") from error
         return credentials
-
-
-def server_trust(ca: Path | str | None) -> ssl.SSLContext:
-    """Return a new client context that trusts the CAs in the PEM file `ca`, or else the system's.
-
-    Raises SettingsError when the file holds none. The server's certificate and name are verified.
-    """
-    try:
-        context = ssl.create_default_context(cafile=ca)
-    except OSError as error:
-        reason = f"cannot load CA certificates from {ca} ({_reason(error)})"
-        raise SettingsError(f"{reason}: name a PEM file with the CA of the server") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 def _content(file: BinaryIO) -> bytes:
@@ -183,11 +163,6 @@ def _refuse_keyless(file: Path) -> None:
     raise SettingsError(f"{file} holds a certificate without its key: name the key's file too (--key)")
 
 
-def _is_not_decrypted(error: Exception) -> bool:
-    """Return True for what OpenSSL says of a wrong passphrase: without a reason, or that it is a bad one."""
-    return isinstance(error, ssl.SSLError) and error.reason in (None, "BAD_DECRYPT", "PEM_LIB")
-
-
 class _PasswordNeeded(Exception):
     pass
 
@@ -196,14 +171,16 @@ def _no_password() -> NoReturn:
     raise _PasswordNeeded
 
 
-_WORDS = {
-    "KEY_VALUES_MISMATCH": "the key belongs to another certificate",
-    "NO_CERTIFICATE_OR_CRL_FOUND": "it holds no certificate",
-    "NO_START_LINE": "it holds none in PEM",
-}
-"""The reasons of OpenSSL that people meet, in words."""
-
-
-def _reason(error: Exception) -> str:
-    reason = getattr(error, "reason", None)
-    return _WORDS.get(str(reason)) or str(reason or getattr(error, "strerror", None) or error)
+def client_certificate(
+    certificate: ClientCertificate | Path | str | None, key: Path | str | None
+) -> ClientCertificate | None:
+    """Return the pair that two settings name: the first is a pair already, or its certificate's file."""
+    if isinstance(certificate, ClientCertificate):
+        if key is not None:
+            raise SettingsError("this certificate has its key already: leave out key=")
+        return certificate
+    if certificate is None:
+        if key is not None:
+            raise SettingsError("key= is the key of a certificate: give certificate= as well")
+        return None
+    return ClientCertificate(certificate, key)

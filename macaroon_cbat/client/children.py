@@ -4,6 +4,8 @@ Pure: no clock, no files. No key is needed and no signature is checked here; onl
 the resource server could do that.
 """
 
+from typing import TypedDict
+
 from msgspec import Struct
 
 from macaroon_cbat.certificate.file import der_of
@@ -26,15 +28,23 @@ from macaroon_cbat.macaroon.token_forms import mended
 from macaroon_cbat.macaroon.wire import Macaroon, read_macaroon
 
 
+class ChildSettings(TypedDict, total=False):
+    """The members of ChildTerms as keyword arguments, each optional."""
+
+    lifetime: int
+    audience: str | None
+    bind_request: bool
+
+
 class ChildTerms(Struct, frozen=True):
-    """What the child of one request says besides its certificate."""
+    """The restrictions of one request's child besides its certificate."""
 
     lifetime: int = 60
     """Seconds until the child expires."""
     audience: str | None = None
-    """The resource server; None takes the token's own audience, where it has exactly one."""
+    """The resource server; None takes the token's own audience, which is needed if it has none or several."""
     bind_request: bool = False
-    """Whether the child is good for the method and target of its request only."""
+    """Whether the child is valid for the method and target of its request only."""
 
     def __post_init__(self) -> None:
         """Refuse a lifetime in which nothing could arrive."""

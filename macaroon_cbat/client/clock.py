@@ -8,7 +8,7 @@ import logging
 import time
 from email.utils import parsedate_to_datetime
 
-from macaroon_cbat.errors import MalformedMacaroon
+from macaroon_cbat.errors import InvalidToken, MalformedMacaroon, Refused, Unavailable
 from macaroon_cbat.files.process_values import PerProcess
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import read_identifier
@@ -60,6 +60,28 @@ def compare_with_token(token: str, *, now: float, lifetime: int = 60) -> None:
         _say_slow(_IAT, issued_at - now, "the one that its token was issued by (iat)", lifetime)
     else:
         _agree(_IAT)
+
+
+def seconds_ahead(token: str, asked_at: float, answered_at: float, *, issuer: str, skew: int) -> float:
+    """Return how far, in seconds, the issuer's clock is ahead of this one, as a new token shows.
+
+    Negative if the issuer's clock is behind. Of all offsets that fit the token's `iat`, the smallest is
+    returned. Both moments are seconds since the epoch by this clock. Raises Unavailable if it is more than
+    `skew` seconds, and Refused for a token that this service does not mint.
+    """
+    try:
+        issued_at = read_identifier(read_macaroon(token).identifier).iat
+    except InvalidToken as error:
+        raise Refused(200, None, f"{issuer} granted a token that is not of its kind: {error}") from error
+    # It was minted within the second that `iat` names, and between request and answer.
+    least, most = issued_at - answered_at, issued_at + 1 - asked_at
+    ahead = least if least > 0 else min(most, 0.0)
+    if abs(ahead) > skew:
+        raise Unavailable(
+            f"the clock of {issuer} is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this one, "
+            f"and more than {skew} s is not accepted: set both clocks"
+        )
+    return ahead
 
 
 def _say_slow(server: str, seconds: float, other: str, lifetime: int) -> None:

@@ -3,12 +3,12 @@
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import Protocol, Unpack, runtime_checkable
 from urllib.parse import urlsplit
 
 from macaroon_cbat.client.certificate import ClientCertificate, Credentials
-from macaroon_cbat.client.children import ChildTerms, request_child
+from macaroon_cbat.client.children import ChildSettings, ChildTerms, request_child
 from macaroon_cbat.client.clock import compare_clocks, compare_with_token
 from macaroon_cbat.errors import OAuthError, SettingsError
 from macaroon_cbat.macaroon.claims import EpochSeconds
@@ -43,6 +43,8 @@ class Bound:
     uri: str
     made_at: float
     """Seconds since the epoch, by this machine's clock."""
+    certificate: ClientCertificate | None = None
+    """The certificate that gave the credentials."""
 
     @property
     def authorization(self) -> str:
@@ -53,7 +55,28 @@ class Bound:
         """Return itself, or a child made anew where a redirect led to another method or target."""
         if (method, uri) == (self.method, self.uri):
             return self
-        return bind(self.token, self.credentials, self.terms, method, uri)
+        anew = bind(self.token, self.credentials, self.terms, method, uri)
+        return replace(anew, certificate=self.certificate)
+
+    def credentials_in(self, certificate: ClientCertificate) -> Credentials:
+        """Return what a connection of a session with this certificate presents for the child.
+
+        Raises SettingsError if the session presents another certificate than the child is bound to.
+        """
+        if certificate is not self.certificate:
+            raise SettingsError(
+                f"this session presents {certificate!r}, but its MacaroonAuth binds tokens to "
+                f"{self.certificate!r}: give both the same ClientCertificate object"
+            )
+        return self.credentials
+
+
+def outside_session(factory: str) -> SettingsError:
+    """Return the error of a MacaroonAuth whose request would go over a connection without its certificate."""
+    return SettingsError(
+        "a MacaroonAuth works only over connections that present its certificate, which this request's does "
+        f"not: send it in a session that {factory} made"
+    )
 
 
 def bind(token: str, credentials: Credentials, terms: ChildTerms, method: str, uri: str) -> Bound:
@@ -73,9 +96,11 @@ def bind(token: str, credentials: Credentials, terms: ChildTerms, method: str, u
 class Holder:
     """Where tokens come from, which certificate they are bound to, and what a child says. Thread-safe."""
 
-    def __init__(self, source: TokenSource, certificate: ClientCertificate, terms: ChildTerms) -> None:
+    def __init__(
+        self, source: TokenSource, certificate: ClientCertificate, **settings: Unpack[ChildSettings]
+    ) -> None:
         self._source = source
-        self._terms = terms
+        self._terms = ChildTerms(**settings)
         self.certificate = certificate
 
     def bind(self, method: str, uri: str) -> Bound:
@@ -84,7 +109,8 @@ class Holder:
         if credentials is not self.certificate.current():
             # Some tokens come bound to the certificate that was in use when they were fetched.
             credentials, token = self.certificate.current(), self._token()
-        return bind(token, credentials, self._terms, method, uri)
+        bound = bind(token, credentials, self._terms, method, uri)
+        return replace(bound, certificate=self.certificate)
 
     def bind_anew(self, rejected: Bound) -> Bound | None:
         """Return a child of a fresh token for the same request; None when there is no other token."""

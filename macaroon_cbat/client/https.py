@@ -1,86 +1,239 @@
-"""One bounded HTTPS exchange, and the adapter that makes `requests` use one given TLS context."""
+"""HTTPS connections to a service, with exchanges that end in time and answers that are never mixed up.
 
+A connection serves one exchange at a time and belongs to one process. It is kept only after one whole
+answer of status 200, and used again only if nothing more has arrived by then. Not checked: an unasked
+second answer that arrives later still. The service, and a proxy before it, must not send one.
+"""
+
+import io
 import ssl
-import time
+import weakref
+from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
-from macaroon_cbat.client.clock import compare_clocks
 from macaroon_cbat.client.network_failures import failure_in_words
-from macaroon_cbat.errors import Refused, Unavailable
-from macaroon_cbat.errors.extras import extra
+from macaroon_cbat.client.sockets import Deadline, Dial, connected
+from macaroon_cbat.errors import Unavailable
 
-with extra("requests"):
-    import requests
-    from requests.adapters import HTTPAdapter
-    from requests.auth import HTTPBasicAuth
-    from urllib3.exceptions import HTTPError
-
-_ANSWER_BYTES = 64 * 1024
+_MOST_KEPT = 32
 
 
-class ContextAdapter(HTTPAdapter):
-    """Makes every connection with this context, which alone says whom to trust and what to present."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpsRequest:
+    """One request to the service, and the bounds of its answer.
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    `timeout` is the number of seconds for each wait, `longest` for the whole exchange, by default `timeout`
+    as well; `limit` is the greatest number of bytes of the answer's body. A request that `is_repeatable` is
+    sent again when the service has just closed the kept connection that it was sent over.
+    """
+
+    method: str
+    url: str
+    timeout: float
+    limit: int
+    longest: float | None = None
+    query: Mapping[str, str] | None = None
+    form: Mapping[str, str] | None = None
+    json: bytes | None = None
+    authorization: str | None = None
+    is_repeatable: bool = True
+
+    def target(self) -> str:
+        """Return the request target (RFC 9112 3.2.1)."""
+        parts = urlsplit(self.url)
+        query = "&".join(part for part in (parts.query, urlencode(self.query or {})) if part)
+        return (parts.path or "/") + (f"?{query}" if query else "")
+
+    def body(self) -> bytes | None:
+        """Return the JSON or the form's text, or None for a request without a body."""
+        return self.json if self.form is None else urlencode(self.form).encode()
+
+    def headers(self) -> dict[str, str]:
+        """Return the header fields beyond those that every request has."""
+        fields = {"Accept": "application/json"}
+        if self.form is not None:
+            fields["Content-Type"] = "application/x-www-form-urlencoded"
+        elif self.json is not None:
+            fields["Content-Type"] = "application/json"
+        return fields if self.authorization is None else {**fields, "Authorization": self.authorization}
+
+
+@dataclass(frozen=True, slots=True)
+class HttpsAnswer:
+    """The whole answer to one request; `challenge` is its WWW-Authenticate field."""
+
+    status: int
+    body: bytes
+    date: str | None
+    age: str | None
+    challenge: str | None
+
+
+class AnswerTooLong(Unavailable):
+    """The body of an answer is longer than the request's limit."""
+
+    def __init__(self, url: str, status: int, limit: int) -> None:
+        super().__init__(f"{url} answered {status} with more than {limit} bytes")
+        self.answered = status
+
+
+class _Reader(io.RawIOBase):
+    """The bytes that a line's peer sends."""
+
+    def __init__(self, line: "_Line") -> None:
+        self._line = line
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._line.tls.settimeout(self._line.deadline.left())
+        return self._line.tls.recv_into(buffer)
+
+
+class _Line:
+    """One TLS connection, in the place of a socket under `http.client`: it keeps the exchange's deadline."""
+
+    def __init__(self, place: str, tls: ssl.SSLSocket, http: HTTPSConnection, deadline: Deadline) -> None:
+        self.place, self.tls, self.http, self.deadline = place, tls, http, deadline
+        http.sock = self  # it sends, makes a file and closes, which is all that is asked
+
+    def sendall(self, data: bytes) -> None:
+        self.tls.settimeout(self.deadline.left())
+        self.tls.sendall(data)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Reader(self))
+
+    def close(self) -> None:
+        """Leave the connection open: `http.client` calls this before the answer is read."""
+
+    def end(self) -> None:
+        self.tls.close()
+
+    def is_quiet(self) -> bool:
+        """Return True if the peer has neither closed the connection nor sent anything unasked."""
+        self.tls.settimeout(0)
+        try:
+            self.tls.recv(1)
+        except ssl.SSLWantReadError:
+            return True
+        except OSError:
+            return False
+        return False
+
+
+class Connections:
+    """Connections made with one TLS context, kept between exchanges. Thread-safe; of one process only."""
+
+    def __init__(self, context: ssl.SSLContext, dial: Dial = connected) -> None:
+        """Connect with this context over TCP connections that `dial` makes."""
         self._context = context
-        super().__init__()
+        self._context.set_alpn_protocols(["http/1.1"])
+        self._dial = dial
+        self._kept: deque[_Line] = deque()
+        self._is_over = False
+        weakref.finalize(self, _close, self._kept)
 
-    def build_connection_pool_key_attributes(
-        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
-    ) -> Any:
-        """Name the context, through which urllib3 also tells pools apart."""
-        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return host, {"ssl_context": self._context}
+    def exchange(self, request: HttpsRequest) -> HttpsAnswer:
+        """Return the answer, or raise Unavailable if no whole one of at most `limit` bytes comes.
 
-    def cert_verify(self, *_args: object, **_kwargs: object) -> None:
-        """Add nothing to the context: requests would load its own CAs into it at each connection."""
+        Redirects are not followed: credentials stay with the endpoint they are meant for. Passwords that
+        the environment or a .netrc names are not used. An answer that is too long raises AnswerTooLong.
+        """
+        wait = request.timeout
+        deadline = Deadline(wait, wait if request.longest is None else request.longest)
+        try:
+            answer = self._ask(request, deadline)
+        except (OSError, HTTPException, ValueError) as error:
+            raise no_answer(request.url, error) from error
+        if len(answer.body) > request.limit:
+            raise AnswerTooLong(request.url, answer.status, request.limit)
+        return answer
+
+    def end(self) -> None:
+        """Close the connections that no exchange uses now, the others after their exchange."""
+        self._is_over = True
+        _close(self._kept)
+
+    def _ask(self, request: HttpsRequest, deadline: Deadline) -> HttpsAnswer:
+        place = urlsplit(request.url).netloc
+        if request.is_repeatable and (kept := self._take(place)) is not None:
+            kept.deadline = deadline
+            with suppress(ConnectionError, ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                return self._over(kept, request)
+            # The service closed it at this very moment, and the request may be sent twice.
+        return self._over(self._opened(request.url, place, deadline), request)
+
+    def _over(self, line: _Line, request: HttpsRequest) -> HttpsAnswer:
+        """Ask over this line; keep it only if it brought one whole answer of status 200."""
+        is_whole = False
+        try:
+            line.http.request(request.method, request.target(), request.body(), request.headers())
+            with line.http.getresponse() as response:
+                content = _content_of(response, request.limit)
+                is_whole = response.status == 200 and response.isclosed() and not response.will_close
+            date, age, challenge = map(response.headers.get, ("Date", "Age", "WWW-Authenticate"))
+            return HttpsAnswer(response.status, content, date, age, challenge)
+        finally:
+            if is_whole and not self._is_over and len(self._kept) < _MOST_KEPT:
+                self._kept.append(line)
+            else:
+                line.end()
+
+    def _take(self, place: str) -> _Line | None:
+        """Return a kept line to this host and port, which then is this exchange's alone."""
+        for _ in range(len(self._kept)):
+            try:
+                line = self._kept.pop()
+            except IndexError:
+                return None
+            if line.place != place:
+                self._kept.appendleft(line)
+            elif line.is_quiet():
+                return line
+            else:
+                line.end()
+        return None
+
+    def _opened(self, url: str, place: str, deadline: Deadline) -> _Line:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or 443
+        if parts.scheme != "https" or host is None:
+            raise ValueError("it is no https URL")
+        raw = self._dial(host, port, deadline)
+        try:
+            raw.settimeout(deadline.left())
+            tls = self._context.wrap_socket(raw, server_hostname=host)
+        except BaseException:
+            raw.close()
+            raise
+        return _Line(place, tls, HTTPSConnection(host, port, context=self._context), deadline)
 
 
 def no_answer(url: str, error: Exception) -> Unavailable:
     """Return the error for a URL that gave no whole answer: what failed, and what to do."""
-    parts = urlsplit(url)
-    place = parts.netloc.rpartition("@")[2] or url
-    return Unavailable(f"no answer from {url}: {failure_in_words(error, place)}")
+    place = urlsplit(url).netloc.rpartition("@")[2] or url
+    kind = "answer" if isinstance(error, OSError) else "usable answer"
+    return Unavailable(f"no {kind} from {url}: {failure_in_words(error, place)}")
 
 
-def exchange(
-    context: ssl.SSLContext,
-    url: str,
-    form: Mapping[str, str] | None = None,
-    *,
-    basic: tuple[str, str] | None = None,
-    timeout: float,
-) -> tuple[int, bytes]:
-    """GET the URL, or POST the form to it, and return status and body.
+def _content_of(response: HTTPResponse, limit: int) -> bytes:
+    """Return the body, or as much of it as shows that it is too long."""
+    if response.status < 200:
+        raise HTTPException(f"an interim answer of status {response.status}")
+    content = response.read(limit + 1)
+    if response.length and len(content) <= limit:
+        raise HTTPException(f"the answer ended {response.length} bytes too early")
+    return content
 
-    Raises Unavailable when no whole answer comes, with status 5xx too, and Refused when it is longer
-    than 64 KiB. Redirects are not followed: credentials stay with the endpoint they are meant for.
-    """
-    sent = time.time()
-    with requests.Session() as session:
-        session.mount("https://", ContextAdapter(context))
-        try:
-            with session.request(
-                "GET" if form is None else "POST",
-                url,
-                data=form,
-                # Without an auth of ours requests would send what a .netrc holds for this host.
-                auth=HTTPBasicAuth(*basic) if basic else lambda request: request,
-                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-                allow_redirects=False,
-                timeout=timeout,
-                stream=True,
-            ) as answer:
-                body: bytes = answer.raw.read(_ANSWER_BYTES + 1)
-        except (requests.RequestException, HTTPError) as error:
-            raise no_answer(url, error) from error
-    headers = answer.headers
-    compare_clocks(urlsplit(url).netloc, headers.get("Date"), headers.get("Age"), sent=sent)
-    status = answer.status_code
-    if status >= 500:
-        raise Unavailable(f"{url} answered {status}")
-    if len(body) > _ANSWER_BYTES:
-        raise Refused(status, None, f"an answer of more than {_ANSWER_BYTES} bytes from {url}")
-    return status, body
+
+def _close(kept: deque[_Line]) -> None:
+    with suppress(IndexError):
+        while True:
+            kept.pop().end()

@@ -1,98 +1,125 @@
 """The holder's side of `httpx`, sync and async: an auth that binds requests, connections that match.
 
     auth = MacaroonAuth(TokenClient(issuer=..., client_id=...), ClientCertificate("client.pem", "client.key"))
-    transport = CertificateTransport(auth.certificate, ca="ca.pem")
-    with httpx.Client(auth=auth, transport=transport) as client:
+    with certificate_client(auth, ca="ca.pem") as client:
         client.get("https://api.example/invoices")
 
 Child and connection never disagree: the auth leaves in `request.extensions` which credentials it
-bound the child to, and the transport takes the connection from the pool of these very credentials.
+bound the child to, and the transport takes the connection from the pool of these very credentials. Over any
+other transport the request raises: before a connection is made if it is one of httpx's own, otherwise when
+its response comes.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
+from typing import Any, NoReturn, Unpack
 
-from macaroon_cbat.client.certificate import ClientCertificate, Credentials
-from macaroon_cbat.client.children import ChildTerms
-from macaroon_cbat.client.holder import Bound, Holder, TokenSource, is_rejected
-from macaroon_cbat.client.pools import Pools
+from macaroon_cbat.client.certificate import ClientCertificate
+from macaroon_cbat.client.children import ChildSettings
+from macaroon_cbat.client.holder import Bound, Holder, TokenSource, is_rejected, outside_session
+from macaroon_cbat.client.httpx_bodies import AsyncLeasedBody, LeasedBody
+from macaroon_cbat.client.pools import PoolKey, Pools
+from macaroon_cbat.client.trust import ServerTrust
+from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.errors.extras import extra
 
 with extra("httpx"):
     import anyio.to_thread
     import httpx
 
-_BOUND = "macaroon_cbat.bound"
+_BOUND, _TRACE = "macaroon_cbat.bound", "trace"
+_FACTORIES = "certificate_client or async_certificate_client"
 
 
 class MacaroonAuth(httpx.Auth):
     """Attaches to every request a fresh child of the token, bound to the certificate in use.
 
-    `lifetime` counts seconds; `audience` is needed only for a token of none or several; with
-    `bind_request` the child is good for the method and target of its request only. Raises
-    SettingsError for http:// and for a token that is bound to another certificate. A request whose
+    The settings are those of ChildTerms. Raises SettingsError for http://, for a token that is bound to
+    another certificate, and over a connection that does not present the certificate. A request whose
     body can be sent again is tried once more with a fresh token when the resource server answers
     401 invalid_token and the source has another one. The event loop never waits for the source.
     """
 
     def __init__(
-        self,
-        token: TokenSource,
-        certificate: ClientCertificate,
-        *,
-        lifetime: int = 60,
-        audience: str | None = None,
-        bind_request: bool = False,
+        self, token: TokenSource, certificate: ClientCertificate, **settings: Unpack[ChildSettings]
     ) -> None:
-        self._holder = Holder(token, certificate, ChildTerms(lifetime, audience, bind_request))
+        self._holder = Holder(token, certificate, **settings)
         self.certificate = certificate
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Attach the child; try once more with a fresh token."""
         bound = self._holder.bind(request.method, str(request.url))
         response = yield _attach(request, bound)
-        self._hear(bound, response)
+        self._check(bound, response)
         if _may_retry(request, response) and (anew := self._holder.bind_anew(bound)):
-            self._hear(anew, (yield _attach(request, anew)))
+            self._check(anew, (yield _attach(request, anew)))
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Do the same; getting a token may take a while."""
+        """Attach the child; a token is obtained in a thread."""
         bound = await anyio.to_thread.run_sync(self._holder.bind, request.method, str(request.url))
         response = yield _attach(request, bound)
-        self._hear(bound, response)
+        self._check(bound, response)
         if _may_retry(request, response) and (
             anew := await anyio.to_thread.run_sync(self._holder.bind_anew, bound)
         ):
-            self._hear(anew, (yield _attach(request, anew)))
+            self._check(anew, (yield _attach(request, anew)))
 
-    def _hear(self, bound: Bound, response: httpx.Response) -> None:
+    def _check(self, bound: Bound, response: httpx.Response) -> None:
+        """Raise SettingsError if the child went over another transport, such as httpx.MockTransport."""
+        attached: _Attached | None = response.request.extensions.get(_BOUND)
+        if attached is not None and not attached.is_met and attached.is_on(response.request):
+            raise outside_session(_FACTORIES)
         headers = response.headers
         self._holder.hear(bound, str(response.url), headers.get("Date"), headers.get("Age"))
+
+
+class _Attached:
+    """A child on a request, and whether a connection that matches it was found.
+
+    It stands in `request.extensions` also as the trace function, which httpx's own transports call before
+    they connect or send: there it raises. Our transport takes its own copy of the request, without it.
+    """
+
+    def __init__(self, bound: Bound, trace: Any) -> None:
+        self.bound, self.trace = bound, trace
+        self.is_met = False
+
+    def __call__(self, _event: str, _info: object) -> NoReturn:
+        raise outside_session(_FACTORIES)
+
+    def is_on(self, request: httpx.Request) -> bool:
+        """Return True unless a redirect led to another origin: httpx drops the header then."""
+        sent: str | None = request.headers.get("Authorization")
+        return sent == self.bound.authorization
 
 
 class CertificateTransport(httpx.BaseTransport):
     """Sends each request over a connection that presents the certificate its child is bound to.
 
     Requests without a child present the current certificate. After a rotation the old connections
-    end with their last response. Servers are verified against `ca`, a PEM file, or the system's CAs.
+    end with their last response. Servers are verified against `ca`, a PEM file that is followed when it is
+    replaced, or the system's CAs.
     """
 
     def __init__(self, certificate: ClientCertificate, ca: Path | str | None = None) -> None:
         self._certificate = certificate
-        self._pools = Pools(lambda credentials: httpx.HTTPTransport(verify=credentials.context(ca)))
+        self._trust = ServerTrust(ca)
+        self._pools: Pools[PoolKey, httpx.HTTPTransport] = Pools(
+            lambda key: httpx.HTTPTransport(verify=key.context())
+        )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request; a child that a redirect led elsewhere is made anew for where it goes."""
-        credentials = _credentials(request, self._certificate)
-        transport, over = self._pools.lease(credentials)
+        sent, key = _prepared(request, self._certificate, self._trust)
+        transport, over = self._pools.lease(key)
         try:
             _close(over)
-            response = transport.handle_request(request)
+            response = transport.handle_request(sent)
         except BaseException:
-            _close(self._pools.give_back(credentials))
+            _close(self._pools.give_back(key))
             raise
         assert isinstance(response.stream, httpx.SyncByteStream)
-        response.stream = _Stream(response.stream, lambda: _close(self._pools.give_back(credentials)))
+        response.stream = LeasedBody(response.stream, lambda: _close(self._pools.give_back(key)))
         return response
 
     def close(self) -> None:
@@ -105,20 +132,23 @@ class AsyncCertificateTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, certificate: ClientCertificate, ca: Path | str | None = None) -> None:
         self._certificate = certificate
-        self._pools = Pools(lambda credentials: httpx.AsyncHTTPTransport(verify=credentials.context(ca)))
+        self._trust = ServerTrust(ca)
+        self._pools: Pools[PoolKey, httpx.AsyncHTTPTransport] = Pools(
+            lambda key: httpx.AsyncHTTPTransport(verify=key.context())
+        )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request; a child that a redirect led elsewhere is made anew for where it goes."""
-        credentials = _credentials(request, self._certificate)
-        transport, over = self._pools.lease(credentials)
+        sent, key = _prepared(request, self._certificate, self._trust)
+        transport, over = self._pools.lease(key)
         try:
             await _aclose(over)
-            response = await transport.handle_async_request(request)
+            response = await transport.handle_async_request(sent)
         except BaseException:
-            await _aclose(self._pools.give_back(credentials))
+            await _aclose(self._pools.give_back(key))
             raise
         assert isinstance(response.stream, httpx.AsyncByteStream)
-        response.stream = _AsyncStream(response.stream, lambda: _aclose(self._pools.give_back(credentials)))
+        response.stream = AsyncLeasedBody(response.stream, lambda: _aclose(self._pools.give_back(key)))
         return response
 
     async def aclose(self) -> None:
@@ -126,56 +156,62 @@ class AsyncCertificateTransport(httpx.AsyncBaseTransport):
         await _aclose(self._pools.take_all())
 
 
-class _Stream(httpx.SyncByteStream):
-    """A response body, which ends the lease of its pool."""
+def certificate_client(auth: MacaroonAuth, ca: Path | str | None = None, **settings: Any) -> httpx.Client:
+    """Return a client whose requests carry children and whose connections present their certificate.
 
-    def __init__(self, body: httpx.SyncByteStream, ended: Callable[[], None]) -> None:
-        self._body = body
-        self._ended = ended
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._body)
-
-    def close(self) -> None:
-        try:
-            self._body.close()
-        finally:
-            self._ended()
+    `ca` is a PEM file with the CA of the resource servers, by default the system's CAs. `settings` are
+    those of httpx.Client. Raises SettingsError for one that would take another connection, such as `proxy`.
+    """
+    return httpx.Client(auth=auth, transport=CertificateTransport(auth.certificate, ca), **_allowed(settings))
 
 
-class _AsyncStream(httpx.AsyncByteStream):
-    """A response body, which ends the lease of its pool."""
+def async_certificate_client(
+    auth: MacaroonAuth, ca: Path | str | None = None, **settings: Any
+) -> httpx.AsyncClient:
+    """Return an httpx.AsyncClient that does what `certificate_client` does."""
+    return httpx.AsyncClient(
+        auth=auth, transport=AsyncCertificateTransport(auth.certificate, ca), **_allowed(settings)
+    )
 
-    def __init__(self, body: httpx.AsyncByteStream, ended: Callable[[], Awaitable[None]]) -> None:
-        self._body = body
-        self._ended = ended
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return aiter(self._body)
-
-    async def aclose(self) -> None:
-        try:
-            await self._body.aclose()
-        finally:
-            await self._ended()
+def _allowed(settings: dict[str, Any]) -> dict[str, Any]:
+    refused = settings.keys() & {"auth", "transport", "verify", "cert", "proxy", "mounts"}
+    if refused:
+        raise SettingsError(
+            f"a certificate client makes its connections itself: leave out {', '.join(sorted(refused))}"
+        )
+    return settings
 
 
 def _attach(request: httpx.Request, bound: Bound) -> httpx.Request:
+    before = request.extensions.get(_TRACE)
+    attached = _Attached(bound, before.trace if isinstance(before, _Attached) else before)
     request.headers["Authorization"] = bound.authorization
-    request.extensions = {**request.extensions, _BOUND: bound}
+    request.extensions = {**request.extensions, _BOUND: attached, _TRACE: attached}
     return request
 
 
-def _credentials(request: httpx.Request, certificate: ClientCertificate) -> Credentials:
-    """Return what the connection must present, after a redirect with a child for the new target.
-
-    httpx drops the header, but not the extension, when a redirect leads to another origin.
-    """
-    bound: Bound | None = request.extensions.get(_BOUND)
-    if bound is None or request.headers.get("Authorization") != bound.authorization:
-        return certificate.current()
-    _attach(request, bound.for_request(request.method, str(request.url)))
-    return bound.credentials
+def _prepared(
+    request: httpx.Request, certificate: ClientCertificate, trust: ServerTrust
+) -> tuple[httpx.Request, PoolKey]:
+    """Return a copy of the request that can be sent, and the pool whose connections match it."""
+    attached: _Attached | None = request.extensions.get(_BOUND)
+    if attached is None:
+        return request, PoolKey(certificate.current(), trust.current())
+    credentials = certificate.current()
+    if attached.is_on(request):
+        credentials = attached.bound.credentials_in(certificate)
+        _attach(request, attached.bound.for_request(request.method, str(request.url)))
+    attached = request.extensions[_BOUND]
+    attached.is_met = True
+    extensions = {name: value for name, value in request.extensions.items() if name not in (_BOUND, _TRACE)}
+    if attached.trace is not None:
+        extensions[_TRACE] = attached.trace
+    sent = httpx.Request(
+        request.method, request.url, headers=request.headers, stream=request.stream, extensions=extensions
+    )
+    request.extensions = {**extensions, _BOUND: attached}  # the redirect that may follow is made of it
+    return sent, PoolKey(credentials, trust.current())
 
 
 def _may_retry(request: httpx.Request, response: httpx.Response) -> bool:

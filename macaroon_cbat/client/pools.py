@@ -1,55 +1,90 @@
 """One connection pool for each certificate in use, so that no connection outlives its certificate."""
 
-from collections.abc import Callable
-from typing import Generic, TypeVar
+import ssl
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 from macaroon_cbat.client.certificate import Credentials
+from macaroon_cbat.client.trust import TrustedCas
 from macaroon_cbat.files.process_values import PerProcess, ProcessLock
 
 Pool = TypeVar("Pool")
 
 
-class _Owned(Generic[Pool]):
+class Generation(Hashable, Protocol):
+    """A key whose greater `generation` is newer."""
+
+    @property
+    def generation(self) -> Any:
+        """A value that compares."""
+
+
+Key = TypeVar("Key", bound=Generation)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolKey:
+    """What a pool's connections present, and whom they trust."""
+
+    credentials: Credentials
+    cas: TrustedCas
+
+    @property
+    def generation(self) -> tuple[int, int]:
+        """Newer credentials come first, then newer CAs."""
+        return self.credentials.generation, self.cas.generation
+
+    def context(self) -> ssl.SSLContext:
+        """Return the TLS context of the pool's connections."""
+        return self.credentials.context_trusting(self.cas)
+
+
+class _Owned(Generic[Key, Pool]):
     """The pools of one process."""
 
     def __init__(self) -> None:
-        self.pools: dict[Credentials, Pool] = {}
-        self.leases: dict[Credentials, int] = {}
+        self.pools: dict[Key, Pool] = {}
+        self.leases: dict[Key, int] = {}
 
 
-class Pools(Generic[Pool]):
-    """Connection pools by credentials, counted while requests use them. Thread-safe, and safe to fork.
+class Pools(Generic[Key, Pool]):
+    """Connection pools by key, counted while requests use them. Thread-safe, and safe to fork.
 
-    A pool is over when a newer certificate has one and its own last request is done. `lease` and
+    A pool is over when a newer key has one and its own last request is done. `lease` and
     `give_back` return the pools that are over: closing them, awaited or not, is the caller's part. A forked
     child has pools of its own, and leaves those of its parent alone: two processes on one TLS connection
     would read each other's answers.
     """
 
-    def __init__(self, make: Callable[[Credentials], Pool]) -> None:
+    def __init__(self, make: Callable[[Key], Pool]) -> None:
         self._make = make
-        self._owned: PerProcess[_Owned[Pool]] = PerProcess(_Owned)
+        self._owned: PerProcess[_Owned[Key, Pool]] = PerProcess(_Owned)
         self._lock = ProcessLock()
 
-    def lease(self, credentials: Credentials) -> tuple[Pool, list[Pool]]:
-        """Return the pool whose connections present these credentials, and the pools that are over."""
+    def __len__(self) -> int:
+        """Return the number of this process's pools that are not over."""
+        return len(self._owned.current().pools)
+
+    def lease(self, key: Key) -> tuple[Pool, list[Pool]]:
+        """Return the pool of this key, and the pools that are over."""
         with self._lock.current():
             owned = self._owned.current()
-            if credentials not in owned.pools:
-                owned.pools[credentials] = self._make(credentials)
-            owned.leases[credentials] = owned.leases.get(credentials, 0) + 1
-            return owned.pools[credentials], _take_over(owned)
+            if key not in owned.pools:
+                owned.pools[key] = self._make(key)
+            owned.leases[key] = owned.leases.get(key, 0) + 1
+            return owned.pools[key], _take_over(owned)
 
-    def give_back(self, credentials: Credentials) -> list[Pool]:
+    def give_back(self, key: Key) -> list[Pool]:
         """End one lease and return the pools that are over."""
         with self._lock.current():
             owned = self._owned.current()
-            if credentials in owned.leases:
-                owned.leases[credentials] -= 1
+            if key in owned.leases:
+                owned.leases[key] -= 1
             return _take_over(owned)
 
     def take_all(self) -> list[Pool]:
-        """Return every pool and know none any more."""
+        """Return every pool and forget all of them."""
         with self._lock.current():
             owned = self._owned.current()
             pools = list(owned.pools.values())
@@ -58,13 +93,11 @@ class Pools(Generic[Pool]):
             return pools
 
 
-def _take_over(owned: _Owned[Pool]) -> list[Pool]:
-    newest = max((credentials.generation for credentials in owned.pools), default=0)
-    over = [
-        credentials
-        for credentials in owned.pools
-        if credentials.generation < newest and not owned.leases[credentials]
-    ]
-    for credentials in over:
-        del owned.leases[credentials]
-    return [owned.pools.pop(credentials) for credentials in over]
+def _take_over(owned: _Owned[Key, Pool]) -> list[Pool]:
+    if not owned.pools:
+        return []
+    newest = max(key.generation for key in owned.pools)
+    over = [key for key in owned.pools if key.generation < newest and not owned.leases[key]]
+    for key in over:
+        del owned.leases[key]
+    return [owned.pools.pop(key) for key in over]

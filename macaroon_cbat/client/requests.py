@@ -6,28 +6,29 @@
 
 Child and connection never disagree: the auth leaves on the request which credentials it bound the
 child to, and the adapter takes the connection from the pool of these very credentials. A rotation
-between the two, or between two requests, changes both together.
+between the two, or between two requests, changes both together. Over any other adapter the request raises.
 """
 
+import ssl
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self, Unpack
 
-from macaroon_cbat.client.certificate import ClientCertificate, Credentials
-from macaroon_cbat.client.children import ChildTerms
-from macaroon_cbat.client.holder import Bound, Holder, TokenSource, is_rejected
-from macaroon_cbat.client.https import ContextAdapter
-from macaroon_cbat.client.pools import Pools
+from macaroon_cbat.client.certificate import ClientCertificate
+from macaroon_cbat.client.children import ChildSettings
+from macaroon_cbat.client.holder import Bound, Holder, TokenSource, is_rejected, outside_session
+from macaroon_cbat.client.pools import PoolKey, Pools
+from macaroon_cbat.client.trust import ServerTrust
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.errors.extras import extra
 
 with extra("requests"):
     import requests
-    from requests.adapters import BaseAdapter
+    from requests.adapters import BaseAdapter, HTTPAdapter
     from requests.auth import AuthBase
 
 
 class _Authorization(str):
-    """A header value that knows what it was made of.
+    """A header value that knows what it was made of, and that only a CertificateAdapter can send.
 
     `requests` copies headers and nothing else to a redirected request, and drops this one when the
     redirect leads to another origin: so what is said here is true exactly as long as it is sent.
@@ -45,27 +46,24 @@ class _Authorization(str):
         """Show no token: `request.headers` is printed easily."""
         return f"<Bearer token bound to {self.bound.credentials.thumbprint}>"
 
+    def encode(self, *_encoding: object, **_errors: object) -> NoReturn:
+        """Raise SettingsError: `http.client` calls this just before it sends the header."""
+        raise outside_session("certificate_session")
+
 
 class MacaroonAuth(AuthBase):
     """Attaches to every request a fresh child of the token, bound to the certificate in use.
 
-    `lifetime` counts seconds; `audience` is needed only for a token of none or several; with
-    `bind_request` the child is good for the method and target of its request only. Raises
-    SettingsError for http:// and for a token that is bound to another certificate. A request whose
+    The settings are those of ChildTerms. Raises SettingsError for http://, for a token that is bound to
+    another certificate, and over a connection that does not present the certificate. A request whose
     body can be sent again is tried once more with a fresh token when the resource server answers
     401 invalid_token and the source has another one.
     """
 
     def __init__(
-        self,
-        token: TokenSource,
-        certificate: ClientCertificate,
-        *,
-        lifetime: int = 60,
-        audience: str | None = None,
-        bind_request: bool = False,
+        self, token: TokenSource, certificate: ClientCertificate, **settings: Unpack[ChildSettings]
     ) -> None:
-        self._holder = Holder(token, certificate, ChildTerms(lifetime, audience, bind_request))
+        self._holder = Holder(token, certificate, **settings)
         self.certificate = certificate
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -105,15 +103,16 @@ class CertificateAdapter(BaseAdapter):
     """Sends each request over a connection that presents the certificate its child is bound to.
 
     Requests without a child present the current certificate. After a rotation the old connections
-    end with their last response. Servers are always verified: against `ca`, a PEM file, or the
-    system's CAs. The `verify` and `cert` of `requests` have no say here, and what would weaken or
-    contradict this is a SettingsError.
+    end with their last response. Servers are always verified: against `ca`, a PEM file that is followed
+    when it is replaced, or the system's CAs. The `verify` and `cert` of `requests` are not used: what would
+    weaken or contradict this raises SettingsError.
     """
 
     def __init__(self, certificate: ClientCertificate, ca: Path | str | None = None) -> None:
         super().__init__()
         self._certificate = certificate
-        self._pools = Pools(lambda credentials: ContextAdapter(credentials.context(ca)))
+        self._trust = ServerTrust(ca)
+        self._pools: Pools[PoolKey, _ContextAdapter] = Pools(lambda key: _ContextAdapter(key.context()))
 
     def send(
         self,
@@ -126,13 +125,14 @@ class CertificateAdapter(BaseAdapter):
         """Send the request; a child that a redirect led elsewhere is made anew for where it goes."""
         if verify is False or cert:
             raise SettingsError("a certificate session takes neither verify=False nor cert=: give it a ca")
-        credentials = self._credentials(request)
-        adapter, over = self._pools.lease(credentials)
+        sent, key = self._prepared(request)
+        adapter, over = self._pools.lease(key)
         try:
             _close(over)
-            response = adapter.send(request, *args, **options)
+            response: requests.Response = adapter.send(sent, *args, **options)
         finally:
-            _close(self._pools.give_back(credentials))
+            _close(self._pools.give_back(key))
+        response.request = request
         response.connection = self  # type: ignore[assignment] # any adapter will do
         return response
 
@@ -140,23 +140,48 @@ class CertificateAdapter(BaseAdapter):
         """Close all connections."""
         _close(self._pools.take_all())
 
-    def _credentials(self, request: requests.PreparedRequest) -> Credentials:
+    def _prepared(self, request: requests.PreparedRequest) -> tuple[requests.PreparedRequest, PoolKey]:
+        """Return a copy of the request that can be sent, and the pool whose connections match it."""
         authorization = request.headers.get("Authorization")
         if not isinstance(authorization, _Authorization):
-            return self._certificate.current()
+            return request, PoolKey(self._certificate.current(), self._trust.current())
         bound = authorization.bound.for_request(str(request.method), str(request.url))
+        credentials = bound.credentials_in(self._certificate)
         request.headers["Authorization"] = _Authorization(bound)
-        return bound.credentials
+        sent = request.copy()
+        sent.headers["Authorization"] = bound.authorization
+        return sent, PoolKey(credentials, self._trust.current())
+
+
+class _ContextAdapter(HTTPAdapter):
+    """Makes every connection with this context, which alone says whom to trust and what to present."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__()
+
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
+    ) -> Any:
+        """Name the context, through which urllib3 also tells pools apart."""
+        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+        return host, {"ssl_context": self._context}
+
+    def cert_verify(self, *_args: object, **_kwargs: object) -> None:
+        """Add nothing to the context: requests would load its own CAs into it at each connection."""
 
 
 def certificate_session(auth: MacaroonAuth, ca: Path | str | None = None) -> requests.Session:
-    """Return a session whose requests carry children and whose connections present their certificate."""
+    """Return a session whose requests carry children and whose connections present their certificate.
+
+    `ca` is a PEM file with the CA of the resource servers, by default the system's CAs.
+    """
     session = requests.Session()
     session.auth = auth
     session.mount("https://", CertificateAdapter(auth.certificate, ca))
     return session
 
 
-def _close(adapters: list[ContextAdapter]) -> None:
+def _close(adapters: list[_ContextAdapter]) -> None:
     for adapter in adapters:
         adapter.close()

@@ -1,25 +1,26 @@
 """Calls to the service itself, such as administration: bound macaroons whose audience is the issuer."""
 
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from macaroon_cbat.client.certificate import ClientCertificate
-from macaroon_cbat.client.https import no_answer
-from macaroon_cbat.client.requests import MacaroonAuth, certificate_session
-from macaroon_cbat.client.tokens import TokenClient, read_refusal
-from macaroon_cbat.errors import Unavailable
-from macaroon_cbat.errors.extras import extra
-from macaroon_cbat.text.json_text import read_json_text
+import msgspec
 
-with extra("requests"):
-    import requests
+from macaroon_cbat.client.children import ChildTerms
+from macaroon_cbat.client.holder import Bound, bind, is_rejected
+from macaroon_cbat.client.https import HttpsAnswer, HttpsRequest
+from macaroon_cbat.client.oauth_answers import read_refusal
+from macaroon_cbat.client.own_connections import Own
+from macaroon_cbat.client.tokens import TokenClient
+from macaroon_cbat.errors import SettingsError, Unavailable
+from macaroon_cbat.text.json_text import UnusableJson, read_json_text
 
 _TOKEN_PATH = "/oauth2/token"
+_ANSWER_BYTES = 8 << 20
+_TERMS = ChildTerms(bind_request=True)
 
 
 def _base_of(token_endpoint: str) -> str:
-    """Return what stands before every path of the service, where this is its token endpoint."""
+    """Return the part before every path of the service, given its token endpoint."""
     if token_endpoint.endswith(_TOKEN_PATH):
         return token_endpoint.removesuffix(_TOKEN_PATH)
     parts = urlsplit(token_endpoint)
@@ -27,29 +28,53 @@ def _base_of(token_endpoint: str) -> str:
 
 
 class ServiceCalls:
-    """Asks the service as one client, over connections with its certificate. `timeout` counts seconds."""
+    """Calls of one client, over connections with its certificate. `timeout` counts seconds."""
 
-    def __init__(
-        self, tokens: TokenClient, certificate: ClientCertificate, ca: Path | None, *, timeout: float = 30
-    ) -> None:
-        """Ask with tokens of this source, whose resource is the issuer."""
+    def __init__(self, tokens: TokenClient, *, timeout: float = 30) -> None:
+        """Call with tokens of this client, whose resource is the issuer, and with its certificate."""
         self._tokens = tokens
         self._timeout = timeout
-        self._session = certificate_session(MacaroonAuth(tokens, certificate, bind_request=True), ca)
 
     def call(self, method: str, path: str, members: object = None) -> Any:
         """Return the answer's JSON, None for none; raise Refused or Unavailable."""
-        url = _base_of(self._tokens.endpoint()) + path
-        try:
-            answer = self._session.request(
-                method, url, json=members, timeout=self._timeout, allow_redirects=False
-            )
-            if answer.status_code in (200, 201):
-                return read_json_text(answer.content, object)
-        except (requests.RequestException, ValueError) as error:
-            raise no_answer(url, error) from error
-        if answer.status_code >= 500:
-            raise Unavailable(f"{url} answered {answer.status_code}")
-        if answer.status_code != 204:
-            raise read_refusal(answer.status_code, answer.content, url)
+        url = _base_of(self._tokens.service.endpoint("token_endpoint")) + path
+        body = None if members is None else msgspec.json.encode(members)
+        answer = self._ask(method, url, body)
+        if answer.status in (200, 201):
+            try:
+                return read_json_text(answer.body, object)
+            except UnusableJson as error:
+                raise Unavailable(f"no usable answer from {url}: {error}") from error
+        if answer.status != 204:
+            raise read_refusal(answer.status, answer.body, url)
         return None
+
+    def _ask(self, method: str, url: str, body: bytes | None) -> HttpsAnswer:
+        """Return the answer; a token that the service rejects is replaced once."""
+        own, bound = self._bind(method, url)
+        answer = self._send(own, bound, body)
+        if is_rejected(answer.status, answer.challenge):
+            self._tokens.discard(bound.token)
+            own, anew = self._bind(method, url)
+            if anew.token != bound.token:
+                return self._send(own, anew, body)
+        return answer
+
+    def _bind(self, method: str, url: str) -> tuple[Own, Bound]:
+        """Return connections, and a child that is bound to the certificate that they present."""
+        token, own = self._tokens(), self._tokens.service.own()
+        if own.credentials is None:
+            raise SettingsError("calls to the service need a client certificate: give the TokenClient one")
+        return own, bind(token, own.credentials, _TERMS, method, url)
+
+    def _send(self, own: Own, bound: Bound, body: bytes | None) -> HttpsAnswer:
+        request = HttpsRequest(
+            method=bound.method,
+            url=bound.uri,
+            timeout=self._timeout,
+            limit=_ANSWER_BYTES,
+            json=body,
+            authorization=bound.authorization,
+            is_repeatable=bound.method == "GET",
+        )
+        return self._tokens.service.exchange(request, own)

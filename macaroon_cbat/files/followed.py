@@ -16,6 +16,9 @@ Stamp = tuple[tuple[int, int, int], ...]
 LOOK_SECONDS = 1.0
 """Seconds between two looks at the files, and seconds without a change before they are read."""
 
+_TICK_NANOSECONDS = 50_000_000
+"""Within which a file may change twice without its stamp showing it."""
+
 RETRY_SECONDS = 10.0
 """Seconds after which unchanged files that could not be read are tried again: a full disk or a missing
 mount may be the cause."""
@@ -42,6 +45,11 @@ def is_settled(stamp: Stamp, before: Stamp) -> bool:
     return stamp == before or (newest is not None and time.time_ns() - newest >= LOOK_SECONDS * 1e9)
 
 
+def is_fresh(stamp: Stamp) -> bool:
+    """Return True if the files may change once more without another stamp; the clocks may differ."""
+    return any(abs(time.time_ns() - changed) < _TICK_NANOSECONDS for changed, _, _ in stamp)
+
+
 class Followed(Generic[Value]):
     """A value that is read from files, and read again after they have changed.
 
@@ -56,21 +64,32 @@ class Followed(Generic[Value]):
         read: Callable[[], Value],
         log: logging.Logger,
         monotonic: Callable[[], float] = time.monotonic,
+        *,
+        is_prompt: bool = False,
+        look_seconds: float = LOOK_SECONDS,
+        level: int = logging.WARNING,
     ) -> None:
-        """Read the files once, or raise SettingsError; `what` names the value in the log."""
+        """Read the files once, or raise SettingsError; `what` names the value in the log.
+
+        `is_prompt` is for files that show by themselves whether they are whole: they are read at the first
+        look after a change, not at the second. With `look_seconds` 0 each call looks, and waits for a look
+        of another thread. `level` is that of a failure in the log.
+        """
         self._what, self._files, self._read, self._log = what, files, read, log
         self._monotonic = monotonic
+        self._is_prompt, self._look_seconds, self._level = is_prompt, look_seconds, level
         self._lock = ProcessLock()
-        self._seen = self._at_last_look = stamp_of(files)
+        self._at_last_look = stamp_of(files)
+        self._seen = self._trusted(self._at_last_look)
         self._said: str | None = None
         self._times = 0
         self.is_quiet = False
         """True in a process that follows the same files as another one, which warns."""
-        self._look_at = self._retry_at = monotonic() + LOOK_SECONDS
+        self._look_at = self._retry_at = monotonic() + look_seconds
         self.value = read()
 
     def current(self) -> Value:
-        """Return the value in force; look at the files first if a second has passed since the last look."""
+        """Return the value in force; look at the files first if the last look was `look_seconds` ago."""
         if self._monotonic() >= self._look_at:
             self.look()
         return self.value
@@ -81,10 +100,10 @@ class Followed(Generic[Value]):
         `anyway` reads them changed or not, as SIGHUP demands.
         """
         lock = self._lock.current()
-        if not lock.acquire(blocking=anyway):
+        if not lock.acquire(blocking=anyway or not self._look_seconds):
             return False  # another thread is looking
         try:
-            self._look_at = self._monotonic() + LOOK_SECONDS
+            self._look_at = self._monotonic() + self._look_seconds
             return (self._is_due() or anyway) and self._take()
         finally:
             lock.release()
@@ -94,18 +113,24 @@ class Followed(Generic[Value]):
         self._at_last_look = stamp
         if stamp == self._seen:
             return self._said is not None and self._monotonic() >= self._retry_at
-        return is_settled(stamp, before)
+        return self._is_prompt or is_settled(stamp, before)
+
+    def _trusted(self, stamp: Stamp) -> Stamp | None:
+        """Return the stamp to compare with, or None if the files must be read again even if it stays."""
+        return None if self._is_prompt and is_fresh(stamp) else stamp
 
     def _take(self) -> bool:
-        self._seen = self._at_last_look
+        self._seen = self._trusted(self._at_last_look)
         try:
             _refuse_streams(self._files)
-            self.value = self._read()
+            value = self._read()
         except (SettingsError, OSError) as error:
             self._retry_at = self._monotonic() + RETRY_SECONDS
             self._say(str(error))
             return False
-        self._said, self._times = None, 0
+        if value is self.value and self._said is None:
+            return False
+        self.value, self._said, self._times = value, None, 0
         self._log.log(logging.DEBUG if self.is_quiet else logging.INFO, "read the %s again", self._what)
         return True
 
@@ -114,7 +139,7 @@ class Followed(Generic[Value]):
         self._times = self._times + 1 if reason == self._said else 1
         self._said = reason
         if self._times == (2 if self.is_quiet else 1):
-            level = logging.INFO if self.is_quiet else logging.WARNING
+            level = logging.INFO if self.is_quiet else self._level
             self._log.log(level, "keeping the %s read before: %s", self._what, reason)
 
 

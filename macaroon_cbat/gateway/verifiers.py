@@ -103,15 +103,13 @@ def _following(means: Means, service: Service) -> VerifierSettings:
 
 def _asking(means: Means, asking: Asking) -> Introspection:
     folder = means.folder
-    certificate = None
-    if asking.certificate is not None:
-        certificate = folder / asking.certificate, folder / (asking.key or asking.certificate)
     return Introspection(
         asking.issuer,
         means.audience,
         asking.client_id,
         means.secret,
-        certificate=certificate,
+        certificate=None if asking.certificate is None else folder / asking.certificate,
+        key=None if asking.key is None else folder / asking.key,
         ca=None if asking.ca is None else folder / asking.ca,
         cache_seconds=asking.cache_seconds,
     )

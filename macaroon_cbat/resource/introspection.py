@@ -10,6 +10,11 @@ from pathlib import Path
 from msgspec import Struct
 
 from macaroon_cbat.certificate.thumbprint import Thumbprint
+from macaroon_cbat.client.authentication import ClientAuthentication
+from macaroon_cbat.client.certificate import ClientCertificate, client_certificate
+from macaroon_cbat.client.https import HttpsRequest
+from macaroon_cbat.client.own_connections import OwnConnections
+from macaroon_cbat.client.trust import ServerTrust
 from macaroon_cbat.errors import Inactive, SettingsError, Unavailable
 from macaroon_cbat.macaroon.audiences import audience_setting
 from macaroon_cbat.macaroon.caveats import Access
@@ -20,8 +25,6 @@ from macaroon_cbat.macaroon.verification import Principal, judge
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.resource.blocking import about_to_block
 from macaroon_cbat.resource.call_limits import Places
-from macaroon_cbat.resource.https import Question
-from macaroon_cbat.resource.own_connections import OwnConnections
 from macaroon_cbat.text.json_text import UnusableJson, read_json_text
 
 MAX_ANSWER_BYTES = 64 * 1024
@@ -47,21 +50,25 @@ class Introspection:
         issuer: str,
         audience: str,
         client_id: str,
-        client_secret: str | None = None,
+        client_secret: str | Path | None = None,
         *,
-        certificate: tuple[Path | str, Path | str] | None = None,
+        certificate: ClientCertificate | Path | str | None = None,
+        key: Path | str | None = None,
         ca: Path | str | None = None,
         path: str = "/oauth2/introspect",
         timeout: float = 5,
         cache_seconds: float = 0,
         most_asking: int = 4,
     ) -> None:
-        """Ask `issuer` as this client, by secret or by certificate (certificate file, key file).
+        """Introspect at `issuer` as this client. Raises SettingsError for unusable settings.
 
-        `ca` is the PEM bundle that the service's own certificate is verified with. An answer takes `timeout`
-        seconds at most. A positive answer counts for `cache_seconds`, so long may a revocation go unnoticed;
-        caveats and certificate are always judged. In servers with threads `most_asking` requests of a
-        process ask at once: keep it below the number of threads, so that a silent service leaves some.
+        The client authenticates with `client_secret`, the secret or as a Path the file that holds it, or with
+        `certificate`, a PEM file with the private key in `key` or in the same file, or a ClientCertificate.
+        `ca` is the PEM file that the service's own certificate is verified with. All these files are followed
+        when they are replaced. An exchange takes `timeout` seconds at most. A positive answer applies for
+        `cache_seconds`: so long may a revocation go unnoticed; caveats and certificate are always judged. In
+        servers with threads `most_asking` requests of a process ask at once: keep it below the number of
+        threads, so that a silent service leaves some.
         """
         issuer = plain_issuer(issuer)
         if (client_secret is None) == (certificate is None):
@@ -75,10 +82,8 @@ class Introspection:
         self.issuer = issuer
         self.audience = audience_setting(audience)
         self._url = issuer + path
-        self._form = {"client_id": client_id}
-        if client_secret is not None:
-            self._form["client_secret"] = client_secret
-        self._own = OwnConnections(ca, certificate, "introspection")
+        self._authentication = ClientAuthentication(client_id, client_secret)
+        self._own = OwnConnections(client_certificate(certificate, key), ServerTrust(ca))
         self._places = Places(most_asking, issuer)
         self._timeout = timeout
         self._remembered = _Remembered(cache_seconds)
@@ -102,14 +107,12 @@ class Introspection:
     def _ask(self, text: str, grant: Grant, certificate: Thumbprint | None) -> None:
         """Return when the service calls the token active over a connection with this certificate."""
         about_to_block()
-        form = {**self._form, "token": text}
+        form = {**self._authentication.form(), "token": text}
         if certificate is not None:
             form["client_certificate"] = certificate
-        question = Question(
-            method="POST", url=self._url, timeout=self._timeout, limit=MAX_ANSWER_BYTES, form=form
-        )
-        with self._places.place():
-            status, body = self._own.current().exchange(question)
+        status, body = self._exchange(form)
+        if status == 401 and self._authentication.is_secret_replaced():
+            status, body = self._exchange(form)
         if status != 200:
             raise Unavailable(f"{self._url} answered {status} with {len(body)} bytes: {body[:200]!r}")
         try:
@@ -120,6 +123,19 @@ class Introspection:
             raise Inactive("the service says that the token is not active, and its log says why")
         if answer.jti != grant.jti:
             raise Unavailable(f"{self._url} answered about another token than {grant.jti!r}")
+
+    def _exchange(self, form: dict[str, str]) -> tuple[int, bytes]:
+        request = HttpsRequest(
+            method="POST",
+            url=self._url,
+            timeout=self._timeout,
+            limit=MAX_ANSWER_BYTES,
+            form=form,
+            authorization=self._authentication.authorization(),
+        )
+        with self._places.place():
+            answer = self._own.current().connections.exchange(request)
+        return answer.status, answer.body
 
 
 class _Remembered:

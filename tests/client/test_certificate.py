@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from macaroon_cbat.client import ClientCertificate, Credentials
-from macaroon_cbat.client.certificate import server_trust
+from macaroon_cbat.client.trust import server_trust
 from macaroon_cbat.errors import SettingsError
 from tests.client.conftest import Server
 from tests.support.client_files import Files, Pair, keep_stat, make_pair, replace, write_in_place

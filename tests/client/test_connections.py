@@ -15,7 +15,7 @@ import requests
 
 from macaroon_cbat import Expiry, confirmation
 from macaroon_cbat.client import ClientCertificate, bind_to_certificate
-from macaroon_cbat.client.certificate import server_trust
+from macaroon_cbat.client.trust import server_trust
 from macaroon_cbat.errors import SettingsError
 from tests.client.conftest import Server
 from tests.support.client_files import Files, Pair, added, make_token

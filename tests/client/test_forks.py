@@ -87,6 +87,6 @@ def test_a_child_does_not_wait_for_a_thread_of_its_parent(server: Server) -> Non
 
 def test_a_child_does_not_wait_for_a_rotation(files: Files, certificate: ClientCertificate) -> None:
     """A child forked while its parent looks at the certificate's files looks at them by itself."""
-    with certificate._lock.current():
+    with certificate._followed._lock.current():
         files.certificate.touch()
         assert in_children(1, lambda _: certificate.current()) == [0]

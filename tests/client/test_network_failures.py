@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from macaroon_cbat.client import ClientCertificate, TokenClient
+from macaroon_cbat.client.https import Connections, HttpsRequest
 from macaroon_cbat.client.network_failures import failure_in_words
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.files import replace_file
-from macaroon_cbat.resource.https import Connections, Question
 from tests.support.certificates import Identity, authority, certified
 
 LOCALHOST = (x509.DNSName("localhost"),)
@@ -124,9 +124,9 @@ def test_a_resource_server_is_told_the_same(ca, tmp_path):
     """The connection of a resource server to the service has the same words."""
     trust = ssl.create_default_context()
     with listening(over_tls(server_certificate(ca, tmp_path))) as port:
-        question = Question(method="GET", url=f"https://localhost:{port}/keys", timeout=10, limit=1000)
+        request = HttpsRequest(method="GET", url=f"https://localhost:{port}/keys", timeout=10, limit=1000)
         with pytest.raises(Unavailable, match="is of no CA that is trusted here: name the PEM file"):
-            Connections(trust).exchange(question)
+            Connections(trust).exchange(request)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ def rotated(files: Files, certificate: ClientCertificate) -> Credentials:
     return certificate.current()
 
 
-def pools() -> Pools[str]:
+def pools() -> Pools[Credentials, str]:
     return Pools(lambda credentials: f"pool {credentials.thumbprint}")
 
 

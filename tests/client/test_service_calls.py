@@ -10,13 +10,17 @@ from tests.client.conftest import Server
 
 @pytest.mark.parametrize(
     ("path", "says"),
-    [("/nested-page", "nested too deeply"), ("/large", "malformed")],
-    ids=["nested", "no JSON"],
+    [
+        ("/nested-page", "nested too deeply"),
+        ("/text-page", "malformed"),
+        ("/large", "more than 8388608 bytes"),
+    ],
+    ids=["nested", "no JSON", "endless"],
 )
 def test_an_answer_that_is_no_json_is_unavailable(
     server: Server, certificate: ClientCertificate, path: str, says: str
 ) -> None:
-    """An answer that nests too deeply, or is no JSON, is Unavailable."""
-    calls = ServiceCalls(server.client("usual"), certificate, server.ca)
+    """An answer that nests too deeply, is no JSON, or larger than any answer is Unavailable."""
+    calls = ServiceCalls(server.client("usual", certificate=certificate))
     with pytest.raises(Unavailable, match=says):
         calls.call("GET", path)

@@ -212,7 +212,7 @@ def test_secrets_do_not_print(
         request = session.prepare_request(requests.Request("GET", server.url("/api")))
         child = request.headers["Authorization"].removeprefix("Bearer ")
         token = session.send(request, timeout=10).json()["token"]
-        shown = [caplog.text, *map(repr, (client, auth, client._cached, certificate, request.headers))]
+        shown = [caplog.text, *map(repr, (client, auth, client._tokens._kept, certificate, request.headers))]
     assert child == token
     with pytest.raises(Refused) as caught:
         server.client("refusing", client_secret="0pen-sesame")()

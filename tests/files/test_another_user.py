@@ -128,7 +128,7 @@ def test_an_access_control_list_that_lets_others_read_is_refused(place: Path, ta
     read = [
         lambda file: open_private(file, "key file").close(),
         ClientCertificate,
-        lambda file: Introspection(ISSUER, API, "api", certificate=(file, file)),
+        lambda file: Introspection(ISSUER, API, "api", certificate=file),
     ]
     os.setxattr(pair, "system.posix_acl_access", granting(tag, NOBODY))
     assert pair.stat().st_mode & 0o777 == 0o640

@@ -47,7 +47,7 @@ def secret_by(read):
 READERS = {
     "holder": ClientCertificate,
     "connection": lambda file: ServiceConnection(ISSUER, "api", "s", certificate=file),
-    "introspection": lambda file: Introspection(ISSUER, API, "api", certificate=(file, file)),
+    "introspection": lambda file: Introspection(ISSUER, API, "api", certificate=file),
     "server": lambda file: load_pair(file, file),
     "gateway's secret": secret_by(read_gateway_secret),
     "wrapping key": read_wrapping_key,
@@ -112,16 +112,16 @@ def test_a_key_that_becomes_loose_is_not_loaded(tmp_path: Path):
         ClientCertificate(file),
         ServiceConnection(ISSUER, "api", "s", certificate=file),
     )
-    before, connections = certificate.current().thumbprint, connection._own.current()
+    before, connections = certificate.current().thumbprint, connection._service.own()
     newer.chmod(0o644)
     newer.replace(file)
     assert certificate.current().thumbprint == before
-    assert connection._own.current() is connections
+    assert connection._service.own() is connections
     with pytest.raises(SettingsError):
         ServiceConnection(ISSUER, "api", "s", certificate=file)
     file.chmod(0o600)
     assert certificate.current().thumbprint != before
-    assert connection._own.current() is not connections
+    assert connection._service.own() is not connections
 
 
 @pytest.mark.parametrize("name", ["ca.key", "server.key"])

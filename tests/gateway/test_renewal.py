@@ -96,7 +96,7 @@ def test_a_certificate_that_does_not_fit_is_one_warning(tmp_path: Path, holder: 
         assert {ask_service(running, token, holder).status for _ in range(5)} == {200}
         own.file.unlink()
         assert {ask_service(running, token, holder).status for _ in range(5)} == {200}
-        assert running.log().count("keeping the certificate and CA read before") == 2
+        assert running.log().count("keeping the client certificate read before") == 2
 
 
 def _asking_by(folder: Path, realm: Realm, changes: dict[str, str | None]):

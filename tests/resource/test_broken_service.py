@@ -100,7 +100,7 @@ def test_one_way_to_authenticate_is_needed(client: Client):
     with pytest.raises(SettingsError, match="secret or a client certificate"):
         Introspection("https://localhost:1", API, "api")
     with pytest.raises(SettingsError, match="secret or a client certificate"):
-        Introspection("https://localhost:1", API, "api", "s", certificate=(client.file, client.file))
+        Introspection("https://localhost:1", API, "api", "s", certificate=client.file)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"rubbish"], ids=["missing", "empty", "rubbish"])
@@ -109,7 +109,7 @@ def test_unusable_files_are_a_settings_error(tmp_path: Path, content: bytes | No
     file = tmp_path / "file.pem"
     if content is not None:
         file.write_bytes(content)
-    for settings in ({"client_secret": "s", "ca": file}, {"certificate": (file, file)}):
+    for settings in ({"client_secret": "s", "ca": file}, {"certificate": file}):
         with pytest.raises(SettingsError, match=r"file\.pem") as error:
             Introspection("https://localhost:1", API, "api", **settings)  # type: ignore[arg-type]
         assert "\n" not in str(error.value)
@@ -125,7 +125,7 @@ def test_an_encrypted_key_is_a_settings_error(tmp_path: Path):
     )
     (tmp_path / "key.pem").write_bytes(key)
     with pytest.raises(SettingsError, match=r"key\.pem"):
-        Introspection("https://localhost:1", API, "api", certificate=(client.file, tmp_path / "key.pem"))
+        Introspection("https://localhost:1", API, "api", certificate=client.file, key=tmp_path / "key.pem")
 
 
 def test_repr_shows_no_secret(url: str, folder: Path):

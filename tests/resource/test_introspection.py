@@ -196,7 +196,7 @@ def test_a_resource_server_may_authenticate_by_certificate(
     service: Service, secrets: dict[str, str], token: str, api: Client
 ):
     """A resource server may authenticate with its certificate instead of a secret."""
-    app = asking(service, "by-certificate", None, certificate=(api.file, api.file))
+    app = asking(service, "by-certificate", None, certificate=api.file)
     assert call(app, attenuate(token, [BOUND])).status_code == 200
 
 
@@ -205,7 +205,7 @@ def test_another_certificate_of_ours_is_503(
 ):
     """With a certificate that is not registered the service does not know us, and nobody can tell."""
     other = make_client(tmp_path, "other")
-    app = asking(service, "by-certificate", None, certificate=(other.file, other.file))
+    app = asking(service, "by-certificate", None, certificate=other.file)
     assert call(app, attenuate(token, [BOUND])).status_code == 503
 
 
@@ -238,7 +238,7 @@ def test_a_service_that_goes_down_is_503(service: Service, tmp_path: Path):
         assert call(app, child).status_code == 200
 
 
-@pytest.mark.parametrize("given", [{}, {"client_secret": "s", "certificate": ("c.pem", "c.key")}])
+@pytest.mark.parametrize("given", [{}, {"client_secret": "s", "certificate": "c.pem", "key": "c.key"}])
 def test_one_way_to_authenticate_is_named(given):
     """A resource server authenticates by a secret or a certificate: neither and both are said at start-up."""
     with pytest.raises(SettingsError, match="a client secret or a client certificate: give one of them"):

@@ -7,9 +7,9 @@ from flask import Flask
 
 from macaroon_cbat import RootKey, audience_key
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files.followed import LOOK_SECONDS
 from macaroon_cbat.macaroon.keys import AudienceKeys, audience_keys, write_key_file
 from macaroon_cbat.resource import KeyFile
-from macaroon_cbat.resource.key_file import LOOK_SECONDS
 from tests.support.guarded_app import bound, call, document, make_app
 from tests.support.tokens import API, ISSUER, ROOT
 

@@ -6,7 +6,7 @@ import math
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
@@ -52,7 +52,7 @@ class Nesting(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceConnection]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], ServiceConnection]]:
     """Run the service; give a resource server's connection to it."""
     folder = tmp_path_factory.mktemp("nesting")
     files, client = development_certificates(folder), make_client(folder, "api")
@@ -67,23 +67,28 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceConnect
         paths["feed"] = "revocation_feed_endpoint"
         aliases = {name: f"{issuer}/{path}" for path, name in paths.items()}
         Nesting.members = {
-            "/.well-known/oauth-authorization-server": {"issuer": issuer, "mtls_endpoint_aliases": aliases},
+            "/.well-known/oauth-authorization-server": {
+                "issuer": issuer,
+                "token_endpoint": f"{issuer}/token",
+                "mtls_endpoint_aliases": aliases,
+            },
             "/token": {"access_token": token, "token_type": "Bearer", "expires_in": 600},
             "/keys": {"audiences": [], "expires_in": 60},
             "/feed": {"cursor": "0", "decisions": [], "is_last": True},
         }
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        yield ServiceConnection(issuer, "api", "s3cret", certificate=client.file, ca=folder / "ca.pem")
+        yield lambda: ServiceConnection(
+            issuer, "api", "s3cret", certificate=client.file, ca=folder / "ca.pem"
+        )
         server.shutdown()
         thread.join()
 
 
 @pytest.fixture
-def again(service: ServiceConnection, monkeypatch: pytest.MonkeyPatch) -> ServiceConnection:
-    """Return the connection as one that has asked nothing yet."""
-    monkeypatch.setattr(service, "_link", None)
-    return service
+def again(service: Callable[[], ServiceConnection]) -> ServiceConnection:
+    """Return a connection that has asked nothing yet."""
+    return service()
 
 
 @pytest.mark.parametrize("path", ["/.well-known/oauth-authorization-server", "/token"])

@@ -167,6 +167,7 @@ _PAGES: dict[str, Callable[[dict[str, Any]], Answer]] = {
     "clock": _clock,
     "echo": _echo,
     "nested-page": lambda _: _nested(_json({"name": "billing"})),
+    "text-page": lambda _: ("200 OK", {}, b"<h1>administration</h1>"),
     "large": lambda _: ("200 OK", {}, b"x" * LARGE),
     "redirect": _redirect,
     "revoke": _revoke,

@@ -95,7 +95,7 @@ def test_unusable_settings_are_said_at_once(feeding: Feeding, tmp_path: Path):
     """A missing certificate, another kind of URL: one line at start-up."""
     with pytest.raises(SettingsError, match="does not begin with https"):
         feeding.connection(issuer="http://localhost")
-    with pytest.raises(SettingsError, match="cannot load"):
+    with pytest.raises(SettingsError, match="cannot read"):
         feeding.connection(certificate=tmp_path / "none.pem")
 
 
@@ -106,7 +106,7 @@ def test_an_encrypted_key_is_said(feeding: Feeding, tmp_path: Path):
     replace_file(
         tmp_path / "c.pem", [mine.pem, mine.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, form)]
     )
-    with pytest.raises(SettingsError, match="is encrypted: name a key without a passphrase"):
+    with pytest.raises(SettingsError, match="is encrypted: give its passphrase"):
         feeding.connection(certificate=tmp_path / "c.pem")
 
 
