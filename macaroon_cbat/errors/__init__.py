@@ -8,7 +8,7 @@ MacaroonError
 │   ├── InvalidToken          401  ── MalformedMacaroon, UnknownKey, SignatureMismatch, NotDischarged,
 │   │                                 Revoked, CaveatsNotMet(.unmet .told), NotCertificateBound, Inactive
 │   ├── InsufficientScope     403  with .scope
-│   ├── AccessDenied          403  ── NoRule, UntrustedProxy, NotServed: the caller lacks the right
+│   ├── AccessDenied          403  ── NoRule, Unguarded, UntrustedProxy, NotServed: the caller lacks the right
 │   └── the codes of RFC 6749 5.2, RFC 7009 2.2.1, RFC 7591 3.2.2, RFC 8707 2
 ├── Refused                        client side: the service answered with an error
 ├── Unavailable               503  neither yes nor no ── ServerMisconfigured, ProxyMisconfigured
@@ -177,6 +177,10 @@ class NotServed(AccessDenied):
 
 class NoRule(AccessDenied):
     """No rule of the gateway allows this method on this path."""
+
+
+class Unguarded(AccessDenied):
+    """A guard that denies by default has no requirement, and no public path, for the request."""
 
 
 class UntrustedProxy(AccessDenied):

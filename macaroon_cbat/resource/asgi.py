@@ -15,6 +15,7 @@ from macaroon_cbat.certificate.asgi_connection import AsgiConnection
 from macaroon_cbat.errors import OAuthError, Unavailable
 from macaroon_cbat.resource.admission import Admission
 from macaroon_cbat.resource.asgi_servers import running_server
+from macaroon_cbat.resource.default_deny import always_deny
 from macaroon_cbat.resource.event_loop import admit
 from macaroon_cbat.resource.metadata import DecodedPath, metadata_path
 from macaroon_cbat.resource.overrides import overrides_in_headers
@@ -43,8 +44,9 @@ class Guard:
 
     def __init__(self, **settings: Unpack[GuardSettings]) -> None:
         """Verify with `keys` (a key file or a KeyFeed) or a `verifier`; GuardSettings has the rest."""
-        self._admission = make_admission(settings)
+        self._admission = make_admission(settings, is_around=True)
         self._path = metadata_path(self._admission.verifier.audience)
+        self._deny = always_deny(settings, self._admission, self._path)
         self._scopes: set[str] = set()
 
     def require(self, scope: str = "") -> Callable[[Application], Application]:
@@ -75,6 +77,9 @@ class Guard:
         self, app: Application, scope: str, connection: Scope, receive: Receive, send: Send
     ) -> None:
         request = presented(connection, self._admission)
+        if self._deny.is_open(request):
+            await app({key: connection[key] for key in connection if key != PRINCIPAL}, receive, send)
+            return
         try:
             principal = await admit(self._admission, request, scope)
         except (OAuthError, Unavailable) as error:

@@ -22,6 +22,7 @@ from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
 from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.resource import asgi, wsgi
 from macaroon_cbat.resource.admission import Admission
+from macaroon_cbat.resource.default_deny import Admitted, admitted_before, default_deny
 from macaroon_cbat.resource.event_loop import admit
 from macaroon_cbat.resource.metadata import metadata_path
 from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
@@ -38,6 +39,8 @@ with extra("django"):
 View = Callable[..., Any]
 
 _ADMISSION = "_macaroon_cbat_admission"
+_ADMITTED = "_macaroon_cbat_admitted"
+_OPEN = "_macaroon_cbat_open"
 _SCOPE = "_macaroon_cbat_scope"
 _UNDECODABLE = re.compile("%[89A-F][0-9A-F]|[\ufffd\ud800-\udfff]")
 """What Django under WSGI, and servers under ASGI, put in the place of bytes that are not UTF-8."""
@@ -51,10 +54,15 @@ class GuardMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         """Read the settings, or raise SettingsError that says what is missing."""
         self._get_response = get_response
-        self._admission = make_admission(_settings())
+        found = _settings()
+        self._admission = make_admission(found)
         self._path = metadata_path(self._admission.verifier.audience)
-        if iscoroutinefunction(get_response):
+        self._deny = default_deny(found, self._admission, self._path, _before_the_guard())
+        is_async = iscoroutinefunction(get_response)
+        if is_async:
             markcoroutinefunction(self)
+        if self._deny is not None:  # for other projects Django would call it in a thread at each request
+            self.process_view = self._later_view if is_async else self._view
 
     def __call__(self, request: HttpRequest) -> Any:
         """Answer, or hand the request on to the views."""
@@ -62,7 +70,54 @@ class GuardMiddleware:
             document = _response(metadata_answer(self._admission, _scopes(get_resolver())), request)
             return _at_once(document) if iscoroutinefunction(self) else document
         setattr(request, _ADMISSION, self._admission)
-        return self._get_response(request)
+        if self._deny is None:
+            return self._get_response(request)
+        return self._later(request) if iscoroutinefunction(self) else self._denied(request)
+
+    def _denied(self, request: HttpRequest) -> HttpResponse:
+        """Return the refusal of a request that needs a valid token, or what the project answers."""
+        admission, presented = _presented(request)
+        if not self._is_open(request, presented):
+            try:
+                principal = admission.admit(presented)
+            except (OAuthError, Unavailable) as error:
+                return _response(answer_to(error, admission, presented), request)
+            setattr(request, _ADMITTED, Admitted(admission, presented, principal))
+        return cast("HttpResponse", self._get_response(request))
+
+    async def _later(self, request: HttpRequest) -> HttpResponse:
+        admission, presented = _presented(request)
+        if not self._is_open(request, presented):
+            try:
+                principal = await admit(admission, presented)
+            except (OAuthError, Unavailable) as error:
+                return _response(answer_to(error, admission, presented), request)
+            setattr(request, _ADMITTED, Admitted(admission, presented, principal))
+        return cast("HttpResponse", await self._get_response(request))
+
+    def _is_open(self, request: HttpRequest, presented: PresentedRequest) -> bool:
+        assert self._deny is not None
+        setattr(request, _OPEN, self._deny.is_open(presented))
+        return getattr(request, _OPEN) is True
+
+    def _view(self, request: HttpRequest, view: View, *_: Any) -> HttpResponse | None:
+        """Return the refusal of a view that is neither required nor public, or None."""
+        assert self._deny is not None
+        admission, presented = _presented(request)
+        # Once more: a middleware behind the guard may have given the request another path.
+        if getattr(request, _OPEN) and self._deny.is_open(presented):
+            return None
+        scope, before = getattr(view, _SCOPE, None), getattr(request, _ADMITTED, None)
+        try:
+            if scope is None:
+                raise self._deny.unguarded(presented, None if before is None else before.principal)
+            admitted_before(before, admission, presented, scope)
+        except (OAuthError, Unavailable) as error:
+            return _response(answer_to(error, admission, presented), request)
+        return None
+
+    async def _later_view(self, request: HttpRequest, view: View, *rest: Any) -> HttpResponse | None:
+        return self._view(request, view, *rest)
 
 
 def require(scope: str = "") -> Callable[[View], View]:
@@ -80,7 +135,8 @@ def require(scope: str = "") -> Callable[[View], View]:
             async def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
                 admission, presented = _presented(request)
                 try:
-                    principal = await admit(admission, presented, scope)
+                    before = admitted_before(getattr(request, _ADMITTED, None), admission, presented, scope)
+                    principal = before or await admit(admission, presented, scope)
                 except (OAuthError, Unavailable) as error:
                     return _response(answer_to(error, admission, presented), request)
                 request.principal = principal
@@ -92,7 +148,8 @@ def require(scope: str = "") -> Callable[[View], View]:
             def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
                 admission, presented = _presented(request)
                 try:
-                    request.principal = admission.admit(presented, scope)
+                    before = admitted_before(getattr(request, _ADMITTED, None), admission, presented, scope)
+                    request.principal = before or admission.admit(presented, scope)
                 except (OAuthError, Unavailable) as error:
                     return _response(answer_to(error, admission, presented), request)
                 return _uncached(_at_hand(view(request, *args, **kwargs)))
@@ -110,6 +167,14 @@ def _settings() -> GuardSettings:
     if wrong := [name for name in found if not name.isupper()]:
         raise SettingsError(f"names in MACAROON_CBAT are in capitals, unlike {', '.join(wrong)}")
     return cast("GuardSettings", {name.lower(): value for name, value in found.items()})
+
+
+def _before_the_guard() -> str:
+    """Return a remark that names the middleware that Django runs before the guard."""
+    whole = f"{__name__}.{GuardMiddleware.__name__}"
+    names = list(getattr(project, "MIDDLEWARE", None) or ())
+    first = names[: names.index(whole)] if whole in names else []
+    return f"; before the guard stand {', '.join(name.rpartition('.')[2] for name in first)}" if first else ""
 
 
 def _presented(request: HttpRequest) -> tuple[Admission, PresentedRequest]:

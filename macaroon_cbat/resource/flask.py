@@ -9,6 +9,7 @@ from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
 from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.macaroon.verification import Principal
 from macaroon_cbat.resource.admission import Admission
+from macaroon_cbat.resource.default_deny import Admitted, DefaultDeny, admitted_before, default_deny
 from macaroon_cbat.resource.metadata import metadata_path
 from macaroon_cbat.resource.overrides import overrides_in_environ
 from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
@@ -19,10 +20,13 @@ from macaroon_cbat.resource.wsgi import PRINCIPAL
 
 with extra("flask"):
     from flask import Flask, Response, current_app, has_request_context, make_response, request
+    from flask.views import MethodView
     from werkzeug.local import LocalProxy
 
 Parameters = ParamSpec("Parameters")
 
+_ADMITTED = "macaroon_cbat.admitted"
+_REQUIRED = "_macaroon_cbat_required"
 _UNDECODABLE = "\ufffd"
 """What Werkzeug puts in the place of bytes that are not UTF-8."""
 
@@ -65,13 +69,18 @@ class Guard:
         app.extensions["macaroon_cbat"] = {self: admission}
 
         path = metadata_path(admission.verifier.audience)
+        deny = default_deny(settings, admission, path)
 
         # No URL rule: those of Werkzeug read <x> as a variable, and redirect to the Host that came.
         @app.before_request
         def oauth_protected_resource() -> Response | None:
-            if request.path != path or request.method not in ("GET", "HEAD"):
-                return None
-            return _response(metadata_answer(admission, self._scopes))
+            if request.path == path and request.method in ("GET", "HEAD"):
+                return _response(metadata_answer(admission, self._scopes))
+            return None if deny is None else self._through(deny)
+
+        # First: what else stands before all requests may answer them.
+        first = app.before_request_funcs[None]
+        first.insert(0, first.pop())
 
     def require(self, scope: str = "") -> Callable[[Callable[Parameters, Any]], Callable[Parameters, Any]]:
         """Return a decorator that lets a request pass to the view only with each of these scopes."""
@@ -83,15 +92,44 @@ class Guard:
                 admission = self._admission()
                 presented = _presented(admission)
                 try:
+                    found = admitted_before(request.environ.get(_ADMITTED), admission, presented, scope)
                     # Unlike `g` the environment never outlives the request.
-                    request.environ[PRINCIPAL] = admission.admit(presented, scope)
+                    request.environ[PRINCIPAL] = found or admission.admit(presented, scope)
                 except (OAuthError, Unavailable) as error:
                     return _response(answer_to(error, admission, presented))
                 return _uncached(make_response(current_app.ensure_sync(view)(*args, **kwargs)))
 
+            setattr(guarded, _REQUIRED, (self, scope))
             return guarded
 
         return decorate
+
+    def _through(self, deny: DefaultDeny) -> Response | None:
+        """Return the refusal of a request that may not reach its view, or None."""
+        request.environ.pop(_ADMITTED, None)
+        admission = deny.admission
+        presented = _presented(admission)
+        if deny.is_open(presented):
+            return None
+        scope = self._required(current_app.view_functions.get(request.endpoint or ""))
+        try:
+            principal = admission.admit(presented, scope or "")
+            # Without a view there is nothing to guard: a valid token learns that it is 404 or a redirect.
+            if scope is None and request.routing_exception is None:
+                raise deny.unguarded(presented, principal)
+        except (OAuthError, Unavailable) as error:
+            return _response(answer_to(error, admission, presented))
+        request.environ[_ADMITTED] = Admitted(admission, presented, principal)
+        return None
+
+    def _required(self, view: Any) -> str | None:
+        """Return the scopes that this guard requires for the view, or None if it does not guard it."""
+        view_class = getattr(view, "view_class", MethodView)
+        if not hasattr(view, _REQUIRED) and view_class.dispatch_request is MethodView.dispatch_request:
+            method = "get" if request.method == "HEAD" and not hasattr(view_class, "head") else request.method
+            view = getattr(view_class, method.lower(), None)
+        guard, scope = getattr(view, _REQUIRED, (None, None))
+        return scope if guard is self else None
 
     def _admission(self) -> Admission:
         """Return this guard's rules for the application at hand, never another guard's, maybe laxer ones."""

@@ -2,14 +2,16 @@
 
 import logging
 import time
+from collections.abc import Collection
 from pathlib import Path
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from macaroon_cbat.certificate.source import CertificateSource, tls_connection
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.claims import DEFAULT_CLOCK_SKEW
 from macaroon_cbat.resource.admission import Admission, Clock
 from macaroon_cbat.resource.clock_skew import checked_skew
+from macaroon_cbat.resource.default_deny import check_default
 from macaroon_cbat.resource.origins import checked_origin, origin_of
 from macaroon_cbat.resource.paths import checked_root_path
 from macaroon_cbat.resource.verifier import (
@@ -51,22 +53,31 @@ class GuardSettings(TypedDict, total=False):
     """Finds the client certificate; by default on the TLS connection itself, and nowhere else."""
     clock: Clock
     """Tells the seconds since the epoch."""
+    default: Literal["allow", "deny"]
+    """What happens to a request that no `require(...)` guards and whose path is not public. "deny" refuses
+    it: 401 without a valid token, 403 with one. "allow", the default, runs its view. Guards around a whole
+    WSGI or ASGI application always deny."""
+    public: Collection[str]
+    """Paths that need no token where the guard denies, as the application routes them: percent-decoded,
+    without root_path. "/health" is this path alone; "/static/*" is "/static/" and what is below. Empty by
+    default."""
     explain: bool
     """True, for development alone, tells every client the whole reason of a refusal; False by default."""
 
 
-def check_settings(settings: GuardSettings) -> None:
-    """Raise SettingsError for what is wrong whatever the keys are."""
+def check_settings(settings: GuardSettings, *, is_around: bool = False) -> None:
+    """Raise SettingsError for what is wrong whatever the keys are; `is_around`: the guard always denies."""
     unknown = settings.keys() - GuardSettings.__annotations__.keys()
     if unknown:
         raise SettingsError(f"a guard has no setting {', '.join(sorted(unknown))}")
     checked_skew(settings.get("clock_skew", DEFAULT_CLOCK_SKEW))
     checked_root_path(settings.get("root_path", ""))
+    check_default(settings, is_around=is_around)
 
 
-def make_admission(settings: GuardSettings) -> Admission:
+def make_admission(settings: GuardSettings, *, is_around: bool = False) -> Admission:
     """Return the rules that these settings make, or raise SettingsError that says what is missing."""
-    check_settings(settings)
+    check_settings(settings, is_around=is_around)
     if settings.get("explain", False):
         log.warning(_EXPLAINS)
     verifier = chosen_verifier(

@@ -20,6 +20,8 @@ from macaroon_cbat.resource.asgi import (
     presented,
     send_answer,
 )
+from macaroon_cbat.resource.asgi_withholding import withholding
+from macaroon_cbat.resource.default_deny import Admitted, DefaultDeny, admitted_before, default_deny
 from macaroon_cbat.resource.event_loop import admit
 from macaroon_cbat.resource.metadata import DecodedPath, metadata_path
 from macaroon_cbat.resource.responses import Answer, answer_to, metadata_answer
@@ -33,6 +35,7 @@ with extra("starlette"):
     from starlette.websockets import WebSocket
 
 _JUDGED = "macaroon_cbat.judged"
+_ADMITTED = "macaroon_cbat.admitted"
 _ROOT = "macaroon_cbat.root_path"
 """Scope key of the root_path that the application was called with: each Mount below adds to the scope's."""
 
@@ -58,6 +61,7 @@ class Guard:
         Without `app`, call `init_app(app)` before the application starts.
         """
         self._admission = make_admission(settings)
+        self._settings = settings
         self._scopes: set[str] = set()
         self._requirements: dict[frozenset[str], Requirement] = {}
         if app is not None:
@@ -70,7 +74,8 @@ class Guard:
         app.state.macaroon_cbat = self
         app.add_exception_handler(RefusedRequest, cast("Any", _answer))  # requests and WebSockets alike
         path = metadata_path(self._admission.verifier.audience)
-        app.add_middleware(_Around, path=path, document=self._document)
+        deny = default_deny(self._settings, self._admission, path)
+        app.add_middleware(_Around, path=path, document=self._document, deny=deny)
 
     def require(self, scope: str = "") -> Requirement:
         """Return the dependency that gives the Principal of a request with each of these scopes.
@@ -89,12 +94,13 @@ class Guard:
             root = connection.scope[_ROOT]
             request = presented(connection.scope, self._admission, root=root)
             try:
-                found = await admit(self._admission, request, scope)
+                before = admitted_before(connection.scope.get(_ADMITTED), self._admission, request, scope)
+                found = before or await admit(self._admission, request, scope)
             except (OAuthError, Unavailable) as error:
                 answer = answer_to(error, self._admission, request)
                 judged.append(answer)
                 raise RefusedRequest(answer) from error
-            judged.append(_ADMITTED)
+            judged.append(_PASSED)
             return found
 
         return _documented(principal)
@@ -103,16 +109,23 @@ class Guard:
         return metadata_answer(self._admission, self._scopes)
 
 
-_ADMITTED = Answer(200, (("Cache-Control", "no-store"),), b"")
+_PASSED = Answer(200, (("Cache-Control", "no-store"),), b"")
 
 
 class _Around:
     """Answers the metadata document, and sees to it that whatever was judged says so in its headers."""
 
-    def __init__(self, app: Application, path: DecodedPath, document: Callable[[], Answer]) -> None:
+    def __init__(
+        self,
+        app: Application,
+        path: DecodedPath,
+        document: Callable[[], Answer],
+        deny: DefaultDeny | None,
+    ) -> None:
         self._app = app
         self._path = path
         self._document = document
+        self._deny = deny
 
     async def __call__(self, connection: Scope, receive: Receive, send: Send) -> None:
         if is_for(self._path, connection):
@@ -127,7 +140,28 @@ class _Around:
                 message = {**message, "headers": _completed(message, judged[-1])}
             await send(message)
 
-        await self._app(connection, receive, sending)
+        if self._deny is None or connection["type"] == "lifespan":
+            await self._app(connection, receive, sending)
+        else:
+            await self._denying(self._deny, connection, receive, sending)
+
+    async def _denying(self, deny: DefaultDeny, connection: Scope, receive: Receive, send: Send) -> None:
+        connection.pop(_ADMITTED, None)
+        request = presented(connection, deny.admission)
+        if deny.is_open(request):
+            await self._app(connection, receive, send)
+            return
+        try:
+            principal = await admit(deny.admission, request)
+        except (OAuthError, Unavailable) as error:
+            await send_answer(answer_to(error, deny.admission, request), connection, send)
+            return
+        connection[_ADMITTED] = Admitted(deny.admission, request, principal)
+
+        def refusal() -> Answer:
+            return answer_to(deny.unguarded(request, principal), deny.admission, request)
+
+        await self._app(connection, receive, withholding(send, connection, connection[_JUDGED], refusal))
 
 
 def _completed(message: Message, answer: Answer) -> list[tuple[bytes, bytes]]:

@@ -14,6 +14,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import OAuthError, Unavailable
 from macaroon_cbat.resource.admission import Admission
+from macaroon_cbat.resource.default_deny import always_deny
 from macaroon_cbat.resource.metadata import metadata_path
 from macaroon_cbat.resource.overrides import overrides_in_environ
 from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
@@ -30,8 +31,9 @@ class Guard:
 
     def __init__(self, **settings: Unpack[GuardSettings]) -> None:
         """Verify with `keys` (a key file or a KeyFeed) or a `verifier`; GuardSettings has the rest."""
-        self._admission = make_admission(settings)
+        self._admission = make_admission(settings, is_around=True)
         path = metadata_path(self._admission.verifier.audience)
+        self._deny = always_deny(settings, self._admission, path)
         self._path_info = path.encode().decode("latin-1")  # as PEP 3333 has its bytes
         self._scopes: set[str] = set()
 
@@ -50,6 +52,9 @@ class Guard:
                 ):
                     return self.document(environ, start_response)
                 request = presented(environ, self._admission)
+                if self._deny.is_open(request):
+                    environ.pop(PRINCIPAL, None)
+                    return app(environ, start_response)
                 try:
                     environ[PRINCIPAL] = self._admission.admit(request, scope)
                 except (OAuthError, Unavailable) as error:
