@@ -38,7 +38,7 @@ def test_without_psycopg_the_line_says_what_to_install():
         [sys.executable, "-c", WITHOUT_PSYCOPG], cwd=ROOT, capture_output=True, text=True, check=False
     )
     last = done.stderr.splitlines()[-1]
-    assert "SettingsError" in last
+    assert "MissingExtra" in last
     assert "pip install 'macaroon_cbat[postgresql]'" in last
     assert "hunter2" not in done.stderr
 
