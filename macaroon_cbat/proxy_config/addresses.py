@@ -1,4 +1,4 @@
-"""TCP and Unix socket addresses, read from options and spelled for each proxy."""
+"""Addresses as an operator types them, and as each proxy spells them."""
 
 import re
 from dataclasses import dataclass
@@ -26,27 +26,27 @@ class Address:
 
     @property
     def bracketed(self) -> str:
-        """The host before a port: IPv6 in brackets."""
+        """The host as it stands before a port."""
         return f"[{self.host}]" if ":" in self.host else self.host
 
     @property
     def haproxy(self) -> str:
-        """The address in HAProxy's spelling."""
+        """As HAProxy spells it."""
         return f"unix@{self.path}" if self.path else str(self)
 
     @property
     def caddy(self) -> str:
-        """The address in Caddy's spelling of an upstream."""
+        """As Caddy spells an upstream."""
         return f"unix/{self.path}" if self.path else str(self)
 
     @property
     def apache(self) -> str:
-        """The address in the spelling of Apache's ProxyPass, before a path."""
+        """As ProxyPass of Apache spells an upstream, before a path."""
         return f"unix:{self.path}|http://localhost" if self.path else f"http://{self}"
 
     @property
     def envoy(self) -> str:
-        """The address in Envoy's spelling, as YAML."""
+        """As Envoy spells it, in YAML."""
         if self.path:
             return f"{{ pipe: {{ path: {self.path} }} }}"
         return f'{{ socket_address: {{ address: "{self.host}", port_value: {self.port} }} }}'
@@ -56,25 +56,21 @@ def read_address(text: str, name: str) -> Address:
     """Return the address `HOST:PORT` or `unix:PATH`, or raise SettingsError that names the option."""
     if text.startswith("unix:"):
         if not _SOCKET_PATH.fullmatch(path := text.removeprefix("unix:")):
-            raise SettingsError(
-                f"{name} {text!r} is no Unix socket: give an absolute path of letters, digits and ._/@+-"
-            )
+            raise SettingsError(f"{name}: {path!r} is no absolute path of letters, digits and ._/@+-")
         return Address(path=path)
     host, _, port = text.rpartition(":")
     if not re.fullmatch("[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
-        raise SettingsError(f"{name} {text!r} is not an address: give HOST:PORT or unix:PATH")
+        raise SettingsError(f"{name}: {text!r} is neither HOST:PORT nor unix:PATH")
     return Address(host=_host(host, text, name), port=int(port))
 
 
 def read_listener(text: str, name: str) -> Address:
-    """Return the address of a listener, an IP address and a port, or raise SettingsError."""
+    """Return the address of a listener, which is a number and a port, or raise SettingsError."""
     address = read_address(text, name)
     try:
         ip_address(address.host)
     except ValueError:
-        raise SettingsError(
-            f"{name} {text!r} is not the address of a listener: give IP:PORT, such as 0.0.0.0:443 or [::]:443"
-        ) from None
+        raise SettingsError(f"{name}: {text!r} is not IP:PORT, such as 0.0.0.0:443 or [::]:443") from None
     return address
 
 
@@ -83,9 +79,7 @@ def _host(host: str, text: str, name: str) -> str:
         try:
             return str(IPv6Address(host[1:-1]))
         except ValueError:
-            raise SettingsError(
-                f"{name} {text!r} is not an address: write an IPv6 address in brackets, such as [::1]:443"
-            ) from None
+            raise SettingsError(f"{name}: {text!r} has no IPv6 address in its brackets") from None
     if not _HOST_NAME.fullmatch(host):
-        raise SettingsError(f"{name} {text!r} is not an address: give HOST:PORT or unix:PATH")
+        raise SettingsError(f"{name}: {text!r} is neither HOST:PORT nor unix:PATH")
     return host
