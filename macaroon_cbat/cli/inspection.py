@@ -75,6 +75,6 @@ def moment(seconds: int, now: EpochSeconds) -> str:
 
 
 def _readable(data: bytes) -> str:
-    """Return the bytes as text, with every control character escaped."""
+    """Return text that cannot write to the terminal anything but itself."""
     text = data.decode(errors="backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
