@@ -1,4 +1,4 @@
-"""Where administration happens: on the database, or through the HTTP interface of a service."""
+"""The two ways of administration: on the database, or through the HTTP interface of a service."""
 
 import time
 from collections.abc import Callable
@@ -101,7 +101,7 @@ class HttpAdministration:
         return self._call(RevocationList, "GET", f"{REVOCATIONS}?{urlencode(query)}")
 
     def revoke(self, wanted: RevocationRequest) -> Revocation:
-        """Take back what is named."""
+        """Revoke what is named."""
         return self._call(Revocation, "POST", REVOCATIONS, msgspec.to_builtins(wanted))
 
     def _call(self, shape: type[_Shape], method: str, path: str, members: object = None) -> _Shape:
@@ -158,7 +158,7 @@ def administration_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _on_database(data: Path | None, command: Callable[..., Any]) -> None:
-    """Run the command on the database, and say afterwards which one it was if anything was changed."""
+    """Run the command on the database. Name the database afterwards if the command changed anything."""
     settings, stores = stores_in(data)
     issuer = settings.issuer or stores.recorded_issuer() or DEFAULT_ISSUER
     changes: list[str] = []

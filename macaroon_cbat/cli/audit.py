@@ -1,4 +1,4 @@
-"""What the command line writes into the audit log: each thing that it changed."""
+"""Audit events of the command line, whose actor is the operator."""
 
 from typing import Any
 

@@ -24,20 +24,22 @@ client.add_command(change)
 
 @client.command()
 @click.argument("name")
-@click.option("--scope", help='What it may ask for, such as "read write". [default: nothing, with --serves]')
+@click.option(
+    "--scope", help='Scopes that it may ask for, such as "read write". [default: none, with --serves]'
+)
 @click.option(
     "--audience",
     "audiences",
     multiple=True,
     metavar="URL",
-    help="A resource server that it may ask tokens for. May be repeated.",
+    help="A resource server that it may get tokens for. May be repeated.",
 )
 @click.option(
     "--serves",
     multiple=True,
     metavar="URL",
-    help="An audience that it is the resource server of: it may have its keys and revocations, and "
-    "introspect the tokens of every client for it. May be repeated.",
+    help="An audience that it serves as its resource server: it gets the keys and revocations, and "
+    "introspects the tokens of every client for it. May be repeated.",
 )
 @click.option(
     "--auth",
@@ -45,7 +47,7 @@ client.add_command(change)
     type=click.Choice(get_args(ClientAuthMethod)),
     default="client_secret_basic",
     show_default=True,
-    help="How it authenticates.",
+    help="Method by which it authenticates.",
 )
 @click.option(
     "--certificate",
@@ -103,11 +105,13 @@ def add(
     checks_certificates: bool,
     as_json: bool,
 ) -> None:
-    """Register client NAME, which becomes its client_id. Its secret is shown once."""
+    """Register client NAME, which is its client_id. The secret is shown once."""
     if as_json and secret_file is not None and is_standard_output(secret_file):
-        raise click.UsageError("--json shows the secret itself: leave --secret-file - out")
+        raise click.UsageError("--json shows the secret already: leave out --secret-file -")
     if scope is None and not serves:
-        raise click.UsageError("say what it may ask for (--scope), or what it serves (--serves)")
+        raise click.UsageError(
+            "the client has no right: give its scopes (--scope), or the audiences that it serves (--serves)"
+        )
     members: dict[str, object] = {
         "client_id": name,
         "token_endpoint_auth_method": method,
@@ -158,7 +162,7 @@ def show(name: str, *, verbs: Verbs, as_json: bool) -> None:
 @click.argument("name")
 @administration_options
 def remove(name: str, *, verbs: Verbs) -> None:
-    """Remove client NAME, and revoke its tokens; services know within a second."""
+    """Remove client NAME, and revoke its tokens. Every service knows within a second."""
     with usage_of_unknown_names():
         verbs.remove_client(name)
     click.echo(f"removed {name}")

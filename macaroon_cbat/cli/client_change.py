@@ -10,23 +10,23 @@ from macaroon_cbat.cli.options import FILE, json_option, print_json, say
 from macaroon_cbat.cli.registration import strong_thumbprint_in
 
 _KNOWN_KEYS = (
-    "note: keys of an audience that it does not serve any more are known to it: if it is not to be trusted, "
-    "run key rotate twice, then key retire for the old ones"
+    "note: the client still has the keys of audiences that it no longer serves: if it is not trusted, run "
+    "key rotate twice, then key retire for the old keys"
 )
 
 
-_AUDIENCE = "A resource server that it may ask tokens for."
-_SERVES = "An audience that it is the resource server of."
+_AUDIENCE = "A resource server that it may get tokens for."
+_SERVES = "An audience that it serves as its resource server."
 _REPEATED = "May be repeated."
 
 
 @click.command()
 @click.argument("name")
-@click.option("--scope", help="What it may ask for from now on.")
+@click.option("--scope", help="Scopes that it may ask for from now on.")
 @click.option("--audience", "audiences", multiple=True, metavar="URL", help=f"{_AUDIENCE} {_REPEATED}")
-@click.option("--no-audience", is_flag=True, help="It may ask for no resource server's tokens in particular.")
+@click.option("--no-audience", is_flag=True, help="It may get tokens for no resource server in particular.")
 @click.option("--serves", multiple=True, metavar="URL", help=f"{_SERVES} {_REPEATED}")
-@click.option("--serves-nothing", is_flag=True, help="It is no resource server any more.")
+@click.option("--serves-nothing", is_flag=True, help="It is no longer a resource server.")
 @click.option(
     "--certificate",
     "certificates",
@@ -65,7 +65,7 @@ def change(
 ) -> None:
     """Change what client NAME may do. Its secret stays, and so does what no option names.
 
-    Each list is given whole: --serves A takes away every other audience that it served. A client that loses
+    Give each list whole: --serves A removes every other audience that the client served. A client that loses
     a right loses the tokens that it has.
     """
     given = {
@@ -79,7 +79,7 @@ def change(
     }
     members: dict[str, object] = {member: value for member, value in given.items() if value is not None}
     if (audiences and no_audience) or (serves and serves_nothing) or not members:
-        raise click.UsageError("say what to change, and each thing once")
+        raise click.UsageError("no change is named, or one in two ways: give each option once")
     with usage_of_unknown_names():
         changed = verbs.change_client(name, members)
     if as_json:
@@ -89,6 +89,6 @@ def change(
         return
     say(line_of(changed))
     if changed.tokens_revoked:
-        click.echo("note: it lost a right, so the tokens that it had are revoked", err=True)
+        click.echo("note: the client lost a right, so its tokens are revoked", err=True)
     if serves or serves_nothing:
         click.echo(_KNOWN_KEYS, err=True)

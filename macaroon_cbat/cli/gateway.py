@@ -1,4 +1,4 @@
-"""`macaroon-cbat gateway`: answer what nginx, Traefik, Caddy, HAProxy and Envoy ask about requests."""
+"""`macaroon-cbat gateway`: answer questions of nginx, Traefik, Caddy, HAProxy and Envoy about requests."""
 
 import sys
 from pathlib import Path
@@ -11,12 +11,12 @@ from macaroon_cbat.macaroon.audiences import canonical_audience
 
 
 class _Unusable(MacaroonError):
-    """A policy file that was checked is no good: exit status 1, as every no."""
+    """A checked policy file that is not usable; exit status 1, as for every refusal."""
 
 
 @click.command("gateway", short_help="Answer a proxy about each request, by a policy file.")
 @click.argument("policy", type=FILE)
-@click.option("--check", is_flag=True, help="Only read the file and what it names, print the rules, and end.")
+@click.option("--check", is_flag=True, help="Read the file and what it names, print the rules, and end.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
 def gateway(policy: Path, *, check: bool, workers: int) -> None:
     """Answer a proxy's question about each request, by the rules in a POLICY file (TOML).

@@ -1,4 +1,4 @@
-"""The lines that `serve` prints once it answers: where it listens, what it uses, and what to type next."""
+"""The lines that `serve` prints once it answers: addresses, files, and the next commands to type."""
 
 import ipaddress
 import os
@@ -38,7 +38,7 @@ class Greeting:
     ca: Path | None
 
     def say(self, host: str, port: int) -> None:
-        """Print it; in production without commands to try, which would add a client there."""
+        """Print the lines. In production they name no commands to try, which would add a client there."""
         lines = [f"macaroon-cbat serves {self.issuer}", *self._facts(host, port)]
         if self.ca is not None and is_of_this_machine(self.issuer):
             lines.append(self._next(self.ca))
@@ -60,7 +60,7 @@ class Greeting:
         return [f"  {name:<16}{fact}" for name, fact in facts.items() if fact is not None]
 
     def _next(self, ca: Path) -> str:
-        """Return commands that can be typed as they stand, in a terminal where nothing was exported."""
+        """Return commands that work as they stand in a terminal without exported variables."""
         option = "" if self.data == _default_folder() else f" --data {quote(str(self.data))}"
         return _NEXT.format(command=_own_name(), issuer=self.issuer, trust=quote(str(ca)), option=option)
 
@@ -81,7 +81,7 @@ def _place(host: str, port: int, path: str = "") -> str:
 
 
 def _default_folder() -> Path | None:
-    """Return the data folder where none is named; a user without a home, as in a container, has none."""
+    """Return the default data folder; a user without a home, as in a container, has none."""
     try:
         return data_folder(_without_data(os.environ))
     except SettingsError:
@@ -89,7 +89,7 @@ def _default_folder() -> Path | None:
 
 
 def _own_name() -> str:
-    """Return how this command is typed here: by name where it is on the PATH, else by its path."""
+    """Return the words that run this command here: its name if it is on the PATH, else its path."""
     if shutil.which("macaroon-cbat"):
         return "macaroon-cbat"
     script = Path(sys.argv[0])

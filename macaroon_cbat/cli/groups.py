@@ -1,4 +1,4 @@
-"""Groups of commands: a slip in a name is answered with the name that was meant."""
+"""Groups of commands, whose errors name the command that was probably meant."""
 
 from difflib import get_close_matches
 from typing import Any
@@ -20,7 +20,7 @@ class Group(click.Group):
 
 
 def _unknown(name: str, names: list[str]) -> str:
-    """Return what to say of a command that there is not."""
+    """Return the message for an unknown command."""
     nearest = get_close_matches(name, names, 1)
     remedy = f"did you mean {nearest[0]}?" if nearest else f"the commands are {', '.join(names)}"
     return f"{printable(name)!r} is no command: {remedy}"

@@ -1,4 +1,4 @@
-"""How a person reads a macaroon that nobody has verified yet."""
+"""The lines that show an unverified macaroon to a person."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from macaroon_cbat.macaroon.wire import Macaroon, ThirdPartyCaveat
 
 
 def inspection_lines(macaroon: Macaroon, now: EpochSeconds) -> Iterator[str]:
-    """Return what the macaroon says, line by line, ending with what was not checked."""
+    """Return the content of the macaroon, line by line; the last line says what was not checked."""
     yield f"location    {_readable(macaroon.location or b'')} (a hint: any holder can change it)"
     try:
         grant = read_identifier(macaroon.identifier)
@@ -27,7 +27,7 @@ def inspection_lines(macaroon: Macaroon, now: EpochSeconds) -> Iterator[str]:
         yield f"expires     {distant_moment(grant.exp, now)}"
         yield f"token id    {grant.jti}"
         yield f"root key    {grant.kid}"
-    yield f"caveats     {len(macaroon.caveats) or 'none: anybody who has this token can use it'}"
+    yield f"caveats     {len(macaroon.caveats) or 'none: this is a bearer token until it is bound'}"
     for number, caveat in enumerate(macaroon.caveats, 1):
         yield f"  {number:>2}  {_caveat_line(caveat)}"
     yield from _effective_lines(assessed(macaroon, now), now)
@@ -41,7 +41,7 @@ def _caveat_line(caveat: bytes | ThirdPartyCaveat) -> str:
 
 
 def _effective_lines(found: Assessment, now: EpochSeconds) -> Iterator[str]:
-    """Return what all caveats together leave, if the signature holds, or why that is nothing."""
+    """Return the rights that all caveats leave if the signature holds, or why they leave none."""
     rights = found.rights
     if found.is_dead:
         yield "effective   nothing: no request can use this token"

@@ -40,7 +40,7 @@ def key() -> None:
 @administration_options
 @json_option
 def list_keys(*, verbs: Verbs, as_json: bool) -> None:
-    """List the root keys; the current one mints, the next one is published before it does."""
+    """List the root keys. The current one mints, and the next one is published already."""
     records = verbs.keys()
     if as_json:
         print_json(records)
@@ -55,8 +55,7 @@ def list_keys(*, verbs: Verbs, as_json: bool) -> None:
 def rotate(*, verbs: Verbs, as_json: bool) -> None:
     """Let the next root key mint, and make a new next one. Tokens of the old ones verify until they expire.
 
-    What key export wrote holds the next key already, so resource servers go on; export again before
-    the next rotation.
+    Exported keys hold the next key already, so resource servers go on. Export again before the next rotation.
     """
     record = verbs.rotate()
     if as_json:
@@ -115,7 +114,7 @@ def rewrap(data: Path | None) -> None:
     say_changed(stores)
 
 
-@key.command(short_help="Print what a resource server verifies tokens with.")
+@key.command(short_help="Print the keys that a resource server verifies tokens with.")
 @click.option("--audience", required=True, metavar="URL", help="The resource server's audience.")
 @click.option(
     "--output", type=FILE, metavar="FILE", help="Write to FILE with mode 0600. [default: -, stdout]"
@@ -123,7 +122,7 @@ def rewrap(data: Path | None) -> None:
 @force_option
 @database_options
 def export(audience: str, output: Path | None, data: Path | None, *, force: bool) -> None:
-    """Print what the resource server of one audience needs to verify tokens offline.
+    """Print the keys with which the resource server of one audience verifies tokens offline.
 
     The keys verify, and could mint, tokens for this audience only. Keep them as secret as a password.
     FILE may be an earlier export for the same audience; another file is replaced with --force alone.
@@ -148,7 +147,7 @@ def export(audience: str, output: Path | None, data: Path | None, *, force: bool
 
 
 def _is_export(file: Path, audience: str) -> bool:
-    """Return True for keys of this audience: a new export has them all, but for those that were retired."""
+    """Return True if the file holds keys of this audience, which a new export replaces without loss."""
     try:
         return file.is_file() and read_key_file(file.read_bytes(), str(file)).audience == audience
     except (OSError, SettingsError):

@@ -1,4 +1,4 @@
-"""The options of `serve` about what one client may use up; the settings of the same names come second."""
+"""Options of `serve` that limit what one client uses; they override the settings of the same names."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace

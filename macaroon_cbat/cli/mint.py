@@ -29,8 +29,8 @@ from macaroon_cbat.macaroon.wire import read_macaroon
     help="Its secret, which other users see in the process list: prefer --client-secret-file.",
 )
 @click.option("--client-secret-file", type=FILE, metavar="FILE", help="File with its secret; - is stdin.")
-@click.option("--resource", metavar="URL", help="The audience the token is for.")
-@click.option("--scope", help="What to ask for. [default: all that is registered]")
+@click.option("--resource", metavar="URL", help="The audience that the token is for.")
+@click.option("--scope", help="Scopes to ask for. [default: all that are registered]")
 @click.option("--cert", "certificate", type=FILE, metavar="FILE", help="Client certificate, PEM.")
 @click.option("--key", type=FILE, metavar="FILE", help="Its private key, PEM. [default: in the same file]")
 @passphrase_option
@@ -63,7 +63,7 @@ def mint(
         scope=scope,
         resource=resource,
     )()
-    macaroon = read_macaroon(text)  # what it prints is a token, whatever the service answered
+    macaroon = read_macaroon(text)  # print nothing but a token, even if the service answers something else
     if not as_json:
         click.echo(text)
         return

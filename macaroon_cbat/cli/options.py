@@ -1,4 +1,4 @@
-"""What several commands share: the data folder, JSON output, reading files and standard input."""
+"""Options, input and output that several commands share."""
 
 import json
 import logging
@@ -31,11 +31,11 @@ _STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
 class _Folder(click.Path):
-    """A folder; an empty name, as of a variable that is not set, would be the working directory."""
+    """A folder whose name is not empty: an unset variable would otherwise name the working directory."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
-            self.fail("it is empty: name the folder, or leave the option out", param, ctx)
+            self.fail("the name is empty: name the folder, or leave the option out", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -51,13 +51,13 @@ def data_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def database_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --data, and --init, without which a command takes a database only where there is one."""
+    """Add --data, and --init, without which a command needs a database that exists."""
     init = click.option(
         "--init",
         is_flag=True,
         expose_value=False,
         callback=lambda context, _option, value: context.meta.update({_INIT: value}),
-        help="Make the database when there is none, or bring an older one to this version, as serve does.",
+        help="Make the database if there is none, or upgrade an older one to this version, as serve does.",
     )
     return data_option(init(command))
 
@@ -78,7 +78,7 @@ def force_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def log_to_stderr() -> None:
-    """Log what this package says, and the warnings of others, to standard error."""
+    """Write the log of this package, and the warnings of other packages, to standard error."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("macaroon_cbat").setLevel(logging.INFO)
 
@@ -89,9 +89,9 @@ def now() -> EpochSeconds:
 
 
 def stores_in(data: Path | None) -> "tuple[Settings, Stores]":
-    """Return the settings, and the stores they name, open until the command ends; it is audited.
+    """Return the settings and their stores, which stay open until the command ends. The command is audited.
 
-    Raises SettingsError for a database that is not there, or of another version, unless --init was given.
+    Raises SettingsError if the database is missing or of another version, unless --init was given.
     """
     from macaroon_cbat.audit.file import write_log_to
     from macaroon_cbat.service.settings import settings_from_environment
@@ -106,28 +106,28 @@ def stores_in(data: Path | None) -> "tuple[Settings, Stores]":
 
 
 def say_changed(stores: "Stores") -> None:
-    """Say on standard error which database a command has changed: it may be another one than was meant."""
+    """Name the changed database on standard error: the operator may have meant another one."""
     click.echo(printable(f"changed the database in {stores.database.place}"), err=True)
 
 
 def print_json(members: object) -> None:
-    """Print JSON for people and scripts, in ASCII: the text of others does nothing to a terminal."""
+    """Print JSON in ASCII, so that no text of an attacker controls the terminal."""
     text = json.dumps(msgspec.to_builtins(members), indent=2)
     click.echo(text.replace("\x7f", "\\u007f"))
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print one line, whatever others wrote in it."""
+    """Print one line, with every control character in it escaped."""
     click.echo(printable(text), err=err)
 
 
 def token_argument(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add FILE, which holds the token; without it, and for `-`, the command reads standard input."""
+    """Add FILE, which holds the token. The command reads standard input without it, and for `-`."""
     return click.argument("token_file", type=FILE, metavar="[FILE]", default="-")(command)
 
 
 def read_token(file: Path) -> str:
-    """Return the token in a file, `-` being standard input, without the line end; a usage error for none."""
+    """Return the token in a file, or in standard input for `-`. Raises UsageError if there is none."""
     is_piped = str(file) == "-"
     if is_piped and sys.stdin.isatty():
         click.echo("reading the token from standard input", err=True)
@@ -142,9 +142,9 @@ def read_token(file: Path) -> str:
 
 
 def read_file(file: Path, at_most: int = -1) -> bytes:
-    """Return the content of a file, `-` being standard input, or raise SettingsError.
+    """Return the content of a file, or of standard input for `-`. Raises SettingsError if it cannot be read.
 
-    `at_most` is the number of bytes that are read; all of them by default.
+    At most `at_most` bytes are read; all of them by default.
     """
     try:
         if str(file) == "-":
@@ -166,7 +166,7 @@ def passphrase_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def client_certificate(
     certificate: Path | None, key: Path | None, passphrase_file: Path | None
 ) -> "ClientCertificate | None":
-    """Return the pair that options name, None for none, or raise UsageError or SettingsError."""
+    """Return the certificate that options name, or None. Raises UsageError or SettingsError."""
     from macaroon_cbat.client import ClientCertificate
 
     if certificate is None:
@@ -178,7 +178,7 @@ def client_certificate(
 
 
 def read_secret(file: Path) -> str:
-    """Return the secret in a private file, `-` being standard input, or raise SettingsError."""
+    """Return the secret in a private file, or in standard input for `-`. Raises SettingsError."""
     if str(file) == "-":
         return secret_of(read_file(file, LONGEST_SECRET + 1), "standard input")
     try:
@@ -197,10 +197,10 @@ def output_to(
     mode: int = 0o600,
     remedy: str = "name another file, or replace it with --force",
 ) -> Iterator[BinaryIO]:
-    """Open a file, `-` being standard output, for what the block writes; it is there when the block ends.
+    """Open a file, or standard output for `-`, for the block to write. The file exists once the block ends.
 
-    Raises SettingsError, before the block begins, for a file that exists already, with the remedy for that,
-    or cannot be written.
+    Raises SettingsError before the block begins if the file exists already, with this remedy, or if it cannot
+    be written.
     """
     try:
         if is_standard_output(file):
@@ -226,7 +226,7 @@ def output_to(
 
 
 def require_standard_output() -> None:
-    """Raise SettingsError where this process was given none: what is printed would be lost."""
+    """Raise SettingsError if this process has no standard output: what it prints would be lost."""
     if sys.stdout is None:
         raise SettingsError("standard output is closed: open it, or name a file")
 

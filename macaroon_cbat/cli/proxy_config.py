@@ -33,27 +33,29 @@ _FORMATS = sorted({name for proxy in PROXIES.values() for name in proxy.formats}
 @click.option(
     "--gateway",
     metavar="ADDRESS",
-    help="Who judges each request. Without it the upstream guards itself and gets the certificate.",
+    help="The gateway that decides about requests. Without it the upstream guards itself, and gets the "
+    "certificate.",
 )
 @click.option(
     "--audience",
     default="",
     metavar="URL",
-    help="Of the gateway's policy file, where it has a path: its metadata document is routed to the gateway.",
+    help="Audience of the gateway's policy file if it has a path: its metadata document is routed to the "
+    "gateway.",
 )
 @click.option(
     "--websocket",
     "websockets",
     multiple=True,
     metavar="PATH",
-    help="Let clients open a WebSocket on this path; elsewhere, and to another protocol, no upgrade passes.",
+    help="Let clients open a WebSocket on this path. No other upgrade passes. May be repeated.",
 )
 @click.option(
     "--remove-header",
     "removed_headers",
     multiple=True,
     metavar="NAME",
-    help="Forward no such request header of a client: one that your server believes, beside those we know.",
+    help="Remove this request header too: one that your server believes. May be repeated.",
 )
 @click.option(
     "--cert", "certificate", type=FILE, required=True, metavar="FILE", help="Server certificate, PEM."
@@ -63,17 +65,20 @@ _FORMATS = sorted({name for proxy in PROXIES.values() for name in proxy.formats}
     "--format",
     "certificate_format",
     type=click.Choice(_FORMATS),
-    help="Header of the certificate, where a proxy has several.",
+    help="Certificate format, if the proxy has several.",
 )
 @click.option(
     "--protocol",
     type=click.Choice(["http", "grpc"]),
     default="http",
     show_default=True,
-    help="How Envoy asks the gateway.",
+    help="Protocol between Envoy and the gateway.",
 )
 @click.option(
-    "--secret-file", type=FILE, metavar="FILE", help="Secret by which the proxy makes itself known."
+    "--secret-file",
+    type=FILE,
+    metavar="FILE",
+    help="File with the secret that the proxy sends as Proxysecret.",
 )
 @introspecting_options
 @click.option(
@@ -121,14 +126,18 @@ def proxy_config(
         introspecting=introspecting,
     )
     files = render(proxy, settings)
-    if output is None and len(files) > 1:
+    if output is not None:
+        _write(files, output, settings, force=force)
+    elif len(files) > 1:
         raise SettingsError(f"{' and '.join(files)} are needed: name a folder for them with --output")
-    if output is None:
+    else:
         click.echo("".join(files.values()), nl=False)
-        return
-    secrets = [
-        secret for secret in (settings.secret, introspecting and introspecting.client_secret) if secret
-    ]
+
+
+def _write(files: dict[str, str], output: Path, settings: ProxySettings, *, force: bool) -> None:
+    """Write the files into the folder, private where they hold a secret. Raises SettingsError."""
+    asked = settings.introspecting
+    secrets = [secret for secret in (settings.secret, asked and asked.client_secret) if secret]
     _make_folder(output)
     with ExitStack() as stack:  # each is open before the first one is written
         for name, text in files.items():

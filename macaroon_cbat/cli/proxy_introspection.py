@@ -16,7 +16,7 @@ _OPTIONS = (
     click.option(
         "--issuer",
         metavar="URL",
-        help="Apache: the service that mod_oauth2 asks about each token, in place of a gateway.",
+        help="Apache: the service at which mod_oauth2 introspects each token, in place of a gateway.",
     ),
     click.option(
         "--client-id", metavar="NAME", help="Apache's own client, registered with --checks-certificates."
@@ -27,13 +27,13 @@ _OPTIONS = (
         "--cache-seconds",
         type=int,
         metavar="SECONDS",
-        help="How long the service's answer is remembered, and a revocation goes unnoticed. [default: 0]",
+        help="Seconds for which an answer is remembered, and a revocation goes unnoticed. [default: 0]",
     ),
 )
 
 
 def introspecting_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options, and hand it `introspecting`, None without --issuer."""
+    """Add the options. The command takes `introspecting` in their place, None without --issuer."""
 
     @wraps(command)
     def with_settings(**options: Any) -> None:
@@ -52,7 +52,7 @@ def _introspecting(
     scope: str | None,
     cache_seconds: int | None,
 ) -> ProxyIntrospection | None:
-    """Return what the options say, or raise SettingsError when some are missing."""
+    """Return the settings that the options name. Raises SettingsError if some are missing."""
     given = (client_id, client_secret_file, scope, cache_seconds)
     if issuer is None and all(option is None for option in given):
         return None

@@ -1,4 +1,4 @@
-"""Registration of a client by a command: it exists once its secret is where it was to go, and not before."""
+"""Registration of a client by a command. The client exists only once its secret has been written."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ class SecretOutput:
 
 
 def register(verbs: Verbs, members: dict[str, object], output: SecretOutput) -> None:
-    """Register the client and hand over its secret, or raise SettingsError and leave no client behind."""
+    """Register the client and write its secret. Raises SettingsError, without a client, if that fails."""
     has_secret = members["token_endpoint_auth_method"] in SECRET_METHODS
     if output.file is not None and has_secret:
         added = _registered_into(output.file, verbs, members, force=output.force)
@@ -45,7 +45,7 @@ def register(verbs: Verbs, members: dict[str, object], output: SecretOutput) -> 
         _show(added, added.client_secret, as_json=output.as_json)
     except OSError as error:
         if added.client_secret is not None:
-            _take_back(verbs, added, SettingsError(f"standard output cannot be written: {error.strerror}"))
+            _remove(verbs, added, SettingsError(f"standard output cannot be written: {error.strerror}"))
         raise
     if added.client_secret is not None and not output.as_json:
         click.echo("The secret is not shown again.", err=True)
@@ -61,19 +61,19 @@ def _registered_into(file: Path, verbs: Verbs, members: dict[str, object], *, fo
             stream.write(added.client_secret.encode() + b"\n")
     except SettingsError as error:
         if added is not None:
-            _take_back(verbs, added, error)
+            _remove(verbs, added, error)
         raise
     return added
 
 
-def _take_back(verbs: Verbs, added: NewClient, error: SettingsError) -> None:
-    """Remove a client whose secret is lost, and raise SettingsError that says so."""
+def _remove(verbs: Verbs, added: NewClient, error: SettingsError) -> None:
+    """Remove a client whose secret is lost. Raises SettingsError always, which says so."""
     try:
         verbs.remove_client(added.client_id)
     except MacaroonError as second:
         raise SettingsError(
-            f"{error}; the secret of client {added.client_id} is lost, and the client may be there still "
-            f"({second}): look with client list, and remove it"
+            f"{error}; the secret of client {added.client_id} is lost, and the client may still be "
+            f"registered ({second}): look with client list, and remove it"
         ) from error
     raise SettingsError(f"{error}; client {added.client_id} is not added") from error
 
@@ -90,7 +90,7 @@ def _say_notes(added: NewClient) -> None:
 
 
 def _may_ask(one: ClientRecord) -> bool:
-    """Return True if it may ask tokens for resource servers, rather than for the service itself alone."""
+    """Return True if the client may get tokens for resource servers, not for the service itself alone."""
     return bool(one.scopes - set(RESERVED_SCOPES))
 
 

@@ -103,49 +103,56 @@ def serve_command(
         click.echo(f"the database in {_prepare(settings, recorded=settings.issuer)} is ready")
         return
     port = port or free_port(host)
-    if settings.issuer is None:
-        settings = replace(settings, issuer=f"https://localhost:{port}")
+    settings = _named(settings, port)
     if passphrase_file is not None and key is None:
-        raise SettingsError("--key-passphrase-file goes with --key: name the key, or leave it out")
+        raise SettingsError(
+            "--key-passphrase-file goes with --key: name the key, or leave the passphrase out"
+        )
     folder = data or data_folder()
     files, renew = server_certificate(folder, host, settings, certificate, key)
     _prepare(settings)
-    shown_at = metrics_host, metrics_port or settings.metrics_port
     greeting = Greeting(
         issuer=str(settings.issuer),
         workers=workers,
         threads=threads,
-        metrics=shown_at,
+        metrics=(metrics_host, metrics_port or settings.metrics_port),
         data=folder,
         certificate=files.certificate,
         ca=files.ca if certificate is None else None,
     )
-    with metrics_listener(*shown_at, processes=workers, spare=folder) as metrics:
-        worker = _Worker(settings, metrics, feed_waiters=threads // 2)
+    _serve(
+        settings, greeting, host=host, port=port, key=files.key, passphrase_file=passphrase_file, renew=renew
+    )
+
+
+def _named(settings: Settings, port: int) -> Settings:
+    """Return the settings with an issuer: that of this machine if none was given."""
+    return settings if settings.issuer else replace(settings, issuer=f"https://localhost:{port}")
+
+
+def _serve(settings: Settings, greeting: Greeting, **listening: Any) -> None:
+    """Serve until a signal ends it; `listening` is what remains of the command's options."""
+    source = settings.certificate_source
+    with metrics_listener(*greeting.metrics, processes=greeting.workers, spare=greeting.data) as metrics:
+        worker = _Worker(settings, metrics, feed_waiters=greeting.threads // 2)
         serve(
             worker.application,
-            host=host,
-            port=port,
-            certificate=files.certificate,
-            key=files.key,
-            passphrase_file=passphrase_file,
-            workers=workers,
-            threads=threads,
-            proxy_headers=settings.certificate_source.headers
-            if isinstance(settings.certificate_source, Forwarded)
-            else (),
+            certificate=greeting.certificate,
+            workers=greeting.workers,
+            threads=greeting.threads,
+            proxy_headers=source.headers if isinstance(source, Forwarded) else (),
             on_end=flush_refusals,
             on_ready=greeting.say,
             limits=settings.limits.of_server(),
-            renew=renew,
             followed=worker.followed(),
             on_hangup=reopen_logs,
             on_certificate=worker.expiry.show,
+            **listening,
         )
 
 
 class _Worker:
-    """A process that serves: its application, which also shows the metrics of them all."""
+    """A process that serves: its application, and the metrics of all processes."""
 
     def __init__(self, settings: Settings, metrics: socket.socket | None, *, feed_waiters: int) -> None:
         self._settings, self._metrics, self._feed_waiters = settings, metrics, feed_waiters
@@ -163,7 +170,7 @@ class _Worker:
         return app
 
     def followed(self) -> list[Followed[Any]]:
-        """Return what all processes follow: a worker that takes another's place begins with what is valid."""
+        """Return the files that all processes follow: a replacing worker begins with the valid ones."""
         certificate_source = self._settings.certificate_source
         proxies = certificate_source.trust if isinstance(certificate_source, Forwarded) else None
         secret = proxies.followed if isinstance(proxies, ProxiesWithSecretFile) else None
@@ -171,9 +178,9 @@ class _Worker:
 
 
 def _prepare(settings: Settings, *, recorded: str | None = None) -> str:
-    """Open and upgrade the database before any worker is forked: mistakes show at once, in one line.
+    """Open and upgrade the database before any worker is forked, so that mistakes show at once, in one line.
 
-    An issuer to be recorded is what commands go by that come before the first start, such as key export.
+    Commands before the first start, such as key export, use the recorded issuer.
     """
     stores = open_stores(settings.database_url, settings.wrapping_key, now())
     try:

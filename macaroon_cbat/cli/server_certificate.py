@@ -17,13 +17,13 @@ log = logging.getLogger("macaroon_cbat.tls")
 def server_certificate(
     folder: Path, host: str, settings: Settings, certificate: Path | None, key: Path | None
 ) -> tuple[DevelopmentCertificates, Callable[[], None] | None]:
-    """Return the files of the certificate, and what renews it if it is from the development CA.
+    """Return the files of the certificate, and the function that renews one of the development CA.
 
     Such a certificate names `host` and the hosts of the service's URLs. Raises SettingsError if half of the
     pair is named, or the development CA is not usable.
     """
     if (certificate is None) != (key is None):
-        raise SettingsError("give both --cert and --key, or neither")
+        raise SettingsError("--cert and --key go together: give both, or neither")
     if certificate is not None and key is not None:
         return DevelopmentCertificates(ca=certificate, certificate=certificate, key=key), None
     urls = [url for url in (settings.issuer, settings.mtls_url) if url is not None]

@@ -56,7 +56,10 @@ token.add_command(mint)
     "--cert", "certificate", type=FILE, metavar="FILE", help="Bind to this certificate (PEM or DER)."
 )
 @click.option(
-    "--expires-in", type=click.IntRange(min=1), metavar="SECONDS", help="Good for so long from now on."
+    "--expires-in",
+    type=click.IntRange(min=1),
+    metavar="SECONDS",
+    help="Let the token expire after these seconds.",
 )
 @click.option("--scope", help='Keep only these scopes, such as "read write".')
 @click.option(
@@ -146,7 +149,7 @@ def inspect(token_file: Path, *, as_json: bool) -> None:
     default=DEFAULT_CLOCK_SKEW,
     show_default=True,
     metavar="SECONDS",
-    help="By how much clocks may differ, as in the guard.",
+    help="Seconds by which clocks may differ, as in the guard.",
 )
 @json_option
 def verify_command(

@@ -7,7 +7,7 @@ from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.issuers import issuer_mistake
 
 LONGEST_CACHING = 30
-"""Seconds: for so long a token may be let in that was revoked, or that has expired."""
+"""Seconds for which a proxy may accept a token that was revoked or has expired."""
 
 INTROSPECTION_PATH = "/oauth2/introspect"
 _CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,63}")
@@ -17,10 +17,10 @@ _SCOPE = re.compile(r"[A-Za-z0-9:._/-]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyIntrospection:
-    """Whom the proxy asks about each token, as which resource server, and which scopes it requires.
+    """The service that a proxy introspects tokens at, its credentials there, and the scopes that it requires.
 
-    Every value is of an alphabet without syntax of Apache, of its expressions or of a form, or SettingsError
-    says which one is not.
+    Templates insert each value as it stands, so each has an alphabet without syntax of Apache, of its
+    expressions and of a form. Raises SettingsError for a value that has not.
     """
 
     issuer: str
@@ -30,29 +30,31 @@ class ProxyIntrospection:
     cache_seconds: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what a template could not insert as it stands."""
+        """Raise SettingsError for a value that a template could not insert as it stands."""
         if mistake := issuer_mistake(self.issuer):
             raise SettingsError(f"--issuer {self.issuer!r} {mistake}")
         if not _CLIENT_ID.fullmatch(self.client_id):
-            raise SettingsError(f"--client-id: {self.client_id!r} is not a client_id of the service")
+            raise SettingsError(
+                f"--client-id {self.client_id!r} is not a client id: give the registered name"
+            )
         if not _CLIENT_SECRET.fullmatch(self.client_secret):
             raise SettingsError(
-                "--client-secret-file: the secret is not 16 to 256 letters, digits, hyphens and underscores"
+                "--client-secret-file holds no secret of the service: give 16 to 256 letters, digits, - and _"
             )
         if not self.scope.split():
             raise SettingsError(
-                "--scope: no scope is named, and a token for anything would be let in: name one"
+                "--scope is empty, which would accept a token for anything: name one scope at least"
             )
         for scope in self.scope.split():
             if not _SCOPE.fullmatch(scope):
-                raise SettingsError(f"--scope: {scope!r} is not made of letters, digits and :._/- alone")
+                raise SettingsError(f"--scope {scope!r} is not usable: name one of letters, digits and :._/-")
         if not 0 <= self.cache_seconds <= LONGEST_CACHING:
             raise SettingsError(
-                f"--cache-seconds: {self.cache_seconds} is not 0 to {LONGEST_CACHING}: choose less"
+                f"--cache-seconds {self.cache_seconds} is out of bounds: give 0 to {LONGEST_CACHING}"
             )
 
     def __repr__(self) -> str:
-        """Show who asks whom, not by which secret."""
+        """Return issuer and client id, and no secret."""
         return f"<ProxyIntrospection at {self.issuer} as {self.client_id}>"
 
     @property

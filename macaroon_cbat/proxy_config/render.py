@@ -1,7 +1,7 @@
-"""Configurations of proxies from templates and settings that were checked first.
+"""Proxy configurations, rendered from templates and checked settings.
 
-Every value is of an alphabet without white space, quotes and anything else that is syntax to one of the
-proxies, so templates insert it as it stands.
+Templates insert each value as it stands. Each value therefore has an alphabet without white space, quotes
+and anything else that is syntax to one of the proxies.
 """
 
 import re
@@ -30,7 +30,7 @@ METHODS = (
     *("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"),
     *("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "ACL", "BIND"),
 )
-"""The methods that Traefik forwards, which can compare with names alone."""
+"""The methods that Traefik forwards: its rules compare methods with names, not with patterns."""
 
 _WRITTEN_BY_TRAEFIK = (
     *("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto", "X-Forwarded-Server"),
@@ -40,7 +40,7 @@ _FILE = re.compile(r"/[A-Za-z0-9._/@+-]+")
 _PATH = re.compile(r"/[A-Za-z0-9._/-]*")
 _DOCUMENT = re.compile(r"/(?:[A-Za-z0-9._~/-]|%(?!2F)[0-9A-F]{2})*")
 _DOCUMENT_PATH = re.compile(r"/(?:[\w.~/<> -])*")
-"""Letters and digits of any script, and nothing that one of the proxies reads as syntax or as a delimiter."""
+"""Letters and digits of any script, without what one of the proxies reads as syntax or as a delimiter."""
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _KEPT = frozenset({"host", "authorization", "content-length", "transfer-encoding", "connection", "upgrade"})
 _SECRET = re.compile(r"[A-Za-z0-9_-]{16,256}")
@@ -48,14 +48,14 @@ _SECRET = re.compile(r"[A-Za-z0-9_-]{16,256}")
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """What can be generated for one proxy."""
+    """The files, certificate formats and abilities of one proxy product."""
 
     files: tuple[str, ...]
-    """The file with the guarded listener comes last; the others stand beside it."""
+    """Names of the generated files; the one with the guarded listener comes last."""
     formats: Mapping[str, str]
-    """Its own expression for the certificate, by the name of our format; the first is the default.
+    """The product's expression for the certificate, by certificate format; the first is the default.
 
-    Empty where the template has but one.
+    The expression is empty if the template has one of its own.
     """
     protocols: tuple[str, ...] = ("http",)
     asks_gateway: bool = True
@@ -65,28 +65,28 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxySettings:
-    """What a configuration is generated from."""
+    """The settings of one configuration."""
 
     listen: Address
     http_listen: Address | None
     upstream: Address
     gateway: Address | None
-    """None: the upstream guards itself and gets the certificate."""
+    """None if the upstream guards itself and gets the certificate."""
     certificate: Path
     key: Path
     folder: Path
-    """Where files that name each other will stand."""
+    """Folder of the generated files, which name each other."""
     format: str | None = None
     protocol: str = "http"
     secret: str = ""
     introspecting: ProxyIntrospection | None = None
-    """None: the proxy does not ask about tokens itself."""
+    """None unless the proxy introspects tokens itself."""
     audience: str = ""
-    """Of the gateway's policy file: its path is where the metadata document lives (RFC 9728)."""
+    """Audience of the gateway's policy file: its path is that of the metadata document (RFC 9728)."""
     websockets: tuple[str, ...] = ()
-    """The paths on which a client may open a WebSocket."""
+    """Paths on which a client may open a WebSocket."""
     removed_headers: tuple[str, ...] = ()
-    """Further names that no client may write, beside those of the list."""
+    """Further headers that the proxy removes from requests, beside UNTRUSTED_HEADERS."""
 
 
 PROXIES: Mapping[str, Proxy] = MappingProxyType(
@@ -116,11 +116,13 @@ PROXIES: Mapping[str, Proxy] = MappingProxyType(
 
 
 def render(name: str, settings: ProxySettings) -> dict[str, str]:
-    """Return the text of each file by its name, or raise SettingsError that says what does not fit."""
+    """Return the text of each file by its name. Raises SettingsError if settings do not fit the proxy."""
     proxy = PROXIES[name]
     _check(name, proxy, settings)
     if settings.introspecting and not proxy.introspects:
-        raise SettingsError(f"{name} does not introspect: leave out --issuer, and use --gateway")
+        raise SettingsError(
+            f"--issuer: {name} does not introspect tokens: use --gateway in place of --issuer"
+        )
     chosen = settings.format or next(iter(proxy.formats))
     environment = Environment(
         loader=PackageLoader("macaroon_cbat.proxy_config"),
@@ -148,46 +150,47 @@ def render(name: str, settings: ProxySettings) -> dict[str, str]:
 
 
 def _removed(further: tuple[str, ...]) -> tuple[str, ...]:
-    """Return every name that no proxy forwards in a client's words, each once whatever its letters."""
+    """Return the name of every header that a proxy removes from requests, each once in any letter case."""
     names = (*CERTIFICATE_HEADERS, *NAMES, "Proxysecret", *UNTRUSTED_HEADERS, *further)
     return tuple({name.lower(): name for name in reversed(names)}.values())[::-1]
 
 
 def _document(audience: str) -> str:
-    """Return the request target at which the gateway has its metadata document, or raise SettingsError.
+    """Return the request target of the gateway's metadata document.
 
-    What a proxy would take for syntax, or not route, is refused.
+    Raises SettingsError for a path that a proxy reads as syntax or does not route.
     """
     target = metadata_target(audience_setting(audience, "--audience") if audience else audience)
     if not _DOCUMENT.fullmatch(target) or not _DOCUMENT_PATH.fullmatch(unquote(target)):
         raise SettingsError(
-            f"--audience: no proxy can route the document of {audience!r}: give it a path of letters, digits,"
-            " ._~/- and percent-encoded text, and no query"
+            f"--audience {audience!r} has a path that proxies do not route: use letters, digits, ._~/- and "
+            "percent-encoded text, and no query"
         )
     return target
 
 
 def _check(name: str, proxy: Proxy, settings: ProxySettings) -> None:
-    """Raise SettingsError for a value that could be syntax, and for what this proxy cannot do."""
+    """Raise SettingsError for a value that could be syntax, and for what this proxy does not support."""
     _check_alphabets(settings)
     if settings.format is not None and settings.format not in proxy.formats:
         raise SettingsError(
-            f"{name} writes the certificate as {' or '.join(proxy.formats)}, not {settings.format}"
+            f"--format {settings.format} is not a format of {name}: give {' or '.join(proxy.formats)}"
         )
     if settings.protocol not in proxy.protocols:
         raise SettingsError(
-            f"{name} asks the gateway over {' or '.join(proxy.protocols)}, not {settings.protocol}"
+            f"--protocol {settings.protocol} is not one of {name}: give {' or '.join(proxy.protocols)}"
         )
     if settings.gateway and not proxy.asks_gateway:
         raise SettingsError(
-            f"{name} has no way to ask a gateway: leave out --gateway and guard the upstream itself"
+            f"--gateway: {name} cannot send requests to a gateway: leave it out and guard the upstream itself"
         )
     for option, address in (("--gateway", settings.gateway), ("--upstream", settings.upstream)):
         if address is not None and address.path and not proxy.reaches_sockets:
-            raise SettingsError(f"{option}: {name} does not reach a Unix socket, give HOST:PORT")
+            raise SettingsError(f"{option} {address}: {name} cannot connect to a Unix socket: give HOST:PORT")
     if name == "haproxy" and settings.key not in (settings.certificate, Path(f"{settings.certificate}.key")):
         raise SettingsError(
-            f"--key: HAProxy reads the key from the certificate's file, or from {settings.certificate}.key"
+            f"--key {settings.key} is not read by HAProxy: put the key into the certificate's file, or into "
+            f"{settings.certificate}.key"
         )
 
 
@@ -196,17 +199,22 @@ def _check_alphabets(settings: ProxySettings) -> None:
     files = {"--cert": settings.certificate, "--key": settings.key, "--output": settings.folder}
     for option, file in files.items():
         if not _FILE.fullmatch(str(file)):
-            raise SettingsError(f"{option}: {str(file)!r} is not made of letters, digits and ._/@+- alone")
+            raise SettingsError(
+                f"{option} {str(file)!r} is not a usable path: use letters, digits and ._/@+- alone"
+            )
     _document(settings.audience)
     for path in settings.websockets:
         if not _PATH.fullmatch(path):
             raise SettingsError(
-                f"--websocket: the path {path!r} is not made of letters, digits and ._/- alone"
+                f"--websocket {path!r} is not a plain path: give / and letters, digits and ._/-"
             )
     for header in settings.removed_headers:
         if not _HEADER.fullmatch(header) or header.lower() in _KEPT:
             raise SettingsError(
-                f"--remove-header: {header!r} is no header of letters, digits and - that requests can lack"
+                f"--remove-header {header!r} cannot be removed: name a header of letters, digits and - that "
+                "requests can do without"
             )
     if settings.secret and not _SECRET.fullmatch(settings.secret):
-        raise SettingsError("the proxy's secret is not 16 to 256 letters, digits, hyphens and underscores")
+        raise SettingsError(
+            "--secret-file holds no usable secret: give 16 to 256 letters, digits, hyphens and underscores"
+        )

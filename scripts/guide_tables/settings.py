@@ -1,6 +1,7 @@
 """Tables of what may be set: for the service, for a guard, in a gateway's policy file."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from msgspec import NODEFAULT, inspect
 
@@ -20,7 +21,15 @@ _PLAIN = {
 
 def service_settings() -> str:
     """Return the environment variables of the service."""
-    return table(("variable", "meaning"), ((code(PREFIX + name), words) for name, words in VARIABLES.items()))
+    head = ("variable", "value", "default", "meaning")
+    return table(head, (_variable(name, words) for name, words in VARIABLES.items()))
+
+
+def _variable(name: str, words: Any) -> tuple[str, ...]:
+    """Return the row of a variable, whose words are one text or a declaration with shape and default."""
+    if isinstance(words, str):
+        return code(PREFIX + name), "", "", words
+    return code(PREFIX + name), words.setting.shape, words.default, words.setting.meaning
 
 
 def guard_settings() -> str:

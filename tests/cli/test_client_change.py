@@ -19,7 +19,7 @@ def test_a_client_is_changed(data):
         "client", "change", "billing", "--no-audience", "--serves-nothing", "--bound", "--data", data
     )
     assert result.stdout == 'billing  client_secret_basic  "read write"  -  bound\n'
-    assert "the tokens that it had are revoked" in result.stderr
+    assert "so its tokens are revoked" in result.stderr
     assert "key rotate twice" in result.stderr
     [decision] = members("revocation", "list", "--data", data)
     assert (decision["kind"], decision["value"]) == ("client", "billing")
@@ -49,9 +49,9 @@ def test_a_certificate_is_replaced(data, certificate, tmp_path):
 @pytest.mark.parametrize(
     ("options", "status", "reason"),
     [
-        ((), 2, "say what to change"),
-        (("--serves", API, "--serves-nothing"), 2, "each thing once"),
-        (("--audience", API, "--no-audience"), 2, "each thing once"),
+        ((), 2, "no change is named"),
+        (("--serves", API, "--serves-nothing"), 2, "give each option once"),
+        (("--audience", API, "--no-audience"), 2, "give each option once"),
         (("--serves", "api"), 1, "absolute URI"),
         (("--serves", "https://localhost:8443"), 1, "no client serves the service itself"),
         (("--scope", "read keys"), 1, "register one for each of"),

@@ -36,7 +36,7 @@ def texts(proxy: str, folder: Path, *options: object, **changes: str) -> str:
 def test_it_says_which_line_matters(proxy: str, options: tuple[str, ...], tmp_path: Path) -> None:
     """Every configuration has exactly one comment about the line that matters."""
     if proxy == "apache" and options:
-        assert "has no way to ask a gateway" in generate(proxy, *options).output
+        assert "cannot send requests to a gateway" in generate(proxy, *options).output
     else:
         for protocol in PROXIES[proxy].protocols:
             assert texts(proxy, tmp_path, *options, protocol=protocol).count("THE ") == 1
@@ -237,8 +237,8 @@ def test_printed() -> None:
     ("proxy", "options", "message"),
     [
         ("traefik", ("--gateway", "unix:/run/gateway.sock"), "HOST:PORT"),
-        ("nginx", ("--protocol", "grpc", *GATEWAY), "over http"),
-        ("nginx", ("--format", "caddy"), "writes the certificate as nginx"),
+        ("nginx", ("--protocol", "grpc", *GATEWAY), "--protocol grpc is not one of nginx: give http"),
+        ("nginx", ("--format", "caddy"), "is not a format of nginx: give nginx"),
         ("haproxy", ("--key", "/etc/ssl/other.key"), "/etc/ssl/api.pem.key"),
         ("nginx", ("--output", "/dev/null/folder"), "the folder /dev/null/folder cannot be made"),
         ("nginx", ("--audience", "https://[api.example"), "a name or an address"),

@@ -207,7 +207,7 @@ def test_a_person_can_read_a_token():
     assert "not verified" in text.splitlines()[-1]
     assert "effective   nothing: no request can use this token" in text.splitlines()
     assert any(line.startswith("  no use      caveat 2: exp 1 is ") for line in text.splitlines())
-    assert "none: anybody who has this token can use it" in out("token", "inspect", stdin=token())
+    assert "none: this is a bearer token until it is bound" in out("token", "inspect", stdin=token())
 
 
 def test_a_person_reads_what_is_left(identity):

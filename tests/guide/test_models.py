@@ -111,3 +111,20 @@ def test_every_module_of_the_design_exists(module):
 def test_no_chapter_names_a_place_of_ours(file):
     """What is shipped names no folder of the machine that it was written on."""
     assert not re.search(r"/work\b|/home/\w|/tmp/\w", file.read_text())
+
+
+def test_what_is_compared_in_constant_time():
+    """The chapter about cryptography names what these modules compare in constant time, and no other does."""
+    package = ROOT / "macaroon_cbat"
+    using = {
+        str(file.relative_to(package))
+        for file in package.rglob("*.py")
+        if "compare_digest(" in file.read_text()
+    }
+    assert using == {"certificate/forwarded.py", "macaroon/signature.py", "stores/clients.py"}
+    rows = [
+        row
+        for row in tables("cryptography")
+        if len(row) == 2 and row[1].startswith(("an attacker", "as above"))
+    ]
+    assert len(rows) == len(using)
