@@ -25,6 +25,7 @@ class _Misuse(click.ClickException):
 _COMMANDS = {
     "client": "macaroon_cbat.cli.client:client",
     "gateway": "macaroon_cbat.cli.gateway:gateway",
+    "guide": "macaroon_cbat.cli.guide:guide",
     "key": "macaroon_cbat.cli.key:key",
     "revocation": "macaroon_cbat.cli.revocation:revocation",
     "proxy-config": "macaroon_cbat.cli.proxy_config:proxy_config",
@@ -78,6 +79,8 @@ class _Commands(Group):
 @click.version_option(package_name="macaroon_cbat")
 def main() -> None:
     """Certificate-bound macaroons: run the service, register clients, mint, bind and verify tokens.
+
+    `macaroon-cbat guide` prints the manual, chapter by chapter.
 
     Exit status: 0 done or accepted, 1 refused, 2 wrong usage or settings.
     """
