@@ -9,9 +9,6 @@ import click
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.text.printable import printable
 
-_LONGEST_LINE = 110
-"""Columns of rendered prose at most: longer lines are hard to read, however wide the terminal is."""
-
 
 @click.command(short_help="Print a chapter of the manual, or the list of chapters.")
 @click.argument("topic", required=False, metavar="[TOPIC]")
@@ -62,11 +59,8 @@ def _print_markdown(text: str) -> None:
         click.echo(text, nl=False)
         return
     try:
-        from rich.console import Console
-        from rich.markdown import Markdown
-    except ImportError:  # of the extra `service`
+        from macaroon_cbat.cli.markdown import print_rendered
+    except ImportError:  # rich is not installed
         click.echo(text, nl=False)
         return
-    console = Console()
-    # A link of a chapter names another topic, which no terminal could open.
-    console.print(Markdown(text, hyperlinks=False), width=min(console.width, _LONGEST_LINE))
+    print_rendered(text)

@@ -78,6 +78,12 @@ def test_a_terminal_gets_rendered_text():
     assert max(map(len, re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines())) <= 80
 
 
+@pytest.mark.parametrize("file", CHAPTERS, ids=lambda file: file.stem)
+def test_a_narrow_terminal_gets_whole_tables(file: Path):
+    """On a terminal of 80 columns no word of a table is cut off."""
+    assert on_a_terminal(file.stem).count("…") == file.read_text().count("…")
+
+
 def test_a_terminal_without_rich_gets_markdown(tmp_path: Path):
     """Where `rich` is not installed, a terminal gets the plain Markdown."""
     (tmp_path / "rich.py").write_text("raise ImportError('not installed')\n")
