@@ -27,6 +27,7 @@ class _Misuse(click.ClickException):
 _COMMANDS = {
     "client": ("macaroon_cbat.cli.client:client", "service"),
     "gateway": ("macaroon_cbat.cli.gateway:gateway", None),
+    "guide": ("macaroon_cbat.cli.guide:guide", None),
     "key": ("macaroon_cbat.cli.key:key", "service"),
     "revocation": ("macaroon_cbat.cli.revocation:revocation", "service"),
     "proxy-config": ("macaroon_cbat.cli.proxy_config:proxy_config", "gateway"),
@@ -102,6 +103,8 @@ class _Commands(Group):
 @click.version_option(__version__)
 def main() -> None:
     """Certificate-bound macaroons: run the service, register clients, mint, bind and verify tokens.
+
+    `macaroon-cbat guide` prints the manual, chapter by chapter.
 
     Exit status: 0 done or accepted, 1 refused, 2 wrong usage or settings.
     """

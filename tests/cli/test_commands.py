@@ -45,9 +45,9 @@ def test_the_commands_are_those_of_the_documentation():
     """The command line has the commands that scripts and the README rely on, and no others."""
     assert {" ".join(path) for path in commands(main)} == {
         "", "client", "client add", "client change", "client list", "client remove", "client show", "gateway",
-        "key", "key export", "key generate-wrapping", "key list", "key retire", "key rewrap", "key rotate",
-        "proxy-config", "revocation", "revocation list", "revoke", "serve", "thumbprint", "token",
-        "token attenuate", "token inspect", "token mint", "token verify",
+        "guide", "key", "key export", "key generate-wrapping", "key list", "key retire", "key rewrap",
+        "key rotate", "proxy-config", "revocation", "revocation list", "revoke", "serve", "thumbprint",
+        "token", "token attenuate", "token inspect", "token mint", "token verify",
     }  # fmt: skip
 
 

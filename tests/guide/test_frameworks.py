@@ -1,4 +1,4 @@
-"""The README's two lines for each framework, run as they stand there."""
+"""The guide's lines for each framework, run as they stand there."""
 
 import re
 import subprocess
@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from macaroon_cbat.macaroon.keys import write_key_file
+from tests.support.guide import FOLDER, ROOT, section
 from tests.support.tokens import KEYS
 
-ROOT = Path(__file__).parents[2]
-README = ROOT.joinpath("README.md").read_text()
-SECTION = README.partition("### Other frameworks")[2].partition("\n## ")[0]
+SECTION = section(FOLDER / "resource-servers.md", "Other frameworks")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", SECTION, re.DOTALL | re.MULTILINE)
 
 CALLING = """

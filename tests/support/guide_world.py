@@ -1,0 +1,155 @@
+"""A folder in which the commands and programs of a chapter work: a service, a resource server, files.
+
+Chapters name the service `https://auth.example` and the resource server `https://api.example`, and write
+into `/etc` and `/run`; all of that is here on loopback and in the folder.
+"""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support.guide import Block
+from tests.support.service_process import Service, free_port, process
+from tests.support.tls_servers import make_client
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 100
+FOLDERS = ("etc/ssl", "etc/nginx/conf.d", "etc/haproxy", "etc/apache2/sites-available", "run/macaroon-cbat")
+
+SERVERS = re.compile(
+    r"(export \S+; )?(macaroon-cbat (serve|gateway (?!--check))|gunicorn |uvicorn |python invoices.py)"
+)
+"""The last command of a block that runs until it is ended: it is ended once it listens."""
+
+PORTS = ("8000", "8443", "9100", "9191", "9192", "9443")
+"""Ports of the documentation, which other programs may have taken."""
+
+_NAMED = re.compile(r"# ([\w-]+\.(?:py|toml))\b")
+
+
+@dataclass(frozen=True)
+class World:
+    """The folder, and the URLs that are really there."""
+
+    folder: Path
+    issuer: str
+    audience: str
+    ports: dict[str, str] = field(default_factory=lambda: {port: str(free_port()) for port in PORTS})
+
+    def localized(self, text: str) -> str:
+        """Return the text with the names of this world in the place of the documentation's."""
+        text = text.replace("https://auth.example", self.issuer).replace("https://api.example", self.audience)
+        for top in ("/etc/", "/run/"):
+            text = text.replace(top, f"{self.folder}{top}")
+        return re.sub(rf"\b({'|'.join(PORTS)})\b", lambda port: self.ports[port[1]], text)
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a person who works in the folder."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("MACAROON_CBAT_")}
+        return kept | {
+            "MACAROON_CBAT_DATA": str(self.folder / "data"),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+        }
+
+    def run(self, block: Block) -> None:
+        """Run a block as it stands, but for the names; a first line such as `# app.py` names its file."""
+        text = self.localized(block.text)
+        named = _NAMED.match(text)
+        if named:
+            (self.folder / named[1]).write_text(text)
+        if block.language == "python":
+            program = f"import {named[1].removesuffix('.py')}" if named else text
+            self._done(block, [sys.executable, "-W", "error", "-c", program])
+        elif block.language == "sh":
+            *before, last = re.sub(r"\\\n\s*", "", text).strip().splitlines()
+            if not SERVERS.match(last):
+                before.append(last)
+            self._done(block, ["bash", "-euo", "pipefail", "-c", "\n".join(before)])
+            if SERVERS.match(last):
+                self._start(block, last)
+
+    def _start(self, block: Block, command: str) -> None:
+        """Run a server until it takes connections, and end it."""
+        with subprocess.Popen(
+            ["bash", "-euc", f"exec {command}"], cwd=self.folder, env=self.environment()
+        ) as server:
+            try:
+                while not self._answers():
+                    assert server.poll() is None, f"{block} ended"
+                    time.sleep(0.05)
+            finally:
+                server.terminate()
+
+    def _answers(self) -> bool:
+        """Return True if a server of a chapter listens: at port 9443, or at the gateway's socket."""
+        with socket.socket() as network, socket.socket(socket.AF_UNIX) as local:
+            at_port = network.connect_ex(("127.0.0.1", int(self.ports["9443"]))) == 0
+            return at_port or local.connect_ex(str(self.folder / "gateway.sock")) == 0
+
+    def _done(self, block: Block, command: list[str]) -> str:
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+        )
+        assert done.returncode == 0, f"{block}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+
+@contextmanager
+def world(folder: Path) -> Iterator[World]:
+    """Run the service and the resource server until the block ends."""
+    for name in FOLDERS:
+        (folder / name).mkdir(parents=True)
+    service = Service(folder / "data", free_port())
+    service.data.mkdir()
+    port = free_port()
+    here = World(folder, service.issuer, f"https://localhost:{port}")
+    with service.running():
+        _fill(here, service)
+        argument = f'{{"folder": "{folder}/api", "port": {port}, "keys": "{folder}/keys.json"}}'
+        (folder / "api").mkdir()
+        with process(["tests.support.guarded_process", argument], folder / "api", port, {}):
+            authorities = (service.ca, folder / "api/ca.pem")
+            (folder / "ca.pem").write_text("".join(file.read_text() for file in authorities))
+            yield here
+
+
+def _fill(here: World, service: Service) -> None:
+    """Write the files that chapters begin with."""
+    folder = here.folder
+    scopes = ("--scope", "read write", "--audience", here.audience)
+    service.command("client", "add", "billing", *scopes, "--secret-file", folder / "billing.secret")
+    service.export(folder / "keys.json", here.audience)
+    for name in ("client", "api"):
+        made = make_client(folder, name).file.read_bytes()
+        _write_pair(folder, name, made)
+    for end in ("pem", "key"):
+        (folder / f"etc/ssl/api.{end}").write_bytes((folder / f"api.{end}").read_bytes())
+        (folder / f"etc/ssl/api.{end}").chmod(0o600)
+    (folder / "token").write_text(service.client("billing", _secret(folder))() + "\n")
+
+
+def _write_pair(folder: Path, name: str, both: bytes) -> None:
+    """Write certificate and key, which lie in one file, into two."""
+    at = both.index(b"-----BEGIN CERTIFICATE-----")
+    end = both.index(b"-----END CERTIFICATE-----") + len(b"-----END CERTIFICATE-----\n")
+    (folder / f"{name}.pem").write_bytes(both[at:end])
+    (folder / f"{name}.key").write_bytes(both[:at] + both[end:])
+    (folder / f"{name}.key").chmod(0o600)
+
+
+def _secret(folder: Path) -> str:
+    return (folder / "billing.secret").read_text().strip()
