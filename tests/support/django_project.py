@@ -9,7 +9,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.test.utils import override_settings
 
-PACKAGE = "tests.resource.adapters"
+PACKAGE = "tests.support"
 
 if not settings.configured:
     settings.configure(
@@ -26,31 +26,33 @@ if not settings.configured:
     django.setup()
 
 
-def changed(guarding: dict[str, Any], urls: str) -> override_settings:
+def changed(guarding: dict[str, Any], urls: Any) -> override_settings:
     """Return the project's settings with these of the guard, for the length of a block."""
     names = {name.upper(): value for name, value in guarding.items()}
-    return override_settings(MACAROON_CBAT=names, ROOT_URLCONF=f"{PACKAGE}.{urls}")
+    return override_settings(MACAROON_CBAT=names, ROOT_URLCONF=urls)
 
 
-def wsgi_application(guarding: dict[str, Any]) -> Callable[..., Any]:
+def wsgi_application(guarding: dict[str, Any], urls: Any = f"{PACKAGE}.django_urls") -> Callable[..., Any]:
     """Return the project under WSGI, with sync views."""
-    with changed(guarding, "django_urls"):
+    with changed(guarding, urls):
         handler = WSGIHandler()
 
     def app(environ: Any, start_response: Any) -> Any:
-        with changed(guarding, "django_urls"):
+        with changed(guarding, urls):
             return handler(environ, start_response)
 
     return app
 
 
-def asgi_application(guarding: dict[str, Any]) -> Callable[..., Any]:
+def asgi_application(
+    guarding: dict[str, Any], urls: Any = f"{PACKAGE}.django_async_urls"
+) -> Callable[..., Any]:
     """Return the project under ASGI, with async views."""
-    with changed(guarding, "django_async_urls"):
+    with changed(guarding, urls):
         handler = ASGIHandler()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        with changed(guarding, "django_async_urls"):
+        with changed(guarding, urls):
             await handler(scope, receive, send)
 
     return app
