@@ -1,6 +1,6 @@
-"""What a resource server counts, where prometheus_client is installed; elsewhere it counts nothing.
+"""The Prometheus counters of a resource server; without prometheus_client nothing is counted.
 
-The counters are in prometheus_client's own registry, so the application shows them as it shows its own.
+They are in prometheus_client's own registry, so the application exposes them together with its own.
 """
 
 import logging
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("macaroon_cbat.metrics")
 
 _UNWRITABLE = (OSError, ValueError, TypeError)
-"""A file that cannot be opened, and, once that has failed after a fork, one that is closed already."""
+"""The errors of a file that cannot be opened, and of one that a fork has left closed."""
 
 _making = ProcessLock()
-"""The first requests may come at once, and prometheus_client takes no name twice."""
+"""The lock of the first requests, which may come at once: prometheus_client takes no name twice."""
 
 
 @cache
@@ -72,7 +72,7 @@ def _make_refused() -> "tuple[Counter, Counter, Counter] | None":
 
 
 def count_verified(principal: Principal) -> None:
-    """Count a request that was let through."""
+    """Count an admitted request."""
     if counters := _verified():
         try:  # costs nothing, where a context manager would: this is the hot path
             counters[principal.certificate is not None, principal.is_attenuated].inc()
@@ -88,14 +88,14 @@ def count_refused(error: OAuthError) -> None:
 
 
 def count_unavailable(error: Unavailable) -> None:
-    """Count a request that nobody could judge, by the name of the error's class."""
+    """Count a request that could not be judged, by the name of the error's class."""
     if (counters := _refused()) is not None:
         with _surviving():
             counters[1].labels(type(error).__name__).inc()
 
 
 def count_ignored() -> None:
-    """Count a certificate header that was not believed."""
+    """Count an ignored certificate header."""
     if (counters := _refused()) is not None:
         with _surviving():
             counters[2].inc()
@@ -103,7 +103,7 @@ def count_ignored() -> None:
 
 @contextmanager
 def _surviving() -> Iterator[None]:
-    """Go on where prometheus_client cannot write: metrics do not decide whom a guard lets in."""
+    """Go on if prometheus_client cannot write: metrics must not refuse a request."""
     try:
         yield
     except _UNWRITABLE as error:
@@ -111,4 +111,6 @@ def _surviving() -> Iterator[None]:
 
 
 def _complain(error: Exception) -> None:
-    log.error("not counted, prometheus_client cannot write: %s: look at PROMETHEUS_MULTIPROC_DIR", error)
+    log.error(
+        "a metric is lost, for prometheus_client cannot write (%s): check PROMETHEUS_MULTIPROC_DIR", error
+    )

@@ -14,7 +14,7 @@ class Backlog:
         self.limit = 1 << 27
 
     def allow(self, unread_bytes: int) -> None:
-        """Set the limit a quarter above `unread_bytes`: at that slow readers are dropped, so it never stays full."""
+        """Set a limit a quarter above `unread_bytes`, at which slow readers are dropped already."""
         self.limit = unread_bytes + unread_bytes // 4
 
     def add(self, size: int) -> None:

@@ -62,7 +62,7 @@ def _empty_context() -> SSL.Context:
     context.set_cipher_list(_CIPHERS)
     context.set_options(SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION | SSL.OP_CIPHER_SERVER_PREFERENCE)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-    # Without ticket keys and without a cache no session can be found again, whatever a client offers.
+    # Without ticket keys and without a cache no session can be found again, even if a client offers one.
     context.set_options(SSL.OP_NO_TICKET)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     # OpenSSL answers a resumption attempt with a fatal alert when it asks for certificates without this.

@@ -125,7 +125,7 @@ class Session:
         return self.peer_certificate, self.peer_intermediates
 
     def encrypt(self, plaintext: bytes) -> bytes:
-        """Return the records that carry the plaintext, after whatever else waited to be sent."""
+        """Return the records that carry the plaintext, after the records that waited to be sent."""
         # OpenSSL's buffer keeps the size it once had, on every connection: so one record at a time.
         records = []
         for start in range(0, len(plaintext), _RECORD_BYTES):

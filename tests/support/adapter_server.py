@@ -23,7 +23,7 @@ def main() -> None:
     settings: dict[str, Any] = json.loads(sys.argv[1])
     guarding: dict[str, Any] = {}
     if "trust" in settings:
-        guarding["peer"] = Forwarded(
+        guarding["certificate_source"] = Forwarded(
             settings["format"], trust=trusted_proxies(settings["trust"], secret=settings.get("secret"))
         )
     if "audience" in settings:

@@ -67,7 +67,7 @@ def test_the_proxy_s_word_counts(adapter, source):
     """What the named proxy says of the certificate counts; the connection's own is the proxy's."""
     trust, came = source
     for peer, headers, text in ((ours(trust), OURS, bound()), (standard(trust), STANDARD, bound_to_der())):
-        app = adapter.make(peer=peer)
+        app = adapter.make(certificate_source=peer)
         for certificate in (None, b"the proxy's own"):
             reply = adapter.call(app, text, certificate=certificate, headers=headers, **came)
             assert reply.status == 200
