@@ -1,4 +1,4 @@
-"""The policy file of a gateway: strict TOML in, one value out, or one line that says what to correct."""
+"""The policy file of a gateway: strict TOML, read into one value or refused with one line."""
 
 import tomllib
 from pathlib import Path
@@ -24,7 +24,7 @@ Prefix = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9_~.-]+)+\Z")]
 
 
 class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where it answers: `unix:` and a path, or ADDRESS:PORT. Counts at the start only."""
+    """The places to listen at: `unix:` and a path, or ADDRESS:PORT. Read at the start alone."""
 
     http: Text | None = None
     grpc: Text | None = None
@@ -32,7 +32,7 @@ class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ProxyTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The proxy in front: how it asks, how it tells certificates, and who it is."""
+    """The proxy in front: its kind, the proofs by which it is trusted, and its certificate format."""
 
     kind: Literal["nginx", "traefik", "caddy", "haproxy", "envoy"]
     trust: Annotated[tuple[str, ...], Meta(min_length=1)]
@@ -44,7 +44,7 @@ class ProxyTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Service(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The service that keys and revocations are followed at, and as whom."""
+    """The service whose keys and revocations are followed, and the client that follows them."""
 
     issuer: Text
     client_id: Text
@@ -58,7 +58,7 @@ class Service(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Asking(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The service that is asked about every token (RFC 7662), and as whom."""
+    """The service that introspects every token (RFC 7662), and the client that asks it."""
 
     issuer: Text
     client_id: Text
@@ -70,7 +70,7 @@ class Asking(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A whole policy file. Names of files are still relative to it."""
+    """A whole policy file. Names of files are relative to it."""
 
     audience: Text
     origin: Text | None = None
@@ -88,7 +88,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def read_policy(file: Path) -> Policy:
-    """Return what the file says, or raise SettingsError that names file, table and member."""
+    """Return the policy in the file. Raises SettingsError that names file, table and member."""
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -105,7 +105,7 @@ def read_policy(file: Path) -> Policy:
 
 
 def _mistake(policy: Policy) -> str | None:
-    """Return what does not go together, or None."""
+    """Return the mistake in members that do not go together, or None."""
     if mistake := audience_mistake(policy.audience):
         return f"audience: {policy.audience!r} {mistake}"
     for table, one in (("[service]", policy.service), ("[introspection]", policy.introspection)):
@@ -115,7 +115,7 @@ def _mistake(policy: Policy) -> str | None:
     if sum(way is not None for way in ways) != 1:
         return "name one of keys, [service] and [introspection], by which tokens are verified"
     if policy.listen.http is None and policy.listen.grpc is None:
-        return "[listen] needs http or grpc, or nobody can ask"
+        return "[listen] needs http or grpc: add one, so that the proxy can ask"
     if policy.listen.grpc is not None and policy.proxy.kind != "envoy":
         return '[listen] grpc is how Envoy asks: name kind = "envoy" in [proxy], or leave it out'
     for number, rule in enumerate(policy.rule, 1):
