@@ -1,6 +1,6 @@
 """The spellings of a certificate or its hash in a header: one each, and no X.509 is parsed.
 
-Whatever is not exactly what the product writes raises AmbiguousHeader: another alphabet, padding or
+A value that the product would not write raises AmbiguousHeader: another alphabet, padding or
 line length, white space, escapes that were not needed, a second value, bytes after the certificate.
 """
 

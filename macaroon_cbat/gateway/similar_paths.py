@@ -150,6 +150,6 @@ _NOT_VISIBLE = (
 )
 """Default_Ignorable_Code_Point of Unicode."""
 _DOTS = ".\u2024-\u2026\ufe19\ufe30\ufe52\uff0e"
-"""What is one or more dots in a Unicode normal form."""
+"""The characters that are one or more dots in a Unicode normal form."""
 _INVISIBLE = re.compile(f"[{_NOT_VISIBLE}]+")
 _NOTHING = re.compile(rf"[\s{_DOTS}{_NOT_VISIBLE}]*\Z")
