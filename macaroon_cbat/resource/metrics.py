@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from macaroon_cbat.errors import OAuthError, Unavailable
 from macaroon_cbat.files.process_values import ProcessLock
@@ -21,6 +21,15 @@ log = logging.getLogger("macaroon_cbat.metrics")
 
 _UNWRITABLE = (OSError, ValueError, TypeError)
 """The errors of a file that cannot be opened, and of one that a fork has left closed."""
+
+
+class _Refusals(NamedTuple):
+    """The counters of requests that were not admitted."""
+
+    refused: "Counter"
+    unavailable: "Counter"
+    ignored: "Counter"
+
 
 _making = ProcessLock()
 """The lock of the first requests, which may come at once: prometheus_client takes no name twice."""
@@ -51,19 +60,19 @@ def _make_verified() -> "dict[tuple[bool, bool], Counter]":
 
 
 @cache
-def _refused() -> "tuple[Counter, Counter, Counter] | None":
+def _refused() -> _Refusals | None:
     with _making.current():
         return _make_refused()
 
 
 @cache
-def _make_refused() -> "tuple[Counter, Counter, Counter] | None":
+def _make_refused() -> _Refusals | None:
     try:
         from prometheus_client import Counter
     except ImportError:
         return None
     with _surviving():
-        return (
+        return _Refusals(
             Counter("macaroon_cbat_refused", "Requests refused.", ["reason"]),
             Counter("macaroon_cbat_unavailable", "Requests that could not be judged.", ["reason"]),
             Counter("macaroon_cbat_certificates_ignored", "Certificate headers of untrusted senders."),
@@ -84,21 +93,21 @@ def count_refused(error: OAuthError) -> None:
     """Count a refusal by the name of its class."""
     if (counters := _refused()) is not None:
         with _surviving():
-            counters[0].labels(type(error).__name__).inc()
+            counters.refused.labels(type(error).__name__).inc()
 
 
 def count_unavailable(error: Unavailable) -> None:
     """Count a request that could not be judged, by the name of the error's class."""
     if (counters := _refused()) is not None:
         with _surviving():
-            counters[1].labels(type(error).__name__).inc()
+            counters.unavailable.labels(type(error).__name__).inc()
 
 
 def count_ignored() -> None:
     """Count an ignored certificate header."""
     if (counters := _refused()) is not None:
         with _surviving():
-            counters[2].inc()
+            counters.ignored.inc()
 
 
 @contextmanager
