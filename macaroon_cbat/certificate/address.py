@@ -9,7 +9,7 @@ _LONGEST_ADDRESS = 64
 
 
 def plain_address(text: str) -> IPv4Address | IPv6Address | None:
-    """Return the address, an IPv4-mapped one as IPv4; None for what is none (a Unix socket's name)."""
+    """Return the address, an IPv4-mapped one as IPv4; None for other text, such as a Unix socket's name."""
     return _address(text) if len(text) <= _LONGEST_ADDRESS else None
 
 
@@ -21,13 +21,13 @@ def plain_text(address: str) -> str:
 
 @remembering(1024)
 def network_named(text: str) -> IPv4Network | IPv6Network:
-    """Return the network that a text names, or raise ValueError; remembered, for each request asks anew."""
+    """Return the network that a text names. Raises ValueError. Remembered: requests need the same ones."""
     return ip_network(text)
 
 
 @lru_cache(maxsize=4096)
 def _address(text: str) -> IPv4Address | IPv6Address | None:
-    # Remembered: behind a proxy the same few addresses are read several times in each request.
+    # Remembered: a proxy's address is in every request, and parsing costs ten times as much as this memory.
     try:
         address = ip_address(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The peer source for applications inside a web server that terminates TLS itself: no header is involved."""
+"""The certificate source for applications under mod_wsgi, where Apache terminates TLS; it reads no header."""
 
 from macaroon_cbat.certificate.source import (
     NO_CERTIFICATE,
@@ -12,11 +12,11 @@ from macaroon_cbat.errors import ProxyMisconfigured
 
 
 def apache_variable(connection: RequestConnection, /) -> PresentedCertificate:
-    """Return the peer of Apache's TLS connection, for applications under mod_wsgi.
+    """Return the certificate of Apache's TLS connection, for applications under mod_wsgi.
 
     Apache must ask for certificates (`SSLVerifyClient optional_no_ca`) and show them
-    (`SSLOptions +ExportCertData`); the variable is empty when there was none. Raises ProxyMisconfigured
-    where it is missing, also for plain HTTP: nobody can tell.
+    (`SSLOptions +ExportCertData`); the variable is empty without one. Raises ProxyMisconfigured if it is
+    missing, for plain HTTP as well: whether there was a certificate cannot be told.
     """
     text = connection.variable("SSL_CLIENT_CERT") if isinstance(connection, WsgiConnection) else None
     if text is None:

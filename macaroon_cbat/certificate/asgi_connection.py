@@ -1,4 +1,4 @@
-"""What an ASGI scope says about the connection: its certificate, its other end, its headers."""
+"""The connection of an ASGI scope: its certificate, its other end, its headers."""
 
 import binascii
 import re
@@ -22,9 +22,9 @@ class AsgiServer(Struct, frozen=True, kw_only=True):
     behind_a_proxy: str = "trust it by a secret"
     """The command that starts the server behind a proxy that terminates TLS, and the trust to name for it."""
     shows_unix_socket: bool = False
-    """False where it is not known how the server describes a Unix socket."""
+    """False if the server's description of a Unix socket is unknown."""
     merges_trailers: bool = False
-    """True where trailers of a chunked body stand among the headers."""
+    """True if trailers of a chunked body stand among the headers."""
 
 
 UNKNOWN_SERVER = AsgiServer()
@@ -40,13 +40,13 @@ class AsgiConnection:
     __slots__ = ("_fields", "_scope", "_server")
 
     def __init__(self, scope: Mapping[str, Any], server: Callable[[], AsgiServer] = _unknown) -> None:
-        """Read nothing yet; `server` is asked for what the scope does not say."""
+        """Keep the scope; `server` returns the facts that a scope does not tell."""
         self._scope = scope
         self._server = server
         self._fields: HeaderFields | None = None
 
     def certificate(self) -> DerCertificate | None:
-        """Return the certificate of this very TLS connection, where the server has ASGI's TLS extension."""
+        """Return the certificate of this very TLS connection, if the server has ASGI's TLS extension."""
         extensions = self._scope.get("extensions") or {}
         chain = (extensions.get("tls") or {}).get("client_cert_chain") or ()
         for pem in chain:  # the client's own comes first
@@ -54,16 +54,16 @@ class AsgiConnection:
         return None
 
     def intermediates(self) -> tuple[DerCertificate, ...]:
-        """Return nothing: only the service builds paths, and it is no ASGI application."""
+        """Return none: the service alone builds paths, and it is no ASGI application."""
         return ()
 
     def why_hidden(self) -> str | None:
-        """Return why no certificate can arrive: no server of today has ASGI's TLS extension."""
+        """Return the reason for which no certificate can arrive: no server has ASGI's TLS extension yet."""
         if (self._scope.get("extensions") or {}).get("tls") is not None:
             return None
         server = self._server()
         return (
-            f"{server.name} shows none to applications, whatever its TLS options are: "
+            f"{server.name} shows none to applications, with any of its TLS options: "
             f"let a proxy terminate TLS (macaroon-cbat proxy-config), {server.behind_a_proxy}"
         )
 
@@ -80,7 +80,7 @@ class AsgiConnection:
         return None
 
     def is_unix_socket(self) -> bool:
-        """Return True if the request came over a Unix socket; False where that is not known.
+        """Return True if the request came over a Unix socket; False if that is unknown.
 
         The client's address takes no part, for headers may have written it: uvicorn shows [path, None] as
         server, granian [path, "0"], hypercorn and daphne neither server nor client.
@@ -99,7 +99,7 @@ class AsgiConnection:
         return self._server().merges_trailers
 
     def header(self, name: str) -> str | None:
-        """Return the one value of a header, or None; the scope keeps every header as it came."""
+        """Return the value of a header, or None; the scope keeps every header as it came."""
         if self._fields is None:
             self._fields = HeaderFields(self._scope["headers"])
         return self._fields.one(name)

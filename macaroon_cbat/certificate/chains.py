@@ -1,4 +1,4 @@
-"""The certificates beside a client's own, as products hand them over: one function a format, and CHAINS.
+"""The certificates beside a client's own, as products forward them: one function a format, and CHAINS.
 
 They are candidates for intermediates of `tls_client_auth` and nothing else: none is trusted by itself, so
 it does not matter whether a client wrote them. A function returns them without the client's own.
@@ -23,7 +23,7 @@ from macaroon_cbat.errors import AmbiguousHeader
 
 
 class CertificateChain(Struct, frozen=True):
-    """The header that a format's chain is in, None for the certificate's own, and what reads it."""
+    """The header of a format's chain, None for the certificate's own, and the function that reads it."""
 
     header: str | None
     read: Callable[[str], list[DerCertificate]]

@@ -1,4 +1,4 @@
-"""Header formats in which cloud load balancers forward a client certificate, as their documentation says.
+"""The header formats in which cloud load balancers forward a client certificate, by their documentation.
 
 The functions have the contract of those in `certificate.formats`.
 """
@@ -85,7 +85,7 @@ def _aws_spelling(text: str) -> PemSpelling:
 
 
 def _said(value: str | None, present: str | None, yes: str, no: str) -> str | None:
-    """Return the certificate of a product that says beside it whether there is one, or None."""
+    """Return the value of a product whose companion header tells whether there is a certificate; or None."""
     if present not in (yes, no):
         if present:
             raise AmbiguousHeader(f"whether there is a certificate must be {yes} or {no}")

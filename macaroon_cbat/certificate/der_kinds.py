@@ -24,7 +24,7 @@ UNKNOWN = "neither a PEM nor a DER certificate: name the client's certificate, n
 
 
 def kind_of(content: bytes) -> str:
-    """Return what these bytes, which are no certificate, are likely to be, and what to do."""
+    """Return the likely kind of these bytes, which are no certificate, and the remedy."""
     if not content:
         return EMPTY
     if content.startswith(_JAVA):

@@ -37,13 +37,13 @@ _BESIDE = {
     "NEW CERTIFICATE REQUEST": der_kinds.REQUEST,
     "X509 CRL": der_kinds.REVOCATION_LIST,
 }
-"""Labels of blocks that may stand beside a certificate, and what a file without one is then."""
+"""Labels of blocks that may stand beside a certificate, with the name of a file that has those alone."""
 
 _BUNDLES = ("PKCS7", "CMS", "PKCS #7 SIGNED DATA")
 
 
 def der_of(content: bytes, name: str = "this") -> DerCertificate:
-    """Return the leaf in the content of a PEM or DER file; raise ValueError, about `name`, otherwise."""
+    """Return the leaf in the content of a PEM or DER file. Raises ValueError about `name`."""
     return certificates_of(content, name)[0]
 
 
@@ -101,7 +101,7 @@ def _of_block(block: PemBlock, name: str) -> "tuple[DerCertificate, Certificate]
 
 
 def _certificate(data: bytes, name: str) -> "tuple[DerCertificate, Certificate]":
-    """Return the one DER certificate that these bytes are, or raise ValueError that says what they are.
+    """Return the DER certificate that these bytes are. Raises ValueError that says what they are instead.
 
     The parser takes strict DER only, so OpenSSL, which writes a certificate anew, presents the same bytes.
     """
@@ -121,7 +121,7 @@ def _certificate(data: bytes, name: str) -> "tuple[DerCertificate, Certificate]"
 
 
 def _refuse_disorder(found: "list[Certificate]", name: str) -> None:
-    """Raise ValueError unless the first certificate issued no other, and each other one issued another."""
+    """Raise ValueError unless the first certificate issued no other, and each other issued another."""
     leaf, *others = dict.fromkeys(found)
     if len(others) >= MOST_CERTIFICATES:
         raise ValueError(f"{name} holds {len(found)} certificates: name a file with the client's own first")

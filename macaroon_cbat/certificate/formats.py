@@ -1,4 +1,4 @@
-"""Header formats in which proxies forward a client certificate: one strict function a format, and FORMATS.
+"""The header formats in which proxies forward a client certificate: one strict function each, and FORMATS.
 
 A function takes the values of its headers, None for a missing one, and returns the PresentedCertificate.
 Raises AmbiguousHeader for a value that the product does not write, and ProxyMisconfigured where the
@@ -43,7 +43,7 @@ _VIEWER = "CloudFront-Viewer-Cert"
 
 
 class CertificateFormat(Struct, frozen=True, kw_only=True):
-    """How a product hands over a certificate: the headers it is in, and the function that reads them.
+    """The format of a product: its headers, and the function that reads them.
 
     `read` takes the value of `header` and of each of the `companions`, in this order, None for one that
     did not come.
@@ -54,7 +54,7 @@ class CertificateFormat(Struct, frozen=True, kw_only=True):
     companions: tuple[str, ...] = ()
     read: Callable[..., PresentedCertificate]
     may_be_silent: bool = False
-    """True where a product may send nothing without a certificate: there a client's trailer stands alone."""
+    """True if a product may send no header without a certificate: then a client's trailer stands alone."""
 
 
 def read_rfc9440(value: str | None) -> PresentedCertificate:
@@ -77,18 +77,18 @@ def read_nginx(value: str | None, verify: str | None) -> PresentedCertificate:
     """
     if not verify:
         raise ProxyMisconfigured(
-            "nginx does not say $ssl_client_verify: send it in the header beside the certificate (with "
+            "nginx does not send $ssl_client_verify: send it in the header beside the certificate (with "
             "ingress-nginx, annotate the Ingress with auth-tls-secret)"
         )
     if verify == "NONE":
         if value:
-            raise AmbiguousHeader("nginx says that there is no certificate, and one came")
+            raise AmbiguousHeader("nginx sends a certificate beside NONE, which means that there is none")
         return NO_CERTIFICATE
     if verify != "SUCCESS" and not _NGINX_FAILED.match(verify):
-        raise AmbiguousHeader("this is not what $ssl_client_verify says")
+        raise AmbiguousHeader("the header beside the certificate is no value of $ssl_client_verify")
     if not value:
         raise ProxyMisconfigured(
-            "nginx says that there is a certificate and sends none: send $ssl_client_escaped_cert (with "
+            "nginx sends SUCCESS without the certificate: send $ssl_client_escaped_cert (with "
             "ingress-nginx, annotate the Ingress with auth-tls-pass-certificate-to-upstream)"
         )
     return read_escaped_pem(value)
@@ -127,7 +127,7 @@ def read_openshift(value: str | None, verify: str | None) -> PresentedCertificat
     """
     if value is None or not verify:
         raise ProxyMisconfigured(
-            "OpenShift's router does not say X-SSL-Client-DER and X-SSL-Client-Verify: set clientTLS of its "
+            "OpenShift's router does not send X-SSL-Client-DER and X-SSL-Client-Verify: set clientTLS of its "
             "IngressController"
         )
     if verify != "0":
@@ -184,18 +184,20 @@ def read_traefik2(value: str | None) -> PresentedCertificate:
 
 
 def _promised(value: str | None, product: str, nothing: str) -> str | None:
-    """Return the value, or None where the product says that there is no certificate."""
+    """Return the value, or None if the product sends its word for no certificate."""
     if value is None:
-        raise ProxyMisconfigured(f"{product} sends no certificate and does not say {nothing} either")
+        raise ProxyMisconfigured(
+            f"{product} sends neither a certificate nor {nothing}: let it write the header on every request"
+        )
     if value == "":
         raise AmbiguousHeader(f"{product} sends an empty certificate: too large for its buffers")
     return None if value == nothing else value
 
 
 def _placed(value: str | None) -> str:
-    """Return what Caddy put in the place of a placeholder."""
+    """Return the value that Caddy put in place of a placeholder."""
     if not value or value.startswith("{"):
-        raise ProxyMisconfigured("Caddy did not fill in the placeholder: it must be 2.11 or newer, with TLS")
+        raise ProxyMisconfigured("Caddy did not fill in the placeholder: use Caddy 2.11 or newer, with TLS")
     return value
 
 
@@ -240,4 +242,4 @@ FORMATS = {
 CERTIFICATE_HEADERS = tuple(
     dict.fromkeys(name for each in FORMATS.values() for name in (each.header, *each.companions))
 )
-"""The headers that carry a certificate: no proxy forwards what a client wrote under these names."""
+"""The headers that carry a certificate: no proxy forwards a client's own under these names."""

@@ -1,4 +1,4 @@
-"""The proxies that may speak for a client's certificate: a header counts from one that was named, alone."""
+"""The certificate source for servers behind a proxy, and the proxies that it trusts."""
 
 import re
 from collections.abc import Iterable
@@ -25,15 +25,15 @@ Network = IPv4Network | IPv6Network
 
 
 class Trust(Protocol):
-    """Tells which senders may speak for a client's certificate, such as TrustedProxies."""
+    """A rule for the senders that may tell a client's certificate, such as TrustedProxies."""
 
     def distrust(self, connection: RequestConnection, /) -> str | None:
-        """Return why the sender of a request is not trusted, or None when it is."""
+        """Return the reason for which the sender of a request is not trusted; None if it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustedProxies:
-    """The proxies that may say who is behind them: any of these, and the secret where there is one."""
+    """The proxies that may tell a client's certificate: any of these, with the secret if there is one."""
 
     is_unix_trusted: bool = False
     is_secret_enough: bool = False
@@ -42,9 +42,9 @@ class TrustedProxies:
     secret: bytes | None = field(default=None, repr=False)
 
     def distrust(self, connection: RequestConnection) -> str | None:
-        """Return why the sender of a request is none of these proxies, or None when it is one.
+        """Return the reason for which the sender of a request is none of these proxies; None if it is one.
 
-        Raises ProxyMisconfigured, for every request alike, where networks are named and the server is not
+        Raises ProxyMisconfigured, for every request alike, if networks are named and the server is not
         measured to show the connection's own address.
         """
         if not self._is_among(connection):
@@ -82,7 +82,7 @@ class TrustedProxies:
 
 
 def trusted_proxies(texts: Iterable[str], *, secret: str | None = None) -> TrustedProxies:
-    """Return the proxies that the texts name, or raise SettingsError that says what to do.
+    """Return the proxies that the texts name. Raises SettingsError that says what to do.
 
     Each is `unix` (any sender over a Unix socket), an IP network, `x5t#S256=` and the thumbprint of the
     certificate that the proxy presents to us, or `secret` (any sender that knows the secret). With a
@@ -92,9 +92,11 @@ def trusted_proxies(texts: Iterable[str], *, secret: str | None = None) -> Trust
     if not any(named):
         raise SettingsError(f"no trusted proxy is named: name {_WAYS}")
     if secret is not None and not _SECRET.match(secret):
-        raise SettingsError("the proxy's secret must be 16 to 256 printable ASCII characters without a space")
+        raise SettingsError(
+            "the proxy's secret is too short, too long or not plain: use 16 to 256 visible ASCII characters"
+        )
     if secret is None and _BY_SECRET in named:
-        raise SettingsError("the proxy is to be known by its secret, and there is none: set the secret too")
+        raise SettingsError("the proxy is trusted by its secret, and the secret is missing: set it")
     certificates = [text for text in named if text.startswith(_THUMBPRINT_PREFIX)]
     others = (_UNIX, _BY_SECRET, *certificates)
     return TrustedProxies(
@@ -176,7 +178,7 @@ def _network(text: str) -> Network:
     except ValueError:
         raise SettingsError(f"{text!r} is no trusted proxy: name {_WAYS}") from None
     if network.prefixlen == 0:
-        raise SettingsError(f"{text} would trust everybody: name the network of the proxy alone")
+        raise SettingsError(f"{text} is every network: name the network of the proxy alone")
     if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None:
         raise SettingsError(f"{text} is an IPv4-mapped network: write it as an IPv4 network")
     return network
@@ -190,5 +192,5 @@ def _certificate(text: str) -> Thumbprint:
 
 
 def _name(connection: RequestConnection) -> str:
-    """Return how the log names the other end of a connection."""
+    """Return the sender of a request as the log names it."""
     return "a Unix socket" if connection.is_unix_socket() else connection.address() or "an unknown address"

@@ -1,4 +1,4 @@
-"""Raw header fields as HTTP parsers give them: nothing merged, nothing dropped, no name in two spellings."""
+"""The raw header fields of a request: no two merged, none dropped, no name in two spellings."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -6,7 +6,7 @@ from functools import lru_cache
 from macaroon_cbat.errors import AmbiguousHeader
 
 _FOLDED = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ-.", b"abcdefghijklmnopqrstuvwxyz__")
-"""What some server behind some proxy takes for one and the same name."""
+"""The characters that some servers behind proxies take for one another in a name."""
 
 _TWICE = (b"", b"")
 
@@ -25,7 +25,7 @@ class HeaderFields:
         self._fields = folded
 
     def one(self, name: str) -> str | None:
-        """Return the one value of a header, or None; AmbiguousHeader for two, or a misspelled one."""
+        """Return the value of a header, or None. Raises AmbiguousHeader for two, or a misspelled name."""
         wanted, folded = _spellings(name)
         field = self._fields.get(folded)
         if field is None:
@@ -39,6 +39,6 @@ class HeaderFields:
 
 @lru_cache
 def _spellings(name: str) -> tuple[bytes, bytes]:
-    """Return a name that is asked for in small letters, and folded: there are few of them."""
+    """Return a name in small letters, and folded. Remembered: this package reads few names."""
     wanted = name.lower().encode("ascii")
     return wanted, wanted.translate(_FOLDED)

@@ -1,4 +1,4 @@
-"""The client certificate as a proxy's headers tell it, from whoever sent them: trust is judged elsewhere."""
+"""The certificate source that reads headers and judges no trust: its caller has to have done that."""
 
 import re
 

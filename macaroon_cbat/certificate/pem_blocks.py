@@ -32,7 +32,7 @@ class PemBlock(Struct, frozen=True):
 
 
 def pem_blocks(content: bytes) -> list[PemBlock]:
-    """Return every block of the file, in its order; raise ValueError, beginning with `line N`, otherwise."""
+    """Return every block of the file, in its order. Raises ValueError that begins with `line N`."""
     blocks: list[PemBlock] = []
     label, first_line, lines = "", 0, list[bytes]()
     for number, line in enumerate(content.removeprefix(_BYTE_ORDER_MARK).split(b"\n"), 1):
@@ -56,7 +56,7 @@ def pem_blocks(content: bytes) -> list[PemBlock]:
 
 
 def decoded(block: PemBlock) -> bytes:
-    """Return the bytes of a block without headers; raise ValueError, beginning with `line N`, otherwise."""
+    """Return the bytes of a block without headers. Raises ValueError that begins with `line N`."""
     if not all(block.lines):
         raise ValueError(f"line {block.first_line} begins a block with an empty line")
     try:
@@ -66,7 +66,7 @@ def decoded(block: PemBlock) -> bytes:
 
 
 def _boundary(line: bytes, number: int) -> tuple[str, str] | None:
-    """Return side and label of a boundary, None for another line; raise ValueError for what resembles one."""
+    """Return side and label of a boundary, None for another line. Raises ValueError for a misspelled one."""
     if found := _BOUNDARY.match(line):
         return found[1].decode(), found[2].decode()
     if _RESEMBLES_A_BOUNDARY.search(line):

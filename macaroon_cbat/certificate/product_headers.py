@@ -1,4 +1,4 @@
-"""Request headers that one product believes, and prefixes of families: the second half of untrusted_headers.
+"""The request headers that one product believes, and prefixes of families; `untrusted_headers` adds them.
 
 Found in the sources and manuals of the products named. It is a list: a product that is not in it, or one that
 takes a name from its settings, may believe another.
@@ -221,7 +221,7 @@ _CERTIFICATES = {
 }
 
 PRODUCT_HEADERS: Mapping[str, str] = MappingProxyType(_PATHS | _USERS | _CONNECTIONS | _CERTIFICATES)
-"""Each name, and who believes it."""
+"""Each name, with the software that believes it."""
 
 UNTRUSTED_PREFIXES = (
     *("principal", "clientcert", "client-cert", "x-client-cert", "x-ssl-", "ssl-", "x-tls-", "cf-"),

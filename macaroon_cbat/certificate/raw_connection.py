@@ -1,4 +1,4 @@
-"""A connection whose header fields are all known as they came."""
+"""The connection of a server that shows all header fields as they came."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from macaroon_cbat.certificate.thumbprint import DerCertificate
 
 
 class RawConnection:
-    """The connection of one request whose raw header fields are known."""
+    """The connection of one request, with its raw header fields."""
 
     __slots__ = ("_address", "_certificate", "_is_unix_socket", "header")
 
@@ -19,17 +19,17 @@ class RawConnection:
         is_unix_socket: bool,
         certificate: DerCertificate | None = None,
     ) -> None:
-        """Take the fields as they came, and what is known of the connection."""
+        """Take the fields as they came, and the facts of the connection."""
         self._address, self._is_unix_socket = address, is_unix_socket
         self._certificate = certificate
         self.header = HeaderFields(fields).one
 
     def certificate(self) -> DerCertificate | None:
-        """Return the certificate of the connection itself, where there is TLS and there is one."""
+        """Return the certificate of the connection itself; None without TLS or without a certificate."""
         return self._certificate
 
     def intermediates(self) -> tuple[DerCertificate, ...]:
-        """Return nothing: only the service builds paths, and it is no such server."""
+        """Return none: the service alone builds paths, and it reads no raw fields."""
         return ()
 
     def why_hidden(self) -> None:
@@ -44,7 +44,7 @@ class RawConnection:
         return self._address
 
     def is_unix_socket(self) -> bool:
-        """Tell whether the request came over a Unix socket."""
+        """Return True if the request came over a Unix socket."""
         return self._is_unix_socket
 
     def merges_trailers(self) -> bool:

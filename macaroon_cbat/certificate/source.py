@@ -1,7 +1,7 @@
-"""Who is at the other end of a connection, as far as certificates tell, and which source may say so.
+"""The certificate that a client presented for a request, and the sources that find it.
 
-A source is asked about the connection that a request came over. `tls_connection` believes the TLS connection
-itself and nothing else; `macaroon_cbat.forwarded` has the sources for servers behind a proxy.
+A source is called with the connection of a request. `tls_connection` believes the TLS connection itself and
+nothing else; `forwarded` has the source for servers behind a proxy.
 """
 
 from typing import Protocol
@@ -12,17 +12,17 @@ from macaroon_cbat.certificate.thumbprint import DerCertificate, Thumbprint, thu
 
 
 class PresentedCertificate(Struct, frozen=True, kw_only=True):
-    """The certificate of whoever sent a request; all None when none was presented."""
+    """The certificate that the client of a request presented; without one all members are unset."""
 
     thumbprint: Thumbprint | None = None
     certificate: DerCertificate | None = None
-    """The certificate itself, not validated; None too where a proxy passed on its hash alone."""
+    """The certificate itself, not validated; None, too, if a proxy forwarded its hash alone."""
     ignored: str | None = None
-    """Why a certificate header that came was not believed."""
+    """The reason for which a certificate header was ignored."""
     hidden: str | None = None
-    """Why no certificate could arrive, whatever the client presented, and what its operator must do."""
+    """The reason for which no certificate can reach this server, and the remedy for its operator."""
     is_from_proxy: bool = False
-    """True if a trusted proxy sent the request: only then its word about the client's address is taken."""
+    """True if a trusted proxy sent the request: the client's address is taken from no other sender."""
 
 
 NO_CERTIFICATE = PresentedCertificate()
@@ -37,49 +37,49 @@ def with_ignored(reason: str, presented: PresentedCertificate) -> str:
 
 
 class RequestConnection(Protocol):
-    """The connection that a request came over, as the server that read the request saw it."""
+    """The connection of a request, as the server that read the request saw it."""
 
     def certificate(self) -> DerCertificate | None:
-        """Return the certificate of this very TLS connection; None without TLS or without one."""
+        """Return the certificate of this very TLS connection; None without TLS or without a certificate."""
 
     def intermediates(self) -> tuple[DerCertificate, ...]:
-        """Return what else the client sent beside its certificate, where the server shows that."""
+        """Return the certificates that the client sent beside its own, if the server shows them."""
 
     def why_hidden(self) -> str | None:
-        """Return why no certificate can arrive over this connection, and the remedy; None where one could.
+        """Return the reason for which no certificate can arrive here, and the remedy; None if one could.
 
-        Asked where `certificate` is None. Nothing that a client sends has a part in it.
+        It is called if `certificate` is None, and depends on nothing that a client sends.
         """
 
     def shows_address(self) -> bool:
-        """Return True if `address` is the connection's own on this server, whatever headers say."""
+        """Return True if `address` is the connection's own on this server, and never a header's."""
 
     def address(self) -> str | None:
-        """Return the connection's own IP address; None where it is unknown, or a Unix socket."""
+        """Return the connection's own IP address; None if it is unknown, or a Unix socket."""
 
     def is_unix_socket(self) -> bool:
-        """Return True if the request came over a Unix socket; False where that is not known."""
+        """Return True if the request came over a Unix socket; False if that is unknown."""
 
     def merges_trailers(self) -> bool:
         """Return True if this server may show trailers, which no proxy overwrites, as headers."""
 
     def header(self, name: str) -> str | None:
-        """Return the value of a header, or None when none came under this name in any spelling.
+        """Return the value of a header; None if none came under this name in any spelling.
 
-        Raises AmbiguousHeader when it came more than once, or under a name that some server would
-        take for it (`_` or `.` for `-`), and ProxyMisconfigured where this server cannot tell.
+        Raises AmbiguousHeader if it came more than once, or under a name that some server would take for it
+        (`_` or `.` for `-`), and ProxyMisconfigured if this server cannot tell.
         """
 
 
 class CertificateSource(Protocol):
-    """Finds the certificate of whoever sent the request that came over a connection."""
+    """A function that finds the certificate that the client of a request presented."""
 
     def __call__(self, connection: RequestConnection, /) -> PresentedCertificate:
-        """Return the peer; raise AmbiguousHeader or ProxyMisconfigured when nobody can tell."""
+        """Return the certificate. Raises AmbiguousHeader or ProxyMisconfigured if that cannot be told."""
 
 
 def intermediates_of(source: CertificateSource, connection: RequestConnection) -> tuple[DerCertificate, ...]:
-    """Return the certificates that came with the peer's own: they may be intermediates, or anything.
+    """Return the certificates that came beside the client's own: intermediates, or any others.
 
     Raises AmbiguousHeader and ProxyMisconfigured as the source does.
     """
@@ -92,10 +92,10 @@ def intermediates_of(source: CertificateSource, connection: RequestConnection) -
 def client_address(
     connection: RequestConnection, presented: PresentedCertificate, shown: str | None
 ) -> str | None:
-    """Return the client's address for `ip` caveats, or None where it is not known.
+    """Return the client's address for `ip` caveats, or None if it is unknown.
 
-    It is the connection's own. What the server shows in its place, which a header may have written, is
-    taken from a trusted proxy alone, and not where a client's trailer may stand beside the proxy's header.
+    It is the connection's own. The server may show another one, which a header may have written: that is
+    taken from a trusted proxy alone, and not if a client's trailer may stand beside the proxy's header.
     """
     own = connection.address()
     if shown == own or not presented.is_from_proxy or connection.merges_trailers():
@@ -104,7 +104,7 @@ def client_address(
 
 
 def tls_connection(connection: RequestConnection, /) -> PresentedCertificate:
-    """Return the peer of the TLS connection that this very server process terminates.
+    """Return the certificate of the TLS connection that this very server process terminates.
 
     The handshake proved possession of the private key. Neither the issuer nor the validity
     period was checked (RFC 8705 6.2: a resource server need not).
@@ -116,7 +116,7 @@ def tls_connection(connection: RequestConnection, /) -> PresentedCertificate:
 
 
 def presented_certificate(certificate: DerCertificate | None) -> PresentedCertificate:
-    """Return the peer that presented this certificate; no bytes are none, for their hash binds to nobody."""
+    """Return the certificate as presented; none for no bytes, whose hash any client could claim."""
     if not certificate:
         return NO_CERTIFICATE
     return PresentedCertificate(thumbprint=thumbprint_of(certificate), certificate=certificate)

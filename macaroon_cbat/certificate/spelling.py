@@ -1,6 +1,6 @@
-"""A certificate or its hash as proxies write them into a header: one value, one spelling, no X.509.
+"""The spellings of a certificate or its hash in a header: one each, and no X.509 is parsed.
 
-Whatever is not exactly what the product writes raises AmbiguousHeader: another alphabet, padding or
+A value that the product would not write raises AmbiguousHeader: another alphabet, padding or
 line length, white space, escapes that were not needed, a second value, bytes after the certificate.
 """
 
@@ -23,14 +23,14 @@ LONGEST_TEXT = 65_536
 """Characters of the longest value that is looked at."""
 
 THUMBPRINT_OF_NOTHING = thumbprint_of(DerCertificate(b""))
-"""What a proxy sends that hashes the certificate without asking whether there is one."""
+"""The hash of a proxy that hashes the certificate even if there is none."""
 
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 _PEM_LINE = 64
 
 
 class PemSpelling(Struct, frozen=True):
-    """How a product writes PEM into one value: newlines, the last one, spaces, and what else it escapes."""
+    """A product's way to write PEM into one value: newlines, the last one, spaces, and other escapes."""
 
     newline: str
     last_newline: str
@@ -39,12 +39,12 @@ class PemSpelling(Struct, frozen=True):
 
     @property
     def begin(self) -> str:
-        """What stands before the base64."""
+        """The text before the base64."""
         return f"-----BEGIN{self.space}CERTIFICATE-----{self.newline}"
 
     @property
     def end(self) -> str:
-        """What stands after it."""
+        """The text after the base64."""
         return f"{self.newline}-----END{self.space}CERTIFICATE-----{self.last_newline}"
 
 
@@ -53,7 +53,7 @@ ESCAPED = PemSpelling("%0A", "%0A", "%20", (("+", "%2B"), ("/", "%2F"), ("=", "%
 HALF_ESCAPED = PemSpelling("%0A", "%0A", "%20")
 """URL-encoded but for `+`, `=` and `/`: AWS."""
 IN_ONE_LINE = PemSpelling(" ", "", " ")
-"""With spaces in the place of newlines, the last of which HTTP removes: Apache's header."""
+"""With spaces in place of newlines, the last of which HTTP removes: Apache's header."""
 AS_FILED = PemSpelling("\n", "\n", " ")
 """As in a file: Apache's variables."""
 
@@ -135,14 +135,14 @@ def unescaped(text: str) -> str:
 
 
 def something(thumbprint: Thumbprint) -> Thumbprint:
-    """Return the thumbprint, or refuse that of no bytes with AmbiguousHeader."""
+    """Return the thumbprint. Raises AmbiguousHeader for that of no bytes."""
     if thumbprint == THUMBPRINT_OF_NOTHING:
         raise AmbiguousHeader("this is the SHA-256 hash of no bytes, not of a certificate")
     return thumbprint
 
 
 def _bytes_of(text: str) -> bytes:
-    """Return what canonical standard base64 encodes, or raise ValueError."""
+    """Return the bytes that canonical standard base64 encodes. Raises ValueError."""
     if len(text) > LONGEST_TEXT:
         raise ValueError("a certificate header is longer than any certificate")
     data = binascii.a2b_base64(text, strict_mode=True)

@@ -1,4 +1,4 @@
-"""The certificate thumbprint x5t#S256 (RFC 8705 3.1): a hash over bytes; nothing here parses X.509."""
+"""The certificate thumbprint x5t#S256 (RFC 8705 3.1), a hash over bytes; no X.509 is parsed."""
 
 import hashlib
 from typing import NewType
@@ -25,7 +25,7 @@ def thumbprint_of_digest(digest: bytes) -> Thumbprint:
 
 
 def parse_thumbprint(text: str) -> Thumbprint:
-    """Return the text as a Thumbprint, or raise ValueError that says what is wrong with it."""
+    """Return the text as a Thumbprint. Raises ValueError that says what is wrong with it."""
     if spells_32_bytes(text):
         return Thumbprint(text)
     raise ValueError(

@@ -1,7 +1,7 @@
-"""Request headers that servers and frameworks believe: no proxy or server of ours forwards a client's own.
+"""The request headers that servers and frameworks believe, of which a client's own is never forwarded.
 
-A server behind a proxy takes such a header for the proxy's word: it then serves another path, runs another
-method, or logs another user than those that were judged.
+A server behind a proxy takes such a header for the proxy's. It then serves another path, runs another method,
+or logs another user than those that were judged.
 """
 
 from collections.abc import Mapping
@@ -187,4 +187,4 @@ _CHANNELS = {
 UNTRUSTED_HEADERS: Mapping[str, str] = MappingProxyType(
     _PATHS | _METHODS | _USERS | _CONNECTIONS | _CERTIFICATES | _CHANNELS | dict(PRODUCT_HEADERS)
 )
-"""Each name, and who believes it. Servers read the names in any case, and some `_` or `.` for `-`."""
+"""Each name, with the software that believes it. Servers read names in any case, some `_` or `.` for `-`."""

@@ -1,4 +1,4 @@
-"""What a WSGI environment says about the connection: its certificate, its other end, its headers."""
+"""The connection of a WSGI environment: its certificate, its other end, its headers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,13 +15,13 @@ No client can write it: a header always arrives as `HTTP_...`, and other protoco
 """
 
 PEER_INTERMEDIATES = "macaroon_cbat.peer_intermediates"
-"""Environment key under which the embedded server shows what else the client sent: DER certificates."""
+"""Environment key under which the embedded server shows the DER certificates beside the client's own."""
 
 _TLS_SOCKETS = ("gunicorn.socket", "werkzeug.socket")
 """Keys under which other WSGI servers show the connection."""
 
 _MOD_WSGI = "mod_wsgi.version"
-"""Key by which one knows mod_wsgi, whose environment holds variables of Apache beside headers."""
+"""The key that identifies mod_wsgi, whose environment holds variables of Apache beside headers."""
 
 _CERT_NONE = 0
 """The `verify_mode` of `ssl` by which a server asks its clients for no certificate."""
@@ -44,12 +44,12 @@ class WsgiConnection:
     __slots__ = ("_environ", "_found")
 
     def __init__(self, environ: Mapping[str, Any]) -> None:
-        """Find out which server made this environment."""
+        """Keep the environment, and find the server that made it."""
         self._environ = environ
         self._found = server_of(environ)
 
     def certificate(self) -> DerCertificate | None:
-        """Return the certificate of this very TLS connection; None without TLS or without one."""
+        """Return the certificate of this very TLS connection; None without TLS or without a certificate."""
         environ = self._environ
         if PEER_CERTIFICATE in environ:
             certificate = environ[PEER_CERTIFICATE]
@@ -62,7 +62,7 @@ class WsgiConnection:
         return None
 
     def intermediates(self) -> tuple[DerCertificate, ...]:
-        """Return what else the client sent beside its certificate over this very TLS connection."""
+        """Return the certificates that the client sent beside its own over this very TLS connection."""
         environ = self._environ
         if PEER_CERTIFICATE in environ:
             shown = environ.get(PEER_INTERMEDIATES)
@@ -73,7 +73,7 @@ class WsgiConnection:
         return ()
 
     def why_hidden(self) -> str | None:
-        """Return why no certificate can arrive: this server asks for none, or shows none."""
+        """Return the reason for which no certificate can arrive: this server requests none, or shows none."""
         environ = self._environ
         if isinstance(environ.get(PEER_CERTIFICATE, ""), bytes | None):
             return None
@@ -95,7 +95,7 @@ class WsgiConnection:
         return address if address is not None and plain_address(address) is not None else None
 
     def is_unix_socket(self) -> bool:
-        """Return True if the request came over a Unix socket; False where that is not known."""
+        """Return True if the request came over a Unix socket; False if that is unknown."""
         return self._end()[1]
 
     def merges_trailers(self) -> bool:
@@ -111,7 +111,7 @@ class WsgiConnection:
         return value
 
     def header(self, name: str) -> str | None:
-        """Return the one value of a header, or None; the environment joins several by commas."""
+        """Return the value of a header, or None; the environment joins several with commas."""
         wanted = "HTTP_" + name.upper().translate(_FOLDED)
         for key in self._environ:
             if len(key) == len(wanted) and key != wanted and key.upper().translate(_FOLDED) == wanted:

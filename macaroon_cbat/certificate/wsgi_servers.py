@@ -25,11 +25,11 @@ class WsgiServer(Struct, frozen=True, kw_only=True):
 
     name: str
     connection: Callable[[Environ], Any]
-    """Returns the server's own object of the connection; None under another server."""
+    """A function that returns the server's own object of the connection; None under another server."""
     end: Callable[[Any], End]
-    """Returns the other end of that connection, which no header, PROXY line or protocol field changes."""
+    """A function that returns the other end of it, which no header, PROXY line or protocol field changes."""
     drops_aliases: re.Pattern[str]
-    """Matches SERVER_SOFTWARE where `X_Y` is never shown under the key of `X-Y`."""
+    """The SERVER_SOFTWARE of versions that never show `X_Y` under the key of `X-Y`."""
 
 
 def server_of(environ: Environ) -> tuple[WsgiServer, Any] | None:
@@ -58,7 +58,7 @@ def sent_over(connection: Any) -> list[DerCertificate]:
 
 
 def why_hidden(name: str | None, *, is_tls: bool) -> str:
-    """Return why the server of this name shows no client certificate, and what to do about it."""
+    """Return the reason for which the server of this name shows no client certificate, and the remedy."""
     if is_tls and name == "gunicorn":
         return (
             "gunicorn does not ask its clients for one: start it with --cert-reqs 1 --ca-certs FILE, where "
@@ -119,7 +119,7 @@ _PLAIN = {
     "waitress": "waitress",
     "Werkzeug": "Flask's development server (flask run)",
 }
-"""Servers that show whether they speak TLS, by what people call them."""
+"""Servers that show whether they speak TLS, by their usual names."""
 
 SERVERS = (
     WsgiServer(name="waitress", connection=_channel, end=_end_of_channel, drops_aliases=_EVERY),

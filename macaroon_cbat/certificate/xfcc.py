@@ -1,4 +1,4 @@
-"""The X-Forwarded-Client-Cert header (XFCC) as Envoy writes it: which element counts, and what it says."""
+"""The X-Forwarded-Client-Cert header (XFCC) as Envoy writes it: its nearest element, and the certificate."""
 
 import re
 
@@ -13,7 +13,7 @@ from macaroon_cbat.certificate.thumbprint import thumbprint_of
 from macaroon_cbat.errors import AmbiguousHeader
 
 Element = dict[str, str]
-"""The pairs of an element that mean something here, by their keys."""
+"""The pairs of an element that are read here, by their keys."""
 
 _PAIR = re.compile(
     r"""(?P<key>[A-Za-z][A-Za-z0-9_-]{0,63})=
@@ -22,7 +22,7 @@ _PAIR = re.compile(
     re.VERBOSE,
 )
 _HASH_ALONE = re.compile(r"Hash=([0-9a-f]{64})\Z")
-"""All that Envoy writes unless it is told to say more: read at once, for this is asked at every request."""
+"""The element that Envoy writes by default, matched at once: this is the hot path."""
 _PLAIN = ("By", "Hash", "URI", "DNS")
 _QUOTED = ("Cert", "Chain", "Subject", "Issuer")
 _KNOWN = {key.lower(): key for key in (*_PLAIN, *_QUOTED)}
@@ -34,7 +34,7 @@ _BEFORE_UNQUOTED = ("By", "Hash", "Cert", "Chain", "Subject")
 
 
 def read_forwarded_client_cert(text: str) -> PresentedCertificate:
-    """Return the peer that the last element names, which is that of the connection nearest to us.
+    """Return the certificate of the last element, which is that of the nearest connection.
 
     Its Hash must be there, and agree with its Cert where that is there too. A key that is not known is
     skipped if its value is quoted, for then nothing in it can pass for another key. Raises
@@ -64,7 +64,7 @@ def chain_of_forwarded_client_cert(text: str) -> str | None:
 
 
 def _nearest(text: str) -> Element:
-    """Return the last element, or raise AmbiguousHeader."""
+    """Return the last element. Raises AmbiguousHeader."""
     if len(text) > LONGEST_TEXT:
         raise AmbiguousHeader("this XFCC header is longer than any certificate")
     if text.startswith(("[", "{")):
@@ -82,7 +82,7 @@ def _nearest(text: str) -> Element:
 
 
 def _elements(text: str) -> list[Element]:
-    """Return the pairs of each element; what is in quotes keeps its escapes."""
+    """Return the pairs of each element; quoted values keep their escapes."""
     elements: list[Element] = [{}]
     position, after = 0, ";"
     while after:
@@ -97,7 +97,7 @@ def _elements(text: str) -> list[Element]:
 
 
 def _take(element: Element, pair: re.Match[str]) -> None:
-    """Add a pair to its element, unless it is one to skip, or raise AmbiguousHeader."""
+    """Add a pair to its element, unless it is one to skip. Raises AmbiguousHeader."""
     key, quoted = pair["key"], pair["quoted"]
     if key not in (_PLAIN if quoted is None else _QUOTED):
         if key.lower() in _KNOWN:

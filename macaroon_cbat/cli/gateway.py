@@ -33,17 +33,17 @@ def gateway(policy: Path, *, check: bool, workers: int) -> None:
 
 
 def _check(file: Path) -> None:
-    from macaroon_cbat.gateway.policy_in_force import places, put_in_force, read
+    from macaroon_cbat.gateway.policy_in_force import load_policy, places, put_in_force
 
     try:
-        reading = read(file)
-        in_force = put_in_force(reading)
+        loaded = load_policy(file)
+        in_force = put_in_force(loaded)
     except SettingsError as error:
         raise _Unusable(str(error)) from error
-    policy, trust = reading.policy, ", ".join(reading.policy.proxy.trust)
-    issuer = in_force.verifying.verifier.issuer
+    policy, trust = loaded.policy, ", ".join(loaded.policy.proxy.trust)
+    issuer = in_force.verifier.verifier.issuer
     click.echo(f"{file}: tokens of {issuer} for {canonical_audience(policy.audience)}")
-    for member, place in places(reading).items():
+    for member, place in places(loaded).items():
         click.echo(f"  {member:<8}{place}")
     click.echo(f"  asked by {policy.proxy.kind}, from {trust}")
     for rule in policy.rule:

@@ -1,4 +1,4 @@
-"""The decision: one question of a proxy in, one answer out: the rules first, then the guard."""
+"""The decision about one question of a proxy: trust first, then the rules, then the guard."""
 
 from msgspec import Struct
 
@@ -23,7 +23,7 @@ class Untrusted(Struct, frozen=True):
 
 
 class Gateway(Struct, frozen=True, kw_only=True):
-    """Everything that one policy file says, ready to decide."""
+    """One policy file, ready to decide by."""
 
     rules: Rules
     kind: Kind

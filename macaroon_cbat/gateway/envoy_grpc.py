@@ -1,7 +1,7 @@
 """Envoy's questions over gRPC (`envoy.service.auth.v3.Authorization`), with Envoy's published API.
 
-The certificate is what Envoy itself says about its TLS connection (`attributes.source.certificate`): no
-header has a part in it. Who is not a trusted proxy gets PERMISSION_DENIED and no answer.
+The certificate is that of Envoy's own TLS connection (`attributes.source.certificate`), and comes from no
+header. A sender that is not a trusted proxy gets PERMISSION_DENIED and no answer.
 """
 
 from macaroon_cbat.errors import SettingsError
@@ -25,7 +25,7 @@ with extra("envoy"):
 _SERVICE = "envoy.service.auth.v3.Authorization"
 _OVERWRITE = HeaderValueOption.HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD
 _MAX_MESSAGE_BYTES = 256 * 1024
-"""A certificate of 64 KB is three times as long when it is URL-encoded."""
+"""Bytes: a certificate of 64 KB is three times as long once it is URL-encoded."""
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
@@ -36,10 +36,10 @@ _OPTIONS = (
 
 
 class EnvoyServer:
-    """Answers Envoy in the event loop at hand, until it is told to finish."""
+    """The gRPC server that answers Envoy in the running event loop."""
 
     def __init__(self, dispatcher: Dispatcher, place: Address) -> None:
-        """Prepare to listen there; over TCP several processes may, over a Unix socket one."""
+        """Prepare to listen there; several processes may over TCP, one alone over a Unix socket."""
         self._dispatcher, self._place = dispatcher, place
         self._server = grpc.aio.server(options=_OPTIONS)
         method = grpc.unary_unary_rpc_method_handler(
@@ -51,16 +51,18 @@ class EnvoyServer:
         self._server.add_generic_rpc_handlers((handler,))
 
     async def start(self) -> None:
-        """Listen and answer, or raise SettingsError."""
+        """Listen and answer. Raises SettingsError."""
         try:
             with narrow_umask():
                 self._server.add_insecure_port(str(self._place))
         except RuntimeError as error:
-            raise SettingsError(f"[listen], grpc: cannot listen on {self._place}") from error
+            raise SettingsError(
+                f"[listen], grpc: {self._place} is not free: stop what listens there, or name another"
+            ) from error
         await self._server.start()
 
     async def finish(self) -> None:
-        """Answer what is under way, as long as a request may take, and end."""
+        """Answer the questions under way, for as long as a request may take, and end."""
         await self._server.stop(REQUEST_SECONDS)
 
     async def _check(
@@ -80,13 +82,13 @@ class EnvoyServer:
         if decision is None:
             decision = await self._dispatcher.after_waiting(question, "grpc")
         if isinstance(decision, Untrusted):
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only a proxy that was named may ask here")
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only a trusted proxy may ask here")
         assert not isinstance(decision, Untrusted)
         return response_of(decision)
 
 
 def _read(message: bytes) -> CheckRequest | None:
-    """Return the message, or None: gRPC would log a traceback for each malformed one, whoever sent it."""
+    """Return the message, or None for a malformed one, of which gRPC would log a traceback each time."""
     try:
         return CheckRequest.FromString(message)
     except DecodeError:
@@ -94,7 +96,7 @@ def _read(message: bytes) -> CheckRequest | None:
 
 
 def response_of(answer: Answer) -> CheckResponse:
-    """Return the answer as Envoy takes it: headers that overwrite, or the whole refusal."""
+    """Return the answer in Envoy's form: headers that overwrite, or the whole refusal."""
     response = CheckResponse()
     if answer.status == 200:
         response.status.code = code_pb2.OK

@@ -1,4 +1,4 @@
-"""One question of Envoy over gRPC: what it says about its connection, and about the client's request."""
+"""The question of Envoy over gRPC: its own connection, and the client's request and certificate."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ _PEER = re.compile(r"ipv[46]:(?:\[([^]]+)\]|([^:]+)):\d+\Z")
 
 
 class EnvoyConnection:
-    """The gRPC connection of Envoy, and what Envoy says about its own TLS connection with the client."""
+    """The gRPC connection of Envoy, with the certificate of Envoy's own TLS connection to the client."""
 
     __slots__ = ("_raw", "_source")
 
@@ -41,24 +41,24 @@ class EnvoyConnection:
     def certificate(self) -> DerCertificate | None:
         """Return the certificate that the client presented to Envoy, or None.
 
-        Raises AmbiguousHeader for text that is no certificate, and ProxyMisconfigured when Envoy names
-        the client after a certificate and does not show it.
+        Raises AmbiguousHeader for text that is no certificate, and ProxyMisconfigured if Envoy names the
+        client after a certificate and does not send it.
         """
         text = self._source.certificate
         if text:
             return read_escaped_pem(text).certificate
         if self._source.principal:
             raise ProxyMisconfigured(
-                "Envoy knows a client certificate and does not send it: set include_peer_certificate: true"
+                "Envoy does not send the client certificate that it has: set include_peer_certificate: true"
             )
         return None
 
     def intermediates(self) -> tuple[DerCertificate, ...]:
-        """Return nothing: only the service builds paths, and Envoy asks a gateway."""
+        """Return none: the service alone builds paths, and Envoy asks a gateway."""
         return ()
 
     def why_hidden(self) -> None:
-        """Return None: Envoy says of no connection that it could not ask for a certificate."""
+        """Return None: Envoy reports no connection on which it could not request a certificate."""
 
     def shows_address(self) -> bool:
         """Return True: gRPC names the connection's own address."""
@@ -73,39 +73,41 @@ class EnvoyConnection:
         return self._raw.address()
 
     def is_unix_socket(self) -> bool:
-        """Tell whether Envoy asks over a Unix socket."""
+        """Return True if Envoy asks over a Unix socket."""
         return self._raw.is_unix_socket()
 
     def header(self, name: str) -> str | None:
-        """Return what Envoy itself sent with the question (`initial_metadata`), no header of the client."""
+        """Return a header that Envoy itself sent (`initial_metadata`), never one of the client."""
         return self._raw.header(name)
 
 
 class EnvoyQuestion:
-    """A CheckRequest: the client's request in the words of Envoy."""
+    """A CheckRequest, which describes the client's request."""
 
     __slots__ = ("_attributes", "connection")
 
     def __init__(self, connection: EnvoyConnection, attributes: "AttributeContext") -> None:
-        """Read nothing yet."""
+        """Keep both; nothing is read yet."""
         self.connection, self._attributes = connection, attributes
 
     def facts(self, _kind: Kind, _prefix: str, /) -> Facts:
-        """Return what Envoy says about the client's request."""
+        """Return the client's request. Raises InvalidRequest or ProxyMisconfigured if it cannot be told."""
         http = self._attributes.request.http
         if not http.method:
-            raise ProxyMisconfigured("Envoy does not say which method it asks about")
+            raise ProxyMisconfigured(
+                "Envoy does not send the method of the request: check the ext_authz filter"
+            )
         client = RawConnection(self._fields(), address=None, is_unix_socket=False)
         address = self._attributes.source.address.socket_address.address
         is_address = plain_address(address) is not None
         return Facts(http.method, http.path, authorization_of(client), address if is_address else None)
 
     def is_for(self, _path: str, /) -> bool:
-        """Tell that there is nothing to read over gRPC."""
+        """Return False: there is no document over gRPC."""
         return False
 
     def _fields(self) -> Iterator[tuple[bytes, bytes]]:
-        """Give the client's headers: joined by Envoy, or one by one with `encode_raw_headers: true`."""
+        """Yield the client's headers: joined by Envoy, or one by one with `encode_raw_headers: true`."""
         http = self._attributes.request.http
         for name, value in http.headers.items():
             yield _bytes(name), _bytes(value)

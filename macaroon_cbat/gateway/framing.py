@@ -1,4 +1,4 @@
-"""The framing that a question may have: HTTP/1.0 or 1.1, one Host, no body and so no trailers."""
+"""The framing of a question: HTTP/1.0 or 1.1, one Host, no body and so no trailers."""
 
 from macaroon_cbat.certificate.source import RequestConnection
 from macaroon_cbat.errors import AmbiguousHeader
@@ -11,8 +11,8 @@ class Misframed(Exception):
 def check_framing(version: str, connection: RequestConnection) -> None:
     """Raise Misframed for a head that no proxy sends with a question.
 
-    A body could hold another request, and a chunked one trailers, which are the client's word and not the
-    proxy's: proxies pass both on. A Content-Length of 0, as Envoy sends it, says that there is no body.
+    A body could hold another request, and a chunked one trailers. Proxies forward both, and a client wrote
+    them. A Content-Length of 0, which Envoy sends, means that there is no body.
     """
     try:
         host, length = connection.header("Host"), connection.header("Content-Length")

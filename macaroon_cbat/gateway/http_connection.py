@@ -1,7 +1,7 @@
-"""One connection of a proxy: HTTP/1.1 in (httptools, strict), answers out in order, under deadlines.
+"""The connection of a proxy: HTTP/1.1 as httptools parses it, answered in order and under deadlines.
 
-Our own protocol and not an ASGI server, because the gateway must see raw fields, must know that a peer is
-a Unix socket, and bounds headers and seconds; it also answers twice as many questions (scripts/bench).
+It is a protocol of its own, not an ASGI application, for its bounds on headers, seconds and connections, and
+because it answers twice as many questions (scripts/bench).
 """
 
 import asyncio
@@ -22,18 +22,24 @@ with extra("gateway"):
     import httptools
 
 MAX_REQUEST_BYTES = 64 * 1024
-"""Of one sub-request, which needs no body: certificates travel in headers."""
+"""The length of one question, which has no body: certificates travel in headers."""
 
 REQUEST_SECONDS = 10.0
-STRANGER_SECONDS = 10.0
-KNOWN_SECONDS = 3700.0
-"""How long a connection may be idle: longer than proxies keep theirs once one of its questions got a 200."""
+"""The time in which a question must be complete, and its answer be taken."""
 
-_MAX_WAITING = 32
+UNPROVEN_SECONDS = 10.0
+PROVEN_SECONDS = 3700.0
+"""The time for which a connection may be idle: until a question got a 200, and after that.
+
+Envoy keeps an idle connection for an hour, and fails a request if it finds the connection closed then. So the
+gateway keeps connections of trusted proxies for longer.
+"""
+
+_MAX_WAITING = 32  # questions sent ahead on one connection; proxies send the next one after an answer
 
 
 class HttpConnection(asyncio.Protocol):
-    """One connection. It answers one question after the other, also where several came in one piece."""
+    """One connection. It answers its questions one after the other, even if several come in one piece."""
 
     def __init__(
         self,
@@ -43,7 +49,7 @@ class HttpConnection(asyncio.Protocol):
         is_unix_socket: bool,
         limit: int,
     ) -> None:
-        """Have questions decided; be one of `connections` while it is open."""
+        """Decide questions by the dispatcher; be one of `connections` while open."""
         self._dispatcher, self._connections, self._limit = dispatcher, connections, limit
         self._is_unix_socket = is_unix_socket
         self._address: str | None = None
@@ -54,12 +60,12 @@ class HttpConnection(asyncio.Protocol):
         self._unfinished = 0
         self._waiting: deque[tuple[HttpQuestion, bool]] = deque()
         self._is_answering = self._is_stopping = self._is_deaf = self._is_old = False
-        self._since, self._idle_seconds = 0.0, STRANGER_SECONDS
+        self._since, self._idle_seconds = 0.0, UNPROVEN_SECONDS
 
     # What the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin; where there are too many connections, the oldest stranger must go."""
+        """Begin. Beyond the limit of connections, drop the oldest one that has proven nothing."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own class, of no such base
         self._since = asyncio.get_running_loop().time()
         if not self._is_unix_socket:
@@ -70,15 +76,15 @@ class HttpConnection(asyncio.Protocol):
             self._make_room()
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """Forget what is waiting."""
+        """Forget the questions that wait."""
         self._is_deaf = True
         self._waiting.clear()
         self._connections.pop(self, None)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; answer what is no HTTP, or has a body, with 400 and what is too much with 431.
+        """Read on. Answer 400 to a request that is no HTTP or has a body, 431 to one that is too long.
 
-        Nothing is read after a refusal or after the last request: the parser itself would go on.
+        Nothing is read after a refusal or after the last request, where the parser itself would go on.
         """
         if self._is_deaf:
             return
@@ -88,7 +94,7 @@ class HttpConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            return  # answered as any other request, and the last one
+            return  # it was answered as any other request, as the last one
         except httptools.HttpParserError:
             self._refuse(400)
             return
@@ -96,21 +102,21 @@ class HttpConnection(asyncio.Protocol):
             self._refuse(431)
 
     def _make_room(self) -> None:
-        """Close the connection that has been open longest without a question that got a 200."""
-        next((one for one in self._connections if one.is_stranger()), self).drop()
+        """Close the oldest connection without a question that got a 200: trusted proxies keep theirs."""
+        next((one for one in self._connections if one.is_unproven()), self).drop()
 
     def pause_writing(self) -> None:
-        """Read no further questions while the answers are not taken."""
+        """Read no further questions while the proxy does not take its answers."""
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Read questions again."""
         self._transport.resume_reading()
 
     # What the parser calls
 
     def on_message_begin(self) -> None:
-        """Begin a request; one that begins in the same piece as another one ends has its own deadline."""
+        """Begin a request, with a deadline of its own even if it came in one piece with another."""
         self._target, self._fields, self._question = b"", [], None
         if not self._unfinished:
             self._since = asyncio.get_running_loop().time()
@@ -125,7 +131,7 @@ class HttpConnection(asyncio.Protocol):
         self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Take the question: a field that comes later is a trailer, and no header (RFC 9110 6.5.1)."""
+        """Take the question now: a field that comes later is a trailer, not a header (RFC 9110 6.5.1)."""
         connection = RawConnection(self._fields, address=self._address, is_unix_socket=self._is_unix_socket)
         version = self._parser.get_http_version()
         check_framing(version, connection)
@@ -134,7 +140,7 @@ class HttpConnection(asyncio.Protocol):
         self._question = HttpQuestion(connection, method, self._target.decode("latin-1"))
 
     def on_message_complete(self) -> None:
-        """Have the request answered, after those before it."""
+        """Answer the request, after those before it."""
         if self._is_deaf or self._question is None:
             return
         self._unfinished = 0
@@ -158,7 +164,7 @@ class HttpConnection(asyncio.Protocol):
         self._waiter = asyncio.get_running_loop().create_task(self._answer_later(question, is_last=is_last))
 
     async def _answer_later(self, question: HttpQuestion, *, is_last: bool) -> None:
-        """Write an answer that takes a while, then those to the questions that came meanwhile."""
+        """Write the answer once the service has answered, then those to the questions that came meanwhile."""
         decision = await self._dispatcher.after_waiting(question, "http")
         self._is_answering = False
         if self._transport.is_closing():
@@ -170,14 +176,14 @@ class HttpConnection(asyncio.Protocol):
     def _write(self, decision: Answer | Untrusted, question: HttpQuestion, *, is_last: bool) -> None:
         answer = decision.answer if isinstance(decision, Untrusted) else decision
         if answer.status == 200:
-            self._idle_seconds = KNOWN_SECONDS
+            self._idle_seconds = PROVEN_SECONDS
         ends = is_last or (self._is_stopping and not self._waiting)
         self._transport.write(answer_text(answer, is_head=question.method == "HEAD", is_last=ends))
         if ends:
             self._end()
 
     def _refuse(self, status: int) -> None:
-        """Answer this unless an answer is under way, and end; after the last question, leave it at that."""
+        """Answer with this status, or with none beside an answer under way, and end."""
         if self._is_deaf:
             return
         if not self._is_answering:
@@ -190,9 +196,9 @@ class HttpConnection(asyncio.Protocol):
 
     # What the worker and other connections call
 
-    def is_stranger(self) -> bool:
-        """Tell whether no question of this connection got a 200 so far."""
-        return self._idle_seconds == STRANGER_SECONDS
+    def is_unproven(self) -> bool:
+        """Return True while no question of this connection has got a 200."""
+        return self._idle_seconds == UNPROVEN_SECONDS
 
     def drop(self) -> None:
         """Close at once."""
@@ -200,7 +206,7 @@ class HttpConnection(asyncio.Protocol):
         self._transport.abort()
 
     def sweep(self, now: float) -> None:
-        """Close when a request is not complete in time, an answer is not taken, or nothing comes at all."""
+        """Close if a request is not complete or an answer not taken in time, or if nothing comes at all."""
         if self._is_answering:
             return
         is_stuck = self._unfinished or self._transport.get_write_buffer_size() or self._transport.is_closing()
@@ -208,7 +214,7 @@ class HttpConnection(asyncio.Protocol):
             self._transport.abort()
 
     def finish(self) -> None:
-        """End after the answers to what has come; at once where nothing has."""
+        """End after the answers to the questions that have come, or now if there are none."""
         self._is_stopping = True
         if not self._unfinished and not self._is_answering:
             self._end()

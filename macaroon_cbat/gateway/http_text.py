@@ -1,4 +1,4 @@
-"""An answer as HTTP/1.1 spells it, each in one piece."""
+"""The text of an HTTP/1.1 answer, in one piece."""
 
 from functools import lru_cache
 from http import HTTPStatus
@@ -27,7 +27,7 @@ def answer_text(answer: Answer, *, is_head: bool, is_last: bool) -> bytes:
 
 
 def error_text(status: int) -> bytes:
-    """Return the answer to what is no HTTP request within the limits; the connection ends with it."""
+    """Return the answer to bytes that are no HTTP request within the limits; the connection ends with it."""
     return _status_line(status) + _EMPTY + _CLOSE + b"\r\n"
 
 

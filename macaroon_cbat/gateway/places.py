@@ -1,4 +1,4 @@
-"""Where a gateway listens: a Unix socket that only owner and group may connect to, or an address and port."""
+"""The places at which a gateway listens: a Unix socket for owner and group alone, or an address and port."""
 
 import os
 import socket
@@ -11,7 +11,7 @@ from macaroon_cbat.server.address import Address, read_address
 from macaroon_cbat.server.listener import listening_socket
 
 BACKLOG = 1024
-"""Connections that wait to be accepted; the next one is refused, over a Unix socket at once."""
+"""Connections that may wait to be accepted; over a Unix socket the next one is refused at once."""
 
 _MODE = 0o660
 _LONGEST_PATH = 100
@@ -34,7 +34,7 @@ def read_place(text: str, member: str, folder: Path) -> Address:
 
 @contextmanager
 def narrow_umask() -> Iterator[None]:
-    """Let files that are made meanwhile be for owner and group alone, as a gRPC server's Unix socket."""
+    """Give files that are created inside the block to owner and group alone, such as gRPC's Unix socket."""
     before = os.umask(0o777 & ~_MODE)
     try:
         yield
@@ -43,7 +43,7 @@ def narrow_umask() -> Iterator[None]:
 
 
 def check_free(place: Address) -> None:
-    """Raise SettingsError when somebody listens there; for servers that open their socket themselves."""
+    """Raise SettingsError if another process listens there; for servers that open their socket themselves."""
     if place.path is None:
         with listening_at(place):
             return
@@ -53,7 +53,7 @@ def check_free(place: Address) -> None:
 
 @contextmanager
 def listening_at(place: Address) -> Iterator[socket.socket]:
-    """Listen there until the block ends, or raise SettingsError; a Unix socket's file is gone afterwards."""
+    """Listen there until the block ends, which removes a Unix socket's file. Raises SettingsError."""
     if place.path is None:
         try:
             listener = listening_socket(place.host, place.port)
@@ -73,15 +73,15 @@ def listening_at(place: Address) -> Iterator[socket.socket]:
 
 
 def remove_socket(place: Address) -> None:
-    """Remove the file of a Unix socket that nobody answers any more."""
+    """Remove the file of a Unix socket at which no process listens."""
     if place.path is not None and place.path.is_socket() and not _is_answered(place.path):
         place.path.unlink(missing_ok=True)
 
 
 def _unix_listener(path: Path) -> socket.socket:
-    """Return a listener under this name, in the place of one that nobody answers any more.
+    """Return a listener under this name, in place of one at which no process listens.
 
-    It gets its mode before it gets its name, and the name at once: nobody finds it missing or open to all.
+    It gets its mode before its name, and the name at once: no client finds it missing or open to all.
     """
     if _is_answered(path):
         raise SettingsError(f"{path} is in use: stop the other gateway or listen elsewhere")
@@ -99,12 +99,14 @@ def _unix_listener(path: Path) -> socket.socket:
         listener.close()
         with suppress(OSError):
             draft.unlink()
-        raise SettingsError(f"cannot listen on {path}: {error.strerror}") from error
+        raise SettingsError(
+            f"{path} cannot be listened on ({error.strerror}): check the folder, or listen elsewhere"
+        ) from error
     return listener
 
 
 def _is_answered(path: Path) -> bool:
-    """Tell whether somebody listens there; raise SettingsError for a file that is no socket."""
+    """Return True if a process listens there. Raises SettingsError for a file that is no socket."""
     if not path.exists():
         return False
     if not path.is_socket():
@@ -115,5 +117,7 @@ def _is_answered(path: Path) -> bool:
         except ConnectionRefusedError:
             return False
         except OSError as error:
-            raise SettingsError(f"cannot tell who listens on {path}: {error.strerror}") from error
+            raise SettingsError(
+                f"{path} cannot be connected to ({error.strerror}): check its mode, or listen elsewhere"
+            ) from error
     return True

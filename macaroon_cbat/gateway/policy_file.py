@@ -1,4 +1,4 @@
-"""The policy file of a gateway: strict TOML in, one value out, or one line that says what to correct."""
+"""The policy file of a gateway: strict TOML, read into one value or refused with one line."""
 
 import tomllib
 from pathlib import Path
@@ -96,7 +96,7 @@ class Asking(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A whole policy file. Names of files are still relative to it."""
+    """A whole policy file. Names of files are relative to it."""
 
     audience: Text
     """The audience of the tokens: the absolute URI of the resource server."""
@@ -122,7 +122,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def read_policy(file: Path) -> Policy:
-    """Return what the file says, or raise SettingsError that names file, table and member."""
+    """Return the policy in the file. Raises SettingsError that names file, table and member."""
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -139,7 +139,7 @@ def read_policy(file: Path) -> Policy:
 
 
 def _mistake(policy: Policy) -> str | None:
-    """Return what does not go together, or None."""
+    """Return the mistake in members that do not go together, or None."""
     if mistake := audience_mistake(policy.audience):
         return f"audience: {policy.audience!r} {mistake}"
     for table, one in (("[service]", policy.service), ("[introspection]", policy.introspection)):
@@ -149,7 +149,7 @@ def _mistake(policy: Policy) -> str | None:
     if sum(way is not None for way in ways) != 1:
         return "name one of keys, [service] and [introspection], by which tokens are verified"
     if policy.listen.http is None and policy.listen.grpc is None:
-        return "[listen] needs http or grpc, or nobody can ask"
+        return "[listen] needs http or grpc: add one, so that the proxy can ask"
     if policy.listen.grpc is not None and policy.proxy.kind != "envoy":
         return '[listen] grpc is how Envoy asks: name kind = "envoy" in [proxy], or leave it out'
     for number, rule in enumerate(policy.rule, 1):

@@ -1,4 +1,4 @@
-"""The five headers that a proxy copies to the server behind it, and strips from what comes from outside."""
+"""The five headers of a principal, which a proxy copies to the server behind it and strips from requests."""
 
 import re
 from urllib.parse import quote
@@ -9,17 +9,17 @@ CLIENT, SUBJECT, SCOPE = "Principalclient", "Principalsubject", "Principalscope"
 TOKEN_ID, CERTIFICATE = "Principaltokenid", "Principalcertificate"
 
 NAMES = (CLIENT, SUBJECT, SCOPE, TOKEN_ID, CERTIFICATE)
-"""Without a separator: such a name has no alias with `_` or `.` that some server would merge into it."""
+"""The names, without a separator: so there is no alias with `_` or `.` that a server would merge."""
 
 EMPTY_PRINCIPAL_HEADERS = tuple((name, "") for name in NAMES)
-"""What goes with a public path: all five, so that a copy overwrites what a client made up."""
+"""The headers for a public path: all five, so that the copies overwrite those that a client invented."""
 
 _PLAIN = re.compile(r"[!-$&-~]+\Z")
 _KEPT = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
 
 
 def principal_headers(principal: Principal) -> tuple[tuple[str, str], ...]:
-    """Return all five. What is not visible ASCII, and `%` itself, is percent-encoded (RFC 3986, UTF-8)."""
+    """Return all five. All but visible ASCII, and `%` itself, is percent-encoded (RFC 3986, UTF-8)."""
     return (
         (CLIENT, _visible(principal.client_id)),
         (SUBJECT, _visible(principal.subject)),

@@ -1,4 +1,4 @@
-"""What a proxy tells about the request it asks about, each kind of proxy in its own way."""
+"""The question of a proxy, and the request that it is about, as each kind of proxy writes it."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -14,11 +14,11 @@ from macaroon_cbat.resource.metadata import WELL_KNOWN
 METHOD, URI, CLIENT = "X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-For"
 
 TARGET = "/"
-"""The path of every question but Envoy's: no client whose own request reaches the gateway has it."""
+"""The path of every question but Envoy's. A client's own request that reaches the gateway has another."""
 
 
 class Facts(Struct, frozen=True):
-    """The request that the proxy asks about. `uri` is path and query as the client sent them."""
+    """The request that a question is about. `uri` is path and query as the client sent them."""
 
     method: str
     uri: str
@@ -27,23 +27,21 @@ class Facts(Struct, frozen=True):
 
 
 class HttpQuestion(Struct, frozen=True):
-    """One sub-request as it came over HTTP: over which connection, with which request line."""
+    """A question over HTTP: its connection, and its own request line."""
 
     connection: RequestConnection
     method: str
     target: str
 
     def facts(self, kind: "Kind", prefix: str) -> Facts:
-        """Return what a proxy of this kind says."""
+        """Return the request that a proxy of this kind asks about."""
         return kind.read(self, prefix)
 
     def is_for(self, document: str) -> bool:
-        """Return True for a GET or HEAD of this very target; raise InvalidRequest for anything else there.
+        """Return True for a GET or HEAD of this very target. Raises InvalidRequest for others there.
 
-        Percent-encoding makes no difference: some proxies decode the target and encode it anew.
-
-        Proxies pass on here what clients send: with a header that a proxy writes into its questions, it is
-        neither the document's reader nor a question.
+        Percent-encoding makes no difference: some proxies decode the target and encode it anew. Proxies
+        forward requests of clients to this target, so one with a header of questions is refused.
         """
         if not self.target.startswith(WELL_KNOWN):
             return False
@@ -54,38 +52,40 @@ class HttpQuestion(Struct, frozen=True):
             and _one(self.connection, URI) is None
         ):
             return True
-        raise InvalidRequest(f"no question is asked at {WELL_KNOWN}, where there is a document to GET")
+        raise InvalidRequest(
+            f"{WELL_KNOWN} is a document, and takes no question: send GET, or ask at {TARGET}"
+        )
 
 
 class Question(Protocol):
-    """What a proxy asks, over whatever protocol."""
+    """A question of a proxy, over either protocol."""
 
     @property
     def connection(self) -> RequestConnection:
-        """The proxy's own connection."""
+        """The connection over which the question came."""
 
     def facts(self, kind: "Kind", prefix: str, /) -> Facts:
-        """Return what it says about the client's request, or raise InvalidRequest or ProxyMisconfigured."""
+        """Return the client's request. Raises InvalidRequest or ProxyMisconfigured if it cannot be told."""
 
     def is_for(self, document: str, /) -> bool:
-        """Return True if it is no question but reads the document there; may raise InvalidRequest."""
+        """Return True if it is no question but a request for that document. Raises InvalidRequest."""
 
 
 class Kind(Struct, frozen=True, kw_only=True):
-    """A kind of proxy: how it asks, and which certificate format our configurations make it write."""
+    """A kind of proxy: its way of asking, and the certificate format that our configurations give it."""
 
     format: str
     read: Callable[[HttpQuestion, str], Facts]
-    """Takes the question and the path prefix that the proxy was told to ask under."""
+    """Reads a question; takes the path prefix, too, under which the proxy was told to ask."""
     statuses: frozenset[int] | None = None
-    """The refusals that it passes on; it makes a 500 of any other one."""
+    """The statuses of refusals that it passes on, or None for all; it makes a 500 of any other."""
 
 
 def read_forwarded(question: HttpQuestion, _prefix: str) -> Facts:
-    """Return the facts of a proxy that writes method and target into headers: all but Envoy.
+    """Return the request, of which the proxy writes method and target into headers: all kinds but Envoy.
 
-    Raises InvalidRequest for a question at another path than `/`: a client may have chosen that. The query
-    says nothing: Caddy leaves the client's there.
+    Raises InvalidRequest for a question at another path than `/`, which a client may have chosen. The query
+    is not read: Caddy leaves the client's there.
     """
     if question.target.partition("?")[0] != TARGET:
         raise InvalidRequest(f"a question came for {question.target!r}: let the proxy ask for {TARGET}")
@@ -98,9 +98,9 @@ def read_forwarded(question: HttpQuestion, _prefix: str) -> Facts:
 
 
 def read_envoy_request(question: HttpQuestion, prefix: str) -> Facts:
-    """Return the facts of Envoy, which asks with the method and target of the request, under a prefix.
+    """Return the request of Envoy, which asks with the method and target of the request, under a prefix.
 
-    The client chooses what stands after the prefix, so that is no mistake of the deployer: `*`, for example.
+    Raises ProxyMisconfigured for a target outside the prefix. The client chooses the rest, such as `*`.
     """
     uri = question.target.removeprefix(prefix)
     if uri == question.target:
@@ -118,26 +118,28 @@ def _plain(target: str) -> tuple[bytes, str]:
 
 
 def _told(connection: RequestConnection, name: str) -> str:
-    """Return what the proxy says, which is empty where the client left it out (the target of CONNECT)."""
+    """Return the header that the proxy must write; it is empty for a request without a target (CONNECT)."""
     value = _one(connection, name)
     if value is None:
-        raise ProxyMisconfigured(f"the proxy does not send {name}: without it no rule can be found")
+        raise ProxyMisconfigured(
+            f"the proxy does not send {name}, without which no rule is found: let it write the header"
+        )
     return value
 
 
 def authorization_of(connection: RequestConnection) -> str | None:
-    """Return the one Authorization header, or None; raise InvalidRequest for two."""
+    """Return the Authorization header, or None. Raises InvalidRequest for two."""
     return _one(connection, "Authorization")
 
 
 def _address(connection: RequestConnection) -> str | None:
-    """Return the client's address; None, which no `ip` caveat allows, when that is not exactly one."""
+    """Return the client's address; None, which no `ip` caveat allows, if the header is not exactly one."""
     text = _one(connection, CLIENT)
     return text if text is not None and plain_address(text) is not None else None
 
 
 def _one(connection: RequestConnection, name: str) -> str | None:
-    """Return the one value of a header, or raise InvalidRequest when it came twice or misspelled."""
+    """Return the value of a header, or None. Raises InvalidRequest if it came twice or misspelled."""
     try:
         return connection.header(name)
     except AmbiguousHeader as error:

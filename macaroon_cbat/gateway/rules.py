@@ -1,14 +1,14 @@
-"""Which scope a request needs at a gateway, by path and method. What no rule opens stays closed.
+"""The rules of a gateway: the scope that a request needs, by path and method. Without a rule it is refused.
 
-The most specific path decides alone: of the rules for the longest matching path, an exact one before a
-prefix, one that names the method counts, then one for every method. A shorter path never helps out, or
-a forgotten method would fall through to a laxer rule. Nor does a path that a server may take for a ruled one
-fall through (`similar_paths.py`).
+The most specific path decides alone, an exact one before a prefix. Of its rules, one that names the method
+applies, else one for every method. A shorter path never applies instead, or a forgotten method would fall
+through to a laxer rule. Nor does a path fall through that a server may take for a ruled one
+(`similar_paths`).
 
 The method is that of the request line. A server that takes another one from the body (`_method`) or from a
-header (`X-HTTP-Method-Override`) runs a method that no rule was asked about: turn that off there. Nor is a
-second target judged, which some methods name in a header (`Destination` of WebDAV's COPY and MOVE) or in the
-body: only a rule that names such a method opens it.
+header (`X-HTTP-Method-Override`) runs a method that no rule has judged: turn that off there. Some methods
+name a second target in a header (`Destination` of WebDAV's COPY and MOVE) or in the body, which is not
+judged: a rule has to name such a method to open it.
 """
 
 import re
@@ -30,7 +30,7 @@ RulePath = Annotated[str, Meta(pattern="^/")]
 
 
 class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one path needs: each of these scopes, or nothing at all (`public`).
+    """The rule of one path: each of these scopes is needed, or nothing at all (`public`).
 
     `path` is percent-decoded and stands for itself and everything below it, on a segment boundary, or
     with `exact` for itself alone. No `methods` means every method but CONNECT, TRACE, TRACK and those with
@@ -49,7 +49,7 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """True lets in every request, without a token."""
 
     def mistake(self) -> str | None:
-        """Return what is wrong with this rule, or None."""
+        """Return the mistake in this rule, or None."""
         if not is_plain_path(self.path) or not _is_unambiguous(self.path):
             return (
                 f"{self.path!r} can be read in more than one way: write the path percent-decoded, without ;"
@@ -69,12 +69,12 @@ _ByMethod = dict[str | None, Rule]
 
 
 class Rules:
-    """The rules of one gateway, ready for looking up."""
+    """The rules of one gateway, indexed by path."""
 
     __slots__ = ("_exact", "_lengths", "_prefixes", "_similar")
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        """Take rules without mistakes; raise ValueError when two are about the same requests."""
+        """Index rules without mistakes. Raises ValueError if two are about the same requests."""
         self._exact: dict[str, _ByMethod] = {}
         self._prefixes: dict[str, _ByMethod] = {}
         for rule in rules:
@@ -87,13 +87,13 @@ class Rules:
         self._similar = SimilarPaths(self._prefixes, self._exact)
 
     def scopes(self) -> set[str]:
-        """Return every scope that some rule wants."""
+        """Return every scope that a rule requires."""
         every = (*self._exact.values(), *self._prefixes.values())
         needs = [rule.scope for by_method in every for rule in by_method.values()]
         return {scope for need in needs if need for scope in need.split(" ")}
 
     def rule_for(self, method: str, path: str) -> Rule:
-        """Return the rule for this method and plain path, or raise NoRule."""
+        """Return the rule for this method and plain path. Raises NoRule."""
         by_method = self._exact.get(path) or self._longest_prefix(path)
         rule = by_method.get(method)
         if rule is None and method not in _NAMED_ONLY:
@@ -122,7 +122,7 @@ class Rules:
 
 
 def method_of(text: str) -> str:
-    """Return the method of a request, or raise InvalidRequest.
+    """Return the method of a request. Raises InvalidRequest.
 
     Methods are case-sensitive (RFC 9110 9.1), and some servers run `delete` as DELETE.
     """
@@ -134,12 +134,12 @@ def method_of(text: str) -> str:
 
 
 def path_of(uri: str) -> str:
-    """Return the percent-decoded path of a request target, or raise InvalidRequest.
+    """Return the percent-decoded path of a request target. Raises InvalidRequest for an ambiguous one.
 
-    Nothing is normalized. What a server behind the gateway could normalize, decode twice or take for a
-    parameter is refused: dot segments, empty segments, encoded slashes, backslashes, semicolons, controls,
-    what a Unicode normal form makes one of these, and whatever RFC 3986 does not let a path contain. Behind
-    the path, which ends at `?`, stands visible ASCII alone.
+    Nothing is normalized. A path is refused if the server behind the gateway could normalize it, decode it
+    twice, or read a parameter in it: for dot segments, empty segments, encoded slashes, backslashes,
+    semicolons, controls, characters that a Unicode normal form makes one of these, and all that RFC 3986
+    does not allow in a path. The query, after `?`, is visible ASCII.
     """
     raw = uri.partition("?")[0]
     if _RAW_PATH.match(raw) and _VISIBLE.match(uri):
@@ -150,7 +150,9 @@ def path_of(uri: str) -> str:
         else:
             if is_plain_path(path) and _is_unambiguous(path):
                 return path
-    raise InvalidRequest(f"the path {raw!r} could be read in more than one way, or is none")
+    raise InvalidRequest(
+        f"the path {raw!r} could be read in more than one way, or is none: send it normalized"
+    )
 
 
 def _is_unambiguous(path: str) -> bool:
@@ -170,10 +172,10 @@ _SECOND_TARGET = (
     "LINK", "UNLINK",  # RFC 2068
     "BCOPY", "BDELETE", "BMOVE", "BPROPFIND", "BPROPPATCH",  # Microsoft's batches
 )  # fmt: skip
-"""Methods that act on another resource too, or on it alone, which a header or the body names."""
+"""Methods that act on another resource, named in a header or the body, as well or alone."""
 
 _NAMED_ONLY = frozenset((*_TUNNELS_AND_ECHOES, *_SECOND_TARGET))
-"""They make a tunnel, send headers back, or act elsewhere: no rule means them that does not say so."""
+"""Methods that tunnel, echo headers, or act elsewhere: only a rule that names them opens them."""
 
 _VISIBLE = re.compile(r"[!-~]+\Z")
 

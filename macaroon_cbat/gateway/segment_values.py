@@ -1,8 +1,8 @@
-"""Numbers and UUIDs in a path: frameworks and databases read many spellings of one as the same value.
+"""The values of numbers and UUIDs in a path, of which frameworks and databases read many spellings.
 
 `int` of Python, with which Flask and FastAPI convert a segment, takes signs, leading zeros, `_`, blanks and
 the digits of every script; `Number` of JavaScript `0x7` and `7e0`; `to_i` of Ruby, `parseInt`, PHP and MySQL
-whatever begins with the number. All of it is equated here.
+any text that begins with the number. All of that is equated here.
 """
 
 import re

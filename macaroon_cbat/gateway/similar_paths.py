@@ -1,9 +1,9 @@
 """Paths that a server may take for a ruled path although they are others: `/Admin`, `/admin.json`, `/admin/`.
 
-Servers differ in what they equate: letter case (Express, ASP.NET, Windows), dots and blanks at the end of a
+Servers equate different things: letter case (Express, ASP.NET, Windows), dots and blanks at the end of a
 segment and `::$DATA` (Windows), a format after a dot (Rails, Django REST framework), a slash at the end of
-the path, Unicode normal forms (macOS), what is not visible, and the spellings of a number or a UUID
-(`segment_values.py`). All of it is equated here, in each segment, whatever the server is.
+the path, Unicode normal forms (macOS), invisible characters, and the spellings of a number or a UUID
+(`segment_values`). All of that is equated here, in each segment, for every server.
 """
 
 import re
@@ -150,6 +150,6 @@ _NOT_VISIBLE = (
 )
 """Default_Ignorable_Code_Point of Unicode."""
 _DOTS = ".\u2024-\u2026\ufe19\ufe30\ufe52\uff0e"
-"""What is one or more dots in a Unicode normal form."""
+"""The characters that are one or more dots in a Unicode normal form."""
 _INVISIBLE = re.compile(f"[{_NOT_VISIBLE}]+")
 _NOTHING = re.compile(rf"[\s{_DOTS}{_NOT_VISIBLE}]*\Z")

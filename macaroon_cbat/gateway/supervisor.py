@@ -1,4 +1,4 @@
-"""Serve a policy file: listen, fork, and answer until told to stop."""
+"""The supervisor of a gateway: it listens, forks the workers, and watches the policy file."""
 
 import os
 import signal
@@ -27,21 +27,20 @@ LOOK_SECONDS = 0.5
 
 
 def serve_gateway(file: Path, *, workers: int = 1, on_ready: Callable[[str], None] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, finish the questions under way and return; or raise SettingsError.
+    """Serve until SIGTERM or SIGINT, finish the questions under way and return. Raises SettingsError.
 
-    SIGHUP, and a changed file, put the new rules in force without a pause; SIGHUP also opens the audit log
-    anew. `on_ready` is told where it
-    listens once questions are answered.
+    SIGHUP, and a changed file, put the new rules in force without a pause. SIGHUP also opens the audit log
+    anew. `on_ready` gets the places where the gateway listens, once questions are answered.
     """
     with ExitStack() as stack:
-        stack.enter_context(hearing_hangups())  # from here on: what is demanded is about to be done
+        stack.enter_context(hearing_hangups())  # from here on: the policy is about to be read
         watch = PolicyWatch(file)
-        reading = watch.reading
-        found = places(reading)
-        # One worker has files as well: its successor counts on.
+        loaded = watch.loaded
+        found = places(loaded)
+        # One worker shares its counters as well, with the worker that replaces it.
         stack.enter_context(sharing_counters(max(2, workers)) if "metrics" in found else ignoring_leftovers())
-        put_in_force(reading)  # mistakes show at once, in one line
-        _audit(reading, file)
+        put_in_force(loaded)  # so that a mistake is one line at the start
+        _audit(loaded, file)
         listening = {
             member: stack.enter_context(listening_at(place))
             for member, place in found.items()
@@ -64,12 +63,12 @@ def _check_envoy(place: Address, workers: int) -> None:
             f"[listen], grpc: {place} is for one process: --workers 1, or listen on ADDRESS:PORT"
         )
     if place.path is None and place.port == 0:
-        raise SettingsError("[listen], grpc: name the port")
+        raise SettingsError("[listen], grpc has port 0: name a port")
     check_free(place)
 
 
 class _Parent:
-    """What the parent of the workers does: it watches the policy file, and tells them when to read it."""
+    """The parent of the workers, which watches the policy file and tells them to read it."""
 
     def __init__(
         self,
@@ -79,25 +78,25 @@ class _Parent:
         envoy: Address | None,
         workers: int,
     ) -> None:
-        self._first = watch.reading
+        self._first = watch.loaded
         self._watch, self._file, self._listening, self._envoy = watch, file, listening, envoy
         self._connections = limits_that_fit(Limits()).connections
         self._is_asked, self._look_at = False, 0.0
         self.prefork = Prefork(list(listening.values()), workers, REQUEST_SECONDS, self._tick)
 
     def make_worker(self) -> Worker:
-        """Return a worker; one that takes another's place begins with what counts now."""
-        _audit(self._first, self._file)  # a file that is shared with the parent could not be locked
+        """Return a worker; one that replaces another begins with the policy now in force."""
+        _audit(self._first, self._file)  # opened anew: a file shared with the parent could not be locked
         if "metrics" in self._listening:
             take_counters()
             serve_metrics(self._listening["metrics"], FeedAges())
         return Worker(
             self._file,
-            self._watch.reading,
+            self._watch.loaded,
             listener=self._listening.get("http"),
             envoy=self._envoy,
             connections=self._connections,
-            was_told=lambda: self._is_asked,  # a child has the handler of its parent at first
+            was_told=lambda: self._is_asked,  # a child has the handler of its parent until its loop runs
         )
 
     def on_hangup(self) -> None:
@@ -115,8 +114,8 @@ class _Parent:
             self.prefork.signal_workers(signal.SIGHUP)
 
 
-def _audit(reading: LoadedPolicy, file: Path) -> None:
-    """Write audit lines where the policy says, or raise SettingsError."""
-    bound_refusals(reading.policy.audit_refusals)
-    name = reading.policy.audit_log
+def _audit(loaded: LoadedPolicy, file: Path) -> None:
+    """Write audit lines to the place that the policy names. Raises SettingsError."""
+    bound_refusals(loaded.policy.audit_refusals)
+    name = loaded.policy.audit_log
     write_log_to(name if name is None or name == "-" else os.fspath(file.absolute().parent / name))

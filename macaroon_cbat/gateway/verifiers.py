@@ -1,4 +1,4 @@
-"""By what a gateway verifies tokens: a key file, the service's feeds, or asking about every token."""
+"""The verifiers of a gateway: by a key file, by the service's feeds, or by introspection."""
 
 import logging
 from pathlib import Path
@@ -20,8 +20,8 @@ from macaroon_cbat.text.plain_text import LONGEST_SECRET, secret_of
 log = logging.getLogger("macaroon_cbat.gateway")
 
 
-class Means(Struct, frozen=True, kw_only=True):
-    """The part of a policy that verifying depends on; with the same means, what is known stays known."""
+class VerifierSettings(Struct, frozen=True, kw_only=True):
+    """The settings of a verifier. A reload that leaves them unchanged keeps the verifier as it is."""
 
     audience: str
     keys: Path | None
@@ -31,15 +31,15 @@ class Means(Struct, frozen=True, kw_only=True):
     folder: Path
 
 
-class VerifierSettings(Struct, frozen=True, kw_only=True):
-    """Verifies tokens by these means."""
+class FollowedVerifier(Struct, frozen=True, kw_only=True):
+    """A verifier with the settings that it was made from, and the revocations that it follows."""
 
-    means: Means
+    settings: VerifierSettings
     verifier: TokenVerifier
     revocations: RevocationFeed | None = None
 
     def start(self) -> None:
-        """Begin to follow the service, and wait a moment for what is revoked."""
+        """Begin to follow the service, and wait a moment for the revocations."""
         if self.revocations is None:
             return
         try:
@@ -48,16 +48,16 @@ class VerifierSettings(Struct, frozen=True, kw_only=True):
             log.warning("every token is answered with 503 for now: %s", error)
 
     def stop(self) -> None:
-        """Follow the service no longer."""
+        """Stop following the service."""
         if self.revocations is not None:
             self.revocations.stop()
 
 
-def means_of(policy: Policy, folder: Path) -> Means:
-    """Return what tokens are verified by, secrets included, or raise SettingsError."""
+def verifier_settings(policy: Policy, folder: Path) -> VerifierSettings:
+    """Return the settings of the verifier, secrets included. Raises SettingsError."""
     asking = policy.service or policy.introspection
     secret_file = None if asking is None else asking.client_secret_file
-    return Means(
+    return VerifierSettings(
         audience=canonical_audience(policy.audience),
         keys=None if policy.keys is None else folder / policy.keys,
         service=policy.service,
@@ -67,28 +67,32 @@ def means_of(policy: Policy, folder: Path) -> Means:
     )
 
 
-def make_verifier(means: Means) -> VerifierSettings:
-    """Return the verifier of these means, or raise SettingsError. Nothing is asked yet."""
-    if means.service is not None:
-        return _following(means, means.service)
-    if means.introspection is not None:
-        return VerifierSettings(means=means, verifier=_asking(means, means.introspection))
-    assert means.keys is not None
-    return VerifierSettings(means=means, verifier=OfflineVerifier(_of(means, KeyFile(means.keys))))
+def make_verifier(settings: VerifierSettings) -> FollowedVerifier:
+    """Return the verifier of these settings, which sends no request yet. Raises SettingsError."""
+    if settings.service is not None:
+        return _offline_by_feeds(settings, settings.service)
+    if settings.introspection is not None:
+        return FollowedVerifier(settings=settings, verifier=_introspecting(settings, settings.introspection))
+    assert settings.keys is not None
+    return FollowedVerifier(
+        settings=settings, verifier=OfflineVerifier(_for_audience(settings, KeyFile(settings.keys)))
+    )
 
 
-def _of(means: Means, keys: KeyFile) -> AudienceKeySource:
-    if keys.audience != means.audience:
-        raise SettingsError(f"{means.keys} has keys for {keys.audience}, not for audience {means.audience}")
+def _for_audience(settings: VerifierSettings, keys: KeyFile) -> AudienceKeySource:
+    if keys.audience != settings.audience:
+        raise SettingsError(
+            f"{settings.keys} has keys for {keys.audience}, not for audience {settings.audience}: name one"
+        )
     return keys
 
 
-def _following(means: Means, service: Service) -> VerifierSettings:
-    folder = means.folder
+def _offline_by_feeds(settings: VerifierSettings, service: Service) -> FollowedVerifier:
+    folder = settings.folder
     connection = ServiceConnection(
         service.issuer,
         service.client_id,
-        means.secret,
+        settings.secret,
         certificate=folder / service.certificate,
         key=None if service.key is None else folder / service.key,
         ca=None if service.ca is None else folder / service.ca,
@@ -96,18 +100,20 @@ def _following(means: Means, service: Service) -> VerifierSettings:
     snapshots = [
         None if name is None else folder / name for name in (service.snapshot, service.revocation_snapshot)
     ]
-    keys = KeyFeed(connection, means.audience, snapshot=snapshots[0])
+    keys = KeyFeed(connection, settings.audience, snapshot=snapshots[0])
     revocations = RevocationFeed(connection, max_staleness=service.max_staleness, snapshot=snapshots[1])
-    return VerifierSettings(means=means, verifier=OfflineVerifier(keys, revocations), revocations=revocations)
+    return FollowedVerifier(
+        settings=settings, verifier=OfflineVerifier(keys, revocations), revocations=revocations
+    )
 
 
-def _asking(means: Means, asking: Asking) -> Introspection:
-    folder = means.folder
+def _introspecting(settings: VerifierSettings, asking: Asking) -> Introspection:
+    folder = settings.folder
     return Introspection(
         asking.issuer,
-        means.audience,
+        settings.audience,
         asking.client_id,
-        means.secret,
+        settings.secret,
         certificate=None if asking.certificate is None else folder / asking.certificate,
         key=None if asking.key is None else folder / asking.key,
         ca=None if asking.ca is None else folder / asking.ca,
@@ -116,9 +122,11 @@ def _asking(means: Means, asking: Asking) -> Introspection:
 
 
 def read_secret(file: Path) -> str:
-    """Return the secret in a file that others cannot use, or raise SettingsError."""
+    """Return the secret in a private file. Raises SettingsError."""
     try:
         with open_private(file, "secret file") as stream:
             return secret_of(stream.read(LONGEST_SECRET + 1), f"the secret file {file}")
     except OSError as error:
-        raise SettingsError(f"the secret file {file} cannot be read: {error.strerror}") from error
+        raise SettingsError(
+            f"the secret file {file} cannot be read ({error.strerror}): correct the name or its mode"
+        ) from error

@@ -1,4 +1,4 @@
-"""One process of a gateway: an event loop that answers, takes other rules when told, and ends when told."""
+"""One process of a gateway: an event loop that answers, reloads the policy, and ends, by signals."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.gateway.dispatcher import Dispatcher
 from macaroon_cbat.gateway.http_connection import REQUEST_SECONDS, HttpConnection
 from macaroon_cbat.gateway.places import BACKLOG
-from macaroon_cbat.gateway.policy_in_force import InForce, LoadedPolicy, put_in_force, read
+from macaroon_cbat.gateway.policy_in_force import InForce, LoadedPolicy, load_policy, put_in_force
 from macaroon_cbat.server.address import Address
 
 with extra("gateway"):
@@ -29,26 +29,26 @@ log = logging.getLogger("macaroon_cbat.gateway")
 
 _SWEEP_SECONDS = 1.0
 _LEAVING_SECONDS = 60.0
-"""After which a verifier that was replaced has answered its last question."""
+"""The time after which a replaced verifier has answered its last question."""
 
 
 class Worker:
-    """Serves the listeners of one process until it is told to stop; SIGHUP makes it read the policy again."""
+    """The listeners of one process, served until it stops; SIGHUP makes it read the policy again."""
 
     def __init__(
         self,
         file: Path,
-        reading: LoadedPolicy,
+        loaded: LoadedPolicy,
         *,
         listener: socket.socket | None,
         envoy: Address | None,
         connections: int,
         was_told: Callable[[], bool],
     ) -> None:
-        """Put the policy in force; speak HTTP over so many connections at most, gRPC where `envoy` says."""
+        """Put the policy in force; serve HTTP over so many connections at most, and gRPC at `envoy`."""
         self._was_told = was_told
         self._file, self._listener, self._limit = file, listener, connections
-        self._dispatcher = Dispatcher(put_in_force(reading))
+        self._dispatcher = Dispatcher(put_in_force(loaded))
         self._connections: dict[HttpConnection, None] = {}  # the oldest one first
         self._is_stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -56,12 +56,12 @@ class Worker:
         self._envoy = None if envoy is None else self._runner.run(self._answer_envoy(envoy))
 
     def stop(self) -> None:
-        """Finish the requests under way and return from `run`; for before the event loop listens itself."""
+        """Finish the requests under way and return from `run`: for signals that come before the loop runs."""
         self._is_stopping = True
 
     def run(self, lifeline: int | None = None) -> None:
         """Serve until stopped, or until the other end of the lifeline pipe is gone."""
-        self._dispatcher.in_force.verifying.start()
+        self._dispatcher.in_force.verifier.start()
         with self._runner:
             self._runner.run(self._serve(lifeline))
         flush_refusals()
@@ -71,7 +71,7 @@ class Worker:
         reloading = asyncio.Lock()
         loop.add_signal_handler(signal.SIGTERM, stopped.set)
         loop.add_signal_handler(signal.SIGHUP, lambda: self._begin(self._reload(reloading)))
-        if self._was_told():  # before there was a handler
+        if self._was_told():  # a SIGHUP from before the handler above
             self._begin(self._reload(reloading))
         self._begin(self._sweep())
         if lifeline is not None:
@@ -84,10 +84,12 @@ class Worker:
         await asyncio.gather(self._finish(), *([self._envoy.finish()] if self._envoy is not None else []))
         for task in self._tasks:
             task.cancel()
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # it would end us when the loop is closed
+        signal.pthread_sigmask(
+            signal.SIG_BLOCK, {signal.SIGHUP}
+        )  # a closed loop has no handler, and it would end the process
 
     async def _answer_envoy(self, place: Address) -> "EnvoyServer":
-        # Not needed by most, and nothing of gRPC survives a fork.
+        # Imported here: most gateways need no gRPC, and nothing of it survives a fork.
         from macaroon_cbat.gateway.envoy_grpc import EnvoyServer
 
         server = EnvoyServer(self._dispatcher, place)
@@ -112,7 +114,7 @@ class Worker:
         return await loop.create_server(connection, sock=sock, backlog=BACKLOG)
 
     async def _finish(self) -> None:
-        """Wait for the answers under way, as long as a request may take."""
+        """Wait for the answers under way, for as long as a request may take."""
         deadline = time.monotonic() + REQUEST_SECONDS
         for connection in list(self._connections):
             connection.finish()
@@ -127,22 +129,22 @@ class Worker:
                 connection.sweep(loop.time())
 
     async def _reload(self, one_at_a_time: asyncio.Lock) -> None:
-        """Read the policy again and put it in force; the reading and the service are beside the loop."""
+        """Read the policy again and put it in force, without blocking the loop."""
         async with one_at_a_time:
             reopen_logs()
             before = self._dispatcher.in_force
             try:
                 after = await asyncio.get_running_loop().run_in_executor(None, self._read_again, before)
             except SettingsError as error:
-                log.error("going on with the rules read before: %s", error)  # noqa: TRY400 # no defect of ours
+                log.error("the rules read before stay in force: %s", error)  # noqa: TRY400 # no defect of ours
                 return
             self._dispatcher.in_force = after  # one assignment: each question sees one policy, old or new
-        if after.verifying is not before.verifying:
+        if after.verifier is not before.verifier:
             await asyncio.sleep(_LEAVING_SECONDS)
-            before.verifying.stop()
+            before.verifier.stop()
 
     def _read_again(self, before: InForce) -> InForce:
-        after = put_in_force(read(self._file), before)
-        if after.verifying is not before.verifying:
-            after.verifying.start()
+        after = put_in_force(load_policy(self._file), before)
+        if after.verifier is not before.verifier:
+            after.verifier.start()
         return after

@@ -1,4 +1,4 @@
-"""What stands before a resource: verify the token against the connection's certificate, or refuse.
+"""The guard of a resource server: it admits a request if its token allows it over this very connection.
 
 from macaroon_cbat.resource import Guard, current_principal
 
@@ -9,8 +9,8 @@ guard = Guard(app, keys="keys.json")
 def invoices():
     return list_of(current_principal.client_id)
 
-This guard is Flask's; those of other applications are in the modules `starlette` (FastAPI too), `django`,
-`wsgi` and `asgi` of this package.
+This Guard is Flask's. The guards of other applications are in the modules `starlette`, `fastapi`, `django`,
+`wsgi` and `asgi` of this package, none of which needs Flask.
 """
 
 from importlib import import_module
@@ -25,20 +25,26 @@ if TYPE_CHECKING:
     from macaroon_cbat.resource.introspection import Introspection as Introspection
     from macaroon_cbat.resource.key_file import KeyFile as KeyFile
 
-_HOMES = {
-    "Guard": "flask",
-    "current_principal": "flask",
-    "Introspection": "introspection",
-    "KeyFeed": "feeds.key_feed",
-    "KeyFile": "key_file",
-    "RevocationFeed": "feeds.revocation_feed",
-    "ServiceConnection": "feeds.service_connection",
+# The imports above are for type checkers, this table for Python: each module is loaded with its first name,
+# so that an offline guard loads no feed, and no adapter but Flask's loads Flask. A test holds the two equal.
+_MODULES = {
+    "feeds.key_feed": ("KeyFeed",),
+    "feeds.revocation_feed": ("RevocationFeed",),
+    "feeds.service_connection": ("ServiceConnection",),
+    "flask": ("Guard", "current_principal"),
+    "introspection": ("Introspection",),
+    "key_file": ("KeyFile",),
 }
-"""Imported when they are asked for: other adapters and the gateway need no Flask."""
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """Return a public name of this package (PEP 562)."""
-    if name not in _HOMES:
+    """Return a public name of this package (PEP 562). Raises ImportError without the extra that it needs."""
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Return what `dir` shows: the public names too."""
+    return sorted((*globals(), *_MODULE_OF))

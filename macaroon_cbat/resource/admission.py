@@ -1,4 +1,4 @@
-"""The guard without a framework: one request in, its principal out. Every adapter calls this one."""
+"""The rules of a guard without a framework, which every adapter calls."""
 
 import re
 import time
@@ -28,34 +28,38 @@ from macaroon_cbat.resource.request import PresentedRequest
 from macaroon_cbat.resource.verifier import TokenVerifier
 
 Clock = Callable[[], float]
-"""Tells the seconds since the epoch."""
+"""A function that returns the seconds since the epoch."""
 
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}\Z")
 _COMMON_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class Admission(Struct, frozen=True, kw_only=True):
-    """The rules of one resource server. `origin`, for `htu` and `path` caveats, never comes from Host.
-
-    Its clock and the service's may differ by `clock_skew` seconds. `presented` finds client certificates.
-    `root_path` is where the deployment mounts the application. `explain` tells every client the whole reason.
-    """
+    """The rules of one resource server, by which requests are admitted."""
 
     verifier: TokenVerifier
     certificate_source: CertificateSource = tls_connection
     require_certificate: bool = True
     origin: str | None = None
+    """The origin that `htu` and `path` caveats are compared with; it never comes from the Host header."""
     root_path: str = ""
+    """The path below which the deployment mounts the application."""
     clock_skew: int = 0
+    """Seconds by which this clock and the service's may differ."""
     clock: Clock = time.time
     explain: bool = False
+    """True tells every client the whole reason of its refusal."""
 
     def now(self) -> EpochSeconds:
-        """Read the clock, which every request does once."""
+        """Return the time by the clock. Adapters call this once a request."""
         return EpochSeconds(int(self.clock()))
 
     def admit(self, request: PresentedRequest, scope: str = "") -> Principal:
-        """Return the principal of a request that may pass; any OAuthError or Unavailable refuses it."""
+        """Return the principal of a request that its token allows, with each of these scopes.
+
+        Raises an OAuthError if the request is refused, Unavailable if that cannot be told. Either is audited
+        and counted.
+        """
         presented = NO_CERTIFICATE
         if request.overrides:
             request = _without_overridden(request, self.root_path)
@@ -76,7 +80,7 @@ class Admission(Struct, frozen=True, kw_only=True):
         request: PresentedRequest,
         presented: PresentedCertificate = NO_CERTIFICATE,
     ) -> None:
-        """Audit and count why a request does not pass: adapters say so of what they refuse by themselves."""
+        """Audit and count a refusal, and add its reason; adapters call this for refusals of their own."""
         _warn_ignored(presented)
         reason = reason_of(error, request, presented)
         if self.explain:
@@ -113,7 +117,7 @@ class Admission(Struct, frozen=True, kw_only=True):
 
 
 def _without_overridden(request: PresentedRequest, root_path: str) -> PresentedRequest:
-    """Return the request without the path, or the method, of which a header says something else."""
+    """Return the request, its path or method unknown if a header names another one."""
     why_path = why_path_is_unknown(request.overrides, request.path, root_path)
     why_method = why_method_is_unknown(request.overrides, request.method)
     whys = [why for why in (request.why_no_path, why_path, why_method) if why is not None]
@@ -126,13 +130,15 @@ def _without_overridden(request: PresentedRequest, root_path: str) -> PresentedR
 
 
 def _check_method(method: str) -> None:
-    """Raise InvalidRequest for a method in other letters: frameworks dispatch `delete` as DELETE."""
+    """Raise InvalidRequest unless the method is in capitals: frameworks dispatch `delete` as DELETE."""
     if method not in _COMMON_METHODS and not _METHOD.match(method):
-        raise InvalidRequest(f"the method is not in capital letters: {method[:32]!r}")
+        raise InvalidRequest(
+            f"the method {method[:32]!r} is not in capital letters: send it as HTTP spells it"
+        )
 
 
 def _warn_ignored(presented: PresentedCertificate) -> None:
-    """Say that a header was not believed, once the request is judged: not when it is judged once more."""
+    """Log an ignored certificate header once a request, not for the attempt that a thread repeats."""
     if presented.ignored is not None:
         warn_ignored(presented.ignored)
 

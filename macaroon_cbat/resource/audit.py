@@ -1,4 +1,4 @@
-"""What a resource server writes into the audit log: each request that it refuses."""
+"""The audit events of a resource server: one for each request that it refuses."""
 
 import logging
 
@@ -14,7 +14,7 @@ log = logging.getLogger("macaroon_cbat.resource")
 
 
 def warn_ignored(why: str) -> None:
-    """Log and count a certificate header that was not believed: a spoof, or a proxy that nobody named."""
+    """Log and count an ignored certificate header: an attacker's, or that of a proxy not named as trusted."""
     log.warning(IGNORED, why)
     count_ignored()
 
@@ -22,7 +22,7 @@ def warn_ignored(why: str) -> None:
 def reason_of(
     error: OAuthError | Unavailable, request: PresentedRequest, presented: PresentedCertificate
 ) -> str:
-    """Return the whole reason: that of the error, and what of the request was not believed or not known."""
+    """Return the reason of the error, with what of the request was ignored or unknown."""
     reason = with_ignored(str(error), presented)
     if isinstance(error, CaveatsNotMet) and request.why_no_path is not None:
         reason = f"{reason}; {request.why_no_path}"
@@ -30,7 +30,7 @@ def reason_of(
 
 
 def log_misconfigured(error: ServerMisconfigured, request: PresentedRequest) -> None:
-    """Tell the operator the remedy, once, and of each request that there was one."""
+    """Log the remedy for the operator once, and a warning for each request."""
     tell_operator(str(error))
     log.warning(
         "a certificate-bound token cannot be judged: no client certificate arrives (from %s)", request.address
@@ -44,7 +44,7 @@ def write_or_log_refusal(
     presented: PresentedCertificate,
     audience: str,
 ) -> None:
-    """Write who is refused, where that is known, and why."""
+    """Write the audit event of a refusal, with client and token if its signature has been verified."""
     grant = error.grant
     if isinstance(error, CaveatsNotMet) and request.why_no_path is not None:
         log.warning("%s", request.why_no_path)

@@ -1,4 +1,4 @@
-"""A server that shows no client certificate: its operator is told once, and no client is blamed for it."""
+"""The answer where no client certificate can reach the server: 503, and the remedy in its log."""
 
 import logging
 
@@ -23,10 +23,10 @@ _BEHIND_A_PROXY = (
 
 
 def refuse_hidden(error: InvalidToken, text: str, presented: PresentedCertificate) -> None:
-    """Raise ServerMisconfigured where only a certificate is missing, and none can arrive at this server.
+    """Raise ServerMisconfigured if the token lacks a certificate alone, and none can reach this server.
 
-    A forged or expired token stays what it is, and so does an unbound one, whose holder would bind it next. A
-    service that was asked without a certificate calls every bound token inactive: that cannot be told either.
+    A forged or expired token stays refused, and so does an unbound one, which its holder binds next. A
+    service that is asked without a certificate calls every bound token inactive: that cannot be told either.
     """
     if presented.hidden is None:
         return
@@ -39,7 +39,7 @@ def refuse_hidden(error: InvalidToken, text: str, presented: PresentedCertificat
 
 
 def tell_operator(why: str) -> None:
-    """Log the remedy as an ERROR, once in the life of this process: requests come again and again."""
+    """Log the remedy as an error, once in the life of this process, however many requests come."""
     say_once(
         log,
         f"no client certificate reaches this application, because {why}{_BEHIND_A_PROXY}",
@@ -47,7 +47,7 @@ def tell_operator(why: str) -> None:
 
 
 def _is_bound(text: str) -> bool:
-    """Return True if a readable caveat of the unverified token is a confirmation."""
+    """Return True if some caveat of the unverified token is a confirmation."""
     for caveat in read_macaroon(text).caveats:
         try:
             if isinstance(caveat, bytes) and any(

@@ -1,4 +1,4 @@
-"""What the resource server says about itself (RFC 9728, RFC 8705 3.3): only what is really enforced."""
+"""The metadata document of a resource server (RFC 9728, RFC 8705 3.3): it says what is enforced."""
 
 from typing import NewType
 from urllib.parse import unquote, urlsplit
@@ -25,19 +25,19 @@ def metadata_target(resource: str) -> str:
 
 
 def metadata_path(resource: str) -> DecodedPath:
-    """Return the path of a resource's document as an application is asked for it."""
+    """Return the path of a resource's document as servers show it to applications."""
     return DecodedPath(unquote(metadata_target(resource).partition("?")[0]))
 
 
 def metadata_url(admission: Admission) -> str | None:
-    """Return the document's public URL, or None when the resource is no web URL."""
+    """Return the document's public URL, or None if the resource is no web URL."""
     if admission.origin is None:
         return None
     return admission.origin + metadata_target(admission.verifier.audience)
 
 
 def protected_resource_metadata(admission: Admission, scopes: set[str]) -> dict[str, object]:
-    """Return the metadata document. `scopes` are those that some resource requires; none are not named."""
+    """Return the metadata document. `scopes` are those that resources require; an empty set is left out."""
     supported = {"scopes_supported": sorted(scopes)} if scopes else {}
     return {
         "resource": admission.verifier.audience,

@@ -1,4 +1,4 @@
-"""The origin of a resource server, which `htu` and `path` caveats are compared with."""
+"""The origin of a resource server, with which `htu` and `path` caveats are compared."""
 
 from urllib.parse import urlsplit
 

@@ -1,10 +1,10 @@
-"""Headers by which an application behind a guard serves another path, or runs another method, than asked.
+"""The headers by which an application may serve another path, or run another method, than the guard judges.
 
-A proxy of ours deletes them (`proxy_config.untrusted_headers`); a guard without one sees them. Where such a
-header says something else than what is judged, the path or the method is unknown, and no caveat about it is
-met. A middleware before the guard may follow the header: then both say the same. `X-Forwarded-Prefix` and its
-like are not here: honest proxies send them, and what a middleware before the guard makes of them stands in
-SCRIPT_NAME or root_path (`paths.py`).
+The proxy configurations of this package delete them (`certificate.untrusted_headers`); a guard without such a
+proxy sees them. If one names another path or method than the request line, path or method is unknown, and no
+caveat about it is met. A middleware before the guard may follow the header: then both name the same.
+`X-Forwarded-Prefix` and its like are absent, since honest proxies send them: a middleware that follows them
+writes SCRIPT_NAME or root_path, which `paths` judges.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,23 +27,23 @@ _METHODS = {
     "X-Http-Method": "OData",
     "X-Method-Override": "packages of several frameworks",
 }
-"""Each name, and who believes it."""
+"""Each name, with the software that follows it."""
 
 _LONGEST_SHOWN = 100
 
 Overrides = tuple[tuple[str, str], ...]
-"""Names, as they stand above, and values of such headers that came."""
+"""The names, as above, and values of such headers in one request."""
 
 
 def overrides_in_environ(environ: Mapping[str, Any]) -> Overrides:
-    """Return what came with a WSGI request."""
+    """Return such headers of a WSGI request."""
     if environ.keys().isdisjoint(_KEYS):
         return ()
     return tuple((name, environ[key]) for key, name in _KEYS.items() if key in environ)
 
 
 def overrides_in_headers(names: Iterable[bytes], headers: Iterable[tuple[bytes, bytes]]) -> Overrides:
-    """Return what came with an ASGI request; `names` are those of the headers in small letters."""
+    """Return such headers of an ASGI request; `names` are those of all headers in small letters."""
     if _SPELLINGS.keys().isdisjoint(names):
         return ()
     found = ((_SPELLINGS.get(name.lower()), value) for name, value in headers)
@@ -51,7 +51,7 @@ def overrides_in_headers(names: Iterable[bytes], headers: Iterable[tuple[bytes, 
 
 
 def why_path_is_unknown(overrides: Overrides, path: str | None, root_path: str) -> str | None:
-    """Return which header names another path than the one that is judged, or None."""
+    """Return the reason for which the path is unknown, with the header that names another; or None."""
     for name, value in overrides:
         is_other = (name in _PREFIXES and value.strip().rstrip("/") != root_path) or (
             name in _PATHS and root_path + unquote(value.partition("?")[0]) != path
@@ -62,7 +62,7 @@ def why_path_is_unknown(overrides: Overrides, path: str | None, root_path: str) 
 
 
 def why_method_is_unknown(overrides: Overrides, method: str) -> str | None:
-    """Return which header names another method than the one that is judged, or None."""
+    """Return the reason for which the method is unknown, with the header that names another; or None."""
     for name, value in overrides:
         if name in _METHODS and value.strip().upper() != method:
             return f"the method is unknown: {_came(name, value)}"
@@ -83,4 +83,4 @@ _SPELLINGS = {
     for name in _NAMES
     for one in product(*(("-", "_") if character == "-" else character for character in name))
 }
-"""ASGI keeps `_` and `-` apart, and what adapts it to WSGI makes one of them."""
+"""All spellings: ASGI keeps `_` and `-` apart, and adapters from ASGI to WSGI make them one."""

@@ -1,8 +1,8 @@
-"""The path of a request as clients see it: the deployment's own prefix, and what the application routes.
+"""The path of a request as its client sees it: the prefix of the deployment, and the path below that.
 
-Servers and middleware take a prefix from headers too (gunicorn `SCRIPT_NAME`, ProxyFix `X-Forwarded-Prefix`),
-and a client that writes it would choose which path a caveat is compared with. So a prefix that the deployer
-did not name makes the path unknown, and no caveat about an unknown path is met.
+Servers and middleware take a prefix from headers too (gunicorn `SCRIPT_NAME`, ProxyFix `X-Forwarded-Prefix`).
+A client that writes such a header would choose the path that caveats are compared with. So a prefix that the
+deployer did not name makes the path unknown, and no caveat about an unknown path is met.
 """
 
 from macaroon_cbat.errors import SettingsError
@@ -14,7 +14,7 @@ NOT_UTF_8 = "the path is not UTF-8: applications read something else into it tha
 
 
 def checked_root_path(root_path: str) -> str:
-    """Return the prefix below which the deployment mounts the application, or raise SettingsError."""
+    """Return the prefix below which the deployment mounts the application. Raises SettingsError."""
     if root_path and (not is_plain_path(root_path) or root_path.endswith("/")):
         raise SettingsError(
             f"root_path must be empty, or like /api without a slash at its end: {root_path!r}"
@@ -23,9 +23,9 @@ def checked_root_path(root_path: str) -> str:
 
 
 def whole_path(name: str, prefix: str, path: str, root_path: str) -> tuple[str | None, str | None]:
-    """Return the whole path, or None and why it is unknown.
+    """Return the whole path and None, or None and the reason for which it is unknown.
 
-    `name` is what the server calls the prefix that it shows, and `path` is what the application routes below.
+    `name` is the server's name of the prefix that it shows. `path` is the path that the application routes.
     """
     if prefix.rstrip("/") != root_path:
         return None, (

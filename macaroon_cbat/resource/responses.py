@@ -1,4 +1,4 @@
-"""What a guard answers to a request that may not pass: one value, which every adapter sends its own way."""
+"""The HTTP answers of a guard, as values that each adapter sends in its own way."""
 
 import logging
 
@@ -15,7 +15,7 @@ log = logging.getLogger("macaroon_cbat.resource")
 
 
 class Answer(Struct, frozen=True):
-    """A whole HTTP answer: status, header fields in order, JSON body."""
+    """A whole HTTP answer: status, header fields in their order, JSON body."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -23,20 +23,20 @@ class Answer(Struct, frozen=True):
 
 
 def answer_to(error: OAuthError | Unavailable, admission: Admission, request: PresentedRequest) -> Answer:
-    """Return the answer to a request that may not pass."""
+    """Return the answer to a request that the guard refuses or cannot judge."""
     if isinstance(error, OAuthError):
         return refusal(error, admission)
     return unavailable(error, f"{request.method} {request.path!r}")
 
 
 def metadata_answer(admission: Admission, scopes: set[str]) -> Answer:
-    """Return the metadata document (RFC 9728). `scopes` are those that some resource requires."""
+    """Return the metadata document (RFC 9728). `scopes` are those that resources require."""
     body = msgspec.json.encode(protected_resource_metadata(admission, scopes))
     return Answer(200, (("Content-Type", "application/json"),), body)
 
 
 def refusal(error: OAuthError, admission: Admission) -> Answer:
-    """Return the answer to a request that is refused, with the challenge of RFC 6750 3."""
+    """Return the answer to a refused request, with its challenge (RFC 6750 3)."""
     realm, metadata = admission.verifier.audience, metadata_url(admission)
     code = error.code or "missing_token"
     return _answer(
@@ -48,8 +48,8 @@ def refusal(error: OAuthError, admission: Admission) -> Answer:
 
 
 def unavailable(error: Unavailable, request: str) -> Answer:
-    """Return the answer to a request that nobody can judge, and log why; `request` names it."""
-    if isinstance(error, ServerMisconfigured):  # said once, and trying again is of no use
+    """Return the answer to a request that cannot be judged, and log the reason; `request` names it."""
+    if isinstance(error, ServerMisconfigured):  # logged once already, and no retry would help
         return _answer(error.status, error.code, error.description)
     log.error("cannot judge %s: %s", request, error)
     return _answer(error.status, error.code, error.description, ("Retry-After", "5"))
@@ -57,6 +57,6 @@ def unavailable(error: Unavailable, request: str) -> Answer:
 
 def _answer(status: int, code: str, description: str, *more: tuple[str, str]) -> Answer:
     body = msgspec.json.encode({"error": code, "error_description": description})
-    # The answer depends on the certificate: out of shared caches.
+    # It depends on the certificate, so no shared cache may keep it.
     common = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
     return Answer(status, (*common, *more), body)

@@ -14,7 +14,7 @@ class Backlog:
         self.limit = 1 << 27
 
     def allow(self, unread_bytes: int) -> None:
-        """Be full somewhat above what slow readers may leave: they are dropped, so it does not stay full."""
+        """Set a limit a quarter above `unread_bytes`, at which slow readers are dropped already."""
         self.limit = unread_bytes + unread_bytes // 4
 
     def add(self, size: int) -> None:

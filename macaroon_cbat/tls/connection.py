@@ -1,6 +1,6 @@
-"""One client's connection: bytes from the socket become exchanges, responses become bytes again.
+"""The connection of one client: bytes from the socket become exchanges, responses become bytes again.
 
-Everything here runs in the loop's thread; a thread that serves a request sees its Exchange only.
+All of it runs in the loop's thread. A thread that serves a request sees its Exchange alone.
 """
 
 import logging
@@ -18,14 +18,14 @@ from macaroon_cbat.tls.waitress import error_answer, https_expected
 
 log = logging.getLogger("macaroon_cbat.tls")
 
-_WRITE_BYTES = 1 << 15
-_TURN_BYTES = 1 << 19
+_WRITE_BYTES = 1 << 15  # two TLS records at a time, so that little is encrypted ahead of a slow reader
+_TURN_BYTES = 1 << 19  # of one response in one turn: a fast reader leaves turns to the other clients
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_TLS_HANDSHAKE = 0x16
+_TLS_HANDSHAKE = 0x16  # the first byte of a ClientHello, and of no HTTP request
 
 
 class Connection:
-    """The state of one client. It owes us something (it is in a room) or we owe it (it is in none)."""
+    """The state of one client. It is in a room while the server waits for it, else in none."""
 
     __slots__ = ("_address", "_exchange", "_host", "_incoming", "_link", "_session", "counted_bytes")
 
@@ -39,7 +39,7 @@ class Connection:
         self._link = Link(host, sock, self)
 
     def on_ciphertext(self, ciphertext: bytes) -> None:
-        """Decrypt what came and work on it."""
+        """Decrypt the bytes that came, and work on them."""
         if self._session is None and ciphertext[0] != _TLS_HANDSHAKE:
             self._refuse_plain_http(ciphertext)
             return
@@ -75,7 +75,7 @@ class Connection:
         self._close(lingering=True)
 
     def on_end(self) -> None:
-        """Answer a request that is complete, else say goodbye."""
+        """Answer a request that is complete, else close."""
         if self._exchange is not None:
             self._link.watch()
         else:
@@ -190,13 +190,13 @@ class Connection:
         self._link.close(b"" if session is None else session.close(), lingering=lingering)
 
     def held_bytes(self) -> int:
-        """Return what is kept of what the client sent, other than a request that a thread works on."""
+        """Return how many bytes of the client are kept, without a request that a thread works on."""
         queued_bytes = 0 if self._exchange is None else self._exchange.queued_bytes()
         session_bytes = 0 if self._session is None else self._session.held_bytes()
         return self._incoming.held_bytes() + queued_bytes + session_bytes
 
     def shed(self) -> None:
-        """Refuse a request that no thread has taken, else close, because all together hold too much."""
+        """Refuse a request that no thread has taken, or close: all clients together hold too much."""
         exchange, is_half_sent = self._exchange, self._incoming.request is not None
         if exchange is not None and exchange.withdraw():
             self._host.withdraw(exchange)
@@ -207,15 +207,15 @@ class Connection:
         self._refuse(503)
 
     def backlog(self) -> tuple[int, bool]:
-        """Return how many bytes wait for this reader, and whether a thread waits too."""
+        """Return how many bytes wait for this reader, and whether a thread is blocked by it."""
         if self._exchange is None:
             return 0, False
         return self._exchange.waiting_bytes(), self._exchange.is_blocked()
 
     def on_gone(self) -> None:
-        """Release the thread that may be writing, and all that is kept of the client."""
+        """Release the thread that may be writing, and everything that is kept of the client."""
         self._incoming.discard()
-        # At once, and not when Python collects the circle of link and connection.
+        # Now, not when Python collects the circle of link and connection: sessions are large.
         exchange, self._exchange, self._session = self._exchange, None, None
         if exchange is not None:
             exchange.abandon()
@@ -223,7 +223,7 @@ class Connection:
         self._host.forget(self)
 
     def on_deadline(self, room: Room) -> None:
-        """End what took too long."""
+        """Refuse a request that took too long, or close."""
         rooms = self._host.rooms
         self._link.room = None
         log.debug("cut off %s: too slow", self._address[0])
@@ -235,7 +235,7 @@ class Connection:
             self._close()
 
     def on_stop(self) -> None:
-        """End what has no request under way; a handshake may finish, for a request is about to follow."""
+        """Close between two requests. A handshake may finish, for a request is about to follow."""
         is_between_requests = self._exchange is None and self._incoming.request is None
         if is_between_requests and self._link.room is not self._host.rooms.handshake:
             self._close()

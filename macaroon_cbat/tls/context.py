@@ -1,4 +1,4 @@
-"""The TLS that the server speaks: who may connect, and what a client certificate has to prove."""
+"""The TLS context of the server: its protocol versions, and what a client certificate has to prove."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +34,7 @@ class _Contents(NamedTuple):
 
 
 class NoCommonProtocolError(Exception):
-    """The client offers application protocols, but none of ours."""
+    """The client offers application protocols, but not HTTP/1.1."""
 
 
 def load_pair(certificate: Path, key: Path, passphrase_file: Path | None = None) -> LoadedPair:
@@ -62,13 +62,13 @@ def _empty_context() -> SSL.Context:
     context.set_cipher_list(_CIPHERS)
     context.set_options(SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION | SSL.OP_CIPHER_SERVER_PREFERENCE)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-    # Without ticket keys and without a cache no session can be found again, whatever a client offers.
+    # Without ticket keys and without a cache no session can be found again, even if a client offers one.
     context.set_options(SSL.OP_NO_TICKET)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     # OpenSSL answers a resumption attempt with a fatal alert when it asks for certificates without this.
     context.set_session_id(b"macaroon_cbat")
     context.set_verify(SSL.VERIFY_PEER, _accept_any_certificate)
-    # A client may send a hundred certificates; nobody is interested in signatures above the leaf.
+    # A client may send a hundred certificates; no signature above the leaf is of interest.
     context.set_verify_depth(0)
     context.set_alpn_select_callback(_choose_protocol)
     return context
@@ -145,7 +145,7 @@ def _content(path: Path) -> bytes:
 
 
 def describe(error: SSL.Error) -> str:
-    """Return OpenSSL's own words for an error; they hold nothing that the peer wrote."""
+    """Return OpenSSL's own words for an error; the client has written none of them."""
     reasons = error.args[0] if error.args else None
     if isinstance(reasons, list) and reasons:
         return str(reasons[-1][-1])

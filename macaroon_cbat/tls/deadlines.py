@@ -7,7 +7,10 @@ from typing import Protocol
 from macaroon_cbat.server.limits import Limits
 
 _LINGER_SECONDS = 2.0
+"""The time in which a refused client may read its answer before the socket is closed."""
+
 _SPARED_SECONDS = 0.1
+"""The age below which a client is not dropped for a newcomer, or newcomers would drop each other."""
 
 
 class Waiter(Protocol):
@@ -36,7 +39,7 @@ class Room:
         return len(self._since)
 
     def enter(self, connection: "Waiter", now: float) -> None:
-        """Start, or start again, the time of this connection."""
+        """Start the time of this connection, or start it anew."""
         self._since.pop(connection, None)
         self._since[connection] = now
 
@@ -54,19 +57,19 @@ class Room:
             yield connection
 
     def oldest(self) -> tuple[float, "Waiter"] | None:
-        """Return who has waited longest, and since when."""
+        """Return the connection that has waited longest, and since when."""
         if not self._since:
             return None
         connection, since = next(iter(self._since.items()))
         return since, connection
 
     def everyone(self) -> list[Waiter]:
-        """Return all who wait here."""
+        """Return all connections that wait here."""
         return list(self._since)
 
 
 class Rooms:
-    """One room for each thing that a client can keep us waiting for."""
+    """The rooms of a server: one for each thing that it waits for from a client."""
 
     def __init__(self, limits: Limits) -> None:
         self.handshake = Room(limits.handshake_seconds)
@@ -92,11 +95,11 @@ class Rooms:
         return found[::-1]
 
     def evictable(self, now: float) -> Waiter | None:
-        """Return whom to drop for a newcomer: who has kept us waiting longest without a request in work.
+        """Return the connection to drop for a newcomer: the one that the server has waited for longest.
 
-        Age decides and not the kind of waiting, so stallers of any kind go before a client that is
-        in the middle of a brisk handshake, and before a reader that goes on reading. Who has just
-        come is spared: when all others are being served, newcomers must not drop each other.
+        Age decides, not the kind of waiting. So a client that stalls in any way goes before one that is in
+        the middle of a brisk handshake, and before a reader that goes on reading. Return None if all that
+        wait are younger than _SPARED_SECONDS, or if every client is being served.
         """
         found = [oldest for room in self.all if (oldest := room.oldest()) is not None]
         since, connection = min(found, key=lambda oldest: oldest[0], default=(now, None))

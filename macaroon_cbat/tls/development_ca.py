@@ -187,7 +187,7 @@ def _usable_names(files: DevelopmentCertificates, ca: _Signer, now: datetime) ->
     try:
         certificate.verify_directly_issued_by(ca.certificate)
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except Exception:  # noqa: BLE001  # whatever is wrong with a foreign file, the answer is to replace it
+    except Exception:  # noqa: BLE001  # any fault of a foreign file has one answer: to replace it
         return frozenset()
     found = {*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))}
     return frozenset(found) if found >= _LOCALHOST else frozenset()

@@ -1,4 +1,4 @@
-"""One request and its response: the loop hands it to a thread, the thread fills it, the loop empties it."""
+"""One request and its response: a thread makes the response, and the loop sends it."""
 
 import logging
 import threading
@@ -16,7 +16,7 @@ _WAITING_BYTES = 1 << 24
 """A response may run this far ahead of its reader; then its thread waits."""
 
 _LOOK_SECONDS = 0.05
-"""How often a thread looks whether other readers have made room."""
+"""The time after which a thread looks again whether other readers have made room."""
 
 
 class ClientGone(Exception):
@@ -24,7 +24,7 @@ class ClientGone(Exception):
 
 
 class Exchange:
-    """What a waitress task takes for its channel. It never touches the socket or TLS."""
+    """The channel of a waitress task, which touches neither the socket nor TLS."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Exchange:
     # In the thread
 
     def run(self) -> None:
-        """Call the application. Whatever it does, the exchange ends finished and announced."""
+        """Call the application. The exchange ends finished and announced, even if the application fails."""
         task = Task(self, self.request)
         try:
             if self._begin():
@@ -114,19 +114,19 @@ class Exchange:
         return self._has_begun and self.request.command == "HEAD"
 
     def announce(self) -> None:
-        """Tell the loop once that there is something to fetch."""
+        """Tell the loop once that there is something to send."""
         if not self.is_announced:
             self.is_announced = True
             self._changed()
 
     def check_client_disconnected(self) -> bool:
-        """Tell the application whether its client is gone."""
+        """Return True if the client is gone, as waitress asks it for the application."""
         return self._is_abandoned
 
     # In the loop
 
     def queued_bytes(self) -> int:
-        """Return what the request holds while no thread has taken it."""
+        """Return how many bytes the request holds while no thread has taken it."""
         return 0 if self._is_started else self.request.held_bytes()
 
     def withdraw(self) -> bool:
@@ -139,15 +139,15 @@ class Exchange:
             return True
 
     def waiting_bytes(self) -> int:
-        """Return how much of the response waits for its reader."""
+        """Return how many bytes of the response wait for its reader."""
         return self._outgoing.waiting_bytes
 
     def is_blocked(self) -> bool:
-        """Tell whether the thread waits for the reader."""
+        """Return True if the thread waits for the reader."""
         return self._outgoing.waiting_bytes > _WAITING_BYTES and not self.is_finished
 
     def take(self, size: int) -> bytes:
-        """Remove and return up to about `size` bytes of the response; nothing when none wait."""
+        """Remove and return up to about `size` bytes of the response; b"" when none wait."""
         with self._lock:
             before = self._outgoing.waiting_bytes
             data = self._outgoing.take(size)
@@ -157,7 +157,7 @@ class Exchange:
             return data
 
     def abandon(self) -> None:
-        """Release the thread: nobody reads any more."""
+        """Release the thread: the client reads no more."""
         with self._lock:
             self._is_abandoned = True
             before = self._outgoing.waiting_bytes

@@ -1,19 +1,19 @@
-"""The requests that all clients of one process make it hold, and which of them go when that is too much."""
+"""The bytes of requests that all clients of one process make it hold, and the bound on them."""
 
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 
 class Holder(Protocol):
-    """A client that makes us hold what it sent."""
+    """A client whose request the server holds, in part or whole."""
 
     counted_bytes: int
 
     def held_bytes(self) -> int:
-        """Return how much it is now."""
+        """Return how many bytes that is now."""
 
     def shed(self) -> None:
-        """Let go of it: its request is refused."""
+        """Refuse the request, and forget it."""
 
 
 class Holdings:
@@ -32,10 +32,10 @@ class Holdings:
         self._everyone = everyone
         self._warn = warn
         self.held_bytes = 0
-        """No less than what is held: a thread that takes a request does not say so."""
+        """At least what is held: a thread that takes a request does not report it."""
 
     def count(self, holder: Holder) -> None:
-        """Learn that a client holds more or less than before."""
+        """Count a client anew, and refuse requests if all together hold too much."""
         now = holder.held_bytes()
         self.held_bytes += now - holder.counted_bytes
         holder.counted_bytes = now
@@ -43,12 +43,12 @@ class Holdings:
             self._relieve()
 
     def forget(self, holder: Holder) -> None:
-        """Learn that a client is gone."""
+        """Count a client no more: it is gone."""
         self.held_bytes -= holder.counted_bytes
         holder.counted_bytes = 0
 
     def _relieve(self) -> None:
-        """Count anew; where it is still too much, refuse until an eighth is free, so that this is rare."""
+        """Count all anew; if it is still too much, refuse until an eighth is free, so that this is rare."""
         everyone = list(self._everyone())
         for holder in everyone:
             holder.counted_bytes = holder.held_bytes()

@@ -1,4 +1,4 @@
-"""The bytes of one client that no thread has taken: a request in parts, and what came ahead."""
+"""The bytes of one client that no thread has taken: a request in parts, and those ahead of the next one."""
 
 from collections.abc import Callable
 
@@ -25,14 +25,14 @@ class Incoming:
         return request
 
     def owes_continue(self) -> bool:
-        """Return True once for a client that waits for leave to send its body."""
+        """Return True once for a client that waits for 100 Continue before it sends its body."""
         if self.request is None or not self.request.owes_continue:
             return False
         self.request.owes_continue = False
         return True
 
     def take_ahead(self) -> bytes:
-        """Remove and return what came after the request under way."""
+        """Remove and return the bytes after the request under way."""
         ahead, self.ahead = self.ahead, b""
         return ahead
 

@@ -12,9 +12,9 @@ from macaroon_cbat.tls.host import Reactor
 
 log = logging.getLogger("macaroon_cbat.tls")
 
-_READ_BYTES = 1 << 14
-_PROGRESS_BYTES = 1 << 14
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_READ_BYTES = 1 << 14  # one TLS record: more would keep other clients waiting for their turn
+_PROGRESS_BYTES = 1 << 14  # a reader that takes less than a record in its time counts as stalling
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds, so that close() sends RST
 
 
 class LinkOwner(Waiter, Protocol):
@@ -84,7 +84,8 @@ class Link:
             self.end_input()
         elif not self._is_closing:
             self._owner.on_ciphertext(data)
-        # Else somebody still sends what was refused; unread, it would make the kernel reset the answer away.
+        # Else the client still sends what was refused. Unread, it would make the kernel send a reset,
+        # which takes the refusal from the client as well.
 
     def _on_writable(self) -> None:
         if self._output:
@@ -97,7 +98,7 @@ class Link:
             self._owner.on_drained()
 
     def end_input(self) -> None:
-        """Read no more: the peer has said that it will send nothing."""
+        """Read no more: the client has said that it will send nothing."""
         self.is_ended = True
         if self._output:
             self.watch()
@@ -109,7 +110,7 @@ class Link:
     # What goes out
 
     def can_send(self) -> bool:
-        """Tell whether output would go out now rather than wait."""
+        """Return True if output would go out now rather than wait."""
         return self.is_open and not self._output
 
     def send(self, data: bytes) -> None:
@@ -136,7 +137,7 @@ class Link:
         self.watch()
 
     def _judge_reader(self, sent: int) -> None:
-        """Start the reader's time anew only when it has taken a fair amount since it began."""
+        """Start the reader's time anew only after it has taken _PROGRESS_BYTES: a trickle buys no time."""
         reader = self._reactor.rooms.reader
         self._progress += sent
         if not self._output:
@@ -157,9 +158,10 @@ class Link:
             room.enter(self._owner, self._reactor.now)
 
     def watch(self, *, has_more: bool = False) -> None:
-        """Be called for what is useful now; with `has_more`, as soon as others have had a turn."""
+        """Watch for the event that is useful now; with `has_more`, for the next turn to send in."""
         if not self.is_open:
             return
+        # Output first: a client that does not read gets nothing read either, so it cannot fill the memory.
         if self._output or has_more:
             events = selectors.EVENT_WRITE
         elif self.wants_input and not self.is_ended:
@@ -184,7 +186,7 @@ class Link:
             self.wait_in(self._reactor.rooms.reader)
 
     def is_closing(self) -> bool:
-        """Tell whether nothing more will be read or answered."""
+        """Return True if nothing more will be read or answered."""
         return self._is_closing or not self.is_open
 
     def _finish_closing(self) -> None:
@@ -210,7 +212,7 @@ class Link:
         if self._watched:
             self._reactor.watch(self._sock, self._watched, 0, self.on_ready)
         if resetting:
-            # Some systems refuse it once the peer is gone, when it is not needed.
+            # Some systems refuse it after the client has gone, when it is not needed.
             with suppress(OSError):
                 self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._sock.close()

@@ -1,4 +1,8 @@
-"""The event loop of one process: it owns every socket and all TLS; threads only see complete requests."""
+"""The event loop of one process: it owns every socket and all TLS, and threads see complete requests alone.
+
+One thread for all TLS needs no lock around a session, and a client that stalls holds no thread. `host` shows
+the loop as its connections see it.
+"""
 
 import errno
 import logging
@@ -8,7 +12,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 
 from macaroon_cbat.certificate.address import plain_text
 from macaroon_cbat.server.limits import Limits
@@ -21,18 +24,19 @@ from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.request_queue import RequestQueue
 from macaroon_cbat.tls.server_certificate import ServerCertificate
 from macaroon_cbat.tls.waitress import Site
+from macaroon_cbat.tls.waker import Waker
 
 log = logging.getLogger("macaroon_cbat.tls")
 
-_TICK_SECONDS = 0.25
-_ACCEPTS_A_TURN = 8
-_QUEUE_TURNS = 128
+_TICK_SECONDS = 0.25  # deadlines are whole seconds: a client gains a quarter of one at most
+_ACCEPTS_A_TURN = 8  # a flood of handshakes must leave turns to the clients that are served
+_QUEUE_TURNS = 128  # times _ACCEPTS_A_TURN: all of the kernel's queue of 1,024 when the server stops
 _WARNING_SECONDS = 10.0
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Loop:
-    """Serves one listening socket until it is stopped."""
+    """The server of one listening socket, until it is stopped."""
 
     def __init__(
         self,
@@ -59,10 +63,10 @@ class Loop:
         self._changed: deque[Client] = deque()
         self._requests = RequestQueue()
         self._threads = [
-            threading.Thread(target=_serve, args=(self._requests,), name=f"request-{n}", daemon=True)
+            threading.Thread(target=self._requests.serve, name=f"request-{n}", daemon=True)
             for n in range(threads)
         ]
-        self._waker, self._wakee = socket.socketpair()
+        self._waker = Waker()
         self._is_sleeping = False
         self._is_accepting = False
         self._stops = 0
@@ -74,19 +78,15 @@ class Loop:
 
     def post(self, client: Client) -> None:
         """Have the loop look at the response of this client."""
+        # Appended first: a loop that has looked at `_changed` before counts as sleeping, and is woken.
         self._changed.append(client)
         if self._is_sleeping:
-            self._wake()
+            self._waker.wake()
 
     def stop(self) -> None:
-        """Finish the requests under way and return from `run`; asked a second time, return at once."""
+        """Finish the requests under way and return from `run`; after a second call, return at once."""
         self._stops += 1
-        self._wake()
-
-    def _wake(self) -> None:
-        # Full means that it is awake already; closed, that it is gone.
-        with suppress(OSError):
-            self._waker.send(b"x")
+        self._waker.wake()
 
     # For connections
 
@@ -122,9 +122,7 @@ class Loop:
         """Serve until stopped, or until the other end of the lifeline pipe is gone."""
         for thread in self._threads:
             thread.start()
-        self._wakee.setblocking(False)
-        self._waker.setblocking(False)
-        self._selector.register(self._wakee, selectors.EVENT_READ, self._on_wake)
+        self._selector.register(self._waker.receiving, selectors.EVENT_READ, self._waker.on_readable)
         self._resume_accepting()
         if lifeline is not None:
             self._selector.register(lifeline, selectors.EVENT_READ, self._on_orphaned)
@@ -135,14 +133,15 @@ class Loop:
             self._end()
 
     def _turn(self) -> None:
+        # Set before `_changed` is read: a thread that appends after that wakes the selector (`post`).
         self._is_sleeping = True
         events = self._selector.select(0 if self._changed else _TICK_SECONDS)
         self._is_sleeping = False
-        self.now = time.monotonic()
+        self.now = time.monotonic()  # once a turn: all that comes in a turn came at the same time
         for key, mask in events:
             callback: Callable[[int], None] = key.data
             callback(mask)
-        for _ in range(len(self._changed)):
+        for _ in range(len(self._changed)):  # what threads append meanwhile waits for the next turn
             self._changed.popleft().on_response()
         if self.now >= self._next_tick or self.site.backlog.is_full():
             self._next_tick = self.now + _TICK_SECONDS
@@ -156,10 +155,6 @@ class Loop:
                 connection.on_deadline(room)
         for connection in self.rooms.burdens(self._limits.unread_bytes, len(self._threads)):
             connection.drop()
-
-    def _on_wake(self, _events: int) -> None:
-        with suppress(BlockingIOError):
-            self._wakee.recv(4096)
 
     def _on_orphaned(self, _events: int) -> None:
         if not self._stops:
@@ -188,7 +183,7 @@ class Loop:
         return True
 
     def _evict(self, what: str) -> bool:
-        """Drop whoever has kept us waiting longest; False when all are being served."""
+        """Drop the client that the server has waited for longest; return False if all are being served."""
         self._warn("no more %s (%d connections): dropping the slowest", what, len(self._connections))
         connection = self.rooms.evictable(self.now)
         if connection is None:
@@ -228,7 +223,7 @@ class Loop:
 
     def _begin_end(self) -> None:
         self.site.is_stopping = True
-        # Who is in the kernel's queue believes to be connected already.
+        # A client in the kernel's queue is connected already, as far as it can tell.
         for _ in range(_QUEUE_TURNS):
             self._on_accept(0)
         self._pause_accepting()
@@ -242,10 +237,4 @@ class Loop:
             connection.drop()
         self._selector.close()
         self._waker.close()
-        self._wakee.close()
         self._on_end()
-
-
-def _serve(requests: RequestQueue) -> None:
-    while (exchange := requests.take()) is not None:
-        exchange.run()

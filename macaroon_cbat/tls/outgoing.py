@@ -1,4 +1,4 @@
-"""The part of a response that its reader has not taken yet: in memory, or a file of the application's."""
+"""The part of a response that its reader has not taken yet, in memory or in a file of the application."""
 
 from collections import deque
 from typing import Any
@@ -19,7 +19,7 @@ class Outgoing:
         self._parts: deque[Any] = deque()
         self._offset = 0
         self.waiting_bytes = 0
-        """What is in memory: a file, however long, takes up nothing."""
+        """The bytes in memory: a file, however long, takes up none."""
 
     def append(self, data: Any) -> None:
         """Queue bytes, or a file as waitress wraps it."""

@@ -1,10 +1,10 @@
-"""The record layer as seen from outside: how much of a record has come that is not whole. Pure."""
+"""The lengths of TLS records as declared on the wire. Pure."""
 
 _HEADER_BYTES = 5
 
 
 class RecordLengths:
-    """Follows the lengths that TLS records declare (RFC 8446 5.1); nothing is decrypted or kept."""
+    """The position in the record that comes (RFC 8446 5.1); nothing is decrypted or kept."""
 
     __slots__ = ("_header", "_missing", "held_bytes")
 

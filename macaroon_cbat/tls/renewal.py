@@ -35,10 +35,10 @@ class Hangups:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duties:
-    """What a process does besides loading a new server certificate."""
+    """The duties of a process beside loading a new server certificate."""
 
     others: Sequence[Followed[Any]] = ()
-    """What the process follows too."""
+    """Further values that the process follows."""
 
     on_hangup: Callable[[], object]
     """Called after SIGHUP, before the certificate is read again."""
@@ -47,14 +47,14 @@ class Duties:
     """Called after SIGHUP and once an hour; it may replace the certificate's files."""
 
     on_certificate: Callable[[int], object]
-    """Told when the certificate in force expires."""
+    """Called with the second at which the certificate in force expires."""
 
     is_quiet: bool = False
-    """Whether another process warns of files that cannot be used."""
+    """True if another process warns of files that cannot be used."""
 
 
 class Following:
-    """Follows the server certificate in one process."""
+    """The server certificate as one process follows it."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Following:
         duties: Duties,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin with SIGHUPs to come: whatever is read after this is as new as those before demand."""
+        """Begin with the next SIGHUP: earlier ones are obeyed already, for the files are read after this."""
         self._certificate, self._hangups, self._duties = certificate, hangups, duties
         self._monotonic = monotonic
         self._heard = hangups.count
@@ -74,7 +74,7 @@ class Following:
         duties.on_certificate(certificate.expires)
 
     def tick(self) -> None:
-        """Do what is due; called many times a second. Whatever fails, the process goes on."""
+        """Do the duties that are due, several times a second. The process goes on if one fails."""
         now, count = self._monotonic(), self._hangups.count
         is_asked, self._heard = count != self._heard, count
         if is_asked:

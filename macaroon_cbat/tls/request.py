@@ -15,7 +15,7 @@ _FIELD_BYTES = 128
 
 
 class Request:
-    """Fed with bytes until it is `completed`; then what waitress's task takes for a request.
+    """A request that takes bytes until it is `completed`, and is waitress's request then.
 
     Nothing here goes to a file, and `held_bytes` is what it takes up.
     """
@@ -35,7 +35,7 @@ class Request:
         self.headers: dict[str, str] = {}
 
     def received(self, data: bytes) -> int:
-        """Take what belongs to this request, return how much that was, or raise RefusedRequest."""
+        """Take the bytes of this request and return how many they were, or raise RefusedRequest."""
         at = 0 if self._body is not None else self._receive_head(data)
         if self._body is not None:
             at = self._body.received(data, at)
@@ -92,7 +92,7 @@ class Request:
             # The application gets the content, whose length is known by now.
             self.headers["CONTENT_LENGTH"] = str(len(content))
 
-    # What waitress's task asks
+    # What waitress's task calls
 
     def get_body_stream(self) -> BytesIO:
         """Return the body as a file."""

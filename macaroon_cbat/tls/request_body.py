@@ -9,7 +9,7 @@ _LINE_BYTES = 1024
 _TRAILER_BYTES = 8192
 _FREE_FRAMING_BYTES = 1 << 16
 _FRAMING_SHARE = 4
-"""What frames the chunks may come to a quarter of what they carry: a byte a chunk is work without use."""
+"""The framing of chunks may come to a quarter of their content: one byte a chunk is work without use."""
 
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t -~\x80-\xff]*)?")
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}:[\t -~\x80-\xff]*")

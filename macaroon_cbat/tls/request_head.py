@@ -25,7 +25,7 @@ _FRAMING = frozenset({"CONTENT_LENGTH", "TRANSFER_ENCODING", "HOST"})
 
 
 class RefusedRequest(Exception):
-    """The request cannot be answered but with this status, and nothing after it can be understood."""
+    """A request that gets this status, and after which nothing on the connection can be understood."""
 
     def __init__(self, status: int) -> None:
         self.status = status
@@ -34,7 +34,7 @@ class RefusedRequest(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """What the header says. Names of fields are upper case with underscores; values of one name are joined.
+    """The header of a request: field names in upper case with underscores, values of one name joined.
 
     `length` is that of the body in bytes, None for a chunked one. `target` is in origin-form or `*`.
     """
@@ -52,7 +52,7 @@ class RequestHead:
 
     @property
     def query(self) -> str:
-        """Return what follows the question mark, as it came."""
+        """Return the query, as it came."""
         return self.target.partition("?")[2]
 
 
@@ -67,7 +67,7 @@ def has_bare_line_feed(data: bytes | bytearray, since: int) -> bool:
 
 
 def read_head(block: bytes) -> RequestHead:
-    """Return what a header says, given without the blank line that ends it, or raise RefusedRequest."""
+    """Return the header that the text spells, without the blank line at its end, or raise RefusedRequest."""
     if _BARE.search(block):
         raise RefusedRequest(400)
     first, *lines = block.split(b"\r\n")

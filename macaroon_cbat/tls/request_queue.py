@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 class RequestQueue:
-    """A queue that a request can leave: an abandoned one would keep its connection, and all of its TLS.
+    """A queue that a request can leave: an abandoned one would keep its connection and its TLS in memory.
 
-    A thread that has a signal takes a request: at a condition it would first wait for the loop's lock.
+    Signals stand for requests in a SimpleQueue, for which a thread waits without a lock that the loop takes.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class RequestQueue:
                 self._signals.get_nowait()
 
     def take(self) -> "Exchange | None":
-        """Remove and return the oldest request, wait for one where there is none; None once it is over."""
+        """Remove and return the oldest request, once there is one; None after `end`."""
         while True:
             self._signals.get()
             if self._is_over:
@@ -44,8 +44,13 @@ class RequestQueue:
             with suppress(KeyError):
                 return self._waiting.popitem(last=False)[0]
 
+    def serve(self) -> None:
+        """Run the requests in the calling thread until it is over."""
+        while (exchange := self.take()) is not None:
+            exchange.run()
+
     def end(self, threads: int) -> None:
-        """Release so many threads that wait."""
+        """Let so many threads return from `serve`."""
         self._is_over = True
         for _ in range(threads):
             self._signals.put(None)

@@ -44,10 +44,10 @@ def serve(  # noqa: PLR0913  # one keyword a setting
     on_hangup: Callable[[], object] | None = None,
     on_certificate: Callable[[int], object] | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, finish the requests under way and return; or raise SettingsError.
+    """Serve until SIGTERM or SIGINT, finish the requests under way and return. Raises SettingsError.
 
-    The application finds the client certificate under `wsgi_hop.PEER_CERTIFICATE`; only that the
-    client holds its key was checked. Each worker calls `make_app` once, after the fork. `on_ready` gets
+    The application finds the client certificate in its environ under PEER_CERTIFICATE. Nothing was checked
+    but that the client holds its key. Each worker calls `make_app` once, after the fork. `on_ready` gets
     the host and the real port once requests are answered; `on_end` is called in each worker after its
     last one, for a worker runs no `atexit`. Of the UNTRUSTED_HEADERS the application sees `proxy_headers`
     alone: it must judge who sent them, as `Forwarded` does.

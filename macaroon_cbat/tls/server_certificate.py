@@ -1,4 +1,4 @@
-"""The certificate that a server presents, followed when its files are replaced."""
+"""The certificate that a server presents, from files that it follows."""
 
 import logging
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ log = logging.getLogger("macaroon_cbat.tls")
 
 
 class ServerCertificate:
-    """A certificate chain and its key from two files; new connections get what was last valid in them."""
+    """A certificate chain and its key from two files; new connections get the last valid pair."""
 
     def __init__(self, certificate: Path, key: Path, passphrase_file: Path | None = None) -> None:
         """Load the files, or raise SettingsError."""

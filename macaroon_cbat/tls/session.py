@@ -28,15 +28,15 @@ _RECORD_COPIES = 2
 
 
 Shown = tuple[DerCertificate | None, tuple[DerCertificate, ...]]
-"""The client's certificate, and what else it sent."""
+"""The client's certificate, and the certificates that it sent beside it."""
 
 
 class TlsFailure(Exception):
-    """The peer broke the protocol or was refused; what is left of `take_output` tells it so."""
+    """The client broke the protocol or was refused; the rest of `take_output` holds the alert for it."""
 
 
 class Session:
-    """Server side of one TLS connection. Only one thread may use it: OpenSSL's objects are not safe."""
+    """The server side of one TLS connection, for one thread alone: OpenSSL's objects are not thread-safe."""
 
     __slots__ = (
         "_certificates", "_connection", "_handshake_bytes", "_records", "ended", "established",
@@ -121,11 +121,11 @@ class Session:
             self.peer_intermediates = tuple(one for one in shown if one != self.peer_certificate)[:_SHOWN]
 
     def shown(self) -> Shown:
-        """Return what an application may know of the client."""
+        """Return the certificates of the client that an application may see."""
         return self.peer_certificate, self.peer_intermediates
 
     def encrypt(self, plaintext: bytes) -> bytes:
-        """Return the records that carry the plaintext, after whatever else waited to be sent."""
+        """Return the records that carry the plaintext, after the records that waited to be sent."""
         # OpenSSL's buffer keeps the size it once had, on every connection: so one record at a time.
         records = []
         for start in range(0, len(plaintext), _RECORD_BYTES):

@@ -1,4 +1,4 @@
-"""The wall around waitress: its WSGI task, with our answers and our keys. Requests are read by ourselves."""
+"""The wall around waitress: of it only the WSGI task is used, since this package reads requests itself."""
 
 import json
 import logging
@@ -53,7 +53,7 @@ class Site:
 
 
 def removed_keys(proxy_headers: Iterable[str]) -> frozenset[str]:
-    """Return the keys of all headers that a client could pretend with, but for these: a proxy writes them."""
+    """Return the environ keys of all UNTRUSTED_HEADERS but those that a proxy writes."""
     untrusted = {_key(name) for name in (*UNTRUSTED_HEADERS, "Upgrade")}
     return frozenset(untrusted - {_key(name) for name in proxy_headers})
 

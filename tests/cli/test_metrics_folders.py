@@ -128,7 +128,7 @@ def test_guards_and_services_of_other_servers_go_on(tmp_path):
         capture_output=True, cwd=ROOT, env=environment(PROMETHEUS_MULTIPROC_DIR=LEFTOVER), check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
-    assert b"not counted, prometheus_client cannot write" in done.stderr
+    assert b"a metric is lost, for prometheus_client cannot write" in done.stderr
 
 
 FORKING = """

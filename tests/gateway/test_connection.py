@@ -11,7 +11,7 @@ import pytest
 import uvloop
 
 from macaroon_cbat.gateway.dispatcher import Dispatcher
-from macaroon_cbat.gateway.http_connection import KNOWN_SECONDS, REQUEST_SECONDS
+from macaroon_cbat.gateway.http_connection import PROVEN_SECONDS, REQUEST_SECONDS
 from macaroon_cbat.macaroon.keys import write_key_file
 from tests.support.gateway_in_process import deciding_by, opened
 from tests.support.gateway_tokens import good
@@ -88,9 +88,9 @@ def test_a_known_connection_may_be_idle(run, deciding: Dispatcher):
         async with opened(deciding) as one:
             last = one.comes(PUBLIC)
             await asyncio.sleep(0)
-            one.connection.sweep(last + KNOWN_SECONDS - 1)
+            one.connection.sweep(last + PROVEN_SECONDS - 1)
             assert not one.transport.is_closing()
-            one.connection.sweep(last + KNOWN_SECONDS + 1)
+            one.connection.sweep(last + PROVEN_SECONDS + 1)
             assert one.transport.is_closing()
 
     run(idle())
@@ -102,7 +102,7 @@ def test_a_connection_without_a_yes_stays_unknown(run, deciding: Dispatcher):
     async def refused() -> None:
         async with opened(deciding) as one:
             last = one.comes(CLOSED)
-            assert one.connection.is_stranger()
+            assert one.connection.is_unproven()
             one.connection.sweep(last + REQUEST_SECONDS + 1)
             assert one.transport.is_closing()
 

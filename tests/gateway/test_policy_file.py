@@ -145,14 +145,17 @@ MISTAKES = {
         GOOD.replace("trust =", 'companion = "Ssl_Client_Verify"\ntrust ='),
         "'Ssl_Client_Verify' is no name for a certificate header",
     ),
-    "trusting everybody": (GOOD.replace('["unix"]', '["0.0.0.0/0"]'), "would trust everybody"),
+    "trusting everybody": (GOOD.replace('["unix"]', '["0.0.0.0/0"]'), "is every network"),
     "trusting nobody": (
         GOOD.replace('["unix"]', "[]"),
         "[proxy], trust is invalid: write one trusted proxy at least",
     ),
     "trusting nonsense": (GOOD.replace('["unix"]', '["nginx"]'), "'nginx' is no trusted proxy"),
     "trusting a certificate": (GOOD.replace('["unix"]', f'["x5t#S256={"A" * 43}"]'), "no TLS"),
-    "nobody could ask": (GOOD.replace('["unix"]', '["127.0.0.1/32"]'), "so nobody could ask"),
+    "nobody could ask": (
+        GOOD.replace('["unix"]', '["127.0.0.1/32"]'),
+        "trust names no proxy that can connect to",
+    ),
     "no secret file": (GOOD.replace("trust =", 'secret_file = "x"\ntrust ='), "the secret file"),
     "no keys": (GOOD.replace('keys = "keys.json"', ""), "name one of keys, [service] and [introspection]"),
     "keys of another audience": (

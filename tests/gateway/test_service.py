@@ -14,7 +14,7 @@ from macaroon_cbat.audit import loggers as logs
 from macaroon_cbat.certificate.raw_connection import RawConnection
 from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.gateway.dispatcher import Dispatcher
-from macaroon_cbat.gateway.policy_in_force import put_in_force, read
+from macaroon_cbat.gateway.policy_in_force import load_policy, put_in_force
 from macaroon_cbat.gateway.question import HttpQuestion
 from macaroon_cbat.macaroon.caveats import confirmation
 from macaroon_cbat.macaroon.minting import attenuate
@@ -186,7 +186,7 @@ def test_only_so_many_may_wait(
     }
     fields = {"audience": API, "introspection": asked, "listen": {"http": "unix:x.sock"}}
     file = replace_policy(folder, WANTED, **fields, proxy={"kind": "haproxy", "trust": ["unix"]})
-    deciding = Dispatcher(put_in_force(read(file)))
+    deciding = Dispatcher(put_in_force(load_policy(file)))
     told = forwarded(Asked(token=good(holder.der), certificate=holder.der), [("Clientcertx5t", "none")])
     connection = RawConnection(
         [(name.encode(), value.encode()) for name, value in told], address=None, is_unix_socket=True

@@ -10,7 +10,7 @@ from macaroon_cbat.certificate.raw_connection import RawConnection
 from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.gateway.decision import Untrusted
 from macaroon_cbat.gateway.dispatcher import Dispatcher
-from macaroon_cbat.gateway.policy_in_force import put_in_force, read
+from macaroon_cbat.gateway.policy_in_force import load_policy, put_in_force
 from macaroon_cbat.gateway.question import HttpQuestion
 from macaroon_cbat.macaroon.keys import write_key_file
 from macaroon_cbat.resource.responses import Answer
@@ -45,7 +45,7 @@ def dispatcher(tmp_path: Path) -> Dispatcher:
     (tmp_path / "keys.json").chmod(0o600)
     proxy = {"kind": "haproxy", "trust": ["unix"], "secret_file": "proxy.secret"}
     fields = {"audience": API, "keys": "keys.json", "listen": {"http": "unix:x.sock"}}
-    return Dispatcher(put_in_force(read(replace_policy(tmp_path, RULES, **fields, proxy=proxy))))
+    return Dispatcher(put_in_force(load_policy(replace_policy(tmp_path, RULES, **fields, proxy=proxy))))
 
 
 def asked(uri: str, holder: Client, secret: str) -> Watched:

@@ -96,7 +96,7 @@ def test_no_certificate_and_a_silent_proxy_are_told_apart(bound, caplog):
         answer = ask(bound, PROXY)
     refused(answer, 503, "temporarily_unavailable")
     assert REGISTRY.get_sample_value(name, MISCONFIGURED) == before + 1
-    assert any("HAProxy sends no certificate" in record.getMessage() for record in caplog.records)
+    assert any("HAProxy sends neither" in record.getMessage() for record in caplog.records)
 
 
 def test_a_malformed_header_of_the_proxy_is_refused(bound, certificate: Identity):
@@ -218,7 +218,7 @@ UNUSABLE = {
     ),
     "everybody": (
         {"CERTIFICATE_FORMAT": "nginx", "TRUSTED_PROXIES": "unix,0.0.0.0/0"},
-        "MACAROON_CBAT_TRUSTED_PROXIES or its secret: 0.0.0.0/0 would trust everybody",
+        "MACAROON_CBAT_TRUSTED_PROXIES or its secret: 0.0.0.0/0 is every network",
     ),
     "a comma too many": (
         {"CERTIFICATE_FORMAT": "nginx", "TRUSTED_PROXIES": "unix,"},

@@ -10,7 +10,7 @@ from typing import Any
 
 from macaroon_cbat.gateway.dispatcher import Dispatcher
 from macaroon_cbat.gateway.http_connection import HttpConnection
-from macaroon_cbat.gateway.policy_in_force import put_in_force, read
+from macaroon_cbat.gateway.policy_in_force import load_policy, put_in_force
 from tests.support.gateway_process import RULES, replace_policy
 from tests.support.tls_servers import SECONDS
 from tests.support.tokens import API
@@ -58,4 +58,4 @@ def deciding_by(folder: Path, **means: Any) -> Dispatcher:
     """Decide by a policy file in this folder; HAProxy asks."""
     fields = {"audience": API, "listen": {"http": "unix:x.sock"}, **means}
     proxy = {"kind": "haproxy", "trust": ["unix"]}
-    return Dispatcher(put_in_force(read(replace_policy(folder, RULES, **fields, proxy=proxy))))
+    return Dispatcher(put_in_force(load_policy(replace_policy(folder, RULES, **fields, proxy=proxy))))

@@ -143,7 +143,7 @@ def test_a_proxy_that_forgets_to_say(on_a_port: Server):
     """A proxy without the verdict, or without the certificate, is misconfigured: 503, not 401."""
     for lines in ((), (f"Clientcert: {CERTIFICATE}",), VERIFIED):
         assert ask(on_a_port, *lines) == (503, "temporarily_unavailable")
-    assert "nginx does not say $ssl_client_verify" in on_a_port.log.read_text()
+    assert "nginx does not send $ssl_client_verify" in on_a_port.log.read_text()
 
 
 def test_the_secret_is_asked_for(at_a_socket: Server):

@@ -136,7 +136,7 @@ def test_a_proxy_that_says_nothing_is_misconfigured(adapter, source, log):
     trust, came = source
     app = adapter.make(certificate_source=ours(trust))
     assert adapter.call(app, bound(), **came).status == 503
-    assert "HAProxy sends no certificate" in log.text
+    assert "HAProxy sends neither a certificate nor none" in log.text
     assert adapter.call(app, bound(), headers=[("Clientcertx5t", "none")], **came).status == 401
 
 
