@@ -24,7 +24,7 @@ from macaroon_cbat.macaroon.claims import SCOPE_PATTERN
 from macaroon_cbat.macaroon.target import is_plain_path
 
 LONGEST_METHOD = 32
-Method = Annotated[str, Meta(pattern=r"^[A-Z][A-Z-]*\Z", max_length=LONGEST_METHOD)]
+MethodName = Annotated[str, Meta(pattern=r"^[A-Z][A-Z-]*\Z", max_length=LONGEST_METHOD)]
 Need = Annotated[str, Meta(pattern=rf"^(?:{SCOPE_PATTERN[1:-2]})?\Z")]
 RulePath = Annotated[str, Meta(pattern="^/")]
 
@@ -39,7 +39,7 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     path: RulePath
     exact: bool = False
-    methods: Annotated[tuple[Method, ...], Meta(min_length=1)] | None = None
+    methods: Annotated[tuple[MethodName, ...], Meta(min_length=1)] | None = None
     scope: Need | None = None
     public: bool = False
 
