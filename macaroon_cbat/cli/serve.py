@@ -18,8 +18,10 @@ from macaroon_cbat.cli.server_certificate import server_certificate
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.followed import Followed
 from macaroon_cbat.macaroon.issuers import plain_issuer
-from macaroon_cbat.server import CertificateExpiry, metrics_listener, serve_metrics, take_counters
+from macaroon_cbat.server.certificate_expiry import CertificateExpiry
 from macaroon_cbat.server.listener import free_port
+from macaroon_cbat.server.metrics_page import metrics_listener, serve_metrics
+from macaroon_cbat.server.shared_counters import take_counters
 from macaroon_cbat.service import Settings, create_app, settings_from_environment
 from macaroon_cbat.service.metrics import key_age
 from macaroon_cbat.service.oauth2.client_certificates import ClientTrust

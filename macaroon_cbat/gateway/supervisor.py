@@ -17,10 +17,11 @@ from macaroon_cbat.gateway.places import check_free, listening_at, remove_socket
 from macaroon_cbat.gateway.policy_in_force import LoadedPolicy, PolicyWatch, places, put_in_force
 from macaroon_cbat.gateway.worker import Worker
 from macaroon_cbat.resource.feeds.ages import FeedAges
-from macaroon_cbat.server import ignoring_leftovers, serve_metrics, sharing_counters, take_counters
 from macaroon_cbat.server.address import Address
 from macaroon_cbat.server.limits import Limits, limits_that_fit
+from macaroon_cbat.server.metrics_page import serve_metrics
 from macaroon_cbat.server.prefork import Prefork
+from macaroon_cbat.server.shared_counters import ignoring_leftovers, sharing_counters, take_counters
 from macaroon_cbat.server.signals import hearing_hangups
 
 LOOK_SECONDS = 0.5

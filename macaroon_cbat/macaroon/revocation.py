@@ -1,6 +1,7 @@
 """Revocations as a value: of tokens, clients, subjects, families, keys and certificates."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, Protocol
 
@@ -22,7 +23,8 @@ the resource server judges a request.
 """
 
 
-class KindOfRevocation(Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindOfRevocation:
     """The meaning of one kind of revocation."""
 
     claim: str | None

@@ -1,10 +1,9 @@
 """Addresses as operators write them: HOST:PORT for TCP, or unix:PATH for a Unix socket."""
 
 import re
+from dataclasses import dataclass
 from ipaddress import IPv6Address
 from pathlib import Path
-
-from msgspec import Struct
 
 from macaroon_cbat.errors import SettingsError
 
@@ -16,7 +15,8 @@ _ZONE = re.compile(r"[A-Za-z0-9._-]{1,32}")
 """The name of a network interface behind `%` (RFC 4007 11), without anything that is syntax to a proxy."""
 
 
-class Address(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Address:
     """A TCP address, or the path of a Unix socket."""
 
     host: str = ""
