@@ -1,4 +1,4 @@
-"""The laws that hold whichever library sends the request: requests, httpx sync, httpx async."""
+"""The laws that hold whichever library sends the request: requests, httpx sync and async, aiohttp."""
 
 import subprocess
 import sys
@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 import requests
@@ -20,6 +21,8 @@ from macaroon_cbat.errors import SettingsError
 from tests.client.conftest import Server
 from tests.support.client_files import Files, Pair, added, make_token
 from tests.support.sessions import LIBRARIES, Sends, Tokens, session_of
+
+NOT_TRUSTED = (requests.exceptions.SSLError, httpx.ConnectError, aiohttp.ClientConnectorCertificateError)
 
 
 def test_child_is_bound_to_what_the_server_saw(send: Sends, server: Server, pair: Pair) -> None:
@@ -133,7 +136,7 @@ def test_unknown_ca_is_refused(
     (tmp_path / "other-ca.pem").write_bytes(other_pair.certificate)
     with (
         session_of(library, make_token(), certificate, tmp_path / "other-ca.pem") as send,
-        pytest.raises((requests.exceptions.SSLError, httpx.ConnectError), match="certificate verify failed"),
+        pytest.raises(NOT_TRUSTED, match="certificate verify failed"),
     ):
         send("GET", server.url("/api"))
 
@@ -165,6 +168,8 @@ def test_unreplayable_body_is_not_sent_again(
     body = {"content": pieces()} if library == "httpx async" else {"content": iter([b"piece"])}
     if library == "requests":
         body = {"data": iter([b"piece"])}
+    if library == "aiohttp":
+        body = {"data": pieces()}
     with session_of(library, source, certificate, server.ca) as send:
         assert send("POST", server.url("/api"), **body).status_code == 401
     assert source.discarded == []
