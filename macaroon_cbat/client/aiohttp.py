@@ -15,6 +15,7 @@ from collections.abc import Awaitable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Unpack
 from weakref import WeakKeyDictionary
 
@@ -32,7 +33,7 @@ from macaroon_cbat.client.pools import PoolKey, Pools
 from macaroon_cbat.client.trust import ServerTrust
 from macaroon_cbat.errors import SettingsError
 
-_REFUSED = {"auth", "connector", "connector_owner", "request_class"}
+_REFUSED = {"connector", "connector_owner", "request_class"}
 
 
 @dataclass(slots=True)
@@ -53,8 +54,13 @@ class _Chain:
 _chain: ContextVar[_Chain | None] = ContextVar("macaroon_cbat_redirects", default=None)
 
 
-async def _begin_chain(*_event: object) -> None:
-    _chain.set(_Chain())
+async def _begin_chain(_session: object, context: SimpleNamespace, _event: object) -> None:
+    context.chain = _Chain()
+    _chain.set(context.chain)
+
+
+async def _go_on_with_chain(_session: object, context: SimpleNamespace, _event: object) -> None:
+    _chain.set(context.chain)  # requests that were sent meanwhile, such as a middleware's, began their own
 
 
 class MacaroonAuth:
@@ -74,15 +80,12 @@ class MacaroonAuth:
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Attach the child and send the request; try once more with a fresh token."""
-        connector, chain = _connector_of(request), _chain.get()
-        if connector is None or chain is None:
+        connector = request.session.connector
+        if not isinstance(connector, CertificateConnector) or request not in connector.chains:
             raise outside_session("certificate_session")
-        try:
-            if not chain.may_carry_child(request.url):
-                return await handler(request)
-            return await self._send(request, handler, connector)
-        finally:
-            _chain.set(chain)  # requests that were sent meanwhile, such as a middleware's, began their own
+        if not connector.chains[request].may_carry_child(request.url):
+            return await handler(request)
+        return await self._send(request, handler, connector)
 
     async def _send(
         self, request: ClientRequest, handler: ClientHandlerType, connector: "CertificateConnector"
@@ -120,9 +123,14 @@ class CertificateConnector(aiohttp.BaseConnector):
         self._pools: Pools[PoolKey, aiohttp.TCPConnector] = Pools(
             lambda key: aiohttp.TCPConnector(ssl=key.context())
         )
-        self.tracing = aiohttp.TraceConfig()
-        """Tells redirects from new requests; a session needs it among its `trace_configs`."""
-        self.tracing.on_request_start.append(_begin_chain)
+        self.chains: WeakKeyDictionary[ClientRequest, _Chain] = WeakKeyDictionary()
+        """The chain of redirects that each request belongs to."""
+
+    async def begin_hop(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+        """Note the chain of the request: the outermost middleware, which no nested request comes before."""
+        if (chain := _chain.get()) is not None:
+            self.chains[request] = chain
+        return await handler(request)
 
     def attach(self, request: ClientRequest, bound: Bound) -> None:
         """Give the request this child, and later a connection that matches it."""
@@ -176,20 +184,15 @@ def certificate_session(
             f"a certificate session makes its connections itself: leave out {', '.join(sorted(refused))}"
         )
     connector = CertificateConnector(auth.certificate, ca)
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_start.append(_begin_chain)
+    tracing.on_request_redirect.append(_go_on_with_chain)
     # The auth comes last, next to the connection: other middlewares may change method and target.
-    middlewares = (*settings.pop("middlewares", ()), auth)
-    tracing = [*(settings.pop("trace_configs", None) or ()), connector.tracing]
+    middlewares = (connector.begin_hop, *settings.pop("middlewares", ()), auth)
+    traces = [*(settings.pop("trace_configs", None) or ()), tracing]
     return aiohttp.ClientSession(
-        connector=connector, middlewares=middlewares, trace_configs=tracing, **settings
+        connector=connector, middlewares=middlewares, trace_configs=traces, **settings
     )
-
-
-def _connector_of(request: ClientRequest) -> CertificateConnector | None:
-    """Return the connector of a session that `certificate_session` made."""
-    connector = request.session.connector
-    if isinstance(connector, CertificateConnector) and connector.tracing in request.session.trace_configs:
-        return connector
-    return None
 
 
 def _may_retry(request: ClientRequest, response: ClientResponse) -> bool:
