@@ -9,10 +9,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import httpx
 import pytest
-import requests
 
 from macaroon_cbat import Expiry, confirmation
 from macaroon_cbat.client import ClientCertificate, bind_to_certificate
@@ -20,9 +18,7 @@ from macaroon_cbat.client.trust import server_trust
 from macaroon_cbat.errors import SettingsError
 from tests.client.conftest import Server
 from tests.support.client_files import Files, Pair, added, make_token
-from tests.support.sessions import LIBRARIES, Sends, Tokens, session_of
-
-NOT_TRUSTED = (requests.exceptions.SSLError, httpx.ConnectError, aiohttp.ClientConnectorCertificateError)
+from tests.support.sessions import LIBRARIES, NOT_TRUSTED, Sends, Tokens, session_of
 
 
 def test_child_is_bound_to_what_the_server_saw(send: Sends, server: Server, pair: Pair) -> None:

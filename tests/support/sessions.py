@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import httpx
+import requests
 
 import macaroon_cbat.client.aiohttp as holder_aiohttp
 import macaroon_cbat.client.httpx as holder_httpx
@@ -18,6 +20,9 @@ from tests.support.client_files import make_token
 
 Sends = Callable[..., Any]
 """Sends one request, given method and URL, over a kept session; returns the answer, read to its end."""
+
+NOT_TRUSTED = (requests.exceptions.SSLError, httpx.ConnectError, aiohttp.ClientConnectorCertificateError)
+"""The errors of the libraries for a server whose CA is not trusted."""
 
 LIBRARIES = ["requests", "httpx", "httpx async", "aiohttp"]
 
