@@ -9,11 +9,12 @@ import pytest
 from macaroon_cbat.client import ClientCertificate
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files import replace_file, written
+from macaroon_cbat.files.followed import LOOK_SECONDS
 from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.files.places import destination
 from macaroon_cbat.files.replacement import _device, _folder
 from macaroon_cbat.resource import Introspection
-from macaroon_cbat.resource.key_file import LOOK_SECONDS, KeyFile
+from macaroon_cbat.resource.key_file import KeyFile
 from tests.support.another_user import FORGED, KEYS, NOBODY, act_as_another, as_user, granting, private
 from tests.support.tls_servers import make_client
 from tests.support.tokens import API, GRANT, ISSUER
