@@ -93,7 +93,7 @@ class Introspection:
         return f"<Introspection at {self._url}>"
 
     def verify(self, text: str, access: Access, *, require_certificate: bool) -> Principal:
-        """Return the principal of the token. Raises InvalidToken, Unavailable if the service gives no answer."""
+        """Return the principal of the token. Raises InvalidToken, or Unavailable without an answer."""
         macaroon = read_macaroon(text)
         grant, texts = read_identifier(macaroon.identifier), first_party_texts(macaroon)
         if not self._remembered.has(text, access.certificate):

@@ -86,7 +86,7 @@ class KeyFeed:
         return self._monotonic() - self._confirmed_at
 
     def key_for(self, unverified: Grant, /) -> AudienceKey:
-        """Return the key that the grant names. Raises UnknownKey, Unavailable if the service gives no keys."""
+        """Return the key that the grant names. Raises UnknownKey, or Unavailable without an answer."""
         keys = self._keys
         if keys.keys and self._monotonic() >= self._refresh_at:
             self._refresh_aside()
