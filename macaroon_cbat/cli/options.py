@@ -14,7 +14,6 @@ import msgspec
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files import written
-from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.wire import MAX_CHARACTERS
 from macaroon_cbat.text.plain_text import LONGEST_SECRET, secret_of
@@ -179,13 +178,11 @@ def client_certificate(
 
 def read_secret(file: Path) -> str:
     """Return the secret in a private file, or in standard input for `-`. Raises SettingsError."""
+    from macaroon_cbat.client.secret import read_secret_file
+
     if str(file) == "-":
         return secret_of(read_file(file, LONGEST_SECRET + 1), "standard input")
-    try:
-        with open_private(file, "secret file") as stream:
-            return secret_of(stream.read(LONGEST_SECRET + 1), f"the secret file {file}")
-    except OSError as error:
-        raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
+    return read_secret_file(file)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Holders: obtain tokens, attenuate them, and bind each request's child to the certificate in use.
 
-`macaroon_cbat.client.requests` and `macaroon_cbat.client.httpx` (an extra: `macaroon_cbat[httpx]`)
-do all of it at every request of these libraries.
+`macaroon_cbat.client.requests`, `macaroon_cbat.client.httpx` and `macaroon_cbat.client.aiohttp` (each with
+an extra of its name) do all of it at every request of these libraries.
 """
 
 from macaroon_cbat.client.certificate import ClientCertificate as ClientCertificate

@@ -1,4 +1,4 @@
-"""The holder's certificate and key on disk, watched: whatever is there now is what the next request uses."""
+"""The client certificate and key of this program: two files, followed, whose current content is presented."""
 
 import itertools
 import logging

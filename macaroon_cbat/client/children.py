@@ -1,7 +1,7 @@
-"""What a holder appends to a token: the certificate in use, and for each request a child of its own.
+"""The restrictions that a holder appends to a token: the certificate in use, and for each request a child.
 
-Pure: no clock, no files. No key is needed and no signature is checked here; only the service and
-the resource server could do that.
+Pure: no clock, no files. No key is needed and no signature is checked here: only the service and
+the resource server can do that.
 """
 
 from typing import TypedDict
@@ -47,7 +47,7 @@ class ChildTerms(Struct, frozen=True):
     """Whether the child is valid for the method and target of its request only."""
 
     def __post_init__(self) -> None:
-        """Refuse a lifetime in which nothing could arrive."""
+        """Raise SettingsError for a lifetime in which no request could arrive."""
         if self.lifetime < 1:
             raise SettingsError("a child lives for 1 s at least: give a greater lifetime")
 
@@ -56,8 +56,8 @@ def bind_to_certificate(token: str, certificate: Thumbprint | bytes) -> str:
     """Return a child that only a connection made with this certificate can use (RFC 8705 3.1).
 
     `certificate` is a thumbprint, or the content of a DER or PEM file, chain and key included.
-    Raises SettingsError for a token bound to another certificate, ValueError for what is no
-    certificate, and what `attenuate` raises. A token bound to this one comes back as it is.
+    A token that is bound to this certificate is returned unchanged. Raises SettingsError for a token that is
+    bound to another one, ValueError if there is no certificate in the content, and what `attenuate` raises.
     """
     if isinstance(certificate, str):
         thumbprint = parse_thumbprint(certificate)
@@ -83,7 +83,7 @@ def request_child(
 
 
 def confirmations(macaroon: Macaroon) -> frozenset[Thumbprint]:
-    """Return the certificates that a macaroon is bound to; nobody can use one that names two."""
+    """Return the certificates that a macaroon is bound to; one that names two is of no use to any holder."""
     found: set[Thumbprint] = set()
     for text in macaroon.caveats:
         try:
@@ -95,7 +95,7 @@ def confirmations(macaroon: Macaroon) -> frozenset[Thumbprint]:
 
 
 def _confirming(token: str, thumbprint: Thumbprint) -> list[Caveat]:
-    """Return what is still missing to bind the token to the certificate."""
+    """Return the caveat that binds the token to the certificate, if it is missing."""
     bound_to = confirmations(read_macaroon(mended(token)))
     if bound_to - {thumbprint}:
         raise SettingsError(

@@ -1,7 +1,7 @@
-"""The holder's clock beside those of the servers it asks: one warning where they are far apart.
+"""The comparison of this machine's clock with those of the servers that it sends requests to.
 
 A slow clock makes children that are expired when they arrive, and a fast one children that live longer than
-meant. Nothing is mended by the word of a server: a later time of its choice would make children live longer.
+meant. No clock is corrected by a server's time: a server could make children live longer by a later one.
 """
 
 import logging
@@ -21,7 +21,7 @@ TOLERATED = 5
 """Seconds: `Date` counts whole ones, and the service may issue a token 3 s ahead."""
 
 _told: PerProcess[dict[str, str]] = PerProcess(dict)
-"""Whether a slow and a fast clock were named, and beside which one, until these two agree again."""
+"""The warnings given, slow and fast, each with the server compared, until the two clocks agree again."""
 
 
 def compare_clocks(
@@ -29,8 +29,8 @@ def compare_clocks(
 ) -> bool:
     """Warn once of a server whose `Date` (RFC 9110 6.6.1) is far from this clock; return whether it has one.
 
-    `sent` is when the request went out at the earliest, in seconds since the epoch. An answer that a cache
-    has kept for a while (`Age`) says nothing.
+    `sent` is the earliest moment at which the request was sent, in seconds since the epoch. An answer from a
+    cache (`Age`) is not compared.
     """
     told = _seconds_of(date)
     if told is None or age is not None:

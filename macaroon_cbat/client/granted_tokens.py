@@ -1,4 +1,4 @@
-"""Tokens by client credentials (RFC 6749 4.4), each kept while it is good."""
+"""Tokens by client credentials (RFC 6749 4.4), each kept until it has to be renewed."""
 
 import time
 from dataclasses import dataclass, field

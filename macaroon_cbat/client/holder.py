@@ -1,4 +1,4 @@
-"""What happens at each request, whichever HTTP library sends it: token + certificate + terms -> child."""
+"""The binding of one request, for every HTTP library: token, certificate and terms make a child."""
 
 import re
 import time
@@ -14,7 +14,7 @@ from macaroon_cbat.errors import OAuthError, SettingsError
 from macaroon_cbat.macaroon.claims import EpochSeconds
 
 TokenSource = str | Callable[[], str]
-"""A token, or what returns one at each request, for example a TokenClient."""
+"""A token, or a function that returns one at each request, for example a TokenClient."""
 
 
 @runtime_checkable
@@ -25,7 +25,7 @@ class RenewableSource(Protocol):
         """Return a token."""
 
     def discard(self, token: str) -> None:
-        """Do not return this token any more."""
+        """Return another token from now on."""
 
 
 _INVALID_TOKEN = re.compile(r'\berror="?invalid_token\b')
@@ -33,7 +33,7 @@ _INVALID_TOKEN = re.compile(r'\berror="?invalid_token\b')
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bound:
-    """A child, and what it was made of: only a connection made with `credentials` can use it."""
+    """A child and its parts: only a connection that presents `credentials` can use it."""
 
     child: str = field(repr=False)
     token: str = field(repr=False)
@@ -52,7 +52,7 @@ class Bound:
         return f"Bearer {self.child}"
 
     def for_request(self, method: str, uri: str) -> "Bound":
-        """Return itself, or a child made anew where a redirect led to another method or target."""
+        """Return itself, or a new child if a redirect led to another method or target."""
         if (method, uri) == (self.method, self.uri):
             return self
         anew = bind(self.token, self.credentials, self.terms, method, uri)
@@ -80,21 +80,21 @@ def outside_session(factory: str) -> SettingsError:
 
 
 def bind(token: str, credentials: Credentials, terms: ChildTerms, method: str, uri: str) -> Bound:
-    """Return the child of one request, made now, or raise SettingsError where it could only leak or fail."""
+    """Return the child of one request, made now. Raises SettingsError if it could only leak or fail."""
     if not uri.lower().startswith("https://"):
-        raise SettingsError(f"a token goes over https only: {urlsplit(uri).hostname} is asked without")
+        raise SettingsError(f"a token goes over https only: ask {urlsplit(uri).hostname} by an https:// URL")
     made_at = time.time()
     now = EpochSeconds(int(made_at))
     try:
         child = request_child(token, credentials.thumbprint, terms, method, uri, now=now)
     except (OAuthError, ValueError) as error:
-        # Raised while a resource server asks another one, an OAuthError would blame its own caller.
+        # In a resource server that calls another one, an OAuthError would blame its own caller.
         raise SettingsError(f"this token is of no use for this request: {error}") from error
     return Bound(child, token, credentials, terms, method, uri, made_at)
 
 
 class Holder:
-    """Where tokens come from, which certificate they are bound to, and what a child says. Thread-safe."""
+    """A source of tokens, the certificate they are bound to, and the terms of their children. Thread-safe."""
 
     def __init__(
         self, source: TokenSource, certificate: ClientCertificate, **settings: Unpack[ChildSettings]
@@ -113,7 +113,7 @@ class Holder:
         return replace(bound, certificate=self.certificate)
 
     def bind_anew(self, rejected: Bound) -> Bound | None:
-        """Return a child of a fresh token for the same request; None when there is no other token."""
+        """Return a child of a fresh token for the same request; None if there is no other token."""
         if isinstance(self._source, RenewableSource):
             self._source.discard(rejected.token)
         if isinstance(self._source, str) or self._source() == rejected.token:
@@ -121,7 +121,7 @@ class Holder:
         return self.bind(rejected.method, rejected.uri)
 
     def hear(self, bound: Bound, uri: str, date: str | None, age: str | None) -> None:
-        """Warn, once, where an answer to this child or its token shows that a clock is wrong.
+        """Warn, once, if an answer to this child or its token shows that a clock is wrong.
 
         `date` and `age` are header fields of the answer from `uri`.
         """
@@ -134,5 +134,5 @@ class Holder:
 
 
 def is_rejected(status: int, challenge: str | None) -> bool:
-    """Tell whether a resource server says that the token itself is no good (RFC 6750 3.1)."""
+    """Return True if a resource server rejects the token itself (RFC 6750 3.1)."""
     return status == 401 and challenge is not None and _INVALID_TOKEN.search(challenge) is not None

@@ -101,7 +101,7 @@ class _Line:
 
     def __init__(self, place: str, tls: ssl.SSLSocket, http: HTTPSConnection, deadline: Deadline) -> None:
         self.place, self.tls, self.http, self.deadline = place, tls, http, deadline
-        http.sock = self  # it sends, makes a file and closes, which is all that is asked
+        http.sock = self  # http.client calls sendall, makefile and close, nothing else
 
     def sendall(self, data: bytes) -> None:
         self.tls.settimeout(self.deadline.left())
@@ -171,7 +171,7 @@ class Connections:
         return self._over(self._opened(request.url, place, deadline), request)
 
     def _over(self, line: _Line, request: HttpsRequest) -> HttpsAnswer:
-        """Ask over this line; keep it only if it brought one whole answer of status 200."""
+        """Send the request over this line; keep the line only after one whole answer of status 200."""
         is_whole = False
         try:
             line.http.request(request.method, request.target(), request.body(), request.headers())

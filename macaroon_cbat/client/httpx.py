@@ -175,7 +175,7 @@ def async_certificate_client(
 
 
 def _allowed(settings: dict[str, Any]) -> dict[str, Any]:
-    refused = settings.keys() & {"auth", "transport", "verify", "cert", "proxy", "mounts"}
+    refused = settings.keys() & {"transport", "verify", "cert", "proxy", "mounts"}
     if refused:
         raise SettingsError(
             f"a certificate client makes its connections itself: leave out {', '.join(sorted(refused))}"

@@ -16,10 +16,10 @@ _CERTIFICATE_REFUSED = ("BAD_CERTIFICATE", "UNKNOWN_CA", "CERTIFICATE_UNKNOWN", 
 
 
 def failure_in_words(error: BaseException, place: str) -> str:
-    """Return why no answer came from the place, a host with its port, and what to do about it.
+    """Return why no answer came from the place, a host with its port, and what to do.
 
-    The error is one of this interpreter's, or a library's that carries one. Of an unknown one the
-    result is its own text.
+    The error is one of Python's, or a library's that carries one. For an unknown error the result is its own
+    text.
     """
     causes = list(_causes(error))
     names = {type(cause).__name__ for cause in causes}

@@ -31,7 +31,7 @@ class _Authorization(str):
     """A header value that knows what it was made of, and that only a CertificateAdapter can send.
 
     `requests` copies headers and nothing else to a redirected request, and drops this one when the
-    redirect leads to another origin: so what is said here is true exactly as long as it is sent.
+    redirect leads to another origin. So `bound` belongs to the request for as long as the header does.
     """
 
     __slots__ = ("bound",)

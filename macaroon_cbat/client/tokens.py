@@ -15,7 +15,7 @@ from macaroon_cbat.errors import SettingsError
 
 @dataclass(kw_only=True, eq=False)
 class TokenClient:
-    """A client of one authorization server; call it for a token that is still good. Thread-safe.
+    """A client of one authorization server; call it for a token that is still valid. Thread-safe.
 
     It authenticates with `client_secret` (client_secret_basic), otherwise with the certificate (RFC 8705 2).
     With a certificate it uses the endpoint meant for mutual TLS (RFC 8705 5). The proxy that HTTPS_PROXY
@@ -42,7 +42,7 @@ class TokenClient:
     _tokens: GrantedTokens = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse what could not work, before the first request."""
+        """Raise SettingsError for settings that could not work, before the first request."""
         if self.client_secret is None and self.certificate is None:
             raise SettingsError("a client authenticates by a secret or a certificate: give one of them")
         own = OwnConnections(self.certificate, ServerTrust(self.ca), connected_through_proxy)
@@ -53,7 +53,7 @@ class TokenClient:
         )
 
     def __call__(self) -> str:
-        """Return a token, from memory while it is good; of calls at the same time, one fetches."""
+        """Return a token, from memory until it has to be renewed; of calls at the same time, one fetches."""
         return self._tokens.current().text
 
     def discard(self, token: str) -> None:

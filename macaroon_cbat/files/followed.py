@@ -85,12 +85,14 @@ class Followed(Generic[Value]):
         self._times = 0
         self.is_quiet = False
         """True in a process that follows the same files as another one, which warns."""
-        self._look_at = self._retry_at = monotonic() + look_seconds
+        self.look_at = monotonic() + look_seconds
+        """When the files are looked at next, on the clock `monotonic`."""
+        self._retry_at = self.look_at
         self.value = read()
 
     def current(self) -> Value:
         """Return the value in force; look at the files first if the last look was `look_seconds` ago."""
-        if self._monotonic() >= self._look_at:
+        if self._monotonic() >= self.look_at:
             self.look()
         return self.value
 
@@ -103,7 +105,7 @@ class Followed(Generic[Value]):
         if not lock.acquire(blocking=anyway or not self._look_seconds):
             return False  # another thread is looking
         try:
-            self._look_at = self._monotonic() + self._look_seconds
+            self.look_at = self._monotonic() + self._look_seconds
             return (self._is_due() or anyway) and self._take()
         finally:
             lock.release()
@@ -128,7 +130,7 @@ class Followed(Generic[Value]):
             self._retry_at = self._monotonic() + RETRY_SECONDS
             self._say(str(error))
             return False
-        if value is self.value and self._said is None:
+        if self._is_prompt and value is self.value and self._said is None:
             return False
         self.value, self._said, self._times = value, None, 0
         self._log.log(logging.DEBUG if self.is_quiet else logging.INFO, "read the %s again", self._what)

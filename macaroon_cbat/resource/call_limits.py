@@ -1,4 +1,4 @@
-"""Bounds on how many requests of a process ask the service at once, so that a silent service holds few."""
+"""Bounds on the requests of a process that wait for the service at once: a silent service holds few."""
 
 import math
 import time
@@ -11,18 +11,18 @@ from macaroon_cbat.files.process_values import PerProcess
 from macaroon_cbat.resource.blocking import is_spare_thread
 
 PATIENCE_SECONDS = 0.5
-"""How long a request waits for a place while the service answers others."""
+"""Seconds for which a request waits for a place while the service answers others."""
 
 
 class Places:
-    """Places to ask one service from. While the service is silent there is one, to find out when it answers.
+    """The places for requests to one service: one while it is silent, to find out when it answers.
 
     A request without a place is refused. It waits for one only while answers keep coming, and then for
-    PATIENCE_SECONDS at most. Threads that serve nothing but waiting have a place each.
+    PATIENCE_SECONDS at most. Threads that only wait for other machines have a place each.
     """
 
     def __init__(self, most: int, service: str) -> None:
-        """Let `most` requests of each process ask this service at once."""
+        """Let `most` requests of each process wait for this service at once."""
         self._most = most
         self._service = service
         self._taken: PerProcess[_Taken] = PerProcess(_Taken)

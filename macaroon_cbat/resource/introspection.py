@@ -1,6 +1,6 @@
-"""Verify by asking the service (RFC 7662): it judges key, signature and revocation, we judge the caveats.
+"""Verification by introspection (RFC 7662): the service judges key, signature and revocation.
 
-The certificate is always compared here, against the connection at hand.
+The resource server judges the caveats, and compares the certificate with that of the connection at hand.
 """
 
 import hashlib
@@ -37,10 +37,10 @@ class _Answer(Struct, frozen=True):
 
 
 class Introspection:
-    """Asks the service about every token; `Unavailable` when it cannot be asked.
+    """A verifier that introspects every token.
 
-    Register the resource server as understanding caveats: for others the service calls a macaroon
-    with caveats about the request inactive.
+    Register the resource server with `--understands-caveats`: for others the service calls a macaroon with
+    caveats about the request inactive.
     """
 
     announces_blocking = True
@@ -89,11 +89,11 @@ class Introspection:
         self._remembered = _Remembered(cache_seconds)
 
     def __repr__(self) -> str:
-        """Show where it asks, not as whom."""
+        """Show the endpoint, and no credentials."""
         return f"<Introspection at {self._url}>"
 
     def verify(self, text: str, access: Access, *, require_certificate: bool) -> Principal:
-        """Return who presents the token, or raise InvalidToken, or Unavailable when nobody can tell."""
+        """Return the principal of the token. Raises InvalidToken, or Unavailable without an answer."""
         macaroon = read_macaroon(text)
         grant, texts = read_identifier(macaroon.identifier), first_party_texts(macaroon)
         if not self._remembered.has(text, access.certificate):
@@ -105,7 +105,10 @@ class Introspection:
         return judge(grant, authentic, access, require_certificate=require_certificate)
 
     def _ask(self, text: str, grant: Grant, certificate: Thumbprint | None) -> None:
-        """Return when the service calls the token active over a connection with this certificate."""
+        """Return if the service calls the token active over a connection with this certificate.
+
+        Raises Inactive if it does not, and Unavailable if it gives no usable answer.
+        """
         about_to_block()
         form = {**self._authentication.form(), "token": text}
         if certificate is not None:
@@ -141,7 +144,7 @@ class Introspection:
 class _Remembered:
     """The tokens that the service called active, each with its certificate, for so many seconds.
 
-    What is older is never used, so nothing is left when the service is out of reach for that long.
+    An older answer is never used, so none is left after the service was out of reach for that long.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -149,7 +152,7 @@ class _Remembered:
         self._until: dict[tuple[bytes, Thumbprint | None], float] = {}
 
     def has(self, text: str, certificate: Thumbprint | None) -> bool:
-        """Tell whether the service would still be believed."""
+        """Return True if the service's answer still applies."""
         return time.monotonic() < self._until.get(_name(text, certificate), 0.0)
 
     def add(self, text: str, certificate: Thumbprint | None, asked_at: float, lifetime: int) -> None:

@@ -17,16 +17,17 @@ log = logging.getLogger("macaroon_cbat.resource")
 class KeyFile:
     """A KeySource over a file that `macaroon-cbat key export` wrote.
 
-    A replaced file counts within LOOK_SECONDS. While a replacement cannot be read, the keys read
-    before stay in force, and the log says so. A file that others can use is refused: who reads it can mint
-    tokens for this resource server, and who writes it decides what it accepts.
+    A replaced file is read within LOOK_SECONDS. While a replacement cannot be read, the keys read
+    before stay in force, and the log says so. A file that other users can use is refused: a reader could mint
+    tokens for this resource server, and a writer could decide what it accepts.
     """
 
-    announces_blocking = True  # a file is nobody to wait for
+    announces_blocking = True  # reading a file does not wait for another machine
 
     def __init__(self, path: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Read the file, or raise SettingsError that says what to do."""
         self._path = path
+        self._monotonic = monotonic
         self._keys: AudienceKeys | None = None
         self._followed = Followed(
             "keys", [path], self._read, log, monotonic, is_prompt=True, level=logging.ERROR
@@ -48,7 +49,10 @@ class KeyFile:
 
     def key_for(self, unverified: Grant, /) -> AudienceKey:
         """Return the key that the grant names, or raise UnknownKey."""
-        return self._followed.current().key_for(unverified)
+        followed = self._followed
+        if self._monotonic() >= followed.look_at:  # the hot path spares the call of `current`
+            followed.look()
+        return followed.value.key_for(unverified)
 
     def _read(self) -> AudienceKeys:
         """Return the keys in the file, the same object while they are the same, or raise SettingsError."""

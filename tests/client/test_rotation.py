@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +16,7 @@ from macaroon_cbat import confirmation
 from macaroon_cbat.client import ClientCertificate
 from tests.client.conftest import Server
 from tests.support.client_files import Files, Pair, make_pair, make_token, replace
-from tests.support.sessions import LIBRARIES, Sends, Tokens, session_of
+from tests.support.sessions import LIBRARIES, NOT_TRUSTED, Sends, Tokens, session_of
 from tests.support.token_service import LARGE
 
 
@@ -199,3 +200,21 @@ def test_token_fetched_during_a_rotation(
 
     with session_of(library, source, certificate, server.ca) as send:
         assert send("GET", server.url("/api")).json()["certificate"] == other_pair.thumbprint
+
+
+def test_a_session_follows_its_ca(
+    library: str, certificate: ClientCertificate, server: Server, tmp_path: Path, other_pair: Pair
+) -> None:
+    """A session whose CA file is replaced trusts the new CA at the next request, and the old one no more."""
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(server.ca.read_bytes())
+    with session_of(library, make_token(), certificate, ca) as send:
+        assert send("GET", server.url("/api")).status_code == 200
+        replace(ca, other_pair.certificate)
+        with pytest.raises(NOT_TRUSTED, match="certificate verify failed"):
+            send("GET", server.url("/api"))
+        replace(ca, b"half of a certifi")
+        with pytest.raises(NOT_TRUSTED, match="certificate verify failed"):
+            send("GET", server.url("/api"))
+        replace(ca, server.ca.read_bytes())
+        assert send("GET", server.url("/api")).status_code == 200

@@ -1,13 +1,18 @@
 """A session of each library, opened alike, and a source of tokens."""
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import httpx
+import requests
 
+import macaroon_cbat.client.aiohttp as holder_aiohttp
 import macaroon_cbat.client.httpx as holder_httpx
 import macaroon_cbat.client.requests as holder_requests
 from macaroon_cbat.client import ClientCertificate
@@ -16,7 +21,10 @@ from tests.support.client_files import make_token
 Sends = Callable[..., Any]
 """Sends one request, given method and URL, over a kept session; returns the answer, read to its end."""
 
-LIBRARIES = ["requests", "httpx", "httpx async"]
+NOT_TRUSTED = (requests.exceptions.SSLError, httpx.ConnectError, aiohttp.ClientConnectorCertificateError)
+"""The errors of the libraries for a server whose CA is not trusted."""
+
+LIBRARIES = ["requests", "httpx", "httpx async", "aiohttp"]
 
 
 @contextmanager
@@ -29,17 +37,44 @@ def session_of(
         with holder_requests.certificate_session(auth, ca) as session:
             yield session.request
         return
+    if library == "aiohttp":
+        with asyncio.Runner() as runner:
+            aiohttp_auth = holder_aiohttp.MacaroonAuth(token, certificate, **terms)
+            aiohttp_session = runner.run(_opened(aiohttp_auth, ca))
+            yield lambda *args, **options: runner.run(_answered(aiohttp_session, *args, **options))
+            runner.run(aiohttp_session.close())
+        return
     httpx_auth = holder_httpx.MacaroonAuth(token, certificate, **terms)
     if library == "httpx":
-        transport = holder_httpx.CertificateTransport(certificate, ca)
-        with httpx.Client(auth=httpx_auth, transport=transport, follow_redirects=True) as client:
+        with holder_httpx.certificate_client(httpx_auth, ca, follow_redirects=True) as client:
             yield client.request
         return
     with asyncio.Runner() as runner:
-        over = holder_httpx.AsyncCertificateTransport(certificate, ca)
-        async_client = httpx.AsyncClient(auth=httpx_auth, transport=over, follow_redirects=True)
+        async_client = holder_httpx.async_certificate_client(httpx_auth, ca, follow_redirects=True)
         yield lambda *args, **options: runner.run(async_client.request(*args, **options))
         runner.run(async_client.aclose())
+
+
+async def _opened(auth: holder_aiohttp.MacaroonAuth, ca: Path) -> aiohttp.ClientSession:
+    return holder_aiohttp.certificate_session(auth, ca)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer of aiohttp, shaped as those of the other libraries."""
+
+    status_code: int
+    url: str
+    text: str
+
+    def json(self) -> Any:
+        """Return the body's JSON."""
+        return json.loads(self.text)
+
+
+async def _answered(session: aiohttp.ClientSession, *args: Any, **options: Any) -> Answer:
+    async with session.request(*args, **options) as answer:
+        return Answer(answer.status, str(answer.url), await answer.text())
 
 
 class Tokens:

@@ -135,6 +135,8 @@ def _token(environ: dict[str, Any], temper: str, endpoint: str) -> Answer:
         "token_type": "Bearer",
         "expires_in": 600,
     }
+    if temper == "secret-is-new" and basic != "billing:new":
+        return "401 Unauthorized", {}, b'{"error":"invalid_client"}'
     return _GRANTS.get(temper, _usual)(granted)
 
 

@@ -1,4 +1,4 @@
-"""How old what the feeds know is, as gauges: worked out when a page is asked for, so never stale itself."""
+"""Prometheus gauges for the age of each feed, computed at every scrape."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 class Feed(Protocol):
-    """What a service is followed by."""
+    """A part of the service's state that this process follows."""
 
     @property
     def followed(self) -> dict[str, str]:
-        """Whom it follows, as the labels of its metric."""
+        """The service that it follows, as the labels of its metric."""
 
     def age(self) -> float:
-        """Return the seconds since the service last said that this was all; infinite before that."""
+        """Return the seconds since the service last confirmed the state as complete; infinite before that."""
 
 
 _feeds: dict[str, "WeakSet[Feed]"] = {}
@@ -33,11 +33,11 @@ class FeedAges:
     """
 
     def describe(self) -> "Iterable[Metric]":
-        """Reserve no names: nothing is worked out before a page is asked for."""
+        """Reserve no names: no gauge is computed before a scrape."""
         return ()
 
     def collect(self) -> "Iterable[Metric]":
-        """Return one gauge a kind of feed; of feeds that follow the same, the oldest one counts."""
+        """Return one gauge for each kind of feed; of feeds with the same labels it shows the oldest."""
         from prometheus_client.metrics_core import GaugeMetricFamily
 
         with _lock.current():

@@ -1,4 +1,4 @@
-"""The audience's keys from the service itself, over mutual TLS, with a snapshot for the next start."""
+"""The audience's keys from the service, over mutual TLS, with a snapshot for the next start."""
 
 import logging
 import math
@@ -24,10 +24,10 @@ from macaroon_cbat.text.json_text import UnusableJson, read_json_text
 log = logging.getLogger("macaroon_cbat.resource")
 
 PAUSE_SECONDS = 2.0
-"""How often at most a key that is not known here makes us ask the service."""
+"""Seconds between two requests to the service for keys that are not loaded."""
 
 FIRST_LOAD_SECONDS = 2.0
-"""How long requests wait for the very first keys of a process, which one of them asks for."""
+"""Seconds for which requests wait for the first keys of a process, which one of them fetches."""
 
 _RETRY_SECONDS = 10.0
 _REFRESH_PART = 0.8
@@ -39,11 +39,11 @@ class _Answer(Struct, frozen=True):
 
 
 class KeyFeed:
-    """A KeySource that keeps the keys of one audience up to date by asking the service.
+    """A KeySource that fetches the keys of one audience from the service and keeps them up to date.
 
-    They are refreshed before they expire, beside the requests, and when a token names a key that is not
-    known here: one request asks then, and others with such tokens are Unavailable meanwhile. While the
-    service is out of reach the keys at hand stay in force. With a `snapshot` file, which then holds the keys
+    They are refreshed before they expire, in a thread of their own, and when a token names a key that is not
+    loaded: one request fetches them then, and others with such tokens are Unavailable meanwhile. While the
+    service is out of reach the loaded keys stay in force. With a `snapshot` file, which then holds the keys
     and has mode 0600, a restart does not need the service.
     """
 
@@ -57,7 +57,7 @@ class KeyFeed:
         snapshot: Path | str | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Read the snapshot; the service is asked when the first token comes. May raise SettingsError."""
+        """Read the snapshot; keys are fetched when the first token comes. May raise SettingsError."""
         self.issuer, self.audience = connection.issuer, audience_setting(audience)
         self._connection = connection
         self._snapshot = None if snapshot is None else Path(snapshot)
@@ -86,7 +86,7 @@ class KeyFeed:
         return self._monotonic() - self._confirmed_at
 
     def key_for(self, unverified: Grant, /) -> AudienceKey:
-        """Return the key that the grant names, or raise UnknownKey; Unavailable when nobody can tell."""
+        """Return the key that the grant names. Raises UnknownKey, or Unavailable without an answer."""
         keys = self._keys
         if keys.keys and self._monotonic() >= self._refresh_at:
             self._refresh_aside()
@@ -105,11 +105,11 @@ class KeyFeed:
             if self._failure is None:
                 raise
         raise Unavailable(
-            f"key {unverified.kid!r} is not known here, and the service does not tell: {self._failure}"
+            f"key {unverified.kid!r} is not loaded, and the service gives no keys: {self._failure}"
         )
 
     def _ask_alone(self, unverified: Grant) -> None:
-        """Ask for the key if that is due, or raise Unavailable while another request, or a refresh, asks."""
+        """Fetch the keys if that is due, or raise Unavailable while another request, or a refresh, does."""
         if self._monotonic() < self._ask_again_at:
             return
         about_to_block()
@@ -118,7 +118,9 @@ class KeyFeed:
         patience = self._first_asked_at + FIRST_LOAD_SECONDS - self._monotonic()
         lock = self._lock.current()
         if not lock.acquire(timeout=max(0.0, patience)):
-            raise Unavailable(f"key {unverified.kid!r} is not known here, and {self.issuer} is being asked")
+            raise Unavailable(
+                f"key {unverified.kid!r} is not loaded, and {self.issuer} is being asked for it"
+            )
         try:
             if unverified.kid not in self._keys.keys and self._monotonic() >= self._ask_again_at:
                 self._refresh()
@@ -145,14 +147,14 @@ class KeyFeed:
             log.error("the keys for %s are not refreshed: %s", self.audience, error)  # noqa: TRY400 # no defect of ours
 
     def _refresh(self) -> None:
-        """Ask the service; on failure keep what is there, say it once, and try again later."""
+        """Fetch the keys; on failure keep the loaded ones, log it once, and try again later."""
         started = self._monotonic()
         try:
             answer = read_json_text(self._connection.keys(self.audience), _Answer)
             keys = self._fitting(read_key_file(bytes(answer.audiences[0]), "the answer of the service"))
         except (Refused, Unavailable, SettingsError, UnusableJson) as error:
             if self._failure is None:
-                log.error("going on with %d keys for %s: %s", len(self._keys.keys), self.audience, error)  # noqa: TRY400 # no defect of ours
+                log.error("keeping the %d keys for %s: %s", len(self._keys.keys), self.audience, error)  # noqa: TRY400 # no defect of ours
             self._failure = str(error)
             self._refresh_at = started + _RETRY_SECONDS
         else:
@@ -171,7 +173,7 @@ class KeyFeed:
             write_snapshot(self._snapshot, [write_key_file(keys)])
 
     def _fitting(self, keys: AudienceKeys) -> AudienceKeys:
-        """Return the keys, or raise SettingsError when they are another issuer's or audience's."""
+        """Return the keys, or raise SettingsError if they are another issuer's or audience's."""
         if (keys.issuer, keys.audience) != (self.issuer, self.audience):
             raise SettingsError(
                 f"these keys are for {keys.audience} from {keys.issuer}, not for {self.audience} from "

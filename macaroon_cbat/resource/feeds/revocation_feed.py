@@ -1,4 +1,4 @@
-"""What is revoked, followed at the service: a thread that applies every decision within a second."""
+"""The revocations of the service: a thread follows them and applies each within a second."""
 
 import logging
 import math
@@ -59,7 +59,7 @@ class RevocationFeed:
         snapshot: Path | str | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Read the snapshot; nothing is asked yet. Raises SettingsError for unusable settings."""
+        """Read the snapshot; no request is sent yet. Raises SettingsError for unusable settings."""
         if max_staleness < 1:
             raise SettingsError(f"max_staleness must be at least 1 second, not {max_staleness!r}")
         self.issuer = connection.issuer
@@ -84,7 +84,7 @@ class RevocationFeed:
         show_age("revocation", self)
 
     def __repr__(self) -> str:
-        """Show whom it follows, and how much it knows."""
+        """Show the service, and the number of revocations."""
         return f"<RevocationFeed from {self.issuer}: {self._known!r}>"
 
     @property
@@ -93,11 +93,11 @@ class RevocationFeed:
         return {"issuer": self.issuer}
 
     def age(self) -> float:
-        """Return the seconds since the service last said that this was all; infinite before that."""
+        """Return the seconds since the service last confirmed the revocations; infinite before that."""
         return self._monotonic() - self._fresh_at
 
     def start(self) -> None:
-        """Follow the service, if that is not done already in this process."""
+        """Follow the service, unless this process does already."""
         with self._lock.current():
             process = processes.this_process()
             if self._followed_in == process and self._thread is not None and self._thread.is_alive():
@@ -111,12 +111,12 @@ class RevocationFeed:
             self._followed_in, self._followed_after_forks = process, processes.forks
 
     def stop(self) -> None:
-        """Follow no longer, after the request under way; the next question starts anew."""
+        """Stop after the request under way; the next call of `current` starts anew."""
         self._stopping.set()
         self._thread, self._followed_after_forks = None, -1
 
     def current(self) -> Revocations:
-        """Return what is revoked, or raise Unavailable when that is older than `max_staleness`."""
+        """Return the revocations, or raise Unavailable if they are older than `max_staleness`."""
         if self._followed_after_forks != processes.forks:  # a forked child has none of its parent's threads
             self.start()
         known, age = self._known, self.age()
@@ -142,7 +142,7 @@ class RevocationFeed:
         return self.current().reason(grant, certificate)
 
     def _begin(self) -> None:
-        """Read the feed from its beginning; until that is done, what was known goes on ageing."""
+        """Read the feed from its beginning; until that is done, the revocations before go on ageing."""
         self._cursor, self._read, self._forget_at = _BEGINNING, Revocations(), self._monotonic()
 
     def _follow(self, stopping: Event) -> None:
@@ -150,7 +150,9 @@ class RevocationFeed:
             self._follow_until(stopping)
         finally:
             if self._stopping is stopping:
-                self._followed_after_forks = -1  # ended by a defect: the next question starts it anew
+                self._followed_after_forks = (
+                    -1
+                )  # ended by a defect: the next call of `current` starts it anew
 
     def _follow_until(self, stopping: Event) -> None:
         failures = 0
@@ -172,11 +174,11 @@ class RevocationFeed:
                 stopping.wait(max(0.0, _POLL_SECONDS - (self._monotonic() - started)))
 
     def _next_page(self, wait: int) -> _Page:
-        """Ask for what follows, and wait so many seconds for it when nothing does yet."""
+        """Fetch the next page; the service waits up to `wait` seconds for a revocation."""
         return read_json_text(self._connection.revocations(self._cursor, wait), _Page)
 
     def _apply(self, page: _Page, started: float) -> None:
-        """Apply one page; after the last one everything is known as of `started` at least."""
+        """Apply one page; after the last one the revocations are complete as of `started` at least."""
         for decision in page.decisions:
             self._read.apply(decision)
         self._cursor = page.cursor
@@ -185,14 +187,16 @@ class RevocationFeed:
             self._forget_at = started + _FORGET_SECONDS
         if page.is_last:
             if self._known is not self._read:
-                log.info("%d revocations known from %s", len(self._read), self.issuer)
-            self._known = self._read  # a process that forks in between must not believe what was known before
+                log.info("%d revocations loaded from %s", len(self._read), self.issuer)
+            self._known = (
+                self._read
+            )  # a process that forks in between must not take the ones before for fresh
             self._fresh_at = started
             if self._snapshot is not None:
                 self._snapshot.keep(self._cursor, self._read)
 
     def _say_failed(self, error: Exception, failures: int) -> None:
-        """Log the first failure of a row; a cursor that the service refuses means to begin again."""
+        """Log the first failure in a row; begin again if the service rejects the cursor."""
         if isinstance(error, Refused) and error.status == 400 and self._cursor != _BEGINNING:
             log.warning("reading all revocations again: %s", error)
             self._begin()

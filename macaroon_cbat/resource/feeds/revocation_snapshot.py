@@ -1,7 +1,7 @@
-"""The revocations in a file, for the next start: where the feed was left, and what was known there.
+"""The revocations in a file, for the next start, with the cursor of the feed at which they were complete.
 
-The first line names the service and the cursor, the last one counts the decisions between them. The file
-says nothing about now: what it holds counts once the service has said what came after its cursor.
+The first line names the service and the cursor, the last one counts the decisions between them. Stored
+revocations are used only after the service has sent everything newer.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from macaroon_cbat.macaroon.revocation import RevocationRow, Revocations, row_of
 from macaroon_cbat.resource.feeds.snapshot import open_snapshot, write_snapshot
 
 SNAPSHOT_SECONDS = 600.0
-"""How often the file is written at most: reading on from an older cursor costs little."""
+"""Seconds between two writes: resuming from an older cursor costs little."""
 
 _LINES = 1000
 
@@ -34,7 +34,7 @@ class _Foot(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RevocationSnapshot:
-    """Keeps the revocations of one service in one file, which others cannot read."""
+    """The file with the revocations of one service, which other users cannot read."""
 
     def __init__(self, file: Path, issuer: str, monotonic: Callable[[], float]) -> None:
         """Use this file; nothing is read yet."""
@@ -46,9 +46,9 @@ class RevocationSnapshot:
         self._writer: Thread | None = None
 
     def load(self) -> tuple[str, Revocations] | None:
-        """Return cursor and revocations, or None when there are none yet.
+        """Return cursor and revocations, or None if there is no file yet.
 
-        Raises SettingsError for a file of another service, a damaged one, or one that others can read.
+        Raises SettingsError for a file of another service, a damaged one, or one that other users can read.
         """
         stream = open_snapshot(self._file)
         if stream is None:
@@ -69,7 +69,7 @@ class RevocationSnapshot:
         return head.cursor, known
 
     def keep(self, cursor: str, known: Revocations) -> None:
-        """Write what is known at this cursor, aside, when that is due."""
+        """Write the revocations at this cursor in a thread, if that is due."""
         is_busy = self._writer is not None and self._writer.is_alive()
         if is_busy or cursor == self._kept or self._monotonic() < self._due_at:
             return
@@ -92,7 +92,7 @@ def _written(head: _Head, known: Revocations) -> Iterator[bytes]:
 
 
 def _read(stream: BinaryIO) -> Revocations:
-    """Return the decisions up to the last line, or raise ValueError when it does not count them."""
+    """Return the decisions up to the last line, or raise ValueError if its count differs."""
     known, decode = Revocations(), msgspec.json.Decoder(RevocationRow).decode
     line, count = stream.readline(), 0
     while line.startswith(b"["):

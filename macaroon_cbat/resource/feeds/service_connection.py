@@ -12,7 +12,7 @@ from typing import Literal
 from macaroon_cbat.client.authentication import ClientAuthentication
 from macaroon_cbat.client.certificate import ClientCertificate, client_certificate
 from macaroon_cbat.client.clock import seconds_ahead
-from macaroon_cbat.client.granted_tokens import GrantedTokens
+from macaroon_cbat.client.granted_tokens import GrantedToken, GrantedTokens
 from macaroon_cbat.client.https import HttpsRequest
 from macaroon_cbat.client.oauth_answers import read_refusal
 from macaroon_cbat.client.own_connections import OwnConnections
@@ -62,6 +62,7 @@ class ServiceConnection:
         self._tokens = GrantedTokens(
             self._service, pair, scope=None, resource=self.issuer, leeway=math.inf
         )  # fetched anew after half its lifetime
+        self._measured: tuple[GrantedToken, float] | None = None
 
     def __repr__(self) -> str:
         """Show the client and the issuer."""
@@ -112,11 +113,16 @@ class ServiceConnection:
     def _token_and_time(self) -> tuple[str, EpochSeconds]:
         """Return a token of the service for itself, and when its child expires by the service's clock."""
         token = self._tokens.current()
+        measured = self._measured
+        if measured is None or measured[0] is not token:
+            measured = self._measured = token, self._seconds_ahead(token)
+        return token.text, EpochSeconds(int(time.time() + measured[1]) + CHILD_SECONDS)
+
+    def _seconds_ahead(self, token: GrantedToken) -> float:
         try:
-            ahead = seconds_ahead(
+            return seconds_ahead(
                 token.text, token.asked_at, token.answered_at, issuer=self.issuer, skew=self._clock_skew
             )
         except (Refused, Unavailable):
             self._tokens.discard(token.text)  # once the clocks are set, a new one shows it
             raise
-        return token.text, EpochSeconds(int(time.time() + ahead) + CHILD_SECONDS)

@@ -1,4 +1,4 @@
-"""A file that a feed keeps for its next start: readable by its owner alone, whole or not there."""
+"""The file that a feed keeps for its next start: readable by its owner alone, replaced whole."""
 
 import logging
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ log = logging.getLogger("macaroon_cbat.resource")
 
 
 def open_snapshot(file: Path) -> BinaryIO | None:
-    """Return the file, open, or None when there is none yet; SettingsError when it cannot be kept there."""
+    """Return the open file, or None if there is none yet. Raises SettingsError if it cannot be kept."""
     if not file.parent.is_dir():
         raise SettingsError(f"the snapshot {file} cannot be kept: make the folder {file.parent}")
     try:
@@ -25,7 +25,7 @@ def open_snapshot(file: Path) -> BinaryIO | None:
 
 
 def read_snapshot(file: Path) -> bytes | None:
-    """Return the content, or None when there is none yet; SettingsError when it cannot be kept there."""
+    """Return the content, or None if there is none yet. Raises SettingsError if it cannot be kept there."""
     stream = open_snapshot(file)
     if stream is None:
         return None
@@ -37,7 +37,7 @@ def read_snapshot(file: Path) -> bytes | None:
 
 
 def write_snapshot(file: Path, content: Iterable[bytes]) -> None:
-    """Replace the file, mode 0600, or say in the log why not: the feed goes on without it."""
+    """Replace the file, mode 0600, or log why it cannot be: the feed continues without it."""
     try:
         replace_file(file, content, what="snapshot")
     except OSError as error:

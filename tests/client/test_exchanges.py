@@ -1,0 +1,80 @@
+"""Exchanges of clients with the service: bounded in time, and alone on a connection."""
+
+from pathlib import Path
+
+import pytest
+
+from macaroon_cbat.client import ClientCertificate, TokenClient
+from macaroon_cbat.client.service_calls import ServiceCalls
+from macaroon_cbat.errors import SettingsError, Unavailable
+from macaroon_cbat.macaroon.identifier import read_identifier
+from macaroon_cbat.macaroon.wire import read_macaroon
+from macaroon_cbat.resource import Introspection, ServiceConnection
+from tests.client.conftest import Server
+from tests.support import silent_services
+from tests.support.client_files import Files, make_pair
+from tests.support.forks import in_children
+from tests.support.silent_services import Temper, silent_service
+
+TEMPERS = [silent_services.never, silent_services.drop_by_drop, silent_services.drop_by_drop_in_the_head]
+CHILDREN, TURNS = 4, 15
+
+
+@pytest.mark.parametrize("temper", TEMPERS, ids=lambda temper: temper.__name__)
+def test_an_exchange_ends_in_time(tmp_path: Path, temper: Temper) -> None:
+    """A service that answers a byte at a time holds a TokenClient no longer than one that never answers."""
+    with silent_service(tmp_path, temper) as service:
+        client = TokenClient(
+            issuer=service.url, client_id="billing", client_secret="s", ca=service.ca, timeout=1
+        )
+        with pytest.raises(Unavailable, match="did not answer in time"):
+            client()
+        assert len(service.asked) == 1
+
+
+def test_children_fetch_their_own_tokens(server: Server) -> None:
+    """Forked processes read the answers to their own requests, though the parent keeps a connection."""
+    tokens = server.client("forked")
+    tokens()
+
+    def fetch_anew() -> int:
+        tokens.discard(tokens())
+        return int(read_identifier(read_macaroon(tokens()).identifier).jti)
+
+    def ask(_: int) -> bool:
+        numbers = [fetch_anew() for _ in range(TURNS)]
+        return numbers == sorted(set(numbers))
+
+    assert in_children(CHILDREN, ask) == [0] * CHILDREN
+    assert ask(0)
+    assert len(server.asked("forked")) == 1 + (CHILDREN + 1) * TURNS
+
+
+def test_calls_need_a_certificate(server: Server) -> None:
+    """A client without a certificate cannot administer: its tokens would have nothing to be bound to."""
+    with pytest.raises(SettingsError, match="give the TokenClient one"):
+        ServiceCalls(server.client("usual")).call("GET", "/admin/clients")
+
+
+@pytest.fixture
+def encrypted(tmp_path: Path) -> Files:
+    files = Files(tmp_path / "c.pem", tmp_path / "c.key")
+    files.write(make_pair(password=b"sesame"))
+    return files
+
+
+def test_an_encrypted_key_takes_a_client_certificate(encrypted: Files) -> None:
+    """Connections of resource servers take a ClientCertificate, by which a key may have a passphrase."""
+    certificate = ClientCertificate(encrypted.certificate, encrypted.key, password="sesame")
+    assert ServiceConnection("https://as.example", "api", certificate=certificate)
+    assert Introspection("https://as.example", "https://api.example", "api", certificate=certificate)
+
+
+def test_a_key_belongs_to_a_certificate_file(encrypted: Files) -> None:
+    """`key` names the key of the file that `certificate` names, and goes with nothing else."""
+    pair = ClientCertificate(encrypted.certificate, encrypted.key, password="sesame")
+    asked = ("https://as.example", "https://api.example", "api")
+    with pytest.raises(SettingsError, match="has its key already: leave out key="):
+        Introspection(*asked, certificate=pair, key=encrypted.key)
+    with pytest.raises(SettingsError, match="give certificate= as well"):
+        Introspection(*asked, "s3cret", key=encrypted.key)
