@@ -1,0 +1,138 @@
+"""The kit is no way into an application in production: no request can do what it does in a process."""
+
+import subprocess
+import sys
+
+import pytest
+
+from macaroon_cbat.macaroon.keys import audience_keys
+from macaroon_cbat.testing import FakeHolder, fake_keys
+from macaroon_cbat.testing.connections import OverTls, asgi_extensions, wsgi_connection
+from tests.support.adapters import ADAPTERS, Adapter
+from tests.support.tokens import API, ISSUER, KEYS, NOW, RootKey
+
+HOLDER = FakeHolder(KEYS, clock=lambda: NOW)
+CERTIFICATE = HOLDER.certificate or b""
+
+
+NAMES = [
+    "macaroon_cbat.peer_certificate",
+    "macaroon-cbat.peer-certificate",
+    "Macaroon-Cbat-Peer-Certificate",
+    "HTTP_macaroon_cbat.peer_certificate",
+    "waitress.client_disconnected",
+    "extensions",
+    "tls",
+    "client-cert-chain",
+]
+
+
+@pytest.fixture(params=ADAPTERS.values(), ids=list(ADAPTERS))
+def adapter(request: pytest.FixtureRequest) -> Adapter:
+    """Each adapter in turn."""
+    chosen: Adapter = request.param
+    return chosen
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_header_is_what_the_kit_writes(adapter: Adapter, name: str):
+    """A client that sends the kit's keys as headers, with the holder's certificate, is refused."""
+    app, token = adapter.make(), HOLDER.token("read")
+    pem = asgi_extensions(HOLDER.certificate)["tls"]["client_cert_chain"][0].replace("\n", " ")
+    for value in (CERTIFICATE.decode("latin-1").encode("unicode_escape").decode(), pem, HOLDER.thumbprint):
+        reply = adapter.call(app, token, certificate=None, headers=[(name, value)])
+        assert reply.status == 401
+
+
+@pytest.mark.parametrize("value", [CERTIFICATE.decode("latin-1"), HOLDER.thumbprint, "yes"])
+def test_text_is_no_certificate(value: str):
+    """A sender in uWSGI's protocol, which writes any key of the environment as text, shows no certificate."""
+    flask = ADAPTERS["Flask"]
+    written = dict.fromkeys(wsgi_connection(HOLDER.certificate, "127.0.0.1"), value)
+    reply = flask.call(flask.make(), HOLDER.token("read"), certificate=None, shown=written)
+    assert reply.status in (401, 503)
+
+
+def test_fake_keys_are_nobody_s():
+    """A guard with the keys of a real service refuses what fake keys mint, under the same names."""
+    real = audience_keys(ISSUER, API, [RootKey("test", bytes(range(32)))])
+    flask = ADAPTERS["Flask"]
+    fake = fake_keys(API, issuer=ISSUER)
+    thief = FakeHolder(fake, certificate=CERTIFICATE, clock=lambda: NOW)
+    reply = flask.call(flask.make(keys=real), thief.token("read"), certificate=CERTIFICATE)
+    assert reply.status == 401
+    secrets = {fake_keys().keys["test"].secret for _ in range(3)} | {fake.keys["test"].secret}
+    assert len(secrets) == 4
+
+
+def test_no_guard_imports_the_kit():
+    """A process that guards or serves has none of the kit loaded."""
+    modules = (
+        "resource",
+        "resource.flask",
+        "resource.django",
+        "resource.starlette",
+        "resource.wsgi",
+        "service",
+    )
+    code = "import sys\n" + "\n".join(f"import macaroon_cbat.{one}" for one in modules)
+    code += "\nsys.exit(any(name.startswith('macaroon_cbat.testing') for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+SERVED = """
+import asyncio, sys, threading, time, urllib.request, urllib.error
+from macaroon_cbat.resource import asgi
+from macaroon_cbat.testing import FakeHolder, fake_keys
+
+keys = fake_keys()
+holder = FakeHolder(keys)
+
+async def view(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"in"})
+
+app = holder.over_tls(asgi.Guard(keys=keys).require("read")(view))
+"""
+
+UVICORN = """
+import uvicorn
+config = uvicorn.Config(app, port=0, lifespan="off", log_level="critical", http=sys.argv[1])
+server = uvicorn.Server(config)
+threading.Thread(target=server.run, daemon=True).start()
+while not server.started:
+    time.sleep(0.01)
+port = server.servers[0].sockets[0].getsockname()[1]
+request = urllib.request.Request(f"http://127.0.0.1:{port}/", headers=holder.headers("read"))
+try:
+    print(urllib.request.urlopen(request).status)
+except urllib.error.HTTPError as error:
+    print(error.code)
+server.should_exit = True
+"""
+
+
+@pytest.mark.parametrize("http", ["h11", "httptools"])
+def test_a_server_runs_no_application_over_fake_tls(http: str):
+    """An application that was left over fake TLS in production fails under a server: no client gets in."""
+    done = subprocess.run(
+        [sys.executable, "-c", SERVED + UVICORN, http], check=False, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["500"], done.stderr
+
+
+SENDERS = {
+    "hypercorn": ("hypercorn.protocol.http_stream", "HTTPStream"),
+    "daphne": ("daphne.http_protocol", "WebRequest"),
+    "granian": ("granian.asgi", "LifespanProtocol"),
+}
+
+
+@pytest.mark.parametrize(("module", "name"), SENDERS.values(), ids=SENDERS)
+def test_other_servers_are_known_by_what_sends(module: str, name: str):
+    """Whatever object of another server sends the answer, the request is refused before the application."""
+    owner = getattr(pytest.importorskip(module), name)
+    sends = type("Sends", (), {"send": lambda self, message: None, "__module__": module})().send
+    assert owner.__module__ == module
+    with pytest.raises(RuntimeError, match="over_tls stands in an application that a server runs"):
+        OverTls(None, None)({"type": "http"}, None, sends).send(None)  # type: ignore[arg-type, attr-defined]
