@@ -46,14 +46,14 @@ class GuardSettings(TypedDict, total=False):
     """The feed of tokens, clients and certificates that are revoked before they expire; only with `keys`, and
     of the same issuer. Without it the guard notices no revocation."""
     require_certificate: bool
-    """True, the default, refuses tokens without a `cnf` caveat (401). False accepts them from every client."""
+    """True, the default, refuses tokens without a `cnf` caveat (401). False accepts them from anyone."""
     origin: str | None
     """The origin that `htu` and `path` caveats are compared with: SCHEME://HOST[:PORT], without a path. It is
     the audience's by default, and never the Host header."""
     root_path: str
     """The path below which the deployment mounts the application, as SCRIPT_NAME (WSGI) or root_path (ASGI)
-    has it: percent-decoded, such as /api, without a slash at the end; empty by default. Under any other prefix
-    no caveat about the path is met, and no path is public."""
+    has it: percent-decoded, such as /api, without a slash at the end; empty by default. Under any other
+    prefix no caveat about the path is met, and no path is public."""
     clock_skew: int
     """The seconds by which the clocks of service and resource server may differ: 0 to 300, 30 by default."""
     certificate_source: CertificateSource
