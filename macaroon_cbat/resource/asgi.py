@@ -34,25 +34,29 @@ PRINCIPAL = "macaroon_cbat.principal"
 """Scope key of the principal."""
 
 _UNDECODABLE = re.compile("[\ufffd\ud800-\udfff]")
-"""What servers put in the place of bytes that are not UTF-8."""
+"""The characters that servers put in place of bytes that are not UTF-8."""
 
 _POLICY_VIOLATION = 1008
 
 
 class Guard:
-    """What stands before ASGI applications. Refuses unbound tokens by default."""
+    """The guard around ASGI applications. It refuses unbound tokens by default."""
 
     def __init__(self, **settings: Unpack[GuardSettings]) -> None:
-        """Verify with `keys` (a key file or a KeyFeed) or a `verifier`; GuardSettings has the rest."""
+        """Verify with `keys` (a key file, a KeyFeed or AudienceKeys) or a `verifier`.
+
+        GuardSettings has the other settings. Raises SettingsError for unusable ones.
+        """
         self._admission = make_admission(settings, is_around=True)
         self._path = metadata_path(self._admission.verifier.audience)
         self._deny = always_deny(settings, self._admission, self._path)
         self._scopes: set[str] = set()
 
     def require(self, scope: str = "") -> Callable[[Application], Application]:
-        """Return what makes an application let a request pass only with each of these scopes.
+        """Return a function that guards an application: each request needs each of these scopes.
 
-        It answers the metadata document (RFC 9728) as well, to everybody.
+        `scope` is empty (any valid token), or one or more scopes with a space between two. Requests for the
+        metadata document (RFC 9728) and for public paths need no token.
         """
         self._scopes.update(scope.split())
 
@@ -89,7 +93,7 @@ class Guard:
 
 
 def presented(connection: Scope, admission: Admission, *, root: str | None = None) -> PresentedRequest:
-    """Return what the guard judges of an `http` or `websocket` scope; no other type is let through.
+    """Return the request of an `http` or `websocket` scope. Raises RuntimeError for any other type.
 
     `root` is the root_path with which the request came to the application, where routing below has added to
     the one in the scope.
@@ -116,7 +120,7 @@ def presented(connection: Scope, admission: Admission, *, root: str | None = Non
 
 
 def is_for(path: DecodedPath, connection: Scope) -> bool:
-    """Tell whether this is a request to read what is at this path, below the application's root."""
+    """Return True for a GET or HEAD of this path, below the application's root."""
     if connection["type"] != "http" or connection["method"] not in ("GET", "HEAD"):
         return False
     root: str = connection.get("root_path", "").rstrip("/")
@@ -124,7 +128,7 @@ def is_for(path: DecodedPath, connection: Scope) -> bool:
 
 
 async def send_answer(answer: Answer, connection: Scope, send: Send) -> None:
-    """Send the answer; a WebSocket is closed where the server cannot send one instead of a handshake."""
+    """Send the answer, or close a WebSocket where the server cannot answer its handshake."""
     kind = "http.response"
     if connection["type"] == "websocket":
         kind = "websocket.http.response"
@@ -139,7 +143,7 @@ async def send_answer(answer: Answer, connection: Scope, send: Send) -> None:
 
 
 def uncached(send: Send) -> Send:
-    """Keep the answer out of shared caches unless the application decided: it depends on the certificate."""
+    """Keep the answer out of shared caches, for it depends on the certificate. An own header stays."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":

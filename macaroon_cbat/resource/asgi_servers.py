@@ -1,4 +1,4 @@
-"""The ASGI server that runs this process, known by the modules that it loads: a scope does not name it."""
+"""The ASGI server of this process, recognized by the modules that it loads: a scope does not name it."""
 
 import sys
 from functools import cache
@@ -6,11 +6,11 @@ from functools import cache
 from macaroon_cbat.certificate.asgi_connection import AsgiServer
 
 _MERGE_TRAILERS = ("uvicorn.protocols.http.httptools_impl",)
-"""Loaded by a server that shows trailers among the headers (measured).
+"""Modules of servers that show trailers among the headers (measured).
 
-uvicorn loads this one when it is to use httptools: by `--http httptools`, or by itself where httptools is
-installed. Not uvicorn's h11 and zttp, hypercorn, granian, daphne, gunicorn's ASGI worker (measured, over
-HTTP/2 as well), nor WebSockets of any.
+uvicorn loads this one to use httptools: by `--http httptools`, or by default where httptools is installed.
+uvicorn's h11 and zttp, hypercorn, granian, daphne and gunicorn's ASGI worker show no trailers (measured, over
+HTTP/2 as well), and no server does for WebSockets.
 """
 
 _OVER_UNIX = 'trust "unix"'
@@ -27,15 +27,16 @@ _SERVERS = {
     "daphne.http_protocol": ("daphne", f"start daphne with -u FILE and {_OVER_UNIX}", True),
     "gunicorn.asgi.protocol": ("gunicorn's ASGI worker", "trust it by a secret", False),
 }  # fmt: skip
-"""By a module that the server loads: its name, how to put it behind a proxy, and whether it describes a Unix
-socket as AsgiConnection reads it (measured).
+"""By module: the server's name, how to start it behind a proxy, and whether it describes a Unix socket as
+AsgiConnection reads it (measured).
 
-gunicorn's ASGI worker describes it by the first two letters of its name: there only the secret helps.
+gunicorn's ASGI worker describes a Unix socket by the first two letters of its name: there only the secret
+helps.
 """
 
 
 def running_server() -> AsgiServer:
-    """Return what is known of the server, by the modules that this process has loaded."""
+    """Return the measured behaviour of the server whose modules this process has loaded."""
     loaded = sys.modules.keys()
     found = next((module for module in _SERVERS if module in loaded), None)
     return _described(found, merges_trailers=not loaded.isdisjoint(_MERGE_TRAILERS))

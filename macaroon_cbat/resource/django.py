@@ -43,16 +43,19 @@ _ADMITTED = "_macaroon_cbat_admitted"
 _OPEN = "_macaroon_cbat_open"
 _SCOPE = "_macaroon_cbat_scope"
 _UNDECODABLE = re.compile("%[89A-F][0-9A-F]|[\ufffd\ud800-\udfff]")
-"""What Django under WSGI, and servers under ASGI, put in the place of bytes that are not UTF-8."""
+"""The spellings that Django under WSGI, and servers under ASGI, put in place of bytes that are not UTF-8."""
 
 
 class GuardMiddleware:
-    """Makes the guard from the project's settings, and answers the metadata document (RFC 9728)."""
+    """The guard that the project's settings describe; it answers the metadata document (RFC 9728), too.
+
+    Put it first in MIDDLEWARE: what stands before it answers requests that it never judged.
+    """
 
     sync_capable = async_capable = True
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        """Read the settings, or raise SettingsError that says what is missing."""
+        """Read the settings. Raises SettingsError that says what is missing or wrong."""
         self._get_response = get_response
         found = _settings()
         self._admission = make_admission(found)
@@ -65,7 +68,7 @@ class GuardMiddleware:
             self.process_view = self._later_view if is_async else self._view
 
     def __call__(self, request: HttpRequest) -> Any:
-        """Answer, or hand the request on to the views."""
+        """Answer the request, or pass it on to the views."""
         if request.path_info == self._path and request.method in ("GET", "HEAD"):
             document = _response(metadata_answer(self._admission, _scopes(get_resolver())), request)
             return _at_once(document) if iscoroutinefunction(self) else document
@@ -121,8 +124,9 @@ class GuardMiddleware:
 
 
 def require(scope: str = "") -> Callable[[View], View]:
-    """Return a decorator that lets a request pass to the view only with each of these scopes.
+    """Return a decorator that runs the view only for a valid token with each of these scopes.
 
+    `scope` is empty (any valid token), or one or more scopes with a space between two.
     Around a class-based view: `require("read")(Invoices.as_view())`. The view needs no CSRF token: no
     browser adds an Authorization header to another site's request.
     """
@@ -178,7 +182,7 @@ def _before_the_guard() -> str:
 
 
 def _presented(request: HttpRequest) -> tuple[Admission, PresentedRequest]:
-    """Return the guard's rules, and what it judges."""
+    """Return the guard's rules, and the request as it judges it."""
     admission: Admission | None = getattr(request, _ADMISSION, None)
     if admission is None:
         raise SettingsError('MIDDLEWARE lacks "macaroon_cbat.resource.django.GuardMiddleware"')
@@ -208,7 +212,7 @@ def _path(request: HttpRequest, root_path: str) -> tuple[str | None, str | None]
 
 
 def _response(answer: Answer, request: HttpRequest) -> HttpResponse:
-    """Return the answer; that to HEAD has no body, which neither Django nor waitress takes away."""
+    """Return the answer, without a body to HEAD: neither Django nor waitress removes it."""
     headers = {**dict(answer.headers), "Content-Length": str(len(answer.body))}
     body = b"" if request.method == "HEAD" else answer.body
     return HttpResponse(body, status=answer.status, headers=headers)
@@ -226,7 +230,7 @@ def _at_hand(response: Any) -> HttpResponse:
 
 
 def _uncached(response: HttpResponse) -> HttpResponse:
-    """Keep the answer out of shared caches unless the view decided: it depends on the certificate."""
+    """Keep the answer out of shared caches, for it depends on the certificate. A view's own header stays."""
     response.headers.setdefault("Cache-Control", "no-store")
     return response
 

@@ -1,4 +1,4 @@
-"""How FastAPI describes the guard in an application's OpenAPI document."""
+"""The guard's description in the OpenAPI document of a FastAPI application."""
 
 from collections.abc import Awaitable, Callable
 
@@ -12,7 +12,7 @@ with extra("fastapi"):
 
 
 class Documented(SecurityBase):
-    """A dependency of the guard that FastAPI takes for a security scheme."""
+    """A dependency of the guard that FastAPI reads as a security scheme."""
 
     def __init__(self, requirement: Callable[[HTTPConnection], Awaitable[Principal]]) -> None:
         """Describe this dependency."""
@@ -24,5 +24,5 @@ class Documented(SecurityBase):
         self._requirement = requirement
 
     async def __call__(self, connection: HTTPConnection) -> Principal:
-        """Return the principal, or raise RefusedRequest."""
+        """Return the principal. Raises RefusedRequest if the request may not pass."""
         return await self._requirement(connection)

@@ -28,29 +28,30 @@ Parameters = ParamSpec("Parameters")
 _ADMITTED = "macaroon_cbat.admitted"
 _REQUIRED = "_macaroon_cbat_required"
 _UNDECODABLE = "\ufffd"
-"""What Werkzeug puts in the place of bytes that are not UTF-8."""
+"""The character that Werkzeug puts in place of bytes that are not UTF-8."""
 
 
 def _current_principal() -> Principal:
     found = request.environ.get(PRINCIPAL) if has_request_context() else None
-    # Under servers that speak uWSGI's protocol or the like, the other end may write text under any key.
+    # A client of a server that speaks uWSGI's protocol, SCGI or FastCGI may write text under any key.
     if isinstance(found, Principal):
         return found
     raise RuntimeError("current_principal is known only inside a view under @guard.require(...)")
 
 
 current_principal: Principal = cast("Principal", LocalProxy(_current_principal))
-"""The principal of the request at hand, inside a view under `@guard.require(...)`."""
+"""The principal of the current request, inside a view under `@guard.require(...)`."""
 
 
 class Guard:
-    """What stands before the resources of a Flask application. Refuses unbound tokens by default."""
+    """The guard of a Flask application's views. It refuses unbound tokens by default."""
 
     def __init__(self, app: Flask | None = None, **settings: Unpack[GuardSettings]) -> None:
-        """Verify with `keys` (a key file or a KeyFeed) or a `verifier` such as Introspection.
+        """Verify with `keys` (a key file, a KeyFeed or AudienceKeys) or a `verifier` such as Introspection.
 
         GuardSettings has the other settings. With an application factory, leave `app` and `keys` out here
-        and call `init_app(app)`, which takes the key file from `app.config["MACAROON_CBAT_KEYS"]`.
+        and call `init_app(app)`, which takes the keys from `app.config["MACAROON_CBAT_KEYS"]`. Raises
+        SettingsError for unusable settings.
         """
         check_settings(settings)
         self._settings = settings
@@ -59,7 +60,7 @@ class Guard:
             self.init_app(app)
 
     def init_app(self, app: Flask) -> None:
-        """Guard this application, or raise SettingsError that says what is missing."""
+        """Guard this application. Raises SettingsError if keys are missing or it has a guard already."""
         settings = self._settings
         if settings.get("verifier") is None and settings.get("keys") is None:
             settings = {**settings, "keys": app.config.get("MACAROON_CBAT_KEYS")}
@@ -78,12 +79,15 @@ class Guard:
                 return _response(metadata_answer(admission, self._scopes))
             return None if deny is None else self._through(deny)
 
-        # First: what else stands before all requests may answer them.
+        # First: the application's own functions before a request may answer it.
         first = app.before_request_funcs[None]
         first.insert(0, first.pop())
 
     def require(self, scope: str = "") -> Callable[[Callable[Parameters, Any]], Callable[Parameters, Any]]:
-        """Return a decorator that lets a request pass to the view only with each of these scopes."""
+        """Return a decorator that runs the view only for a valid token with each of these scopes.
+
+        `scope` is empty (any valid token), or one or more scopes with a space between two.
+        """
         self._scopes.update(scope.split())
 
         def decorate(view: Callable[Parameters, Any]) -> Callable[Parameters, Any]:
@@ -132,7 +136,7 @@ class Guard:
         return scope if guard is self else None
 
     def _admission(self) -> Admission:
-        """Return this guard's rules for the application at hand, never another guard's, maybe laxer ones."""
+        """Return this guard's rules for the current application, never another guard's, maybe laxer ones."""
         installed: dict[Guard, Admission] = current_app.extensions.get("macaroon_cbat", {})
         if self not in installed:
             raise SettingsError("a view is under a guard on which init_app(app) was never called")

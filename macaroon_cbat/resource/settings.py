@@ -1,4 +1,4 @@
-"""The settings that every guard takes, whatever framework it stands in, and the rules they make."""
+"""The settings of a guard, the same in every framework, and the admission rules that they make."""
 
 import logging
 import time
@@ -24,49 +24,60 @@ from macaroon_cbat.resource.verifier import (
 log = logging.getLogger("macaroon_cbat.resource")
 
 _EXPLAINS = (
-    "explain=True tells every client the whole reason of each refusal, with what no client should know: it "
-    "is for development alone, so leave it out where others can reach the application"
+    "explain=True tells every client the whole reason of each refusal, with details that no client should "
+    "learn: it is for development alone, so leave it out where others can reach the application"
 )
 
 
 class GuardSettings(TypedDict, total=False):
-    """What every guard takes, all by keyword: `keys` or a `verifier`, and what differs from the defaults."""
+    """The settings of a guard, all by keyword: `keys` or a `verifier`, and what differs from the defaults.
+
+    Each mistake is a SettingsError where the guard is made.
+    """
 
     keys: AudienceKeySource | Path | str | None
-    """A key file, or a KeyFeed."""
+    """The audience's keys: the path of a key file (JSON, as `macaroon-cbat key export` writes it; followed
+    when it changes), a KeyFeed, or AudienceKeys in memory. A file that is missing, damaged or readable by
+    other users is a SettingsError."""
     verifier: TokenVerifier | None
-    """Verifies in the place of keys, such as Introspection."""
+    """The verifier in place of `keys`, such as Introspection. Both or neither is a SettingsError."""
     revocations: IssuerRevocations | None
-    """The revocations to refuse, with keys: a RevocationFeed."""
+    """The feed of tokens, clients and certificates that are revoked before they expire (a RevocationFeed);
+    only with `keys`, and of the same issuer. Without it the guard notices no revocation."""
     when_stale: TokenVerifier | None
-    """Verifies while the revocations are stale, such as Introspection; without it, that is 503."""
+    """The verifier while the revocations are stale, such as Introspection, of the same issuer and audience;
+    only with `keys` and `revocations`. Without it every request is 503 meanwhile."""
     require_certificate: bool
-    """False lets unbound tokens pass; True by default."""
+    """True, the default, refuses tokens without a `cnf` caveat (401). False accepts them from anyone."""
     origin: str | None
-    """What `htu` and `path` caveats are compared with; by default that of the audience."""
+    """The origin that `htu` and `path` caveats are compared with: SCHEME://HOST[:PORT], without a path. It is
+    the audience's by default, and never the Host header."""
     root_path: str
-    """Where the deployment mounts the application, as SCRIPT_NAME (WSGI) or root_path (ASGI) has it, such as
-    /api; empty by default. Under any other prefix no caveat about the path is met."""
+    """The path below which the deployment mounts the application, as SCRIPT_NAME (WSGI) or root_path (ASGI)
+    has it: percent-decoded, such as /api, without a slash at the end; empty by default. Under any other
+    prefix no caveat about the path is met, and no path is public."""
     clock_skew: int
-    """Seconds, 0 to 300, that the service's clock and this one may differ; 30 by default."""
+    """The seconds by which the clocks of service and resource server may differ: 0 to 300, 30 by default."""
     certificate_source: CertificateSource
-    """Finds the client certificate; by default on the TLS connection itself, and nowhere else."""
+    """The source of the client certificate: by default the TLS connection itself, and nothing else. Behind a
+    proxy it is `Forwarded(FORMAT, trust=trusted_proxies([...]))`."""
     clock: Clock
-    """Tells the seconds since the epoch."""
-    default: Literal["allow", "deny"]
-    """What happens to a request that no `require(...)` guards and whose path is not public. "deny" refuses
-    it: 401 without a valid token, 403 with one. "allow", the default, runs its view. Guards around a whole
-    WSGI or ASGI application always deny."""
-    public: Collection[str]
-    """Paths that need no token where the guard denies, as the application routes them: percent-decoded,
-    without root_path. "/health" is this path alone; "/static/*" is "/static/" and what is below. Empty by
+    """A function without arguments that returns the seconds since 1970-01-01T00:00:00Z; `time.time` by
     default."""
+    default: Literal["allow", "deny"]
+    """The treatment of a request whose path is not public and whose view is not under `require(...)`. "deny"
+    refuses it: 401 without a valid token, 403 with one. "allow", the default, runs its view. Guards around a
+    whole WSGI or ASGI application always deny. Anything else is a SettingsError."""
+    public: Collection[str]
+    """The paths that need no token where the guard denies, as the application routes them: percent-decoded,
+    without `root_path`. "/health" is this path alone; "/static/*" is "/static/" and every plain path below
+    it. Empty by default."""
     explain: bool
-    """True, for development alone, tells every client the whole reason of a refusal; False by default."""
+    """True tells every client the whole reason of a refusal, for development alone; False by default."""
 
 
 def check_settings(settings: GuardSettings, *, is_around: bool = False) -> None:
-    """Raise SettingsError for what is wrong whatever the keys are; `is_around`: the guard always denies."""
+    """Raise SettingsError for mistakes in all but the keys; `is_around`: the guard always denies."""
     unknown = settings.keys() - GuardSettings.__annotations__.keys()
     if unknown:
         raise SettingsError(f"a guard has no setting {', '.join(sorted(unknown))}")
@@ -76,7 +87,7 @@ def check_settings(settings: GuardSettings, *, is_around: bool = False) -> None:
 
 
 def make_admission(settings: GuardSettings, *, is_around: bool = False) -> Admission:
-    """Return the rules that these settings make, or raise SettingsError that says what is missing."""
+    """Return the rules of a guard with these settings. Raises SettingsError that says what to do."""
     check_settings(settings, is_around=is_around)
     if settings.get("explain", False):
         log.warning(_EXPLAINS)

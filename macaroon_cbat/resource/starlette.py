@@ -53,12 +53,13 @@ class RefusedRequest(HTTPException):
 
 
 class Guard:
-    """What stands before the resources of a Starlette application. Refuses unbound tokens by default."""
+    """The guard of a Starlette or FastAPI application. It refuses unbound tokens by default."""
 
     def __init__(self, app: Starlette | None = None, **settings: Unpack[GuardSettings]) -> None:
-        """Verify with `keys` (a key file or a KeyFeed) or a `verifier`; GuardSettings has the rest.
+        """Verify with `keys` (a key file, a KeyFeed or AudienceKeys) or a `verifier`.
 
-        Without `app`, call `init_app(app)` before the application starts.
+        GuardSettings has the other settings. Without `app`, call `init_app(app)` before the application
+        starts. Raises SettingsError for unusable settings.
         """
         self._admission = make_admission(settings)
         self._settings = settings
@@ -68,7 +69,10 @@ class Guard:
             self.init_app(app)
 
     def init_app(self, app: Starlette) -> None:
-        """Let this application answer refusals and the metadata document (RFC 9728)."""
+        """Let this application answer refusals and the metadata document (RFC 9728).
+
+        Raises SettingsError if it has a guard already.
+        """
         if hasattr(app.state, "macaroon_cbat"):
             raise SettingsError("this application has a guard already")
         app.state.macaroon_cbat = self
@@ -78,9 +82,11 @@ class Guard:
         app.add_middleware(_Around, path=path, document=self._document, deny=deny)
 
     def require(self, scope: str = "") -> Requirement:
-        """Return the dependency that gives the Principal of a request with each of these scopes.
+        """Return the dependency that returns the Principal of a request with each of these scopes.
 
-        It is one object for the same scopes: FastAPI asks it once a request, `dependency_overrides` find it.
+        `scope` is empty (any valid token), or one or more scopes with a space between two. The dependency is
+        one object for the same scopes, in any order: FastAPI calls it once a request, and
+        `dependency_overrides[guard.require("read")]` replaces it.
         """
         scopes = frozenset(scope.split())
         self._scopes.update(scopes)
@@ -113,7 +119,7 @@ _PASSED = Answer(200, (("Cache-Control", "no-store"),), b"")
 
 
 class _Around:
-    """Answers the metadata document, and sees to it that whatever was judged says so in its headers."""
+    """The middleware that answers the metadata document, and completes the headers of judged responses."""
 
     def __init__(
         self,
@@ -165,7 +171,7 @@ class _Around:
 
 
 def _completed(message: Message, answer: Answer) -> list[tuple[bytes, bytes]]:
-    """Return the headers of a response; what a handler of the application's own left out is put in."""
+    """Return the headers of a response, with those that a handler of the application's own left out."""
     headers = list(message.get("headers", ()))
     there = {name.lower() for name, _ in headers}
     for name, value in answer.headers:

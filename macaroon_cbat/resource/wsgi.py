@@ -27,10 +27,13 @@ PRINCIPAL = "macaroon_cbat.principal"
 
 
 class Guard:
-    """What stands before WSGI applications. Refuses unbound tokens by default."""
+    """The guard around WSGI applications. It refuses unbound tokens by default."""
 
     def __init__(self, **settings: Unpack[GuardSettings]) -> None:
-        """Verify with `keys` (a key file or a KeyFeed) or a `verifier`; GuardSettings has the rest."""
+        """Verify with `keys` (a key file, a KeyFeed or AudienceKeys) or a `verifier`.
+
+        GuardSettings has the other settings. Raises SettingsError for unusable ones.
+        """
         self._admission = make_admission(settings, is_around=True)
         path = metadata_path(self._admission.verifier.audience)
         self._deny = always_deny(settings, self._admission, path)
@@ -38,9 +41,10 @@ class Guard:
         self._scopes: set[str] = set()
 
     def require(self, scope: str = "") -> Callable[[WSGIApplication], WSGIApplication]:
-        """Return what makes an application let a request pass only with each of these scopes.
+        """Return a function that guards an application: each request needs each of these scopes.
 
-        It answers the metadata document (RFC 9728) as well, to everybody.
+        `scope` is empty (any valid token), or one or more scopes with a space between two. Requests for the
+        metadata document (RFC 9728) and for public paths need no token.
         """
         self._scopes.update(scope.split())
 
@@ -71,7 +75,7 @@ class Guard:
 
 
 def presented(environ: WSGIEnvironment, admission: Admission) -> PresentedRequest:
-    """Return what the guard judges of a request."""
+    """Return the request of a WSGI environment, as the guard judges it."""
     path, why = _path(environ, admission.root_path)
     return PresentedRequest(
         now=admission.now(),
@@ -103,7 +107,7 @@ def _send(answer: Answer, environ: WSGIEnvironment, start_response: StartRespons
 
 
 def _uncached(start_response: StartResponse) -> StartResponse:
-    """Keep the answer out of shared caches unless the application decided: it depends on the certificate."""
+    """Keep the answer out of shared caches, for it depends on the certificate. An own header stays."""
 
     def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Callable[[bytes], object]:
         if not any(name.lower() == "cache-control" for name, _ in headers):

@@ -104,7 +104,7 @@ class FakeHolder:
         contradict each other, and if there is no certificate to bind to.
         """
         if unbound and bound_to is not None:
-            raise ValueError("a token is unbound, or bound_to somebody's certificate, not both")
+            raise ValueError("a token is unbound, or bound_to a certificate, not both: leave one of them out")
         if "" in scope_tokens(scope):
             raise ValueError('scope is one or more words, a single space between two, such as "read write"')
         binding = [] if unbound else [confirmation(self._confirmed(bound_to))]
@@ -207,7 +207,7 @@ class FakeHolder:
 
 
 def _der(certificate: bytes | None) -> DerCertificate:
-    """Return the DER of a certificate; a fresh one is random, so nobody can present it over real TLS."""
+    """Return the DER of a certificate; a fresh one is random, and no client can present it over real TLS."""
     if certificate is None:
         return DerCertificate(b"\x30\x20" + secrets.token_bytes(32))
     return der_of(certificate) if b"-----BEGIN" in certificate else DerCertificate(certificate)

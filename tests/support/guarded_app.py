@@ -6,9 +6,9 @@ from typing import Any
 from flask import Flask, jsonify
 from werkzeug.test import TestResponse
 
-from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE
 from macaroon_cbat.resource import Guard, current_principal
-from tests.support.tokens import BOUND, KEYS, NOW, came_from, token
+from macaroon_cbat.testing import FakeHolder
+from tests.support.tokens import BOUND, KEYS, NOW, token
 
 CERTIFICATE = b"the holder's certificate"
 THIEF = b"the thief's certificate"
@@ -48,7 +48,10 @@ def call(
     headers = list(options.pop("headers", ()))
     if text is not None:
         headers.append(("Authorization", f"Bearer {text}"))
-    overrides = {PEER_CERTIFICATE: certificate, **came_from("192.0.2.7"), **(environ or {})}
+    holder = FakeHolder(
+        KEYS, certificate=certificate, with_certificate=certificate is not None, address="192.0.2.7"
+    )
+    overrides = {**holder.wsgi(token=None), **(environ or {})}
     return app.test_client().open(
         path, method=method, headers=headers, environ_overrides=overrides, **options
     )

@@ -9,10 +9,10 @@ from django.test import RequestFactory
 from django.test.utils import override_settings
 from django.views import View
 
-from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.caveats import PathPrefix
 from macaroon_cbat.resource.django import GuardMiddleware, require
+from macaroon_cbat.testing import FakeHolder
 from tests.resource.test_extension import one_line
 from tests.support import django_project
 from tests.support.adapters import ADAPTERS
@@ -30,9 +30,9 @@ UNUSABLE: dict[str, tuple[Any, str]] = {
 }
 
 
-def request_of(text: str | None, certificate: bytes | None = CERTIFICATE, method: str = "GET") -> HttpRequest:
-    headers = {} if text is None else {"HTTP_AUTHORIZATION": f"Bearer {text}"}
-    return RequestFactory().generic(method, "/invoices", **{PEER_CERTIFICATE: certificate, **headers})
+def request_of(text: str | None, certificate: bytes = CERTIFICATE, method: str = "GET") -> HttpRequest:
+    holder = FakeHolder(KEYS, certificate=certificate)
+    return RequestFactory().generic(method, "/invoices", **holder.django(token=text))
 
 
 def through(view: Any, request: HttpRequest) -> HttpResponse:
