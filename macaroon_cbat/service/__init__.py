@@ -1,4 +1,4 @@
-"""The authorization server: mints, introspects and revokes macaroons over HTTP (Flask, Authlib).
+"""The authorization server, which mints, introspects and revokes macaroons over HTTP (Flask, Authlib).
 
 `create_app()` is a WSGI application for any server: `gunicorn 'macaroon_cbat.service:create_app()'`.
 """

@@ -15,21 +15,21 @@ from macaroon_cbat.text.base64url import encode
 BEGINNING = "0"
 
 CURSOR_PATTERN = rf"^(?:{BEGINNING}|[A-Za-z0-9_-]{{16}}\.[0-9]{{1,18}})\Z"
-"""The spelling of every cursor, that of the beginning included."""
+"""The pattern of every cursor, the one of the beginning included."""
 
 CursorText = Annotated[str, msgspec.Meta(pattern=CURSOR_PATTERN)]
 AFTER = Parameter(
-    "the cursor of an earlier answer; 0 begins",
+    "the cursor of an earlier answer; 0 starts from the beginning",
     {"type": "string", "pattern": CURSOR_PATTERN, "default": BEGINNING},
 )
 
 _CURSOR = re.compile(r"([A-Za-z0-9_-]{16})\.([0-9]{1,18})\Z")
-_ADVICE = f"begin again with after={BEGINNING}"
-OTHER_VIEW = f"this cursor is of another database or other audiences: {_ADVICE}"
+_ADVICE = f"start again with after={BEGINNING}"
+OTHER_VIEW = f"this cursor is for another database or other audiences: {_ADVICE}"
 
 
 def view_name(instance: str, seen: Iterable[str]) -> str:
-    """Return the name of what is seen of this database, such as the revocations of these audiences."""
+    """Return the name of a view of this database, such as the revocations of these audiences."""
     digest = hashlib.sha256(msgspec.json.encode([instance, sorted(seen)])).digest()
     return encode(digest[:12])
 
@@ -40,12 +40,12 @@ def write_cursor(view: str, sequence: int) -> str:
 
 
 def read_cursor(text: str, view: str, stores: Stores) -> int:
-    """Return the sequence to read on from, or raise InvalidRequest for what is no cursor of this view."""
+    """Return the sequence to resume from, or raise InvalidRequest for what is not a cursor of this view."""
     if text == BEGINNING:
         return 0
     parts = _CURSOR.match(text)
     if parts is None:
-        raise InvalidRequest(f"after must be a cursor of an earlier answer: {_ADVICE}")
+        raise InvalidRequest(f"after is not a cursor of an earlier answer: {_ADVICE}")
     if parts[1] != view:
         raise InvalidRequest(OTHER_VIEW)
     if int(parts[2]) > stores.revocations.newest():

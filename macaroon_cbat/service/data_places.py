@@ -1,4 +1,4 @@
-"""The database that the settings name, and the key that wraps what is secret in it."""
+"""The places of the database and of the wrapping key that encrypts its root keys."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -69,7 +69,7 @@ class DataPlaces:
 
 
 def refuse_both(given: Mapping[str, str]) -> None:
-    """Raise SettingsError where a setting is there itself and as a file."""
+    """Raise SettingsError if a variable is set both itself and as a file."""
     for name in _FROM_FILES:
         if name in given and name + _SUFFIX in given:
             raise SettingsError(
@@ -79,9 +79,10 @@ def refuse_both(given: Mapping[str, str]) -> None:
 
 
 def database_url(places: DataPlaces, folder: Path, *, creates: bool) -> str:
-    """Return the URL that is set, else that of the database in the folder, which is made if `creates`.
+    """Return the URL that is set, else the URL of the embedded database in the folder.
 
-    Raises SettingsError for an embedded database that is not there, and not to be made.
+    The folder is made if `creates`. Raises SettingsError for an embedded database that is missing and must
+    not be made.
     """
     if places.database_url_file is not None:
         return _url_in(places.database_url_file)
@@ -96,9 +97,10 @@ def database_url(places: DataPlaces, folder: Path, *, creates: bool) -> str:
 
 
 def wrapping_key(places: DataPlaces, url: str, folder: Path, *, creates: bool) -> WrappingKey:
-    """Return the key that is set, else that of the embedded database, made if `creates` with its database.
+    """Return the key that is set, else the key of the embedded database, made with a new one if `creates`.
 
-    Hosts that share a database server need the same key: where none is set, none is made.
+    Hosts that share a database server need the same key, so none is made for it. Raises SettingsError for a
+    key that is missing or unusable.
     """
     if places.wrapping_key_file is not None:
         return _given_key(places.wrapping_key_file)
@@ -148,7 +150,7 @@ def _none_set(file: Path) -> str:
 
 
 def _is_there(file: Path) -> bool:
-    """Return False for a file that is missing, True for one that cannot be reached: reading it says why."""
+    """Return False for a missing file, True for one that cannot be reached: reading it raises the reason."""
     try:
         return file.exists()
     except OSError:
@@ -165,5 +167,5 @@ def _make_folder(folder: Path) -> None:
 
 
 def _shown(folder: Path) -> str:
-    """Return a folder as a path that cannot be taken for a name."""
+    """Return a folder as a path that does not look like a name."""
     return str(folder) if folder.is_absolute() or folder.parts[:1] == ("..",) else f"./{folder}"

@@ -1,4 +1,4 @@
-"""Error handlers of the service: each kind of refusal becomes a JSON response here and nowhere else."""
+"""Error handlers of the service, the one place where errors become JSON responses."""
 
 import logging
 
@@ -37,7 +37,7 @@ _CODES = {
 
 
 def refuse_other_spellings(app: Flask) -> None:
-    """Make a path with a slash too many 404: Werkzeug redirects to the Host that came, or ignores it."""
+    """Answer 404 to repeated slashes in a path: Werkzeug would ignore them or redirect by the Host header."""
     app.url_map.merge_slashes = False
     app.before_request(_refuse_leading_slashes)
 
@@ -48,7 +48,7 @@ def _refuse_leading_slashes() -> None:
 
 
 def answer_errors(app: Flask) -> None:
-    """Make the application answer every error as JSON (RFC 6749 5.2)."""
+    """Let the application answer every error as JSON (RFC 6749 5.2)."""
     app.register_error_handler(OAuthError, _refused)
     app.register_error_handler(Unavailable, _unavailable)
     app.register_error_handler(HTTPException, _http_error)
@@ -56,7 +56,7 @@ def answer_errors(app: Flask) -> None:
 
 
 def _error(code: str | None, description: str, status: int, counted: str | None = None) -> Response:
-    """Answer an error, counted under its code unless another word says more to who runs the service."""
+    """Return an error response, counted under its code unless `counted` says more to the operator."""
     count_refused(request.endpoint, counted or code)
     return answer({"error": code, "error_description": description}, status)
 
@@ -83,7 +83,7 @@ def _unavailable(error: Unavailable) -> Response:
 
 
 def _http_error(error: HTTPException) -> Response:
-    """Answer what Flask itself refuses (404, 405, 413 ...), keeping its headers such as Allow."""
+    """Return the response to an error of Flask itself (404, 405, 413 ...), with its headers such as Allow."""
     status = error.code or 500
     code = _CODES.get(status, "server_error" if status >= 500 else "invalid_request")
     if 400 <= status < 500:
@@ -96,16 +96,16 @@ def _http_error(error: HTTPException) -> Response:
 
 
 def _words_of(error: HTTPException) -> str:
-    """Return what to do about it, where that is more than its name."""
+    """Return the problem and the remedy, or the name of the status."""
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         methods = [name for name in sorted(error.valid_methods) if name not in ("HEAD", "OPTIONS")]
-        return f"another method is needed here: send {' or '.join(methods)}"
+        return f"the method is not allowed here: send {' or '.join(methods)}"
     if isinstance(error, NotFound):
-        return "nothing is at this path: the metadata document (RFC 8414) names the endpoints"
+        return "this path is unknown: find the endpoints in the metadata document (RFC 8414)"
     return error.name
 
 
 def _broken(error: Exception) -> Response:
-    """Answer a defect of ours: the log learns everything, the caller nothing."""
+    """Return the response to a defect of ours; only the log gets its traceback."""
     log.error("defect at %s", request.path, exc_info=error)
-    return _error("server_error", "the service failed; its log says why", 500)
+    return _error("server_error", "the service has failed: its operator finds the reason in the log", 500)

@@ -21,7 +21,7 @@ HEALTH = Operation(
     path="/healthz",
     label="healthz",
     summary="Learn whether the database answers",
-    caller="anybody",
+    caller="any",
     answer=Health,
     answer_example={"status": "ok"},
 )

@@ -44,7 +44,7 @@ class RestrictRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EffectiveRights(Struct):
-    """What a token is restricted to, in the members of caveats; what is not restricted is left out."""
+    """The rights that a token's caveats leave, as members of caveats; an unrestricted right has no member."""
 
     scope: ScopeText | UnsetType = UNSET
     aud: list[str] | UnsetType = UNSET
@@ -58,10 +58,10 @@ class EffectiveRights(Struct):
 
 
 class Inspected(Struct):
-    """What a macaroon says, unverified; caveats in PingAM's shape, and why one is `refused` by verifiers.
+    """The fields of a macaroon, unverified; caveats in PingAM's shape, and why verifiers refuse one.
 
-    `effective` is what all caveats leave, null where no request could use the token; `warnings` say why, and
-    what restricts nothing.
+    `effective` is what all caveats leave, null if no request can use the token. `warnings` say why, and which
+    caveat restricts nothing.
     """
 
     identifier: str
@@ -78,7 +78,7 @@ class _WrappedCaveat(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RestrictedMacaroon(Struct, frozen=True):
-    """The child. `warnings` say of caveats that they leave it no use, or restrict nothing."""
+    """The child. `warnings` name caveats that make it useless, or restrict nothing."""
 
     macaroon: str
     warnings: list[str]
@@ -90,8 +90,8 @@ INSPECT = Operation(
     method="POST",
     path="/macaroon/inspect",
     label="inspect",
-    summary="Read a macaroon; nothing of it is verified",
-    caller="anybody",
+    summary="Read a macaroon without verifying it",
+    caller="any",
     body=InspectRequest,
     example={"macaroon": _SHORTENED},
     answer=Inspected,
@@ -102,7 +102,7 @@ RESTRICT = Operation(
     path="/macaroon/restrict",
     label="restrict",
     summary="Append a caveat, the thumbprint of this connection's certificate, or both",
-    caller="anybody",
+    caller="any",
     body=RestrictRequest,
     example={"macaroon": _SHORTENED, "caveat": {"scope": "read"}, "bind": "connection"},
     answer=RestrictedMacaroon,
@@ -141,10 +141,10 @@ def restricted(
         caveats += _requested_caveats(wanted.caveat)
     if wanted.bind is not None:
         if certificate is None:
-            raise InvalidRequest("bind: this connection presented no client certificate")
+            raise InvalidRequest("bind: this connection has no client certificate: present one")
         caveats.append(confirmation(certificate))
     if not caveats:
-        raise InvalidRequest("say what to append: a caveat, bind, or both")
+        raise InvalidRequest("there is nothing to append: send caveat, bind, or both")
     with malformed_is_invalid():
         child = attenuate(wanted.macaroon, caveats)
         parent = read_macaroon(mended(wanted.macaroon))
@@ -153,7 +153,7 @@ def restricted(
 
 @contextmanager
 def malformed_is_invalid() -> Iterator[None]:
-    """Turn a malformed macaroon into an InvalidRequest: here it is what is asked about, no credential."""
+    """Turn MalformedMacaroon into InvalidRequest: the macaroon is input here, not a credential."""
     try:
         yield
     except MalformedMacaroon as error:

@@ -21,7 +21,7 @@ METADATA = Operation(
     path=WELL_KNOWN,
     label="authorization_server_metadata",
     summary="Find the endpoints (RFC 8414)",
-    caller="anybody",
+    caller="any",
     answer=dict[str, Any],
 )
 

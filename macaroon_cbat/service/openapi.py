@@ -21,7 +21,7 @@ DOCUMENT = Operation(
     path="/openapi.json",
     label="document",
     summary="Get this document",
-    caller="anybody",
+    caller="any",
     answer=dict[str, Any],
 )
 OPERATIONS = (
@@ -46,12 +46,12 @@ _SECURITY_SCHEMES = {
         "scheme": "basic",
         "description": "client_id and client_secret (RFC 6749 2.3.1).",
     },
-    _TLS: {"type": "mutualTLS", "description": "Any client certificate; nobody has to sign it."},
+    _TLS: {"type": "mutualTLS", "description": "Any client certificate; no CA has to sign it."},
 }
 
 
 class Refusal(Struct):
-    """Every refusal (RFC 6749 5.2)."""
+    """An error (RFC 6749 5.2)."""
 
     error: str
     error_description: str
@@ -64,7 +64,7 @@ def document_route(app: Flask, base_url: str, root_path: str) -> None:
 
 
 def openapi_document(base_url: str) -> dict[str, object]:
-    """Return the document; `base_url` is where clients with a certificate reach the service."""
+    """Return the document; `base_url` is the URL for clients with certificates."""
     shapes = [shape for operation in OPERATIONS for shape in (operation.body, operation.answer)]
     shapes = [shape for shape in [*shapes, Refusal] if shape is not None]
     schemas, components = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
@@ -99,8 +99,8 @@ def _operation(operation: Operation, schema_of: dict[str, Any]) -> dict[str, obj
 
 
 def _security(operation: Operation) -> list[dict[str, list[str]]]:
-    """Return the ways to be let in, each a set of schemes that go together."""
-    if operation.caller == "anybody":
+    """Return the alternative sets of security schemes; the schemes of a set go together."""
+    if operation.caller == "any":
         return []
     if operation.caller == "client":
         return [{_BASIC: []}, {_TLS: []}, {}]  # the last one: client_secret_post
@@ -136,10 +136,10 @@ def _query_parameters(operation: Operation) -> list[dict[str, object]]:
 
 
 def _for_other_tools(document: dict[str, object]) -> dict[str, object]:
-    r"""Return the document in the part of OpenAPI that generators of clients read.
+    r"""Return the document in the part of OpenAPI that client generators read.
 
-    Patterns are those of ECMA 262, which knows no \Z. A tuple says how long it is by `maxItems`, so that
-    `"items": false`, on which openapi-python-client fails, says nothing more.
+    Patterns are those of ECMA 262, which has no \Z. `maxItems` bounds a tuple already, so `"items": false`,
+    on which openapi-python-client fails, is dropped.
     """
     text = msgspec.json.encode(document).replace(rb'\\Z"', rb'$"')
     decoded: dict[str, object] = msgspec.json.decode(text)

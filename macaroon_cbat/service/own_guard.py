@@ -1,7 +1,7 @@
-"""The guard before the service's own endpoints: the same core as at every resource server, never laxer.
+"""The guard of the service's own endpoints, which verifies by the same core as every resource server.
 
-The audience is the issuer itself, every token is certificate-bound, and revocations count at once. What a
-client may do here is what it is registered for now, whatever its token was granted.
+The audience is the issuer itself, every token is certificate-bound, and revocations apply at once. A client
+may do what it is registered for now, even if its token was granted more.
 """
 
 from collections.abc import Callable
@@ -27,9 +27,9 @@ from macaroon_cbat.stores import Client, Stores
 
 @dataclass(frozen=True, slots=True)
 class OwnGuard:
-    """Lets clients of the service pass; a KeySource for tokens whose audience is the issuer.
+    """Admits clients of the service; a KeySource for tokens whose audience is the issuer.
 
-    `locations` say where clients reach these endpoints, which `htu` and `path` caveats are compared with.
+    `htu` and `path` caveats are compared with the URLs of `locations`.
     """
 
     issuer: Issuer
@@ -40,8 +40,9 @@ class OwnGuard:
     def admit(self, request: Request, scope: str) -> Client:
         """Return the client that is registered for this scope and whose bound token carries it.
 
-        Raises MissingToken, InvalidToken, InsufficientScope, or AccessDenied when only the token still has
-        the scope, or Unavailable when nobody can tell.
+        Raises MissingToken, InvalidToken, InsufficientScope, AccessDenied if the token has the scope and the
+        client's registration does not, ServerMisconfigured if this server can show no certificate, or
+        Unavailable if the database is out of reach.
         """
         text = read_bearer(request.environ.get("HTTP_AUTHORIZATION"))
         presented = client_certificate(request)
@@ -65,11 +66,11 @@ class OwnGuard:
         require_scope(principal, scope)
         client = self._registered(principal)
         if scope not in client.metadata.scopes:
-            raise AccessDenied(f"client {client.client_id!r} is not registered for scope {scope!r} any more")
+            raise AccessDenied(f"client {client.client_id!r} is no longer registered for scope {scope!r}")
         return client
 
     def _verified(self, text: str, access: Access) -> Principal:
-        """Return who presents the token; what refuses an authentic one says of which token it speaks."""
+        """Return the principal of the token; the audit log learns which authentic token is refused."""
         try:
             return verify(text, self, access, revocations=self.stores.revocations)
         except InvalidToken as error:
@@ -78,13 +79,13 @@ class OwnGuard:
             raise
 
     def _registered(self, principal: Principal) -> Client:
-        """Return the client as it is registered now, or raise InvalidToken for a token of before that."""
+        """Return the client as it is registered now, or raise InvalidToken for a token of before."""
         client = self.stores.clients.find(principal.client_id)
         if client is None:
-            raise InvalidToken(f"client {principal.client_id!r} is not registered any more")
+            raise InvalidToken(f"client {principal.client_id!r} is no longer registered")
         if principal.issued_at < client.tokens_since:
             raise InvalidToken(
-                f"client {principal.client_id!r} was registered anew or changed: get a new token"
+                f"client {principal.client_id!r} was changed or registered again: get a new token"
             )
         return client
 

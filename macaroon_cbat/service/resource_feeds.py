@@ -29,7 +29,7 @@ from macaroon_cbat.service.served_audiences import require_served
 from macaroon_cbat.stores import RevocationPage
 
 REFRESH_SECONDS = 300
-"""How soon a resource server should ask for its keys again; a next key is published long before it mints."""
+"""Seconds until a resource server should fetch its keys again: a next key is published long before."""
 
 LONGEST_WAIT = 30
 _LOOK_SECONDS = 0.1
@@ -38,14 +38,14 @@ _WAIT = re.compile(r"[0-9]{1,4}\Z")
 
 
 class AudienceKeyFiles(Struct):
-    """The key file of each audience that the caller serves; ask again in `expires_in` seconds."""
+    """The key file of each audience that the caller serves; fetch them again in `expires_in` seconds."""
 
     audiences: list[dict[str, Any]]
     expires_in: int
 
 
-class RevocationStretch(Struct):
-    """What was revoked after a cursor: kind, value, revoked_at, expires_at; go on after `cursor`."""
+class RevocationFeedPage(Struct):
+    """The revocations after a cursor: kind, value, revoked_at, expires_at. Resume from `cursor`."""
 
     cursor: CursorText
     is_last: bool
@@ -59,7 +59,7 @@ KEYS = Operation(
     summary="Get the keys of the audiences that the caller serves, which verify offline",
     caller="keys",
     query={
-        "audience": Parameter("only this one of the audiences that the caller serves", {"type": "string"})
+        "audience": Parameter("only this audience among those that the caller serves", {"type": "string"})
     },
     answer=AudienceKeyFiles,
 )
@@ -72,11 +72,11 @@ REVOCATIONS = Operation(
     query={
         "after": AFTER,
         "wait": Parameter(
-            "seconds to wait for a revocation when there is none",
+            "seconds to wait for the next revocation if there is none yet",
             {"type": "integer", "minimum": 0, "maximum": LONGEST_WAIT, "default": 0},
         ),
     },
-    answer=RevocationStretch,
+    answer=RevocationFeedPage,
     answer_example={"cursor": "AAAAAAAAAAAAAAAA.0", "is_last": True, "decisions": []},
 )
 OPERATIONS = (KEYS, REVOCATIONS)
@@ -91,11 +91,11 @@ def resource_routes(app: Flask, feeds: "ResourceFeeds", root_path: str) -> None:
 class ResourceFeeds:
     """The endpoints under /resource. At most `waiters` requests wait for a revocation at a time.
 
-    Who finds no room to wait is answered at once, so that threads remain for everybody else.
+    A further request is answered at once, so that threads remain for others.
     """
 
     def __init__(self, guard: OwnGuard, waiters: int) -> None:
-        """Answer whom this guard lets pass."""
+        """Answer the resource servers that this guard admits."""
         self._guard = guard
         self._stores = guard.stores
         self._issuer = guard.issuer.url
@@ -103,7 +103,7 @@ class ResourceFeeds:
         self._room = BoundedSemaphore(waiters) if waiters > 0 else None
 
     def keys(self) -> Response:
-        """Return `{"audiences": [KEY FILE ...], "expires_in": SECONDS}` for the audiences that it serves."""
+        """Return the key files of the audiences that the caller serves, as AudienceKeyFiles."""
         client = self._guard.admit(request, KEYS.caller)
         wanted = read_query(request, *KEYS.query).get("audience")
         served = require_served(client, self._issuer, wanted)
@@ -111,9 +111,9 @@ class ResourceFeeds:
         return answer({"audiences": files, "expires_in": REFRESH_SECONDS})
 
     def revocations(self) -> Response:
-        """Return `{"cursor": "...", "is_last": true, "decisions": [[kind, value, revoked_at, expires_at]]}`.
+        """Return the revocations after a cursor, as RevocationFeedPage.
 
-        They follow on the cursor without a gap. `wait`: seconds to wait for the next one when there is none.
+        The decisions follow the cursor without a gap. `wait` is how many seconds to wait for the next one.
         """
         served = self._served()
         query = read_query(request, *REVOCATIONS.query)
@@ -122,10 +122,10 @@ class ResourceFeeds:
         wait = _seconds(query.get("wait", "0"))
         page = self._wait_for_page(cursor, served, wait)
         rows = [row_of(each) for each in page.decisions]
-        return answer(RevocationStretch(write_cursor(feed, page.cursor), page.is_last, rows))
+        return answer(RevocationFeedPage(write_cursor(feed, page.cursor), page.is_last, rows))
 
     def _served(self) -> list[str]:
-        """Return the audiences whose revocations the request at hand may follow now, or raise why not."""
+        """Return the audiences that the caller serves now; raise as `OwnGuard.admit` and `require_served`."""
         return require_served(self._guard.admit(request, REVOCATIONS.caller), self._issuer)
 
     def _key_files(self, served: list[str]) -> list[bytes]:
@@ -150,7 +150,7 @@ class ResourceFeeds:
             self._room.release()
 
     def _awaited(self, page: RevocationPage, served: list[str], wait: int) -> RevocationPage:
-        """Wait for a decision; a right that is lost meanwhile ends the wait within a second, with why."""
+        """Wait for a decision. A right that the caller loses meanwhile ends the wait within a second."""
         revocations = self._stores.revocations
         ends_at = time.monotonic() + wait
         admit_at = time.monotonic() + _ADMIT_SECONDS
@@ -168,5 +168,5 @@ class ResourceFeeds:
 
 def _seconds(text: str) -> int:
     if not _WAIT.match(text) or int(text) > LONGEST_WAIT:
-        raise InvalidRequest(f"wait must be 0 to {LONGEST_WAIT} whole seconds")
+        raise InvalidRequest(f"wait is out of range: send 0 to {LONGEST_WAIT} whole seconds")
     return int(text)

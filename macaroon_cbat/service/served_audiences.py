@@ -1,4 +1,4 @@
-"""The audiences that a client serves as a resource server: who gets keys, revocations and others' tokens."""
+"""The audiences that a client serves as a resource server, which gets their keys and revocations."""
 
 import logging
 from collections.abc import Iterable
@@ -11,13 +11,13 @@ from macaroon_cbat.stores import Client
 log = logging.getLogger("macaroon_cbat.service")
 
 FEED_SCOPES = frozenset({"keys", "revocations"})
-"""The scopes that are of use to a resource server alone."""
+"""The scopes that only a resource server uses."""
 
 
 def served_audiences(client: Client, issuer: str) -> tuple[str, ...]:
-    """Return the audiences that the client serves. The issuer's own is never among them.
+    """Return the audiences that the client serves, without the issuer's own.
 
-    Its keys would mint tokens of administrators.
+    The keys of the issuer's audience would mint tokens of administrators.
     """
     return tuple(each for each in client.metadata.serves if not is_same_audience(each, issuer))
 
@@ -25,7 +25,7 @@ def served_audiences(client: Client, issuer: str) -> tuple[str, ...]:
 def require_served(client: Client, issuer: str, wanted: str | None = None) -> list[str]:
     """Return the audiences that the client serves, or the wanted one of them.
 
-    Raises NotServed when it serves none, or not this one.
+    Raises NotServed if it serves none, or not this one.
     """
     served = served_audiences(client, issuer)
     if not served:
@@ -38,23 +38,23 @@ def require_served(client: Client, issuer: str, wanted: str | None = None) -> li
 
 
 def how_to_serve(client: Client) -> str:
-    """Return what the operator types to let the client serve one audience more."""
+    """Return the command with which the operator lets the client serve one audience more."""
     kept = "".join(f" --serves {quote(audience)}" for audience in client.metadata.serves)
     return f"to allow it, run macaroon-cbat client change {client.client_id}{kept} --serves URL"
 
 
 def check_who_serves(clients: Iterable[Client], issuer: str) -> None:
-    """Log which clients are resource servers in all but the audiences that they serve.
+    """Warn of clients that are registered as resource servers but serve no audience.
 
-    Raises SettingsError when one has served what is the issuer now: it knows keys of its audience.
+    Raises SettingsError if one serves what is the issuer now: it may hold keys of that audience.
     """
     for client in clients:
         metadata = client.metadata
         if is_among(issuer, metadata.serves):
             raise SettingsError(
-                f"client {client.client_id} serves {issuer}, so it may know keys that mint tokens of "
-                "administrators: choose another issuer, or let it serve that no more by client change "
-                f"{client.client_id}, and run key rotate twice and key retire for the old keys"
+                f"client {client.client_id} serves {issuer}, so it may hold keys that mint tokens of "
+                "administrators: choose another issuer, or take this audience from the client with client "
+                f"change {client.client_id}, and run key rotate twice and key retire for the old keys"
             )
         promises = metadata.understands_caveats or metadata.checks_certificates
         if (promises or metadata.scopes & FEED_SCOPES) and not served_audiences(client, issuer):

@@ -1,8 +1,8 @@
-"""Recognition of the variables that Kubernetes sets in every container for each Service of its namespace.
+"""Service links: the variables that Kubernetes sets in every container for each Service of its namespace.
 
-A Service `macaroon-cbat` gives `MACAROON_CBAT_PORT=tcp://10.0.0.1:8443` and more, a Service
-`macaroon-cbat-metrics` gives `MACAROON_CBAT_METRICS_PORT`. They are not settings. Both name and value
-must have the shape that Kubernetes writes.
+A Service `macaroon-cbat` sets `MACAROON_CBAT_PORT=tcp://10.0.0.1:8443` and more, a Service
+`macaroon-cbat-metrics` sets `MACAROON_CBAT_METRICS_PORT`. They are not settings. A service link is recognised
+by name and value together.
 """
 
 import ipaddress
@@ -23,7 +23,7 @@ _ADDRESS = re.compile(r"(?P<kind>tcp|udp|sctp)://(?P<host>[^/]+):(?P<port>[0-9]{
 
 
 def without_service_links(given: Mapping[str, str]) -> dict[str, str]:
-    """Leave out service links, with one line in the log; names are given without MACAROON_CBAT_."""
+    """Return the variables without service links, which one warning names; names have no MACAROON_CBAT_."""
     links = sorted(name for name, value in given.items() if _is_link(name, value))
     if links:
         log.warning(

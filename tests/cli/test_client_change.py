@@ -53,7 +53,7 @@ def test_a_certificate_is_replaced(data, certificate, tmp_path):
         (("--serves", API, "--serves-nothing"), 2, "give each option once"),
         (("--audience", API, "--no-audience"), 2, "give each option once"),
         (("--serves", "api"), 1, "absolute URI"),
-        (("--serves", "https://localhost:8443"), 1, "no client serves the service itself"),
+        (("--serves", "https://localhost:8443"), 1, "serves names the service itself"),
         (("--scope", "read keys"), 1, "register one for each of"),
         (("--scope", ""), 1, "scope"),
     ],

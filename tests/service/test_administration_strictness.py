@@ -39,6 +39,20 @@ def test_a_thumbprint_has_one_spelling(ops, value):
     assert state(ops.service) == before
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(THUMBPRINT.upper(), id="capitals"),
+        pytest.param(THUMBPRINT.lower(), id="small letters"),
+        pytest.param(THUMBPRINT[:-1].lower() + "z", id="small letters, the last one of no thumbprint"),
+    ],
+)
+def test_a_thumbprint_that_lost_its_case_is_told(ops, value):
+    """An operator whose thumbprint lost its letter case learns that, and not that it is malformed."""
+    answer = ops("POST", REVOCATIONS, json={"kind": "certificate", "value": value})
+    assert "has lost its letter case" in refused(answer, 400, "invalid_request")
+
+
 def test_a_token_is_named_by_its_id(ops):
     """The text of a token never gets into the revocations: a token is named by its jti."""
     before = state(ops.service)

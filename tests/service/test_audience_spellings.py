@@ -62,7 +62,7 @@ def test_two_resources_are_refused(service, resources):
     """Two different resources are invalid_target, also where the client may have tokens for each of them."""
     form = {**GRANT_TYPE, "resource": resources}
     headers = {"Authorization": basic("reporting", SECRETS["reporting"])}
-    assert "one resource" in refused(
+    assert "several resources" in refused(
         service.open("/oauth2/token", data=form, headers=headers), 400, "invalid_target"
     )
 

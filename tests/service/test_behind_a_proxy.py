@@ -129,7 +129,7 @@ def test_a_hash_is_not_enough_for_tls_client_auth(ca, tmp_path, start, file):
 
     refused(answer(service, Clientcertx5t=certificate.thumbprint), 401, "invalid_client")
     write_log_to(None)
-    assert "passes on its hash alone" in str(one(file)["reason"])
+    assert "forwards its hash alone" in str(one(file)["reason"])
     whole = start(
         certificate_source=Forwarded("haproxy", trust=trusted_proxies([PROXY])),
         client_ca=tmp_path / "clients.pem",

@@ -73,7 +73,7 @@ def test_a_subject_that_was_registered_unreadably_fits_nothing(caplog):
     """A subject DN of before it was checked fits no certificate, and the log says so."""
     certificate = subject(NameOID.COMMON_NAME, "a")
     assert not is_named_by(certificate, named(subject_dn="CN=a\x01"))
-    assert "cannot be read, so no certificate fits" in caplog.text
+    assert "cannot be read, and matches no certificate" in caplog.text
 
 
 ADDRESSES = {

@@ -53,7 +53,7 @@ def test_the_secret_stays(ops):
         ({"serves": ["api"]}, "absolute URI"),
         ({"serves": [API, API]}, "twice"),
         ({"serves": API}, "serves"),
-        ({"serves": [ISSUER]}, "no client serves the service itself"),
+        ({"serves": [ISSUER]}, "serves names the service itself"),
         ({"scope": "read keys"}, "register one for each of keys; read"),
         ({"scope": "admin keys"}, "register one for each of keys; admin"),
         ({"scope": None}, "scope"),

@@ -138,7 +138,9 @@ def test_every_failure_looks_alike(registered, form, authorization):
 )
 def test_two_methods_at_once_are_refused(registered, form):
     """A client uses one method of authentication in a request (RFC 6749 2.3)."""
-    assert "not two" in refused(ask(registered, form, basic("billing", RIGHT)), 400, "invalid_request")
+    assert "two client authentications" in refused(
+        ask(registered, form, basic("billing", RIGHT)), 400, "invalid_request"
+    )
 
 
 def test_the_client_may_be_named_beside_basic(registered):

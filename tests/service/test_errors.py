@@ -73,14 +73,14 @@ def test_no_answer_names_the_host_of_the_request(service):
 def test_another_method_is_json(service, path):
     """A method that a path does not have is 405 in JSON, with those that it has."""
     answer = service.open(path, method="POST")
-    assert refused(answer, 405, "method_not_allowed") == "another method is needed here: send GET"
+    assert refused(answer, 405, "method_not_allowed") == "the method is not allowed here: send GET"
     assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
 
 
 def test_a_path_that_is_not_there_is_json(service):
     """A path that the service does not have is 404 in JSON, and says which document names those it has."""
     told = refused(service.open("/oauth/token"), 404, "not_found")
-    assert told == "nothing is at this path: the metadata document (RFC 8414) names the endpoints"
+    assert told == "this path is unknown: find the endpoints in the metadata document (RFC 8414)"
 
 
 def test_a_healthy_service_says_so(service):

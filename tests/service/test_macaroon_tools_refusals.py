@@ -87,7 +87,7 @@ def test_nothing_to_append_is_refused(service):
     """A request that restricts nothing is refused."""
     for body in ({}, {"bind": None}):
         answer = restrict(service, macaroon=service.token(), **body)
-        assert "say what to append" in refused(answer, 400, "invalid_request")
+        assert "there is nothing to append" in refused(answer, 400, "invalid_request")
     for bind in ("certificate", "", True, {}):
         refused(restrict(service, macaroon=service.token(), bind=bind), 400, "invalid_request")
 

@@ -130,8 +130,8 @@ def test_the_keys_fit_their_pattern(document, service, certificate):
 
 def test_tokens_and_certificates_have_patterns(document, service, certificate):
     """What identifies a token and a certificate fits its pattern, and nothing longer does."""
-    properties = document["components"]["schemas"]["TokenInQuestion"]["properties"]
-    asked = document["components"]["schemas"]["TokenQuestion"]["properties"]["client_certificate"]
+    properties = document["components"]["schemas"]["IntrospectionAnswer"]["properties"]
+    asked = document["components"]["schemas"]["IntrospectionForm"]["properties"]["client_certificate"]
     jti = service.introspect(service.token())["jti"]
     pattern = properties["jti"]["anyOf"][0]["pattern"]
     assert re.search(pattern, jti)

@@ -1,4 +1,4 @@
-"""The verbs of administration: what `macaroon-cbat` does on the database, and what it does over HTTP."""
+"""The verbs of administration, for `macaroon-cbat` on the database and for the endpoints under /admin."""
 
 import secrets
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from macaroon_cbat.stores.clients import SECRET_METHODS, read_metadata
 
 SECRET_BYTES = 32
 LIST_PAGE = 1000
-"""How many revocations one answer lists at most."""
+"""Revocations in one answer, at most."""
 
 _NAME_BYTES = 12
 _EVERYBODY = ["every audience"]
@@ -43,10 +43,10 @@ class Audit(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Administration:
-    """Administers these stores of this issuer; `clock` tells the second, and `audit` writes what was done.
+    """Administers the stores of an issuer; `clock` tells the second, and `audit` writes each change.
 
-    When it cannot be written, Unavailable is raised: what was done stays done, but for a client, whose
-    secret was not shown yet, and for a right that a client would gain.
+    Every verb raises Unavailable if the database is out of reach or its event cannot be written. A change
+    that cannot be audited stays done, except for a new client and for a right that a client would gain.
     """
 
     stores: Stores
@@ -91,14 +91,14 @@ class Administration:
         )
 
     def change_client(self, client_id: str, members: dict[str, object]) -> ChangedClient:
-        """Put these members of its metadata in place of what they were; its name and secret stay.
+        """Replace these members of a client's metadata; its name and secret stay.
 
-        A client that loses a right by it loses the tokens it has. Raises NotFound or InvalidClientMetadata.
+        A client that loses a right loses its tokens, too. Raises NotFound or InvalidClientMetadata.
         """
 
         def changed(before: ClientMetadata) -> ClientMetadata:
             after = changed_metadata(before, members, self.issuer)
-            if takes_away(after, before):  # it gains a right, which must not be in force unaudited
+            if takes_away(after, before):  # the client gains a right, which must not apply unaudited
                 self._audit_gained("client.changed", client_id, after)
             return after
 
@@ -119,22 +119,22 @@ class Administration:
         self._audit_done("client.removed", client_id=client_id)
 
     def keys(self) -> list[RootKeyRecord]:
-        """Return what may be shown of every root key."""
+        """Return the record of every root key, without its secret."""
         return self.stores.root_keys.records()
 
     def rotate(self) -> RootKeyRecord:
-        """Let the next key mint, and return it."""
+        """Let the next root key mint, and return its record."""
         record = self.stores.root_keys.rotate(self._now())
         self._audit_done("key.rotated", kid=record.kid)
         return record
 
     def retire(self, kid: str) -> None:
-        """Retire a retiring key and all its tokens at once, or raise NotFound or Conflict."""
+        """Retire a retiring root key and all its tokens at once, or raise NotFound or Conflict."""
         self._retire(kid, self._now())
         self._audit_done("key.retired", kid=kid)
 
     def revoke(self, wanted: RevocationRequest) -> Revocation:
-        """Revoke what is named. Raises InvalidRequest for what can be the name of nothing, and NotFound."""
+        """Revoke what the value names, or raise InvalidRequest or NotFound if it can name nothing."""
         now = self._now()
         kind, value = wanted.kind, revocable(wanted.kind, wanted.value)
         expires_at = expiry_of(kind, now)
@@ -149,20 +149,20 @@ class Administration:
         return decision
 
     def revocations(self, kind: str | None = None, after: str = BEGINNING) -> RevocationList:
-        """Return a page of what is revoked now, of one kind or of all.
+        """Return a page of live revocations, of one kind or of all.
 
-        Raises InvalidRequest for an unknown kind, and for what is no cursor of this list.
+        Raises InvalidRequest for an unknown kind, and for text that is not a cursor of this list.
         """
         named = next((known for known in KINDS if known == kind), None)
         if named != kind:
-            raise InvalidRequest(f"kind must be one of {', '.join(KINDS)}")
+            raise InvalidRequest(f"the kind is unknown: send one of {', '.join(KINDS)}")
         view = view_name(self.stores.instance(), _EVERYBODY)
         begin = read_cursor(after, view, self.stores)
         page = self.stores.revocations.live(begin, self._now(), named, limit=LIST_PAGE)
         return RevocationList(page.decisions, None if page.is_last else write_cursor(view, page.cursor))
 
     def _revoke_tokens(self, kind: Literal["client", "subject"], name: str, *, force: bool) -> Revocation:
-        """Revoke all tokens so far. A subject is the client's name today: only that client gets tokens."""
+        """Revoke all tokens so far. A subject is a client's name, as only clients get tokens."""
         decision = self.stores.clients.revoke_tokens(
             kind, name, self._now, lasting=LASTING, is_registered=not force
         )
@@ -174,7 +174,7 @@ class Administration:
         return decision
 
     def _take_back(self, client_id: str, error: Unavailable) -> None:
-        """Remove a client that must not be there, or raise Unavailable that says that it still is."""
+        """Remove a client that could not be audited; raise Unavailable if it stays."""
         try:
             self.stores.clients.remove(client_id, self._now, lasting=LASTING)
         except Unavailable as second:
@@ -196,7 +196,7 @@ class Administration:
             raise Unavailable(f"done, but not audited: {error}") from error
 
     def _audit_gained(self, kind: EventKind, client_id: str, metadata: ClientMetadata) -> None:
-        """Write which rights a client is about to have; without that it must not have them."""
+        """Write the rights that a client is about to get, or raise Unavailable before it gets them."""
         try:
             self.audit(kind, client_id=client_id, **_rights(metadata))
         except Unavailable as error:
@@ -210,7 +210,7 @@ class Administration:
 
 
 def _rights(metadata: ClientMetadata) -> dict[str, str]:
-    """Return what the audit log says of a client's rights."""
+    """Return the rights of a client as members of an audit event."""
     lists = {"audience": " ".join(metadata.audiences), "serves": " ".join(metadata.serves)}
     return {name: text for name, text in {"scope": metadata.scope, **lists}.items() if text}
 

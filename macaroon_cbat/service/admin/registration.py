@@ -1,4 +1,4 @@
-"""The rules for registering clients that need the service's own facts, and the shape of a change."""
+"""The rules of registration that need facts of the service, and the shape of a change."""
 
 from typing import Any
 
@@ -32,9 +32,9 @@ def refuse_registration(metadata: ClientMetadata, issuer: str) -> None:
 
 
 def changed_metadata(before: ClientMetadata, members: dict[str, object], issuer: str) -> ClientMetadata:
-    """Return the metadata with these members in place of what they were, or raise InvalidClientMetadata.
+    """Return the metadata with these members replaced, or raise InvalidClientMetadata.
 
-    Scopes that were mixed before there was a rule against it stay, until they are changed.
+    Mixed scopes of older registrations stay until the scope is changed.
     """
     merged = msgspec.structs.asdict(before) | used_metadata(members)
     defaults = {name for name in ClientMetadata.__struct_fields__ if merged[name] is None}
@@ -49,7 +49,7 @@ def changed_metadata(before: ClientMetadata, members: dict[str, object], issuer:
 def _refuse_the_service_itself(metadata: ClientMetadata, issuer: str) -> None:
     if is_among(issuer, metadata.serves):
         raise InvalidClientMetadata(
-            "no client serves the service itself: with its keys it could mint an administrator's token"
+            "serves names the service itself: leave it out, or its keys could mint an administrator's token"
         )
 
 
@@ -57,12 +57,12 @@ def _refuse_mixed_scopes(metadata: ClientMetadata) -> None:
     """Raise InvalidClientMetadata for scopes of different roles.
 
     The credentials of a resource server lie beside its application, and those of an administrator must not.
-    Neither should open what their owner may call as a client of others.
+    Neither should also open the resource servers that their owner calls.
     """
     scopes = metadata.scopes
     roles = (scopes & FEED_SCOPES, scopes & {"admin"}, scopes - set(RESERVED_SCOPES))
     present = [" ".join(sorted(role)) for role in roles if role]
     if len(present) > 1:
         raise InvalidClientMetadata(
-            f"the scope mixes what different clients are for: register one for each of {'; '.join(present)}"
+            f"the scope mixes the roles of different clients: register one for each of {'; '.join(present)}"
         )

@@ -1,8 +1,7 @@
-"""Values that can be revoked, and the time for which a revocation is kept."""
+"""The values that can be revoked, and the time for which a revocation is kept."""
 
 import re
 
-from macaroon_cbat.certificate.thumbprint import parse_thumbprint
 from macaroon_cbat.errors import InvalidRequest
 from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW, EpochSeconds
 from macaroon_cbat.macaroon.identifier import TOKEN_ID_PATTERN
@@ -13,34 +12,35 @@ NEVER = 253_402_300_799
 """The last second of the year 9999."""
 
 LASTING = LONGEST_LIFETIME + 2 * LONGEST_CLOCK_SKEW
-"""Seconds after which no token issued before is left: a guard may be so lenient, and its clock so slow."""
+"""Seconds after which no earlier token is valid: a guard may allow that skew, and its clock may be slow."""
 
 _TOKEN_ID = re.compile(TOKEN_ID_PATTERN)
+_SINGLE_CASE = re.compile(r"(?:[A-Z0-9_-]{43}|[a-z0-9_-]{43})\Z")
 
 
 def expiry_of(kind: RevocationKind, now: EpochSeconds) -> int:
     """Return when the last token has expired that a revocation of this kind, made now, can concern.
 
-    Tokens can always be bound to a certificate anew, so a certificate stays revoked.
+    A holder can bind new tokens to a certificate at any time, so a certificate stays revoked.
     """
     return NEVER if KINDS[kind].outlives_tokens else now + LASTING
 
 
 def revocable(kind: RevocationKind, value: str) -> str:
-    """Return the value when it can name something of this kind, else raise InvalidRequest.
+    """Return the value if it can name something of this kind, else raise InvalidRequest.
 
-    A revocation with a slip of the pen would be acknowledged and take nothing back. A base64url hash
-    with all its letters in one case (4 of 10,000,000,000) was written so by somebody else.
+    A mistyped value would be acknowledged and revoke nothing. A thumbprint in a single letter case has lost
+    its case on the way (the chance of a real one is 4 in 10^10). The store checks the form of a thumbprint.
     """
     if kind == "certificate":
-        try:
-            parse_thumbprint(value)
-        except ValueError as error:
-            raise InvalidRequest(f"value: {error}") from error
-        if value in (value.lower(), value.upper()):
-            raise InvalidRequest("value: a thumbprint is case-sensitive, and this one has lost its case")
+        if _SINGLE_CASE.match(value):
+            raise InvalidRequest(
+                "value: this thumbprint has lost its letter case: copy it from macaroon-cbat thumbprint"
+            )
     elif kind == "token" and not _TOKEN_ID.match(value):
-        raise InvalidRequest("value: a token is named by its id, jti: 22 characters, never by its text")
+        raise InvalidRequest(
+            "value: this is not the id of a token: send its jti, 22 characters, and never its text"
+        )
     elif not value.isprintable():
-        raise InvalidRequest("value: a name has no control characters")
+        raise InvalidRequest("value: this name has control characters: leave them out")
     return value

@@ -45,7 +45,7 @@ LIST_CLIENTS = Operation(
 ADD_CLIENT = Operation(
     method="POST",
     path=CLIENTS,
-    summary="Register a client; its secret is answered once",
+    summary="Register a client; only this answer shows its secret",
     caller="admin",
     body=ClientRegistration,
     example=_REGISTRATION,
@@ -66,7 +66,7 @@ SHOW_CLIENT = Operation(
 CHANGE_CLIENT = Operation(
     method="PATCH",
     path=CLIENTS + "/{client_id}",
-    summary="Change what a client may do; one that loses a right loses the tokens it has",
+    summary="Change a client's rights; one that loses a right loses its tokens, too",
     caller="admin",
     body=ClientChange,
     names=_CLIENT,
@@ -106,7 +106,7 @@ RETIRE = Operation(
 LIST_REVOCATIONS = Operation(
     method="GET",
     path=REVOCATIONS,
-    summary="List what is revoked now, page by page",
+    summary="List the live revocations, page by page",
     caller="admin",
     query={
         "kind": Parameter("only this kind", {"type": "string", "enum": list(get_args(RevocationKind))}),
@@ -136,7 +136,7 @@ OPERATIONS = (
 
 
 def admin_routes(app: Flask, guard: OwnGuard, verbs: Administration) -> None:
-    """Let bound macaroons of the service with the scope `admin` use these verbs."""
+    """Route the verbs, each behind the guard."""
 
     def add_client() -> Any:
         return verbs.add_client(read_json(request, dict[str, object]))
@@ -164,7 +164,7 @@ def admin_routes(app: Flask, guard: OwnGuard, verbs: Administration) -> None:
 
 
 def _guarded(guard: OwnGuard, operation: Operation, verb: Callable[..., Any]) -> Callable[..., Response]:
-    """Return the view of a verb: whoever may not ask learns nothing of what is wrong with the question."""
+    """Return the view of a verb; a caller that is not admitted learns nothing about errors in its request."""
 
     @wraps(verb)
     def view(**names: str) -> Response:

@@ -1,4 +1,4 @@
-"""The shapes of administration: what its verbs take and answer, over HTTP and on the command line."""
+"""The shapes of administration: requests and answers of its verbs, over HTTP and on the command line."""
 
 from typing import Annotated
 
@@ -10,39 +10,39 @@ from macaroon_cbat.stores import ClientMetadata
 
 
 class ClientRegistration(ClientMetadata, frozen=True, kw_only=True):
-    """A client to register (RFC 7591 3.1); the service draws a `client_id` where none is wanted."""
+    """A client to register (RFC 7591 3.1); the service draws a `client_id` if it is null."""
 
     client_id: ClientName | None = None
 
 
 class ClientRecord(ClientMetadata, frozen=True, kw_only=True):
-    """A registered client; `client_id_issued_at` counts seconds since 1970 (RFC 7591 3.2.1)."""
+    """A registered client; `client_id_issued_at` is seconds since 1970 (RFC 7591 3.2.1)."""
 
     client_id: str
     client_id_issued_at: int
 
 
 class NewClient(ClientRecord, frozen=True, kw_only=True):
-    """A client just registered. Its secret, where it has one, is never shown again; 0: it never expires."""
+    """A new client. Its secret, if it has one, is never shown again; expiry 0 means never."""
 
     client_secret: str | None = None
     client_secret_expires_at: int | None = None
 
     def __repr__(self) -> str:
-        """Show who it is, not how it proves it."""
+        """Show the client's name, never its secret."""
         return f"<NewClient {self.client_id}>"
 
 
 class ChangedClient(ClientRecord, frozen=True, kw_only=True):
-    """A client just changed. `tokens_revoked`: it has lost a right, and with it the tokens it had."""
+    """A changed client. `tokens_revoked` is true if it has lost a right, and its tokens with it."""
 
     tokens_revoked: bool
 
 
 class RevocationRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """What to revoke: a token's id, a client, subject, family, key, or a certificate's thumbprint.
+    """A value to revoke: a token's id, a client, subject, family, key, or a certificate's thumbprint.
 
-    `force`: also the tokens of a client or subject that no registered client is named like.
+    `force` revokes the tokens of a client or subject even if no client of that name is registered.
     """
 
     kind: RevocationKind
@@ -51,7 +51,7 @@ class RevocationRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RevocationList(Struct, frozen=True):
-    """Live revocations, oldest decision first; where there are more, they come after `cursor`."""
+    """Live revocations, oldest decision first; further ones come after `cursor` unless it is null."""
 
     revocations: list[Revocation]
     cursor: str | None = None

@@ -8,8 +8,8 @@ from flask import Flask
 from flask.typing import RouteCallable
 from msgspec import Struct
 
-Caller = Literal["anybody", "client", "keys", "revocations", "admin"]
-"""Any client, an authenticated client, or a client with a bound macaroon of this service with this scope."""
+Caller = Literal["any", "client", "keys", "revocations", "admin"]
+"""Any HTTP client, an authenticated client, or a client with a bound macaroon of this service and scope."""
 
 
 class Parameter(Struct, frozen=True):
@@ -65,7 +65,7 @@ class Operation:
         statuses = set(self.refusals) | {503}
         if self.caller == "client":
             statuses |= {400, 401, 413}
-        elif self.caller != "anybody":
+        elif self.caller != "any":
             statuses |= {400, 401, 403} | ({413} if self.method != "GET" else set())
             statuses |= {415} if self.body is not None else set()
         return sorted(statuses)

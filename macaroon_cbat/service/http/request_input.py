@@ -1,4 +1,4 @@
-"""Read what a request carries, or say precisely what is wrong with it."""
+"""Forms, queries and JSON bodies of requests; a refusal names what is wrong and what to send."""
 
 import json
 from typing import TypeVar
@@ -18,18 +18,18 @@ _REASON = 120  # characters: a reason may quote the name of a member, and that c
 
 
 class Form(Struct, frozen=True):
-    """The parameters of a form: those that come once, and the values of those that may come several times."""
+    """The parameters of a form: those that may come once, and the values of those that may repeat."""
 
     once: dict[str, str]
     several: dict[str, tuple[str, ...]]
 
 
 def read_form(request: Request, *, ignored: tuple[str, ...] = (), several: tuple[str, ...] = ()) -> Form:
-    """Return the form parameters of a POST body (RFC 6749 3.2); the query string never counts.
+    """Return the form parameters of a POST body (RFC 6749 3.2).
 
-    An empty value is as if the parameter were absent, and so is every value of an `ignored` one.
-    Raises InvalidRequest for another content type (RFC 6749 5.2 has no 415), and for parameters that stand in
-    the URL or repeat, unless they are among `several`.
+    A parameter with an empty value, or with a name in `ignored`, is treated as absent. Raises InvalidRequest
+    for another content type (RFC 6749 5.2 has no 415), for parameters in the URL, and for a repeated
+    parameter that is not in `several`.
     """
     if (request.mimetype or request.content_length) and request.mimetype != FORM:
         raise InvalidRequest(
@@ -37,7 +37,7 @@ def read_form(request: Request, *, ignored: tuple[str, ...] = (), several: tuple
             f"with Content-Type: {FORM}"
         )
     if request.query_string:
-        raise InvalidRequest("parameters belong into the request body, not into the URL")
+        raise InvalidRequest("the URL has parameters: send them in the request body")
     form: dict[str, str] = {}
     repeated: dict[str, list[str]] = {name: [] for name in several}
     for name, value in _pairs(request.get_data(), "the form"):
@@ -47,7 +47,7 @@ def read_form(request: Request, *, ignored: tuple[str, ...] = (), several: tuple
             repeated[name].append(value)
             continue
         if name in form:
-            raise InvalidRequest(f"the parameter {name[:40]} is repeated")
+            raise InvalidRequest(f"the parameter {name[:40]} is repeated: send it once")
         form[name] = value
     return Form(
         {name: value for name, value in form.items() if value},
@@ -69,46 +69,50 @@ def fitted(form: dict[str, str], shape: type[FormShape]) -> FormShape:
         raise InvalidRequest(f"the form does not fit: {plain_reason(error)[:_REASON]}") from error
 
 
-def read_query(request: Request, *known: str) -> dict[str, str]:
-    """Return the query parameters of a GET, or raise InvalidRequest for one that is unknown or repeated."""
+def read_query(request: Request, *allowed: str) -> dict[str, str]:
+    """Return the query parameters of a request, or raise InvalidRequest for an unknown or repeated one."""
     query: dict[str, str] = {}
     for name, value in _pairs(request.query_string, "the query"):
-        if name not in known:
-            raise InvalidRequest(f"unknown parameter {name[:40]!r}: this takes {', '.join(known) or 'none'}")
+        if name not in allowed:
+            taken = f"this endpoint takes {', '.join(allowed)}" if allowed else "this endpoint takes none"
+            raise InvalidRequest(f"the parameter {name[:40]!r} is unknown: {taken}")
         if name in query:
-            raise InvalidRequest(f"the parameter {name} is repeated")
+            raise InvalidRequest(f"the parameter {name} is repeated: send it once")
         query[name] = value
     return query
 
 
 def _pairs(encoded: bytes, name: str) -> list[tuple[str, str]]:
-    """Return names and values; Werkzeug would turn what is not UTF-8 into some other text, or fail."""
+    """Return names and values. Werkzeug would replace bytes that are not UTF-8, or fail."""
     try:
         pairs = parse_qsl(encoded.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError as error:
-        raise InvalidRequest(f"{name} is not UTF-8 text") from error
+        raise InvalidRequest(f"{name} is not UTF-8 text: encode it as UTF-8") from error
     if any("\0" in member + value for member, value in pairs):
-        raise InvalidRequest(f"{name} is not UTF-8 text without NUL")
+        raise InvalidRequest(f"{name} has a NUL character: leave it out")
     return pairs
 
 
 def required(form: dict[str, str], name: str) -> str:
-    """Return a parameter, or raise InvalidRequest that names it."""
+    """Return a parameter, or raise InvalidRequest if it is missing."""
     if name not in form:
-        raise InvalidRequest(f"the parameter {name} is missing")
+        raise InvalidRequest(f"the parameter {name} is missing: send it")
     return form[name]
 
 
 def refuse_body(request: Request) -> None:
-    """Raise InvalidRequest for a body where none is read: it says something that nobody would do."""
+    """Raise InvalidRequest for a body that this endpoint would ignore."""
     if request.get_data():
-        raise InvalidRequest("send no body: this takes none")
+        raise InvalidRequest("the request has a body: send none to this endpoint")
 
 
 def read_json(request: Request, shape: type[Shape]) -> Shape:
-    """Return the JSON body as this msgspec shape, or raise InvalidRequest that says where it differs."""
+    """Return the JSON body as this msgspec shape.
+
+    Raises UnsupportedMediaType for another content type, and InvalidRequest that names what does not fit.
+    """
     if request.mimetype != "application/json":
-        raise UnsupportedMediaType("send Content-Type: application/json")
+        raise UnsupportedMediaType("the body is not declared as JSON: send Content-Type: application/json")
     try:
         body = request.get_data()
         read = read_json_text(body, shape)
@@ -116,11 +120,11 @@ def read_json(request: Request, shape: type[Shape]) -> Shape:
     except ValueError as error:
         raise InvalidRequest(f"the JSON body does not fit: {plain_reason(error)[:_REASON]}") from error
     except RecursionError:
-        raise InvalidRequest("the JSON body is nested too deeply") from None
+        raise InvalidRequest("the JSON body is nested too deeply: send a flat object") from None
     return read
 
 
 def _refuse_repeated(pairs: list[tuple[str, object]]) -> None:
-    """Raise ValueError when an object has a key twice, of which msgspec would silently take the last."""
+    """Raise ValueError if an object repeats a key: msgspec would silently take the last value."""
     if len({name for name, _ in pairs}) != len(pairs):
         raise ValueError("a key is repeated")

@@ -29,7 +29,7 @@ from macaroon_cbat.service.oauth2.grants import (
 )
 from macaroon_cbat.service.oauth2.introspection import introspection_answer, named_certificate
 from macaroon_cbat.service.oauth2.issuer import Issuer
-from macaroon_cbat.service.oauth2.shapes import TokenAnswer, TokenForm, TokenQuestion, TokenToRevoke
+from macaroon_cbat.service.oauth2.shapes import IntrospectionForm, RevocationForm, TokenAnswer, TokenForm
 from macaroon_cbat.service.oauth2.token_revocation import revoke
 from macaroon_cbat.stores import Client, Stores
 
@@ -126,7 +126,7 @@ class IntrospectionEndpoint(rfc7662.IntrospectionEndpoint):  # type: ignore[misc
         """Return what the calling resource server may know of the token."""
         caller: Client = self.authenticate_endpoint_client(request).record
         refuse_public(caller)  # RFC 7662 2.1: the caller must be authorized
-        form = request.read(TokenQuestion)
+        form = request.read(IntrospectionForm)
         presented = named_certificate(form.client_certificate)
         revoked = self.server.stores.revocations.concerning
         members = introspection_answer(
@@ -141,6 +141,6 @@ class RevocationEndpoint(rfc7009.RevocationEndpoint):  # type: ignore[misc] # Au
     def create_endpoint_response(self, request: FormRequest) -> tuple[int, dict[str, object], None]:
         """Revoke the token of the authenticated client."""
         client: Client = self.authenticate_endpoint_client(request).record
-        form = request.read(TokenToRevoke)
+        form = request.read(RevocationForm)
         revoke(form.token, client, self.server.issuer, self.server.stores.revocations, request.now)
         return 200, {}, None

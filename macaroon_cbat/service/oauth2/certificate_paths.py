@@ -1,8 +1,8 @@
-"""The paths from a client's certificate up to a trusted CA, over intermediates that the client may have sent.
+"""Paths from a client's certificate up to a trusted CA, over intermediates that the client may have sent.
 
 A signature is checked only with the key of a CA that a trusted one vouches for, so a client's own keys cost
-nothing. Which extensions and algorithms are right is not judged here: `client_certificates` does that, path
-by path, and each path holds a key once. Verifiers that try every order of what a client sends take minutes.
+nothing. Extensions and algorithms are not judged here: `client_certificates` judges them path by path. A path
+holds each key once: trying every order of a client's certificates would take minutes.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,16 +17,16 @@ from macaroon_cbat.certificate.thumbprint import DerCertificate
 from macaroon_cbat.service.oauth2.key_strength import weakness_in
 
 MOST_SENT = 8
-"""Certificates beside its own that a client may send: more are not looked at."""
+"""Certificates beside its own that are read of a client; further ones are ignored."""
 _MOST_PATHS, _LONGEST_PATH = 8, 8
 
 Certificates = Sequence[x509.Certificate]
 
 
 def read_sent(certificates: Iterable[DerCertificate]) -> list[x509.Certificate]:
-    """Return the CAs with strong keys among certificates that a client sent, as many as are looked at.
+    """Return the CAs with strong keys among the first MOST_SENT certificates that a client sent.
 
-    What cannot be read is left out, as clients send whatever lies beside their certificate.
+    Unreadable ones are left out: clients send all that lies beside their certificate.
     """
     found = []
     for der in islice(certificates, MOST_SENT):
@@ -49,7 +49,7 @@ def is_authority(certificate: x509.Certificate) -> bool:
 
 
 def vouched_for(candidates: Certificates, trusted: Certificates) -> list[x509.Certificate]:
-    """Return the candidates that a trusted CA issued, or another candidate that is vouched for did."""
+    """Return the candidates that a trusted CA issued, directly or through other candidates."""
     waiting, issuers = list(candidates), list(trusted)
     for issuer in issuers:
         for one in [each for each in waiting if is_issued_by(each, issuer)]:
@@ -81,7 +81,7 @@ def paths(
 
 
 def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Return True if the issuer's name and key fit; its right to issue is not looked at."""
+    """Return True if the issuer's name and key fit; its right to issue is not checked."""
     try:
         if certificate.issuer != issuer.subject:
             return False
@@ -95,4 +95,4 @@ def _key(certificate: x509.Certificate) -> bytes:
     try:
         return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except (ValueError, UnsupportedAlgorithm):
-        return b""  # the leaf's alone: its weakness is named later
+        return b""  # only the leaf can be of an unknown kind, and its weakness is reported later

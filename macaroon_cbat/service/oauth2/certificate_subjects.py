@@ -1,4 +1,4 @@
-"""The one name by which a certificate is a registered client's (RFC 8705 2.1.2)."""
+"""The name in a certificate that authenticates a registered client (RFC 8705 2.1.2)."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ log = logging.getLogger("macaroon_cbat.service")
 def is_named_by(certificate: x509.Certificate, metadata: ClientMetadata) -> bool:
     """Return True if the certificate has the one name that the client registered.
 
-    A name that cannot be read, such as Latin-1 in a T61String, is no client's.
+    A name that cannot be read, such as Latin-1 in a T61String, authenticates no client.
     """
     try:
         if metadata.tls_client_auth_subject_dn is not None:
@@ -47,13 +47,13 @@ def _has_alternative_name(names: x509.SubjectAlternativeName, metadata: ClientMe
 
 
 def _is_among(registered: str, found: Iterable[str], key: Callable[[str], str | None]) -> bool:
-    """Return True if one of these names compares as the registered one; what has no key is no name."""
+    """Return True if one of these names equals the registered one; text without a key is not a name."""
     wanted = key(registered)
     return wanted is not None and wanted in map(key, found)
 
 
 def _subject(certificate: x509.Certificate) -> DistinguishedName:
-    """Return the subject in the form in which it compares, or raise ValueError."""
+    """Return the subject in comparable form, or raise ValueError."""
     return distinguished_name(
         [(one.oid.dotted_string, _text(one.value)) for one in relative]
         for relative in certificate.subject.rdns
@@ -62,15 +62,19 @@ def _subject(certificate: x509.Certificate) -> DistinguishedName:
 
 def _text(value: str | bytes) -> str:
     if isinstance(value, bytes):
-        raise ValueError("a bit string in a subject is compared with nothing")  # noqa: TRY004
+        raise ValueError("a bit string in a subject is not comparable")  # noqa: TRY004
     return value
 
 
 @lru_cache(maxsize=1024)
 def _registered(text: str) -> DistinguishedName | None:
-    """Return a registered subject DN; None, with a line in the log, for one of before there was a check."""
+    """Return a registered subject DN; None, with a warning, for one that was registered unchecked."""
     try:
         return parse_distinguished_name(text)
     except ValueError as error:
-        log.warning("the subject DN %r of a client cannot be read, so no certificate fits: %s", text, error)
+        log.warning(
+            "the subject DN %r of a client cannot be read, and matches no certificate: %s: change the client",
+            text,
+            error,
+        )
         return None

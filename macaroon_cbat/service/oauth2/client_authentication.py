@@ -1,4 +1,4 @@
-"""The authentication of clients (RFC 6749 2.3, RFC 8705 2): one method a request; all failures look alike."""
+"""The authentication of clients (RFC 6749 2.3, RFC 8705 2): all failures look alike to a client."""
 
 from base64 import b64decode
 from collections.abc import Callable
@@ -19,18 +19,17 @@ from macaroon_cbat.stores import Client, ClientStore, RevocationStore
 from macaroon_cbat.stores.clients import has_secret
 
 _LONGEST_NAME = 64
-"""Characters of a client's name: of a longer one, which is none, no more goes into the log."""
+"""Characters of a client's name; of a longer text, which is not a name, the log gets this many."""
 
 _Verified = Callable[[], Certificate | InvalidClient]
-"""Verifies the certificate of the request, once: the leaf of a trusted chain, or why it is none."""
-
+"""Verifies the certificate of the request once: returns the leaf of a trusted chain, or the error."""
 
 Intermediates = Callable[[], tuple[DerCertificate, ...]]
-"""Finds the certificates that came beside the client's own: none are read until a path is built."""
+"""Returns the certificates that came beside the client's own; they are read only to build a path."""
 
 
 class PresentedCredentials(Struct, frozen=True):
-    """What a request shows of its client."""
+    """The credentials of a client in one request: `secret` from header or form, and its certificate."""
 
     client_id: str
     secret: str | None
@@ -38,7 +37,7 @@ class PresentedCredentials(Struct, frozen=True):
     intermediates: Intermediates = tuple
 
     def __repr__(self) -> str:
-        """Show who it claims to be, never the secret."""
+        """Show the claimed client, never the secret."""
         return f"<PresentedCredentials of {self.client_id!r}>"
 
 
@@ -50,7 +49,7 @@ def presented_credentials(
 ) -> PresentedCredentials:
     """Return the credentials of a request.
 
-    Raises InvalidRequest when it uses two methods at once, and InvalidClient when it names no client.
+    Raises InvalidRequest if it uses two methods at once, and InvalidClient if it names no client.
     """
     if authorization is None:
         if "client_id" not in form:
@@ -58,7 +57,7 @@ def presented_credentials(
         return PresentedCredentials(form["client_id"], form.get("client_secret"), presented, intermediates)
     client_id, secret = _basic(authorization)
     if "client_secret" in form or form.get("client_id", client_id) != client_id:
-        raise InvalidRequest("use one client authentication method, not two")
+        raise InvalidRequest("the request has two client authentications: send one")
     return PresentedCredentials(client_id, secret, presented, intermediates)
 
 
@@ -67,8 +66,8 @@ def authenticated_client(
 ) -> Client:
     """Return the client that these credentials prove, or raise InvalidClient.
 
-    A refusal takes the same steps for an unknown client as for a known one, whatever its method: a look
-    into memory, one into the database, a hash of the secret in each, and the chain of the certificate once.
+    A refusal takes the same steps for an unknown client as for a registered one of any method: a look into
+    memory, one into the database, a hash of the secret in each, and the chain of the certificate once.
     """
 
     @cache
@@ -92,19 +91,19 @@ def authenticated_client(
 
 
 def refuse_revoked_certificate(presented: PresentedCertificate, revocations: RevocationStore) -> None:
-    """Raise InvalidClient if the certificate is revoked, whatever else authenticates its client."""
+    """Raise InvalidClient if the certificate is revoked, also for a client that authenticates by a secret."""
     thumbprint = presented.thumbprint
     if thumbprint is not None and revocations.has_certificate(thumbprint):
         raise InvalidClient(f"the certificate {thumbprint} is revoked")
 
 
 def is_public(client: Client) -> bool:
-    """Return True for a public client, which any certificate proves (RFC 8705 4): it is not authenticated."""
+    """Return True for a public client, which is not authenticated: any certificate will do (RFC 8705 4)."""
     return client.metadata.token_endpoint_auth_method == "none"
 
 
 def refuse_public(client: Client) -> None:
-    """Raise InvalidClient for a public client, where an authenticated one is needed."""
+    """Raise InvalidClient for a public client."""
     if is_public(client):
         raise InvalidClient(f"{client.client_id} is a public client")
 
@@ -112,8 +111,8 @@ def refuse_public(client: Client) -> None:
 def _proved(client: Client | None, credentials: PresentedCredentials, verified: _Verified) -> Client:
     """Return the client if the credentials are those of its method, or raise InvalidClient.
 
-    client_secret_basic and client_secret_post carry the same secret: a client registered for one may
-    use the other. A client of another method has none, and must not send one.
+    client_secret_basic and client_secret_post carry the same secret: a client that is registered for one may
+    use the other. A client of another method has no secret and must not send one.
     """
     has_its_secret = credentials.secret is not None and has_secret(client, credentials.secret)
     if client is None:
@@ -126,9 +125,11 @@ def _proved(client: Client | None, credentials: PresentedCredentials, verified: 
         case "tls_client_auth":
             _require_named_certificate(client, _only_certificate(client, credentials), verified)
         case "none":
-            _only_certificate(client, credentials)  # any will do (RFC 8705 4)
+            _only_certificate(client, credentials)  # any certificate will do (RFC 8705 4)
         case method:
-            raise InvalidClient(f"{client.client_id} authenticates by {method}, which is unknown here")
+            raise InvalidClient(
+                f"{client.client_id} authenticates by {method}, which this service does not support"
+            )
     return client
 
 
@@ -140,7 +141,7 @@ def _require_secret(client: Client, credentials: PresentedCredentials, *, is_rig
 
 
 def _only_certificate(client: Client, credentials: PresentedCredentials) -> PresentedCertificate:
-    """Return the peer that presented a certificate and no secret, or raise InvalidClient."""
+    """Return the certificate of a request without a secret, or raise InvalidClient."""
     if credentials.secret is not None:
         raise InvalidClient(f"{client.client_id} has no secret, but sent one")
     if credentials.presented.thumbprint is None:
@@ -156,8 +157,8 @@ def _only_certificate(client: Client, credentials: PresentedCredentials) -> Pres
 def _require_registered_certificate(client: Client, presented: PresentedCertificate) -> None:
     """Raise InvalidClient unless the certificate is a registered one (RFC 8705 2.2).
 
-    Besides that, nothing but the strength of its key is checked, where the proxy passes on more than
-    its hash.
+    Neither validity nor issuer is checked. The strength of its key is, unless a proxy forwards the hash
+    alone.
     """
     if presented.thumbprint not in client.metadata.certificates:
         raise InvalidClient(f"{client.client_id}: {presented.thumbprint} is not registered")
@@ -168,7 +169,7 @@ def _require_registered_certificate(client: Client, presented: PresentedCertific
 def _require_named_certificate(client: Client, presented: PresentedCertificate, verified: _Verified) -> None:
     """Raise InvalidClient unless a trusted CA issued the certificate to the client's name (RFC 8705 2.1)."""
     if presented.certificate is None:
-        raise InvalidClient("tls_client_auth needs the certificate, and the proxy passes on its hash alone")
+        raise InvalidClient("tls_client_auth needs the certificate, and the proxy forwards its hash alone")
     leaf = verified()
     if isinstance(leaf, InvalidClient):
         raise leaf
@@ -184,7 +185,7 @@ def _basic(authorization: str) -> tuple[str, str]:
     try:
         client_id, colon, secret = b64decode(value.strip(), validate=True).decode().partition(":")
         client_id, secret = unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
-    except ValueError as error:  # no base64, no ASCII, no UTF-8
+    except ValueError as error:  # not base64, ASCII or UTF-8
         raise InvalidClient("malformed Basic credentials") from error
     if not colon or not client_id:
         raise InvalidClient("Basic credentials without a client or a secret")

@@ -1,4 +1,4 @@
-"""The one place where certificates are trusted: tls_client_auth (RFC 8705 2.1)."""
+"""The trust in client certificates for tls_client_auth (RFC 8705 2.1); no other module judges a chain."""
 
 import logging
 from collections.abc import Iterable
@@ -57,7 +57,7 @@ class ClientTrust:
         now: EpochSeconds,
         sent: Iterable[DerCertificate] = (),
     ) -> x509.Certificate:
-        """Return the certificate when a trusted CA issued it for client authentication and it is valid now.
+        """Return the certificate if a trusted CA issued it for client authentication and it is valid now.
 
         `sent` are certificates that the client sent beside its own: they may be intermediates, and are never
         trusted by themselves. Raises InvalidClient otherwise, and for a weak key or signature in the chain.
@@ -127,8 +127,8 @@ def _read(file: Path) -> tuple[list[x509.Certificate], list[x509.Certificate]]:
     intermediates = vouched_for([one for one in others if is_authority(one)], roots)
     if strays := [one for one in others if one not in intermediates]:
         log.warning(
-            "MACAROON_CBAT_CLIENT_CA: %s is not trusted, for no self-signed CA in %s leads to it: to trust "
-            "an intermediate itself, name a file without self-signed certificates",
+            "MACAROON_CBAT_CLIENT_CA: %s is not trusted, because no self-signed CA in %s leads to it: to "
+            "trust an intermediate itself, name a file without self-signed certificates",
             strays[0].subject.rfc4514_string(),
             file,
         )
@@ -156,7 +156,7 @@ def _allow_issuing(_policy: Policy, _certificate: x509.Certificate, usage: x509.
 def _read_policies(
     _policy: Policy, _certificate: x509.Certificate, _policies: x509.CertificatePolicies | None
 ) -> None:
-    """Allow any policy: the verifier has read them, which it otherwise leaves."""
+    """Allow any policy. Without this callback the verifier would not read critical policies."""
 
 
 def _allow_authority(
@@ -170,7 +170,7 @@ def _allow_authority(
 def _allow_constraints(
     _policy: Policy, _certificate: x509.Certificate, constraints: x509.NameConstraints | None
 ) -> None:
-    """Refuse constraints of subjects: the verifier refuses critical ones, and ignores others."""
+    """Refuse constraints of subjects, of which the verifier refuses only critical ones."""
     if constraints is None:
         return
     trees = [*(constraints.permitted_subtrees or ()), *(constraints.excluded_subtrees or ())]
@@ -180,7 +180,7 @@ def _allow_constraints(
 
 # Private CAs are held to RFC 5280 and not to the rules of the web: a missing key usage means any, an
 # authority key identifier may be missing, a subject may be named in the DN alone (RFC 8705 2.1.2),
-# and an extended key usage may be critical. Any policy will do, so critical ones are read and taken.
+# and an extended key usage may be critical. Any policy is allowed, critical ones included.
 _ISSUERS = (
     ExtensionPolicy.webpki_defaults_ca()
     .may_be_present(x509.AuthorityKeyIdentifier, Criticality.AGNOSTIC, None)

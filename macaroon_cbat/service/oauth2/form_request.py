@@ -1,7 +1,6 @@
 """The form request of an OAuth endpoint, as Authlib and the rules of this package read it."""
 
 from functools import partial
-from urllib.parse import urljoin
 
 from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request
 from flask import Request
@@ -35,15 +34,15 @@ class FormRequest(OAuth2Request):  # type: ignore[misc] # Authlib is untyped
 
 
 def read_form_request(
-    request: Request, issuer: str, now: EpochSeconds, *, several: tuple[str, ...] = ()
+    request: Request, uri: str, now: EpochSeconds, *, several: tuple[str, ...] = ()
 ) -> FormRequest:
-    """Return the form request, whose URI is built from the issuer's URL and never from Host.
+    """Return the form request; `uri` is the endpoint's in the metadata, and never built from Host.
 
     Every token_type_hint is ignored (RFC 7009 2.1). Parameters in `several` may repeat. Raises InvalidRequest
     as `read_form` does.
     """
     form = read_form(request, ignored=("token_type_hint",), several=several)
-    return FormRequest(request, form, urljoin(issuer, request.path), now)
+    return FormRequest(request, form, uri, now)
 
 
 class _FormPayload(OAuth2Payload):  # type: ignore[misc] # Authlib is untyped

@@ -1,7 +1,7 @@
 """The grants of a client: scope, audience and certificate of the token that it gets.
 
-The scopes `keys`, `revocations` and `admin` are for the service itself, whose audience is the issuer's
-URL, and for no other resource server; nothing else is for the service itself.
+The scopes `keys`, `revocations` and `admin` are for the service itself, whose audience is the issuer's URL.
+They are for no other resource server, and no other scope is for the service itself.
 """
 
 from collections.abc import Iterable
@@ -19,23 +19,22 @@ RESERVED_SCOPES = ("keys", "revocations", "admin")
 
 
 def one_resource(resources: Iterable[str]) -> str | None:
-    """Return the resource that a request names, in its canonical spelling; None where it names none.
+    """Return the resource that a request names, in its canonical spelling; None if it names none.
 
-    RFC 8707 2 lets a request name several. A token here is for one, so of two different ones none is granted.
+    RFC 8707 2 lets a request name several resources. A token of this service is for one, so InvalidTarget is
+    raised for two different ones.
     """
     named = {canonical_audience(resource) for resource in resources}
     if len(named) > 1:
-        raise InvalidTarget(
-            "a token is for one resource: ask for a token for each, by one parameter resource"
-        )
+        raise InvalidTarget("the request names several resources: request a token for each")
     return next(iter(named), None)
 
 
 def granted_audience(client: Client, resource: str | None, issuer: str) -> str | None:
     """Return the audience to mint for: the requested resource, else the client's only one (RFC 8707 2).
 
-    Both texts are canonical. A client with a reserved scope need not register the issuer as audience.
-    Raises InvalidTarget.
+    Both texts are canonical. A client with a reserved scope need not register the issuer as audience. Raises
+    InvalidTarget for an audience that the client may not get, and if it must name one of several.
     """
     registered = client.metadata.audiences
     if resource is None:
@@ -45,7 +44,8 @@ def granted_audience(client: Client, resource: str | None, issuer: str) -> str |
     if resource == issuer:
         if not any(scope in RESERVED_SCOPES for scope in client.metadata.scopes):
             raise InvalidTarget(
-                "the service itself is open to clients with a scope of " + ", ".join(RESERVED_SCOPES)
+                "this client may not use the service itself: register it with a scope of "
+                + ", ".join(RESERVED_SCOPES)
             )
         return issuer
     if resource is not None and resource not in registered:
@@ -54,13 +54,13 @@ def granted_audience(client: Client, resource: str | None, issuer: str) -> str |
 
 
 def granted_scope(client: Client, requested: str | None, audience: str | None, issuer: str) -> str:
-    """Return the scope to grant for the audience: what is requested of the registered one, else all of it.
+    """Return the scope to grant for the audience: the requested scope, else all that is registered for it.
 
     Raises InvalidScope for a scope that is not registered, or not for this audience.
     """
     is_own = audience == issuer
     if client.metadata.scope is None:
-        raise InvalidScope("this client is registered for no scope, so it gets no token")
+        raise InvalidScope("this client is registered without a scope: register the scope of its tokens")
     registered = client.metadata.scope.split(" ")
     open_here = [scope for scope in registered if (scope in RESERVED_SCOPES) == is_own]
     wanted = open_here if requested is None else requested.split(" ")
@@ -70,7 +70,9 @@ def granted_scope(client: Client, requested: str | None, audience: str | None, i
         where = "not for the service itself" if is_own else f"for the service itself, resource={issuer}"
         raise InvalidScope(f"the scope {misplaced[0]!r} is {where}")
     if not wanted:
-        raise InvalidScope(f"this client's scopes are for the service itself: ask with resource={issuer}")
+        raise InvalidScope(
+            f"this client's scopes are for the service itself: request it with resource={issuer}"
+        )
     return " ".join(scope for scope in open_here if scope in wanted)
 
 

@@ -43,12 +43,13 @@ def introspection_answer(
 ) -> dict[str, object]:
     """Return the claims of an active token, narrowed by its caveats, or `{"active": false}` alone.
 
-    A token is active for resource servers that serve its audience, and for its own client. Caveats about
-    the request itself are not judged here: with one of them a token is active only for a resource
-    server that is registered as understanding caveats, and that gets them all as `caveats`. `presented` is
-    the certificate of the connection that the token came over, where the caller says it: a revoked one
-    lets no token pass. A bound token is active for a caller that names its certificate so, or is
-    registered as comparing certificates: many resource servers ignore `cnf`, and would let a thief in.
+    A token is active for resource servers that serve its audience, and for its own client. Caveats about the
+    request itself are not judged here. A token with one of them is active only for a resource server that is
+    registered as understanding caveats, which gets all caveats as `caveats`. `presented` is the certificate
+    that the token came with, if the caller names it; with a revoked one every token is inactive. A bound
+    token is active only for a caller that names its certificate, or is registered as comparing certificates:
+    many resource servers ignore `cnf` and would admit a thief. A bad token raises nothing; raises Unavailable
+    if the database is out of reach.
     """
     grant = None
     try:
@@ -59,10 +60,11 @@ def introspection_answer(
         for each in {certificate, presented}:
             refuse_revoked(grant, each, revocations(grant, each))
         if of_the_request and not caller.metadata.understands_caveats:
-            raise InvalidToken("nobody would judge " + ", ".join(text.decode() for text in of_the_request))
+            unjudged = ", ".join(text.decode() for text in of_the_request)
+            raise InvalidToken(f"{caller.client_id} does not understand caveats, such as {unjudged}")
         if certificate is not None and presented is None and not caller.metadata.checks_certificates:
             raise InvalidToken(
-                f"{caller.client_id} does not compare certificate {certificate}, nor named one"
+                f"{caller.client_id} does not compare certificate {certificate} and named none"
             )
         access = Access(now=now, audience=audience, certificate=presented or certificate)
         principal = judge(grant, judged, access, require_certificate=False)
@@ -85,7 +87,7 @@ def named_certificate(text: str | None) -> Thumbprint | None:
 def _claims(
     grant: Grant, principal: Principal, certificate: Thumbprint | None, shown: AuthenticCaveats | None
 ) -> dict[str, object]:
-    """Return the members of an active token; `shown` are its caveats, for who understands them."""
+    """Return the members of an active token; `shown` are its caveats, for a caller that understands them."""
     claims: dict[str, object] = {
         "client_id": principal.client_id,
         "exp": principal.expires_at,
@@ -105,11 +107,11 @@ def _claims(
 
 
 def _asking_audience(grant: Grant, caller: Client, issuer: str) -> str | None:
-    """Return the audience that the caller asks for, or raise InvalidToken when it may not ask.
+    """Return the audience for which the caller introspects, or raise InvalidToken if it may not.
 
-    A resource server may ask that serves one of the token's audiences, or any for a token without one. A
-    client that does not serve may ask about its own tokens. None: it could be asking for one of several,
-    and a token that is for one of them alone is then active for none.
+    A resource server must serve one of the token's audiences, or any audience if the token has none. Another
+    client may introspect its own tokens. None means one of several audiences: a token that is restricted to
+    one of them is then inactive.
     """
     served = meant = served_audiences(caller, issuer)
     if grant.aud is not UNSET:
@@ -126,7 +128,7 @@ def _asking_audience(grant: Grant, caller: Client, issuer: str) -> str | None:
 def _sorted(texts: AuthenticCaveats) -> tuple[Thumbprint | None, AuthenticCaveats, list[bytes]]:
     """Return the confirmed certificate, the caveats to judge here, and those about the request.
 
-    An unknown caveat stays among those to judge, and prohibits there.
+    An unknown caveat is among those to judge, where it prohibits.
     """
     certificate: Thumbprint | None = None
     judged: list[bytes] = []
@@ -140,9 +142,9 @@ def _sorted(texts: AuthenticCaveats) -> tuple[Thumbprint | None, AuthenticCaveat
 
 
 def _one_each(written: AuthenticCaveats) -> AuthenticCaveats:
-    """Return the caveats in compact form, one a text: of several members some are judged here, others not.
+    """Return the caveats in compact form, one member in each text: some members are judged here, others not.
 
-    What is no caveat stays as it was written.
+    Text that is not a caveat stays as it was written.
     """
     texts: list[bytes] = []
     for text in written:

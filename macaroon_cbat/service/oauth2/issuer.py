@@ -22,21 +22,21 @@ from macaroon_cbat.text.base64url import encode
 
 
 class Minted(Struct, frozen=True):
-    """A new macaroon and what it grants."""
+    """A new macaroon and its grant."""
 
     text: str
     grant: Grant
 
     def __repr__(self) -> str:
-        """Show which token it is, never the token."""
+        """Show the token's id, never its text."""
         return f"<Minted {self.grant.jti} for {self.grant.client_id}>"
 
 
 class Issuer:
-    """Mints macaroons under the current root key and verifies those of every live one."""
+    """Mints macaroons under the current root key, and verifies those under every live root key."""
 
     def __init__(self, url: str, root_keys: RootKeyStore, lifetime: int, rotation: int = 0) -> None:
-        """Mint as this issuer, for so many seconds; rotate keys at this interval, 0 being by hand."""
+        """Mint as this issuer; lifetime and rotation are seconds, rotation 0 is by hand."""
         self._rotation = rotation
         self.url = url
         self.audience = canonical_audience(url)
@@ -79,7 +79,8 @@ class Issuer:
     def authentic(self, text: str) -> tuple[Grant, AuthenticCaveats]:
         """Return grant and caveats of a macaroon of this issuer, or raise InvalidToken.
 
-        Only the HMAC chain is checked: neither expiry nor revocation nor any caveat.
+        Only the HMAC chain is checked: neither expiry nor revocation nor any caveat. Raises Unavailable if
+        the database is out of reach.
         """
         macaroon = read_macaroon(text)
         grant = read_identifier(macaroon.identifier)
@@ -88,7 +89,7 @@ class Issuer:
     def authentic_grant(self, text: str) -> Grant:
         """Return the grant of a macaroon of this issuer, discharged or not, or raise InvalidToken.
 
-        Only the macaroon's own HMAC chain is checked, as `authentic` does.
+        Only the macaroon's own HMAC chain is checked, as in `authentic`.
         """
         macaroon = read_macaroon(text)
         grant = read_identifier(macaroon.identifier)

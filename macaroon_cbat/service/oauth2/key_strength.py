@@ -10,7 +10,7 @@ LEAST_RSA_BITS, LEAST_CURVE_BITS = 2048, 224
 
 
 def weakness_of(certificate: DerCertificate) -> str | None:
-    """Return what is wrong with the key of a certificate that its hash makes trusted, or None."""
+    """Return the weakness of the key of a registered certificate, or None."""
     try:
         return weakness_in(x509.load_der_x509_certificate(certificate))
     except (ValueError, x509.InvalidVersion):
@@ -18,7 +18,7 @@ def weakness_of(certificate: DerCertificate) -> str | None:
 
 
 def weakness_in(certificate: x509.Certificate) -> str | None:
-    """Return what is wrong with the key: 112 bits of security is the least (NIST SP 800-57)."""
+    """Return the weakness of the key, or None: it needs 112 bits of security (NIST SP 800-57)."""
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
@@ -32,4 +32,4 @@ def weakness_in(certificate: x509.Certificate) -> str | None:
             return f"a key on the curve {key.curve.name}, which is too small" if is_weak else None
         case ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():
             return None
-    return f"a key of a kind that is not taken: {type(key).__name__}"
+    return f"a key of a kind that is not accepted: {type(key).__name__}"

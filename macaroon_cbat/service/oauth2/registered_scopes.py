@@ -1,4 +1,4 @@
-"""The scopes that registered clients may ask for, as the metadata name them (RFC 8414 2)."""
+"""The scopes of registered clients, as the metadata list them (RFC 8414 2)."""
 
 import time
 from collections.abc import Callable
@@ -9,21 +9,21 @@ from macaroon_cbat.service.oauth2.grants import RESERVED_SCOPES
 from macaroon_cbat.stores import ClientStore
 
 MEMORY_SECONDS = 60.0
-"""How often at most the database is asked: anybody may ask for the metadata as often as they like."""
+"""Seconds between two queries of the database, at least: an attacker may request the metadata without end."""
 
 
 class RegisteredScopes:
-    """The scopes for resource servers; those of the service itself are of no use to others."""
+    """The scopes for resource servers, without those of the service itself."""
 
     def __init__(self, clients: ClientStore, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Name the scopes of these clients."""
+        """List the scopes of these clients."""
         self._clients = clients
         self._monotonic = monotonic
         self._names: frozenset[str] = frozenset()
         self._look_again_at = 0.0
 
     def current(self) -> frozenset[str]:
-        """Return the scopes, at most MEMORY_SECONDS old, older while the database is out of reach."""
+        """Return the scopes, at most MEMORY_SECONDS old, or older while the database is out of reach."""
         if self._monotonic() >= self._look_again_at:
             self._look_again_at = self._monotonic() + MEMORY_SECONDS
             with suppress(Unavailable):

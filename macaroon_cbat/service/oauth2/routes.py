@@ -10,11 +10,11 @@ from macaroon_cbat.service.http.request_input import FORM, required
 from macaroon_cbat.service.oauth2.authorization_server import AuthorizationServer
 from macaroon_cbat.service.oauth2.form_request import FormRequest, read_form_request
 from macaroon_cbat.service.oauth2.shapes import (
+    IntrospectionAnswer,
+    IntrospectionForm,
+    RevocationForm,
     TokenAnswer,
     TokenForm,
-    TokenInQuestion,
-    TokenQuestion,
-    TokenToRevoke,
 )
 
 _SHORTENED = "AgETaHR0cHM6Ly9hcy5leGFtcGxl"
@@ -34,21 +34,21 @@ INTROSPECT = Operation(
     method="POST",
     path="/oauth2/introspect",
     label="introspect",
-    summary="Learn what a token is good for, as a resource server of its audience or its own client",
+    summary="Introspect a token, as a resource server of its audience or as its own client",
     caller="client",
-    body=TokenQuestion,
+    body=IntrospectionForm,
     body_type=FORM,
     example={"token": _SHORTENED},
-    answer=TokenInQuestion,
+    answer=IntrospectionAnswer,
     answer_example={"active": False},
 )
 REVOKE = Operation(
     method="POST",
     path="/oauth2/revoke",
     label="revoke",
-    summary="Take back a token and all its children, as the client it was issued to",
+    summary="Revoke a token and all its children, as the client that it was issued to",
     caller="client",
-    body=TokenToRevoke,
+    body=RevocationForm,
     body_type=FORM,
     example={"token": _SHORTENED},
     answer=dict[str, str],
@@ -59,22 +59,24 @@ OPERATIONS = (TOKEN, INTROSPECT, REVOKE)
 
 def oauth_routes(app: Flask, server: AuthorizationServer, clock: Callable[[], float], root_path: str) -> None:
     """Route the OAuth endpoints to this server; the clock is read once a request."""
+    issuer = server.issuer.url
 
-    def read(*several: str) -> FormRequest:
-        return read_form_request(request, server.issuer.url, EpochSeconds(int(clock())), several=several)
+    def read(operation: Operation, *several: str) -> FormRequest:
+        uri, now = issuer + operation.path, EpochSeconds(int(clock()))
+        return read_form_request(request, uri, now, several=several)
 
     def token() -> Response:
-        form_request = read("resource")
+        form_request = read(TOKEN, "resource")
         required(form_request.form, "grant_type")
         response: Response = server.create_token_response(form_request)
         return response
 
     def introspect() -> Response:
-        response: Response = server.create_endpoint_response("introspection", read())
+        response: Response = server.create_endpoint_response("introspection", read(INTROSPECT))
         return response
 
     def revoke() -> Response:
-        response: Response = server.create_endpoint_response("revocation", read())
+        response: Response = server.create_endpoint_response("revocation", read(REVOKE))
         return response
 
     for operation, view in ((TOKEN, token), (INTROSPECT, introspect), (REVOKE, revoke)):

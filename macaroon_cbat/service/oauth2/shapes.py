@@ -36,11 +36,12 @@ class TokenAnswer(Struct, frozen=True):
     scope: ScopeText
 
 
-class TokenQuestion(Struct, frozen=True):
+class IntrospectionForm(Struct, frozen=True):
     """A token to introspect (RFC 7662 2.1).
 
-    `client_certificate` is the thumbprint of the connection that it came over. A resource server that is not
-    registered with `checks_certificates` must send it to learn that a certificate-bound token is active.
+    `client_certificate` is the thumbprint of the client certificate that the token came with. A resource
+    server that is not registered with `checks_certificates` must send it to learn that a bound token is
+    active.
     """
 
     token: str
@@ -48,8 +49,8 @@ class TokenQuestion(Struct, frozen=True):
     client_certificate: _NamedThumbprint | None = None
 
 
-class TokenInQuestion(Struct, frozen=True):
-    """What the asking resource server may know of a token (RFC 7662 2.2, RFC 8705 3.2)."""
+class IntrospectionAnswer(Struct, frozen=True):
+    """The claims of a token that the caller may know (RFC 7662 2.2, RFC 8705 3.2)."""
 
     active: bool
     iss: str | None = None
@@ -65,8 +66,8 @@ class TokenInQuestion(Struct, frozen=True):
     caveats: list[Raw] | None = None
 
 
-class TokenToRevoke(Struct, frozen=True):
-    """A token to take back (RFC 7009 2.1); a hint of any kind is ignored."""
+class RevocationForm(Struct, frozen=True):
+    """A token to revoke (RFC 7009 2.1); every hint is ignored."""
 
     token: str
     token_type_hint: str | None = None

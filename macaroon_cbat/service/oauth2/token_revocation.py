@@ -14,7 +14,7 @@ from macaroon_cbat.stores import Client, RevocationStore
 log = logging.getLogger("macaroon_cbat.service")
 
 _SLIPS = str.maketrans("+ /", "--_", "\t\r\n=")
-"""Base64 as other programs write and wrap it; a form makes a space of a + that was not encoded."""
+"""Base64 as other programs write and wrap it; a + that a form did not encode arrives as a space."""
 
 
 def revoke(
@@ -22,16 +22,16 @@ def revoke(
 ) -> None:
     """Revoke the token and every child of it, or raise InvalidGrant for another client's token.
 
-    A well-formed token that is invalid anyway is revoked already (RFC 7009 2.2). An identifier that
-    anybody can write proves nothing, so nothing happens before the signature is verified. Caveats and
-    discharges are not judged: whatever a child may do, it shows that its token has left the client's hands.
-    Raises InvalidRequest for text that is no macaroon.
+    A well-formed token that is invalid needs no revocation (RFC 7009 2.2). An attacker can write any
+    identifier, so nothing happens before the signature is verified. Caveats and discharges are not judged: a
+    child of any rights shows that its token has leaked. Raises InvalidRequest for text that is not a
+    macaroon, and Unavailable if the revocation cannot be stored or audited.
     """
     grants = [grant for each in _spelled(text) if (grant := _authentic(each, client, issuer)) is not None]
     if any(grant.client_id != client.client_id for grant in grants):
         raise InvalidGrant("this token was issued to another client")
     for grant in grants:
-        expires_at = grant.exp + LONGEST_CLOCK_SKEW  # somewhere that much is allowed
+        expires_at = grant.exp + LONGEST_CLOCK_SKEW  # a resource server may allow that much
         if expires_at + KEPT_LONGER_SECONDS > now:
             revocations.revoke("token", grant.jti, now=now, expires_at=expires_at, audience=grant.audience)
             write_revoked(grant)
@@ -41,13 +41,13 @@ def _spelled(text: str) -> list[str]:
     """Return the token, or the token and its discharges with commas between, as `read_macaroon` takes them.
 
     Raises InvalidRequest for anything else, a token of another kind included. Text that is quoted, encoded
-    once more or sent with its scheme may hold a live token, and looks like an opaque one: a 200 (RFC 7009
-    2.2) would acknowledge its revocation. A well-formed macaroon holds no token but itself.
+    once more or sent with its scheme may hold a live token, and a 200 (RFC 7009 2.2) would acknowledge its
+    revocation. A well-formed macaroon holds no token but itself.
     """
     pieces = text.split(",")
     if len(pieces) > MAX_DISCHARGES + 1:
         raise InvalidRequest(
-            f"token is a list of {len(pieces)}: send one token, or {MAX_DISCHARGES + 1} at most"
+            f"token is a list of {len(pieces)}: send one token, and {MAX_DISCHARGES} discharges at most"
         )
     return [_well_formed(piece.strip().translate(_SLIPS)) for piece in pieces]
 
@@ -57,14 +57,14 @@ def _well_formed(text: str) -> str:
         read_macaroon(text)
     except MalformedMacaroon as error:
         raise InvalidRequest(
-            f"token is no macaroon, and nothing was revoked ({error}): send the bare token as it was issued, "
-            "without quotes, scheme or further encoding"
+            f"token is not a macaroon, and nothing was revoked ({error}): send the bare token as it was "
+            "issued, without quotes, scheme or further encoding"
         ) from error
     return text
 
 
 def _authentic(text: str, client: Client, issuer: Issuer) -> Grant | None:
-    """Return the grant of an authentic token, or None for what is no token of this issuer."""
+    """Return the grant of an authentic token, or None if it is not a token of this issuer."""
     try:
         return issuer.authentic_grant(text)
     except InvalidToken as error:

@@ -30,14 +30,14 @@ from generated.models import (
     ClientRegistration,
     GetAdminRevocationsKind,
     InspectRequest,
+    IntrospectionForm,
     RestrictRequest,
     RestrictRequestBindType0,
+    RevocationForm,
     RevocationRequest,
     RevocationRequestKind,
     TokenForm,
     TokenFormGrantType,
-    TokenQuestion,
-    TokenToRevoke,
 )
 
 SETTINGS = json.loads(sys.argv[1])
@@ -73,11 +73,11 @@ def main() -> dict[str, object]:
         client=operator, body=ClientRegistration(client_id="orders", scope="read", audiences=[API])
     )
     granted = token("orders", made.client_secret, API)
-    asking = TokenQuestion(token=granted)
+    asking = IntrospectionForm(token=granted)
     asked = AuthenticatedClient(base_url=ISSUER, prefix="Basic", token=SETTINGS["basic"], verify_ssl=CONTEXT)
     before = post_oauth2_introspect.sync(client=asked, body=asking)
     inspected = post_macaroon_inspect.sync(client=OPEN, body=InspectRequest(macaroon=granted))
-    refused = post_oauth2_revoke.sync(client=asked, body=TokenToRevoke(token=granted))
+    refused = post_oauth2_revoke.sync(client=asked, body=RevocationForm(token=granted))
     changed = patch_admin_clients_client_id.sync(
         "orders", client=operator, body=ClientChange(audiences=[API, "https://other.example/"])
     )
