@@ -68,8 +68,9 @@ Guard(Starlette(), keys=FOLDER / "keys.json").require("read")
 from fastapi import Depends, FastAPI
 from macaroon_cbat.resource.starlette import Guard
 app = FastAPI()
-app.get("/")(Guard(app, keys=FOLDER / "keys.json").require("read"))
-assert app.openapi()["paths"]["/"]["get"]
+guarded = [Depends(Guard(app, keys=FOLDER / "keys.json").require("read"))]
+app.get("/", dependencies=guarded)(lambda: "in")
+assert app.openapi()["paths"]["/"]["get"]["security"] == [{"macaroon": []}]
 """,
     "django": _RESOURCE_SERVER
     + r"""
