@@ -54,3 +54,17 @@ def test_a_breach_is_found(tmp_path, source, what):
 def test_what_is_no_breach_is_let_be(tmp_path, source):
     """The checker finds nothing in what the laws allow."""
     assert shown(tmp_path, source) == ""
+
+
+def test_the_check_holds_the_laws():
+    """`scripts/check` runs the checker, and compares the tables of the guide."""
+    lines = (ROOT / "scripts" / "check").read_text().splitlines()
+    assert {"scripts/laws", "scripts/guide-tables --check"} <= set(lines)
+
+
+def test_the_list_counts_and_does_not_fail():
+    """`scripts/laws --list` counts the findings of each folder, and is no refusal."""
+    command = [ROOT / "scripts" / "laws", "--list"]
+    done = subprocess.run(command, capture_output=True, check=False, text=True, timeout=100)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1].endswith(" findings")

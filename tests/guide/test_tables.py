@@ -42,7 +42,8 @@ def in_scripts(program: str, *arguments: str) -> subprocess.CompletedProcess[str
 
 def test_every_table_is_what_the_code_says():
     """The committed tables are those that `scripts/guide-tables` writes."""
-    done = in_scripts("-m", "guide_tables", "--check")
+    command = [ROOT / "scripts" / "guide-tables", "--check"]
+    done = subprocess.run(command, capture_output=True, check=False, text=True, timeout=100)
     assert (done.returncode, done.stderr) == (0, "")
 
 
