@@ -17,6 +17,7 @@ READ = {"sh", "python", "toml", "json", "text", "console"}
 COMMANDED = [chapter for chapter in CHAPTERS if blocks(chapter, "sh", "python")]
 
 
+@pytest.mark.timeout(600)  # on a busy machine
 @pytest.mark.parametrize("chapter", COMMANDED, ids=lambda chapter: chapter.stem)
 def test_a_chapter_works_as_written(chapter: Path, tmp_path: Path) -> None:
     """The commands and programs of a chapter, run one after the other, all succeed."""

@@ -38,7 +38,7 @@ def _leads(document: Path, link: str) -> bool:
 
 
 def test_the_readme_is_short():
-    """The README has 200 lines at most: whatever more there is to say is in the guide."""
+    """The README has 200 lines at most: the guide has the rest."""
     assert len(README.read_text().splitlines()) <= 200
 
 
