@@ -6,8 +6,8 @@ from contextlib import closing
 import pytest
 from OpenSSL import SSL
 
-from tests.attacks.conftest import Target
 from tests.support.refusals import assert_passes, assert_refused
+from tests.support.target import Target
 from tests.support.tls_servers import Client, ask
 
 

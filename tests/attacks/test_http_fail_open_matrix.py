@@ -4,9 +4,9 @@ from pathlib import Path
 
 from macaroon_cbat.macaroon.identifier import identifier_text
 from macaroon_cbat.macaroon.keys import write_key_file
-from tests.attacks.conftest import FAR, Target
 from tests.support.refusals import assert_passes, assert_refused
 from tests.support.service_process import free_port, resource_server
+from tests.support.target import FAR, Target
 from tests.support.tokens import API, KEYS, grant, signed
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"

@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from tests.attacks.conftest import Target
 from tests.support.refusals import assert_passes, assert_refused
+from tests.support.target import Target
 from tests.support.tls_servers import speak
 
 NAMES = (

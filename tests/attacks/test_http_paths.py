@@ -3,8 +3,8 @@
 import pytest
 
 from macaroon_cbat.macaroon.caveats import ClientAddress, PathPrefix, TargetUri
-from tests.attacks.conftest import Target
 from tests.support.refusals import assert_passes, assert_refused
+from tests.support.target import Target
 from tests.support.tls_servers import Answer, speak
 
 ESCAPES = (

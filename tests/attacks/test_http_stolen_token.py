@@ -3,8 +3,8 @@
 import pytest
 
 from macaroon_cbat import DerCertificate, attenuate, confirmation, thumbprint_of
-from tests.attacks.conftest import Target
 from tests.support.refusals import assert_passes, assert_refused
+from tests.support.target import Target
 
 
 def test_the_holder_is_let_in(target: Target):

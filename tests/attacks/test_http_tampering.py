@@ -3,8 +3,8 @@
 from macaroon_cbat import Expiry, RootKey, Scope, attenuate, audience_key
 from macaroon_cbat.macaroon.caveats import Audience
 from macaroon_cbat.macaroon.wire import Macaroon, read_macaroon
-from tests.attacks.conftest import Target
 from tests.support.refusals import assert_passes, assert_refused
+from tests.support.target import Target
 from tests.support.tls_servers import ask
 from tests.support.tokens import API, NOW, OTHER_API, ROOT, spell
 

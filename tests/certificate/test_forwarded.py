@@ -5,21 +5,21 @@ import pytest
 from macaroon_cbat.certificate.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.certificate.raw_connection import RawConnection
 from macaroon_cbat.certificate.source import NO_CERTIFICATE, PresentedCertificate
-from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
-from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE, WsgiConnection
+from macaroon_cbat.certificate.thumbprint import thumbprint_of
+from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE
 from macaroon_cbat.errors import AmbiguousHeader, ProxyMisconfigured
-from tests.support.certificate_spellings import SPELLINGS, make_certificate, x5t
+from tests.support.certificate_spellings import SPELLINGS, x5t
+from tests.support.forwarded import (
+    CLIENTCERT,
+    HOLDER,
+    PROXY,
+    SECRET,
+    SHOWS_SECRET,
+    UNIX,
+    connection_of,
+    vouched,
+)
 from tests.support.tokens import came_from as at
-
-HOLDER = DerCertificate(make_certificate("holder"))
-PROXY = DerCertificate(make_certificate("proxy"))
-SECRET = "a-secret-of-the-proxy"
-SERVER = {"SERVER_SOFTWARE": "gunicorn/27.0.1"}
-CLIENTCERT = {"HTTP_CLIENTCERT": SPELLINGS["haproxy"](HOLDER)[0]}
-SHOWS_SECRET = {"HTTP_PROXYSECRET": SECRET}
-
-
-UNIX = at("localhost", None)
 
 
 class End:
@@ -47,11 +47,6 @@ class Gone(End):
 def from_gunicorn(address: str) -> dict[str, object]:
     """Return what gunicorn says of a connection from there."""
     return {"gunicorn.socket": End(address), "REMOTE_ADDR": address}
-
-
-def vouched(der: DerCertificate) -> PresentedCertificate:
-    """Return the peer with this certificate, of which a trusted proxy speaks."""
-    return PresentedCertificate(thumbprint=thumbprint_of(der), certificate=der, is_from_proxy=True)
 
 
 NONE_OF_PROXY = PresentedCertificate(is_from_proxy=True)
@@ -130,10 +125,6 @@ STRANGERS = {
         {"SERVER_SOFTWARE": "gevent/26.9", "waitress.client_disconnected": "x", "gunicorn.socket": "x"},
     ),
 }
-
-
-def connection_of(*environs: dict[str, object]) -> WsgiConnection:
-    return WsgiConnection({key: value for environ in (SERVER, *environs) for key, value in environ.items()})
 
 
 @pytest.mark.parametrize(("texts", "secret", "environ"), TRUSTED.values(), ids=TRUSTED)

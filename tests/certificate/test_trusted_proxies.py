@@ -4,7 +4,7 @@ import pytest
 
 from macaroon_cbat.certificate.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.errors import SettingsError
-from tests.certificate.test_forwarded import SECRET
+from tests.support.forwarded import SECRET
 
 
 def test_the_secret_must_be_there_to_be_enough():

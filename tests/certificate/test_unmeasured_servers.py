@@ -5,7 +5,8 @@ import pytest
 from macaroon_cbat.certificate.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE
 from macaroon_cbat.errors import ProxyMisconfigured
-from tests.certificate.test_forwarded import (
+from tests.support.certificate_spellings import SPELLINGS, x5t
+from tests.support.forwarded import (
     CLIENTCERT,
     HOLDER,
     PROXY,
@@ -15,7 +16,6 @@ from tests.certificate.test_forwarded import (
     connection_of,
     vouched,
 )
-from tests.support.certificate_spellings import SPELLINGS, x5t
 
 UNMEASURED = {
     "no server that is known": {"REMOTE_ADDR": "10.0.0.7"},

@@ -1,34 +1,15 @@
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from macaroon_cbat.certificate.formats import FORMATS
 from macaroon_cbat.cli import main
 from macaroon_cbat.gateway.question import KINDS
 from macaroon_cbat.proxy_config import PROXIES
+from tests.support.proxy_config import GATEWAY, generate, texts
 
-GATEWAY = ("--gateway", "127.0.0.1:9191")
 ASKING = sorted(name for name, proxy in PROXIES.items() if proxy.asks_gateway)
-
-
-def generate(proxy: str, *options: object, **changes: str) -> Result:
-    settings = {
-        "--listen": "127.0.0.1:8443",
-        "--http-listen": "127.0.0.1:8080",
-        "--upstream": "127.0.0.1:8000",
-        "--cert": "/etc/ssl/api.pem",
-        **{f"--{name.replace('_', '-')}": value for name, value in changes.items()},
-    }
-    arguments = ["proxy-config", proxy, *(part for pair in settings.items() for part in pair)]
-    return CliRunner().invoke(main, [*arguments, *map(str, options)])
-
-
-def texts(proxy: str, folder: Path, *options: object, **changes: str) -> str:
-    """Return all files of a configuration in one piece."""
-    done = generate(proxy, *options, "--output", folder, **changes)
-    assert done.exit_code == 0, done.output
-    return "".join(file.read_text() for file in sorted(folder.iterdir()))
 
 
 @pytest.mark.parametrize("options", [(), GATEWAY], ids=["guarded server", "gateway"])

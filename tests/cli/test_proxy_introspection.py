@@ -6,7 +6,7 @@ import pytest
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.proxy_config import PROXIES, ProxyIntrospection
-from tests.cli.test_proxy_config import GATEWAY, generate, texts
+from tests.support.proxy_config import GATEWAY, generate, texts
 
 SECRET = "kBq1Zf8mQ-vT2Yw5h7Rs"
 SETTINGS = {"issuer": "https://auth.example", "client_id": "gate", "client_secret": SECRET, "scope": "read"}

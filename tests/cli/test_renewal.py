@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_metrics import scrape
 from tests.support import fork_server
 from tests.support.certificates import Identity, authority, certified
 from tests.support.command_line import API, COMMAND, ROOT, free_port, members, run, serving
 from tests.support.command_line import environment as environment_of
+from tests.support.metrics import scrape
 from tests.support.renewals import CA, Pair, encrypted, new_pair
 from tests.support.running_services import (
     ask,

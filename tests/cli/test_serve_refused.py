@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.stores.test_migrations import migrate
 from tests.support.command_line import call, complaint, free_port, members, out, run
+from tests.support.migrations import migrate
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pytest
 
 from macaroon_cbat.macaroon.caveats import Expiry, Method, Scope, confirmation
 from macaroon_cbat.macaroon.wire import read_macaroon
-from tests.service.test_inactive import PINGAM
 from tests.support import fork_server
 from tests.support.certificates import certified
 from tests.support.command_line import (
@@ -22,6 +21,7 @@ from tests.support.command_line import (
     run,
     token,
 )
+from tests.support.pingam import PINGAM
 from tests.support.tokens import signed
 
 

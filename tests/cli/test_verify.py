@@ -6,9 +6,9 @@ import pytest
 
 from macaroon_cbat.macaroon.caveats import Scope, confirmation
 from macaroon_cbat.macaroon.minting import add_third_party_caveat, attenuate
-from tests.service.test_inactive import PINGAM
 from tests.support.certificates import certified
 from tests.support.command_line import API, call, complaint, out, token
+from tests.support.pingam import PINGAM
 
 
 @pytest.fixture

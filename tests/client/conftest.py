@@ -1,51 +1,18 @@
 import signal
-import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
-from macaroon_cbat.client import ClientCertificate, TokenClient
+from macaroon_cbat.client import ClientCertificate
 from tests.support import fork_server
 from tests.support.client_files import Files, Pair, make_pair, make_token
 from tests.support.sessions import LIBRARIES, Sends, session_of
+from tests.support.token_server import Server
 
 _REPOSITORY = Path(__file__).parents[2]
-
-
-@dataclass(frozen=True)
-class Server:
-    """The running application of these tests."""
-
-    port: int
-    ca: Path
-
-    def url(self, path: str, host: str = "localhost") -> str:
-        """Return the URL of a path; 127.0.0.1 is the same server and another origin."""
-        return f"https://{host}:{self.port}{path}"
-
-    def asked(self, temper: str) -> list[dict[str, Any]]:
-        """Return what an issuer's token endpoint was asked."""
-        found: list[dict[str, Any]] = self._get(f"/{temper}/asked")
-        return found
-
-    def revoke(self, token_id: str) -> None:
-        """Make the resource server refuse a token from now on."""
-        self._get(f"/revoke?jti={token_id}")
-
-    def client(self, temper: str, **settings: Any) -> TokenClient:
-        """Return a client of the issuer of this temper."""
-        settings = {"client_id": "billing", "client_secret": "s3cret", "ca": self.ca, **settings}
-        return TokenClient(issuer=self.url(f"/{temper}"), **settings)
-
-    def _get(self, path: str) -> Any:
-        with httpx.Client(verify=ssl.create_default_context(cafile=self.ca)) as client:
-            return client.get(self.url(path)).json()
 
 
 @pytest.fixture(scope="session")

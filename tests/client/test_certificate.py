@@ -10,8 +10,8 @@ import pytest
 from macaroon_cbat.client import ClientCertificate, Credentials
 from macaroon_cbat.client.trust import server_trust
 from macaroon_cbat.errors import SettingsError
-from tests.client.conftest import Server
 from tests.support.client_files import Files, Pair, keep_stat, make_pair, replace, write_in_place
+from tests.support.token_server import Server
 
 NO_CERTIFICATE = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
 

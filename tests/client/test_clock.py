@@ -9,10 +9,10 @@ import pytest
 
 from macaroon_cbat.client import ClientCertificate
 from macaroon_cbat.client.clock import TOLERATED, _told, compare_clocks
-from tests.client.conftest import Server
 from tests.support import fork_server
 from tests.support.client_files import make_token
 from tests.support.sessions import Sends, session_of
+from tests.support.token_server import Server
 
 HOUR = 3600
 NONSENSE = (

@@ -16,9 +16,9 @@ from macaroon_cbat import Expiry, confirmation
 from macaroon_cbat.client import ClientCertificate, bind_to_certificate
 from macaroon_cbat.client.trust import server_trust
 from macaroon_cbat.errors import SettingsError
-from tests.client.conftest import Server
 from tests.support.client_files import Files, Pair, added, make_token
 from tests.support.sessions import LIBRARIES, NOT_TRUSTED, Sends, Tokens, session_of
+from tests.support.token_server import Server
 
 
 def test_child_is_bound_to_what_the_server_saw(send: Sends, server: Server, pair: Pair) -> None:

@@ -10,11 +10,11 @@ from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.macaroon.identifier import read_identifier
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.resource import Introspection, ServiceConnection
-from tests.client.conftest import Server
 from tests.support import silent_services
 from tests.support.client_files import Files, make_pair
 from tests.support.forks import in_children
 from tests.support.silent_services import Temper, silent_service
+from tests.support.token_server import Server
 
 TEMPERS = [silent_services.never, silent_services.drop_by_drop, silent_services.drop_by_drop_in_the_head]
 CHILDREN, TURNS = 4, 15

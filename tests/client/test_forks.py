@@ -11,10 +11,10 @@ import macaroon_cbat.client.httpx as holder_httpx
 from macaroon_cbat.client import ClientCertificate
 from macaroon_cbat.macaroon.identifier import read_identifier
 from macaroon_cbat.macaroon.wire import read_macaroon
-from tests.client.conftest import Server
 from tests.support.client_files import Files, make_token
 from tests.support.forks import in_children
 from tests.support.sessions import session_of
+from tests.support.token_server import Server
 
 CHILDREN, TURNS = 6, 30
 

@@ -17,8 +17,8 @@ import macaroon_cbat.client.httpx as holder_httpx
 import macaroon_cbat.client.requests as holder_requests
 from macaroon_cbat.client import ClientCertificate
 from macaroon_cbat.errors import SettingsError
-from tests.client.conftest import Server
 from tests.support.client_files import Files, Pair, make_token
+from tests.support.token_server import Server
 
 TEMPER = "outside"
 Sends = Callable[[Server, ClientCertificate, ClientCertificate], object]

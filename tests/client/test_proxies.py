@@ -4,10 +4,10 @@ import pytest
 
 from macaroon_cbat.client import ClientCertificate
 from macaroon_cbat.errors import Unavailable
-from tests.client.conftest import Server
 from tests.support.client_files import Pair, make_token
 from tests.support.connect_proxy import connect_proxy
 from tests.support.sessions import session_of
+from tests.support.token_server import Server
 
 
 def test_a_token_is_fetched_through_the_proxy(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

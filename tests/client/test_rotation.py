@@ -14,9 +14,9 @@ import macaroon_cbat.client.httpx as holder_httpx
 import macaroon_cbat.client.requests as holder_requests
 from macaroon_cbat import confirmation
 from macaroon_cbat.client import ClientCertificate
-from tests.client.conftest import Server
 from tests.support.client_files import Files, Pair, make_pair, make_token, replace
 from tests.support.sessions import LIBRARIES, NOT_TRUSTED, Sends, Tokens, session_of
+from tests.support.token_server import Server
 from tests.support.token_service import LARGE
 
 

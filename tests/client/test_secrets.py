@@ -8,8 +8,8 @@ from macaroon_cbat.client import TokenClient
 from macaroon_cbat.errors import Refused, SettingsError
 from macaroon_cbat.files import replace_file
 from macaroon_cbat.resource import Introspection, ServiceConnection
-from tests.client.conftest import Server
 from tests.support.client_files import Pair, make_pair
+from tests.support.token_server import Server
 
 ISSUER = "https://issuer.example"
 

@@ -5,7 +5,7 @@ import pytest
 from macaroon_cbat.client import ClientCertificate
 from macaroon_cbat.client.service_calls import ServiceCalls
 from macaroon_cbat.errors import Unavailable
-from tests.client.conftest import Server
+from tests.support.token_server import Server
 
 
 @pytest.mark.parametrize(

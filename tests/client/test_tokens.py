@@ -13,8 +13,8 @@ from macaroon_cbat.client.children import confirmations
 from macaroon_cbat.client.requests import MacaroonAuth, certificate_session
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable
 from macaroon_cbat.macaroon.wire import read_macaroon
-from tests.client.conftest import Server
 from tests.support.client_files import Files, Pair
+from tests.support.token_server import Server
 
 
 def test_secret_is_sent_as_basic(server: Server) -> None:

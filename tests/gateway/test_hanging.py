@@ -6,8 +6,8 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.gateway.test_service import ask, bound, following
 from tests.support.followed_service import Realm
+from tests.support.gateway_service import ask, bound, following
 from tests.support.gateway_tokens import good
 from tests.support.proxy_requests import Asked, nginx
 from tests.support.tls_servers import Client, wait_until

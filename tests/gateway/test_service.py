@@ -3,79 +3,24 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import Any
+from contextlib import closing
 
 import pytest
 
 from macaroon_cbat.audit import loggers as logs
 from macaroon_cbat.certificate.raw_connection import RawConnection
-from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.gateway.dispatcher import Dispatcher
 from macaroon_cbat.gateway.policy_in_force import load_policy, put_in_force
 from macaroon_cbat.gateway.question import HttpQuestion
-from macaroon_cbat.macaroon.caveats import confirmation
-from macaroon_cbat.macaroon.minting import attenuate
 from macaroon_cbat.resource.blocking_pool import MAX_WAITING
 from macaroon_cbat.resource.responses import Answer
 from tests.support.followed_service import Realm, jti_of
-from tests.support.gateway_process import Answered, Running, free_port, gateway, replace_policy
+from tests.support.gateway_process import free_port, replace_policy
+from tests.support.gateway_service import WANTED, ask, asking, bound, following
 from tests.support.gateway_tokens import good
 from tests.support.proxy_requests import Asked, forwarded, nginx
 from tests.support.tls_servers import SECONDS, Client, wait_until
 from tests.support.tokens import API
-
-WANTED = '[[rule]]\npath = "/invoices"\nscope = "read"\n[[rule]]\npath = "/health"\npublic = true\n'
-
-
-@pytest.fixture
-def realm(tmp_path: Path) -> Realm:
-    return Realm(tmp_path, {})
-
-
-def bound(token: str, holder: Client) -> str:
-    return attenuate(token, [confirmation(thumbprint_of(DerCertificate(holder.der)))])
-
-
-def ask(running: Running, token: str, holder: Client) -> Answered:
-    return nginx(running, Asked(token=token, certificate=holder.der))
-
-
-@contextmanager
-def following(realm: Realm, **changes: Any) -> Iterator[Running]:
-    """Run a gateway that follows the service's keys and revocations."""
-    folder = realm.folder / "gateway"
-    folder.mkdir(exist_ok=True)
-    (folder / "secret").write_text(realm.invoices + "\n")
-    service = {
-        "issuer": realm.service.issuer,
-        "client_id": "invoices",
-        "client_secret_file": "secret",
-        "certificate": str(realm.certificate),
-        "ca": str(realm.service.ca),
-        "snapshot": "snapshot.json",
-        **changes,
-    }
-    with gateway(folder, rules=WANTED, keys=None, service=service) as running:
-        yield running
-
-
-@contextmanager
-def asking(folder: Path, issuer: str, ca: Path, secret: str, **changes: Any) -> Iterator[Running]:
-    """Run a gateway that asks the service about every token."""
-    folder.mkdir(exist_ok=True)
-    (folder / "secret").write_text(secret)
-    settings = {
-        "issuer": issuer,
-        "client_id": "asker",
-        "client_secret_file": "secret",
-        "ca": str(ca),
-        **changes,
-    }
-    with gateway(folder, rules=WANTED, keys=None, introspection=settings) as running:
-        yield running
 
 
 def test_a_revocation_reaches_the_gateway(realm: Realm, holder: Client, thief: Client):

@@ -9,56 +9,8 @@ from macaroon_cbat.macaroon.audiences import audience_mistake, canonical_audienc
 from macaroon_cbat.macaroon.caveats import Audience, read_caveats
 from macaroon_cbat.macaroon.keys import audience_keys, read_key_file, write_key_file
 from macaroon_cbat.macaroon.target import parse_target
+from tests.support.audiences import OTHER, SAME
 from tests.support.tokens import ACCESS, API, ISSUER, KEYS, ROOT
-
-SAME = {
-    "a slash": ("https://api.example", "https://api.example/"),
-    "capitals in the host": ("https://api.example", "https://API.Example"),
-    "capitals in the scheme": ("https://api.example", "HTTPS://api.example"),
-    "the default port": ("https://api.example", "https://api.example:443"),
-    "the default port of http": ("http://api.example", "http://api.example:80/"),
-    "an empty port": ("https://api.example", "https://api.example:/"),
-    "an encoded letter": ("https://api.example/~a", "https://api.example/%7E%61"),
-    "small hexadecimal digits": ("https://api.example/caf%C3%A9", "https://api.example/caf%c3%a9"),
-    "what no URI has bare": ("https://api.example/%3Cx%3E", "https://api.example/<x>"),
-    "a query without a path": ("https://api.example/?a", "https://api.example?a"),
-    "an IPv6 address": ("https://[fe80::1]", "https://[FE80::1]:443/"),
-}
-
-OTHER = {
-    "another host": "https://api.example.evil",
-    "a dot behind the host": "https://api.example.",
-    "a hyphen for a dot": "https://api-example",
-    "http": "http://api.example",
-    "another port": "https://api.example:8443",
-    "the default port of http": "https://api.example:80",
-    "a zero before the port": "https://api.example:0443",
-    "a port that wraps around": "https://api.example:65979",
-    "two slashes": "https://api.example//",
-    "a path": "https://api.example/a",
-    "a dot segment": "https://api.example/.",
-    "a path that leads back": "https://api.example/a/..",
-    "an encoded dot segment": "https://api.example/a/%2e%2e",
-    "an encoded slash": "https://api.example%2F",
-    "an encoded slash behind": "https://api.example/%2F",
-    "a backslash": "https://api.example\\",
-    "a user": "https://x@api.example",
-    "an empty user": "https://@api.example",
-    "a user that looks like it": "https://api.example@evil.example",
-    "an empty query": "https://api.example/?",
-    "a query": "https://api.example?x",
-    "an empty fragment": "https://api.example/#",
-    "a space behind": "https://api.example ",
-    "a line end behind": "https://api.example\n",
-    "NUL behind": "https://api.example\0",
-    "an encoded host": "https://%61pi.example",
-    "a letter of another script": "https://\u0430pi.example",
-    "full width": "https://\uff41pi.example",
-    "an invisible character": "https://api\u200b.example",
-    "no authority": "https:api.example",
-    "one slash": "https:/api.example",
-    "nothing": "",
-}
 
 
 @pytest.mark.parametrize(("one", "other"), SAME.values(), ids=SAME)

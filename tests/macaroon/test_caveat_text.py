@@ -10,7 +10,7 @@ from macaroon_cbat.macaroon.caveats import (
     caveat_text,
     read_caveats,
 )
-from tests.macaroon.test_caveats import ACCEPTED, PROHIBITED
+from tests.support.caveat_values import ACCEPTED, PROHIBITED
 from tests.support.tokens import CERTIFICATE
 
 CNF = CERTIFICATE.encode()

@@ -1,6 +1,6 @@
 """Envoy with everything that it can say about a certificate, of which the owner chooses much."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,27 +14,14 @@ from tests.support.certificates import Identity, certified
 from tests.support.proxies.certificates import World
 from tests.support.proxies.clients import Ask
 from tests.support.proxies.deployment import Stand, make_stand
+from tests.support.proxies.envoy import QUOTED_ONLY, saying
 from tests.support.proxies.judgements import bearer, both, holder, judged
 from tests.support.proxies.rows import Row
 from tests.support.tls_servers import Client
 
 EVERYTHING = "{subject: true, cert: true, chain: true, dns: true, uri: true, issuer: true}"
-QUOTED_ONLY = "{subject: true, cert: true, chain: true, issuer: true}"
 ROWS = (Row("envoy", "envoy", is_guarded=True), Row("envoy", "envoy"))
 TODAY = datetime.now(UTC)
-
-
-def saying(details: str) -> Callable[[Path], None]:
-    """Return an edit by which Envoy says more than its hash about a certificate."""
-
-    def edit(folder: Path) -> None:
-        file = folder / "envoy.yaml"
-        text, mark = file.read_text(), "forward_client_cert_details: SANITIZE_SET\n"
-        assert text.count(mark) == 1
-        more = f"                set_current_client_cert_details: {details}\n"
-        file.write_text(text.replace(mark, f"{mark}{more}"))
-
-    return edit
 
 
 @pytest.fixture(scope="module", params=ROWS, ids=lambda row: row.name)

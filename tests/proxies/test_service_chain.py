@@ -9,12 +9,12 @@ import pytest
 
 from macaroon_cbat.certificate.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.service import create_app
-from tests.proxies.test_envoy_details import QUOTED_ONLY, saying
 from tests.support.certificates import Identity, authority, certified
 from tests.support.databases import NOW, url_in
 from tests.support.proxies.certificates import World
 from tests.support.proxies.clients import Ask
 from tests.support.proxies.deployment import SECRET, Stand, make_stand
+from tests.support.proxies.envoy import QUOTED_ONLY, saying
 from tests.support.proxies.rows import Row
 from tests.support.proxies.upstreams import on_waitress
 from tests.support.service import client_metadata, make_database, settings_in

@@ -1,41 +1,11 @@
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import pytest
 
-from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
-from macaroon_cbat.macaroon.caveats import confirmation
-from macaroon_cbat.macaroon.minting import attenuate
 from macaroon_cbat.tls.development_ca import development_certificates
+from tests.support.relying.realm import Realm
 from tests.support.service_process import API, Service, free_port
-from tests.support.tls_servers import Client, make_client
-
-
-@dataclass
-class Realm:
-    """A running service, a holder and a thief with their certificates, and the secrets of the clients."""
-
-    service: Service
-    holder: Client
-    thief: Client
-    secrets: dict[str, str] = field(default_factory=dict)
-
-    def add_resource_server(self, name: str, *options: str) -> None:
-        """Register a resource server of the one audience."""
-        self.secrets[name] = self.service.add(name, "--serves", API, *options)
-
-    def token(self, scope: str = "read") -> str:
-        """Return a new token of the holder, unbound."""
-        return self.service.client("billing", self.secrets["billing"], resource=API, scope=scope)()
-
-    def child(self, token: str | None = None) -> str:
-        """Return a child that is bound to the holder's certificate, which a thief may have."""
-        return self.child_of(self.holder, token)
-
-    def child_of(self, client: Client, token: str | None = None) -> str:
-        """Return a child that is bound to the certificate of this client."""
-        thumbprint = thumbprint_of(DerCertificate(client.der))
-        return attenuate(token or self.token(), [confirmation(thumbprint)])
+from tests.support.tls_servers import make_client
 
 
 @pytest.fixture(scope="package")

@@ -10,11 +10,11 @@ import pytest
 from macaroon_cbat.certificate.thumbprint import DerCertificate, Thumbprint, thumbprint_of
 from macaroon_cbat.macaroon.caveats import ClientAddress, Expiry, Method, PathPrefix, Scope, confirmation
 from macaroon_cbat.macaroon.minting import attenuate
-from tests.relying.conftest import Realm
 from tests.support.followed_service import jti_of
 from tests.support.proxies.clients import Ask, Reply, send
 from tests.support.proxies.showing_upstream import showing_upstream
 from tests.support.relying.apache_gateway import Gateway, apache_gateway
+from tests.support.relying.realm import Realm
 from tests.support.tls_servers import SECONDS, Client, make_client
 
 SPOOFED = (

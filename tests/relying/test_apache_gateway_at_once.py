@@ -7,10 +7,10 @@ from http.client import HTTPSConnection
 
 import pytest
 
-from tests.relying.conftest import Realm
 from tests.support.proxies.clients import Ask, tls_context
 from tests.support.proxies.showing_upstream import showing_upstream
 from tests.support.relying.apache_gateway import Gateway, apache_gateway
+from tests.support.relying.realm import Realm
 from tests.support.tls_servers import SECONDS
 
 ROUNDS = 40

@@ -7,10 +7,10 @@ import pytest
 
 from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.tls.development_ca import development_certificates
-from tests.relying.conftest import Realm
 from tests.support.proxies.clients import Ask, Reply
 from tests.support.proxies.showing_upstream import showing_upstream
 from tests.support.relying.apache_gateway import Gateway, NoService, apache_gateway
+from tests.support.relying.realm import Realm
 from tests.support.service_process import free_port
 
 JSON = (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import requests
 
-from tests.relying.conftest import Realm
+from tests.support.relying.realm import Realm
 from tests.support.service_process import API
 from tests.support.tls_servers import SECONDS
 

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from macaroon_cbat.macaroon.audiences import audience_mistake, canonical_audience
-from tests.macaroon.test_audiences import SAME
+from tests.support.audiences import SAME
 from tests.support.tls_servers import SECONDS
 
 REGISTERED = sorted({text for pair in SAME.values() for text in pair})

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.relying.conftest import Realm
+from tests.support.relying.realm import Realm
 from tests.support.relying.resource_servers import KINDS, Bed, bed
 
 LET_IN = 200

@@ -8,6 +8,7 @@ from macaroon_cbat.macaroon.keys import write_key_file
 from macaroon_cbat.resource import Guard, KeyFile
 from macaroon_cbat.resource.verifier import OfflineVerifier
 from tests.support.guarded_app import add_views, bound, call, make_app
+from tests.support.one_line import one_line
 from tests.support.tokens import API, KEYS, NOW
 
 
@@ -62,12 +63,6 @@ def test_the_constructor_s_keys_come_before_the_configuration(tmp_path: Path):
     app.config["MACAROON_CBAT_KEYS"] = str(tmp_path / "missing.json")
     add_views(app, Guard(app, keys=KEYS, clock=lambda: NOW))
     assert call(app, bound()).status_code == 200
-
-
-def one_line(settings_error: pytest.ExceptionInfo[SettingsError]) -> str:
-    message = str(settings_error.value)
-    assert "\n" not in message
-    return message
 
 
 def test_no_keys_are_a_settings_error():

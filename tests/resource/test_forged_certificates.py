@@ -1,53 +1,16 @@
 """A header is not a certificate: only the connection that the server terminates is believed."""
 
-import base64
-from urllib.parse import quote
-
 import pytest
 from flask import Flask
 
 from macaroon_cbat import DerCertificate, confirmation, thumbprint_of
 from macaroon_cbat.certificate.source import PresentedCertificate, RequestConnection, presented_certificate
 from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE
+from tests.support.forged_headers import BASE64, NAMES, PEM, VALUES
 from tests.support.guarded_app import CERTIFICATE, THIEF, bound, call, make_app
-from tests.support.tokens import CERTIFICATE as THUMBPRINT
 from tests.support.tokens import token
 
-BASE64 = base64.b64encode(CERTIFICATE).decode()
-PEM = f"-----BEGIN CERTIFICATE-----\n{BASE64}\n-----END CERTIFICATE-----\n"
-NAMES = (
-    "Client-Cert",
-    "Client-Cert-Chain",
-    "X-Client-Cert",
-    "X-SSL-Cert",
-    "X-SSL-Client-Cert",
-    "X-SSL-Client-SHA256",
-    "X-Forwarded-Client-Cert",
-    "X-Forwarded-Tls-Client-Cert",
-    "X-ARR-ClientCert",
-    "X-Amzn-Mtls-Clientcert",
-    "SSL-Client-Cert",
-    "SSL_CLIENT_CERT",
-    "HTTPS-Client-Certificate",
-    "Clientcertx5t",
-    "Tls.Peer_der",
-    "Macaroon_cbat.peer_certificate",
-    "Macaroon-cbat.peer-certificate",
-    "Macaroon-Cbat-Peer-Certificate",
-    "Gunicorn.socket",
-    "Werkzeug.socket",
-    "Wsgi.socket",
-)
 UNPREFIXED = ("SSL_CLIENT_CERT", "SSL_CLIENT_S_DN", "HTTPS_CLIENT_CERTIFICATE", "HTTPS_CC", "tls.peer_der")
-VALUES = {
-    "RFC 9440": f":{BASE64}:",
-    "base64": BASE64,
-    "PEM in one line": PEM.replace("\n", " "),
-    "PEM, URL-encoded": quote(PEM),
-    "x5t#S256": THUMBPRINT,
-    "XFCC": f'Hash={base64.urlsafe_b64decode(THUMBPRINT + "=").hex()};Cert="{quote(PEM)}"',
-    "the bytes themselves": CERTIFICATE.decode(),
-}
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)

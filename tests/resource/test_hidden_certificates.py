@@ -13,7 +13,7 @@ from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import Inactive
 from macaroon_cbat.macaroon.caveats import Method, confirmation
 from macaroon_cbat.resource.verifier import OfflineVerifier
-from tests.resource.test_metrics import counts, difference
+from tests.support.counters import counts, difference
 from tests.support.guarded_app import bound, call, make_app
 from tests.support.tokens import KEYS, NOW, OTHER_CERTIFICATE, came_from, token
 

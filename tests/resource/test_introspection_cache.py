@@ -1,10 +1,8 @@
 """Positive answers of the service, remembered for a while, and certificates that are revoked."""
 
 import time
-from pathlib import Path
 
 import pytest
-from flask import Flask
 
 from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.errors import SettingsError
@@ -14,33 +12,11 @@ from macaroon_cbat.macaroon.identifier import read_identifier
 from macaroon_cbat.macaroon.minting import attenuate
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.resource import Introspection
-from macaroon_cbat.tls.development_ca import development_certificates
 from tests.support.feeds import Feeding
-from tests.support.guarded_app import CERTIFICATE, THIEF, call, make_app
-from tests.support.service_process import API, Service, free_port
+from tests.support.guarded_app import CERTIFICATE, THIEF, call
+from tests.support.introspecting import asking
+from tests.support.service_process import API
 from tests.support.tls_servers import wait_until
-
-
-@pytest.fixture
-def alone(feeding: Feeding, tmp_path: Path) -> Feeding:
-    """Give a service that the test starts and stops by itself."""
-    development_certificates(tmp_path / "data")
-    alone = Feeding(Service(tmp_path / "data", free_port()), feeding.holder, {})
-    alone.register()
-    alone.secrets["asking"] = alone.service.add("asking", "--serves", API, "--understands-caveats")
-    return alone
-
-
-def asking(alone: Feeding, cache_seconds: float = 0, **settings: object) -> Flask:
-    introspection = Introspection(
-        alone.service.issuer,
-        API,
-        "asking",
-        alone.secrets["asking"],
-        ca=alone.service.ca,
-        cache_seconds=cache_seconds,
-    )
-    return make_app(verifier=introspection, clock=time.time, **settings)
 
 
 def test_a_positive_answer_counts_for_the_bound_and_no_longer(alone: Feeding):

@@ -12,6 +12,7 @@ from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.resource import Introspection, RevocationFeed
 from macaroon_cbat.resource.verifier import OfflineVerifier, TokenVerifier
 from tests.support.feeds import Feeding
+from tests.support.forged_answers import forged
 from tests.support.forks import in_children
 from tests.support.guarded_app import CERTIFICATE
 from tests.support.service_process import API, free_port
@@ -26,11 +27,6 @@ def asking(feeding: Feeding) -> Introspection:
     return Introspection(
         feeding.service.issuer, API, "asking", feeding.secrets["asking"], ca=feeding.service.ca
     )
-
-
-def forged(token: str) -> str:
-    """Return the token, identifier and all, with another signature."""
-    return token[:-6] + ("AAAAAA" if token[-6:] != "AAAAAA" else "BBBBBA")
 
 
 def passes(verifier: TokenVerifier, token: str) -> bool:

@@ -11,10 +11,10 @@ import pytest
 from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.errors import InvalidToken, Unavailable
 from macaroon_cbat.resource import Introspection
-from tests.resource.test_introspection_cache import alone, asking
-from tests.resource.test_introspection_in_children import forged
 from tests.support.feeds import Feeding
+from tests.support.forged_answers import forged
 from tests.support.guarded_app import CERTIFICATE, THIEF, bound, call, make_app
+from tests.support.introspecting import alone, asking
 from tests.support.silent_services import Silent, silent_service
 from tests.support.tokens import ACCESS, API, GRANT
 

@@ -14,8 +14,8 @@ import requests
 
 from macaroon_cbat.macaroon.identifier import read_identifier
 from macaroon_cbat.macaroon.wire import read_macaroon
-from tests.resource.test_introspection_in_children import forged
 from tests.support.feeds import Feeding
+from tests.support.forged_answers import forged
 from tests.support.service_process import API, free_port
 from tests.support.tls_servers import ROOT, end, wait_until
 

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from shutil import copy
@@ -11,8 +11,7 @@ from tests.support.certificates import Identity, authority, certified
 from tests.support.databases import url_in
 from tests.support.postgresql import Postgres, postgres
 from tests.support.service import Service, make_database, settings_in
-
-Starter = Callable[..., Service]
+from tests.support.service_starter import Starter
 
 
 @pytest.fixture(scope="session")

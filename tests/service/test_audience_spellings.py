@@ -6,8 +6,8 @@ from macaroon_cbat.errors import SettingsError, UnknownKey
 from macaroon_cbat.macaroon.audiences import canonical_audience
 from macaroon_cbat.macaroon.caveats import Access, Audience
 from macaroon_cbat.macaroon.verification import verify
-from tests.macaroon.test_audiences import OTHER
 from tests.support.administrator import CLIENTS, NEW, administrator
+from tests.support.audiences import OTHER
 from tests.support.databases import NOW
 from tests.support.resource_server import ask, register, token_for_service
 from tests.support.service import (

@@ -11,10 +11,10 @@ from macaroon_cbat.macaroon.minting import attenuate
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.stores import ClientMetadata
 from macaroon_cbat.stores.root_keys import GRACE_SECONDS
-from tests.service.test_secrets import ask_with_secrets, exercise, spellings
 from tests.support.audit_events import events, one
 from tests.support.databases import NOW
 from tests.support.service import API, SECRETS, grant_of
+from tests.support.service_secrets import ask_with_secrets, exercise, spellings
 
 AT = "2025-12-31T23:00:00Z"
 COMMON = {"at": AT, "address": "127.0.0.1"}

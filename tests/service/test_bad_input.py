@@ -9,7 +9,6 @@ from werkzeug.test import TestResponse
 from macaroon_cbat.audit.file import write_log_to
 from macaroon_cbat.macaroon.caveats import Expiry, Method, PathPrefix, Scope, confirmation
 from macaroon_cbat.macaroon.minting import attenuate
-from tests.service.conftest import Starter
 from tests.support.administrator import CLIENTS, KEYS, NEW, REVOCATIONS, administrator, state
 from tests.support.audit_events import one
 from tests.support.certificates import Identity
@@ -17,6 +16,7 @@ from tests.support.databases import NOW, url_in
 from tests.support.postgresql import Postgres
 from tests.support.resource_server import ask, register, token_for_service
 from tests.support.service import API, OTHER_API, Service, make_database, refused, settings_in
+from tests.support.service_starter import Starter
 
 AUDIENCE_KEYS, FEED = "/resource/keys", "/resource/revocations"
 THUMBPRINT = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"

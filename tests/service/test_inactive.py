@@ -12,11 +12,11 @@ from macaroon_cbat.macaroon.keys import RootKey, audience_key
 from macaroon_cbat.macaroon.minting import add_third_party_caveat, attenuate, mint
 from macaroon_cbat.macaroon.wire import MAX_CHARACTERS, read_macaroon
 from tests.support.databases import NOW
+from tests.support.pingam import PINGAM
 from tests.support.service import API, ISSUER, OTHER_API, grant_of
 from tests.support.tokens import signed, spell, to_binary, to_text
 
 INACTIVE = {"active": False}
-PINGAM = "AgEAAhtCRDFJSGhhLUktU21VbE5EQ0Y4MXVQRmlzUFUAAAYgnKhrEUFDwEwSPeTHwRSwTss7a4V0W68nL5Xw-nnRhzQ"
 
 
 def exactly_inactive(service, token, callers=("api", "knowing-api")):

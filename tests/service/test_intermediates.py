@@ -14,13 +14,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE, PEER_INTERMEDIATES
 from macaroon_cbat.service.oauth2.certificate_paths import MOST_SENT, paths, read_sent, vouched_for
 from tests.support.certificates import SERVER_AUTH, TODAY, Identity, authority, certified, key_usage
 from tests.support.databases import NOW
-from tests.support.service import GRANT_TYPE, Service, client_metadata, refused
+from tests.support.intermediates import DN, DNS, ask
+from tests.support.service import Service, client_metadata, refused
 
-DN, DNS = "CN=billing,O=Example", "billing.example"
 OTHER_ROOT = authority()
 """A root with the name of the trusted one."""
 
@@ -39,14 +38,6 @@ def trusting(start, ca, tmp_path) -> Service:
         metadata = client_metadata(token_endpoint_auth_method="tls_client_auth", **members)
         service.stores.clients.add(name, metadata, secret=None, now=NOW)
     return service
-
-
-def ask(service: Service, shown: Identity, *sent: Identity | bytes, client: str = "by-dn") -> Any:
-    """Ask for a token over a connection on which the client sent these certificates."""
-    others = tuple(one.der if isinstance(one, Identity) else one for one in sent)
-    environ = {PEER_CERTIFICATE: shown.der, PEER_INTERMEDIATES: others}
-    form = GRANT_TYPE | {"client_id": client}
-    return service.app.test_client().post("/oauth2/token", data=form, environ_overrides=environ)
 
 
 def test_an_intermediate_of_the_client_completes_a_chain(trusting, ca):

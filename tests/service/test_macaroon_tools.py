@@ -7,22 +7,15 @@ from macaroon_cbat.macaroon.caveats import Access, Expiry, Scope, caveat_text, c
 from macaroon_cbat.macaroon.minting import add_third_party_caveat, attenuate
 from macaroon_cbat.macaroon.verification import verify
 from macaroon_cbat.macaroon.wire import read_macaroon
-from tests.service.test_inactive import PINGAM
 from tests.support.databases import NOW
+from tests.support.macaroon_tools import raw, restrict
+from tests.support.pingam import PINGAM
 from tests.support.service import API, ISSUER, grant_of, refused, seconds
 from tests.support.tokens import appended, signed, to_text
 
 
 def inspect(service, body):
     return service.open("/macaroon/inspect", json=body)
-
-
-def restrict(service, certificate=None, **body):
-    return service.open("/macaroon/restrict", certificate, json=body)
-
-
-def raw(service, path, text: str | bytes):
-    return service.open(path, data=text, content_type="application/json")
 
 
 def test_a_macaroon_is_shown_in_pingams_shape(service, certificate):

@@ -6,8 +6,8 @@ import pytest
 
 from macaroon_cbat.macaroon.caveats import Scope
 from macaroon_cbat.macaroon.minting import attenuate
-from tests.service.test_inactive import PINGAM
-from tests.service.test_macaroon_tools import raw, restrict
+from tests.support.macaroon_tools import raw, restrict
+from tests.support.pingam import PINGAM
 from tests.support.service import refused
 
 

@@ -5,9 +5,9 @@ import logging
 import pytest
 
 from macaroon_cbat.errors import SettingsError
-from tests.service.test_intermediates import DN, ask
 from tests.support.certificates import authority, certified
 from tests.support.databases import NOW
+from tests.support.intermediates import DN, ask
 from tests.support.service import client_metadata, refused
 
 ROOT = authority("CN=Root")

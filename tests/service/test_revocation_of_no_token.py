@@ -8,8 +8,8 @@ import pytest
 
 from macaroon_cbat.macaroon.caveats import Scope
 from macaroon_cbat.macaroon.minting import attenuate
-from tests.service.test_revocation_takes_effect import padded, post, standard
 from tests.support.service import refused
+from tests.support.token_spellings import padded, post, standard
 
 
 def broken_at(token: str, text: str) -> str:

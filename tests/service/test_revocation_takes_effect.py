@@ -1,6 +1,6 @@
 """Every answer of the revocation endpoint that says 200 has taken effect, or the token was inactive."""
 
-from base64 import b64decode, b64encode, urlsafe_b64decode
+from base64 import b64decode, b64encode
 
 import pytest
 from pymacaroons import Macaroon as TheirMacaroon
@@ -9,21 +9,13 @@ from macaroon_cbat.macaroon.caveats import Expiry, Scope, confirmation
 from macaroon_cbat.macaroon.minting import attenuate
 from tests.support.databases import NOW
 from tests.support.service import (
-    SECRETS,
-    Service,
-    basic,
     refused,
 )
+from tests.support.token_spellings import padded, post, standard
 
 INACTIVE = {"active": False}
 MULTIPART = '--b\r\nContent-Disposition: form-data; name="token"\r\n\r\n{}\r\n--b--\r\n'
 HINTS = ("macaroon", "pop_token", "id_token", "access_token refresh_token", "0", "é", "x" * 2000)
-
-
-def post(service: Service, body: bytes, path: str = "/oauth2/revoke", **request):
-    headers = {"Authorization": basic("billing", SECRETS["billing"])}
-    request.setdefault("content_type", "application/x-www-form-urlencoded")
-    return service.open(path, data=body, headers=headers, **request)
 
 
 def accepted(answer) -> None:
@@ -35,14 +27,6 @@ def third_party(token: str) -> str:
     macaroon = TheirMacaroon.deserialize(token)
     macaroon.add_third_party_caveat("https://other.example", "k" * 32, "who is it?")
     return macaroon.serialize().rstrip("=")
-
-
-def padded(token: str) -> str:
-    return token + "=" * (-len(token) % 4)
-
-
-def standard(token: str) -> str:
-    return b64encode(urlsafe_b64decode(padded(token))).decode()
 
 
 @pytest.mark.parametrize("hint", HINTS, ids=lambda hint: hint[:20])

@@ -5,8 +5,8 @@ import pytest
 from macaroon_cbat.errors import InvalidRequest, UnknownKey
 from macaroon_cbat.stores import RootKeyStore
 from macaroon_cbat.stores.root_keys import GRACE_SECONDS, MEMORY_SECONDS
-from tests.stores.test_root_keys import Clock, states
 from tests.support.databases import NOW, WRAPPING_KEY, execute, grant
+from tests.support.key_clock import Clock, states
 from tests.support.racer import DAY
 
 WEEK = 7 * DAY

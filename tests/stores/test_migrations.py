@@ -1,30 +1,15 @@
 """What an older version wrote is carried over."""
 
-from pathlib import Path
-
 import pytest
-from alembic import command
-from alembic.config import Config
 
-from macaroon_cbat import stores as package
 from macaroon_cbat.macaroon.revocation import Revocations
 from macaroon_cbat.stores import ClientMetadata, Database
 from tests.support.databases import METADATA, NOW, SECRET, WRAPPING_KEY, execute, grant, opened
+from tests.support.migrations import migrate
 from tests.support.racer import DAY
 
 KEYS = {"k1": NOW - 9 * DAY, "k2": NOW - 600, "k3": NOW - 60}
 TOKENS = {"B" * 22: (NOW - 5, NOW + 300), "A" * 22: (NOW - 9, NOW + 600), "C" * 22: (NOW - 5, NOW + 600)}
-
-
-def migrate(url: str, revision: str) -> None:
-    """Bring a database to an older schema, as the older version did."""
-    configuration = Config()
-    configuration.set_main_option("script_location", str(Path(package.__file__).parent / "migrations"))
-    database = Database(url)
-    with database.writing() as connection:
-        configuration.attributes["connection"] = connection
-        command.upgrade(configuration, revision)
-    database.close()
 
 
 @pytest.fixture

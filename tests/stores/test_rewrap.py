@@ -14,9 +14,9 @@ from macaroon_cbat.stores import (
 )
 from macaroon_cbat.stores.root_keys import MEMORY_SECONDS
 from macaroon_cbat.stores.wrapping_key import replace_wrapping_key, wrapping_key_text
-from tests.stores.test_root_keys import Clock
 from tests.support.another_user import no_room
 from tests.support.databases import NOW, execute
+from tests.support.key_clock import Clock
 
 
 class StoppedError(Exception):

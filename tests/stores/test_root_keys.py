@@ -8,20 +8,7 @@ from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.stores import RootKeyRecord, RootKeyStore
 from macaroon_cbat.stores.root_keys import MEMORY_SECONDS
 from tests.support.databases import NOW, ON_SQLITE, WRAPPING_KEY, every_byte, execute, opened
-
-
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    seconds = 1000.0
-
-    def __call__(self) -> float:
-        """Return the second it is."""
-        return self.seconds
-
-
-def states(stores) -> list[str]:
-    return [record.state for record in stores.root_keys.records()]
+from tests.support.key_clock import Clock, states
 
 
 def test_the_first_keys_are_made(stores):

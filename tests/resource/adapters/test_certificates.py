@@ -4,7 +4,7 @@ import pytest
 
 from macaroon_cbat.certificate.source import NO_CERTIFICATE, presented_certificate
 from macaroon_cbat.certificate.thumbprint import DerCertificate
-from tests.resource.test_forged_certificates import NAMES, VALUES
+from tests.support.forged_headers import NAMES, VALUES
 from tests.support.guarded_app import CERTIFICATE, THIEF, bound
 
 NAME = "Client-Cert"

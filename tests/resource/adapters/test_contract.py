@@ -1,6 +1,5 @@
 """What every adapter does alike: whom it lets in, and what it answers to everybody else."""
 
-import json
 from collections.abc import Callable
 
 import pytest
@@ -12,9 +11,11 @@ from macaroon_cbat.macaroon.caveats import Audience, Method, confirmation
 from macaroon_cbat.macaroon.identifier import read_identifier
 from macaroon_cbat.macaroon.keys import audience_keys
 from macaroon_cbat.macaroon.wire import read_macaroon
-from tests.resource.test_metrics import counts, difference
 from tests.support.adapters import ADDRESS
+from tests.support.challenges import challenge_of
+from tests.support.counters import counts, difference
 from tests.support.guarded_app import CERTIFICATE, METHODS, THIEF, WELL_KNOWN, bound
+from tests.support.log_lines import line_of
 from tests.support.tokens import API, ISSUER, NOW, OTHER_CERTIFICATE, ROOT, token
 
 METADATA = API + WELL_KNOWN
@@ -62,19 +63,6 @@ INVALID: dict[str, tuple[Callable[[], str], str]] = {
     "nothing left of the scope": (lambda: bound(Scope("other")), "CaveatsNotMet"),
     "unbound": (token, "NotCertificateBound"),
 }
-
-
-def challenge_of(reply) -> str:
-    value = reply.header("WWW-Authenticate")
-    assert value is not None
-    assert value.startswith("Bearer ")
-    return value
-
-
-def line_of(log) -> dict[str, object]:
-    """Return the one audit event."""
-    [line] = [record.getMessage() for record in log.records if record.name == "macaroon_cbat.audit"]
-    return dict(json.loads(line))
 
 
 def test_the_right_certificate_lets_in(adapter, guarded):

@@ -6,12 +6,13 @@ import pytest
 
 from macaroon_cbat import PathPrefix
 from macaroon_cbat.errors import SettingsError
-from tests.resource.adapters.test_contract import challenge_of, line_of
-from tests.resource.test_metrics import counts, difference
 from tests.support import denying_applications as applications
 from tests.support.adapters import Adapter, through_asgi, through_wsgi
+from tests.support.challenges import challenge_of
+from tests.support.counters import counts, difference
 from tests.support.denying_applications import FORGOTTEN, OPEN
 from tests.support.guarded_app import METHODS, THIEF, WELL_KNOWN, bound
+from tests.support.log_lines import line_of
 from tests.support.tokens import token
 
 ADAPTERS = {

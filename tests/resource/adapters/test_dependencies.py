@@ -5,9 +5,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI
 
 from macaroon_cbat import Principal
-from tests.resource.adapters.test_starlette import call, guard
-from tests.resource.test_metrics import counts, difference
+from tests.support.counters import counts, difference
 from tests.support.guarded_app import bound
+from tests.support.starlette_calls import call, guard
 
 
 def test_the_same_scopes_are_the_same_dependency():

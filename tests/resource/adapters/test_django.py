@@ -13,10 +13,10 @@ from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.caveats import PathPrefix
 from macaroon_cbat.resource.django import GuardMiddleware, require
 from macaroon_cbat.testing import FakeHolder
-from tests.resource.test_extension import one_line
 from tests.support import django_project
 from tests.support.adapters import ADAPTERS
 from tests.support.guarded_app import CERTIFICATE, THIEF, bound
+from tests.support.one_line import one_line
 from tests.support.tokens import KEYS, NOW
 
 USABLE = {"KEYS": KEYS, "CLOCK": lambda: NOW}

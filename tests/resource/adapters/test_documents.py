@@ -10,10 +10,10 @@ import pytest
 from macaroon_cbat.macaroon.audiences import canonical_audience
 from macaroon_cbat.macaroon.keys import audience_keys
 from macaroon_cbat.resource import wsgi
-from tests.resource.adapters.test_servers import BEHIND_A_PROXY
 from tests.support.adapter_processes import running
 from tests.support.adapters import ADAPTERS, Asked, through_wsgi
 from tests.support.guarded_app import WELL_KNOWN
+from tests.support.servers_behind_a_proxy import BEHIND_A_PROXY
 from tests.support.tokens import API, ISSUER, ROOT
 
 PATHS = {

@@ -5,20 +5,13 @@ import base64
 import pytest
 
 from macaroon_cbat.certificate.forwarded import Forwarded, trusted_proxies
-from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
-from macaroon_cbat.macaroon.caveats import confirmation
-from tests.resource.test_metrics import counts, difference
+from tests.support.adapter_proxies import DER, OURS, PROXY, SECRET, STRANGER, bound_to_der, ours
 from tests.support.adapters import ADAPTERS, ASYNC
+from tests.support.counters import counts, difference
 from tests.support.guarded_app import bound
-from tests.support.tokens import CERTIFICATE as THUMBPRINT
-from tests.support.tokens import OTHER_CERTIFICATE, token
+from tests.support.tokens import OTHER_CERTIFICATE
 
-PROXY, STRANGER = "10.0.0.1", "192.0.2.9"
-SECRET = "a-secret-of-the-proxy"
-DER = DerCertificate(b"\x30\x82\x01\x00" + bytes(range(256)))
-"""As much of a certificate as its format wants to see."""
 RFC_9440 = f":{base64.b64encode(DER).decode()}:"
-OURS = [("Clientcertx5t", THUMBPRINT)]
 STANDARD = [("Client-Cert", RFC_9440)]
 SOURCES = {
     "Unix socket": (["unix"], {"unix": True}),
@@ -31,14 +24,6 @@ PLACES = [
     if (adapter in ASYNC) <= (source != "network")
 ]
 """Each adapter with whom it can trust: no ASGI server is measured to show the connection's own address."""
-
-
-def bound_to_der():
-    return token(confirmation(thumbprint_of(DER)))
-
-
-def ours(trust, secret=None):
-    return Forwarded("haproxy-sha256", trust=trusted_proxies(trust, secret=secret))
 
 
 def standard(trust):

@@ -4,9 +4,9 @@ import pytest
 
 from macaroon_cbat.macaroon.caveats import Method, PathPrefix, TargetUri
 from macaroon_cbat.resource import asgi, wsgi
-from tests.resource.adapters.test_contract import line_of
 from tests.support.adapters import ASYNC, Asked, messages_of, scope_of, through_wsgi
 from tests.support.guarded_app import bound
+from tests.support.log_lines import line_of
 from tests.support.tokens import KEYS, NOW
 
 ABOUT_THE_PATH = [PathPrefix("/files"), TargetUri("https://api.example/files/7")]

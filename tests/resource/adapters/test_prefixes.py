@@ -14,9 +14,9 @@ from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.caveats import PathPrefix, TargetUri
 from macaroon_cbat.resource import asgi, starlette
 from macaroon_cbat.resource.paths import whole_path
-from tests.resource.adapters.test_contract import line_of
 from tests.support.adapters import ADAPTERS, ASYNC, Asked, through_asgi
 from tests.support.guarded_app import bound
+from tests.support.log_lines import line_of
 from tests.support.tokens import KEYS, NOW
 
 WSGI = {name: one for name, one in ADAPTERS.items() if name not in ASYNC}

@@ -11,19 +11,11 @@ from macaroon_cbat.certificate.thumbprint import thumbprint_of
 from macaroon_cbat.macaroon.caveats import ClientAddress, PathPrefix, confirmation
 from tests.support.adapter_processes import Running, ask, running
 from tests.support.guarded_app import WELL_KNOWN, bound
+from tests.support.servers_behind_a_proxy import BEHIND_A_PROXY
 from tests.support.tls_servers import Client, Server, make_client
 from tests.support.tokens import CERTIFICATE as THUMBPRINT
 from tests.support.tokens import OTHER_CERTIFICATE, token
 
-BEHIND_A_PROXY = {
-    "waitress, WSGI": ("waitress", "wsgi_application"),
-    "waitress, Flask": ("waitress", "flask_application"),
-    "waitress, Django": ("waitress", "django_wsgi_application"),
-    "uvicorn, ASGI": ("uvicorn", "asgi_application"),
-    "uvicorn, Starlette": ("uvicorn", "starlette_application"),
-    "uvicorn, FastAPI": ("uvicorn", "fastapi_application"),
-    "uvicorn, Django": ("uvicorn", "django_asgi_application"),
-}
 OURS = f"Clientcertx5t: {THUMBPRINT}"
 OTHERS = f"Clientcertx5t: {OTHER_CERTIFICATE}"
 

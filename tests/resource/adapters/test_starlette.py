@@ -15,18 +15,10 @@ from starlette.routing import Mount, Route
 from macaroon_cbat import Principal
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.resource.starlette import Guard
-from tests.support.adapters import Asked, messages_of, scope_of, through_asgi
+from tests.support.adapters import Asked, messages_of, scope_of
 from tests.support.guarded_app import THIEF, WELL_KNOWN, bound
-from tests.support.tokens import API, KEYS, NOW
-
-
-def call(app: Any, text: str | None = None, **asked: Any) -> Any:
-    headers = (("Host", "api.example"), *([("Authorization", f"Bearer {text}")] if text else []))
-    return through_asgi(app, Asked(headers=headers, **asked))
-
-
-def guard(app: Any = None, **settings: Any) -> Guard:
-    return Guard(app, **{"keys": KEYS, "clock": lambda: NOW, **settings})
+from tests.support.starlette_calls import call, guard
+from tests.support.tokens import API, KEYS
 
 
 def test_a_router_may_come_before_the_application():

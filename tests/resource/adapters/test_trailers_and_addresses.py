@@ -9,7 +9,7 @@ from macaroon_cbat.certificate.formats import FORMATS
 from macaroon_cbat.certificate.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.errors import ProxyMisconfigured
 from macaroon_cbat.macaroon.caveats import ClientAddress
-from tests.resource.adapters.test_forwarded import DER, OURS, SECRET, STRANGER, bound_to_der, ours
+from tests.support.adapter_proxies import DER, OURS, SECRET, STRANGER, bound_to_der, ours
 from tests.support.adapters import ADAPTERS, ASYNC
 from tests.support.certificate_spellings import NONE, SPELLINGS
 from tests.support.guarded_app import bound

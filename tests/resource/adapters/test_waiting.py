@@ -17,9 +17,9 @@ from macaroon_cbat.resource.blocking_pool import MAX_WAITING
 from macaroon_cbat.resource.event_loop import admit
 from macaroon_cbat.resource.settings import make_admission
 from macaroon_cbat.resource.verifier import OfflineVerifier
-from tests.resource.test_metrics import counts, difference
 from tests.support.adapters import ASYNC, Asked, scope_of
 from tests.support.broken_services import broken_services
+from tests.support.counters import counts, difference
 from tests.support.guarded_app import bound
 from tests.support.service_process import free_port
 from tests.support.tokens import ACCESS, API, GRANT, KEYS, access

@@ -1,0 +1,3 @@
+"""A macaroon of PingAM."""
+
+PINGAM = "AgEAAhtCRDFJSGhhLUktU21VbE5EQ0Y4MXVQRmlzUFUAAAYgnKhrEUFDwEwSPeTHwRSwTss7a4V0W68nL5Xw-nnRhzQ"
