@@ -1,6 +1,6 @@
-"""What the service must not lose: clients, root keys, revoked tokens (SQLAlchemy 2, Alembic).
+"""The stores of the service: clients, root keys and revocations in one database (SQLAlchemy 2, Alembic).
 
-Every failure of the database leaves as `Unavailable`, which is neither yes nor no.
+Every failure of the database is raised as `Unavailable`, which is neither yes nor no.
 """
 
 from macaroon_cbat.errors.extras import extra

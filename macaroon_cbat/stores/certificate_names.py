@@ -12,7 +12,7 @@ _AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://[^/?#@]*(?=[/?#]|\Z))?")
 
 
 def refuse_unreadable_subject(subject_dn: str) -> None:
-    """Raise ValueError for a subject DN that is no text of one, or that could match a look-alike."""
+    """Raise ValueError for a subject DN that is malformed, or that could match a look-alike."""
     try:
         parse_distinguished_name(subject_dn)
     except ValueError as error:
@@ -26,9 +26,9 @@ def refuse_unreadable_subject(subject_dn: str) -> None:
 def refuse_unmatchable_names(
     san_dns: str | None, san_uri: str | None, san_ip: str | None, san_email: str | None
 ) -> None:
-    """Raise ValueError for names that match no certificate, or another one than it seems.
+    """Raise ValueError for names that match no certificate, or another certificate than they seem to.
 
-    They are compared as a whole with those that a CA signed: `*` is no wildcard.
+    Each is compared as a whole with the names that a CA signed: `*` is not a wildcard.
     """
     if san_dns is not None and not _HOST_NAME.match(san_dns):
         raise ValueError(
@@ -44,12 +44,12 @@ def refuse_unmatchable_names(
 
 
 def host_key(name: str) -> str | None:
-    """Return the form in which DNS names compare (RFC 5280 7.2); None for what is no ASCII."""
+    """Return the form in which DNS names are compared (RFC 5280 7.2); None for one that is not ASCII."""
     return name.lower() if name.isascii() else None
 
 
 def uri_key(uri: str) -> str | None:
-    """Return the form in which URIs compare: the letter case of scheme and host is nothing (RFC 5280 7.4)."""
+    """Return the form in which URIs are compared: case of scheme and host is ignored (RFC 5280 7.4)."""
     if not uri.isascii():
         return None
     found = _AUTHORITY.match(uri)
@@ -57,13 +57,13 @@ def uri_key(uri: str) -> str | None:
 
 
 def mailbox_key(address: str) -> str | None:
-    """Return the form in which mailboxes compare: only the host's letter case is nothing (RFC 5280 7.5)."""
+    """Return the form in which mailboxes are compared: case of the host is ignored (RFC 5280 7.5)."""
     local, at, host = address.rpartition("@")
     return f"{local}{at}{host.lower()}" if address.isascii() and at else None
 
 
 def address_named(text: str) -> IPv4Address | IPv6Address | None:
-    """Return the one IP address that a text spells, without a zone, or None."""
+    """Return the IP address in this text, or None if it is no address or has a zone."""
     try:
         return ip_address(text) if "%" not in text else None
     except ValueError:

@@ -27,10 +27,10 @@ from macaroon_cbat.stores.schema import clients
 from macaroon_cbat.stores.token_starts import first_valid_second, revoke_tokens_so_far
 
 MEMORY_SECONDS = 1.0
-"""How long a process goes on with a client it has seen before it looks again."""
+"""The seconds for which a process uses a client from memory before it reads the database again."""
 
 Clock = Callable[[], EpochSeconds]
-"""Tells the second. It is asked inside the transaction: waiting for other writers takes seconds."""
+"""Returns the current second. It is called in the transaction, which may have waited for other writers."""
 
 _MOST_SEEN = 10_000
 _CLIENT_ID = re.compile(CLIENT_NAME.replace("$", r"\Z"))
@@ -38,13 +38,13 @@ _MAY_GROW = ("audiences", "certificates", "serves")
 
 
 class ClientStore:
-    """Clients in the database: one registered anywhere is found at once, one removed is gone in a second.
+    """Clients in the database. A registered client is found at once; a removed one is gone within a second.
 
     `lasting` counts the seconds that a token lives at most, by the clock that is furthest behind.
     """
 
     def __init__(self, database: Database, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Keep clients in this database."""
+        """Use this database; `monotonic` returns seconds and is the clock of the memory."""
         self._database = database
         self._monotonic = monotonic
         self._seen: dict[str, tuple[float, Client]] = {}
@@ -52,15 +52,18 @@ class ClientStore:
     def add(
         self, client_id: str, metadata: ClientMetadata, *, secret: str | None, now: EpochSeconds
     ) -> Client:
-        """Register a client; InvalidClientMetadata when the name is taken or malformed.
+        """Register a client and return it.
 
-        A secret must have been drawn at random with at least 128 bits: it is kept as a plain SHA-256.
+        A secret must be random, with at least 128 bits: it is stored as a plain SHA-256. Raises ClientExists
+        if the name is taken, and InvalidClientMetadata if it is malformed or the credentials do not match.
         """
         if not _CLIENT_ID.match(client_id):
-            raise InvalidClientMetadata("a client name has 1 to 64 letters, digits and . _ ~ - characters")
+            raise InvalidClientMetadata(
+                "the client name is malformed: write 1 to 64 letters, digits and . _ ~ -"
+            )
         if client_id in (OPERATOR, POLICY):
             raise InvalidClientMetadata(
-                f"{client_id} is who else may act in the audit log: choose another name"
+                f"the name {client_id!r} is reserved for the audit log: choose another name"
             )
         _refuse_credentials(metadata, has_secret=secret is not None)
         hashed = None if secret is None else secret_hash(secret)
@@ -74,22 +77,22 @@ class ClientStore:
             raise ClientExists(
                 f"client {client_id} exists: choose another name, or remove it first"
             ) from error
-        self._seen.pop(client_id, None)  # it may be one of this name that another process removed
+        self._seen.pop(client_id, None)  # a client of this name that another process removed may be in memory
         return client
 
     def find(self, client_id: str) -> Client | None:
-        """Return the client, at most MEMORY_SECONDS old, or None when no such client is registered."""
+        """Return the client as it was at most MEMORY_SECONDS ago, or None if it is not registered."""
         return self.remembered(client_id) or self.look_up(client_id)
 
     def remembered(self, client_id: str) -> Client | None:
-        """Return the client, at most MEMORY_SECONDS old, or None when this process has not seen it since."""
+        """Return the client from memory, at most MEMORY_SECONDS old, or None if it is not there."""
         look_again_at, client = self._seen.get(client_id, (0.0, None))
         return client if self._monotonic() < look_again_at else None
 
     def look_up(self, client_id: str) -> Client | None:
-        """Return the client as the database has it now, or None when no such client is registered."""
+        """Return the client as it is in the database now, or None if it is not registered."""
         if not _CLIENT_ID.match(client_id):
-            return None  # some databases choke on what is no name, such as NUL
+            return None  # PostgreSQL fails on NUL
         with self._database.reading() as connection:
             client = _found(connection, client_id)
         if client is None:
@@ -114,10 +117,10 @@ class ClientStore:
         *,
         lasting: int,
     ) -> tuple[Client, Client] | None:
-        """Return a client as it was and as it is, its metadata changed; None when there is none.
+        """Change the metadata of a client; return the client before and after, or None if there is none.
 
-        A change that takes anything away revokes its tokens so far, in the same transaction; one that only
-        adds a right leaves them. What `changed` raises changes nothing.
+        A change that takes a right away revokes the client's tokens in the same transaction. A change that
+        only adds rights revokes none. An error of `changed` leaves the client as it is.
         """
         if not _CLIENT_ID.match(client_id):
             return None
@@ -137,7 +140,7 @@ class ClientStore:
         return before, after
 
     def remove(self, client_id: str, clock: Clock, *, lasting: int) -> bool:
-        """Remove a client, and revoke its tokens in the same transaction; False when there was none."""
+        """Remove a client and revoke its tokens in one transaction; return False if there is none."""
         if not _CLIENT_ID.match(client_id):
             return False
         with self._database.writing() as connection:
@@ -157,10 +160,10 @@ class ClientStore:
         lasting: int,
         is_registered: bool = True,
     ) -> Revocation | None:
-        """Revoke the tokens so far of a client or subject; those that it gets from now on are valid.
+        """Revoke the tokens of a client or subject; tokens minted from now on are valid.
 
-        Return None, having revoked nothing, when no client has this name and `is_registered` asks for one.
-        Raises InvalidRequest for a value that can be the name of nothing.
+        Returns None and revokes nothing if `is_registered` is True and no client has this name. Raises
+        InvalidRequest for a value that no client or subject can have as a name.
         """
         refuse_nameless(kind, name)
         with self._database.writing() as connection:
@@ -172,10 +175,10 @@ class ClientStore:
 
 
 def takes_away(before: ClientMetadata, after: ClientMetadata) -> bool:
-    """Return True unless what changed is only that the client has more scopes, audiences or certificates.
+    """Return True unless the change only adds scopes, audiences or certificates.
 
-    A first audience takes away as well: tokens without one are accepted by every introspecting resource
-    server.
+    A first audience takes rights away as well: every introspecting resource server accepts tokens without
+    an audience.
     """
     if before.scopes - after.scopes or (after.audiences and not before.audiences):
         return True
@@ -187,7 +190,10 @@ def takes_away(before: ClientMetadata, after: ClientMetadata) -> bool:
 
 def _refuse_credentials(metadata: ClientMetadata, *, has_secret: bool) -> None:
     if (metadata.token_endpoint_auth_method in SECRET_METHODS) != has_secret:
-        raise InvalidClientMetadata("a client has a secret exactly when it authenticates with one")
+        raise InvalidClientMetadata(
+            "the secret does not match token_endpoint_auth_method: give one with client_secret_basic or "
+            "client_secret_post, and with no other method"
+        )
 
 
 def _found(connection: Connection, client_id: str) -> Client | None:
@@ -207,7 +213,7 @@ def _client(
 
 @lru_cache(maxsize=_MOST_SEEN)
 def _decode(metadata: str) -> ClientMetadata:
-    """Return checked metadata; in memory, so that the time of a refusal does not tell who is registered."""
+    """Return checked metadata. It is cached: the time of a refusal must not reveal registered names."""
     return _DECODER.decode(metadata)
 
 

@@ -1,4 +1,4 @@
-"""Registered clients and resource servers: who they are, how they authenticate, which rights they have."""
+"""Registered clients and resource servers: their names, authentication methods and rights."""
 
 import hashlib
 import hmac
@@ -42,9 +42,9 @@ UNUSED_METADATA = frozenset(
         ),
     }
 )
-"""The members of RFC 7591 2 and 2.3 that mean nothing here: they are ignored, as it asks.
+"""The members of RFC 7591 2 and 2.3 that this service has no use for. It ignores them, as the RFC demands.
 
-Any other unknown member is refused by name: a slip in the name of a right or a restriction must not pass.
+Any other unknown member is rejected by name: a mistyped right or restriction must not pass.
 """
 
 CLIENT_NAME = "^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}$"
@@ -52,14 +52,14 @@ _NO_SECRET = hashlib.sha256(b"no client has this secret").digest()
 
 
 class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a client registered, in the terms of RFC 7591 and RFC 8705 2.1.2, 2.2.2 and 3.4.
+    """The metadata of a client, named as in RFC 7591 and RFC 8705 2.1.2, 2.2.2 and 3.4.
 
-    `audiences` are the resources it may ask tokens for. `serves` are the audiences whose tokens it verifies
-    as a resource server: it gets their keys and revocations, and introspects tokens of every client for
-    them. Neither right brings the other. A client without `scope` asks for no token.
-    `certificates` are the thumbprints of its own certificates, for self_signed_tls_client_auth.
-    `understands_caveats`: as a resource server it judges every caveat itself.
-    `checks_certificates`: as a resource server it compares `cnf` with the connection's certificate.
+    `audiences` are the resources that the client may request tokens for. `serves` are the audiences whose
+    tokens it verifies as a resource server: it gets their keys and revocations, and introspects the tokens
+    of every client for them. Neither right implies the other. A client without `scope` gets no token.
+    `certificates` are the thumbprints of its certificates, for self_signed_tls_client_auth.
+    `understands_caveats` states that this resource server judges every caveat itself.
+    `checks_certificates` states that it compares `cnf` with the certificate of the connection.
     """
 
     token_endpoint_auth_method: ClientAuthMethod = "client_secret_basic"
@@ -77,7 +77,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     checks_certificates: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse metadata that could only fail, or that would be weaker than it looks."""
+        """Raise ValueError for metadata that could only fail, or that would be weaker than it looks."""
         _refuse_repeated("audience", self.audiences)
         _refuse_repeated("served audience", self.serves)
         if self.scope is None and not self.serves:
@@ -93,7 +93,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError("a public client gets certificate-bound tokens only (RFC 8705 4)")
 
     def _refuse_names(self) -> None:
-        """Refuse names that identify no certificate, or every one without a name."""
+        """Raise ValueError for names that identify no certificate, or every certificate without a name."""
         names = [name for name in self.certificate_names.values() if name is not None]
         if self.token_endpoint_auth_method == "tls_client_auth" and len(names) != 1:
             raise ValueError(
@@ -102,11 +102,11 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if self.token_endpoint_auth_method != "tls_client_auth" and names:
             raise ValueError("a subject DN or SAN goes with tls_client_auth only")
         if "" in names:
-            raise ValueError("an empty subject DN or SAN names nobody")
+            raise ValueError("a subject DN or SAN is empty: write the name in the certificate")
 
     @property
     def scopes(self) -> frozenset[str]:
-        """The scopes that it may ask for."""
+        """The scopes that the client may request."""
         return frozenset() if self.scope is None else scope_tokens(self.scope)
 
     @property
@@ -122,7 +122,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Client(Struct, frozen=True):
-    """A registered client. Its secret is known only as a hash.
+    """A registered client. Of its secret only the hash is stored.
 
     `tokens_since` is the second from which on its tokens are valid; those of earlier seconds are revoked.
     """
@@ -134,23 +134,23 @@ class Client(Struct, frozen=True):
     tokens_since: EpochSeconds
 
     def __repr__(self) -> str:
-        """Show who it is, not how it proves it."""
+        """Show the name, and no secret."""
         return f"<Client {self.client_id}>"
 
 
 def has_secret(client: Client | None, secret: str) -> bool:
-    """Tell whether this is the client's secret, in the same time for an unknown client."""
+    """Return True if this is the client's secret. An unknown client takes the same time."""
     expected = client.secret_hash if client is not None and client.secret_hash is not None else _NO_SECRET
     return hmac.compare_digest(secret_hash(secret), expected) and expected is not _NO_SECRET
 
 
 def secret_hash(secret: str) -> bytes:
-    """Return what is stored of a secret that was drawn at random: its SHA-256."""
+    """Return the SHA-256 that is stored of a random secret."""
     return hashlib.sha256(secret.encode()).digest()
 
 
 def _refuse_repeated(kind: str, audiences: tuple[str, ...]) -> None:
-    """Raise ValueError for an audience that is listed twice, in whatever spelling."""
+    """Raise ValueError for an audience that is listed twice, in any spelling."""
     named = [canonical_audience(audience) for audience in audiences]
     for audience in named:
         if named.count(audience) > 1:
@@ -161,10 +161,10 @@ Metadata = TypeVar("Metadata", bound=ClientMetadata)
 
 
 def used_metadata(members: dict[str, object]) -> dict[str, object]:
-    """Return the members without those that mean nothing here, in whatever language (RFC 7591 2.2).
+    """Return the members without the unused ones, in any language (RFC 7591 2.2).
 
-    Raises InvalidClientMetadata for grant types without the one that there is: the client would get a right
-    that it was not meant to have.
+    Raises InvalidClientMetadata for grant types without client_credentials: the client would get a right
+    that was not intended.
     """
     grants = members.get("grant_types")
     if grants is not None and (not isinstance(grants, list) or GRANT_TYPE not in grants):
@@ -175,17 +175,18 @@ def used_metadata(members: dict[str, object]) -> dict[str, object]:
 
 
 def metadata_from(members: dict[str, object], known: Iterable[str] = ()) -> ClientMetadata:
-    """Return checked metadata, or raise InvalidClientMetadata that says what is wrong.
+    """Return checked metadata.
 
-    `known` are audiences that were registered before and are not checked again.
+    `known` are audiences that are registered already and are not checked again. Raises
+    InvalidClientMetadata, which names the mistake.
     """
     return read_metadata(members, ClientMetadata, known)
 
 
 def read_metadata(members: dict[str, object], shape: type[Metadata], known: Iterable[str] = ()) -> Metadata:
-    """Return checked metadata of this shape, or raise InvalidClientMetadata that says what is wrong.
+    """Return checked metadata of this shape, every audience in its canonical spelling.
 
-    Every audience comes back in its canonical spelling. Members of RFC 7591 without use here are ignored.
+    Unused members of RFC 7591 are ignored. Raises InvalidClientMetadata, which names the mistake.
     """
     try:
         metadata = msgspec.convert(used_metadata(members), shape)

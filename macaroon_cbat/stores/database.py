@@ -1,4 +1,4 @@
-"""One database: opening it, its transactions, its schema."""
+"""The database of the service: its engine, transactions and schema."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -32,13 +32,13 @@ EMBEDDED = "macaroon_cbat.sqlite3"
 
 
 def is_missing(file: Path) -> bool:
-    """Return True if there is no database in this file; SQLite makes an empty one before its first write."""
+    """Return True if this file holds no database. SQLite makes an empty file before its first write."""
     try:
         return file.stat().st_size == 0
     except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:
-        return False  # SQLite says itself what it cannot open
+        return False  # SQLite explains it when it opens the file
 
 
 def no_database(place: str) -> SettingsError:
@@ -50,20 +50,20 @@ def no_database(place: str) -> SettingsError:
 
 
 def sqlite_url(file: Path) -> str:
-    """Return the URL of a SQLite database in this file, whatever characters its path has."""
+    """Return the URL of an SQLite database in this file. Any character of its path is escaped."""
     return URL.create("sqlite", database=str(file)).render_as_string()
 
 
 class Database:
-    """An engine whose transactions either commit or raise `Unavailable`. Safe to fork.
+    """A database whose transactions either commit or raise `Unavailable`. Safe to fork.
 
-    Each process has an engine of its own: no connection serves two of them.
+    Each process has an engine of its own: no connection serves two processes.
     """
 
     def __init__(self, url: str, *, is_for_a_command: bool = False) -> None:
-        """Take a SQLAlchemy URL; nothing is opened yet. Raises SettingsError for an unusable URL.
+        """Take a SQLAlchemy URL and open nothing yet. Raises SettingsError if the URL is unusable.
 
-        A command, which ends soon, may read a file that it cannot write.
+        A command ends soon, so it may read a file that it cannot write.
         """
         parsed = read_url(url)
         try:
@@ -74,18 +74,18 @@ class Database:
         self._turns = PerProcess(WriteQueue) if parsed.get_backend_name() == "sqlite" else None
 
     def __repr__(self) -> str:
-        """Show the URL without its password, which may stand among its options too."""
+        """Show the URL without its options: a password may be among them."""
         return f"<Database {self._url.set(query={})!r}>"
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Give a connection for one consistent look, or raise Unavailable."""
+        """Yield a connection that reads one consistent state. Raises Unavailable."""
         with self._translated(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Give a connection whose work is committed at the end, all or nothing, or raise Unavailable."""
+        """Yield a connection whose work is committed at the end, all or nothing. Raises Unavailable."""
         with self._translated(), self._turn() as seconds, self._engine.connect() as connection:
             writer = connection.execution_options(macaroon_cbat_writes=int(seconds * 1000))
             with writer.begin():
@@ -95,14 +95,14 @@ class Database:
 
     @property
     def place(self) -> str:
-        """Where the data are, for messages: a folder or file, or the URL of a server without its secrets."""
+        """The place of the data, for messages: a folder, a file, or the URL of a server without secrets."""
         file = sqlite_file(self._url)
         if file is None:
             return self._url.set(query={}, drivername=self._url.get_backend_name()).render_as_string()
         return str(file.parent if file.name == EMBEDDED else file)
 
     def upgrade(self) -> None:
-        """Bring the schema to the newest version; SettingsError when the database is newer than the code."""
+        """Bring the schema to the newest version. Raises SettingsError if it is newer than the code."""
         configuration, script = _migrations()
         with self.reading() as connection:
             if MigrationContext.configure(connection).get_current_revision() == script.get_current_head():
@@ -114,7 +114,7 @@ class Database:
                 command.upgrade(configuration, "head")
 
     def check_schema(self) -> None:
-        """Raise SettingsError unless the tables are there as this version needs them; change nothing."""
+        """Raise SettingsError unless the database has the schema of this version; change nothing."""
         file = sqlite_file(self._url)
         if file is not None and is_missing(file):
             raise no_database(self.place)
@@ -147,9 +147,9 @@ class Database:
         return self._engines.current()
 
     def _turn(self) -> AbstractContextManager[float]:
-        """Wait for this process's earlier writers, and give the seconds that are left for others to end.
+        """Wait for earlier writers of this process; yield the seconds that are left for other processes.
 
-        PostgreSQL lines all of them up by itself.
+        PostgreSQL itself queues the writers of all processes.
         """
         if self._turns is None:
             return nullcontext(float(BUSY_SECONDS))
@@ -160,7 +160,7 @@ class Database:
         try:
             yield
         except IntegrityError:
-            raise  # the database answered: this would contradict what it holds
+            raise  # the database is available, and rejects the row
         except (DBAPIError, NoFreeConnection, TimeoutError, sqlite3.Error) as error:
             reason = " ".join(str(getattr(error, "orig", error)).split())
             raise Unavailable(

@@ -1,14 +1,14 @@
-"""Distinguished names: their text (RFC 4514), and the form in which two of them compare (RFC 5280 7.1)."""
+"""Distinguished names: their text (RFC 4514), and the form in which they are compared (RFC 5280 7.1)."""
 
 import re
 import unicodedata
 from collections.abc import Iterable
 
 Attribute = tuple[str, str]
-"""The OID of an attribute type, and a value as it is compared."""
+"""The OID of an attribute type, and a value in the form in which it is compared."""
 
 DistinguishedName = tuple[tuple[Attribute, ...], ...]
-"""Relative names from the top of the tree down, as certificates have them; the attributes of each, sorted."""
+"""Relative names from the top of the tree down, as in a certificate, each with its attributes sorted."""
 
 _OIDS = {
     "cn commonname": "2.5.4.3",
@@ -39,10 +39,10 @@ _OIDS = {
     "jurisdictionc jurisdictioncountryname": "1.3.6.1.4.1.311.60.2.1.3",
 }
 _TYPES = {name: oid for names, oid in _OIDS.items() for name in names.split()}
-"""Attribute types by the names that RFC 4514, RFC 4519 and OpenSSL have for them, in small letters."""
+"""Attribute types by their names in RFC 4514, RFC 4519 and OpenSSL, in lower case."""
 
 _IGNORING_CASE = frozenset(_OIDS.values())
-"""Types whose values compare by caseIgnoreMatch or caseIgnoreIA5Match; those of others, as they are."""
+"""Types whose values are compared by caseIgnoreMatch or caseIgnoreIA5Match. Other values must be equal."""
 
 _TYPE = re.compile(
     r"(?:(?:[Oo][Ii][Dd]\.)?([0-2](?:\.(?:0|[1-9][0-9]{0,38})){1,31})|([A-Za-z][A-Za-z0-9-]*))="
@@ -67,7 +67,7 @@ _INVISIBLE = re.compile(
 
 
 def parse_distinguished_name(text: str) -> DistinguishedName:
-    """Return the name that a text spells (RFC 4514), or raise ValueError that says what is wrong with it."""
+    """Return the name in this text (RFC 4514). Raises ValueError, which names the mistake."""
     position = 0
     names: list[list[Attribute]] = [[]]
     while True:
@@ -83,15 +83,15 @@ def parse_distinguished_name(text: str) -> DistinguishedName:
 
 
 def distinguished_name(names: Iterable[Iterable[Attribute]]) -> DistinguishedName:
-    """Return relative names of OIDs and values in the form in which they compare.
+    """Return relative names of OIDs and values in the form in which they are compared.
 
-    Raises ValueError for a value with characters that are not seen, or that only look like others.
+    Raises ValueError for a value with invisible characters, or with characters that look like others.
     """
     return tuple(tuple(sorted((oid, _prepared(oid, value)) for oid, value in one)) for one in names)
 
 
 def _attribute(text: str, position: int) -> tuple[Attribute, int]:
-    """Return the attribute that begins here, and where it ends."""
+    """Return the attribute that begins at this position, and the position of its end."""
     kind = _TYPE.match(text, position)
     if kind is None:
         raise ValueError("an attribute must be a type, = and a value, with no blank between two attributes")
@@ -125,7 +125,7 @@ def _unescaped(value: str) -> str:
 
 
 def _string_in(ber: bytes) -> str:
-    """Return the string that these bytes encode, tag and length first (RFC 4514 2.4)."""
+    """Return the string in these bytes, which begin with tag and length (RFC 4514 2.4)."""
     encoding = _STRING_ENCODINGS.get(ber[0])
     if encoding is None or len(ber) < 2:
         raise ValueError("a value after # is no string in BER: write it as text")
@@ -137,11 +137,11 @@ def _string_in(ber: bytes) -> str:
 
 
 def _prepared(oid: str, value: str) -> str:
-    """Return a value as it is compared: as RFC 4518 says, but what that drops or replaces is refused.
+    """Return a value in the form of RFC 4518, but reject the characters that it drops or replaces.
 
-    RFC 4518 drops characters that are not seen, and takes full-width letters for others. A certificate with
-    such a name is likely made to be taken for another's. So a letter equals its own capital alone: RFC 4518
-    also takes Strauss for Strauß, and Unicode since then some old Cyrillic letters for new ones.
+    RFC 4518 drops invisible characters and replaces full-width letters. An attacker could get a certificate
+    with such a name to pass for another client. So a letter equals its own capital alone: RFC 4518 also
+    equates Strauss with Strauß, and later versions of Unicode equate some old Cyrillic letters with new ones.
     """
     composed = unicodedata.normalize("NFC", value)
     looks_like_others = (

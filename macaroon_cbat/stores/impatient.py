@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL on which no statement waits for ever."""
+"""Connections to PostgreSQL with a time limit for every statement."""
 
 import re
 import time
@@ -12,25 +12,25 @@ with extra("postgresql"):
     from psycopg import Connection, OperationalError
 
 ANSWER_SECONDS = 2 * BUSY_SECONDS
-"""How long one statement may take, a pooler's queue included.
+"""The seconds that one statement may take, the queue of a pooler included.
 
-A server that is suspended, or that a pooler waits for, keeps the connection open and says nothing: PgBouncer
-lets its clients wait for two minutes.
+A suspended server keeps the connection open and is silent. So does a pooler that waits for a server:
+PgBouncer lets its clients wait for two minutes.
 """
 
 _Answer = TypeVar("_Answer")
 
 
 class ImpatientConnection(Connection[Any]):
-    """A connection that is closed when an answer does not come, which is an OperationalError.
+    """A connection that is closed, with an OperationalError, if no answer comes in time.
 
-    `answer_seconds` None waits for ever.
+    `answer_seconds` None means no limit.
     """
 
     answer_seconds: float | None = ANSWER_SECONDS
 
     def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
-        """Wait for what the generator waits for."""
+        """Run the generator to its end, within the time limit."""
         if self.answer_seconds is None:
             return super().wait(gen, *arguments, **options)
         try:
@@ -40,9 +40,9 @@ class ImpatientConnection(Connection[Any]):
             raise OperationalError(f"no answer for {self.answer_seconds} s") from error
 
     def refuse_other_schema(self, wanted: str) -> None:
-        """Close the connection and raise OperationalError unless it finds its tables in these schemas.
+        """Close the connection and raise OperationalError unless its search path is this one.
 
-        A pooler that ignores `options` would lead to the tables, or the lack of them, of another schema.
+        A pooler that ignores `options` would lead to the tables of another schema.
         """
         (found,) = self.execute("SHOW search_path").fetchone() or ("",)
         self.rollback()
@@ -59,11 +59,11 @@ def _plain(search_path: str) -> str:
 
 
 class _NoAnswer(Exception):
-    """The time is up."""
+    """No answer came in time."""
 
 
 def _until(gen: Generator[Any, Any, _Answer], deadline: float) -> Generator[Any, Any, _Answer]:
-    """Pass on what the generator waits for; psycopg comes back every 0.1 s, whether it is there or not."""
+    """Yield what the generator waits for; psycopg resumes every 0.1 s at the latest."""
     try:
         waits_for = next(gen)
         while True:

@@ -1,7 +1,7 @@
-"""PostgreSQL as the service uses it: nothing outlives a transaction, so a pooler may stand in front.
+"""PostgreSQL, used so that no state outlives a transaction and a pooler may stand in front.
 
-PgBouncer in transaction mode gives each transaction any connection of its own to the server. Statements are
-never prepared, settings are set for their transaction alone, and the writers' lock ends with it.
+PgBouncer in transaction mode may give each transaction another connection to the server. So statements are
+never prepared, settings are made for one transaction, and the lock of the writers ends with it.
 """
 
 import re
@@ -14,15 +14,15 @@ from sqlalchemy import URL, Connection, Engine, event
 from macaroon_cbat.stores.sqlite import BUSY_SECONDS
 
 _WRITER_LOCK = 0x6D616361726F6F6E
-"""The advisory lock that every writer takes: \"macaroon\" in ASCII."""
+"""The number of the advisory lock that every writer takes: "macaroon" in ASCII."""
 
 _SEARCH_PATH = re.compile(r"(?:-c\s*|--)search[_-]path=((?:\\.|[^\s\\])*)")
 
 
 def postgresql_arguments(url: URL) -> dict[str, object]:
-    """Return how psycopg connects: a server that has vanished is noticed soon, on a silent network too.
+    """Return the arguments of psycopg that detect a vanished server soon, on a silent network as well.
 
-    What the URL says comes first.
+    Options of the URL take precedence.
     """
     wanted = {
         "connect_timeout": BUSY_SECONDS,
@@ -38,7 +38,7 @@ def postgresql_arguments(url: URL) -> dict[str, object]:
 
 
 def prepare_postgresql(engine: Engine) -> None:
-    """Connect by connections that do not wait for an answer for ever, to the schema that the URL names."""
+    """Use connections that do not wait for ever for an answer, to the schema that the URL names."""
     from macaroon_cbat.stores.impatient import ImpatientConnection  # psycopg is there by now
 
     wanted = _search_path(engine.url)
@@ -54,21 +54,21 @@ def prepare_postgresql(engine: Engine) -> None:
 
 
 def _search_path(url: URL) -> str | None:
-    """Return the schemas that the URL's `options` ask for, or None."""
+    """Return the search path in the `options` of the URL, or None."""
     options = url.query.get("options")
     found = _SEARCH_PATH.findall(options) if isinstance(options, str) else []
     return re.sub(r"\\(.)", r"\1", found[-1]) if found else None
 
 
 def take_writers_lock(writer: Connection) -> None:
-    """Wait for the other writers, as on SQLite there is one at a time: so reads of the feed have no gaps."""
+    """Wait for other writers. With one writer at a time, as on SQLite, the feed has no gaps."""
     writer.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
     writer.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
 
 
 @contextmanager
 def unhurried(connection: Connection) -> Iterator[None]:
-    """Let the statements of the block take their time: those of a migration are as long as tables are."""
+    """Lift the time limit of statements in the block: a migration takes as long as its tables are large."""
     driver: Any = connection.connection.driver_connection
     driver.answer_seconds, before = None, driver.answer_seconds
     try:

@@ -1,4 +1,4 @@
-"""The files of an SQLite database: for the service's user alone, in a folder that no other user can write."""
+"""The private files of an SQLite database, in a folder that no other user can write."""
 
 import logging
 import os
@@ -16,12 +16,12 @@ _BESIDE = ("", "-wal", "-shm", "-journal")
 
 
 def refuse_foreign(named: Path) -> None:
-    """Raise SettingsError where another user could have put the database there, or can put another one there.
+    """Raise SettingsError if another user could have made the database, or can replace it.
 
-    The sticky bit is not enough for its folder: the files beside the database come and go, so others
+    A sticky folder is not enough: SQLite makes and removes the files beside the database, so another user
     could make them first.
     """
-    with suppress(FileNotFoundError, NotADirectoryError):  # SQLite says itself what it cannot open
+    with suppress(FileNotFoundError, NotADirectoryError):  # SQLite explains it when it opens the file
         refuse_replaceable(named, "database")
     for file in _files(named):
         with suppress(FileNotFoundError, NotADirectoryError):
@@ -30,7 +30,7 @@ def refuse_foreign(named: Path) -> None:
 
 
 def make_private(named: Path) -> None:
-    """Make a missing file with mode 0600, and take from others what they may do with an existing one.
+    """Make a missing file with mode 0600, and give an existing one this mode.
 
     SQLite gives the files that it makes beside the database the same mode.
     """

@@ -1,4 +1,4 @@
-"""SQLite databases in places that this process may not write, such as a backup on a read-only volume."""
+"""SQLite databases that this process may not write, such as a backup on a read-only volume."""
 
 import os
 import sqlite3
@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 
 class ReadOnlyConnection(sqlite3.Connection):
-    """A connection that writes nothing, not even beside the database."""
+    """A connection that writes nothing, not even a file beside the database."""
 
 
 def is_read_only(file: Path) -> bool:
@@ -17,11 +17,11 @@ def is_read_only(file: Path) -> bool:
 
 
 def connect_read_only(file: Path, options: dict[str, Any]) -> ReadOnlyConnection:
-    """Open a database for reading alone.
+    """Open a database for reading alone, in a command that ends soon.
 
-    Beside a write-ahead log another process may be writing: its shared memory is read as well. Without one
-    nothing is being written, and SQLite is told so, for it would make those files first. Not for a process
-    that lives on: what others write later it would not see.
+    If there is a write-ahead log, another process may be writing, and SQLite reads its shared memory as
+    well. If there is none, nothing is being written, and SQLite is told so: else it would make these files.
+    A long-lived process would not see what others write later.
     """
     has_log = file.with_name(file.name + "-wal").exists()
     uri = f"file:{quote(str(file.absolute()))}?mode=ro{'' if has_log else '&immutable=1'}"

@@ -1,4 +1,4 @@
-"""Remedies for a database that cannot be used, by the words of SQLite, PostgreSQL or PgBouncer."""
+"""Remedies for failures of the database, by the words of SQLite, PostgreSQL or PgBouncer."""
 
 import re
 
@@ -22,6 +22,6 @@ _QUESTION = re.compile(r" Is the server running [^?]*\?")
 
 
 def with_remedy(reason: str) -> str:
-    """Return a reason with what to do behind it, in place of libpq's question; a reason not known alone."""
+    """Return a reason followed by its remedy, in place of libpq's question. An unknown reason stays alone."""
     remedy = next((to_do for words, to_do in _REMEDIES.items() if re.search(words, reason)), None)
     return reason if remedy is None else f"{_QUESTION.sub('', reason)}: {remedy}"

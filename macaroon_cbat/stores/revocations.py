@@ -1,7 +1,7 @@
-"""Revocations in the database, in the order in which they were made: what the feed hands out.
+"""Revocations in the database, in the order in which they were made, as the feed sends them.
 
-A revocation's `sequence` is drawn while the one writer's lock is held, so whoever has read up to one
-sequence will never find a smaller one later.
+The `sequence` of a revocation is drawn under the lock of the one writer. A follower that has read up to a
+sequence never finds a smaller one later.
 """
 
 import time
@@ -26,17 +26,17 @@ from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.schema import feed_positions, revocations
 
 MEMORY_SECONDS = 1.0
-"""How long a process goes on with a certificate that was not revoked before it looks again."""
+"""The seconds for which a process takes a certificate as not revoked before it reads the database again."""
 
 _MOST_REMEMBERED = 10_000
 PAGE = 10_000
-"""How many revocations one page of the feed holds at most."""
+"""Revocations on one page of the feed at most."""
 LONGEST_NAME = 2000
-"""Bytes; PostgreSQL's index takes a little more."""
+"""Bytes of a name at most. PostgreSQL's index takes a little more."""
 
 
 class RevocationPage(Struct, frozen=True):
-    """A stretch of the feed, the cursor from which to read on, and whether there is more by now."""
+    """A page of the feed, the cursor of the next page, and `is_last` if there is none yet."""
 
     decisions: list[Revocation]
     cursor: int
@@ -44,10 +44,10 @@ class RevocationPage(Struct, frozen=True):
 
 
 class RevocationStore:
-    """Every live revocation, for all processes that share the database."""
+    """The live revocations of all processes that share the database."""
 
     def __init__(self, database: Database, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Keep revocations in this database."""
+        """Use this database; `monotonic` returns seconds and is the clock of the memory."""
         self._database = database
         self._monotonic = monotonic
         self._unrevoked_until: dict[Thumbprint, float] = {}
@@ -61,11 +61,11 @@ class RevocationStore:
         expires_at: int,
         audience: str | None = None,
     ) -> Revocation:
-        """Take something back; `audience` is the only one that it concerns, None for all.
+        """Revoke what is named, for one `audience` or, with None, for all; return the revocation.
 
-        Doing it again moves `revoked_at` on, which matters for clients and subjects, and never back:
-        what was revoked stays so, for all that it concerned, whatever the clock says. Raises
-        InvalidRequest for a value that can be the name of nothing.
+        A second revocation moves `revoked_at` forward, which matters for clients and subjects, and never
+        back. It never narrows the audiences of the first. Raises InvalidRequest for a value that cannot be
+        a name of this kind.
         """
         refuse_nameless(kind, value)
         decision = Revocation(kind=kind, value=value, revoked_at=now, expires_at=expires_at)
@@ -86,7 +86,7 @@ class RevocationStore:
         return self.concerning(grant, certificate).reason(grant, certificate)
 
     def has_certificate(self, certificate: Thumbprint) -> bool:
-        """Tell whether a certificate is revoked; that it is not is at most MEMORY_SECONDS old."""
+        """Return True if a certificate is revoked. False may be MEMORY_SECONDS old."""
         if self._monotonic() < self._unrevoked_until.get(certificate, 0.0):
             return False
         with self._database.reading() as connection:
@@ -99,9 +99,10 @@ class RevocationStore:
         return is_revoked
 
     def after(self, cursor: int, *audiences: str, limit: int = PAGE) -> RevocationPage:
-        """Return what was revoked after the cursor and concerns these audiences, oldest first.
+        """Return the revocations after the cursor that concern these audiences, oldest first.
 
-        The page's cursor moves on over what concerns others. An expired decision is never wrong.
+        The cursor of the page passes revocations that concern other audiences. Expired revocations may be
+        on the page: they do no harm.
         """
         concerns = or_(revocations.c.audience.is_(None), revocations.c.audience.in_(audiences))
         with self._database.reading() as connection:
@@ -120,7 +121,7 @@ class RevocationStore:
     def live(
         self, cursor: int, now: EpochSeconds, kind: RevocationKind | None = None, *, limit: int = PAGE
     ) -> RevocationPage:
-        """Return what is revoked at this second, of one kind or of all, in the order of the feed."""
+        """Return the revocations that are live now, of one kind or of all, in the order of the feed."""
         query = select(revocations).where(revocations.c.sequence > cursor, revocations.c.expires_at > now)
         if kind is not None:
             query = query.where(revocations.c.kind == kind)
@@ -137,12 +138,12 @@ class RevocationStore:
 
 
 def refuse_nameless(kind: RevocationKind, value: str) -> None:
-    """Raise InvalidRequest for what would make the feed unreadable, or what no database takes."""
+    """Raise InvalidRequest for a name that would make the feed unreadable, or that a database rejects."""
     try:
         if kind == "certificate":
             parse_thumbprint(value)
         if not 1 <= len(value.encode()) <= LONGEST_NAME or "\0" in value:
-            raise ValueError(f"a {kind} is named by 1 to {LONGEST_NAME} bytes of text without NUL")
+            raise ValueError(f"the {kind} is malformed: write 1 to {LONGEST_NAME} bytes of text without NUL")
     except ValueError as error:
         raise InvalidRequest(str(error)) from error
 
@@ -154,9 +155,9 @@ def record(
     *,
     now: EpochSeconds | None = None,
 ) -> Revocation:
-    """Write the decision behind all others, in a writer's transaction; return what is known from now on.
+    """Append the revocation in a writer's transaction; return it, merged with one of the same name.
 
-    `now` is the second of the decision, where that is not when it was `revoked_at`.
+    `now` is the second of the revocation if that is not `revoked_at`.
     """
     ended = (decision.revoked_at if now is None else now) - KEPT_LONGER_SECONDS
     connection.execute(delete(revocations).where(revocations.c.expires_at <= ended))
@@ -170,7 +171,7 @@ def record(
 def _merged(
     connection: Connection, decision: Revocation, audience: str | None
 ) -> tuple[Revocation, str | None]:
-    """Return the decision, and whom it concerns, with what an earlier one about the same name said."""
+    """Return the revocation and its audience, merged with an earlier revocation of the same name."""
     query = select(revocations).where(_is_about(decision.kind, decision.value))
     row = connection.execute(query).one_or_none()
     if row is None:
@@ -184,7 +185,7 @@ def _merged(
 
 
 def _next_sequence(connection: Connection) -> int:
-    """Return the next sequence. It is kept apart, because revocations that expire are deleted."""
+    """Return the next sequence. It has a table of its own, because expired revocations are deleted."""
     position = (connection.execute(_NEWEST).scalar_one_or_none() or 0) + 1
     connection.execute(delete(feed_positions).where(feed_positions.c.feed == "revocations"))
     connection.execute(insert(feed_positions).values(feed="revocations", position=position))

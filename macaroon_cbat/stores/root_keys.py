@@ -1,8 +1,8 @@
-"""Root keys in the database, encrypted at rest, and their life: next, current, retiring, retired.
+"""Root keys in the database, encrypted at rest, and their states: next, current, retiring, retired.
 
 A key is published as `next` before it mints, so that resource servers have it in time. It mints as
-`current`, goes on verifying as `retiring` until its last token has expired, and is `retired` then, or
-at once when somebody says so, which kills all its tokens.
+`current`, and verifies as `retiring` until its last token has expired. Then it is `retired`. An operator
+may retire a retiring key at once, which revokes all its tokens.
 """
 
 import os
@@ -24,18 +24,20 @@ from macaroon_cbat.stores.schema import root_keys
 from macaroon_cbat.stores.wrapping_key import WrappingKey
 
 MEMORY_SECONDS = 1.0
-"""How long a process goes on with the keys it has seen before it looks again."""
+"""The seconds for which a process uses the keys from memory before it reads the database again."""
 
 GRACE_SECONDS = 60
-"""How much longer than its last token a key is kept: others mint with it a moment longer, and their
-clocks may be ahead."""
+"""The seconds for which a key is kept after its last token has expired.
+
+Another process mints with the key a moment longer, and its clock may be ahead.
+"""
 
 KeyState = Literal["retired", "retiring", "current", "next"]
 _ORDER = {state: rank for rank, state in enumerate(get_args(KeyState))}
 
 
 class RootKeyRecord(Struct, frozen=True):
-    """A root key's public side: its name, its age, and its state since when."""
+    """The public facts of a root key: name, age, state, and the second from which it has this state."""
 
     kid: str
     created_at: EpochSeconds
@@ -52,12 +54,12 @@ class _Row(Struct, frozen=True):
 
 
 class RootKeyStore:
-    """Every root key that may have live tokens; the current one mints."""
+    """The root keys that may have live tokens. The current one mints."""
 
     def __init__(
         self, database: Database, wrapping_key: WrappingKey, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        """Keep root keys in this database, wrapped under this key."""
+        """Use this database, and encrypt under this wrapping key."""
         self._database = database
         self._wrapping_key = wrapping_key
         self._monotonic = monotonic
@@ -73,11 +75,11 @@ class RootKeyStore:
         return tuple(key for state in get_args(KeyState) if state != "retired" for key in seen.get(state, ()))
 
     def current(self) -> RootKey:
-        """Return the key that new tokens are made with."""
+        """Return the key that mints."""
         return self._look()["current"][0]
 
     def find(self, kid: str) -> RootKey:
-        """Return the key of this name, or raise UnknownKey: only after a fresh look is a key unknown."""
+        """Return the key of this name. Raises UnknownKey if the database, read anew, has no such key."""
         for look_again in (False, True):
             if look_again:
                 self._forget()
@@ -87,13 +89,13 @@ class RootKeyStore:
         raise UnknownKey(f"no root key {kid!r}, or it is retired")
 
     def records(self) -> list[RootKeyRecord]:
-        """Return what may be shown of every key: the retired ones first, the next one last."""
+        """Return the record of every key: the retired ones first, the next one last."""
         with self._database.reading() as connection:
             rows = _rows(connection)
         return [_record(row) for row in rows]
 
     def ensure(self, now: EpochSeconds) -> None:
-        """Make a current and a next key where there is none, and prove that the wrapping key opens all."""
+        """Make a missing current or next key. Raises SettingsError unless the wrapping key opens all."""
         if not self.check():
             with self._database.writing() as connection:
                 states = {row.state for row in _rows(connection)}
@@ -103,23 +105,23 @@ class RootKeyStore:
             self.check()
 
     def check(self) -> bool:
-        """Return True if there are a current and a next key, having proved that the wrapping key opens all.
+        """Return True if there are a current and a next key.
 
-        Raises SettingsError when it does not.
+        Raises SettingsError if the wrapping key does not open every key.
         """
         self._forget()
         return self._look().keys() >= {"current", "next"}
 
     def rotate(self, now: EpochSeconds, *, unless_younger_than: int = 0) -> RootKeyRecord:
-        """Let the next key mint and make a new next one; return the current key's record.
+        """Make the next key current and a new key next; return the record of the current key.
 
-        Tokens of the old key verify until they expire. Of processes that rotate at once because the
-        key is old, one does it and the others find a young key.
+        Tokens of the old key verify until they expire. If several processes rotate at once because the key
+        is old, one of them does, and the others find a young key.
         """
         return self._rotate(now, unless_younger_than)[0]
 
     def _rotate(self, now: EpochSeconds, unless_younger_than: int) -> tuple[RootKeyRecord, bool]:
-        """Return the current key's record, and whether it is this call that made it so."""
+        """Return the record of the current key, and True if this call made it current."""
         self._forget()
         with self._database.writing() as connection:
             rows = _rows(connection)
@@ -136,9 +138,9 @@ class RootKeyStore:
     def keep(
         self, now: EpochSeconds, rotation: int, longest_lifetime: int
     ) -> list[tuple[Literal["key.rotated", "key.retired"], str]]:
-        """Do what the policy says is due: rotate every `rotation` seconds (0: never), retire the outlived.
+        """Rotate every `rotation` seconds (0: never), and retire the keys whose last token has expired.
 
-        Returns what was done to which key. Costs nothing while nothing is due.
+        Returns each change with the name of its key. Reads no database while nothing is due.
         """
         done: list[tuple[Literal["key.rotated", "key.retired"], str]] = []
         self._look()
@@ -150,15 +152,15 @@ class RootKeyStore:
         return done
 
     def retire(self, kid: str, now: EpochSeconds, *, revoked_until: int | None = None) -> None:
-        """Retire a retiring key at once and wipe its secret: none of its tokens verifies any more.
+        """Retire a retiring key at once and wipe its secret: its tokens no longer verify.
 
-        With `revoked_until`, whoever verifies offline learns it from the revocations, up to then.
-        Raises Conflict for a key that is still to mint, and NotFound for one that is not known.
+        With `revoked_until`, the revocations say so until that second to resource servers that verify
+        offline. Raises Conflict for a key that is current or next, and NotFound for an unknown key.
         """
         with self._database.writing() as connection:
             state = {row.kid: row.state for row in _rows(connection)}.get(kid)
             if state is None:
-                raise NotFound(f"no key {kid!r}: see key list")
+                raise NotFound(f"the key {kid!r} is unknown: see key list")
             if state in ("current", "next"):
                 raise Conflict(f"key {kid} is {state}: rotate until it is retiring, then retire it")
             _move(connection, kid, "retired", now)
@@ -169,7 +171,7 @@ class RootKeyStore:
         self._forget()
 
     def retire_outlived(self, now: EpochSeconds, longest_lifetime: int) -> list[str]:
-        """Retire the keys whose last token has expired; return their names."""
+        """Retire the keys whose last token has expired, and return their names."""
         ended = now - longest_lifetime - GRACE_SECONDS
         outlived = (root_keys.c.state == "retiring") & (root_keys.c.since <= ended)
         with self._database.reading() as connection:
@@ -179,7 +181,7 @@ class RootKeyStore:
         return list(kids)
 
     def rewrap(self, wrapping_key: WrappingKey) -> int:
-        """Encrypt every key anew, all or none, under another wrapping key; return how many."""
+        """Encrypt every key anew under another wrapping key, all or none; return their number."""
         with self._database.writing() as connection:
             live = [row for row in _rows(connection) if row.state != "retired"]
             for row in live:

@@ -1,4 +1,4 @@
-"""SQLite as the service uses it: a write-ahead log, real transactions, and files for their owner alone."""
+"""SQLite with a write-ahead log, real transactions, and files for their owner alone."""
 
 import os
 import sqlite3
@@ -13,17 +13,18 @@ from macaroon_cbat.stores.private import make_private, refuse_foreign
 from macaroon_cbat.stores.read_only import ReadOnlyConnection, connect_read_only, is_read_only
 
 BUSY_SECONDS = 5
-"""How long a writer waits for another one before the answer is `Unavailable`."""
+"""The seconds that a writer waits for another one before Unavailable is raised."""
 
 _PAUSE_SECONDS = 0.01
 
 
 def prepare_sqlite(engine: Engine, *, is_for_a_command: bool = False) -> None:
-    """Use WAL, so that readers and a writer do not wait for each other, real transactions, and private files.
+    """Use WAL, real transactions and private files.
 
-    Before a fork the connections that no transaction uses are closed: SQLite must not carry one over.
-    A connection attempt raises SettingsError when other users can use the file and that cannot be mended.
-    A command that ends soon may read where it cannot write.
+    In WAL mode, readers and a writer do not wait for each other.
+    Idle connections are closed before a fork: SQLite forbids using one in the child. Connecting raises
+    SettingsError if other users can use the file and its mode cannot be changed. A command, which ends soon,
+    may read a file that it cannot write.
     """
     _engines.add(engine)
 
@@ -39,7 +40,7 @@ def prepare_sqlite(engine: Engine, *, is_for_a_command: bool = False) -> None:
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA temp_store = MEMORY")  # there may be no temporary folder
         except sqlite3.Error:
-            connection.close()  # the pool has not seen it yet
+            connection.close()  # the pool does not own it yet
             raise
 
     @event.listens_for(engine, "begin")
@@ -76,7 +77,7 @@ def _connect_privately(engine: Engine, *, is_for_a_command: bool) -> None:
 
 
 def sqlite_file(url: URL) -> Path | None:
-    """Return the file of this database, or None for one on a server."""
+    """Return the file of this database, or None for a database on a server."""
     return None if url.get_backend_name() != "sqlite" else _file_of(str(url.database))[0]
 
 
@@ -94,9 +95,9 @@ os.register_at_fork(before=_close_idle_connections)
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Turn the write-ahead log on, waiting for others that open the same new database.
+    """Turn the write-ahead log on, and wait for other processes that open the same new database.
 
-    SQLite's own busy timeout does not cover this: beside another writer it fails at once.
+    The busy timeout of SQLite does not cover this statement: it fails at once beside another writer.
     """
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
@@ -111,7 +112,7 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 
 def _file_of(database: str) -> tuple[Path, bool]:
-    """Return the file that SQLite opens under this name, and whether it writes."""
+    """Return the file that SQLite opens under this name, and True if it writes there."""
     options: list[str] = []
     if database.startswith("file:"):
         parts = urlsplit(database)

@@ -1,4 +1,4 @@
-"""Open everything the service must not lose, brought to the newest schema."""
+"""The stores of one database, opened with the newest schema."""
 
 import os
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ class Stores:
     revocations: RevocationStore
 
     def recorded_issuer(self) -> str | None:
-        """Return the issuer that a service last ran as on this database, or None."""
+        """Return the issuer of the service that last ran on this database, or None."""
         with self.database.reading() as connection:
             query = select(service_facts.c.value).where(service_facts.c.name == "issuer")
             return connection.execute(query).scalar_one_or_none()
 
     def instance(self) -> str:
-        """Return the name that tells this database from every other: random, drawn when it is made."""
+        """Return the random name of this database, drawn when the database is made."""
         query = select(service_facts.c.value).where(service_facts.c.name == "instance")
         with self.database.reading() as connection:
             found: str | None = connection.execute(query).scalar_one_or_none()
@@ -45,7 +45,7 @@ class Stores:
         return found
 
     def record_issuer(self, issuer: str) -> None:
-        """Record the issuer that the service runs as, for commands that do not run it."""
+        """Record the issuer of the running service, for the commands."""
         if self.recorded_issuer() == issuer:
             return
         with self.database.writing() as connection:
@@ -54,11 +54,10 @@ class Stores:
 
 
 def open_stores(url: str, wrapping_key: WrappingKey, now: EpochSeconds, *, creates: bool = True) -> Stores:
-    """Open the database, upgrade its schema and make the first root key when there is none.
+    """Open the database, upgrade its schema, and make the first root keys if there are none.
 
-    Without `creates` nothing is made or upgraded: SettingsError says what is missing. Raises SettingsError
-    also when the URL, the schema or the wrapping key does not fit, and Unavailable when the database is out
-    of reach.
+    Without `creates` nothing is made or upgraded. Raises SettingsError if something is missing then, or if
+    the URL, the schema or the wrapping key does not fit. Raises Unavailable if the database is out of reach.
     """
     database = Database(url, is_for_a_command=not creates)
     root_keys = RootKeyStore(database, wrapping_key)

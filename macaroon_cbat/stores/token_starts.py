@@ -1,7 +1,7 @@
-"""The second from which on a client's tokens are valid; revoking all tokens so far moves it on.
+"""The second from which the tokens of a client are valid. Revoking its tokens moves this second forward.
 
-A token says no finer than by the second when it was issued. So a revocation takes the rest of its second,
-and a little more, and the tokens that the client gets meanwhile are issued as of the first second after.
+A token says in whole seconds when it was issued. So a revocation reaches to the end of its second and a
+little further. A token that is minted meanwhile is issued as of the first second after that.
 """
 
 from sqlalchemy import Connection, func, select, update
@@ -12,16 +12,18 @@ from macaroon_cbat.stores.revocations import record
 from macaroon_cbat.stores.schema import clients, revocations
 
 MARGIN_SECONDS = 2
-"""How far beyond its own second such a revocation reaches: another process may go on for a second with what
-it remembers of the client, and the clock of that process may be a little ahead."""
+"""The seconds by which such a revocation reaches beyond its own second.
+
+Another process may use the client from memory for a second, and its clock may be a little ahead.
+"""
 
 
 def revoke_tokens_so_far(
     connection: Connection, kind: RevocationKind, name: str, now: EpochSeconds, lasting: int
 ) -> Revocation:
-    """Revoke every token so far of a client or subject, in a writer's transaction; return the decision.
+    """Revoke every token so far of a client or subject in a writer's transaction; return the revocation.
 
-    `now` was read in this transaction, and `lasting` counts the seconds that a token lives at most.
+    `now` must be read in this transaction. `lasting` is the longest lifetime of a token in seconds.
     """
     query = select(clients.c.tokens_since).where(clients.c.client_id == name)
     valid_since = connection.execute(query).scalar_one_or_none() or 0
@@ -34,9 +36,9 @@ def revoke_tokens_so_far(
 
 
 def first_valid_second(connection: Connection, name: str, now: EpochSeconds) -> EpochSeconds:
-    """Return the second from which on tokens of a client registered now under this name are valid.
+    """Return the second from which the tokens of a client that is registered now are valid.
 
-    The process that mints its first token may have a clock that is behind this one.
+    The clock of the process that mints its first token may be behind.
     """
     concerning = revocations.c.kind.in_(UP_TO) & (revocations.c.value == name)
     query = select(func.max(revocations.c.revoked_at)).where(concerning)

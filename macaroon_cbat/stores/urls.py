@@ -1,4 +1,4 @@
-"""Database URLs: which ones the service runs on, and what their options may say."""
+"""Database URLs that the service accepts, and their options."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ _DRIVERS_OWN = {
 
 
 def read_url(text: str) -> URL:
-    """Return a URL that names its driver, or raise SettingsError: one line, and no password in it."""
+    """Return a URL that names its driver. Raises SettingsError, in one line without a password."""
     try:
         url = make_url(text)
         if url.drivername == "postgres":
@@ -68,7 +68,7 @@ def read_url(text: str) -> URL:
 
 
 def unusable(reason: str) -> str:
-    """Return the message about a URL that cannot be used at all."""
+    """Return the message about a URL that cannot be used."""
     return (
         f"the database URL cannot be used ({reason.partition(chr(10))[0]}): set MACAROON_CBAT_DATABASE_URL "
         f"to one such as {_EXAMPLES}"
@@ -76,7 +76,7 @@ def unusable(reason: str) -> str:
 
 
 def _check_option(known: Mapping[str, Sequence[str] | None], name: str, values: Sequence[str]) -> None:
-    """Raise SettingsError for an option that the driver does not know, or whose value it cannot use."""
+    """Raise SettingsError for an option that the driver does not know, or for a value it cannot use."""
     if name in _DRIVERS_OWN:
         raise SettingsError(_option(name, f"is not one to set: leave it out, {_DRIVERS_OWN[name]}"))
     if name not in known:
@@ -101,7 +101,7 @@ def _option(name: str, reason: str) -> str:
 
 
 def _names_of_libpq() -> list[str]:
-    """Return the options that PostgreSQL's library knows, but for those that are for debugging."""
+    """Return the options of libpq without those for debugging. Raises MissingExtra without psycopg."""
     with extra("postgresql"):
         from psycopg.pq import Conninfo
     return [one.keyword.decode() for one in Conninfo.get_defaults() if one.dispchar != b"D"]

@@ -21,11 +21,11 @@ _NONCE_BYTES = 12
 
 
 class WrappingKey(Struct, frozen=True):
-    """32 bytes under which root keys are stored; `previous` ones, still being replaced, only open.
+    """The key of 32 bytes that encrypts root keys. Keys in `previous` are being replaced and only decrypt.
 
-    With a `file`, an operator may rewrap the keys while a process runs: what it wraps, it wraps under the
-    key that is in the file by then, and when it meets a key that it cannot open it reads the file again.
-    One that the operator wrote, perhaps for several hosts, `is_given`: rewrapping never writes it.
+    With a `file`, an operator may rewrap the root keys while a process runs. The process encrypts under the
+    key that is in the file at that moment, and reads the file again if it cannot decrypt a root key.
+    A file that the operator wrote, perhaps for several hosts, `is_given`: rewrapping never writes it.
     """
 
     secret: bytes
@@ -38,13 +38,13 @@ class WrappingKey(Struct, frozen=True):
         return "<WrappingKey>"
 
     def wrap(self, kid: str, secret: bytes) -> bytes:
-        """Return nonce and ciphertext of a root key; its name is authenticated with it."""
+        """Return nonce and ciphertext of a root key. The name of the key is authenticated as well."""
         nonce = os.urandom(_NONCE_BYTES)
         newest = self if self.file is None else _read(self.file, is_given=self.is_given)
         return nonce + AESGCM(newest.secret).encrypt(nonce, secret, kid.encode())
 
     def unwrap(self, kid: str, wrapped: bytes) -> bytes:
-        """Return the root key, or raise SettingsError when it was wrapped under another key."""
+        """Return the root key. Raises SettingsError if it was encrypted under another wrapping key."""
         for secret in self._all():
             try:
                 return AESGCM(secret).decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], kid.encode())
@@ -63,11 +63,11 @@ class WrappingKey(Struct, frozen=True):
 
 
 def replace_wrapping_key(file: Path, rewrap: Callable[[WrappingKey], int]) -> int:
-    """Put a new key into the file and let `rewrap` encrypt everything under it; return what that returns.
+    """Put a new key into the file, let `rewrap` encrypt every root key under it, and return its result.
 
-    Meanwhile the file holds both keys, so whoever is stopped on the way has lost nothing and begins
-    again. Raises SettingsError while another process does the same, which would lose every key, and for a
-    file that cannot be replaced, before anything is changed.
+    Meanwhile the file holds both keys, so an interrupted rewrap has lost nothing and can be repeated. Raises
+    SettingsError while another process rewraps, which would lose every key, and if the file cannot be
+    replaced; nothing has changed then.
     """
     with _alone(file):
         old = _read(file)
@@ -85,15 +85,15 @@ def replace_wrapping_key(file: Path, rewrap: Callable[[WrappingKey], int]) -> in
 
 
 def wrapping_key_text(key: WrappingKey) -> str:
-    """Return the key as text, the previous ones behind it."""
+    """Return the key as text, followed by the previous ones."""
     secrets = (key.secret, *key.previous)
     return " ".join(encode(secret) for secret in secrets)
 
 
 def wrapping_key_from_text(text: str, name: str) -> WrappingKey:
-    """Return the key that base64url text spells (32 bytes), or raise SettingsError.
+    """Return the key in this text: 32 bytes as base64url. Further words are previous keys.
 
-    Further keys, after white space, are previous ones.
+    Raises SettingsError if a word is malformed.
     """
     try:
         secret, *previous = [decode_written_key(word) for word in text.split()]
@@ -106,9 +106,9 @@ def wrapping_key_from_text(text: str, name: str) -> WrappingKey:
 
 
 def read_or_make_wrapping_key(file: Path) -> WrappingKey:
-    """Return the key in the file, made with mode 0600 when the file does not exist.
+    """Return the key in the file. A missing file is made, with mode 0600.
 
-    Raises SettingsError when it cannot be read or anybody else may read it.
+    Raises SettingsError if the file cannot be read, or if another user may read it.
     """
     try:
         if not file.exists():
@@ -126,9 +126,9 @@ def read_or_make_wrapping_key(file: Path) -> WrappingKey:
 
 
 def read_wrapping_key(file: Path, *, is_given: bool = False) -> WrappingKey:
-    """Return the key in the file, which `is_given` where the operator wrote it.
+    """Return the key in the file, which `is_given` if the operator wrote it.
 
-    Raises SettingsError when it is missing, cannot be read, or other users may read it.
+    Raises SettingsError if it is missing, cannot be read, or may be read by another user.
     """
     return _read(file, is_given=is_given)
 
@@ -173,7 +173,7 @@ def _alone(file: Path) -> Iterator[None]:
 
 
 def _replace(file: Path, key: WrappingKey) -> None:
-    """Write the file anew and see it on the disk: what is encrypted under its key must not outlive it."""
+    """Write the file anew, and fsync it: root keys encrypted under its key must not outlive it."""
     try:
         replace_file(file, [wrapping_key_text(key).encode() + b"\n"], what="wrapping key")
     except OSError as error:
@@ -189,8 +189,8 @@ def _write(draft: Path, text: str) -> None:
 
 
 def _make(file: Path) -> None:
-    """Write a new key, or raise FileExistsError: of two processes that try at once, one wins."""
-    # Process 1 of each container shares a volume: its number names no draft.
+    """Write a new key. Raises FileExistsError if another process was quicker."""
+    # Containers that share a volume all have a process 1, so a process number could name two drafts.
     draft = file.with_name(f".{file.name}.{os.urandom(8).hex()}")
     _write(draft, new_wrapping_key_text())
     try:

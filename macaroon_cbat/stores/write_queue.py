@@ -1,4 +1,4 @@
-"""The queue of writers: the threads of one process that want to write go in the order in which they came."""
+"""The queue of the writers of one process: threads write in the order in which they came."""
 
 import time
 from collections import deque
@@ -8,20 +8,20 @@ from threading import Lock
 
 
 class WriteQueue:
-    """Lets one thread at a time pass, whoever has waited longest first.
+    """A lock that is fair: the thread that has waited longest is next.
 
-    SQLite itself lets whoever looks at the right moment write, and may keep others waiting for ever.
+    SQLite itself lets the thread write that retries at the right moment, and may starve the others.
     """
 
     def __init__(self) -> None:
-        """Let the first one pass."""
+        """Make a free lock."""
         self._lock = Lock()
         self._is_taken = False
         self._waiting: deque[Lock] = deque()
 
     @contextmanager
     def turn(self, seconds: float) -> Iterator[float]:
-        """Wait for the turn and give the seconds that are left of these, or raise TimeoutError."""
+        """Wait for the turn, and yield the seconds that are left. Raises TimeoutError if none are."""
         ends_at = time.monotonic() + seconds
         if not self._take(seconds):
             raise TimeoutError(f"other writers took {seconds:.0f} s and more")
@@ -44,7 +44,7 @@ class WriteQueue:
             if mine in self._waiting:
                 self._waiting.remove(mine)
                 return False
-        return True  # it was passed on at the last moment
+        return True  # the turn came between the timeout and the lock
 
     def _pass_on(self) -> None:
         with self._lock:

@@ -201,7 +201,7 @@ def test_a_service_without_its_audit_log_does_not_start(command, workers):
 
 @pytest.mark.parametrize("name", ["operator", "policy"])
 def test_no_client_has_the_name_of_another_actor(command, name, file):
-    """Nobody registers as who else may act in the audit log."""
+    """No client is registered under a name that the audit log uses for another actor."""
     process = command("client", "add", name, "--scope", "read")
     assert process.returncode == 1
     assert "choose another name" in process.stderr.decode()

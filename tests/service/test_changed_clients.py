@@ -62,7 +62,10 @@ def test_the_secret_stays(ops):
         ({"client_secret": "mine"}, "client_secret"),
         ({"colour": None}, "colour"),
         ({"token_endpoint_auth_method": "none"}, "public client"),
-        ({"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "a"}, "secret exactly"),
+        (
+            {"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "a"},
+            "secret does not match",
+        ),
         ({"certificates": ["A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"]}, "self_signed"),
     ],
     ids=str,

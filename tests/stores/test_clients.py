@@ -105,8 +105,10 @@ def test_a_malformed_name_is_refused(stores, name):
     ],
 )
 def test_a_client_has_the_credentials_of_its_method(stores, metadata, secret):
-    """A client has a secret exactly when it authenticates with one."""
-    with pytest.raises(InvalidClientMetadata, match="exactly when it authenticates with one"):
+    """A client has a secret if and only if it authenticates with one."""
+    with pytest.raises(
+        InvalidClientMetadata, match="the secret does not match token_endpoint_auth_method: give one with"
+    ):
         stores.clients.add("billing", metadata, secret=secret, now=NOW)
     assert stores.clients.all() == []
 

@@ -1,1 +1,1 @@
-"""The schema's history, one file a step; Alembic reads it."""
+"""The migrations of the schema, one file each, for Alembic."""

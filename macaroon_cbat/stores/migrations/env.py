@@ -1,4 +1,4 @@
-"""Run by Alembic: migrate on the connection that `Database.upgrade` holds."""
+"""The environment of Alembic: it migrates on the connection of `Database.upgrade`."""
 
 from alembic import context
 
