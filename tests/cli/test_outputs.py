@@ -74,7 +74,7 @@ def test_standard_output_gets_the_secret_alone(data, tmp_path, name):
 
 def test_json_and_the_secret_do_not_mix(data):
     """`--json` shows the secret itself, so `--secret-file -` beside it is a mistake and changes nothing."""
-    assert "leave --secret-file - out" in call(*ADD, "--secret-file", "-", "--json", "--data", data).stderr
+    assert "leave out --secret-file -" in call(*ADD, "--secret-file", "-", "--json", "--data", data).stderr
     assert names(data) == []
 
 

@@ -234,7 +234,9 @@ def test_the_log_of_the_service_shows_no_secret(served, client, credentials):
 @pytest.mark.parametrize(
     ("options", "variables", "reason"),
     [
-        pytest.param(("--cert", "/nowhere.pem"), {}, "both --cert and --key", id="half a certificate"),
+        pytest.param(
+            ("--cert", "/nowhere.pem"), {}, "--cert and --key go together: give both", id="half a certificate"
+        ),
         pytest.param(
             ("--cert", "/no.pem", "--key", "/no.key"),
             {},
