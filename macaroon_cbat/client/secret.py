@@ -49,4 +49,6 @@ def read_secret_file(file: Path) -> str:
         with open_private(file, "secret file") as stream:
             return secret_of(stream.read(LONGEST_SECRET + 1), f"the secret file {file}")
     except OSError as error:
-        raise SettingsError(f"the secret file {file} cannot be read: {error.strerror}") from error
+        raise SettingsError(
+            f"the secret file {file} cannot be read ({error.strerror}): correct the name or its mode"
+        ) from error

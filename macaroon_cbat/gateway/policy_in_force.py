@@ -8,6 +8,7 @@ from msgspec import Struct, structs
 from macaroon_cbat.certificate.forwarded import TrustedProxies, trusted_proxies
 from macaroon_cbat.certificate.header_source import HeaderSource
 from macaroon_cbat.certificate.source import tls_connection
+from macaroon_cbat.client.secret import read_secret_file
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.followed import Stamp, stamp_of
 from macaroon_cbat.gateway.decision import Gateway
@@ -19,7 +20,6 @@ from macaroon_cbat.gateway.verifiers import (
     FollowedVerifier,
     VerifierSettings,
     make_verifier,
-    read_secret,
     verifier_settings,
 )
 from macaroon_cbat.resource.metadata import metadata_target
@@ -53,7 +53,7 @@ def load_policy(file: Path) -> LoadedPolicy:
     return LoadedPolicy(
         policy=policy,
         verifier=verifier_settings(policy, folder),
-        proxy_secret=None if secret is None else read_secret(folder / secret),
+        proxy_secret=None if secret is None else read_secret_file(folder / secret),
     )
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from macaroon_cbat.client.secret import read_secret_file
 from macaroon_cbat.errors import SettingsError, Unavailable
-from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.gateway.policy_file import Asking, Policy, Service
 from macaroon_cbat.macaroon.audiences import canonical_audience
 from macaroon_cbat.resource.feeds.key_feed import KeyFeed
@@ -15,7 +15,6 @@ from macaroon_cbat.resource.feeds.service_connection import ServiceConnection
 from macaroon_cbat.resource.introspection import Introspection
 from macaroon_cbat.resource.key_file import KeyFile
 from macaroon_cbat.resource.verifier import AudienceKeySource, OfflineVerifier, TokenVerifier
-from macaroon_cbat.text.plain_text import LONGEST_SECRET, secret_of
 
 log = logging.getLogger("macaroon_cbat.gateway")
 
@@ -62,7 +61,7 @@ def verifier_settings(policy: Policy, folder: Path) -> VerifierSettings:
         keys=None if policy.keys is None else folder / policy.keys,
         service=policy.service,
         introspection=policy.introspection,
-        secret=None if secret_file is None else read_secret(folder / secret_file),
+        secret=None if secret_file is None else read_secret_file(folder / secret_file),
         folder=folder,
     )
 
@@ -119,14 +118,3 @@ def _introspecting(settings: VerifierSettings, asking: Asking) -> Introspection:
         ca=None if asking.ca is None else folder / asking.ca,
         cache_seconds=asking.cache_seconds,
     )
-
-
-def read_secret(file: Path) -> str:
-    """Return the secret in a private file. Raises SettingsError."""
-    try:
-        with open_private(file, "secret file") as stream:
-            return secret_of(stream.read(LONGEST_SECRET + 1), f"the secret file {file}")
-    except OSError as error:
-        raise SettingsError(
-            f"the secret file {file} cannot be read ({error.strerror}): correct the name or its mode"
-        ) from error

@@ -33,7 +33,7 @@ def test_an_unknown_command_of_a_group_names_the_nearest(words, remedy):
     [
         ("servce", "'servce' is no command: did you mean serve?"),
         ("clients", "'clients' is no command: did you mean client?"),
-        ("xyzzy", "'xyzzy' is no command: the commands are client, gateway, key,"),
+        ("xyzzy", "'xyzzy' is no command: the commands are client, gateway, guide, key,"),
         ("\x1b[2J", "'\\\\x1b[2J' is no command"),
     ],
 )
@@ -174,7 +174,7 @@ SCRIPT = Path(sys.executable).with_name("macaroon-cbat")
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_can_be_installed(shell):
-    """The variable that the README names prints what the shell loads."""
+    """The variable that the guide names prints what the shell loads."""
     printed = subprocess.run(
         [SCRIPT], env=environment(_MACAROON_CBAT_COMPLETE=f"{shell}_source"), capture_output=True, check=True
     )

@@ -49,7 +49,9 @@ def test_no_header_is_what_the_kit_writes(adapter: Adapter, name: str):
         assert reply.status == 401
 
 
-@pytest.mark.parametrize("value", [CERTIFICATE.decode("latin-1"), HOLDER.thumbprint, "yes"])
+@pytest.mark.parametrize(
+    "value", [CERTIFICATE.decode("latin-1"), HOLDER.thumbprint, "yes"], ids=["DER", "thumbprint", "a word"]
+)
 def test_text_is_no_certificate(value: str):
     """A sender in uWSGI's protocol, which writes any key of the environment as text, shows no certificate."""
     flask = ADAPTERS["Flask"]
