@@ -84,7 +84,9 @@ def _settings() -> dict[str, Any]:
     found = {} if "root_path" not in settings else {"root_path": settings["root_path"]}
     if "trust" in settings:
         trust = trusted_proxies(settings["trust"], secret=settings.get("secret"))
-        found["peer"] = Forwarded(settings["format"], trust=trust, header=settings.get("header"))
+        found["certificate_source"] = Forwarded(
+            settings["format"], trust=trust, header=settings.get("header")
+        )
     else:
         found["require_certificate"] = False
     return found
