@@ -52,7 +52,7 @@ def test_an_invalid_file_changes_nothing(running: Running):
         running.hang_up()
         time.sleep(0.2)
     assert running.log().count("the rules read before stay in force") == 1
-    assert "[[rule]] number 1, path: Expected `str`" in running.log()
+    assert "[[rule]] number 1, path is a whole number: write text" in running.log()
     assert always(running, HEALTH, 200)
     assert always(running, NEW, 403)
     running.write(RULES + NEW_RULE)
