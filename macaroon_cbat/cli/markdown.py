@@ -1,8 +1,11 @@
 """Markdown rendered for a terminal by `rich`, an optional dependency that is imported here alone."""
 
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.markdown import Markdown, TableElement
-from rich.table import Table
+from macaroon_cbat.errors.extras import extra
+
+with extra("service"):
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.markdown import Markdown, TableElement
+    from rich.table import Table
 
 _LONGEST_LINE = 110
 """Columns of rendered prose at most: longer lines are hard to read, however wide the terminal is."""

@@ -19,19 +19,21 @@ from types import SimpleNamespace
 from typing import Any, Unpack
 from weakref import WeakKeyDictionary
 
-import aiohttp
-from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
-from aiohttp.connector import Connection
-from aiohttp.payload import BytesPayload
-from aiohttp.tracing import Trace
-from yarl import URL
-
 from macaroon_cbat.client.certificate import ClientCertificate
 from macaroon_cbat.client.children import ChildSettings
 from macaroon_cbat.client.holder import Bound, Holder, TokenSource, is_rejected, outside_session
 from macaroon_cbat.client.pools import PoolKey, Pools
 from macaroon_cbat.client.trust import ServerTrust
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.errors.extras import extra
+
+with extra("aiohttp"):
+    import aiohttp
+    from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
+    from aiohttp.connector import Connection
+    from aiohttp.payload import BytesPayload
+    from aiohttp.tracing import Trace
+    from yarl import URL
 
 _REFUSED = {"connector", "connector_owner", "request_class"}
 

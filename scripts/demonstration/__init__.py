@@ -1,1 +1,1 @@
-"""What certificate-bound macaroons withstand, shown against real servers."""
+"""The demonstration of what certificate-bound macaroons withstand, against real servers."""

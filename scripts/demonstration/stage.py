@@ -75,7 +75,7 @@ def write_certificate(file: Path, name: str) -> None:
     )
     pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     private = key.private_bytes(pem, pkcs8, serialization.NoEncryption())
-    with open(file.with_suffix(".key"), "wb", opener=_private) as stream:  # whatever the umask is
+    with open(file.with_suffix(".key"), "wb", opener=_private) as stream:  # private under any umask
         stream.write(private)
     file.write_bytes(certificate.public_bytes(pem))
 

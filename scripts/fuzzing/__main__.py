@@ -1,4 +1,4 @@
-"""Fuzz every certificate format: whatever comes, `tests.support.certificate_laws` must hold.
+"""Fuzz every certificate format: `tests.support.certificate_laws` must hold for every input.
 
 An input decides the format and how its values are made: as the product writes them of some certificate or
 of bytes that are none, edited, joined, of the pairs of XFCC, or noise. Any other exception than ours, and

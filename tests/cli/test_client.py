@@ -163,7 +163,7 @@ def test_the_flags_count(data):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        pytest.param(("a b", *SCOPE), "a client name has", id="a malformed name"),
+        pytest.param(("a b", *SCOPE), "the client name is malformed", id="a malformed name"),
         pytest.param(("a", "--scope", "read  write"), "scope", id="a malformed scope"),
         pytest.param(("a", "--scope", ""), "scope", id="an empty scope"),
         pytest.param(("a", *SCOPE, "--audience", "api"), "absolute URI", id="a malformed audience"),

@@ -131,7 +131,7 @@ def test_refusals_say_why(service, over):
         assert "client ops exists" in complaint(taken, 1)
         current = next(k["kid"] for k in members("key", "list", *over) if k["state"] == "current")
         assert "is current" in complaint(call("key", "retire", current, *over), 1)
-        assert "no key" in complaint(call("key", "retire", "000000000000", *over), 1)
+        assert "is unknown: see key list" in complaint(call("key", "retire", "000000000000", *over), 1)
         assert "jti" in complaint(call("revoke", "token", "short", *over), 1)
 
 

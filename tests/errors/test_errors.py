@@ -42,6 +42,7 @@ ANSWERS = {
     "AccessDenied": (403, "access_denied"),
     "NoRule": (403, "access_denied"),
     "NotServed": (403, "access_denied"),
+    "Unguarded": (403, "access_denied"),
     "UntrustedProxy": (403, "access_denied"),
     "InvalidClient": (401, "invalid_client"),
     "InvalidGrant": (400, "invalid_grant"),

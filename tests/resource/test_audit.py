@@ -58,7 +58,7 @@ def test_who_is_refused_and_why(app, log, case, answer, reason):
 
 @pytest.mark.parametrize("text", ["rubbish", None, 'x","who":"operator'], ids=["rubbish", "none", "forged"])
 def test_nobody_is_named_without_a_signature(app, log, text):
-    """What is not authentic names nobody: neither client nor token."""
+    """An event of a token that is not authentic names neither client nor token."""
     assert call(app, text).status_code == 401
     found = only(log)
     assert ("who" in found, "token_id" in found, found["event"]) == (False, False, "admission.refused")

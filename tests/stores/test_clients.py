@@ -92,7 +92,7 @@ def test_a_name_is_letters_digits_and_some_marks(stores, name):
 )
 def test_a_malformed_name_is_refused(stores, name):
     """A name that would have to be escaped somewhere is refused."""
-    with pytest.raises(InvalidClientMetadata, match="a client name has 1 to 64"):
+    with pytest.raises(InvalidClientMetadata, match="the client name is malformed: write 1 to 64"):
         stores.clients.add(name, METADATA, secret=SECRET, now=NOW)
     assert stores.clients.all() == []
 
