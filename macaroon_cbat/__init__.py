@@ -6,10 +6,10 @@ The Flask service is in `macaroon_cbat.service`, the guard of a resource server 
 `macaroon_cbat.resource`, the holder's side in `macaroon_cbat.client`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from macaroon_cbat.audit.loggers import guard_logs
+from macaroon_cbat.errors.first_use import at_first_use
 
 if TYPE_CHECKING:
     from macaroon_cbat.certificate.apache import apache_variable as apache_variable
@@ -57,40 +57,27 @@ if TYPE_CHECKING:
     from macaroon_cbat.macaroon.verification import Principal as Principal
     from macaroon_cbat.macaroon.verification import verify as verify
 
-_NAMES = {
-    "certificate.apache": "apache_variable",
-    "certificate.file": "der_of",
-    "certificate.forwarded": "Forwarded trusted_proxies",
-    "certificate.source": "tls_connection",
-    "certificate.thumbprint": "DerCertificate Thumbprint thumbprint_of",
-    "errors": "CaveatsNotMet InsufficientScope InvalidToken MacaroonError MalformedMacaroon "
-    "NotCertificateBound Revoked SignatureMismatch Unavailable UnknownKey",
-    "macaroon.caveats": "Access Audience Caveat ClientAddress Confirmation Expiry Method "
-    "NotBefore PathPrefix Scope TargetUri confirmation read_caveats",
-    "macaroon.claims": "EpochSeconds",
-    "macaroon.identifier": "Grant",
-    "macaroon.keys": "AudienceKeys RootKey audience_key audience_keys read_key_file write_key_file",
-    "macaroon.minting": "attenuate mint",
-    "macaroon.target": "Target",
-    "macaroon.verification": "Principal verify",
-}
-"""By module. Each is imported at the first use of a name: the pytest plugin costs other projects nothing."""
-
-_HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
-
-
-def __getattr__(name: str) -> Any:
-    """Return a public name (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    return found
-
-
-def __dir__() -> list[str]:
-    """Return the public names with the others."""
-    return [*globals(), *_HOMES]
-
+# The pytest plugin, which every run of pytest in an environment imports, costs other projects nothing.
+__getattr__, __dir__ = at_first_use(
+    __name__,
+    {
+        "certificate.apache": "apache_variable",
+        "certificate.file": "der_of",
+        "certificate.forwarded": "Forwarded trusted_proxies",
+        "certificate.source": "tls_connection",
+        "certificate.thumbprint": "DerCertificate Thumbprint thumbprint_of",
+        "errors": "CaveatsNotMet InsufficientScope InvalidToken MacaroonError MalformedMacaroon "
+        "NotCertificateBound Revoked SignatureMismatch Unavailable UnknownKey",
+        "macaroon.caveats": "Access Audience Caveat ClientAddress Confirmation Expiry Method "
+        "NotBefore PathPrefix Scope TargetUri confirmation read_caveats",
+        "macaroon.claims": "EpochSeconds",
+        "macaroon.identifier": "Grant",
+        "macaroon.keys": "AudienceKeys RootKey audience_key audience_keys read_key_file write_key_file",
+        "macaroon.minting": "attenuate mint",
+        "macaroon.target": "Target",
+        "macaroon.verification": "Principal verify",
+    },
+)
 
 __version__ = "0.1.0"
 

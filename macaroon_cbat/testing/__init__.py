@@ -9,8 +9,9 @@ The keys are random and live in memory. A guard that has the keys of a real serv
 made here. The pytest plugin (`plugin`) has fixtures for the same.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from macaroon_cbat.errors.first_use import at_first_use
 
 if TYPE_CHECKING:
     from macaroon_cbat.testing.holder import FakeHolder as FakeHolder
@@ -18,17 +19,7 @@ if TYPE_CHECKING:
     from macaroon_cbat.testing.holder import TokenOptions as TokenOptions
     from macaroon_cbat.testing.keys import fake_keys as fake_keys
 
-_HOMES = {
-    "FakeHolder": "holder",
-    "RequestOptions": "holder",
-    "TokenOptions": "holder",
-    "fake_keys": "keys",
-}
-"""Imported at their first use: every run of pytest imports this package for its plugin, used or not."""
-
-
-def __getattr__(name: str) -> Any:
-    """Return a public name of this package (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+# Every run of pytest imports this package for its plugin, used or not.
+__getattr__, __dir__ = at_first_use(
+    __name__, {"holder": "FakeHolder RequestOptions TokenOptions", "keys": "fake_keys"}
+)

@@ -32,12 +32,16 @@ def modules() -> list[str]:
     """Return the name of every module of the package but the migrations, which Alembic runs."""
     files = (file.relative_to(ROOT).with_suffix("") for file in sorted(PACKAGE.rglob("*.py")))
     names = (".".join(file.parts).removesuffix(".__init__") for file in files)
-    return [name for name in names if ".migrations" not in name and not name.endswith("__main__")]
+    aside = ("__main__", ".testing.plugin")  # pytest itself loads the plugin
+    return [name for name in names if ".migrations" not in name and not name.endswith(aside)]
 
 
 def lacking(extras: list[str]) -> dict[str, str]:
     """Return what each module says that cannot be imported with these extras alone."""
     found: dict[str, str] = json_of(extras, OUTCOMES, json.dumps(modules()))
+    for module in [module for module, text in found.items() if "partially initialized" in text]:
+        # A package that failed before left it behind: a process that imports this module first says so itself.
+        found |= json_of(extras, OUTCOMES, json.dumps([module]))
     return found
 
 
@@ -112,12 +116,13 @@ def test_what_needs_an_extra_names_it(module, needed, plain):
     assert plain[f"macaroon_cbat.{module}"].endswith(f"): pip install 'macaroon_cbat[{needed}]'")
 
 
-def test_a_token_client_without_requests_says_so_at_once():
-    """A client that could get no token for want of requests is refused when it is made."""
+def test_a_token_client_needs_no_extra():
+    """A client of the service stands on the standard library: it can be made, and asks the service."""
     code = (
-        "from macaroon_cbat.client import TokenClient\nTokenClient(issuer='https://as.example', client_id='')"
+        "from macaroon_cbat.client import TokenClient\n"
+        "TokenClient(issuer='https://localhost:1', client_id='a', client_secret='s')()"
     )
-    assert run_with([], code).stderr.splitlines()[-1].endswith("pip install 'macaroon_cbat[requests]'")
+    assert "Unavailable: no answer from https://localhost:1/" in run_with([], code).stderr
 
 
 def test_the_outermost_extra_is_named():

@@ -3,6 +3,7 @@
 import ast
 import importlib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -10,6 +11,7 @@ import macaroon_cbat
 import macaroon_cbat.resource
 import macaroon_cbat.testing
 
+AROUND = {"TYPE_CHECKING", "at_first_use", "guard_logs"}
 PACKAGES = [macaroon_cbat, macaroon_cbat.resource, macaroon_cbat.testing]
 
 
@@ -25,9 +27,10 @@ def named_for_type_checkers(package):
 def test_type_checkers_and_python_see_the_same(package):
     """Each name that a type checker sees is there, from the same module, and no other."""
     named = named_for_type_checkers(package)
-    assert named == {name: f"{package.__name__}.{home}" for name, home in package._HOMES.items()}
-    for name, module in named.items():
-        assert getattr(package, name) is getattr(importlib.import_module(module), name)
+    found = {name: getattr(package, name) for name in named}
+    assert found == {name: getattr(importlib.import_module(module), name) for name, module in named.items()}
+    modules = {name for name, value in vars(package).items() if isinstance(value, ModuleType)}
+    assert {name for name in dir(package) if not name.startswith("_")} - modules - AROUND == set(named)
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
