@@ -68,7 +68,7 @@ class Database:
         parsed = read_url(url)
         try:
             self._engines = PerProcess(partial(_make_engine, parsed, is_for_a_command=is_for_a_command))
-            self._url = self._engine.url
+            self._url = self.engine.url
         except (ArgumentError, SQLAlchemyError, TypeError, ValueError) as error:
             raise SettingsError(unusable(str(error))) from error
         self._turns = PerProcess(WriteQueue) if parsed.get_backend_name() == "sqlite" else None
@@ -80,13 +80,13 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Give a connection for one consistent look, or raise Unavailable."""
-        with self._translated(), self._engine.connect() as connection:
+        with self._translated(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Give a connection whose work is committed at the end, all or nothing, or raise Unavailable."""
-        with self._translated(), self._turn() as seconds, self._engine.connect() as connection:
+        with self._translated(), self.turn() as seconds, self.engine.connect() as connection:
             writer = connection.execution_options(macaroon_cbat_writes=int(seconds * 1000))
             with writer.begin():
                 if self._turns is None:
@@ -140,13 +140,14 @@ class Database:
 
     def close(self) -> None:
         """Close every pooled connection of this process; the next use opens new ones."""
-        self._engine.dispose()
+        self.engine.dispose()
 
     @property
-    def _engine(self) -> Engine:
+    def engine(self) -> Engine:
+        """The SQLAlchemy engine of this process, for event listeners and the statistics of its pool."""
         return self._engines.current()
 
-    def _turn(self) -> AbstractContextManager[float]:
+    def turn(self) -> AbstractContextManager[float]:
         """Wait for this process's earlier writers, and give the seconds that are left for others to end.
 
         PostgreSQL lines all of them up by itself.

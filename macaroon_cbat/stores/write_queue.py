@@ -19,6 +19,11 @@ class WriteQueue:
         self._is_taken = False
         self._waiting: deque[Lock] = deque()
 
+    @property
+    def waiting(self) -> int:
+        """The number of threads that wait for their turn."""
+        return len(self._waiting)
+
     @contextmanager
     def turn(self, seconds: float) -> Iterator[float]:
         """Wait for the turn and give the seconds that are left of these, or raise TimeoutError."""

@@ -15,7 +15,7 @@ from tests.support.failing_database import revoke
 
 
 def queued(turns: WriteQueue, number: int) -> bool:
-    return len(turns._waiting) == number
+    return turns.waiting == number
 
 
 def wait_until(holds) -> None:

@@ -28,7 +28,7 @@ def rewritten(service: Service, name: str, **changes: object) -> None:
     with service.stores.database.writing() as connection:
         metadata = msgspec.json.encode(client_metadata(**changes)).decode()
         connection.execute(update(clients).where(clients.c.client_id == name).values(metadata=metadata))
-    service.app.extensions["macaroon_cbat"].clients._seen.clear()
+    service.app.extensions["macaroon_cbat"].forget()
 
 
 def token_for_service(service: Service, client: str = "invoices") -> str:
