@@ -10,7 +10,7 @@ from sqlalchemy import insert
 from macaroon_cbat.stores.revocations import PAGE
 from macaroon_cbat.stores.schema import feed_positions, revocations
 from tests.support.databases import NOW, url_in
-from tests.support.resource_server import ask, register, token_for_service
+from tests.support.resource_server import TIMES, ask, register, token_for_service
 from tests.support.service import (
     API,
     ISSUER,
@@ -22,7 +22,6 @@ from tests.support.service import (
 )
 
 KEYS, REVOCATIONS = "/resource/keys", "/resource/revocations"
-TIMES = {"revoked_at": NOW, "expires_at": NOW + 600}
 
 
 @pytest.fixture

@@ -11,17 +11,11 @@ from macaroon_cbat.stores.database import BUSY_SECONDS
 from macaroon_cbat.stores.write_queue import WriteQueue
 from tests.support.databases import ON_SQLITE
 from tests.support.failing_database import revoke
+from tests.support.tls_servers import wait_until
 
 
 def queued(turns: WriteQueue, number: int) -> bool:
     return turns.waiting == number
-
-
-def wait_until(holds) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def test_who_came_first_goes_first():

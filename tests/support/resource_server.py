@@ -13,6 +13,8 @@ from tests.support.certificates import Identity
 from tests.support.databases import NOW
 from tests.support.service import ISSUER, SECRETS, Service, client_metadata
 
+TIMES = {"revoked_at": NOW, "expires_at": NOW + 600}
+"""Of a revocation that is in force."""
 SCOPE = "read keys revocations"
 
 

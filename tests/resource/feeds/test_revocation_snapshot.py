@@ -12,10 +12,8 @@ from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.revocation import KEPT_LONGER_SECONDS, Revocation, Revocations
 from macaroon_cbat.resource import RevocationFeed, ServiceConnection
 from macaroon_cbat.resource.feeds.revocation_snapshot import RevocationSnapshot
-from macaroon_cbat.tls.development_ca import development_certificates
 from tests.support.feeds import Feeding, copy_of
 from tests.support.guarded_app import call, make_app
-from tests.support.service_process import Service, free_port
 from tests.support.tls_servers import wait_until
 
 HEAD = '{"v":1,"issuer":"https://as.example","cursor":"AAAAAAAAAAAAAAAA.7"}\n'
@@ -25,15 +23,6 @@ ROW = '["client","mallory",1767222000,4000000000]\n'
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "revocations.jsonl"
-
-
-@pytest.fixture
-def alone(feeding: Feeding, tmp_path: Path) -> Feeding:
-    """Give a service that the test starts and stops by itself."""
-    development_certificates(tmp_path / "data")
-    alone = Feeding(Service(tmp_path / "data", free_port()), feeding.holder, {})
-    alone.register()
-    return alone
 
 
 class Listened:
