@@ -29,7 +29,7 @@ def _no_flood_before() -> None:
 
     Commands that ran in this process have set up its log and its audit log.
     """
-    audit_log._forget()
+    audit_log.forget_refusals()
     forget_floods()
     logging.getLogger("macaroon_cbat").setLevel(logging.NOTSET)
     write_log_to(None)

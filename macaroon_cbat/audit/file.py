@@ -24,6 +24,10 @@ class AuditFile(logging.Handler):
         self._descriptor = self._open()
         super().__init__()  # from here on logging closes it at exit
 
+    def fileno(self) -> int:
+        """Return the descriptor that the last line was written to."""
+        return self._descriptor
+
     def emit(self, record: logging.LogRecord) -> None:
         """Append one line, whole or not at all. Raises OSError, which names the file."""
         try:

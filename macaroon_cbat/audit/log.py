@@ -42,6 +42,12 @@ def flush_refusals() -> None:
     _introspections.flush()
 
 
+def forget_refusals() -> None:
+    """Count refusals from zero, as a process that has just started or been forked."""
+    _refusals.forget()
+    _introspections.forget()
+
+
 def bound_refusals(lines: int) -> None:
     """Allow each budget of refusals this many lines in ten seconds and process; 0 allows every line."""
     _refusals.lines = _introspections.lines = lines
@@ -67,12 +73,7 @@ def utc(moment: float) -> Utc:
     return Utc(datetime.fromtimestamp(int(moment), UTC).isoformat().replace("+00:00", "Z"))
 
 
-def _forget() -> None:
-    _refusals.forget()
-    _introspections.forget()
-
-
 _refusals = RefusalLines(_write_or_log)
 _introspections = RefusalLines(_write_or_log, summary="introspections.omitted")
 atexit.register(flush_refusals)
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(after_in_child=forget_refusals)

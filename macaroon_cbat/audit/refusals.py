@@ -78,6 +78,11 @@ class RefusalLines:
         self._first = self._last = Utc("")
         self._timer: threading.Timer | None = None
 
+    @property
+    def budgets(self) -> int:
+        """The number of budgets in memory: those that refusals of these ten seconds have taken from."""
+        return len(self._seen)
+
     def admits(self, event: AuditEvent) -> bool:
         """Return True if the event is to be written; count it otherwise."""
         with self._lock:

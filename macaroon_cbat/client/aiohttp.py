@@ -122,9 +122,10 @@ class CertificateConnector(aiohttp.BaseConnector):
         self._trust = ServerTrust(ca)
         self._bound: WeakKeyDictionary[ClientRequest, Bound] = WeakKeyDictionary()
         self._closing: set[asyncio.Task[None]] = set()
-        self._pools: Pools[PoolKey, aiohttp.TCPConnector] = Pools(
+        self.pools: Pools[PoolKey, aiohttp.TCPConnector] = Pools(
             lambda key: aiohttp.TCPConnector(ssl=key.context())
         )
+        """The connection pools by certificate; their number is that of the certificates in use."""
         self.chains: WeakKeyDictionary[ClientRequest, _Chain] = WeakKeyDictionary()
         """The chain of redirects that each request belongs to."""
 
@@ -150,20 +151,20 @@ class CertificateConnector(aiohttp.BaseConnector):
         if bound is not None and req.headers.get("Authorization") == bound.authorization:
             credentials = bound.credentials_in(self._certificate)
         key = PoolKey(credentials, self._trust.current())
-        connector, over = self._pools.lease(key)
+        connector, over = self.pools.lease(key)
         try:
             self._close_soon(over)
             connection = await connector.connect(req, traces, timeout)
         except BaseException:
-            self._close_soon(self._pools.give_back(key))
+            self._close_soon(self.pools.give_back(key))
             raise
-        connection.add_callback(lambda: self._close_soon(self._pools.give_back(key)))
+        connection.add_callback(lambda: self._close_soon(self.pools.give_back(key)))
         return connection
 
     def close(self, *, abort_ssl: bool = False) -> Awaitable[None]:
         """Close all connections."""
         base = super().close(abort_ssl=abort_ssl)
-        self._close_soon(self._pools.take_all())
+        self._close_soon(self.pools.take_all())
         return _all_done(base, self._closing)
 
     def _close_soon(self, connectors: list[aiohttp.TCPConnector]) -> None:

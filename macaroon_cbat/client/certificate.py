@@ -85,6 +85,11 @@ class ClientCertificate:
         """Show the file and what was loaded of it."""
         return f"<ClientCertificate {self._certificate} {self._followed.value.thumbprint}>"
 
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """The file of the certificate and the file of its key; they may be one."""
+        return self._certificate, self._key
+
     def current(self) -> Credentials:
         """Return the pair that is in the files now, or the last one that could be loaded."""
         return self._followed.current()

@@ -1,6 +1,7 @@
 """Tokens by client credentials (RFC 6749 4.4), each kept until it has to be renewed."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -37,7 +38,7 @@ class GrantedToken:
     asked_at: float
     answered_at: float
     renew_at: float
-    """On the clock of `time.monotonic`."""
+    """On the clock `monotonic`."""
 
 
 class GrantedTokens:
@@ -51,6 +52,7 @@ class GrantedTokens:
         scope: str | None,
         resource: str | None,
         leeway: float,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Fetch with this scope and audience; `leeway` seconds before expiry, half the lifetime at most."""
         wanted = {"scope": scope, "resource": resource}
@@ -58,6 +60,7 @@ class GrantedTokens:
         self._certificate = certificate
         self._wanted = {name: value for name, value in wanted.items() if value is not None}
         self._leeway = leeway
+        self._monotonic = monotonic
         self._kept: GrantedToken | None = None
         self._lock = ProcessLock()
 
@@ -84,7 +87,7 @@ class GrantedTokens:
 
     def _good(self) -> GrantedToken | None:
         kept = self._kept
-        if kept is None or time.monotonic() >= kept.renew_at:
+        if kept is None or self._monotonic() >= kept.renew_at:
             return None
         if kept.bound_to and self._certificate is not None:
             # Some clients get tokens that are bound already (RFC 8705 3): a new certificate needs a new one.
@@ -101,7 +104,7 @@ class GrantedTokens:
         return self._request()
 
     def _request(self) -> GrantedToken:
-        started, asked_at = time.monotonic(), time.time()
+        started, asked_at = self._monotonic(), time.time()
         authentication, url = self._service.authentication, self._service.endpoint("token_endpoint")
         request = HttpsRequest(
             method="POST",

@@ -104,27 +104,28 @@ class CertificateTransport(httpx.BaseTransport):
     def __init__(self, certificate: ClientCertificate, ca: Path | str | None = None) -> None:
         self._certificate = certificate
         self._trust = ServerTrust(ca)
-        self._pools: Pools[PoolKey, httpx.HTTPTransport] = Pools(
+        self.pools: Pools[PoolKey, httpx.HTTPTransport] = Pools(
             lambda key: httpx.HTTPTransport(verify=key.context())
         )
+        """The connection pools by certificate; their number is that of the certificates in use."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request; a child that a redirect led elsewhere is made anew for where it goes."""
         sent, key = _prepared(request, self._certificate, self._trust)
-        transport, over = self._pools.lease(key)
+        transport, over = self.pools.lease(key)
         try:
             _close(over)
             response = transport.handle_request(sent)
         except BaseException:
-            _close(self._pools.give_back(key))
+            _close(self.pools.give_back(key))
             raise
         assert isinstance(response.stream, httpx.SyncByteStream)
-        response.stream = LeasedBody(response.stream, lambda: _close(self._pools.give_back(key)))
+        response.stream = LeasedBody(response.stream, lambda: _close(self.pools.give_back(key)))
         return response
 
     def close(self) -> None:
         """Close all connections."""
-        _close(self._pools.take_all())
+        _close(self.pools.take_all())
 
 
 class AsyncCertificateTransport(httpx.AsyncBaseTransport):
@@ -133,27 +134,28 @@ class AsyncCertificateTransport(httpx.AsyncBaseTransport):
     def __init__(self, certificate: ClientCertificate, ca: Path | str | None = None) -> None:
         self._certificate = certificate
         self._trust = ServerTrust(ca)
-        self._pools: Pools[PoolKey, httpx.AsyncHTTPTransport] = Pools(
+        self.pools: Pools[PoolKey, httpx.AsyncHTTPTransport] = Pools(
             lambda key: httpx.AsyncHTTPTransport(verify=key.context())
         )
+        """The connection pools by certificate; their number is that of the certificates in use."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request; a child that a redirect led elsewhere is made anew for where it goes."""
         sent, key = _prepared(request, self._certificate, self._trust)
-        transport, over = self._pools.lease(key)
+        transport, over = self.pools.lease(key)
         try:
             await _aclose(over)
             response = await transport.handle_async_request(sent)
         except BaseException:
-            await _aclose(self._pools.give_back(key))
+            await _aclose(self.pools.give_back(key))
             raise
         assert isinstance(response.stream, httpx.AsyncByteStream)
-        response.stream = AsyncLeasedBody(response.stream, lambda: _aclose(self._pools.give_back(key)))
+        response.stream = AsyncLeasedBody(response.stream, lambda: _aclose(self.pools.give_back(key)))
         return response
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await _aclose(self._pools.take_all())
+        await _aclose(self.pools.take_all())
 
 
 def certificate_client(auth: MacaroonAuth, ca: Path | str | None = None, **settings: Any) -> httpx.Client:

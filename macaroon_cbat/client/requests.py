@@ -112,7 +112,8 @@ class CertificateAdapter(BaseAdapter):
         super().__init__()
         self._certificate = certificate
         self._trust = ServerTrust(ca)
-        self._pools: Pools[PoolKey, _ContextAdapter] = Pools(lambda key: _ContextAdapter(key.context()))
+        self.pools: Pools[PoolKey, _ContextAdapter] = Pools(lambda key: _ContextAdapter(key.context()))
+        """The connection pools by certificate; their number is that of the certificates in use."""
 
     def send(
         self,
@@ -126,19 +127,19 @@ class CertificateAdapter(BaseAdapter):
         if verify is False or cert:
             raise SettingsError("a certificate session takes neither verify=False nor cert=: give it a ca")
         sent, key = self._prepared(request)
-        adapter, over = self._pools.lease(key)
+        adapter, over = self.pools.lease(key)
         try:
             _close(over)
             response: requests.Response = adapter.send(sent, *args, **options)
         finally:
-            _close(self._pools.give_back(key))
+            _close(self.pools.give_back(key))
         response.request = request
         response.connection = self  # type: ignore[assignment] # any adapter will do
         return response
 
     def close(self) -> None:
         """Close all connections."""
-        _close(self._pools.take_all())
+        _close(self.pools.take_all())
 
     def _prepared(self, request: requests.PreparedRequest) -> tuple[requests.PreparedRequest, PoolKey]:
         """Return a copy of the request that can be sent, and the pool whose connections match it."""

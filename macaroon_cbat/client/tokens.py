@@ -1,5 +1,7 @@
 """A client of an authorization server that obtains tokens by client credentials."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +40,8 @@ class TokenClient:
     """Seconds before expiry from which on a new token is fetched; half its lifetime at most."""
     timeout: float = 10
     """Seconds for a whole exchange with the service."""
+    monotonic: Callable[[], float] = field(default=time.monotonic, repr=False)
+    """The clock by which a token grows old, in seconds."""
     service: Service = field(init=False, repr=False)
     _tokens: GrantedTokens = field(init=False, repr=False)
 
@@ -49,7 +53,12 @@ class TokenClient:
         authentication = ClientAuthentication(self.client_id, self.client_secret)
         self.service = Service(self.issuer, authentication, own, self.timeout, compares_clocks=True)
         self._tokens = GrantedTokens(
-            self.service, self.certificate, scope=self.scope, resource=self.resource, leeway=self.leeway
+            self.service,
+            self.certificate,
+            scope=self.scope,
+            resource=self.resource,
+            leeway=self.leeway,
+            monotonic=self.monotonic,
         )
 
     def __call__(self) -> str:

@@ -106,7 +106,12 @@ class Followed(Generic[Value]):
             return False  # another thread is looking
         try:
             self.look_at = self._monotonic() + self._look_seconds
-            return (self._is_due() or anyway) and self._take()
+            if not (self._is_due() or anyway):
+                return False
+            stamp = self._trusted(self._at_last_look)
+            is_new = self._take()
+            self._seen = stamp  # last, for a child that is forked before it reads the files by itself
+            return is_new
         finally:
             lock.release()
 
@@ -122,7 +127,6 @@ class Followed(Generic[Value]):
         return None if self._is_prompt and is_fresh(stamp) else stamp
 
     def _take(self) -> bool:
-        self._seen = self._trusted(self._at_last_look)
         try:
             _refuse_streams(self._files)
             value = self._read()

@@ -99,9 +99,13 @@ class ClientStore:
             self._seen.pop(client_id, None)
             return None
         if len(self._seen) >= _MOST_SEEN:
-            self._seen.clear()
+            self.forget()
         self._seen[client_id] = (self._monotonic() + MEMORY_SECONDS, client)
         return client
+
+    def forget(self) -> None:
+        """Look each client up again at its next use, instead of up to MEMORY_SECONDS later."""
+        self._seen.clear()
 
     def all(self) -> list[Client]:
         """Return every client, by name."""

@@ -1,7 +1,8 @@
 """The database of the service: its engine, transactions and schema."""
 
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -60,7 +61,13 @@ class Database:
     Each process has an engine of its own: no connection serves two processes.
     """
 
-    def __init__(self, url: str, *, is_for_a_command: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        is_for_a_command: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Take a SQLAlchemy URL and open nothing yet. Raises SettingsError if the URL is unusable.
 
         A command ends soon, so it may read a file that it cannot write.
@@ -68,10 +75,12 @@ class Database:
         parsed = read_url(url)
         try:
             self._engines = PerProcess(partial(_make_engine, parsed, is_for_a_command=is_for_a_command))
-            self._url = self._engine.url
+            self._url = self.engine.url
         except (ArgumentError, SQLAlchemyError, TypeError, ValueError) as error:
             raise SettingsError(unusable(str(error))) from error
-        self._turns = PerProcess(WriteQueue) if parsed.get_backend_name() == "sqlite" else None
+        self._turns = (
+            PerProcess(partial(WriteQueue, monotonic)) if parsed.get_backend_name() == "sqlite" else None
+        )
 
     def __repr__(self) -> str:
         """Show the URL without its options: a password may be among them."""
@@ -80,13 +89,13 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Yield a connection that reads one consistent state. Raises Unavailable."""
-        with self._translated(), self._engine.connect() as connection:
+        with self._translated(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Yield a connection whose work is committed at the end, all or nothing. Raises Unavailable."""
-        with self._translated(), self._turn() as seconds, self._engine.connect() as connection:
+        with self._translated(), self.turn() as seconds, self.engine.connect() as connection:
             writer = connection.execution_options(macaroon_cbat_writes=int(seconds * 1000))
             with writer.begin():
                 if self._turns is None:
@@ -140,13 +149,14 @@ class Database:
 
     def close(self) -> None:
         """Close every pooled connection of this process; the next use opens new ones."""
-        self._engine.dispose()
+        self.engine.dispose()
 
     @property
-    def _engine(self) -> Engine:
+    def engine(self) -> Engine:
+        """The SQLAlchemy engine of this process, for event listeners and the statistics of its pool."""
         return self._engines.current()
 
-    def _turn(self) -> AbstractContextManager[float]:
+    def turn(self) -> AbstractContextManager[float]:
         """Wait for earlier writers of this process; yield the seconds that are left for other processes.
 
         PostgreSQL itself queues the writers of all processes.

@@ -71,8 +71,12 @@ class RevocationStore:
         decision = Revocation(kind=kind, value=value, revoked_at=now, expires_at=expires_at)
         with self._database.writing() as connection:
             recorded = record(connection, decision, audience)
-        self._unrevoked_until.clear()
+        self.forget()
         return recorded
+
+    def forget(self) -> None:
+        """Look each certificate up again at its next use, instead of up to MEMORY_SECONDS later."""
+        self._unrevoked_until.clear()
 
     def concerning(self, grant: Grant, certificate: Thumbprint | None) -> Revocations:
         """Return the revocations that concern this grant on a connection with this certificate."""
@@ -93,7 +97,7 @@ class RevocationStore:
             query = select(revocations.c.sequence).where(_is_about("certificate", certificate))
             is_revoked = connection.execute(query).one_or_none() is not None
         if len(self._unrevoked_until) >= _MOST_REMEMBERED:
-            self._unrevoked_until.clear()
+            self.forget()
         if not is_revoked:
             self._unrevoked_until[certificate] = self._monotonic() + MEMORY_SECONDS
         return is_revoked

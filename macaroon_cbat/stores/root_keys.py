@@ -82,11 +82,16 @@ class RootKeyStore:
         """Return the key of this name. Raises UnknownKey if the database, read anew, has no such key."""
         for look_again in (False, True):
             if look_again:
-                self._forget()
+                self.forget()
             for key in self.all():
                 if key.kid == kid:
                     return key
         raise UnknownKey(f"no root key {kid!r}, or it is retired")
+
+    def forget(self) -> None:
+        """Read the keys again at the next use, instead of up to MEMORY_SECONDS later."""
+        with self._lock.current():
+            self._seen = {}
 
     def records(self) -> list[RootKeyRecord]:
         """Return the record of every key: the retired ones first, the next one last."""
@@ -109,7 +114,7 @@ class RootKeyStore:
 
         Raises SettingsError if the wrapping key does not open every key.
         """
-        self._forget()
+        self.forget()
         return self._look().keys() >= {"current", "next"}
 
     def rotate(self, now: EpochSeconds, *, unless_younger_than: int = 0) -> RootKeyRecord:
@@ -122,7 +127,7 @@ class RootKeyStore:
 
     def _rotate(self, now: EpochSeconds, unless_younger_than: int) -> tuple[RootKeyRecord, bool]:
         """Return the record of the current key, and True if this call made it current."""
-        self._forget()
+        self.forget()
         with self._database.writing() as connection:
             rows = _rows(connection)
             current = next(row for row in rows if row.state == "current")
@@ -132,7 +137,7 @@ class RootKeyStore:
             _move(connection, current.kid, "retiring", now)
             _move(connection, coming.kid, "current", now)
             self._insert(connection, "next", now)
-        self._forget()
+        self.forget()
         return RootKeyRecord(coming.kid, EpochSeconds(coming.created_at), "current", now), True
 
     def keep(
@@ -168,7 +173,7 @@ class RootKeyStore:
                 record(
                     connection, Revocation(kind="key", value=kid, revoked_at=now, expires_at=revoked_until)
                 )
-        self._forget()
+        self.forget()
 
     def retire_outlived(self, now: EpochSeconds, longest_lifetime: int) -> list[str]:
         """Retire the keys whose last token has expired, and return their names."""
@@ -189,7 +194,7 @@ class RootKeyStore:
                 wrapped = wrapping_key.wrap(row.kid, secret)
                 _change(connection, row.kid, wrapped_secret=wrapped)
         self._wrapping_key = wrapping_key
-        self._forget()
+        self.forget()
         return len(live)
 
     def _insert(self, connection: Connection, state: KeyState, now: EpochSeconds) -> None:
@@ -216,10 +221,6 @@ class RootKeyStore:
                 secret = self._wrapping_key.unwrap(row.kid, row.wrapped_secret)
                 seen.setdefault(row.state, []).append(RootKey(row.kid, secret))
         return seen
-
-    def _forget(self) -> None:
-        with self._lock.current():
-            self._seen = {}
 
 
 def _move(connection: Connection, kid: str, state: KeyState, now: EpochSeconds) -> None:

@@ -24,6 +24,12 @@ class Stores:
     root_keys: RootKeyStore
     revocations: RevocationStore
 
+    def forget(self) -> None:
+        """See at the next use what other processes have changed, instead of up to a second later."""
+        self.clients.forget()
+        self.root_keys.forget()
+        self.revocations.forget()
+
     def recorded_issuer(self) -> str | None:
         """Return the issuer of the service that last ran on this database, or None."""
         with self.database.reading() as connection:

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 
@@ -13,20 +13,26 @@ class WriteQueue:
     SQLite itself lets the thread write that retries at the right moment, and may starve the others.
     """
 
-    def __init__(self) -> None:
-        """Make a free lock."""
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Make a free lock. Deadlines are on the clock `monotonic`, in seconds."""
+        self._monotonic = monotonic
         self._lock = Lock()
         self._is_taken = False
         self._waiting: deque[Lock] = deque()
 
+    @property
+    def waiting(self) -> int:
+        """The number of threads that wait for their turn."""
+        return len(self._waiting)
+
     @contextmanager
     def turn(self, seconds: float) -> Iterator[float]:
         """Wait for the turn, and yield the seconds that are left. Raises TimeoutError if none are."""
-        ends_at = time.monotonic() + seconds
+        ends_at = self._monotonic() + seconds
         if not self._take(seconds):
             raise TimeoutError(f"other writers took {seconds:.0f} s and more")
         try:
-            yield max(0.0, ends_at - time.monotonic())
+            yield max(0.0, ends_at - self._monotonic())
         finally:
             self._pass_on()
 

@@ -11,6 +11,7 @@ import pytest
 from macaroon_cbat.audit import refusals
 from macaroon_cbat.audit.event import AuditEvent, Utc, audit_line
 from macaroon_cbat.audit.refusals import DEFAULT_LINES, SECONDS, RefusalLines
+from tests.support.tls_servers import wait_until
 
 KINDS = ("token.refused", "request.refused", "admission.refused", "token.introspected")
 EACH = DEFAULT_LINES // 5
@@ -105,7 +106,7 @@ def test_lines_and_memory_are_bounded_however_many_names_there_are(flood):
     """Of a million names there are no more lines, and no more in memory, than of ten clients."""
     lines = sum(flood.stolen(token=str(number), client=str(number)) for number in range(100_000))
     assert lines == 10 * DEFAULT_LINES
-    assert len(flood.lines._seen) == 2 * lines + 1
+    assert flood.lines.budgets == 2 * lines + 1
 
 
 def test_introspections_of_forged_tokens_take_no_line_of_the_authentic(flood):
@@ -134,7 +135,7 @@ def test_active_tokens_are_bounded_in_memory(flood):
         for number in range(20_000)
     ]
     assert sum(flood.lines.admits(event) for event in events) == 200 * DEFAULT_LINES
-    assert len(flood.lines._seen) == 200 * DEFAULT_LINES + 1
+    assert flood.lines.budgets == 200 * DEFAULT_LINES + 1
 
 
 def test_nothing_is_lost_silently(flood):
@@ -167,8 +168,7 @@ def test_the_end_of_a_flood_tells(monkeypatch):
     monkeypatch.setattr(refusals, "SECONDS", 0.05)
     flood = Flood(is_timed=True)
     flood.refuse(DEFAULT_LINES + 7)
-    assert flood.lines._timer is not None
-    flood.lines._timer.join()
+    wait_until(lambda: flood.written)
     assert [summary.count for summary in flood.written] == [7]
 
 

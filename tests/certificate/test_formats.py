@@ -7,6 +7,7 @@ from macaroon_cbat.errors import AmbiguousHeader, ProxyMisconfigured
 from tests.support.certificate_spellings import (
     HASH_ONLY,
     NONE,
+    SILENT,
     SPELLINGS,
     base64_of,
     escaped_pem,
@@ -139,9 +140,6 @@ def test_what_a_client_can_bring_about_is_no_fault_of_the_proxy(name: str, value
     """A certificate beside the proxy's "none", as a trailer can be, or too large a one, is the client's."""
     with pytest.raises(AmbiguousHeader):
         FORMATS[name].read(*values)
-
-
-SILENT = {"aws-alb-passthrough", "azure", "envoy", "kong", "traefik", "traefik2"}
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -1,5 +1,4 @@
 import logging
-import ssl
 import threading
 import time
 from pathlib import Path
@@ -242,7 +241,7 @@ def test_old_credentials_stay_usable(
     assert presented(before, server) == pair.thumbprint
 
 
-def test_threads_never_see_a_mixed_pair(files: Files, pair: Pair, other_pair: Pair) -> None:
+def test_threads_never_see_a_mixed_pair(files: Files, server: Server, pair: Pair, other_pair: Pair) -> None:
     """While the files change all the time, each thread sees one pair or the other, and never an error."""
     certificate = ClientCertificate(files.certificate, files.key)
     ends = time.monotonic() + 1.5
@@ -252,7 +251,7 @@ def test_threads_never_see_a_mixed_pair(files: Files, pair: Pair, other_pair: Pa
         while time.monotonic() < ends:
             try:
                 credentials = certificate.current()
-                credentials._load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+                credentials.context(server.ca)
                 ssl_pair = (credentials.certificate, credentials.thumbprint)
                 if ssl_pair not in ((pair.der, pair.thumbprint), (other_pair.der, other_pair.thumbprint)):
                     wrong.append(ssl_pair)

@@ -1,6 +1,7 @@
 """Holders that were used before a fork: no child reads the answer to another process's request."""
 
 import asyncio
+import logging
 import threading
 from typing import Any
 
@@ -87,6 +88,20 @@ def test_a_child_does_not_wait_for_a_thread_of_its_parent(server: Server) -> Non
 
 def test_a_child_does_not_wait_for_a_rotation(files: Files, certificate: ClientCertificate) -> None:
     """A child forked while its parent looks at the certificate's files looks at them by itself."""
-    with certificate._followed._lock.current():
-        files.certificate.touch()
-        assert in_children(1, lambda _: certificate.current()) == [0]
+    statuses = []
+
+    class Forking(logging.Handler):
+        """Forks where a look at the files warns."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            """Ask in a child."""
+            statuses.append((in_children(1, lambda _: certificate.current()), record.levelname))
+
+    log, handler = logging.getLogger("macaroon_cbat.client"), Forking()
+    log.addHandler(handler)
+    try:
+        files.certificate.write_bytes(b"half of a certifi")
+        assert certificate.current().thumbprint
+    finally:
+        log.removeHandler(handler)
+    assert statuses == [([0], "WARNING")]

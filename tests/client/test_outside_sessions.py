@@ -33,7 +33,8 @@ def requests_alone(server: Server, mine: ClientCertificate, _: ClientCertificate
 def requests_with_cert(server: Server, mine: ClientCertificate, _: ClientCertificate) -> object:
     with requests.Session() as session:
         session.auth = holder_requests.MacaroonAuth(make_token(), mine)
-        session.cert = str(mine._certificate), str(mine._key)
+        certificate, key = mine.files
+        session.cert = str(certificate), str(key)
         return session.post(server.url(f"/{TEMPER}/token"), timeout=10, verify=str(server.ca))
 
 

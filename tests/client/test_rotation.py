@@ -121,7 +121,7 @@ def test_answer_under_way_survives_a_rotation_httpx(
         files.write(other_pair)
         assert client.get(server.url("/api")).json()["certificate"] == other_pair.thumbprint
         assert read + sum(map(len, pieces)) == LARGE
-    assert not transport._pools
+    assert not transport.pools
 
 
 def test_answer_under_way_survives_a_rotation_async(
@@ -139,9 +139,9 @@ def test_answer_under_way_survives_a_rotation_async(
                 files.write(other_pair)
                 seen = (await client.get(server.url("/api"), timeout=30)).json()
                 assert seen["certificate"] == other_pair.thumbprint
-                assert len(transport._pools) == 2
+                assert len(transport.pools) == 2
                 read += sum([len(piece) async for piece in pieces])
-            assert len(transport._pools) == 1, "the old pool ended with its last answer"
+            assert len(transport.pools) == 1, "the old pool ended with its last answer"
         return read
 
     assert asyncio.run(main()) == LARGE
@@ -169,7 +169,7 @@ def test_nothing_is_left_of_the_old_certificate(
             assert session.get(server.url("/api"), timeout=10).status_code == 200
             files.write(other_pair)
         assert session.get(server.url("/api"), timeout=10).json()["certificate"] == other_pair.thumbprint
-        assert len(connections._pools) == 1
+        assert len(connections.pools) == 1
 
 
 def test_retry_follows_a_rotation(

@@ -1,5 +1,4 @@
 import socket
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +9,7 @@ import requests
 
 from macaroon_cbat.client import ClientCertificate, TokenClient
 from macaroon_cbat.client.children import confirmations
+from macaroon_cbat.client.granted_tokens import GrantedTokens
 from macaroon_cbat.client.requests import MacaroonAuth, certificate_session
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable
 from macaroon_cbat.macaroon.wire import read_macaroon
@@ -61,9 +61,12 @@ def test_token_is_renewed_before_it_expires(server: Server) -> None:
     """Within the leeway before expiry, at most half the lifetime, a call fetches a new token."""
     early = server.client("early", leeway=600)
     assert early() == early(), "half of 600 s have not passed"
-    fleeting = server.client("fleeting")
+    now = [1000.0]
+    fleeting = server.client("fleeting", monotonic=lambda: now[0])
     first = fleeting()
-    time.sleep(1.05)
+    now[0] += 0.9
+    assert fleeting() == first
+    now[0] += 0.1
     assert fleeting() != first
 
 
@@ -212,10 +215,11 @@ def test_secrets_do_not_print(
         request = session.prepare_request(requests.Request("GET", server.url("/api")))
         child = request.headers["Authorization"].removeprefix("Bearer ")
         token = session.send(request, timeout=10).json()["token"]
-        shown = [caplog.text, *map(repr, (client, auth, client._tokens._kept, certificate, request.headers))]
+        granted = GrantedTokens(client.service, certificate, scope=None, resource=None, leeway=30).current()
+        shown = [caplog.text, *map(repr, (client, auth, granted, certificate, request.headers))]
     assert child == token
     with pytest.raises(Refused) as caught:
         server.client("refusing", client_secret="0pen-sesame")()
     shown += [str(caught.value), repr(caught.value)]
-    for secret in (client(), token, "0pen-sesame", "0pen"):
+    for secret in (client(), token, granted.text, "0pen-sesame", "0pen"):
         assert secret not in "".join(shown)

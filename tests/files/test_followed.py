@@ -25,10 +25,12 @@ class Numbers:
         self.now = 0.0
         self.reads = 0
         self.fails = False
+        self.before_reading: Callable[[], object] = lambda: None
         self.followed = Followed("number", [self.file], self._read, log, lambda: self.now)
 
     def _read(self) -> int:
         self.reads += 1
+        self.before_reading()
         try:
             if self.fails:
                 raise OSError(24, "Too many open files")
@@ -131,23 +133,43 @@ def test_no_thread_waits_for_another_to_read(
     numbers: Numbers, look: Callable[[Followed[int]], object]
 ) -> None:
     """While one thread reads from a disk that hangs, others go on with the value at hand."""
-    numbers.now = 10
-    lock = numbers.followed._lock.current()
-    with lock:
+    is_reading, disk_answers = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        is_reading.set()
+        disk_answers.wait()
+
+    numbers.before_reading = hang
+    hanging = threading.Thread(target=numbers.followed.look, kwargs={"anyway": True})
+    hanging.start()
+    try:
+        assert is_reading.wait(20)
+        numbers.now = 10
         done = threading.Thread(target=look, args=(numbers.followed,), daemon=True)
         done.start()
         done.join(20)
         assert not done.is_alive()
-    assert numbers.followed.value == 1
+        assert numbers.followed.value == 1
+    finally:
+        disk_answers.set()
+        hanging.join()
 
 
 def test_a_forked_child_follows(numbers: Numbers) -> None:
-    """A child that was forked while a thread of its parent held the lock follows the file nevertheless."""
-    with numbers.followed._lock.current():
-        numbers.replace("2")
-        settle(numbers)
-        numbers.now = 10
-        assert in_children(2, lambda _: numbers.followed.current() == 2) == [0, 0]
+    """A child that was forked while its parent read the file reads it, too, and waits for no lock."""
+    statuses: list[int] = []
+
+    def fork() -> None:
+        numbers.before_reading = lambda: None
+        numbers.now = 20
+        statuses.extend(in_children(2, lambda _: numbers.followed.current() == 2))
+
+    numbers.before_reading = fork
+    numbers.replace("2")
+    settle(numbers)
+    numbers.now = 10
+    assert numbers.followed.current() == 2
+    assert statuses == [0, 0]
 
 
 def test_a_pipe_is_read_once(numbers: Numbers, caplog: pytest.LogCaptureFixture) -> None:

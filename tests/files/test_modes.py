@@ -112,16 +112,16 @@ def test_a_key_that_becomes_loose_is_not_loaded(tmp_path: Path):
         ClientCertificate(file),
         ServiceConnection(ISSUER, "api", "s", certificate=file),
     )
-    before, connections = certificate.current().thumbprint, connection._service.own()
+    before, connections = certificate.current().thumbprint, connection.service.own()
     newer.chmod(0o644)
     newer.replace(file)
     assert certificate.current().thumbprint == before
-    assert connection._service.own() is connections
+    assert connection.service.own() is connections
     with pytest.raises(SettingsError):
         ServiceConnection(ISSUER, "api", "s", certificate=file)
     file.chmod(0o600)
     assert certificate.current().thumbprint != before
-    assert connection._service.own() is not connections
+    assert connection.service.own() is not connections
 
 
 @pytest.mark.parametrize("name", ["ca.key", "server.key"])

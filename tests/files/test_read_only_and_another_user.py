@@ -9,14 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.another_user import NOBODY, as_user
-from tests.support.command_line import API, call, out, with_database
+from tests.support.command_line import API, READING, call, out, with_database
 
-READING = {
-    "client list": ("client", "list"),
-    "key list": ("key", "list"),
-    "key export": ("key", "export", "--audience", API),
-    "revocation list": ("revocation", "list"),
-}
 CHANGING = {"client add": ("client", "add", "b", "--scope", "read"), "key rotate": ("key", "rotate")}
 
 

@@ -8,10 +8,9 @@ from http.client import HTTPResponse
 import pytest
 
 from macaroon_cbat.gateway.http_connection import MAX_REQUEST_BYTES
-from tests.support.gateway_process import Running, gateway, send
+from tests.support.gateway_process import HEALTH, Running, gateway, send
 from tests.support.tls_servers import read_to_end
 
-HEALTH = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/health"}
 START = b"GET / HTTP/1.1\r\nHost: x\r\n"
 ASKED = b"X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /health\r\n"
 CLOSED = b"X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /nothing\r\n"

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.gateway_process import RULES, Running, gateway, send
+from tests.support.gateway_process import HEALTH, RULES, Running, gateway, send
 from tests.support.gateway_tokens import good
 from tests.support.proxy_requests import Asked, forwarded
 from tests.support.tls_servers import SECONDS, Client
 
-HEALTH = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/health"}
 NEW = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/new"}
 NEW_RULE = '[[rule]]\npath = "/new"\npublic = true\n'
 

@@ -9,13 +9,12 @@ import pytest
 
 from tests.support import fork_server
 from tests.support.followed_service import Realm
-from tests.support.gateway_process import Running, gateway, replace_policy
+from tests.support.gateway_process import HEALTH, Running, gateway, replace_policy
 from tests.support.gateway_service import ask as ask_service
 from tests.support.gateway_service import asking, bound
 from tests.support.service_process import API, ENVIRONMENT, ROOT
 from tests.support.tls_servers import SECONDS, Client, make_client, next_line, wait_until
 
-HEALTH = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/health"}
 REFUSED = {
     "X-Forwarded-Method": "GET",
     "X-Forwarded-Uri": "/invoices",

@@ -15,10 +15,11 @@ from macaroon_cbat.gateway.question import HttpQuestion
 from macaroon_cbat.resource.blocking_pool import MAX_WAITING
 from macaroon_cbat.resource.responses import Answer
 from tests.support.followed_service import Realm, jti_of
-from tests.support.gateway_process import free_port, replace_policy
+from tests.support.gateway_process import replace_policy
 from tests.support.gateway_service import WANTED, ask, asking, bound, following
 from tests.support.gateway_tokens import good
 from tests.support.proxy_requests import Asked, forwarded, nginx
+from tests.support.service_process import free_port
 from tests.support.tls_servers import SECONDS, Client, wait_until
 from tests.support.tokens import API
 

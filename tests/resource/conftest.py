@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 
 from macaroon_cbat.macaroon.keys import write_key_file
+from macaroon_cbat.tls.development_ca import development_certificates
 from tests.support.feeds import Feeding
 from tests.support.guarded_app import make_app
 from tests.support.service_process import Service, free_port
@@ -42,3 +43,12 @@ def feeding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feeding]:
     with feeding.service.running():
         feeding.register()
         yield feeding
+
+
+@pytest.fixture
+def alone(feeding: Feeding, tmp_path: Path) -> Feeding:
+    """Give a service that the test starts and stops by itself."""
+    development_certificates(tmp_path / "data")
+    alone = Feeding(Service(tmp_path / "data", free_port()), feeding.holder, {})
+    alone.register()
+    return alone

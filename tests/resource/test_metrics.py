@@ -59,21 +59,9 @@ def test_each_refusal_counts_once():
 WITHOUT = """
 import sys
 sys.modules["prometheus_client"] = None
-from tests.support.tokens import token
-from tests.support.guarded_app import bound, call, make_app
-from tests.support.service import Service, make_database, settings_in
-from tests.support.databases import url_in
 from pathlib import Path
-app = make_app()
-assert [call(app, text).status_code for text in (bound(), token(), None)] == [200, 401, 401]
-folder = Path(sys.argv[1])
-make_database(url_in(folder))
-service = Service(folder, settings_in(folder))
-token = service.token()
-assert service.introspect(token)["active"] is True
-assert service.revoke(token).status_code == 200
-assert service.ask_token(scope="root").status_code == 400
-service.close()
+from tests.support.guard_and_service import decide
+decide(Path(sys.argv[1]))
 """
 
 

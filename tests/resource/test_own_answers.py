@@ -131,7 +131,7 @@ def test_a_connection_serves_one_thread_at_a_time(tmp_path: Path):
             thread.join()
         assert results == [True] * 100
         assert len(connections) == 4
-        verifier._own.current().connections.end()
+        verifier.close()
 
 
 def test_a_connection_that_was_closed_meanwhile_is_opened_anew(tmp_path: Path):

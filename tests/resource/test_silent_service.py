@@ -1,5 +1,6 @@
 """A service that does not answer holds few requests, and no honest one whose key is known."""
 
+import itertools
 import json
 import threading
 import time
@@ -22,7 +23,9 @@ TEMPERS = [silent_services.never, silent_services.drop_by_drop, silent_services.
 FLOOD = 40
 
 
-def feed_of(service: Silent, folder: Path, **settings: object) -> KeyFeed:
+def feed_of(
+    service: Silent, folder: Path, monotonic: Callable[[], float] = time.monotonic, **settings: object
+) -> KeyFeed:
     """Return a feed that knows the key of honest tokens from its snapshot."""
     snapshot = folder / "keys.json"
     keys = type(KEYS)(service.url, API, KEYS.keys)
@@ -30,7 +33,7 @@ def feed_of(service: Silent, folder: Path, **settings: object) -> KeyFeed:
     connection = ServiceConnection(
         service.url, "api", "s3cret", certificate=make_client(folder, "api").file, ca=service.ca, **settings
     )
-    return KeyFeed(connection, API, snapshot=snapshot)
+    return KeyFeed(connection, API, snapshot=snapshot, monotonic=monotonic)
 
 
 def in_threads(count: int, do: Callable[[int], object]) -> tuple[list[threading.Thread], list[object]]:
@@ -53,8 +56,8 @@ def in_threads(count: int, do: Callable[[int], object]) -> tuple[list[threading.
 def test_one_request_asks_for_unknown_keys(tmp_path: Path, temper: Temper):
     """Of a flood of tokens with unknown keys one asks at most, the others are 503, and known keys pass."""
     with silent_service(tmp_path, temper) as service:
-        feed = feed_of(service, tmp_path, timeout=6)
-        feed._first_asked_at = -1e9  # the process has been running for a while
+        # A minute passes between two looks at this clock: the first keys are waited for no more.
+        feed = feed_of(service, tmp_path, itertools.count(0, 60).__next__, timeout=6)
         threads, results = in_threads(FLOOD, lambda number: feed.key_for(grant(kid=f"invented-{number}")))
         wait_until(lambda: len(results) >= FLOOD - 1 and len(service.asked) == 1)
         assert {type(result) for result in results} == {Unavailable}

@@ -16,7 +16,6 @@ from tests.support.service import (
 from tests.support.tls_servers import wait_until
 
 KEYS, REVOCATIONS = "/resource/keys", "/resource/revocations"
-TIMES = {"revoked_at": NOW, "expires_at": NOW + 600}
 
 
 @pytest.fixture

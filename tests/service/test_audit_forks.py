@@ -11,11 +11,11 @@ def test_a_child_locks_the_audit_log_by_itself(tmp_path):
     handler = AuditFile(tmp_path / "audit.log")
 
     def is_apart(number: int) -> bool:
-        of_the_parent = os.dup(handler._descriptor)
+        of_the_parent = os.dup(handler.fileno())
         handler.emit(logging.makeLogRecord({"msg": f"of child {number}"}))
         fcntl.flock(of_the_parent, fcntl.LOCK_EX)
         try:
-            fcntl.flock(handler._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handler.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
         finally:

@@ -8,16 +8,11 @@ from cryptography.x509.oid import NameOID
 from macaroon_cbat.errors import InvalidClientMetadata
 from macaroon_cbat.stores.clients import metadata_from
 from tests.support.certificates import authority, certified
+from tests.support.clients_by_name import CLIENTS, DN, DNS, URI
 from tests.support.databases import NOW
 from tests.support.service import GRANT_TYPE, client_metadata, refused
 
 CN, ORG, EMAIL = NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME, NameOID.EMAIL_ADDRESS
-DN, DNS, URI = "CN=billing,O=Example", "billing.example", "spiffe://example/billing"
-CLIENTS = {
-    "by-dn": {"tls_client_auth_subject_dn": DN},
-    "by-dns": {"tls_client_auth_san_dns": DNS},
-    "by-uri": {"tls_client_auth_san_uri": URI},
-}
 PUBLIC_CA = authority("CN=Public CA")
 
 

@@ -109,7 +109,7 @@ def test_a_healthy_service_says_so(service):
 def test_a_vanished_database_is_503(service, caplog, table, ask):
     """What the database does not answer is neither yes nor no: 503 with Retry-After, and one log line."""
     token = service.token()
-    service.app.extensions["macaroon_cbat"].clients._seen.clear()
+    service.app.extensions["macaroon_cbat"].clients.forget()
     execute(service, f"DROP TABLE {table}")
     caplog.clear()
     with caplog.at_level("INFO", "macaroon_cbat"):
@@ -122,7 +122,7 @@ def test_a_vanished_database_is_503(service, caplog, table, ask):
 def test_root_keys_that_cannot_be_read_are_503(service):
     """Without root keys nothing is minted and nothing is called inactive."""
     token = service.token()
-    service.app.extensions["macaroon_cbat"].root_keys._forget()
+    service.app.extensions["macaroon_cbat"].root_keys.forget()
     execute(service, "DROP TABLE root_keys")
     unavailable(service.ask_token())
     unavailable(service.post("/oauth2/introspect", {"token": token}, "api"))
@@ -156,7 +156,7 @@ def test_a_defect_is_500(service, caplog):
 def test_a_root_key_under_another_wrapping_key_is_500(service):
     """A root key that appears under another wrapping key stops minting: it is nobody's refusal."""
     execute(service, "INSERT INTO root_keys VALUES ('mine', ?, ?, 'retiring', 0)", b"x" * 60, NOW + 9)
-    service.app.extensions["macaroon_cbat"].root_keys._forget()
+    service.app.extensions["macaroon_cbat"].root_keys.forget()
     refused(service.ask_token(), 500, "server_error")
 
 

@@ -20,7 +20,7 @@ def unavailable(answer) -> None:
 
 def test_a_full_disk_loses_nothing(service, certificate):
     """On a full disk minting goes on, which writes nothing; all else is 503 until there is space again."""
-    engine = service.app.extensions["macaroon_cbat"].database._engine
+    engine = service.app.extensions["macaroon_cbat"].database.engine
     with engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
     limit = [pages + 30]

@@ -12,10 +12,8 @@ from macaroon_cbat.certificate.file import der_of
 from macaroon_cbat.errors import InvalidClient, SettingsError
 from macaroon_cbat.service.oauth2.certificate_subjects import is_named_by
 from macaroon_cbat.service.oauth2.client_certificates import ClientTrust
-from tests.support.certificate_files import with_latin_1
+from tests.support.certificate_files import CURVE, with_latin_1
 from tests.support.service import client_metadata
-
-CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 
 
 def openssl(folder: Path, *arguments: str) -> None:

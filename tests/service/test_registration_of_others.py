@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.administrator import CLIENTS, administrator
+from tests.support.administrator import CLIENTS, NEW, administrator
 from tests.support.service import API, refused
 
 AS_OTHERS_SEND = {
@@ -21,7 +21,6 @@ AS_OTHERS_SEND = {
     "software_version": "2",
     "software_statement": None,
 }
-WANTED = {"client_id": "orders", "scope": "read", "audiences": [API]}
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def ops(service, certificate):
 @pytest.mark.parametrize("name", AS_OTHERS_SEND)
 def test_a_member_without_use_is_ignored(ops, name):
     """A member of RFC 7591 that means nothing here changes neither registration nor change (RFC 7591 2)."""
-    made = ops("POST", CLIENTS, json=WANTED | {name: AS_OTHERS_SEND[name]})
+    made = ops("POST", CLIENTS, json=NEW | {name: AS_OTHERS_SEND[name]})
     assert (made.status_code, name in made.json) == (201, False)
     changed = ops("PATCH", CLIENTS + "/orders", json={name: AS_OTHERS_SEND[name], "scope": "read"})
     assert (changed.status_code, changed.json["tokens_revoked"]) == (200, False)
@@ -54,7 +53,7 @@ def test_a_member_without_use_is_ignored(ops, name):
 )
 def test_a_slip_is_refused_by_name(ops, slip):
     """A member that no RFC names here is refused by name: it may be a restriction with a slip of the pen."""
-    answer = ops("POST", CLIENTS, json=WANTED | slip)
+    answer = ops("POST", CLIENTS, json=NEW | slip)
     assert next(iter(slip)) in refused(answer, 400, "invalid_client_metadata")
     answer = ops("PATCH", CLIENTS + "/billing", json=slip)
     assert next(iter(slip)) in refused(answer, 400, "invalid_client_metadata")
@@ -65,13 +64,13 @@ def test_a_slip_is_refused_by_name(ops, slip):
 )
 def test_another_grant_is_no_client_credentials(ops, grants):
     """A client that is meant for other grants is not registered for the one that there is."""
-    answer = ops("POST", CLIENTS, json=WANTED | {"grant_types": grants})
+    answer = ops("POST", CLIENTS, json=NEW | {"grant_types": grants})
     assert "client_credentials" in refused(answer, 400, "invalid_client_metadata")
 
 
 def test_keys_of_its_own_prove_nothing(ops):
     """`jwks` is ignored, so a client that would prove itself by it alone is refused (RFC 8705 2.2.2)."""
-    wanted = WANTED | {"token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks": {"keys": []}}
+    wanted = NEW | {"token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks": {"keys": []}}
     assert "certificate" in refused(ops("POST", CLIENTS, json=wanted), 400, "invalid_client_metadata")
     wanted["token_endpoint_auth_method"] = "private_key_jwt"
     refused(ops("POST", CLIENTS, json=wanted), 400, "invalid_client_metadata")

@@ -10,7 +10,7 @@ from sqlalchemy import insert
 from macaroon_cbat.stores.revocations import PAGE
 from macaroon_cbat.stores.schema import feed_positions, revocations
 from tests.support.databases import NOW, url_in
-from tests.support.resource_server import ask, register, token_for_service
+from tests.support.resource_server import TIMES, ask, register, token_for_service
 from tests.support.service import (
     API,
     ISSUER,
@@ -22,7 +22,6 @@ from tests.support.service import (
 )
 
 KEYS, REVOCATIONS = "/resource/keys", "/resource/revocations"
-TIMES = {"revoked_at": NOW, "expires_at": NOW + 600}
 
 
 @pytest.fixture
@@ -164,11 +163,9 @@ def test_a_wait_in_vain_ends_in_time(served, feed):
     cursor = feed().json["cursor"]
     timer = threading.Timer(0.2, take_back, (served, "elsewhere"), {"audience": OTHER_API})
     timer.start()
-    started = time.monotonic()
     answer = feed(cursor, wait="1")
     assert values(answer) == []
-    assert time.monotonic() - started >= 1
-    assert answer.json["cursor"] != cursor
+    assert answer.json["cursor"] != cursor, "it has waited beyond the decision"
     timer.join()
 
 

@@ -5,16 +5,9 @@ from cryptography import x509
 
 from macaroon_cbat.errors import SettingsError
 from tests.support.certificates import CLIENT_AUTH, SERVER_AUTH, authority, certified, with_version
+from tests.support.clients_by_name import CLIENTS, DN, DNS, URI
 from tests.support.databases import NOW
 from tests.support.service import GRANT_TYPE, Service, client_metadata, refused, settings_in
-
-DN = "CN=billing,O=Example"
-DNS, URI = "billing.example", "spiffe://example/billing"
-CLIENTS = {
-    "by-dn": {"tls_client_auth_subject_dn": DN},
-    "by-dns": {"tls_client_auth_san_dns": DNS},
-    "by-uri": {"tls_client_auth_san_uri": URI},
-}
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.databases import NOW, ON_SQLITE
+from macaroon_cbat.stores import RootKeyStore
+from tests.support.databases import NOW, ON_SQLITE, WRAPPING_KEY
 from tests.support.failing_database import add_client, revoke
 from tests.support.forks import in_children
 
@@ -57,14 +58,23 @@ def test_a_fork_amid_transactions_hangs_no_child(stores):
 @ON_SQLITE
 def test_a_child_waits_for_no_turn_of_its_parent(stores):
     """A turn to write that a thread of the parent has is not waited for in a child."""
-    with stores.database._turns.current().turn(5):
+    with stores.database.turn():
         assert in_children(1, lambda _: revoke(stores, "of the child")) == [0]
 
 
 def test_a_child_waits_for_no_look_of_its_parent(stores):
     """A child forked while its parent looks at the root keys looks at them by itself."""
-    with stores.root_keys._lock.current():
-        assert in_children(1, lambda _: stores.root_keys.current()) == [0]
+    statuses = []
+
+    def forking_clock() -> float:
+        if not statuses:
+            statuses.append(None)  # the children's clock does not fork
+            statuses[:] = in_children(1, lambda _: looking.current())
+        return 0.0
+
+    looking = RootKeyStore(stores.database, WRAPPING_KEY, forking_clock)
+    assert looking.current() == stores.root_keys.current()
+    assert statuses == [0]
 
 
 @ON_SQLITE

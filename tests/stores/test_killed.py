@@ -56,7 +56,7 @@ def test_a_killed_server_loses_nothing(mortal):
         wait_until(lambda: len(told) > before + 60 or told.broken)
     check_nothing_is_lost(stores, told)
     stores.database.close()
-    again = opened(stores.database._engine.url.render_as_string(hide_password=False))
+    again = opened(stores.database.engine.url.render_as_string(hide_password=False))
     check_nothing_is_lost(again, told)
     again.database.close()
 
@@ -116,7 +116,7 @@ def test_a_full_disk_loses_nothing(stores, url):
     """On a disk that is full writers get Unavailable, readers go on, and nothing half-written stays."""
     limit = execute(stores, "PRAGMA page_count")[0][0] + 20
 
-    @event.listens_for(stores.database._engine, "begin")
+    @event.listens_for(stores.database.engine, "begin")
     def _fills(connection) -> None:
         connection.exec_driver_sql(f"PRAGMA max_page_count = {limit}")
 

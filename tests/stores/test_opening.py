@@ -141,7 +141,7 @@ def test_a_url_that_cannot_be_used_is_refused(url):
 def test_an_option_of_the_library_is_passed_on(option):
     """What PostgreSQL's library knows may stand in the URL."""
     name, _, value = option.partition("=")
-    _, arguments = Database(f"postgresql://u@h/d?{option}")._engine.dialect.create_connect_args(
+    _, arguments = Database(f"postgresql://u@h/d?{option}").engine.dialect.create_connect_args(
         read_url(f"postgresql://u@h/d?{option}")
     )
     assert arguments[name] == value.replace("%20", " ").replace("%3D", "=")

@@ -27,7 +27,7 @@ Database("postgresql://user:hunter2@host/database")
 def test_a_plain_url_means_psycopg(url, scheme):
     """A URL that names no driver, as providers hand them out, is used with psycopg 3."""
     plain = opened(url.replace("postgresql+psycopg", scheme))
-    assert plain.database._engine.driver == "psycopg"
+    assert plain.database.engine.driver == "psycopg"
     assert [one.state for one in plain.root_keys.records()] == ["current", "next"]
     plain.database.close()
 
@@ -85,14 +85,15 @@ def test_each_database_has_its_own_lock(stores, server):
 
 def test_others_see_rotation_and_revocation(stores, racers, url):
     """What other processes rotate and revoke, a running one sees by itself."""
-    running = RootKeyStore(Database(url), WRAPPING_KEY)
+    database = Database(url)
+    running = RootKeyStore(database, WRAPPING_KEY)
     old = running.current()
     racers.race("revoke", url)
     assert stores.revocations.newest() == 200
     racers.race("rotate", url)
     wait_until(lambda: running.current().kid != old.kid)
     assert running.current() == stores.root_keys.current()
-    running._database.close()
+    database.close()
 
 
 @ON_POSTGRESQL

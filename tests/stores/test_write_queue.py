@@ -6,23 +6,16 @@ from collections import Counter
 
 import pytest
 
-from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.stores import Database
 from macaroon_cbat.stores.database import BUSY_SECONDS
 from macaroon_cbat.stores.write_queue import WriteQueue
 from tests.support.databases import ON_SQLITE
 from tests.support.failing_database import revoke
+from tests.support.tls_servers import wait_until
 
 
 def queued(turns: WriteQueue, number: int) -> bool:
-    return len(turns._waiting) == number
-
-
-def wait_until(holds) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    return turns.waiting == number
 
 
 def test_who_came_first_goes_first():
@@ -58,7 +51,8 @@ def test_a_turn_that_does_not_come_is_given_up():
 
 def test_what_is_left_is_said():
     """The wait for the turn is taken off the time."""
-    turns, left = WriteQueue(), []
+    now, left = [0.0], []
+    turns = WriteQueue(lambda: now[0])
 
     def come() -> None:
         with turns.turn(20) as seconds:
@@ -67,9 +61,10 @@ def test_what_is_left_is_said():
     with turns.turn(20):
         thread = threading.Thread(target=come)
         thread.start()
-        time.sleep(0.3)
+        wait_until(lambda: queued(turns, 1))
+        now[0] += 12.5
     thread.join()
-    assert 0 < left[0] < 19.8
+    assert left == [7.5]
 
 
 def test_a_turn_ends_with_an_error():
@@ -128,28 +123,29 @@ def test_no_writer_starves(stores):
 
 @ON_SQLITE
 def test_the_wait_is_one_for_both(stores, url):
-    """Behind another process's lock nobody waits twice as long, for its turn and then for the lock."""
-    other, spent = Database(url), []
+    """A writer that has waited for its turn waits for another process's lock only as long as is left."""
+    looks, left = [], []
 
-    def write(number: int) -> None:
-        started = time.monotonic()
-        with pytest.raises(Unavailable):
-            revoke(stores, f"s{number}")
-        spent.append(time.monotonic() - started)
+    def clock() -> float:
+        looks.append(None)
+        return 0.0 if len(looks) <= 3 else BUSY_SECONDS - 1.5
 
-    with other.writing():
-        threads = [threading.Thread(target=write, args=(number,)) for number in range(6)]
-        for thread in threads[:3]:
-            thread.start()
-        time.sleep(BUSY_SECONDS / 2)  # the first of these gets its turn when half of its time is over
-        for thread in threads[3:]:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    other.close()
-    assert len(spent) == 6
-    assert max(spent) < 1.4 * BUSY_SECONDS
-    revoke(stores, "alice")
-    with stores.database.reading() as connection:
-        timeout = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
-    assert timeout == BUSY_SECONDS * 1000, "whoever uses the connection next has all of its time"
+    database = Database(url, monotonic=clock)
+
+    def write() -> None:
+        with database.writing() as connection:
+            left.append(busy_timeout(connection))
+
+    with database.turn():  # which looks at the clock twice
+        thread = threading.Thread(target=write)
+        thread.start()
+        wait_until(lambda: len(looks) == 3)
+    thread.join()
+    assert left == [1500]
+    with database.reading() as connection:
+        assert busy_timeout(connection) == BUSY_SECONDS * 1000, "the next user has all of its time"
+    database.close()
+
+
+def busy_timeout(connection) -> int:
+    return connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()

@@ -103,3 +103,6 @@ NONE: dict[str, tuple[str | None, ...]] = {
 """The values of a format's headers when no certificate was presented; aws-alb then refuses the handshake."""
 
 HASH_ONLY = {"haproxy-sha256", "caddy-sha256", "google-sha256", "cloudflare-sha256", "cloudfront"}
+
+SILENT = {"aws-alb-passthrough", "azure", "envoy", "kong", "traefik", "traefik2"}
+"""The formats of products that send nothing without a certificate."""

@@ -29,6 +29,13 @@ ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "macaroon_cbat")
 SECONDS = 30
 API = "https://api.example"
+READING = {
+    "client list": ("client", "list"),
+    "key list": ("key", "list"),
+    "key export": ("key", "export", "--audience", API),
+    "revocation list": ("revocation", "list"),
+}
+"""The commands that only read the database."""
 ISSUER = "https://as.example"
 ROOT_KEY = RootKey("k1", bytes(range(32)))
 KEY_FILE = write_key_file(audience_keys(ISSUER, API, [ROOT_KEY]))

@@ -1,8 +1,7 @@
-"""A follower in a process of its own, which tells how it catches up and when it hears of more.
+"""A follower in a process of its own, which tells how it catches up and that it hears of more.
 
 `python -m tests.support.follower SETTINGS`, in JSON: `snapshot`, and the arguments of ServiceConnection. It
-writes a line when it knows everything; then, for each client's name that it reads, the time at which it
-knows it.
+writes a line when it knows everything; then each client's name that it reads, once it knows it as revoked.
 """
 
 import json
@@ -20,23 +19,37 @@ def megabytes() -> float:
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
+class Counted:
+    """A connection that counts the pages it has read."""
+
+    def __init__(self, connection: ServiceConnection) -> None:
+        self.issuer, self._connection = connection.issuer, connection
+        self.pages = 0
+
+    def revocations(self, after: str, wait: int) -> bytes:
+        """Read a page, and count it."""
+        page = self._connection.revocations(after, wait)
+        self.pages += 1
+        return page
+
+
 def main() -> None:
     """Follow until standard input ends."""
     settings = json.loads(sys.argv[1])
     snapshot = Path(settings.pop("snapshot"))
-    started = time.monotonic()
-    feed = RevocationFeed(ServiceConnection(**settings), snapshot=snapshot)
+    connection = Counted(ServiceConnection(**settings))
+    feed = RevocationFeed(connection, snapshot=snapshot)  # type: ignore[arg-type]
     feed.start()
     while feed.age() > 60:
         time.sleep(0.01)
-    seconds, known = time.monotonic() - started, len(feed.current())
+    pages, known = connection.pages, len(feed.current())
     while not snapshot.exists():
         time.sleep(0.01)
-    say({"seconds": seconds, "known": known, "megabytes": megabytes()})
+    say({"pages": pages, "known": known, "megabytes": megabytes()})
     for line in sys.stdin:
         while feed.reason(grant_of(line.strip()), None) is None:
             time.sleep(0.002)
-        say(time.time())
+        say(line.strip())
 
 
 def grant_of(client_id: str) -> Grant:

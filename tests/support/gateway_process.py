@@ -27,6 +27,8 @@ HEADERS = (
     "Principaltokenid",
     "Principalcertificate",
 )
+HEALTH = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/health"}
+"""The question about a public path."""
 NO_PRINCIPAL = dict.fromkeys(HEADERS, "")
 RULES = """
 [[rule]]
@@ -147,13 +149,6 @@ def send(sock: socket.socket, headers: Any, method: str = "GET", target: str = "
     response = connection.getresponse()
     body = response.read()
     return Answered(response.status, dict(response.getheaders()), body)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def replace_policy(folder: Path, rules: str = RULES, **fields: Any) -> Path:

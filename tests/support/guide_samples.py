@@ -184,7 +184,7 @@ def _lines(name: str, level: int = logging.INFO) -> Iterator[list[str]]:
     log, handler = logging.getLogger(name), logging.Handler()
     handler.emit = lambda record: found.append(f"{_level(record)}{record.getMessage()}")  # type: ignore[method-assign]
     before, propagates = log.level, log.propagate
-    audit_log._forget()
+    audit_log.forget_refusals()
     forget_floods()
     log.addHandler(handler)
     log.setLevel(level)

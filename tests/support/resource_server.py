@@ -13,6 +13,8 @@ from tests.support.certificates import Identity
 from tests.support.databases import NOW
 from tests.support.service import ISSUER, SECRETS, Service, client_metadata
 
+TIMES = {"revoked_at": NOW, "expires_at": NOW + 600}
+"""Of a revocation that is in force."""
 SCOPE = "read keys revocations"
 
 
@@ -28,7 +30,7 @@ def rewritten(service: Service, name: str, **changes: object) -> None:
     with service.stores.database.writing() as connection:
         metadata = msgspec.json.encode(client_metadata(**changes)).decode()
         connection.execute(update(clients).where(clients.c.client_id == name).values(metadata=metadata))
-    service.app.extensions["macaroon_cbat"].clients._seen.clear()
+    service.app.extensions["macaroon_cbat"].forget()
 
 
 def token_for_service(service: Service, client: str = "invoices") -> str:

@@ -43,18 +43,15 @@ BODY = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
 @pytest.mark.parametrize("beginning", [b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ", BODY])
 def test_a_request_that_does_not_end_is_told_so(hurried: Server, beginning: bytes) -> None:
     """A request that is not whole in time is answered with 408, however steadily it trickles."""
-    began = time.monotonic()
     with hurried.connect() as connection:
         connection.sendall(beginning)
         while not connection.pending() and not select.select([connection], [], [], 0.1)[0]:
             connection.sendall(b"a")
-        lasted = time.monotonic() - began
         response = HTTPResponse(connection)
         response.begin()
         answer = read_answer(response)
     assert answer.status == 408
     assert answer.json()["error"] == "invalid_request"
-    assert lasted < LIMITS["request_seconds"] + 3
 
 
 def test_a_slow_but_steady_reader_gets_everything(hurried: Server) -> None:

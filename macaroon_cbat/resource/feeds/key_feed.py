@@ -81,6 +81,11 @@ class KeyFeed:
         """The labels of its age among the metrics."""
         return {"issuer": self.issuer, "audience": self.audience}
 
+    @property
+    def kids(self) -> frozenset[str]:
+        """The names of the keys that are loaded."""
+        return frozenset(self._keys.keys)
+
     def age(self) -> float:
         """Return the seconds since the service last gave the keys; infinite before the first time."""
         return self._monotonic() - self._confirmed_at

@@ -68,10 +68,14 @@ class RevocationSnapshot:
         self._kept = head.cursor
         return head.cursor, known
 
+    @property
+    def is_busy(self) -> bool:
+        """True while the file is being written."""
+        return self._writer is not None and self._writer.is_alive()
+
     def keep(self, cursor: str, known: Revocations) -> None:
         """Write the revocations at this cursor in a thread, if that is due."""
-        is_busy = self._writer is not None and self._writer.is_alive()
-        if is_busy or cursor == self._kept or self._monotonic() < self._due_at:
+        if self.is_busy or cursor == self._kept or self._monotonic() < self._due_at:
             return
         self._due_at = self._monotonic() + SNAPSHOT_SECONDS
         self._kept = cursor

@@ -57,16 +57,16 @@ class ServiceConnection:
         pair = client_certificate(certificate, key)
         own = OwnConnections(pair, ServerTrust(ca))
         authentication = ClientAuthentication(client_id, client_secret)
-        self._service = Service(issuer, authentication, own, timeout, compares_clocks=False)
-        self.issuer, self.timeout = self._service.issuer, timeout
+        self.service = Service(issuer, authentication, own, timeout, compares_clocks=False)
+        self.issuer, self.timeout = self.service.issuer, timeout
         self._tokens = GrantedTokens(
-            self._service, pair, scope=None, resource=self.issuer, leeway=math.inf
+            self.service, pair, scope=None, resource=self.issuer, leeway=math.inf
         )  # fetched anew after half its lifetime
         self._measured: tuple[GrantedToken, float] | None = None
 
     def __repr__(self) -> str:
         """Show the client and the issuer."""
-        return f"<ServiceConnection of {self._service.authentication.client_id} to {self.issuer}>"
+        return f"<ServiceConnection of {self.service.authentication.client_id} to {self.issuer}>"
 
     def keys(self, audience: str) -> bytes:
         """Return the body of the keys endpoint for this audience, or raise Refused or Unavailable."""
@@ -87,25 +87,25 @@ class ServiceConnection:
                 raise
         # The certificate was being replaced, or the token revoked: a new token is obtained, once.
         self._tokens.forget()
-        self._service.forget_endpoints()
+        self.service.forget_endpoints()
         return self._get_once(scope, query, wait)
 
     def _get_once(self, scope: Literal["keys", "revocations"], query: dict[str, str], wait: int) -> bytes:
         token, service_time = self._token_and_time()
-        own = self._service.own()
+        own = self.service.own()
         assert own.credentials is not None
         caveats = confirmation(own.credentials.thumbprint), Expiry(service_time), Scope(scope)
         name: Endpoint = "audience_keys_endpoint" if scope == "keys" else "revocation_feed_endpoint"
         request = HttpsRequest(
             method="GET",
-            url=self._service.endpoint(name),
+            url=self.service.endpoint(name),
             timeout=self.timeout + wait,
             longest=self.timeout + wait + (_LONGEST_PAGE_SECONDS if scope == "revocations" else 0),
             limit=MAX_ANSWER_BYTES,
             query=query,
             authorization=f"Bearer {attenuate(token, caveats)}",
         )
-        answer = self._service.exchange(request, own)
+        answer = self.service.exchange(request, own)
         if answer.status != 200:
             raise read_refusal(answer.status, answer.body, request.url)
         return answer.body

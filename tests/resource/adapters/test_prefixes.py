@@ -14,6 +14,7 @@ from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.caveats import PathPrefix, TargetUri
 from macaroon_cbat.resource import asgi, starlette
 from macaroon_cbat.resource.paths import whole_path
+from macaroon_cbat.resource.settings import make_admission
 from tests.support.adapters import ADAPTERS, ASYNC, Asked, through_asgi
 from tests.support.guarded_app import bound
 from tests.support.log_lines import line_of
@@ -181,9 +182,9 @@ def test_a_middleware_within_that_takes_a_prefix_from_a_header(prefix):
 )
 def test_a_path_that_is_not_below_its_own_root_path_is_unknown(root, path):
     """A path that does not lie below the root_path that routing has made of the server's is not known."""
-    guard = asgi.Guard(keys=KEYS, clock=lambda: NOW)
+    admission = make_admission({"keys": KEYS, "clock": lambda: NOW}, is_around=True)
     scope = {"type": "http", "method": "GET", "path": path, "root_path": root, "headers": []}
-    request = asgi.presented(scope, guard._admission, root="")
+    request = asgi.presented(scope, admission, root="")
     assert (request.path, request.why_no_path is None) == (None, False)
 
 
@@ -212,8 +213,8 @@ def test_the_whole_path(prefix, path, root_path, whole):
 
 def test_a_websocket_under_a_foreign_prefix():
     """The path of a WebSocket's handshake is unknown under a prefix that the deployer did not name."""
-    guard = asgi.Guard(keys=KEYS, clock=lambda: NOW)
+    admission = make_admission({"keys": KEYS, "clock": lambda: NOW}, is_around=True)
     scope = {"type": "websocket", "path": "/public/live", "root_path": "/public", "headers": []}
-    request = asgi.presented(scope, guard._admission)
+    request = asgi.presented(scope, admission)
     assert request.path is None
     assert request.why_no_path is not None

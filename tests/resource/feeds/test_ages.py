@@ -11,22 +11,12 @@ from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.macaroon.identifier import read_identifier
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.resource.feeds.ages import FeedAges
-from macaroon_cbat.tls.development_ca import development_certificates
 from tests.support.databases import grant
 from tests.support.feeds import Feeding
-from tests.support.service_process import API, Service, free_port
+from tests.support.service_process import API
 from tests.support.tls_servers import wait_until
 
 REVOCATIONS, KEYS = "macaroon_cbat_revocation_feed_age_seconds", "macaroon_cbat_key_feed_age_seconds"
-
-
-@pytest.fixture
-def alone(feeding: Feeding, tmp_path: Path) -> Feeding:
-    """Give a service that the test starts and stops by itself."""
-    development_certificates(tmp_path / "data")
-    alone = Feeding(Service(tmp_path / "data", free_port()), feeding.holder, {})
-    alone.register()
-    return alone
 
 
 def test_the_age_is_that_of_the_last_answer(alone: Feeding):

@@ -1,5 +1,6 @@
 """The key feed against the real service."""
 
+import threading
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from macaroon_cbat.errors import SettingsError, Unavailable, UnknownKey
 from macaroon_cbat.macaroon.identifier import read_identifier
 from macaroon_cbat.macaroon.keys import read_key_file
 from macaroon_cbat.macaroon.wire import read_macaroon
-from macaroon_cbat.resource import KeyFeed
+from macaroon_cbat.resource import KeyFeed, ServiceConnection
 from macaroon_cbat.resource.feeds.key_feed import PAUSE_SECONDS
 from tests.support.databases import grant
 from tests.support.feeds import Feeding, copy_of
@@ -32,6 +33,19 @@ def dead(feeding: Feeding, **settings: object) -> KeyFeed:
     return KeyFeed(feeding.connection(issuer=issuer), API, **settings)  # type: ignore[arg-type]
 
 
+class Counted:
+    """A connection that counts the requests for keys."""
+
+    def __init__(self, connection: ServiceConnection) -> None:
+        self.issuer, self._connection = connection.issuer, connection
+        self.requests = 0
+
+    def keys(self, audience: str) -> bytes:
+        """Count, and ask."""
+        self.requests += 1
+        return self._connection.keys(audience)
+
+
 def test_a_guard_with_a_feed_needs_no_key_file(feeding: Feeding):
     """The first token fetches the keys, and verifies with them."""
     app = make_app(keys=feeding.keys(), clock=time.time)
@@ -47,24 +61,25 @@ def test_a_rotated_key_is_known_before_it_mints(feeding: Feeding):
 
 def test_an_unknown_key_is_asked_for(feeding: Feeding):
     """A key that is not known here makes the feed ask, and verifies."""
-    feed = feeding.keys()
+    now = [0.0]
+    feed = feeding.keys(monotonic=lambda: now[0])
     feed.key_for(named(kid_of(feeding.token())))
     feeding.rotate()
     twice = feeding.rotate()
-    time.sleep(PAUSE_SECONDS)
+    now[0] += PAUSE_SECONDS
     assert feed.key_for(named(twice)).kid == twice
 
 
 def test_unknown_keys_are_asked_for_seldom(feeding: Feeding):
     """A flood of invented keys is refused without a flood of questions."""
-    feed = feeding.keys()
+    now, counted = [0.0], Counted(feeding.connection())
+    feed = KeyFeed(counted, API, monotonic=lambda: now[0])  # type: ignore[arg-type]
     feed.key_for(named(kid_of(feeding.token())))
-    time.sleep(PAUSE_SECONDS)
-    started = time.monotonic()
+    now[0] += PAUSE_SECONDS
     for n in range(2000):
         with pytest.raises(UnknownKey):
             feed.key_for(named(f"invented-{n}"))
-    assert time.monotonic() - started < PAUSE_SECONDS
+    assert counted.requests == 2
 
 
 def test_another_audience_is_never_asked_for(feeding: Feeding):
@@ -84,11 +99,11 @@ def test_keys_are_refreshed_beside_the_requests(feeding: Feeding):
     twice = feeding.rotate()
     now[0] = 239.0
     feed.key_for(named(kid))
-    time.sleep(0.3)
-    assert twice not in feed._keys.keys
+    assert "key-feed" not in {thread.name for thread in threading.enumerate()}
+    assert twice not in feed.kids
     now[0] = 241.0
     feed.key_for(named(kid))
-    wait_until(lambda: twice in feed._keys.keys)
+    wait_until(lambda: twice in feed.kids)
 
 
 def test_without_service_or_snapshot_nobody_can_tell(feeding: Feeding):

@@ -1,0 +1,8 @@
+"""Clients that are known by one name in their certificate (RFC 8705 2.1)."""
+
+DN, DNS, URI = "CN=billing,O=Example", "billing.example", "spiffe://example/billing"
+CLIENTS = {
+    "by-dn": {"tls_client_auth_subject_dn": DN},
+    "by-dns": {"tls_client_auth_san_dns": DNS},
+    "by-uri": {"tls_client_auth_san_uri": URI},
+}
