@@ -45,21 +45,21 @@ def is_included(route: object) -> bool:
     return isinstance(route, _INCLUDED)
 
 
-def included(route: Any, scope: Scope) -> tuple[Any, Any, Mapping[str, Any]]:
-    """Return the route of an included router that matches, its dependencies if they differ, and its scope.
+def included(route: Any, scope: Scope) -> tuple[Any, Mapping[str, Any], Any, Any]:
+    """Return whether an included router matches, the scope, the inner route, its dependencies if they differ.
 
-    The route is None where none is known for sure.
+    The inner route is None where none is known for sure.
     """
     router = getattr(route, "original_router", None)
     methods = (getattr(type(router), "handle", None), getattr(type(router), "matches", None))
     if not hasattr(route, "_match") or methods != (APIRouter.handle, APIRouter.matches):
-        return None, None, {}
-    _, child, inner, context = route._match(scope)  # noqa: SLF001 # no public name
+        return (*route.matches(scope), None, None)
+    match, child, inner, context = route._match(scope)  # noqa: SLF001 # no public name
     dependant = getattr(context, "dependant", None)
     own = routing.APIRoute
     if dependant is not None and (type(inner).handle, type(inner).matches) != (own.handle, own.matches):
-        return None, None, {}
-    return inner, dependant, child
+        return match, {}, None, None
+    return match, child, inner, dependant
 
 
 def routes_of(route: Any) -> Iterator[tuple[Any, Any, str]]:

@@ -4,9 +4,10 @@ The search walks the application's routes as its routers will. Routers, routes a
 other kinds route by rules of their own, so that their endpoints count as forgotten.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from contextlib import suppress
 from enum import Enum
+from functools import lru_cache
 from typing import Any, cast
 
 from macaroon_cbat.errors.extras import extra
@@ -14,7 +15,7 @@ from macaroon_cbat.resource.asgi import Scope
 
 with extra("starlette"):
     from starlette.applications import Starlette
-    from starlette.routing import BaseRoute, Host, Match, Mount, Route, Router, WebSocketRoute
+    from starlette.routing import Host, Match, Mount, Route, Router, WebSocketRoute
 
 fastapi: Any = None
 with suppress(ImportError):  # an application of Starlette's needs no FastAPI
@@ -29,7 +30,7 @@ _ROUTERS = (Router, *(fastapi.ROUTERS if fastapi else ()))
 _APPLICATIONS = (Starlette, *(fastapi.APPLICATIONS if fastapi else ()))
 _MOUNTS = (Mount, Host)
 _LEAVES = (Route, WebSocketRoute, *(fastapi.LEAVES if fastapi else ()))
-_OWN = ("__call__", "app", "handle", "matches", "not_found", "build_middleware_stack")
+_OWN = frozenset({"__call__", "app", "handle", "matches", "not_found", "build_middleware_stack"})
 """The methods that route a request. A class that defines one of them anew is of another kind."""
 
 
@@ -78,7 +79,7 @@ class Requirements:
         elif dependant is not None:
             if self._in_dependant(dependant, {}) is Found.FORGOTTEN:
                 yield path
-        elif self._in_route(route, {}, {}) is Found.FORGOTTEN:
+        elif self._in_route(route, None, {}, {}) is Found.FORGOTTEN:
             yield path
 
     def _in_router(self, router: Any, scope: Scope, overrides: Mapping[Any, Any]) -> Found:
@@ -86,43 +87,47 @@ class Requirements:
             return Found.FORGOTTEN
         partial = None
         for route in router.routes:
-            match, child = route.matches(scope)
+            match, child, inner, dependant = self._matching(route, scope)
+            if match is Match.NONE or (match is Match.PARTIAL and partial is not None):
+                continue
+            found = (inner, dependant, _below(scope, child))
             if match is Match.FULL:
-                return self._in_route(route, _below(scope, child), overrides)
-            if match is Match.PARTIAL and partial is None:
-                partial = route
+                return self._in_route(*found, overrides)
+            partial = found
         if partial is not None:
-            return self._in_partial(partial, scope, overrides)
+            return self._in_partial(*partial)
         if fastapi and isinstance(router, fastapi.ROUTERS):
             dependant = fastapi.fallback_of(router, scope)
             if dependant is not None:
                 return self._in_dependant(dependant, overrides)
         return Found.NO_ENDPOINT if router.default == router.not_found else Found.FORGOTTEN
 
-    def _in_route(self, route: BaseRoute, scope: Scope, overrides: Mapping[Any, Any]) -> Found:
-        if _is_known(route, _MOUNTS):
-            return self._in_app(getattr(route, "_base_app", cast("Any", route).app), scope, overrides)
+    def _matching(self, route: Any, scope: Scope) -> tuple[Match, Mapping[str, Any], Any, Any]:
+        """Return whether the route matches, its scope, and the inner route and dependencies if any."""
         if fastapi and fastapi.is_included(route):
-            inner, dependant, child = fastapi.included(route, scope)
-            if dependant is not None:
-                return self._in_dependant(dependant, overrides)
-            return (
-                Found.FORGOTTEN if inner is None else self._in_route(inner, _below(scope, child), overrides)
-            )
-        if not _is_known(route, _LEAVES):
-            return Found.FORGOTTEN
-        dependant = getattr(route, "dependant", None)
+            return cast("tuple[Match, Any, Any, Any]", fastapi.included(route, scope))
+        return (*route.matches(scope), route, None)
+
+    def _in_route(self, route: Any, dependant: Any, scope: Scope, overrides: Mapping[Any, Any]) -> Found:
+        """Return what is found for a route that matches, or for None if no route is known to run."""
         if dependant is not None:
             return self._in_dependant(dependant, overrides)
-        return Found.REQUIRED if self._is_marked(cast("Any", route).endpoint) else Found.FORGOTTEN
+        if _is_known(route, _MOUNTS):
+            return self._in_app(getattr(route, "_base_app", route.app), scope, overrides)
+        if fastapi and fastapi.is_included(route):
+            _, child, inner, below = fastapi.included(route, scope)
+            return self._in_route(inner, below, _below(scope, child), overrides)
+        if not _is_known(route, _LEAVES):
+            return Found.FORGOTTEN
+        if (own := getattr(route, "dependant", None)) is not None:
+            return self._in_dependant(own, overrides)
+        return Found.REQUIRED if self._is_marked(route.endpoint) else Found.FORGOTTEN
 
-    def _in_partial(self, route: BaseRoute, scope: Scope, overrides: Mapping[Any, Any]) -> Found:
+    def _in_partial(self, route: Any, _: Any, scope: Scope) -> Found:
         """Return what is found for a route that has the path, but not the method: 405 where it is known."""
         if fastapi and fastapi.is_included(route):
-            inner, _, child = fastapi.included(route, scope)
-            return (
-                Found.FORGOTTEN if inner is None else self._in_partial(inner, _below(scope, child), overrides)
-            )
+            _, child, inner, _ = fastapi.included(route, scope)
+            return self._in_partial(inner, None, _below(scope, child))
         return Found.NO_ENDPOINT if _is_known(route, _LEAVES) else Found.FORGOTTEN
 
     def _in_app(self, app: Any, scope: Scope, overrides: Mapping[Any, Any]) -> Found:
@@ -162,12 +167,18 @@ def _below(scope: Scope, child: Mapping[str, Any]) -> Scope:
 
 def _is_known(one: Any, kinds: tuple[type, ...]) -> bool:
     """Return True for an object of one of these classes, or of a subclass that routes as they do."""
-    known = next((kind for kind in type(one).__mro__ if kind in kinds), None)
-    if known is None or not set(_OWN).isdisjoint(_set_on(one, known)):
-        return False
-    return all(getattr(type(one), name, None) is getattr(known, name, None) for name in _OWN)
+    own: Hashable = type(one)
+    known = _known(own, kinds)
+    return known is not None and _OWN.isdisjoint(_set_on(one, known))
+
+
+@lru_cache(maxsize=1024)
+def _known(own: Any, kinds: tuple[type, ...]) -> type | None:
+    known = next((kind for kind in own.__mro__ if kind in kinds), None)
+    is_like = all(getattr(own, name, None) is getattr(known, name, None) for name in _OWN)
+    return known if is_like else None
 
 
 def _set_on(one: Any, known: type) -> set[str]:
     """Return the names that stand on the object itself; `app` is data of a route and a method of a router."""
-    return {name for name in vars(one) if callable(getattr(known, name, None))}
+    return {name for name in _OWN & vars(one).keys() if callable(getattr(known, name, None))}
