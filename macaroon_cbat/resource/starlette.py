@@ -92,10 +92,10 @@ class Guard:
     def endpoint(self, scope: str = "") -> Callable[[Endpoint], Endpoint]:
         """Return a decorator that runs an endpoint of Starlette's for tokens with each of these scopes alone.
 
-        The endpoint is a function or method that takes a request or a WebSocket last, or a class with
-        `dispatch` (HTTPEndpoint, WebSocketEndpoint); it finds its Principal as `request.state.principal`.
-        Put it outermost: what stands around it is not known to be guarded. FastAPI's endpoints take
-        `Depends(guard.require(...))` instead.
+        The endpoint is a function or method that takes a request or a WebSocket last, a class such as
+        HTTPEndpoint, or an ASGI application to mount, such as StaticFiles; it finds its Principal as
+        `request.state.principal`. Put the decorator outermost: what stands around it is not known to be
+        guarded. FastAPI's endpoints take `Depends(guard.require(...))` instead.
         """
         return partial(guarded_endpoint, self, self.require(scope))
 

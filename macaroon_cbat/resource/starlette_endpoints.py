@@ -1,13 +1,13 @@
 """Endpoints of Starlette applications under a guard, which the guard recognizes before they run."""
 
 from collections.abc import Awaitable, Callable
-from functools import wraps
-from inspect import iscoroutinefunction
+from functools import partial, update_wrapper
+from inspect import iscoroutinefunction, isfunction, ismethod
 from typing import Any, TypeVar, cast
 
-from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.macaroon.verification import Principal
+from macaroon_cbat.resource.asgi import Receive, Scope, Send
 from macaroon_cbat.resource.starlette_routes import MARK
 
 with extra("starlette"):
@@ -23,41 +23,46 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 def guarded_endpoint(key: object, requirement: Requirement, endpoint: Endpoint) -> Endpoint:
     """Return the endpoint under the requirement, marked with `key`.
 
-    Raises SettingsError for a class without `dispatch`, which cannot be guarded so.
+    What is no function or method is an ASGI application, as Starlette has it: a class of endpoints, too.
     """
-    if isinstance(endpoint, type):
-        guarded = _guarded_class(requirement, endpoint)
-    else:
-        guarded = _guarded_function(requirement, endpoint)
+    inner: Any = endpoint
+    while isinstance(inner, partial):
+        inner = inner.func
+    is_function = isfunction(inner) or ismethod(inner)
+    guarded = (
+        _guarded_function(requirement, endpoint) if is_function else GuardedApplication(requirement, endpoint)
+    )
     setattr(guarded, MARK, (key, guarded))
     return cast("Endpoint", guarded)
 
 
+class GuardedApplication:
+    """An ASGI application that is called for judged requests alone."""
+
+    def __init__(self, requirement: Requirement, app: Any) -> None:
+        """Stand before `app`, whose name routes then have."""
+        self._requirement, self._app = requirement, app
+        self.__name__ = getattr(app, "__name__", type(app).__name__)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Judge the request, and call the application."""
+        connection = HTTPConnection(scope)
+        connection.state.principal = await self._requirement(connection)
+        await self._app(scope, receive, send)
+
+
 def _guarded_function(requirement: Requirement, endpoint: Callable[..., Any]) -> Any:
-    @wraps(endpoint)
     async def guarded(*given: Any) -> Any:
         connection: HTTPConnection = given[-1]  # a method has its object before it
         connection.state.principal = await requirement(connection)
-        if iscoroutinefunction(endpoint):
+        if _is_async(endpoint):
             return await endpoint(*given)
         return await run_in_threadpool(endpoint, *given)
 
-    return guarded
+    return update_wrapper(guarded, endpoint)
 
 
-def _guarded_class(requirement: Requirement, endpoint: Any) -> Any:
-    if not hasattr(endpoint, "dispatch"):
-        raise SettingsError(
-            f"class {endpoint.__name__} has no dispatch: put guard.endpoint(...) around an HTTPEndpoint, a "
-            "WebSocketEndpoint or a function"
-        )
-
-    class Guarded(endpoint):  # type: ignore[misc] # the class is known where it is decorated
-        async def dispatch(self) -> None:
-            connection = HTTPConnection(self.scope)
-            connection.state.principal = await requirement(connection)
-            await super().dispatch()
-
-    for name in ("__name__", "__qualname__", "__module__", "__doc__"):
-        setattr(Guarded, name, getattr(endpoint, name))
-    return Guarded
+def _is_async(endpoint: Any) -> bool:
+    while isinstance(endpoint, partial):
+        endpoint = endpoint.func
+    return iscoroutinefunction(endpoint)

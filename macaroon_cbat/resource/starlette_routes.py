@@ -4,7 +4,7 @@ The search walks the application's routes as its routers will. Routers, routes a
 other kinds route by rules of their own, so that their endpoints count as forgotten.
 """
 
-from collections.abc import Collection, Hashable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from enum import Enum
 from functools import lru_cache
@@ -75,7 +75,8 @@ class Requirements:
     def _forgotten_route(self, route: Any, dependant: Any, path: str) -> Iterator[str]:
         if _is_known(route, _MOUNTS):
             app = getattr(route, "_base_app", route.app)
-            yield from self._forgotten(app.router if _is_known(app, _APPLICATIONS) else app, path)
+            if not self._is_marked(app):
+                yield from self._forgotten(app.router if _is_known(app, _APPLICATIONS) else app, path)
         elif dependant is not None:
             if self._in_dependant(dependant, {}) is Found.FORGOTTEN:
                 yield path
@@ -131,6 +132,8 @@ class Requirements:
         return Found.NO_ENDPOINT if _is_known(route, _LEAVES) else Found.FORGOTTEN
 
     def _in_app(self, app: Any, scope: Scope, overrides: Mapping[Any, Any]) -> Found:
+        if self._is_marked(app):
+            return Found.REQUIRED
         if isinstance(app, Router):
             return self._in_router(app, scope, overrides)
         if not _is_known(app, _APPLICATIONS):
@@ -167,8 +170,7 @@ def _below(scope: Scope, child: Mapping[str, Any]) -> Scope:
 
 def _is_known(one: Any, kinds: tuple[type, ...]) -> bool:
     """Return True for an object of one of these classes, or of a subclass that routes as they do."""
-    own: Hashable = type(one)
-    known = _known(own, kinds)
+    known = _known(cast("Any", type(one)), kinds)
     return known is not None and _OWN.isdisjoint(_set_on(one, known))
 
 

@@ -78,6 +78,11 @@ def raw(ran: Ran) -> Any:
     return app
 
 
+def asgi_object(ran: Ran) -> Any:
+    """Return an ASGI application that is no function."""
+    return type("App", (), {"__call__": staticmethod(raw(ran))})()
+
+
 def included(ran: Ran, *inner: Any, outer: Any = ()) -> APIRouter:
     """Return a router in a router, with dependencies of both."""
     deep = APIRouter(dependencies=list(inner))
@@ -179,8 +184,17 @@ def app_of(ran: Ran, **settings: Any) -> FastAPI:
     return inner
 
 
-def class_below(guard: Guard, ran: Ran) -> Any:
-    return type("Below", (guard.endpoint("read")(page(ran)),), {"dispatch": page(ran).dispatch})
+def awaiting(ran: Ran) -> Any:
+    """Return a class that runs while it is made, and when it is awaited, without a dispatch."""
+
+    def made(self: Any, *given: Any) -> None:
+        ran.append("endpoint")
+        self.given = given
+
+    def awaited(self: Any) -> Any:
+        return PlainTextResponse("ran")(*self.given).__await__()
+
+    return type("Awaiting", (HTTPEndpoint,), {"__init__": made, "__await__": awaited})
 
 
 def application(build: Build, ran: Ran) -> FastAPI:

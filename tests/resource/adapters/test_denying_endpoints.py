@@ -20,8 +20,9 @@ from tests.support.endpoints import (
     api,
     app_of,
     application,
+    asgi_object,
     asks_itself,
-    class_below,
+    awaiting,
     copy_of_guarded,
     hidden_dependency,
     included,
@@ -67,7 +68,7 @@ FORGOTTEN: dict[str, Build] = {
     "an ASGI application as an endpoint": add(lambda _, ran: Route("/x", type("App", (), {
         "__call__": staticmethod(raw(ran))})())),
     "a copy of a guarded endpoint": add(lambda guard, ran: Route("/x", copy_of_guarded(guard, ran))),
-    "a class below a guarded one": add(lambda guard, ran: Route("/x", class_below(guard, ran))),
+    "a class that runs when it is awaited": add(lambda _, ran: Route("/x", awaiting(ran))),
     "another guard's endpoint": add(lambda _, ran: Route("/x", another_guard().endpoint("read")(plain(ran)))),
     "an endpoint that asks after it began": add(lambda guard, ran: Route("/x", asks_itself(guard, ran))),
     "a mount": add(lambda _, ran: Mount("/", routes=[Route("/x", plain(ran))])),
@@ -105,6 +106,11 @@ GUARDED: dict[str, Build] = {
     ),
     "an endpoint": add(lambda guard, ran: Route("/x", guard.endpoint("read")(plain(ran)))),
     "a class": add(lambda guard, ran: Route("/x", guard.endpoint("read")(page(ran)))),
+    "a class that runs when it is awaited": add(
+        lambda guard, ran: Route("/x", guard.endpoint("read")(awaiting(ran)))
+    ),
+    "a partial": add(lambda guard, ran: Route("/x", guard.endpoint("read")(partial(plain(ran), 1)))),
+    "a mounted application": add(lambda guard, ran: Mount("/", guard.endpoint("read")(asgi_object(ran)))),
     "a method": add(lambda guard, ran: Route("/x", type("Views", (), {
         "one": guard.endpoint("read")(plain(ran))})().one)),
     "a mount with middleware": add(lambda guard, ran: Mount("/", routes=[

@@ -10,13 +10,11 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.resource.starlette import Guard
 from tests.support.endpoints import (
     SETTINGS,
     TOKEN,
     Ran,
-    another_guard,
     app_of,
     included,
     plain,
@@ -139,12 +137,6 @@ def test_an_override_is_for_valid_tokens():
         assert (status(app), status(app, TOKEN)) == (401, 200)
         assert status(app, TOKEN, path="/forgotten") == 403
     assert ran == ["a fake", "a fake"]
-
-
-def test_a_guarded_class_has_a_dispatch():
-    """A class that the guard cannot stand in front of is refused where it is decorated."""
-    with pytest.raises(SettingsError, match="class Bare has no dispatch: "):
-        another_guard().endpoint("read")(type("Bare", (), {}))
 
 
 async def started(app: Any) -> None:
