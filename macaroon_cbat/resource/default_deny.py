@@ -57,7 +57,8 @@ class DefaultDeny(Struct, frozen=True):
         """Return the refusal of a request that no `require(...)` guards, audited and counted."""
         error = Unguarded(
             f"{request.method} {request.path!r} is neither under require(...) nor public: put its view under "
-            "require(...), or name the path in the guard's public"
+            "require(...), an endpoint of Starlette's under guard.endpoint(...), or name the path in the "
+            "guard's public"
         )
         presented = NO_CERTIFICATE if principal is None else _certificate_of(principal)
         self.admission.write_or_log_refusal(error, request, presented)

@@ -1,14 +1,26 @@
-"""The guard's description in the OpenAPI document of a FastAPI application."""
+"""The parts of the guard that know FastAPI: its OpenAPI description, and the routers that it includes.
 
-from collections.abc import Awaitable, Callable
+FastAPI 0.115 copies the routes of an included router. Later ones keep the router, and find its route by
+methods without a public name; where these are missing or new, nothing is found, and the request is refused.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any
 
 from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.macaroon.verification import Principal
+from macaroon_cbat.resource.asgi import Scope
 
 with extra("fastapi"):
+    from fastapi import APIRouter, FastAPI, routing
     from fastapi.openapi.models import HTTPBearer
     from fastapi.requests import HTTPConnection
     from fastapi.security.base import SecurityBase
+
+ROUTERS = (APIRouter,)
+APPLICATIONS = (FastAPI,)
+LEAVES = (routing.APIRoute, routing.APIWebSocketRoute)
+_INCLUDED: Any = getattr(routing, "_IncludedRouter", ())
 
 
 class Documented(SecurityBase):
@@ -26,3 +38,46 @@ class Documented(SecurityBase):
     async def __call__(self, connection: HTTPConnection) -> Principal:
         """Return the principal. Raises RefusedRequest if the request may not pass."""
         return await self._requirement(connection)
+
+
+def is_included(route: object) -> bool:
+    """Return True for the entry that FastAPI makes of an included router."""
+    return isinstance(route, _INCLUDED)
+
+
+def included(route: Any, scope: Scope) -> tuple[Any, Mapping[str, Any], Any, Any]:
+    """Return whether an included router matches, the scope, the inner route, its dependencies if they differ.
+
+    The inner route is None where none is known for sure.
+    """
+    router = getattr(route, "original_router", None)
+    methods = (getattr(type(router), "handle", None), getattr(type(router), "matches", None))
+    if not hasattr(route, "_match") or methods != (APIRouter.handle, APIRouter.matches):
+        return (*route.matches(scope), None, None)
+    match, child, inner, context = route._match(scope)  # noqa: SLF001 # no public name
+    dependant = getattr(context, "dependant", None)
+    own = routing.APIRoute
+    if dependant is not None and (type(inner).handle, type(inner).matches) != (own.handle, own.matches):
+        return match, {}, None, None
+    return match, child, inner, dependant
+
+
+def routes_of(route: Any) -> Iterator[tuple[Any, Any, str]]:
+    """Return the routes of an included router, each with its dependencies if they differ, and its path."""
+    if not hasattr(route, "effective_route_contexts"):
+        yield route, None, "/*"
+        return
+    for context in route.effective_route_contexts():
+        inner = context.starlette_route or context.original_route
+        yield inner, context.dependant, context.path or getattr(inner, "path", "")
+
+
+def fallback_of(router: Any, scope: Scope) -> Any:
+    """Return the dependencies of the static files that answer if no route does, or None without any."""
+    match_low_priority = getattr(router, "_match_low_priority", None)
+    if match_low_priority is None:
+        return None
+    match, _, route, context = match_low_priority(scope)
+    if match.name == "NONE":
+        return None
+    return getattr(context, "dependant", None) or route.dependant

@@ -1,7 +1,8 @@
 """Fake TLS connections, as the embedded server (WSGI) and ASGI's TLS extension describe real ones."""
 
 import base64
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 from macaroon_cbat.certificate.thumbprint import DerCertificate
@@ -14,6 +15,10 @@ Application = Callable[[Mapping, Receive, Send], Awaitable[None]]
 
 _SERVERS = frozenset({"uvicorn", "hypercorn", "granian", "_granian", "daphne", "gunicorn", "uvicorn_worker"})
 """Packages whose objects carry the answers of real requests."""
+
+
+_DEEPEST = 20
+"""Middlewares between a server and the application that are looked through."""
 
 
 class _Channel:
@@ -74,10 +79,28 @@ def shown_to(
 
 
 def _packages_of(send: Any) -> set[str]:
-    """Return the packages that define a function, the object that it is a method of, and what it wraps."""
-    send = getattr(send, "func", send)
-    modules = (getattr(send, "__module__", None), type(getattr(send, "__self__", send)).__module__)
-    return {str(module).partition(".")[0] for module in modules}
+    """Return the packages that define a function, and what it is a part of or holds: middlewares wrap it."""
+    packages, waiting, seen = set[str](), [(send, 0)], set[int]()
+    while waiting:
+        one, depth = waiting.pop()
+        if id(one) in seen or depth > _DEEPEST:
+            continue
+        seen.add(id(one))
+        modules = (getattr(one, "__module__", None), type(one).__module__)
+        packages.update(str(module).partition(".")[0] for module in modules)
+        waiting.extend((held, depth + 1) for held in _held_by(one))
+    return packages
+
+
+def _held_by(one: Any) -> Iterator[Any]:
+    """Yield what a function, a method, a partial or a callable object calls in its turn."""
+    yield from (getattr(one, name, None) for name in ("__self__", "__func__", "func", "__wrapped__"))
+    for cell in getattr(one, "__closure__", None) or ():
+        with suppress(ValueError):  # an empty cell
+            if callable(cell.cell_contents):
+                yield cell.cell_contents
+    if callable(one) and not isinstance(one, type):
+        yield from (value for value in getattr(one, "__dict__", {}).values() if callable(value))
 
 
 def _pem_of(certificate: DerCertificate) -> str:

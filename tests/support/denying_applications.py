@@ -40,8 +40,8 @@ async def _endpoint(request: Request) -> PlainTextResponse:
 def starlette_application(**settings: Any) -> Starlette:
     guard = starlette.Guard(**settings_of({**DENYING, **settings}))
 
+    @guard.endpoint("read")
     async def required(request: Request) -> PlainTextResponse:
-        await guard.require("read")(request)
         return PlainTextResponse("ran")
 
     def routes(endpoint: Any, *paths: str) -> list[Route]:

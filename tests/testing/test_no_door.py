@@ -88,6 +88,7 @@ def test_no_guard_imports_the_kit():
 
 
 SERVED = """
+import functools
 from macaroon_cbat.resource import asgi
 from macaroon_cbat.testing import FakeHolder, fake_keys
 
@@ -101,6 +102,20 @@ async def view(scope, receive, send):
     await send({"type": "http.response.body", "body": b"in"})
 
 app = holder.over_tls(asgi.Guard(keys=keys).require("read")(view))
+
+async def around(scope, receive, send):
+    async def sending(message):
+        await send(message)
+    await app(scope, receive, sending)
+
+class Sending:
+    def __init__(self, send):
+        self.send = send
+    async def __call__(self, message):
+        await self.send(message)
+
+async def behind(scope, receive, send):
+    await around(scope, receive, Sending(functools.partial(send)) if scope["type"] == "http" else send)
 """
 
 SERVERS = {
@@ -123,13 +138,14 @@ def status_of(port: int, folder: Path) -> int | None:
         return None
 
 
+@pytest.mark.parametrize("app", ["app", "behind"], ids=["alone", "behind middlewares"])
 @pytest.mark.parametrize("command", SERVERS.values(), ids=SERVERS)
-def test_a_server_runs_no_application_over_fake_tls(command: tuple[str, ...], tmp_path: Path):
+def test_a_server_runs_no_application_over_fake_tls(command: tuple[str, ...], app: str, tmp_path: Path):
     """An application that was left over fake TLS in production fails under a server: no client gets in."""
     port = free_port()
     (tmp_path / "served.py").write_text(SERVED)
     name, *arguments = (one.format(port=port) for one in command)
-    program = [str(Path(sys.executable).with_name(name)), *arguments, "served:app"]
+    program = [str(Path(sys.executable).with_name(name)), *arguments, f"served:{app}"]
     with (tmp_path / "log").open("w") as log:
         environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
         server = subprocess.Popen(program, cwd=tmp_path, env=environ, stdout=log, stderr=log)
