@@ -9,9 +9,9 @@ import pytest
 import requests
 
 from macaroon_cbat.client import ClientCertificate, TokenClient
-from macaroon_cbat.client.children import confirmations
 from macaroon_cbat.client.requests import MacaroonAuth, certificate_session
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable
+from macaroon_cbat.macaroon.inspection import confirmations
 from macaroon_cbat.macaroon.wire import read_macaroon
 from tests.support.client_files import Files, Pair
 from tests.support.token_server import Server
