@@ -1,4 +1,4 @@
-"""How the gateway speaks HTTP: strictly, in order, within bounds."""
+"""The HTTP of the gateway: strict, in order, within bounds."""
 
 import socket
 from collections.abc import Iterator
