@@ -38,7 +38,7 @@ class Greeting:
     ca: Path | None
 
     def say(self, host: str, port: int) -> None:
-        """Print the lines. In production they name no commands to try, which would add a client there."""
+        """Print the lines. They name no commands to try in production, where these would add a client."""
         lines = [f"macaroon-cbat serves {self.issuer}", *self._facts(host, port)]
         if self.ca is not None and is_of_this_machine(self.issuer):
             lines.append(self._next(self.ca))

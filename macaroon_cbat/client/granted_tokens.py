@@ -37,7 +37,7 @@ class GrantedToken:
     asked_at: float
     answered_at: float
     renew_at: float
-    """On the clock of `time.monotonic`."""
+    """Seconds on the clock of `time.monotonic`."""
 
 
 class GrantedTokens:

@@ -237,7 +237,7 @@ class ClientExists(InvalidClientMetadata):
 
 
 class Refused(MacaroonError):
-    """On the client's side: the service answered with an error, or with 200 and an unusable body."""
+    """The service answered a client of this package with an error, or with 200 and an unusable body."""
 
     def __init__(self, status: int, code: str | None, description: str) -> None:
         answer = f"the service answered {f'{status} {code}' if code else status}: "

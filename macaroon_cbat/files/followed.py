@@ -74,7 +74,7 @@ class Followed(Generic[Value]):
 
         `named` returns the further files that a value was read from, such as those that a policy names.
         `is_prompt` is for files that show by themselves whether they are whole: they are read at the first
-        look after a change, not at the second. With `look_seconds` 0 each call looks, and waits for a look
+        look after a change, not at the second. Each call looks if `look_seconds` is 0, and waits for a look
         of another thread. `level` is that of a failure in the log.
         """
         self._what, self._read, self._log = what, read, log

@@ -31,7 +31,7 @@ log = logging.getLogger("macaroon_cbat.gateway")
 
 
 class InForce(Struct, frozen=True, kw_only=True):
-    """One policy, ready to decide by. Over gRPC no header tells the certificate: Envoy sends it itself."""
+    """One policy, ready to decide by. Envoy sends the certificate over gRPC itself, without a header."""
 
     verifier: FollowedVerifier
     over_http: Gateway
@@ -148,7 +148,7 @@ class PolicyWatch:
     def look(self, *, anyway: bool = False) -> bool:
         """Return True if there is a valid new policy, `loaded` from now on. An invalid one is logged, once.
 
-        With `anyway` the files are read at once, changed or not.
+        `anyway` reads the files at once, changed or not.
         """
         old = self.loaded.policy
         if not self._followed.look(anyway=anyway):

@@ -167,7 +167,7 @@ class FakeHolder:
     def over_tls(self, app: Application) -> Application:
         """Return the ASGI application as this holder's connections reach it.
 
-        For clients that cannot describe a connection: Starlette's and FastAPI's TestClient, httpx.
+        It is for clients that cannot describe a connection: Starlette's and FastAPI's TestClient, httpx.
 
         client = TestClient(holder.over_tls(app))
         client.get("/invoices", headers=holder.headers("read"))
