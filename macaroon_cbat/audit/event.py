@@ -45,7 +45,7 @@ class AuditEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which event it is."""
     who: str | None = None
     """The client that proved its identity, `operator` for the command line, or `policy` for the service.
-    In a refusal it is the client of an authentic token, which an attacker may have stolen."""
+    A refusal names the client of an authentic token, which an attacker may have stolen."""
     client_id: str | None = None
     """The client that the event is about."""
     subject: str | None = None
@@ -78,11 +78,11 @@ class AuditEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     address: str | None = None
     """The client address that the server saw."""
     since: Utc | None = None
-    """Of omitted lines: when the first one happened."""
+    """The time of the first omitted line."""
     count: int | None = None
-    """Of omitted lines: their number."""
+    """The number of omitted lines."""
     counts: dict[str, int] | None = None
-    """Of omitted lines: their number for each kind of event and error."""
+    """The number of omitted lines for each kind of event and error."""
 
 
 def audit_line(event: AuditEvent) -> str:

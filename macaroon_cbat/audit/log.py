@@ -28,8 +28,8 @@ def write(event: AuditEvent) -> None:
 def write_or_log(event: AuditEvent) -> None:
     """Write the event, or log it as an error if that fails: a refusal stays a refusal.
 
-    Without a handler for audit lines, the ordinary log has the reason of a refusal in words, as a warning.
-    Refusals and introspections have a bound; a line at the end says how many more there were.
+    The ordinary log has the reason of a refusal as a warning if audit lines have no handler. Refusals and
+    introspections have a bound; a line at the end says how many more there were.
     """
     bound = _introspections if is_active(event) else _refusals
     if not is_bounded(event) or bound.admits(event):

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable
 
+from macaroon_cbat.files.notices import forget_notices
 from macaroon_cbat.text.printable import printable
 
 LOGGERS = ("audit_log", "client", "files", "gateway", "metrics", "resource", "service", "stores", "tls")
@@ -81,33 +82,9 @@ def guard_logs() -> None:
             os.register_at_fork(after_in_child=lines.forget)
 
 
-def say_once(log: logging.Logger, text: str) -> bool:
-    """Log this text as an ERROR, once in a process; return True if it is logged now."""
-    with _once:
-        if text in _said:
-            return False
-        _said.add(text)
-    log.error("%s", text)
-    return True
-
-
-_said: set[str] = set()
-_once = threading.Lock()
-
-
-def _forget_said() -> None:
-    """Begin again in a forked child, with a lock that no thread holds."""
-    global _once  # noqa: PLW0603 # a fork replaces it as a whole
-    _once = threading.Lock()
-    _said.clear()
-
-
-os.register_at_fork(after_in_child=_forget_said)
-
-
 def forget_floods() -> None:
     """Begin again, as a fresh process does."""
-    _forget_said()
+    forget_notices()
     for name in LOGGERS:
         for one in logging.getLogger(f"macaroon_cbat.{name}").filters:
             if isinstance(one, LogLines):

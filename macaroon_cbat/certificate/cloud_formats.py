@@ -25,7 +25,7 @@ def read_aws_alb(value: str | None) -> PresentedCertificate:
     but no mixture of them.
     """
     if not value:
-        raise ProxyMisconfigured("the load balancer sends no certificate: is its mode verify?")
+        raise ProxyMisconfigured("the load balancer sends no certificate: set its mutual TLS mode to verify")
     return presented_certificate(certificate_of_pem(value, _aws_spelling(value)))
 
 
@@ -89,9 +89,13 @@ def _said(value: str | None, present: str | None, yes: str, no: str) -> str | No
     if present not in (yes, no):
         if present:
             raise AmbiguousHeader(f"whether there is a certificate must be {yes} or {no}")
-        raise ProxyMisconfigured("the proxy does not say whether there is a certificate")
+        raise ProxyMisconfigured(
+            "the proxy does not say whether there is a certificate: let it write both headers"
+        )
     if value and present == no:
         raise AmbiguousHeader("the proxy says that there is no certificate, and one came")
     if not value and present == yes:
-        raise ProxyMisconfigured("the proxy says that there is a certificate, and sends none")
+        raise ProxyMisconfigured(
+            "the proxy says that there is a certificate, and sends none: let it write both headers"
+        )
     return value or None

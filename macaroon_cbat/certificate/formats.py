@@ -107,7 +107,7 @@ def read_envoy(value: str | None) -> PresentedCertificate:
 def read_haproxy_sha256(value: str | None) -> PresentedCertificate:
     """Read HAProxy's `ssl_c_der,sha2(256),ub64enc`, which is x5t#S256, or `none`.
 
-    Of a certificate larger than its buffers HAProxy makes an empty value, here and in `haproxy`.
+    HAProxy makes an empty value of a certificate that is larger than its buffers, here and in `haproxy`.
     """
     text = _promised(value, "HAProxy", "none")
     return NO_CERTIFICATE if text is None else PresentedCertificate(thumbprint=thumbprint_of_x5t(text))

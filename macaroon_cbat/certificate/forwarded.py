@@ -85,8 +85,8 @@ def trusted_proxies(texts: Iterable[str], *, secret: str | None = None) -> Trust
     """Return the proxies that the texts name. Raises SettingsError that says what to do.
 
     Each is `unix` (any sender over a Unix socket), an IP network, `x5t#S256=` and the thumbprint of the
-    certificate that the proxy presents to us, or `secret` (any sender that knows the secret). With a
-    secret, a proxy must always send it as `Proxysecret`.
+    certificate that the proxy presents to us, or `secret` (any sender that knows the secret). A proxy must
+    always send the secret, if there is one, as `Proxysecret`.
     """
     named = [text.strip() for text in texts]
     if not any(named):

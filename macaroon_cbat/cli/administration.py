@@ -96,12 +96,12 @@ class HttpAdministration:
         self._call(type(None), "POST", f"{KEYS}/{quote(kid, safe='')}/retire")
 
     def revocations(self, kind: str | None = None, after: str = BEGINNING) -> RevocationList:
-        """Return a page of what is revoked now."""
+        """Return a page of the revocations in force."""
         query = {"after": after} | ({} if kind is None else {"kind": kind})
         return self._call(RevocationList, "GET", f"{REVOCATIONS}?{urlencode(query)}")
 
     def revoke(self, wanted: RevocationRequest) -> Revocation:
-        """Revoke what is named."""
+        """Revoke the named token, client or other thing."""
         return self._call(Revocation, "POST", REVOCATIONS, msgspec.to_builtins(wanted))
 
     def _call(self, shape: type[_Shape], method: str, path: str, members: object = None) -> _Shape:

@@ -22,7 +22,7 @@ def write_done(kind: EventKind, /, **members: Any) -> None:
 
 
 def write_before(kind: EventKind, /, **members: Any) -> None:
-    """Write what is about to be done, or raise Unavailable: the command fails then, and does nothing."""
+    """Write the event before the act, or raise Unavailable: the command fails then, and does nothing."""
     try:
         write_change(kind, **members)
     except Unavailable as error:

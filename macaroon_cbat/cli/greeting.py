@@ -1,6 +1,5 @@
 """The lines that `serve` prints once it answers: addresses, files, and the next commands to type."""
 
-import ipaddress
 import os
 import shutil
 import sys
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from macaroon_cbat.certificate.address import plain_address
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.server.listener import address_of
 from macaroon_cbat.service.settings import data_folder
@@ -38,7 +38,7 @@ class Greeting:
     ca: Path | None
 
     def say(self, host: str, port: int) -> None:
-        """Print the lines. In production they name no commands to try, which would add a client there."""
+        """Print the lines. They name no commands to try in production, where these would add a client."""
         lines = [f"macaroon-cbat serves {self.issuer}", *self._facts(host, port)]
         if self.ca is not None and is_of_this_machine(self.issuer):
             lines.append(self._next(self.ca))
@@ -68,10 +68,8 @@ class Greeting:
 def is_of_this_machine(issuer: str) -> bool:
     """Return True for an issuer that only this machine can reach: `localhost` or a loopback address."""
     host = (urlsplit(issuer).hostname or "").removesuffix(".")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    address = plain_address(host)
+    return address.is_loopback if address else host == "localhost" or host.endswith(".localhost")
 
 
 def _place(host: str, port: int, path: str = "") -> str:

@@ -143,7 +143,7 @@ def read_token(file: Path) -> str:
 def read_file(file: Path, at_most: int = -1) -> bytes:
     """Return the content of a file, or of standard input for `-`. Raises SettingsError if it cannot be read.
 
-    At most `at_most` bytes are read; all of them by default.
+    Reads `at_most` bytes at most; all of them by default.
     """
     try:
         if str(file) == "-":

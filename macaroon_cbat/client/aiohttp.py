@@ -6,8 +6,8 @@
             ...
 
 Child and connection never disagree: the middleware tells the connector which credentials it bound the child
-to, and the connector takes the connection from the pool of these very credentials. In any other session the
-request raises before a connection is made. A session belongs to one event loop, hence to one process.
+to, and the connector takes the connection from the pool of these very credentials. The request raises in any
+other session, before a connection is made. A session belongs to one event loop, hence to one process.
 """
 
 import asyncio

@@ -14,15 +14,14 @@ from macaroon_cbat.errors import MalformedMacaroon, SettingsError
 from macaroon_cbat.macaroon.caveats import (
     Audience,
     Caveat,
-    Confirmation,
     Expiry,
     Method,
     TargetUri,
     confirmation,
-    read_caveats,
 )
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import read_identifier
+from macaroon_cbat.macaroon.inspection import confirmations
 from macaroon_cbat.macaroon.minting import attenuate
 from macaroon_cbat.macaroon.token_forms import mended
 from macaroon_cbat.macaroon.wire import Macaroon, read_macaroon
@@ -80,18 +79,6 @@ def request_child(
     if terms.bind_request:
         caveats += [Method(method), TargetUri(uri.partition("#")[0].partition("?")[0])]
     return attenuate(token, caveats)
-
-
-def confirmations(macaroon: Macaroon) -> frozenset[Thumbprint]:
-    """Return the certificates that a macaroon is bound to; one that names two is of no use to any holder."""
-    found: set[Thumbprint] = set()
-    for text in macaroon.caveats:
-        try:
-            caveats = read_caveats(text) if isinstance(text, bytes) else ()
-        except ValueError:  # the resource server may know a caveat that the holder does not
-            continue
-        found |= {Thumbprint(each.cnf.thumbprint) for each in caveats if isinstance(each, Confirmation)}
-    return frozenset(found)
 
 
 def _confirming(token: str, thumbprint: Thumbprint) -> list[Caveat]:

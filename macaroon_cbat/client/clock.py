@@ -65,9 +65,9 @@ def compare_with_token(token: str, *, now: float, lifetime: int = 60) -> None:
 def seconds_ahead(token: str, asked_at: float, answered_at: float, *, issuer: str, skew: int) -> float:
     """Return how far, in seconds, the issuer's clock is ahead of this one, as a new token shows.
 
-    Negative if the issuer's clock is behind. Of all offsets that fit the token's `iat`, the smallest is
-    returned. Both moments are seconds since the epoch by this clock. Raises Unavailable if it is more than
-    `skew` seconds, and Refused for a token that this service does not mint.
+    Negative if the issuer's clock is behind. Several offsets fit the token's `iat`; the smallest is returned.
+    Both moments are seconds since the epoch by this clock. Raises Unavailable if it is more than `skew`
+    seconds, and Refused for a token that this service does not mint.
     """
     try:
         issued_at = read_identifier(read_macaroon(token).identifier).iat

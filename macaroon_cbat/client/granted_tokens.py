@@ -9,12 +9,12 @@ from msgspec import Meta, Struct
 
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.client.certificate import ClientCertificate
-from macaroon_cbat.client.children import confirmations
 from macaroon_cbat.client.https import AnswerTooLong, HttpsRequest
 from macaroon_cbat.client.oauth_answers import read_answer
 from macaroon_cbat.client.service import Service
 from macaroon_cbat.errors import MalformedMacaroon, Refused
 from macaroon_cbat.files.process_values import ProcessLock
+from macaroon_cbat.macaroon.inspection import confirmations
 from macaroon_cbat.macaroon.token_forms import mended
 from macaroon_cbat.macaroon.wire import read_macaroon
 
@@ -38,7 +38,7 @@ class GrantedToken:
     asked_at: float
     answered_at: float
     renew_at: float
-    """On the clock `monotonic`."""
+    """Seconds on the clock `monotonic`."""
 
 
 class GrantedTokens:

@@ -82,7 +82,9 @@ def outside_session(factory: str) -> SettingsError:
 def bind(token: str, credentials: Credentials, terms: ChildTerms, method: str, uri: str) -> Bound:
     """Return the child of one request, made now. Raises SettingsError if it could only leak or fail."""
     if not uri.lower().startswith("https://"):
-        raise SettingsError(f"a token goes over https only: ask {urlsplit(uri).hostname} by an https:// URL")
+        raise SettingsError(
+            f"a token is sent over https only: request {urlsplit(uri).hostname} by an https:// URL"
+        )
     made_at = time.time()
     now = EpochSeconds(int(made_at))
     try:

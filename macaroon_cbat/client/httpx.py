@@ -4,10 +4,10 @@
     with certificate_client(auth, ca="ca.pem") as client:
         client.get("https://api.example/invoices")
 
-Child and connection never disagree: the auth leaves in `request.extensions` which credentials it
-bound the child to, and the transport takes the connection from the pool of these very credentials. Over any
-other transport the request raises: before a connection is made if it is one of httpx's own, otherwise when
-its response comes.
+Child and connection never disagree: the auth leaves in `request.extensions` which credentials it bound the
+child to, and the transport takes the connection from the pool of these very credentials. The request raises
+over any other transport: before a connection is made if it is one of httpx's own, otherwise when its response
+comes.
 """
 
 from collections.abc import AsyncGenerator, Generator

@@ -18,7 +18,7 @@ _CERTIFICATE_REFUSED = ("BAD_CERTIFICATE", "UNKNOWN_CA", "CERTIFICATE_UNKNOWN", 
 def failure_in_words(error: BaseException, place: str) -> str:
     """Return why no answer came from the place, a host with its port, and what to do.
 
-    The error is one of Python's, or a library's that carries one. For an unknown error the result is its own
+    The error is one of Python's, or a library's that carries one. An unknown error is returned as its own
     text.
     """
     causes = list(_causes(error))

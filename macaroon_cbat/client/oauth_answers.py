@@ -26,7 +26,7 @@ def read_answer(status: int, body: bytes, shape: type[Shape], url: str) -> Shape
         if status == 200:
             return read_json_text(body, shape)
     except UnusableJson as error:
-        raise Refused(status, None, f"{url} does not answer as OAuth asks: {error}") from error
+        raise Refused(status, None, f"{url} does not answer as OAuth requires: {error}") from error
     raise read_refusal(status, body, url)
 
 
@@ -35,7 +35,7 @@ def read_refusal(status: int, body: bytes, url: str) -> Refused:
     try:
         refusal = read_json_text(body, _OAuthError)
     except UnusableJson as error:
-        return Refused(status, None, f"{url} does not answer as OAuth asks: {error}")
+        return Refused(status, None, f"{url} does not answer as OAuth requires: {error}")
     # It ends in logs and on terminals, where control characters could pretend to be more than they are.
     shown = refusal.error_description[:_LONGEST_DESCRIPTION]
     return Refused(status, refusal.error, "".join(c if c.isprintable() else "?" for c in shown))

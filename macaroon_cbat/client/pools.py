@@ -25,7 +25,7 @@ Key = TypeVar("Key", bound=Generation)
 
 @dataclass(frozen=True, slots=True)
 class PoolKey:
-    """What a pool's connections present, and whom they trust."""
+    """The credentials that a pool's connections present, and the CAs that they trust."""
 
     credentials: Credentials
     cas: TrustedCas

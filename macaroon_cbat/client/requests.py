@@ -4,9 +4,9 @@
     with certificate_session(auth, ca="ca.pem") as session:
         session.get("https://api.example/invoices")
 
-Child and connection never disagree: the auth leaves on the request which credentials it bound the
-child to, and the adapter takes the connection from the pool of these very credentials. A rotation
-between the two, or between two requests, changes both together. Over any other adapter the request raises.
+Child and connection never disagree: the auth leaves on the request which credentials it bound the child to,
+and the adapter takes the connection from the pool of these very credentials. A rotation between the two, or
+between two requests, changes both together. The request raises over any other adapter.
 """
 
 import ssl
@@ -28,7 +28,7 @@ with extra("requests"):
 
 
 class _Authorization(str):
-    """A header value that knows what it was made of, and that only a CertificateAdapter can send.
+    """A header value with the parts that it was made of, which only a CertificateAdapter can send.
 
     `requests` copies headers and nothing else to a redirected request, and drops this one when the
     redirect leads to another origin. So `bound` belongs to the request for as long as the header does.

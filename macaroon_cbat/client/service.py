@@ -49,7 +49,7 @@ class Service:
     ) -> None:
         """Reach this issuer; nothing is sent yet. An exchange takes `timeout` seconds at most.
 
-        With `compares_clocks` a warning is logged if the service's clock is far from this one.
+        `compares_clocks` logs a warning if the service's clock is far from this one.
         """
         self.issuer = plain_issuer(issuer)
         self.authentication = authentication
@@ -106,7 +106,7 @@ class Service:
         answer = self.exchange(request)
         if answer.status == 404:
             remedy = "give the issuer that the operator of the service named"
-            raise Refused(404, None, f"{url} is not there, as it is at every authorization server: {remedy}")
+            raise Refused(404, None, f"{url} is missing, which every authorization server has: {remedy}")
         metadata = read_answer(answer.status, answer.body, _Metadata, url)
         if not is_same_issuer(metadata.issuer, self.issuer):
             named, remedy = repr(metadata.issuer[:200]), "give that one, if it is the service you mean"

@@ -20,7 +20,7 @@ class TokenClient:
     """A client of one authorization server; call it for a token that is still valid. Thread-safe.
 
     It authenticates with `client_secret` (client_secret_basic), otherwise with the certificate (RFC 8705 2).
-    With a certificate it uses the endpoint meant for mutual TLS (RFC 8705 5). The proxy that HTTPS_PROXY
+    A client with a certificate uses the endpoint for mutual TLS (RFC 8705 5). The proxy that HTTPS_PROXY
     names is used. A call raises Refused if the service answers an error or nonsense, Unavailable if no answer
     comes. Raises SettingsError for unusable settings.
     """

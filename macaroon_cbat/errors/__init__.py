@@ -3,8 +3,7 @@
 MacaroonError
 ├── OAuthError                     leaves as an HTTP answer: .status .code .description
 │   ├── MissingToken          401  no error code when no credentials came (RFC 6750 3.1)
-│   ├── InvalidRequest        400  ── UnsupportedMediaType 415, NotFound 404, Conflict 409,
-│   │                                 AmbiguousHeader
+│   ├── InvalidRequest        400  ── UnsupportedMediaType 415, NotFound 404, Conflict 409, AmbiguousHeader
 │   ├── InvalidToken          401  ── MalformedMacaroon, UnknownKey, SignatureMismatch, NotDischarged,
 │   │                                 Revoked, CaveatsNotMet(.unmet .told), NotCertificateBound, Inactive
 │   ├── InsufficientScope     403  with .scope
@@ -162,7 +161,7 @@ class InsufficientScope(OAuthError):
 
 
 class AccessDenied(OAuthError):
-    """This client may not use this resource, whatever the scope of its token (RFC 6749 4.1.2.1)."""
+    """This client may not use this resource with any token (RFC 6749 4.1.2.1)."""
 
     status = 403
     code = "access_denied"
@@ -238,14 +237,12 @@ class ClientExists(InvalidClientMetadata):
 
 
 class Refused(MacaroonError):
-    """On the client's side: the service answered with an error, or with 200 and an unusable body."""
+    """The service answered a client of this package with an error, or with 200 and an unusable body."""
 
     def __init__(self, status: int, code: str | None, description: str) -> None:
         answer = f"the service answered {f'{status} {code}' if code else status}: "
         super().__init__(description if status == 200 else answer + description)
-        self.status = status
-        self.code = code
-        self.description = description
+        self.status, self.code, self.description = status, code, description
 
 
 class SettingsError(MacaroonError):

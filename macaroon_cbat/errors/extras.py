@@ -25,8 +25,8 @@ class MissingExtra(SettingsError, ImportError):
 def extra(name: str) -> Iterator[None]:
     """Import libraries of this extra in the block.
 
-    Raises MissingExtra for the first library that is not installed. Of nested blocks the outermost names
-    the extra: that is the part which the caller imports. Other import errors pass unchanged.
+    Raises MissingExtra for the first library that is not installed. The outermost of nested blocks names the
+    extra, for that is the part that the caller imports. Other import errors pass unchanged.
     """
     try:
         yield

@@ -57,7 +57,7 @@ class Followed(Generic[Value]):
     has one line about it. Thread-safe; a forked child goes on by itself.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # those after the star have defaults
         self,
         what: str,
         files: Sequence[Path],
@@ -65,18 +65,21 @@ class Followed(Generic[Value]):
         log: logging.Logger,
         monotonic: Callable[[], float] = time.monotonic,
         *,
+        named: Callable[[Value], Sequence[Path]] = lambda _: (),
         is_prompt: bool = False,
         look_seconds: float = LOOK_SECONDS,
         level: int = logging.WARNING,
     ) -> None:
         """Read the files once, or raise SettingsError; `what` names the value in the log.
 
+        `named` returns the further files that a value was read from, such as those that a policy names.
         `is_prompt` is for files that show by themselves whether they are whole: they are read at the first
-        look after a change, not at the second. With `look_seconds` 0 each call looks, and waits for a look
+        look after a change, not at the second. Each call looks if `look_seconds` is 0, and waits for a look
         of another thread. `level` is that of a failure in the log.
         """
-        self._what, self._files, self._read, self._log = what, files, read, log
-        self._monotonic = monotonic
+        self._what, self._read, self._log = what, read, log
+        self._first_files, self._named, self._monotonic = tuple(files), named, monotonic
+        self._files = self._first_files
         self._is_prompt, self._look_seconds, self._level = is_prompt, look_seconds, level
         self._lock = ProcessLock()
         self._at_last_look = stamp_of(files)
@@ -88,7 +91,7 @@ class Followed(Generic[Value]):
         self.look_at = monotonic() + look_seconds
         """When the files are looked at next, on the clock `monotonic`."""
         self._retry_at = self.look_at
-        self.value = read()
+        self.value = self._read_all()
 
     def current(self) -> Value:
         """Return the value in force; look at the files first if the last look was `look_seconds` ago."""
@@ -128,8 +131,7 @@ class Followed(Generic[Value]):
 
     def _take(self) -> bool:
         try:
-            _refuse_streams(self._files)
-            value = self._read()
+            value = self._read_all(is_first=False)
         except (SettingsError, OSError) as error:
             self._retry_at = self._monotonic() + RETRY_SECONDS
             self._say(str(error))
@@ -139,6 +141,18 @@ class Followed(Generic[Value]):
         self.value, self._said, self._times = value, None, 0
         self._log.log(logging.DEBUG if self.is_quiet else logging.INFO, "read the %s again", self._what)
         return True
+
+    def _read_all(self, *, is_first: bool = True) -> Value:
+        """Return the value; read it once more if it names other files, which are stamped before that."""
+        while True:
+            if not is_first:
+                _refuse_streams(self._files)
+            value = self._read()
+            files = (*self._first_files, *self._named(value))
+            if files == self._files:
+                return value
+            self._files, self._at_last_look = files, stamp_of(files)
+            self._seen = self._trusted(self._at_last_look)
 
     def _say(self, reason: str) -> None:
         """Log once why the value read before stays; a quiet process logs it only with the second failure."""

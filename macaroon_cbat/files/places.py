@@ -74,7 +74,7 @@ def refuse_other_owner(found: os.stat_result, path: Path, file: Path, what: str)
 def refuse_shared(found: os.stat_result, folder: Path, file: Path, what: str) -> None:
     """Raise SettingsError for a folder that every user can write, or a group with other users.
 
-    With an access control list, the group's bits are the most that any user or group in it may do.
+    The group's bits of a file with an access control list are the most that any user or group in it may do.
     """
     mode = stat.S_IMODE(found.st_mode)
     if mode & stat.S_IWOTH:

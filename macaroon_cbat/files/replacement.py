@@ -34,10 +34,10 @@ def written(file: Path, what: str, *, may_replace: bool, mode: int = 0o600) -> I
     """Let the block write the file that the name leads to; if the block raises, the file stays as it was.
 
     Links are followed, and the file behind them is replaced. The new file never has the name with another
-    mode; it is fsynced before the rename, and its folder after it. Without `may_replace` the file must not
-    exist: an empty one keeps its name until the block ends. Devices, pipes and open descriptors are
-    written through. Before the block, raises OSError for a file that cannot be written, FileExistsError for
-    one that exists, and SettingsError as `destination` does.
+    mode; it is fsynced before the rename, and its folder after it. The file must not exist unless
+    `may_replace` is true: an empty one keeps its name until the block ends. Devices, pipes and open
+    descriptors are written through. Before the block, raises OSError for a file that cannot be written,
+    FileExistsError for one that exists, and SettingsError as `destination` does.
     """
     end = destination(file, what, is_private=not mode & 0o077)
     own = _own_descriptor(end)
@@ -77,7 +77,7 @@ def _is_to_be_file(end: Path) -> bool:
 def _device(end: Path, file: Path, what: str, *, is_private: bool) -> int:
     """Open a character device or a pipe; a block device is refused.
 
-    The open descriptor is checked, not the name. For private content it must belong to this user or root:
+    The open descriptor is checked, not the name. It must belong to this user or root for private content:
     another user could put a pipe there and read along.
     """
     with _folder(end) as folder:

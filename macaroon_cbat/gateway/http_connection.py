@@ -25,7 +25,7 @@ MAX_REQUEST_BYTES = 64 * 1024
 """The length of one question, which has no body: certificates travel in headers."""
 
 REQUEST_SECONDS = 10.0
-"""The time in which a question must be complete, and its answer be taken."""
+"""The time in which a question must be complete, and its answer be taken; proxies need milliseconds."""
 
 UNPROVEN_SECONDS = 10.0
 PROVEN_SECONDS = 3700.0
@@ -71,7 +71,7 @@ class HttpConnection(asyncio.Protocol):
         if not self._is_unix_socket:
             peer = transport.get_extra_info("peername")
             self._address = plain_text(peer[0]) if peer else None
-        self._connections[self] = None
+        self._connections[self] = None  # before the count: the new connection itself may be the one to go
         if len(self._connections) > self._limit:
             self._make_room()
 
@@ -90,7 +90,7 @@ class HttpConnection(asyncio.Protocol):
             return
         if not self._unfinished:
             self._since = asyncio.get_running_loop().time()
-        self._unfinished += len(data)
+        self._unfinished += len(data)  # before the parser, which sets it to 0 at the end of a request
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:

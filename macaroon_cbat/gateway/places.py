@@ -8,10 +8,7 @@ from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.server.address import Address, read_address
-from macaroon_cbat.server.listener import listening_socket
-
-BACKLOG = 1024
-"""Connections that may wait to be accepted; over a Unix socket the next one is refused at once."""
+from macaroon_cbat.server.listener import BACKLOG, listening_socket
 
 _MODE = 0o660
 _LONGEST_PATH = 100

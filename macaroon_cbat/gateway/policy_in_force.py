@@ -10,7 +10,7 @@ from macaroon_cbat.certificate.header_source import HeaderSource
 from macaroon_cbat.certificate.source import tls_connection
 from macaroon_cbat.client.secret import read_secret_file
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.files.followed import Stamp, stamp_of
+from macaroon_cbat.files.followed import Followed
 from macaroon_cbat.gateway.decision import Gateway
 from macaroon_cbat.gateway.places import read_place
 from macaroon_cbat.gateway.policy_file import Policy, read_policy
@@ -31,7 +31,7 @@ log = logging.getLogger("macaroon_cbat.gateway")
 
 
 class InForce(Struct, frozen=True, kw_only=True):
-    """One policy, ready to decide by. Over gRPC no header tells the certificate: Envoy sends it itself."""
+    """One policy, ready to decide by. Envoy sends the certificate over gRPC itself, without a header."""
 
     verifier: FollowedVerifier
     over_http: Gateway
@@ -133,50 +133,39 @@ class PolicyWatch:
     """A policy file and the secret files that it names, which are looked at for a valid new policy."""
 
     def __init__(self, file: Path) -> None:
-        """Read the file. Raises SettingsError."""
+        """Read the files. Raises SettingsError."""
         self._file = file
-        self._files: tuple[Path, ...] = (file,)
-        self._seen: Stamp = ()
-        self.loaded = self._read()
-        self._at_last_look: Stamp = self._seen
-        self._said: str | None = None
+        self._is_serving = False
+        # Half a policy can allow more than the whole one, so it is not read at the first sign of a change.
+        self._followed = Followed("policy", [file], self._read, log, named=_secret_files, level=logging.ERROR)
+        self._is_serving = True
+
+    @property
+    def loaded(self) -> LoadedPolicy:
+        """The last valid policy."""
+        return self._followed.value
 
     def look(self, *, anyway: bool = False) -> bool:
         """Return True if there is a valid new policy, `loaded` from now on. An invalid one is logged, once.
 
-        A file that changed since the last look is left alone: an operator may be in the middle of writing it,
-        and half of the rules can be laxer than all. With `anyway` it is read at once.
+        `anyway` reads the files at once, changed or not.
         """
-        stamp, before = stamp_of(self._files), self._at_last_look
-        self._at_last_look = stamp
-        if not anyway and (stamp == self._seen or stamp != before):
+        old = self.loaded.policy
+        if not self._followed.look(anyway=anyway):
             return False
-        try:
-            loaded = self._read()
-            put_in_force(loaded)
-        except SettingsError as error:
-            if str(error) != self._said:
-                log.error("the rules read before stay in force: %s", error)  # noqa: TRY400 # no defect of ours
-            self._said = str(error)
-            return False
-        self._said = None
-        policy, old = loaded.policy, self.loaded.policy
+        policy = self.loaded.policy
         if policy.listen != old.listen or policy.audit_log != old.audit_log:
             log.warning(
                 "[listen] and audit_log of %s have changed: restart the gateway to use them", self._file
             )
-        log.info("%s was read again: %d rules", self._file, len(policy.rule))
-        self.loaded = loaded
+        log.info("%d rules of %s are in force", len(policy.rule), self._file)
         return True
 
     def _read(self) -> LoadedPolicy:
-        """Return the policy of the files. Raises SettingsError; the files are read again once they change."""
-        while True:
-            files, self._seen = self._files, stamp_of(self._files)
-            loaded = load_policy(self._file)
-            self._files = (self._file, *_secret_files(loaded))
-            if self._files == files:
-                return loaded  # each of them was looked at before it was read
+        loaded = load_policy(self._file)
+        if self._is_serving:  # at the start the caller puts it in force, once counters have their place
+            put_in_force(loaded)
+        return loaded
 
 
 def _secret_files(loaded: LoadedPolicy) -> list[Path]:

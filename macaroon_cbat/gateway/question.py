@@ -52,9 +52,7 @@ class HttpQuestion(Struct, frozen=True):
             and _one(self.connection, URI) is None
         ):
             return True
-        raise InvalidRequest(
-            f"{WELL_KNOWN} is a document, and takes no question: send GET, or ask at {TARGET}"
-        )
+        raise InvalidRequest(f"{WELL_KNOWN} is a document: send GET, or send the question to {TARGET}")
 
 
 class Question(Protocol):
@@ -88,7 +86,7 @@ def read_forwarded(question: HttpQuestion, _prefix: str) -> Facts:
     is not read: Caddy leaves the client's there.
     """
     if question.target.partition("?")[0] != TARGET:
-        raise InvalidRequest(f"a question came for {question.target!r}: let the proxy ask for {TARGET}")
+        raise InvalidRequest(f"a question came for {question.target!r}: let the proxy send it to {TARGET}")
     return Facts(
         _told(question.connection, METHOD),
         _told(question.connection, URI),
@@ -105,7 +103,7 @@ def read_envoy_request(question: HttpQuestion, prefix: str) -> Facts:
     uri = question.target.removeprefix(prefix)
     if uri == question.target:
         raise ProxyMisconfigured(
-            f"Envoy asked for {question.target.partition('?')[0]!r}, which is not under {prefix!r}: "
+            f"Envoy sent a question to {question.target.partition('?')[0]!r}, which is not under {prefix!r}: "
             "set path_prefix of its http_service and path_prefix in [proxy] to the same"
         )
     return Facts(question.method, uri, authorization_of(question.connection), _address(question.connection))

@@ -1,9 +1,8 @@
-"""The rules of a gateway: the scope that a request needs, by path and method. Without a rule it is refused.
+"""The rules of a gateway: the scope that a request needs, by path and method, or its refusal without one.
 
-The most specific path decides alone, an exact one before a prefix. Of its rules, one that names the method
-applies, else one for every method. A shorter path never applies instead, or a forgotten method would fall
-through to a laxer rule. Nor does a path fall through that a server may take for a ruled one
-(`similar_paths`).
+The most specific path decides alone, an exact one before a prefix. The rule that names the method applies,
+else the one for every method. A shorter path never applies instead, or a forgotten method would fall through
+to a laxer rule. Nor does a path fall through that a server may take for a ruled one (`similar_paths`).
 
 The method is that of the request line. A server that takes another one from the body (`_method`) or from a
 header (`X-HTTP-Method-Override`) runs a method that no rule has judged: turn that off there. Some methods
@@ -81,7 +80,7 @@ class Rules:
             by_method = (self._exact if rule.exact else self._prefixes).setdefault(rule.path, {})
             for method in rule.methods or (None,):
                 if method in by_method:
-                    raise ValueError(f"two rules are about {method or 'any method'} of {rule.path!r}")
+                    raise ValueError(f"two rules cover {method or 'any method'} of {rule.path!r}")
                 by_method[method] = rule
         self._lengths = sorted({len(path) for path in self._prefixes}, reverse=True)
         self._similar = SimilarPaths(self._prefixes, self._exact)
@@ -151,7 +150,7 @@ def path_of(uri: str) -> str:
             if is_plain_path(path) and _is_unambiguous(path):
                 return path
     raise InvalidRequest(
-        f"the path {raw!r} could be read in more than one way, or is none: send it normalized"
+        f"the path {raw!r} can be read in more than one way, or is no path: send it normalized"
     )
 
 

@@ -15,9 +15,9 @@ from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.gateway.dispatcher import Dispatcher
 from macaroon_cbat.gateway.http_connection import REQUEST_SECONDS, HttpConnection
-from macaroon_cbat.gateway.places import BACKLOG
 from macaroon_cbat.gateway.policy_in_force import InForce, LoadedPolicy, load_policy, put_in_force
 from macaroon_cbat.server.address import Address
+from macaroon_cbat.server.listener import BACKLOG
 
 with extra("gateway"):
     import uvloop
@@ -136,7 +136,7 @@ class Worker:
             try:
                 after = await asyncio.get_running_loop().run_in_executor(None, self._read_again, before)
             except SettingsError as error:
-                log.error("the rules read before stay in force: %s", error)  # noqa: TRY400 # no defect of ours
+                log.error("keeping the policy read before: %s", error)  # noqa: TRY400 # no defect of ours
                 return
             self._dispatcher.in_force = after  # one assignment: each question sees one policy, old or new
         if after.verifier is not before.verifier:

@@ -15,13 +15,13 @@ def read_bearer(authorization: str | tuple[str, ...] | None) -> str:
     """
     if isinstance(authorization, tuple):
         if len(authorization) > 1:
-            raise InvalidRequest("more than one Authorization header")
+            raise InvalidRequest("the request has more than one Authorization header: send one")
         authorization = authorization[0] if authorization else None
     if authorization is None:
         raise MissingToken(f"no Authorization header came: {MissingToken.fixed_description}")
     scheme, _, token = authorization.partition(" ")
     if _SECOND_CREDENTIAL.search(authorization):
-        raise InvalidRequest("more than one Authorization header")
+        raise InvalidRequest("the request has more than one Authorization header: send one")
     if scheme.lower() != "bearer":
         raise MissingToken(f"the Authorization scheme is not Bearer: {MissingToken.fixed_description}")
     return token.strip(" ")

@@ -192,7 +192,7 @@ def read_caveats(text: bytes) -> tuple[Caveat, ...]:
 
     A text is read by its value, a JSON object (RFC 8259): white space, escapes and the order of members
     mean nothing, and of several members each restricts. A member unknown here refuses the whole text, and
-    so does whatever two readers could read differently, such as a repeated key.
+    so does text that two readers could read differently, such as a repeated key.
     """
     decoder = _DECODERS.get(text[2 : text.find(b'"', 2)])
     if decoder is not None:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Struct
 
+from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import MalformedMacaroon
-from macaroon_cbat.macaroon.caveats import Caveat, read_caveats
+from macaroon_cbat.macaroon.caveats import Caveat, Confirmation, read_caveats
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import Grant, read_identifier
 from macaroon_cbat.macaroon.rights import Remark, Rights, granted, narrow
@@ -85,6 +86,20 @@ def refusal_of(caveat: bytes) -> str | None:
     """Return why every verifier of this package refuses the text of a first-party caveat, or None."""
     reading = _reading(caveat)
     return reading if isinstance(reading, str) else None
+
+
+def confirmations(macaroon: Macaroon) -> frozenset[Thumbprint]:
+    """Return the certificates that a macaroon is bound to; one that names two is of no use to any holder.
+
+    A caveat that cannot be read is passed over: the resource server may know it.
+    """
+    found = [each for each in map(_reading, macaroon.caveats) if isinstance(each, tuple)]
+    return frozenset(
+        Thumbprint(one.cnf.thumbprint)
+        for caveats in found
+        for one in caveats
+        if isinstance(one, Confirmation)
+    )
 
 
 def _readings(macaroon: Macaroon) -> list[_Reading]:

@@ -65,8 +65,8 @@ def verify_identifier(macaroon: Macaroon, key: AudienceKey) -> None:
 def first_party_texts(macaroon: Macaroon) -> tuple[bytes, ...]:
     """Return the caveats of a macaroon without third-party ones. Nothing is verified.
 
-    For callers that accept no discharges and leave the signature to the service. Raises InvalidToken, which
-    names the third-party caveat.
+    It is for callers that accept no discharges and leave the signature to the service. Raises InvalidToken,
+    which names the third-party caveat.
     """
     texts: list[bytes] = []
     for number, caveat in enumerate(macaroon.caveats, 1):

@@ -55,7 +55,7 @@ def form_of(text: str) -> str:
 def mended(text: str) -> str:
     """Return the text as unpadded base64url when it is padded or in the standard alphabet, else as it is.
 
-    For holders, who may have it from another program: a verifier reads one spelling alone.
+    Holders may have it from another program; a verifier reads one spelling alone.
     """
     if not ("=" in text or "+" in text or "/" in text):  # nearly always
         return text

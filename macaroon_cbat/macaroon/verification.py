@@ -70,8 +70,9 @@ def verify(
 
     `text` is the token: a version 2 macaroon in its one spelling of unpadded base64url, 8,000 characters at
     most. `keys` finds the audience key, and `access` has the facts of the request. An unbound token is
-    refused unless `require_certificate` is False. Without `revocations` none is looked up. `discharges` are
-    tokens of other services that satisfy third-party caveats, 16 at most, each bound to this macaroon.
+    refused unless `require_certificate` is False. No revocation is looked up if `revocations` is None.
+    `discharges` are tokens of other services that satisfy third-party caveats, 16 at most, each bound to this
+    macaroon.
 
     Raises MalformedMacaroon for text or a discharge in any other spelling, UnknownKey if `keys` has no key
     for the token, SignatureMismatch if the HMAC chain does not hold, NotDischarged if a third-party caveat

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address
 from types import MappingProxyType
 
+from macaroon_cbat.certificate.address import plain_address
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.server.address import Address, read_address
 
-_SOCKET_PATH = re.compile(r"/[A-Za-z0-9._/@+-]+")
+PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/@+-]+")
+"""An absolute path without any character that is syntax to a proxy."""
 
 
 def read_upstream(text: str, name: str) -> Address:
@@ -16,7 +17,7 @@ def read_upstream(text: str, name: str) -> Address:
     address = read_address(text, name)
     if address.path is None and address.port == 0:
         raise SettingsError(f"{name}: {text!r} names no port: choose one from 1 to 65535")
-    if address.path is not None and not _SOCKET_PATH.fullmatch(text.removeprefix("unix:")):
+    if address.path is not None and not PLAIN_PATH.fullmatch(text.removeprefix("unix:")):
         raise SettingsError(
             f"{name}: {str(address.path)!r} is no absolute path of letters, digits and ._/@+-: name another"
         )
@@ -26,10 +27,8 @@ def read_upstream(text: str, name: str) -> Address:
 def read_listener(text: str, name: str) -> Address:
     """Return the IP address and port of a listener. Raises SettingsError, which names the option."""
     address = read_upstream(text, name)
-    try:
-        ip_address(address.host)
-    except ValueError:
-        raise SettingsError(f"{name}: {text!r} is not IP:PORT: write it as 0.0.0.0:443 or [::]:443") from None
+    if plain_address(address.host) is None:
+        raise SettingsError(f"{name}: {text!r} is not IP:PORT: write it as 0.0.0.0:443 or [::]:443")
     return address
 
 

@@ -11,7 +11,8 @@ LONGEST_CACHING = 30
 
 INTROSPECTION_PATH = "/oauth2/introspect"
 _CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,63}")
-_CLIENT_SECRET = re.compile(r"[A-Za-z0-9_-]{16,256}")
+PLAIN_SECRET = re.compile(r"[A-Za-z0-9_-]{16,256}")
+"""A secret without any character that is syntax to a proxy."""
 _SCOPE = re.compile(r"[A-Za-z0-9:._/-]+")
 
 
@@ -37,7 +38,7 @@ class ProxyIntrospection:
             raise SettingsError(
                 f"--client-id {self.client_id!r} is not a client id: give the registered name"
             )
-        if not _CLIENT_SECRET.fullmatch(self.client_secret):
+        if not PLAIN_SECRET.fullmatch(self.client_secret):
             raise SettingsError(
                 "--client-secret-file holds no secret of the service: give 16 to 256 letters, digits, - and _"
             )

@@ -18,8 +18,8 @@ from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.gateway.principal_headers import NAMES
 from macaroon_cbat.macaroon.audiences import audience_setting
-from macaroon_cbat.proxy_config.addresses import SPELLINGS
-from macaroon_cbat.proxy_config.introspection import ProxyIntrospection
+from macaroon_cbat.proxy_config.addresses import PLAIN_PATH, SPELLINGS
+from macaroon_cbat.proxy_config.introspection import PLAIN_SECRET, ProxyIntrospection
 from macaroon_cbat.resource.metadata import metadata_target
 from macaroon_cbat.server.address import Address
 
@@ -36,14 +36,12 @@ _WRITTEN_BY_TRAEFIK = (
     *("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto", "X-Forwarded-Server"),
     *("X-Real-Ip", "Proxysecret", "X-Forwarded-Tls-Client-Cert"),
 )
-_FILE = re.compile(r"/[A-Za-z0-9._/@+-]+")
 _PATH = re.compile(r"/[A-Za-z0-9._/-]*")
 _DOCUMENT = re.compile(r"/(?:[A-Za-z0-9._~/-]|%(?!2F)[0-9A-F]{2})*")
 _DOCUMENT_PATH = re.compile(r"/(?:[\w.~/<> -])*")
 """Letters and digits of any script, without what one of the proxies reads as syntax or as a delimiter."""
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _KEPT = frozenset({"host", "authorization", "content-length", "transfer-encoding", "connection", "upgrade"})
-_SECRET = re.compile(r"[A-Za-z0-9_-]{16,256}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +196,7 @@ def _check_alphabets(settings: ProxySettings) -> None:
     """Raise SettingsError for a value that could be syntax to some proxy."""
     files = {"--cert": settings.certificate, "--key": settings.key, "--output": settings.folder}
     for option, file in files.items():
-        if not _FILE.fullmatch(str(file)):
+        if not PLAIN_PATH.fullmatch(str(file)):
             raise SettingsError(
                 f"{option} {str(file)!r} is not a usable path: use letters, digits and ._/@+- alone"
             )
@@ -214,7 +212,7 @@ def _check_alphabets(settings: ProxySettings) -> None:
                 f"--remove-header {header!r} cannot be removed: name a header of letters, digits and - that "
                 "requests can do without"
             )
-    if settings.secret and not _SECRET.fullmatch(settings.secret):
+    if settings.secret and not PLAIN_SECRET.fullmatch(settings.secret):
         raise SettingsError(
             "--secret-file holds no usable secret: give 16 to 256 letters, digits, hyphens and underscores"
         )

@@ -49,8 +49,8 @@ class Guard:
     def __init__(self, app: Flask | None = None, **settings: Unpack[GuardSettings]) -> None:
         """Verify with `keys` (a key file, a KeyFeed or AudienceKeys) or a `verifier` such as Introspection.
 
-        GuardSettings has the other settings. With an application factory, leave `app` and `keys` out here
-        and call `init_app(app)`, which takes the keys from `app.config["MACAROON_CBAT_KEYS"]`. Raises
+        GuardSettings has the other settings. An application factory leaves `app` and `keys` out here and
+        calls `init_app(app)`, which takes the keys from `app.config["MACAROON_CBAT_KEYS"]`. Raises
         SettingsError for unusable settings.
         """
         check_settings(settings)
@@ -66,7 +66,7 @@ class Guard:
             settings = {**settings, "keys": app.config.get("MACAROON_CBAT_KEYS")}
         admission = make_admission(settings)
         if "macaroon_cbat" in app.extensions:
-            raise SettingsError("this application has a guard already")
+            raise SettingsError("this application has a guard already: use that one")
         app.extensions["macaroon_cbat"] = {self: admission}
 
         path = metadata_path(admission.verifier.audience)

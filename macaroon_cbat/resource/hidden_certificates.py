@@ -2,7 +2,6 @@
 
 import logging
 
-from macaroon_cbat.audit.loggers import say_once
 from macaroon_cbat.certificate.source import PresentedCertificate
 from macaroon_cbat.errors import (
     CaveatsNotMet,
@@ -11,7 +10,8 @@ from macaroon_cbat.errors import (
     NotCertificateBound,
     ServerMisconfigured,
 )
-from macaroon_cbat.macaroon.caveats import Confirmation, read_caveats
+from macaroon_cbat.files.notices import say_once
+from macaroon_cbat.macaroon.inspection import confirmations
 from macaroon_cbat.macaroon.wire import read_macaroon
 
 log = logging.getLogger("macaroon_cbat.resource")
@@ -34,7 +34,7 @@ def refuse_hidden(error: InvalidToken, text: str, presented: PresentedCertificat
         tell_operator(presented.hidden)
         return
     lacks_it_alone = isinstance(error, CaveatsNotMet) and error.lacks_certificate_alone
-    if lacks_it_alone or (isinstance(error, Inactive) and _is_bound(text)):
+    if lacks_it_alone or (isinstance(error, Inactive) and confirmations(read_macaroon(text))):
         raise ServerMisconfigured(presented.hidden) from error
 
 
@@ -44,16 +44,3 @@ def tell_operator(why: str) -> None:
         log,
         f"no client certificate reaches this application, because {why}{_BEHIND_A_PROXY}",
     )
-
-
-def _is_bound(text: str) -> bool:
-    """Return True if some caveat of the unverified token is a confirmation."""
-    for caveat in read_macaroon(text).caveats:
-        try:
-            if isinstance(caveat, bytes) and any(
-                isinstance(one, Confirmation) for one in read_caveats(caveat)
-            ):
-                return True
-        except ValueError:
-            continue
-    return False

@@ -66,9 +66,9 @@ class Introspection:
         `certificate`, a PEM file with the private key in `key` or in the same file, or a ClientCertificate.
         `ca` is the PEM file that the service's own certificate is verified with. All these files are followed
         when they are replaced. An exchange takes `timeout` seconds at most. A positive answer applies for
-        `cache_seconds`: so long may a revocation go unnoticed; caveats and certificate are always judged. In
-        servers with threads `most_asking` requests of a process ask at once: keep it below the number of
-        threads, so that a silent service leaves some.
+        `cache_seconds`: so long may a revocation go unnoticed; caveats and certificate are always judged. At
+        most `most_asking` requests of a process that serves with threads introspect at once: keep it below
+        the number of threads, so that a silent service leaves some.
         """
         issuer = plain_issuer(issuer)
         if (client_secret is None) == (certificate is None):

@@ -1,4 +1,4 @@
-"""The metadata document of a resource server (RFC 9728, RFC 8705 3.3): it says what is enforced."""
+"""The metadata document of a resource server (RFC 9728, RFC 8705 3.3): it says what the guard enforces."""
 
 from typing import NewType
 from urllib.parse import unquote, urlsplit

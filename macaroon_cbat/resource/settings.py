@@ -43,24 +43,24 @@ class GuardSettings(TypedDict, total=False):
     """The verifier in place of `keys`, such as Introspection. Both or neither is a SettingsError."""
     revocations: IssuerRevocations | None
     """The feed of tokens, clients and certificates that are revoked before they expire (a RevocationFeed);
-    only with `keys`, and of the same issuer. Without it the guard notices no revocation."""
+    only with `keys`, and of the same issuer. A guard without it notices no revocation."""
     when_stale: TokenVerifier | None
     """The verifier while the revocations are stale, such as Introspection, of the same issuer and audience;
-    only with `keys` and `revocations`. Without it every request is 503 meanwhile."""
+    only with `keys` and `revocations`. A guard without it answers 503 meanwhile."""
     require_certificate: bool
-    """True, the default, refuses tokens without a `cnf` caveat (401). False accepts them from anyone."""
+    """True, the default, refuses tokens without a `cnf` caveat (401). False accepts them from any sender."""
     origin: str | None
     """The origin that `htu` and `path` caveats are compared with: SCHEME://HOST[:PORT], without a path. It is
     the audience's by default, and never the Host header."""
     root_path: str
     """The path below which the deployment mounts the application, as SCRIPT_NAME (WSGI) or root_path (ASGI)
-    has it: percent-decoded, such as /api, without a slash at the end; empty by default. Under any other
-    prefix no caveat about the path is met, and no path is public."""
+    has it: percent-decoded, such as /api, without a slash at the end; empty by default. No caveat about the
+    path is met under any other prefix, and no path is public."""
     clock_skew: int
     """The seconds by which the clocks of service and resource server may differ: 0 to 300, 30 by default."""
     certificate_source: CertificateSource
-    """The source of the client certificate: by default the TLS connection itself, and nothing else. Behind a
-    proxy it is `Forwarded(FORMAT, trust=trusted_proxies([...]))`."""
+    """The source of the client certificate: by default the TLS connection itself, and nothing else. It is
+    `Forwarded(FORMAT, trust=trusted_proxies([...]))` behind a proxy."""
     clock: Clock
     """A function without arguments that returns the seconds since 1970-01-01T00:00:00Z; `time.time` by
     default."""

@@ -15,11 +15,12 @@ class Limits:
     """Limits of each worker. Raises SettingsError for a limit that no request could keep."""
 
     handshake_seconds: float = 5.0
-    """For a client to complete the TLS handshake."""
+    """The time for a client to complete the TLS handshake."""
     request_seconds: float = 10.0
-    """For a client to send its request, in however many pieces, and to go on reading an answer."""
+    """The time for a client to send its whole request, and to go on reading an answer."""
     idle_seconds: float = 15.0
-    """For a client to use its connection again: longer than a proxy keeps it, or the proxy gets errors."""
+    """The time for a client to use its connection again: longer than a proxy keeps it, or the proxy gets
+    errors."""
     connections: int = 4096
     """Open connections; beyond them the slowest client is dropped, or the new one waits."""
     body_bytes: int = 1 << 20

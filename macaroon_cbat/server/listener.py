@@ -5,8 +5,8 @@ import socket
 
 from macaroon_cbat.errors import SettingsError
 
-_BACKLOG = 1024
-"""Connections that wait to be accepted."""
+BACKLOG = 1024
+"""Connections that may wait to be accepted; over a Unix socket the next one is refused at once."""
 _EVERY_ADDRESS = "::"
 _UNSENT_BYTES = 1 << 17
 """Bytes that the kernel takes for a client beyond those it has sent."""
@@ -31,7 +31,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
             # Without it the kernel buffers megabytes, and a slow reader shows no progress for a long time.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         sock.bind(address)
-        sock.listen(_BACKLOG)
+        sock.listen(BACKLOG)
         sock.setblocking(False)
     except OSError as error:
         sock.close()

@@ -1,8 +1,8 @@
 """Counters that several processes share: files in one private folder, each with one writer.
 
-prometheus_client maps these files into memory. On a full disk, the first write to a new part of one would
-end the process (SIGBUS), so every file has its full length before the first fork. A worker that replaces a
-dead one takes over its file, and counts on.
+prometheus_client maps these files into memory. The first write to a new part of one would end the process on
+a full disk (SIGBUS), so every file has its full length before the first fork. A worker that replaces a dead
+one takes over its file, and counts on.
 """
 
 import logging

@@ -12,7 +12,7 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 def stopping_on_signals(
     stop: Callable[[], None], signals: tuple[signal.Signals, ...] = _STOP_SIGNALS
 ) -> Iterator[None]:
-    """Call `stop` on these signals. In another thread than the main one, which has no signals, do nothing."""
+    """Call `stop` on these signals, which the main thread alone has; do nothing in another one."""
     with _calling(stop, signals):
         yield
 

@@ -5,7 +5,6 @@ import logging
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from macaroon_cbat.audit.loggers import say_once
 from macaroon_cbat.errors import (
     InsufficientScope,
     InvalidClient,
@@ -16,6 +15,7 @@ from macaroon_cbat.errors import (
     ServerMisconfigured,
     Unavailable,
 )
+from macaroon_cbat.files.notices import say_once
 from macaroon_cbat.macaroon.bearer import challenge
 from macaroon_cbat.service.audit import write_or_log_refusal
 from macaroon_cbat.service.http.responses import answer

@@ -5,10 +5,11 @@ A Service `macaroon-cbat` sets `MACAROON_CBAT_PORT=tcp://10.0.0.1:8443` and more
 by name and value together.
 """
 
-import ipaddress
 import logging
 import re
 from collections.abc import Mapping
+
+from macaroon_cbat.certificate.address import plain_address
 
 log = logging.getLogger("macaroon_cbat.service")
 
@@ -39,7 +40,7 @@ def _is_link(name: str, value: str) -> bool:
     # One name can have two meanings: PORT_53_UDP_PORT is of a Service `macaroon-cbat-port-53-udp` as well.
     found = _PORT_LINK.fullmatch(name)
     return (
-        (_HOST.fullmatch(name) is not None and _is_ip(value))
+        (_HOST.fullmatch(name) is not None and plain_address(value) is not None)
         or (_NUMBER.fullmatch(name) is not None and _is_port(value))
         or (_LINK.fullmatch(name) is not None and _is_url(value))
         or (found is not None and _is_part(found, value))
@@ -53,7 +54,7 @@ def _is_part(name: re.Match[str], value: str) -> bool:
     if part == "PORT":
         return value == port
     if part == "ADDR":
-        return _is_ip(value)
+        return plain_address(value) is not None
     return value.startswith(f"{kind}://") and value.endswith(f":{port}") and _is_url(value)
 
 
@@ -62,16 +63,8 @@ def _is_url(value: str) -> bool:
     if found is None or not _is_port(found["port"]):
         return False
     host = found["host"]
-    return _is_ip(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
+    return plain_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host) is not None
 
 
 def _is_port(value: str) -> bool:
     return value.isdecimal() and value.isascii() and len(value) <= 5 and 0 < int(value) < 1 << 16
-
-
-def _is_ip(value: str) -> bool:
-    try:
-        ipaddress.ip_address(value)
-    except ValueError:
-        return False
-    return True

@@ -122,7 +122,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Client(Struct, frozen=True):
-    """A registered client. Of its secret only the hash is stored.
+    """A registered client. Only the hash of its secret is stored.
 
     `tokens_since` is the second from which on its tokens are valid; those of earlier seconds are revoked.
     """

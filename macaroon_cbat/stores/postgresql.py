@@ -61,7 +61,7 @@ def _search_path(url: URL) -> str | None:
 
 
 def take_writers_lock(writer: Connection) -> None:
-    """Wait for other writers. With one writer at a time, as on SQLite, the feed has no gaps."""
+    """Wait for other writers. One writer at a time, as on SQLite, leaves no gaps in the feed."""
     writer.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
     writer.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
 

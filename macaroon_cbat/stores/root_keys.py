@@ -159,7 +159,7 @@ class RootKeyStore:
     def retire(self, kid: str, now: EpochSeconds, *, revoked_until: int | None = None) -> None:
         """Retire a retiring key at once and wipe its secret: its tokens no longer verify.
 
-        With `revoked_until`, the revocations say so until that second to resource servers that verify
+        `revoked_until` makes the revocations say so, until that second, to resource servers that verify
         offline. Raises Conflict for a key that is current or next, and NotFound for an unknown key.
         """
         with self._database.writing() as connection:

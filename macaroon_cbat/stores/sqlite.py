@@ -72,7 +72,9 @@ def _connect_privately(engine: Engine, *, is_for_a_command: bool) -> None:
             if is_written:
                 make_private(file)
         except PermissionError as error:
-            raise sqlite3.OperationalError(f"{error.strerror}: let the service's user in") from error
+            raise sqlite3.OperationalError(
+                f"{error.strerror}: give the user of the service the right to it"
+            ) from error
         return None
 
 

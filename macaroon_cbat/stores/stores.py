@@ -62,8 +62,9 @@ class Stores:
 def open_stores(url: str, wrapping_key: WrappingKey, now: EpochSeconds, *, creates: bool = True) -> Stores:
     """Open the database, upgrade its schema, and make the first root keys if there are none.
 
-    Without `creates` nothing is made or upgraded. Raises SettingsError if something is missing then, or if
-    the URL, the schema or the wrapping key does not fit. Raises Unavailable if the database is out of reach.
+    Nothing is made or upgraded unless `creates` is true. Raises SettingsError if something is missing then,
+    or if the URL, the schema or the wrapping key does not fit. Raises Unavailable if the database is out of
+    reach.
     """
     database = Database(url, is_for_a_command=not creates)
     root_keys = RootKeyStore(database, wrapping_key)

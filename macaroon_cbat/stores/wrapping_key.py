@@ -23,9 +23,9 @@ _NONCE_BYTES = 12
 class WrappingKey(Struct, frozen=True):
     """The key of 32 bytes that encrypts root keys. Keys in `previous` are being replaced and only decrypt.
 
-    With a `file`, an operator may rewrap the root keys while a process runs. The process encrypts under the
-    key that is in the file at that moment, and reads the file again if it cannot decrypt a root key.
-    A file that the operator wrote, perhaps for several hosts, `is_given`: rewrapping never writes it.
+    An operator may rewrap the root keys while a process runs if the key has a `file`. The process encrypts
+    under the key that is in the file at that moment, and reads the file again if it cannot decrypt a root
+    key. A file that the operator wrote, perhaps for several hosts, `is_given`: rewrapping never writes it.
     """
 
     secret: bytes
@@ -152,7 +152,7 @@ def _read(file: Path, *, is_given: bool = False) -> WrappingKey:
 def _alone(file: Path) -> Iterator[None]:
     """Hold the lock of the folder where the file is, behind links: it is about to become another one.
 
-    Raises SettingsError for what is no file, such as a pipe: the new key would be lost with it.
+    Raises SettingsError for a pipe or anything else that is no file: the new key would be lost with it.
     """
     try:
         behind = destination(file, "wrapping key", is_private=True)

@@ -1,6 +1,5 @@
 """A holder without a service: its certificate, its tokens, and its requests for each test client."""
 
-import base64
 import secrets
 import time
 from collections.abc import Callable, Iterable
@@ -15,6 +14,7 @@ from macaroon_cbat.macaroon.keys import KEY_BYTES, AudienceKey, AudienceKeys, Ro
 from macaroon_cbat.macaroon.minting import mint
 from macaroon_cbat.macaroon.verification import Principal, verify
 from macaroon_cbat.testing.connections import Application, OverTls, asgi_extensions, shown_to, wsgi_connection
+from macaroon_cbat.text.base64url import encode
 
 LIFETIME = 600
 """Seconds that a token lives, as those of a service do by default."""
@@ -167,7 +167,7 @@ class FakeHolder:
     def over_tls(self, app: Application) -> Application:
         """Return the ASGI application as this holder's connections reach it.
 
-        For clients that cannot describe a connection: Starlette's and FastAPI's TestClient, httpx.
+        It is for clients that cannot describe a connection: Starlette's and FastAPI's TestClient, httpx.
 
         client = TestClient(holder.over_tls(app))
         client.get("/invoices", headers=holder.headers("read"))
@@ -193,7 +193,7 @@ class FakeHolder:
         assert key.audience is not None
         now = self._now()
         iat = now - LIFETIME - 2 * LONGEST_CLOCK_SKEW if expired else now
-        jti = base64.urlsafe_b64encode(secrets.token_bytes(TOKEN_ID_BYTES)).rstrip(b"=").decode()
+        jti = encode(secrets.token_bytes(TOKEN_ID_BYTES))
         return Grant(
             aud=key.audience,
             client_id=self.client_id,

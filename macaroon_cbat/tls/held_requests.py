@@ -32,7 +32,7 @@ class Holdings:
         self._everyone = everyone
         self._warn = warn
         self.held_bytes = 0
-        """At least what is held: a thread that takes a request does not report it."""
+        """An upper bound of the bytes held: a thread that takes a request does not report it."""
 
     def count(self, holder: Holder) -> None:
         """Count a client anew, and refuse requests if all together hold too much."""

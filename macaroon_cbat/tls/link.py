@@ -13,7 +13,7 @@ from macaroon_cbat.tls.host import Reactor
 log = logging.getLogger("macaroon_cbat.tls")
 
 _READ_BYTES = 1 << 14  # one TLS record: more would keep other clients waiting for their turn
-_PROGRESS_BYTES = 1 << 14  # a reader that takes less than a record in its time counts as stalling
+_PROGRESS_BYTES = 1 << 14  # a reader that takes less than a record in its time is stalling
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds, so that close() sends RST
 
 
@@ -207,9 +207,10 @@ class Link:
         """Close at once; `resetting` also throws away what the kernel still holds for the reader."""
         if not self.is_open:
             return
-        self.is_open = False
+        self.is_open = False  # first: what the owner does below may come back here
         self.wait_in(None)
         if self._watched:
+            # Before close: the number of a closed socket may be another client's by the next turn.
             self._reactor.watch(self._sock, self._watched, 0, self.on_ready)
         if resetting:
             # Some systems refuse it after the client has gone, when it is not needed.

@@ -31,8 +31,8 @@ log = logging.getLogger("macaroon_cbat.tls")
 _TICK_SECONDS = 0.25  # deadlines are whole seconds: a client gains a quarter of one at most
 _ACCEPTS_A_TURN = 8  # a flood of handshakes must leave turns to the clients that are served
 _QUEUE_TURNS = 128  # times _ACCEPTS_A_TURN: all of the kernel's queue of 1,024 when the server stops
-_WARNING_SECONDS = 10.0
-_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_WARNING_SECONDS = 10.0  # a flood of clients must not become a flood of lines
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})  # a drop frees some
 
 
 class Loop:
@@ -78,7 +78,7 @@ class Loop:
 
     def post(self, client: Client) -> None:
         """Have the loop look at the response of this client."""
-        # Appended first: a loop that has looked at `_changed` before counts as sleeping, and is woken.
+        # Appended first: a loop that looked at `_changed` before that is marked as sleeping, and is woken.
         self._changed.append(client)
         if self._is_sleeping:
             self._waker.wake()
@@ -138,6 +138,8 @@ class Loop:
         events = self._selector.select(0 if self._changed else _TICK_SECONDS)
         self._is_sleeping = False
         self.now = time.monotonic()  # once a turn: all that comes in a turn came at the same time
+        # Sockets before responses: a client that is gone by now needs none. Deadlines last: bytes that
+        # came in time, but behind other clients' turns, are taken first.
         for key, mask in events:
             callback: Callable[[int], None] = key.data
             callback(mask)
@@ -168,6 +170,7 @@ class Loop:
                 if error.errno in _EXHAUSTED and not self._evict("open files"):
                     self._pause_accepting()
                 return
+            # After accept: only now is it certain that a client needs the place of another one.
             has_room = self._make_room()
             sock.setblocking(False)
             self._connections[Connection(self, sock, (plain_text(host), port))] = None
@@ -232,7 +235,7 @@ class Loop:
             connection.on_stop()
 
     def _end(self) -> None:
-        self._requests.end(len(self._threads))
+        self._requests.end(len(self._threads))  # first, so that no thread takes a request of a dropped client
         for connection in list(self._connections):
             connection.drop()
         self._selector.close()

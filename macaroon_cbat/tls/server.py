@@ -47,10 +47,10 @@ def serve(  # noqa: PLR0913  # one keyword a setting
     """Serve until SIGTERM or SIGINT, finish the requests under way and return. Raises SettingsError.
 
     The application finds the client certificate in its environ under PEER_CERTIFICATE. Nothing was checked
-    but that the client holds its key. Each worker calls `make_app` once, after the fork. `on_ready` gets
-    the host and the real port once requests are answered; `on_end` is called in each worker after its
-    last one, for a worker runs no `atexit`. Of the UNTRUSTED_HEADERS the application sees `proxy_headers`
-    alone: it must judge who sent them, as `Forwarded` does.
+    but that the client holds its key. Each worker calls `make_app` once, after the fork. `on_ready` gets the
+    host and the real port once requests are answered; `on_end` is called in each worker after its last one,
+    for a worker runs no `atexit`. The application sees `proxy_headers` alone of the UNTRUSTED_HEADERS: it
+    must judge their sender, as `Forwarded` does.
 
     `certificate`, `key` and the `passphrase_file` of an encrypted key are followed: new connections get the
     last valid pair, within seconds, or at once after SIGHUP, which ends nothing. SIGHUP also calls

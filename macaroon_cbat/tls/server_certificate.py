@@ -31,7 +31,7 @@ class ServerCertificate:
 
     @property
     def expires(self) -> int:
-        """When the certificate expires, in seconds since the epoch."""
+        """The expiry of the certificate, in seconds since the epoch."""
         return int(self.followed.value.valid_until.timestamp())
 
     def look(self, *, anyway: bool = False) -> bool:

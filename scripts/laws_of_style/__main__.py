@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from laws_of_style.laws import Finding, findings
+from laws_of_style.laws import Finding, findings, opening
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,6 +15,8 @@ def main(arguments: list[str]) -> int:
     # A migration is a list of steps of any length, and is never edited once it was released.
     files = [file for file in sorted(package.rglob("*.py")) if "migrations" not in file.parts]
     found = [finding for file in files for finding in findings(file, str(file.relative_to(ROOT)))]
+    further = [file for folder in ("scripts", "tests") for file in sorted((ROOT / folder).rglob("*.py"))]
+    found += [finding for file in further for finding in opening(file, str(file.relative_to(ROOT)))]
     if arguments == ["--list"]:
         return _count(found)
     for finding in found:

@@ -36,6 +36,14 @@ def findings(file: Path, name: str) -> list[Finding]:
     return sorted(Finding(name, line, what) for line, what in found)
 
 
+def opening(file: Path, name: str) -> list[Finding]:
+    """Return the breach in the docstring of a test module or a script: no other law is held there."""
+    words = ast.get_docstring(ast.parse(file.read_text()))
+    if words and (word := _OPENING.match(words) or _NAMELESS.search(words.partition("\n")[0])):
+        return [Finding(name, 1, f"the docstring says {word[0]!r}: name the thing instead")]
+    return []
+
+
 def _lengths(source: str, tree: ast.Module) -> Iterator[tuple[int, str]]:
     lines = source.count("\n")
     if lines > LONGEST_FILE:

@@ -1,4 +1,4 @@
-"""What was not minted for this resource server and this moment is refused, to the last character."""
+"""Refusals of tokens that were not minted for this resource server and this moment."""
 
 from macaroon_cbat import Expiry, RootKey, Scope, attenuate, audience_key
 from macaroon_cbat.macaroon.caveats import Audience

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import macaroon_cbat
-from macaroon_cbat.audit.loggers import LINES, LOGGERS, SECONDS, LogLines, say_once
+from macaroon_cbat.audit.loggers import LINES, LOGGERS, SECONDS, LogLines
+from macaroon_cbat.files.notices import say_once
 from macaroon_cbat.text.printable import MAX_SHOWN, printable
 
 EVIL = {

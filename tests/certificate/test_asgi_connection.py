@@ -1,4 +1,4 @@
-"""What an ASGI scope says about the connection, as four servers describe it (measured)."""
+"""The connection of an ASGI scope, as four servers describe it (measured)."""
 
 import pytest
 from hypothesis import example, given

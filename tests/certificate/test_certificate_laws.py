@@ -1,4 +1,4 @@
-"""Whatever a header holds, a format answers with our errors, nobody, or the one certificate it spells."""
+"""The law of every format: a header gives one of our errors, no certificate, or the one that it spells."""
 
 import pytest
 from hypothesis import given, settings

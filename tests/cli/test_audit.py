@@ -1,4 +1,4 @@
-"""What the command line changes is audited: one line a change, by the operator."""
+"""Audit lines of the command line: one for each change, with the operator as the actor."""
 
 import json
 import re

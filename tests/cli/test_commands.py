@@ -1,4 +1,4 @@
-"""What all commands have in common."""
+"""The options and errors that all commands have in common."""
 
 import re
 from base64 import urlsafe_b64decode

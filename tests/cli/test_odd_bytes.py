@@ -1,4 +1,4 @@
-"""Odd bytes over real TLS: whatever arrives at the embedded server is answered below 500, or not at all."""
+"""Odd bytes over real TLS: the embedded server answers all of them below 500, or not at all."""
 
 import socket
 import ssl

@@ -8,10 +8,10 @@ import pytest
 import requests
 
 from macaroon_cbat.client import ClientCertificate, TokenClient
-from macaroon_cbat.client.children import confirmations
 from macaroon_cbat.client.granted_tokens import GrantedTokens
 from macaroon_cbat.client.requests import MacaroonAuth, certificate_session
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable
+from macaroon_cbat.macaroon.inspection import confirmations
 from macaroon_cbat.macaroon.wire import read_macaroon
 from tests.support.client_files import Files, Pair
 from tests.support.token_server import Server
@@ -122,8 +122,8 @@ def test_revoked_token_is_fetched_anew(server: Server, certificate: ClientCertif
     [
         ("refusing", 400, "invalid_scope", "not for you?[2J"),
         ("unauthenticated", 401, "invalid_client", ""),
-        ("teapot", 418, None, "does not answer as OAuth asks"),
-        ("page", 200, None, "does not answer as OAuth asks"),
+        ("teapot", 418, None, "does not answer as OAuth requires"),
+        ("page", 200, None, "does not answer as OAuth requires"),
         ("empty", 200, None, "missing required field `access_token`"),
         ("nested", 200, None, "nested too deeply"),
         ("nested-refusal", 400, None, "nested too deeply"),
@@ -133,7 +133,7 @@ def test_revoked_token_is_fetched_anew(server: Server, certificate: ClientCertif
         ("expired", 200, None, "$.expires_in"),
         ("opaque", 200, None, "no macaroon"),
         ("huge", 200, None, "more than 65536 bytes"),
-        ("moved", 307, None, "does not answer as OAuth asks"),
+        ("moved", 307, None, "does not answer as OAuth requires"),
         ("unpublished", 404, None, "/.well-known/oauth-authorization-server/unpublished is not there"),
         ("foreign", 200, None, "is 'https://other.example', another server: give that one"),
         ("plain", 200, None, "$.token_endpoint"),

@@ -1,4 +1,4 @@
-"""What a plain installation can do, and what it says of the extras that it lacks."""
+"""The abilities of a plain installation, and its messages about extras that it lacks."""
 
 import ast
 import json

@@ -7,8 +7,8 @@ import pytest
 
 from macaroon_cbat.cli.options import read_secret
 from macaroon_cbat.client import ClientCertificate
+from macaroon_cbat.client.secret import read_secret_file
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.gateway.verifiers import read_secret as read_gateway_secret
 from macaroon_cbat.resource import Introspection, ServiceConnection
 from macaroon_cbat.resource.feeds.snapshot import read_snapshot
 from macaroon_cbat.stores import WrappingKey, read_or_make_wrapping_key
@@ -49,7 +49,7 @@ READERS = {
     "connection": lambda file: ServiceConnection(ISSUER, "api", "s", certificate=file),
     "introspection": lambda file: Introspection(ISSUER, API, "api", certificate=file),
     "server": lambda file: load_pair(file, file),
-    "gateway's secret": secret_by(read_gateway_secret),
+    "gateway's secret": secret_by(read_secret_file),
     "wrapping key": read_wrapping_key,
     "snapshot": read_snapshot,
     "command's secret": secret_by(read_secret),

@@ -1,15 +1,22 @@
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.envoy_client import envoy_grpc
+from tests.support.followed_service import Realm
 from tests.support.gateway_process import Answered, Running, gateway
 from tests.support.proxy_requests import KINDS as KINDS_OVER_HTTP
 from tests.support.proxy_requests import Asked
 from tests.support.tls_servers import Client, make_client
 
 Ask = Callable[[Asked], Answered]
+
+
+@pytest.fixture
+def realm(tmp_path: Path) -> Realm:
+    return Realm(tmp_path, {})
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What a proxy of each kind is told, over real sockets."""
+"""The answers that a proxy of each kind gets, over real sockets."""
 
 from collections.abc import Callable
 

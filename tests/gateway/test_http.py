@@ -1,4 +1,4 @@
-"""How the gateway speaks HTTP: strictly, in order, within bounds."""
+"""The HTTP of the gateway: strict, in order, within bounds."""
 
 import socket
 from collections.abc import Iterator
@@ -138,7 +138,7 @@ def test_a_question_for_another_target_is_refused(running: Running, line: bytes)
     assert statuses(running, line + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + ASKED + b"\r\n") == [
         403
     ]
-    assert "let the proxy ask for /" in running.audit()[-1]["reason"]
+    assert "let the proxy send it to /" in running.audit()[-1]["reason"]
 
 
 def test_the_query_of_a_question_says_nothing(running: Running):

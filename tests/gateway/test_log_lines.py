@@ -1,4 +1,4 @@
-"""Log lines: one request writes one at most, whatever a client or a proxy put into it."""
+"""Log lines: one request writes one at most, with any content that a client or a proxy sends."""
 
 from collections.abc import Iterator
 

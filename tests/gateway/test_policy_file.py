@@ -112,7 +112,7 @@ MISTAKES = {
     ),
     "rules about the same": (
         GOOD.replace('"/any"', '"/invoices"').replace('scope = ""', 'methods = ["GET"]\nscope = ""'),
-        "two rules are about GET of '/invoices'",
+        "two rules cover GET of '/invoices'",
     ),
     "no rule": (GOOD.partition("[[rule]]")[0], "[[rule]] is missing: add it"),
     "no listen": (

@@ -1,4 +1,4 @@
-"""What a proxy has to say about a request, exactly once and in one spelling."""
+"""The facts of a request that a proxy has to send, each exactly once and in one spelling."""
 
 from collections.abc import Iterator
 

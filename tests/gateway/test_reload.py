@@ -46,11 +46,11 @@ def test_a_changed_file_counts(running: Running):
 def test_an_invalid_file_changes_nothing(running: Running):
     """While the file is invalid the rules read before stay in force, and the log says so once."""
     running.write("[[rule]]\npath = 7\n")
-    running.await_log("the rules read before stay in force")
+    running.await_log("keeping the policy read before")
     for _ in range(3):
         running.hang_up()
         time.sleep(0.2)
-    assert running.log().count("the rules read before stay in force") == 1
+    assert running.log().count("keeping the policy read before") == 1
     assert "[[rule]] number 1, path is a whole number: write text" in running.log()
     assert always(running, HEALTH, 200)
     assert always(running, NEW, 403)
@@ -93,7 +93,7 @@ def test_a_worker_that_died_comes_back_with_the_rules_of_now(running: Running):
     running.write(RULES + NEW_RULE)
     eventually(lambda: always(running, NEW, 200))
     running.write("no rules at all")
-    running.await_log("the rules read before stay in force")
+    running.await_log("keeping the policy read before")
     running.signal_workers()
     running.await_log("ended after", 2)
     eventually(lambda: _answers(running))
@@ -130,7 +130,7 @@ def test_no_question_is_dropped_or_misjudged(running: Running, holder: Client, t
     for number in range(20):
         running.write(RULES + NEW_RULE * (number % 2))
         running.hang_up()
-        running.await_log("was read again", number + 1)
+        running.await_log("read the policy again", number + 1)
     stopping.set()
     for thread in clients:
         thread.join()

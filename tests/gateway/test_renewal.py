@@ -45,7 +45,7 @@ def test_a_replaced_proxy_secret_counts(tmp_path: Path):
         wait_until(lambda: shown(running, "another-secret-of-it") == {200})
         assert shown(running, "the-first-secret-of-it") == {403}
         write(file, "")
-        running.await_log("the rules read before stay in force")
+        running.await_log("keeping the policy read before")
         running.hang_up()
         file.unlink()
         running.await_log("cannot be read")

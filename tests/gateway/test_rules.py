@@ -226,5 +226,5 @@ def test_a_rule_that_says_too_little_is_a_mistake(rule: Rule, why: str):
 )
 def test_two_rules_about_the_same_are_an_error(rules: list[Rule]):
     """Which of two rules for the same requests counts is never left to their order."""
-    with pytest.raises(ValueError, match="two rules are about"):
+    with pytest.raises(ValueError, match="two rules cover"):
         Rules(rules)

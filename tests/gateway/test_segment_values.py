@@ -1,4 +1,4 @@
-"""Numbers and UUIDs in paths: whatever spelling a server reads as a ruled value, no laxer rule opens it."""
+"""Numbers and UUIDs in paths: no spelling that a server reads as a ruled value has a laxer rule."""
 
 from uuid import UUID
 

@@ -69,7 +69,7 @@ def test_new_rules_keep_what_is_known(realm: Realm, holder: Client):
             WANTED.replace("/invoices", "/other") + WANTED.partition('[[rule]]\npath = "/health')[0]
         )
         running.hang_up()
-        running.await_log("was read again")
+        running.await_log("read the policy again")
         other = Asked(uri="/other", token=token, certificate=holder.der)
         wait_until(lambda: nginx(running, other).status == 200)
 

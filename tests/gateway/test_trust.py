@@ -1,4 +1,4 @@
-"""Who may ask: facts and certificates are believed from named proxies alone."""
+"""The senders of questions: facts and certificates are believed from named proxies alone."""
 
 from collections.abc import Iterator
 

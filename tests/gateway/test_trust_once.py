@@ -1,4 +1,4 @@
-"""The sender of a question is judged once, by whatever a question leads to."""
+"""The sender of a question is judged once, on every way that a question can take."""
 
 import asyncio
 from collections import Counter

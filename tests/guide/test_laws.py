@@ -8,8 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SHOW = (
-    "import sys; from pathlib import Path; from laws_of_style.laws import findings; "
-    "print(*findings(Path(sys.argv[1]), 'm.py'), sep='\\n')"
+    "import sys; from pathlib import Path; from laws_of_style import laws; "
+    "print(*getattr(laws, sys.argv[2])(Path(sys.argv[1]), 'm.py'), sep='\\n')"
 )
 BREACHES = {
     "module docstring": ('"""What it does."""\n', "opens with 'What'"),
@@ -30,11 +30,15 @@ ALLOWED = {
 }
 
 
-def shown(tmp_path: Path, source: str) -> str:
+def found_in(tmp_path: Path, source: str) -> str:
     module = tmp_path / "m.py"
     module.write_text(source)
+    return shown(module, "findings")
+
+
+def shown(module: Path, law: str) -> str:
     return subprocess.run(
-        [sys.executable, "-c", SHOW, str(module)],
+        [sys.executable, "-c", SHOW, str(module), law],
         cwd=ROOT / "scripts",
         capture_output=True,
         check=True,
@@ -46,14 +50,22 @@ def shown(tmp_path: Path, source: str) -> str:
 @pytest.mark.parametrize(("source", "what"), BREACHES.values(), ids=BREACHES)
 def test_a_breach_is_found(tmp_path, source, what):
     """Each law is broken by one module, and the checker says where and how."""
-    assert shown(tmp_path, source).startswith("m.py:")
-    assert what in shown(tmp_path, source)
+    assert found_in(tmp_path, source).startswith("m.py:")
+    assert what in found_in(tmp_path, source)
 
 
 @pytest.mark.parametrize("source", ALLOWED.values(), ids=ALLOWED)
 def test_what_is_no_breach_is_let_be(tmp_path, source):
     """The checker finds nothing in what the laws allow."""
-    assert shown(tmp_path, source) == ""
+    assert found_in(tmp_path, source) == ""
+
+
+@pytest.mark.parametrize("words", ["What it does.", "The guard that nobody passes."])
+def test_a_test_or_script_names_the_thing(tmp_path, words):
+    """The docstring of a test module or a script is held to its opening, and to named actors."""
+    module = tmp_path / "test_it.py"
+    module.write_text(f'"""{words}"""\n')
+    assert "name the thing instead" in shown(module, "opening")
 
 
 def test_the_check_holds_the_laws():

@@ -1,4 +1,4 @@
-"""The spelling of a caveat changes nothing, whatever Hypothesis spells; what has two readings is refused."""
+"""Caveats by value: no spelling that Hypothesis draws changes one, and what has two readings is refused."""
 
 import pytest
 from hypothesis import event, given

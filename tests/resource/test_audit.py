@@ -1,4 +1,4 @@
-"""What a resource server refuses is one audit line."""
+"""The audit line of each refusal by a resource server."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Where a token may stand: in one Authorization header of the scheme Bearer, and nowhere else."""
+"""The place of a token: in one Authorization header of the scheme Bearer, and nowhere else."""
 
 import pytest
 from flask import Flask

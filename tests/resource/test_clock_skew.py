@@ -1,4 +1,4 @@
-"""How far two clocks are apart, as a token that was minted between question and answer shows."""
+"""The offset of two clocks, as a token shows that was minted between question and answer."""
 
 import pytest
 

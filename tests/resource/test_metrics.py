@@ -1,4 +1,4 @@
-"""What a resource server counts, and that it works where nothing can be counted."""
+"""The counters of a resource server, and the guard where nothing can be counted."""
 
 import subprocess
 import sys

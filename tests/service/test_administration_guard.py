@@ -1,4 +1,4 @@
-"""Who may administer: bound macaroons of this very service with the scope `admin`."""
+"""The right to administer: bound macaroons of this very service with the scope `admin`."""
 
 import pytest
 

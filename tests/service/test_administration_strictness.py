@@ -1,4 +1,4 @@
-"""What administration refuses of what it reads; everything that is refused changes nothing."""
+"""Malformed input of administration: it is refused, and changes nothing."""
 
 import pytest
 

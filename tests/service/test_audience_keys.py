@@ -1,4 +1,4 @@
-"""The keys of its own audiences, and nobody else's, for a resource server."""
+"""The keys of its own audiences, and no others, for a resource server."""
 
 import msgspec
 import pytest

@@ -2,7 +2,7 @@
 
 import pytest
 
-from macaroon_cbat.client.children import confirmations
+from macaroon_cbat.macaroon.inspection import confirmations
 from macaroon_cbat.macaroon.wire import read_macaroon
 from tests.support.certificates import certified
 from tests.support.databases import NOW

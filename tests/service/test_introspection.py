@@ -1,4 +1,4 @@
-"""What a resource server learns of a token that is good for it (RFC 7662 2.2, RFC 8705 3.2)."""
+"""The answer to a resource server about a token that is good for it (RFC 7662 2.2, RFC 8705 3.2)."""
 
 import pytest
 from msgspec import UNSET

@@ -1,4 +1,4 @@
-"""What inspect and restrict refuse: every mistake is invalid_request, in JSON, with one line in the log."""
+"""Refusals of inspect and restrict: every mistake is invalid_request, in JSON, with one line in the log."""
 
 import json
 

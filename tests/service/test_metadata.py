@@ -1,4 +1,4 @@
-"""What the service says about itself (RFC 8414, RFC 8705 3.3 and 5)."""
+"""The metadata of the service (RFC 8414, RFC 8705 3.3 and 5)."""
 
 from urllib.parse import urlsplit
 

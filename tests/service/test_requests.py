@@ -1,4 +1,4 @@
-"""Requests that are wrong before anybody looks at what they ask for."""
+"""Requests that are refused for their form, before any endpoint reads their content."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is revoked, as the service tells resource servers: in order, without a gap, and only their part."""
+"""Revocations as resource servers read them: in order, without a gap, and only their part."""
 
 import threading
 import time

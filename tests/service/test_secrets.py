@@ -1,4 +1,4 @@
-"""Whoever reads the log learns who did what, and gets nothing to do it with."""
+"""The log names each actor and action, and holds no secret that a reader could use."""
 
 import logging
 from base64 import b64encode

@@ -1,4 +1,4 @@
-"""What a client serves, and nothing else, says whose keys, revocations and tokens it learns of."""
+"""The audiences that a client serves: they alone decide whose keys, revocations and tokens it learns of."""
 
 import logging
 import threading

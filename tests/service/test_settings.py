@@ -1,4 +1,4 @@
-"""What a deployer may set; every mistake is one line that says what to do."""
+"""The settings of a deployer; every mistake is one line that says what to do."""
 
 from base64 import urlsafe_b64encode
 from pathlib import Path

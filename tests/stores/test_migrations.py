@@ -1,4 +1,4 @@
-"""What an older version wrote is carried over."""
+"""Migrations: the data of an older version are carried over."""
 
 import pytest
 

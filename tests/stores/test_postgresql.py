@@ -1,4 +1,4 @@
-"""What only a database server can show: its URLs, its locks, and processes on several hosts."""
+"""The parts that only a database server has: URLs, locks, and processes on several hosts."""
 
 import subprocess
 import sys

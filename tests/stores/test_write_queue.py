@@ -1,4 +1,4 @@
-"""Writers of one process take turns: in order, within their time, and whatever happens to one of them."""
+"""Writers of one process take turns: in order, within their time, and also after one of them fails."""
 
 import threading
 import time

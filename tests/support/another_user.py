@@ -1,4 +1,4 @@
-"""What plays another user of the machine."""
+"""Another user of the machine, as a process that has no rights of ours."""
 
 import os
 import resource

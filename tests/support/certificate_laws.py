@@ -1,6 +1,6 @@
-"""What holds of every certificate format, whatever comes: asked by Hypothesis and by scripts/fuzz.
+"""The law of every certificate format, for Hypothesis and for scripts/fuzz.
 
-A format answers with one of our two errors, with nobody, or with the one certificate that the value
+A format answers with one of our two errors, with no certificate, or with the one certificate that the value
 spells, in the product's spelling and no other. The spelling is written here a second time, the slow way.
 """
 

@@ -1,4 +1,4 @@
-"""What these tests are made of: a database in a folder, and processes that all act at the same moment."""
+"""A database in a folder, and processes that all act at the same moment."""
 
 import json
 import subprocess

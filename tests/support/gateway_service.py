@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.macaroon.caveats import confirmation
 from macaroon_cbat.macaroon.minting import attenuate
@@ -16,11 +14,6 @@ from tests.support.proxy_requests import Asked, nginx
 from tests.support.tls_servers import Client
 
 WANTED = '[[rule]]\npath = "/invoices"\nscope = "read"\n[[rule]]\npath = "/health"\npublic = true\n'
-
-
-@pytest.fixture
-def realm(tmp_path: Path) -> Realm:
-    return Realm(tmp_path, {})
 
 
 def bound(token: str, holder: Client) -> str:

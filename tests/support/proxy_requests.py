@@ -1,4 +1,4 @@
-"""How each kind of proxy asks about a client's request, written down from what the real ones send."""
+"""The questions of each kind of proxy about a client's request, written down from what the real ones send."""
 
 import hashlib
 import ssl

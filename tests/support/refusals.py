@@ -1,4 +1,4 @@
-"""What a refusal over HTTP looks like."""
+"""The form of a refusal over HTTP."""
 
 from tests.support.tls_servers import Answer
 

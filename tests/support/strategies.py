@@ -1,4 +1,4 @@
-"""What Hypothesis draws: macaroons of any shape, and honest ones from a world small enough to collide."""
+"""Strategies of Hypothesis: macaroons of any shape, and honest ones from a world small enough to collide."""
 
 from hypothesis import strategies as st
 from msgspec import UNSET

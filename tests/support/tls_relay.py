@@ -1,4 +1,4 @@
-"""What stands before several service processes: it passes TLS on, as it is, to the one that is told to it."""
+"""A relay before several service processes: it passes TLS on, as it is, to the one that it is set to."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""What the tests are made of: one issuer, its keys, an honest grant, and a second writer of macaroons.
+"""One issuer, its keys, an honest grant, and a second writer of macaroons, for all tests.
 
 The writer (`signed`, `spell`) shares no code with the package and takes any bytes, so that tests can
 present what no honest minter would write: authentic macaroons with nonsense in them.

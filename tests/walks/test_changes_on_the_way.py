@@ -1,4 +1,4 @@
-"""What changes while everything runs: certificates, keys, the service itself."""
+"""Changes while everything runs: certificates, keys, the service itself."""
 
 import json
 import shutil

@@ -10,8 +10,8 @@ import requests
 from macaroon_cbat.client import ClientCertificate
 from macaroon_cbat.client import httpx as for_httpx
 from macaroon_cbat.client import requests as for_requests
-from macaroon_cbat.client.children import confirmations
 from macaroon_cbat.errors import Refused
+from macaroon_cbat.macaroon.inspection import confirmations
 from macaroon_cbat.macaroon.wire import read_macaroon
 from tests.support.holders import House
 from tests.support.service_process import API

@@ -43,8 +43,8 @@ class KeyFeed:
 
     They are refreshed before they expire, in a thread of their own, and when a token names a key that is not
     loaded: one request fetches them then, and others with such tokens are Unavailable meanwhile. While the
-    service is out of reach the loaded keys stay in force. With a `snapshot` file, which then holds the keys
-    and has mode 0600, a restart does not need the service.
+    service is out of reach the loaded keys stay in force. A process that restarts with a `snapshot` file does
+    not need the service; the file holds the keys and has mode 0600.
     """
 
     announces_blocking = True
@@ -123,9 +123,7 @@ class KeyFeed:
         patience = self._first_asked_at + FIRST_LOAD_SECONDS - self._monotonic()
         lock = self._lock.current()
         if not lock.acquire(timeout=max(0.0, patience)):
-            raise Unavailable(
-                f"key {unverified.kid!r} is not loaded, and {self.issuer} is being asked for it"
-            )
+            raise Unavailable(f"key {unverified.kid!r} is not loaded, and {self.issuer} has not answered yet")
         try:
             if unverified.kid not in self._keys.keys and self._monotonic() >= self._ask_again_at:
                 self._refresh()

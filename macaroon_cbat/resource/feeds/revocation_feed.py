@@ -40,13 +40,13 @@ class _Page(Struct, frozen=True):
 
 
 class RevocationFeed:
-    """A RevocationSource that follows the service's feed, from the first question on or from `start`.
+    """A RevocationSource that follows the service's feed, from `start` or the first request on.
 
-    What it knows counts for `max_staleness` seconds after the service last said that this was all.
-    Later, and before the first time, `current` raises Unavailable: it is never taken for current.
+    The revocations are current for `max_staleness` seconds after the service last confirmed that they were
+    complete. Before the first confirmation, and once they are stale, `current` raises Unavailable.
 
-    With a `snapshot` file a restart reads on from where it was left, instead of from the beginning; what
-    the file holds counts no sooner than the service has said what came after it.
+    A process that restarts with a `snapshot` file resumes from the cursor in it. Stored revocations are used
+    only after the service has sent everything newer.
     """
 
     announces_blocking = True

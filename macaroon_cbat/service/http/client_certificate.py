@@ -9,7 +9,12 @@ from typing import cast
 
 from flask import Flask, Request, current_app
 
-from macaroon_cbat.certificate.source import CertificateSource, PresentedCertificate, intermediates_of
+from macaroon_cbat.certificate.source import (
+    IGNORED,
+    CertificateSource,
+    PresentedCertificate,
+    intermediates_of,
+)
 from macaroon_cbat.certificate.thumbprint import DerCertificate
 from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import ServerMisconfigured
@@ -38,7 +43,7 @@ def client_certificate(request: Request) -> PresentedCertificate:
     if known is None:
         known = request.environ[_PRESENTED] = _source()(WsgiConnection(request.environ))
         if known.ignored is not None:
-            log.warning("a certificate header is ignored: %s", known.ignored)
+            log.warning(IGNORED, known.ignored)
             count_ignored()
     return known
 

@@ -43,10 +43,10 @@ class ClientTrust:
     def __init__(self, file: Path | None) -> None:
         """Read a PEM file: self-signed certificates are trusted, others are intermediates.
 
-        In a file without a self-signed one the intermediates are trusted that no other in it issued. Without
-        a file no certificate is trusted. Raises SettingsError for an unusable file. A file that is replaced
-        applies to every request from then on, over whichever connection; while it holds no CA, the CAs read
-        before stay.
+        If the file has no self-signed one, the intermediates are trusted that no other in it issued. No
+        certificate is trusted if there is no file. Raises SettingsError for an unusable file. A file that is
+        replaced applies to every request from then on, over whichever connection; while it holds no CA, the
+        CAs read before stay.
         """
         self.file = file
         self.followed = None if file is None else Followed("trusted CAs", [file], partial(_read, file), log)

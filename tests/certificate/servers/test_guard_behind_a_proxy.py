@@ -1,4 +1,4 @@
-"""The guard behind a proxy on real servers: the proxy is believed, and whoever goes around it is not."""
+"""The guard behind a proxy on real servers: it trusts the proxy, and no client that goes around it."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What ASGI alone has: WebSockets, lifespan, other scopes, mounts, servers that differ."""
+"""The parts that ASGI alone has: WebSockets, lifespan, other scopes, mounts, servers that differ."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Where each adapter finds the client certificate: on the connection, or where the deployer said."""
+"""The client certificate that each adapter finds: on the connection, or where the deployer said."""
 
 import pytest
 

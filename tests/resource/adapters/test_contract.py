@@ -1,4 +1,4 @@
-"""What every adapter does alike: whom it lets in, and what it answers to everybody else."""
+"""The contract of every adapter: the requests that it admits, and its answers to all others."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What Django alone has: settings, middleware, class-based views, CSRF."""
+"""The parts that Django alone has: settings, middleware, class-based views, CSRF."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""The metadata document is where the challenge says, whatever the audience's path is made of (RFC 9728)."""
+"""The metadata document is where the challenge says, for an audience with any path (RFC 9728)."""
 
 import json
 import re

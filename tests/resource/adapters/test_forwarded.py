@@ -1,4 +1,4 @@
-"""Behind a proxy: every adapter believes the named proxy's header, and nobody else's."""
+"""Adapters behind a proxy: each believes the named proxy's header, and that of no other sender."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""What Starlette and FastAPI alone have: dependencies, exception handlers, mounts, OpenAPI."""
+"""The parts that Starlette and FastAPI alone have: dependencies, exception handlers, mounts, OpenAPI."""
 
 import subprocess
 import sys

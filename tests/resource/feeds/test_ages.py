@@ -1,4 +1,4 @@
-"""The ages of the feeds on a metrics page: what they are, and that they grow while nobody is followed."""
+"""The ages of the feeds on a metrics page: their values, and their growth while no service answers."""
 
 import gc
 import math

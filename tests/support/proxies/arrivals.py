@@ -1,4 +1,4 @@
-"""The law about what may arrive behind a proxy, whatever an attacker sends."""
+"""The law about requests that may arrive behind a proxy, for all that an attacker sends."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator

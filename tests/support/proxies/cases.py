@@ -1,4 +1,4 @@
-"""What every row must do: one case is one column of the table, and one test a row."""
+"""The cases that every row must pass: one case is one column of the table, and one test a row."""
 
 import json
 import ssl

@@ -1,4 +1,4 @@
-"""What all stands share: certificates of servers and clients, and the server that shows what arrives."""
+"""The parts of all stands: certificates of servers and clients, and the server that shows what arrives."""
 
 import time
 from collections.abc import Iterator

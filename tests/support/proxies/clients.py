@@ -1,4 +1,4 @@
-"""What is sent to a proxy and what comes back: HTTP/1.1 byte by byte, HTTP/2 by curl."""
+"""Clients of a proxy, which show its answers: HTTP/1.1 byte by byte, HTTP/2 by curl."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""A stand: one real proxy with our configuration, and whoever judges behind it."""
+"""A stand: one real proxy with our configuration, and the guard behind it."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""How a case is judged: what came back, and what arrived behind the proxy."""
+"""The judgement of a case: by the answer, and by what arrived behind the proxy."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What every row with a gateway must do when the gateway is gone, or goes while requests are under way."""
+"""The duties of every row with a gateway while the gateway is gone, or goes while requests are under way."""
 
 import signal
 import threading
