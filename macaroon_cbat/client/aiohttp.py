@@ -133,7 +133,10 @@ class CertificateConnector(aiohttp.BaseConnector):
         """Note the chain of the request: the outermost middleware, which no nested request comes before."""
         if (chain := _chain.get()) is not None:
             self.chains[request] = chain
-        return await handler(request)
+        try:
+            return await handler(request)
+        finally:
+            _chain.set(chain)  # aiohttp may send the request again, after requests that began their own
 
     def attach(self, request: ClientRequest, bound: Bound) -> None:
         """Give the request this child, and later a connection that matches it."""

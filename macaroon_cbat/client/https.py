@@ -5,7 +5,6 @@ answer of status 200, and used again only if nothing more has arrived by then. N
 second answer that arrives later still. The service, and a proxy before it, must not send one.
 """
 
-import io
 import ssl
 import weakref
 from collections import deque
@@ -13,9 +12,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse, HTTPSConnection
-from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from macaroon_cbat.client.line import Line
 from macaroon_cbat.client.network_failures import failure_in_words
 from macaroon_cbat.client.sockets import Deadline, Dial, connected
 from macaroon_cbat.errors import Unavailable
@@ -82,52 +81,6 @@ class AnswerTooLong(Unavailable):
         self.answered = status
 
 
-class _Reader(io.RawIOBase):
-    """The bytes that a line's peer sends."""
-
-    def __init__(self, line: "_Line") -> None:
-        self._line = line
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._line.tls.settimeout(self._line.deadline.left())
-        return self._line.tls.recv_into(buffer)
-
-
-class _Line:
-    """One TLS connection, in the place of a socket under `http.client`: it keeps the exchange's deadline."""
-
-    def __init__(self, place: str, tls: ssl.SSLSocket, http: HTTPSConnection, deadline: Deadline) -> None:
-        self.place, self.tls, self.http, self.deadline = place, tls, http, deadline
-        http.sock = self  # http.client calls sendall, makefile and close, nothing else
-
-    def sendall(self, data: bytes) -> None:
-        self.tls.settimeout(self.deadline.left())
-        self.tls.sendall(data)
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self))
-
-    def close(self) -> None:
-        """Leave the connection open: `http.client` calls this before the answer is read."""
-
-    def end(self) -> None:
-        self.tls.close()
-
-    def is_quiet(self) -> bool:
-        """Return True if the peer has neither closed the connection nor sent anything unasked."""
-        self.tls.settimeout(0)
-        try:
-            self.tls.recv(1)
-        except ssl.SSLWantReadError:
-            return True
-        except OSError:
-            return False
-        return False
-
-
 class Connections:
     """Connections made with one TLS context, kept between exchanges. Thread-safe; of one process only."""
 
@@ -136,7 +89,7 @@ class Connections:
         self._context = context
         self._context.set_alpn_protocols(["http/1.1"])
         self._dial = dial
-        self._kept: deque[_Line] = deque()
+        self._kept: deque[Line] = deque()
         self._is_over = False
         weakref.finalize(self, _close, self._kept)
 
@@ -170,7 +123,7 @@ class Connections:
             # The service closed it at this very moment, and the request may be sent twice.
         return self._over(self._opened(request.url, place, deadline), request)
 
-    def _over(self, line: _Line, request: HttpsRequest) -> HttpsAnswer:
+    def _over(self, line: Line, request: HttpsRequest) -> HttpsAnswer:
         """Send the request over this line; keep the line only after one whole answer of status 200."""
         is_whole = False
         try:
@@ -181,12 +134,12 @@ class Connections:
             date, age, challenge = map(response.headers.get, ("Date", "Age", "WWW-Authenticate"))
             return HttpsAnswer(response.status, content, date, age, challenge)
         finally:
-            if is_whole and not self._is_over and len(self._kept) < _MOST_KEPT:
+            if is_whole and not line.has_surplus and not self._is_over and len(self._kept) < _MOST_KEPT:
                 self._kept.append(line)
             else:
                 line.end()
 
-    def _take(self, place: str) -> _Line | None:
+    def _take(self, place: str) -> Line | None:
         """Return a kept line to this host and port, which then is this exchange's alone."""
         for _ in range(len(self._kept)):
             try:
@@ -201,7 +154,7 @@ class Connections:
                 line.end()
         return None
 
-    def _opened(self, url: str, place: str, deadline: Deadline) -> _Line:
+    def _opened(self, url: str, place: str, deadline: Deadline) -> Line:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or 443
         if parts.scheme != "https" or host is None:
@@ -213,7 +166,7 @@ class Connections:
         except BaseException:
             raw.close()
             raise
-        return _Line(place, tls, HTTPSConnection(host, port, context=self._context), deadline)
+        return Line(place, tls, HTTPSConnection(host, port, context=self._context), deadline)
 
 
 def no_answer(url: str, error: Exception) -> Unavailable:
@@ -233,7 +186,7 @@ def _content_of(response: HTTPResponse, limit: int) -> bytes:
     return content
 
 
-def _close(kept: deque[_Line]) -> None:
+def _close(kept: deque[Line]) -> None:
     with suppress(IndexError):
         while True:
             kept.pop().end()

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from macaroon_cbat.certificate.source import NO_CERTIFICATE, PresentedCertificate
-from macaroon_cbat.errors import InsufficientScope, SettingsError, Unguarded
+from macaroon_cbat.errors import InsufficientScope, RefusedGrant, SettingsError, Unguarded
 from macaroon_cbat.macaroon.target import is_plain_path
 from macaroon_cbat.macaroon.verification import Principal, require_scope
 from macaroon_cbat.resource.admission import Admission
@@ -60,7 +60,10 @@ class DefaultDeny(Struct, frozen=True):
             "require(...), an endpoint of Starlette's under guard.endpoint(...), or name the path in the "
             "guard's public"
         )
-        presented = NO_CERTIFICATE if principal is None else _certificate_of(principal)
+        presented = NO_CERTIFICATE
+        if principal is not None:
+            presented = _certificate_of(principal)
+            error.grant = RefusedGrant(principal.client_id, principal.token_id)
         self.admission.write_or_log_refusal(error, request, presented)
         return error
 

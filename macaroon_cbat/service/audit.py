@@ -1,7 +1,7 @@
 """Audit events of the service about the request at hand."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask, current_app, request
 
@@ -16,9 +16,16 @@ from macaroon_cbat.service.http.client_certificate import client_certificate
 from macaroon_cbat.service.metrics import count_introspected, count_minted, count_revoked
 
 _CLOCK = "macaroon_cbat.audit"
-_CLIENT, _TOKEN = "macaroon_cbat.who", "macaroon_cbat.token_id"
-"""Environment keys of the authenticated client and token: no header can write them, and they end with the
-request."""
+_NAMES = "macaroon_cbat.names"
+"""Environment key of the authentic names: it ends with the request. A header cannot write it, and a peer that
+speaks uWSGI's protocol, SCGI or FastCGI writes text."""
+
+
+class _Names(NamedTuple):
+    """The authenticated client of a request, and its authentic token."""
+
+    client_id: str | None = None
+    token_id: str | None = None
 
 
 def audit_requests(app: Flask, clock: Callable[[], float]) -> None:
@@ -28,12 +35,12 @@ def audit_requests(app: Flask, clock: Callable[[], float]) -> None:
 
 def is_from(client_id: str) -> None:
     """Remember the client that the request at hand has authenticated."""
-    request.environ[_CLIENT] = client_id
+    request.environ[_NAMES] = _Names(client_id)
 
 
 def is_with(client_id: str, token_id: str) -> None:
     """Remember the authentic token of the request at hand, and its client; the token may be stolen."""
-    request.environ[_CLIENT], request.environ[_TOKEN] = client_id, token_id
+    request.environ[_NAMES] = _Names(client_id, token_id)
 
 
 def event(kind: EventKind, *, status: int = 200, **members: Any) -> AuditEvent:
@@ -41,7 +48,7 @@ def event(kind: EventKind, *, status: int = 200, **members: Any) -> AuditEvent:
     return AuditEvent(
         at=utc(current_app.extensions[_CLOCK]()),
         event=kind,
-        who=request.environ.get(_CLIENT),
+        who=_names().client_id,
         status=status,
         # The rule, not the path: a request for /TOKEN must not write a token into the log.
         endpoint=None if request.url_rule is None else request.url_rule.rule,
@@ -85,14 +92,18 @@ def write_or_log_refusal(status: int, error: str | None, reason: str) -> None:
     """Write why the request at hand is refused, and the client certificate that it came with."""
     kind: EventKind = "token.refused" if request.endpoint == "token" else "request.refused"
     presented = _presented()
-    token_id = request.environ.get(_TOKEN)
     members = {
         "error": error,
         "reason": with_ignored(reason, presented),
         "certificate": presented.thumbprint,
-        "token_id": token_id,
+        "token_id": _names().token_id,
     }
     write_or_log(event(kind, status=status, **members))
+
+
+def _names() -> _Names:
+    found = request.environ.get(_NAMES)
+    return found if isinstance(found, _Names) else _Names()
 
 
 def _presented() -> PresentedCertificate:

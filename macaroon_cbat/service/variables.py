@@ -76,8 +76,10 @@ def read_variables(settings: type, given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def refuse_out_of_range(settings: object) -> None:
-    """Raise SettingsError for a number that is less than the least or more than the most."""
+    """Raise SettingsError for a number that is not whole, less than the least or more than the most."""
     for one in variables_of(type(settings)):
         value = getattr(settings, one.field)
-        if isinstance(value, int) and not one.setting.least <= value <= one.setting.most:
+        if one.kind is not int or value is None:
+            continue
+        if type(value) is not int or not one.setting.least <= value <= one.setting.most:
             raise one.unusable(str(value))

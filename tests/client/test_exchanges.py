@@ -1,11 +1,14 @@
 """Exchanges of clients with the service: bounded in time, and alone on a connection."""
 
+import ssl
 from pathlib import Path
 
 import pytest
 
 from macaroon_cbat.client import ClientCertificate, TokenClient
+from macaroon_cbat.client.https import Connections, HttpsRequest
 from macaroon_cbat.client.service_calls import ServiceCalls
+from macaroon_cbat.client.trust import ServerTrust
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.macaroon.identifier import read_identifier
 from macaroon_cbat.macaroon.wire import read_macaroon
@@ -13,7 +16,7 @@ from macaroon_cbat.resource import Introspection, ServiceConnection
 from tests.support import silent_services
 from tests.support.client_files import Files, make_pair
 from tests.support.forks import in_children
-from tests.support.silent_services import Temper, silent_service
+from tests.support.silent_services import Silent, Temper, silent_service
 from tests.support.token_server import Server
 
 TEMPERS = [silent_services.never, silent_services.drop_by_drop, silent_services.drop_by_drop_in_the_head]
@@ -30,6 +33,27 @@ def test_an_exchange_ends_in_time(tmp_path: Path, temper: Temper) -> None:
         with pytest.raises(Unavailable, match="did not answer in time"):
             client()
         assert len(service.asked) == 1
+
+
+def answer(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def with_the_beginning_of_another(service: Silent, connection: ssl.SSLSocket) -> None:
+    """Answer, begin another answer in the same piece, and end it after the next request."""
+    service.read(connection)
+    connection.sendall(answer(b"own") + answer(answer(b"another"))[: -len(answer(b"another"))])
+    service.read(connection)
+    connection.sendall(answer(b"another"))
+
+
+def test_an_unasked_answer_ends_the_connection(tmp_path: Path) -> None:
+    """What comes with an answer and is none of it is never taken for the answer to the next request."""
+    with silent_service(tmp_path, with_the_beginning_of_another) as service:
+        connections = Connections(ServerTrust(service.ca).current().context())
+        request = HttpsRequest(method="GET", url=service.url, timeout=10, limit=1000)
+        assert [connections.exchange(request).body for _ in range(2)] == [b"own", b"own"]
+        connections.end()
 
 
 def test_children_fetch_their_own_tokens(server: Server) -> None:

@@ -1,6 +1,7 @@
 """A MacaroonAuth outside a session that presents its certificate: the error is ours, and no token is sent."""
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import macaroon_cbat.client.requests as holder_requests
 from macaroon_cbat.client import ClientCertificate
 from macaroon_cbat.errors import SettingsError
 from tests.support.client_files import Files, Pair, make_token
+from tests.support.silent_services import Silent, silent_service
 from tests.support.token_server import Server
 
 TEMPER = "outside"
@@ -233,3 +235,38 @@ def test_a_nested_request_changes_no_redirect(server: Server, certificate: Clien
             return await answer.json(content_type=None)
 
     assert asyncio.run(main())["authorization"] is None
+
+
+def close_the_first(service: Silent, connection: ssl.SSLSocket) -> None:
+    """Close the first connection with a request for `/`, and answer all others."""
+    service.read(connection)
+    if sum(one.startswith(b"GET / ") for one in service.asked) != 1 or b"GET /aside" in service.asked[-1]:
+        connection.sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True], ids=["the same origin", "another origin"])
+def test_a_nested_request_changes_no_repetition(
+    server: Server, certificate: ClientCertificate, tmp_path: Path, *, is_elsewhere: bool
+) -> None:
+    """A request that aiohttp sends again carries a child as before, also after another middleware's own."""
+    cas = tmp_path / "cas.pem"
+
+    async def main(closing: str) -> None:
+        aside = closing + "/aside" if is_elsewhere else server.url("/echo", host="127.0.0.1")
+
+        async def nosy(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> Any:
+            if str(request.url) != aside:
+                async with request.session.get(aside) as answer:
+                    await answer.read()
+            return await handler(request)
+
+        auth = holder_aiohttp.MacaroonAuth(make_token(), certificate)
+        url = f"{server.url('/redirect')}?to={closing}/" if is_elsewhere else closing
+        async with holder_aiohttp.certificate_session(auth, cas, middlewares=(nosy,)) as session:
+            (await session.get(url)).close()
+
+    with silent_service(tmp_path, close_the_first) as service:
+        cas.write_bytes(server.ca.read_bytes() + service.ca.read_bytes())
+        asyncio.run(main(service.url))
+    sent = [one for one in service.asked if one.startswith(b"GET / ")]
+    assert [b"Authorization: Bearer" in one for one in sent] == [not is_elsewhere] * 2

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from macaroon_cbat.audit.file import write_log_to
+from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE
 from macaroon_cbat.macaroon.caveats import Method, Scope, confirmation
 from macaroon_cbat.macaroon.minting import attenuate
 from macaroon_cbat.macaroon.wire import read_macaroon
@@ -13,7 +14,7 @@ from macaroon_cbat.stores import ClientMetadata
 from macaroon_cbat.stores.root_keys import GRACE_SECONDS
 from tests.support.audit_events import events, one
 from tests.support.databases import NOW
-from tests.support.service import API, SECRETS, grant_of
+from tests.support.service import API, GRANT_TYPE, ISSUER, SECRETS, grant_of
 from tests.support.service_secrets import ask_with_secrets, exercise, spellings
 
 AT = "2025-12-31T23:00:00Z"
@@ -88,6 +89,30 @@ def test_a_token_that_is_not_authentic_has_no_name(audited, file):
     audited.introspect(token[:-4] + "AAAA")
     found = one(file)
     assert (found["active"], "token_id" in found, "client_id" in found) == (False, False, False)
+
+
+def test_text_in_the_environment_names_no_client(audited, file):
+    """A sender in uWSGI's protocol, which writes any key of the environment as text, writes no name."""
+    application, written = audited.app.wsgi_app, {}
+
+    def with_what_was_written(environ, start_response):
+        environ |= dict.fromkeys(written, "operator")
+        answer = application(environ, start_response)
+        written.update(environ)
+        return answer
+
+    audited.app.wsgi_app = with_what_was_written
+    token = audited.minted(confirmation("A" * 43), aud=ISSUER)
+    written.clear()
+    audited.open("/admin/keys", method="GET", headers={"Authorization": f"Bearer {token}"})
+    own = {key for key in written if key.startswith("macaroon_cbat.")} - {PEER_CERTIFICATE}
+    assert len(own) > 1
+    written.clear()
+    written.update(dict.fromkeys(own))
+    os.truncate(file, 0)
+    assert audited.open("/oauth2/token", data=GRANT_TYPE).status_code == 401
+    found = one(file)
+    assert ("who" in found, "token_id" in found, "certificate" in found) == (False, False, False)
 
 
 def test_a_revoked_token_is_one_line(audited, file):

@@ -54,6 +54,7 @@ def test_a_number_has_a_range(tmp_path, name, beyond):
     [
         {"token_lifetime": 0},
         {"token_lifetime": LONGEST_LIFETIME + 1},
+        {"token_lifetime": 1e9},
         {"key_rotation": -1},
         {"key_rotation": LONGEST_LIFETIME - 1},
         {"audit_refusals": -1},

@@ -24,7 +24,8 @@ log = logging.getLogger("macaroon_cbat.service")
 
 _SOURCE = "macaroon_cbat.certificate_source"
 _PRESENTED = "macaroon_cbat.presented"
-"""Environment key: no header can write it, and it ends with the request."""
+"""Environment key, which ends with the request. A header cannot write it, and a peer that speaks uWSGI's
+protocol, SCGI or FastCGI writes text."""
 
 
 def find_certificates_by(app: Flask, source: CertificateSource) -> None:
@@ -39,8 +40,8 @@ def client_certificate(request: Request) -> PresentedCertificate:
     client forged it, or the operator did not name the proxy. Raises AmbiguousHeader or ProxyMisconfigured as
     the source does.
     """
-    known: PresentedCertificate | None = request.environ.get(_PRESENTED)
-    if known is None:
+    known = request.environ.get(_PRESENTED)
+    if not isinstance(known, PresentedCertificate):
         known = request.environ[_PRESENTED] = _source()(WsgiConnection(request.environ))
         if known.ignored is not None:
             log.warning(IGNORED, known.ignored)

@@ -6,6 +6,8 @@ import pytest
 
 from macaroon_cbat import PathPrefix
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.macaroon.identifier import read_identifier
+from macaroon_cbat.macaroon.wire import read_macaroon
 from tests.support import denying_applications as applications
 from tests.support.adapters import Adapter, through_asgi, through_wsgi
 from tests.support.challenges import challenge_of
@@ -89,11 +91,15 @@ def test_every_method_is_denied(adapter, denying, method):
 
 
 def test_a_forgotten_view_is_refused(adapter, denying, log):
-    """A view that is neither required nor public is 403 to every valid token, and the log names it."""
-    reply = adapter.call(denying, bound(scope="admin root"), path=FORGOTTEN)
+    """A view that is neither required nor public is 403 to every valid token; the log names both."""
+    text = bound(scope="admin root")
+    reply = adapter.call(denying, text, path=FORGOTTEN)
     assert (reply.status, reply.json()["error"]) == (403, "access_denied")
     assert b"ran" not in reply.body
-    assert "GET '/forgotten' is neither under require(...) nor public" in str(line_of(log)["reason"])
+    line = line_of(log)
+    assert "GET '/forgotten' is neither under require(...) nor public" in str(line["reason"])
+    jti = read_identifier(read_macaroon(text).identifier).jti
+    assert (line.get("who"), line.get("token_id")) == ("billing", jti)
 
 
 def test_a_required_view_wants_its_scope(adapter, denying, log):
