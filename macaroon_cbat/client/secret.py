@@ -17,13 +17,16 @@ class ClientSecret:
     def __init__(self, secret: str | Path) -> None:
         """Take the secret itself, or read it from a file that other users cannot use.
 
-        Raises SettingsError if the file cannot be read.
+        Raises SettingsError if the file cannot be read, and for a text that is the name of a file.
         """
         self._followed: Followed[str] | None = None
         if isinstance(secret, Path):
             file = secret
             self._followed = Followed("client secret", [file], lambda: read_secret_file(file), log)
             return
+        if _names_file(secret):
+            # The service would answer invalid_client, which says no more.
+            raise SettingsError(f"client_secret is the name of a file: write Path({secret!r})")
         self._text = secret
 
     def __repr__(self) -> str:
@@ -41,6 +44,13 @@ class ClientSecret:
         before = self._followed.value
         self._followed.look(anyway=True)
         return self._followed.value != before
+
+
+def _names_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # no name that the system would take
+        return False
 
 
 def read_secret_file(file: Path) -> str:

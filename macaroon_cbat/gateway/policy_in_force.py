@@ -10,6 +10,7 @@ from macaroon_cbat.certificate.header_source import HeaderSource
 from macaroon_cbat.certificate.source import tls_connection
 from macaroon_cbat.client.secret import read_secret_file
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.errors.extras import require
 from macaroon_cbat.files.followed import Followed
 from macaroon_cbat.gateway.decision import Gateway
 from macaroon_cbat.gateway.places import read_place
@@ -28,6 +29,9 @@ from macaroon_cbat.resource.verifier import TokenVerifier
 from macaroon_cbat.server.address import Address
 
 log = logging.getLogger("macaroon_cbat.gateway")
+
+_EXTRAS = {"metrics": ("metrics", "prometheus_client"), "grpc": ("envoy", "grpc", "envoy")}
+"""The extra of a member of [listen], and its modules: `gateway --check` must not pass what cannot start."""
 
 
 class InForce(Struct, frozen=True, kw_only=True):
@@ -118,7 +122,10 @@ def _trust(loaded: LoadedPolicy) -> TrustedProxies:
 
 
 def places(loaded: LoadedPolicy) -> dict[str, Address]:
-    """Return the place to listen at for each of `http`, `grpc` and `metrics` that the policy names."""
+    """Return the place to listen at for each of `http`, `grpc` and `metrics` that the policy names.
+
+    Raises SettingsError for a place that no listener can have, or whose extra is not installed.
+    """
     members = structs.asdict(loaded.policy.listen)
     folder = loaded.verifier.folder
     found = {member: read_place(text, member, folder) for member, text in members.items() if text is not None}
@@ -126,6 +133,8 @@ def places(loaded: LoadedPolicy) -> dict[str, Address]:
         raise SettingsError(
             "[listen], metrics is a Unix socket: name ADDRESS:PORT, where Prometheus connects"
         )
+    for member in found.keys() & _EXTRAS.keys():
+        require(*_EXTRAS[member])
     return found
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from macaroon_cbat.audit import bound_refusals
 from macaroon_cbat.audit.file import reopen_logs, write_log_to
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.errors.extras import require
 from macaroon_cbat.gateway.http_connection import REQUEST_SECONDS
 from macaroon_cbat.gateway.places import check_free, listening_at, remove_socket
 from macaroon_cbat.gateway.policy_in_force import LoadedPolicy, PolicyWatch, places, put_in_force
@@ -58,7 +57,6 @@ def serve_gateway(file: Path, *, workers: int = 1, on_ready: Callable[[str], Non
 
 
 def _check_envoy(place: Address, workers: int) -> None:
-    require("envoy", "grpc", "envoy")
     if place.path is not None and workers > 1:
         raise SettingsError(
             f"[listen], grpc: {place} is for one process: --workers 1, or listen on ADDRESS:PORT"

@@ -19,7 +19,8 @@ def read_upstream(text: str, name: str) -> Address:
         raise SettingsError(f"{name}: {text!r} names no port: choose one from 1 to 65535")
     if address.path is not None and not PLAIN_PATH.fullmatch(text.removeprefix("unix:")):
         raise SettingsError(
-            f"{name}: {str(address.path)!r} is no absolute path of letters, digits and ._/@+-: name another"
+            f"{name}: {str(address.path)!r} is no absolute path of letters, digits and ._/@+-: "
+            "write the whole path from / on"
         )
     return address
 

@@ -7,6 +7,8 @@ from macaroon_cbat.errors import SettingsError
 
 BACKLOG = 1024
 """Connections that may wait to be accepted; over a Unix socket the next one is refused at once."""
+IN_PYTHON = " (port= in Python)"
+"""The end of an advice, for callers of `tls.serve`, who have no options."""
 _EVERY_ADDRESS = "::"
 _UNSENT_BYTES = 1 << 17
 """Bytes that the kernel takes for a client beyond those it has sent."""
@@ -67,9 +69,13 @@ def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[object, 
 
 def _advice(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use: stop the other server or choose another port with --port"
+        return (
+            f"port {port} on {host} is in use: stop the other server or choose another with --port{IN_PYTHON}"
+        )
     if error.errno in {errno.EACCES, errno.EPERM}:
-        return f"not permitted to listen on port {port} of {host}: choose a port above 1023 with --port"
+        return (
+            f"not permitted to listen on port {port} of {host}: choose one above 1023 with --port{IN_PYTHON}"
+        )
     if error.errno == errno.EADDRNOTAVAIL:
         return f"{host} is no address of this machine: choose another with --host"
     return f"cannot listen on port {port} of {host}: {error.strerror}"

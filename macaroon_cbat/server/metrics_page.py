@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.errors.extras import extra
-from macaroon_cbat.server.listener import listening_socket
+from macaroon_cbat.server.listener import IN_PYTHON, listening_socket
 from macaroon_cbat.server.shared_counters import ignoring_leftovers, is_shared, sharing_counters
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def _listening(host: str, port: int) -> socket.socket:
         return listening_socket(host, port)
     except SettingsError as error:
         # The advice there is about the options of the service's own port.
-        raise SettingsError("metrics: " + str(error).replace(" --", " --metrics-")) from error
+        advice = str(error).removesuffix(IN_PYTHON).replace(" --", " --metrics-")
+        raise SettingsError(f"metrics: {advice}") from error
 
 
 def serve_metrics(listener: socket.socket, *collectors: "Collector") -> None:

@@ -5,8 +5,11 @@ import json
 import pytest
 
 from macaroon_cbat.cli.commands import main
+from macaroon_cbat.files import replace_file
+from macaroon_cbat.macaroon.keys import write_key_file
 from tests.support.command_line import API, token
 from tests.support.installations import foreign_modules, run_with
+from tests.support.tokens import KEYS
 
 RUN = "from macaroon_cbat.cli import main\nmain(prog_name='macaroon-cbat')"
 TOPS = "sorted({name.partition('.')[0] for name in sys.modules})"
@@ -14,6 +17,16 @@ OFFLINE = f"""
 import atexit, json
 atexit.register(lambda: print(json.dumps({TOPS}), file=sys.stderr))
 {RUN}
+"""
+POLICY = """
+audience = "https://api.example"
+keys = "keys.json"
+[proxy]
+kind = "envoy"
+trust = ["unix", "127.0.0.1/32"]
+[[rule]]
+path = "/"
+public = true
 """
 LACKING = {
     "client": "service",
@@ -54,11 +67,27 @@ def test_a_gateway_without_its_extra_is_one_line(tmp_path):
     assert done.stderr.endswith("pip install 'macaroon_cbat[gateway]'\n")
 
 
-def test_minting_over_http_without_requests_is_one_line():
-    """`token mint` asks the service over HTTP, and names the extra for that."""
-    done = run_with([], RUN, "token", "mint", "--issuer", "https://as.example", "--client-id", "c")
-    assert done.returncode == 2
-    assert done.stderr.endswith("pip install 'macaroon_cbat[requests]'\n")
+@pytest.mark.parametrize(
+    ("member", "extra"), [("metrics", "metrics"), ("grpc", "envoy")], ids=["metrics", "envoy"]
+)
+@pytest.mark.parametrize("option", [[], ["--check"]], ids=["started", "checked"])
+def test_a_policy_whose_extra_is_missing_is_one_line(tmp_path, option, member, extra):
+    """A gateway that could not start for want of an extra is refused by `--check` as well."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text(f"{POLICY}[listen]\nhttp = 'unix:gateway.sock'\n{member} = '127.0.0.1:9100'\n")
+    replace_file(tmp_path / "keys.json", [write_key_file(KEYS)])
+    done = run_with(["gateway"], RUN, "gateway", *option, str(policy))
+    assert done.returncode != 0
+    assert done.stderr.startswith(f"Error: the extra '{extra}' is not installed")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_minting_needs_no_extra():
+    """`token mint` asks the service with the standard library, in an installation without extras."""
+    issuer = ["--issuer", "https://127.0.0.1:9", "--client-id", "c", "--client-secret", "s"]
+    done = run_with([], RUN, "token", "mint", *issuer)
+    assert done.returncode == 1
+    assert "no server listens at 127.0.0.1:9" in done.stderr
 
 
 @pytest.mark.parametrize("extras", [[], ["all"]], ids=["plain", "all"])

@@ -47,7 +47,7 @@ def test_a_secret_that_others_can_read_is_refused(tmp_path: Path, both: Path, ta
         take(file, both)
     file.chmod(0o600)
     assert "s3cret" not in repr(take(file, both))
-    assert take(str(file), both)
+    assert take("s3cret", both)
 
 
 @pytest.mark.parametrize("take", TAKERS, ids=lambda take: take.__name__)
@@ -59,6 +59,14 @@ def test_an_unusable_secret_is_said_at_once(tmp_path: Path, both: Path, take, co
         replace_file(file, [content])
     with pytest.raises(SettingsError, match=f"the secret file {file}"):
         take(file, both)
+
+
+@pytest.mark.parametrize("take", TAKERS, ids=lambda take: take.__name__)
+def test_the_name_of_a_file_is_no_secret(tmp_path: Path, both: Path, take) -> None:
+    """A text that names a file is refused at once, for the service would only say `invalid_client`."""
+    (tmp_path / "client.secret").write_text("s" * 43)
+    with pytest.raises(SettingsError, match=r"client_secret is the name of a file: write Path\("):
+        take(str(tmp_path / "client.secret"), both)
 
 
 def test_a_replaced_secret_is_used_at_once(server: Server, tmp_path: Path) -> None:
