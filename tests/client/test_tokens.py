@@ -117,7 +117,7 @@ def test_revoked_token_is_fetched_anew(server: Server, certificate: ClientCertif
 @pytest.mark.parametrize(
     ("temper", "status", "code", "says"),
     [
-        ("refusing", 400, "invalid_scope", "not for you?[2J"),
+        ("refusing", 400, "invalid_scope", r"not for you\x1b[2J"),
         ("unauthenticated", 401, "invalid_client", ""),
         ("teapot", 418, None, "does not answer as OAuth requires"),
         ("page", 200, None, "does not answer as OAuth requires"),
