@@ -75,7 +75,7 @@ def change(
     }
     members: dict[str, object] = {member: value for member, value in given.items() if value is not None}
     if (audiences and no_audience) or (serves and serves_nothing) or not members:
-        raise click.UsageError("the change is missing or contradicts itself: name what changes, once")
+        raise click.UsageError("no change is named, or one in two ways: give each option once")
     with usage_of_unknown_names():
         changed = verbs.change_client(name, members)
     if as_json:

@@ -131,7 +131,7 @@ def test_revoked_token_is_fetched_anew(server: Server, certificate: ClientCertif
         ("opaque", 200, None, "no macaroon"),
         ("huge", 200, None, "more than 65536 bytes"),
         ("moved", 307, None, "does not answer as OAuth requires"),
-        ("unpublished", 404, None, "/.well-known/oauth-authorization-server/unpublished is not there"),
+        ("unpublished", 404, None, "/.well-known/oauth-authorization-server/unpublished is missing"),
         ("foreign", 200, None, "is 'https://other.example', another server: give that one"),
         ("plain", 200, None, "$.token_endpoint"),
     ],

@@ -46,7 +46,7 @@ def test_who_came_first_goes_first():
 
 
 def test_a_turn_that_does_not_come_is_given_up():
-    """Who waited in vain gets TimeoutError, keeps nobody behind, and may come again."""
+    """A writer that waited in vain gets TimeoutError, keeps no other behind, and may come again."""
     turns = WriteQueue()
     with turns.turn(1):
         with pytest.raises(TimeoutError), turns.turn(0.05):
@@ -73,7 +73,7 @@ def test_what_is_left_is_said():
 
 
 def test_a_turn_ends_with_an_error():
-    """Whoever fails in its turn passes it on."""
+    """A writer that fails in its turn passes it on."""
     turns = WriteQueue()
     with pytest.raises(ZeroDivisionError), turns.turn(1):
         raise ZeroDivisionError
@@ -128,7 +128,7 @@ def test_no_writer_starves(stores):
 
 @ON_SQLITE
 def test_the_wait_is_one_for_both(stores, url):
-    """Behind another process's lock nobody waits twice as long, for its turn and then for the lock."""
+    """No writer waits twice as long behind another process's lock, for its turn and then for the lock."""
     other, spent = Database(url), []
 
     def write(number: int) -> None:
