@@ -7,7 +7,14 @@ import click
 
 from macaroon_cbat.cli.administration import Verbs, administration_options
 from macaroon_cbat.cli.client_change import change
-from macaroon_cbat.cli.client_lines import line_of, metadata_of, usage_of_unknown_names
+from macaroon_cbat.cli.client_lines import (
+    AUDIENCE,
+    REPEATED,
+    certificates_option,
+    line_of,
+    metadata_of,
+    usage_of_unknown_names,
+)
 from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.cli.options import FILE, force_option, is_standard_output, json_option, print_json, say
 from macaroon_cbat.cli.registration import SecretOutput, register, strong_thumbprint_in
@@ -32,7 +39,7 @@ client.add_command(change)
     "audiences",
     multiple=True,
     metavar="URL",
-    help="A resource server that it may get tokens for. May be repeated.",
+    help=f"{AUDIENCE} {REPEATED}",
 )
 @click.option(
     "--serves",
@@ -49,14 +56,7 @@ client.add_command(change)
     show_default=True,
     help="Method by which it authenticates.",
 )
-@click.option(
-    "--certificate",
-    "certificates",
-    multiple=True,
-    type=FILE,
-    metavar="FILE",
-    help="Its certificate, for self_signed_tls_client_auth. May be repeated.",
-)
+@certificates_option
 @click.option("--subject-dn", metavar="DN", help="Its certificate's subject (RFC 4514), for tls_client_auth.")
 @click.option("--san-dns", metavar="NAME", help="Its certificate's DNS name, for tls_client_auth.")
 @click.option("--san-uri", metavar="URI", help="Its certificate's URI, for tls_client_auth.")

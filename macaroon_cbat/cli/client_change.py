@@ -5,8 +5,16 @@ from pathlib import Path
 import click
 
 from macaroon_cbat.cli.administration import Verbs, administration_options
-from macaroon_cbat.cli.client_lines import line_of, metadata_of, usage_of_unknown_names
-from macaroon_cbat.cli.options import FILE, json_option, print_json, say
+from macaroon_cbat.cli.client_lines import (
+    AUDIENCE,
+    REPEATED,
+    SERVES,
+    certificates_option,
+    line_of,
+    metadata_of,
+    usage_of_unknown_names,
+)
+from macaroon_cbat.cli.options import json_option, print_json, say
 from macaroon_cbat.cli.registration import strong_thumbprint_in
 
 _KNOWN_KEYS = (
@@ -15,26 +23,14 @@ _KNOWN_KEYS = (
 )
 
 
-_AUDIENCE = "A resource server that it may get tokens for."
-_SERVES = "An audience that it serves as its resource server."
-_REPEATED = "May be repeated."
-
-
 @click.command()
 @click.argument("name")
 @click.option("--scope", help="Scopes that it may ask for from now on.")
-@click.option("--audience", "audiences", multiple=True, metavar="URL", help=f"{_AUDIENCE} {_REPEATED}")
+@click.option("--audience", "audiences", multiple=True, metavar="URL", help=f"{AUDIENCE} {REPEATED}")
 @click.option("--no-audience", is_flag=True, help="It may get tokens for no resource server in particular.")
-@click.option("--serves", multiple=True, metavar="URL", help=f"{_SERVES} {_REPEATED}")
+@click.option("--serves", multiple=True, metavar="URL", help=f"{SERVES} {REPEATED}")
 @click.option("--serves-nothing", is_flag=True, help="It is no longer a resource server.")
-@click.option(
-    "--certificate",
-    "certificates",
-    multiple=True,
-    type=FILE,
-    metavar="FILE",
-    help=f"Its certificate, for self_signed_tls_client_auth. {_REPEATED}",
-)
+@certificates_option
 @click.option("--bound/--unbound", default=None, help="Whether its tokens are bound when they are minted.")
 @click.option(
     "--understands-caveats/--ignores-caveats",
@@ -79,7 +75,7 @@ def change(
     }
     members: dict[str, object] = {member: value for member, value in given.items() if value is not None}
     if (audiences and no_audience) or (serves and serves_nothing) or not members:
-        raise click.UsageError("the change is missing or contradicts itself: name what changes, once")
+        raise click.UsageError("no change is named, or one in two ways: give each option once")
     with usage_of_unknown_names():
         changed = verbs.change_client(name, members)
     if as_json:

@@ -1,15 +1,33 @@
-"""Registered clients as the command line shows them."""
+"""Registered clients as the command line names and shows them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 import msgspec
 
+from macaroon_cbat.cli.options import FILE
 from macaroon_cbat.errors import NotFound
 from macaroon_cbat.service.admin.shapes import ClientRecord
 from macaroon_cbat.stores import ClientMetadata
 from macaroon_cbat.text.printable import printable
+
+AUDIENCE = "A resource server that it may get tokens for."
+SERVES = "An audience that it serves as its resource server."
+REPEATED = "May be repeated."
+
+
+def certificates_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --certificate, which may be repeated."""
+    return click.option(
+        "--certificate",
+        "certificates",
+        multiple=True,
+        type=FILE,
+        metavar="FILE",
+        help=f"Its certificate, for self_signed_tls_client_auth. {REPEATED}",
+    )(command)
 
 
 def metadata_of(one: ClientRecord) -> dict[str, object]:

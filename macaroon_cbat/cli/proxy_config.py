@@ -11,8 +11,8 @@ from macaroon_cbat.cli.proxy_introspection import introspecting_options
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.proxy_config import (
     PROXIES,
+    ProxyConfigSettings,
     ProxyIntrospection,
-    ProxySettings,
     read_listener,
     read_upstream,
     render,
@@ -109,7 +109,7 @@ def proxy_config(
 ) -> None:
     """Print the configuration of a proxy that accepts any client certificate and forwards no spoofed one."""
     output = None if output is None or is_standard_output(output) else output
-    settings = ProxySettings(
+    settings = ProxyConfigSettings(
         listen=read_listener(listen, "--listen"),
         http_listen=None if http_listen is None else read_listener(http_listen, "--http-listen"),
         upstream=read_upstream(upstream, "--upstream"),
@@ -134,7 +134,7 @@ def proxy_config(
         click.echo("".join(files.values()), nl=False)
 
 
-def _write(files: dict[str, str], output: Path, settings: ProxySettings, *, force: bool) -> None:
+def _write(files: dict[str, str], output: Path, settings: ProxyConfigSettings, *, force: bool) -> None:
     """Write the files into the folder, private where they hold a secret. Raises SettingsError."""
     asked = settings.introspecting
     secrets = [secret for secret in (settings.secret, asked and asked.client_secret) if secret]

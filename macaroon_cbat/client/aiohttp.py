@@ -129,7 +129,7 @@ class CertificateConnector(aiohttp.BaseConnector):
         self.chains: WeakKeyDictionary[ClientRequest, _Chain] = WeakKeyDictionary()
         """The chain of redirects that each request belongs to."""
 
-    async def begin_hop(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    async def begin_chain(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Note the chain of the request: the outermost middleware, which no nested request comes before."""
         if (chain := _chain.get()) is not None:
             self.chains[request] = chain
@@ -194,7 +194,7 @@ def certificate_session(
     tracing.on_request_start.append(_begin_chain)
     tracing.on_request_redirect.append(_go_on_with_chain)
     # The auth comes last, next to the connection: other middlewares may change method and target.
-    middlewares = (connector.begin_hop, *settings.pop("middlewares", ()), auth)
+    middlewares = (connector.begin_chain, *settings.pop("middlewares", ()), auth)
     traces = [*(settings.pop("trace_configs", None) or ()), tracing]
     return aiohttp.ClientSession(
         connector=connector, middlewares=middlewares, trace_configs=traces, **settings

@@ -9,7 +9,7 @@ from typing import BinaryIO, NoReturn
 
 from macaroon_cbat.certificate.file import LONGEST_FILE, certificates_of
 from macaroon_cbat.certificate.thumbprint import DerCertificate, Thumbprint, thumbprint_of
-from macaroon_cbat.client.openssl_reasons import is_not_decrypted, reason_of
+from macaroon_cbat.client.openssl_reasons import is_not_decrypted, openssl_reason
 from macaroon_cbat.client.trust import TrustedCas, server_trust
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.followed import Followed
@@ -146,7 +146,7 @@ class ClientCertificate:
                 ) from error
             remedy = "name a PEM certificate, leaf first, and the private key that belongs to it"
             files = f"{self._certificate} with the key in {self._key}"
-            raise SettingsError(f"cannot load {files} ({reason_of(error)}): {remedy}") from error
+            raise SettingsError(f"cannot load {files} ({openssl_reason(error)}): {remedy}") from error
         return credentials
 
 

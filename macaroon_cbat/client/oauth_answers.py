@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 
 from macaroon_cbat.errors import Refused
 from macaroon_cbat.text.json_text import UnusableJson, read_json_text
+from macaroon_cbat.text.printable import printable
 
 Shape = TypeVar("Shape", bound=Struct)
 HttpsUri = Annotated[str, Meta(pattern=r"^https://[!-~]+\Z")]
@@ -37,5 +38,4 @@ def read_refusal(status: int, body: bytes, url: str) -> Refused:
     except UnusableJson as error:
         return Refused(status, None, f"{url} does not answer as OAuth requires: {error}")
     # It ends in logs and on terminals, where control characters could pretend to be more than they are.
-    shown = refusal.error_description[:_LONGEST_DESCRIPTION]
-    return Refused(status, refusal.error, "".join(c if c.isprintable() else "?" for c in shown))
+    return Refused(status, refusal.error, printable(refusal.error_description[:_LONGEST_DESCRIPTION]))

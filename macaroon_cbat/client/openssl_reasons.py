@@ -9,7 +9,7 @@ _WORDS = {
 }
 
 
-def reason_of(error: Exception) -> str:
+def openssl_reason(error: Exception) -> str:
     """Return why a file could not be loaded."""
     reason = getattr(error, "reason", None)
     return _WORDS.get(str(reason)) or str(reason or getattr(error, "strerror", None) or error)

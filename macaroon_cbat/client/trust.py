@@ -6,7 +6,7 @@ import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from macaroon_cbat.client.openssl_reasons import reason_of
+from macaroon_cbat.client.openssl_reasons import openssl_reason
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.followed import Followed
 from macaroon_cbat.files.in_memory import as_path
@@ -64,7 +64,7 @@ class ServerTrust:
                 read.context()
                 self._known = read
         except OSError as error:
-            reason = f"cannot load CA certificates from {file} ({reason_of(error)})"
+            reason = f"cannot load CA certificates from {file} ({openssl_reason(error)})"
             raise SettingsError(f"{reason}: name a PEM file with the CA of the server") from error
         return self._known
 

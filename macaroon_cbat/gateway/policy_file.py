@@ -23,7 +23,7 @@ FileName = Annotated[str, Meta(min_length=1)]
 Prefix = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9_~.-]+)+\Z")]
 
 
-class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListenTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The addresses on which a gateway answers. A change takes effect at the next start."""
 
     http: Text | None = None
@@ -53,7 +53,7 @@ class ProxyTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Prefix of the path in Envoy's questions over HTTP."""
 
 
-class Service(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ServiceTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The service that a gateway follows for keys and revocations, and the gateway's credentials there."""
 
     issuer: Text
@@ -76,7 +76,7 @@ class Service(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Seconds without news of revocations after which every answer is 503."""
 
 
-class Asking(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class IntrospectionTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The service that introspects every token (RFC 7662), and the gateway's credentials there."""
 
     issuer: Text
@@ -110,13 +110,13 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Seconds that the service's clock and this one may differ."""
     keys: FileName | None = None
     """Key file of the audience; or name [service], or [introspection]."""
-    service: Service | None = None
-    introspection: Asking | None = None
+    service: ServiceTable | None = None
+    introspection: IntrospectionTable | None = None
     audit_log: FileName | None = None
     """File of the audit log; by default events are ordinary log lines."""
     audit_refusals: Annotated[int, Meta(ge=0)] = DEFAULT_LINES
     """Audit lines of a budget of refusals in 10 seconds and process; 0 for all."""
-    listen: Listen
+    listen: ListenTable
     proxy: ProxyTable
     rule: Annotated[tuple[Rule, ...], Meta(min_length=1)]
 

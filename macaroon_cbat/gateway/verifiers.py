@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from macaroon_cbat.client.secret import read_secret_file
 from macaroon_cbat.errors import SettingsError, Unavailable
-from macaroon_cbat.gateway.policy_file import Asking, Policy, Service
+from macaroon_cbat.gateway.policy_file import IntrospectionTable, Policy, ServiceTable
 from macaroon_cbat.macaroon.audiences import canonical_audience
 from macaroon_cbat.resource.feeds.key_feed import KeyFeed
 from macaroon_cbat.resource.feeds.revocation_feed import RevocationFeed
@@ -24,8 +24,8 @@ class VerifierSettings(Struct, frozen=True, kw_only=True):
 
     audience: str
     keys: Path | None
-    service: Service | None
-    introspection: Asking | None
+    service: ServiceTable | None
+    introspection: IntrospectionTable | None
     secret: str | None
     folder: Path
 
@@ -86,7 +86,7 @@ def _for_audience(settings: VerifierSettings, keys: KeyFile) -> AudienceKeySourc
     return keys
 
 
-def _offline_by_feeds(settings: VerifierSettings, service: Service) -> FollowedVerifier:
+def _offline_by_feeds(settings: VerifierSettings, service: ServiceTable) -> FollowedVerifier:
     folder = settings.folder
     connection = ServiceConnection(
         service.issuer,
@@ -106,7 +106,7 @@ def _offline_by_feeds(settings: VerifierSettings, service: Service) -> FollowedV
     )
 
 
-def _introspecting(settings: VerifierSettings, asking: Asking) -> Introspection:
+def _introspecting(settings: VerifierSettings, asking: IntrospectionTable) -> Introspection:
     folder = settings.folder
     return Introspection(
         asking.issuer,

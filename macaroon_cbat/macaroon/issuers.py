@@ -58,14 +58,14 @@ def _place_mistake(place: str) -> str | None:
     return None
 
 
-def path_of(issuer: str) -> str:
+def issuer_path(issuer: str) -> str:
     """Return the path of an issuer, such as `/auth`; empty without one."""
     return urlsplit(issuer).path
 
 
-def origin_of(issuer: str) -> str:
+def issuer_origin(issuer: str) -> str:
     """Return an issuer without its path."""
-    return issuer.removesuffix(path_of(issuer)) if path_of(issuer) else issuer
+    return issuer.removesuffix(issuer_path(issuer)) if issuer_path(issuer) else issuer
 
 
 def metadata_url(issuer: str) -> str:

@@ -2,12 +2,12 @@
 
 from macaroon_cbat.proxy_config.addresses import read_listener, read_upstream
 from macaroon_cbat.proxy_config.introspection import ProxyIntrospection
-from macaroon_cbat.proxy_config.render import PROXIES, ProxySettings, render
+from macaroon_cbat.proxy_config.render import PROXIES, ProxyConfigSettings, render
 
 __all__ = [
     "PROXIES",
     "ProxyIntrospection",
-    "ProxySettings",
+    "ProxyConfigSettings",
     "read_listener",
     "read_upstream",
     "render",

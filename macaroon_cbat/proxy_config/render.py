@@ -62,7 +62,7 @@ class Proxy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProxySettings:
+class ProxyConfigSettings:
     """The settings of one configuration."""
 
     listen: Address
@@ -113,7 +113,7 @@ PROXIES: Mapping[str, Proxy] = MappingProxyType(
 )
 
 
-def render(name: str, settings: ProxySettings) -> dict[str, str]:
+def render(name: str, settings: ProxyConfigSettings) -> dict[str, str]:
     """Return the text of each file by its name. Raises SettingsError if settings do not fit the proxy."""
     proxy = PROXIES[name]
     _check(name, proxy, settings)
@@ -130,7 +130,7 @@ def render(name: str, settings: ProxySettings) -> dict[str, str]:
         autoescape=False,  # noqa: S701 # no HTML: every value was checked against its alphabet
     )
     environment.filters |= SPELLINGS
-    values = {field: getattr(settings, field) for field in ProxySettings.__slots__}
+    values = {field: getattr(settings, field) for field in ProxyConfigSettings.__slots__}
     values |= {
         "format": chosen,
         "header": FORMATS[chosen].header,
@@ -167,7 +167,7 @@ def _document(audience: str) -> str:
     return target
 
 
-def _check(name: str, proxy: Proxy, settings: ProxySettings) -> None:
+def _check(name: str, proxy: Proxy, settings: ProxyConfigSettings) -> None:
     """Raise SettingsError for a value that could be syntax, and for what this proxy does not support."""
     _check_alphabets(settings)
     if settings.format is not None and settings.format not in proxy.formats:
@@ -192,7 +192,7 @@ def _check(name: str, proxy: Proxy, settings: ProxySettings) -> None:
         )
 
 
-def _check_alphabets(settings: ProxySettings) -> None:
+def _check_alphabets(settings: ProxyConfigSettings) -> None:
     """Raise SettingsError for a value that could be syntax to some proxy."""
     files = {"--cert": settings.certificate, "--key": settings.key, "--output": settings.folder}
     for option, file in files.items():

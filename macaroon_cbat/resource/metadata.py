@@ -29,7 +29,7 @@ def metadata_path(resource: str) -> DecodedPath:
     return DecodedPath(unquote(metadata_target(resource).partition("?")[0]))
 
 
-def metadata_url(admission: Admission) -> str | None:
+def document_url(admission: Admission) -> str | None:
     """Return the document's public URL, or None if the resource is no web URL."""
     if admission.origin is None:
         return None

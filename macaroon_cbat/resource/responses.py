@@ -8,7 +8,7 @@ from msgspec import Struct
 from macaroon_cbat.errors import OAuthError, ServerMisconfigured, Unavailable
 from macaroon_cbat.macaroon.bearer import challenge
 from macaroon_cbat.resource.admission import Admission
-from macaroon_cbat.resource.metadata import metadata_url, protected_resource_metadata
+from macaroon_cbat.resource.metadata import document_url, protected_resource_metadata
 from macaroon_cbat.resource.request import PresentedRequest
 
 log = logging.getLogger("macaroon_cbat.resource")
@@ -37,7 +37,7 @@ def metadata_answer(admission: Admission, scopes: set[str]) -> Answer:
 
 def refusal(error: OAuthError, admission: Admission) -> Answer:
     """Return the answer to a refused request, with its challenge (RFC 6750 3)."""
-    realm, metadata = admission.verifier.audience, metadata_url(admission)
+    realm, metadata = admission.verifier.audience, document_url(admission)
     code = error.code or "missing_token"
     return _answer(
         error.status,

@@ -10,7 +10,7 @@ from macaroon_cbat.audit.file import write_log_to
 from macaroon_cbat.certificate.source import CertificateSource
 from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.macaroon.claims import EpochSeconds
-from macaroon_cbat.macaroon.issuers import path_of
+from macaroon_cbat.macaroon.issuers import issuer_path
 from macaroon_cbat.service.admin.administration import Administration
 from macaroon_cbat.service.admin.routes import admin_routes
 from macaroon_cbat.service.audit import audit_requests, write_done
@@ -62,7 +62,7 @@ def create_app(
     find_certificates_by(app, certificate_source or settings.certificate_source)
     audit_requests(app, clock)
     start_counting()
-    root_path = path_of(url) if settings.root_path is None else settings.root_path
+    root_path = issuer_path(url) if settings.root_path is None else settings.root_path
     locations = Locations(url, settings.mtls_url or url, root_path)
     issuer = Issuer(url, stores.root_keys, settings.token_lifetime, settings.key_rotation)
     guard = OwnGuard(issuer, stores, clock, locations)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from flask import Request
 
-from macaroon_cbat.macaroon.issuers import WELL_KNOWN, origin_of, path_of
+from macaroon_cbat.macaroon.issuers import WELL_KNOWN, issuer_origin, issuer_path
 from macaroon_cbat.macaroon.target import Target, parse_target
 
 
@@ -27,10 +27,12 @@ class Locations:
     @property
     def metadata_routes(self) -> list[str]:
         """The routes of the metadata: before the issuer's path (RFC 8414 3.1), and below it."""
-        return list(dict.fromkeys([WELL_KNOWN + path_of(self.issuer), self.route(WELL_KNOWN)]))
+        return list(dict.fromkeys([WELL_KNOWN + issuer_path(self.issuer), self.route(WELL_KNOWN)]))
 
     def target_of(self, request: Request) -> Target:
         """Return the target of a routed request as its client writes it."""
         inner = request.path.removeprefix(self.root_path)
-        origin = parse_target(origin_of(self.mtls_url)).origin  # an issuer may be written in other letters
-        return Target(origin, path_of(self.mtls_url) + inner)
+        origin = parse_target(
+            issuer_origin(self.mtls_url)
+        ).origin  # an issuer may be written in other letters
+        return Target(origin, issuer_path(self.mtls_url) + inner)

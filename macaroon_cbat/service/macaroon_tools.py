@@ -19,7 +19,7 @@ from macaroon_cbat.macaroon.minting import attenuate
 from macaroon_cbat.macaroon.token_forms import mended
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.service.http.client_certificate import client_certificate
-from macaroon_cbat.service.http.operations import Operation, add_route
+from macaroon_cbat.service.http.operations import SHORTENED, Operation, add_route
 from macaroon_cbat.service.http.request_input import read_json
 from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.text.json_text import UnusableJson, read_json_text
@@ -84,8 +84,6 @@ class RestrictedMacaroon(Struct, frozen=True):
     warnings: list[str]
 
 
-_SHORTENED = "AgETaHR0cHM6Ly9hcy5leGFtcGxl"
-
 INSPECT = Operation(
     method="POST",
     path="/macaroon/inspect",
@@ -93,7 +91,7 @@ INSPECT = Operation(
     summary="Read a macaroon without verifying it",
     caller="any",
     body=InspectRequest,
-    example={"macaroon": _SHORTENED},
+    example={"macaroon": SHORTENED},
     answer=Inspected,
     refusals=(400, 413, 415),
 )
@@ -104,9 +102,9 @@ RESTRICT = Operation(
     summary="Append a caveat, the thumbprint of this connection's certificate, or both",
     caller="any",
     body=RestrictRequest,
-    example={"macaroon": _SHORTENED, "caveat": {"scope": "read"}, "bind": "connection"},
+    example={"macaroon": SHORTENED, "caveat": {"scope": "read"}, "bind": "connection"},
     answer=RestrictedMacaroon,
-    answer_example={"macaroon": _SHORTENED, "warnings": []},
+    answer_example={"macaroon": SHORTENED, "warnings": []},
     refusals=(400, 413, 415),
 )
 OPERATIONS = (INSPECT, RESTRICT)

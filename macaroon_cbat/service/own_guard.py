@@ -19,7 +19,7 @@ from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.keys import AudienceKey
 from macaroon_cbat.macaroon.verification import Principal, require_scope, verify
 from macaroon_cbat.service.audit import is_with
-from macaroon_cbat.service.http.client_certificate import client_certificate, refuse_hidden
+from macaroon_cbat.service.http.client_certificate import client_certificate, require_reachable
 from macaroon_cbat.service.locations import Locations
 from macaroon_cbat.service.oauth2.issuer import Issuer
 from macaroon_cbat.stores import Client, Stores
@@ -60,7 +60,7 @@ class OwnGuard:
             principal = self._verified(text, access)
         except CaveatsNotMet as error:
             if error.lacks_certificate_alone:
-                refuse_hidden(presented)
+                require_reachable(presented)
             raise
         is_with(principal.client_id, principal.token_id)
         require_scope(principal, scope)

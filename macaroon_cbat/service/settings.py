@@ -114,6 +114,7 @@ class Settings:
         ),
     ] = None
     limits: ServiceLimits = USUAL
+    """Seconds, connections and bytes that one client may use."""
     certificate_source: CertificateSource = tls_connection
     """Finds the client certificate of a request: on the TLS connection, or in a trusted proxy's header."""
 

@@ -12,7 +12,7 @@ from macaroon_cbat.tls.host import Host
 from macaroon_cbat.tls.incoming import Incoming
 from macaroon_cbat.tls.link import Link
 from macaroon_cbat.tls.request import Request
-from macaroon_cbat.tls.request_head import RefusedRequest
+from macaroon_cbat.tls.request_head import UnusableRequest
 from macaroon_cbat.tls.session import Session, TlsFailure
 from macaroon_cbat.tls.waitress import error_answer, https_expected
 
@@ -96,7 +96,7 @@ class Connection:
             self._link.wait_in(self._host.rooms.request)
         try:
             request = self._incoming.receive(data)
-        except RefusedRequest as refused:
+        except UnusableRequest as refused:
             self._refuse(refused.status)
             return
         if request is not None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 
-class Holder(Protocol):
+class HoldingClient(Protocol):
     """A client whose request the server holds, in part or whole."""
 
     counted_bytes: int
@@ -24,7 +24,11 @@ class Holdings:
     """
 
     def __init__(
-        self, limit: int, clients: int, everyone: Callable[[], Iterable[Holder]], warn: Callable[[int], None]
+        self,
+        limit: int,
+        clients: int,
+        everyone: Callable[[], Iterable[HoldingClient]],
+        warn: Callable[[int], None],
     ) -> None:
         """Let so many clients hold so many bytes together; `everyone` returns them, the oldest first."""
         self._limit = limit
@@ -34,30 +38,30 @@ class Holdings:
         self.held_bytes = 0
         """An upper bound of the bytes held: a thread that takes a request does not report it."""
 
-    def count(self, holder: Holder) -> None:
+    def count(self, client: HoldingClient) -> None:
         """Count a client anew, and refuse requests if all together hold too much."""
-        now = holder.held_bytes()
-        self.held_bytes += now - holder.counted_bytes
-        holder.counted_bytes = now
+        now = client.held_bytes()
+        self.held_bytes += now - client.counted_bytes
+        client.counted_bytes = now
         if self.held_bytes > self._limit:
             self._relieve()
 
-    def forget(self, holder: Holder) -> None:
+    def forget(self, client: HoldingClient) -> None:
         """Count a client no more: it is gone."""
-        self.held_bytes -= holder.counted_bytes
-        holder.counted_bytes = 0
+        self.held_bytes -= client.counted_bytes
+        client.counted_bytes = 0
 
     def _relieve(self) -> None:
         """Count all anew; if it is still too much, refuse until an eighth is free, so that this is rare."""
         everyone = list(self._everyone())
-        for holder in everyone:
-            holder.counted_bytes = holder.held_bytes()
-        self.held_bytes = sum(holder.counted_bytes for holder in everyone)
+        for client in everyone:
+            client.counted_bytes = client.held_bytes()
+        self.held_bytes = sum(client.counted_bytes for client in everyone)
         if self.held_bytes <= self._limit:
             return
         self._warn(self.held_bytes)
-        for holder in sorted(everyone, key=lambda one: -one.counted_bytes):
-            if self.held_bytes <= self._limit * 7 // 8 or holder.counted_bytes <= self._share:
+        for client in sorted(everyone, key=lambda one: -one.counted_bytes):
+            if self.held_bytes <= self._limit * 7 // 8 or client.counted_bytes <= self._share:
                 return
-            holder.shed()
-            self.forget(holder)
+            client.shed()
+            self.forget(client)

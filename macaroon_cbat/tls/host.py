@@ -9,13 +9,13 @@ from typing import Protocol
 
 from macaroon_cbat.tls.deadlines import Rooms
 from macaroon_cbat.tls.exchange import Exchange
-from macaroon_cbat.tls.held_requests import Holder, Holdings
+from macaroon_cbat.tls.held_requests import HoldingClient, Holdings
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.server_certificate import ServerCertificate
 from macaroon_cbat.tls.waitress import Site
 
 
-class Client(Holder, Protocol):
+class ServedConnection(HoldingClient, Protocol):
     """One connection, as the loop calls it."""
 
     def on_response(self) -> None:
@@ -54,8 +54,8 @@ class Host(Reactor, Protocol):
     def withdraw(self, exchange: Exchange, /) -> None:
         """Have no thread take this request."""
 
-    def post(self, client: Client, /) -> None:
+    def post(self, client: ServedConnection, /) -> None:
         """Have the loop look at the response of this client; any thread may call it."""
 
-    def forget(self, client: Client, /) -> None:
+    def forget(self, client: ServedConnection, /) -> None:
         """Leave out a client that is gone."""

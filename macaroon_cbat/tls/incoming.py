@@ -16,7 +16,7 @@ class Incoming:
         self.request: Request | None = None
 
     def receive(self, data: bytes) -> Request | None:
-        """Return the request if this completes one, or raise RefusedRequest; what follows it is `ahead`."""
+        """Return the request if this completes one, or raise UnusableRequest; what follows it is `ahead`."""
         request = self.request = self.request or self._new_request()
         self.ahead = data[request.received(data) :]
         if not request.completed:

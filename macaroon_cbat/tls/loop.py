@@ -19,7 +19,7 @@ from macaroon_cbat.tls.connection import Connection
 from macaroon_cbat.tls.deadlines import Rooms
 from macaroon_cbat.tls.exchange import Exchange
 from macaroon_cbat.tls.held_requests import Holdings
-from macaroon_cbat.tls.host import Client
+from macaroon_cbat.tls.host import ServedConnection
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.request_queue import RequestQueue
 from macaroon_cbat.tls.server_certificate import ServerCertificate
@@ -57,10 +57,10 @@ class Loop:
         self._limits = limits
         self._on_end = on_end
         self._selector = selectors.DefaultSelector()
-        self._connections: dict[Client, None] = {}  # the oldest one first
+        self._connections: dict[ServedConnection, None] = {}  # the oldest one first
         bounds = limits.pending_bytes, limits.connections
         self.holdings = Holdings(*bounds, lambda: self._connections, self._warn_of_holdings)
-        self._changed: deque[Client] = deque()
+        self._changed: deque[ServedConnection] = deque()
         self._requests = RequestQueue()
         self._threads = [
             threading.Thread(target=self._requests.serve, name=f"request-{n}", daemon=True)
@@ -76,7 +76,7 @@ class Loop:
 
     # For other threads and signal handlers
 
-    def post(self, client: Client) -> None:
+    def post(self, client: ServedConnection) -> None:
         """Have the loop look at the response of this client."""
         # Appended first: a loop that looked at `_changed` before that is marked as sleeping, and is woken.
         self._changed.append(client)
@@ -111,7 +111,7 @@ class Loop:
         else:
             self._selector.modify(sock, new, callback)
 
-    def forget(self, client: Client) -> None:
+    def forget(self, client: ServedConnection) -> None:
         """Leave out a client that is gone."""
         self._connections.pop(client, None)
         self.holdings.forget(client)

@@ -3,7 +3,7 @@
 from io import BytesIO
 
 from macaroon_cbat.tls.request_body import Body, ChunkedBody, SizedBody
-from macaroon_cbat.tls.request_head import RefusedRequest, RequestHead, has_bare_line_feed, read_head
+from macaroon_cbat.tls.request_head import RequestHead, UnusableRequest, has_bare_line_feed, read_head
 
 MAX_BLANK_BYTES = 32
 """Line ends before a request (RFC 9112 2.2): a careless client sends one or two."""
@@ -35,7 +35,7 @@ class Request:
         self.headers: dict[str, str] = {}
 
     def received(self, data: bytes) -> int:
-        """Take the bytes of this request and return how many they were, or raise RefusedRequest."""
+        """Take the bytes of this request and return how many they were, or raise UnusableRequest."""
         at = 0 if self._body is not None else self._receive_head(data)
         if self._body is not None:
             at = self._body.received(data, at)
@@ -54,10 +54,10 @@ class Request:
         blank = self._skip_blank_lines()
         found = head.find(_END, max(0, before - blank - len(_END) + 1))
         if (found if found >= 0 else len(head)) > self._header_bytes:
-            raise RefusedRequest(431)
+            raise UnusableRequest(431)
         if found < 0:
             if has_bare_line_feed(head, max(0, before - blank)):
-                raise RefusedRequest(400)
+                raise UnusableRequest(400)
             return len(data)
         self._begin(read_head(bytes(head[:found])))
         self._read_head_bytes = _COPIES * found + _FIELD_BYTES * len(self.headers)
@@ -71,7 +71,7 @@ class Request:
             blank += 2
         self._blank_bytes += blank
         if self._blank_bytes > MAX_BLANK_BYTES:
-            raise RefusedRequest(400)
+            raise UnusableRequest(400)
         del head[:blank]
         return blank
 

@@ -3,7 +3,7 @@
 import re
 from typing import Protocol
 
-from macaroon_cbat.tls.request_head import RefusedRequest
+from macaroon_cbat.tls.request_head import UnusableRequest
 
 _LINE_BYTES = 1024
 _TRAILER_BYTES = 8192
@@ -22,7 +22,7 @@ class Body(Protocol):
     is_complete: bool
 
     def received(self, data: bytes, at: int) -> int:
-        """Take what belongs to the body from there on, return where it ends, or raise RefusedRequest."""
+        """Take what belongs to the body from there on, return where it ends, or raise UnusableRequest."""
 
     def held_bytes(self) -> int:
         """Return how much of it is in memory."""
@@ -32,9 +32,9 @@ class SizedBody:
     """A body whose length was declared."""
 
     def __init__(self, length: int, limit: int) -> None:
-        """Expect so many bytes, or raise RefusedRequest for more than the limit."""
+        """Expect so many bytes, or raise UnusableRequest for more than the limit."""
         if length > limit:
-            raise RefusedRequest(413)
+            raise UnusableRequest(413)
         self.content = bytearray()
         self.is_complete = length == 0
         self._length = length
@@ -88,9 +88,9 @@ class ChunkedBody:
         self._line += piece
         self._framing_bytes += len(piece)
         if self._framing_bytes > _FREE_FRAMING_BYTES + len(self.content) // _FRAMING_SHARE:
-            raise RefusedRequest(413)
+            raise UnusableRequest(413)
         if len(self._line) > _LINE_BYTES or (end >= 0 and not self._line.endswith(b"\r\n")):
-            raise RefusedRequest(400)
+            raise UnusableRequest(400)
         if end >= 0:
             line = bytes(self._line[:-2])
             self._line.clear()
@@ -100,15 +100,15 @@ class ChunkedBody:
     def _on_size(self, line: bytes) -> None:
         found = _CHUNK.fullmatch(line)
         if found is None:
-            raise RefusedRequest(400)
+            raise UnusableRequest(400)
         self._remaining = int(found[1], 16)
         if len(self.content) + self._remaining > self._limit:
-            raise RefusedRequest(413)
+            raise UnusableRequest(413)
         self._read_line = ChunkedBody._on_chunk_end if self._remaining else ChunkedBody._on_trailer
 
     def _on_chunk_end(self, line: bytes) -> None:
         if line:
-            raise RefusedRequest(400)
+            raise UnusableRequest(400)
         self._read_line = ChunkedBody._on_size
 
     def _on_trailer(self, line: bytes) -> None:
@@ -116,4 +116,4 @@ class ChunkedBody:
         if not line:
             self.is_complete = True
         elif self._trailer_bytes > _TRAILER_BYTES or not _TRAILER.fullmatch(line):
-            raise RefusedRequest(400)
+            raise UnusableRequest(400)

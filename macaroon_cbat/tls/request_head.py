@@ -24,7 +24,7 @@ _UNSUPPORTED = frozenset({"CONNECT", "TRACE"})
 _FRAMING = frozenset({"CONTENT_LENGTH", "TRANSFER_ENCODING", "HOST"})
 
 
-class RefusedRequest(Exception):
+class UnusableRequest(Exception):
     """A request that gets this status, and after which nothing on the connection can be understood."""
 
     def __init__(self, status: int) -> None:
@@ -67,9 +67,9 @@ def has_bare_line_feed(data: bytes | bytearray, since: int) -> bool:
 
 
 def read_head(block: bytes) -> RequestHead:
-    """Return the header that the text spells, without the blank line at its end, or raise RefusedRequest."""
+    """Return the header that the text spells, without the blank line at its end, or raise UnusableRequest."""
     if _BARE.search(block):
-        raise RefusedRequest(400)
+        raise UnusableRequest(400)
     first, *lines = block.split(b"\r\n")
     method, target, version = _request_line(first)
     fields = _fields(lines)
@@ -80,35 +80,35 @@ def read_head(block: bytes) -> RequestHead:
 def _request_line(line: bytes) -> tuple[str, bytes, str]:
     found = _REQUEST_LINE.fullmatch(line)
     if found is None:
-        raise RefusedRequest(505 if _OTHER_VERSION.fullmatch(line) else 400)
+        raise UnusableRequest(505 if _OTHER_VERSION.fullmatch(line) else 400)
     method, target, version = found.groups()
     if len(target) > MAX_TARGET_BYTES:
-        raise RefusedRequest(414)
+        raise UnusableRequest(414)
     name = method.decode("ascii")
     if name in _UNSUPPORTED:
-        raise RefusedRequest(501)
+        raise UnusableRequest(501)
     return name, target, version.decode("ascii")
 
 
 def _fields(lines: list[bytes]) -> dict[str, str]:
     if len(lines) > MAX_FIELDS:
-        raise RefusedRequest(431)
+        raise UnusableRequest(431)
     fields: dict[str, str] = {}
     for line in lines:
         # A line that begins with white space, the obsolete folding, matches no field either.
         found = _FIELD.fullmatch(line)
         if found is None:
-            raise RefusedRequest(400)
+            raise UnusableRequest(400)
         name = found[1].decode("ascii").upper().replace("-", "_")
         if b"_" in found[1]:
             # Such a name would merge with the one spelled with hyphens: the field is dropped.
             if name in _FRAMING:
-                raise RefusedRequest(400)
+                raise UnusableRequest(400)
             continue
         value = found[2].strip(b" \t").decode("latin-1")
         if name in fields:
             if name in _FRAMING:
-                raise RefusedRequest(400)
+                raise UnusableRequest(400)
             value = f"{fields[name]}, {value}"
         fields[name] = value
     return fields
@@ -120,7 +120,7 @@ def _host(fields: dict[str, str], version: str) -> str | None:
     if host is None and version == "1.0":
         return None
     if host is None or not _HOST.fullmatch(host):
-        raise RefusedRequest(400)
+        raise UnusableRequest(400)
     return host
 
 
@@ -133,7 +133,7 @@ def _origin_form(method: str, target: bytes, host: str | None) -> str:
         return text
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is None or host is None or absolute[1].decode("ascii").lower() != host.lower():
-        raise RefusedRequest(400)
+        raise UnusableRequest(400)
     return absolute[2].decode("ascii")
 
 
@@ -142,15 +142,15 @@ def _length(fields: dict[str, str], version: str) -> int | None:
     coding, length = fields.get("TRANSFER_ENCODING"), fields.get("CONTENT_LENGTH")
     if coding is not None:
         if version != "1.1" or length is not None:
-            raise RefusedRequest(400)
+            raise UnusableRequest(400)
         codings = [name.strip(" \t").lower() for name in coding.split(",")]
         if codings.count("chunked") != 1 or codings[-1] != "chunked" or not all(codings):
-            raise RefusedRequest(400)
+            raise UnusableRequest(400)
         if len(codings) > 1:
-            raise RefusedRequest(501)
+            raise UnusableRequest(501)
         return None
     if length is None:
         return 0
     if not _LENGTH.fullmatch(length):
-        raise RefusedRequest(400)
+        raise UnusableRequest(400)
     return int(length)

@@ -112,7 +112,7 @@ _OPEN: list[socket.socket] = []
 """The other ends, which stay open as long as the benchmark runs."""
 
 
-def _through_a_hop(name: str, pool: list[bytes]) -> Case:
+def _through_a_connection(name: str, pool: list[bytes]) -> Case:
     """Return the case of a whole source: trust by network and secret, header, companions, format."""
     trust = trusted_proxies(["127.0.0.0/8"], secret=SECRET)
     source = Forwarded(name, trust=trust)
@@ -140,5 +140,5 @@ def cases() -> list[Case]:
     assert WRITTEN.keys() == FORMATS.keys()
     for name, written in WRITTEN.items():
         made.append(Case(name, FORMATS[name].read, [written(der) for der in pool], (OWN,)))
-    made += [_through_a_hop(name, pool) for name in ("haproxy-sha256", "rfc9440", "nginx", "envoy")]
+    made += [_through_a_connection(name, pool) for name in ("haproxy-sha256", "rfc9440", "nginx", "envoy")]
     return made

@@ -13,7 +13,7 @@ SPARE = [*CHILD.caveats, caveat_text(Expiry(NOW + 600)), b'{"scope":"admin"}']
 
 
 def test_no_caveat_can_be_taken_away():
-    """Whoever holds a child alone cannot take away any of its caveats, singly or together."""
+    """A thief who holds a child alone cannot take away any of its caveats, singly or together."""
     for kept in range(2 ** len(CHILD.caveats) - 1):
         caveats = tuple(caveat for n, caveat in enumerate(CHILD.caveats) if kept >> n & 1)
         with pytest.raises(SignatureMismatch):

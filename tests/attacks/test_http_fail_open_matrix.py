@@ -53,7 +53,7 @@ def test_a_certificate_header_from_anybody(target: Target):
 
 
 def test_a_service_out_of_reach(target: Target, tmp_path: Path):
-    """Where revocation cannot be asked nobody passes: 503, not "check will be skipped" (Gravitee)."""
+    """While revocations cannot be read no request passes: 503, not "check will be skipped" (Gravitee)."""
     asking = {"issuer": f"https://localhost:{free_port()}", "audience": API, "client_id": "a"}
     settings = {**asking, "client_secret": "s", "ca": target.server.folder / "ca.pem"}
     with resource_server(tmp_path / "api", introspection=settings) as server:

@@ -49,7 +49,7 @@ def values(target: Target) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_forged_header(target: Target, name: str):
-    """The holder's certificate in a header makes neither nobody's nor the thief's connection the holder's."""
+    """The holder's certificate in a header makes no connection the holder's: a thief's, or one without."""
     for client in (None, target.thief):
         with target.server.connect(target.server.context(client)) as connection:
             for value in values(target).values():

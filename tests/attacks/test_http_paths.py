@@ -38,7 +38,7 @@ def raw(target: Target, text: str, uri: str, *lines: str, host: str = "localhost
 
 @pytest.mark.parametrize("uri", ESCAPES)
 def test_no_path_leads_out(target: Target, uri: str):
-    """A token for /invoices opens nothing else, and no path that somebody could read as something else."""
+    """A token for /invoices opens nothing else, and no path that a server could read as another one."""
     text = target.bound(PathPrefix("/invoices"))
     assert_passes(raw(target, text, "/invoices/7"))
     assert raw(target, text, uri).status in (308, 400, 401, 404)

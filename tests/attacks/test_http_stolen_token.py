@@ -24,7 +24,7 @@ def test_with_another_certificate(target: Target):
 
 @pytest.mark.parametrize("order", [1, -1], ids=["the thief's last", "the thief's first"])
 def test_a_second_confirmation(target: Target, order: int):
-    """A second, conflicting cnf makes a token good for nobody, in either order."""
+    """A second, conflicting cnf makes a token of no use to any holder, in either order."""
     both = [confirmation(target.thumbprint(client)) for client in (target.holder, target.thief)][::order]
     text = target.token(*both)
     for client in (target.holder, target.thief, None):

@@ -68,7 +68,7 @@ def test_a_caveat_cannot_widen(target: Target):
 
 
 def test_another_audience_s_token(target: Target):
-    """A token for another resource server is refused, whoever signed it with which of its keys."""
+    """A token for another resource server is refused, signed by any server with any of its keys."""
     other = audience_key(ROOT, OTHER_API)
     assert_refused(target.call(target.bound(aud=OTHER_API, key=other), target.holder))
     assert_refused(target.call(target.bound(aud=API, key=other), target.holder))
@@ -77,7 +77,7 @@ def test_another_audience_s_token(target: Target):
 
 
 def test_another_issuer_s_token(target: Target):
-    """A token made with somebody's own root key is refused, also under the name of ours."""
+    """A token made with an attacker's own root key is refused, also under the name of ours."""
     for kid in ("k1", "mine"):
         key = audience_key(RootKey(kid, bytes(32)), API)
         assert_refused(target.call(target.bound(kid=kid, key=key), target.holder))

@@ -65,7 +65,7 @@ def test_a_holder_is_not_led_elsewhere(location):
 
 
 def test_a_person_is_told_that_it_is_a_hint():
-    """`token inspect` says beside the location that whoever holds the token can change it."""
+    """`token inspect` says beside the location that every holder of the token can change it."""
     lines = out("token", "inspect", stdin=relocated(token(), b"https://evil.example")).splitlines()
     assert lines[0] == "location    https://evil.example (a hint: any holder can change it)"
 

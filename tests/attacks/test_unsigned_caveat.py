@@ -15,9 +15,9 @@ from tests.support.tokens import BOUND, KEY, judged, spell, token
 )
 @pytest.mark.parametrize("place", [0, 1, 2], ids=["first", "between", "last"])
 def test_an_unsigned_caveat_is_a_forgery(forged, place):
-    """A caveat that the chain does not cover makes the macaroon a forgery, though nobody satisfies it.
+    """A caveat that the chain does not cover makes the macaroon a forgery, though no request satisfies it.
 
-    pymacaroons' Verifier leaves a caveat that nobody satisfies out of the chain: it says True here,
+    pymacaroons' Verifier leaves a caveat that no predicate satisfies out of the chain: it says True here,
     and the forged caveat stands among the caveats that an application then reads.
     """
     honest = read_macaroon(token(BOUND, Scope("read")))

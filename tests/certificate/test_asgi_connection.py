@@ -74,7 +74,7 @@ def test_no_certificate_is_nobody(extensions):
 
 @pytest.mark.parametrize("text", ["", PEM + PEM, PEM.replace("=", ""), "rubbish", PEM.replace("YSB", "Y$B")])
 def test_what_is_no_pem_is_an_error(text):
-    """A server that shows something else than one certificate is broken: nobody can tell."""
+    """A server that shows something else than one certificate is broken: the certificate cannot be told."""
     with pytest.raises(ProxyMisconfigured, match="not PEM"):
         with_chain([text]).certificate()
 

@@ -63,7 +63,7 @@ def companions_of(name: str) -> tuple[str, ...]:
 
 @given(names, noise | st.none(), verdicts)
 def test_noise(name: str, value: str | None, verdict: str | None):
-    """Noise is refused, or nobody."""
+    """Noise is refused, or no certificate."""
     companions = (verdict,) if FORMATS[name].companions else ()
     peer = judge(name, (value, *companions))
     assert peer is None or peer.thumbprint is None

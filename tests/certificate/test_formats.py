@@ -63,7 +63,7 @@ def test_the_first_of_kong_s_chain_is_the_client_s():
 
 @pytest.mark.parametrize("name", NONE)
 def test_no_certificate_is_nobody(name: str):
-    """What the product writes when nobody presented a certificate is nobody."""
+    """The value that the product writes without a certificate is no certificate."""
     assert FORMATS[name].read(*NONE[name]) == NO_CERTIFICATE
 
 
@@ -104,7 +104,7 @@ MISCONFIGURED = {
 
 @pytest.mark.parametrize(("name", "values"), MISCONFIGURED.values(), ids=MISCONFIGURED)
 def test_a_proxy_that_leaves_it_open_is_misconfigured(name: str, values: tuple[str | None, ...]):
-    """Where the product promises to say whether there is a certificate and does not, nobody can tell."""
+    """A product that promises to say whether there is a certificate, and does not, is misconfigured."""
     with pytest.raises(ProxyMisconfigured):
         FORMATS[name].read(*values)
 

@@ -39,7 +39,7 @@ def test_other_headers_may_repeat():
     assert connection_of((b"Cookie", b"a"), (b"Cookie", b"b"), (b"Host", b"x")).header("Host") == "x"
 
 
-def test_the_hop_says_what_it_was_told():
+def test_the_connection_says_what_it_was_told():
     """Address, kind of socket and certificate are those of the connection, not of any header."""
     told = RawConnection([], address=None, is_unix_socket=True)
     assert (told.address(), told.is_unix_socket(), told.certificate()) == (None, True, None)

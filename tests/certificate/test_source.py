@@ -132,7 +132,7 @@ def test_a_name_with_hyphens_is_read_where_it_is_safe(software: str, key: str):
 
 @pytest.mark.parametrize(("software", "key"), UNSAFE.items(), ids=map(str, UNSAFE))
 def test_a_name_with_hyphens_is_not_read_elsewhere(software: str | None, key: str):
-    """Of any other server nobody knows: a name with hyphens is refused, whether it came or not."""
+    """Any other server was not measured: a name with hyphens is refused, whether it came or not."""
     shown = {"SERVER_SOFTWARE": software, key: End()}
     connection = WsgiConnection({**shown, "HTTP_CLIENT_CERT": "x", "HTTP_CLIENTCERT": "y"})
     for name in ("Client-Cert", "Other-Cert"):
@@ -171,7 +171,7 @@ def test_text_is_no_evidence(missing: str | None):
     ) == (True, None, None)
 
 
-def hop_of(own: str | None, *, is_apart: bool = True) -> RawConnection:
+def connection_of(own: str | None, *, is_apart: bool = True) -> RawConnection:
     """Return a connection from this address, on a server that keeps trailers apart or does not."""
 
     class One(RawConnection):
@@ -183,25 +183,30 @@ def hop_of(own: str | None, *, is_apart: bool = True) -> RawConnection:
 
 OWN, SHOWN_ADDRESS = "192.0.2.1", "192.0.2.7"
 ADDRESSES = {
-    "no proxy, nothing rewritten": (hop_of(OWN), NO_CERTIFICATE, OWN, OWN),
-    "no proxy, rewritten": (hop_of(OWN), NO_CERTIFICATE, SHOWN_ADDRESS, OWN),
-    "no proxy, a Unix socket": (hop_of(None), NO_CERTIFICATE, SHOWN_ADDRESS, None),
-    "the proxy's word": (hop_of(OWN), PresentedCertificate(is_from_proxy=True), SHOWN_ADDRESS, SHOWN_ADDRESS),
-    "the proxy's word, a Unix socket": (
-        hop_of(None),
+    "no proxy, nothing rewritten": (connection_of(OWN), NO_CERTIFICATE, OWN, OWN),
+    "no proxy, rewritten": (connection_of(OWN), NO_CERTIFICATE, SHOWN_ADDRESS, OWN),
+    "no proxy, a Unix socket": (connection_of(None), NO_CERTIFICATE, SHOWN_ADDRESS, None),
+    "the proxy's word": (
+        connection_of(OWN),
         PresentedCertificate(is_from_proxy=True),
         SHOWN_ADDRESS,
         SHOWN_ADDRESS,
     ),
-    "the proxy says nothing": (hop_of(OWN), PresentedCertificate(is_from_proxy=True), OWN, OWN),
+    "the proxy's word, a Unix socket": (
+        connection_of(None),
+        PresentedCertificate(is_from_proxy=True),
+        SHOWN_ADDRESS,
+        SHOWN_ADDRESS,
+    ),
+    "the proxy says nothing": (connection_of(OWN), PresentedCertificate(is_from_proxy=True), OWN, OWN),
     "the proxy's word and a trailer's": (
-        hop_of(None, is_apart=False),
+        connection_of(None, is_apart=False),
         PresentedCertificate(is_from_proxy=True),
         SHOWN_ADDRESS,
         None,
     ),
     "a header that was ignored": (
-        hop_of(OWN),
+        connection_of(OWN),
         PresentedCertificate(ignored="it came from a stranger"),
         SHOWN_ADDRESS,
         OWN,

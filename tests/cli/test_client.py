@@ -25,7 +25,7 @@ def test_a_client_is_added_as_the_readme_says(data):
 
 
 def test_a_client_without_audience_is_warned_of(data):
-    """Whoever registers a client whose tokens name no audience is told what that means."""
+    """An operator who registers a client whose tokens name no audience is told what that means."""
     result = run("client", "add", "billing", *SCOPE, "--json", "--data", data)
     assert result.returncode == 0
     assert b"every introspecting resource server accepts its tokens" in result.stderr
@@ -43,7 +43,7 @@ def test_the_secret_may_go_to_a_file(data, tmp_path):
 
 
 def test_a_secret_that_cannot_be_written_registers_nobody(data, tmp_path):
-    """When the secret cannot be written to its file, there is no client whose secret nobody knows."""
+    """When the secret cannot be written to its file, there is no client whose secret is lost."""
     file = tmp_path / "missing" / "secret"
     result = call("client", "add", "billing", *SCOPE, "--secret-file", file, "--data", data)
     assert str(file) in complaint(result, 2)
@@ -176,7 +176,7 @@ def test_the_flags_count(data):
     ],
 )
 def test_bad_metadata_is_refused(data, arguments, reason):
-    """Metadata that cannot work are refused in one line, with status 1, and nobody is registered."""
+    """Metadata that cannot work are refused in one line, with status 1, and no client is registered."""
     assert reason in complaint(call("client", "add", *arguments, "--data", data), 1)
     assert members("client", "list", "--data", data) == []
 

@@ -76,7 +76,7 @@ def test_the_port_may_come_from_the_environment(data):
 
 
 def test_without_a_port_there_is_no_page(data):
-    """Unless a port is named nobody listens for who scrapes."""
+    """Unless a port is named no process listens for scrapes."""
     with serving(data) as service:
         sockets = [str(link.readlink()) for link in Path(f"/proc/{service.pid}/fd").iterdir()]
         listening = {
@@ -88,7 +88,7 @@ def test_without_a_port_there_is_no_page(data):
 
 
 def test_a_slow_client_does_not_hold_up_others(data):
-    """Who connects to the page and says nothing keeps nobody waiting."""
+    """A client that connects to the page and says nothing keeps no other waiting."""
     with measured(data, 1) as (_, _, port):
         idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
         try:

@@ -115,14 +115,14 @@ def test_what_is_no_thumbprint_is_refused(data, decisions, value):
 
 @pytest.mark.parametrize("kind", ["tokens", "Token", ""])
 def test_an_unknown_kind_is_refused(data, decisions, kind):
-    """A kind that nobody knows is wrong usage, and nothing changes."""
+    """An unknown kind is wrong usage, and nothing changes."""
     assert call("revoke", kind, "x", "--data", data).exit_code == 2
     assert decisions() == []
 
 
 @pytest.mark.parametrize("command", [("key", "retire"), ("revoke", "key")], ids=" ".join)
 def test_a_key_is_retired(data, decisions, command):
-    """A retiring key is retired, and its tokens are revoked for whoever verifies offline."""
+    """A retiring key is retired, and its tokens are revoked for every offline verifier."""
     old = members("key", "list", "--data", data)[0]["kid"]
     out("key", "rotate", "--data", data)
     assert old in out(*command, old, "--data", data)

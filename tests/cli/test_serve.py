@@ -44,7 +44,7 @@ def credentials(served, client) -> tuple[str | Path, ...]:
 
 
 def shell(script: str) -> str:
-    """Type this into a terminal of somebody who has nothing but the system's own commands on the PATH."""
+    """Type this into a terminal of a user who has nothing but the system's own commands on the PATH."""
     typed = ["bash", "-e", "-c", script]
     variables = environment(PATH="/usr/bin:/bin", PWD=str(ROOT))
     done = fork_server.run(typed, capture_output=True, cwd=ROOT, env=variables, check=False)

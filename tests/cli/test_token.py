@@ -109,7 +109,7 @@ def test_a_lifetime_begins_now():
     ],
 )
 def test_a_restriction_that_is_none_is_wrong_usage(options, reason):
-    """What nobody could read is not appended: status 2, nothing on standard output."""
+    """An unreadable caveat is not appended: status 2, nothing on standard output."""
     result = call("token", "attenuate", *options, stdin=token())
     assert (result.exit_code, result.stdout) == (2, "")
     assert reason in result.stderr

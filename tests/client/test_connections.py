@@ -185,7 +185,7 @@ def test_only_token_stays_rejected(library: str, certificate: ClientCertificate,
 def test_unusable_token_is_the_holder_s_error(
     library: str, certificate: ClientCertificate, server: Server, unusable: str
 ) -> None:
-    """A token that is no macaroon is a SettingsError: no OAuth answer to whoever asked the holder."""
+    """A token that is no macaroon is a SettingsError: no OAuth answer to a client of the holder."""
     with (
         session_of(library, unusable, certificate, server.ca) as send,
         pytest.raises(SettingsError, match="of no use"),

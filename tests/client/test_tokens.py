@@ -120,7 +120,7 @@ def test_revoked_token_is_fetched_anew(server: Server, certificate: ClientCertif
 @pytest.mark.parametrize(
     ("temper", "status", "code", "says"),
     [
-        ("refusing", 400, "invalid_scope", "not for you?[2J"),
+        ("refusing", 400, "invalid_scope", r"not for you\x1b[2J"),
         ("unauthenticated", 401, "invalid_client", ""),
         ("teapot", 418, None, "does not answer as OAuth requires"),
         ("page", 200, None, "does not answer as OAuth requires"),
@@ -134,7 +134,7 @@ def test_revoked_token_is_fetched_anew(server: Server, certificate: ClientCertif
         ("opaque", 200, None, "no macaroon"),
         ("huge", 200, None, "more than 65536 bytes"),
         ("moved", 307, None, "does not answer as OAuth requires"),
-        ("unpublished", 404, None, "/.well-known/oauth-authorization-server/unpublished is not there"),
+        ("unpublished", 404, None, "/.well-known/oauth-authorization-server/unpublished is missing"),
         ("foreign", 200, None, "is 'https://other.example', another server: give that one"),
         ("plain", 200, None, "$.token_endpoint"),
     ],

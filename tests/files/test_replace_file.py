@@ -34,7 +34,7 @@ def test_it_is_for_its_owner(file):
 
 
 def test_its_draft_is_for_its_owner_too(file):
-    """While it is being written nobody else can read it, and the old file is still there."""
+    """While it is being written no other user can read it, and the old file is still there."""
     file.write_text("old")
     seen = []
 
@@ -76,7 +76,7 @@ def test_the_name_of_a_draft_cannot_be_guessed(file):
 
 
 def test_a_reader_sees_one_or_the_other(file):
-    """Whoever reads while it is replaced again and again always finds a whole one."""
+    """A reader always finds a whole file while it is replaced again and again."""
     versions = [bytes([n]) * 100_000 for n in range(2)]
     replace_file(file, [versions[0]])
     stopped, seen = threading.Event(), set[bytes]()

@@ -32,7 +32,7 @@ def over_grpc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def lines(running: Running) -> list[str]:
-    """Return the lines of both logs, as whoever takes any character for a line end reads them."""
+    """Return the lines of both logs, as a reader that takes any character for a line end sees them."""
     return running.log().splitlines() + (running.folder / "audit.log").read_text().splitlines()
 
 

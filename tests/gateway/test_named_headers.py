@@ -57,7 +57,7 @@ def test_without_its_companion_a_certificate_is_not_believed(asked_by, holder: C
 
 
 def test_the_format_s_own_headers_mean_nothing_then(asked_by, holder: Client):
-    """Under other names than these a certificate is none, whoever sends it."""
+    """Under other names than these a certificate is none, from any sender."""
     running, _, companion = asked_by
     pem = Asked(certificate=holder.der).pem
     spoof = (("Clientcert", pem), ("Clientcertverify", "SUCCESS"), ("X-Ssl-Client-Cert", pem))

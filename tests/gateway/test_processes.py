@@ -198,7 +198,7 @@ def test_a_burst_of_connections_waits(tmp_path: Path):
 
 
 def test_no_worker_outlives_its_parent(tmp_path: Path):
-    """When the parent is killed, its workers end: nobody is left behind who judges by old rules."""
+    """When the parent is killed, its workers end: none is left behind that judges by old rules."""
     with gateway(tmp_path) as running:
         [child] = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
         running.process.kill()

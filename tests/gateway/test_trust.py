@@ -124,12 +124,12 @@ def running_grpc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def test_the_grpc_socket_is_for_owner_and_group(running_grpc: Running):
-    """The Unix socket of the gRPC server lets nobody in beside owner and group."""
+    """The Unix socket of the gRPC server admits owner and group alone."""
     assert (running_grpc.folder / "grpc.sock").stat().st_mode & 0o777 == 0o660
 
 
 def test_a_certificate_that_envoy_keeps_to_itself_is_a_mistake(running_grpc: Running, holder: Client):
-    """Where Envoy names the client after a certificate and does not send it, nobody can judge: 503."""
+    """Where Envoy names the client after a certificate and does not send it, no verdict is possible: 503."""
     request = check_request(Asked(token=good(holder.der), certificate=holder.der))
     request.attributes.source.certificate = ""
     response = check(running_grpc, request)

@@ -41,7 +41,7 @@ def test_an_access_outside_the_caveat_is_prohibited(caveat, facts):
 
 @pytest.mark.parametrize(("caveat", "fact"), UNKNOWN_FACTS.values(), ids=UNKNOWN_FACTS)
 def test_an_unknown_fact_is_prohibited(caveat, fact):
-    """A caveat about a fact that nobody knows prohibits the access: unknown means no."""
+    """A caveat about an unknown fact prohibits the access: unknown means no."""
     assert caveat.prohibits(access(**{fact: None}))
 
 

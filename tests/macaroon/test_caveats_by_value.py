@@ -77,7 +77,7 @@ def test_a_repeated_key_is_refused_however_it_is_escaped(data, caveats, position
 
 @given(st.data(), sets, st.text(max_size=5).filter(lambda name: len(name) != 3))
 def test_an_unknown_member_is_refused_wherever_it_stands(data, caveats, name):
-    """A member that nobody here knows refuses the whole text, whatever else the text says."""
+    """An unknown member refuses the whole text, with all else that the text says."""
     known = members_of(caveats)
     if name in known or name in ("scope", "path", "ip"):
         return

@@ -97,7 +97,7 @@ def test_what_this_service_does_not_write_is_malformed(identifier):
 
 
 def test_a_grant_does_not_change():
-    """A grant is a value: nobody widens it after the signature was verified."""
+    """A grant is a value: no code widens it after the signature was verified."""
     with pytest.raises(AttributeError):
         GRANT.scope = "everything"
     assert msgspec.structs.replace(GRANT) == GRANT

@@ -6,9 +6,9 @@ from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.issuers import (
     is_same_issuer,
     issuer_mistake,
+    issuer_origin,
+    issuer_path,
     metadata_url,
-    origin_of,
-    path_of,
     plain_issuer,
 )
 
@@ -29,7 +29,7 @@ def test_the_metadata_stand_between_host_and_path(issuer: str, url: str):
     """An issuer with or without a path has its metadata before the path (RFC 8414 3.1)."""
     assert issuer_mistake(issuer) is None
     assert metadata_url(issuer) == url
-    assert origin_of(issuer) + path_of(issuer) == issuer
+    assert issuer_origin(issuer) + issuer_path(issuer) == issuer
 
 
 @pytest.mark.parametrize("issuer", GOOD)

@@ -45,7 +45,7 @@ def test_attenuating_by_nothing_changes_nothing(text):
 
 
 def test_attenuating_keeps_what_it_does_not_know():
-    """Caveats that nobody here knows, third-party ones too, stay as they are in a child."""
+    """Unknown caveats, third-party ones too, stay as they are in a child."""
     child = read_macaroon(attenuate(spell(FOREIGN), [Expiry(NOW)]))
     assert child.caveats == (*FOREIGN.caveats, caveat_text(Expiry(NOW)))
     assert (child.location, child.identifier) == (FOREIGN.location, FOREIGN.identifier)

@@ -20,7 +20,7 @@ DISCHARGES = {PLAIN: [], ASKING: [DISCHARGE]}
 
 
 def without_locations(macaroon: Macaroon) -> Macaroon:
-    """Return what the MAC covers: all but the locations, which are hints that nobody acts on."""
+    """Return what the MAC covers: all but the locations, which are hints alone."""
     caveats = tuple(
         replace(caveat, location=None) if isinstance(caveat, ThirdPartyCaveat) else caveat
         for caveat in macaroon.caveats

@@ -174,7 +174,7 @@ def test_of_a_forgery_no_caveat_is_named(changed):
 
 
 def test_a_macaroon_without_third_party_caveats_takes_no_discharge():
-    """A discharge that no caveat asks for is refused: nobody has verified it."""
+    """A discharge that no caveat asks for is refused: it was not verified."""
     with pytest.raises(NotDischarged, match="no third-party caveat asks for"):
         verify_signature(MACAROON, KEY, [DISCHARGE])
 

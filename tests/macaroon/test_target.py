@@ -110,7 +110,7 @@ def test_honest_paths_are_plain(path):
     ],
 )
 def test_crooked_paths_are_not_plain(path):
-    """A path into which somebody downstream could read another one is not plain."""
+    """A path that a server downstream could read as another one is not plain."""
     assert not is_plain_path(path)
 
 

@@ -169,7 +169,7 @@ UNKNOWN = {
 
 @pytest.mark.parametrize("text", UNKNOWN.values(), ids=UNKNOWN)
 def test_an_authentic_unknown_caveat_refuses(text):
-    """An authentic caveat that nobody here understands refuses: unknown means no."""
+    """An authentic caveat that this version does not know refuses: unknown means no."""
     for texts in ([caveat_text(BOUND), text], [text, caveat_text(BOUND)]):
         with pytest.raises(CaveatsNotMet, match="caveat"):
             judged(signed(*texts))

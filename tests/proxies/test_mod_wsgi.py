@@ -123,7 +123,7 @@ def _running(server: Apache) -> Iterator[None]:
 
 
 def test_the_certificate_of_apache_s_connection_is_found(apache: Apache):
-    """The variable holds the certificate that the client presented, whoever issued it."""
+    """The variable holds the certificate that the client presented, of any issuer."""
     for subject in ("CN=holder", "CN=other,O=Example"):
         client = certified(subject, days=(-1, 4000))
         assert apache_variable(WsgiConnection(apache.environ(apache.tls, client))) == presented_certificate(
@@ -151,7 +151,7 @@ def test_no_header_is_the_variable(apache: Apache, name: str):
 
 
 def test_an_apache_that_does_not_show_it_is_misconfigured(apache: Apache):
-    """Without ExportCertData, and without TLS, nobody can tell: not even that there was none."""
+    """Without ExportCertData, and without TLS, nothing can be told: not even that there was none."""
     client = certified("CN=holder", days=(-1, 4000))
     for environ in (apache.environ(apache.hidden, client), apache.environ(apache.clear)):
         with pytest.raises(ProxyMisconfigured, match=r"SSLOptions \+ExportCertData"):

@@ -7,5 +7,5 @@ from tests.support.proxies.outages import OUTAGES
 
 @pytest.mark.parametrize("case", OUTAGES, ids=lambda case: case.name)
 def test_outage(case: Case, gateway_stand: Stand) -> None:
-    """Without its gateway a proxy lets nobody in; with it again, whoever it let in before."""
+    """A proxy without its gateway admits no request; with it again, those that it admitted before."""
     assert set(case.run(gateway_stand)) <= case.expected(gateway_stand.row)

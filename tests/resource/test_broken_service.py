@@ -37,7 +37,7 @@ def asking(url: str, ca: Path | None, temper: str = "good") -> Introspection:
 
 
 def refused(verifier: Introspection, log: pytest.LogCaptureFixture) -> str:
-    """Return the one log line of a request that nobody could judge."""
+    """Return the one log line of a request that could not be judged."""
     response = call(make_app(verifier=verifier), bound())
     assert response.status_code == 503
     assert "WWW-Authenticate" not in response.headers
@@ -65,7 +65,7 @@ def test_nobody_there_is_503(folder: Path, url: str, log: pytest.LogCaptureFixtu
 
 
 def test_an_unknown_host_is_503(folder: Path, url: str, log: pytest.LogCaptureFixture):
-    """A service whose name nobody knows is "cannot tell"."""
+    """A service whose name cannot be resolved is "cannot tell"."""
     refused(asking("https://service.invalid", folder / "ca.pem"), log)
 
 

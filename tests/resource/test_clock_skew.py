@@ -35,7 +35,7 @@ def test_the_least_that_explains_the_token_is_taken(asked_at, answered_at, expec
     [(-30.1, 30, "ahead of"), (31.1, 30, "behind"), (-0.1, 0, "ahead of"), (1.1, 0, "behind")],
 )
 def test_more_is_said(asked_at, skew, words):
-    """Beyond the setting nobody can tell, and the line says which clock is where."""
+    """An offset beyond the setting gives no verdict, and the line says which clock is where."""
     with pytest.raises(Unavailable, match=f"s {words} this one, and more than {skew} s") as said:
         ahead(NOW + asked_at, NOW + asked_at, skew)
     assert ISSUER in str(said.value)

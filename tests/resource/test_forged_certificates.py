@@ -96,12 +96,12 @@ def test_the_embedded_server_is_believed_before_others(app: Flask):
 
 
 def _own_source(connection: RequestConnection) -> PresentedCertificate:
-    """Believe one header, whoever sent it: a deployer may."""
+    """Believe one header of every sender: a deployer may."""
     return presented_certificate(DerCertificate((connection.header("Owncertificate") or "").encode()))
 
 
 def test_a_source_that_the_deployer_named_is_asked():
-    """A peer source of the deployer's own takes the place of the connection."""
+    """A certificate source of the deployer's own takes the place of the connection."""
     app = make_app(certificate_source=_own_source)
     assert (
         call(
@@ -124,7 +124,7 @@ NO_CERTIFICATE = {
 
 @pytest.mark.parametrize("environ", NO_CERTIFICATE.values(), ids=NO_CERTIFICATE)
 def test_a_token_bound_to_nothing(app: Flask, environ: dict[str, object]):
-    """A token bound to the hash of no bytes is not bound: without a certificate nobody presents it."""
+    """A token bound to the hash of no bytes is not bound: no connection without a certificate presents it."""
     text = token(confirmation(thumbprint_of(DerCertificate(b""))))
     headers = {"Authorization": f"Bearer {text}"}
     apps = (app, make_app(certificate_source=lambda _: presented_certificate(DerCertificate(b""))))

@@ -80,7 +80,7 @@ def test_scope_caveats_narrow(app: Flask, token: str):
 
 
 def test_the_certificate_is_compared_here(app: Flask, token: str):
-    """The service calls a bound token active whoever asks: the guard compares the certificate itself."""
+    """The service calls a bound token active over any connection: the guard compares the certificate."""
     child = attenuate(token, [BOUND])
     assert call(app, child).status_code == 200
     assert call(app, child, certificate=THIEF).status_code == 401
@@ -148,7 +148,7 @@ def test_caveats_that_nobody_would_judge_are_refused(
 
 
 def test_an_unknown_caveat_is_refused(app: Flask, token: str):
-    """A caveat that nobody knows makes the token inactive."""
+    """An unknown caveat makes the token inactive."""
     macaroon = Macaroon.deserialize(attenuate(token, [BOUND]))
     macaroon.add_first_party_caveat(b'{"color":"blue"}')
     assert call(app, macaroon.serialize()).status_code == 401
@@ -177,7 +177,7 @@ def test_another_audience_s_token_is_refused(app: Flask, service: Service, secre
 
 
 def test_malformed_text_is_never_sent(token: str):
-    """What is no macaroon is refused here, without a call: nobody is there to answer one."""
+    """What is no macaroon is refused here, without a call: no service is there to answer one."""
     down = Service(Path("/nowhere"), free_port())
     introspection = Introspection(down.issuer, API, "api", "s")
     app = make_app(verifier=introspection, clock=time.time)
@@ -188,7 +188,7 @@ def test_malformed_text_is_never_sent(token: str):
 
 @pytest.mark.parametrize("name", ["api", "nobody"])
 def test_wrong_credentials_of_ours_are_503(service: Service, secrets: dict[str, str], token: str, name: str):
-    """When the service does not know us nobody can tell: that is not the caller's fault."""
+    """A service that does not know the resource server gives no verdict: that is not the caller's fault."""
     assert call(asking(service, name, "wrong"), attenuate(token, [BOUND])).status_code == 503
 
 
@@ -203,7 +203,7 @@ def test_a_resource_server_may_authenticate_by_certificate(
 def test_another_certificate_of_ours_is_503(
     service: Service, secrets: dict[str, str], token: str, tmp_path: Path
 ):
-    """With a certificate that is not registered the service does not know us, and nobody can tell."""
+    """With a certificate that is not registered the service does not know us, and gives no verdict."""
     other = make_client(tmp_path, "other")
     app = asking(service, "by-certificate", None, certificate=other.file)
     assert call(app, attenuate(token, [BOUND])).status_code == 503
@@ -225,7 +225,7 @@ def test_the_metadata_say_what_is_enforced(app: Flask, service: Service):
 
 
 def test_a_service_that_goes_down_is_503(service: Service, tmp_path: Path):
-    """While the service is down nobody can tell, over a kept connection too; afterwards it is asked again."""
+    """A service that is down gives no verdict, over a kept connection too; later it is asked again."""
     mortal = Service(tmp_path / "data", free_port())
     mortal.data.mkdir()
     with mortal.running():

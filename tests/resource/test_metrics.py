@@ -24,7 +24,7 @@ class Absent:
 
 
 def test_each_admission_counts_once():
-    """An admitted request counts by whether its token is bound and whether somebody attenuated it."""
+    """An admitted request counts by whether its token is bound and whether a holder attenuated it."""
     app, before = make_app(require_certificate=False), counts()
     for text in (token(), token(Expiry(NOW + 60)), bound(), bound(Expiry(NOW + 60)), bound(Expiry(NOW + 60))):
         assert call(app, text).status_code == 200
@@ -37,7 +37,7 @@ def test_each_admission_counts_once():
 
 
 def test_each_refusal_counts_once():
-    """A refused request counts by the name of its reason, one nobody can judge by itself."""
+    """A refused request counts by the name of its reason, one that cannot be judged by itself."""
     app, before = make_app(), counts()
     stolen = token(confirmation(OTHER_CERTIFICATE))
     for text in (None, "rubbish", "rubbish", stolen, token(), bound()[:-4] + "AAAA"):

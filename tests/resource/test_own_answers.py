@@ -49,7 +49,7 @@ def interim(service: Silent, connection, honest: bytes) -> None:
 
 
 def unasked(_service: Silent, connection, honest: bytes) -> None:
-    """Send a second answer, which nobody asked for, in a record of its own."""
+    """Send a second, unrequested answer in a record of its own."""
     connection.sendall(honest)
     connection.sendall(answer(YES))
 

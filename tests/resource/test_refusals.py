@@ -90,7 +90,7 @@ def test_too_little_scope_names_the_scope(app: Flask, log: pytest.LogCaptureFixt
 
 
 def test_the_certificate_is_judged_before_the_scope(app: Flask):
-    """A stolen token is 401 whatever its scope: nobody learns from a 403 that it would be good otherwise."""
+    """A stolen token of any scope is 401: no thief learns from a 403 that it would be good otherwise."""
     assert call(app, bound(scope="write"), certificate=THIEF).status_code == 401
 
 
@@ -105,7 +105,7 @@ class Absent:
 
 
 def test_cannot_tell_is_503(log: pytest.LogCaptureFixture):
-    """Where nobody can tell the answer is 503, never a pass and never a challenge; the log says why."""
+    """A request that cannot be judged is 503, never a pass and never a challenge; the log says why."""
     response = call(make_app(verifier=Absent()), bound(), path="/open")
     assert response.status_code == 503
     assert response.json == {

@@ -101,7 +101,7 @@ PATH_CASES = {
 
 @pytest.mark.parametrize(("prefix", "path", "status"), PATH_CASES.values(), ids=PATH_CASES)
 def test_path_is_a_prefix_on_a_segment_boundary(app: Flask, prefix: str, path: str, status: int):
-    """A path caveat allows what is below it, and no path that somebody could read as another one."""
+    """A path caveat allows what is below it, and no path that a server could read as another one."""
     assert raw(app, bound(PathPrefix(prefix)), path).status_code == status
 
 

@@ -104,7 +104,7 @@ async def later() -> str:
 
 
 def test_an_async_view_is_guarded():
-    """An async view, which Flask runs with asgiref, knows the principal and runs for nobody else."""
+    """An async view, which Flask runs with asgiref, knows the principal and runs for no other client."""
     response = call(returning(later), bound())
     assert (response.status_code, response.data) == (200, b"billing")
     assert response.headers["Cache-Control"] == "no-store"
@@ -164,7 +164,7 @@ def test_the_view_keeps_its_name():
 
 
 def test_a_refused_request_never_runs_the_view():
-    """A view under the guard runs for nobody but a principal with its scope."""
+    """A view under the guard runs for a principal with its scope alone."""
     ran: list[int] = []
     app = returning(lambda: ran.append(1) or "ran")
     for text in (None, "rubbish", bound(scope="write"), bound(exp=NOW - 30)):

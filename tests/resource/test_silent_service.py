@@ -78,7 +78,7 @@ def test_the_first_keys_are_waited_for(feeding: Feeding):
 
 
 def test_invented_keys_leave_nothing_behind(feeding: Feeding):
-    """Keys that nobody has are not remembered: a flood of them costs no memory, and one question."""
+    """Keys that do not exist are not remembered: a flood of them costs no memory, and one question."""
     feed = feeding.keys()
     with pytest.raises(UnknownKey):
         feed.key_for(grant(kid="first"))
@@ -134,6 +134,6 @@ def test_a_service_that_answers_again_is_asked_by_all(tmp_path: Path):
 
 
 def test_no_places_is_a_settings_error():
-    """There is no asking by nobody."""
+    """At least one request may introspect."""
     with pytest.raises(SettingsError, match="most_asking must be at least 1"):
         Introspection(ISSUER, API, "a", "b", most_asking=0)

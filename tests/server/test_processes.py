@@ -27,7 +27,7 @@ def is_running(pid: int) -> bool:
 
 
 def is_refusing(server: Server) -> bool:
-    """Tell whether nobody listens any more."""
+    """Return True once no process listens any more."""
     with socket.socket() as sock:
         return sock.connect_ex(("127.0.0.1", server.port)) != 0
 

@@ -33,7 +33,7 @@ def ops(service, certificate):
 
 @every_endpoint
 def test_nothing_else_is_said(ops, method, path):
-    """A query, or a body where none is read, is refused: it asks for what nobody would do."""
+    """A query, or a body where none is read, is refused: it is a mistake of the caller."""
     before = state(ops.service)
     refused(ops(method, path, query_string={"dry_run": "1"}), 400, "invalid_request")
     if (method, path) not in WITH_A_BODY:
@@ -94,7 +94,7 @@ def test_who_may_not_ask_learns_nothing(ops):
 
 
 def test_a_removed_administrator_is_out(ops):
-    """Whoever removes its own client cannot ask again with the token it still has."""
+    """An administrator that removes its own client cannot ask again with the token it still has."""
     token = token_for_service(ops.service, "ops")
     assert ops("DELETE", CLIENTS + "/ops", token=token).status_code == 204
     refused(ops("GET", KEYS, token=token), 401, "invalid_token")

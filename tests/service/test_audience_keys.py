@@ -56,7 +56,7 @@ def test_several_audiences_come_together_or_one_by_one(served, certificate):
 
 @pytest.mark.parametrize("audience", [OTHER_API, "", "https://api.example//", "http://api.example"])
 def test_another_audience_is_refused(served, certificate, audience):
-    """The keys of another resource server are nobody else's business."""
+    """No resource server gets the keys of another one."""
     token = token_for_service(served)
     answer = ask(served, KEYS, token, certificate, query={"audience": audience})
     refused(answer, 403, "access_denied")

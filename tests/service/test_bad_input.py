@@ -43,7 +43,7 @@ class Asking:
         return ask(self.service, path, self.tokens["invoices"], self.certificate, query=query)
 
     def unbound(self, method: str, path: str) -> TestResponse:
-        """Ask with a macaroon that nobody bound."""
+        """Ask with an unbound macaroon."""
         headers = {"Authorization": f"Bearer {self.tokens['ops']}"}
         return self.service.open(path, self.certificate, method=method, headers=headers)
 

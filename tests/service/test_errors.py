@@ -154,7 +154,7 @@ def test_a_defect_is_500(service, caplog):
 
 
 def test_a_root_key_under_another_wrapping_key_is_500(service):
-    """A root key that appears under another wrapping key stops minting: it is nobody's refusal."""
+    """A root key that appears under another wrapping key stops minting: it is no client's refusal."""
     execute(service, "INSERT INTO root_keys VALUES ('mine', ?, ?, 'retiring', 0)", b"x" * 60, NOW + 9)
     service.app.extensions["macaroon_cbat"].root_keys.forget()
     refused(service.ask_token(), 500, "server_error")

@@ -71,7 +71,7 @@ def test_a_changed_token_is_inactive(service, at):
     ],
 )
 def test_a_forged_identifier_is_inactive(service, forged):
-    """Whoever writes another identifier into a token has no token any more."""
+    """A token with another identifier written into it is no token any more."""
     honest = read_macaroon(service.token())
     grant = msgspec.structs.replace(grant_of(spell(honest)), **forged)
     text = spell(msgspec.structs.replace(honest, identifier=identifier_text(grant)))

@@ -207,7 +207,7 @@ def test_a_key_usage_without_signing_certificates_holds(trusting, ca):
 
 
 def test_a_root_that_a_client_sends_is_none(trusting):
-    """An attacker's own root, of the trusted one's name, with intermediates or without, lets nobody in."""
+    """An attacker's own root, of the trusted one's name, with intermediates or without, admits no client."""
     middle = authority("CN=Sub CA", OTHER_ROOT)
     refused(ask(trusting, certified(DN, OTHER_ROOT), OTHER_ROOT), 401, "invalid_client")
     refused(ask(trusting, certified(DN, middle), middle, OTHER_ROOT), 401, "invalid_client")

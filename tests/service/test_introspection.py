@@ -55,7 +55,7 @@ def test_an_active_token_is_described(service):
 
 
 def test_nobody_may_store_the_answer(service):
-    """The answer is JSON that nobody may store."""
+    """The answer is JSON that no cache may store."""
     answer = service.post("/oauth2/introspect", {"token": service.token()}, "api")
     assert answer.mimetype == "application/json"
     assert answer.headers["Cache-Control"] == "no-store"
@@ -194,7 +194,7 @@ def test_a_token_is_active_for_its_audience_only(service):
 
 
 def test_a_token_of_several_audiences_is_keyed_for_the_issuer(service):
-    """A token for several audiences is active for each of them, and for nobody else."""
+    """A token for several audiences is active for each of them, and for no other."""
     token = service.minted(aud=(API, OTHER_API))
     for caller in ("api", "other-api"):
         assert service.introspect(token, caller)["aud"] == [API, OTHER_API]
@@ -217,7 +217,7 @@ def test_a_caveat_names_the_audience_of_a_token_without_one(service):
 
 
 def test_who_asks_must_be_a_client(service, certificate):
-    """Nobody learns anything of a token without being a client (RFC 7662 2.1)."""
+    """Only a client learns anything of a token (RFC 7662 2.1)."""
     token = service.token()
     refused(service.post("/oauth2/introspect", {"token": token}), 401, "invalid_client")
     wrong = {"token": token, "client_id": "api", "client_secret": SECRETS["billing"]}

@@ -36,7 +36,7 @@ ODD = {
 
 @pytest.fixture
 def asking(service, certificate):
-    """Return what asks the WSGI application for an endpoint, as somebody who is let in there."""
+    """Return what asks the WSGI application for an endpoint, as a client that is admitted there."""
     administrator(service, certificate)
     register(service, "invoices", audiences=(API,))
     binding = [confirmation(certificate.thumbprint)]

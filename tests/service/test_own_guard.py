@@ -174,7 +174,7 @@ def test_an_old_token_has_no_audience_that_its_client_lost(served, certificate):
 
 
 def test_an_old_administrator_may_do_nothing(service, certificate):
-    """Whoever lost the scope admin changes nothing with the token that still says so."""
+    """A client that lost the scope admin changes nothing with the token that still says so."""
     ops = administrator(service, certificate)
     token = token_for_service(service, "ops")
     assert ops("GET", "/admin/keys", token=token).status_code == 200

@@ -59,7 +59,7 @@ def test_it_is_no_client_itself(naming):
 
 
 def test_its_own_expiry_and_bounds_hold(naming):
-    """A trusted intermediate that expired lets nobody in, nor does one below a path length of 0."""
+    """A trusted intermediate that expired admits no client, nor does one below a path length of 0."""
     expired = authority("CN=Sub CA", ROOT, days=(-30, -1))
     refused(ask(naming(expired), certified(DN, expired)), 401, "invalid_client")
 

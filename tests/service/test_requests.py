@@ -15,7 +15,7 @@ def send(service, body: str | bytes, path="/oauth2/token", content_type=FORM):
 
 
 def test_a_raw_form_is_read(service):
-    """A form is read as RFC 6749 appendix B spells it; parameters that nobody knows are ignored."""
+    """A form is read as RFC 6749 appendix B spells it; unknown parameters are ignored."""
     assert send(service, "grant_type=client_credentials&scope=read+write&colour=blue").status_code == 200
     assert send(service, b"grant%5Ftype=client%5Fcredentials", content_type=FORM + "; charset=UTF-8").json[
         "scope"] == "read write audit"  # fmt: skip

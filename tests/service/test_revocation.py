@@ -68,7 +68,7 @@ def test_a_hint_is_a_hint(service, hint):
 @pytest.mark.parametrize("narrowed", [False, True], ids=["as it is", "attenuated"])
 @pytest.mark.parametrize("client", ["payroll", "api", "knowing-api"])
 def test_another_clients_token_stays(service, client, narrowed):
-    """Nobody revokes the token of another client, not even its resource server (RFC 7009 2.1)."""
+    """No client revokes the token of another one, not even its resource server (RFC 7009 2.1)."""
     token = service.token()
     sent = attenuate(token, [Scope("read")]) if narrowed else token
     refused(service.revoke(sent, client), 400, "invalid_grant")
@@ -94,7 +94,7 @@ def test_garbage_is_refused(service, text):
 
 
 def test_a_forged_token_revokes_nothing(service):
-    """Whoever writes somebody else's identifier without the key revokes nothing, and learns nothing."""
+    """An attacker who writes another client's identifier without the key revokes and learns nothing."""
     token = service.token("payroll")
     grant = msgspec.structs.replace(grant_of(token), client_id="billing", sub="billing")
     honest = read_macaroon(token)

@@ -55,7 +55,7 @@ def test_a_secret_does_not_help(registered, certificate, other_certificate):
 
 
 def test_a_revoked_certificate_learns_and_revokes_nothing(registered, certificate, other_certificate):
-    """Over a connection with a revoked certificate nobody introspects or revokes."""
+    """No client introspects or revokes over a connection with a revoked certificate."""
     token = registered.token()
     revoke(registered, "certificate", certificate.thumbprint)
     for path, client in (("/oauth2/introspect", "api"), ("/oauth2/revoke", "billing")):

@@ -92,7 +92,7 @@ def test_other_variables_are_none_of_ours(tmp_path):
 
 @pytest.mark.parametrize("name", ["ISUER", "issuer", "", "TOKEN_LIFETIMES", "DATA_"])
 def test_an_unknown_variable_is_refused(tmp_path, name):
-    """A variable with the prefix that nobody knows is refused, with those that are known."""
+    """An unknown variable with the prefix is refused, with those that are known."""
     reason = refusal(tmp_path, **{name: "x"})
     assert f"MACAROON_CBAT_{name}: unset it" in reason
     assert all(f"MACAROON_CBAT_{known}" in reason for known in VARIABLES)

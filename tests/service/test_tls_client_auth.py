@@ -63,7 +63,7 @@ def test_the_registered_name_is_right(trusting, ca, client, subject, names):
     ],
 )
 def test_another_name_is_wrong(trusting, ca, client, subject, names):
-    """A certificate of the trusted CA that names somebody else lets nobody in."""
+    """A certificate of the trusted CA that has another name admits no client."""
     refused(ask(trusting, client, certified(subject, ca, names=names)), 401, "invalid_client")
 
 
@@ -94,7 +94,7 @@ OTHER_CA = authority()
     ],
 )
 def test_a_certificate_that_is_not_trusted_is_wrong(trusting, ca, make):
-    """A certificate with the right name lets nobody in unless the trusted CA issued it, for this, for now."""
+    """A certificate with the right name admits no client if the trusted CA did not issue it, for this and now."""
     refused(ask(trusting, "by-dn", make(ca)), 401, "invalid_client")
 
 
@@ -137,7 +137,7 @@ def test_a_damaged_certificate_is_wrong(trusting, ca, damage):
     ],
 )
 def test_odd_names_are_wrong(trusting, ca, client, names):
-    """Alternative names that nobody can read, though the CA signed them, are invalid_client."""
+    """Unreadable alternative names, though the CA signed them, are invalid_client."""
     refused(ask(trusting, client, certified(DN, ca, raw_names=names)), 401, "invalid_client")
 
 

@@ -33,7 +33,7 @@ def form_of(client: str, **more: str) -> dict[str, str]:
 
 
 def test_a_token_answer_is_as_oauth_says(service):
-    """A token answer names the type, the lifetime and the scope, and nobody may store it (RFC 6749 5.1)."""
+    """A token answer names the type, the lifetime and the scope, and no cache may store it (RFC 6749 5.1)."""
     answer = service.ask_token()
     assert answer.status_code == 200
     assert answer.mimetype == "application/json"

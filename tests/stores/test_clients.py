@@ -39,7 +39,7 @@ def test_a_client_is_found_as_it_was_added(stores, open_again):
 
 @pytest.mark.parametrize("name", ["nobody", "", "Billing", "billing ", "bill%", "billin_", "' OR 1=1 --"])
 def test_another_name_finds_nobody(stores, name):
-    """A name finds the client that has exactly this name, or nobody."""
+    """A name finds the client that has exactly this name, or none."""
     stores.clients.add("billing", METADATA, secret=SECRET, now=NOW)
     assert stores.clients.find(name) is None
     assert remove(stores, name) is False

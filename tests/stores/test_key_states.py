@@ -91,7 +91,7 @@ def test_the_outlived_are_retired(stores):
 
 
 def test_every_outlived_key_is_retired(stores):
-    """Several keys that were outlived while nobody looked are retired together, the young ones are not."""
+    """Several keys that were outlived between two looks are retired together, the young ones are not."""
     for day in range(4):
         stores.root_keys.rotate(NOW + day * DAY)
     stores.root_keys.retire_outlived(NOW + 3 * DAY + GRACE_SECONDS, DAY)
@@ -140,7 +140,7 @@ def test_an_unknown_key_is_not_retired(stores, kid):
 
 
 def test_retiring_tells_the_feed(stores):
-    """A key that is retired by somebody is revoked in the same step, for every audience."""
+    """A key that an operator retires is revoked in the same step, for every audience."""
     old = stores.root_keys.current()
     stores.root_keys.rotate(NOW)
     for now in (NOW, NOW + 1):

@@ -62,7 +62,7 @@ def test_a_killed_server_loses_nothing(mortal):
 
 
 def test_a_killed_server_is_noticed_at_once(mortal):
-    """Whoever reads or writes while PostgreSQL is down gets Unavailable without waiting."""
+    """A process that reads or writes while PostgreSQL is down gets Unavailable without waiting."""
     stores = opened(mortal.new_database())
     mortal.kill()
     try:

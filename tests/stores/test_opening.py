@@ -79,7 +79,7 @@ def test_processes_open_a_new_database_at_once(racers, new_url):
 
 @ON_SQLITE
 def test_a_new_database_waits_for_another_writer(tmp_path, open_again):
-    """Whoever opens a new database while another process writes to it waits, and then works."""
+    """A process that opens a new database while another one writes to it waits, and then works."""
     other = sqlite3.connect(tmp_path / "db.sqlite3", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     other.execute("CREATE TABLE something (else_ TEXT)")
@@ -184,7 +184,7 @@ def test_sqlite_writes_ahead(stores, tmp_path):
 
 
 def test_the_issuer_is_remembered(stores, open_again):
-    """The issuer that a service ran as last is known to whoever opens the database after it."""
+    """The issuer that a service ran as last is known to the process that opens the database next."""
     assert stores.recorded_issuer() is None
     for issuer in ("https://first.example", "https://second.example", "https://second.example"):
         stores.record_issuer(issuer)

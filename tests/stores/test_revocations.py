@@ -29,7 +29,7 @@ def rows(stores) -> list[tuple[str, int]]:
 
 
 def test_nothing_is_revoked_at_first(stores):
-    """A token that nobody took back is not revoked."""
+    """A token without a revocation is not revoked."""
     assert len(stores.revocations.concerning(grant(), None)) == 0
     assert reason(stores, grant()) is None
 
@@ -164,7 +164,7 @@ def test_the_feed_is_in_the_order_of_revoking(stores):
 
 
 def test_revoking_again_is_news(stores):
-    """A revocation that is made again comes behind the cursor of whoever has read the first one."""
+    """A revocation that is made again comes behind the cursor of each reader of the first one."""
     stores.revocations.revoke("subject", "alice", now=NOW, expires_at=NOW + DAY)
     cursor = stores.revocations.newest()
     stores.revocations.revoke("subject", "alice", now=NOW + 9, expires_at=NOW + 9 + DAY)

@@ -106,7 +106,7 @@ def test_processes_rotate_at_once(racers, stores, url):
 
 
 def test_swapped_keys_are_noticed(stores, url):
-    """Whoever writes to the database cannot put one root key under the name of another."""
+    """An attacker who writes to the database cannot put one root key under the name of another."""
     stores.root_keys.rotate(NOW)
     [first, second, third] = execute(stores, "SELECT kid, wrapped_secret FROM root_keys")
     for (kid, _), (_, wrapped) in ((first, second), (second, third), (third, first)):
@@ -121,7 +121,7 @@ def test_swapped_keys_are_noticed(stores, url):
 
 
 def test_a_planted_key_is_noticed(stores, url):
-    """Whoever writes to the database, but has no wrapping key, cannot add a root key of their own."""
+    """An attacker who writes to the database without the wrapping key cannot add a root key."""
     mine = os.urandom(12) + b"k" * 48
     execute(stores, "INSERT INTO root_keys VALUES ('mine', :mine, 1, 'current', 1)", mine=mine)
     with pytest.raises(SettingsError, match="mine cannot be decrypted"):

@@ -39,7 +39,7 @@ def test_who_came_first_goes_first():
 
 
 def test_a_turn_that_does_not_come_is_given_up():
-    """Who waited in vain gets TimeoutError, keeps nobody behind, and may come again."""
+    """A writer that waited in vain gets TimeoutError, keeps no other behind, and may come again."""
     turns = WriteQueue()
     with turns.turn(1):
         with pytest.raises(TimeoutError), turns.turn(0.05):
@@ -68,7 +68,7 @@ def test_what_is_left_is_said():
 
 
 def test_a_turn_ends_with_an_error():
-    """Whoever fails in its turn passes it on."""
+    """A writer that fails in its turn passes it on."""
     turns = WriteQueue()
     with pytest.raises(ZeroDivisionError), turns.turn(1):
         raise ZeroDivisionError

@@ -19,7 +19,7 @@ from tests.support.tokens import ISSUER, ROOT
 
 
 def main() -> None:
-    """Serve until the process ends; say `ready PORT` once somebody may connect."""
+    """Serve until the process ends; say `ready PORT` once clients may connect."""
     settings: dict[str, Any] = json.loads(sys.argv[1])
     guarding: dict[str, Any] = {}
     if "trust" in settings:

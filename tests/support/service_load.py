@@ -96,7 +96,7 @@ def load(service: Service, certificate: Identity) -> Iterator[Told]:
 
 
 def check_nothing_is_lost(service: Service, told: Told) -> None:
-    """Check that each answer was clear, and that whoever opens the database finds all of it, and no half."""
+    """Check that each answer was clear, and that the database, opened again, has all of it, and no half."""
     assert {status for _, status in told.answered} <= {200, 201, 503}
     assert [one for one in told.revoked if service.introspect(one)["active"]] == []
     stores = opened(service.settings.database_url)

@@ -10,7 +10,7 @@ class Gate:
     """Listens on a port of its own; `target` is the port that new connections are led to."""
 
     def __init__(self) -> None:
-        """Listen; nobody is led anywhere yet."""
+        """Listen; no connection is passed on yet."""
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=200)
         self.port: int = self._listener.getsockname()[1]
         self.target = 0

@@ -4,7 +4,7 @@ Runs as `python -m tests.support.token_service FOLDER` behind the embedded TLS s
 certificate of each connection. The first part of the path chooses:
 
     /api/...          verifies the child and answers what it saw of the request
-    /echo             answers the Authorization header and the certificate, verified by nobody
+    /echo             answers the Authorization header and the certificate, unverified
     /large            answers more than the buffers on the way hold
     /redirect?to=     redirects with 307
     /revoke?jti=      makes /api refuse a token

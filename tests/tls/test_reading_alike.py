@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from macaroon_cbat.tls.request import Request
-from macaroon_cbat.tls.request_head import RefusedRequest
+from macaroon_cbat.tls.request_head import UnusableRequest
 
 LINES = [b"GET / HTTP/1.1", b"POST /a%20b?c HTTP/1.1", b"POST / HTTP/1.0", b"GET https://h/x HTTP/1.1"]
 FIELDS = [
@@ -67,7 +67,7 @@ def read_here(sent: bytes, step: int) -> tuple[Any, ...] | None:
     try:
         while at < len(sent) and not request.completed:
             at += request.received(sent[at : at + step])
-    except RefusedRequest:
+    except UnusableRequest:
         return None
     if not request.completed:
         return None

@@ -113,7 +113,7 @@ def test_newcomers_wait_while_everybody_is_served(tmp_path: Path) -> None:
 
 
 def is_over(folder: Path, waiting: list[Future[Answer]]) -> bool:
-    """Let go whoever waits at the gate now; tell whether that was all."""
+    """Let go each request that waits at the gate now; tell whether that was all."""
     with suppress(OSError):
         os.close(os.open(folder / "gate", os.O_WRONLY | os.O_NONBLOCK))
     return all(waiter.done() for waiter in waiting)

@@ -21,7 +21,7 @@ def refusal(**settings: object) -> str:
 
 
 def test_a_port_in_use_is_refused(server: Server) -> None:
-    """A port that somebody listens on already is refused, and the line says what to do."""
+    """A port that is in use is refused, and the line says what to do."""
     files = {name: server.folder / file for name, file in FILES.items()}
     expected = (
         f"port {server.port} on 127.0.0.1 is in use: "

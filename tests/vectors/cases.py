@@ -71,7 +71,7 @@ def respelled(**changes: object) -> str:
 
 
 def by_key(secret: bytes) -> str:
-    """Return the honest macaroon as somebody with this key would mint it."""
+    """Return the honest macaroon as a service with this key would mint it."""
     return signed(CNF, SOON, READ, secret=secret)
 
 

@@ -25,7 +25,7 @@ WORKERS = 2
 
 
 def kill(server: Server) -> None:
-    """End every process of the service by SIGKILL, the parent first, so that it replaces nobody."""
+    """End every process of the service by SIGKILL, the parent first, so that it replaces no worker."""
     pid = server.process.pid
     workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     assert len(workers) == WORKERS

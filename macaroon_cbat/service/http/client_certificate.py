@@ -54,7 +54,7 @@ def client_intermediates(request: Request) -> tuple[DerCertificate, ...]:
     return intermediates_of(_source(), WsgiConnection(request.environ))
 
 
-def refuse_hidden(presented: PresentedCertificate) -> None:
+def require_reachable(presented: PresentedCertificate) -> None:
     """Raise ServerMisconfigured if a certificate is needed and this server can show none."""
     if presented.hidden is not None:
         raise ServerMisconfigured(presented.hidden)

@@ -11,6 +11,9 @@ from msgspec import Struct
 Caller = Literal["any", "client", "keys", "revocations", "admin"]
 """Any HTTP client, an authenticated client, or a client with a bound macaroon of this service and scope."""
 
+SHORTENED = "AgETaHR0cHM6Ly9hcy5leGFtcGxl"
+"""The beginning of a token, for examples in the OpenAPI document."""
+
 
 class Parameter(Struct, frozen=True):
     """A query parameter: its meaning, and the JSON schema of its values."""

@@ -10,7 +10,7 @@ from macaroon_cbat.certificate.source import PresentedCertificate
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import InvalidRequest, InvalidScope, InvalidTarget
 from macaroon_cbat.macaroon.audiences import canonical_audience
-from macaroon_cbat.service.http.client_certificate import refuse_hidden
+from macaroon_cbat.service.http.client_certificate import require_reachable
 from macaroon_cbat.stores import Client
 from macaroon_cbat.stores.clients import GRANT_TYPE
 
@@ -84,7 +84,7 @@ def granted_certificate(client: Client, presented: PresentedCertificate) -> Thum
     """
     if not client.metadata.tls_client_certificate_bound_access_tokens:
         return None
-    refuse_hidden(presented)
+    require_reachable(presented)
     if presented.thumbprint is None:
         raise InvalidRequest("this client gets certificate-bound tokens only: present a client certificate")
     return presented.thumbprint

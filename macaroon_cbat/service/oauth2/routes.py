@@ -5,7 +5,7 @@ from collections.abc import Callable
 from flask import Flask, Response, request
 
 from macaroon_cbat.macaroon.claims import EpochSeconds
-from macaroon_cbat.service.http.operations import Operation, add_route
+from macaroon_cbat.service.http.operations import SHORTENED, Operation, add_route
 from macaroon_cbat.service.http.request_input import FORM, required
 from macaroon_cbat.service.oauth2.authorization_server import AuthorizationServer
 from macaroon_cbat.service.oauth2.form_request import FormRequest, read_form_request
@@ -16,8 +16,6 @@ from macaroon_cbat.service.oauth2.shapes import (
     TokenAnswer,
     TokenForm,
 )
-
-_SHORTENED = "AgETaHR0cHM6Ly9hcy5leGFtcGxl"
 
 TOKEN = Operation(
     method="POST",
@@ -38,7 +36,7 @@ INTROSPECT = Operation(
     caller="client",
     body=IntrospectionForm,
     body_type=FORM,
-    example={"token": _SHORTENED},
+    example={"token": SHORTENED},
     answer=IntrospectionAnswer,
     answer_example={"active": False},
 )
@@ -50,7 +48,7 @@ REVOKE = Operation(
     caller="client",
     body=RevocationForm,
     body_type=FORM,
-    example={"token": _SHORTENED},
+    example={"token": SHORTENED},
     answer=dict[str, str],
     answer_example={},
 )

@@ -38,7 +38,7 @@ def on_a_port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(scope="module", params=[name for name in SERVERS if name not in ON_PORTS_ALONE])
 def at_a_socket(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Run one at a Unix socket that trusts whoever reaches it and knows the secret."""
+    """Run one at a Unix socket that trusts each sender that reaches it and knows the secret."""
     name, options = SERVERS[request.param]
     folder = tmp_path_factory.mktemp("s")
     proxy = {"format": "nginx", "trust": ["unix"], "secret": SECRET}
@@ -75,7 +75,7 @@ def test_another_certificate_is_not_enough(on_a_port: Server):
 
 
 def test_around_the_proxy(on_a_port: Server):
-    """Whoever connects directly may send what the proxy sends: it is ignored, counted, logged; 401."""
+    """A client that connects directly may send what the proxy sends: it is ignored, counted, logged; 401."""
     before = ignored(on_a_port)
     lines = (f"Clientcert: {CERTIFICATE}", *VERIFIED)
     assert ask(on_a_port, *lines, address=STRANGER_ADDRESS) == (401, "invalid_token")

@@ -151,13 +151,13 @@ def test_head_gets_no_body():
 
 
 def test_a_principal_from_outside_does_not_count():
-    """A principal that stands in the scope already is nobody's: the guard puts its own there or refuses."""
+    """A principal that stands in the scope already is not the guard's: it puts its own there or refuses."""
     scope = scope_of(Asked()) | {asgi.PRINCIPAL: "somebody"}
     assert messages_of(guard().require()(answering()), scope)[0]["status"] == 401
 
 
 def test_the_document_can_be_mounted_elsewhere():
-    """The document is an application of its own, for whoever routes its path elsewhere."""
+    """The document is an application of its own, for a deployer who routes its path elsewhere."""
     one = guard(keys=audience_keys(ISSUER, API + "/v1", [ROOT]))
     one.require("write")
     assert through_asgi(one.document, Asked(path="/anything")).json()["scopes_supported"] == ["write"]

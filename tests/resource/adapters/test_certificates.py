@@ -23,7 +23,7 @@ ATTACKS = {
 
 
 def one_header(connection):
-    """Believe one header, whoever sent it: a deployer may."""
+    """Believe one header of every sender: a deployer may."""
     value = connection.header(NAME)
     return (
         NO_CERTIFICATE
@@ -33,7 +33,7 @@ def one_header(connection):
 
 
 def unix_only(connection):
-    """Believe the header of whoever has the Unix socket."""
+    """Believe the header of every sender at the Unix socket."""
     return one_header(connection) if connection.is_unix_socket() else NO_CERTIFICATE
 
 
@@ -68,7 +68,7 @@ def test_an_ambiguous_header_lets_nobody_in(adapter, headers):
         assert (reply.status, reply.json()["error"]) == (400, "invalid_request")
 
 
-def test_the_hop_knows_a_unix_socket(adapter):
+def test_the_connection_knows_a_unix_socket(adapter):
     """A source can tell who came over the Unix socket."""
     app = adapter.make(certificate_source=unix_only)
     headers = [(NAME, TEXT)]

@@ -124,7 +124,7 @@ def test_two_authorization_headers_are_400(adapter, guarded, values):
 
 
 def test_cannot_tell_is_503(adapter, log):
-    """Where nobody can tell the answer is 503, never a pass and never a challenge; the log says why."""
+    """A request that cannot be judged is 503, never a pass and never a challenge; the log says why."""
     before = counts()
     reply = adapter.call(adapter.make(verifier=Absent()), bound(), path="/open")
     assert (reply.status, reply.json()["error"]) == (503, "temporarily_unavailable")

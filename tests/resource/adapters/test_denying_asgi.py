@@ -162,7 +162,7 @@ def test_a_middleware_that_copies_the_scope_opens_nothing():
 
 
 def test_a_middleware_behind_the_guard_answers_nobody():
-    """A middleware that answers by itself does so for nobody without a token, and not for a valid one."""
+    """A middleware that answers by itself does so for no client without a token, and not for a valid one."""
     app = FastAPI()
     ran = []
 
@@ -208,7 +208,7 @@ def test_an_unknown_scope_is_never_passed_through(kind):
 
 
 def test_an_admission_from_outside_does_not_count():
-    """A verdict that stands in the scope already is nobody's."""
+    """A verdict that stands in the scope already is not believed."""
     app = FastAPI()
     guard = starlette.Guard(app, **DENY)
     app.add_api_route("/required", lambda: "ran", dependencies=[Depends(guard.require("read"))])

@@ -67,7 +67,7 @@ def test_the_proxy_s_word_counts(adapter, source):
     "came", [{"address": STRANGER}, {"address": "not an address"}], ids=["a stranger", "a name"]
 )
 def test_a_stranger_s_word_does_not_count(adapter, source, log, came):
-    """A certificate header from anybody else is ignored, counted and logged once, and lets nobody in."""
+    """A certificate header of any other sender is ignored, counted and logged once, and admits no client."""
     trust, _ = source
     before = counts()
     reply = adapter.call(adapter.make(certificate_source=ours(trust)), bound(), headers=OURS, **came)
@@ -129,7 +129,7 @@ def test_a_proxy_that_says_nothing_is_misconfigured(adapter, source, log):
     "shown", [[], [("Proxysecret", "another secret of the")], [("Proxy_secret", SECRET)]]
 )
 def test_without_the_secret_nobody_is_a_proxy(adapter, source, shown):
-    """Where the proxy has a secret, nobody else at its address is believed."""
+    """Where the proxy has a secret, no other sender at its address is believed."""
     trust, came = source
     app = adapter.make(certificate_source=ours(trust, SECRET))
     assert adapter.call(app, bound(), headers=[*OURS, *shown], **came).status == 401

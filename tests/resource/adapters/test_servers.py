@@ -31,7 +31,7 @@ def behind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def test_a_proxy_on_a_unix_socket_is_believed(behind: Running):
-    """The header of whoever has the Unix socket counts, in each server."""
+    """The header of each sender at the Unix socket is believed, in each server."""
     assert behind.ask(OURS, text=bound())[0] == 200
     assert behind.ask(f"Clientcertx5t: {OTHER_CERTIFICATE}", text=bound())[0] == 401
     assert behind.ask("Clientcertx5t: none", text=bound())[0] == 401

@@ -137,7 +137,7 @@ def test_an_endpoint_may_answer_a_refusal_by_itself():
 
 
 def test_the_endpoint_decides_about_caching():
-    """An endpoint's own Cache-Control stays; what nobody judged gets none."""
+    """An endpoint's own Cache-Control stays; an unjudged answer gets none."""
     app = FastAPI()
     own = guard(app)
 

@@ -47,7 +47,7 @@ class Recorded:
 
 
 class Waiting(OfflineVerifier):
-    """A verifier that waits for somebody before it judges."""
+    """A verifier that waits for another machine before it judges."""
 
     def __init__(self, wait=lambda: None):
         super().__init__(KEYS)
@@ -165,7 +165,7 @@ def test_introspection_does_not_hold_up_the_loop(tmp_path):
 
 
 def test_a_remembered_answer_is_judged_in_place(tmp_path):
-    """Introspection asks nobody about what it remembers, so that need not leave the event loop."""
+    """Introspection sends no request about a token that it remembers, which need not leave the event loop."""
     with broken_services(tmp_path, GRANT.jti) as url:
         verifier = Introspection(
             url, API, "api", "s3cret", ca=tmp_path / "ca.pem", path="/good", cache_seconds=60

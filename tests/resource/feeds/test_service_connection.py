@@ -29,7 +29,7 @@ def test_it_authenticates_and_binds(feeding: Feeding, name: str):
     [("nobody", 400, "invalid_target"), ("elsewhere", 403, "access_denied")],
 )
 def test_a_refusal_says_which(feeding: Feeding, name: str, status: int, code: str):
-    """Whoever lacks scope or audience is told so by the service's own error."""
+    """A client that lacks scope or audience is told so by the service's own error."""
     with pytest.raises(Refused) as caught:
         feeding.connection(name).keys(API)
     assert (caught.value.status, caught.value.code) == (status, code)
@@ -45,7 +45,7 @@ def test_a_wrong_secret_is_refused(feeding: Feeding):
 
 
 def test_an_unreachable_service_is_unavailable(feeding: Feeding):
-    """Nobody at the address is no refusal."""
+    """An address at which no service listens gives no refusal."""
     with pytest.raises(Unavailable):
         feeding.connection(issuer=f"https://localhost:{free_port()}").keys(API)
 

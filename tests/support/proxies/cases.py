@@ -66,7 +66,7 @@ def insufficient_scope(stand: Stand) -> list[str]:
 
 
 def metadata(stand: Stand) -> list[str]:
-    """Read how to get a token, as somebody who has none; a gateway that speaks gRPC alone cannot tell."""
+    """Read how to get a token, as a client that has none; a gateway that speaks gRPC alone cannot tell."""
     reply = stand.ask(Ask(path="/.well-known/oauth-protected-resource"))
     if stand.row.protocol == "grpc":
         assert reply.outcome == "403"
@@ -102,7 +102,7 @@ def with_the_longest_token(stand: Stand) -> list[str]:
 
 
 def resuming(version: ssl.TLSVersion) -> Callable[[Stand], list[str]]:
-    """Return a case in which a session is offered again: nobody takes it, and the holder is let in."""
+    """Return a case in which a session is offered again: no server takes it, and the holder is admitted."""
 
     def run(stand: Stand) -> list[str]:
         replies = stand.ask_twice(holder(stand), version)

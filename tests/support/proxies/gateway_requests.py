@@ -66,7 +66,7 @@ def _lower(names: Iterable[str]) -> Headers:
 
 
 def _is_reading(stand: Stand, each: Arrival) -> bool:
-    """Tell whether this is no question: it names no request, and the proxy let nobody judge it."""
+    """Tell whether this is no question: it names no request, and the proxy had no gateway judge it."""
     asks = arrived(each, "X-Forwarded-Uri") or each["line"].split(" ")[1].startswith("/envoy/")
     return "oauth-protected-resource" in each["line"] and arrived(each, "Proxysecret") != [] and not asks
 

@@ -16,7 +16,7 @@ PAUSE = 0.02
 
 
 def gateway_down(stand: Stand) -> list[str]:
-    """Ask while nobody judges: the holder, a thief, and for a public path."""
+    """Ask while no gateway judges: the holder, a thief, and for a public path."""
     stand.stop_gateway()
     try:
         thief = Ask(headers=bearer(stand.world.bound()), client=stand.world.holders["thief"])

@@ -142,7 +142,7 @@ def _write_apache(folder: Path) -> None:
 
 @contextmanager
 def gateway_process(policy: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `macaroon-cbat gateway` until the block ends, or until somebody ends it."""
+    """Run `macaroon-cbat gateway` until the block ends, or until another process ends it."""
     with (policy.parent / "gateway.log").open("ab") as log:
         gateway = fork_server.Popen(
             [sys.executable, "-m", "macaroon_cbat", "gateway", str(policy)],
@@ -178,7 +178,7 @@ def process(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes
 
 
 def wait_for_port(port: int, running: subprocess.Popen[bytes], folder: Path) -> None:
-    """Wait until somebody listens on this port of this machine."""
+    """Wait until a process listens on this port of this machine."""
 
     def answers() -> bool:
         with socket.socket() as asking:

@@ -60,7 +60,7 @@ def duplicate(name: str) -> list[str]:
 
 
 def hop_by_hop(stand: Stand) -> list[str]:
-    """Have the proxy drop its own header: nobody then may be taken for somebody, or for nobody by mistake."""
+    """Have the proxy drop its own header: then no client may be taken for another, or for none."""
     forged = as_written(stand.row, stand.world.holders["self-signed"])
     names = ", ".join([name for name, _ in forged] + ["Proxysecret", "Authorization", *PRINCIPAL])
     connection = (("Connection", f"close, {names}"),)
@@ -71,7 +71,7 @@ def hop_by_hop(stand: Stand) -> list[str]:
 
 
 def principal(stand: Stand) -> list[str]:
-    """Have the holder call itself somebody else, under every spelling."""
+    """Have the holder claim another name, under every spelling."""
     token = bearer(stand.world.bound())
     outcomes = []
     for rename in (exact, case, duplicate, underscore, dot):
@@ -84,7 +84,7 @@ def principal(stand: Stand) -> list[str]:
 
 
 def public(stand: Stand) -> list[str]:
-    """Have anybody call itself somebody on a public path."""
+    """Have a client without a token claim a name on a public path."""
     made_up = tuple((name, EVIL) for name in PRINCIPAL)
     replies = [stand.ask(each) for each in both(Ask(path="/health", headers=made_up))]
     for reply in replies:

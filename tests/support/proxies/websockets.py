@@ -44,7 +44,7 @@ HONEST = "GET /socket HTTP/1.1\r\nHost: localhost\r\nAuthorization: "
 
 
 def websocket(stand: Stand) -> list[str]:
-    """Open a WebSocket as the holder, and hear from it what was said; then as a thief, and as nobody."""
+    """Open a WebSocket as the holder, and hear what was said; then as a thief, and without a certificate."""
     holder = _opened(stand, stand.world.holders["self-signed"], stand.world.bound())
     others = [
         _opened(stand, stand.world.holders["thief"], stand.world.bound()),
