@@ -14,7 +14,7 @@ from macaroon_cbat.resource import Introspection
 from tests.support.feeds import Feeding
 from tests.support.forged_answers import forged
 from tests.support.guarded_app import CERTIFICATE, THIEF, bound, call, make_app
-from tests.support.introspecting import alone, asking
+from tests.support.introspecting import asking
 from tests.support.silent_services import Silent, silent_service
 from tests.support.tokens import ACCESS, API, GRANT
 

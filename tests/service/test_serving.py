@@ -175,7 +175,7 @@ def test_a_right_is_looked_at_again_when_there_is_news(service, certificate):
 def test_the_issuer_cannot_be_what_a_client_serves(start):
     """A service does not start as an issuer whose keys a resource server has, and says what to do."""
     register(start(), "former", scope="keys", serves=(THIRD,))
-    with pytest.raises(SettingsError, match=f"client former serves {THIRD}, so it may know keys"):
+    with pytest.raises(SettingsError, match=f"client former serves {THIRD}, so it may hold keys that mint"):
         start(issuer=THIRD)
     assert start(issuer=None).stores.recorded_issuer() == ISSUER
 

@@ -182,7 +182,7 @@ def test_a_change_that_fails_changes_nothing(stores, billing):
 
     with pytest.raises(InvalidClientMetadata):
         stores.clients.change("billing", fail, now, lasting=LASTING)
-    with pytest.raises(InvalidClientMetadata, match="exactly when"):
+    with pytest.raises(InvalidClientMetadata, match="does not match token_endpoint_auth_method"):
         changed(
             stores,
             token_endpoint_auth_method="none",
