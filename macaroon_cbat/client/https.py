@@ -20,6 +20,8 @@ from macaroon_cbat.client.sockets import Deadline, Dial, connected
 from macaroon_cbat.errors import Unavailable
 
 _MOST_KEPT = 32
+_MOST_FRAMING = 256 * 1024
+"""Bytes of an answer's header and framing; as many again as its body may have come on top."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +127,7 @@ class Connections:
 
     def _over(self, line: Line, request: HttpsRequest) -> HttpsAnswer:
         """Send the request over this line; keep the line only after one whole answer of status 200."""
-        is_whole = False
+        is_whole, line.most = False, _MOST_FRAMING + 2 * request.limit
         try:
             line.http.request(request.method, request.target(), request.body(), request.headers())
             with line.http.getresponse() as response:

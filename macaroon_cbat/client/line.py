@@ -2,7 +2,7 @@
 
 import io
 import ssl
-from http.client import HTTPSConnection
+from http.client import HTTPException, HTTPSConnection
 from typing import Any
 
 from macaroon_cbat.client.sockets import Deadline
@@ -25,6 +25,9 @@ class _Reader(io.RawIOBase):
         self.line.tls.settimeout(self.line.deadline.left())
         size = self.line.tls.recv_into(buffer)
         self.received += size
+        if self.received > self.line.most:
+            # http.client reads a chunk of negative size, and trailers, without end.
+            raise HTTPException(f"more than {self.line.most} bytes with its framing")
         return size
 
 
@@ -44,6 +47,8 @@ class Line:
 
     def __init__(self, place: str, tls: ssl.SSLSocket, http: HTTPSConnection, deadline: Deadline) -> None:
         self.place, self.tls, self.http, self.deadline = place, tls, http, deadline
+        self.most = 0
+        """The bytes of an answer at most, its header and framing included."""
         self.has_surplus = False
         """True if more than the answer was read: the rest of it may still be on its way."""
         http.sock = self  # http.client calls sendall, makefile and close, nothing else

@@ -95,18 +95,28 @@ class OfflineVerifier:
 
         Raises InvalidToken if the token is not valid for this access, Unavailable if that cannot be told.
         """
+        revocations = self._revocations
         try:
-            return verify(
-                text,
-                self._keys,
-                access,
-                require_certificate=require_certificate,
-                revocations=self._revocations,
+            principal = verify(
+                text, self._keys, access, require_certificate=require_certificate, revocations=revocations
             )
+            if revocations is not None:
+                _check_issuer(revocations, self._keys)  # now: the key file may have been replaced
         except Unavailable:
             if self._when_stale is None:
                 raise
+        else:
+            return principal
         return self._when_stale.verify(text, access, require_certificate=require_certificate)
+
+
+def _check_issuer(revocations: IssuerRevocations, keys: AudienceKeySource) -> None:
+    """Raise Unavailable if the keys are of another issuer by now: its revocations are not known here."""
+    if revocations.issuer != keys.issuer:
+        raise Unavailable(
+            f"the keys are of {keys.issuer} now, and the revocations of {revocations.issuer}: export the "
+            "keys of that issuer, or restart with revocations of the other"
+        )
 
 
 def _check_fallback(

@@ -56,6 +56,36 @@ def test_an_unasked_answer_ends_the_connection(tmp_path: Path) -> None:
         connections.end()
 
 
+def without_end(beginning: bytes, piece: bytes) -> Temper:
+    """Return the temper of a service that answers with this beginning, and then pieces for 16 MB."""
+
+    def temper(service: Silent, connection: ssl.SSLSocket) -> None:
+        service.read(connection)
+        connection.sendall(beginning)
+        for _ in range(16 * 1024):
+            connection.sendall(piece * (1024 // len(piece)))
+
+    return temper
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+ENDLESS = {
+    "a chunk of negative size": without_end(CHUNKED + b"-1\r\n", b"x"),
+    "trailers": without_end(CHUNKED + b"0\r\n", b"a: b\r\n"),
+    "interim answers": without_end(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("temper", ENDLESS.values(), ids=ENDLESS)
+def test_an_endless_answer_is_not_read_on(tmp_path: Path, temper: Temper) -> None:
+    """An answer has a bound of its bytes, which its framing counts for, and not of its body alone."""
+    with silent_service(tmp_path, temper) as service:
+        connections = Connections(ServerTrust(service.ca).current().context())
+        request = HttpsRequest(method="GET", url=service.url, timeout=20, limit=1000)
+        with pytest.raises(Unavailable, match=r"more than \d+ bytes with its framing"):
+            connections.exchange(request)
+
+
 def test_children_fetch_their_own_tokens(server: Server) -> None:
     """Forked processes read the answers to their own requests, though the parent keeps a connection."""
     tokens = server.client("forked")

@@ -8,13 +8,14 @@ import pytest
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import Revoked, SettingsError, Unavailable
 from macaroon_cbat.macaroon.identifier import Grant
-from macaroon_cbat.macaroon.keys import audience_keys
+from macaroon_cbat.macaroon.keys import audience_keys, write_key_file
 from macaroon_cbat.resource import Introspection
 from macaroon_cbat.resource.blocking import announces_blocking
+from macaroon_cbat.resource.key_file import KeyFile
 from macaroon_cbat.resource.settings import make_admission
 from macaroon_cbat.resource.verifier import OfflineVerifier
 from tests.support.guarded_app import bound, call, make_app
-from tests.support.tokens import ACCESS, API, ISSUER, KEYS, OTHER_API, ROOT
+from tests.support.tokens import ACCESS, API, ISSUER, KEYS, OTHER_API, ROOT, token
 
 
 class Followed:
@@ -33,6 +34,19 @@ class Followed:
 
 
 STALE = Unavailable("the revocations are 61 s old")
+
+
+def test_a_key_file_of_another_issuer_has_no_revocations(tmp_path):
+    """After a key file was replaced by another issuer's, whose revocations are unknown, nothing passes."""
+    file, seconds = tmp_path / "keys.json", [0.0]
+    file.touch(mode=0o600)
+    file.write_bytes(write_key_file(KEYS))
+    verifier = OfflineVerifier(KeyFile(file, lambda: seconds[0]), Followed())
+    assert verifier.verify(token(), ACCESS, require_certificate=False).client_id == "billing"
+    file.write_bytes(write_key_file(audience_keys("https://other.example", API, [ROOT])))
+    seconds[0] = 5.0
+    with pytest.raises(Unavailable, match="restart with revocations of the other"):
+        verifier.verify(token(), ACCESS, require_certificate=False)
 
 
 def test_stale_revocations_are_503_by_default():
