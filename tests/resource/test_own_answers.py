@@ -18,8 +18,6 @@ from tests.support.introspecting import asking
 from tests.support.silent_services import Silent, silent_service
 from tests.support.tokens import ACCESS, API, GRANT
 
-__all__ = ["alone"]
-
 YES, NO = (json.dumps({"active": active, "jti": GRANT.jti}).encode() for active in (True, False))
 
 
