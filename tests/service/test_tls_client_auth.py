@@ -94,7 +94,7 @@ OTHER_CA = authority()
     ],
 )
 def test_a_certificate_that_is_not_trusted_is_wrong(trusting, ca, make):
-    """A certificate with the right name admits no client unless the trusted CA issued it for this, for now."""
+    """A certificate with the right name admits no client if another CA issued it, or for another use."""
     refused(ask(trusting, "by-dn", make(ca)), 401, "invalid_client")
 
 
