@@ -1,8 +1,8 @@
 """The client certificate in a file: PEM, with text, a key and a chain beside it, or DER.
 
 The first certificate of a file counts: it is what TLS presents, and what `openssl x509` shows. A file that
-OpenSSL reads only by skipping a block is refused, for what is left then is the certificate of an issuer.
-For clients, the command line and the service: a resource server parses no certificate that it is shown.
+OpenSSL reads only by skipping a block is refused, for what is left then is the certificate of an issuer. It
+serves clients, the command line and the service; a resource server parses no certificate that it is shown.
 """
 
 from typing import TYPE_CHECKING

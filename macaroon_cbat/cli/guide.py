@@ -15,7 +15,7 @@ from macaroon_cbat.text.printable import printable
 def guide(topic: str | None) -> None:
     """Print the chapter TOPIC of the manual; without TOPIC, the list of chapters.
 
-    The chapter is rendered on a terminal. In a pipe or a file it is plain Markdown.
+    The chapter is rendered on a terminal. It is plain Markdown in a pipe or a file.
     """
     chapters = topics()
     if topic is None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def as_path(content: bytes) -> Iterator[str]:
     """Show the content under a path while the block lasts.
 
-    On Linux it is in memory. If that is forbidden, or `/proc` is missing, it is in a temporary file that this
+    It is in memory on Linux. If that is forbidden, or `/proc` is missing, it is in a temporary file that this
     user alone can read. Raises SettingsError if there is no place for it.
     """
     with ExitStack() as stack:

@@ -27,8 +27,8 @@ _SERVERS = {
     "daphne.http_protocol": ("daphne", f"start daphne with -u FILE and {_OVER_UNIX}", True),
     "gunicorn.asgi.protocol": ("gunicorn's ASGI worker", "trust it by a secret", False),
 }  # fmt: skip
-"""By module: the server's name, how to start it behind a proxy, and whether it describes a Unix socket as
-AsgiConnection reads it (measured).
+"""The server of each module: its name, how to start it behind a proxy, and whether it describes a Unix socket
+as AsgiConnection reads it (measured).
 
 gunicorn's ASGI worker describes a Unix socket by the first two letters of its name: there only the secret
 helps.

@@ -65,8 +65,9 @@ class OfflineVerifier:
     ) -> None:
         """Verify with these keys, and refuse the tokens that `revocations` name.
 
-        `when_stale` verifies while keys or revocations are Unavailable: Introspection, for example. Without
-        it such requests are Unavailable (503). Stale revocations are never taken for current ones.
+        `when_stale` verifies while keys or revocations are Unavailable: Introspection, for example. A guard
+        without it answers such requests with Unavailable (503). Stale revocations are never taken for current
+        ones.
 
         Raises SettingsError if the parts are not of one issuer and one audience.
         """

@@ -21,10 +21,9 @@ _PAUSE_SECONDS = 0.01
 def prepare_sqlite(engine: Engine, *, is_for_a_command: bool = False) -> None:
     """Use WAL, real transactions and private files.
 
-    In WAL mode, readers and a writer do not wait for each other.
-    Idle connections are closed before a fork: SQLite forbids using one in the child. Connecting raises
-    SettingsError if other users can use the file and its mode cannot be changed. A command, which ends soon,
-    may read a file that it cannot write.
+    Readers and a writer do not wait for each other in WAL mode. Idle connections are closed before a fork:
+    SQLite forbids using one in the child. Connecting raises SettingsError if other users can use the file and
+    its mode cannot be changed. A command, which ends soon, may read a file that it cannot write.
     """
     _engines.add(engine)
 

@@ -9,8 +9,8 @@ import socket
 from macaroon_cbat.tls.deadlines import Room
 from macaroon_cbat.tls.exchange import Exchange
 from macaroon_cbat.tls.host import Host
-from macaroon_cbat.tls.incoming import Incoming
 from macaroon_cbat.tls.link import Link
+from macaroon_cbat.tls.receiver import Receiver
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.request_head import UnusableRequest
 from macaroon_cbat.tls.session import Session, TlsFailure
@@ -27,14 +27,14 @@ _TLS_HANDSHAKE = 0x16  # the first byte of a ClientHello, and of no HTTP request
 class Connection:
     """The state of one client. It is in a room while the server waits for it, else in none."""
 
-    __slots__ = ("_address", "_exchange", "_host", "_incoming", "_link", "_session", "counted_bytes")
+    __slots__ = ("_address", "_exchange", "_host", "_link", "_receiver", "_session", "counted_bytes")
 
     def __init__(self, host: Host, sock: socket.socket, address: tuple[str, int]) -> None:
         self._host = host
         self._address = address
         self._session: Session | None = None
         self._exchange: Exchange | None = None
-        self._incoming = Incoming(host.new_request)
+        self._receiver = Receiver(host.new_request)
         self.counted_bytes = 0
         self._link = Link(host, sock, self)
 
@@ -86,7 +86,7 @@ class Connection:
             self._parse(plaintext)
             return
         # Nothing more is read meanwhile: what a client sends ahead waits in the kernel.
-        self._incoming.ahead += plaintext
+        self._receiver.ahead += plaintext
         self._link.wants_input = False
         self._link.watch()
 
@@ -95,13 +95,13 @@ class Connection:
         if self._link.room is not self._host.rooms.request:
             self._link.wait_in(self._host.rooms.request)
         try:
-            request = self._incoming.receive(data)
+            request = self._receiver.receive(data)
         except UnusableRequest as refused:
             self._refuse(refused.status)
             return
         if request is not None:
             self._begin_exchange(request)
-        elif self._incoming.owes_continue():
+        elif self._receiver.owes_continue():
             self._send_plaintext(_CONTINUE)
 
     def _begin_exchange(self, request: Request) -> None:
@@ -118,7 +118,7 @@ class Connection:
 
     def _refuse(self, status: int) -> None:
         log.info("refused a request of %s: %d", self._address[0], status)
-        self._incoming.discard()
+        self._receiver.discard()
         self._send_plaintext(error_answer(status))
         self._close(lingering=True)
 
@@ -161,9 +161,9 @@ class Connection:
             # Without close_notify the client can tell that the response is not whole.
             link.drop()
         elif not exchange.keeps_alive or link.is_ended or self._host.site.is_stopping:
-            self._close(lingering=bool(self._incoming.ahead))
+            self._close(lingering=bool(self._receiver.ahead))
         else:
-            ahead = self._incoming.take_ahead()
+            ahead = self._receiver.take_ahead()
             link.wait_in(self._host.rooms.request if ahead else self._host.rooms.idle)
             link.wants_input = True
             link.watch()
@@ -185,7 +185,7 @@ class Connection:
     def _close(self, *, lingering: bool = False) -> None:
         if self._link.is_closing():
             return
-        self._incoming.discard()
+        self._receiver.discard()
         session, self._session = self._session, None
         self._link.close(b"" if session is None else session.close(), lingering=lingering)
 
@@ -193,11 +193,11 @@ class Connection:
         """Return how many bytes of the client are kept, without a request that a thread works on."""
         queued_bytes = 0 if self._exchange is None else self._exchange.queued_bytes()
         session_bytes = 0 if self._session is None else self._session.held_bytes()
-        return self._incoming.held_bytes() + queued_bytes + session_bytes
+        return self._receiver.held_bytes() + queued_bytes + session_bytes
 
     def shed(self) -> None:
         """Refuse a request that no thread has taken, or close: all clients together hold too much."""
-        exchange, is_half_sent = self._exchange, self._incoming.request is not None
+        exchange, is_half_sent = self._exchange, self._receiver.request is not None
         if exchange is not None and exchange.withdraw():
             self._host.withdraw(exchange)
             self._exchange, self._link.owes_response = None, False
@@ -214,7 +214,7 @@ class Connection:
 
     def on_gone(self) -> None:
         """Release the thread that may be writing, and everything that is kept of the client."""
-        self._incoming.discard()
+        self._receiver.discard()
         # Now, not when Python collects the circle of link and connection: sessions are large.
         exchange, self._exchange, self._session = self._exchange, None, None
         if exchange is not None:
@@ -227,7 +227,7 @@ class Connection:
         rooms = self._host.rooms
         self._link.room = None
         log.debug("cut off %s: too slow", self._address[0])
-        if self._incoming.request is not None:
+        if self._receiver.request is not None:
             self._refuse(408)
         elif room is rooms.handshake or room is rooms.reader or self._link.is_closing():
             self._link.drop(resetting=room is rooms.reader)
@@ -236,7 +236,7 @@ class Connection:
 
     def on_stop(self) -> None:
         """Close between two requests. A handshake may finish, for a request is about to follow."""
-        is_between_requests = self._exchange is None and self._incoming.request is None
+        is_between_requests = self._exchange is None and self._receiver.request is None
         if is_between_requests and self._link.room is not self._host.rooms.handshake:
             self._close()
 

@@ -5,9 +5,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from macaroon_cbat.tls.outgoing import Outgoing
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.session import Shown
+from macaroon_cbat.tls.unsent_bytes import UnsentBytes
 from macaroon_cbat.tls.waitress import ReadOnlyFileBasedBuffer, Site, Task, error_answer
 
 log = logging.getLogger("macaroon_cbat.tls")
@@ -46,7 +46,7 @@ class Exchange:
         self.has_file = False
         self._changed = changed
         self._lock = threading.Condition(threading.Lock())
-        self._outgoing = Outgoing()
+        self._unsent = UnsentBytes()
         self._is_abandoned = False
         self._is_started = False
         self._has_begun = False
@@ -94,8 +94,8 @@ class Exchange:
                 raise ClientGone
             self.has_file = isinstance(data, ReadOnlyFileBasedBuffer)
             if not self._has_all_it_may():
-                before = self._outgoing.waiting_bytes
-                self._outgoing.append(data)
+                before = self._unsent.waiting_bytes
+                self._unsent.append(data)
                 self._count_since(before)
             elif self.has_file:
                 data.close()
@@ -103,11 +103,11 @@ class Exchange:
         return len(data)
 
     def _must_wait(self) -> bool:
-        return self._outgoing.waiting_bytes > _WAITING_BYTES or self.site.backlog.is_full()
+        return self._unsent.waiting_bytes > _WAITING_BYTES or self.site.backlog.is_full()
 
     def _count_since(self, before: int) -> None:
         """Count what was added or taken among what this process keeps for its readers."""
-        self.site.backlog.add(self._outgoing.waiting_bytes - before)
+        self.site.backlog.add(self._unsent.waiting_bytes - before)
 
     def _has_all_it_may(self) -> bool:
         """Return True after the header of an answer to HEAD: a body would be taken for the next answer."""
@@ -140,17 +140,17 @@ class Exchange:
 
     def waiting_bytes(self) -> int:
         """Return how many bytes of the response wait for its reader."""
-        return self._outgoing.waiting_bytes
+        return self._unsent.waiting_bytes
 
     def is_blocked(self) -> bool:
         """Return True if the thread waits for the reader."""
-        return self._outgoing.waiting_bytes > _WAITING_BYTES and not self.is_finished
+        return self._unsent.waiting_bytes > _WAITING_BYTES and not self.is_finished
 
     def take(self, size: int) -> bytes:
         """Remove and return up to about `size` bytes of the response; b"" when none wait."""
         with self._lock:
-            before = self._outgoing.waiting_bytes
-            data = self._outgoing.take(size)
+            before = self._unsent.waiting_bytes
+            data = self._unsent.take(size)
             self._count_since(before)
             if data:
                 self._lock.notify()
@@ -160,8 +160,8 @@ class Exchange:
         """Release the thread: the client reads no more."""
         with self._lock:
             self._is_abandoned = True
-            before = self._outgoing.waiting_bytes
-            self._outgoing.clear()
+            before = self._unsent.waiting_bytes
+            self._unsent.clear()
             self._count_since(before)
             # A thread may work on it for long: it must not keep the connection in memory.
             self._changed = _announce_nothing

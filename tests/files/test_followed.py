@@ -191,3 +191,49 @@ def test_a_name_that_cannot_be_looked_up_changes_nothing(
     assert not numbers.followed.look(anyway=True)
     assert numbers.followed.current() == 1
     assert "File name too long" in caplog.text
+
+
+class Chain:
+    """A file that names another one, whose content is the value."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.now = folder, 0.0
+        self.write("list", "first")
+        self.write("first", "1")
+        self.write("second", "2")
+        self.followed = Followed(
+            "chain", [folder / "list"], self._read, log, lambda: self.now, named=lambda found: [found[0]]
+        )
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the chain."""
+        (self.folder / name).write_text(text)
+
+    def look_twice(self) -> str:
+        """Return the value after a look that finds a change, and one that finds it settled."""
+        self.followed.look()
+        self.followed.look()
+        return self.followed.value[1]
+
+    def _read(self) -> tuple[Path, str]:
+        file = self.folder / (self.folder / "list").read_text()
+        return file, file.read_text()
+
+
+def test_a_file_that_the_value_names_is_followed(tmp_path: Path) -> None:
+    """A change of a file that the first file names is a change of the value."""
+    chain = Chain(tmp_path)
+    chain.write("first", "one")
+    assert chain.look_twice() == "one"
+
+
+def test_a_file_that_is_named_later_is_followed_from_then_on(tmp_path: Path) -> None:
+    """A value that names another file follows that one, and the one before no more."""
+    chain = Chain(tmp_path)
+    chain.write("list", "second")
+    assert chain.look_twice() == "2"
+    chain.write("second", "two")
+    assert chain.look_twice() == "two"
+    chain.write("first", "one")
+    assert not chain.followed.look()
+    assert not chain.followed.look()

@@ -198,10 +198,10 @@ def test_what_is_sent_ahead_stays_in_the_kernel(server):
     """While a request is in work no more than what one read brought is kept of those that follow it."""
     client = ahead(server, 2_000_000)
     assert client.is_served
-    assert client.connection._incoming.held_bytes() <= SLACK
-    before = client.connection._incoming.held_bytes()
+    assert client.connection._receiver.held_bytes() <= SLACK
+    before = client.connection._receiver.held_bytes()
     server.turn()
-    assert client.connection._incoming.held_bytes() == before
+    assert client.connection._receiver.held_bytes() == before
 
 
 def test_requests_sent_ahead_are_all_answered(server):

@@ -10,7 +10,7 @@ _GLUED_BYTES = 1 << 16
 """Small pieces are glued together: each alone would take up many times its length."""
 
 
-class Outgoing:
+class UnsentBytes:
     """A queue of bytes. Not safe for threads: its exchange locks."""
 
     __slots__ = ("_offset", "_parts", "waiting_bytes")

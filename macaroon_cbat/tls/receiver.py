@@ -5,7 +5,7 @@ from collections.abc import Callable
 from macaroon_cbat.tls.request import Request
 
 
-class Incoming:
+class Receiver:
     """The receiving half of one connection."""
 
     __slots__ = ("_new_request", "ahead", "request")
