@@ -19,9 +19,9 @@ from macaroon_cbat.service.settings import data_folder
 _EVERY = {"0.0.0.0": "every IPv4 address", "::": "every IPv6 and IPv4 address"}  # noqa: S104  # named, not used
 _NEXT = """
 Next, in another terminal:
-  {command} client add billing --scope "read write" --audience https://api.example{option}
+  {command} client add trial --scope "read write" --audience https://api.example{option}
   {command} token mint --issuer {issuer} --cacert {trust} \\
-      --client-id billing --client-secret SECRET --resource https://api.example --scope read > token
+      --client-id trial --client-secret SECRET --resource https://api.example --scope read > token
   {command} token inspect < token"""
 
 

@@ -9,6 +9,13 @@ import click
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.text.printable import printable
 
+_READ_FIRST = (
+    "holders", "caveats", "resource-servers", "behind-a-proxy", "formats", "gateway", "service", "operating",
+    "settings", "audit-events", "metrics", "401", "errors", "threat-model", "cryptography", "comparison",
+    "design", "standards",
+)  # fmt: skip
+"""The topics in the order of README's table of readers; any other topic comes after them."""
+
 
 @click.command(short_help="Print a chapter of the manual, or the list of chapters.")
 @click.argument("topic", required=False, metavar="[TOPIC]")
@@ -28,10 +35,11 @@ def guide(topic: str | None) -> None:
 
 
 def topics() -> dict[str, str]:
-    """Return the text of every chapter by the name of its topic, sorted by name."""
+    """Return the text of every chapter by the name of its topic, in the order of reading."""
     chapters = files("macaroon_cbat").joinpath("guide").iterdir()
     found = {file.name.removesuffix(".md"): file for file in chapters if file.name.endswith(".md")}
-    return {name: found[name].read_text(encoding="utf-8") for name in sorted(found)}
+    names = [name for name in _READ_FIRST if name in found] + sorted(found.keys() - set(_READ_FIRST))
+    return {name: found[name].read_text(encoding="utf-8") for name in names}
 
 
 def summary(text: str) -> str:

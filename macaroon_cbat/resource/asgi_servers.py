@@ -13,7 +13,7 @@ uvicorn's h11 and zttp, hypercorn, granian, daphne and gunicorn's ASGI worker sh
 HTTP/2 as well), and no server does for WebSockets.
 """
 
-_OVER_UNIX = 'trust "unix"'
+_OVER_UNIX = 'trust "unix", with FILE in a folder that only the proxy can enter'
 _SERVERS = {
     "uvicorn.protocols.http.httptools_impl": (
         "uvicorn", f"start uvicorn with --uds FILE --http h11 and {_OVER_UNIX}", True,

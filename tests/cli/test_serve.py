@@ -64,7 +64,7 @@ def test_the_greeting_says_what_to_type(tmp_path, exported):
         secret = shell(add).split()[-1]
         file = shlex.quote(str(tmp_path / "token"))
         shell(mint.replace("SECRET", secret).replace("> token", f"> {file}"))
-        assert "client      billing" in shell(inspect.replace("< token", f"< {file}"))
+        assert "client      trial" in shell(inspect.replace("< token", f"< {file}"))
 
 
 def test_the_files_of_the_service_are_its_own(served):

@@ -86,6 +86,6 @@ def test_picture_says_what_it_shows(name):
 
 
 def test_the_same_stamp_is_on_token_and_connection():
-    """The flow shows one certificate: on the child, on the connection, on both sides of the comparison."""
+    """The flow shows one certificate: on child, connection, both sides of the comparison, and in a legend."""
     used = [node.get("href") for node in picture("flow.svg").iter(f"{SVG}use")]
-    assert used == ["#stamp"] * 5
+    assert used == ["#stamp"] * 6

@@ -29,6 +29,11 @@ def on_a_terminal(*arguments: str, **variables: str) -> str:
     return shown.decode()
 
 
+def plain(shown: str) -> str:
+    """Return what a terminal shows, without its colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown)
+
+
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65536)
@@ -40,6 +45,13 @@ def test_without_a_topic_the_topics_are_listed():
     """The list has one line for each chapter: its name, and its first sentence."""
     listed = dict(re.split(r" {2,}", line, maxsplit=1) for line in out("guide").splitlines() if "  " in line)
     assert listed == {file.stem: summary(file.read_text()) for file in CHAPTERS}
+
+
+def test_the_topics_are_in_the_order_of_the_readme():
+    """The list has the order of README's table of readers, and what that does not name at the end."""
+    _, _, table = (ROOT / "README.md").read_text().partition("\n| you |")
+    named = dict.fromkeys(re.findall(r"macaroon_cbat/guide/([\w-]+)\.md", table))
+    assert [line.split()[0] for line in out("guide").splitlines() if "  " in line] == list(named)
 
 
 @pytest.mark.parametrize("file", CHAPTERS, ids=lambda file: file.stem)
@@ -75,13 +87,21 @@ def test_a_terminal_gets_rendered_text():
     shown = on_a_terminal("resource-servers")
     assert ESCAPE in shown
     assert "## " not in shown
-    assert max(map(len, re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines())) <= 80
+    assert max(map(len, plain(shown).splitlines())) <= 80
 
 
 @pytest.mark.parametrize("file", CHAPTERS, ids=lambda file: file.stem)
 def test_a_narrow_terminal_gets_whole_tables(file: Path):
     """On a terminal of 80 columns no word of a table is cut off."""
     assert on_a_terminal(file.stem).count("…") == file.read_text().count("…")
+
+
+@pytest.mark.parametrize("topic", ["settings", "metrics", "errors", "formats", "audit-events"])
+def test_a_narrow_terminal_gets_whole_names(topic: str):
+    """On a terminal of 80 columns no name in the first column of a table is broken."""
+    shown = plain(on_a_terminal(topic))
+    names = re.findall(r"^\| `([^`]+)`", (CHAPTERS[0].parent / f"{topic}.md").read_text(), re.MULTILINE)
+    assert [name for name in names if not re.search(rf"(?m)(^|\s){re.escape(name)}(\s|$)", shown)] == []
 
 
 def test_a_terminal_without_rich_gets_markdown(tmp_path: Path):
