@@ -1,5 +1,6 @@
 """What plays another user of the machine."""
 
+import encodings.idna  # noqa: F401 # used at the first look-up of a name: the other user may not read it
 import os
 import resource
 import subprocess
