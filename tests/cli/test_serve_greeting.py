@@ -15,7 +15,7 @@ from macaroon_cbat.tls import development_certificates
 from tests.support import fork_server
 from tests.support.command_line import COMMAND, ROOT, SECONDS, environment, free_port
 
-COMMANDS = "client add billing"
+COMMANDS = "client add trial"
 
 
 @contextmanager

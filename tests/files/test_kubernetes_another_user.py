@@ -81,9 +81,8 @@ def test_a_user_without_a_home_is_told_what_to_type(volume: Path):
             ).say("127.0.0.1", 8443)
         return output.getvalue()
 
-    assert (
-        f'client add billing --scope "read write" --audience https://api.example --data {volume}'
-        in as_user(USER, 0, said)
+    assert f'client add trial --scope "read write" --audience https://api.example --data {volume}' in as_user(
+        USER, 0, said
     )
 
 

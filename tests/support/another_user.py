@@ -1,5 +1,6 @@
 """Another user of the machine, as a process that has no rights of ours."""
 
+import encodings.idna  # noqa: F401 # used at the first look-up of a name: the other user may not read it
 import os
 import resource
 import subprocess
