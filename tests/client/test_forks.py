@@ -15,6 +15,7 @@ from macaroon_cbat.macaroon.wire import read_macaroon
 from tests.support.client_files import Files, make_token
 from tests.support.forks import in_children
 from tests.support.sessions import session_of
+from tests.support.tls_servers import wait_until
 from tests.support.token_server import Server
 
 CHILDREN, TURNS = 6, 30
@@ -78,9 +79,11 @@ def test_children_of_an_async_client_read_their_own_answers(
 
 def test_a_child_does_not_wait_for_a_thread_of_its_parent(server: Server) -> None:
     """A child forked while a thread of its parent fetches a token fetches its own, and waits for no lock."""
-    tokens = server.client("slow")
+    tokens, before = server.client("hanging"), len(server.asked("hanging"))
     thread = threading.Thread(target=tokens)
     thread.start()
+    # Not during the look-up of the name: the C library's own lock there outlives a fork.
+    wait_until(lambda: len(server.asked("hanging")) > before)
     statuses = in_children(2, lambda _: tokens())
     thread.join()
     assert statuses == [0, 0]
