@@ -1,6 +1,6 @@
 """The OpenAPI 3.1 document of every route, made of the operations beside their views."""
 
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Any
 
@@ -58,9 +58,9 @@ class Refusal(Struct):
 
 
 def document_route(app: Flask, base_url: str, root_path: str) -> None:
-    """Route the document, which is made once; `base_url` as in `openapi_document`."""
-    document = openapi_document(base_url)
-    add_route(app, DOCUMENT, partial(answer, document, cacheable=True), root_path)
+    """Route the document, which is made at its first request; `base_url` as in `openapi_document`."""
+    document = cache(partial(openapi_document, base_url))
+    add_route(app, DOCUMENT, lambda: answer(document(), cacheable=True), root_path)
 
 
 def openapi_document(base_url: str) -> dict[str, object]:
