@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from macaroon_cbat.macaroon.verification import verify as verify
 
 # The pytest plugin, which every run of pytest in an environment imports, costs other projects nothing.
-__getattr__, __dir__ = at_first_use(
+__getattr__, __dir__, __all__ = at_first_use(
     __name__,
     {
         "certificate.apache": "apache_variable",

@@ -7,8 +7,8 @@ from typing import Any
 
 def at_first_use(
     package: str, names: Mapping[str, str]
-) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return `__getattr__` and `__dir__` of a package whose names are imported when they are first used.
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Return `__getattr__`, `__dir__` and `__all__` of a package whose names are imported at their first use.
 
     `names` has the names of each module, with a space between two; modules are relative to the package.
     `__getattr__` raises AttributeError for another name, and MissingExtra without the extra that it needs.
@@ -25,4 +25,4 @@ def at_first_use(
     def listed() -> list[str]:
         return sorted({*vars(import_module(package)), *module_of})
 
-    return get, listed
+    return get, listed, sorted(module_of)

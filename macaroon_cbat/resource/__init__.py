@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from macaroon_cbat.resource.key_file import KeyFile as KeyFile
 
 # An offline guard loads no feed, and no adapter but Flask's loads Flask.
-__getattr__, __dir__ = at_first_use(
+__getattr__, __dir__, __all__ = at_first_use(
     __name__,
     {
         "feeds.key_feed": "KeyFeed",

@@ -16,6 +16,6 @@ if TYPE_CHECKING:
 require("service", "flask", "authlib", "sqlalchemy", "alembic")
 
 # A module of this package can be imported by itself, without all others.
-__getattr__, __dir__ = at_first_use(
+__getattr__, __dir__, __all__ = at_first_use(
     __name__, {"app": "create_app", "settings": "Settings settings_from_environment"}
 )

@@ -20,6 +20,6 @@ if TYPE_CHECKING:
     from macaroon_cbat.testing.keys import fake_keys as fake_keys
 
 # Every run of pytest imports this package for its plugin, used or not.
-__getattr__, __dir__ = at_first_use(
+__getattr__, __dir__, __all__ = at_first_use(
     __name__, {"holder": "FakeHolder RequestOptions TokenOptions", "keys": "fake_keys"}
 )

@@ -50,3 +50,11 @@ def test_an_unknown_name_is_no_attribute(package):
 def test_public_names_are_listed():
     """Completion finds the public names before any was used."""
     assert {"mint", "verify", "Principal"} <= set(dir(macaroon_cbat))
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
+def test_a_star_imports_every_public_name(package):
+    """`from PACKAGE import *` gives the names that are not loaded yet, too."""
+    code = f"from {package.__name__} import *\nprint(*set(dir()))"
+    given = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).split()
+    assert set(named_for_type_checkers(package)) <= set(given)
