@@ -121,7 +121,7 @@ import psycopg.pq
 """,
     "metrics": r"""
 from macaroon_cbat.resource.metrics import count_ignored
-from macaroon_cbat.server import sharing_counters
+from macaroon_cbat.server.shared_counters import sharing_counters
 with sharing_counters(1):
     count_ignored()
 import prometheus_client
