@@ -40,9 +40,9 @@ class AuditEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One event: the actor, the token, client or key, and the reason. Never a token text or a secret."""
 
     at: Utc
-    """When it happened: RFC 3339 in UTC, whole seconds; of omitted lines, when the last one happened."""
+    """The time of the event, or of the last omitted line: RFC 3339 in UTC, in whole seconds."""
     event: EventKind
-    """Which event it is."""
+    """The kind of event, as the table of events names it."""
     who: str | None = None
     """The client that proved its identity, `operator` for the command line, or `policy` for the service.
     A refusal names the client of an authentic token, which an attacker may have stolen."""

@@ -89,7 +89,7 @@ class Followed(Generic[Value]):
         self.is_quiet = False
         """True in a process that follows the same files as another one, which warns."""
         self.look_at = monotonic() + look_seconds
-        """When the files are looked at next, on the clock `monotonic`."""
+        """The time of the next look at the files, in seconds of the clock `monotonic`."""
         self._retry_at = self.look_at
         self.value = self._read_all()
 

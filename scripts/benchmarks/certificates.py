@@ -84,7 +84,7 @@ WRITTEN: dict[str, Callable[[bytes], tuple[str, ...]]] = {
     "aws-alb-passthrough": lambda der: (quote(_pem(der), safe="+=/"),),
     "envoy": lambda der: (f'Hash={_hex(der)};Cert="{quote(_pem(der), safe="")}"',),
 }
-"""What each product sends for a certificate, the cheapest to read first."""
+"""The header of each product for a certificate, the cheapest to read first."""
 
 
 def _environ(**members: object) -> dict[str, object]:

@@ -46,13 +46,13 @@ serve(lambda: app, port=port, workers=workers, certificate=folder / "server.pem"
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """What one server did in one second, in the best and the middle of several rounds."""
+    """The work of one server in one second, in the best and the middle of several rounds."""
 
     name: str
     requests_per_second: float
     median_requests_per_second: float
     p99_milliseconds: float | None = None
-    """What 99 of 100 answers take at most, in the middle of the rounds; None where it is not measured."""
+    """The time that 99 of 100 answers take at most, in the median round; None if it is not measured."""
 
 
 def throughput(extent: Extent) -> list[Throughput]:

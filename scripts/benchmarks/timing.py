@@ -22,7 +22,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
-    """How much is measured: enough for figures to compare, or just enough to see that all of it runs."""
+    """The extent of a measurement: enough to compare figures, or just enough to see that all runs."""
 
     rounds: int
     """Of every case, and of every load."""
@@ -45,7 +45,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """How many times more the yardstick costs, by the least and by the median of all rounds."""
+    """The cost of the yardstick as a multiple of the case's, by the least and by the median of all rounds."""
 
     yardstick: str
     by_least: float
@@ -54,7 +54,7 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What a case costs, in microseconds a call."""
+    """The cost of a case, in microseconds a call."""
 
     name: str
     least: float

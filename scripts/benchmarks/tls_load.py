@@ -14,7 +14,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Where to send what, on how many connections, and what an answer begins with."""
+    """A load: the address, the request, the number of connections, and the first bytes of an answer."""
 
     port: int
     ca: Path
@@ -26,7 +26,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What came back in one round."""
+    """The answers of one round."""
 
     requests_per_second: float
     milliseconds: list[float]

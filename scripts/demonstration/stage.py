@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where everything is, once it runs."""
+    """The addresses and files of everything that runs."""
 
     folder: Path
     issuer: str

@@ -5,6 +5,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from msgspec import Struct
@@ -70,6 +71,19 @@ def _openings(tree: ast.Module) -> Iterator[tuple[int, str]]:
         if words is not None and (opening := _OPENING.match(words)):
             line = 1 if isinstance(node, ast.Module) else getattr(node, "lineno", 1)
             yield line, f"the docstring opens with {opening[0]!r}: name the thing instead"
+        for words, line in _documented_values(getattr(node, "body", None)):
+            if opening := _OPENING.match(words):
+                yield line, f"the docstring of a value opens with {opening[0]!r}: name the thing instead"
+
+
+def _documented_values(body: object) -> Iterator[tuple[str, int]]:
+    """Yield the text and line of each string that stands below an assignment and documents it."""
+    statements = body if isinstance(body, list) else []
+    for before, after in pairwise(statements):
+        value = after.value if isinstance(after, ast.Expr) else None
+        is_text = isinstance(value, ast.Constant) and isinstance(value.value, str)
+        if isinstance(before, ast.Assign | ast.AnnAssign) and is_text:
+            yield value.value, after.lineno
 
 
 def _nameless(source: str) -> Iterator[tuple[int, str]]:

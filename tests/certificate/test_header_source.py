@@ -32,7 +32,7 @@ def test_it_vouches_for_no_address():
 
 @pytest.mark.parametrize("name", ["envoy", "traefik", "rfc9440", "kong"])
 def test_a_silent_format_is_refused_on_a_server_that_merges_trailers(name: str):
-    """Where a trailer may stand for the header that a proxy leaves out, no request is judged."""
+    """A server that may show a trailer as the proxy's missing header has no request judged."""
     server = AsgiServer(merges_trailers=True)
     connection = AsgiConnection({"headers": [], "type": "http"}, lambda: server)
     with pytest.raises(ProxyMisconfigured, match="trailers"):

@@ -58,7 +58,7 @@ def test_the_chain_of_a_proxy_is_read(name):
 @pytest.mark.parametrize("value", ["x", ",", "a,b", "::", ":AAAA:", '"', "A" * 65_537])
 @pytest.mark.parametrize("name", CHAINS)
 def test_what_is_no_chain_is_refused(name, value):
-    """What a product does not write as a chain is AmbiguousHeader."""
+    """A value that the product does not write as a chain is refused with AmbiguousHeader."""
     source = Forwarded(name, trust=trusted_proxies(["unix"]))
     with pytest.raises(AmbiguousHeader):
         intermediates_of(source, WsgiConnection(SERVER | UNIX | {key_of(name): value}))

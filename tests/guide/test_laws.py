@@ -16,6 +16,7 @@ BREACHES = {
     "class docstring": ('class A:\n    """Where it is."""\n', "opens with 'Where'"),
     "function docstring": ('def a():\n    """Whose it is."""\n', "opens with 'Whose'"),
     "method docstring": ('class A:\n    def a(self):\n        """By hand."""\n', "opens with 'By'"),
+    "value docstring": ('a = 1\n"""When it ends."""\n', "opens with 'When'"),
     "message": ('raise ValueError("nobody may")\n', "'nobody' hides the actor"),
     "f-string": ('a = f"{1} for Whoever asks {2}"\n', "'Whoever' hides the actor"),
     "field docstring": ('a = 1\n"""Somebody wrote it."""\n', "'Somebody' hides the actor"),

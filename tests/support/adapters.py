@@ -27,11 +27,11 @@ class Asked:
     headers: tuple[tuple[str, str], ...] = ()
     certificate: bytes | None = CERTIFICATE
     root: str = ""
-    """Where the server is told that the application is mounted."""
+    """The prefix below which the server mounts the application."""
     unix: bool = False
     address: str = ADDRESS
     shown: Mapping[str, Any] = field(default_factory=dict)
-    """What the server, or a middleware before the guard, has put into environment or scope."""
+    """The keys that the server, or a middleware before the guard, has put into environment or scope."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class Identity:
 
     @property
     def thumbprint(self) -> Thumbprint:
-        """What a cnf caveat says."""
+        """The thumbprint, as a cnf caveat has it."""
         return thumbprint_of(self.der)
 
 

@@ -64,7 +64,7 @@ def make_pair(kind: str = "P-256", issuer: Pair | None = None, password: bytes |
 
 @dataclass(frozen=True)
 class Files:
-    """Where a holder's certificate and key lie."""
+    """The files of a holder's certificate and key."""
 
     certificate: Path
     key: Path

@@ -31,7 +31,7 @@ WRITES: tuple[Write, ...] = (revoke, rotate, add_client)
 
 @dataclass
 class Told:
-    """What the writers were told: acknowledged names by kind of write, refusals, and anything else."""
+    """The answers to the writers: acknowledged names by kind of write, refusals, and anything else."""
 
     acknowledged: dict[str, list[object]] = field(
         default_factory=lambda: {write.__name__: [] for write in WRITES}

@@ -56,7 +56,7 @@ scope = "root"
 
 @dataclass
 class Answered:
-    """What a proxy is told."""
+    """The answer of a gateway to a proxy."""
 
     status: int
     headers: dict[str, str]

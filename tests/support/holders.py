@@ -26,7 +26,7 @@ class House:
 
     @property
     def introspection(self) -> dict[str, object]:
-        """What a resource server needs to ask the service."""
+        """The settings with which a resource server asks the service."""
         asking = {"client_id": "api", "client_secret": self.secrets["api"]}
         return {"issuer": self.service.issuer, "audience": API, "ca": self.service.ca, **asking}
 

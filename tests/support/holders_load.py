@@ -19,7 +19,7 @@ _PAUSE = 0.02
 
 @dataclass
 class Told:
-    """What the holders were told, by token id; `asked` are those whose revocation was sent at all."""
+    """The answers to the holders, by token id; `asked` are those whose revocation was sent at all."""
 
     minted: set[str] = field(default_factory=set)
     asked: set[str] = field(default_factory=set)

@@ -35,12 +35,12 @@ class Pair:
 
     @property
     def der(self) -> bytes:
-        """What a client sees of it."""
+        """The fingerprint of the certificate, as a client sees it."""
         return x509.load_pem_x509_certificate(self.certificate).public_bytes(Encoding.DER)
 
     @property
     def expires(self) -> int:
-        """When it expires, in seconds since the epoch."""
+        """The time of its expiry, in seconds since the epoch."""
         return int(x509.load_pem_x509_certificate(self.certificate).not_valid_after_utc.timestamp())
 
 
@@ -109,7 +109,7 @@ class Renewed:
 
     @property
     def workers(self) -> int:
-        """How many processes serve."""
+        """The number of processes that serve."""
         return len(self.children()) or 1
 
     def children(self) -> list[int]:

@@ -25,7 +25,7 @@ class Silent:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The URL of the service."""
         return f"https://localhost:{self.port}"
 
     def read(self, connection: ssl.SSLSocket) -> bytes:

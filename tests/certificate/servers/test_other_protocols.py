@@ -143,7 +143,7 @@ def apache() -> Iterator[int]:
 
 
 def test_mod_wsgi_that_believes_headers(apache: int):
-    """Where mod_wsgi takes address and prefix from headers, the connection has no address, no socket."""
+    """A connection of mod_wsgi has no address and no socket if mod_wsgi takes them from headers."""
     lines = ["GET /app/invoices HTTP/1.1", "Host: localhost", "Connection: close"]
     forged = ["X-Forwarded-For: 10.0.0.7", "X-Script-Name: /public", "", ""]
     environ = exchange(apache, "\r\n".join([*lines, *forged]).encode())

@@ -93,7 +93,7 @@ def test_a_format_that_is_silent_is_read_elsewhere(name, format_):
 @pytest.mark.usefixtures("_httptools")
 @pytest.mark.parametrize("name", ASYNC)
 def test_a_trailer_names_no_address(name):
-    """Where a trailer may stand beside the proxy's own X-Forwarded-For, no address meets an ip caveat."""
+    """No address meets an ip caveat if a trailer may stand beside the proxy's own X-Forwarded-For."""
     one = ASYNC[name]
     app = one.make(certificate_source=ours(["unix"]))
     came = {"unix": True, "headers": OURS, "shown": {"client": (CLIENT, 0)}}

@@ -56,7 +56,7 @@ HONEST = (
     *("Idempotency-Key", "Prefer", "Traceparent", "X-Correlation-Id", "X-Tenant-Id", "X-Sveltekit-Pathname"),
     *("Depth", "Destination", "Overwrite", "Lock-Token", "Dpop", "Signature-Input", "Content-Digest"),
 )
-"""What clients write for the server itself, and it must hear."""
+"""The headers that clients send to the server itself, and that must arrive."""
 
 _FAMILIES = (
     *("X-Forwarded-Whatever", "X-Pomerium-Claim-Department", "Shib-Whatever", "SSL-Whatever", "SM-Whatever"),

@@ -125,7 +125,7 @@ def stolen_session(version: ssl.TLSVersion) -> Callable[[Stand], list[str]]:
 
 
 CUT = REFUSED | {"cut off"}
-"""Where a product ends an HTTP/2 stream in the place of an answer."""
+"""The products that end an HTTP/2 stream in the place of an answer."""
 
 CASES = (
     Case("no certificate", no_certificate, frozenset({"401"})),

@@ -19,7 +19,7 @@ from tests.support.tokens import token
 
 @dataclass
 class World:
-    """What all stands share: certificates of servers and clients, and the server that shows what arrives."""
+    """The parts that all deployments share: certificates, and the server that shows what arrives."""
 
     folder: Path
     upstream: Showing

@@ -68,7 +68,7 @@ FORBIDDEN = (
     *("Proxysecret", "Authorization", "Forwarded", "X-Forwarded-For", "X-Forwarded-Proto"),
     *("X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host", "Script-Name", "X-Other"),
 )
-"""What a trailer may be called: headers of ours, and one that means nothing to anybody."""
+"""The names of the trailers: headers of ours, and one that no server reads."""
 
 
 def trailers(stand: Stand) -> list[str]:

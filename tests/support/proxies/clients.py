@@ -45,7 +45,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back. `seen` is what arrived behind the proxy, None when nothing did."""
+    """An answer. `seen` is the request that arrived behind the proxy, None if none did."""
 
     outcome: str
     """The status, or how the connection ended without one."""

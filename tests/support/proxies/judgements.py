@@ -29,7 +29,7 @@ class Case:
     run: Callable[[Stand], Iterable[str]]
     allowed: frozenset[str]
     but: dict[str, frozenset[str]] = field(default_factory=dict)
-    """What is allowed in its place where a product cannot: by the name of the proxy."""
+    """The outcome that is allowed of a product that cannot do it, by the name of the proxy."""
 
     def expected(self, row: Row) -> frozenset[str]:
         """Return the statuses that are right for a row."""

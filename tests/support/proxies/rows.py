@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Row:
-    """What stands in front of what."""
+    """One row: a proxy, and the server behind it."""
 
     proxy: str
     format: str
@@ -23,7 +23,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """What it is called in the table."""
+        """The name of the row in the table."""
         if self.is_shown:
             return f"{self.proxy}, no gateway ({self.format}{', WebSockets' if self.websocket else ''})"
         if self.is_guarded:
@@ -69,7 +69,7 @@ WIRE_ROWS = (
     Row("caddy", "rfc9440", is_guarded=True, is_shown=True),
     Row("traefik", "traefik", is_guarded=True, is_shown=True),
 )
-"""Where everything that arrives behind the proxy can be seen."""
+"""The rows whose server shows everything that arrives behind the proxy."""
 
 WEBSOCKET_ROWS = tuple(replace(row, websocket="/socket") for row in WIRE_ROWS if row.protocol == "http")
 ASKED_ROWS = tuple(

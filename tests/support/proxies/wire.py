@@ -20,7 +20,7 @@ _STATUS = re.compile(rb"^HTTP/1\.[01] (\d{3})", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Raw:
-    """What came back on one connection."""
+    """The bytes that came back on one connection."""
 
     statuses: list[str]
     """Of each answer; empty where the connection ended without one."""

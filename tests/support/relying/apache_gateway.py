@@ -136,7 +136,7 @@ class NoService(socketserver.ThreadingTCPServer):
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The URL at which it listens."""
         port: int = self.server_address[1]
         return port
 

@@ -26,7 +26,7 @@ class Command:
     """One way to start a server."""
 
     words: str
-    """What a newcomer types; PORT, CERT and CA stand for what a test fills in."""
+    """A command as a newcomer types it; PORT, CERT and CA stand for what a test fills in."""
     remedy: str = ""
     """Part of the one ERROR, where the server shows no client certificates."""
     is_tls: bool = True
