@@ -37,13 +37,12 @@ async def in_thread(
         )
         count_unavailable(error)
         raise error
-    try:
-        context = copy_context()  # the application's context variables, as in the event loop
-        return await asyncio.get_running_loop().run_in_executor(
-            threads, lambda: context.run(call, *args, **kwargs)
-        )
-    finally:
-        places.release()
+    context = copy_context()  # the application's context variables, as in the event loop
+    future = threads.submit(lambda: context.run(call, *args, **kwargs))
+    future.add_done_callback(lambda _: places.release())
+    # A client that goes away cancels the wait and not the call, which keeps its place until it has ended:
+    # clients could queue calls without end otherwise.
+    return await asyncio.shield(asyncio.wrap_future(future))
 
 
 def _make_pool() -> tuple[ThreadPoolExecutor, BoundedSemaphore]:

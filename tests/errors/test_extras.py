@@ -39,9 +39,6 @@ def modules() -> list[str]:
 def lacking(extras: list[str]) -> dict[str, str]:
     """Return what each module says that cannot be imported with these extras alone."""
     found: dict[str, str] = json_of(extras, OUTCOMES, json.dumps(modules()))
-    for module in [module for module, text in found.items() if "partially initialized" in text]:
-        # A package that failed before left it behind: a process that imports it first says so itself.
-        found |= json_of(extras, OUTCOMES, json.dumps([module]))
     return found
 
 
