@@ -22,8 +22,8 @@ from timing import Extent
 from tests.support.envoy_client import CHECK, check_request
 from tests.support.gateway_process import gateway
 from tests.support.gateway_tokens import good
+from tests.support.ports import free_port
 from tests.support.proxy_requests import Asked, forwarded
-from tests.support.service_process import free_port
 from tests.support.tls_servers import make_client, next_line
 
 ROUNDS, CONNECTIONS = 3, 16

@@ -18,11 +18,12 @@ from service import Throughput
 from timing import Extent
 from tls_load import Answers, Load, answers
 
+from tests.support.ports import free_port
 from tests.support.proxies.certificates import World, make_world
 from tests.support.proxies.deployment import Stand, make_stand
 from tests.support.proxies.processes import binary_of, process, wait_for_port
 from tests.support.proxies.rows import Row
-from tests.support.service_process import ROOT, free_port
+from tests.support.service_process import ROOT
 
 ROUNDS = 3
 UPSTREAM = """\

@@ -15,11 +15,12 @@ from statistics import median
 
 import requests
 import trustme
-from service import databases, free_port, running
+from service import databases, running
 from timing import Extent, Measure
 
 from macaroon_cbat.client import ClientCertificate, TokenClient
 from macaroon_cbat.client.requests import MacaroonAuth, certificate_session
+from tests.support.ports import free_port
 
 API = "https://api.example"
 RESOURCE_SERVER = """

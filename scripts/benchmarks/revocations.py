@@ -17,7 +17,6 @@ from statistics import median
 import trustme
 from core import API, ISSUER, KEY, KEYS, NOW, POOL, access, caveats, grant
 from msgspec import structs
-from service import free_port
 from sqlalchemy import insert
 from timing import Case, Extent, Measure
 
@@ -28,6 +27,7 @@ from macaroon_cbat.macaroon.verification import verify
 from macaroon_cbat.stores import ClientMetadata, Stores, WrappingKey, open_stores, sqlite_url
 from macaroon_cbat.stores.schema import feed_positions, revocations
 from macaroon_cbat.stores.wrapping_key import wrapping_key_text
+from tests.support.ports import free_port
 
 FEW, BATCH = 1_000, 50_000
 SECRET = "the secret of this benchmark"

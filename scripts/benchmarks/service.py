@@ -24,6 +24,7 @@ import trustme
 from timing import Extent
 
 from macaroon_cbat.stores.wrapping_key import new_wrapping_key_text
+from tests.support.ports import free_port
 from tests.support.postgresql import postgres
 
 PROCESSES, CONNECTIONS, ROUNDS = 2, 8, 3
@@ -188,10 +189,3 @@ def running(arguments: list[str], **environment: str) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-
-
-def free_port() -> int:
-    """Return a port that no process listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

@@ -1,11 +1,12 @@
 """The stage: a service, a resource server, certificates, all in a folder that is gone afterwards."""
 
 import os
+import random
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,7 +43,7 @@ class Stage:
 @contextmanager
 def staged(folder: Path) -> Iterator[Stage]:
     """Start the service and the resource server, and end them by process id."""
-    issuer, api = (f"https://localhost:{port}" for port in free_ports(2))
+    issuer, api = (f"https://localhost:{port}" for port in (free_port(), free_port()))
     stage = Stage(folder, issuer, api)
     with ExitStack() as stack:
         stack.enter_context(
@@ -84,11 +85,13 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def free_ports(count: int) -> list[int]:
-    """Return loopback ports that no process listens on."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in sockets]
+def free_port() -> int:
+    """Return a port that no process listens on, below those that the kernel gives to connections."""
+    while True:
+        port = random.randrange(20_000, 32_000)  # noqa: S311 # no secret
+        with suppress(OSError):
+            socket.create_server(("127.0.0.1", port)).close()
+            return port
 
 
 def _command(*arguments: str) -> None:

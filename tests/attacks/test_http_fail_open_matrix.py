@@ -4,8 +4,9 @@ from pathlib import Path
 
 from macaroon_cbat.macaroon.identifier import identifier_text
 from macaroon_cbat.macaroon.keys import write_key_file
+from tests.support.ports import free_port
 from tests.support.refusals import assert_passes, assert_refused
-from tests.support.service_process import free_port, resource_server
+from tests.support.service_process import resource_server
 from tests.support.target import FAR, Target
 from tests.support.tokens import API, KEYS, grant, signed
 

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.certificates import certified
-from tests.support.command_line import free_port, members, serving
+from tests.support.command_line import members, serving
 from tests.support.metrics import scrape
+from tests.support.ports import free_port
 from tests.support.running_services import ask, await_log, connect, eventually, hang_up, log_of, port_of
 from tests.support.tls_servers import wait_until
 

@@ -11,8 +11,9 @@ from tempfile import gettempdir
 
 import pytest
 
-from tests.support.command_line import free_port, run, serving
+from tests.support.command_line import run, serving
 from tests.support.metrics import ROUNDS, THREADS, counted, counters, measured, scrape, workers_of
+from tests.support.ports import free_port
 from tests.support.tls_servers import wait_until
 
 BOTH = pytest.mark.parametrize("workers", [1, 2])

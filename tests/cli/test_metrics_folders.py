@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import ROOT, environment, free_port, run, serving
+from tests.support.command_line import ROOT, environment, run, serving
 from tests.support.metrics import counted, counters, measured, workers_of
+from tests.support.ports import free_port
 from tests.support.tls_servers import wait_until
 
 BOTH = pytest.mark.parametrize("workers", [1, 2])

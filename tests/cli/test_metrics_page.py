@@ -4,7 +4,8 @@ import socket
 
 import pytest
 
-from tests.support.command_line import free_port, serving
+from tests.support.command_line import serving
+from tests.support.ports import free_port
 from tests.support.tls_servers import read_to_end
 
 

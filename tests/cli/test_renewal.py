@@ -16,9 +16,10 @@ import pytest
 
 from tests.support import fork_server
 from tests.support.certificates import Identity, authority, certified
-from tests.support.command_line import API, COMMAND, ROOT, free_port, members, run, serving
+from tests.support.command_line import API, COMMAND, ROOT, members, run, serving
 from tests.support.command_line import environment as environment_of
 from tests.support.metrics import scrape
+from tests.support.ports import free_port
 from tests.support.renewals import CA, Pair, encrypted, new_pair
 from tests.support.running_services import (
     ask,

@@ -14,18 +14,8 @@ from macaroon_cbat.macaroon.identifier import read_identifier
 from macaroon_cbat.macaroon.wire import read_macaroon
 from tests.support import fork_server
 from tests.support.certificates import TODAY, certified
-from tests.support.command_line import (
-    API,
-    ROOT,
-    call,
-    complaint,
-    environment,
-    free_port,
-    members,
-    out,
-    run,
-    serving,
-)
+from tests.support.command_line import API, ROOT, call, complaint, environment, members, out, run, serving
+from tests.support.ports import free_port
 from tests.support.tls_servers import wait_until
 
 

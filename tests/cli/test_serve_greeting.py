@@ -13,7 +13,8 @@ import pytest
 from macaroon_cbat.cli.greeting import is_of_this_machine
 from macaroon_cbat.tls import development_certificates
 from tests.support import fork_server
-from tests.support.command_line import COMMAND, ROOT, SECONDS, environment, free_port
+from tests.support.command_line import COMMAND, ROOT, SECONDS, environment
+from tests.support.ports import free_port
 
 COMMANDS = "client add trial"
 

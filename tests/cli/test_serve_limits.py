@@ -8,7 +8,8 @@ import pytest
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.service import settings_from_environment
-from tests.support.command_line import call, free_port, run, serving
+from tests.support.command_line import call, run, serving
+from tests.support.ports import free_port
 from tests.support.tls_servers import read_to_end
 
 LIMITS = ["HANDSHAKE_SECONDS", "REQUEST_SECONDS", "IDLE_SECONDS", "BODY_BYTES"]

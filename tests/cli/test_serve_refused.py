@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import call, complaint, free_port, members, out, run
+from tests.support.command_line import call, complaint, members, out, run
 from tests.support.migrations import migrate
+from tests.support.ports import free_port
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from tests.support.command_line import (
     call,
     complaint,
     environment,
-    free_port,
     members,
     out,
     run,
 )
+from tests.support.ports import free_port
 
 CHANGING = {
     "client add": ("client", "add", "b", "--scope", "read", "--audience", API),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import API, call, complaint, free_port, out, run
+from tests.support.command_line import API, call, complaint, out, run
+from tests.support.ports import free_port
 from tests.support.postgresql import Postgres, postgres
 
 KEY, OTHER = "A" * 42 + "E", "B" * 42 + "E"

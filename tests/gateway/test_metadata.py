@@ -8,7 +8,7 @@ import pytest
 
 from macaroon_cbat.macaroon.keys import audience_keys, write_key_file
 from tests.support.gateway_process import NO_PRINCIPAL, Running, gateway
-from tests.support.service_process import free_port
+from tests.support.ports import free_port
 from tests.support.tokens import API, ISSUER, ROOT
 
 PATH = "/.well-known/oauth-protected-resource"

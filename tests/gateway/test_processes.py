@@ -15,8 +15,9 @@ from tests.support import fork_server
 from tests.support.envoy_client import envoy_grpc
 from tests.support.gateway_process import HEALTH, RULES, Running, connect, gateway, replace_policy
 from tests.support.gateway_tokens import good
+from tests.support.ports import free_port
 from tests.support.proxy_requests import Asked, nginx
-from tests.support.service_process import ENVIRONMENT, ROOT, free_port
+from tests.support.service_process import ENVIRONMENT, ROOT
 from tests.support.tls_servers import SECONDS, Client, read_to_end, wait_until
 
 HALF = b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-Method: GET\r\n"

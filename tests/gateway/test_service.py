@@ -18,8 +18,8 @@ from tests.support.followed_service import Realm, jti_of
 from tests.support.gateway_process import replace_policy
 from tests.support.gateway_service import WANTED, ask, asking, bound, following
 from tests.support.gateway_tokens import good
+from tests.support.ports import free_port
 from tests.support.proxy_requests import Asked, forwarded, nginx
-from tests.support.service_process import free_port
 from tests.support.tls_servers import SECONDS, Client, wait_until
 from tests.support.tokens import API
 
@@ -125,11 +125,9 @@ def test_only_so_many_may_wait(
     folder = realm.folder / "policy"
     folder.mkdir()
     (folder / "secret").write_text("secret")
-    asked = {
-        "issuer": f"https://localhost:{free_port()}",
-        "client_id": "asker",
-        "client_secret_file": "secret",
-    }
+    silent = socket.create_server(("127.0.0.1", 0))
+    issuer = f"https://localhost:{silent.getsockname()[1]}"
+    asked = {"issuer": issuer, "client_id": "asker", "client_secret_file": "secret"}
     fields = {"audience": API, "introspection": asked, "listen": {"http": "unix:x.sock"}}
     file = replace_policy(folder, WANTED, **fields, proxy={"kind": "haproxy", "trust": ["unix"]})
     deciding = Dispatcher(put_in_force(load_policy(file)))
@@ -141,9 +139,14 @@ def test_only_so_many_may_wait(
     async def ask_all() -> list[Answer]:
         question = HttpQuestion(connection, "GET", "/")
         assert deciding.at_once(question, "http") is None, "the service must be asked"
-        return await asyncio.gather(
-            *[deciding.after_waiting(question, "http") for _ in range(MAX_WAITING + 50)]
-        )
+        questions = [deciding.after_waiting(question, "http") for _ in range(MAX_WAITING + 50)]
+        asking = [asyncio.ensure_future(one) for one in questions]
+        with silent:  # none that waits has an answer before it is closed
+            ended = asyncio.as_completed(asking)
+            at_once = [await next(ended) for _ in range(50)]
+            assert {answer.status for answer in at_once} == {503}
+            assert sum(one.done() for one in asking) == 50
+        return await asyncio.gather(*asking)
 
     answers = asyncio.run(ask_all())
     assert {answer.status for answer in answers} == {503}

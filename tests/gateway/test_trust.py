@@ -8,8 +8,8 @@ import pytest
 from tests.support.envoy_client import check, check_request, envoy_grpc
 from tests.support.gateway_process import NO_PRINCIPAL, Running, gateway
 from tests.support.gateway_tokens import good
+from tests.support.ports import free_port
 from tests.support.proxy_requests import Asked, nginx
-from tests.support.service_process import free_port
 from tests.support.tls_servers import Client
 
 SECRET = "a secret of the proxy"

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
+
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT.joinpath("README.md").read_text().partition("## Quickstart")[2].partition("\n## ")[0]
@@ -17,7 +19,7 @@ QUICKSTART = ROOT.joinpath("README.md").read_text().partition("## Quickstart")[2
 
 def test_quickstart_works_as_written(tmp_path: Path) -> None:
     """The quickstart, typed as it stands but for the ports, lets the holder in and the thief not."""
-    ports = _free_ports()
+    ports = {port: free_port() for port in ("8443", "9443")}
     shell, python = (_blocks(language, ports) for language in ("sh", "python"))
     start_service, register, run_resource_server, hold, steal = shell
     resource_server, holder = python
@@ -52,12 +54,6 @@ def _copy_with_environment(folder: Path) -> Path:
     stamp = hashlib.sha256(b"".join(pin.read_bytes() for pin in pins)).hexdigest()
     (environment / ".installed").write_text(stamp + "\n")
     return folder
-
-
-def _free_ports() -> dict[str, int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
-        return dict(zip(("8443", "9443"), (one.getsockname()[1] for one in sockets), strict=True))
 
 
 def _run(commands: str, folder: Path) -> str:

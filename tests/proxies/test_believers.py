@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.proxies.certificates import World
 from tests.support.proxies.clients import Ask
 from tests.support.proxies.deployment import Stand, make_stand
@@ -12,7 +13,7 @@ from tests.support.proxies.judgements import both
 from tests.support.proxies.processes import process, wait_for_port
 from tests.support.proxies.rows import WIRE_ROWS, Row
 from tests.support.proxies.showing_upstream import Showing
-from tests.support.service_process import ROOT, free_port
+from tests.support.service_process import ROOT
 
 
 @dataclass(frozen=True)

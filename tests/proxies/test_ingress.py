@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.certificate_spellings import SPELLINGS
+from tests.support.ports import free_port
 from tests.support.proxies.certificates import World
 from tests.support.proxies.clients import Ask, Reply, send, tls_context
 from tests.support.proxies.judgements import bearer
 from tests.support.proxies.processes import NGINX as MAIN
 from tests.support.proxies.processes import binary_of, process, wait_for_port
 from tests.support.proxies.upstreams import guarded_upstream
-from tests.support.service_process import free_port
 
 SECRET = "known-to-ingress-and-server"
 INGRESS = """\

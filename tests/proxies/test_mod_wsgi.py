@@ -3,10 +3,9 @@
 import json
 import os
 import ssl
-import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copy
@@ -21,8 +20,8 @@ from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import AmbiguousHeader, ProxyMisconfigured
 from tests.support.certificate_spellings import make_certificate, pem
 from tests.support.certificates import Identity, certified
-from tests.support.command_line import free_port
-from tests.support.proxies.processes import binary_of, process
+from tests.support.ports import free_port
+from tests.support.proxies.processes import binary_of, process, wait_for
 
 APACHE = """\
 ServerRoot {folder}
@@ -108,18 +107,15 @@ def _configure(server: Apache) -> None:
 def _running(server: Apache) -> Iterator[None]:
     command = [binary_of("apache"), "-f", f"{server.folder}/main.conf", "-D", "FOREGROUND"]
     with process(command, server.folder) as running:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while True:
-            try:
-                server.environ(server.clear)
-            except OSError:
-                said = [(server.folder / name).read_text() for name in ("output", "log")]
-                assert running.poll() is None, said
-                assert time.monotonic() < deadline, said
-                time.sleep(0.05)
-            else:
-                break
+        wait_for(lambda: _answers(server), running, server.folder)
         yield
+
+
+def _answers(server: Apache) -> bool:
+    with suppress(OSError):
+        server.environ(server.clear)
+        return True
+    return False
 
 
 def test_the_certificate_of_apache_s_connection_is_found(apache: Apache):

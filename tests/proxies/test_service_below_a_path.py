@@ -17,8 +17,9 @@ from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.resource import Introspection, KeyFeed, RevocationFeed, ServiceConnection
 from macaroon_cbat.resource.verifier import OfflineVerifier
 from macaroon_cbat.tls.development_ca import development_certificates
+from tests.support.ports import free_port
 from tests.support.proxies.processes import NGINX, binary_of, process, wait_for_port
-from tests.support.service_process import API, Service, free_port, in_process
+from tests.support.service_process import API, Service, in_process
 from tests.support.tls_servers import Client, make_client
 
 SECRET = "a-secret-of-the-proxy"

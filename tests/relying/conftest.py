@@ -3,8 +3,9 @@ from collections.abc import Iterator
 import pytest
 
 from macaroon_cbat.tls.development_ca import development_certificates
+from tests.support.ports import free_port
 from tests.support.relying.realm import Realm
-from tests.support.service_process import API, Service, free_port
+from tests.support.service_process import API, Service
 from tests.support.tls_servers import make_client
 
 

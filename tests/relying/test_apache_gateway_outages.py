@@ -7,11 +7,11 @@ import pytest
 
 from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.tls.development_ca import development_certificates
+from tests.support.ports import free_port
 from tests.support.proxies.clients import Ask, Reply
 from tests.support.proxies.showing_upstream import showing_upstream
 from tests.support.relying.apache_gateway import Gateway, NoService, apache_gateway
 from tests.support.relying.realm import Realm
-from tests.support.service_process import free_port
 
 JSON = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"

@@ -9,7 +9,8 @@ from macaroon_cbat.macaroon.keys import write_key_file
 from macaroon_cbat.tls.development_ca import development_certificates
 from tests.support.feeds import Feeding
 from tests.support.guarded_app import make_app
-from tests.support.service_process import Service, free_port
+from tests.support.ports import free_port
+from tests.support.service_process import Service
 from tests.support.tls_servers import make_client
 from tests.support.tokens import KEYS
 

@@ -11,7 +11,7 @@ from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.resource import Introspection
 from tests.support.broken_services import TEMPERS, broken_services
 from tests.support.guarded_app import bound, call, make_app
-from tests.support.service_process import free_port
+from tests.support.ports import free_port
 from tests.support.tls_servers import Client, make_client
 from tests.support.tokens import API, GRANT
 

@@ -18,7 +18,8 @@ from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.minting import add_third_party_caveat
 from macaroon_cbat.resource import Introspection
 from tests.support.guarded_app import CERTIFICATE, THIEF, call, document, make_app
-from tests.support.service_process import API, Service, free_port
+from tests.support.ports import free_port
+from tests.support.service_process import API, Service
 from tests.support.tls_servers import Client, make_client
 from tests.support.tokens import token as foreign_token
 

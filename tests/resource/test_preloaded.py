@@ -16,7 +16,8 @@ from macaroon_cbat.macaroon.identifier import read_identifier
 from macaroon_cbat.macaroon.wire import read_macaroon
 from tests.support.feeds import Feeding
 from tests.support.forged_answers import forged
-from tests.support.service_process import API, free_port
+from tests.support.ports import free_port
+from tests.support.service_process import API
 from tests.support.tls_servers import ROOT, end, wait_until
 
 WORKERS, TURNS = 4, 60

@@ -10,7 +10,7 @@ from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.stores import Database, RootKeyStore
 from tests.support.databases import NOW, ROOT, WRAPPING_KEY, execute, opened
 from tests.support.failing_database import revoke
-from tests.support.postgresql import free_port
+from tests.support.ports import free_port
 from tests.support.tls_servers import wait_until
 
 ON_POSTGRESQL = pytest.mark.parametrize("url", ["postgresql"], indirect=True)

@@ -5,7 +5,8 @@ import pytest
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.remedies import with_remedy
-from tests.support.postgresql import Postgres, free_port
+from tests.support.ports import free_port
+from tests.support.postgresql import Postgres
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import json
 import os
 import select
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from macaroon_cbat.macaroon.minting import mint
 from macaroon_cbat.service import settings_from_environment
 from macaroon_cbat.stores import open_stores
 from tests.support import fork_server
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "macaroon_cbat")
@@ -110,13 +110,6 @@ class Served:
     def access(self) -> tuple[str | Path, ...]:
         """Return the options of `token mint` that reach it."""
         return ("--issuer", self.issuer, "--cacert", self.data / "ca.pem")
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.resource import ServiceConnection
 from macaroon_cbat.tls.development_ca import development_certificates
 from tests.support.holders import House
-from tests.support.service_process import API, Service, free_port
+from tests.support.ports import free_port
+from tests.support.service_process import API, Service
 from tests.support.tls_servers import Server, make_client
 
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.guide import Block
-from tests.support.service_process import Service, free_port, process
+from tests.support.ports import free_port
+from tests.support.service_process import Service, process
 from tests.support.tls_servers import make_client
 
 ROOT = Path(__file__).parents[2]

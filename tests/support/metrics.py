@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.command_line import API, Served, free_port, members, serving
+from tests.support.command_line import API, Served, members, serving
+from tests.support.ports import free_port
 
 THREADS, ROUNDS = 8, 25
 

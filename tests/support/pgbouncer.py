@@ -12,7 +12,8 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import make_url
 
-from tests.support.postgresql import SECONDS, Postgres, free_port, give_to_unprivileged, unprivileged
+from tests.support.ports import free_port
+from tests.support.postgresql import SECONDS, Postgres, give_to_unprivileged, unprivileged
 
 
 def program() -> str:

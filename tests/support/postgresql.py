@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,8 @@ from itertools import count
 from pathlib import Path
 
 import psycopg
+
+from tests.support.ports import free_port
 
 SECONDS = 30
 _UNPRIVILEGED = "nobody"
@@ -111,12 +112,6 @@ class Postgres:
 
     def _conninfo(self, database: str) -> str:
         return f"host=127.0.0.1 port={self.port} user=cbat dbname={database}"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        port: int = one.getsockname()[1]
-        return port
 
 
 @contextmanager

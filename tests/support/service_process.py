@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from click.testing import CliRunner
 from macaroon_cbat.cli import main
 from macaroon_cbat.client import TokenClient
 from tests.support import fork_server
+from tests.support.ports import free_port
 from tests.support.tls_servers import SECONDS, Server, end, next_line
 
 ROOT = Path(__file__).parents[2]
@@ -34,14 +34,6 @@ def on_a_server(url: str) -> dict[str, str]:
 
 _ALONE = threading.Lock()
 """A command run in this process changes its environment for a moment."""
-
-
-def free_port() -> int:
-    """Return a port that no process listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def in_process(*arguments: object, environment: Mapping[str, str] | None = None) -> str:

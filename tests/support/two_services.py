@@ -8,7 +8,8 @@ from typing import Any
 import requests
 
 from tests.support.followed_service import Realm
-from tests.support.service_process import API, Service, free_port
+from tests.support.ports import free_port
+from tests.support.service_process import API, Service
 from tests.support.tls_relay import Gate
 from tests.support.tls_servers import Server
 

@@ -13,7 +13,7 @@ from macaroon_cbat.macaroon.keys import audience_keys
 from macaroon_cbat.testing import FakeHolder, fake_keys
 from macaroon_cbat.testing.connections import asgi_extensions, wsgi_connection
 from tests.support.adapters import ADAPTERS, Adapter
-from tests.support.service_process import free_port
+from tests.support.ports import free_port
 from tests.support.tokens import API, ISSUER, KEYS, NOW, RootKey
 
 HOLDER = FakeHolder(KEYS, clock=lambda: NOW)

@@ -5,8 +5,9 @@ import pytest
 
 from tests.support.followed_service import Realm
 from tests.support.holders import Authority, House, make_holders
+from tests.support.ports import free_port
 from tests.support.postgresql import Postgres, postgres
-from tests.support.service_process import Service, free_port, on_a_server, resource_server
+from tests.support.service_process import Service, on_a_server, resource_server
 from tests.support.tls_servers import Server
 
 

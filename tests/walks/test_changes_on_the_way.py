@@ -15,7 +15,8 @@ from macaroon_cbat.client import requests as for_requests
 from macaroon_cbat.macaroon.identifier import read_identifier
 from macaroon_cbat.macaroon.wire import read_macaroon
 from tests.support.holders import House
-from tests.support.service_process import API, Service, free_port, in_process, resource_server
+from tests.support.ports import free_port
+from tests.support.service_process import API, Service, in_process, resource_server
 from tests.support.tls_servers import Client, Server, wait_until
 
 WORKERS = 2

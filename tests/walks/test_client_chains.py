@@ -9,7 +9,8 @@ import pytest
 from macaroon_cbat.client import ClientCertificate
 from macaroon_cbat.errors import Refused
 from tests.support.certificates import Identity, authority, certified
-from tests.support.service_process import Service, free_port
+from tests.support.ports import free_port
+from tests.support.service_process import Service
 
 TODAY = datetime.now(UTC)
 ROOT = authority("CN=Root", today=TODAY)

@@ -21,7 +21,7 @@ from tests.support.adapters import ASYNC, Asked, scope_of
 from tests.support.broken_services import broken_services
 from tests.support.counters import counts, difference
 from tests.support.guarded_app import bound
-from tests.support.service_process import free_port
+from tests.support.ports import free_port
 from tests.support.tokens import ACCESS, API, GRANT, KEYS, access
 
 

@@ -15,7 +15,8 @@ from macaroon_cbat.resource.feeds.key_feed import PAUSE_SECONDS
 from tests.support.databases import grant
 from tests.support.feeds import Feeding, copy_of
 from tests.support.guarded_app import call, make_app
-from tests.support.service_process import API, Service, free_port
+from tests.support.ports import free_port
+from tests.support.service_process import API, Service
 from tests.support.tls_servers import wait_until
 
 

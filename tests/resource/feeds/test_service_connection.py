@@ -12,7 +12,8 @@ from macaroon_cbat.files import replace_file
 from macaroon_cbat.resource import ServiceConnection
 from tests.support.certificates import certified
 from tests.support.feeds import Feeding, copy_of
-from tests.support.service_process import API, free_port
+from tests.support.ports import free_port
+from tests.support.service_process import API
 from tests.support.tls_servers import make_client, wait_until
 
 

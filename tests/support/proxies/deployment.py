@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 
 from macaroon_cbat.macaroon.keys import audience_keys, write_key_file
+from tests.support.ports import free_port
 from tests.support.proxies.certificates import World
 from tests.support.proxies.clients import (
     Ask,
@@ -25,7 +26,6 @@ from tests.support.proxies.processes import Ports, gateway_process, proxy_proces
 from tests.support.proxies.rows import Row
 from tests.support.proxies.upstreams import guarded_upstream
 from tests.support.proxies.wire import Raw, converse, converse_h2
-from tests.support.service_process import free_port
 from tests.support.tls_servers import Client
 from tests.support.tokens import API, ISSUER, ROOT
 

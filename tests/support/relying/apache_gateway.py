@@ -11,10 +11,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from macaroon_cbat.tls.development_ca import development_certificates
+from tests.support.ports import free_port
 from tests.support.proxies.clients import Ask, Reply, send, send_h2, tls_context
 from tests.support.proxies.processes import binary_of, process, wait_for_port
 from tests.support.relying.resource_servers import MODULES
-from tests.support.service_process import free_port, in_process
+from tests.support.service_process import in_process
 
 STORE = "/etc/ssl/certs/ca-certificates.crt"
 """The CAs that libcurl of Debian believes: mod_oauth2 has no setting for others."""

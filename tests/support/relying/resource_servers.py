@@ -14,9 +14,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from macaroon_cbat.tls.development_ca import development_certificates
+from tests.support.ports import free_port
 from tests.support.proxies.processes import binary_of, wait_for_port
 from tests.support.proxies.processes import process as proxy_process
-from tests.support.service_process import Service, free_port, process
+from tests.support.service_process import Service, process
 from tests.support.tls_servers import SECONDS, Client
 
 KINDS = ("mod_auth_openidc", "Authlib", "django-oauth-toolkit", "token-introspection")

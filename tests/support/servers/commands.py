@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.servers.running import Server, answering, free_port
+from tests.support.ports import free_port
+from tests.support.servers.running import Server, answering
 
 ROOT = Path(__file__).parents[3]
 _APPS = "tests.support.servers.newcomers"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import re
 import socket
 import ssl
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import fork_server
+from tests.support.ports import free_port
 
 _PATIENCE_SECONDS = 60.0
 _UNVERIFIED = ssl.create_default_context()
@@ -108,17 +108,6 @@ def answering(server: "Server", process: "subprocess.Popen[bytes]") -> Iterator[
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def free_port() -> int:
-    """Return a port below those that the kernel gives to others until the server has it."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        try:
-            socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
-            continue
-        return port
 
 
 def wait_for(server: Server, process: subprocess.Popen[bytes]) -> None:
