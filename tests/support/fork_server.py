@@ -12,6 +12,7 @@ import inspect
 import io
 import json
 import os
+import pkgutil
 import runpy
 import select
 import signal
@@ -24,13 +25,27 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-PRELOADED = (
+_PACKAGES = ("audit", "certificate", "cli", "client", "macaroon", "server", "service", "stores", "tls")
+_MODULES = (
     "flask", "alembic.command", "sqlalchemy.dialects.postgresql", "sqlalchemy.dialects.sqlite",
-    "macaroon_cbat.cli.commands", "macaroon_cbat.service", "macaroon_cbat.stores", "macaroon_cbat.tls",
-    "macaroon_cbat.resource.flask", "macaroon_cbat.resource.introspection", "macaroon_cbat.client",
-    "macaroon_cbat.gateway.supervisor", "macaroon_cbat.gateway.worker", "waitress", "logging.config",
+    "cryptography.hazmat.backends.openssl.backend", "logging.config", "waitress",
+    "macaroon_cbat.resource.flask", "macaroon_cbat.resource.introspection",
+    "macaroon_cbat.gateway.supervisor", "macaroon_cbat.gateway.worker",
 )  # fmt: skip
-"""Never prometheus_client, which reads its environment when it is imported, nor a module that is run."""
+_LEFT_OUT = ("macaroon_cbat.client.aiohttp", "macaroon_cbat.stores.migrations.")
+
+
+def preload() -> None:
+    """Import what most processes need; never prometheus_client, which reads its environment at that time."""
+    for name in _MODULES:
+        importlib.import_module(name)
+    for package in _PACKAGES:
+        path = [str(ROOT / "macaroon_cbat" / package)]
+        for module in pkgutil.walk_packages(path, f"macaroon_cbat.{package}."):
+            if not module.name.startswith(_LEFT_OUT):
+                importlib.import_module(module.name)
+    assert "prometheus_client" not in sys.modules
+
 
 _LONGEST = 1 << 17
 _SETTINGS = {"stdin", "stdout", "stderr", "cwd", "env", "text", "bufsize", "start_new_session"}
@@ -39,9 +54,7 @@ _LANGUAGE = ("LANG", "LC_ALL", "LC_CTYPE")
 
 def main() -> None:
     """Fork a process for each message on standard input, and tell the pid and later the status of each."""
-    for name in PRELOADED:
-        importlib.import_module(name)
-    assert "prometheus_client" not in sys.modules
+    preload()
     gc.collect()
     gc.freeze()
     sock = socket.socket(fileno=os.dup(0))
