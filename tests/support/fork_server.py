@@ -25,14 +25,20 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-_PACKAGES = ("audit", "certificate", "cli", "client", "macaroon", "server", "service", "stores", "tls")
+_PACKAGES = (
+    "audit", "certificate", "cli", "client", "macaroon", "resource", "server", "service", "stores", "tls",
+)  # fmt: skip
 _MODULES = (
     "flask", "alembic.command", "sqlalchemy.dialects.postgresql", "sqlalchemy.dialects.sqlite",
     "cryptography.hazmat.backends.openssl.backend", "logging.config", "waitress",
-    "macaroon_cbat.resource.flask", "macaroon_cbat.resource.introspection",
+    "fastapi", "django.core.handlers.wsgi", "django.core.handlers.asgi", "starlette.applications",
     "macaroon_cbat.gateway.supervisor", "macaroon_cbat.gateway.worker",
 )  # fmt: skip
 _LEFT_OUT = ("macaroon_cbat.client.aiohttp", "macaroon_cbat.stores.migrations.")
+
+_LONGEST = 1 << 17
+_SETTINGS = {"stdin", "stdout", "stderr", "cwd", "env", "text", "bufsize", "start_new_session"}
+_LANGUAGE = ("LANG", "LC_ALL", "LC_CTYPE")
 
 
 def preload() -> None:
@@ -45,11 +51,6 @@ def preload() -> None:
             if not module.name.startswith(_LEFT_OUT):
                 importlib.import_module(module.name)
     assert "prometheus_client" not in sys.modules
-
-
-_LONGEST = 1 << 17
-_SETTINGS = {"stdin", "stdout", "stderr", "cwd", "env", "text", "bufsize", "start_new_session"}
-_LANGUAGE = ("LANG", "LC_ALL", "LC_CTYPE")
 
 
 def main() -> None:
