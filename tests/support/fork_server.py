@@ -39,6 +39,8 @@ _LEFT_OUT = ("macaroon_cbat.client.aiohttp", "macaroon_cbat.stores.migrations.")
 _LONGEST = 1 << 17
 _SETTINGS = {"stdin", "stdout", "stderr", "cwd", "env", "text", "bufsize", "start_new_session"}
 _LANGUAGE = ("LANG", "LC_ALL", "LC_CTYPE")
+_WITHOUT_EFFECT = {"PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
+"""A forked process opens its own standard files, and has imported already."""
 
 
 def preload() -> None:
@@ -188,7 +190,9 @@ _servers: dict[tuple[tuple[str, str], ...], _Server] = {}
 
 def _server_for(environment: dict[str, str]) -> _Server:
     read_at_start = {
-        name: value for name, value in environment.items() if name.startswith("PYTHON") or name in _LANGUAGE
+        name: value
+        for name, value in environment.items()
+        if (name.startswith("PYTHON") or name in _LANGUAGE) and name not in _WITHOUT_EFFECT
     }
     key = tuple(sorted(read_at_start.items()))
     if key not in _servers:
