@@ -8,13 +8,14 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 
 from macaroon_cbat import Caveat, Grant, RootKey, Thumbprint, audience_key, mint, thumbprint_of
 from macaroon_cbat.certificate.thumbprint import DerCertificate
 from macaroon_cbat.macaroon.caveats import read_caveats
 from macaroon_cbat.macaroon.wire import read_macaroon
+from tests.support.rsa_keys import rsa_key
 
 AUDIENCE = "https://api.example"
 ISSUER = "https://issuer.example"
@@ -39,7 +40,7 @@ def make_pair(kind: str = "P-256", issuer: Pair | None = None, password: bytes |
     """Return a new certificate, self-signed unless an issuer signs it."""
     private: Any = {
         "P-256": lambda: ec.generate_private_key(ec.SECP256R1()),
-        "RSA": lambda: rsa.generate_private_key(65537, 2048),
+        "RSA": rsa_key,
         "Ed25519": ed25519.Ed25519PrivateKey.generate,
     }[kind]()
     now = datetime.now(UTC)

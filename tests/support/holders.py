@@ -6,12 +6,13 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from macaroon_cbat import Thumbprint, thumbprint_of
 from macaroon_cbat.certificate.thumbprint import DerCertificate
 from macaroon_cbat.client import ClientCertificate, TokenClient
+from tests.support.rsa_keys import rsa_key
 from tests.support.service_process import API, Service
 from tests.support.tls_servers import DAY, Client, make_client
 
@@ -64,7 +65,7 @@ def make_holders(folder: Path, authority: "Authority") -> dict[str, Client]:
     other = make_client(folder, "unknown-authority", is_authority=True)
     return {
         "P-256": make_client(folder, "p256"),
-        "RSA": make_client(folder, "rsa", key=rsa.generate_private_key(65537, 2048)),
+        "RSA": make_client(folder, "rsa", key=rsa_key()),
         "Ed25519": make_client(folder, "ed25519", key=ed25519.Ed25519PrivateKey.generate()),
         "expired": make_client(folder, "expired", days=(-30, -1)),
         "CA-signed": authority.issue(folder, "billing.example"),

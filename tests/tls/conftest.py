@@ -2,9 +2,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from tests.support.rsa_keys import rsa_key
 from tests.support.tls_servers import Client, Server, make_client, running
 
 
@@ -23,7 +24,7 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Client]:
         "P-256": make_client(folder, "p256"),
         "P-384": make_client(folder, "p384", key=ec.generate_private_key(ec.SECP384R1())),
         "P-521": make_client(folder, "p521", key=ec.generate_private_key(ec.SECP521R1())),
-        "RSA": make_client(folder, "rsa", key=rsa.generate_private_key(65537, 2048)),
+        "RSA": make_client(folder, "rsa", key=rsa_key()),
         "Ed25519": make_client(folder, "ed25519", key=ed25519.Ed25519PrivateKey.generate()),
         "expired": make_client(folder, "expired", days=(-30, -1)),
         "not yet valid": make_client(folder, "future", days=(1, 30)),

@@ -8,11 +8,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import trustme
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.macaroon.caveats import Caveat, confirmation
 from tests.support.proxies.showing_upstream import Showing, showing_upstream
+from tests.support.rsa_keys import rsa_key
 from tests.support.tls_servers import Client, make_client
 from tests.support.tokens import token
 
@@ -55,7 +56,7 @@ def make_world(folder: Path) -> Iterator[World]:
         "thief": make_client(folder, "thief"),
         "CA-signed": make_client(folder, "of-a-ca", issuer=client_ca),
         "expired": make_client(folder, "expired", days=(-30, -1)),
-        "RSA": make_client(folder, "rsa", key=rsa.generate_private_key(65537, 2048)),
+        "RSA": make_client(folder, "rsa", key=rsa_key()),
         "Ed25519": make_client(folder, "ed25519", key=ed25519.Ed25519PrivateKey.generate()),
     }
     with TemporaryDirectory() as public:
