@@ -29,6 +29,10 @@ PRELOADED = (
     "macaroon_cbat.cli.commands", "macaroon_cbat.service", "macaroon_cbat.stores", "macaroon_cbat.tls",
     "macaroon_cbat.resource.flask", "macaroon_cbat.resource.introspection", "macaroon_cbat.client",
     "macaroon_cbat.gateway.supervisor", "macaroon_cbat.gateway.worker", "waitress", "logging.config",
+    "macaroon_cbat.cli.client", "macaroon_cbat.cli.gateway", "macaroon_cbat.cli.key",
+    "macaroon_cbat.cli.serve",
+    "macaroon_cbat.cli.proxy_config", "macaroon_cbat.cli.revocation", "macaroon_cbat.cli.token",
+    "wsgiref.simple_server", "urllib.request", "cryptography.hazmat.backends.openssl.backend", "encodings.idna",
 )  # fmt: skip
 """Never prometheus_client, which reads its environment when it is imported, nor a module that is run."""
 
