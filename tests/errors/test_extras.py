@@ -39,8 +39,8 @@ print(json.dumps(found))
 """
 """What each module says with the given extras, and with others besides.
 
-The others find what needs no extra imported already: a module that a plain installation can import is the same
-in any other.
+The others find what needs no extra imported already: a module that a plain installation can import is
+the same in any other.
 """
 LOADED = "import json; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
 ONE_EXTRA = [name for name in EXTRAS if name != "all"]

@@ -1,7 +1,7 @@
 """An interpreter without the libraries of any extra, and its children, each with those of some extras.
 
 To start Python and import what every installation has takes a sixth of a second, and a probe must find
-nothing imported that another has imported: each is forked, from a process that has imported no more than that.
+nothing imported that another has imported: each is forked, from a process that has imported no more.
 """
 
 import atexit
@@ -58,8 +58,8 @@ def _run(message: Mapping[str, Any]) -> NoReturn:
     module = sys.modules["__main__"] = ModuleType("__main__")
     module.__dict__.update(sys=sys, Finder=Finder)
     status = _status_of(message["code"], module.__dict__)
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
+    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 # as the interpreter does at the end
+    atexit._run_exitfuncs()  # noqa: SLF001
     sys.stdout.flush()
     os._exit(status)
 
