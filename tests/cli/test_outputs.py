@@ -5,6 +5,7 @@ import os
 import shlex
 import sqlite3
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from macaroon_cbat.macaroon.keys import read_key_file
 from tests.support import fork_server
 from tests.support.command_line import API, COMMAND, ROOT, call, complaint, environment, members, out, run
 
+SHOWING = [(), ("--json",), ("--secret-file", "-")]
+"""The ways of `client add` to show a secret on standard output."""
 ADD = ("client", "add", "billing", "--scope", "read", "--audience", API)
 PROXY = ("--upstream", "127.0.0.1:8000", "--cert", "/etc/ssl/api.pem")
 
@@ -103,12 +106,12 @@ def test_a_secret_that_is_lost_adds_no_client(data, file, closed):
     """A secret that a full device cannot take registers no client, in a file or shown on standard output."""
     reading, writing = os.pipe()
     os.close(reading)
-    options = ("--secret-file", f"/dev/fd/{writing}") if closed == "secret-file" else ()
+    options = ("--secret-file", "/dev/fd/0") if closed == "secret-file" else ()
     done = fork_server.run(
         [*COMMAND, *ADD, *options, "--data", str(data)],
+        stdin=writing,
         stdout=writing if closed == "stdout" else subprocess.PIPE,
         stderr=subprocess.PIPE,
-        pass_fds=[writing],
         cwd=ROOT,
         env=environment(),
         check=False,
@@ -119,14 +122,14 @@ def test_a_secret_that_is_lost_adds_no_client(data, file, closed):
     assert names(data) == []
 
 
-@pytest.mark.parametrize("options", [(), ("--json",), ("--secret-file", "-")], ids=str)
-def test_no_standard_output_adds_no_client(data, options):
+def test_no_standard_output_adds_no_client(data):
     """Where standard output is closed a secret would be lost: no client is added, and that is one line."""
-    command = " ".join(map(shlex.quote, [*COMMAND, *ADD, *options, "--data", str(data)]))
+    tried = [json.dumps([*ADD, *options, "--data", str(data)]) for options in SHOWING]
+    command = shlex.join([sys.executable, "-m", "tests.support.without_output", *tried])
     shell = ["sh", "-c", f"exec {command} >&-"]
-    done = fork_server.run(shell, stderr=subprocess.PIPE, cwd=ROOT, env=environment(), check=False)
-    assert done.stderr == b"Error: standard output is closed: open it, or name a file\n"
-    assert (done.returncode, names(data)) == (2, [])
+    done = fork_server.run(shell, stderr=subprocess.PIPE, cwd=ROOT, env=environment(), check=True)
+    line = b"Error: standard output is closed: open it, or name a file\nstatus 2\n"
+    assert (done.stderr, names(data)) == (line * len(SHOWING), [])
 
 
 def test_a_client_without_a_secret_writes_no_file(data, file):
@@ -195,6 +198,18 @@ def test_an_export_goes_to_standard_output(data, options):
     done = run("key", "export", "--audience", API, *options, "--data", data)
     assert read_key_file(done.stdout).audience == API
     assert not (ROOT / "-").exists()
+
+
+def test_a_full_device_behind_standard_output_is_one_line(data):
+    """An export that standard output does not take ends with status 2 and one line."""
+    out(*ADD, "--data", data)
+    command = [*COMMAND, "key", "export", "--audience", API, "--data", str(data)]
+    with Path("/dev/full").open("wb") as full:
+        done = fork_server.run(
+            command, stdout=full, stderr=subprocess.PIPE, cwd=ROOT, env=environment(), check=False
+        )
+    line = b"Error: standard output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr.splitlines(keepends=True)[-1]) == (2, line)
 
 
 def test_an_export_that_cannot_be_audited_is_not_made(data, file):

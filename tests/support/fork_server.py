@@ -30,9 +30,9 @@ PRELOADED = (
     "macaroon_cbat.resource.flask", "macaroon_cbat.resource.introspection", "macaroon_cbat.client",
     "macaroon_cbat.gateway.supervisor", "macaroon_cbat.gateway.worker", "waitress", "logging.config",
     "macaroon_cbat.cli.client", "macaroon_cbat.cli.gateway", "macaroon_cbat.cli.key",
-    "macaroon_cbat.cli.serve",
-    "macaroon_cbat.cli.proxy_config", "macaroon_cbat.cli.revocation", "macaroon_cbat.cli.token",
-    "wsgiref.simple_server", "urllib.request", "cryptography.hazmat.backends.openssl.backend", "encodings.idna",
+    "macaroon_cbat.cli.proxy_config", "macaroon_cbat.cli.revocation", "macaroon_cbat.cli.serve",
+    "macaroon_cbat.cli.token", "cryptography.hazmat.backends.openssl.backend", "encodings.idna",
+    "urllib.request", "wsgiref.simple_server",
 )  # fmt: skip
 """Never prometheus_client, which reads its environment when it is imported, nor a module that is run."""
 
