@@ -227,7 +227,7 @@ def output_to(
 def lost_standard_output(error: OSError) -> SettingsError:
     """Return the error about standard output that cannot be written.
 
-    What it did not take is forgotten: at its end the interpreter would try again, fail, and change the status.
+    What it did not take is forgotten: at its end the interpreter would try again, and change the status.
     """
     with suppress(OSError), Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -10,7 +10,6 @@ from tests.support.command_line import (
     API,
     COMMAND,
     READING,
-    ROOT,
     call,
     complaint,
     environment,

@@ -1,23 +1,15 @@
-"""Commands of `macaroon-cbat` in a process that began with standard output closed, each in a child."""
+"""The command `macaroon-cbat` as in a process that began with standard output closed."""
 
-import json
 import os
 import sys
 
 from macaroon_cbat.cli import main
-from macaroon_cbat.cli.client import client as client  # each child would import it anew
-
-
-def run() -> None:
-    """Run each argument, a command as JSON; write its status after what it says on standard error."""
-    assert sys.stdout is None
-    for words in sys.argv[1:]:
-        pid = os.fork()
-        if pid == 0:
-            main(json.loads(words), prog_name="macaroon-cbat")
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        sys.stderr.write(f"status {status}\n")
-
 
 if __name__ == "__main__":
-    run()
+    before, sys.stdout = sys.stdout, None  # as in the interpreter, which finds no such descriptor
+    os.close(1)
+    try:
+        main(prog_name="macaroon-cbat")
+    finally:
+        os.open(os.devnull, os.O_WRONLY)
+        sys.stdout = before
