@@ -2,10 +2,11 @@
 
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -218,8 +219,19 @@ def output_to(
             f"the {what} {file} cannot be written: make the folder {missing} first"
         ) from error
     except OSError as error:
-        place = "standard output" if is_standard_output(file) else f"the {what} {file}"
-        raise SettingsError(f"{place} cannot be written: {error.strerror or error}") from error
+        if is_standard_output(file):
+            raise lost_standard_output(error) from error
+        raise SettingsError(f"the {what} {file} cannot be written: {error.strerror or error}") from error
+
+
+def lost_standard_output(error: OSError) -> SettingsError:
+    """Return the error about standard output that cannot be written.
+
+    What it did not take is forgotten: at its end the interpreter would try again, and change the status.
+    """
+    with suppress(OSError), Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    return SettingsError(f"standard output cannot be written: {error.strerror or error}")
 
 
 def require_standard_output() -> None:

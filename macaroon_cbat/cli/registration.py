@@ -8,7 +8,14 @@ import click
 from macaroon_cbat.certificate.thumbprint import Thumbprint, thumbprint_of
 from macaroon_cbat.cli.administration import Verbs
 from macaroon_cbat.cli.client_lines import metadata_of
-from macaroon_cbat.cli.options import is_standard_output, output_to, print_json, require_standard_output, say
+from macaroon_cbat.cli.options import (
+    is_standard_output,
+    lost_standard_output,
+    output_to,
+    print_json,
+    require_standard_output,
+    say,
+)
 from macaroon_cbat.cli.thumbprint import certificate_in
 from macaroon_cbat.errors import MacaroonError, Refused, SettingsError
 from macaroon_cbat.service.admin.shapes import ClientRecord, NewClient
@@ -45,7 +52,7 @@ def register(verbs: Verbs, members: dict[str, object], output: SecretOutput) -> 
         _show(added, added.client_secret, as_json=output.as_json)
     except OSError as error:
         if added.client_secret is not None:
-            _remove(verbs, added, SettingsError(f"standard output cannot be written: {error.strerror}"))
+            _remove(verbs, added, lost_standard_output(error))
         raise
     if added.client_secret is not None and not output.as_json:
         click.echo("The secret is not shown again.", err=True)

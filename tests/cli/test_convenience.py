@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
+from macaroon_cbat.cli import main
 from macaroon_cbat.files import replace_file
 from tests.support.command_line import API, call, complaint, environment, members, out, token
 
@@ -172,13 +174,25 @@ def test_a_secret_file_that_is_none_is_named(served, tmp_path):
 SCRIPT = Path(sys.executable).with_name("macaroon-cbat")
 
 
+def completing(**variables: str) -> str:
+    """Return what the command without arguments prints with these variables, in this process."""
+    done = CliRunner().invoke(main, [], env=variables, prog_name="macaroon-cbat")
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_can_be_installed(shell):
     """The variable that the guide names prints what the shell loads."""
-    printed = subprocess.run(
-        [SCRIPT], env=environment(_MACAROON_CBAT_COMPLETE=f"{shell}_source"), capture_output=True, check=True
-    )
-    assert b"_MACAROON_CBAT_COMPLETE=%s_complete" % shell.encode() in printed.stdout
+    printed = completing(_MACAROON_CBAT_COMPLETE=f"{shell}_source")
+    assert f"_MACAROON_CBAT_COMPLETE={shell}_complete" in printed
+
+
+def test_the_script_completes():
+    """The installed script is called as the variable says."""
+    asked = environment(_MACAROON_CBAT_COMPLETE="bash_source")
+    printed = subprocess.run([SCRIPT], env=asked, capture_output=True, text=True, check=True)
+    assert printed.stdout.rstrip() == completing(_MACAROON_CBAT_COMPLETE="bash_source").rstrip()
 
 
 @pytest.mark.parametrize(
@@ -191,8 +205,7 @@ def test_completion_can_be_installed(shell):
 )
 def test_words_are_completed(words, completed):
     """The shell is told the commands and the kinds that begin like the last word."""
-    asked = environment(
+    printed = completing(
         _MACAROON_CBAT_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(words.count(" "))
     )
-    printed = subprocess.run([SCRIPT], env=asked, capture_output=True, text=True, check=True)
-    assert [line.split(",")[1] for line in printed.stdout.splitlines()] == [completed]
+    assert [line.split(",")[1] for line in printed.splitlines()] == [completed]

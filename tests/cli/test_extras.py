@@ -8,7 +8,7 @@ from macaroon_cbat.cli.commands import main
 from macaroon_cbat.files import replace_file
 from macaroon_cbat.macaroon.keys import write_key_file
 from tests.support.command_line import API, token
-from tests.support.installations import foreign_modules, run_with
+from tests.support.installations import foreign_modules, json_of, run_with
 from tests.support.tokens import KEYS
 
 RUN = "from macaroon_cbat.cli import main\nmain(prog_name='macaroon-cbat')"
@@ -28,6 +28,14 @@ trust = ["unix", "127.0.0.1/32"]
 path = "/"
 public = true
 """
+USES = """
+import json
+from click.testing import CliRunner
+from macaroon_cbat.cli import main
+done = [CliRunner().invoke(main, json.loads(words), prog_name="macaroon-cbat") for words in sys.argv[1:]]
+print(json.dumps([(one.exit_code, one.stderr) for one in done]))
+"""
+ARGUMENTS = [[], ["--help"], ["x", "--data", "d"]]
 LACKING = {
     "client": "service",
     "key": "service",
@@ -38,13 +46,21 @@ LACKING = {
 }
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["x", "--data", "d"]], ids=" ".join)
+@pytest.fixture(scope="module")
+def uses() -> dict[str, tuple[int, str]]:
+    """Return the status and the errors of each use of a command that is not installed."""
+    words = [[command, *arguments] for command in LACKING for arguments in ARGUMENTS]
+    lines = json_of([], USES, *map(json.dumps, words))
+    return dict(zip(map(" ".join, words), lines, strict=True))
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS, ids=" ".join)
 @pytest.mark.parametrize("command", LACKING)
-def test_a_command_without_its_extra_is_one_line(command, arguments):
+def test_a_command_without_its_extra_is_one_line(command, arguments, uses):
     """A command that is not installed ends with status 2 and the one line that says how to install it."""
-    done = run_with([], RUN, command, *arguments)
-    [line] = done.stderr.splitlines()
-    assert done.returncode == 2
+    status, errors = uses[" ".join([command, *arguments])]
+    [line] = errors.splitlines()
+    assert status == 2
     assert line.startswith(f"Error: the extra '{LACKING[command]}' is not installed (no module '")
     assert line.endswith(f"'): pip install 'macaroon_cbat[{LACKING[command]}]'")
 

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import sqlite3
-import time
 from contextlib import closing
 from pathlib import Path
 from tempfile import gettempdir
@@ -32,25 +31,21 @@ def test_the_page_counts_exactly(data, workers):
 def test_counts_survive_a_worker(data):
     """What a worker counted before it was killed still counts, and its successor counts on."""
     with measured(data, 2) as (service, caller, port):
-        caller.load()
+        caller.load(rounds=5)
         for killed in workers_of(service.pid):
             os.kill(killed, signal.SIGKILL)
-            deadline = time.monotonic() + 20
-            while killed in (now := workers_of(service.pid)) or len(now) < 2:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-        caller.load()
-        assert counters(port) == counted(2 * THREADS * ROUNDS)
+            wait_until(lambda dead=killed: dead not in (now := workers_of(service.pid)) and len(now) == 2)
+        caller.load(rounds=5)
+        assert counters(port) == counted(2 * THREADS * 5)
 
 
 def test_strangers_make_no_time_series(data):
     """No path, parameter or name that a stranger sends becomes a label."""
-    with measured(data, 1) as (_, caller, port):
+    with measured(data, 1) as (_, caller, port), caller.connect() as one:
         for number in range(30):
-            caller.post(f"/stranger/{number}", f"stranger-{number}", grant_type=f"stranger-{number}")
-            caller.post(
-                "/oauth2/token", f"stranger-{number}", grant_type=f"stranger-{number}", **{f"s{number}": "x"}
-            )
+            name = f"stranger-{number}"
+            caller.post(one, f"/stranger/{number}", name, grant_type=name)
+            caller.post(one, "/oauth2/token", name, grant_type=name, **{f"s{number}": "x"})
         found = {name: value for name, value in counters(port).items() if name.startswith("requests")}
     assert found == {
         "requests_refused_total{endpoint=none,error=not_found}": 30,
@@ -101,8 +96,8 @@ def test_a_slow_client_does_not_hold_up_others(data):
 
 def test_nothing_is_left_behind(data, tmp_path):
     """The private folder of the counters is for its owner, and gone when the service has ended."""
-    with measured(data, 2, TMPDIR=str(tmp_path)) as (_, caller, _):
-        caller.mint()
+    with measured(data, 2, TMPDIR=str(tmp_path)) as (_, caller, _), caller.connect() as one:
+        caller.mint(one)
         [folder] = [one for one in tmp_path.iterdir() if one.name.startswith("macaroon-cbat-")]
         assert folder.stat().st_mode & 0o777 == 0o700
     assert not folder.exists()

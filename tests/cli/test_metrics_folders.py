@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import fork_server
 from tests.support.command_line import ROOT, environment, run, serving
 from tests.support.metrics import counted, counters, measured, workers_of
 from tests.support.ports import free_port
@@ -101,19 +102,10 @@ def test_without_any_room_there_is_one_line(tmp_path):
     assert line.endswith("mount a writable /tmp, or name another folder in TMPDIR")
 
 
-LIBRARIES = """
-import logging, sys
-logging.basicConfig()
-from pathlib import Path
-from tests.support.guard_and_service import decide
-decide(Path(sys.argv[1]))
-"""
-
-
 def test_guards_and_services_of_other_servers_go_on(tmp_path):
     """Guard and service decide as ever where prometheus_client has no folder; the log says so."""
-    done = subprocess.run(
-        [sys.executable, "-c", LIBRARIES, str(tmp_path)],
+    done = fork_server.run(
+        [sys.executable, "-m", "tests.support.guard_and_service", str(tmp_path)],
         capture_output=True, cwd=ROOT, env=environment(PROMETHEUS_MULTIPROC_DIR=LEFTOVER), check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()

@@ -5,6 +5,7 @@ import os
 import shlex
 import sqlite3
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -103,12 +104,12 @@ def test_a_secret_that_is_lost_adds_no_client(data, file, closed):
     """A secret that a full device cannot take registers no client, in a file or shown on standard output."""
     reading, writing = os.pipe()
     os.close(reading)
-    options = ("--secret-file", f"/dev/fd/{writing}") if closed == "secret-file" else ()
+    options = ("--secret-file", "/dev/fd/0") if closed == "secret-file" else ()
     done = fork_server.run(
         [*COMMAND, *ADD, *options, "--data", str(data)],
+        stdin=writing,
         stdout=writing if closed == "stdout" else subprocess.PIPE,
         stderr=subprocess.PIPE,
-        pass_fds=[writing],
         cwd=ROOT,
         env=environment(),
         check=False,
@@ -119,14 +120,23 @@ def test_a_secret_that_is_lost_adds_no_client(data, file, closed):
     assert names(data) == []
 
 
-@pytest.mark.parametrize("options", [(), ("--json",), ("--secret-file", "-")], ids=str)
-def test_no_standard_output_adds_no_client(data, options):
+CLOSED = b"Error: standard output is closed: open it, or name a file\n"
+
+
+def test_no_standard_output_adds_no_client(data):
     """Where standard output is closed a secret would be lost: no client is added, and that is one line."""
-    command = " ".join(map(shlex.quote, [*COMMAND, *ADD, *options, "--data", str(data)]))
+    command = shlex.join([*COMMAND, *ADD, "--data", str(data)])
     shell = ["sh", "-c", f"exec {command} >&-"]
     done = fork_server.run(shell, stderr=subprocess.PIPE, cwd=ROOT, env=environment(), check=False)
-    assert done.stderr == b"Error: standard output is closed: open it, or name a file\n"
-    assert (done.returncode, names(data)) == (2, [])
+    assert (done.returncode, done.stderr, names(data)) == (2, CLOSED, [])
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--secret-file", "-")], ids=str)
+def test_without_standard_output_no_option_adds_a_client(data, options):
+    """However the secret would be shown on standard output, none is lost where that is closed."""
+    command = [sys.executable, "-m", "tests.support.without_output", *ADD, *options, "--data", str(data)]
+    done = fork_server.run(command, stderr=subprocess.PIPE, cwd=ROOT, env=environment(), check=False)
+    assert (done.returncode, done.stderr, names(data)) == (2, CLOSED, [])
 
 
 def test_a_client_without_a_secret_writes_no_file(data, file):
@@ -195,6 +205,18 @@ def test_an_export_goes_to_standard_output(data, options):
     done = run("key", "export", "--audience", API, *options, "--data", data)
     assert read_key_file(done.stdout).audience == API
     assert not (ROOT / "-").exists()
+
+
+def test_a_full_device_behind_standard_output_is_one_line(data):
+    """An export that standard output does not take ends with status 2 and one line."""
+    out(*ADD, "--data", data)
+    command = [*COMMAND, "key", "export", "--audience", API, "--data", str(data)]
+    with Path("/dev/full").open("wb") as full:
+        done = fork_server.run(
+            command, stdout=full, stderr=subprocess.PIPE, cwd=ROOT, env=environment(), check=False
+        )
+    line = b"Error: standard output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr.splitlines(keepends=True)[-1]) == (2, line)
 
 
 def test_an_export_that_cannot_be_audited_is_not_made(data, file):

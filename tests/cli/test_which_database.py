@@ -10,7 +10,6 @@ from tests.support.command_line import (
     API,
     COMMAND,
     READING,
-    ROOT,
     call,
     complaint,
     environment,
@@ -89,7 +88,7 @@ def test_a_folder_is_shown_as_it_was_typed(tmp_path):
     """A relative folder is shown as a path that no one takes for a word."""
     done = fork_server.run(
         [*COMMAND, "client", "list", "--data", "typo"],
-        cwd=tmp_path, env=environment(PYTHONPATH=str(ROOT)), capture_output=True, check=False, text=True,
+        cwd=tmp_path, env=environment(), capture_output=True, check=False, text=True,
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.startswith("Error: no database in ./typo: ")
@@ -113,7 +112,7 @@ def test_an_empty_folder_name_is_no_folder(tmp_path, command, arguments, variabl
     """An empty name of the data folder, as of a variable that is not set, is wrong usage, not a folder."""
     done = fork_server.run(
         [*COMMAND, *command, *arguments],
-        cwd=tmp_path, env=environment(PYTHONPATH=str(ROOT), **variables), capture_output=True, check=False,
+        cwd=tmp_path, env=environment(**variables), capture_output=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"is empty" in done.stderr

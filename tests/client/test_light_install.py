@@ -1,9 +1,8 @@
 """The imports of a light install: an HTTP library is needed for its own sessions alone."""
 
-import subprocess
-import sys
-
 import pytest
+
+from tests.support.installations import run_with
 
 LIBRARIES = {"requests", "urllib3", "httpx", "aiohttp"}
 
@@ -24,5 +23,5 @@ LIBRARIES = {"requests", "urllib3", "httpx", "aiohttp"}
 def test_an_http_library_is_needed_only_for_its_sessions(module: str, needs: set[str]) -> None:
     """A module can be imported where no HTTP library but its own is installed."""
     missing = sorted(LIBRARIES - needs)
-    code = f"import sys; sys.modules.update(dict.fromkeys({missing!r})); import {module}"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    done = run_with(["all"], f"sys.modules.update(dict.fromkeys({missing!r})); import {module}")
+    assert done.returncode == 0, done.stderr

@@ -2,8 +2,6 @@
 
 import ast
 import importlib
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,7 @@ import pytest
 import macaroon_cbat
 import macaroon_cbat.resource
 import macaroon_cbat.testing
-from tests.support.databases import ROOT
+from tests.support.installations import run_with
 
 AROUND = {"TYPE_CHECKING", "at_first_use", "guard_logs"}
 PACKAGES = [macaroon_cbat, macaroon_cbat.resource, macaroon_cbat.testing]
@@ -28,7 +26,7 @@ def named_for_type_checkers(package):
 def not_loaded_yet(package):
     """Return the names that a fresh interpreter shows and has not loaded."""
     code = f"import {package.__name__} as it; print(*set(dir(it)) - set(vars(it)))"
-    return set(subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).split())
+    return set(run_with(["all"], code).stdout.split())
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
@@ -56,5 +54,4 @@ def test_public_names_are_listed():
 def test_a_star_imports_every_public_name(package):
     """`from PACKAGE import *` gives the names that are not loaded yet, too."""
     code = f"from {package.__name__} import *\nprint(*set(dir()))"
-    given = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).split()
-    assert set(named_for_type_checkers(package)) <= set(given)
+    assert set(named_for_type_checkers(package)) <= set(run_with(["all"], code).stdout.split())

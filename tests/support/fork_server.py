@@ -30,7 +30,8 @@ _PACKAGES = (
 )  # fmt: skip
 _MODULES = (
     "flask", "alembic.command", "sqlalchemy.dialects.postgresql", "sqlalchemy.dialects.sqlite",
-    "cryptography.hazmat.backends.openssl.backend", "logging.config", "waitress",
+    "cryptography.hazmat.backends.openssl.backend", "encodings.idna", "logging.config", "urllib.request",
+    "waitress", "wsgiref.simple_server",
     "fastapi", "django.core.handlers.wsgi", "django.core.handlers.asgi", "starlette.applications",
     "macaroon_cbat.gateway.supervisor", "macaroon_cbat.gateway.worker",
 )  # fmt: skip

@@ -3,6 +3,8 @@
 For a process of its own: what it does to `prometheus_client` comes before the import of this module.
 """
 
+import logging
+import sys
 from pathlib import Path
 
 from tests.support.databases import url_in
@@ -22,3 +24,8 @@ def decide(folder: Path) -> None:
     assert service.revoke(minted).status_code == 200
     assert service.ask_token(scope="root").status_code == 400
     service.close()
+
+
+if __name__ == "__main__":
+    logging.basicConfig()
+    decide(Path(sys.argv[1]))

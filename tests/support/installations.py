@@ -1,5 +1,6 @@
-"""Interpreters in which no library can be imported but those of some extras, as after `pip install`."""
+"""Processes in which no library can be imported but those of some extras, as after `pip install`."""
 
+import atexit
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from packaging.requirements import Requirement
@@ -17,18 +19,6 @@ ROOT = Path(__file__).parents[2]
 OURS = "macaroon_cbat"
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS: list[str] = sorted(PROJECT["optional-dependencies"])
-_PRELUDE = """
-import sys
-from importlib.machinery import PathFinder
-HIDDEN = frozenset({hidden!r})
-class Finder:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        return None if name.partition(".")[0] in HIDDEN else PathFinder.find_spec(name, path, target)
-sys.meta_path[sys.meta_path.index(PathFinder)] = Finder
-for name in [name for name in sys.modules if name.partition(".")[0] in HIDDEN]:
-    del sys.modules[name]
-"""
 
 
 def distributions(extras: Iterable[str] = ()) -> set[str]:
@@ -74,21 +64,41 @@ def foreign_modules(extras: Iterable[str] = ()) -> set[str]:
     return {module for module, names in _modules().items() if not names & there}
 
 
-def run_with(extras: Iterable[str], code: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run code in a fresh interpreter that has the libraries of these extras alone."""
-    prelude = _PRELUDE.format(hidden=sorted(foreign_modules(extras)))
-    return subprocess.run(
-        [sys.executable, "-c", prelude + code, *arguments],
-        capture_output=True,
-        check=False,
-        text=True,
-        cwd=ROOT,
-        timeout=100,
+@cache
+def _interpreter() -> "subprocess.Popen[str]":
+    """Start the interpreter whose children run the probes of this process."""
+    command = [sys.executable, "-m", "tests.support.bare_interpreter"]
+    started = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, cwd=ROOT
     )
+    atexit.register(_end, started)
+    _tell(started, sorted(foreign_modules()))
+    return started
+
+
+def _tell(interpreter: "subprocess.Popen[str]", message: object) -> None:
+    assert interpreter.stdin is not None
+    interpreter.stdin.write(json.dumps(message) + "\n")
+
+
+def _end(interpreter: "subprocess.Popen[str]") -> None:
+    with interpreter:
+        pass
+
+
+def run_with(extras: Iterable[str], code: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run code in a process that has the libraries of these extras alone, and none of them imported yet."""
+    interpreter = _interpreter()
+    assert interpreter.stdout is not None
+    with NamedTemporaryFile("r") as out, NamedTemporaryFile("r") as err:
+        message = {"hidden": sorted(foreign_modules(extras)), "code": code, "arguments": arguments}
+        _tell(interpreter, message | {"out": out.name, "err": err.name})
+        status = int(interpreter.stdout.readline())
+        return subprocess.CompletedProcess([code, *arguments], status, out.read(), err.read())
 
 
 def json_of(extras: Iterable[str], code: str, *arguments: str) -> Any:
-    """Return what the code prints as JSON in such an interpreter."""
+    """Return what the code prints as JSON in such a process."""
     done = run_with(extras, code, *arguments)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -5,7 +5,7 @@ import ssl
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPSConnection
 from pathlib import Path
 from urllib.parse import urlencode
@@ -30,45 +30,49 @@ def measured(data: Path, workers: int, **variables: str) -> Iterator[tuple[Serve
 
 
 class Caller:
-    """Calls the service, each time over a connection of its own so that every worker is met."""
+    """Calls the service, in each round over a connection of its own so that every worker is met."""
 
     def __init__(self, service: Served, secrets: dict[str, str]) -> None:
         self.secrets = secrets
         self._port = int(service.issuer.rpartition(":")[2])
         self._context = ssl.create_default_context(cafile=service.data / "ca.pem")
 
-    def post(self, path: str, client: str, **form: str) -> tuple[int, dict[str, object]]:
+    def connect(self) -> closing[HTTPSConnection]:
+        """Return a new connection for a block."""
+        return closing(HTTPSConnection("localhost", self._port, context=self._context, timeout=30))
+
+    def post(
+        self, connection: HTTPSConnection, path: str, client: str, **form: str
+    ) -> tuple[int, dict[str, object]]:
         """Send a form as this client."""
-        connection = HTTPSConnection("localhost", self._port, context=self._context, timeout=30)
         body = urlencode({"client_id": client, "client_secret": self.secrets.get(client, "wrong"), **form})
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        try:
-            connection.request("POST", path, body, headers)
-            response = connection.getresponse()
-            return response.status, json.loads(response.read())
-        finally:
-            connection.close()
+        connection.request("POST", path, body, headers)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
 
-    def mint(self, client: str = "billing", **form: str) -> str:
+    def mint(self, connection: HTTPSConnection, client: str = "billing", **form: str) -> str:
         """Return a new token, or the code of the error."""
-        answer = self.post("/oauth2/token", client, grant_type="client_credentials", **form)[1]
+        form["grant_type"] = "client_credentials"
+        answer = self.post(connection, "/oauth2/token", client, **form)[1]
         return str(answer.get("access_token") or answer["error"])
 
     def round(self, number: int) -> None:
         """Mint twice, be refused twice, and ask about a good and a bad token."""
-        token = self.mint()
-        self.mint(scope="read")
-        assert self.mint(scope="root") == "invalid_scope"
-        assert self.mint(f"stranger-{number}") == "invalid_client"
-        assert self.post("/oauth2/introspect", "api", token=token)[1]["active"] is True
-        assert self.post("/oauth2/introspect", "api", token="x")[1]["active"] is False
-        if number % 5 == 0:
-            assert self.post("/oauth2/revoke", "billing", token=token)[0] == 200
+        with self.connect() as one:
+            token = self.mint(one)
+            self.mint(one, scope="read")
+            assert self.mint(one, scope="root") == "invalid_scope"
+            assert self.mint(one, f"stranger-{number}") == "invalid_client"
+            assert self.post(one, "/oauth2/introspect", "api", token=token)[1]["active"] is True
+            assert self.post(one, "/oauth2/introspect", "api", token="x")[1]["active"] is False
+            if number % 5 == 0:
+                assert self.post(one, "/oauth2/revoke", "billing", token=token)[0] == 200
 
-    def load(self) -> None:
-        """Do many rounds at once."""
+    def load(self, rounds: int = ROUNDS) -> None:
+        """Do so many rounds in each of several threads."""
         with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(self.round, range(THREADS * ROUNDS)))
+            list(pool.map(self.round, range(THREADS * rounds)))
 
 
 def scrape(port: int) -> dict[str, float]:

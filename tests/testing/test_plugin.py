@@ -70,11 +70,16 @@ def holder():
 """
 
 
+OTHERS = ("anyio", "hypothesispytest", "timeout", "xdist", "xdist.looponfail")
+"""The plugins of other packages, which these tests need not load."""
+
+
 def pytest_in(folder: Path, *arguments: str, **files: str) -> subprocess.CompletedProcess[str]:
     """Run pytest in a project of these files, as its own people do: the plugin is found by itself."""
     for name, content in files.items():
         (folder / f"{name}.py").write_text(content)
-    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    without = [word for name in ("cacheprovider", *OTHERS) for word in ("-p", f"no:{name}")]
+    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", *without, *arguments]
     environ = {**os.environ, "PYTHONPATH": str(folder)} | {"PYTEST_ADDOPTS": ""}
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
 
