@@ -32,6 +32,9 @@ PRELOADED = (
 )  # fmt: skip
 """Never prometheus_client, which reads its environment when it is imported, nor a module that is run."""
 
+MORE = "PYTHON_PRELOADED_BY_TESTS"
+"""The variable of a process that names further modules, which its fork server has imported as well."""
+
 _LONGEST = 1 << 17
 _SETTINGS = {"stdin", "stdout", "stderr", "cwd", "env", "text", "bufsize", "start_new_session"}
 _LANGUAGE = ("LANG", "LC_ALL", "LC_CTYPE")
@@ -42,6 +45,8 @@ def main() -> None:
     for name in PRELOADED:
         importlib.import_module(name)
     assert "prometheus_client" not in sys.modules
+    for name in os.environ.get(MORE, "").split():
+        importlib.import_module(name)
     gc.collect()
     gc.freeze()
     sock = socket.socket(fileno=os.dup(0))

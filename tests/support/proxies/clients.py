@@ -1,9 +1,8 @@
-"""Clients of a proxy, which show its answers: HTTP/1.1 byte by byte, HTTP/2 by curl."""
+"""Clients of a proxy, which show its answers: HTTP/1.1 byte by byte, HTTP/2 frame by frame."""
 
 import json
 import socket
 import ssl
-import subprocess
 from dataclasses import dataclass, field, replace
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -15,6 +14,7 @@ from envoy.service.auth.v3.attribute_context_pb2 import AttributeContext
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
 
 from tests.support.certificate_spellings import pem
+from tests.support.proxies.http2 import exchange_h2
 from tests.support.tls_servers import SECONDS, Client, read_answer
 
 PATIENCE = 60
@@ -100,29 +100,17 @@ def send_unix(path: Path, ask: Ask) -> Reply:
         return _exchange(connection, ask)
 
 
-def send_h2(port: int, ask: Ask, ca: Path, folder: Path) -> Reply:
-    """Send a request over HTTP/2 as curl does."""
-    command = ["curl", "--silent", "--http2", "--include", "--max-time", str(SECONDS), "--path-as-is"]
-    command += ["--cacert", str(ca), "--resolve", f"localhost:{port}:127.0.0.1", "--request", ask.method]
-    command += ["--cert", str(ask.client.file)] if ask.client else []
-    command += ["--data-binary", ask.body] if ask.body else []
-    for name, value in ask.headers:
-        command += ["--header", f"{name}: {value}"]
-    done = subprocess.run(
-        [*command, f"https://localhost:{port}{ask.path}"],
-        capture_output=True,
-        check=False,
-        timeout=2 * SECONDS,
-        cwd=folder,
+def send_h2(port: int, ask: Ask, ca: Path) -> Reply:
+    """Send a request over HTTP/2."""
+    pseudo = ((":method", ask.method), (":scheme", "https"), (":authority", "localhost"), (":path", ask.path))
+    fields = tuple((name.lower(), value) for name, value in ask.headers)
+    length = (("content-length", str(len(ask.body))),) if ask.body else ()
+    answer = exchange_h2(
+        port, (*pseudo, *length, *fields), tls_context(ca, ask.client), body=ask.body.encode() or None
     )
-    if done.returncode != 0:
+    if not answer.is_whole:
         return Reply("cut off")
-    head, _, body = done.stdout.partition(b"\r\n\r\n")
-    line, *fields = head.decode().split("\r\n")
-    version, status, *_ = line.split(" ")
-    assert version == "HTTP/2", line
-    headers = {name.lower(): value for name, _, value in (each.partition(": ") for each in fields)}
-    return _reply(int(status), headers, body)
+    return _reply(int(answer.status), answer.headers, answer.body)
 
 
 def send_grpc(port: int, ask: Ask, claimed: Client) -> Reply:

@@ -81,7 +81,7 @@ class Stand:
     def ask(self, ask: Ask) -> Reply:
         """Send a request to the TLS listener."""
         if ask.is_h2:
-            return send_h2(self.ports.tls, ask, self.world.ca, self.folder)
+            return send_h2(self.ports.tls, ask, self.world.ca)
         return send(self.ports.tls, ask, tls_context(self.world.ca, ask.client))[0]
 
     def say(self, data: bytes, client: Client | None = None, before: bytes = b"") -> Raw:

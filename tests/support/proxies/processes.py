@@ -172,9 +172,11 @@ def process(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes
     try:
         yield running
     finally:
-        _end(running)
-        with suppress(ProcessLookupError):  # workers of mod_wsgi may outlive Apache
+        # At once, with its workers: Traefik and Apache would wait some seconds for open connections.
+        with suppress(ProcessLookupError):
             os.killpg(running.pid, signal.SIGKILL)
+        running.kill()
+        running.wait()
 
 
 def wait_for_port(port: int, running: subprocess.Popen[bytes], folder: Path) -> None:

@@ -59,7 +59,7 @@ class Gateway:
         """Send a request to the TLS listener."""
         ca = self.folder / "ca.pem"
         if ask.is_h2:
-            return send_h2(self.tls, ask, ca, self.folder)
+            return send_h2(self.tls, ask, ca)
         return send(self.tls, ask, tls_context(ca, ask.client))[0]
 
 

@@ -18,6 +18,8 @@ from tests.support import fork_server
 from tests.support.ports import free_port
 
 _PATIENCE_SECONDS = 60.0
+_FRAMEWORKS = "tests.support.servers.application asyncio h11 h2.connection wsproto"
+"""Never a server itself: the product recognizes an ASGI server by the modules that a process has loaded."""
 _UNVERIFIED = ssl.create_default_context()
 _UNVERIFIED.check_hostname, _UNVERIFIED.verify_mode = False, ssl.CERT_NONE
 
@@ -86,7 +88,7 @@ def running(
     if bind == "tcp":
         bind = str(free_port())
     server = Server(bind, folder / f"{name}.log", is_tls=name == "embedded")
-    environment = {**os.environ, **(variables or {})}
+    environment = {**os.environ, fork_server.MORE: _FRAMEWORKS, **(variables or {})}
     environment |= {} if proxy is None else {"PROXY": json.dumps(proxy)}
     command = [sys.executable, "-m", "tests.support.servers.serving", name, bind, json.dumps(options)]
     with server.log.open("wb") as log:
@@ -117,7 +119,7 @@ def wait_for(server: Server, process: subprocess.Popen[bytes]) -> None:
         try:
             server.connect().close()
         except OSError:
-            time.sleep(0.05)
+            time.sleep(0.02)
         else:
             return
     raise AssertionError(server.log.read_text())
