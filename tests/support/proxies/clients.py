@@ -4,6 +4,7 @@ import json
 import socket
 import ssl
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
 
 from tests.support.certificate_spellings import pem
 from tests.support.proxies.http2 import exchange_h2
-from tests.support.tls_servers import SECONDS, Client, read_answer
+from tests.support.tls_servers import Client, read_answer
 
 PATIENCE = 60
 """Seconds: Traefik gives its gateway 30, and has no setting for it."""
@@ -75,6 +76,23 @@ def tls_context(ca: Path, client: Client | None, version: ssl.TLSVersion | None 
     return context
 
 
+def shared_context(ca: Path, client: Client | None, *, is_h2: bool = False) -> ssl.SSLContext:
+    """Return a client's context that others have as well: none may change it."""
+    return _shared(ca, client and client.file, client and client.file.read_bytes(), is_h2=is_h2)
+
+
+@lru_cache(100)
+def _shared(ca: Path, file: Path | None, content: bytes | None, *, is_h2: bool) -> ssl.SSLContext:
+    """Make the context of what a file holds now."""
+    assert (file is None) == (content is None)
+    context = ssl.create_default_context(cafile=ca)
+    if file is not None:
+        context.load_cert_chain(file)
+    if is_h2:
+        context.set_alpn_protocols(["h2"])
+    return context
+
+
 def send(
     port: int, ask: Ask, context: ssl.SSLContext | None, session: ssl.SSLSession | None = None
 ) -> tuple[Reply, ssl.SSLSession | None]:
@@ -95,7 +113,7 @@ def send(
 def send_unix(path: Path, ask: Ask) -> Reply:
     """Send a request to a Unix socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(SECONDS)
+        connection.settimeout(PATIENCE)
         connection.connect(str(path))
         return _exchange(connection, ask)
 
@@ -106,7 +124,10 @@ def send_h2(port: int, ask: Ask, ca: Path) -> Reply:
     fields = tuple((name.lower(), value) for name, value in ask.headers)
     length = (("content-length", str(len(ask.body))),) if ask.body else ()
     answer = exchange_h2(
-        port, (*pseudo, *length, *fields), tls_context(ca, ask.client), body=ask.body.encode() or None
+        port,
+        (*pseudo, *length, *fields),
+        shared_context(ca, ask.client, is_h2=True),
+        body=ask.body.encode() or None,
     )
     if not answer.is_whole:
         return Reply("cut off")
@@ -128,7 +149,7 @@ def send_grpc(port: int, ask: Ask, claimed: Client) -> Reply:
             response_deserializer=CheckResponse.FromString,
         )
         try:
-            response = check(request, timeout=SECONDS)
+            response = check(request, timeout=PATIENCE)
         except grpc.RpcError as error:
             assert error.code() == grpc.StatusCode.PERMISSION_DENIED, error
             return Reply("403")

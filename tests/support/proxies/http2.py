@@ -9,7 +9,7 @@ import h2.connection
 import h2.events
 import h2.exceptions
 
-SECONDS = 20
+SECONDS = 60
 
 
 @dataclass
@@ -35,13 +35,15 @@ def exchange_h2(
     trailers: tuple[tuple[str, str], ...] = (),
     tunnel: bytes = b"",
 ) -> Stream:
-    """Send one request over a new connection; bytes of a tunnel once it is answered by 200."""
+    """Send one request over a new connection; bytes of a tunnel once it is answered by 200.
+
+    The context is one for HTTP/2.
+    """
     settings = h2.config.H2Configuration(
         validate_outbound_headers=False, normalize_outbound_headers=False, validate_inbound_headers=False
     )
     session = h2.connection.H2Connection(settings)
     stream = Stream(tunnel=[tunnel] if tunnel else [])
-    context.set_alpn_protocols(["h2"])
     try:
         with (
             socket.create_connection(("127.0.0.1", port), SECONDS) as raw,

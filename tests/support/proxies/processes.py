@@ -15,8 +15,9 @@ from pathlib import Path
 
 from tests.support import fork_server
 from tests.support.service_process import ENVIRONMENT, ROOT, in_process
-from tests.support.tls_servers import SECONDS
 
+PATIENCE = 60
+"""Seconds until a process that does not answer is taken to hang."""
 WHEELS = Path(sys.prefix) / "proxies"
 NGINX = """\
 daemon off;
@@ -191,7 +192,7 @@ def wait_for_port(port: int, running: subprocess.Popen[bytes], folder: Path) -> 
 
 def wait_for(holds: Callable[[], bool], running: subprocess.Popen[bytes], folder: Path) -> None:
     """Wait until it holds; fail with the logs when the process ends or it takes too long."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + PATIENCE
     while not holds():
         assert running.poll() is None, _logs(folder)
         assert time.monotonic() < deadline, _logs(folder)
