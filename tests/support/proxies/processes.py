@@ -161,7 +161,12 @@ def gateway_process(policy: Path) -> Iterator[subprocess.Popen[bytes]]:
 def process(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until the block ends."""
     with (folder / "output").open("ab") as log:
-        home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+        home = {
+            "HOME": str(folder),
+            "XDG_DATA_HOME": str(folder),
+            "XDG_CONFIG_HOME": str(folder),
+            "GOGC": "off",
+        }
         running = fork_server.Popen(
             command,
             cwd=folder,
