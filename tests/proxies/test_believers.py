@@ -1,7 +1,7 @@
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.support.proxies.clients import Ask
 from tests.support.proxies.deployment import Stand, make_stand
 from tests.support.proxies.judgements import both
 from tests.support.proxies.processes import process, wait_for_port
-from tests.support.proxies.rows import WIRE_ROWS, Row
+from tests.support.proxies.rows import WIRE_ROWS
 from tests.support.proxies.showing_upstream import Showing
 from tests.support.service_process import ROOT
 
@@ -44,30 +44,41 @@ ROWS = [row for row in WIRE_ROWS if row.proxy == "apache" or not row.is_guarded]
 SPELLINGS = (str, str.upper, str.lower, lambda n: n.replace("-", "_"), lambda n: n.replace("-", "."))
 
 
-@pytest.fixture(scope="module", params=BELIEVERS, ids=lambda each: each.name)
-def believer(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Believer, int]]:
-    """Run each server that believes headers; give its port."""
-    folder, port = tmp_path_factory.mktemp("believer"), free_port()
-    command = [word.format(port=port) for word in request.param.command]
-    with process(["env", f"PYTHONPATH={ROOT}", sys.executable, "-P", "-m", *command], folder) as running:
-        wait_for_port(port, running, folder)
-        yield request.param, port
+@pytest.fixture(scope="module")
+def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Believer, int]]:
+    """Run every server that believes headers; give the ports."""
+    with ExitStack() as stack:
+        found = {each: free_port() for each in BELIEVERS}
+        for believer, port in found.items():
+            folder = tmp_path_factory.mktemp("believer")
+            command = [word.format(port=port) for word in believer.command]
+            start = process(["env", f"PYTHONPATH={ROOT}", sys.executable, "-P", "-m", *command], folder)
+            wait_for_port(port, stack.enter_context(start), folder)
+        yield found
 
 
-@pytest.fixture(scope="module", params=ROWS, ids=lambda row: row.name)
+@pytest.fixture(params=BELIEVERS, ids=lambda each: each.name)
+def believer(request: pytest.FixtureRequest) -> Believer:
+    """Name each server that believes headers."""
+    chosen: Believer = request.param
+    return chosen
+
+
+@pytest.fixture(params=ROWS, ids=lambda row: row.name)
 def believing_stand(
-    request: Any, believer: tuple[Believer, int], world: World
-) -> Iterator[tuple[Stand, Believer]]:
+    request: pytest.FixtureRequest, believer: Believer, ports: dict[Believer, int], world: World
+) -> Iterator[Stand]:
     """Give each proxy before each of these servers."""
-    row: Row = request.param
-    behind = replace(world, upstream=Showing(believer[1], world.upstream.socket))
-    with make_stand(row, behind) as stand:
-        yield stand, believer[0]
+    behind = replace(world, upstream=Showing(ports[believer], world.upstream.socket))
+    with make_stand(request.param, behind) as stand:
+        yield stand
 
 
-def test_the_resource_that_was_judged_is_the_one_that_runs(believing_stand: tuple[Stand, Believer]) -> None:
+def test_the_resource_that_was_judged_is_the_one_that_runs(
+    believing_stand: Stand, believer: Believer
+) -> None:
     """Behind every proxy a server that believes headers runs the path that was judged."""
-    stand, believer = believing_stand
+    stand = believing_stand
     name, value = believer.attack
     honest = Ask(f"/{believer.path}", "POST")
     attacks = [replace(honest, headers=((spell(name), value),)) for spell in SPELLINGS]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -39,6 +40,16 @@ def gateway(realm: Realm, upstream: int, no_service: NoService) -> Iterator[Gate
     issuer = f"https://localhost:{no_service.port}"
     with apache_gateway(upstream, realm.service.ca, issuer, "x", "s" * 16, "--scope", "read") as one:
         yield one
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unanswered(realm: Realm, upstream: int) -> Iterator[Future[Reply]]:
+    """Call while the service says nothing, beside the other tests: mod_oauth2 waits long."""
+    with NoService(realm.service.data).serving() as silent, ThreadPoolExecutor(1) as thread:
+        silent.answer = None
+        issuer = f"https://localhost:{silent.port}"
+        with apache_gateway(upstream, realm.service.ca, issuer, "x", "s" * 16, "--scope", "read") as one:
+            yield thread.submit(call, one, realm)
 
 
 def call(gateway: Gateway, realm: Realm) -> Reply:
@@ -120,10 +131,9 @@ def test_garbage_is_refused(realm: Realm, gateway: Gateway, no_service: NoServic
     assert is_refused(call(gateway, realm))
 
 
-def test_a_service_that_is_silent_is_refused(realm: Realm, gateway: Gateway, no_service: NoService):
+def test_a_service_that_is_silent_is_refused(unanswered: Future[Reply]):
     """While the service says nothing mod_oauth2 waits 15 seconds and refuses: it has no shorter setting."""
-    no_service.answer = None
-    assert is_refused(call(gateway, realm))
+    assert is_refused(unanswered.result())
 
 
 def test_a_service_that_is_down_is_refused(realm: Realm, upstream: int):

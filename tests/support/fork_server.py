@@ -33,8 +33,10 @@ _MODULES = (
     "cryptography.hazmat.backends.openssl.backend", "encodings.idna", "logging.config", "urllib.request",
     "waitress", "wsgiref.simple_server",
     "fastapi", "django.core.handlers.wsgi", "django.core.handlers.asgi", "starlette.applications",
+    "asyncio", "h11", "h2.connection", "wsproto",
     "macaroon_cbat.gateway.supervisor", "macaroon_cbat.gateway.worker",
 )  # fmt: skip
+"""Never an ASGI server: the package recognizes one by the modules that a process has loaded."""
 _LEFT_OUT = ("macaroon_cbat.client.aiohttp", "macaroon_cbat.stores.migrations.")
 
 _LONGEST = 1 << 17

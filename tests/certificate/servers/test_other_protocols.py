@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ import pytest
 from macaroon_cbat.certificate.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import ProxyMisconfigured
+from tests.support.ports import free_port
 from tests.support.servers.uwsgi_protocol import REQUEST, packet
 
 PROBE = Path(__file__).parents[2] / "support" / "proxies" / "probe.wsgi"
@@ -68,13 +68,12 @@ def started(command: list[str], port: int, log: Path) -> Iterator[None]:
                 socket.create_connection(("127.0.0.1", port)).close()
                 break
             except OSError:
-                time.sleep(0.05)
+                time.sleep(0.02)
         yield
     finally:
-        process.terminate()
-        process.wait(_PATIENCE_SECONDS)
-        with suppress(ProcessLookupError):  # workers of mod_wsgi may outlive Apache
+        with suppress(ProcessLookupError):  # at once: Apache would wait ten seconds for mod_wsgi's workers
             os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def exchange(port: int, raw: bytes) -> dict[str, Any]:
@@ -107,7 +106,7 @@ def is_refused(environ: dict[str, Any]) -> None:
 
 def test_uwsgi_s_own_protocol(tmp_path: Path):
     """Whatever a sender writes in uWSGI's protocol is neither an address, a socket nor a certificate."""
-    port = random.randrange(20_000, 32_000)
+    port = free_port()
     server = which("uwsgi") or "uwsgi"
     options = [
         "--plugin",
@@ -130,7 +129,7 @@ def test_uwsgi_s_own_protocol(tmp_path: Path):
 def apache() -> Iterator[int]:
     """Run Apache with mod_wsgi told to take addresses and prefixes from headers; return its port."""
     user = ("www-data", "www-data") if os.getuid() == 0 else (f"#{os.getuid()}", f"#{os.getgid()}")
-    port = random.randrange(20_000, 32_000)
+    port = free_port()
     with TemporaryDirectory(prefix="mod-wsgi-") as name:
         folder = Path(name)
         folder.chmod(0o755)

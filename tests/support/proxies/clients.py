@@ -1,10 +1,10 @@
-"""Clients of a proxy, which show its answers: HTTP/1.1 byte by byte, HTTP/2 by curl."""
+"""Clients of a proxy, which show its answers: HTTP/1.1 byte by byte, HTTP/2 frame by frame."""
 
 import json
 import socket
 import ssl
-import subprocess
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from envoy.service.auth.v3.attribute_context_pb2 import AttributeContext
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
 
 from tests.support.certificate_spellings import pem
-from tests.support.tls_servers import SECONDS, Client, read_answer
+from tests.support.proxies.http2 import exchange_h2
+from tests.support.tls_servers import Client, read_answer
 
 PATIENCE = 60
 """Seconds: Traefik gives its gateway 30, and has no setting for it."""
@@ -75,6 +76,23 @@ def tls_context(ca: Path, client: Client | None, version: ssl.TLSVersion | None 
     return context
 
 
+def shared_context(ca: Path, client: Client | None, *, is_h2: bool = False) -> ssl.SSLContext:
+    """Return a client's context that others have as well: none may change it."""
+    return _shared(ca, client and client.file, client and client.file.read_bytes(), is_h2=is_h2)
+
+
+@lru_cache(100)
+def _shared(ca: Path, file: Path | None, content: bytes | None, *, is_h2: bool) -> ssl.SSLContext:
+    """Make the context of what a file holds now."""
+    assert (file is None) == (content is None)
+    context = ssl.create_default_context(cafile=ca)
+    if file is not None:
+        context.load_cert_chain(file)
+    if is_h2:
+        context.set_alpn_protocols(["h2"])
+    return context
+
+
 def send(
     port: int, ask: Ask, context: ssl.SSLContext | None, session: ssl.SSLSession | None = None
 ) -> tuple[Reply, ssl.SSLSession | None]:
@@ -95,34 +113,25 @@ def send(
 def send_unix(path: Path, ask: Ask) -> Reply:
     """Send a request to a Unix socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(SECONDS)
+        connection.settimeout(PATIENCE)
         connection.connect(str(path))
         return _exchange(connection, ask)
 
 
-def send_h2(port: int, ask: Ask, ca: Path, folder: Path) -> Reply:
-    """Send a request over HTTP/2 as curl does."""
-    command = ["curl", "--silent", "--http2", "--include", "--max-time", str(SECONDS), "--path-as-is"]
-    command += ["--cacert", str(ca), "--resolve", f"localhost:{port}:127.0.0.1", "--request", ask.method]
-    command += ["--cert", str(ask.client.file)] if ask.client else []
-    command += ["--data-binary", ask.body] if ask.body else []
-    for name, value in ask.headers:
-        command += ["--header", f"{name}: {value}"]
-    done = subprocess.run(
-        [*command, f"https://localhost:{port}{ask.path}"],
-        capture_output=True,
-        check=False,
-        timeout=2 * SECONDS,
-        cwd=folder,
+def send_h2(port: int, ask: Ask, ca: Path) -> Reply:
+    """Send a request over HTTP/2."""
+    pseudo = ((":method", ask.method), (":scheme", "https"), (":authority", "localhost"), (":path", ask.path))
+    fields = tuple((name.lower(), value) for name, value in ask.headers)
+    length = (("content-length", str(len(ask.body))),) if ask.body else ()
+    answer = exchange_h2(
+        port,
+        (*pseudo, *length, *fields),
+        shared_context(ca, ask.client, is_h2=True),
+        body=ask.body.encode() or None,
     )
-    if done.returncode != 0:
+    if not answer.is_whole:
         return Reply("cut off")
-    head, _, body = done.stdout.partition(b"\r\n\r\n")
-    line, *fields = head.decode().split("\r\n")
-    version, status, *_ = line.split(" ")
-    assert version == "HTTP/2", line
-    headers = {name.lower(): value for name, _, value in (each.partition(": ") for each in fields)}
-    return _reply(int(status), headers, body)
+    return _reply(int(answer.status), answer.headers, answer.body)
 
 
 def send_grpc(port: int, ask: Ask, claimed: Client) -> Reply:
@@ -140,7 +149,7 @@ def send_grpc(port: int, ask: Ask, claimed: Client) -> Reply:
             response_deserializer=CheckResponse.FromString,
         )
         try:
-            response = check(request, timeout=SECONDS)
+            response = check(request, timeout=PATIENCE)
         except grpc.RpcError as error:
             assert error.code() == grpc.StatusCode.PERMISSION_DENIED, error
             return Reply("403")

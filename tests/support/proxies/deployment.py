@@ -20,6 +20,7 @@ from tests.support.proxies.clients import (
     send_grpc,
     send_h2,
     send_unix,
+    shared_context,
     tls_context,
 )
 from tests.support.proxies.processes import Ports, gateway_process, proxy_process
@@ -81,12 +82,12 @@ class Stand:
     def ask(self, ask: Ask) -> Reply:
         """Send a request to the TLS listener."""
         if ask.is_h2:
-            return send_h2(self.ports.tls, ask, self.world.ca, self.folder)
-        return send(self.ports.tls, ask, tls_context(self.world.ca, ask.client))[0]
+            return send_h2(self.ports.tls, ask, self.world.ca)
+        return send(self.ports.tls, ask, shared_context(self.world.ca, ask.client))[0]
 
     def say(self, data: bytes, client: Client | None = None, before: bytes = b"") -> Raw:
         """Send the bytes of HTTP/1.1 to the TLS listener, and others before its handshake."""
-        return converse(self.ports.tls, data, tls_context(self.world.ca, client), before)
+        return converse(self.ports.tls, data, shared_context(self.world.ca, client), before)
 
     def say_h2(
         self,
@@ -98,7 +99,7 @@ class Stand:
         tunnel: bytes = b"",
     ) -> Raw:
         """Send one request over HTTP/2 to the TLS listener."""
-        context = tls_context(self.world.ca, client)
+        context = shared_context(self.world.ca, client, is_h2=True)
         return converse_h2(self.ports.tls, headers, context, body=body, trailers=trailers, tunnel=tunnel)
 
     def ask_in_the_clear(self, ask: Ask) -> Reply:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from tests.support import fork_server
 from tests.support.service_process import ENVIRONMENT, ROOT, in_process
-from tests.support.tls_servers import SECONDS
 
+PATIENCE = 60
+"""Seconds until a process that does not answer is taken to hang."""
 WHEELS = Path(sys.prefix) / "proxies"
 NGINX = """\
 daemon off;
@@ -160,7 +161,12 @@ def gateway_process(policy: Path) -> Iterator[subprocess.Popen[bytes]]:
 def process(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until the block ends."""
     with (folder / "output").open("ab") as log:
-        home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+        home = {
+            "HOME": str(folder),
+            "XDG_DATA_HOME": str(folder),
+            "XDG_CONFIG_HOME": str(folder),
+            "GOGC": "off",
+        }
         running = fork_server.Popen(
             command,
             cwd=folder,
@@ -172,9 +178,11 @@ def process(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes
     try:
         yield running
     finally:
-        _end(running)
-        with suppress(ProcessLookupError):  # workers of mod_wsgi may outlive Apache
+        # At once, with its workers: Traefik and Apache would wait some seconds for open connections.
+        with suppress(ProcessLookupError):
             os.killpg(running.pid, signal.SIGKILL)
+        running.kill()
+        running.wait()
 
 
 def wait_for_port(port: int, running: subprocess.Popen[bytes], folder: Path) -> None:
@@ -189,7 +197,7 @@ def wait_for_port(port: int, running: subprocess.Popen[bytes], folder: Path) -> 
 
 def wait_for(holds: Callable[[], bool], running: subprocess.Popen[bytes], folder: Path) -> None:
     """Wait until it holds; fail with the logs when the process ends or it takes too long."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + PATIENCE
     while not holds():
         assert running.poll() is None, _logs(folder)
         assert time.monotonic() < deadline, _logs(folder)

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from macaroon_cbat.tls.development_ca import development_certificates
 from tests.support.ports import free_port
-from tests.support.proxies.clients import Ask, Reply, send, send_h2, tls_context
+from tests.support.proxies.clients import Ask, Reply, send, send_h2, shared_context
 from tests.support.proxies.processes import binary_of, process, wait_for_port
 from tests.support.relying.resource_servers import MODULES
 from tests.support.service_process import in_process
@@ -59,8 +59,8 @@ class Gateway:
         """Send a request to the TLS listener."""
         ca = self.folder / "ca.pem"
         if ask.is_h2:
-            return send_h2(self.tls, ask, ca, self.folder)
-        return send(self.tls, ask, tls_context(ca, ask.client))[0]
+            return send_h2(self.tls, ask, ca)
+        return send(self.tls, ask, shared_context(ca, ask.client))[0]
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support import fork_server
 from tests.support.ports import free_port
 from tests.support.servers.running import Server, answering
 
@@ -31,6 +32,8 @@ class Command:
     remedy: str = ""
     """Part of the one ERROR, where the server shows no client certificates."""
     is_tls: bool = True
+    is_forked: bool = True
+    """Whether a process may run it that has imported the frameworks; gevent must come before them."""
 
 
 ASGI_REMEDY = "let a proxy terminate TLS"
@@ -55,7 +58,7 @@ HIDING = {
         f"{_GUNICORN} -k gthread {_FILES} {_APPS}:flask_app", "--cert-reqs 1 --ca-certs"
     ),
     "gunicorn with gevent": Command(
-        f"{_GUNICORN} -k gevent {_FILES} {_APPS}:flask_app", "--cert-reqs 1 --ca-certs"
+        f"{_GUNICORN} -k gevent {_FILES} {_APPS}:flask_app", "--cert-reqs 1 --ca-certs", is_forked=False
     ),
     "gunicorn with Django": Command(f"{_GUNICORN} {_FILES} {_APPS}:django_app", "--cert-reqs 1 --ca-certs"),
     "flask run": Command(f"{_FLASK} --cert CERT --key CERT", "flask run"),
@@ -94,17 +97,20 @@ def started(command: Command, folder: Path, certificate: Path, authority: Path) 
     text = command.words
     for name, value in filled.items():
         text = text.replace(name, str(value))
-    words = text.split()
-    program = sys.executable if words[0] == "python" else _program(words[0])
     server = Server(str(port), folder / "terminal", is_tls=command.is_tls)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    words, start = [sys.executable, "-m", *_module_of(text.split())], subprocess.Popen
+    if command.is_forked:
+        words[2:2] = ["tests.support.servers.command"]
+        start = fork_server.Popen
     with server.log.open("wb") as log:
-        process = subprocess.Popen([program, *words[1:]], stdout=log, stderr=log, env=environment, cwd=folder)
+        process = start(words, stdout=log, stderr=log, env=environment, cwd=folder)
     with answering(server, process):
         yield server
 
 
-def _program(name: str) -> str:
-    """Return the program of this environment, or else the system's."""
-    own = Path(sys.executable).parent / name
-    return str(own) if own.exists() else name
+def _module_of(words: list[str]) -> list[str]:
+    """Return the words behind `python -m`, whose module a program of this environment runs as well."""
+    if words[:2] == ["python", "-m"]:
+        return words[2:]
+    return [words[0].removesuffix("-serve"), *words[1:]]

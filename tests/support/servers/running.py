@@ -117,7 +117,7 @@ def wait_for(server: Server, process: subprocess.Popen[bytes]) -> None:
         try:
             server.connect().close()
         except OSError:
-            time.sleep(0.05)
+            time.sleep(0.02)
         else:
             return
     raise AssertionError(server.log.read_text())
