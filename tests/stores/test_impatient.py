@@ -29,7 +29,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def mortal() -> Iterator[Postgres]:
     """Run a server that these tests may suspend."""
-    with postgres() as one:
+    with postgres(outlives="kills") as one:
         yield one
 
 

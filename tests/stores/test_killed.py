@@ -30,7 +30,7 @@ with Database(sys.argv[1]).writing() as connection:
 @pytest.fixture(scope="module")
 def mortal() -> Iterator[Postgres]:
     """Run a server that these tests may kill."""
-    with postgres() as one:
+    with postgres(outlives="kills") as one:
         yield one
 
 
