@@ -16,7 +16,7 @@ from tests.support.databases import NOW, ON_SQLITE, ROOT, execute, grant, opened
 from tests.support.failing_database import Told, add_client, check_nothing_is_lost, revoke, rotate, writing
 from tests.support.postgresql import Postgres, postgres
 
-SECONDS = 30
+SECONDS = 60
 DYING = """
 import os, sys
 from sqlalchemy import text
