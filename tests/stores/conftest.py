@@ -6,7 +6,7 @@ from shutil import copy
 
 import pytest
 
-from macaroon_cbat.stores import Stores, WrappingKey
+from macaroon_cbat.stores import Stores, WrappingKey, database, postgresql, sqlite
 from tests.support.databases import WRAPPING_KEY, Racers, opened, racing, url_in
 from tests.support.lent_databases import Lender
 from tests.support.pgbouncer import pgbouncer
@@ -97,6 +97,13 @@ def _on_a_server(request: pytest.FixtureRequest, url: str) -> str:
         return url
     pooled: Callable[[str], str] = request.getfixturevalue("pooler")
     return pooled(url)
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let writers wait for others, and users for a connection, one second instead of five."""
+    for module in (database, postgresql, sqlite):
+        monkeypatch.setattr(module, "BUSY_SECONDS", 1)
 
 
 @pytest.fixture

@@ -98,6 +98,7 @@ def test_a_server_that_dies_within_a_transaction_leaves_nothing(mortal):
     stores.database.close()
 
 
+@pytest.mark.usefixtures("hurried")
 def test_writers_that_wait_too_long_are_unavailable(stores, url):
     """With more threads than connections, each gets its turn or Unavailable: never anything else."""
     blocked = Database(url)

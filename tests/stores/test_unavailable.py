@@ -34,6 +34,7 @@ def everything(stores) -> object:
         )
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_locked_database_is_unavailable_for_writers(stores, url):
     """While another process holds the lock, writers wait, then get Unavailable, and have written nothing."""
     before = everything(stores)

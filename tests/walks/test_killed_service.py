@@ -114,7 +114,7 @@ def run_and_kill(realm: Realm, told: Told) -> None:
     for turn in range(KILLS + 1):
         revoked = len(told.revoked)
         with realm.service.running("--workers", str(WORKERS), "--threads", "8") as server:
-            is_met(told, lambda revoked=revoked: len(told.revoked) > revoked + 50)
+            is_met(told, lambda revoked=revoked: len(told.revoked) > revoked + HOLDERS // 2)
             if turn < KILLS:
                 lost = told.lost
                 kill(server)
