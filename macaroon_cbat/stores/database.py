@@ -4,7 +4,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from alembic import command
@@ -112,11 +112,12 @@ class Database:
 
     def upgrade(self) -> None:
         """Bring the schema to the newest version. Raises SettingsError if it is newer than the code."""
-        configuration, script = _migrations()
+        script = _migrations()
         with self.reading() as connection:
             if MigrationContext.configure(connection).get_current_revision() == script.get_current_head():
                 return
         with self.writing() as connection:
+            configuration = _configuration()
             configuration.attributes["connection"] = connection
             self._refuse_newer(MigrationContext.configure(connection).get_current_revision(), script)
             with unhurried(connection) if self._turns is None else nullcontext():
@@ -127,7 +128,7 @@ class Database:
         file = sqlite_file(self._url)
         if file is not None and is_missing(file):
             raise no_database(self.place)
-        _, script = _migrations()
+        script = _migrations()
         with self.reading() as connection:
             found = MigrationContext.configure(connection).get_current_revision()
         if found is None:
@@ -178,11 +179,17 @@ class Database:
             ) from error
 
 
-def _migrations() -> tuple[Config, ScriptDirectory]:
+def _configuration() -> Config:
     configuration = Config()
     migrations = str(Path(__file__).parent / "migrations")
     configuration.set_main_option("script_location", migrations.replace("%", "%%"))
-    return configuration, ScriptDirectory.from_config(configuration)
+    return configuration
+
+
+@cache
+def _migrations() -> ScriptDirectory:
+    """Return the migrations, read once: Alembic compiles their files anew for each directory object."""
+    return ScriptDirectory.from_config(_configuration())
 
 
 def _make_engine(url: URL, *, is_for_a_command: bool) -> Engine:

@@ -78,7 +78,7 @@ def throughput(extent: Extent) -> list[Throughput]:
 @contextmanager
 def databases(folder: Path) -> Iterator[dict[str, dict[str, str]]]:
     """Say in the environment where the database is: in this folder, and in a PostgreSQL server of its own."""
-    with postgres() as server:
+    with postgres(outlives="power cuts") as server:
         url = {
             "MACAROON_CBAT_DATABASE_URL": server.new_database(),
             "MACAROON_CBAT_WRAPPING_KEY": new_wrapping_key_text(),

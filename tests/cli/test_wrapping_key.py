@@ -9,21 +9,17 @@ import pytest
 
 from tests.support.command_line import API, call, complaint, out, run
 from tests.support.ports import free_port
-from tests.support.postgresql import Postgres, postgres
+from tests.support.postgresql import Postgres
 
 KEY, OTHER = "A" * 42 + "E", "B" * 42 + "E"
 SECRET_URL = "postgresql://user:hunter2@127.0.0.1:1/db"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with postgres() as one:
-        yield one
-
-
 @pytest.fixture
-def url(server: Postgres) -> str:
-    return server.new_database()
+def url(shared_postgresql: Postgres) -> Iterator[str]:
+    url = shared_postgresql.new_database()
+    yield url
+    shared_postgresql.drop(url)
 
 
 def private(file: Path, content: str) -> str:

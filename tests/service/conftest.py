@@ -9,7 +9,8 @@ import pytest
 from macaroon_cbat.audit.file import write_log_to
 from tests.support.certificates import Identity, authority, certified
 from tests.support.databases import url_in
-from tests.support.postgresql import Postgres, postgres
+from tests.support.lent_databases import Lender
+from tests.support.postgresql import Postgres
 from tests.support.service import Service, make_database, settings_in
 from tests.support.service_starter import Starter
 
@@ -43,10 +44,18 @@ def service(start: Starter) -> Service:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Postgres]:
-    """Run one PostgreSQL server for all tests of the service."""
-    with postgres() as one:
-        yield one
+def lender(shared_postgresql: Postgres) -> Iterator[Lender]:
+    """Lend PostgreSQL databases with the clients that are registered in the copied one."""
+    lender = Lender(shared_postgresql, make_database)
+    yield lender
+    lender.close()
+
+
+@pytest.fixture
+def lent_url(lender: Lender) -> Iterator[str]:
+    """Name such a database."""
+    with lender.lent() as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -54,10 +63,7 @@ def on_each_database(request: pytest.FixtureRequest, start: Starter) -> Service:
     """Start a service on a database of each kind in turn."""
     if request.param == "sqlite":
         return start()
-    server: Postgres = request.getfixturevalue("server")
-    url = server.new_database()
-    make_database(url)
-    return start(database_url=url)
+    return start(database_url=request.getfixturevalue("lent_url"))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ from tests.support.administrator import CLIENTS, KEYS, NEW, REVOCATIONS, adminis
 from tests.support.audit_events import one
 from tests.support.certificates import Identity
 from tests.support.databases import NOW, url_in
-from tests.support.postgresql import Postgres
 from tests.support.resource_server import ask, register, token_for_service
 from tests.support.service import API, OTHER_API, Service, make_database, refused, settings_in
 from tests.support.service_starter import Starter
@@ -152,9 +151,7 @@ def asking(
     """Start an audited service on each kind of database, with an empty audit log."""
     changes = {}
     if request.param == "postgresql":
-        server: Postgres = request.getfixturevalue("server")
-        changes["database_url"] = server.new_database()
-        make_database(changes["database_url"])
+        changes["database_url"] = request.getfixturevalue("lent_url")
     asking = Asking(start(audit_log=str(file), **changes), certificate, foreign_cursor)
     file.write_text("")
     yield asking

@@ -13,7 +13,7 @@ from tests.support.service_load import check_nothing_is_lost, load
 @pytest.fixture(scope="module")
 def mortal() -> Iterator[Postgres]:
     """Run a server that these tests may kill."""
-    with postgres() as one:
+    with postgres(outlives="kills") as one:
         yield one
 
 

@@ -16,7 +16,7 @@ from tests.support.databases import opened
 from tests.support.failing_database import revoke
 from tests.support.postgresql import Postgres, postgres
 
-SLOW = text("SELECT pg_sleep(3)")
+SLOW = text("SELECT pg_sleep(2)")
 ON_A_SERVER = pytest.mark.parametrize("url", ["postgresql", "pgbouncer"], indirect=True)
 
 
@@ -29,7 +29,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def mortal() -> Iterator[Postgres]:
     """Run a server that these tests may suspend."""
-    with postgres() as one:
+    with postgres(outlives="kills") as one:
         yield one
 
 
@@ -49,7 +49,7 @@ def suspended(server: Postgres) -> Iterator[None]:
             os.kill(process, signal.SIGCONT)
 
 
-@pytest.mark.usefixtures("_soon")
+@pytest.mark.usefixtures("_soon", "hurried")
 def test_a_suspended_server_is_unavailable(mortal):
     """While PostgreSQL hangs, readers and writers get Unavailable; afterwards they go on."""
     stores = opened(mortal.new_database())

@@ -16,7 +16,7 @@ from tests.support.databases import NOW, ON_SQLITE, ROOT, execute, grant, opened
 from tests.support.failing_database import Told, add_client, check_nothing_is_lost, revoke, rotate, writing
 from tests.support.postgresql import Postgres, postgres
 
-SECONDS = 30
+SECONDS = 60
 DYING = """
 import os, sys
 from sqlalchemy import text
@@ -30,7 +30,7 @@ with Database(sys.argv[1]).writing() as connection:
 @pytest.fixture(scope="module")
 def mortal() -> Iterator[Postgres]:
     """Run a server that these tests may kill."""
-    with postgres() as one:
+    with postgres(outlives="kills") as one:
         yield one
 
 
@@ -98,6 +98,7 @@ def test_a_server_that_dies_within_a_transaction_leaves_nothing(mortal):
     stores.database.close()
 
 
+@pytest.mark.usefixtures("hurried")
 def test_writers_that_wait_too_long_are_unavailable(stores, url):
     """With more threads than connections, each gets its turn or Unavailable: never anything else."""
     blocked = Database(url)

@@ -13,10 +13,10 @@ TOKENS = {"B" * 22: (NOW - 5, NOW + 300), "A" * 22: (NOW - 9, NOW + 600), "C" * 
 
 
 @pytest.fixture
-def old_url(url: str) -> str:
+def old_url(empty_url: str) -> str:
     """Name a database as version 0001 left it, with three keys, a client and revoked tokens."""
-    migrate(url, "0001")
-    old = Database(url)
+    migrate(empty_url, "0001")
+    old = Database(empty_url)
     with old.writing() as connection:
         for kid, made in KEYS.items():
             row = (kid, WRAPPING_KEY.wrap(kid, kid.encode() * 16), made)
@@ -26,7 +26,7 @@ def old_url(url: str) -> str:
         insert(connection, "clients (client_id, metadata, created_at)", ("billing", '{"scope":"read"}', NOW))
         insert(connection, "service_facts (name, value)", ("issuer", "https://as.example"))
     old.close()
-    return url
+    return empty_url
 
 
 def insert(connection, into: str, row: tuple[object, ...]) -> None:
@@ -81,26 +81,26 @@ def test_the_rest_stays(migrated):
     assert len(execute(migrated, "SELECT * FROM revocations")) == 3
 
 
-def test_an_old_database_without_revocations_is_carried_over(url):
+def test_an_old_database_without_revocations_is_carried_over(empty_url):
     """A database of version 0001 in which nothing was revoked begins its feed at the beginning."""
-    migrate(url, "0001")
-    stores = opened(url)
+    migrate(empty_url, "0001")
+    stores = opened(empty_url)
     assert stores.revocations.newest() == 0
     assert [one.state for one in stores.root_keys.records()] == ["current", "next"]
     stores.database.close()
 
 
 @pytest.fixture
-def calling(url: str):
+def calling(empty_url: str):
     """Open a database of version 0002 with a client that has the scope `keys`, and an audience."""
-    migrate(url, "0002")
-    old = Database(url)
+    migrate(empty_url, "0002")
+    old = Database(empty_url)
     metadata = '{"scope":"read keys","audiences":["https://api.example"]}'
     with old.writing() as connection:
         row = ("billing", SECRET.encode(), metadata, NOW - DAY)
         insert(connection, "clients (client_id, secret_hash, metadata, created_at)", row)
     old.close()
-    stores = opened(url)
+    stores = opened(empty_url)
     yield stores
     stores.database.close()
 
@@ -133,10 +133,10 @@ SPELLED = (
 
 
 @pytest.fixture
-def spelled(url: str):
+def spelled(empty_url: str):
     """Open a database of version 0003 in which audiences are spelled as their operators typed them."""
-    migrate(url, "0003")
-    old = Database(url)
+    migrate(empty_url, "0003")
+    old = Database(empty_url)
     with old.writing() as connection:
         into = "clients (client_id, secret_hash, metadata, created_at, tokens_since)"
         insert(connection, into, ("billing", SECRET.encode(), SPELLED, NOW - DAY, NOW - DAY))
@@ -146,7 +146,7 @@ def spelled(url: str):
             insert(connection, into, (number, "token", str(number) * 22, audience, NOW, NOW + DAY))
         insert(connection, "feed_positions (feed, position)", ("revocations", 3))
     old.close()
-    stores = opened(url)
+    stores = opened(empty_url)
     yield stores
     stores.database.close()
 

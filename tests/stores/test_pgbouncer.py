@@ -15,7 +15,7 @@ from tests.support.databases import execute, opened
 from tests.support.failing_database import revoke
 from tests.support.pgbouncer import pgbouncer
 
-BURST = 120
+BURST = 40
 ON_A_SERVER = pytest.mark.parametrize("url", ["postgresql", "pgbouncer"], indirect=True)
 THROUGH_PGBOUNCER = pytest.mark.parametrize("url", ["pgbouncer"], indirect=True)
 READ_ONLY = "?options=-c%20default_transaction_read_only%3Don"
@@ -74,6 +74,7 @@ def test_what_a_writer_sets_ends_with_its_transaction(stores):
         assert connection.execute(held).scalar_one() == 0
 
 
+@pytest.mark.usefixtures("hurried")
 def test_writers_beside_the_pooler_take_the_same_lock(server, pooler):
     """A writer that comes through PgBouncer and one that comes directly wait for each other."""
     url = server.new_database()

@@ -1,3 +1,4 @@
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -183,20 +184,20 @@ def test_the_cursor_outlives_what_expires(stores):
     assert names(stores, first) == ["alice"]
 
 
-@pytest.mark.parametrize("limit", [1, 2, 3, 7, 8, 9])
-def test_pages_make_up_the_whole(stores, limit):
+def test_pages_make_up_the_whole(stores):
     """Read page by page, the feed gives each decision once, in order, whatever the size of a page."""
     for number in range(8):
         audience = OTHER_API if number in (2, 3, 7) else None
         stores.revocations.revoke("token", str(number), now=NOW, expires_at=NOW + DAY, audience=audience)
-    seen, cursor, newest = [], 0, stores.revocations.newest()
-    while cursor < newest:
-        page = stores.revocations.after(cursor, API, limit=limit)
-        assert len(page.decisions) <= limit
-        assert page.cursor > cursor
-        cursor = page.cursor
-        seen += [one.value for one in page.decisions]
-    assert seen == ["0", "1", "4", "5", "6"]
+    for limit in (1, 2, 3, 7, 8, 9):
+        seen, cursor, newest = [], 0, stores.revocations.newest()
+        while cursor < newest:
+            page = stores.revocations.after(cursor, API, limit=limit)
+            assert len(page.decisions) <= limit
+            assert page.cursor > cursor
+            cursor = page.cursor
+            seen += [one.value for one in page.decisions]
+        assert seen == ["0", "1", "4", "5", "6"]
 
 
 def test_an_audience_sees_what_concerns_it(stores):
@@ -218,6 +219,7 @@ def test_writers_in_several_processes_leave_no_gap(racers, stores, url):
             page = stores.revocations.after(cursor, API, limit=7)
             followed += [one.value for one in page.decisions]
             cursor = page.cursor
+            time.sleep(0.001)
     made = race.result()
     assert sorted(followed) == sorted(name for names_of_one in made for name in names_of_one)
     for names_of_one in made:

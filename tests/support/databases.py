@@ -35,6 +35,14 @@ def opened(url: str, wrapping_key: WrappingKey = WRAPPING_KEY) -> Stores:
     return open_stores(url, wrapping_key, NOW)
 
 
+@contextmanager
+def without(stores: Stores, table: str) -> Iterator[None]:
+    """Take a table away until the block ends."""
+    execute(stores, f"ALTER TABLE {table} RENAME TO vanished")
+    yield
+    execute(stores, f"ALTER TABLE vanished RENAME TO {table}")
+
+
 def execute(stores: Stores, statement: str, **values: object) -> list[tuple[Any, ...]]:
     """Run SQL with :named values; return the rows that it gives."""
     with stores.database.writing() as connection:

@@ -1,6 +1,6 @@
 """A service with a holder, an operator, and resource servers that follow its feeds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from macaroon_cbat.tls.development_ca import development_certificates
 from tests.support.holders import House
 from tests.support.ports import free_port
 from tests.support.service_process import API, Service
-from tests.support.tls_servers import Server, make_client
+from tests.support.tls_servers import Server, make_client, wait_until
 
 
 class Realm:
@@ -43,7 +43,7 @@ class Realm:
     def connection(self) -> ServiceConnection:
         """Return the connection of one more follower."""
         files = {"certificate": self.certificate, "ca": self.service.ca}
-        return ServiceConnection(self.service.issuer, "invoices", self.invoices, **files)
+        return ServiceConnection(self.service.issuer, "invoices", self.invoices, timeout=60, **files)
 
     def token(self) -> str:
         """Return a new token."""
@@ -65,7 +65,13 @@ def caller(server: Server, token: str, house: House, kind: str = "P-256") -> Ite
     """Give a call to the resource server over one kept connection, with children of the token."""
     auth = for_requests.MacaroonAuth(token, house.certificate(kind))
     with for_requests.certificate_session(auth, server.folder / "ca.pem") as session:
-        yield lambda: session.get(f"https://localhost:{server.port}/invoices", timeout=10).status_code
+        yield lambda: session.get(f"https://localhost:{server.port}/invoices", timeout=60).status_code
+
+
+def passes(call: Callable[[], int]) -> None:
+    """Wait until a follower lets this call pass: 503 is its answer until it has read the feeds once."""
+    wait_until(lambda: call() != 503)
+    assert call() == 200
 
 
 def jti_of(token: str) -> str:

@@ -6,7 +6,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 
-SECONDS = 20
+SECONDS = 60
 
 
 def in_children(count: int, do: Callable[[int], object]) -> list[int]:

@@ -1,8 +1,8 @@
 """A guarded application over TLS: `python -m tests.support.guarded_process '{"folder": ..., "keys": ...}'`.
 
 Settings: `keys`, a key file, or `introspection`, the arguments of Introspection, or `following`, those of
-ServiceConnection with `audience`, `snapshot` and whether to follow `revocations`; `require_certificate`;
-`workers`; `audience` is that of the keys. Every path answers whom the guard let in.
+ServiceConnection with `audience`, `snapshot`, `max_staleness` and whether to follow `revocations`;
+`require_certificate`; `workers`; `audience` is that of the keys. Every path answers whom the guard let in.
 """
 
 import json
@@ -60,12 +60,19 @@ def make_app(port: int, settings: dict[str, Any]) -> Flask:
 
 
 def following(
-    *, audience: str, snapshot: str | None, revocations: bool = True, **connecting: Any
+    *,
+    audience: str,
+    snapshot: str | None,
+    revocations: bool = True,
+    max_staleness: float = 60,
+    **connecting: Any,
 ) -> dict[str, Any]:
     """Return what a guard takes to follow the service."""
     connection = ServiceConnection(**connecting)
     feeds: dict[str, Any] = {"keys": KeyFeed(connection, audience, snapshot=snapshot)}
-    return feeds | ({"revocations": RevocationFeed(connection)} if revocations else {})
+    return feeds | (
+        {"revocations": RevocationFeed(connection, max_staleness=max_staleness)} if revocations else {}
+    )
 
 
 def main() -> None:

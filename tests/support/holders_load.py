@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from tests.support.followed_service import Realm, jti_of
 
 HOLDERS = 50
-_PAUSE = 0.02
+_PAUSE = 0.05
 
 
 @dataclass
@@ -40,7 +40,7 @@ class _Holder:
             "Content-Type": "application/x-www-form-urlencoded",
         }
         self._connection = http.client.HTTPSConnection(
-            "localhost", realm.service.port, context=context, timeout=20
+            "localhost", realm.service.port, context=context, timeout=60
         )
 
     def post(self, path: str, **form: str) -> tuple[int, bytes]:

@@ -109,10 +109,14 @@ class Service:
 
     @contextmanager
     def running(self, *options: str, **environment: str) -> Iterator[Server]:
-        """Run the service until the block ends."""
+        """Run the service until the block ends.
+
+        It is killed then if it is one process: one that is told to stop lets its followers finish waiting.
+        """
         command = ["macaroon_cbat", "serve", "--data", str(self.data), "--port", str(self.port), *options]
         command += ["--issuer", self.issuer]
-        with process(command, self.data, self.port, {**self.environment, **environment}) as server:
+        around, is_alone = {**self.environment, **environment}, "--workers" not in options
+        with process(command, self.data, self.port, around, is_killed=is_alone) as server:
             yield server
 
 
@@ -127,7 +131,10 @@ def resource_server(folder: Path, **settings: Any) -> Iterator[Server]:
 
 
 @contextmanager
-def process(command: list[str], folder: Path, port: int, environment: dict[str, str]) -> Iterator[Server]:
+def process(
+    command: list[str], folder: Path, port: int, environment: dict[str, str], *, is_killed: bool = False
+) -> Iterator[Server]:
+    """Run a server until the block ends."""
     with (folder / "log").open("ab") as log:
         process = fork_server.Popen(
             [sys.executable, "-m", *command],
@@ -141,4 +148,6 @@ def process(command: list[str], folder: Path, port: int, environment: dict[str, 
         assert "serves" in line or "ready" in line, line
         yield Server(process, port, folder)
     finally:
+        if is_killed:
+            process.kill()
         end(process)

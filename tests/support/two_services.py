@@ -48,7 +48,7 @@ class Twins(Realm):
     def administer(self, one: Service, method: str, path: str, **content: Any) -> requests.Response:
         """Ask this one as the operator."""
         with self.at(one), self.operator() as session:
-            return session.request(method, self.service.issuer + path, timeout=10, **content)
+            return session.request(method, self.service.issuer + path, timeout=60, **content)
 
     def is_active(self, one: Service, token: str) -> bool:
         """Introspect at this one."""
@@ -64,4 +64,4 @@ class Twins(Realm):
     def _post(self, endpoint: str, client: str, secret: str, token: str) -> requests.Response:
         form = {"token": token, "client_id": client, "client_secret": secret}
         url = f"{self.service.issuer}/oauth2/{endpoint}"
-        return requests.post(url, data=form, verify=str(self.service.ca), timeout=10)
+        return requests.post(url, data=form, verify=str(self.service.ca), timeout=60)

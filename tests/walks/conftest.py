@@ -6,25 +6,21 @@ import pytest
 from tests.support.followed_service import Realm
 from tests.support.holders import Authority, House, make_holders
 from tests.support.ports import free_port
-from tests.support.postgresql import Postgres, postgres
+from tests.support.postgresql import Postgres
 from tests.support.service_process import Service, on_a_server, resource_server
 from tests.support.tls_servers import Server
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[Postgres]:
-    """Run one PostgreSQL server for all walks."""
-    with postgres() as one:
-        yield one
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest) -> dict[str, str]:
+def database(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """Say in the environment where the service's empty database is, of each kind in turn."""
     if request.param == "sqlite":
-        return {}
-    server: Postgres = request.getfixturevalue("server")
-    return on_a_server(server.new_database())
+        yield {}
+        return
+    server: Postgres = request.getfixturevalue("shared_postgresql")
+    url = server.new_database()
+    yield on_a_server(url)
+    server.drop(url)
 
 
 @pytest.fixture(scope="session")

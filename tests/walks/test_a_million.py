@@ -18,13 +18,18 @@ from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.revocation import Revocation, Revocations
 from macaroon_cbat.stores import Stores, open_stores, read_or_make_wrapping_key, sqlite_url
 from macaroon_cbat.stores.revocations import PAGE
-from macaroon_cbat.stores.schema import feed_positions, revocations
+from macaroon_cbat.stores.schema import feed_positions
 from tests.support.databases import NOW, grant
 from tests.support.followed_service import Realm
 from tests.support.service_process import API, ENVIRONMENT, ROOT
 from tests.support.tls_servers import next_line
 
-FEW, MANY, BATCH = 1_000, 1_000_000, 50_000
+FEW, MANY = 1_000, 1_000_000
+FILL = """
+    WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers LIMIT ?)
+    INSERT INTO revocations (sequence, kind, value, audience, revoked_at, expires_at)
+    SELECT n + 1, 'token', printf('%022d', n), ?, ?, ? FROM numbers
+"""
 NEWS = 5
 
 
@@ -82,11 +87,8 @@ def crowded(tmp_path: Path) -> Iterator[tuple[Realm, Stores]]:
     now = EpochSeconds(int(time.time()))
     key = read_or_make_wrapping_key(realm.service.data / "wrapping.key")
     stores = open_stores(sqlite_url(realm.service.data / "macaroon_cbat.sqlite3"), key, now)
-    fixed = {"kind": "token", "audience": API, "revoked_at": now, "expires_at": now + 86_400}
     with stores.database.writing() as connection:
-        for start in range(0, MANY, BATCH):
-            rows = [{"sequence": n + 1, "value": f"{n:022}", **fixed} for n in range(start, start + BATCH)]
-            connection.execute(insert(revocations), rows)
+        connection.exec_driver_sql(FILL, (MANY, API, now, now + 86_400))
         connection.execute(insert(feed_positions).values(feed="revocations", position=MANY))
     yield realm, stores
     stores.database.close()

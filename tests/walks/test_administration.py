@@ -14,7 +14,7 @@ def status_of(house: House, server: Server, token: str) -> int:
     """Ask the resource server with a fresh child over a connection with the holder's certificate."""
     auth = for_requests.MacaroonAuth(token, house.certificate())
     with for_requests.certificate_session(auth, server.folder / "ca.pem") as session:
-        return session.get(f"https://localhost:{server.port}/invoices/7", timeout=10).status_code
+        return session.get(f"https://localhost:{server.port}/invoices/7", timeout=60).status_code
 
 
 def test_an_operator_registers_and_takes_back(house: House, asking: Server):
@@ -25,13 +25,13 @@ def test_an_operator_registers_and_takes_back(house: House, asking: Server):
     session = for_requests.certificate_session(for_requests.MacaroonAuth(operator, certificate), service.ca)
     with session:
         wanted = {"client_id": "walker", "scope": "read", "audiences": [API]}
-        added = session.post(service.issuer + "/admin/clients", json=wanted, timeout=10)
+        added = session.post(service.issuer + "/admin/clients", json=wanted, timeout=60)
         assert added.status_code == 201
         walker = service.client("walker", added.json()["client_secret"], resource=API)
         token = walker()
         assert status_of(house, asking, token) == 200
         taken = {"kind": "client", "value": "walker"}
-        assert session.post(service.issuer + "/admin/revocations", json=taken, timeout=10).status_code == 201
+        assert session.post(service.issuer + "/admin/revocations", json=taken, timeout=60).status_code == 201
         assert status_of(house, asking, token) == 401
 
 
@@ -43,8 +43,8 @@ def test_a_child_for_the_keys_opens_no_clients(house: House):
     child = attenuate(token, [PathPrefix("/admin/keys")])
     auth = for_requests.MacaroonAuth(child, house.certificate())
     with for_requests.certificate_session(auth, service.ca) as session:
-        assert session.get(service.issuer + "/admin/keys", timeout=10).status_code == 200
-        assert session.get(service.issuer + "/admin/clients", timeout=10).status_code == 401
+        assert session.get(service.issuer + "/admin/keys", timeout=60).status_code == 200
+        assert session.get(service.issuer + "/admin/clients", timeout=60).status_code == 401
     bearer = {"Authorization": f"Bearer {child}"}
-    answer = requests.get(service.issuer + "/admin/keys", headers=bearer, verify=service.ca, timeout=10)
+    answer = requests.get(service.issuer + "/admin/keys", headers=bearer, verify=service.ca, timeout=60)
     assert answer.status_code == 401

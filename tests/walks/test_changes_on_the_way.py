@@ -39,7 +39,7 @@ def test_a_rotated_certificate_is_used_at_once_by_requests(house: House, guarded
     with for_requests.certificate_session(auth, guarded.folder / "ca.pem") as session:
         for kind in ("P-256", "RSA", "RSA", "P-256"):
             replace(file, house.holders[kind])
-            response = session.get(f"https://localhost:{guarded.port}/invoices", timeout=10)
+            response = session.get(f"https://localhost:{guarded.port}/invoices", timeout=60)
             assert response.status_code == 200
             seen.append(response.json())
     assert seen[0]["certificate"] == seen[3]["certificate"] != seen[1]["certificate"]
@@ -72,9 +72,9 @@ def test_a_client_bound_at_minting_gets_a_new_token(house: House, offline: Serve
     auth = for_requests.MacaroonAuth(source, certificate)
     with for_requests.certificate_session(auth, offline.folder / "ca.pem") as session:
         url = f"https://localhost:{offline.port}/invoices"
-        first = session.get(url, timeout=10)
+        first = session.get(url, timeout=60)
         replace(file, house.holders["RSA"])
-        second = session.get(url, timeout=10)
+        second = session.get(url, timeout=60)
     assert (first.status_code, second.status_code) == (200, 200)
     assert first.json()["token_id"] != second.json()["token_id"]
 
@@ -91,7 +91,7 @@ def ask(server: Server, token: str, house: House) -> int:
     """Call with a child of the token over a connection of its own."""
     auth = for_requests.MacaroonAuth(token, house.certificate())
     with for_requests.certificate_session(auth, server.folder / "ca.pem") as session:
-        return session.get(f"https://localhost:{server.port}/invoices", timeout=10).status_code
+        return session.get(f"https://localhost:{server.port}/invoices", timeout=60).status_code
 
 
 def test_keys_and_tokens_outlive_what_happens_to_the_service(empty: Service, house: House, tmp_path: Path):
@@ -172,7 +172,7 @@ def test_requests_are_spread_over_the_workers(offline: Server, house: House):
 
     def both() -> bool:
         with for_requests.certificate_session(auth, offline.folder / "ca.pem") as session:
-            response = session.get(f"https://localhost:{offline.port}/invoices", timeout=10)
+            response = session.get(f"https://localhost:{offline.port}/invoices", timeout=60)
         assert response.status_code == 200
         pids.add(response.json()["pid"])
         return len(pids) == WORKERS

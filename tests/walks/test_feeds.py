@@ -13,17 +13,18 @@ import pytest
 
 from macaroon_cbat.certificate.thumbprint import thumbprint_of
 from macaroon_cbat.errors import MacaroonError
-from tests.support.followed_service import Realm, caller, jti_of
+from macaroon_cbat.resource.feeds.revocation_feed import LONGEST_WAIT
+from tests.support.followed_service import Realm, caller, jti_of, passes
 from tests.support.holders import House
 from tests.support.service_process import API, resource_server
 from tests.support.tls_servers import wait_until
 
-ROUNDS = 20
+ROUNDS = 8
 FOLLOWERS = 20
 
 
 def test_a_revocation_is_a_refusal_everywhere(realm: Realm, house: House):
-    """In 20 rounds, a revoked token is refused by each of two processes."""
+    """Round by round, a revoked token is refused by each of two processes."""
     with (
         realm.service.running(),
         resource_server(realm.folder / "api", following=realm.following, workers=2) as api,
@@ -31,7 +32,8 @@ def test_a_revocation_is_a_refusal_everywhere(realm: Realm, house: House):
         for _ in range(ROUNDS):
             token = realm.token()
             with caller(api, token, house) as first, caller(api, token, house) as second:
-                assert (first(), second()) == (200, 200)
+                for call in (first, second):
+                    passes(call)
                 realm.revoke("token", jti_of(token))
                 wait_until(lambda: (first(), second()) == (401, 401))  # called within the round
 
@@ -41,7 +43,8 @@ def test_a_revoked_certificate_opens_nothing(realm: Realm, house: House):
     with realm.service.running(), resource_server(realm.folder / "api", following=realm.following) as api:
         token = realm.token()
         with caller(api, token, house) as call, caller(api, token, house, "RSA") as other:
-            assert (call(), other()) == (200, 200)
+            for each in (call, other):
+                passes(each)
             realm.revoke("certificate", house.thumbprint("P-256"))
             wait_until(lambda: call() == 401)
             assert other() == 200
@@ -56,7 +59,7 @@ def test_the_feed_resumes_after_a_killed_service(realm: Realm, house: House):
         with realm.service.running() as server:
             tokens += [realm.token(), realm.token(), realm.token()]
             with caller(api, tokens[0], house) as call:
-                assert call() == 200
+                passes(call)
                 realm.revoke("token", jti_of(tokens[0]))
                 wait_until(lambda: call() == 401)
             os.kill(server.process.pid, signal.SIGKILL)
@@ -98,14 +101,14 @@ def test_writers_at_once_leave_no_gap(realm: Realm):
             for name in mine:
                 wanted = {"kind": "client", "value": name, "force": True}
                 url = realm.service.issuer + "/admin/revocations"
-                assert session.post(url, json=wanted, timeout=10).status_code == 201
+                assert session.post(url, json=wanted, timeout=60).status_code == 201
 
     with realm.service.running("--workers", "2"):
         connection, seen, cursor = realm.connection(), [], "0"
         writers = [threading.Thread(target=write, args=(mine,)) for mine in names]
         for writer in writers:
             writer.start()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while len(seen) < 40 and time.monotonic() < deadline:
             page = json.loads(connection.revocations(cursor, 1))
             seen += [value for _, value, _, _ in page["decisions"]]
@@ -124,7 +127,7 @@ def test_a_restarted_resource_server_needs_no_service(realm: Realm, house: House
             resource_server(realm.folder / "api", following=following) as api,
             caller(api, token, house) as call,
         ):
-            assert call() == 200
+            passes(call)
     with resource_server(realm.folder / "api", following=following) as api, caller(api, token, house) as call:
         assert call() == 200
     with (
@@ -140,15 +143,18 @@ def test_many_followers_leave_the_service_free(realm: Realm):
         connections = [realm.connection() for _ in range(FOLLOWERS)]
         cursors = [json.loads(connection.revocations("0", 0))["cursor"] for connection in connections]
         threads = [
-            threading.Thread(target=connection.revocations, args=(cursor, 4))
+            threading.Thread(target=connection.revocations, args=(cursor, LONGEST_WAIT))
             for connection, cursor in zip(connections, cursors, strict=True)
         ]
+        started = time.monotonic()
         for thread in threads:
             thread.start()
-        time.sleep(1)
-        assert sum(thread.is_alive() for thread in threads) == 4, "half of the threads wait"
+        wait_until(lambda: sum(thread.is_alive() for thread in threads) == 4)  # half of the threads wait
+        assert time.monotonic() - started < LONGEST_WAIT, "the others were answered before one of these"
         for _ in range(10):
             realm.token()
+        assert sum(thread.is_alive() for thread in threads) == 4, "nor is a token waited for"
+        realm.revoke("client", "news")
         for thread in threads:
             thread.join()
 
@@ -176,11 +182,11 @@ def test_a_stopping_service_does_not_keep_its_followers(realm: Realm):
     with realm.service.running() as server:
         connection = realm.connection()
         cursor = json.loads(connection.revocations("0", 0))["cursor"]
-        thread = threading.Thread(target=connection.revocations, args=(cursor, 5))
+        thread = threading.Thread(target=connection.revocations, args=(cursor, 2))
         thread.start()
-        time.sleep(0.3)
+        time.sleep(0.5)
         server.process.terminate()
-        server.process.wait(timeout=20)
+        server.process.wait(timeout=30)
         thread.join()
     with pytest.raises(OSError), socket.create_connection(("127.0.0.1", realm.service.port), 1):
         pass

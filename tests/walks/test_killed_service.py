@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import requests
 
 from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.resource import ServiceConnection
-from tests.support.followed_service import Realm, caller
+from tests.support.followed_service import Realm, caller, passes
 from tests.support.holders import House
 from tests.support.holders_load import HOLDERS, Told, load
 from tests.support.service_process import resource_server
@@ -32,10 +32,17 @@ def kill(server: Server) -> None:
     os.kill(pid, signal.SIGKILL)
     server.process.wait()
     for worker in workers:
-        try:
+        with suppress(ProcessLookupError):  # it ends by itself when its parent does
             os.kill(int(worker), signal.SIGKILL)
-        except ProcessLookupError:  # it ends by itself when its parent does
-            continue
+    wait_until(lambda: not any(map(is_alive, workers)))  # until then the port is theirs
+
+
+def is_alive(pid: str) -> bool:
+    """Return True unless the process has ended; its new parent may not have noticed yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 class Reader:
@@ -105,10 +112,11 @@ def is_met(told: Told, holds: Callable[[], bool]) -> None:
 def run_and_kill(realm: Realm, told: Told) -> None:
     """Run the service, and kill it in the middle of everything, again and again."""
     for turn in range(KILLS + 1):
-        revoked, lost = len(told.revoked), told.lost
+        revoked = len(told.revoked)
         with realm.service.running("--workers", str(WORKERS), "--threads", "8") as server:
-            is_met(told, lambda revoked=revoked: len(told.revoked) > revoked + 50)
+            is_met(told, lambda revoked=revoked: len(told.revoked) > revoked + HOLDERS // 2)
             if turn < KILLS:
+                lost = told.lost
                 kill(server)
                 is_met(told, lambda lost=lost: told.lost > lost + HOLDERS)
 
@@ -134,11 +142,12 @@ def check_the_feed(realm: Realm, reader: Reader, told: Told) -> None:
 def test_a_service_killed_under_load_loses_nothing(busy: Realm, house: House):
     """Killed thrice under 50 holders: clear answers, calls go on offline, nothing acknowledged is lost."""
     reader, ca = Reader(busy.connection()), busy.service.ca
-    with resource_server(busy.folder / "api", following=busy.following) as api:
+    following = {**busy.following, "max_staleness": 600}  # however slow the machine is
+    with resource_server(busy.folder / "api", following=following) as api:
         with busy.service.running():
             token = busy.token()
             with caller(api, token, house) as call:
-                assert call() == 200
+                passes(call)
         with caller(api, token, house) as call, load(busy) as told, meanwhile(reader, asking := Caller(call)):
             run_and_kill(busy, told)
         assert told.broken == []
@@ -148,7 +157,7 @@ def test_a_service_killed_under_load_loses_nothing(busy: Realm, house: House):
         assert told.minted <= audited(busy, "token.minted")
         assert told.revoked <= audited(busy, "token.revoked")
         with busy.service.running():
-            assert requests.get(busy.service.issuer + "/healthz", verify=str(ca), timeout=10).ok
+            assert requests.get(busy.service.issuer + "/healthz", verify=str(ca), timeout=60).ok
             check_the_feed(busy, reader, told)
             keys = json.loads(busy.service.command("key", "list", "--json"))
             assert [one["state"] for one in keys] == ["current", "next"]

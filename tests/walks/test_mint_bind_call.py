@@ -23,7 +23,7 @@ Call = Callable[..., tuple[int, dict[str, Any]]]
 def by_requests(server: Server, source: Any, certificate: ClientCertificate, **terms: Any) -> tuple[int, Any]:
     auth = for_requests.MacaroonAuth(source, certificate, **terms)
     with for_requests.certificate_session(auth, server.folder / "ca.pem") as session:
-        response = session.get(f"https://localhost:{server.port}/invoices/7", timeout=10)
+        response = session.get(f"https://localhost:{server.port}/invoices/7", timeout=60)
         return response.status_code, response.json()
 
 
@@ -72,7 +72,7 @@ def test_client_secret_post_walks(house: House, guarded: Server):
     """A secret in the form, as client_secret_post sends it, gets a token that walks."""
     form = {"grant_type": "client_credentials", "client_id": "post", "client_secret": house.secrets["post"]}
     url, trust = house.service.issuer + "/oauth2/token", str(house.service.ca)
-    answer = requests.post(url, data=form, verify=trust, timeout=10)
+    answer = requests.post(url, data=form, verify=trust, timeout=60)
     assert answer.status_code == 200
     assert by_httpx(guarded, answer.json()["access_token"], house.certificate())[0] == 200
 
@@ -128,6 +128,6 @@ def test_too_little_scope_is_403(house: House, guarded: Server):
     """A good token without the resource's scope is 403 and learns which one it needs."""
     auth = for_requests.MacaroonAuth(house.source(), house.certificate())
     with for_requests.certificate_session(auth, guarded.folder / "ca.pem") as session:
-        response = session.get(f"https://localhost:{guarded.port}/admin", timeout=10)
+        response = session.get(f"https://localhost:{guarded.port}/admin", timeout=60)
     assert response.status_code == 403
     assert 'scope="admin"' in response.headers["WWW-Authenticate"]

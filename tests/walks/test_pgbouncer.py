@@ -23,10 +23,10 @@ MODES = [
 
 
 @pytest.fixture(params=MODES)
-def pooled(request: pytest.FixtureRequest, server: Postgres, tmp_path: Path) -> Iterator[Realm]:
+def pooled(request: pytest.FixtureRequest, shared_postgresql: Postgres, tmp_path: Path) -> Iterator[Realm]:
     """Register everybody on a database that the service reaches through PgBouncer alone."""
-    with pgbouncer(server, **request.param) as through:
-        yield Realm(tmp_path, on_a_server(through(server.new_database())))
+    with pgbouncer(shared_postgresql, **request.param) as through:
+        yield Realm(tmp_path, on_a_server(through(shared_postgresql.new_database())))
 
 
 def test_a_burst_of_revocations_is_made(pooled: Realm):

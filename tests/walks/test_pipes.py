@@ -14,7 +14,7 @@ def curl(server: Server, token: str, *options: object, path: str = "/invoices/7"
     command += ["--header", f"Authorization: Bearer {token}", "--write-out", "\n%{http_code}"]
     command.append(f"https://localhost:{server.port}{path}")
     done = fork_server.run(
-        [str(part) for part in command], check=True, capture_output=True, text=True, timeout=20
+        [str(part) for part in command], check=True, capture_output=True, text=True, timeout=60
     )
     body, _, status = done.stdout.rpartition("\n")
     return int(status), body
@@ -90,7 +90,7 @@ def test_the_service_binds_for_who_has_no_library(house: House, token: str, guar
     ]
     command.append(f"{house.service.issuer}/macaroon/restrict")
     done = fork_server.run(
-        [str(part) for part in command], check=True, capture_output=True, text=True, timeout=20
+        [str(part) for part in command], check=True, capture_output=True, text=True, timeout=60
     )
     child = done.stdout.split('"')[3]
     assert curl(guarded, child, "--cert", house.holders["P-256"].file)[0] == 200

@@ -114,14 +114,14 @@ def test_rotations_at_once_leave_one_current_key(twins: Twins):
     before = {one["kid"] for one in twins.administer(twins.service, "GET", "/admin/keys").json()}
     with twins.at(twins.service), twins.operator() as here:
         url = twins.service.issuer + "/admin/keys"
-        assert here.get(url, timeout=10).status_code == 200  # its connection is open now
+        assert here.get(url, timeout=60).status_code == 200  # its connection is open now
         with twins.at(twins.other), twins.operator() as there, ThreadPoolExecutor(2) as pool:
-            assert there.get(url, timeout=10).status_code == 200
+            assert there.get(url, timeout=60).status_code == 200
             for turn in range(1, ROTATIONS + 1):
-                asked = [pool.submit(one.post, url + "/rotate", timeout=10) for one in (here, there)]
+                asked = [pool.submit(one.post, url + "/rotate", timeout=60) for one in (here, there)]
                 answers = [one.result() for one in asked]
                 assert [one.status_code for one in answers] == [200, 200]
-                keys = here.get(url, timeout=10).json()
+                keys = here.get(url, timeout=60).json()
                 states = Counter(one["state"] for one in keys)
                 assert states == {"current": 1, "next": 1, "retiring": 2 * turn}
                 minted = {one.json()["kid"] for one in answers}
