@@ -33,7 +33,7 @@ def main() -> None:
     if settings.pop("is_nohup", False):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if "longest_delay" in settings:
-        prefork._LONGEST_DELAY = settings.pop("longest_delay")
+        prefork.LONGEST_DELAY = settings.pop("longest_delay")
     files, main_process = development_certificates(folder), os.getpid()
     logging.basicConfig(level=logging.INFO)
 
