@@ -24,7 +24,7 @@ _AT_ONCE_SECONDS = 1.0
 _PATIENCE = 5
 """Workers in a row that end at once, after which the parent gives up."""
 _FIRST_DELAY = 0.1
-_LONGEST_DELAY = 5.0
+LONGEST_DELAY = 5.0
 """Seconds before a dead worker is replaced; they double with each one that ends at once."""
 _READY = b"ready"
 _POLL_SECONDS = 0.05
@@ -87,7 +87,7 @@ class Prefork:
             self._pause(_POLL_SECONDS)
             return
         self._judge(dead)
-        self._pause(min(_FIRST_DELAY * 2 ** min(self._deaths_at_once, _PATIENCE + 1), _LONGEST_DELAY))
+        self._pause(min(_FIRST_DELAY * 2 ** min(self._deaths_at_once, _PATIENCE + 1), LONGEST_DELAY))
         self._start(len(dead))
 
     def _stop(self) -> None:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from macaroon_cbat.errors import InvalidRequest, UnknownKey
 from macaroon_cbat.macaroon.keys import audience_keys, write_key_file
 from macaroon_cbat.macaroon.revocation import RevocationRow, row_of
+from macaroon_cbat.server.stopping import is_stopping
 from macaroon_cbat.service.cursors import (
     AFTER,
     BEGINNING,
@@ -150,11 +151,14 @@ class ResourceFeeds:
             self._room.release()
 
     def _awaited(self, page: RevocationPage, served: list[str], wait: int) -> RevocationPage:
-        """Wait for a decision. A right that the caller loses meanwhile ends the wait within a second."""
+        """Wait for a decision, or for the server to stop.
+
+        A right that the caller loses meanwhile ends the wait within a second.
+        """
         revocations = self._stores.revocations
         ends_at = time.monotonic() + wait
         admit_at = time.monotonic() + _ADMIT_SECONDS
-        while not page.decisions and time.monotonic() < ends_at:
+        while not (page.decisions or is_stopping(request.environ)) and time.monotonic() < ends_at:
             time.sleep(_LOOK_SECONDS)
             has_news = revocations.newest() > page.cursor
             if has_news or time.monotonic() >= admit_at:

@@ -13,6 +13,7 @@ from waitress.task import WSGITask
 
 from macaroon_cbat.certificate.untrusted_headers import UNTRUSTED_HEADERS
 from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE, PEER_INTERMEDIATES
+from macaroon_cbat.server.stopping import IS_STOPPING
 from macaroon_cbat.tls.backlog import Backlog
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class Site:
     removed_keys: frozenset[str]
     is_stopping: bool = False
     backlog: Backlog = field(default_factory=Backlog)
+
+    def stops(self) -> bool:
+        """Return True once the server finishes what is under way, for applications that wait."""
+        return self.is_stopping
 
 
 def removed_keys(proxy_headers: Iterable[str]) -> frozenset[str]:
@@ -109,6 +114,7 @@ class Task(WSGITask):  # type: ignore[misc]  # waitress ships no types
             environ["SERVER_SOFTWARE"] = "macaroon_cbat"
             environ["HTTPS"] = "on"
             environ["wsgi.multiprocess"] = self.channel.site.is_multiprocess
+            environ[IS_STOPPING] = self.channel.site.stops
             environ[PEER_CERTIFICATE] = self.channel.peer_certificate
             environ[PEER_INTERMEDIATES] = self.channel.peer_intermediates
         return cast("dict[str, Any]", self.environ)

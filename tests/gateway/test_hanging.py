@@ -2,10 +2,12 @@
 
 import select
 import socket
+import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from macaroon_cbat.resource.feeds.key_feed import PAUSE_SECONDS
 from tests.support.followed_service import Realm
 from tests.support.gateway_service import ask, bound, following
 from tests.support.gateway_tokens import good
@@ -25,6 +27,7 @@ def test_unknown_keys_hold_no_honest_request_up(tmp_path: Path, holder: Client):
             wait_until(lambda: ask(running, token, holder).status == 200)
         port = urlsplit(realm.service.issuer).port
         stack.enter_context(closing(socket.create_server(("127.0.0.1", port))))
+        time.sleep(PAUSE_SECONDS)  # it may be asked for keys again
         question = f"GET / HTTP/1.1\r\nHost: x\r\n{FIELDS}Authorization: Bearer {good(None)}\r\n\r\n"
         waiting = [stack.enter_context(running.connect()) for _ in range(MANY)]
         for sock in waiting:

@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -89,10 +90,20 @@ def test_invented_keys_leave_nothing_behind(feeding: Feeding):
     assert {name: repr(value) for name, value in vars(feed).items()} == before
 
 
-@pytest.mark.parametrize("temper", TEMPERS, ids=lambda temper: temper.__name__)
-def test_introspection_holds_few_requests(tmp_path: Path, temper: Temper):
-    """While the service is silent `most_asking` requests wait, later one; all others are 503 at once."""
-    with silent_service(tmp_path, temper) as service:
+def test_introspection_holds_few_requests(tmp_path: Path):
+    """While the service is silent `most_asking` requests wait, later one; all others are 503 at once.
+
+    A service of each temper is asked at the same time: each makes the test wait for two timeouts.
+    """
+    folders = [tmp_path / temper.__name__ for temper in TEMPERS]
+    for folder in folders:
+        folder.mkdir()
+    with ThreadPoolExecutor(len(TEMPERS)) as pool:
+        assert list(pool.map(_holds_few, folders, TEMPERS)) == ["held two, then one"] * len(TEMPERS)
+
+
+def _holds_few(folder: Path, temper: Temper) -> str:
+    with silent_service(folder, temper) as service:
         asking = Introspection(service.url, API, "api", "s3cret", ca=service.ca, timeout=3, most_asking=2)
         app = make_app(verifier=asking)
         threads, results = in_threads(FLOOD, lambda _: call(app, bound()).status_code)
@@ -108,6 +119,7 @@ def test_introspection_holds_few_requests(tmp_path: Path, temper: Temper):
         for thread in threads:
             thread.join()
         assert len(service.asked) == 3
+    return "held two, then one"
 
 
 def test_a_service_that_answers_again_is_asked_by_all(tmp_path: Path):

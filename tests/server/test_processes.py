@@ -3,6 +3,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,16 @@ def test_a_request_under_way_is_finished(
 
 
 @BOTH
+def test_an_application_that_waits_hears_of_the_stop(tmp_path: Path, workers: int) -> None:
+    """A request that waits for something learns that the server stops, and is answered instead of cut off."""
+    with running(tmp_path, workers=workers) as server, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(server.ask, "/patient")
+        wait_until((tmp_path / "entered").exists)
+        assert server.stop() == 0
+        assert asked.result().status == 200
+
+
+@BOTH
 def test_a_handshake_under_way_is_finished(tmp_path: Path, workers: int) -> None:
     """Who has just connected when the server stops is still served."""
     with running(tmp_path, workers=workers) as server:
@@ -142,7 +153,7 @@ def children(server: Server) -> list[int]:
 
 def test_one_worker_goes_on_while_no_other_can_start(tmp_path: Path) -> None:
     """While what the application needs is broken, the worker that there is serves on; others follow later."""
-    with running(tmp_path, workers=2) as server:
+    with running(tmp_path, workers=2, longest_delay=0.5) as server:
         wait_until(lambda: len(pids(server)) == 2)
         (tmp_path / "broken").touch()
         os.kill(children(server)[0], signal.SIGKILL)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
+from macaroon_cbat.server.stopping import IS_STOPPING
 from macaroon_cbat.stores.revocations import PAGE
 from macaroon_cbat.stores.schema import feed_positions, revocations
 from tests.support.databases import NOW, url_in
@@ -167,6 +168,20 @@ def test_a_wait_in_vain_ends_in_time(served, feed):
     assert values(answer) == []
     assert answer.json["cursor"] != cursor, "it has waited beyond the decision"
     timer.join()
+
+
+def test_a_service_that_stops_ends_each_wait(served, feed, monkeypatch):
+    """A wait ends with an empty page at the first look after the server has begun to stop."""
+    cursor = feed().json["cursor"]
+    inner, told = served.app.wsgi_app, iter([False, False, True])
+    monkeypatch.setattr(
+        served.app,
+        "wsgi_app",
+        lambda environ, start: inner({**environ, IS_STOPPING: lambda: next(told)}, start),
+    )
+    answer = feed(cursor, wait="30")
+    assert answer.json == {"cursor": cursor, "is_last": True, "decisions": []}
+    assert list(told) == []
 
 
 def test_only_so_many_wait(served, feed):

@@ -1,9 +1,11 @@
 """One request and its answer, through every adapter, as servers hand requests over (PEP 3333, ASGI)."""
 
 import asyncio
+import atexit
 import base64
 import io
 import json
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -142,8 +144,25 @@ def messages_of(app: Any, scope: Mapping[str, Any]) -> list[dict[str, Any]]:
 
         await app(dict(scope), receive, send)
 
-    asyncio.run(run())
+    loop = _loop()
+    loop.run_until_complete(run())
+    if left := asyncio.all_tasks(loop):
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
     return sent
+
+
+_loops = threading.local()
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    """Return the event loop of this thread, which serves one request after the other as a server's does."""
+    if not hasattr(_loops, "loop"):
+        _loops.loop = asyncio.new_event_loop()
+        atexit.register(_loops.loop.close)
+    loop: asyncio.AbstractEventLoop = _loops.loop
+    return loop
 
 
 def through_asgi(app: Any, asked: Asked, **changes: Any) -> Reply:

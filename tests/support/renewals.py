@@ -3,8 +3,8 @@
 import os
 import signal
 import ssl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -91,7 +91,7 @@ class Renewed:
 
     def await_pair(self, pair: Pair) -> None:
         """Wait until every new connection gets this pair."""
-        wait_until(lambda: self.presented() == {pair.der})
+        wait_until(lambda: self.presented() == {pair.der}, pause=0.15)
 
     def hang_up(self) -> None:
         """Do what `systemctl reload` and logrotate do."""
@@ -103,9 +103,7 @@ class Renewed:
 
     def hang_up_and_wait(self) -> None:
         """Wait until every worker has read its files again."""
-        before = self.server.log().count("hangup in")
-        self.hang_up()
-        self.await_log("hangup in", before + self.workers)
+        hang_up_each([self])
 
     @property
     def workers(self) -> int:
@@ -118,12 +116,34 @@ class Renewed:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def hang_up_each(all_served: Collection[Renewed]) -> None:
+    """Wait until every worker of all these servers has read its files again."""
+    heard = [served.server.log().count("hangup in") for served in all_served]
+    for served in all_served:
+        served.hang_up()
+    for served, before in zip(all_served, heard, strict=True):
+        served.await_log("hangup in", before + served.workers)
+
+
 @contextmanager
 def serving(folder: Path, pair: Pair, place: "Place | None" = None, **settings: Any) -> Iterator[Renewed]:
     """Run a server with this pair until the block ends."""
     certificate, key = (place or in_folder)(folder, pair)
     with running(folder, certificate=str(certificate), key=str(key), **settings) as server:
         yield Renewed(server, certificate, key)
+
+
+@contextmanager
+def serving_each(
+    folder: Path, pair: Pair, places: "Mapping[str, Place]", **settings: Any
+) -> Iterator[dict[str, Renewed]]:
+    """Run a server of each name until the block ends: what each does once a second, they do together."""
+    with ExitStack() as stack:
+        served = {}
+        for name, place in places.items():
+            (folder / name).mkdir()
+            served[name] = stack.enter_context(serving(folder / name, pair, place, **settings))
+        yield served
 
 
 Place = Callable[[Path, Pair], tuple[Path, Path]]

@@ -4,11 +4,13 @@ import hashlib
 import json
 import os
 import signal
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE, PEER_INTERMEDIATES
+from macaroon_cbat.server.stopping import is_stopping
 
 Answer = tuple[str, bytes]
 MADE_IN = os.getpid()
@@ -58,6 +60,8 @@ def _answer(path: str, environ: dict[str, Any], folder: Path, made_in: int) -> b
         os.kill(os.getpid(), signal.SIGKILL)
     if path == "/wait":
         _wait(folder)
+    if path == "/patient":
+        _wait_for_the_stop(folder, environ)
     if path == "/echo":
         body = environ["wsgi.input"].read()
         return json.dumps({"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}).encode()
@@ -81,6 +85,13 @@ def _wait(folder: Path) -> None:
     (folder / "entered").write_bytes(b"")
     with (folder / "gate").open("rb") as gate:
         gate.read()
+
+
+def _wait_for_the_stop(folder: Path, environ: dict[str, Any]) -> None:
+    """Tell the test that the request is being served, and wait until the server stops."""
+    (folder / "entered").write_bytes(b"")
+    while not is_stopping(environ):
+        time.sleep(0.02)
 
 
 def _breaking() -> Iterable[bytes]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.server import prefork
 from macaroon_cbat.tls.development_ca import development_certificates
 from macaroon_cbat.tls.server import Limits, serve
 from tests.support.tls_application import make_application
@@ -31,6 +32,8 @@ def main() -> None:
     behaviour = settings.pop("make_app", "")
     if settings.pop("is_nohup", False):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if "longest_delay" in settings:
+        prefork.LONGEST_DELAY = settings.pop("longest_delay")
     files, main_process = development_certificates(folder), os.getpid()
     logging.basicConfig(level=logging.INFO)
 

@@ -236,9 +236,9 @@ def _pem(key: PrivateKey, *certificates: x509.Certificate) -> bytes:
     return private + b"".join(each.public_bytes(serialization.Encoding.PEM) for each in certificates)
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Look again and again until it holds; fail when it never does."""
+def wait_until(holds: Callable[[], bool], pause: float = 0.01) -> None:
+    """Look again and again until it holds, after so many seconds each time; fail when it never does."""
     deadline = time.monotonic() + SECONDS
     while not holds():
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
+        time.sleep(pause)

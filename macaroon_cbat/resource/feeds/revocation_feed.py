@@ -24,11 +24,13 @@ from macaroon_cbat.text.json_text import UnusableJson, read_json_text
 log = logging.getLogger("macaroon_cbat.resource")
 
 LONGEST_WAIT = 5
-"""Seconds that one request waits for a revocation: a service that stops finishes such requests first."""
+"""Seconds that one request waits for a revocation; a service that stops answers such requests at once."""
 
 _BEGINNING = "0"
 _POLL_SECONDS = 0.5
+_FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 5.0
+"""Seconds before the service is asked again after a failure; they double with each one in a row."""
 _FORGET_SECONDS = 60.0
 _FIRST_LOAD_SECONDS = 2.0
 
@@ -163,7 +165,7 @@ class RevocationFeed:
             except (Refused, Unavailable, UnusableJson) as error:
                 failures += 1
                 self._say_failed(error, failures)
-                stopping.wait(min(_LONGEST_PAUSE, _POLL_SECONDS * 2 ** min(failures, 8)))
+                stopping.wait(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures - 1, 8)))
                 continue
             if stopping.is_set():
                 return  # another thread may be reading by now
