@@ -35,7 +35,16 @@ MEASURES: dict[str, Callable[[Extent], list[Measure]]] = {
     "revocations": revocations.catching_up,
     "refusing": refusing.delays,
 }
-SMALL = Extent(rounds=1, seconds=0.1, workers=(1,), revocations=2_000, arrivals=2, refusals=2)
+SMALL = Extent(
+    rounds=1,
+    seconds=0.1,
+    workers=(1,),
+    revocations=2_000,
+    arrivals=2,
+    refusals=2,
+    load_rounds=1,
+    is_warmed=False,
+)
 
 
 def main() -> None:

@@ -25,7 +25,6 @@ from tests.support.proxies.processes import binary_of, process, wait_for_port
 from tests.support.proxies.rows import Row
 from tests.support.service_process import ROOT
 
-ROUNDS = 3
 UPSTREAM = """\
 daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/log;
 events {{ worker_connections 512; }}
@@ -75,9 +74,9 @@ def throughput(extent: Extent) -> list[Throughput]:
         world = replace(made, upstream=replace(made.upstream, port=port))
         loads = {line.name: _load(stack.enter_context(_stand(line, world)), world) for line in _lines()}
         spent: dict[str, list[Answers]] = {each: [] for each in loads}
-        for load in loads.values():
+        for load in loads.values() if extent.is_warmed else ():
             answers(load, extent.seconds / 4)
-        for _ in range(ROUNDS):
+        for _ in range(extent.load_rounds):
             for name, load in loads.items():
                 spent[name].append(answers(load, extent.seconds))
     return [_figure(name, rounds) for name, rounds in spent.items()]

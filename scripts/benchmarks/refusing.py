@@ -42,9 +42,9 @@ serve(lambda: app, port=port, certificate=folder / "server.pem", key=folder / "s
 
 def delays(extent: Extent) -> list[Measure]:
     """Return the median and the worst of many rounds, on each database."""
-    with tempfile.TemporaryDirectory() as name, databases(Path(name)) as environments:
+    with tempfile.TemporaryDirectory() as name:
         lines = []
-        for title, environment in environments.items():
+        for title, environment in databases(Path(name)).items():
             spent = _rounds(Path(name), environment, extent.refusals)
             lines += [
                 Measure(f"{title}: revocation to refusal, median of {extent.refusals}", median(spent), "s"),

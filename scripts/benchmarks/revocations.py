@@ -17,6 +17,7 @@ from statistics import median
 import trustme
 from core import API, ISSUER, KEY, KEYS, NOW, POOL, access, caveats, grant
 from msgspec import structs
+from service import end
 from sqlalchemy import insert
 from timing import Case, Extent, Measure
 
@@ -162,7 +163,7 @@ def _process(arguments: list[str]) -> Iterator["subprocess.Popen[str]"]:
         try:
             yield process
         finally:
-            process.terminate()
+            end(process)
 
 
 def _line(process: "subprocess.Popen[str]") -> str:

@@ -4,6 +4,7 @@ The load comes from processes of this same machine, so the figures are floors: c
 one run with each other.
 """
 
+import atexit
 import multiprocessing
 import os
 import socket
@@ -14,20 +15,22 @@ import tempfile
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from multiprocessing.pool import Pool
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import trustme
 from timing import Extent
 
 from macaroon_cbat.stores.wrapping_key import new_wrapping_key_text
 from tests.support.ports import free_port
-from tests.support.postgresql import postgres
+from tests.support.postgresql import Postgres, postgres
 
-PROCESSES, CONNECTIONS, ROUNDS = 2, 8, 3
+PROCESSES, CONNECTIONS = 2, 8
 BARE = """
 import sys
 from functools import partial
@@ -61,8 +64,12 @@ def throughput(extent: Extent) -> list[Throughput]:
 
     With as many workers, all three serve at the same time and take turns at being asked.
     """
-    with tempfile.TemporaryDirectory() as name, databases(Path(name)) as environments:
+    with (
+        multiprocessing.get_context("fork").Pool(PROCESSES) as pool,
+        tempfile.TemporaryDirectory() as name,
+    ):
         folder = Path(name)
+        environments = databases(folder)
         requests = {title: _prepare(folder, environment) for title, environment in environments.items()}
         lines = []
         for workers in extent.workers:
@@ -71,20 +78,28 @@ def throughput(extent: Extent) -> list[Throughput]:
                 for title, environment in environments.items()
             ]
             servers.append(_Server("bare application", _bare(folder, workers), {}, servers[0].request))
-            lines += _measured(servers, workers, partial(_load, folder, extent.seconds))
+            lines += _measured(
+                servers, extent.load_rounds, partial(_load, pool, folder, extent.seconds), workers
+            )
         return lines
 
 
-@contextmanager
-def databases(folder: Path) -> Iterator[dict[str, dict[str, str]]]:
-    """Say in the environment where the database is: in this folder, and in a PostgreSQL server of its own."""
-    with postgres(outlives="power cuts") as server:
-        url = {
-            "MACAROON_CBAT_DATABASE_URL": server.new_database(),
-            "MACAROON_CBAT_WRAPPING_KEY": new_wrapping_key_text(),
-        }
-        data = {"MACAROON_CBAT_DATA": str(folder)}
-        yield {"SQLite": data, "PostgreSQL": data | url}
+def databases(folder: Path) -> dict[str, dict[str, str]]:
+    """Say in the environment where the database is: in this folder, and in a PostgreSQL server."""
+    url = {
+        "MACAROON_CBAT_DATABASE_URL": _postgres().new_database(),
+        "MACAROON_CBAT_WRAPPING_KEY": new_wrapping_key_text(),
+    }
+    data = {"MACAROON_CBAT_DATA": str(folder)}
+    return {"SQLite": data, "PostgreSQL": data | url}
+
+
+@cache
+def _postgres() -> Postgres:
+    """Start the server that all groups use, which ends with this process."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(postgres(outlives="power cuts"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +121,16 @@ def _bare(folder: Path, workers: int) -> Callable[[int], list[str]]:
     return lambda port: ["-c", BARE, str(folder), str(port), str(workers)]
 
 
-def _measured(servers: list[_Server], workers: int, load: Callable[[bytes, int], float]) -> list[Throughput]:
+def _measured(
+    servers: list[_Server], count: int, load: Callable[[bytes, int], float], workers: int
+) -> list[Throughput]:
     """Run the servers at once, and ask one after the other, round by round."""
     with ExitStack() as stack:
         ports = [free_port() for _ in servers]
         for server, port in zip(servers, ports, strict=True):
             stack.enter_context(running(server.command(port), **server.environment))
         rounds: list[list[float]] = [[] for _ in servers]
-        for _ in range(ROUNDS):
+        for _ in range(count):
             for server, port, spent in zip(servers, ports, rounds, strict=True):
                 spent.append(load(server.request, port))
     return [
@@ -141,10 +158,9 @@ def _prepare(folder: Path, environment: dict[str, str]) -> bytes:
     ).encode()
 
 
-def _load(folder: Path, seconds: float, request: bytes, port: int) -> float:
-    with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
-        work = [(folder, port, request, seconds)] * PROCESSES
-        return sum(pool.starmap(_answers_per_second, work))
+def _load(pool: Pool, folder: Path, seconds: float, request: bytes, port: int) -> float:
+    work = [(folder, port, request, seconds)] * PROCESSES
+    return sum(pool.starmap(_answers_per_second, work, chunksize=1))
 
 
 def _answers_per_second(folder: Path, port: int, request: bytes, seconds: float) -> float:
@@ -188,4 +204,12 @@ def running(arguments: list[str], **environment: str) -> Iterator[None]:
                 raise RuntimeError(f"the server did not start: {words.read().decode()[-2000:]}")
             yield
         finally:
-            process.terminate()
+            end(process)
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    """End a server: by a second signal, if a request that waits for news holds it up."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    process.terminate()

@@ -32,6 +32,10 @@ class Extent:
     revocations: int = 1_000_000
     arrivals: int = 20
     refusals: int = 200
+    load_rounds: int = 3
+    """Of every load on servers."""
+    is_warmed: bool = True
+    """Whether an uncounted round comes before those of a load."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,9 @@ from tests.support.guide_world import world
 READ = {"sh", "python", "toml", "json", "text", "console"}
 """The languages of blocks. `text` is shown and never typed: layouts, and what programs answer."""
 
+TYPES = Path(sys.prefix) / "types-of-the-guide"
+"""The checker's notes on package and libraries, kept for the next run; it reads every block anew."""
+
 COMMANDED = [chapter for chapter in CHAPTERS if blocks(chapter, "sh", "python")]
 
 
@@ -34,7 +37,7 @@ def test_every_program_has_right_types(tmp_path: Path) -> None:
         file.write_text(block.text)
         files.append(file)
     command = [sys.executable, "-m", "mypy", "--config-file=", "--check-untyped-defs", "--no-error-summary"]
-    command += ["--cache-dir", str(tmp_path / "cache"), "--ignore-missing-imports", *map(str, files)]
+    command += ["--cache-dir", str(TYPES), "--ignore-missing-imports", *map(str, files)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("", 0), done.stderr
 

@@ -1,15 +1,14 @@
 """The guide's lines for each framework, run as they stand there."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from macaroon_cbat.macaroon.keys import write_key_file
-from tests.support.guide import FOLDER, ROOT, section
+from tests.support.guide import FOLDER, section
 from tests.support.tokens import KEYS
+from tests.support.typed_program import run_program
 
 SECTION = section(FOLDER / "resource-servers.md", "Other frameworks")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", SECTION, re.DOTALL | re.MULTILINE)
@@ -65,16 +64,7 @@ def test_each_framework_works_as_written(tmp_path: Path, program, through: str) 
     """Each program lets the holder in, and refuses an unbound token."""
     tmp_path.joinpath("keys.json").write_bytes(write_key_file(KEYS))
     tmp_path.joinpath("keys.json").chmod(0o600)
-    tmp_path.joinpath("program.py").write_text(program() + CALLING.format(through=through))
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "program.py"],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=60,
-    )
+    done = run_program(program() + CALLING.format(through=through), tmp_path)
     assert done.returncode == 0, done.stderr
 
 

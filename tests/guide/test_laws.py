@@ -1,16 +1,13 @@
 """The checker of length and language that `scripts/check` runs."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from scripts.laws_of_style import laws
+
 ROOT = Path(__file__).parents[2]
-SHOW = (
-    "import sys; from pathlib import Path; from laws_of_style import laws; "
-    "print(*getattr(laws, sys.argv[2])(Path(sys.argv[1]), 'm.py'), sep='\\n')"
-)
 BREACHES = {
     "module docstring": ('"""What it does."""\n', "opens with 'What'"),
     "class docstring": ('class A:\n    """Where it is."""\n', "opens with 'Where'"),
@@ -34,18 +31,11 @@ ALLOWED = {
 def found_in(tmp_path: Path, source: str) -> str:
     module = tmp_path / "m.py"
     module.write_text(source)
-    return shown(module, "findings")
+    return shown(laws.findings(module, "m.py"))
 
 
-def shown(module: Path, law: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-c", SHOW, str(module), law],
-        cwd=ROOT / "scripts",
-        capture_output=True,
-        check=True,
-        text=True,
-        timeout=60,
-    ).stdout.strip()
+def shown(findings: list[laws.Finding]) -> str:
+    return "\n".join(map(str, findings))
 
 
 @pytest.mark.parametrize(("source", "what"), BREACHES.values(), ids=BREACHES)
@@ -66,7 +56,7 @@ def test_a_test_or_script_names_the_thing(tmp_path, words):
     """The docstring of a test module or a script is held to its opening, and to named actors."""
     module = tmp_path / "test_it.py"
     module.write_text(f'"""{words}"""\n')
-    assert "name the thing instead" in shown(module, "opening")
+    assert "name the thing instead" in shown(laws.opening(module, "m.py"))
 
 
 def test_the_check_holds_the_laws():

@@ -5,23 +5,26 @@ import pty
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from macaroon_cbat.cli.guide import summary
+from tests.support import fork_server
 from tests.support.command_line import COMMAND, ROOT, call, complaint, environment, out, run
 from tests.support.guide import CHAPTERS
 
 ESCAPE = "\x1b["
 
 
-def on_a_terminal(*arguments: str, **variables: str) -> str:
+@cache
+def on_a_terminal(topic: str, **variables: str) -> str:
     """Return what the command writes to a terminal of 80 columns."""
     ours, theirs = pty.openpty()
-    command = [*COMMAND, "guide", *arguments]
+    command = [*COMMAND, "guide", topic]
     given = environment(TERM="xterm-256color", COLUMNS="80", **variables)
-    with subprocess.Popen(command, stdout=theirs, stdin=theirs, cwd=ROOT, env=given) as process:
+    with fork_server.Popen(command, stdout=theirs, stdin=theirs, cwd=ROOT, env=given) as process:
         os.close(theirs)
         shown = b"".join(iter(lambda: _read(ours), b""))
     os.close(ours)

@@ -19,12 +19,16 @@ GROUPS = {
 """The groups, and how many figures each has."""
 
 
+TOGETHER = (("core", "certificates", "revocations"), ("refusing", "service", "gateway", "proxies"))
+"""The groups of each run: all of them once, and every run leaves others out."""
+
+
 @pytest.mark.timeout(320)
-@pytest.mark.parametrize("group", GROUPS)
-def test_each_group_of_the_benchmarks_runs(group):
-    """A group measures all its cases, with a usual umask, and says so in JSON."""
+@pytest.mark.parametrize("groups", TOGETHER, ids=", ".join)
+def test_each_group_of_the_benchmarks_runs(groups):
+    """The groups that are asked for measure all their cases, with a usual umask, and say so in JSON."""
     done = subprocess.run(
-        [ROOT / "scripts" / "bench", "--small", "--json", group],
+        [ROOT / "scripts" / "bench", "--small", "--json", *groups],
         check=False,
         capture_output=True,
         text=True,
@@ -33,7 +37,12 @@ def test_each_group_of_the_benchmarks_runs(group):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     figures = json.loads(done.stdout)["groups"]
-    assert {name: len(lines) for name, lines in figures.items()} == {group: GROUPS[group]}
+    assert {name: len(lines) for name, lines in figures.items()} == {name: GROUPS[name] for name in groups}
+
+
+def test_each_group_is_in_one_run():
+    """No group is left out above."""
+    assert sorted(name for groups in TOGETHER for name in groups) == sorted(GROUPS)
 
 
 def test_an_unknown_group_is_refused():

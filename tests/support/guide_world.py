@@ -19,6 +19,8 @@ from tests.support.guide import Block
 from tests.support.ports import free_port
 from tests.support.service_process import Service, process
 from tests.support.tls_servers import make_client
+from tests.support.typed_commands import typed_commands
+from tests.support.typed_program import run_program
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 100
@@ -32,9 +34,6 @@ SERVERS = re.compile(
 PORTS = ("8000", "8443", "9100", "9191", "9192", "9443")
 """Ports of the documentation, which other programs may have taken."""
 
-_WARNINGS = ("-W", "error", "-W", "ignore:Using `httpx` with")
-"""Every warning is an error, but that Starlette's test client would rather have httpx2."""
-
 _NAMED = re.compile(r"# ([\w-]+\.(?:py|toml))\b")
 
 
@@ -45,6 +44,8 @@ class World:
     folder: Path
     issuer: str
     audience: str
+    commands: Path
+    """The folder of the command that shell blocks type."""
     ports: dict[str, str] = field(default_factory=lambda: {port: str(free_port()) for port in PORTS})
 
     def localized(self, text: str) -> str:
@@ -54,14 +55,20 @@ class World:
             text = text.replace(top, f"{self.folder}{top}")
         return re.sub(rf"\b({'|'.join(PORTS)})\b", lambda port: self.ports[port[1]], text)
 
-    def environment(self) -> dict[str, str]:
-        """Return the environment of a person who works in the folder."""
+    def environment(self, *commands: Path) -> dict[str, str]:
+        """Return the environment of a person who works in the folder, and has these commands before all."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MACAROON_CBAT_")}
-        return kept | {
-            "MACAROON_CBAT_DATA": str(self.folder / "data"),
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
-        }
+        return (
+            kept
+            | self._variables()
+            | {
+                "PATH": ":".join([*map(str, commands), str(Path(sys.executable).parent), os.environ["PATH"]]),
+                "PYTHONPATH": str(ROOT),
+            }
+        )
+
+    def _variables(self) -> dict[str, str]:
+        return {"MACAROON_CBAT_DATA": str(self.folder / "data")}
 
     def run(self, block: Block) -> None:
         """Run a block as it stands, but for the names; a first line such as `# app.py` names its file."""
@@ -71,12 +78,12 @@ class World:
             (self.folder / named[1]).write_text(text)
         if block.language == "python":
             program = f"import {named[1].removesuffix('.py')}" if named else text
-            self._done(block, [sys.executable, *_WARNINGS, "-c", program])
+            _check(block, run_program(program, self.folder, **self._variables()))
         elif block.language == "sh":
             *before, last = re.sub(r"\\\n\s*", "", text).strip().splitlines()
             if not SERVERS.match(last):
                 before.append(last)
-            self._done(block, ["bash", "-euo", "pipefail", "-c", "\n".join(before)])
+            self._type("\n".join(before), block)
             if SERVERS.match(last):
                 self._start(block, last)
 
@@ -98,18 +105,21 @@ class World:
             at_port = network.connect_ex(("127.0.0.1", int(self.ports["9443"]))) == 0
             return at_port or local.connect_ex(str(self.folder / "gateway.sock")) == 0
 
-    def _done(self, block: Block, command: list[str]) -> str:
+    def _type(self, commands: str, block: Block) -> None:
         done = subprocess.run(
-            command,
+            ["bash", "-euo", "pipefail", "-c", commands],
             cwd=self.folder,
-            env=self.environment(),
+            env=self.environment(self.commands),
             capture_output=True,
             check=False,
             text=True,
             timeout=PATIENCE_SECONDS,
         )
-        assert done.returncode == 0, f"{block}: {done.stdout}{done.stderr}"
-        return done.stdout
+        _check(block, done)
+
+
+def _check(block: Block, done: "subprocess.CompletedProcess[str]") -> None:
+    assert done.returncode == 0, f"{block}: {done.stdout}{done.stderr}"
 
 
 @contextmanager
@@ -120,8 +130,8 @@ def world(folder: Path) -> Iterator[World]:
     service = Service(folder / "data", free_port())
     service.data.mkdir()
     port = free_port()
-    here = World(folder, service.issuer, f"https://localhost:{port}")
-    with service.running():
+    with typed_commands() as commands, service.running():
+        here = World(folder, service.issuer, f"https://localhost:{port}", commands)
         _fill(here, service)
         argument = f'{{"folder": "{folder}/api", "port": {port}, "keys": "{folder}/keys.json"}}'
         (folder / "api").mkdir()
