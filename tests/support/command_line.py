@@ -27,7 +27,7 @@ from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "macaroon_cbat")
-SECONDS = 30
+SECONDS = 60
 API = "https://api.example"
 READING = {
     "client list": ("client", "list"),
