@@ -72,10 +72,12 @@ def ask(url: str, token: str) -> tuple[int, int]:
 def test_workers_mix_up_no_answers(feeding: Feeding, token: str, tmp_path: Path):
     """Of honest and forged tokens that all workers ask about at once, each gets its own answer."""
     texts = [token, forged(token)] * TURNS
+    pids: set[int] = set()
     with preloaded(feeding, tmp_path, {"token": token}) as url, ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda text: ask(url, text), texts))
-    assert [status for status, _ in answers] == [200, 401] * TURNS
-    assert len({pid for _, pid in answers}) > 2, "several workers have answered"
+        while len(pids - {0}) < 2:  # until several workers have answered
+            answers = list(threads.map(lambda text: ask(url, text), texts))
+            assert [status for status, _ in answers] == [200, 401] * TURNS
+            pids |= {pid for _, pid in answers}
 
 
 def test_workers_follow_by_themselves(feeding: Feeding, token: str, tmp_path: Path):

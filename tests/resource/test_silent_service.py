@@ -104,7 +104,7 @@ def test_introspection_holds_few_requests(tmp_path: Path):
 
 def _holds_few(folder: Path, temper: Temper) -> str:
     with silent_service(folder, temper) as service:
-        asking = Introspection(service.url, API, "api", "s3cret", ca=service.ca, timeout=3, most_asking=2)
+        asking = Introspection(service.url, API, "api", "s3cret", ca=service.ca, timeout=4, most_asking=2)
         app = make_app(verifier=asking)
         threads, results = in_threads(FLOOD, lambda _: call(app, bound()).status_code)
         wait_until(lambda: len(results) == FLOOD - 2)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.tls_servers import Answer, Server, ask, next_line, running, wait_until
+from tests.support.tls_servers import SECONDS, Answer, Server, ask, next_line, running, wait_until
 
 HURRIED = {"request_seconds": 0.5}
 BOTH = pytest.mark.parametrize("workers", [1, 2])
@@ -41,7 +41,7 @@ def test_a_signal_ends_it_with_status_0(tmp_path: Path, workers: int, number: si
         found = pids(server)
         server.process.send_signal(number)
         assert next_line(server.process) == "ended"
-        assert server.process.wait(10) == 0
+        assert server.process.wait(SECONDS) == 0
         assert not any(map(is_running, found))
 
 
@@ -74,7 +74,7 @@ def test_a_request_under_way_is_finished(
         client.join()
         assert answers[0].status == 200
         assert answers[0].headers["connection"] == "close"
-        assert server.process.wait(10) == 0
+        assert server.process.wait(SECONDS) == 0
 
 
 @BOTH
@@ -96,7 +96,7 @@ def test_a_handshake_under_way_is_finished(tmp_path: Path, workers: int) -> None
         wait_until(lambda: is_refusing(server))
         with server.context().wrap_socket(sock, server_hostname="localhost") as secured:
             assert ask(secured).status == 200
-        assert server.process.wait(10) == 0
+        assert server.process.wait(SECONDS) == 0
 
 
 @BOTH
@@ -109,7 +109,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, workers: int) -> None:
         stop_by_supervisor(server)
         wait_until(lambda: is_refusing(server))
         stop_by_supervisor(server)
-        assert server.process.wait(10) == 0
+        assert server.process.wait(SECONDS) == 0
 
 
 @BOTH

@@ -5,6 +5,7 @@ import atexit
 import base64
 import io
 import json
+import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -157,9 +158,12 @@ _loops = threading.local()
 
 
 def _loop() -> asyncio.AbstractEventLoop:
-    """Return the event loop of this thread, which serves one request after the other as a server's does."""
-    if not hasattr(_loops, "loop"):
-        _loops.loop = asyncio.new_event_loop()
+    """Return the event loop of this thread, which serves one request after the other as a server's does.
+
+    A forked child has one of its own.
+    """
+    if getattr(_loops, "process", None) != os.getpid():
+        _loops.process, _loops.loop = os.getpid(), asyncio.new_event_loop()
         atexit.register(_loops.loop.close)
     loop: asyncio.AbstractEventLoop = _loops.loop
     return loop

@@ -44,12 +44,12 @@ def check_requests(server: Server, client: Client, count: int) -> None:
 
 
 def test_stallers_do_not_delay_others_and_are_cut_off(tmp_path: Path, clients: dict[str, Client]) -> None:
-    """While 300 clients of each kind stall, 100 requests in a row succeed; all stallers end."""
-    with running(tmp_path) as server, stalling(server, 300, *KINDS) as stallers:
+    """While 200 clients of each kind stall, 100 requests in a row succeed; all stallers end."""
+    with running(tmp_path) as server, stalling(server, 200, *KINDS) as stallers:
         standing = json.loads(next_line(stallers))["standing"]
         check_requests(server, clients["P-256"], 100)
         ends = json.loads(next_line(stallers))
-    assert standing == dict.fromkeys(KINDS, 300)
+    assert standing == dict.fromkeys(KINDS, 200)
     assert {kind: end["still there"] for kind, end in ends.items()} == dict.fromkeys(KINDS, 0)
 
 

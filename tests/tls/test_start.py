@@ -6,7 +6,7 @@ import pytest
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.server.limits import Limits
 from macaroon_cbat.tls.server import serve
-from tests.support.tls_servers import Server, end, start
+from tests.support.tls_servers import SECONDS, Server, end, start
 
 FILES = {"certificate": Path("server.pem"), "key": Path("server.key")}
 
@@ -77,7 +77,7 @@ def test_workers_that_cannot_live_end_the_server(tmp_path: Path) -> None:
     process, line = start(tmp_path, workers=2, make_app="dies")
     try:
         assert line == "settings the workers end as soon as they start (exit status 9): the log says why"
-        assert process.wait(10) == 2
+        assert process.wait(SECONDS) == 2
     finally:
         end(process)
 
@@ -88,6 +88,6 @@ def test_settings_that_the_application_refuses_end_the_server(tmp_path: Path, wo
     process, line = start(tmp_path, workers=workers, make_app="refuses")
     try:
         assert line == "settings the database is not there"
-        assert process.wait(10) == 2
+        assert process.wait(SECONDS) == 2
     finally:
         end(process)

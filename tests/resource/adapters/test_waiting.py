@@ -214,6 +214,6 @@ def test_a_forked_process_has_threads_of_its_own():
         warnings.simplefilter("ignore", DeprecationWarning)  # servers fork with threads, so the test does
         child = os.fork()
     if child == 0:
-        signal.alarm(20)
+        signal.alarm(60)
         os._exit(0 if one.call(app, bound()).status == 200 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
