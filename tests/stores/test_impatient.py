@@ -20,10 +20,12 @@ SLOW = text("SELECT pg_sleep(2)")
 ON_A_SERVER = pytest.mark.parametrize("url", ["postgresql", "pgbouncer"], indirect=True)
 
 
-@pytest.fixture
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait one second instead of ten."""
-    monkeypatch.setattr(ImpatientConnection, "answer_seconds", 1.0)
+@contextmanager
+def soon() -> Iterator[None]:
+    """Wait one second instead of ten until the block ends."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ImpatientConnection, "answer_seconds", 1.0)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +51,12 @@ def suspended(server: Postgres) -> Iterator[None]:
             os.kill(process, signal.SIGCONT)
 
 
-@pytest.mark.usefixtures("_soon", "hurried")
+@pytest.mark.usefixtures("hurried")
 def test_a_suspended_server_is_unavailable(mortal):
     """While PostgreSQL hangs, readers and writers get Unavailable; afterwards they go on."""
     stores = opened(mortal.new_database())
     revoke(stores, "alice")
-    with suspended(mortal):
+    with soon(), suspended(mortal):
         with pytest.raises(Unavailable):
             stores.revocations.newest()
         with pytest.raises(Unavailable):
@@ -65,21 +67,19 @@ def test_a_suspended_server_is_unavailable(mortal):
 
 
 @ON_A_SERVER
-@pytest.mark.usefixtures("_soon")
 def test_a_slow_statement_is_given_up(stores):
     """A statement without an answer in time is Unavailable, and its connection serves no other one."""
-    with pytest.raises(Unavailable, match="no answer for"), stores.database.reading() as connection:
+    with soon(), pytest.raises(Unavailable, match="no answer for"), stores.database.reading() as connection:
         connection.execute(SLOW)
     revoke(stores, "alice")
     assert stores.revocations.newest() == 1
 
 
 @ON_A_SERVER
-@pytest.mark.usefixtures("_soon")
 def test_a_migration_takes_its_time(stores):
     """What a migration runs may take longer, and what its connection runs afterwards may not."""
     done = []
-    with pytest.raises(Unavailable, match="no answer for"), stores.database.writing() as connection:
+    with soon(), pytest.raises(Unavailable, match="no answer for"), stores.database.writing() as connection:
         with unhurried(connection):
             connection.execute(SLOW)
             done.append("a migration")

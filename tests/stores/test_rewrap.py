@@ -31,6 +31,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def wrapped(open_again, file):
     """Open a database whose root keys are wrapped under the key in the file."""
+    execute(open_again(), "DELETE FROM root_keys")
     stores = open_again(read_or_make_wrapping_key(file))
     stores.root_keys.rotate(NOW)
     return stores

@@ -104,9 +104,11 @@ def test_turns_that_are_given_up_at_the_last_moment_are_not_lost():
 
 def test_no_writer_starves(stores):
     """Of nine threads that write all the time none waits long, and each gets its share."""
-    written, stopped = [0] * 9, threading.Event()
+    written, stopped, all_there = [0] * 9, threading.Event(), threading.Barrier(9)
 
     def work(number: int) -> None:
+        revoke(stores, f"first of {number}")  # over its connection
+        all_there.wait()
         while not stopped.is_set():
             revoke(stores, f"{number}-{written[number]}")
             written[number] += 1

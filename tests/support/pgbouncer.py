@@ -56,7 +56,7 @@ def _configure(folder: Path, server: Postgres, port: int, settings: dict[str, st
         "auth_type = trust",
         f"auth_file = {folder / 'users.txt'}",
         "max_client_conn = 500",
-        "server_idle_timeout = 1",  # each test has a database of its own, and its connections there
+        "server_idle_timeout = 30",  # one test after the other is lent the same database
         *(f"{name} = {value}" for name, value in settings.items()),
     ]
     (folder / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
