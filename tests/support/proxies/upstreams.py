@@ -8,6 +8,7 @@ from typing import Any
 
 import waitress
 from flask import Flask, Response, request
+from waitress.wasyncore import close_all
 
 from macaroon_cbat.certificate.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.resource import Guard, current_principal
@@ -63,12 +64,14 @@ def guarded_upstream(certificate_format: str, secret: str) -> Iterator[int]:
 @contextmanager
 def on_waitress(app: Any) -> Iterator[int]:
     """Run a WSGI application on waitress until the block ends; give its port."""
-    server = waitress.create_server(app, host="127.0.0.1", port=0, threads=4)
+    sockets: dict[int, Any] = {}
+    server = waitress.create_server(app, map=sockets, host="127.0.0.1", port=0, threads=4)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
         yield int(server.effective_port)
     finally:
         server.task_dispatcher.shutdown()
-        server.close()
-        thread.join(10)
+        # In its own thread, which else might just wait for a file that is closed: then it would fail.
+        server.trigger.pull_trigger(lambda: close_all(sockets))
+        thread.join()
