@@ -80,9 +80,10 @@ def run(
     )
 
 
-def call(*arguments: str | Path, stdin: str | bytes = b"") -> Result:
+def call(*arguments: str | Path, stdin: str | bytes = b"", **variables: str) -> Result:
     """Run the command in this process, which is quicker."""
-    return CliRunner().invoke(main, [*map(str, arguments)], input=stdin, prog_name="macaroon-cbat")
+    words = [*map(str, arguments)]
+    return CliRunner().invoke(main, words, input=stdin, env=variables, prog_name="macaroon-cbat")
 
 
 def out(*arguments: str | Path, stdin: str | bytes = b"") -> str:

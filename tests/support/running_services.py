@@ -52,7 +52,7 @@ def context(service: Served, client: Path | None = None) -> ssl.SSLContext:
 
 
 def connect(service: Served, client: Path | None = None, host: str = "localhost") -> HTTPSConnection:
-    return HTTPSConnection(host, port_of(service), context=context(service, client), timeout=30)
+    return HTTPSConnection(host, port_of(service), context=context(service, client), timeout=60)
 
 
 def ask(connection: HTTPSConnection, headers: dict[str, str] | None = None, **form: str) -> tuple[int, Any]:
