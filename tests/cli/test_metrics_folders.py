@@ -81,7 +81,7 @@ def limited(command: str) -> subprocess.CompletedProcess[bytes]:
     """Run a Python statement in a process whose files cannot grow beyond 64 KiB, as on a full disk."""
     return subprocess.run(
         [sys.executable, "-c", LIMITED + command],
-        capture_output=True, cwd=ROOT, env=environment(), timeout=30, check=False,
+        capture_output=True, cwd=ROOT, env=environment(), timeout=60, check=False,
     )  # fmt: skip
 
 

@@ -6,8 +6,10 @@ import signal
 import socket
 import ssl
 import subprocess
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import pytest
 
 from tests.support import fork_server
 from tests.support.certificates import Identity, authority, certified
-from tests.support.command_line import API, COMMAND, ROOT, members, run, serving
+from tests.support.command_line import API, COMMAND, ROOT, Served, members, run, serving, with_database
 from tests.support.command_line import environment as environment_of
 from tests.support.metrics import scrape
 from tests.support.ports import free_port
@@ -45,7 +47,7 @@ EXPIRY = "server_certificate_expiry_timestamp_seconds{}"
 def presented(port: int) -> set[bytes]:
     """Return the server certificates that many new connections meet."""
     found = set()
-    trusting = ssl.create_default_context()
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without the CAs of the system, which take long
     CA.configure_trust(trusting)
     for _ in range(10):
         with closing(_connected(port, trusting)) as one:
@@ -188,6 +190,32 @@ def _resumed(service: Any, sessions: list[tuple[Any, Any]]) -> list[tuple[bool, 
     return found
 
 
+@dataclass(frozen=True)
+class Trusting:
+    """A service that trusts the clients of one CA, and its clients: ours, a stranger, and a self-made one."""
+
+    service: Served
+    file: Path
+    authorities: list[Identity]
+    clients: list[Path | None]
+
+    def answers(self, client: Path | None) -> set[int]:
+        """Return the answers to requests of a client."""
+        return statuses(self.service, client, workers=1, client_id="billing")
+
+
+@pytest.fixture(scope="module")
+def trusting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trusting]:
+    folder = tmp_path_factory.mktemp("trusting")
+    both = [authority(f"CN={name} CA") for name in ("Old", "New")]
+    identities = [certified(DN, signer, today=TODAY) for signer in (*both, None)]
+    files = [identity_file(folder, f"client-{n}", one) for n, one in enumerate(identities)]
+    file, data = write(folder / "ca.pem", both[0].pem), with_database(folder / "data")
+    _register(data)
+    with serving(data, MACAROON_CBAT_CLIENT_CA=str(file)) as service:
+        yield Trusting(service, file, both, [*files, None])
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -201,23 +229,24 @@ def _resumed(service: Any, sessions: list[tuple[Any, Any]]) -> list[tuple[bool, 
         ),
     ],
 )
-def test_a_client_ca_file_without_a_ca_lets_no_stranger_in(data, tmp_path, authorities, spoil):
+def test_a_client_ca_file_without_a_ca_lets_no_stranger_in(trusting, spoil):
     """An empty or broken CA file never means any CA: the CAs read before stay, one warning says so."""
-    mine, stranger = certified(DN, authorities[0], today=TODAY), certified(DN, authorities[1], today=TODAY)
-    files = [identity_file(tmp_path, f"client-{n}", one) for n, one in enumerate((mine, stranger))]
-    selfmade = identity_file(tmp_path, "self", certified(DN, today=TODAY))
-    trusted = write(tmp_path / "ca.pem", authorities[0].pem)
-    _register(data)
-    with serving(data, MACAROON_CBAT_CLIENT_CA=str(trusted)) as service:
-        spoil(trusted)
-        hang_up(service)
-        await_log(service, "keeping the trusted CAs read before")
-        hang_up(service)
-        for file, status in ((files[0], 200), (files[1], 401), (selfmade, 401), (None, 401)):
-            assert statuses(service, file, client_id="billing") == {status}
-        write(trusted, authorities[1].pem)
-        eventually(lambda: statuses(service, files[1], client_id="billing"), {200})
-        assert log_of(service).count("WARNING") == 1
+    service, file, (old, new) = trusting.service, trusting.file, trusting.authorities
+    mine, stranger, selfmade, _ = trusting.clients
+    write(file, old.pem)
+    hang_up(service)
+    eventually(lambda: trusting.answers(mine), {200})
+    warnings = log_of(service).count("WARNING")
+    spoil(file)
+    hang_up(service)
+    await_log(service, "keeping the trusted CAs read before", warnings + 1)
+    hang_up(service)
+    for client, status in ((mine, 200), (stranger, 401), (selfmade, 401), (None, 401)):
+        assert trusting.answers(client) == {status}
+    write(file, new.pem)
+    hang_up(service)
+    eventually(lambda: trusting.answers(stranger), {200})
+    assert log_of(service).count("WARNING") == warnings + 1
 
 
 @BOTH

@@ -15,7 +15,7 @@ from tests.support.tls_servers import read_to_end
 LIMITS = ["HANDSHAKE_SECONDS", "REQUEST_SECONDS", "IDLE_SECONDS", "BODY_BYTES"]
 
 
-def connect(service, *, timeout=20):
+def connect(service, *, timeout=60):
     """Return a new TLS connection to the service."""
     context = ssl.create_default_context(cafile=service.data / "ca.pem")
     raw = socket.create_connection(("127.0.0.1", int(service.issuer.rpartition(":")[2])), timeout)
@@ -27,7 +27,7 @@ def test_the_times_can_be_set(data):
     short = ("--handshake-seconds", "1", "--idle-seconds", "1")
     with serving(data, *short, MACAROON_CBAT_REQUEST_SECONDS="1") as service:
         port = int(service.issuer.rpartition(":")[2])
-        with socket.create_connection(("127.0.0.1", port), 20) as silent:
+        with socket.create_connection(("127.0.0.1", port), 60) as silent:
             assert read_to_end(silent) == b""
         with connect(service) as half:
             half.sendall(b"POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx")
@@ -53,7 +53,7 @@ def status_of(service, length: int) -> int:
     """Return the answer to a form of this length."""
     context = ssl.create_default_context(cafile=service.data / "ca.pem")
     port = int(service.issuer.rpartition(":")[2])
-    connection = HTTPSConnection("localhost", port, context=context, timeout=20)
+    connection = HTTPSConnection("localhost", port, context=context, timeout=60)
     begin = "grant_type=client_credentials&client_id=a&client_secret=b&scope="
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     try:

@@ -33,9 +33,16 @@ def test_rotation_changes_child_and_connection(
     assert before[0]["connection"] != after[0]["connection"]
 
 
-def test_half_done_rotation_goes_on(send: Sends, server: Server, files: Files, pair: Pair) -> None:
+@pytest.fixture(scope="module")
+def renewed() -> Pair:
+    """Return a pair whose key is of another kind."""
+    return make_pair("RSA")
+
+
+def test_half_done_rotation_goes_on(
+    send: Sends, server: Server, files: Files, pair: Pair, renewed: Pair
+) -> None:
     """While the new key is still missing, requests succeed with the old pair; then with the new one."""
-    renewed = make_pair("RSA")
     replace(files.certificate, renewed.certificate)
     assert send("GET", server.url("/api")).json()["certificate"] == pair.thumbprint
     replace(files.key, renewed.key)

@@ -3,13 +3,16 @@
 import json
 import os
 import select
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from click.testing import CliRunner, Result
@@ -49,9 +52,17 @@ def environment(**variables: str) -> dict[str, str]:
 
 def with_database(data: Path) -> Path:
     """Make what `serve` makes in its data folder, quicker; return the folder."""
-    settings = settings_from_environment({}, data=data)
-    open_stores(settings.database_url, settings.wrapping_key, EpochSeconds(int(time.time()))).database.close()
+    shutil.copytree(_made().name, data, dirs_exist_ok=True)
     return data
+
+
+@cache
+def _made() -> "TemporaryDirectory[str]":
+    """Return a data folder with a database and its wrapping key, of which each test gets a copy."""
+    folder = TemporaryDirectory()
+    settings = settings_from_environment({}, data=Path(folder.name))
+    open_stores(settings.database_url, settings.wrapping_key, EpochSeconds(int(time.time()))).database.close()
+    return folder
 
 
 def run(
@@ -69,9 +80,10 @@ def run(
     )
 
 
-def call(*arguments: str | Path, stdin: str | bytes = b"") -> Result:
+def call(*arguments: str | Path, stdin: str | bytes = b"", **variables: str) -> Result:
     """Run the command in this process, which is quicker."""
-    return CliRunner().invoke(main, [*map(str, arguments)], input=stdin, prog_name="macaroon-cbat")
+    words = [*map(str, arguments)]
+    return CliRunner().invoke(main, words, input=stdin, env=variables, prog_name="macaroon-cbat")
 
 
 def out(*arguments: str | Path, stdin: str | bytes = b"") -> str:

@@ -52,7 +52,7 @@ def context(service: Served, client: Path | None = None) -> ssl.SSLContext:
 
 
 def connect(service: Served, client: Path | None = None, host: str = "localhost") -> HTTPSConnection:
-    return HTTPSConnection(host, port_of(service), context=context(service, client), timeout=30)
+    return HTTPSConnection(host, port_of(service), context=context(service, client), timeout=60)
 
 
 def ask(connection: HTTPSConnection, headers: dict[str, str] | None = None, **form: str) -> tuple[int, Any]:
@@ -64,12 +64,18 @@ def ask(connection: HTTPSConnection, headers: dict[str, str] | None = None, **fo
 
 
 def statuses(
-    service: Served, client: Path | None, headers: dict[str, str] | None = None, **form: str
+    service: Served,
+    client: Path | None,
+    headers: dict[str, str] | None = None,
+    *,
+    workers: int = 2,
+    **form: str,
 ) -> set[int]:
-    """Return what many new connections are answered, in all workers."""
+    """Return what new connections are answered: many, so that each of several workers is met."""
     found: set[int] = set()
-    for _ in range(8):
-        with closing(connect(service, client)) as connection:
+    made = context(service, client)
+    for _ in range(8 if workers > 1 else 2):
+        with closing(HTTPSConnection("localhost", port_of(service), context=made, timeout=60)) as connection:
             found.add(ask(connection, headers, **form)[0])
     return found
 
@@ -81,4 +87,5 @@ def identity_file(folder: Path, name: str, identity: Identity, *chain: Identity)
 
 
 def eventually(said: Callable[[], object], wanted: object) -> None:
-    wait_until(lambda: said() == wanted)
+    """Ask ten times a second until this is said: each time takes many connections."""
+    wait_until(lambda: said() == wanted, pause=0.1)

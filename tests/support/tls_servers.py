@@ -237,7 +237,7 @@ def _pem(key: PrivateKey, *certificates: x509.Certificate) -> bytes:
 
 
 def wait_until(holds: Callable[[], bool], pause: float = 0.01) -> None:
-    """Look again and again until it holds, after so many seconds each time; fail when it never does."""
+    """Look again and again until it holds, with this pause between; fail when it never does."""
     deadline = time.monotonic() + SECONDS
     while not holds():
         assert time.monotonic() < deadline, "waited in vain"
