@@ -1,8 +1,5 @@
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from shutil import copy
-from typing import Any
 
 import pytest
 
@@ -10,8 +7,8 @@ from macaroon_cbat.audit.file import write_log_to
 from tests.support.certificates import Identity, authority, certified
 from tests.support.databases import url_in
 from tests.support.postgresql import Postgres, postgres
-from tests.support.service import Service, make_database, settings_in
-from tests.support.service_starter import Starter
+from tests.support.service import Service, make_database
+from tests.support.service_starter import KeptServices, OwnServices, Starter
 
 
 @pytest.fixture(scope="session")
@@ -23,23 +20,35 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.fixture(scope="session")
+def kept_services(tmp_path_factory: pytest.TempPathFactory, database: Path) -> KeptServices:
+    """Keep services that begin again with each test of this process."""
+    return KeptServices(tmp_path_factory.mktemp("kept"), database)
+
+
 @pytest.fixture
-def start(tmp_path: Path, database: Path) -> Iterator[Starter]:
+def services(kept_services: KeptServices, tmp_path: Path, database: Path) -> Iterator[OwnServices]:
+    """Return the services of one test, ended with it."""
+    services = OwnServices(kept_services, tmp_path, database)
+    yield services
+    services.close()
+
+
+@pytest.fixture
+def start(services: OwnServices) -> Starter:
     """Start a service with these settings changed, ended with the test."""
-    copy(database, tmp_path)
-    with ExitStack() as stack:
-
-        def start_one(**changes: Any) -> Service:
-            service = Service(tmp_path, settings_in(tmp_path, **changes))
-            stack.callback(service.close)
-            return service
-
-        yield start_one
+    return services.start
 
 
 @pytest.fixture
 def service(start: Starter) -> Service:
     return start()
+
+
+@pytest.fixture
+def new_service(services: OwnServices) -> Service:
+    """Start a service whose application has answered no one before, and may be changed."""
+    return services.start_new()
 
 
 @pytest.fixture(scope="session")

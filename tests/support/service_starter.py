@@ -1,7 +1,64 @@
-"""The type of the fixture that starts a service."""
+"""Services for tests: those that one test starts, and those that serve one test after another."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from shutil import copy
+from typing import Any
 
-from tests.support.service import Service
+from tests.support.service import Service, settings_in
 
 Starter = Callable[..., Service]
+"""Starts a service; its arguments are changes of the settings."""
+
+
+class KeptServices:
+    """Services that begin again with each test: making an application costs more than asking it."""
+
+    def __init__(self, folder: Path, database: Path) -> None:
+        """Keep them in this folder; each test begins on a copy of this database."""
+        self._folder, self._database = folder, database
+        self._services: dict[str, Service] = {}
+
+    def begin_again(self, **changes: Any) -> Service:
+        """Return the service whose settings are changed so, as one that has just started."""
+        name = repr(sorted(changes.items()))
+        if name not in self._services:
+            folder = self._folder / str(len(self._services))
+            folder.mkdir()
+            copy(self._database, folder)
+            self._services[name] = Service(folder, settings_in(folder, **changes))
+        service = self._services[name]
+        service.begin_again(self._database)
+        return service
+
+
+class OwnServices:
+    """The services of one test, which ends them: all on one database, which the first of them brings."""
+
+    def __init__(self, kept: KeptServices, folder: Path, database: Path) -> None:
+        """Start services in this folder on a copy of this database, or take kept ones."""
+        self._kept, self._folder, self._database = kept, folder, database
+        self._used: Path | None = None
+        self._stack = ExitStack()
+
+    def start(self, *, is_kept: bool = False, **changes: Any) -> Service:
+        """Start a service; the first one without changes, or that `is_kept`, is one that served before."""
+        if self._used is None and (is_kept or not changes):
+            service = self._kept.begin_again(**changes)
+            self._used = service.folder
+        else:
+            service = self.start_new(**changes)
+        self._stack.callback(service.close)
+        return service
+
+    def start_new(self, **changes: Any) -> Service:
+        """Start a service with an application of its own, which the test may change."""
+        if self._used is None:
+            copy(self._database, self._folder)
+            self._used = self._folder
+        return Service(self._used, settings_in(self._used, **changes))
+
+    def close(self) -> None:
+        """End them."""
+        self._stack.close()
