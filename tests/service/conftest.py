@@ -45,6 +45,20 @@ def service(start: Starter) -> Service:
     return start()
 
 
+@pytest.fixture(scope="session")
+def ca_file(tmp_path_factory: pytest.TempPathFactory, ca: Identity) -> Path:
+    """Return a file with the CA that the service trusts for tls_client_auth."""
+    file = tmp_path_factory.mktemp("ca") / "clients-ca.pem"
+    file.write_bytes(ca.pem)
+    return file
+
+
+@pytest.fixture
+def trusting_ca(start: Starter, ca_file: Path) -> Service:
+    """Start a service that trusts the one CA."""
+    return start(is_kept=True, client_ca=ca_file)
+
+
 @pytest.fixture
 def new_service(services: OwnServices) -> Service:
     """Start a service whose application has answered no one before, and may be changed."""

@@ -23,7 +23,7 @@ def test_a_full_disk_loses_nothing(new_service, certificate):
     engine = service.app.extensions["macaroon_cbat"].database.engine
     with engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-    limit = [pages + 30]
+    limit = [pages + 6]
 
     @event.listens_for(engine, "begin")
     def _fills(connection) -> None:
@@ -31,13 +31,13 @@ def test_a_full_disk_loses_nothing(new_service, certificate):
 
     with load(service, certificate) as told:
         for what in ("revoke", "rotate", "register"):
-            told.wait_for(what, 503)
+            told.wait_for(what, 503, 3)
         told.wait_for("mint", 200)
         assert told.answered["mint", 503] == 0
         limit[0] = 1_000_000
         told.wait_for("revoke", 200)
         told.wait_for("rotate", 200, 3)
-        told.wait_for("register", 201)
+        told.wait_for("register", 201, 3)
     check_nothing_is_lost(service, told)
 
 
@@ -81,6 +81,6 @@ def test_a_lock_that_comes_and_goes_loses_nothing(service, certificate):
             time.sleep(0.1)
         told.wait_for("revoke", 200)
         told.wait_for("rotate", 200, 3)
-        told.wait_for("register", 201)
+        told.wait_for("register", 201, 3)
     other.close()
     check_nothing_is_lost(service, told)

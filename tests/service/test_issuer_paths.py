@@ -21,7 +21,7 @@ ARRIVALS = {
 def arriving(request, start):
     """Start a service whose proxy keeps, strips or replaces the issuer's path; with where requests arrive."""
     changes, root = request.param
-    return start(issuer=ISSUER, **changes), root
+    return start(is_kept=True, issuer=ISSUER, **changes), root
 
 
 def ask(service, path, token, certificate, method="GET", **request):

@@ -1,10 +1,13 @@
 """Services for tests: those that one test starts, and those that serve one test after another."""
 
+import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from shutil import copy
 from typing import Any
+
+from sqlalchemy import event
 
 from tests.support.service import Service, settings_in
 
@@ -27,10 +30,20 @@ class KeptServices:
             folder = self._folder / str(len(self._services))
             folder.mkdir()
             copy(self._database, folder)
-            self._services[name] = Service(folder, settings_in(folder, **changes))
+            self._services[name] = _hurried(Service(folder, settings_in(folder, **changes)))
         service = self._services[name]
         service.begin_again(self._database)
         return service
+
+
+def _hurried(service: Service) -> Service:
+    """Let the database of this service wait for no disk: nothing here has to outlive the machine."""
+
+    @event.listens_for(service.stores.database.engine, "connect")
+    def _connected(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+
+    return service
 
 
 class OwnServices:
