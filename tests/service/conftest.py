@@ -7,7 +7,7 @@ from macaroon_cbat.audit.file import write_log_to
 from tests.support.certificates import Identity, authority, certified
 from tests.support.databases import url_in
 from tests.support.postgresql import Postgres, postgres
-from tests.support.service import Service, make_database
+from tests.support.service import Service, make_database, settings_in
 from tests.support.service_starter import KeptServices, OwnServices, Starter
 
 
@@ -81,6 +81,20 @@ def on_each_database(request: pytest.FixtureRequest, start: Starter) -> Service:
     url = server.new_database()
     make_database(url)
     return start(database_url=url)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def lasting_on_each_database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """Start one service on a database of each kind, for the tests of a module that change nothing."""
+    folder = tmp_path_factory.mktemp("lasting")
+    is_sqlite = request.param == "sqlite"
+    url = url_in(folder) if is_sqlite else request.getfixturevalue("server").new_database()
+    make_database(url)
+    service = Service(folder, settings_in(folder, database_url=url))
+    yield service
+    service.close()
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,17 @@ def served(on_each_database):
 @pytest.fixture
 def feed(served, certificate):
     """Return a call that reads the feed of a client."""
+    return reader_of(served, certificate)
 
+
+@pytest.fixture(scope="module")
+def lasting_feed(lasting_on_each_database, certificate):
+    """Return a call that reads the feed of a client, where nothing is revoked."""
+    register(lasting_on_each_database, "invoices", serves=(API,))
+    return reader_of(lasting_on_each_database, certificate)
+
+
+def reader_of(served, certificate):
     def read(after="0", client="invoices", **query):
         query = {"after": after, **query}
         return ask(served, REVOCATIONS, token_for_service(served, client), certificate, query=query)
@@ -80,11 +90,11 @@ def test_the_cursor_leads_on_without_gap_or_repeat(served, feed):
     assert values(feed(later.json["cursor"])) == []
 
 
-def test_an_empty_feed_has_a_cursor(feed):
+def test_an_empty_feed_has_a_cursor(lasting_feed):
     """Before the first revocation there is a cursor to read on from already."""
-    answer = feed()
+    answer = lasting_feed()
     assert (values(answer), answer.json["is_last"]) == ([], True)
-    assert values(feed(answer.json["cursor"])) == []
+    assert values(lasting_feed(answer.json["cursor"])) == []
 
 
 def test_long_feeds_come_in_pages(served, feed):
@@ -108,9 +118,9 @@ def test_long_feeds_come_in_pages(served, feed):
 
 
 @pytest.mark.parametrize("cursor", ["", "-1", "1", "00", "0.", "x" * 16 + ".1", "A.1", "\u0661", "0" * 900])
-def test_a_malformed_cursor_is_refused(feed, cursor):
+def test_a_malformed_cursor_is_refused(lasting_feed, cursor):
     """What is no cursor of this service is an error that says how to begin."""
-    assert "after=0" in refused(feed(cursor), 400, "invalid_request")
+    assert "after=0" in refused(lasting_feed(cursor), 400, "invalid_request")
 
 
 def test_a_cursor_of_other_audiences_is_refused(served, feed):
@@ -141,9 +151,9 @@ def test_a_cursor_from_the_future_is_refused(served, feed):
 
 
 @pytest.mark.parametrize("wait", ["-1", "31", "x", "", "1.5", "1e1", "99999"])
-def test_a_wait_out_of_bounds_is_refused(feed, wait):
+def test_a_wait_out_of_bounds_is_refused(lasting_feed, wait):
     """Waiting takes 0 to 30 whole seconds."""
-    assert "0 to 30" in refused(feed(wait=wait), 400, "invalid_request")
+    assert "0 to 30" in refused(lasting_feed(wait=wait), 400, "invalid_request")
 
 
 def test_a_waiting_request_ends_with_the_revocation(served, feed):
@@ -183,6 +193,6 @@ def test_only_so_many_wait(served, feed):
 
 
 @pytest.mark.parametrize("path", [KEYS, REVOCATIONS])
-def test_feeds_are_read_only(served, path, certificate):
+def test_feeds_are_read_only(lasting_on_each_database, path, certificate):
     """The feeds answer GET alone."""
-    assert served.open(path, certificate).status_code == 405
+    assert lasting_on_each_database.open(path, certificate).status_code == 405

@@ -22,6 +22,7 @@ class KeptServices:
         """Keep them in this folder; each test begins on a copy of this database."""
         self._folder, self._database = folder, database
         self._services: dict[str, Service] = {}
+        self._looks: dict[str, object] = {}
 
     def begin_again(self, **changes: Any) -> Service:
         """Return the service whose settings are changed so, as one that has just started."""
@@ -30,10 +31,19 @@ class KeptServices:
             folder = self._folder / str(len(self._services))
             folder.mkdir()
             copy(self._database, folder)
-            self._services[name] = _hurried(Service(folder, settings_in(folder, **changes)))
+            self._services[name] = service = _hurried(Service(folder, settings_in(folder, **changes)))
+            self._looks[name] = _looks(service)
         service = self._services[name]
+        assert _looks(service) == self._looks[name], "a test changed this application: give it a new_service"
         service.begin_again(self._database)
         return service
+
+
+def _looks(service: Service) -> object:
+    """Return what a test may have changed of an application."""
+    app = service.app
+    routes = {rule.rule for rule in app.url_map.iter_rules()}
+    return dict(app.config), vars(app).get("wsgi_app"), routes, dict(app.view_functions), service.settings
 
 
 def _hurried(service: Service) -> Service:
