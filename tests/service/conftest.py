@@ -8,7 +8,7 @@ from tests.support.certificates import Identity, authority, certified
 from tests.support.databases import url_in
 from tests.support.postgresql import Postgres, postgres
 from tests.support.service import Service, make_database, settings_in
-from tests.support.service_starter import KeptServices, OwnServices, Starter
+from tests.support.service_starter import KeptOnServer, KeptServices, OwnServices, Starter
 
 
 @pytest.fixture(scope="session")
@@ -72,15 +72,21 @@ def server() -> Iterator[Postgres]:
         yield one
 
 
+@pytest.fixture(scope="session")
+def kept_on_server(server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeptOnServer]:
+    """Keep a service on PostgreSQL that begins again with each test of this process."""
+    kept = KeptOnServer(server.new_database(), tmp_path_factory.mktemp("kept"))
+    yield kept
+    kept.close()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def on_each_database(request: pytest.FixtureRequest, start: Starter) -> Service:
     """Start a service on a database of each kind in turn."""
     if request.param == "sqlite":
         return start()
-    server: Postgres = request.getfixturevalue("server")
-    url = server.new_database()
-    make_database(url)
-    return start(database_url=url)
+    kept: KeptOnServer = request.getfixturevalue("kept_on_server")
+    return kept.begin_again()
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -30,7 +30,7 @@ from macaroon_cbat.stores import (
     open_stores,
 )
 from tests.support.certificates import Identity
-from tests.support.databases import NOW, WRAPPING_KEY, url_in
+from tests.support.databases import NOW, WRAPPING_KEY, Rows, put_rows, url_in
 
 ISSUER = "https://as.example"
 API, OTHER_API = "https://api.example", "https://other.example"
@@ -94,12 +94,20 @@ class Service:
         """Let go of the database."""
         self.stores.database.close()
 
-    def begin_again(self, database: Path) -> None:
+    def begin_again_on(self, database: Path) -> None:
         """Be as one that has just started on a copy of this SQLite database."""
         self.close()
         for file in self.folder.iterdir():
             file.unlink()
         copy(database, self.folder)
+        self._begin_again()
+
+    def begin_again_with(self, rows: Rows) -> None:
+        """Be as one that has just started on a database with these rows."""
+        put_rows(self.stores, rows)
+        self._begin_again()
+
+    def _begin_again(self) -> None:
         self.app.extensions["macaroon_cbat"].forget()
         self.stores.forget()
         self.now = float(NOW)

@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import event
 
-from tests.support.service import Service, settings_in
+from tests.support.databases import all_rows
+from tests.support.service import Service, make_database, settings_in
 
 Starter = Callable[..., Service]
 """Starts a service; its arguments are changes of the settings."""
@@ -35,8 +36,29 @@ class KeptServices:
             self._looks[name] = _looks(service)
         service = self._services[name]
         assert _looks(service) == self._looks[name], "a test changed this application: give it a new_service"
-        service.begin_again(self._database)
+        service.begin_again_on(self._database)
         return service
+
+
+class KeptOnServer:
+    """A service on a database of a server, which begins again with each test."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        """Start it on this new database."""
+        make_database(url)
+        self._service = Service(folder, settings_in(folder, database_url=url))
+        self._rows = all_rows(self._service.stores)
+        self._looks = _looks(self._service)
+
+    def begin_again(self) -> Service:
+        """Return the service as one that has just started."""
+        assert _looks(self._service) == self._looks, "a test changed this application"
+        self._service.begin_again_with(self._rows)
+        return self._service
+
+    def close(self) -> None:
+        """End it."""
+        self._service.close()
 
 
 def _looks(service: Service) -> object:
