@@ -1,8 +1,7 @@
 """Revocations as resource servers read them: in order, without a gap, and only their part."""
 
-import threading
 import time
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import insert
@@ -20,6 +19,7 @@ from tests.support.service import (
     refused,
     settings_in,
 )
+from tests.support.waiting_clock import HeldClock, WaitingClock, wait_by
 
 KEYS, REVOCATIONS = "/resource/keys", "/resource/revocations"
 
@@ -156,40 +156,47 @@ def test_a_wait_out_of_bounds_is_refused(lasting_feed, wait):
     assert "0 to 30" in refused(lasting_feed(wait=wait), 400, "invalid_request")
 
 
-def test_a_waiting_request_ends_with_the_revocation(served, feed):
+def test_a_waiting_request_ends_with_the_revocation(served, feed, monkeypatch):
     """Who waits is answered with the next decision, well before the wait is over."""
     cursor = feed().json["cursor"]
-    answers: list[Any] = []
-    waiting = threading.Thread(target=lambda: answers.append(feed(cursor, wait="30")))
-    waiting.start()
-    take_back(served, "soon")
-    waiting.join(15)
-    assert [values(answer) for answer in answers] == [["soon"]]
-    waiting.join()
+    clock = WaitingClock(lambda: take_back(served, "soon"))
+    wait_by(monkeypatch, clock)
+    assert values(feed(cursor, wait="30")) == ["soon"]
+    assert 0 < clock.monotonic() < 1
 
 
-def test_a_wait_in_vain_ends_in_time(served, feed):
+def test_a_wait_in_vain_ends_in_time(served, feed, monkeypatch):
     """Decisions about others end no wait, and the cursor has moved on over them."""
     cursor = feed().json["cursor"]
-    timer = threading.Timer(0.2, take_back, (served, "elsewhere"), {"audience": OTHER_API})
-    timer.start()
+    clock = WaitingClock(lambda: take_back(served, "elsewhere", audience=OTHER_API))
+    wait_by(monkeypatch, clock)
     answer = feed(cursor, wait="1")
     assert values(answer) == []
     assert answer.json["cursor"] != cursor, "it has waited beyond the decision"
-    timer.join()
+    assert 1 <= clock.monotonic() < 2
 
 
-def test_only_so_many_wait(served, feed):
+def test_a_wait_ends_by_real_clocks(feed):
+    """A wait takes the seconds that it names."""
+    cursor, begun = feed().json["cursor"], time.monotonic()
+    assert values(feed(cursor, wait="1")) == []
+    assert time.monotonic() - begun >= 1
+
+
+def test_only_so_many_wait(served, feed, monkeypatch):
     """Who finds no room to wait is answered at once."""
     cursor = feed().json["cursor"]
-    waiting = [threading.Thread(target=feed, args=(cursor,), kwargs={"wait": "3"}) for _ in range(4)]
-    for thread in waiting:
-        thread.start()
-    time.sleep(0.7)
-    assert values(feed(cursor, wait="30")) == []
-    assert all(thread.is_alive() for thread in waiting)
-    for thread in waiting:
-        thread.join()
+    clock = HeldClock()
+    wait_by(monkeypatch, clock)
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(feed, cursor, wait="30") for _ in range(4)]
+        clock.wait_for(4)
+        assert values(feed(cursor, wait="30")) == []
+        assert not clock.is_slept_by_another()
+        assert not any(one.done() for one in waiting)
+        take_back(served, "soon")
+        clock.go_on()
+        assert [values(one.result()) for one in waiting] == [["soon"]] * 4
 
 
 @pytest.mark.parametrize("path", [KEYS, REVOCATIONS])
