@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import copy
 
 import pytest
 
@@ -57,6 +58,18 @@ def ca_file(tmp_path_factory: pytest.TempPathFactory, ca: Identity) -> Path:
 def trusting_ca(start: Starter, ca_file: Path) -> Service:
     """Start a service that trusts the one CA."""
     return start(is_kept=True, client_ca=ca_file)
+
+
+@pytest.fixture(scope="module")
+def lasting_trusting_ca(
+    tmp_path_factory: pytest.TempPathFactory, database: Path, ca_file: Path
+) -> Iterator[Service]:
+    """Start one service that trusts the one CA, for the tests of a module that change nothing."""
+    folder = tmp_path_factory.mktemp("lasting")
+    copy(database, folder)
+    service = Service(folder, settings_in(folder, client_ca=ca_file))
+    yield service
+    service.close()
 
 
 @pytest.fixture

@@ -110,9 +110,9 @@ HOSTILE_URIS = {
 }
 
 
-@pytest.fixture
-def trusting(trusting_ca):
-    service = trusting_ca
+@pytest.fixture(scope="module")
+def trusting(lasting_trusting_ca):
+    service = lasting_trusting_ca
     for client, members in CLIENTS.items():
         metadata = client_metadata(token_endpoint_auth_method="tls_client_auth", **members)
         service.stores.clients.add(client, metadata, secret=None, now=NOW)
