@@ -112,14 +112,13 @@ class Database:
 
     def upgrade(self) -> None:
         """Bring the schema to the newest version. Raises SettingsError if it is newer than the code."""
-        script = _migrations()
         with self.reading() as connection:
-            if MigrationContext.configure(connection).get_current_revision() == script.get_current_head():
+            if MigrationContext.configure(connection).get_current_revision() == _revisions()[-1]:
                 return
+        configuration = _configuration()
         with self.writing() as connection:
-            configuration = _configuration()
             configuration.attributes["connection"] = connection
-            self._refuse_newer(MigrationContext.configure(connection).get_current_revision(), script)
+            self._refuse_newer(MigrationContext.configure(connection).get_current_revision())
             with unhurried(connection) if self._turns is None else nullcontext():
                 command.upgrade(configuration, "head")
 
@@ -128,23 +127,22 @@ class Database:
         file = sqlite_file(self._url)
         if file is not None and is_missing(file):
             raise no_database(self.place)
-        script = _migrations()
         with self.reading() as connection:
             found = MigrationContext.configure(connection).get_current_revision()
         if found is None:
             raise no_database(self.place)
-        self._refuse_newer(found, script)
-        if found != script.get_current_head():
+        self._refuse_newer(found)
+        if found != _revisions()[-1]:
             raise SettingsError(
                 f"the database in {self.place} is of an older version (schema {found}): restart "
-                f"macaroon-cbat serve, which brings it to {script.get_current_head()}, or use --init"
+                f"macaroon-cbat serve, which brings it to {_revisions()[-1]}, or use --init"
             )
 
-    def _refuse_newer(self, found: str | None, script: ScriptDirectory) -> None:
-        if found is not None and found not in {one.revision for one in script.walk_revisions()}:
+    def _refuse_newer(self, found: str | None) -> None:
+        if found is not None and found not in _revisions():
             raise SettingsError(
                 f"the database in {self.place} has schema {found!r}, which this version "
-                f"({script.get_current_head()!r}) does not know: install the newer macaroon_cbat "
+                f"({_revisions()[-1]!r}) does not know: install the newer macaroon_cbat "
                 "that wrote it, or point to another database"
             )
 
@@ -187,9 +185,10 @@ def _configuration() -> Config:
 
 
 @cache
-def _migrations() -> ScriptDirectory:
-    """Return the migrations, read once: Alembic compiles their files anew for each directory object."""
-    return ScriptDirectory.from_config(_configuration())
+def _revisions() -> list[str]:
+    """Return the revisions of the schema, the newest last: their files are read once in a process."""
+    script = ScriptDirectory.from_config(_configuration())
+    return [one.revision for one in script.walk_revisions()][::-1]
 
 
 def _make_engine(url: URL, *, is_for_a_command: bool) -> Engine:

@@ -6,10 +6,24 @@ sequence never finds a smaller one later.
 
 import time
 from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+)
 
 from macaroon_cbat.certificate.thumbprint import Thumbprint, parse_thumbprint
 from macaroon_cbat.errors import InvalidRequest
@@ -29,6 +43,7 @@ MEMORY_SECONDS = 1.0
 """The seconds for which a process takes a certificate as not revoked before it reads the database again."""
 
 _MOST_REMEMBERED = 10_000
+_NAME = ("kind", "value")
 PAGE = 10_000
 """Revocations on one page of the feed at most."""
 LONGEST_NAME = 2000
@@ -80,10 +95,14 @@ class RevocationStore:
 
     def concerning(self, grant: Grant, certificate: Thumbprint | None) -> Revocations:
         """Return the revocations that concern this grant on a connection with this certificate."""
-        names = names_of(grant, certificate)
+        names = list(names_of(grant, certificate))
+        values = {
+            f"{what}_{n}": text
+            for n, name in enumerate(names)
+            for what, text in zip(_NAME, name, strict=True)
+        }
         with self._database.reading() as connection:
-            query = select(revocations).where(or_(*(_is_about(kind, value) for kind, value in names)))
-            return Revocations(_decision(row) for row in connection.execute(query))
+            return Revocations(_decision(row) for row in connection.execute(_about(len(names)), values))
 
     def reason(self, grant: Grant, certificate: Thumbprint | None, /) -> str | None:
         """Return why this grant is refused on a connection with this certificate, or None."""
@@ -194,6 +213,15 @@ def _next_sequence(connection: Connection) -> int:
     connection.execute(delete(feed_positions).where(feed_positions.c.feed == "revocations"))
     connection.execute(insert(feed_positions).values(feed="revocations", position=position))
     return position
+
+
+@cache
+def _about(count: int) -> Select[Any]:
+    """Return the query about so many names. It is made once: every use of a token asks it."""
+    kind, value = (getattr(revocations.c, what) for what in _NAME)
+    return select(revocations).where(
+        or_(*((kind == bindparam(f"kind_{n}")) & (value == bindparam(f"value_{n}")) for n in range(count)))
+    )
 
 
 def _is_about(kind: RevocationKind, value: str) -> ColumnElement[bool]:

@@ -237,7 +237,8 @@ def _record(row: _Row) -> RootKeyRecord:
 
 
 def _rows(connection: Connection) -> list[_Row]:
-    columns = root_keys.c
-    query = select(columns.kid, columns.wrapped_secret, columns.created_at, columns.state, columns.since)
-    rows = [_Row(*row) for row in connection.execute(query)]
+    rows = [_Row(*row) for row in connection.execute(_ALL)]
     return sorted(rows, key=lambda row: (_ORDER[row.state], row.since, row.created_at, row.kid))
+
+
+_ALL = select(*(root_keys.c[name] for name in _Row.__struct_fields__))

@@ -1,18 +1,15 @@
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from shutil import copy
-from typing import Any
 
 import pytest
 
 from macaroon_cbat.audit.file import write_log_to
 from tests.support.certificates import Identity, authority, certified
 from tests.support.databases import url_in
-from tests.support.lent_databases import Lender
 from tests.support.postgresql import Postgres
 from tests.support.service import Service, make_database, settings_in
-from tests.support.service_starter import Starter
+from tests.support.service_starter import KeptOnServer, KeptServices, OwnServices, Starter
 
 
 @pytest.fixture(scope="session")
@@ -24,18 +21,24 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.fixture(scope="session")
+def kept_services(tmp_path_factory: pytest.TempPathFactory, database: Path) -> KeptServices:
+    """Keep services that begin again with each test of this process."""
+    return KeptServices(tmp_path_factory.mktemp("kept"), database)
+
+
 @pytest.fixture
-def start(tmp_path: Path, database: Path) -> Iterator[Starter]:
+def services(kept_services: KeptServices, tmp_path: Path, database: Path) -> Iterator[OwnServices]:
+    """Return the services of one test, ended with it."""
+    services = OwnServices(kept_services, tmp_path, database)
+    yield services
+    services.close()
+
+
+@pytest.fixture
+def start(services: OwnServices) -> Starter:
     """Start a service with these settings changed, ended with the test."""
-    copy(database, tmp_path)
-    with ExitStack() as stack:
-
-        def start_one(**changes: Any) -> Service:
-            service = Service(tmp_path, settings_in(tmp_path, **changes))
-            stack.callback(service.close)
-            return service
-
-        yield start_one
+    return services.start
 
 
 @pytest.fixture
@@ -44,18 +47,45 @@ def service(start: Starter) -> Service:
 
 
 @pytest.fixture(scope="session")
-def lender(shared_postgresql: Postgres) -> Iterator[Lender]:
-    """Lend PostgreSQL databases with the clients that are registered in the copied one."""
-    lender = Lender(shared_postgresql, make_database)
-    yield lender
-    lender.close()
+def ca_file(tmp_path_factory: pytest.TempPathFactory, ca: Identity) -> Path:
+    """Return a file with the CA that the service trusts for tls_client_auth."""
+    file = tmp_path_factory.mktemp("ca") / "clients-ca.pem"
+    file.write_bytes(ca.pem)
+    return file
 
 
 @pytest.fixture
-def lent_url(lender: Lender) -> Iterator[str]:
-    """Name such a database."""
-    with lender.lent() as url:
-        yield url
+def trusting_ca(start: Starter, ca_file: Path) -> Service:
+    """Start a service that trusts the one CA."""
+    return start(is_kept=True, client_ca=ca_file)
+
+
+@pytest.fixture(scope="module")
+def lasting_trusting_ca(
+    tmp_path_factory: pytest.TempPathFactory, database: Path, ca_file: Path
+) -> Iterator[Service]:
+    """Start one service that trusts the one CA, for the tests of a module that change nothing."""
+    folder = tmp_path_factory.mktemp("lasting")
+    copy(database, folder)
+    service = Service(folder, settings_in(folder, client_ca=ca_file))
+    yield service
+    service.close()
+
+
+@pytest.fixture
+def new_service(services: OwnServices) -> Service:
+    """Start a service whose application has answered no one before, and may be changed."""
+    return services.start_new()
+
+
+@pytest.fixture(scope="session")
+def kept_on_server(
+    shared_postgresql: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[KeptOnServer]:
+    """Keep a service on PostgreSQL that begins again with each test of this process."""
+    kept = KeptOnServer(shared_postgresql.new_database(), tmp_path_factory.mktemp("kept"))
+    yield kept
+    kept.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -63,7 +93,22 @@ def on_each_database(request: pytest.FixtureRequest, start: Starter) -> Service:
     """Start a service on a database of each kind in turn."""
     if request.param == "sqlite":
         return start()
-    return start(database_url=request.getfixturevalue("lent_url"))
+    kept: KeptOnServer = request.getfixturevalue("kept_on_server")
+    return kept.begin_again()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def lasting_on_each_database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """Start one service on a database of each kind, for the tests of a module that change nothing."""
+    folder = tmp_path_factory.mktemp("lasting")
+    is_sqlite = request.param == "sqlite"
+    url = url_in(folder) if is_sqlite else request.getfixturevalue("shared_postgresql").new_database()
+    make_database(url)
+    service = Service(folder, settings_in(folder, database_url=url))
+    yield service
+    service.close()
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,12 @@ def ops(on_each_database, certificate):
     return administrator(on_each_database, certificate)
 
 
+@pytest.fixture(scope="module")
+def refused_ops(lasting_on_each_database, certificate):
+    """Return what asks as an administrator whose every request here is refused."""
+    return administrator(lasting_on_each_database, certificate)
+
+
 def listed(ops, **query):
     """Return kinds and values of one page."""
     answer = ops("GET", REVOCATIONS, query_string=query)
@@ -92,12 +98,12 @@ def test_a_full_page_may_be_the_last(ops):
 
 
 @pytest.mark.parametrize("cursor", ["", "1", "-1", "x" * 16 + ".1", "0.", "\u0661"])
-def test_a_malformed_cursor_is_refused(ops, cursor):
+def test_a_malformed_cursor_is_refused(refused_ops, cursor):
     """What is no cursor of this list says how to begin, and nothing changes."""
-    before = state(ops.service)
-    answer = ops("GET", REVOCATIONS, query_string={"after": cursor})
+    before = state(refused_ops.service)
+    answer = refused_ops("GET", REVOCATIONS, query_string={"after": cursor})
     assert "after=0" in refused(answer, 400, "invalid_request")
-    assert state(ops.service) == before
+    assert state(refused_ops.service) == before
 
 
 def test_a_cursor_of_another_view_is_refused(ops, certificate, tmp_path):

@@ -15,7 +15,7 @@ from tests.support.databases import NOW
 from tests.support.resource_server import ask, token_for_service
 from tests.support.service import grant_of
 
-FLOOD = 300
+FLOOD = 3 * DEFAULT_LINES
 JUNK = {
     "unknown paths": ("GET", "/nosuch"),
     "no token": ("GET", "/admin/clients"),

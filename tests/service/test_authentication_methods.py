@@ -39,11 +39,10 @@ def certificates(ca):
     }
 
 
-@pytest.fixture
-def trusting(start, ca, certificates, tmp_path):
+@pytest.fixture(scope="module")
+def trusting(lasting_trusting_ca, certificates):
     """Start a service with a client of each method, named after it, and another client with a secret."""
-    (tmp_path / "ca.pem").write_bytes(ca.pem)
-    service = start(client_ca=tmp_path / "ca.pem")
+    service = lasting_trusting_ca
     members = {
         "self_signed_tls_client_auth": {"certificates": (certificates["registered"].thumbprint,)},
         "tls_client_auth": {"tls_client_auth_subject_dn": DN},

@@ -15,7 +15,6 @@ from tests.support.certificates import Identity
 from tests.support.databases import NOW, url_in
 from tests.support.resource_server import ask, register, token_for_service
 from tests.support.service import API, OTHER_API, Service, make_database, refused, settings_in
-from tests.support.service_starter import Starter
 
 AUDIENCE_KEYS, FEED = "/resource/keys", "/resource/revocations"
 THUMBPRINT = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"
@@ -144,17 +143,17 @@ def foreign_cursor(tmp_path_factory: pytest.TempPathFactory, certificate: Identi
     return cursor
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def asking(
-    request: pytest.FixtureRequest, start: Starter, file: Path, certificate: Identity, foreign_cursor: str
-) -> Iterator[Asking]:
-    """Start an audited service on each kind of database, with an empty audit log."""
-    changes = {}
-    if request.param == "postgresql":
-        changes["database_url"] = request.getfixturevalue("lent_url")
-    asking = Asking(start(audit_log=str(file), **changes), certificate, foreign_cursor)
-    file.write_text("")
-    yield asking
+@pytest.fixture(scope="module")
+def asking_all(lasting_on_each_database: Service, certificate: Identity, foreign_cursor: str) -> Asking:
+    """Return what asks a service on each kind of database: that each of these changes nothing is the law."""
+    return Asking(lasting_on_each_database, certificate, foreign_cursor)
+
+
+@pytest.fixture
+def asking(asking_all: Asking, file: Path) -> Iterator[Asking]:
+    """Audit what is asked into an empty file."""
+    write_log_to(str(file))
+    yield asking_all
     write_log_to(None)
 
 

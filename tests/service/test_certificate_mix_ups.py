@@ -13,10 +13,9 @@ BOUND = {"tls_client_certificate_bound_access_tokens": True}
 
 
 @pytest.fixture
-def trusting(start, ca, certificate, tmp_path):
+def trusting(trusting_ca, certificate):
     """Start a service with bound clients of each method, and two that share a certificate."""
-    (tmp_path / "ca.pem").write_bytes(ca.pem)
-    service = start(client_ca=tmp_path / "ca.pem")
+    service = trusting_ca
     own = {"token_endpoint_auth_method": "self_signed_tls_client_auth"}
     own["certificates"] = (certificate.thumbprint,)
     named = {"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_subject_dn": DN}

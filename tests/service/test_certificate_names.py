@@ -110,11 +110,9 @@ HOSTILE_URIS = {
 }
 
 
-@pytest.fixture
-def trusting(start, ca, tmp_path):
-    file = tmp_path / "clients-ca.pem"
-    file.write_bytes(ca.pem)
-    service = start(client_ca=file)
+@pytest.fixture(scope="module")
+def trusting(lasting_trusting_ca):
+    service = lasting_trusting_ca
     for client, members in CLIENTS.items():
         metadata = client_metadata(token_endpoint_auth_method="tls_client_auth", **members)
         service.stores.clients.add(client, metadata, secret=None, now=NOW)

@@ -18,6 +18,12 @@ def ops(on_each_database, certificate):
     return administrator(on_each_database, certificate)
 
 
+@pytest.fixture(scope="module")
+def refused_ops(lasting_on_each_database, certificate):
+    """Return what asks as an administrator whose every request here is refused."""
+    return administrator(lasting_on_each_database, certificate)
+
+
 def changed(ops, client, **members):
     answer = ops("PATCH", f"{CLIENTS}/{client}", json=members)
     assert answer.status_code == 200, answer.text
@@ -70,12 +76,12 @@ def test_the_secret_stays(ops):
     ],
     ids=str,
 )
-def test_a_change_is_read_strictly(ops, members, reason):
+def test_a_change_is_read_strictly(refused_ops, members, reason):
     """What could not be registered, or is no member, is refused with the reason, and nothing has changed."""
-    before = state(ops.service)
-    answer = ops("PATCH", CLIENTS + "/billing", json=members)
+    before = state(refused_ops.service)
+    answer = refused_ops("PATCH", CLIENTS + "/billing", json=members)
     assert reason in refused(answer, 400, "invalid_client_metadata")
-    assert state(ops.service) == before
+    assert state(refused_ops.service) == before
 
 
 def test_who_is_not_registered_is_not_found(ops):
@@ -86,12 +92,12 @@ def test_who_is_not_registered_is_not_found(ops):
 
 
 @pytest.mark.parametrize("scope", ["read keys", "admin read", "admin revocations"])
-def test_roles_are_not_mixed(ops, scope):
+def test_roles_are_not_mixed(refused_ops, scope):
     """What a client calls, serves and administers are three roles: one registration has one of them."""
-    before = state(ops.service)
-    answer = ops("POST", CLIENTS, json=NEW | {"scope": scope})
+    before = state(refused_ops.service)
+    answer = refused_ops("POST", CLIENTS, json=NEW | {"scope": scope})
     assert "register one for each of" in refused(answer, 400, "invalid_client_metadata")
-    assert state(ops.service) == before
+    assert state(refused_ops.service) == before
 
 
 def test_roles_that_were_mixed_can_be_parted(ops):

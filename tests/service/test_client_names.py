@@ -31,9 +31,8 @@ def strangers(ca):
 
 
 @pytest.fixture
-def trusting(start, ca, tmp_path):
-    (tmp_path / "ca.pem").write_bytes(ca.pem)
-    service = start(client_ca=tmp_path / "ca.pem")
+def trusting(trusting_ca):
+    service = trusting_ca
     for name, members in KNOWN.items():
         secret = None if members else "right" * 8
         service.stores.clients.add(name, client_metadata(**members), secret=secret, now=NOW)

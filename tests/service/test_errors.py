@@ -160,8 +160,9 @@ def test_a_root_key_under_another_wrapping_key_is_500(service):
     refused(service.ask_token(), 500, "server_error")
 
 
-def test_the_debug_mode_shows_no_more(service):
+def test_the_debug_mode_shows_no_more(new_service):
     """Not even in Flask's debug mode does a failure show a page of its own."""
+    service = new_service
     service.app.debug = True
     execute(service, "UPDATE clients SET metadata = 'nonsense' WHERE client_id = 'billing'")
     refused(service.ask_token(), 500, "server_error")

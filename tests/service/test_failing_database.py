@@ -3,7 +3,6 @@
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from sqlalchemy import event
 
@@ -18,12 +17,13 @@ def unavailable(answer) -> None:
     assert answer.headers["Retry-After"]
 
 
-def test_a_full_disk_loses_nothing(service, certificate):
+def test_a_full_disk_loses_nothing(new_service, certificate):
     """On a full disk minting goes on, which writes nothing; all else is 503 until there is space again."""
+    service = new_service
     engine = service.app.extensions["macaroon_cbat"].database.engine
     with engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-    limit = [pages + 30]
+    limit = [pages + 6]
 
     @event.listens_for(engine, "begin")
     def _fills(connection) -> None:
@@ -31,22 +31,22 @@ def test_a_full_disk_loses_nothing(service, certificate):
 
     with load(service, certificate) as told:
         for what in ("revoke", "rotate", "register"):
-            told.wait_for(what, 503)
+            told.wait_for(what, 503, 3)
         told.wait_for("mint", 200)
         assert told.answered["mint", 503] == 0
         limit[0] = 1_000_000
         told.wait_for("revoke", 200)
         told.wait_for("rotate", 200, 3)
-        told.wait_for("register", 201)
+        told.wait_for("register", 201, 3)
     check_nothing_is_lost(service, told)
 
 
-def test_a_locked_database_changes_nothing(service, certificate, tmp_path: Path):
+def test_a_locked_database_changes_nothing(service, certificate):
     """While another process holds the lock for long, each change is 503 and none of it happens later."""
     ops = administrator(service, certificate)
     admin, taken = token_for_service(service, "ops"), service.token()
     before = state(service)
-    other = sqlite3.connect(tmp_path / "db.sqlite3", isolation_level=None)
+    other = sqlite3.connect(service.folder / "db.sqlite3", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     questions = (
         lambda: service.revoke(taken),
@@ -70,9 +70,9 @@ def test_a_locked_database_changes_nothing(service, certificate, tmp_path: Path)
     assert service.revoke(taken).status_code == 200
 
 
-def test_a_lock_that_comes_and_goes_loses_nothing(service, certificate, tmp_path: Path):
+def test_a_lock_that_comes_and_goes_loses_nothing(service, certificate):
     """Locked again and again under load, the service answers clearly, and what it answered holds."""
-    other = sqlite3.connect(tmp_path / "db.sqlite3", 30, isolation_level=None)
+    other = sqlite3.connect(service.folder / "db.sqlite3", 30, isolation_level=None)
     with load(service, certificate) as told:
         for _ in range(10):
             other.execute("BEGIN IMMEDIATE")
@@ -81,6 +81,6 @@ def test_a_lock_that_comes_and_goes_loses_nothing(service, certificate, tmp_path
             time.sleep(0.1)
         told.wait_for("revoke", 200)
         told.wait_for("rotate", 200, 3)
-        told.wait_for("register", 201)
+        told.wait_for("register", 201, 3)
     other.close()
     check_nothing_is_lost(service, told)

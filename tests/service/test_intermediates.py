@@ -25,11 +25,9 @@ OTHER_ROOT = authority()
 
 
 @pytest.fixture
-def trusting(start, ca, tmp_path) -> Service:
+def trusting(trusting_ca) -> Service:
     """Start a service that trusts the one root, and a client known by its subject, another by a DNS name."""
-    file = tmp_path / "clients-ca.pem"
-    file.write_bytes(ca.pem)
-    service = start(client_ca=file)
+    service: Service = trusting_ca
     names: dict[str, dict[str, str]] = {
         "by-dn": {"tls_client_auth_subject_dn": DN},
         "by-dns": {"tls_client_auth_san_dns": DNS},

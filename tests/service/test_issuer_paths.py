@@ -21,7 +21,7 @@ ARRIVALS = {
 def arriving(request, start):
     """Start a service whose proxy keeps, strips or replaces the issuer's path; with where requests arrive."""
     changes, root = request.param
-    return start(issuer=ISSUER, **changes), root
+    return start(is_kept=True, issuer=ISSUER, **changes), root
 
 
 def ask(service, path, token, certificate, method="GET", **request):
@@ -130,9 +130,9 @@ def test_a_root_path_that_is_none_is_refused(start, path):
         start(issuer=ISSUER, root_path=path)
 
 
-def test_the_scopes_of_clients_are_named(service):
+def test_the_scopes_of_clients_are_named(new_service):
     """The metadata name what clients may ask for at resource servers, and no scope of the service's own."""
-    path = "/.well-known/oauth-authorization-server"
+    path, service = "/.well-known/oauth-authorization-server", new_service
     service.stores.clients.add(
         "ops", server_metadata(scope="admin", serves=()), secret=SECRETS["api"], now=NOW
     )
@@ -147,7 +147,7 @@ def test_the_scopes_of_clients_are_named(service):
 )
 def test_the_spelling_of_the_issuer_s_host_is_nothing(start, certificate, spelled, host, status):
     """A caveat about the target is met where the issuer is written in other letters or with its port."""
-    service = start(issuer=spelled)
+    service = start(is_kept=True, issuer=spelled)
     service.stores.clients.add("ops", server_metadata(scope="admin", serves=()), secret="s" * 22, now=NOW)
     form = {"grant_type": "client_credentials", "resource": spelled}
     answer = service.open("/oauth2/token", data=form, headers={"Authorization": basic("ops", "s" * 22)})

@@ -27,6 +27,12 @@ def metadata_of(service, **request) -> dict:
 
 
 @pytest.fixture
+def service(new_service):
+    """Start a service that remembers no scopes of another test."""
+    return new_service
+
+
+@pytest.fixture
 def trusting(start, ca, tmp_path):
     file = tmp_path / "ca.pem"
     file.write_bytes(ca.pem)

@@ -24,8 +24,9 @@ def test_they_are_asked_for_once_a_minute(service):
     assert scopes.current() == {"audit", "late", "read", "write"}
 
 
-def test_an_outage_leaves_the_metadata(service):
+def test_an_outage_leaves_the_metadata(new_service):
     """While the database is out of reach the metadata are answered, with the scopes known before."""
+    service = new_service
     now = [0.0]
     scopes = RegisteredScopes(service.stores.clients, lambda: now[0])
     renamed(service, "clients", "gone")

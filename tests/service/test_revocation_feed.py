@@ -1,8 +1,7 @@
 """Revocations as resource servers read them: in order, without a gap, and only their part."""
 
-import threading
 import time
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import insert
@@ -21,6 +20,7 @@ from tests.support.service import (
     refused,
     settings_in,
 )
+from tests.support.waiting_clock import HeldClock, WaitingClock, wait_by
 
 KEYS, REVOCATIONS = "/resource/keys", "/resource/revocations"
 
@@ -35,7 +35,17 @@ def served(on_each_database):
 @pytest.fixture
 def feed(served, certificate):
     """Return a call that reads the feed of a client."""
+    return reader_of(served, certificate)
 
+
+@pytest.fixture(scope="module")
+def lasting_feed(lasting_on_each_database, certificate):
+    """Return a call that reads the feed of a client, where nothing is revoked."""
+    register(lasting_on_each_database, "invoices", serves=(API,))
+    return reader_of(lasting_on_each_database, certificate)
+
+
+def reader_of(served, certificate):
     def read(after="0", client="invoices", **query):
         query = {"after": after, **query}
         return ask(served, REVOCATIONS, token_for_service(served, client), certificate, query=query)
@@ -81,11 +91,11 @@ def test_the_cursor_leads_on_without_gap_or_repeat(served, feed):
     assert values(feed(later.json["cursor"])) == []
 
 
-def test_an_empty_feed_has_a_cursor(feed):
+def test_an_empty_feed_has_a_cursor(lasting_feed):
     """Before the first revocation there is a cursor to read on from already."""
-    answer = feed()
+    answer = lasting_feed()
     assert (values(answer), answer.json["is_last"]) == ([], True)
-    assert values(feed(answer.json["cursor"])) == []
+    assert values(lasting_feed(answer.json["cursor"])) == []
 
 
 def test_long_feeds_come_in_pages(served, feed):
@@ -109,9 +119,9 @@ def test_long_feeds_come_in_pages(served, feed):
 
 
 @pytest.mark.parametrize("cursor", ["", "-1", "1", "00", "0.", "x" * 16 + ".1", "A.1", "\u0661", "0" * 900])
-def test_a_malformed_cursor_is_refused(feed, cursor):
+def test_a_malformed_cursor_is_refused(lasting_feed, cursor):
     """What is no cursor of this service is an error that says how to begin."""
-    assert "after=0" in refused(feed(cursor), 400, "invalid_request")
+    assert "after=0" in refused(lasting_feed(cursor), 400, "invalid_request")
 
 
 def test_a_cursor_of_other_audiences_is_refused(served, feed):
@@ -142,32 +152,29 @@ def test_a_cursor_from_the_future_is_refused(served, feed):
 
 
 @pytest.mark.parametrize("wait", ["-1", "31", "x", "", "1.5", "1e1", "99999"])
-def test_a_wait_out_of_bounds_is_refused(feed, wait):
+def test_a_wait_out_of_bounds_is_refused(lasting_feed, wait):
     """Waiting takes 0 to 30 whole seconds."""
-    assert "0 to 30" in refused(feed(wait=wait), 400, "invalid_request")
+    assert "0 to 30" in refused(lasting_feed(wait=wait), 400, "invalid_request")
 
 
-def test_a_waiting_request_ends_with_the_revocation(served, feed):
+def test_a_waiting_request_ends_with_the_revocation(served, feed, monkeypatch):
     """Who waits is answered with the next decision, well before the wait is over."""
     cursor = feed().json["cursor"]
-    answers: list[Any] = []
-    waiting = threading.Thread(target=lambda: answers.append(feed(cursor, wait="30")))
-    waiting.start()
-    take_back(served, "soon")
-    waiting.join(15)
-    assert [values(answer) for answer in answers] == [["soon"]]
-    waiting.join()
+    clock = WaitingClock(lambda: take_back(served, "soon"))
+    wait_by(monkeypatch, clock)
+    assert values(feed(cursor, wait="30")) == ["soon"]
+    assert 0 < clock.monotonic() < 1
 
 
-def test_a_wait_in_vain_ends_in_time(served, feed):
+def test_a_wait_in_vain_ends_in_time(served, feed, monkeypatch):
     """Decisions about others end no wait, and the cursor has moved on over them."""
     cursor = feed().json["cursor"]
-    timer = threading.Timer(0.2, take_back, (served, "elsewhere"), {"audience": OTHER_API})
-    timer.start()
+    clock = WaitingClock(lambda: take_back(served, "elsewhere", audience=OTHER_API))
+    wait_by(monkeypatch, clock)
     answer = feed(cursor, wait="1")
     assert values(answer) == []
     assert answer.json["cursor"] != cursor, "it has waited beyond the decision"
-    timer.join()
+    assert 1 <= clock.monotonic() < 2
 
 
 def test_a_service_that_stops_ends_each_wait(served, feed, monkeypatch):
@@ -184,20 +191,30 @@ def test_a_service_that_stops_ends_each_wait(served, feed, monkeypatch):
     assert list(told) == []
 
 
-def test_only_so_many_wait(served, feed):
+def test_a_wait_ends_by_real_clocks(feed):
+    """A wait takes the seconds that it names."""
+    cursor, begun = feed().json["cursor"], time.monotonic()
+    assert values(feed(cursor, wait="1")) == []
+    assert time.monotonic() - begun >= 1
+
+
+def test_only_so_many_wait(served, feed, monkeypatch):
     """Who finds no room to wait is answered at once."""
     cursor = feed().json["cursor"]
-    waiting = [threading.Thread(target=feed, args=(cursor,), kwargs={"wait": "3"}) for _ in range(4)]
-    for thread in waiting:
-        thread.start()
-    time.sleep(0.7)
-    assert values(feed(cursor, wait="30")) == []
-    assert all(thread.is_alive() for thread in waiting)
-    for thread in waiting:
-        thread.join()
+    clock = HeldClock()
+    wait_by(monkeypatch, clock)
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(feed, cursor, wait="30") for _ in range(4)]
+        clock.wait_for(4)
+        assert values(feed(cursor, wait="30")) == []
+        assert not clock.is_slept_by_another()
+        assert not any(one.done() for one in waiting)
+        take_back(served, "soon")
+        clock.go_on()
+        assert [values(one.result()) for one in waiting] == [["soon"]] * 4
 
 
 @pytest.mark.parametrize("path", [KEYS, REVOCATIONS])
-def test_feeds_are_read_only(served, path, certificate):
+def test_feeds_are_read_only(lasting_on_each_database, path, certificate):
     """The feeds answer GET alone."""
-    assert served.open(path, certificate).status_code == 405
+    assert lasting_on_each_database.open(path, certificate).status_code == 405

@@ -11,11 +11,9 @@ from tests.support.service import GRANT_TYPE, Service, client_metadata, refused,
 
 
 @pytest.fixture
-def trusting(start, ca, tmp_path) -> Service:
+def trusting(trusting_ca) -> Service:
     """Start a service that trusts the one CA, and three clients known by the names in their certificates."""
-    file = tmp_path / "clients-ca.pem"
-    file.write_bytes(ca.pem)
-    service = start(client_ca=file)
+    service: Service = trusting_ca
     for name, members in CLIENTS.items():
         metadata = client_metadata(token_endpoint_auth_method="tls_client_auth", **members)
         service.stores.clients.add(name, metadata, secret=None, now=NOW)

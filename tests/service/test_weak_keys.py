@@ -127,28 +127,22 @@ def openssl(folder: Path, *arguments: str) -> None:
     subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
 
+@pytest.fixture(scope="module")
+def openssl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the key and certificate of a CA: RSA, which signs over MD5 as well."""
+    folder = tmp_path_factory.mktemp("openssl")
+    making = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=CA")
+    openssl(folder, *making, "-keyout", "ca.key", "-out", "ca.pem")
+    (folder / "extensions").write_text("extendedKeyUsage=clientAuth")
+    return folder
+
+
 def made_by_openssl(folder: Path, kind: str, digest: str) -> tuple[bytes, Path]:
     """Return a leaf with this kind of key, signed over this hash, and the file of its CA."""
-    openssl(
-        folder,
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-keyout",
-        "ca.key",
-        "-out",
-        "ca.pem",
-        "-subj",
-        "/CN=CA",
-    )
     request = ("req", "-newkey", *kind.split(), "-nodes", "-keyout", "key", "-out", "csr", "-subj", "/CN=a")
     openssl(folder, *request)
-    (folder / "extensions").write_text("extendedKeyUsage=clientAuth")
     signing = ("x509", "-req", "-in", "csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-extfile", "extensions")
-    openssl(folder, *signing, digest, "-out", "leaf.pem")
-    openssl(folder, "x509", "-in", "leaf.pem", "-outform", "DER", "-out", "leaf.der")
+    openssl(folder, *signing, digest, "-outform", "DER", "-out", "leaf.der")
     return (folder / "leaf.der").read_bytes(), folder / "ca.pem"
 
 
@@ -163,22 +157,22 @@ OPENSSL = {
 
 
 @pytest.mark.parametrize(("kind", "digest"), OPENSSL.values(), ids=OPENSSL)
-def test_what_openssl_still_makes_is_refused(tmp_path, kind, digest):
+def test_what_openssl_still_makes_is_refused(openssl_folder, kind, digest):
     """tls_client_auth refuses signatures over broken hashes, and keys on small or unnamed curves."""
-    leaf, trusted = made_by_openssl(tmp_path, kind, digest)
+    leaf, trusted = made_by_openssl(openssl_folder, kind, digest)
     with pytest.raises(InvalidClient, match="is not trusted"):
         ClientTrust(trusted).verified(leaf, int(time.time()))
 
 
 @pytest.mark.parametrize(("kind", "digest"), list(OPENSSL.values())[2:], ids=list(OPENSSL)[2:])
-def test_the_weakness_is_named(tmp_path, kind, digest):
+def test_the_weakness_is_named(openssl_folder, kind, digest):
     """A key on a small or unnamed curve, or a short one, is weak by its hash too."""
-    leaf, _ = made_by_openssl(tmp_path, kind, digest)
+    leaf, _ = made_by_openssl(openssl_folder, kind, digest)
     assert weakness_of(leaf).startswith(("a key ", "an RSA key of 512 bits"))
 
 
-def test_what_openssl_makes_today_is_taken(tmp_path):
+def test_what_openssl_makes_today_is_taken(openssl_folder):
     """A leaf as openssl makes it by default is trusted and has no weakness."""
-    leaf, trusted = made_by_openssl(tmp_path, P_256, "-sha256")
+    leaf, trusted = made_by_openssl(openssl_folder, P_256, "-sha256")
     assert ClientTrust(trusted).verified(leaf, int(time.time()))
     assert weakness_of(leaf) is None

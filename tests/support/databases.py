@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import delete, insert, select, text
 
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.stores import ClientMetadata, Stores, WrappingKey, open_stores
+from macaroon_cbat.stores.schema import schema
 from tests.support import fork_server
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +25,8 @@ NOW = EpochSeconds(1_767_222_000)
 WRAPPING_KEY = WrappingKey(bytes(range(32)))
 METADATA = ClientMetadata(scope="read write", audiences=("https://api.example",))
 SECRET = "kBq1Zf8mQ-vT2Yw5"
+Rows = dict[str, list[dict[str, Any]]]
+"""The rows of each table of a database."""
 
 
 def url_in(folder: Path) -> str:
@@ -48,6 +51,25 @@ def execute(stores: Stores, statement: str, **values: object) -> list[tuple[Any,
     with stores.database.writing() as connection:
         result = connection.execute(text(statement), values)
         return [tuple(row) for row in result] if result.returns_rows else []
+
+
+def all_rows(stores: Stores) -> Rows:
+    """Return every row of a database, by table."""
+    with stores.database.reading() as connection:
+        return {
+            table.name: [dict(row) for row in connection.execute(select(table)).mappings()]
+            for table in schema.sorted_tables
+        }
+
+
+def put_rows(stores: Stores, rows: Rows) -> None:
+    """Let a database hold these rows and no other ones."""
+    with stores.database.writing() as connection:
+        for table in reversed(schema.sorted_tables):
+            connection.execute(delete(table))
+        for table in schema.sorted_tables:
+            if rows[table.name]:
+                connection.execute(insert(table), rows[table.name])
 
 
 def every_byte(folder: Path) -> bytes:

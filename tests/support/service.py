@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import copy
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ import msgspec
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from macaroon_cbat.audit import bound_refusals
 from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE
 from macaroon_cbat.macaroon.caveats import Caveat
 from macaroon_cbat.macaroon.claims import EpochSeconds
@@ -19,9 +21,16 @@ from macaroon_cbat.macaroon.keys import AudienceKeys, audience_key, audience_key
 from macaroon_cbat.macaroon.minting import mint
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.service import Settings, create_app
-from macaroon_cbat.stores import ClientMetadata, Stores, open_stores
+from macaroon_cbat.stores import (
+    ClientMetadata,
+    ClientStore,
+    RevocationStore,
+    RootKeyStore,
+    Stores,
+    open_stores,
+)
 from tests.support.certificates import Identity
-from tests.support.databases import NOW, WRAPPING_KEY, url_in
+from tests.support.databases import NOW, WRAPPING_KEY, Rows, put_rows, url_in
 
 ISSUER = "https://as.example"
 API, OTHER_API = "https://api.example", "https://other.example"
@@ -75,14 +84,34 @@ class Service:
     stores: Stores = field(init=False)
 
     def __post_init__(self) -> None:
-        """Start it, and open its database a second time beside it."""
+        """Start it; `stores` are beside its own on the same database, and remember for themselves."""
         self.app = create_app(self.settings, clock=lambda: self.now)
-        self.stores = open_stores(self.settings.database_url, WRAPPING_KEY, NOW)
+        database = self.app.extensions["macaroon_cbat"].database
+        root_keys = RootKeyStore(database, WRAPPING_KEY)
+        self.stores = Stores(database, ClientStore(database), root_keys, RevocationStore(database))
 
     def close(self) -> None:
         """Let go of the database."""
         self.stores.database.close()
-        self.app.extensions["macaroon_cbat"].database.close()
+
+    def begin_again_on(self, database: Path) -> None:
+        """Be as one that has just started on a copy of this SQLite database."""
+        self.close()
+        for file in self.folder.iterdir():
+            file.unlink()
+        copy(database, self.folder)
+        self._begin_again()
+
+    def begin_again_with(self, rows: Rows) -> None:
+        """Be as one that has just started on a database with these rows."""
+        put_rows(self.stores, rows)
+        self._begin_again()
+
+    def _begin_again(self) -> None:
+        self.app.extensions["macaroon_cbat"].forget()
+        self.stores.forget()
+        self.now = float(NOW)
+        bound_refusals(self.settings.audit_refusals)
 
     def open(self, path: str, certificate: Identity | bytes | None = None, **request: Any) -> TestResponse:
         """Send a request over a connection with this client certificate."""

@@ -82,7 +82,7 @@ def load(service: Service, certificate: Identity) -> Iterator[Told]:
         act = {0: one.rotate, 1: one.register}.get(number, one.mint_and_revoke)
         for turn in count():
             act(f"client-{turn}")
-            if stopped.wait(0.05 if number == 0 else 0.005):
+            if stopped.wait(0.05 if number == 0 else 0.02):
                 return
 
     with ThreadPoolExecutor(THREADS) as pool:
