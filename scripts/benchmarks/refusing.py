@@ -5,9 +5,6 @@ it is refused; the clock runs from the moment the revocation is sent.
 """
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,6 +18,7 @@ from timing import Extent, Measure
 from macaroon_cbat.client import ClientCertificate, TokenClient
 from macaroon_cbat.client.requests import MacaroonAuth, certificate_session
 from tests.support.ports import free_port
+from tests.support.service_process import in_process
 
 API = "https://api.example"
 RESOURCE_SERVER = """
@@ -102,7 +100,6 @@ def _round(folder: Path, tokens: TokenClient, revoking: requests.Session, issuer
 
 def _registered(name: str, environment: dict[str, str], *options: str) -> str:
     """Register a client; return its secret."""
-    command = [sys.executable, "-m", "macaroon_cbat", "client", "add", name, "--init", "--json", *options]
-    done = subprocess.run(command, check=True, capture_output=True, env=os.environ | environment)
-    secret: str = json.loads(done.stdout)["client_secret"]
+    added = in_process("client", "add", name, "--init", "--json", *options, environment=environment)
+    secret: str = json.loads(added)["client_secret"]
     return secret

@@ -29,6 +29,7 @@ from timing import Extent
 from macaroon_cbat.stores.wrapping_key import new_wrapping_key_text
 from tests.support.ports import free_port
 from tests.support.postgresql import Postgres, postgres
+from tests.support.service_process import in_process
 
 PROCESSES, CONNECTIONS = 2, 8
 BARE = """
@@ -142,11 +143,9 @@ def _measured(
 def _prepare(folder: Path, environment: dict[str, str]) -> bytes:
     """Register a client, make its certificate, and return the one request that is sent."""
     secret = folder / "secret"
-    subprocess.run(
-        [sys.executable, "-m", "macaroon_cbat", "client", "add", "load", "--init", "--scope", "read",
-         "--audience", "https://api.example", "--bound", "--secret-file", str(secret), "--force",
-         "--data", str(folder)],
-        check=True, stdout=subprocess.DEVNULL, env=os.environ | environment,
+    in_process(
+        "client", "add", "load", "--init", "--scope", "read", "--audience", "https://api.example", "--bound",
+        "--secret-file", secret, "--force", "--data", folder, environment=environment,
     )  # fmt: skip
     certificate = trustme.CA().issue_cert("load@example.org")
     certificate.private_key_and_cert_chain_pem.write_to_path(folder / "client.pem")

@@ -1,12 +1,13 @@
 """The stage: a service, a resource server, certificates, all in a folder that is gone afterwards."""
 
+import io
 import os
 import random
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from macaroon_cbat.cli import main
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +98,9 @@ def free_port() -> int:
 
 
 def _command(*arguments: str) -> None:
-    """Run a command quietly, or raise RuntimeError with its words."""
-    command = [sys.executable, "-m", "macaroon_cbat", *arguments]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise RuntimeError(f"{arguments[0]} {arguments[1]} failed: {done.stderr}")
+    """Run a command quietly in this process, which need not start another one; raise what it raises."""
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        main(arguments, prog_name="macaroon-cbat", standalone_mode=False)
 
 
 @contextmanager

@@ -2,11 +2,12 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.typed_program import run_program
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "macaroon_cbat" / "guide"
@@ -39,8 +40,9 @@ print(json.dumps({{"made": made, "named": named, "registered": registered}}))
 @pytest.fixture(scope="module")
 def found() -> Any:
     """Make a stale table anew and count, in a process that registers no other metric."""
-    command = [sys.executable, "-c", PROGRAM]
-    return json.loads(subprocess.run(command, cwd=ROOT / "scripts", capture_output=True, check=True).stdout)
+    done = run_program(PROGRAM, ROOT / "scripts")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def test_every_table_is_what_the_code_says():

@@ -1,5 +1,6 @@
 """Run every case in every row and print Markdown tables; status 1 when anything is not as it must be."""
 
+import argparse
 import sys
 import tempfile
 from collections.abc import Callable
@@ -25,15 +26,15 @@ TABLES: tuple[tuple[tuple[Row, ...], tuple[Case, ...]], ...] = (
 )
 
 
-def main(proxies: list[str]) -> int:
+def main() -> int:
     """Run from the command line, behind the proxies that are named, or all."""
     mistakes: list[str] = []
-    known = {row.proxy for rows, _ in TABLES for row in rows}
-    if unknown := {*proxies} - known:
-        print(f"no proxy {', '.join(sorted(unknown))}: name {', '.join(sorted(known))}", file=sys.stderr)
-        return 2
+    proxies, wanted = _asked()
     with tempfile.TemporaryDirectory() as folder, make_world(Path(folder)) as world:
-        for rows, cases in TABLES:
+        for rows, all_cases in TABLES:
+            cases = [case for case in all_cases if not wanted or case.name in wanted]
+            if not cases:
+                continue
             head = ["", *(case.name for case in cases)]
             _print(head)
             _print(["---"] * len(head))
@@ -45,6 +46,20 @@ def main(proxies: list[str]) -> int:
     for mistake in mistakes:
         print(mistake, file=sys.stderr)
     return 1 if mistakes else 0
+
+
+def _asked() -> tuple[list[str], list[str]]:
+    """Return the proxies and the cases of the command line; end with status 2 if one does not exist."""
+    parser = argparse.ArgumentParser(prog="scripts/proxy-matrix", description=__doc__)
+    parser.add_argument("--case", action="append", default=[], help="a column; repeatable (default all)")
+    parser.add_argument("proxies", nargs="*", metavar="PROXY", help="default all")
+    options = parser.parse_args()
+    proxies = {row.proxy for rows, _ in TABLES for row in rows}
+    names = {case.name for _, cases in TABLES for case in cases}
+    for what, given, known in (("proxy", options.proxies, proxies), ("case", options.case, names)):
+        if unknown := {*given} - known:
+            parser.error(f"no {what} {', '.join(sorted(unknown))}: name {', '.join(sorted(known))}")
+    return options.proxies, options.case
 
 
 def _print(line: list[str]) -> None:
@@ -66,4 +81,4 @@ def _cell(stand: Stand, case: Case, tell: Callable[[str], None]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
