@@ -65,7 +65,13 @@ def _looks(service: Service) -> object:
     """Return what a test may have changed of an application."""
     app = service.app
     routes = {rule.rule for rule in app.url_map.iter_rules()}
-    return dict(app.config), vars(app).get("wsgi_app"), routes, dict(app.view_functions), service.settings
+    return {
+        "configuration": dict(app.config),
+        "middleware": vars(app).get("wsgi_app"),
+        "routes": routes,
+        "views": dict(app.view_functions),
+        "settings": service.settings,
+    }
 
 
 def _hurried(service: Service) -> Service:
