@@ -39,14 +39,18 @@ def _no_flood_before() -> None:
 
 
 LONGEST_FIRST = (
-    "walks",
     "scripts",
-    "tls",
+    "walks",
+    "wheels",
+    "guide",
     "proxies",
+    "tls",
     "cli",
     "certificate/servers",
-    "stores",
+    "relying",
+    "testing",
     "gateway",
+    "stores",
     "resource",
 )
 """The folders whose tests wait longest: begun last, one would keep a process busy while the others idle."""

@@ -13,6 +13,7 @@ import io
 import json
 import os
 import pkgutil
+import re
 import runpy
 import select
 import signal
@@ -212,15 +213,14 @@ class _Forked(subprocess.Popen[Any]):
         call = dict(zip(names, given, strict=True))
         environment = dict(os.environ if call["env"] is None else call["env"])
         self._server = _server_for(environment)
-        umask = os.umask(0o077)
-        os.umask(umask)
+        [umask] = re.findall(r"^Umask:\s*(\d+)", Path("/proc/self/status").read_text(), re.MULTILINE)
         message = {
             "module": call["args"][2],
             "arguments": list(map(os.fspath, call["args"][3:])),
             "environment": environment,
             "cwd": os.fspath(call["cwd"] or Path.cwd()),
             "session": bool(call["start_new_session"]),
-            "umask": umask,
+            "umask": int(umask, 8),
         }
         own = (call["p2cread"], call["c2pwrite"], call["errwrite"])
         self.pid = self._server.fork(message, [number if fd == -1 else fd for number, fd in enumerate(own)])
