@@ -27,7 +27,7 @@ A_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (INFO|WARNING|ERROR) 
 
 def connection(service: Served) -> HTTPSConnection:
     url, trust = urlsplit(service.issuer), ssl.create_default_context(cafile=service.data / "ca.pem")
-    return HTTPSConnection(str(url.hostname), url.port, timeout=30, context=trust)
+    return HTTPSConnection(str(url.hostname), url.port, timeout=60, context=trust)
 
 
 def ask(http: HTTPSConnection, method: str, path: str, body: str = "", **headers: str) -> int:

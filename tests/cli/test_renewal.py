@@ -341,7 +341,7 @@ def test_sighup_before_it_is_ready_ends_nothing(data, workers, prefix):
         assert next_line(process).startswith("macaroon-cbat serves")
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGHUP):
             process.send_signal(number)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
 
 
 def _hears_hangups(pid: int) -> bool:

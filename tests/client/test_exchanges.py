@@ -51,7 +51,7 @@ def test_an_unasked_answer_ends_the_connection(tmp_path: Path) -> None:
     """What comes with an answer and is none of it is never taken for the answer to the next request."""
     with silent_service(tmp_path, with_the_beginning_of_another) as service:
         connections = Connections(ServerTrust(service.ca).current().context())
-        request = HttpsRequest(method="GET", url=service.url, timeout=10, limit=1000)
+        request = HttpsRequest(method="GET", url=service.url, timeout=60, limit=1000)
         assert [connections.exchange(request).body for _ in range(2)] == [b"own", b"own"]
         connections.end()
 
@@ -81,7 +81,7 @@ def test_an_endless_answer_is_not_read_on(tmp_path: Path, temper: Temper) -> Non
     """An answer has a bound of its bytes, which its framing counts for, and not of its body alone."""
     with silent_service(tmp_path, temper) as service:
         connections = Connections(ServerTrust(service.ca).current().context())
-        request = HttpsRequest(method="GET", url=service.url, timeout=20, limit=1000)
+        request = HttpsRequest(method="GET", url=service.url, timeout=60, limit=1000)
         with pytest.raises(Unavailable, match=r"more than \d+ bytes with its framing"):
             connections.exchange(request)
 

@@ -124,7 +124,7 @@ def test_a_resource_server_is_told_the_same(ca, tmp_path):
     """The connection of a resource server to the service has the same words."""
     trust = ssl.create_default_context()
     with listening(over_tls(server_certificate(ca, tmp_path))) as port:
-        request = HttpsRequest(method="GET", url=f"https://localhost:{port}/keys", timeout=10, limit=1000)
+        request = HttpsRequest(method="GET", url=f"https://localhost:{port}/keys", timeout=60, limit=1000)
         with pytest.raises(Unavailable, match="is of no CA that is trusted here: name the PEM file"):
             Connections(trust).exchange(request)
 

@@ -29,7 +29,7 @@ Sends = Callable[[Server, ClientCertificate, ClientCertificate], object]
 
 def requests_alone(server: Server, mine: ClientCertificate, _: ClientCertificate) -> object:
     auth = holder_requests.MacaroonAuth(make_token(), mine)
-    return requests.post(server.url(f"/{TEMPER}/token"), auth=auth, verify=str(server.ca), timeout=10)
+    return requests.post(server.url(f"/{TEMPER}/token"), auth=auth, verify=str(server.ca), timeout=60)
 
 
 def requests_with_cert(server: Server, mine: ClientCertificate, _: ClientCertificate) -> object:
@@ -37,14 +37,14 @@ def requests_with_cert(server: Server, mine: ClientCertificate, _: ClientCertifi
         session.auth = holder_requests.MacaroonAuth(make_token(), mine)
         certificate, key = mine.files
         session.cert = str(certificate), str(key)
-        return session.post(server.url(f"/{TEMPER}/token"), timeout=10, verify=str(server.ca))
+        return session.post(server.url(f"/{TEMPER}/token"), timeout=60, verify=str(server.ca))
 
 
 def requests_mounted(server: Server, mine: ClientCertificate, _: ClientCertificate) -> object:
     auth = holder_requests.MacaroonAuth(make_token(), mine)
     with holder_requests.certificate_session(auth, server.ca) as session:
         session.mount(server.url("/"), HTTPAdapter(max_retries=Retry(3, backoff_factor=0)))
-        return session.post(server.url(f"/{TEMPER}/token"), timeout=10, verify=str(server.ca))
+        return session.post(server.url(f"/{TEMPER}/token"), timeout=60, verify=str(server.ca))
 
 
 def requests_of_another(server: Server, mine: ClientCertificate, other: ClientCertificate) -> object:
@@ -52,7 +52,7 @@ def requests_of_another(server: Server, mine: ClientCertificate, other: ClientCe
     with holder_requests.certificate_session(
         holder_requests.MacaroonAuth(make_token(), other), server.ca
     ) as session:
-        return session.post(server.url(f"/{TEMPER}/token"), auth=auth, timeout=10)
+        return session.post(server.url(f"/{TEMPER}/token"), auth=auth, timeout=60)
 
 
 def httpx_alone(server: Server, mine: ClientCertificate, _: ClientCertificate) -> object:

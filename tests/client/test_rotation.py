@@ -66,7 +66,7 @@ def test_rotation_under_load(  # noqa: PLR0917
         rotating = threading.Thread(target=rotate)
         rotating.start()
         with ThreadPoolExecutor(8) as threads:
-            answers = list(threads.map(lambda _: send("GET", server.url("/api"), timeout=30), range(200)))
+            answers = list(threads.map(lambda _: send("GET", server.url("/api"), timeout=60), range(200)))
         done.set()
         rotating.join()
     assert {answer.status_code for answer in answers} == {200}
@@ -87,7 +87,7 @@ def test_rotation_under_load_async(
             async def ask() -> None:
                 for number in range(25):
                     files.write((pair, other_pair)[number % 2])
-                    answers.append(await client.get(server.url("/api"), timeout=30))
+                    answers.append(await client.get(server.url("/api"), timeout=60))
 
             await asyncio.gather(*(ask() for _ in range(8)))
         return answers
@@ -104,12 +104,12 @@ def test_answer_under_way_survives_a_rotation(
     auth = holder_requests.MacaroonAuth(make_token(), certificate)
     with (
         holder_requests.certificate_session(auth, server.ca) as session,
-        session.get(server.url("/large"), stream=True, timeout=10) as answer,
+        session.get(server.url("/large"), stream=True, timeout=60) as answer,
     ):
         pieces = answer.iter_content(1024)
         read = len(next(pieces))
         files.write(other_pair)
-        assert session.get(server.url("/api"), timeout=10).json()["certificate"] == other_pair.thumbprint
+        assert session.get(server.url("/api"), timeout=60).json()["certificate"] == other_pair.thumbprint
         assert read + sum(map(len, pieces)) == LARGE
 
 
@@ -144,7 +144,7 @@ def test_answer_under_way_survives_a_rotation_async(
                 pieces = answer.aiter_bytes(1024)
                 read = len(await anext(pieces))
                 files.write(other_pair)
-                seen = (await client.get(server.url("/api"), timeout=30)).json()
+                seen = (await client.get(server.url("/api"), timeout=60)).json()
                 assert seen["certificate"] == other_pair.thumbprint
                 assert len(transport.pools) == 2
                 read += sum([len(piece) async for piece in pieces])
@@ -172,10 +172,10 @@ def test_nothing_is_left_of_the_old_certificate(
     with session:
         for _ in range(2):
             with pytest.raises((requests.ConnectionError, httpx.ConnectError)):
-                session.get("https://localhost:1/api", timeout=10)
-            assert session.get(server.url("/api"), timeout=10).status_code == 200
+                session.get("https://localhost:1/api", timeout=60)
+            assert session.get(server.url("/api"), timeout=60).status_code == 200
             files.write(other_pair)
-        assert session.get(server.url("/api"), timeout=10).json()["certificate"] == other_pair.thumbprint
+        assert session.get(server.url("/api"), timeout=60).json()["certificate"] == other_pair.thumbprint
         assert len(connections.pools) == 1
 
 

@@ -103,7 +103,7 @@ def test_bound_token_follows_the_certificate(
     assert client() == client()
     files.write(other_pair)
     with certificate_session(MacaroonAuth(client, certificate), server.ca) as session:
-        seen = session.get(server.url("/api"), timeout=10).json()
+        seen = session.get(server.url("/api"), timeout=60).json()
     assert seen["certificate"] == other_pair.thumbprint
     assert len(server.asked("bound")) == 2
 
@@ -112,8 +112,8 @@ def test_revoked_token_is_fetched_anew(server: Server, certificate: ClientCertif
     """When the resource server rejects the token, the request succeeds with a new one."""
     client = server.client("revoked")
     with certificate_session(MacaroonAuth(client, certificate), server.ca) as session:
-        server.revoke(session.get(server.url("/api"), timeout=10).json()["jti"])
-        assert session.get(server.url("/api"), timeout=10).status_code == 200
+        server.revoke(session.get(server.url("/api"), timeout=60).json()["jti"])
+        assert session.get(server.url("/api"), timeout=60).status_code == 200
     assert len(server.asked("revoked")) == 2
 
 
@@ -214,7 +214,7 @@ def test_secrets_do_not_print(
     with certificate_session(auth, server.ca) as session:
         request = session.prepare_request(requests.Request("GET", server.url("/api")))
         child = request.headers["Authorization"].removeprefix("Bearer ")
-        token = session.send(request, timeout=10).json()["token"]
+        token = session.send(request, timeout=60).json()["token"]
         granted = GrantedTokens(client.service, certificate, scope=None, resource=None, leeway=30).current()
         shown = [caplog.text, *map(repr, (client, auth, granted, certificate, request.headers))]
     assert child == token

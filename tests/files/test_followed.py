@@ -143,11 +143,11 @@ def test_no_thread_waits_for_another_to_read(
     hanging = threading.Thread(target=numbers.followed.look, kwargs={"anyway": True})
     hanging.start()
     try:
-        assert is_reading.wait(20)
+        assert is_reading.wait(60)
         numbers.now = 10
         done = threading.Thread(target=look, args=(numbers.followed,), daemon=True)
         done.start()
-        done.join(20)
+        done.join(60)
         assert not done.is_alive()
         assert numbers.followed.value == 1
     finally:

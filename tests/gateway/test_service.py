@@ -99,7 +99,7 @@ def test_waiting_for_the_service_holds_nobody_else_up(realm: Realm, holder: Clie
             ]
             for thread in waiting:
                 thread.start()
-            for _ in range(100):
+            for _ in range(20):
                 assert nginx(running, Asked(uri="/health")).status == 200
                 assert nginx(running, Asked(uri="/nothing")).status == 403
             assert answers == [], "the others still wait"

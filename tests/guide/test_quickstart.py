@@ -84,7 +84,7 @@ def _running(commands: str, folder: Path, port: int | None = None) -> Iterator[N
             yield
         finally:
             process.terminate()
-            process.communicate(timeout=30)
+            process.communicate(timeout=60)
 
 
 def _wait_for(port: int, process: "subprocess.Popen[str]") -> None:

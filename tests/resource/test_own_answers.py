@@ -94,7 +94,7 @@ def test_the_next_question_gets_its_own_answer(tmp_path: Path, spoil: Spoiled):
         verifier = Introspection(service.url, API, "api", "s3cret", ca=service.ca, timeout=2)
         with suppress(Unavailable):
             verifier.verify(bound(), ACCESS, require_certificate=True)
-        assert spoiled.wait(20)
+        assert spoiled.wait(60)
         for _ in range(3):
             with pytest.raises((InvalidToken, Unavailable)):
                 verifier.verify(forged(bound()), ACCESS, require_certificate=True)
@@ -107,7 +107,7 @@ def test_a_connection_serves_one_thread_at_a_time(tmp_path: Path):
 
     def temper(service: Silent, connection) -> None:
         connections.append(connection)
-        gate.wait(20)
+        gate.wait(60)
         while question := service.read(connection):
             connection.sendall(answer(about(question)))
 

@@ -65,7 +65,7 @@ def is_up(url: str) -> bool:
 
 def ask(url: str, token: str) -> tuple[int, int]:
     """Return the status, and the worker that let the token in."""
-    answer = requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=20)
+    answer = requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
     return answer.status_code, answer.json().get("pid", 0)
 
 

@@ -34,7 +34,7 @@ def connect_proxy() -> Iterator[ConnectProxy]:
             yield proxy
         finally:
             listener.shutdown(socket.SHUT_RDWR)
-            threads[0].join(20)
+            threads[0].join(60)
 
 
 def _accept(proxy: ConnectProxy, listener: socket.socket) -> None:

@@ -39,7 +39,7 @@ class Caller:
 
     def connect(self) -> closing[HTTPSConnection]:
         """Return a new connection for a block."""
-        return closing(HTTPSConnection("localhost", self._port, context=self._context, timeout=30))
+        return closing(HTTPSConnection("localhost", self._port, context=self._context, timeout=60))
 
     def post(
         self, connection: HTTPSConnection, path: str, client: str, **form: str
@@ -77,7 +77,7 @@ class Caller:
 
 def scrape(port: int) -> dict[str, float]:
     """Return every sample of the page by its name and labels; none may stand there twice."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as response:
         text = response.read().decode()
     found: dict[str, float] = {}
     for family in text_string_to_metric_families(text):

@@ -27,8 +27,6 @@ message = marshal.dumps((sys.argv[1:], os.getcwd(), dict(os.environ)))
 sock.sendmsg([message], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [0, 1, 2]))])
 sys.exit(int(sock.recv(16)))
 """
-_ALONE = threading.Lock()
-"""A fork reads the umask of this process, which sets it for a moment."""
 
 
 @contextmanager
@@ -68,8 +66,7 @@ def _run(typed: socket.socket) -> None:
         message, files, _, _ = socket.recv_fds(typed, _LONGEST, 3)
         arguments, folder, environment = marshal.loads(message)  # our own program's
         try:
-            with _ALONE:
-                process = _forked(arguments, folder, environment, files)
+            process = _forked(arguments, folder, environment, files)
         finally:
             for file in files:
                 socket.close(file)

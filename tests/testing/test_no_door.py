@@ -137,7 +137,7 @@ def status_of(port: int, path: str, folder: Path) -> int | None:
     """Return the status of a request with the holder's token; None while nothing listens."""
     try:
         headers = {"Authorization": f"Bearer {(folder / 'token').read_text()}"}
-        return httpx.get(f"http://127.0.0.1:{port}/{path}", headers=headers, timeout=30).status_code
+        return httpx.get(f"http://127.0.0.1:{port}/{path}", headers=headers, timeout=60).status_code
     except (httpx.TransportError, OSError):
         time.sleep(0.1)
         return None

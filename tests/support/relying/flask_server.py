@@ -36,7 +36,7 @@ class Validator(IntrospectTokenValidator):  # type: ignore[misc] # Authlib is un
             form["client_certificate"] = thumbprint_of(DerCertificate(der))
         credentials = (settings["client_id"], settings["client_secret"])
         answer = requests.post(
-            settings["endpoint"], data=form, auth=credentials, verify=settings["ca"], timeout=10
+            settings["endpoint"], data=form, auth=credentials, verify=settings["ca"], timeout=60
         )
         answer.raise_for_status()
         return answer.json()

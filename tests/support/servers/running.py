@@ -104,7 +104,7 @@ def answering(server: "Server", process: "subprocess.Popen[bytes]") -> Iterator[
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
