@@ -144,7 +144,7 @@ def _bare(code: str) -> Iterator[str]:
 
 
 def _wrk(address: str, script: Path, seconds: float) -> float:
-    """Ask for whole seconds, as wrk must; in place of a part of one, ask some dozens of times and wait."""
+    """Ask for whole seconds, as wrk must; for less, each of its threads stops after 64 answers."""
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}", "-s", str(script)]
     if seconds < 1:
         brief = script.with_suffix(".brief.lua")

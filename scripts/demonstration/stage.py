@@ -46,7 +46,7 @@ class Stage:
 @contextmanager
 def staged(folder: Path) -> Iterator[Stage]:
     """Start the service and the resource server, and end them by process id."""
-    issuer, api = (f"https://localhost:{port}" for port in (free_port(), free_port()))
+    issuer, api = (f"https://localhost:{port}" for port in free_ports(2))
     stage = Stage(folder, issuer, api)
     with ExitStack() as stack:
         stack.enter_context(
@@ -88,13 +88,16 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def free_port() -> int:
-    """Return a port that no process listens on, below those that the kernel gives to connections."""
-    while True:
-        port = random.randrange(20_000, 32_000)  # noqa: S311 # no secret
+def free_ports(count: int) -> list[int]:
+    """Return ports that no process listens on, below those that the kernel gives to connections."""
+    found: list[int] = []
+    for port in random.sample(range(20_000, 32_000), 1_000):
         with suppress(OSError):
             socket.create_server(("127.0.0.1", port)).close()
-            return port
+            found.append(port)
+        if len(found) == count:
+            break
+    return found
 
 
 def _command(*arguments: str) -> None:

@@ -18,7 +18,7 @@ from tests.support.sessions import session_of
 from tests.support.tls_servers import wait_until
 from tests.support.token_server import Server
 
-CHILDREN, TURNS = 6, 10
+CHILDREN, TURNS = 6, 30
 
 
 class Numbered:

@@ -37,7 +37,7 @@ for name, hidden in json.loads(sys.argv[2]).items():
     assert os.wait()[1] == 0
 print(json.dumps(found))
 """
-"""What each module says with the given extras, and with others besides.
+"""The words of each module with the given extras, and with others besides.
 
 The others find what needs no extra imported already: a module that a plain installation can import is
 the same in any other.

@@ -97,7 +97,7 @@ def test_it_finishes_what_is_under_way(tmp_path: Path, workers: int):
         assert running.ask(HEALTH, sock=idle).status == 200
         begun = running.connect()
         begun.sendall(HALF)
-        for _ in range(20):  # whoever answers these has accepted what came before
+        for _ in range(20):  # the workers that answer these have accepted what came before
             assert running.ask(HEALTH).status == 200
         time.sleep(0.2)
         running.process.send_signal(signal.SIGTERM)

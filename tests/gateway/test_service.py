@@ -99,10 +99,13 @@ def test_waiting_for_the_service_holds_nobody_else_up(realm: Realm, holder: Clie
             ]
             for thread in waiting:
                 thread.start()
+            silent.settimeout(SECONDS)
+            asked, _ = silent.accept()
             for _ in range(20):
                 assert nginx(running, Asked(uri="/health")).status == 200
                 assert nginx(running, Asked(uri="/nothing")).status == 403
             assert answers == [], "the others still wait"
+            asked.close()
             with running.connect() as sock:
                 fields = "X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /invoices\r\nClientcertverify: NONE\r\n"
                 slow = f"GET / HTTP/1.1\r\nHost: x\r\n{fields}Authorization: Bearer {good(None)}\r\n\r\n"

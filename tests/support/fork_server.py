@@ -190,6 +190,7 @@ class _Server:
 
 
 _servers: dict[tuple[tuple[str, str], ...], _Server] = {}
+_starting = threading.Lock()
 
 
 def _server_for(environment: dict[str, str]) -> _Server:
@@ -199,10 +200,11 @@ def _server_for(environment: dict[str, str]) -> _Server:
         if (name.startswith("PYTHON") or name in _LANGUAGE) and name not in _WITHOUT_EFFECT
     }
     key = tuple(sorted(read_at_start.items()))
-    if key not in _servers:
-        _servers[key] = _Server(read_at_start | {"PATH": os.environ["PATH"]})
-        atexit.register(_servers[key].end)
-    return _servers[key]
+    with _starting:
+        if key not in _servers:
+            _servers[key] = _Server(read_at_start | {"PATH": os.environ["PATH"]})
+            atexit.register(_servers[key].end)
+        return _servers[key]
 
 
 class _Forked(subprocess.Popen[Any]):

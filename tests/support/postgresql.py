@@ -117,7 +117,7 @@ class Postgres:
         self._execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
 
     def kill(self) -> None:
-        """End every process of the server by SIGKILL, as a machine does that loses power."""
+        """End every process of the server by SIGKILL, as a kernel does that runs out of memory."""
         assert self.process is not None
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         for pid in (self.process.pid, *map(int, children)):

@@ -100,17 +100,18 @@ class OwnServices:
         if self._used is None and (is_kept or not changes):
             service = self._kept.begin_again(**changes)
             self._used = service.folder
-        else:
-            service = self.start_new(**changes)
-        self._stack.callback(service.close)
-        return service
+            self._stack.callback(service.close)
+            return service
+        return self.start_new(**changes)
 
     def start_new(self, **changes: Any) -> Service:
         """Start a service with an application of its own, which the test may change."""
         if self._used is None:
             copy(self._database, self._folder)
             self._used = self._folder
-        return Service(self._used, settings_in(self._used, **changes))
+        service = Service(self._used, settings_in(self._used, **changes))
+        self._stack.callback(service.close)
+        return service
 
     def close(self) -> None:
         """End them."""

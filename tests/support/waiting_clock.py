@@ -12,7 +12,7 @@ LONGEST = 60
 
 
 class WaitingClock:
-    """What waiting requests ask for the time and sleep by, with an act of the test in their first sleep."""
+    """A clock that waiting requests read and sleep by, with an act of the test in their first sleep."""
 
     def __init__(self, act: Callable[[], object]) -> None:
         """Begin at 0; `act` is done once, by the request that sleeps first."""

@@ -24,7 +24,7 @@ from macaroon_cbat.text.json_text import UnusableJson, read_json_text
 log = logging.getLogger("macaroon_cbat.resource")
 
 LONGEST_WAIT = 5
-"""Seconds that one request waits for a revocation; a service that stops answers such requests at once."""
+"""Seconds that one request waits for a revocation; a stopping embedded server ends the wait."""
 
 _BEGINNING = "0"
 _POLL_SECONDS = 0.5

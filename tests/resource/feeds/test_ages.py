@@ -63,7 +63,7 @@ def test_the_age_of_keys_is_that_of_their_answer(feeding: Feeding, tmp_path: Pat
     assert again.age() == math.inf
     assert shown() == math.inf, "of two feeds of the same keys the older one counts"
     del again
-    gc.collect(1)  # it is young
+    gc.collect()
     assert shown() == 100
 
 
