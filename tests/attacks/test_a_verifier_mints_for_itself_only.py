@@ -28,7 +28,7 @@ CLAIMED = {"its own audience": API, "the other's": OTHER_API, "none": UNSET, "bo
 
 @pytest.mark.parametrize("audience", CLAIMED.values(), ids=CLAIMED)
 def test_a_resource_server_cannot_mint_for_another(audience):
-    """What a resource server mints with its own key no other one accepts, whatever audience it writes."""
+    """No other resource server accepts a token that one mints with its own key, whatever audience it has."""
     forged = mint(KEY, ISSUER, grant(aud=audience, client_id="root"), [BOUND])
     with pytest.raises((SignatureMismatch, UnknownKey)):
         verify(forged, OTHER, access(audience=OTHER_API, certificate=CERTIFICATE))

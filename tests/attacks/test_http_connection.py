@@ -12,7 +12,7 @@ from tests.support.tls_servers import Client, ask
 
 
 def test_a_call_without_a_token(target: Target):
-    """Who makes the holder's process call (SSRF) has its connection but no token: 401, no error code."""
+    """A forced call of the holder's process (SSRF) has its connection but no token: 401, no error code."""
     answer = target.call(None, target.holder)
     assert answer.status == 401
     assert "error" not in answer.headers["www-authenticate"]
@@ -20,7 +20,7 @@ def test_a_call_without_a_token(target: Target):
 
 
 def test_a_token_does_not_stay_on_its_connection(target: Target):
-    """What one request on a connection may do, the next one without the token may not."""
+    """A request without the token may not do what the one before it on the connection may."""
     with target.server.connect(target.server.context(target.holder)) as connection:
         headers = {"Authorization": f"Bearer {target.bound()}"}
         for _ in range(2):

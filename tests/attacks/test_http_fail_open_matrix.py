@@ -48,7 +48,7 @@ def test_a_thumbprint_in_another_letter_case(target: Target):
 
 
 def test_a_certificate_header_from_anybody(target: Target):
-    """A certificate header from anybody counts for nothing (Keycloak before 2025, Gravitee, OpenShift)."""
+    """A certificate header from a client counts for nothing (Keycloak before 2025, Gravitee, OpenShift)."""
     headers = {"X-Forwarded-Client-Cert": target.thumbprint(target.holder)}
     assert_refused(target.call(target.bound(), None, headers=headers))
 

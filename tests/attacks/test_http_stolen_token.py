@@ -32,7 +32,7 @@ def test_a_second_confirmation(target: Target, order: int):
 
 
 def test_the_thief_s_own_confirmation(target: Target):
-    """Who appends his own certificate to a token bound to another's gains nothing."""
+    """A thief who appends his own certificate to a token bound to the holder's gains nothing."""
     text = attenuate(target.bound(), [confirmation(target.thumbprint(target.thief))])
     assert_refused(target.call(text, target.thief))
 

@@ -84,6 +84,6 @@ def test_another_issuer_s_token(target: Target):
 
 
 def test_a_refresh_token(target: Target):
-    """What was keyed for another use never verifies as an access token."""
+    """A token that was keyed for another use never verifies as an access token."""
     for use in ("refresh", "discharge"):
         assert_refused(target.call(target.bound(key=audience_key(ROOT, API, use)), target.holder))  # type: ignore[arg-type]

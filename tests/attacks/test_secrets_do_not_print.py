@@ -19,7 +19,7 @@ def shown(error: BaseException) -> str:
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_refusal_shows_neither_token_nor_key(name):
-    """Whatever a token is refused for, neither error nor traceback shows its text, its signature or a key."""
+    """Neither error nor traceback of any refusal shows the token's text, its signature or a key."""
     vector = tomllib.loads(render(REFUSED[name]))
     with pytest.raises(InvalidToken) as refusal:
         present(vector)

@@ -52,7 +52,7 @@ def test_an_unknown_caveat_refuses_every_time():
 
 
 def test_what_nobody_has_verified_leaves_nothing_in_the_cache():
-    """Caveats that are read unverified, as a holder's tools do, fill no memory: anybody can send them."""
+    """Caveats that are read unverified, as a holder's tools do, fill no memory: strangers can send them."""
     remembered_caveats.cache_clear()
     text = attenuate(signed(b'{"exp": 1}'), [Scope("read")])
     assert bind_to_certificate(text, CERTIFICATE) != text
@@ -90,7 +90,7 @@ def _judge_audiences() -> None:
 def test_a_long_text_leaves_nothing_in_memory(
     attack: Callable[[], None], memory: Remembering[str, object], most: int
 ):
-    """What is read of a long text is not kept: a thousand of them took 270 MB of each worker."""
+    """The content of a long text is not kept: a thousand such texts took 270 MB of each worker."""
     memory.cache_clear()
     attack()
     assert memory.cache_info().currsize <= most

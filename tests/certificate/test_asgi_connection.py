@@ -93,13 +93,13 @@ def test_a_unix_socket_is_known(scope):
 
 @pytest.mark.parametrize("scope", NOT_UNIX.values(), ids=NOT_UNIX)
 def test_anything_else_is_no_unix_socket(scope):
-    """What is not known to be a Unix socket is none."""
+    """A connection that is not known to be over a Unix socket is over none."""
     assert connection_of(**scope).is_unix_socket() is False
 
 
 @pytest.mark.parametrize("client", [None, ("192.0.2.7", 40_000), ("2001:db8::7", "40000"), ("10.0.0.1", 0)])
 def test_the_address_is_unknown(client):
-    """What a scope has for the client's address may be a header's or a PROXY line's: there is no address."""
+    """The client of a scope may come from a header or a PROXY line: the connection shows no address."""
     assert connection_of(client=client).address() is None
     assert connection_of(client=client).shows_address() is False
 
@@ -164,7 +164,7 @@ def taken_for_the_same(name: bytes) -> bool:
 @example([(b"Client-Cert", b"\t")])
 @example([(b"client-cert", b" \t a b\t ")])
 def test_one_header_or_none_or_an_error(headers):
-    """Whatever headers come, the value is that of the one header of this name, or none, or ambiguous."""
+    """The value of a header is that of the only one of its name, or none, or ambiguous, among any headers."""
     same = [(name, value.strip(b" \t")) for name, value in headers if taken_for_the_same(name)]
     try:
         value = connection_of(*headers).header("Client-Cert")
@@ -176,7 +176,7 @@ def test_one_header_or_none_or_an_error(headers):
 
 @given(st.lists(st.tuples(st.binary(max_size=20), st.binary(max_size=30)), max_size=4), st.binary(max_size=8))
 def test_an_address_is_never_a_header_s(headers, name):
-    """Whatever headers come, no address is told as the connection's, and no Unix socket comes of them."""
+    """No header is told as the connection's address, and no header makes a Unix socket."""
     for host in ("10.0.0.1", name.decode("latin-1")):
         one = connection_of(
             *headers, (b"X-Forwarded-Host", host.encode("latin-1")), client=None, server=(host, None)
@@ -186,7 +186,7 @@ def test_an_address_is_never_a_header_s(headers, name):
 
 @given(st.text(max_size=80))
 def test_any_text_is_a_certificate_or_an_error(text):
-    """Whatever text a server shows, it is the certificate of one PEM block, or an error of ours."""
+    """Any text that a server shows is the certificate of one PEM block, or an error of ours."""
     armoured = f"-----BEGIN CERTIFICATE-----{text}-----END CERTIFICATE-----"
     for shown in (text, armoured):
         try:

@@ -87,7 +87,7 @@ def test_edited_values(name: str, data: st.DataObject):
 @pytest.mark.parametrize("name", WITH_VERDICTS)
 @given(st.data())
 def test_edited_verdicts(name: str, data: st.DataObject):
-    """Whatever a product says beside the certificate, the answer is one of the three."""
+    """Any verdict of a product, beside a certificate or none, gives one of the three answers."""
     value, verdict = SPELLINGS[name](HOLDER)
     verdict = data.draw(edits(verdict) | verdicts)
     judge(name, (value, verdict))
@@ -122,7 +122,7 @@ def test_two_certificates_in_one_header(name: str, joint: str):
 
 @pytest.mark.parametrize("name", NONE)
 def test_no_certificate_beside_one(name: str):
-    """What means no certificate, beside a certificate, is never read as that certificate."""
+    """A text that means no certificate, beside a certificate, is never read as that certificate."""
     nothing, value = NONE[name][0], SPELLINGS[name](HOLDER)[0]
     if nothing:
         for text in (f"{nothing},{value}", f"{value},{nothing}", f"{nothing}, {value}", nothing + value):

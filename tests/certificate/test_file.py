@@ -154,7 +154,7 @@ def files(draw) -> bytes:
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=files())
 def test_never_another_certificate_than_openssl(tmp_path: Path, content: bytes):
-    """Whatever the file, it is an error or the certificate that openssl reads of it."""
+    """Any file is an error or the certificate that openssl reads of it."""
     try:
         read = der_of(content)
     except ValueError as refusal:

@@ -45,7 +45,7 @@ def test_what_the_product_writes_is_read(name: str, kind: str):
 
 @pytest.mark.parametrize("value", [base64_of(HOLDER), f'"{base64_of(HOLDER)}"'], ids=["plain", "quoted"])
 def test_openshift_s_router_quotes_or_not(value: str):
-    """What OpenShift's router sends is read with the quotes that its template asks for, and without."""
+    """The value of OpenShift's router is read with the quotes that its template asks for, and without."""
     assert FORMATS["openshift"].read(value, "0").thumbprint == x5t(HOLDER)
     assert FORMATS["openshift"].read('""', "0") == NO_CERTIFICATE
 

@@ -136,7 +136,7 @@ def test_a_named_proxy_is_believed(texts, secret, environ):
 
 @pytest.mark.parametrize(("texts", "secret", "environ"), STRANGERS.values(), ids=STRANGERS)
 def test_nobody_else_is_believed(texts, secret, environ):
-    """A certificate header from anybody else is ignored, and the reason says so."""
+    """A certificate header from any sender but a trusted one is ignored, and the reason names it."""
     source = Forwarded("haproxy", trust=trusted_proxies(texts, secret=secret))
     peer = source(connection_of(environ, CLIENTCERT))
     assert (peer.thumbprint, peer.certificate) == (None, None)
@@ -146,7 +146,7 @@ def test_nobody_else_is_believed(texts, secret, environ):
 
 
 def test_two_secrets_are_none():
-    """Where a server keeps two headers apart, two secrets are no secret, whatever they are."""
+    """Two secrets are no secret, the same or not, where a server keeps two headers apart."""
     source = Forwarded("haproxy", trust=trusted_proxies(["unix"], secret=SECRET))
     certificate = (b"Clientcert", SPELLINGS["haproxy"](HOLDER)[0].encode())
     shown = (b"Proxysecret", SECRET.encode())
@@ -181,7 +181,7 @@ def test_an_alias_is_ambiguous(alias: str):
 
 
 def test_malformed_from_a_stranger_is_ignored():
-    """What a stranger sends is not even read."""
+    """A certificate header of a stranger is not even read."""
     source = Forwarded("haproxy", trust=trusted_proxies(["unix"]))
     assert (
         source(connection_of(from_gunicorn("192.0.2.7"), {"HTTP_CLIENTCERT": "rubbish"})).ignored is not None

@@ -89,7 +89,7 @@ def test_the_chain_is_no_certificate():
 
 
 def test_the_embedded_server_shows_them():
-    """What the embedded server shows is found where it shows the client's certificate, and nothing else."""
+    """Intermediates that the embedded server shows are found beside a client's certificate; text is none."""
     environ = {PEER_CERTIFICATE: LEAF, PEER_INTERMEDIATES: (MIDDLE,)}
     assert intermediates_of(tls_connection, WsgiConnection(environ)) == (MIDDLE,)
     assert intermediates_of(tls_connection, WsgiConnection({PEER_CERTIFICATE: LEAF})) == ()
@@ -127,7 +127,7 @@ def connected(server: ssl.SSLContext, client: ssl.SSLContext) -> Iterator[ssl.SS
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("is_silent", [False, True], ids=["with a chain", "without a certificate"])
 def test_servers_with_python_s_tls_show_them(tmp_path: Path, key, version, is_silent):
-    """Where a server shows its `ssl` connection, what the client sent beside its certificate is found."""
+    """Certificates that a client sends beside its own are found where a server shows its `ssl` connection."""
     root = make_client(tmp_path, "root", is_authority=True)
     middle = make_client(tmp_path, "middle", issuer=root, is_authority=True)
     leaf = make_client(tmp_path, "leaf", issuer=middle, chain=(middle,))

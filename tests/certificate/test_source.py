@@ -68,7 +68,7 @@ def test_the_certificate_of_the_connection_is_found(environ):
 
 @pytest.mark.parametrize("environ", NOT_FOUND.values(), ids=NOT_FOUND)
 def test_no_certificate_is_none(environ):
-    """Where the connection has no certificate there is none, and no thumbprint of nothing."""
+    """A connection without a certificate gives none, and no thumbprint of nothing."""
     peer = tls_connection(WsgiConnection(environ))
     assert (peer.thumbprint, peer.certificate) == (None, None)
 
@@ -157,7 +157,7 @@ WRITTEN = {
 
 @pytest.mark.parametrize("missing", [None, *WRITTEN])
 def test_text_is_no_evidence(missing: str | None):
-    """Whatever text an environment holds, no address, socket, certificate or variable comes of it."""
+    """No text in an environment makes an address, a socket, a certificate or a variable."""
     connection = WsgiConnection({key: value for key, value in WRITTEN.items() if key != missing})
     assert (connection.shows_address(), connection.address(), connection.is_unix_socket()) == (
         False,

@@ -17,7 +17,7 @@ def test_thumbprint_is_the_base64url_sha256_of_the_der_bytes():
 
 
 def test_every_thumbprint_parses():
-    """What thumbprint_of writes, parse_thumbprint reads, whatever the digest."""
+    """A thumbprint of any digest that thumbprint_of writes is read by parse_thumbprint."""
     for number in range(500):
         thumbprint = thumbprint_of(DerCertificate(number.to_bytes(2, "big")))
         assert parse_thumbprint(thumbprint) == thumbprint

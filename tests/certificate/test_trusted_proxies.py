@@ -31,7 +31,7 @@ UNUSABLE = {
 
 @pytest.mark.parametrize(("texts", "reason"), UNUSABLE.values(), ids=UNUSABLE)
 def test_unusable_proxies_are_refused(texts: list[str], reason: str):
-    """What names no proxy, or everybody, is a SettingsError that says so."""
+    """Words that name no proxy, or every network, are a SettingsError that says so."""
     with pytest.raises(SettingsError, match=reason):
         trusted_proxies(texts)
 

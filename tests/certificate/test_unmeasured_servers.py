@@ -33,7 +33,7 @@ UNMEASURED = {
 )
 @pytest.mark.parametrize("environ", UNMEASURED.values(), ids=UNMEASURED)
 def test_a_network_is_no_trust_on_a_server_that_was_not_measured(environ, trust):
-    """Where the connection's own address cannot be told, trust by network fails every request."""
+    """Trust by network fails every request where the connection's own address cannot be told."""
     source = Forwarded("haproxy", trust=trusted_proxies(trust, secret=SECRET))
     for sent in ({}, CLIENTCERT, SHOWS_SECRET, CLIENTCERT | SHOWS_SECRET, {PEER_CERTIFICATE: PROXY}):
         with pytest.raises(

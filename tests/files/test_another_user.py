@@ -31,7 +31,7 @@ def test_a_file_of_another_user_is_refused(place: Path):
 
 
 def test_a_file_of_root_is_taken_by_a_service(place: Path):
-    """What root owns is taken by a process of another user whose group may read it: a Kubernetes secret."""
+    """A file of root is taken by a process of another user whose group may read it: a Kubernetes secret."""
     file = private(place / "keys.json", KEYS)
     os.chown(file, 0, NOBODY)
     file.chmod(0o440)
@@ -236,7 +236,7 @@ def test_the_group_of_a_service_reads_on(place: Path):
 
 
 def test_a_pipe_that_another_user_put_there_meanwhile_gets_nothing(place: Path):
-    """What is opened is judged, not what was there before: a user who wins the race reads no secret."""
+    """The open pipe is judged, not what the name led to before: a user who wins the race reads no secret."""
     file = place / "client.secret"
     os.mkfifo(file)
     os.chown(file, NOBODY, NOBODY)

@@ -64,7 +64,7 @@ def test_a_change_of_long_ago_counts_at_the_first_look(numbers: Numbers) -> None
 
 
 def test_a_file_that_is_being_written_is_left_alone(numbers: Numbers) -> None:
-    """What has just changed is not read, though it could be, until it is left alone or SIGHUP says so."""
+    """A file that has just changed is not read, though it could be, unless SIGHUP says so."""
     numbers.file.write_text("22")
     assert not numbers.followed.look()
     assert numbers.followed.value == 1
@@ -73,7 +73,7 @@ def test_a_file_that_is_being_written_is_left_alone(numbers: Numbers) -> None:
 
 
 def test_a_clock_ahead_is_no_obstacle() -> None:
-    """Where the file system's clock is ahead of ours, what is the same at two looks counts as left alone."""
+    """A file with a time ahead of our clock counts as left alone once it is the same at two looks."""
     ahead = ((2**62, 1, 1),)
     assert not is_settled(ahead, ())
     assert is_settled(ahead, ahead)
@@ -173,7 +173,7 @@ def test_a_forked_child_follows(numbers: Numbers) -> None:
 
 
 def test_a_pipe_is_read_once(numbers: Numbers, caplog: pytest.LogCaptureFixture) -> None:
-    """What a shell's `<(command)` leads to would block a second reader for ever: the first value stays."""
+    """A shell's `<(command)` would block a second reader for ever: the first value stays."""
     numbers.file.unlink()
     os.mkfifo(numbers.file)
     for _ in range(3):
@@ -185,7 +185,7 @@ def test_a_pipe_is_read_once(numbers: Numbers, caplog: pytest.LogCaptureFixture)
 def test_a_name_that_cannot_be_looked_up_changes_nothing(
     numbers: Numbers, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What the system says to the name, as where a folder was closed, is a warning and no failure."""
+    """An error of the system about the name, as where a folder was closed, is a warning and no failure."""
     numbers.file.unlink()
     numbers.file.symlink_to("x" * 300)
     assert not numbers.followed.look(anyway=True)

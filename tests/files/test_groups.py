@@ -36,7 +36,7 @@ def test_a_directory_may_be_out_of_reach(tmp_path: Path, text: str):
 
 
 def test_sssd_is_a_directory(tmp_path: Path):
-    """Where SSSD is set up its users count; a file that cannot be read says nothing."""
+    """Users of SSSD count where it is set up; a file that cannot be read says nothing."""
     (tmp_path / "nsswitch.conf").write_text(LOCAL["Fedora without SSSD"])
     (tmp_path / "sssd").mkdir()
     assert not is_database_local(tmp_path / "nsswitch.conf", tmp_path / "sssd")

@@ -108,7 +108,7 @@ def test_a_list_for_another_group_is_refused(volume: Path):
 
 
 def test_a_file_that_all_can_read_is_refused(volume: Path):
-    """What `fsGroup` forgives its group it forgives no other user."""
+    """Access that is forgiven the group of `fsGroup` is forgiven no other user."""
     mount(volume, FS_GROUP)
     as_user(USER, 0, start(volume), also=[FS_GROUP])
     mount(volume, FS_GROUP)

@@ -35,13 +35,13 @@ def show(forbid: str, **variables: str) -> str:
 
 
 def test_content_is_in_memory():
-    """Where nothing is forbidden the content is in no file system at all."""
+    """The content is in no file system at all where nothing is forbidden."""
     assert show("").startswith("memfd:")
 
 
 @pytest.mark.parametrize("folder", ["", "/proc", "/proc/nowhere"], ids=["unset", "unwritable", "missing"])
 def test_without_memory_it_is_in_a_private_file(folder):
-    """Where memfd_create is forbidden, a file for its owner alone holds the content, as long as needed."""
+    """A file for its owner alone holds the content, as long as needed, where memfd_create is forbidden."""
     place = show("forbid_files_in_memory()", **({"TMPDIR": folder} if folder else {}))
     assert place.split()[1:] == ["0o0", "True", "False"]
     assert place.split()[0] in {"tmp", "var", "dev"}
@@ -54,7 +54,7 @@ def test_the_environment_says_where(tmp_path: Path):
 
 
 def test_without_any_place_there_is_one_line(tmp_path: Path):
-    """Where nothing has room, one line names each folder and the remedy, and nothing stays."""
+    """One line names each folder and the remedy where nothing has room, and nothing stays."""
     line = show("forbid_files()", TMPDIR=str(tmp_path))
     assert "\n" not in line
     assert f"({tmp_path}: File too large; /tmp: File too large; " in line

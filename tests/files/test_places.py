@@ -102,7 +102,7 @@ def test_a_relative_name_is_looked_at_from_the_root(file: Path, monkeypatch: pyt
 
 
 def test_another_owner_is_refused(file: Path):
-    """What belongs neither to this process's user nor to root is refused, whatever its mode."""
+    """A private file that belongs neither to this process's user nor to root is refused."""
     found = list(file.stat())
     found[4] = os.geteuid() + 1
     with pytest.raises(SettingsError, match=rf"belongs to another user \(uid {found[4]}\): chown"):

@@ -83,7 +83,7 @@ def test_what_a_running_service_wrote_is_seen(data):
 @pytest.mark.parametrize("command", [*READING.values(), *CHANGING.values()], ids=[*READING, *CHANGING])
 @pytest.mark.parametrize("name", ["", "DATABASE_URL", "DATABASE_URL_FILE", "WRAPPING_KEY_FILE"])
 def test_what_cannot_be_reached_is_one_line(data, place, monkeypatch, command, name):
-    """Where another user may not even look, a command is one line, and no traceback."""
+    """A command of another user who may not even look is one line, and no traceback."""
     closed = place / "closed"
     closed.mkdir(mode=0o700)
     if name:

@@ -62,7 +62,7 @@ def test_of_two_at_once_one_is_refused(file):
 
 @pytest.mark.parametrize("may_replace", [False, True], ids=["new", "replaced"])
 def test_an_error_leaves_all_as_it_was(file, *, may_replace: bool):
-    """When what is to be written cannot be had, there is no new file, and the old one stays."""
+    """Content that cannot be had leaves no new file, and the old one as it was."""
     (file.parent / "old").write_text("old")
     with (
         pytest.raises(ZeroDivisionError),
@@ -117,7 +117,7 @@ UNWRITABLE = {
 @pytest.mark.parametrize("may_replace", [False, True], ids=["new", "replaced"])
 @pytest.mark.parametrize(("make", "error"), UNWRITABLE.values(), ids=UNWRITABLE)
 def test_what_cannot_be_written_does_not_begin(tmp_path, make, error, *, may_replace: bool):
-    """What cannot be written is refused before the block begins, and nothing is left."""
+    """A file that cannot be written is refused before the block begins, and nothing is left."""
     (tmp_path / "folder").mkdir()
     file = tmp_path / "folder/secret"
     make(file)

@@ -97,7 +97,7 @@ def test_a_known_connection_may_be_idle(run, deciding: Dispatcher):
 
 
 def test_a_connection_without_a_yes_stays_unknown(run, deciding: Dispatcher):
-    """Who was only refused so far may be idle as briefly as who said nothing, and makes room first."""
+    """A proxy that was only refused so far may be idle as briefly as a silent one, and makes room first."""
 
     async def refused() -> None:
         async with opened(deciding) as one:

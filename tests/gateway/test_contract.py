@@ -125,7 +125,7 @@ METHODS = {
 @pytest.mark.parametrize("uri", ["/health", "/any", "/nothing"])
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 def test_a_method_in_other_letters_opens_nothing(ask: Ask, kind: str, holder: Client, method: str, uri: str):
-    """What is not a method in capitals is 400 before any rule is looked up, on a public path as well."""
+    """A text that is no method in capitals is 400 before any rule is looked up, on a public path as well."""
     answer = ask(Asked(method=method, uri=uri, token=good(holder.der), certificate=holder.der))
     assert (answer.status, answer.principal) == (403 if kind == "nginx" else 400, {})
 
@@ -151,7 +151,7 @@ def test_a_path_like_a_ruled_one_is_refused(ask: Ask, running: Running, uri: str
 
 
 def test_no_rule_no_access(ask: Ask, running: Running, holder: Client):
-    """Where no rule is about a path, the best of tokens does not help: 403."""
+    """A path that no rule is about is 403 with the best of tokens."""
     for uri in ("/", "/invoicesx", "/elsewhere?/invoices"):
         answer = ask(Asked(uri=uri, token=good(holder.der), certificate=holder.der))
         assert (answer.status, answer.principal) == (403, {})

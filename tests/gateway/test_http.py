@@ -110,7 +110,7 @@ FRAMED_OTHERWISE = {
 
 @pytest.mark.parametrize("data", NO_HTTP.values(), ids=NO_HTTP)
 def test_what_is_no_http_is_400(running: Running, data: bytes):
-    """What is not strictly HTTP/1 gets 400 and the end of the connection, and nothing after it is read."""
+    """Data that is not strictly HTTP/1 gets 400 and the end of the connection; nothing after it is read."""
     assert statuses(running, data + START + ASKED + b"\r\n") == [400]
 
 

@@ -63,7 +63,7 @@ def test_a_question_over_http_is_one_line(
 @pytest.mark.parametrize("line_end", NEXT_LINES.values(), ids=NEXT_LINES)
 @pytest.mark.parametrize("member", ["method", "path", "address", "authorization"])
 def test_a_question_over_grpc_is_one_line(over_grpc: Running, holder: Client, line_end: str, member: str):
-    """Over gRPC, where a text may hold any character, the same: with and without an outage to report."""
+    """A question over gRPC, whose texts may hold any character, is one line, with an outage and without."""
     text = line_end + FORGED
     request = check_request(Asked(token=good(None), certificate=holder.der))
     http, address = request.attributes.request.http, request.attributes.source.address.socket_address
@@ -97,7 +97,7 @@ def test_what_is_no_message_is_not_logged(over_grpc: Running, message: bytes):
     "address", ["", "unknown", "192.0.2.7:80", "192.0.2.7, 192.0.2.8", "/run/envoy.sock"]
 )
 def test_what_is_no_address_is_not_audited_as_one(over_grpc: Running, holder: Client, address: str):
-    """Where Envoy does not name one address, the audit line has none, and the log does not quote it."""
+    """A text of Envoy's that is not one address is neither audited as one nor quoted in the log."""
     request = check_request(Asked(token=good(None), certificate=holder.der, address=address))
     assert check(over_grpc, request).denied_response.status.code == 401
     assert "address" not in over_grpc.audit()[-1]

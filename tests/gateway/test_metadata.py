@@ -81,7 +81,7 @@ def test_the_document_may_be_asked_about(tmp_path: Path):
 
 
 def test_a_stranger_reads_nothing(tmp_path: Path):
-    """Who is not a trusted proxy does not get the document either."""
+    """A sender that is not a trusted proxy does not get the document either."""
     listen = {"http": f"127.0.0.1:{free_port()}"}
     with gateway(tmp_path, listen=listen, proxy={"kind": "nginx", "trust": ["10.9.0.0/16"]}) as running:
         assert running.ask({}, target=PATH).status == 403

@@ -144,7 +144,7 @@ def _page(port: int) -> str:
 
 
 def test_workers_share_a_port_over_grpc(tmp_path: Path, holder: Client):
-    """Over TCP, several workers answer Envoy; over a Unix socket there is one, or a line that says so."""
+    """A gateway of two workers at one TCP port answers Envoy, and ends with status 0 when it is told to."""
     listen = {"grpc": f"127.0.0.1:{free_port()}"}
     proxy = {"kind": "envoy", "trust": ["127.0.0.1/32"]}
     with gateway(tmp_path, "--workers", "2", listen=listen, proxy=proxy) as running:
@@ -155,7 +155,7 @@ def test_workers_share_a_port_over_grpc(tmp_path: Path, holder: Client):
 
 
 def test_a_killed_worker_answers_envoy_again(tmp_path: Path, holder: Client):
-    """When the one worker behind a Unix socket is killed, the next one answers at the same place."""
+    """The next worker answers at the same place when the one worker behind a Unix socket is killed."""
     listen = {"grpc": f"unix:{tmp_path}/grpc.sock"}
     asked = Asked(token=good(holder.der), certificate=holder.der)
     with gateway(tmp_path, listen=listen, proxy={"kind": "envoy", "trust": ["unix"]}) as running:
@@ -201,7 +201,7 @@ def test_a_burst_of_connections_waits(tmp_path: Path):
 
 
 def test_no_worker_outlives_its_parent(tmp_path: Path):
-    """When the parent is killed, its workers end: none is left behind that judges by old rules."""
+    """A worker ends when its parent is killed: none is left behind that judges by old rules."""
     with gateway(tmp_path) as running:
         [child] = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
         running.process.kill()
@@ -223,7 +223,7 @@ def _lives(process: int) -> bool:
 
 
 def test_an_ipv6_proxy_is_known_by_its_network(tmp_path: Path):
-    """Over IPv6 the address is read as over IPv4."""
+    """A proxy at an IPv6 address is trusted by its network."""
     with socket.socket(socket.AF_INET6) as sock:
         sock.bind(("::1", 0))
         port = sock.getsockname()[1]

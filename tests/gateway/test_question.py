@@ -54,7 +54,7 @@ def test_a_fact_that_does_not_come_is_503(running: Running, missing: str):
 
 @pytest.mark.parametrize("empty", ["X-Forwarded-Method", "X-Forwarded-Uri"])
 def test_a_fact_that_is_empty_is_the_clients(running: Running, kind: str, empty: str):
-    """What the proxy sends empty, the client left out (the target of CONNECT): refused, and no outage."""
+    """A fact that the proxy sends empty was left out by the client (CONNECT's target): refused, no outage."""
     fields = {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/health", empty: ""}
     assert running.ask(fields).status == (403 if kind == "nginx" else 400)
 
@@ -72,7 +72,7 @@ def test_the_questions_own_method_says_nothing(running: Running, kind: str, meth
 def test_a_proxy_that_does_not_say_whether_there_is_a_certificate_is_503(
     running: Running, kind: str, holder: Client
 ):
-    """Where the format always says something, silence is a mistake of the deployer and not "none"."""
+    """Silence is a mistake of the deployer, and not "none", where the format always says something."""
     fields = {
         "X-Forwarded-Method": "GET",
         "X-Forwarded-Uri": "/invoices",

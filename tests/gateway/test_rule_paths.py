@@ -107,7 +107,7 @@ def test_no_character_becomes_a_separator(separator: str):
 
 @given(st.text())
 def test_no_other_exception_comes_from_a_path(text: str):
-    """Whatever comes as a request target, it is a plain path or an InvalidRequest."""
+    """Any text as a request target is a plain path or an InvalidRequest."""
     try:
         path = path_of("/" + text)
     except InvalidRequest:

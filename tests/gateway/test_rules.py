@@ -92,7 +92,7 @@ def test_what_no_rule_opens_is_closed(method: str, path: str):
 
 
 def test_a_shorter_path_does_not_help_out():
-    """Where the longest path has no rule for the method, a shorter, laxer one does not count."""
+    """A shorter, laxer path does not count where the longest one has no rule for the method."""
     assert WITH_ROOT.rule_for("POST", "/elsewhere").public
     with pytest.raises(NoRule):
         WITH_ROOT.rule_for("POST", "/admin/users")
@@ -225,6 +225,6 @@ def test_a_rule_that_says_too_little_is_a_mistake(rule: Rule, why: str):
     ],
 )
 def test_two_rules_about_the_same_are_an_error(rules: list[Rule]):
-    """Which of two rules for the same requests counts is never left to their order."""
+    """Two rules for the same requests are an error: which one counts is never left to their order."""
     with pytest.raises(ValueError, match="two rules cover"):
         Rules(rules)

@@ -138,7 +138,7 @@ def test_whatever_python_reads_as_the_number_is_known(number: int, form: str, di
 
 @given(st.text(st.characters(categories=["Nd", "Zs"], include_characters="+-_0xob.e")))
 def test_what_int_reads_is_the_value(text: str):
-    """Where int() reads a whole segment, its name is that number's."""
+    """A segment that int() reads as a whole has the name of that number."""
     try:
         number = int(text)
     except ValueError:
@@ -148,7 +148,7 @@ def test_what_int_reads_is_the_value(text: str):
 
 @given(st.uuids(), st.text("{}-", max_size=9))
 def test_what_uuid_reads_is_the_value(uuid: UUID, noise: str):
-    """Where UUID() reads a whole segment, however many hyphens there are, its name is that UUID's."""
+    """A segment that UUID() reads as a whole, with any number of hyphens, has the name of that UUID."""
     text = f"{noise}{uuid.hex[:9]}-{uuid.hex[9:].upper()}"
     assert values_in(text)[0] == value_of(text) == value_of(uuid.hex)
 

@@ -52,7 +52,7 @@ SPELLINGS = {
 @pytest.mark.parametrize("below", ["", "/users", "/users.json"])
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_a_path_like_a_ruled_one_does_not_fall_through(spelling: str, below: str, method: str):
-    """What a server may take for a ruled path is judged by its rule, or refused, and never by a laxer one."""
+    """A path that servers may take for a ruled one is refused or judged by its rule, never by a laxer one."""
     path = path_of(spelling.removesuffix("/") + below if below else spelling)
     try:
         assert STRICT.rule_for(method, path).scope == "root"
@@ -140,7 +140,7 @@ def test_a_rule_of_its_own_decides(rule: str, path: str):
     ],
 )
 def test_the_rule_that_says_more_is_never_passed_by(rules: list[Rule], path: str):
-    """Where a rule for more segments, or for exactly this path, could be meant, no other one opens it."""
+    """No other rule opens a path for which a rule of more segments, or an exact one, could be meant."""
     with pytest.raises(NoRule, match="could be taken for"):
         Rules([Rule(path="/", public=True), *rules]).rule_for("GET", path)
 
@@ -152,7 +152,7 @@ def test_an_exact_rule_says_nothing_below():
 
 
 def test_without_a_laxer_rule_nothing_changes():
-    """Where no rule is about a path at all it is refused as any other."""
+    """A path like a ruled one is refused as any other where no rule is about it at all."""
     with pytest.raises(NoRule, match="no rule is about"):
         Rules([Rule(path="/admin", scope="root")]).rule_for("GET", "/Admin")
 
@@ -214,7 +214,7 @@ RULED = {
 def test_no_padding_of_what_is_ignored_opens_a_path(  # noqa: PLR0917 # drawn
     above: str, ruled: str, before: list[str], behind: list[str], times: int, shift: int, below: str
 ):
-    """Whatever servers ignore, before a ruled segment or behind it and however much of it, it is refused."""
+    """Padding that servers ignore, before or behind a ruled segment, however much, leads to no laxer rule."""
     rules = Rules(
         [
             Rule(path="/", public=True),

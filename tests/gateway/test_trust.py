@@ -68,7 +68,7 @@ def test_who_claims_an_address_stays_a_stranger(elsewhere: Running, holder: Clie
 
 
 def test_without_the_secret_a_proxy_is_a_stranger(secretive: Running, holder: Client):
-    """Where a secret is set, only who shows exactly it, once, is answered."""
+    """Only a proxy that shows exactly the secret that is set, once, is answered."""
     right = SECRET.replace(" ", "-")
     token = good(holder.der)
 
@@ -85,7 +85,7 @@ def test_without_the_secret_a_proxy_is_a_stranger(secretive: Running, holder: Cl
 
 
 def test_a_stranger_over_grpc_is_denied(envoy: Running, holder: Client):
-    """Over gRPC a stranger gets PERMISSION_DENIED, which is no answer to the question at all."""
+    """A stranger over gRPC gets PERMISSION_DENIED, which is no answer to the question at all."""
     request = check_request(Asked(token=good(holder.der), certificate=holder.der))
     right = SECRET.replace(" ", "-")
     for metadata in ((), (("proxysecret", "wrong"),), (("proxysecret", right), ("proxysecret", right))):
@@ -102,7 +102,7 @@ def test_a_stranger_over_grpc_is_denied(envoy: Running, holder: Client):
 def test_the_clients_headers_are_no_certificate_over_grpc(
     running_grpc: Running, holder: Client, thief: Client
 ):
-    """Over gRPC only Envoy's own word counts: certificate headers of the client have no part in it."""
+    """Envoy's own word alone counts over gRPC: certificate headers of the client have no part in it."""
     spoof = (
         ("x-forwarded-client-cert", f"Hash={'0' * 64}"),
         ("clientcert", Asked(certificate=holder.der).pem),
@@ -129,7 +129,7 @@ def test_the_grpc_socket_is_for_owner_and_group(running_grpc: Running):
 
 
 def test_a_certificate_that_envoy_keeps_to_itself_is_a_mistake(running_grpc: Running, holder: Client):
-    """Where Envoy names the client after a certificate and does not send it, no verdict is possible: 503."""
+    """No verdict is possible where Envoy names the client after a certificate and does not send it: 503."""
     request = check_request(Asked(token=good(holder.der), certificate=holder.der))
     request.attributes.source.certificate = ""
     response = check(running_grpc, request)
@@ -142,7 +142,7 @@ def test_a_certificate_that_envoy_keeps_to_itself_is_a_mistake(running_grpc: Run
     "spoil", [lambda pem: pem[:-1], lambda pem: pem * 2, lambda _: "x", lambda pem: pem + "%0A"]
 )
 def test_no_certificate_is_read_from_malformed_text(running_grpc: Running, holder: Client, spoil):
-    """What is not exactly one certificate as Envoy writes it is refused with 400."""
+    """A text that is not exactly one certificate as Envoy writes it is refused with 400."""
     request = check_request(Asked(token=good(holder.der), certificate=holder.der))
     request.attributes.source.certificate = spoil(request.attributes.source.certificate)
     assert check(running_grpc, request).denied_response.status.code == 400

@@ -41,7 +41,7 @@ def presented(token: str, **changes: Any) -> PresentedRequest:
 
 @pytest.mark.parametrize("caveat", ROOT.values(), ids=ROOT)
 def test_an_unknown_path_is_not_the_root(admission: Admission, caveat: bytes):
-    """Where the path of a request is not known, a caveat for `/` is not met."""
+    """A caveat for `/` is not met where the path of a request is not known."""
     assert admission.origin == API
     token = good(None, *read_caveats(caveat))
     assert admission.admit(presented(token)).client_id == "billing"
@@ -52,7 +52,7 @@ def test_an_unknown_path_is_not_the_root(admission: Admission, caveat: bytes):
 
 @pytest.mark.parametrize("caveat", ROOT.values(), ids=ROOT)
 def test_an_unknown_origin_is_not_every_one(admission: Admission, caveat: bytes):
-    """Where a gateway does not know its own origin, a caveat about path or target is not met."""
+    """A caveat about path or target is not met where a gateway does not know its own origin."""
     with pytest.raises(CaveatsNotMet):
         structs.replace(admission, origin=None).admit(presented(good(None, *read_caveats(caveat))))
 
@@ -68,7 +68,7 @@ def test_an_unknown_origin_is_not_every_one(admission: Admission, caveat: bytes)
 def test_an_unknown_fact_is_not_any(
     admission: Admission, caveat: bytes, unknown: dict[str, Any], error: type[OAuthError]
 ):
-    """Where the address or the method is not known, no caveat about it is met, however wide."""
+    """No caveat about an address or a method that is not known is met, however wide."""
     with pytest.raises(error):
         admission.admit(presented(good(None, *read_caveats(caveat)), **unknown))
 

@@ -138,7 +138,7 @@ def test_no_certificate_is_nobody(apache: Apache):
     "name", ["SSL_CLIENT_CERT", "SSL-Client-Cert", "Ssl.Client.Cert", "mod_wsgi.version", "REMOTE_USER"]
 )
 def test_no_header_is_the_variable(apache: Apache, name: str):
-    """Whatever a client sends, the variable is Apache's."""
+    """The variable is Apache's, whatever header a client sends."""
     value = pem(make_certificate("forged")).replace("\n", " ").strip()
     assert apache_variable(WsgiConnection(apache.environ(apache.tls, **{name: value}))) == NO_CERTIFICATE
     client = certified("CN=holder", days=(-1, 4000))
@@ -155,7 +155,7 @@ def test_an_apache_that_does_not_show_it_is_misconfigured(apache: Apache):
 
 
 def test_under_another_server_the_variable_does_not_count():
-    """What another server has under this name was not made by Apache."""
+    """A variable of this name is an error under another server, and under Apache when its text is spoiled."""
     text = pem(make_certificate("holder"))
     with pytest.raises(ProxyMisconfigured):
         apache_variable(WsgiConnection({"SSL_CLIENT_CERT": text, "SERVER_SOFTWARE": "gunicorn/27.0.1"}))

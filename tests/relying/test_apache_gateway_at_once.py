@@ -32,7 +32,7 @@ def gateway(
 
 
 def test_holder_and_thief_at_once(realm: Realm, gateway: Gateway):
-    """Whatever happens at once, the holder is let in every time and a thief with the same child never."""
+    """The holder is let in every time and a thief with the same child never, whatever happens at once."""
     child = realm.child()
     headers = (("Authorization", f"Bearer {child}"),)
     clients = [realm.holder, realm.thief, None, realm.holder] * ROUNDS
@@ -43,7 +43,7 @@ def test_holder_and_thief_at_once(realm: Realm, gateway: Gateway):
 
 
 def test_each_request_of_a_connection_needs_its_token(realm: Realm, gateway: Gateway):
-    """Over the holder's connection each request without a token of its own is refused."""
+    """Each request over the holder's connection is refused without a good token of its own."""
     good, another_s = realm.child(), realm.child_of(realm.thief)
     context: ssl.SSLContext = tls_context(gateway.folder / "ca.pem", realm.holder)
     connection = HTTPSConnection("localhost", gateway.tls, context=context, timeout=SECONDS)

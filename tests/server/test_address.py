@@ -42,7 +42,7 @@ OTHERS = {
 
 @pytest.mark.parametrize(("text", "address"), ADDRESSES.items(), ids=ADDRESSES)
 def test_an_address_is_read_and_shown_alike(text: str, address: Address) -> None:
-    """What an operator writes is read, and shown as it was written."""
+    """An address that an operator writes is read, and shown as it was written."""
     assert read_address(text, "--listen") == address
     assert str(address) == text
 

@@ -33,7 +33,7 @@ def test_label_values_are_words() -> None:
 
 
 def test_a_counter_that_cannot_be_made_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    """Where prometheus_client refuses a counter, one line says so, and counting goes on without it."""
+    """A counter that prometheus_client refuses is told in one line, and counting goes on without it."""
     Counter("taken_name", "Taken.", group=(taken := CounterGroup()))
     taken.make()
     refused = Counter("taken_name", "Taken again.", group=CounterGroup())

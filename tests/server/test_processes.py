@@ -89,7 +89,7 @@ def test_an_application_that_waits_hears_of_the_stop(tmp_path: Path, workers: in
 
 @BOTH
 def test_a_handshake_under_way_is_finished(tmp_path: Path, workers: int) -> None:
-    """Who has just connected when the server stops is still served."""
+    """A client that has just connected when the server stops is still served."""
     with running(tmp_path, workers=workers) as server:
         sock = socket.create_connection(("127.0.0.1", server.port))
         stop_by_supervisor(server)
@@ -101,7 +101,7 @@ def test_a_handshake_under_way_is_finished(tmp_path: Path, workers: int) -> None
 
 @BOTH
 def test_a_second_signal_ends_it_at_once(tmp_path: Path, workers: int) -> None:
-    """Who asks twice does not want to wait for requests under way."""
+    """A second signal ends the server without waiting for requests under way."""
     os.mkfifo(tmp_path / "gate")
     with running(tmp_path, workers=workers) as server, server.connect() as connection:
         connection.sendall(b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -131,7 +131,7 @@ def test_each_worker_makes_its_own_application(tmp_path: Path) -> None:
 
 
 def test_a_crashed_worker_is_replaced(tmp_path: Path) -> None:
-    """When a worker crashes, the others go on and a new one takes its place."""
+    """A new worker takes the place of one that crashes, and the others go on."""
     with running(tmp_path, workers=2) as server:
         with pytest.raises(OSError, match=r"."):
             server.ask("/crash")
@@ -166,7 +166,7 @@ def test_one_worker_goes_on_while_no_other_can_start(tmp_path: Path) -> None:
 
 
 def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
-    """When the parent is killed without warning, its workers end and the port is free."""
+    """Workers end, and free their port, when their parent is killed without warning."""
     with running(tmp_path, workers=2) as server:
         workers = children(server)
         assert len(workers) == 2

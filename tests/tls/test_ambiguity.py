@@ -182,7 +182,7 @@ LINES = {
 
 @pytest.mark.parametrize(("sent", "status"), LINES.values(), ids=LINES.keys())
 def test_a_request_in_another_form_is_refused(server: Server, sent: bytes, status: int) -> None:
-    """What is no plain HTTP/1.1 or HTTP/1.0 request for this server is one refusal, and the server closes."""
+    """A request that is no plain HTTP/1.1 or 1.0 for this server is one refusal, and the server closes."""
     assert statuses(server, sent + SMUGGLED) == [status]
 
 

@@ -55,7 +55,7 @@ def test_every_request_of_a_connection_shows_it(server: Server, clients: dict[st
 def test_a_stolen_certificate_is_refused(
     server: Server, clients: dict[str, Client], tmp_path: Path, version: ssl.TLSVersion
 ) -> None:
-    """Who holds a certificate but not its key does not get through the handshake."""
+    """A client that holds a certificate but not its key does not get through the handshake."""
     context = server.context(version=version)
     victim = clients["P-256"]
     context.load_cert_chain(_with_key_of_somebody_else(victim, tmp_path))

@@ -20,7 +20,7 @@ def test_big_downloads_arrive_whole(server: Server) -> None:
 
 
 def test_files_arrive_whole(server: Server) -> None:
-    """What the application hands over as a file arrives unchanged."""
+    """A body that the application hands over as a file arrives unchanged."""
     assert server.ask("/file").body == BIG
 
 

@@ -19,13 +19,13 @@ def hurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_silence_is_cut_off(hurried: Server) -> None:
-    """Who connects and says nothing is dropped."""
+    """A client that connects and says nothing is dropped."""
     with socket.create_connection(("127.0.0.1", hurried.port)) as sock:
         assert read_to_end(sock) == b""
 
 
 def test_a_connection_without_a_request_is_closed(hurried: Server) -> None:
-    """Who shakes hands and asks nothing is sent away with TLS's goodbye."""
+    """A client that shakes hands and asks nothing is sent away with TLS's goodbye."""
     with hurried.connect(suppress_ragged_eofs=False) as connection:
         assert read_to_end(connection) == b""
 

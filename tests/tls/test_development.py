@@ -171,7 +171,7 @@ def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["", "a..b", "x" * 300])
 def test_a_host_that_is_none_is_refused(tmp_path: Path, host: str) -> None:
-    """What is neither a host name nor an address is refused."""
+    """A text that is neither a host name nor an address is refused."""
     with pytest.raises(SettingsError, match="neither a host name nor an IP address"):
         development_certificates(tmp_path, host)
 

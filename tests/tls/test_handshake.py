@@ -33,7 +33,7 @@ def s_client(server: Server, *options: str, said: bytes = REQUEST) -> str:
 def test_a_resumption_attempt_becomes_a_full_handshake(
     server: Server, clients: dict[str, Client], version: ssl.TLSVersion
 ) -> None:
-    """Who offers an old session makes a full handshake and shows the certificate of the new connection."""
+    """A client that offers an old session makes a full handshake, in which its new certificate counts."""
     context = server.context(clients["P-256"], version)
     with server.connect(context) as connection:
         connection.sendall(REQUEST)
@@ -182,7 +182,7 @@ def test_garbage_inside_a_handshake_is_refused(server: Server) -> None:
 
 
 def test_a_refused_handshake_is_one_line_in_the_log(server: Server) -> None:
-    """What is refused leaves one line without a traceback."""
+    """A refused handshake leaves one line without a traceback."""
     before = len(server.log())
     test_h2_alone_is_refused(server)
     server.ask()

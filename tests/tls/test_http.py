@@ -42,7 +42,7 @@ def test_the_environment_says_https(server: Server) -> None:
     ],
 )
 def test_no_header_is_a_certificate(server: Server, name: str) -> None:
-    """Whatever header a client invents, the certificate is that of the connection: none."""
+    """The certificate is that of the connection, here none, whatever header a client invents."""
     with server.connect() as connection:
         request = f"GET / HTTP/1.1\r\nHost: localhost\r\n{name}: evil\r\n\r\n"
         assert speak(connection, request.encode()).json()["certificate"] is None
@@ -122,7 +122,7 @@ def test_a_chunked_body_beyond_the_limit_is_refused(server: Server) -> None:
 
 
 def test_a_broken_response_is_not_passed_off_as_whole(server: Server) -> None:
-    """When the application fails midway, the connection ends without TLS's goodbye."""
+    """The connection ends without TLS's goodbye when the application fails midway."""
     with server.connect(suppress_ragged_eofs=False) as connection:
         connection.sendall(b"GET /broken HTTP/1.0\r\n\r\n")
         with pytest.raises(ssl.SSLEOFError):

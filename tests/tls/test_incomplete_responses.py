@@ -16,7 +16,7 @@ from tests.support.tls_servers import SECONDS, Server, ask, read_to_end, running
 def test_a_response_that_breaks_off_is_not_passed_off_as_whole(
     server: Server, path: str, version: str
 ) -> None:
-    """When the application fails midway or sends too little, there is no last chunk and no TLS goodbye."""
+    """A response that fails midway or is too short ends without a last chunk and without TLS's goodbye."""
     received = b""
     with server.connect(suppress_ragged_eofs=False) as connection:
         connection.sendall(b"GET %s HTTP/%s\r\nHost: localhost\r\n\r\n" % (path.encode(), version.encode()))

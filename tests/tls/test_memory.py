@@ -131,7 +131,7 @@ def test_a_withdrawn_request_is_never_run(server, tmp_path):
 
 
 def test_those_within_their_share_stay(server):
-    """When nearly all is held in equal shares, only the one that takes more is refused."""
+    """Only the client that takes more is refused when nearly all is held in equal shares."""
     small = [half_sent(server, SHARE - 450) for _ in range(CLIENTS - 1)]
     large = half_sent(server, SHARE + 3_000)
     assert [client.is_served for client in (*small, large)] == [True] * (CLIENTS - 1) + [False]
@@ -185,7 +185,7 @@ def test_requests_are_taken_in_turn(server):
 
 
 def test_a_closed_request_keeps_no_text():
-    """Whatever the client wrote is gone from a closed request: body, fields and target."""
+    """A closed request keeps nothing that the client wrote: body, fields and target are gone."""
     request = Request(1 << 16, 1 << 20)
     request.received(b"POST /a?b=c HTTP/1.1\r\nX: y\r\n" + HOST + b"Content-Length: 2\r\n\r\nzz")
     request.close()

@@ -45,7 +45,7 @@ def test_an_ordinary_chain_is_free(server, ordinary):
 
 
 def test_a_long_chain_counts_while_the_connection_lives(server, heavy):
-    """What OpenSSL keeps of a chain counts on the idle connection too, before and after a request."""
+    """Memory that OpenSSL keeps for a chain counts on the idle connection too, before and after a request."""
     client = server.client(heavy)
     before = client.connection.held_bytes()
     assert before > LENGTH * 3_000

@@ -33,7 +33,7 @@ def test_the_application_sees_none(server: Server, names: list[str]) -> None:
 
 @pytest.mark.parametrize("kept", [(), ("X-Ssl-Cert",)], ids=["no proxy", "a proxy with a header of its own"])
 def test_a_certificate_header_comes_from_a_configured_proxy_alone(tmp_path, kept):
-    """Where no proxy is configured no certificate header arrives; where one is, its own header alone."""
+    """No certificate header arrives without a configured proxy, and with one its own header alone."""
     names = [*CERTIFICATE_HEADERS, "X-Ssl-Cert", "Ssl-Client-Verify"]
     with stepped(tmp_path) as server:
         server.loop.site.removed_keys = removed_keys(kept)

@@ -101,5 +101,5 @@ def test_h11_reads_what_we_read(request_bytes: bytes, step: int) -> None:
 
 @given(requests(), st.integers(1, 100))
 def test_pieces_change_nothing(request_bytes: bytes, step: int) -> None:
-    """Where the pieces are cut changes neither what is read nor whether it is refused."""
+    """The size of the pieces changes neither what is read nor whether it is refused."""
     assert read_here(request_bytes, step) == read_here(request_bytes, 1 << 16)

@@ -54,7 +54,7 @@ def test_stallers_do_not_delay_others_and_are_cut_off(tmp_path: Path, clients: d
 
 
 def test_a_full_house_drops_stallers_not_clients(tmp_path: Path, clients: dict[str, Client]) -> None:
-    """When all connections are taken, newcomers get the place of those who have kept the server waiting."""
+    """Newcomers get the place of clients that have kept the server waiting when all connections are taken."""
     kinds = ["silence", "hello", "slow header", "slow body"]
     limits = {"connections": 50, "request_seconds": 120.0}
     with running(tmp_path, limits=limits) as server:
@@ -100,7 +100,7 @@ def descriptors(server: Server) -> int:
 
 
 def test_newcomers_wait_while_everybody_is_served(tmp_path: Path) -> None:
-    """When all places are taken by requests in work, newcomers wait for a place and are not turned away."""
+    """Newcomers wait for a place and are not turned away when all places are taken by requests in work."""
     os.mkfifo(tmp_path / "gate")
     limits = {"connections": 2}
     with running(tmp_path, limits=limits) as server, ThreadPoolExecutor(4) as pool:

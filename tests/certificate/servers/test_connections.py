@@ -80,14 +80,14 @@ def test_a_dot_is_ambiguous(server: Server):
 
 
 def test_a_network_peer_is_one(server: Server):
-    """Over TCP the address is the connection's, and there is no Unix socket."""
+    """The address over TCP is the connection's, and no header's, and there is no Unix socket."""
     for word in ("localhost", "10.0.0.7", ""):
         _, body = server.send("/", f"X-Forwarded-For: {word}", f"Forwarded: for={word}", f"X-Real-IP: {word}")
         assert (body["shows_address"], body["address"], body["is_unix"]) == (True, "127.0.0.1", False)
 
 
 def test_a_unix_socket_is_one(at_a_socket: Server):
-    """Over a Unix socket there is no address, and no header makes one."""
+    """A connection over a Unix socket has no address, and no header makes one."""
     _, body = at_a_socket.send("/", "X-Forwarded-For: 10.0.0.7", "Forwarded: for=10.0.0.7")
     assert (body["address"], body["is_unix"]) == (None, True)
 

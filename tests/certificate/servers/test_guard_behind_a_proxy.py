@@ -147,7 +147,7 @@ def test_a_proxy_that_forgets_to_say(on_a_port: Server):
 
 
 def test_the_secret_is_asked_for(at_a_socket: Server):
-    """Over the trusted socket the secret decides: right, wrong, missing, twice, beside another."""
+    """The secret decides over the trusted socket: right, wrong, missing, twice, beside another."""
     lines = (f"Clientcert: {CERTIFICATE}", *VERIFIED)
     shown = f"Proxysecret: {SECRET}"
     before = ignored(at_a_socket)

@@ -65,7 +65,7 @@ def lines_with(server: Server, text: str) -> list[str]:
 
 
 def test_the_operator_is_told_once_and_the_client_is_not_blamed(hiding, holder: Client):
-    """Where no certificate can arrive a bound token is 503, and one line of the terminal names the remedy.
+    """A bound token is 503 where no certificate can arrive, and one line of the terminal names the remedy.
 
     What a client sends changes nothing, forged tokens stay 401, and their reason is on the terminal.
     """
@@ -91,7 +91,7 @@ def showing(request, tmp_path: Path, server_file: Path, authority: Client) -> It
 
 
 def test_a_server_that_shows_certificates(showing: Server, holder: Client, folder: Path, authority: Client):
-    """Where certificates arrive the holder is let in, and no other client can raise the 503 by anything."""
+    """The holder is let in where certificates arrive, and no other client can raise the 503 by anything."""
     other = make_client(folder, "other", issuer=authority)
     assert ask(showing, bound_to(holder), holder)[0] == 200
     for lines in ((), ("X-Forwarded-Proto: http",), ("X-Forwarded-Proto: https",)):

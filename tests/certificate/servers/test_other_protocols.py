@@ -105,7 +105,7 @@ def is_refused(environ: dict[str, Any]) -> None:
 
 
 def test_uwsgi_s_own_protocol(tmp_path: Path):
-    """Whatever a sender writes in uWSGI's protocol is neither an address, a socket nor a certificate."""
+    """No text that a sender writes in uWSGI's protocol is an address, a socket or a certificate."""
     port = free_port()
     server = which("uwsgi") or "uwsgi"
     options = [

@@ -56,7 +56,7 @@ def test_a_script_name_of_a_header_undoes_no_caveat(gunicorn: Server, caveat: ob
 
 @pytest.mark.parametrize("prefix", ["/", "/pub", "/public/", "public", ""])
 def test_no_other_prefix_does(gunicorn: Server, prefix: str):
-    """Whatever part of the path a header calls the prefix, a caveat is met by the whole path or by none."""
+    """A token for /public does not open /invoices, whatever part of the path a header calls the prefix."""
     _, body = gunicorn.send("/public/invoices", bearer(PathPrefix("/public")), f"SCRIPT_NAME: {prefix}")
     assert "billing" not in str(body)
 
@@ -68,7 +68,7 @@ def test_the_whole_path_is_judged(gunicorn: Server):
 
 
 def test_the_deployment_s_own_prefix(tmp_path: Path, framework: str):
-    """Where gunicorn is told SCRIPT_NAME=/app, and the guard root_path=/app, caveats name the whole path."""
+    """Caveats name the whole path where gunicorn is told SCRIPT_NAME=/app, and the guard root_path=/app."""
     variables = {"FRAMEWORK": framework, "SCRIPT_NAME": "/app"}
     with running("gunicorn", "tcp", tmp_path, proxy={"root_path": "/app"}, variables=variables) as server:
         caveat = bearer(PathPrefix("/app/invoices"))
@@ -138,7 +138,7 @@ METHODS_OF = {
 
 @pytest.mark.parametrize(("name", "options"), METHODS_OF.values(), ids=METHODS_OF)
 def test_a_method_in_other_letters(tmp_path: Path, name: str, options: dict[str, str]):
-    """What is judged is what frameworks dispatch: `delete` is 400, or was DELETE before it came here."""
+    """The method judged is what frameworks dispatch: `delete` is 400, or was DELETE before it came here."""
     with running(name, "tcp", tmp_path, proxy={}, **options) as server:
         for method in ("delete", "Delete", "dELETE"):
             raw = f"{method} /invoices HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"

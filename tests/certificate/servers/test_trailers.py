@@ -62,7 +62,7 @@ def certificate_line(format_: str, der: bytes = HOLDER) -> str:
 
 
 def test_a_format_that_may_be_silent_is_refused(merging: Server, format_: str):
-    """Where trailers become headers, a stolen token and the victim's certificate as a trailer are 503.
+    """A stolen token with the victim's certificate as a trailer is 503 where trailers become headers.
 
     So is every other request, which tells the deployer at the first one.
     """
@@ -75,7 +75,7 @@ def test_a_format_that_may_be_silent_is_refused(merging: Server, format_: str):
 
 
 def test_a_trailer_is_no_certificate(apart: Server, format_: str):
-    """Where trailers stand apart, the victim's certificate as a trailer is none, and as a header is one."""
+    """The victim's certificate is none as a trailer, and one as a header, where trailers stand apart."""
     line, none = certificate_line(format_), ["Client-Cert: ::"] if format_ == "rfc9440" else []
     assert apart.send_with_trailers("/invoices", [BEARER, SECRET, *none], [line])[0] in (400, 401)
     assert apart.send_with_trailers("/invoices", [BEARER, SECRET, line], [certificate_line(format_, OTHER)])[
@@ -121,13 +121,13 @@ SMUGGLED = {
 def test_a_trailer_beside_a_header_is_two_values(
     speaking: Server, lines: list[str], trailers: list[str], status: int
 ):
-    """Where trailers become headers, one beside a header is a second value."""
+    """A trailer beside a header of its name is a second value where trailers become headers."""
     assert speaking.send_with_trailers("/invoices", lines, trailers)[0] == status
 
 
 @pytest.mark.parametrize("name", APART)
 def test_a_token_as_a_trailer_is_none(tmp_path: Path, name: str):
-    """Where trailers stand apart, a token that comes as a trailer authenticates no request."""
+    """A token that comes as a trailer authenticates no request where trailers stand apart."""
     server_name, options = APART[name]
     with running(server_name, "tcp", tmp_path, proxy={**PROXY, "format": "haproxy"}, **options) as server:
         lines = [f"Clientcert: {VALUE}", SECRET]
@@ -144,7 +144,7 @@ HANDSHAKE = (
 
 
 def test_a_handshake_has_no_trailers(tmp_path: Path):
-    """What stands in trailers of a WebSocket's handshake is no header of it: here no word of the proxy's."""
+    """A trailer of a WebSocket's handshake is no header of it: here no word of the proxy's."""
     options = {"http": "httptools", "ws": "wsproto"}
     with running("uvicorn", "tcp", tmp_path, proxy={**PROXY, "format": "haproxy"}, **options) as server:
         head = [

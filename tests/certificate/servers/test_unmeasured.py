@@ -95,7 +95,7 @@ def test_the_secret_is_trust_enough(by_secret: Server):
 
 
 def test_what_they_show_is_no_address(chosen: str, tmp_path: Path):
-    """Whatever these servers show as the address, the connection shows none, and no Unix socket."""
+    """The connection shows no address and no Unix socket, whatever these servers show as the address."""
     name, options = SERVERS[chosen]
     with running(name, "tcp", tmp_path, **options) as server:
         _, body = server.send("/", *FORGED, "X-Forwarded-Host: /run/app.sock", before=line_for(chosen))
