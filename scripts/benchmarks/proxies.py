@@ -1,7 +1,7 @@
 """Requests per second and p99 of nginx and Envoy that ask the gateway, beside the same proxies without it.
 
 The third line of each is the same configuration with a bare server that says 200 to everything in the
-place of the gateway: what asking anybody costs. Behind each stands an nginx that answers at once.
+place of the gateway: what asking any server costs. Behind each stands an nginx that answers at once.
 All lines take turns in every round.
 """
 

@@ -126,7 +126,7 @@ def files_of(files: Files) -> tuple[Path, Path]:
 def test_first_load_says_what_to_do(
     tmp_path: Path, pair: Pair, certificate: bytes | str | None, key: bytes | str | None, says: str
 ) -> None:
-    """What cannot be loaded at first is a SettingsError: one line that names the file and a remedy."""
+    """A file that cannot be loaded at first is a SettingsError: one line that names it and a remedy."""
     foreign = {"foreign": make_pair().key, "RSA": make_pair("RSA").key, "certificate": pair.certificate}
     for name, content in (("c.pem", certificate), ("k.pem", key)):
         if content is not None:
@@ -279,7 +279,7 @@ def test_unusable_ca_is_named(tmp_path: Path) -> None:
 
 
 def test_repr_shows_no_key(certificate: ClientCertificate, pair: Pair) -> None:
-    """What prints of a certificate is its path and thumbprint, never its key."""
+    """The repr of a certificate shows its thumbprint, never its key."""
     shown = repr(certificate) + repr(certificate.current())
     assert pair.thumbprint in shown
     assert "KEY" not in shown

@@ -26,7 +26,7 @@ def test_an_issuer_is_not_the_holder(tmp_path: Path, spelling: bytes) -> None:
     ids=["another's key", "another's key first", "the issuer's key"],
 )
 def test_the_key_in_the_file_belongs_to_the_leaf(tmp_path: Path, content: bytes) -> None:
-    """Where one file holds both, the first key has to be that of the leaf, before anything is sent."""
+    """The first key in a file that holds certificates too has to be the leaf's, before anything is sent."""
     (tmp_path / "c").write_bytes(content)
     with pytest.raises(SettingsError, match="private key that belongs to it"):
         ClientCertificate(tmp_path / "c")

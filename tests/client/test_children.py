@@ -75,7 +75,7 @@ def test_bound_elsewhere_is_an_error(pair: Pair, other_pair: Pair) -> None:
 
 @pytest.mark.parametrize("nonsense", ["ab" * 32, b"no certificate", ""])
 def test_only_certificates_bind(nonsense: str | bytes) -> None:
-    """What is neither a thumbprint nor a certificate binds nothing."""
+    """A value that is neither a thumbprint nor a certificate binds nothing."""
     with pytest.raises(ValueError, match=r"thumbprint|certificate"):
         bind_to_certificate(make_token(), nonsense if isinstance(nonsense, bytes) else Thumbprint(nonsense))
 

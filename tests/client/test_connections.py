@@ -30,7 +30,7 @@ def test_child_is_bound_to_what_the_server_saw(send: Sends, server: Server, pair
 
 
 def test_each_request_has_its_own_child(send: Sends, server: Server) -> None:
-    """When time passes the next request, over the same connection, carries another child."""
+    """The next request, over the same connection, carries another child when time has passed."""
     started = int(time.time())
     one = send("GET", server.url("/api")).json()
     while int(time.time()) <= started:

@@ -48,7 +48,7 @@ def with_the_beginning_of_another(service: Silent, connection: ssl.SSLSocket) ->
 
 
 def test_an_unasked_answer_ends_the_connection(tmp_path: Path) -> None:
-    """What comes with an answer and is none of it is never taken for the answer to the next request."""
+    """Bytes that come with an answer and are none of it are never taken for the next request's answer."""
     with silent_service(tmp_path, with_the_beginning_of_another) as service:
         connections = Connections(ServerTrust(service.ca).current().context())
         request = HttpsRequest(method="GET", url=service.url, timeout=60, limit=1000)

@@ -143,7 +143,7 @@ def test_a_resource_server_is_told_the_same(ca, tmp_path):
     ],
 )
 def test_a_certificate_that_is_not_valid(ca, ca_file, tmp_path, wanted, words):
-    """What is wrong with the server's certificate is said."""
+    """The reason says what is wrong with the server's certificate."""
     with listening(over_tls(server_certificate(ca, tmp_path, **wanted))) as port:
         assert f"the certificate of localhost:{port} {words}" in reason(port, ca_file)
 

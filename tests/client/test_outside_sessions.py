@@ -165,7 +165,7 @@ def other(tmp_path: Path, other_pair: Pair) -> ClientCertificate:
 def test_outside_its_session_an_auth_raises(
     server: Server, certificate: ClientCertificate, other: ClientCertificate, sends: Sends, says: str
 ) -> None:
-    """Over a connection without its certificate a MacaroonAuth raises, and no request arrives."""
+    """A MacaroonAuth raises outside a session made for its certificate, and no request arrives."""
     with pytest.raises(SettingsError, match=says):
         sends(server, certificate, other)
     assert server.asked(TEMPER) == []

@@ -70,7 +70,7 @@ def test_the_name_of_a_file_is_no_secret(tmp_path: Path, both: Path, take) -> No
 
 
 def test_a_replaced_secret_is_used_at_once(server: Server, tmp_path: Path) -> None:
-    """When the service refuses the secret, the one that is in the file by now is tried, once."""
+    """The secret that is in the file by now is tried, once, when the service refuses the old one."""
     file = tmp_path / "secret"
     replace_file(file, [b"old"])
     client = server.client("secret-is-new", client_secret=file)

@@ -109,7 +109,7 @@ def test_bound_token_follows_the_certificate(
 
 
 def test_revoked_token_is_fetched_anew(server: Server, certificate: ClientCertificate) -> None:
-    """When the resource server rejects the token, the request succeeds with a new one."""
+    """The request succeeds with a new token when the resource server rejects the old one."""
     client = server.client("revoked")
     with certificate_session(MacaroonAuth(client, certificate), server.ca) as session:
         server.revoke(session.get(server.url("/api"), timeout=60).json()["jti"])
@@ -196,7 +196,7 @@ def test_unusable_settings_are_named(settings: dict[str, str | None], says: str)
 def test_netrc_has_no_say(
     server: Server, certificate: ClientCertificate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a .netrc holds for the host never takes the place of the client's own credentials."""
+    """An entry of a .netrc for the host never takes the place of the client's own credentials."""
     (tmp_path / "netrc").write_text("machine localhost login thief password thief\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     server.client("netrc")()

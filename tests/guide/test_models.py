@@ -109,7 +109,7 @@ def test_every_module_of_the_design_exists(module):
 
 @pytest.mark.parametrize("file", sorted(GUIDE.iterdir()), ids=lambda file: file.name)
 def test_no_chapter_names_a_place_of_ours(file):
-    """What is shipped names no folder of the machine that it was written on."""
+    """A chapter of the guide names no folder of the machine that it was written on."""
     assert not re.search(r"/work\b|/home/\w|/tmp/\w", file.read_text())
 
 

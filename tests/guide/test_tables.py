@@ -67,6 +67,6 @@ def test_every_row_says_something(chapter, row):
 
 
 def test_every_registered_metric_is_in_the_table(found):
-    """What a page of the service or of a resource server counts is in the table."""
+    """Each metric that the service or a resource server registers is in the table."""
     assert len(set(found["registered"])) >= 8
     assert set(found["registered"]) <= set(found["named"])

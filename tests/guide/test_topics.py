@@ -93,7 +93,7 @@ def test_an_unknown_topic_names_the_nearest():
 
 
 def test_a_topic_that_resembles_none_names_all():
-    """Where no topic is near, the message names all of them."""
+    """The message names all topics where none is near."""
     said = complaint(call("guide", "xyz"), 2)
     assert all(file.stem in said for file in CHAPTERS)
 
@@ -126,7 +126,7 @@ def test_a_narrow_terminal_gets_whole_names(topic: str):
 
 
 def test_a_terminal_without_rich_gets_markdown(tmp_path: Path):
-    """Where `rich` is not installed, a terminal gets the plain Markdown."""
+    """A terminal gets the plain Markdown where `rich` is not installed."""
     (tmp_path / "rich.py").write_text("raise ImportError('not installed')\n")
     shown = on_a_terminal("service", PYTHONPATH=f"{tmp_path}:{ROOT}")
     assert shown.replace("\r\n", "\n") == (CHAPTERS[0].parent / "service.md").read_text()

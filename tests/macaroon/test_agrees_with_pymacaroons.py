@@ -117,7 +117,7 @@ def test_attenuating_here_or_there_is_the_same(granted, appended):
 
 @pytest.mark.parametrize("options", [{}, {"indent": 4}, {"sort_keys": True, "ensure_ascii": False}], ids=str)
 def test_a_holder_writes_json_as_python_does(options):
-    """What a holder appends with pymacaroons and json.dumps, in any layout, restricts as what we append."""
+    """A caveat that a holder writes with json.dumps, in any layout, restricts as those that we append."""
     members = {"exp": NOW + 60, "scope": "read", "cnf": {"x5t#S256": CERTIFICATE}, "path": "/invoices"}
     child = pymacaroons.Macaroon.deserialize(token())
     child.add_first_party_caveat(json.dumps(members, **options))

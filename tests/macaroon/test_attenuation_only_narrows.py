@@ -12,7 +12,7 @@ from tests.support.tokens import ACCESS, BOUND, GRANT, ISSUER, KEY, KEYS
 @given(grants, few_caveats, few_caveats, accesses, st.booleans())
 @example(granted=GRANT, caveats=[], more=[BOUND, Scope("read")], access=ACCESS, required=True)
 def test_attenuation_only_narrows(granted, caveats, more, access, required):
-    """What a child is accepted for, its parent was, and the child's principal is within the parent's.
+    """A parent is accepted for each access that its child is, and the child's principal is within its own.
 
     A parent without a certificate is the one exception, and the reason to bind: being unbound, it
     may be refused where its bound child is accepted. So the parent is asked without that demand.

@@ -22,7 +22,7 @@ def test_equivalent_spellings_are_one_audience(one: str, other: str):
 
 @pytest.mark.parametrize("other", OTHER.values(), ids=OTHER)
 def test_a_look_alike_is_another_audience(other: str):
-    """What is not equivalent by RFC 3986, or what servers read differently, is never the same audience."""
+    """A spelling not equivalent by RFC 3986, or that servers read differently, is never the same audience."""
     assert not is_same_audience(API, other)
     assert not is_same_audience(API + "/a", other + "/a/")
 
@@ -48,7 +48,7 @@ def test_paths_and_other_schemes_are_compared_letter_by_letter(one: str, other: 
 
 @pytest.mark.parametrize("other", ["https://%%36%31pi.example", "https://a/%%34%31", "https://a/%4%31"])
 def test_normalizing_makes_no_new_encoding(other: str):
-    """What is percent-encoded only after it was decoded once is no URL, and is never decoded."""
+    """A text that is percent-encoded only after it was decoded once is no URL, and is never decoded."""
     assert canonical_audience(other) == other
     assert audience_mistake(other)
 
@@ -110,7 +110,7 @@ def test_the_canonical_spelling_leads_to_the_same_place(origin: str, path: str, 
     ],
 )
 def test_a_mistake_has_its_own_message(audience: str, advice: str):
-    """What is no plain resource indicator is refused with what to do about it."""
+    """An audience that is no plain resource indicator is refused with what to do about it."""
     assert advice in (audience_mistake(audience) or "")
 
 

@@ -48,7 +48,7 @@ def test_two_headers_are_an_invalid_request(header):
 
 
 def test_the_challenge_without_credentials_has_no_error_code():
-    """Where no credentials came, the challenge says neither error nor description (RFC 6750 3.1)."""
+    """The challenge to a request without credentials says neither error nor description (RFC 6750 3.1)."""
     assert challenge(MissingToken("x"), realm="api") == 'Bearer realm="api"'
 
 

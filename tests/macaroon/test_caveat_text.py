@@ -222,7 +222,7 @@ def test_a_refusal_names_its_cause(text, reason):
     "caveat", [caveat for caveat, _ in (ACCEPTED | PROHIBITED).values()], ids=ACCEPTED | PROHIBITED
 )
 def test_a_caveat_reads_back(caveat):
-    """What caveat_text writes, read_caveats reads to an equal caveat."""
+    """A caveat that caveat_text writes is read by read_caveats to an equal caveat."""
     assert read_caveats(caveat_text(caveat)) == (caveat,)
 
 

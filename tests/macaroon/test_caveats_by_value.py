@@ -46,7 +46,7 @@ def test_every_spelling_is_judged_alike(data, before, caveats, access):
 
 @given(st.data(), few_caveats, sets, accesses)
 def test_a_caveat_set_only_narrows(data, before, caveats, access):
-    """What a child with a caveat set in any spelling is accepted for, its parent was, and no less narrow."""
+    """A parent is accepted where a child with a caveat set in any spelling is, with no narrower rights."""
     parent_text = signed(*map(caveat_text, before))
     child = judgement(appended(parent_text, data.draw(spelled(members_of(caveats))).encode()), access)
     if isinstance(child, tuple):
@@ -88,7 +88,7 @@ def test_an_unknown_member_is_refused_wherever_it_stands(data, caveats, name):
 
 @given(few_caveats, sets)
 def test_the_compact_form_is_written(before, caveats):
-    """What is appended here is compact JSON with one member, and the parent's bytes stay as they were."""
+    """A caveat appended here is compact JSON with one member, and the parent's bytes stay as they were."""
     spelled_parent = signed(b' {"scope" : "read"}\n', *map(caveat_text, before))
     child = read_macaroon(attenuate(spelled_parent, caveats))
     assert child.caveats == (*read_macaroon(spelled_parent).caveats, *map(caveat_text, caveats))

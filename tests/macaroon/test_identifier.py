@@ -31,7 +31,7 @@ def test_the_identifier_is_compact_json_in_alphabetical_order():
     ids=["one audience", "no audience", "two audiences", "refresh family", "not ASCII"],
 )
 def test_a_grant_reads_back(written):
-    """What identifier_text writes, read_identifier reads to an equal grant."""
+    """A grant that identifier_text writes is read by read_identifier to an equal grant."""
     assert read_identifier(identifier_text(written)) == written
 
 

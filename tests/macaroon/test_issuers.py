@@ -43,7 +43,7 @@ def test_one_slash_at_the_end_is_forgiven(issuer: str):
 
 
 def test_a_scheme_alone_lacks_a_host():
-    """What ends in the slashes of its scheme lacks a host: it does begin with https://."""
+    """An issuer that ends in the slashes of its scheme lacks a host: it does begin with https://."""
     with pytest.raises(SettingsError, match="'https://' has no plain host: write https://HOST"):
         plain_issuer("https://")
 
@@ -86,7 +86,7 @@ BAD = {
 
 @pytest.mark.parametrize(("issuer", "advice"), BAD.items(), ids=range(len(BAD)))
 def test_each_mistake_has_its_own_message(issuer: str, advice: str):
-    """What is no issuer is refused with the one thing that is wrong, and what to do about it."""
+    """A text that is no issuer is refused with the one thing that is wrong, and what to do about it."""
     mistake = issuer_mistake(issuer) or ""
     assert advice in mistake
     assert ":" in mistake

@@ -61,7 +61,7 @@ def test_the_ring_knows_no_foreign_key(unverified, reason):
 
 
 def test_a_key_file_reads_back():
-    """What write_key_file writes, read_key_file reads to an equal ring."""
+    """A ring that write_key_file writes is read by read_key_file to an equal ring."""
     assert read_key_file(write_key_file(RING)) == RING
     assert read_key_file(write_key_file(KEYS)) == KEYS
 

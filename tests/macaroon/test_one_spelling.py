@@ -89,7 +89,7 @@ def test_every_well_formed_macaroon_is_read(macaroon):
 
 @given(texts | st.binary().map(to_text) | st.binary().map(b"\2".__add__).map(to_text))
 def test_what_is_read_is_its_own_spelling(text):
-    """Whatever text is read, writing it again gives the same text: no macaroon has two spellings."""
+    """A macaroon that was read is written as the same text again: no macaroon has two spellings."""
     try:
         macaroon = read_macaroon(text)
     except MalformedMacaroon:

@@ -66,7 +66,7 @@ NOT_AUTHENTIC: dict[type[OAuthError], Callable[[], object]] = {
 def test_a_refusal_after_the_signature_names_the_token(
     error: type[OAuthError], refused: Callable[[], object]
 ):
-    """What refuses an authentic token carries its client and id, so that it is not read again."""
+    """A refusal of an authentic token carries its client and id, so that the token is not read again."""
     with pytest.raises(error) as caught:
         refused()
     assert caught.value.grant == RefusedGrant(GRANT.client_id, GRANT.jti)
@@ -78,7 +78,7 @@ def test_a_refusal_after_the_signature_names_the_token(
 def test_a_refusal_before_the_signature_names_no_token(
     error: type[OAuthError], refused: Callable[[], object]
 ):
-    """What an attacker wrote into an identifier is never carried as a grant."""
+    """A refusal of a token that is not authentic carries no grant: an attacker may have written it."""
     with pytest.raises(error) as caught:
         refused()
     assert caught.value.grant is None

@@ -102,7 +102,7 @@ def test_the_later_of_two_decisions_counts(kind, order):
 
 
 def test_a_revoked_certificate_lets_nothing_pass():
-    """Over a connection with a revoked certificate no token passes, bound or not; the token itself lives."""
+    """No token, bound or not, passes over a connection with a revoked certificate; the token itself lives."""
     revocations = Revocations([decided("certificate", CERTIFICATE)])
     assert CERTIFICATE in revocations.reason(GRANT, CERTIFICATE)
     assert revocations.reason(GRANT, OTHER_CERTIFICATE) is None
@@ -113,7 +113,7 @@ def test_a_revoked_certificate_lets_nothing_pass():
 
 
 def test_every_child_is_revoked_with_its_token():
-    """Whatever revokes a token revokes each child of it, however it was narrowed."""
+    """A decision that revokes a token revokes each child of it, however it was narrowed."""
     for decision in (decided("token", GRANT.jti), decided("client", "billing"), decided("key", "k1")):
         revocations = Revocations([decision])
         for caveats in ((), (Scope("read"),), (Scope("read"), Expiry(NOW + 30))):

@@ -61,7 +61,7 @@ FROM_GRANT = {"scope": "admin read write", "aud": [API], "exp": GRANT.exp}
 
 @pytest.mark.parametrize(("caveats", "members"), LEFT.values(), ids=LEFT)
 def test_what_is_left_is_shown(caveats, members):
-    """What all caveats leave of the grant is shown in the members of caveats, and nothing else."""
+    """The rights that all caveats leave of the grant, and no others, are shown in the members of caveats."""
     found = inspected(read_macaroon(token(*caveats)), NOW)
     assert found["effective"] == FROM_GRANT | members
 
@@ -185,7 +185,7 @@ def test_an_expired_grant_leaves_nothing():
 
 
 def test_lists_of_hundreds_cost_little():
-    """Lists too long to compare are left as they are: anybody can ask the service to inspect them."""
+    """Lists too long to compare are left as they are: any caller can ask the service to inspect them."""
     many = ClientAddress(tuple(f"10.0.{n}.0/24" for n in range(100)))
     rights, remarks = narrow(granted(GRANT), [many, ClientAddress(many.ip[::-1])], NOW)
     assert (rights.ip, remarks) == (many.ip, [])

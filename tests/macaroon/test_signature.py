@@ -51,7 +51,7 @@ TAMPERED = {
 
 @pytest.mark.parametrize("macaroon", TAMPERED.values(), ids=TAMPERED)
 def test_a_tampered_macaroon_does_not_verify(macaroon):
-    """Whatever is changed in identifier, caveats or signature breaks the chain."""
+    """A change in identifier, caveats or signature breaks the chain."""
     with pytest.raises(SignatureMismatch, match="does not follow from key 'k1'"):
         verify_signature(macaroon, KEY)
 
@@ -168,7 +168,7 @@ def test_a_location_is_quoted_in_bounds(location):
 
 @pytest.mark.parametrize("changed", [{"signature": bytes(32)}, {"identifier": b"{}"}])
 def test_of_a_forgery_no_caveat_is_named(changed):
-    """Which discharge is missing is said once the signature holds, and not before."""
+    """A missing discharge is not named before the signature holds."""
     with pytest.raises(SignatureMismatch):
         verify_signature(replace(ROOT_MACAROON, **changed), KEY)
 

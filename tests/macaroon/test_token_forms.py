@@ -85,7 +85,7 @@ def test_a_scheme_sent_twice_is_named_at_the_header():
 
 @given(texts)
 def test_a_description_stays_in_bounds(text):
-    """Whatever was presented, the description is a short sentence of ours (RFC 6750 3)."""
+    """The description is a short sentence of ours, whatever was presented (RFC 6750 3)."""
     with pytest.raises(MalformedMacaroon) as refusal:
         read_macaroon(text)
     assert re.fullmatch(r"[\x20-\x21\x23-\x5b\x5d-\x7e]{1,120}", refusal.value.description)
@@ -96,7 +96,7 @@ MENDED = {"padding": ODD + "=" * (-len(ODD) % 4), "standard": STANDARD, "both": 
 
 @pytest.mark.parametrize("text", MENDED.values(), ids=MENDED)
 def test_holders_mend_padding_and_alphabet(text):
-    """What another program padded or wrote in the standard alphabet is attenuated as the token that it is."""
+    """A token that others padded or wrote in the standard alphabet is attenuated as its one spelling is."""
     assert mended(text) == ODD
     assert attenuate(text, [BOUND]) == attenuate(ODD, [BOUND])
     root = add_third_party_caveat(ODD, "there", b"k" * 32, b"x")
@@ -126,6 +126,6 @@ def test_holders_mend_nothing_else(text):
 
 @given(texts)
 def test_mending_is_done_once(text):
-    """What is mended needs no mending, and a token in its one spelling has none."""
+    """A mended text needs no mending, nor does a token in its one spelling."""
     assert mended(mended(text)) == mended(text)
     assert mended(TOKEN) == TOKEN

@@ -118,7 +118,7 @@ def test_scope_is_the_intersection(caveats, scope):
     ids=["not granted", "nothing in common", "another letter case"],
 )
 def test_an_empty_scope_is_refused(caveats):
-    """Where the scopes have nothing in common, the token is refused: empty never means all."""
+    """A token whose scopes have nothing in common is refused: empty never means all."""
     with pytest.raises(CaveatsNotMet, match="leave nothing of the granted scope"):
         judged(token(BOUND, *caveats))
 

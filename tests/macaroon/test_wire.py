@@ -59,12 +59,12 @@ def long_form(kind: int, content: bytes, zeros: int = 1) -> bytes:
     ],
 )
 def test_a_macaroon_reads_back(macaroon):
-    """What is written in canonical version 2 is read, field by field."""
+    """A macaroon that is written in canonical version 2 is read, field by field."""
     assert read_macaroon(spell(macaroon)) == macaroon
 
 
 def test_a_minted_macaroon_is_read():
-    """What this package mints, its reader reads."""
+    """A macaroon that this package mints is read by its reader."""
     macaroon = read_macaroon(token(BOUND, Scope("read")))
     assert macaroon.location == b"https://as.example"
     assert macaroon.caveats[1] == b'{"scope":"read"}'

@@ -59,7 +59,7 @@ def test_two_authorization_headers_are_refused(app: Flask, first: str, second: s
     "value", [f"{HONEST},{HONEST}", f"{HONEST} {HONEST}", f"{HONEST}, x", f'x="{HONEST}"']
 )
 def test_more_than_a_token_is_no_token(app: Flask, value: str):
-    """What follows the scheme is one token and nothing else."""
+    """A header with anything but one token after the scheme is refused."""
     response = call(app, value)
     assert response.status_code in (400, 401)
     assert parameters(response)["error"] in ("invalid_request", "invalid_token")

@@ -114,7 +114,7 @@ def test_a_hundred_caveats_are_not_too_many(app: Flask):
 
 
 def test_a_line_break_in_an_identifier_is_one_log_line(app: Flask, log: pytest.LogCaptureFixture):
-    """Who has no token at all cannot write a log line of his own either."""
+    """An attacker who has no token at all cannot write a log line of his own either."""
     judge(app, log, signed(identifier=b'{"x\\n2026 refused nobody":1}'), "identifier")
 
 

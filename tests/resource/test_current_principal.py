@@ -85,7 +85,7 @@ def test_a_thread_of_the_request_knows_the_principal(app: Flask, guard: Guard):
 
 
 def test_a_streamed_answer_knows_the_principal(app: Flask, guard: Guard):
-    """What is streamed after the view has returned, with its context, knows the principal."""
+    """An answer streamed after the view has returned, with its context, knows the principal."""
 
     def streamed() -> Iterator[str]:
         yield current_principal.subject

@@ -123,7 +123,7 @@ EVIL = {
 
 @pytest.mark.parametrize("caveat", EVIL.values(), ids=EVIL)
 def test_no_caveat_forges_a_header(app: Flask, caveat: bytes):
-    """Whatever a holder writes into a caveat, the description is short and in the characters of RFC 6750."""
+    """The description is short and in the characters of RFC 6750, whatever a holder writes into a caveat."""
     response = call(app, signed(f'{{"cnf":{{"x5t#S256":"{BOUND.cnf.thumbprint}"}}}}'.encode(), caveat))
     assert response.status_code == 401
     told = description(response)

@@ -121,7 +121,7 @@ def test_one_application_has_one_guard():
 
 
 def test_a_guard_that_was_never_installed_lets_nobody_in():
-    """A view under a guard without init_app fails instead of letting anybody in."""
+    """A view under a guard without init_app fails instead of letting a client in."""
     app = Flask("resource")
     add_views(app, Guard(keys=KEYS))
     app.testing = True

@@ -49,7 +49,7 @@ def test_a_header_does_not_hide_the_certificate(app: Flask, name: str):
 
 @pytest.mark.parametrize("key", UNPREFIXED)
 def test_keys_of_servers_that_nobody_named_do_not_count(app: Flask, key: str):
-    """What another server puts into the environment does not count unless the deployer named a source."""
+    """A certificate in another server's environment key does not count while the deployer names no source."""
     assert call(app, bound(), certificate=None, environ={key: PEM}).status_code == 401
     assert call(app, bound(), certificate=None, environ={key: CERTIFICATE}).status_code == 401
 
@@ -89,7 +89,7 @@ def test_the_server_s_own_socket_is_believed(app: Flask, key: str, connection: o
 
 
 def test_the_embedded_server_is_believed_before_others(app: Flask):
-    """Where the embedded server saw no certificate, no other key supplies one."""
+    """No other key supplies a certificate where the embedded server saw none."""
     sockets = {key: Connection(CERTIFICATE) for key in ("gunicorn.socket", "werkzeug.socket")}
     assert call(app, bound(), certificate=None, environ=sockets).status_code == 401
     assert call(app, bound(), environ={PEER_CERTIFICATE: b"", **sockets}).status_code == 401

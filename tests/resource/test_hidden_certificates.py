@@ -80,7 +80,7 @@ ASKING = {
 
 @pytest.mark.parametrize("connection", ASKING.values(), ids=ASKING)
 def test_a_server_that_asks_is_not_blamed(connection: Socket):
-    """Where the server asked, or may have asked, a client without a certificate presented none: 401."""
+    """A client without a certificate is 401 where the server asked for one, or may have asked."""
     assert answered(make_app(), bound(), {"gunicorn.socket": connection}) == BAD
 
 

@@ -178,7 +178,7 @@ def test_another_audience_s_token_is_refused(app: Flask, service: Service, secre
 
 
 def test_malformed_text_is_never_sent(token: str):
-    """What is no macaroon is refused here, without a call: no service is there to answer one."""
+    """A text that is no macaroon is refused here, without a call: no service is there to answer one."""
     down = Service(Path("/nowhere"), free_port())
     introspection = Introspection(down.issuer, API, "api", "s")
     app = make_app(verifier=introspection, clock=time.time)

@@ -169,7 +169,7 @@ def test_a_replacement_that_others_can_read_is_not_taken(
 
 
 def test_the_log_holds_no_key(app: Flask, key_file: Path, clock: Clock, log: pytest.LogCaptureFixture):
-    """What is logged of a replacement names key ids, never a key; repr says no more."""
+    """The log of a replacement names key ids, never a key; repr says no more."""
     replace(key_file, ROTATED)
     clock.now += LOOK_SECONDS
     call(app, bound())
@@ -181,7 +181,7 @@ def test_the_log_holds_no_key(app: Flask, key_file: Path, clock: Clock, log: pyt
 
 
 def test_the_metadata_follow_the_issuer(app: Flask, key_file: Path, clock: Clock):
-    """When the file names another issuer, so does the metadata document."""
+    """The metadata document names another issuer when the file does."""
     replace(key_file, audience_keys("https://new.example", API, [ROOT]))
     clock.now += LOOK_SECONDS
     assert call(app, bound()).status_code == 200

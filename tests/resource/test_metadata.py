@@ -68,7 +68,7 @@ def test_the_document_lives_where_rfc_9728_says(audience: str, expected: tuple[s
 
 
 def test_an_origin_of_its_own_says_where_the_document_is():
-    """Where the resource is reached under another origin than its audience, the challenge names that one."""
+    """The challenge names the origin under which the resource is reached where its audience is another."""
     app = make_app(keys=keys_for("urn:example:api"), origin="https://API.example:443/")
     assert parameters(call(app))["resource_metadata"] == "https://api.example" + WELL_KNOWN
 

@@ -85,7 +85,7 @@ def test_importing_does_not_import_it(module):
 
 
 def test_the_first_requests_may_come_at_once():
-    """When the first requests of a process are judged at the same moment, each is counted."""
+    """The first requests of a process are each counted when they are judged at the same moment."""
     script = """
 import sys, threading
 from prometheus_client import REGISTRY

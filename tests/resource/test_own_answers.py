@@ -78,7 +78,7 @@ def failing(_service: Silent, connection, honest: bytes) -> None:
     ids=lambda spoil: spoil.__name__,
 )
 def test_the_next_question_gets_its_own_answer(tmp_path: Path, spoil: Spoiled):
-    """What a connection still brings of an honest token's answer never speaks for a forged one."""
+    """An answer about an honest token that a connection still brings never speaks for a forged one."""
     spoiled = threading.Event()
 
     def temper(service: Silent, connection) -> None:
@@ -158,7 +158,7 @@ def test_an_answer_is_remembered_for_its_certificate_only(alone: Feeding):
 
 
 def test_an_answer_is_remembered_for_its_text_only(alone: Feeding):
-    """What was said of a token says nothing of its child, nor of one with another signature."""
+    """A remembered answer about a token says nothing of one with another signature."""
     with alone.service.running():
         token = alone.token()
         app = asking(alone, 300)

@@ -94,14 +94,14 @@ def audit_file(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_an_audit_log_has_it_instead(app: Flask, caplog, audit_file: Path):
-    """Where an audit log is set the reason is there, and the ordinary log is quiet."""
+    """The audit log, where one is set, has the reason, and the ordinary log is quiet."""
     call(app, bound(), certificate=THIEF)
     assert "bound to certificate" in audit_file.read_text()
     assert warnings(caplog) == []
 
 
 def test_logging_that_takes_audit_lines_has_it_once(app: Flask, log: pytest.LogCaptureFixture):
-    """Where the application's own logging takes INFO, the audit line says it and no second line does."""
+    """The audit line says it, and no second line does, where the application's own logging takes INFO."""
     call(app, bound(), certificate=THIEF)
     assert len(log.records) == 1
 
@@ -117,7 +117,7 @@ def test_junk_hides_no_stolen_token(app: Flask, caplog):
 
 @pytest.mark.parametrize("evil", ["\r\nforged", "\x1b[2J", "\u2028forged", "x" * 5000])
 def test_no_client_writes_a_line_of_its_own(app: Flask, caplog, evil: str):
-    """What a client wrote is printable and short in the line."""
+    """A text that a client wrote is printable and short in the line."""
     call(app, bound(aud=evil))
     lines = warnings(caplog)
     assert lines[-1].isprintable()

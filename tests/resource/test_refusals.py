@@ -128,7 +128,7 @@ def test_the_caller_learns_no_reason(app: Flask):
 
 
 def test_a_defect_in_a_verifier_is_no_pass():
-    """Whatever else a verifier raises is 500, and the view does not run."""
+    """Any other error of a verifier is 500, and not the answer of the view."""
 
     class Broken(Absent):
         def verify(self, text: str, access: Access, *, require_certificate: bool) -> Principal:

@@ -125,7 +125,7 @@ MOUNTED = {
 @pytest.mark.parametrize(("caveat", "status"), MOUNTED.values(), ids=MOUNTED)
 @pytest.mark.parametrize("mount", ["/v1", "/v1/"])
 def test_a_mounted_application_is_judged_by_the_whole_path(caveat: Any, status: int, mount: str):
-    """Where the deployment mounts the application below a path, htu and path are about the whole path."""
+    """Caveats htu and path are about the whole path where the deployment mounts the application below one."""
     site = DispatcherMiddleware(Flask("nothing"), {"/v1": make_app(root_path="/v1")})
     assert raw(site, bound(caveat), "/v1/files/7").status_code == status
     app = make_app(root_path="/v1")
@@ -154,7 +154,7 @@ def test_an_ipv6_origin_is_compared():
 
 
 def test_without_an_origin_targets_are_refused():
-    """Where the guard knows no origin, caveats about the target cannot be met."""
+    """Caveats about the target cannot be met where the guard knows no origin."""
     keys = audience_keys(ISSUER, "urn:example:api", [ROOT])
     app = make_app(keys=keys)
     for caveat in (TargetUri("https://api.example/files/7"), PathPrefix("/files")):

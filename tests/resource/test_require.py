@@ -56,7 +56,7 @@ def test_every_method_is_guarded(app: Flask, method: str):
 
 
 def test_flask_s_own_options_answer_tells_methods_only():
-    """What Flask itself answers to OPTIONS runs no view and says nothing of the resource."""
+    """Flask's own answer to OPTIONS runs no view and says nothing of the resource."""
     app, ran = Flask("resource"), []
     guard = Guard(app, keys=KEYS, clock=lambda: NOW)
     app.get("/invoices")(guard.require("read")(lambda: ran.append(1) or "secret"))
@@ -113,7 +113,7 @@ def test_an_async_view_is_guarded():
 
 @pytest.mark.parametrize(("view", "status", "body"), RETURNED.values(), ids=RETURNED)
 def test_a_view_returns_what_views_return(view: Callable[[], Any], status: int, body: bytes):
-    """Whatever Flask takes from a view it takes from a guarded one, and refusals never run it."""
+    """A guarded view may return all that Flask takes from a view, and is 401 without a token."""
     app = returning(view)
     response = call(app, bound())
     assert (response.status_code, response.data.rstrip()) == (status, body)
@@ -128,7 +128,7 @@ def test_the_view_decides_about_caching():
 
 
 def test_a_failing_view_is_no_refusal():
-    """What goes wrong inside the view is the view's: 500, not 401."""
+    """An error inside the view is the view's: 500, not 401."""
 
     def failing() -> str:
         raise KeyError("x")

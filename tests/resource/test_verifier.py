@@ -62,7 +62,7 @@ def test_the_fallback_judges_while_the_revocations_are_stale():
 
 
 def test_the_fallback_may_not_know_either():
-    """When `when_stale` cannot tell either, the request is 503."""
+    """The request is 503 when `when_stale` cannot tell either."""
     app = make_app(revocations=Followed(STALE), when_stale=OfflineVerifier(KEYS, Followed(STALE)))
     assert call(app, bound()).status_code == 503
 

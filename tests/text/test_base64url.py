@@ -12,7 +12,7 @@ from macaroon_cbat.text.base64url import NotBase64url, decode, decode_written_ke
 
 @given(st.binary(max_size=100))
 def test_bytes_come_back(data):
-    """What was encoded decodes to the same bytes, and is spelled as the standard library spells it."""
+    """Bytes that were encoded decode to the same, and are spelled as the standard library spells them."""
     assert decode(encode(data)) == data
     assert encode(data) == base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 

@@ -34,7 +34,7 @@ def test_a_secret_is_the_same_however_it_was_saved(mark, end):
     ],
 )
 def test_a_file_that_holds_no_secret_is_refused(content, words):
-    """What cannot be a secret is refused by what is wrong with it."""
+    """A file that cannot hold a secret is refused by what is wrong with it."""
     with pytest.raises(SettingsError) as caught:
         secret_of(content, "f")
     assert str(caught.value).startswith(words)

@@ -13,7 +13,7 @@ FILES = sorted(Path(__file__).parent.joinpath("proxies").glob("*.toml"))
 
 @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
 def test_vector(file: Path) -> None:
-    """What a real proxy wrote is read as the certificate presented to it, and as none without one."""
+    """The headers of a real proxy are read as the certificate presented to it, and as none without one."""
     vector = tomllib.loads(file.read_text("utf-8"))
     form = FORMATS[vector["format"]]
     names = [name.lower() for name in (form.header, *form.companions)]

@@ -53,7 +53,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("headers", "options", "status"), REFUSED.values(), ids=REFUSED)
 def test_a_refused_websocket_gets_the_whole_answer(headers, options, status):
-    """Where the server can, the handshake is answered as a request would be, challenge included."""
+    """A refused handshake is answered as a request would be, challenge included, where the server can."""
     start, body = opened(*headers, **options)
     assert (start["type"], start["status"]) == ("websocket.http.response.start", status)
     found = dict(start["headers"])
@@ -65,7 +65,7 @@ def test_a_refused_websocket_gets_the_whole_answer(headers, options, status):
 
 @pytest.mark.parametrize(("headers", "options", "status"), REFUSED.values(), ids=REFUSED)
 def test_a_refused_websocket_is_closed(headers, options, status):
-    """Where the server cannot answer a handshake it is closed before it is accepted, which is 403."""
+    """A handshake that the server cannot answer is closed before it is accepted, which is 403."""
     assert opened(*headers, **options, denial=False) == [{"type": "websocket.close", "code": 1008}]
 
 
@@ -96,7 +96,7 @@ def test_lifespan_is_passed_through():
 
 @pytest.mark.parametrize("kind", ["webtransport", "email", ""])
 def test_an_unknown_scope_is_never_passed_through(kind):
-    """What the guard cannot judge does not reach the application."""
+    """An ASGI scope that the guard cannot judge does not reach the application."""
 
     async def app(scope, receive, send):
         await send({"type": "passed"})
@@ -138,7 +138,7 @@ def test_a_path_that_begins_like_the_root_path_is_not_below_it():
 
 @pytest.mark.parametrize("path", ["/files/\ufffd", "/files/\udcff"])
 def test_a_path_that_was_not_utf_8_is_not_told(path):
-    """Whatever a server puts in the place of bytes that are not UTF-8, no caveat about the path is met."""
+    """No caveat about the path is met, whatever a server puts in the place of bytes that are not UTF-8."""
     app = guard().require()(answering())
     asked = Asked(headers=(bearer(bound(PathPrefix("/files"))),))
     assert through_asgi(app, asked, path=path).status == 401

@@ -62,18 +62,18 @@ SPELLED = {
 
 @pytest.mark.parametrize(("text", "status"), SPELLED.values(), ids=SPELLED)
 def test_a_caveat_of_another_library_is_read_by_its_value(adapter, guarded, text, status):
-    """What another library appended in its own spelling restricts, each member of it, at every adapter."""
+    """Each member of a caveat that another library spelled in its own way restricts, at every adapter."""
     assert adapter.call(guarded, appended(bound(), text), path="/files/7").status == status
 
 
 def test_a_path_that_is_not_utf_8_needs_no_caveat_about_it(adapter, guarded):
-    """Where no caveat speaks of the path, any path may be asked for."""
+    """A token without a caveat about the path may be used for a path that is not UTF-8."""
     assert adapter.call(guarded, bound(), path="/files/%FF").status == 200
 
 
 @pytest.mark.parametrize("root", ["/v1", "/a/b", "/files"])
 def test_the_mount_point_is_part_of_the_path(adapter, root):
-    """Where the deployment mounts the application below a path, and says so, caveats name the whole path."""
+    """Caveats name the whole path where the deployment mounts the application below one, and says so."""
     whole, guarded = f"{root}/files/7", adapter.make(root_path=root)
     for caveat, status in ((PathPrefix(whole), 200), (PathPrefix("/files/7"), 401)):
         assert adapter.call(guarded, bound(caveat), path="/files/7", root=root).status == status

@@ -39,7 +39,7 @@ def unix_only(connection):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_header_is_no_certificate(adapter, guarded, name):
-    """By default no header is believed, whatever its name and its format."""
+    """No header is believed by default, whatever its name and its format."""
     token = bound()
     for value in VALUES.values():
         if value.isprintable():
@@ -60,7 +60,7 @@ def test_a_source_of_the_deployer_s_is_asked(adapter, name):
 
 @pytest.mark.parametrize("headers", ATTACKS.values(), ids=ATTACKS)
 def test_an_ambiguous_header_lets_nobody_in(adapter, headers):
-    """A header that came twice, or under a name that some server takes for it, never lets anybody in."""
+    """A header that came twice, or under a name that some server takes for it, never lets a client in."""
     reply = adapter.call(
         adapter.make(certificate_source=one_header), bound(), certificate=None, headers=headers
     )

@@ -66,7 +66,7 @@ INVALID: dict[str, tuple[Callable[[], str], str]] = {
 
 
 def test_the_right_certificate_lets_in(adapter, guarded):
-    """Over the holder's own connection the view runs, and knows the principal."""
+    """The view runs over the holder's own connection, and knows the principal."""
     reply = adapter.call(guarded, bound())
     assert (reply.status, {**reply.json(), "rest": ""}) == (200, {**LET_IN, "rest": ""})
     assert reply.header("Cache-Control") == "no-store"
@@ -75,7 +75,7 @@ def test_the_right_certificate_lets_in(adapter, guarded):
 
 @pytest.mark.parametrize("certificate", [None, THIEF, b""], ids=["none", "another's", "no bytes"])
 def test_a_stolen_token_is_worthless(adapter, guarded, certificate):
-    """Over any other connection the token is 401, whatever its scope."""
+    """A token over any connection but the holder's is 401, whatever its scope."""
     for text in (bound(), bound(scope="other")):
         reply = adapter.call(guarded, text, certificate=certificate)
         assert (reply.status, reply.json()["error"]) == (401, "invalid_token")
@@ -140,7 +140,7 @@ def test_cannot_tell_is_503(adapter, log):
 
 
 def test_a_defect_is_no_pass(adapter):
-    """Whatever else a verifier raises never runs the view: 500, or the error itself for the server."""
+    """Any other error of a verifier never runs the view: 500, or the error itself for the server."""
     try:
         status = adapter.call(adapter.make(verifier=Broken()), bound()).status
     except ZeroDivisionError:
@@ -158,7 +158,7 @@ def test_unbound_tokens_pass_where_that_is_written_down(adapter):
 
 
 def test_the_metadata_say_what_is_enforced(adapter, guarded):
-    """Anybody may read the document, which names what is really enforced (RFC 9728 2)."""
+    """The document, which any client may read, names what is really enforced (RFC 9728 2)."""
     reply = adapter.call(guarded, path=WELL_KNOWN, certificate=None)
     assert reply.status == 200
     assert reply.json() == {

@@ -134,7 +134,7 @@ def test_what_only_looks_public_is_not(adapter, denying, path):
 @pytest.mark.parametrize("header", OTHER_PATH, ids=lambda header: header[0])
 @pytest.mark.parametrize("path", OPEN)
 def test_a_header_that_names_another_path_closes_a_public_one(adapter, denying, path, header):
-    """Where an application might serve the path of a header, no path is public."""
+    """No path is public where an application might serve the path of a header."""
     assert adapter.call(denying, path=path, headers=[header]).status == 401
 
 

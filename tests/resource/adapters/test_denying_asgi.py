@@ -123,7 +123,7 @@ def test_websockets_are_denied_alike(path, headers, kind, status):
 
 
 def test_mounted_applications_are_denied(tmp_path):
-    """What is mounted, static files included, is denied as what is routed; 404 is for valid tokens."""
+    """A mounted application, static files included, is denied as routes are; 404 is for valid tokens."""
     (tmp_path / "a.css").write_text("a {}")
     inner = Starlette(routes=[Route("/forgotten", lambda _: PlainTextResponse("ran"))])
     app = Starlette(routes=[Mount("/v1", inner), Mount("/static", StaticFiles(directory=tmp_path))])
@@ -143,7 +143,7 @@ def test_routes_may_come_after_the_guard():
 
 
 def test_a_middleware_that_copies_the_scope_opens_nothing():
-    """Where a middleware hides from the guard which endpoint ran, its answer is withheld all the same."""
+    """A forgotten endpoint's answer is withheld even where a middleware hides which one ran."""
     app = FastAPI()
 
     class Copying:
@@ -200,7 +200,7 @@ def test_lifespan_is_passed_through():
 
 @pytest.mark.parametrize("kind", ["webtransport", "email", ""])
 def test_an_unknown_scope_is_never_passed_through(kind):
-    """What the guard cannot judge does not reach an application that denies."""
+    """An ASGI scope that the guard cannot judge does not reach an application that denies."""
     app = Starlette()
     starlette.Guard(app, **DENY)
     with pytest.raises(RuntimeError, match="no ASGI scope"):

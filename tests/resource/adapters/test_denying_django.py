@@ -115,7 +115,7 @@ def test_views_of_each_kind(path: str, reader: tuple[int, int], writer: tuple[in
 
 
 def test_a_path_that_changes_behind_the_guard():
-    """Where a middleware behind the guard serves another path, the path of the view counts as well."""
+    """The path of the view counts as well where a middleware behind the guard serves another path."""
     assert statuses("/health", **{"X-Own-Path": "/forgotten"}) == (403, 403)
     assert statuses("/health", **{"X-Own-Path": "/around"}) == (401, 200)
     assert statuses("/around", **{"X-Own-Path": "/health"})[0] == 401

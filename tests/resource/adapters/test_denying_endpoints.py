@@ -125,7 +125,7 @@ GUARDED: dict[str, Build] = {
 
 @pytest.mark.parametrize("build", FORGOTTEN.values(), ids=FORGOTTEN)
 def test_a_forgotten_endpoint_does_not_run(build: Build):
-    """What is neither under the guard nor public is refused before it runs, whatever leads to it."""
+    """An endpoint neither under the guard nor public is refused before it runs, whatever leads to it."""
     ran: Ran = []
     app = application(build, ran)
     assert (status(app), status(app, TOKEN)) == (401, 403)
@@ -134,7 +134,7 @@ def test_a_forgotten_endpoint_does_not_run(build: Build):
 
 @pytest.mark.parametrize("build", GUARDED.values(), ids=GUARDED)
 def test_a_guarded_endpoint_runs(build: Build):
-    """What is under the guard runs for a token with the scope, and for no other."""
+    """An endpoint under the guard runs for a token with the scope, and for no other."""
     ran: Ran = []
     app = application(build, ran)
     without = ("Authorization", f"Bearer {bound(scope='write')}")

@@ -59,7 +59,7 @@ def test_routes_may_come_after_the_guard():
 
 @pytest.mark.parametrize("is_before", [True, False], ids=["registered before", "registered after"])
 def test_the_guard_comes_before_other_functions(is_before):
-    """What an application runs before each request runs for admitted requests alone."""
+    """A function that an application runs before each request runs for admitted requests alone."""
     app, ran = Flask("app"), []
 
     def answers() -> str:

@@ -60,7 +60,7 @@ def test_a_redirect_to_the_slash_runs_nothing():
 
 
 def test_mounts_of_an_included_router():
-    """What an included router mounts is judged as what the application mounts."""
+    """A mount of an included router is judged as one of the application is."""
     ran: Ran = []
     app = FastAPI()
     guard = Guard(app, **SETTINGS)

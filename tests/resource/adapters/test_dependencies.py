@@ -37,7 +37,7 @@ def test_a_request_is_judged_once():
 
 
 def test_tests_of_an_application_may_override_the_dependency():
-    """What FastAPI's `dependency_overrides` names for the same scopes takes the guard's place there alone."""
+    """An override in FastAPI's `dependency_overrides` takes the guard's place for the same scopes alone."""
     app = FastAPI()
     real = guard(app)
 

@@ -137,7 +137,7 @@ def test_the_view_decides_about_caching():
     [("Django", "/invoices"), ("Django, async", "/invoices"), ("Django, async", "/v1/invoices")],
 )
 def test_a_script_name_of_the_project_s_is_part_of_the_path(name: str, path: str):
-    """Where the project says below which path it is reached, caveats name the whole path."""
+    """Caveats name the whole path where the project says below which path it is reached."""
     adapter = ADAPTERS[name]
     app = adapter.make(root_path="/v1")
     with override_settings(FORCE_SCRIPT_NAME="/v1"):

@@ -49,7 +49,7 @@ def source(place):
 
 
 def test_the_proxy_s_word_counts(adapter, source):
-    """What the named proxy says of the certificate counts; the connection's own is the proxy's."""
+    """The named proxy's word about the certificate counts; the connection's own is the proxy's."""
     trust, came = source
     for peer, headers, text in ((ours(trust), OURS, bound()), (standard(trust), STANDARD, bound_to_der())):
         app = adapter.make(certificate_source=peer)
@@ -117,7 +117,7 @@ def test_the_secret_may_be_enough(name):
 
 
 def test_a_proxy_that_says_nothing_is_misconfigured(adapter, source, log):
-    """Where the format promises a word about the certificate, its absence is 503, and the log says so."""
+    """A missing word about the certificate is 503 where the format promises one, and the log says so."""
     trust, came = source
     app = adapter.make(certificate_source=ours(trust))
     assert adapter.call(app, bound(), **came).status == 503
@@ -129,7 +129,7 @@ def test_a_proxy_that_says_nothing_is_misconfigured(adapter, source, log):
     "shown", [[], [("Proxysecret", "another secret of the")], [("Proxy_secret", SECRET)]]
 )
 def test_without_the_secret_nobody_is_a_proxy(adapter, source, shown):
-    """Where the proxy has a secret, no other sender at its address is believed."""
+    """No sender without the secret is believed at the address of a proxy that has one."""
     trust, came = source
     app = adapter.make(certificate_source=ours(trust, SECRET))
     assert adapter.call(app, bound(), headers=[*OURS, *shown], **came).status == 401

@@ -27,7 +27,7 @@ OTHER_PATHS = {
 @pytest.mark.parametrize("caveat", ABOUT_THE_PATH, ids=["path", "htu"])
 @pytest.mark.parametrize("header", OTHER_PATHS.values(), ids=OTHER_PATHS)
 def test_a_header_that_names_another_path(adapter, guarded, log, header, caveat):
-    """Where a header names another path than the one judged, no caveat about it is met; the log says so."""
+    """No caveat about the path is met where a header names another than the one judged; the log says so."""
     assert adapter.call(guarded, bound(caveat), path="/files/7").status == 200
     assert adapter.call(guarded, bound(caveat), path="/files/7", headers=[header]).status == 401
     assert f"the path is unknown: {header[0].title()} came as {header[1]!r}" in str(line_of(log)["reason"])
@@ -79,7 +79,7 @@ def test_a_second_header_counts(adapter, guarded):
     ("value", "status"), [("DELETE", 401), ("delete", 401), ("", 401), ("POST", 200), ("post", 200)]
 )
 def test_a_header_that_names_another_method(adapter, guarded, name, value, status):
-    """Where a header names another method than the one judged, no caveat about the method is met."""
+    """No caveat about the method is met where a header names another method than the one judged."""
     asked = {"method": "POST", "headers": [(name, value)]}
     assert adapter.call(guarded, bound(Method(("POST", "DELETE"))), **asked).status == status
     for token in (bound(), bound(PathPrefix("/invoices"))):

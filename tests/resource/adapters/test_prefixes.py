@@ -41,7 +41,7 @@ def test_a_prefix_that_is_not_the_deployment_s_makes_the_path_unknown(adapter, r
 
 
 def test_a_prefix_that_is_missing_makes_the_path_unknown(adapter):
-    """Where the deployer named a prefix, a request that came without it has no known path either."""
+    """A request that came without the prefix that the deployer named has no known path either."""
     app = adapter.make(root_path="/v1")
     for path in ("/v1/files/7", "/files/7", "/v1"):
         assert adapter.call(app, bound(PathPrefix(path)), path="/files/7").status == 401

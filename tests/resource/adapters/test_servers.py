@@ -111,7 +111,7 @@ def over_tcp(folder: Path, trust: list[str], application: str = "asgi_applicatio
 
 
 def test_a_proxy_is_known_by_its_secret(tmp_path: Path):
-    """Over TCP the header of a sender that knows the secret counts, and no sender's else."""
+    """The header of a sender that knows the secret counts over TCP, and that of no other sender."""
     with over_tcp(tmp_path, ["secret"], proxy_headers=False) as one:
         assert one.ask(OURS, SHOWN, text=bound())[0] == 200
         assert one.ask(OURS, SHOWN + "x", text=bound())[0] == 401
@@ -155,7 +155,7 @@ def test_a_client_behind_uvicorn_s_proxy_headers(tmp_path: Path, http: str, stat
 
 
 def test_an_address_that_only_a_header_names(tmp_path: Path):
-    """Where uvicorn takes any sender's word for the address, an ip caveat is met by the proxy's alone."""
+    """An ip caveat is met by the proxy's word alone where uvicorn takes any sender's for the address."""
     with over_tcp(tmp_path, ["secret"], forwarded_allow_ips="*", http="h11") as one:
         text = bound(ClientAddress("192.0.2.0/24"))
         assert one.ask(OURS, SHOWN, "X-Forwarded-For: 192.0.2.7", text=text)[0] == 200
@@ -176,7 +176,7 @@ HANDSHAKE = tuple(line for line in OPENING if not line.startswith("Host"))
 
 
 def test_a_handshake_is_judged(tmp_path: Path):
-    """Uvicorn opens the holder's WebSocket, and answers anybody else's handshake with the challenge."""
+    """Uvicorn opens the holder's WebSocket, and answers a thief's handshake with the challenge."""
     options = {"ws": "websockets-sansio", "proxy_headers": False}
     with over_tcp(tmp_path, ["secret"], "websocket_application", **options) as one:
         with one.connect() as sock:

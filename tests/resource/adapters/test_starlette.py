@@ -52,7 +52,7 @@ def test_a_guard_may_stand_before_a_whole_application():
 
 
 def test_a_guard_that_was_never_installed_lets_nobody_in():
-    """An endpoint under a guard without init_app fails instead of letting anybody in."""
+    """An endpoint under a guard without init_app fails instead of letting a client in."""
     app, orphan = FastAPI(), guard()
 
     @app.get("/invoices")
@@ -104,7 +104,7 @@ def own_handler(request: Request, error: Exception) -> PlainTextResponse:
 
 @pytest.mark.parametrize("caught", [401, HTTPException])
 def test_a_handler_of_the_application_s_cannot_drop_the_challenge(caught: Any):
-    """Where the application answers refusals by itself, the challenge and Cache-Control are still there."""
+    """The challenge and Cache-Control are still there where the application answers refusals by itself."""
     app = FastAPI(exception_handlers={caught: own_handler})
     own = guard(app)
 
@@ -227,7 +227,7 @@ def test_starlette_needs_no_fastapi():
 
 @pytest.mark.parametrize("module", ["macaroon_cbat.resource", "macaroon_cbat.resource.asgi"])
 def test_importing_the_guard_imports_no_other_framework(module: str):
-    """Who uses one framework needs none of the others."""
+    """The guard for Flask, or for plain ASGI, imports neither FastAPI, Starlette nor Django."""
     others = ("fastapi", "starlette", "django", "asgiref")
     code = f"import sys, {module}; sys.exit(any(name in sys.modules for name in {others!r}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -68,7 +68,7 @@ def _httptools(monkeypatch):
 @pytest.mark.parametrize("format_", MAY_BE_SILENT)
 @pytest.mark.parametrize("name", ASYNC)
 def test_a_format_that_is_silent_is_refused_where_trailers_become_headers(name, format_, came, log):
-    """Where trailers stand among headers, formats that say "none" by silence are 503, whatever came."""
+    """Formats that say "none" by silence are 503 where trailers stand among headers, whatever came."""
     one = ASYNC[name]
     value = SPELLINGS[format_](DER)[0]
     app = one.make(certificate_source=Forwarded(format_, trust=trusted_proxies(["unix"])))
@@ -81,7 +81,7 @@ def test_a_format_that_is_silent_is_refused_where_trailers_become_headers(name, 
 @pytest.mark.parametrize("format_", MAY_BE_SILENT)
 @pytest.mark.parametrize("name", ASYNC)
 def test_a_format_that_is_silent_is_read_elsewhere(name, format_):
-    """Where trailers stand apart, the same formats are read; their silence is no certificate, or 503."""
+    """The same formats are read where trailers stand apart; their silence is no certificate, or 503."""
     one = ASYNC[name]
     app = one.make(certificate_source=Forwarded(format_, trust=trusted_proxies(["unix"])))
     headers = [(FORMATS[format_].header, SPELLINGS[format_](DER)[0])]

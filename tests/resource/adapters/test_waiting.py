@@ -123,7 +123,7 @@ def test_the_event_loop_goes_on_meanwhile():
 
 
 def test_waiting_has_an_end():
-    """When so many wait already, the next one is 503 at once, and those who wait are served in the end."""
+    """A request is 503 at once when so many wait already, and those that wait are served in the end."""
     gate, before = threading.Event(), counts()
     rules = make_admission({"verifier": Waiting(gate.wait), "clock": lambda: ACCESS.now})
     headers = (("Authorization", f"Bearer {bound()}"),)
@@ -199,7 +199,7 @@ def test_feeds_let_the_holder_in_through_every_adapter(adapter, feeding):
 
 
 def test_who_is_out_of_reach_is_503(adapter, tmp_path):
-    """What a thread finds out is answered as always: a service out of reach is 503."""
+    """A service that a thread finds out of reach is answered as always: 503."""
     verifier = Introspection(f"https://localhost:{free_port()}", API, "api", "s3cret", timeout=1)
     assert adapter.call(adapter.make(verifier=verifier), bound()).status == 503
     with pytest.raises(Unavailable):

@@ -91,7 +91,7 @@ def test_another_audience_is_never_asked_for(feeding: Feeding):
 
 
 def test_keys_are_refreshed_beside_the_requests(feeding: Feeding):
-    """When the keys are due, a request goes on with the old ones while the new ones come."""
+    """A request goes on with the old keys when they are due, while the new ones come."""
     now = [0.0]
     feed = feeding.keys(monotonic=lambda: now[0])
     kid = kid_of(feeding.token())
@@ -151,7 +151,7 @@ def test_a_foreign_snapshot_is_refused(feeding: Feeding, tmp_path: Path):
 
 
 def test_a_snapshot_that_cannot_be_written_is_no_refusal(feeding: Feeding, tmp_path: Path, log):
-    """Where the snapshot cannot be written the log says so, and tokens pass."""
+    """The log says that the snapshot cannot be written, and tokens pass."""
     folder = tmp_path / "folder"
     folder.mkdir()
     feed = feeding.keys(snapshot=folder / "keys.json")

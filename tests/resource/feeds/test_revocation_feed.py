@@ -56,7 +56,7 @@ def test_every_kind_is_followed(feeding: Feeding, feed: RevocationFeed, kind: st
 
 
 def test_a_revoked_certificate_lets_no_token_pass(alone: Feeding):
-    """Over a connection with a revoked certificate even an unbound token is refused."""
+    """Even an unbound token is refused over a connection with a revoked certificate."""
     with alone.service.running():
         feed = alone.revocations()
         app = make_app(keys=alone.keys(), revocations=feed, require_certificate=False, clock=time.time)
@@ -114,7 +114,7 @@ def test_a_stale_feed_may_ask_instead(alone: Feeding):
 
 
 def test_another_database_is_read_anew(alone: Feeding, tmp_path: Path):
-    """When the service starts on another database, the feed begins again and knows that one's revocations."""
+    """The feed begins again when the service starts on another database, and knows that one's revocations."""
     other = Service(tmp_path / "other", alone.service.port)
     development_certificates(other.data)
     anew = Feeding(other, alone.holder, {})

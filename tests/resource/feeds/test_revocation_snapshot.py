@@ -85,7 +85,7 @@ def test_a_snapshot_is_never_current(alone: Feeding, file: Path):
 
 
 def test_another_database_makes_it_void(alone: Feeding, file: Path, tmp_path: Path):
-    """When the service refuses the cursor, nothing of the snapshot is left."""
+    """Nothing of the snapshot is left when the service refuses the cursor."""
     with alone.service.running():
         alone.revoke("client", "old")
         loaded(alone, file, 1)
@@ -118,7 +118,7 @@ def test_what_has_expired_is_not_read_on(alone: Feeding, file: Path):
 
 
 def test_every_kind_comes_back(file: Path):
-    """What was kept is what is loaded, of every kind and with both moments where they matter."""
+    """The revocations kept are those loaded, of every kind and with both moments where they matter."""
     decisions = [
         Revocation(kind=kind, value=f'{kind} "é\\', revoked_at=5, expires_at=9 + n)
         for n, kind in enumerate(("token", "client", "subject", "family", "key", "certificate"))
@@ -214,7 +214,7 @@ def test_a_foreign_snapshot_is_refused(feeding: Feeding, file: Path, tmp_path: P
 
 
 def test_a_snapshot_that_cannot_be_written_is_no_outage(feeding: Feeding, tmp_path: Path, log):
-    """Where the file cannot be written the log says so, and the feed goes on."""
+    """The log says that the file cannot be written, and the feed goes on."""
     folder = tmp_path / "folder"
     folder.mkdir()
     feed = feeding.revocations(snapshot=folder / "revocations")

@@ -19,7 +19,7 @@ from tests.support.tls_servers import make_client, wait_until
 
 @pytest.mark.parametrize("name", ["invoices", "certified", "bound"])
 def test_it_authenticates_and_binds(feeding: Feeding, name: str):
-    """By secret or by certificate, minted bound or not: the child is bound to this connection."""
+    """A child is bound to this connection, by secret or by certificate, minted bound or not."""
     connection = feeding.connection(name)
     assert json.loads(connection.keys(API))["audiences"][0]["audience"] == API
     assert json.loads(connection.revocations("0", 0))["is_last"] is True
@@ -58,7 +58,7 @@ def test_an_untrusted_service_is_unavailable(feeding: Feeding):
 
 
 def test_a_renewed_certificate_is_used_at_once(feeding: Feeding, tmp_path: Path):
-    """When the certificate's file is replaced, the next request connects with it and binds to it."""
+    """The certificate in a replaced file is the one that the next request connects with and binds to."""
     file = copy_of(feeding.holder.file, tmp_path / "client.pem")
     connection = feeding.connection("bound", certificate=file)
     connection.keys(API)
@@ -77,7 +77,7 @@ def answers(connection: ServiceConnection) -> bool:
 
 
 def test_a_revoked_token_is_replaced(feeding: Feeding):
-    """When the service refuses the stored token, a new one is obtained, once."""
+    """A new token is obtained when the service refuses the stored one."""
     connection = feeding.connection()
     connection.keys(API)
     feeding.revoke("client", "invoices")
@@ -120,6 +120,6 @@ def test_an_encrypted_key_is_said(feeding: Feeding, tmp_path: Path):
 
 
 def test_secrets_do_not_print(feeding: Feeding):
-    """What it shows of itself is no secret."""
+    """The repr of a connection or of a feed shows no secret."""
     shown = repr(feeding.connection()) + repr(vars(feeding.keys())) + repr(feeding.revocations())
     assert feeding.secrets["invoices"] not in shown

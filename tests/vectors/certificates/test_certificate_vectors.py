@@ -13,7 +13,7 @@ FILES = sorted(FOLDER.glob("*.toml"))
 
 
 def outcome(vector: dict) -> str:
-    """Return "accepted", "nobody" or the name of the error."""
+    """Return the word for the peer that the source finds, or the name of the error."""
     fields = [(name.encode(), value.encode("latin-1")) for name, value in vector["fields"]]
     source = Forwarded(vector["format"], trust=trusted_proxies(["unix"]), header=vector.get("header"))
     try:
