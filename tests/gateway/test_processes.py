@@ -56,11 +56,11 @@ def _is_answered(path: Path) -> bool:
     return True
 
 
-def refused(folder: Path, **fields: object) -> str:
+def refused(folder: Path, *options: str, **fields: object) -> str:
     """Start a gateway that must not start; return the one line it says."""
     file = replace_policy(folder, **fields)
     done = fork_server.run(
-        [sys.executable, "-m", "macaroon_cbat", "gateway", str(file)],
+        [sys.executable, "-m", "macaroon_cbat", "gateway", str(file), *options],
         check=False,
         capture_output=True,
         text=True,
@@ -87,6 +87,15 @@ def test_a_place_in_use_is_said(tmp_path: Path):
     (tmp_path / "plain").write_text("mine")
     assert "is no socket" in refused(tmp_path, **{**running.fields, "listen": {"http": "unix:plain"}})
     assert (tmp_path / "plain").read_text() == "mine"
+
+
+def test_workers_share_no_unix_socket_over_grpc(tmp_path: Path):
+    """A gateway whose grpc place is a Unix socket starts with one worker only."""
+    envoy = {"listen": {"grpc": "unix:envoy.sock"}, "proxy": {"kind": "envoy", "trust": ["unix"]}}
+    with gateway(tmp_path, **envoy) as running:
+        fields = running.fields
+    said = refused(tmp_path, "--workers", "2", **fields)
+    assert "envoy.sock is for one process: --workers 1, or listen on ADDRESS:PORT" in said
 
 
 @pytest.mark.parametrize("workers", [1, 2])
