@@ -31,7 +31,7 @@ def test_an_event_is_one_object_with_the_members_that_it_has():
     ],
 )
 def test_no_text_forges_a_line_or_a_member(hostile):
-    """Whatever a member holds, the line stays one line of printable ASCII with the same members."""
+    """A line stays one line of printable ASCII with the same members, whatever a member holds."""
     text = line(reason=hostile, address=hostile)
     assert text.isascii()
     assert text.isprintable()

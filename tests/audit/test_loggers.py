@@ -78,7 +78,7 @@ def seen(clock):
 
 @pytest.mark.parametrize("text", EVIL.values(), ids=EVIL.keys())
 def test_an_argument_forges_no_line(seen, text):
-    """Whatever an argument holds, the record is one line."""
+    """A record is one printable line, whatever its argument holds."""
     log, lines = seen
     log.error("defect at %s", text)
     [line] = lines

@@ -139,7 +139,7 @@ def test_active_tokens_are_bounded_in_memory(flood):
 
 
 def test_nothing_is_lost_silently(flood):
-    """What was left out is one line: how many, since when, until when, of which kind and error."""
+    """Refusals that were left out are one line: how many, since when, until when, of which kind and error."""
     flood.refuse(DEFAULT_LINES + 2)
     flood.clock.now += 5
     flood.refuse(3, error=None)
@@ -156,7 +156,7 @@ def test_nothing_is_lost_silently(flood):
 
 
 def test_the_end_of_a_process_tells(flood):
-    """What was left out is written when the process ends, once."""
+    """The number of refusals left out is written when the process ends, once."""
     flood.refuse(DEFAULT_LINES + 7)
     flood.lines.flush()
     flood.lines.flush()
@@ -164,7 +164,7 @@ def test_the_end_of_a_process_tells(flood):
 
 
 def test_the_end_of_a_flood_tells(monkeypatch):
-    """When no request comes any more, a timer writes what was left out."""
+    """A timer writes how many refusals were left out when no request comes any more."""
     monkeypatch.setattr(refusals, "SECONDS", 0.05)
     flood = Flood(is_timed=True)
     flood.refuse(DEFAULT_LINES + 7)
@@ -173,7 +173,7 @@ def test_the_end_of_a_flood_tells(monkeypatch):
 
 
 def test_no_flood_no_line(flood):
-    """Where nothing was left out, nothing is said."""
+    """No line is written when nothing was left out."""
     flood.refuse(DEFAULT_LINES)
     flood.lines.flush()
     assert flood.written == []
@@ -186,7 +186,7 @@ def test_the_bound_can_be_lifted(flood):
 
 
 def test_a_child_starts_anew(flood):
-    """What a parent has left out, its children do not say again."""
+    """A child process does not say again what its parent has left out, and has lines of its own."""
     flood.refuse(DEFAULT_LINES + 7)
     flood.lines.forget()
     flood.lines.flush()

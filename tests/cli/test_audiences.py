@@ -42,7 +42,7 @@ def test_a_token_is_verified_for_any_spelling(tmp_path: Path, keys: Path, spelli
     ids=["client add", "key export"],
 )
 def test_what_is_no_audience_is_refused(tmp_path: Path, command: tuple[str, ...], audience: str):
-    """What servers could read differently is refused in one line that says what to do."""
+    """An audience that servers could read differently is refused in one line that names it."""
     done = call(*command, "--audience", audience, "--data", with_database(tmp_path / "data"))
     assert f"audience '{audience}'" in complaint(done, done.exit_code)
     assert done.exit_code in (1, 2)

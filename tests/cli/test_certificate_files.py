@@ -78,7 +78,7 @@ def test_a_folder_is_no_certificate(tmp_path, arguments, door):
 
 @pytest.mark.parametrize("content", READ.values(), ids=READ)
 def test_every_door_takes_the_leaf(tmp_path, data, content):
-    """Whatever openssl reads of a file, the commands hash, bind to, register and revoke."""
+    """The commands hash, bind to, register and revoke the certificate that openssl reads of a file."""
     file = tmp_path / "client.pem"
     file.write_bytes(content)
     assert out("thumbprint", file) == LEAF.thumbprint + "\n"
@@ -90,7 +90,7 @@ def test_every_door_takes_the_leaf(tmp_path, data, content):
 
 
 def test_standard_input_is_named(identity):
-    """What comes in on standard input is called so."""
+    """A file that comes in on standard input is called standard input."""
     done = run("thumbprint", "-", stdin=store(None))
     assert done.stderr.startswith(b"Error: standard input is a PKCS#12 store: extract")
     assert (done.returncode, done.stdout) == (2, b"")

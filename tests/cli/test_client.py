@@ -98,7 +98,7 @@ def test_a_resource_server_needs_no_scope(data):
 
 
 def test_a_resource_server_of_nothing_is_warned_of(data):
-    """Who registers for keys or revocations and serves nothing is told that there will be none."""
+    """The operator is told that a client for keys and revocations that serves nothing gets none."""
     result = call("client", "add", "api", "--scope", "keys revocations", "--data", data)
     assert result.exit_code == 0
     assert "without --serves, it gets no keys and no revocations" in result.stderr

@@ -27,7 +27,7 @@ def test_a_client_is_changed(data):
 
 @pytest.mark.parametrize("flag", ["understands-caveats", "checks-certificates"])
 def test_a_promise_is_made_and_taken_back(data, flag):
-    """What a resource server promises is changed by its flag, and by the opposite of it."""
+    """A promise of a resource server is made by its flag, and taken back by the opposite of it."""
     out("client", "add", "api", "--serves", API, "--data", data)
     member, opposite = flag.replace("-", "_"), f"--ignores-{flag.partition('-')[2]}"
     assert members("client", "change", "api", f"--{flag}", "--data", data)[member] is True

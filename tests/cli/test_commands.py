@@ -65,7 +65,7 @@ def test_the_version_is_shown():
     ],
 )
 def test_an_unknown_command_is_wrong_usage(arguments, words):
-    """What is no command is wrong usage: status 2, on standard error."""
+    """An unknown command or option is wrong usage: status 2, on standard error."""
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (2, b"")
     assert words in done.stderr

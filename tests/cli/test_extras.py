@@ -113,7 +113,7 @@ def test_minting_needs_no_extra():
      "token verify {file} --keys {keys} --audience {api} --allow-unbound"],
 )  # fmt: skip
 def test_offline_commands_load_no_library_of_an_extra(command, extras, keys, certificate, tmp_path):
-    """What needs no service needs no extra, and loads none where they are installed."""
+    """A command that needs no service needs no extra, and loads no library of one that is installed."""
     (tmp_path / "token").write_text(token())
     words = [
         word.format(file=tmp_path / "token", cert=certificate, keys=keys, api=API) for word in command.split()

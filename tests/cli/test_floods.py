@@ -94,7 +94,7 @@ def test_the_bound_is_a_setting(data, file):
 
 
 def test_a_full_disk_stops_no_refusal_and_floods_no_log(data):
-    """Where refusals cannot be written, they are answered as ever, and the ordinary log is bounded too."""
+    """Refusals that cannot be written are answered as ever, and the ordinary log is bounded too."""
     with serving(data, MACAROON_CBAT_AUDIT_LOG="/dev/full") as service:
         http = connection(service)
         assert {ask(http, "GET", "/nowhere") for _ in range(300)} == {404}
@@ -103,7 +103,7 @@ def test_a_full_disk_stops_no_refusal_and_floods_no_log(data):
 
 
 def test_one_request_is_one_line(data, file):
-    """Whatever paths and headers hold, at every endpoint, each line of the logs is the service's own."""
+    """Each line of the logs is the service's own, whatever paths and headers hold, at every endpoint."""
     settings = {"MACAROON_CBAT_AUDIT_LOG": str(file), "MACAROON_CBAT_AUDIT_REFUSALS": "0"}
     sent = 0
     with serving(data, **settings) as service:

@@ -81,7 +81,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
     ids=["description", "code", "500", "token", "type", "lifetime", "member"],
 )
 def test_what_a_service_says_is_one_line(hostile, answer):
-    """Whatever a service answers, token mint fails in one printable line."""
+    """A hostile answer of a service makes token mint fail in one printable line."""
     issuer, ca = hostile
     Hostile.answer = answer
     options = ("--client-id", "billing", "--client-secret", "x", "--resource", API, "--scope", "read")
@@ -90,7 +90,7 @@ def test_what_a_service_says_is_one_line(hostile, answer):
 
 
 def hostile_token() -> str:
-    """Return a token whose identifier is hostile, as anybody can write one."""
+    """Return a token whose identifier is hostile, as an attacker can write one."""
     grant = Grant(
         aud=API,
         client_id=EVIL,

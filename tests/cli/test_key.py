@@ -64,7 +64,7 @@ def test_the_keys_of_the_service_itself_are_not_exported(registered, tmp_path, m
 
 
 def test_an_export_holds_the_keys_of_one_audience(registered):
-    """What is exported for one audience has nothing in common with what another one gets."""
+    """A key that is exported for two audiences has one name, and another secret for each."""
     keys = [
         json.loads(out("key", "export", "--audience", audience, "--data", registered))["keys"]
         for audience in (API, "https://other.example")

@@ -29,7 +29,7 @@ def test_the_page_counts_exactly(data, workers):
 
 
 def test_counts_survive_a_worker(data):
-    """What a worker counted before it was killed still counts, and its successor counts on."""
+    """The counts of a killed worker still count, and its successor counts on."""
     with measured(data, 2) as (service, caller, port):
         caller.load(rounds=5)
         for killed in workers_of(service.pid):

@@ -28,7 +28,7 @@ def counter_files(data: Path) -> list[str]:
 @BOTH
 @pytest.mark.parametrize("folder", ["/proc", "/proc/nowhere"], ids=["unwritable", "missing"])
 def test_counters_need_no_temporary_folder(data, workers, folder):
-    """Where TMPDIR cannot be written the page counts exactly all the same."""
+    """The page counts exactly although TMPDIR cannot be written."""
     with measured(data, workers, TMPDIR=folder) as (_, caller, port):
         caller.round(0)
         assert counters(port) == ONE_ROUND

@@ -124,7 +124,7 @@ CLOSED = b"Error: standard output is closed: open it, or name a file\n"
 
 
 def test_no_standard_output_adds_no_client(data):
-    """Where standard output is closed a secret would be lost: no client is added, and that is one line."""
+    """A client whose secret would be lost on a closed standard output is not added, and that is one line."""
     command = shlex.join([*COMMAND, *ADD, "--data", str(data)])
     shell = ["sh", "-c", f"exec {command} >&-"]
     done = fork_server.run(shell, stderr=subprocess.PIPE, cwd=ROOT, env=environment(), check=False)

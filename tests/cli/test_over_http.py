@@ -125,7 +125,7 @@ def other_file(tmp_path, certificate):
 
 
 def test_refusals_say_why(service, over):
-    """What the service refuses is one line with its reason, and nothing has changed."""
+    """A refusal by the service is one line with its reason, and nothing has changed."""
     with unchanged(service):
         taken = call("client", "add", "ops", "--scope", "read", *over)
         assert "client ops exists" in complaint(taken, 1)

@@ -129,7 +129,7 @@ def test_no_syntax_in_a_path(option: str, before: str, text: str, tmp_path: Path
     "text", ["", "socket", "/socket?x", "/x#", "/x\nlisten 1", "https://localhost/socket"]
 )
 def test_a_websocket_s_path_is_a_path(text: str, tmp_path: Path) -> None:
-    """What is no plain path is refused for WebSockets."""
+    """A path for WebSockets that is no plain path is refused, and nothing is written."""
     done = generate("nginx", "--websocket", text, "--output", tmp_path)
     assert (done.exit_code, list(tmp_path.iterdir())) == (2, [])
 
@@ -226,13 +226,13 @@ def test_printed() -> None:
     ],
 )
 def test_what_does_not_fit(proxy: str, options: tuple[str, ...], message: str) -> None:
-    """What a proxy cannot do is refused in one line that says what it can."""
+    """An option that does not fit is refused with a message that says why."""
     done = generate(proxy, *options)
     assert (done.exit_code, message in done.output) == (2, True), done.output
 
 
 def test_every_format_has_a_reader() -> None:
-    """What a configuration writes, a format of ours reads; the gateway expects what it writes by default."""
+    """Each format that a configuration writes is one of ours; the gateway expects a proxy's default one."""
     for name, proxy in PROXIES.items():
         assert set(proxy.formats) <= set(FORMATS)
         if proxy.asks_gateway:

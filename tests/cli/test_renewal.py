@@ -141,7 +141,7 @@ def authorities() -> tuple[Identity, Identity]:
 
 @BOTH
 def test_a_replaced_client_ca_counts_for_every_connection(data, tmp_path, authorities, workers):
-    """What the old CA signed lets no client in any more: over no new, open or resumed connection."""
+    """A certificate of the old CA lets no client in any more: over no new, open or resumed connection."""
     old, new = authorities
     holders = [certified(DN, ca, today=TODAY) for ca in authorities]
     files = [identity_file(tmp_path, f"client-{n}", one) for n, one in enumerate(holders)]

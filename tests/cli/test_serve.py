@@ -44,7 +44,7 @@ def shell(script: str) -> str:
 
 @pytest.mark.parametrize("exported", [False, True], ids=["as an option", "in the environment"])
 def test_the_greeting_says_what_to_type(tmp_path, exported):
-    """What `serve` prints can be typed as it stands: it registers, mints and inspects."""
+    """The commands that `serve` prints can be typed as they stand: they register, mint and inspect."""
     folder = tmp_path / "my data"
     variables = {"MACAROON_CBAT_DATA": str(folder)} if exported else {}
     with serving(folder, is_exported=exported, PATH="/usr/bin:/bin", **variables) as service:
@@ -129,7 +129,7 @@ def test_the_key_may_have_a_file_of_its_own(served, client, tmp_path):
 
 @pytest.mark.parametrize("name", ["billing", "nobody"], ids=["a wrong secret", "an unknown client"])
 def test_a_wrong_secret_is_refused(served, client, name):
-    """What the service refuses is one line with its error code, status 1, and never the secret."""
+    """A refusal by the service is one line with its error code, status 1, and never the secret."""
     options = ("--client-id", name, "--client-secret", "wrong-secret")
     line = complaint(call("token", "mint", *served.access, *options), 1)
     assert "invalid_client" in line

@@ -64,7 +64,7 @@ def ask(service: Any, client: Path, form: dict[str, str] | None = None, **header
 
 
 def test_the_proxy_speaks_for_the_holder(service: Any, people: Any):
-    """Over the connection of the proxy, the token is bound to the certificate of the holder."""
+    """A token that is minted over the connection of the proxy is bound to the holder's certificate alone."""
     holder, proxy = people["holder"][0], people["proxy"][1]
     shown = {"Client-Cert": SPELLINGS["rfc9440"](holder.der)[0], "Proxysecret": SECRET}
     status, answer = ask(service, proxy, **shown)
@@ -101,7 +101,7 @@ def test_a_silent_proxy_is_misconfigured(service: Any, people: Any):
 
 
 def test_two_certificates_are_refused(service: Any, people: Any):
-    """What the proxy passes on must be one certificate."""
+    """A header of the proxy with two certificates is refused."""
     value = SPELLINGS["rfc9440"](people["holder"][0].der)[0]
     shown = {"Client-Cert": f"{value}, {value}", "Proxysecret": SECRET}
     status, answer = ask(service, people["proxy"][1], **shown)

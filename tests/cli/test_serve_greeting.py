@@ -65,7 +65,7 @@ def test_the_greeting_says_where_it_listens(tmp_path):
     ],
 )
 def test_each_address_is_named(tmp_path, host, place):
-    """What a host stands for is said: all addresses, or the one that was found for its name."""
+    """The greeting says what a host stands for: all addresses, or the one that was found for its name."""
     with greeted(tmp_path / "data", "--port", "0", "--host", host) as greeting:
         assert re.fullmatch(place, facts(greeting)["listens on"])
 

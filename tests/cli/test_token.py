@@ -171,7 +171,7 @@ def test_no_token_is_wrong_usage(command, keys):
     ],
 )
 def test_a_restriction_that_does_not_what_it_seems_is_said(options, warning):
-    """What leaves no use, or restricts nothing, is done, with one line on standard error that says so."""
+    """A caveat that leaves no use, or restricts nothing, is added, with one warning on standard error."""
     result = call("token", "attenuate", *options, stdin=token())
     assert result.exit_code == 0
     assert read_macaroon(result.stdout.strip()).caveats
@@ -224,7 +224,7 @@ def test_a_person_reads_what_is_left(identity):
 
 
 def test_inspecting_writes_nothing_but_text():
-    """What a token holds cannot write to the terminal anything but itself."""
+    """A hostile token writes nothing but printable lines to the terminal, and no escape in JSON."""
     hostile = signed(b"\x1b[2J\x07\r\nadmin: yes", "\u202eevil".encode(), identifier=b"\x1b]0;x\x07")
     for line in out("token", "inspect", stdin=hostile).splitlines():
         assert line.isprintable()

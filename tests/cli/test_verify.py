@@ -51,7 +51,7 @@ def test_the_request_is_judged(verify, options, status):
 
 
 def test_a_bad_token_is_refused(verify, certificate, identity, tmp_path):
-    """Whatever is wrong with a token: status 1, one line that says why."""
+    """A bad token of any kind is refused with status 1 and one line that says why."""
     thief = tmp_path / "thief.pem"
     thief.write_bytes(certified("CN=thief").pem)
     bound = token(confirmation(identity.thumbprint))

@@ -76,7 +76,7 @@ def test_where_there_is_no_database_none_is_made(tmp_path, command, there):
 
 @EVERY
 def test_a_file_that_is_no_database_is_named(registered, command):
-    """Where another file has the database's place, one line names the folder and says what to do."""
+    """Another file in the database's place is refused in one line with the folder and what to do."""
     (registered / "macaroon_cbat.sqlite3").write_text("another file\n" * 99)
     for left in registered.glob("macaroon_cbat.sqlite3-*"):
         left.unlink()
@@ -181,7 +181,7 @@ def test_serve_init_ends_and_may_be_repeated(tmp_path):
     ids=["option", "variable"],
 )
 def test_serve_init_records_the_issuer(tmp_path, options, variables):
-    """What `serve --init` is told of the issuer, commands go by: keys name it, and its own stay inside."""
+    """An issuer that `serve --init` is told is what commands go by: keys name it, its own stay inside."""
     done = run("serve", "--init", "--data", tmp_path / "data", *options, **variables)
     assert (done.returncode, done.stderr) == (0, b"")
     export = ("key", "export", "--data", tmp_path / "data", "--audience")
@@ -191,7 +191,7 @@ def test_serve_init_records_the_issuer(tmp_path, options, variables):
 
 @pytest.mark.parametrize("command", [("client", "list"), ("serve", "--init")], ids=" ".join)
 def test_a_lost_wrapping_key_is_not_replaced_by_another(data, command):
-    """Where the database is there and its wrapping key is not, no key is made that could open nothing."""
+    """A database without its wrapping key gets no other one, which could open nothing."""
     kept = (data / "wrapping.key").read_bytes()
     (data / "wrapping.key").unlink()
     assert "wrapping.key is missing: restore the one" in complaint(call(*command, "--data", data), 2)

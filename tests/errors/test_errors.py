@@ -87,7 +87,7 @@ def test_descriptions_are_safe_in_a_header(kind):
 
 @pytest.mark.parametrize("kind", JUDGED)
 def test_what_was_judged_is_described_alike(kind):
-    """Where a token or a credential was judged, the caller learns a fixed text and the log the reason."""
+    """A caller whose token or credential was judged learns no reason from the answer; the log holds it."""
     error = raised(kind)
     assert "secret" not in error.description
     assert "secret" not in challenge(InvalidToken(DIRTY), realm="api")
@@ -110,7 +110,7 @@ def test_a_description_is_short(kind):
 
 
 def test_a_bad_request_says_what_was_wrong():
-    """Where only the request was judged, the caller learns the reason itself."""
+    """A caller whose request alone was judged learns the reason itself."""
     assert InvalidRequest("grant_type is missing").description == "grant_type is missing"
 
 
@@ -132,7 +132,7 @@ def test_insufficient_scope_keeps_the_scope():
 
 
 def test_cannot_tell_is_no_refusal():
-    """What cannot be judged is 503, neither a bad token nor any other OAuth refusal."""
+    """Unavailable is 503, neither a bad token nor any other OAuth refusal."""
     assert Unavailable.status == 503
     assert not issubclass(Unavailable, OAuthError)
     assert issubclass(Unavailable, MacaroonError)
@@ -147,7 +147,7 @@ def test_cannot_tell_is_no_refusal():
     ids=["with a code", "without a code"],
 )
 def test_a_refusal_by_the_service_reads_well(error, text):
-    """What a service answered is told in one line, with its status and code."""
+    """A refusal by the service is told in one line, with its status and code."""
     assert str(error) == text
 
 
@@ -157,7 +157,7 @@ def test_nothing_is_left_out():
 
 
 def test_a_reason_is_one_line():
-    """What an error quotes of a stranger cannot begin a line of its own in a log."""
+    """A stranger's text that an error quotes cannot begin a line of its own in a log."""
     reason = "unknown caveat x\n2026-01-01 INFO minted\r\x1b[2J\u2028"
     assert str(errors.MalformedMacaroon(reason)) == r"unknown caveat x\n2026-01-01 INFO minted\r\x1b[2J\u2028"
     assert str(errors.SettingsError("two\nlines")) == r"two\nlines"

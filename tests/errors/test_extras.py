@@ -110,7 +110,7 @@ def test_a_plain_installation_has(module, plain):
 
 @pytest.mark.parametrize("module", ["macaroon_cbat", "macaroon_cbat.client", "macaroon_cbat.resource.wsgi"])
 def test_imports_load_no_library_of_an_extra(module):
-    """Where every extra is installed, importing what needs none loads none of their libraries."""
+    """An import that needs no extra loads no library of one, even when every extra is installed."""
     loaded, by_libraries = (set(json_of(["all"], code + LOADED)) for code in (f"import {module}\n", ""))
     assert foreign_modules() & loaded - by_libraries == set()
 
@@ -146,7 +146,7 @@ def test_a_token_client_needs_no_extra():
 
 
 def test_the_outermost_extra_is_named():
-    """What the caller imports says which extra to install, not what it is made of."""
+    """MissingExtra names the extra of what the caller imports, not one of what that is made of."""
     with (
         pytest.raises(MissingExtra, match=r"macaroon_cbat\[outer\]") as caught,
         extra("outer"),

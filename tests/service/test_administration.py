@@ -31,7 +31,7 @@ def test_a_client_is_registered_and_can_ask(ops):
 
 
 def test_a_secret_is_never_shown_again(ops):
-    """Whatever is asked afterwards, no secret and no hash of one is in the answers."""
+    """Neither the secret of a client nor its hash is shown after registration, alone or in the list."""
     secret = ops("POST", CLIENTS, json=NEW).json["client_secret"]
     shown = ops("GET", CLIENTS + "/orders")
     assert shown.json == {**NEW, "client_id_issued_at": NOW}
@@ -44,7 +44,7 @@ def test_a_secret_is_never_shown_again(ops):
 
 
 def test_a_client_without_a_name_gets_one(ops):
-    """Where no name is wanted the service draws one, and another one each time (RFC 7591 3.2.1)."""
+    """A client registered without a name gets a different one from the service each time (RFC 7591 3.2.1)."""
     names = {ops("POST", CLIENTS, json={"scope": "read"}).json["client_id"] for _ in range(3)}
     assert len(names) == 3
     assert names <= {client.client_id for client in ops.service.stores.clients.all()}
@@ -92,7 +92,7 @@ def test_keys_rotate_and_retire(ops):
 
 
 def test_keys_show_no_secret(ops):
-    """What is answered of a key is its name, its age and its state."""
+    """An answer about a key holds its name, its age, its state and since when, and nothing else."""
     for answer in (ops("GET", KEYS).json[0], ops("POST", KEYS + "/rotate").json):
         assert answer.keys() == {"kid", "created_at", "state", "since"}
 

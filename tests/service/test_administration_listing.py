@@ -99,7 +99,7 @@ def test_a_full_page_may_be_the_last(ops):
 
 @pytest.mark.parametrize("cursor", ["", "1", "-1", "x" * 16 + ".1", "0.", "\u0661"])
 def test_a_malformed_cursor_is_refused(refused_ops, cursor):
-    """What is no cursor of this list says how to begin, and nothing changes."""
+    """A malformed cursor is refused with a word on how to begin, and nothing changes."""
     before = state(refused_ops.service)
     answer = refused_ops("GET", REVOCATIONS, query_string={"after": cursor})
     assert "after=0" in refused(answer, 400, "invalid_request")

@@ -32,7 +32,7 @@ THUMBPRINT = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"
     ],
 )
 def test_a_thumbprint_has_one_spelling(ops, value):
-    """What is not a canonical thumbprint revokes nothing."""
+    """A thumbprint in any but its canonical spelling is refused, and revokes nothing."""
     before = state(ops.service)
     answer = ops("POST", REVOCATIONS, json={"kind": "certificate", "value": value})
     assert "thumbprint" in refused(answer, 400, "invalid_request")

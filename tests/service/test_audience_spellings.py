@@ -77,7 +77,7 @@ def test_elsewhere_no_parameter_repeats(service, path):
 
 @every_spelling
 def test_a_client_is_registered_for_the_canonical_spelling(service, certificate, spelling):
-    """What a client may ask for and serves is kept, and shown, in canonical spelling."""
+    """The audiences that a client may ask for, and serves, are registered and shown in canonical spelling."""
     ops = administrator(service, certificate)
     made = ops("POST", CLIENTS, json=NEW | {"client_id": "n", "audiences": [spelling]}).json
     assert made["audiences"] == [API]

@@ -173,7 +173,7 @@ BAD = {
 
 @pytest.mark.parametrize("ask", BAD.values(), ids=BAD)
 def test_a_refused_request_is_one_line(audited, file, ask):
-    """Whatever is refused leaves exactly one line, which no client can forge, split or swell."""
+    """A refused request leaves exactly one line, which no client can forge, split or swell."""
     answer = ask(audited)
     assert answer.status_code >= 400
     [text] = file.read_text().splitlines()

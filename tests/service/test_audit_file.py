@@ -88,7 +88,7 @@ def test_a_full_disk_stops_nothing_else(audited, caplog):
 
 
 def test_half_a_line_is_taken_back(audited, file):
-    """When the disk is full in the middle of a line, nothing of it stays to spoil the next one."""
+    """A line cut short by a full disk leaves nothing that could spoil the next one."""
     audited.token()
     whole = file.read_bytes()
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

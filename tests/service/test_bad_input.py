@@ -23,7 +23,7 @@ JSON = "application/json"
 
 
 class Asking:
-    """What asks the service: as an administrator, and as a resource server of the one API."""
+    """A caller of the service: as an administrator, and as a resource server of the one API."""
 
     def __init__(self, service: Service, certificate: Identity, foreign_cursor: str) -> None:
         """Register both."""

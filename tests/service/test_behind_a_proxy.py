@@ -80,7 +80,7 @@ def test_a_stranger_s_header_binds_nothing(bound, certificate: Identity, caplog,
 
 
 def test_without_a_header_a_stranger_is_nobody(bound, file):
-    """A stranger without a header is refused like anybody without a certificate; nothing is ignored."""
+    """A stranger without a header is refused as without a certificate; no header is told as ignored."""
     before = REGISTRY.get_sample_value(IGNORED) or 0
     refused(ask(bound, STRANGER), 400, "invalid_request")
     assert REGISTRY.get_sample_value(IGNORED) == before
@@ -100,7 +100,7 @@ def test_no_certificate_and_a_silent_proxy_are_told_apart(bound, caplog):
 
 
 def test_a_malformed_header_of_the_proxy_is_refused(bound, certificate: Identity):
-    """What the proxy does not write is 400, even when it is the right hash twice."""
+    """A header of the proxy that holds the right hash twice is 400."""
     twice = f"{certificate.thumbprint},{certificate.thumbprint}"
     refused(ask(bound, PROXY, Clientcertx5t=twice), 400, "invalid_request")
 

@@ -187,7 +187,7 @@ def test_a_public_ca_names_nobody(trusting, client):
     ],
 )
 def test_a_dns_name_that_is_none_is_not_registered(registered):
-    """What could match no certificate, or another one than it looks like, is not registered."""
+    """A DNS name that could match no certificate, or another one than it looks like, is not registered."""
     members = {
         "token_endpoint_auth_method": "tls_client_auth",
         "scope": "x",
@@ -201,7 +201,7 @@ def test_a_dns_name_that_is_none_is_not_registered(registered):
     "registered", ["billing", "spiffe:", "a:b#c", "spiffe://b\u0456lling/x", "a:b c", "a:\0"]
 )
 def test_a_uri_that_is_none_is_not_registered(registered):
-    """What is no absolute URI is not registered as the name of a certificate."""
+    """A SAN URI that is no absolute URI is not registered as the name of a certificate."""
     members = {
         "token_endpoint_auth_method": "tls_client_auth",
         "scope": "x",

@@ -77,7 +77,7 @@ def test_the_secret_stays(ops):
     ids=str,
 )
 def test_a_change_is_read_strictly(refused_ops, members, reason):
-    """What could not be registered, or is no member, is refused with the reason, and nothing has changed."""
+    """A change that could not be registered, or of no member, is refused with the reason; nothing changes."""
     before = state(refused_ops.service)
     answer = refused_ops("PATCH", CLIENTS + "/billing", json=members)
     assert reason in refused(answer, 400, "invalid_client_metadata")
@@ -93,7 +93,7 @@ def test_who_is_not_registered_is_not_found(ops):
 
 @pytest.mark.parametrize("scope", ["read keys", "admin read", "admin revocations"])
 def test_roles_are_not_mixed(refused_ops, scope):
-    """What a client calls, serves and administers are three roles: one registration has one of them."""
+    """A registration that mixes the roles of caller, resource server and administrator is refused."""
     before = state(refused_ops.service)
     answer = refused_ops("POST", CLIENTS, json=NEW | {"scope": scope})
     assert "register one for each of" in refused(answer, 400, "invalid_client_metadata")
@@ -151,7 +151,7 @@ def test_an_audience_that_is_not_served_any_more_gives_nothing(ops, certificate)
 
 
 def test_a_cursor_ends_with_the_audiences_that_it_is_of(ops, certificate):
-    """When a resource server serves other audiences, its feed begins anew: there would be a gap."""
+    """A cursor is refused, as it would leave a gap, once its resource server serves other audiences."""
     register(ops.service, "invoices", scope="keys revocations", serves=(API,))
     token = token_for_service(ops.service)
     cursor = ask(ops.service, FEED, token, certificate).json["cursor"]

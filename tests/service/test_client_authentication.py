@@ -120,7 +120,7 @@ def test_a_plus_is_a_space_inside_basic(registered):
     ],
 )
 def test_every_failure_looks_alike(registered, form, authorization):
-    """Whatever is wrong with a client's credentials, the answer is the same, byte for byte."""
+    """A failed client authentication of any kind gets the same answer, byte for byte."""
     answer = ask(registered, form, authorization)
     expected = ask(registered, {}, basic("nobody", "nothing"))
     refused(answer, 401, "invalid_client")

@@ -29,7 +29,7 @@ def unavailable(answer):
     ["/", "/oauth2", "/oauth2/token/", "/oauth2/Token", "/favicon.ico", "/%00", "/%ff", "/../etc/passwd"],
 )
 def test_an_unknown_path_is_json(service, method, path):
-    """What does not exist is 404 in JSON, whatever the method and the path."""
+    """An unknown path is 404 in JSON, whatever the method and the path."""
     refused(service.open(path, method=method), 404, "not_found")
 
 
@@ -56,7 +56,7 @@ def test_no_spelling_of_a_path_redirects(service, method, path):
 
 
 def test_no_answer_names_the_host_of_the_request(service):
-    """Whatever host a client writes, no answer of any route has it in a header or in the body."""
+    """A host that a client writes is in no header and in no body of any route's answer."""
     rules = list(service.app.url_map.iter_rules())
     answers = [
         service.open(rule.rule.replace("<", "").replace(">", ""), method=method, headers=EVIL)
@@ -107,7 +107,7 @@ def test_a_healthy_service_says_so(service):
     ],
 )
 def test_a_vanished_database_is_503(service, caplog, table, ask):
-    """What the database does not answer is neither yes nor no: 503 with Retry-After, and one log line."""
+    """A request that the database cannot answer is neither yes nor no: 503 with Retry-After, one log line."""
     token = service.token()
     service.app.extensions["macaroon_cbat"].clients.forget()
     execute(service, f"DROP TABLE {table}")

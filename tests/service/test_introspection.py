@@ -226,7 +226,7 @@ def test_who_asks_must_be_a_client(service, certificate):
 
 
 def test_a_public_client_learns_nothing(service, certificate):
-    """A public client, which is anybody with any certificate, introspects nothing (RFC 7662 2.1)."""
+    """A public client, which is a caller with any certificate, introspects nothing (RFC 7662 2.1)."""
     metadata = client_metadata(
         token_endpoint_auth_method="none", tls_client_certificate_bound_access_tokens=True
     )

@@ -60,7 +60,7 @@ def test_other_paths_are_not_routed(arriving):
 
 
 def test_a_prefix_in_a_header_moves_nothing(arriving, certificate):
-    """What a request says about its prefix has no part in routing, nor in what its caveats are judged by."""
+    """A prefix that the headers of a request name has no part in routing."""
     service, root = arriving
     headers = {"X-Forwarded-Prefix": "/other", "X-Script-Name": "/other", "Script-Name": "/other"}
     assert service.open(root + "/healthz", method="GET", headers=headers).status_code == 200
@@ -103,7 +103,7 @@ def test_no_other_issuer_of_the_host_is_meant(operating):
 
 
 def test_the_aliases_have_a_path_of_their_own(start, certificate):
-    """Where clients with certificates come by another URL, caveats name that one (RFC 8705 5)."""
+    """The aliases and the API document name the URL for client certificates with its path (RFC 8705 5)."""
     service = start(issuer=ISSUER, mtls_url="https://mtls.example/m")
     document = service.open(BEFORE, method="GET").json
     assert document["mtls_endpoint_aliases"]["token_endpoint"] == "https://mtls.example/m/oauth2/token"
@@ -125,7 +125,7 @@ def test_the_audit_log_names_the_route(start, certificate, tmp_path):
 
 @pytest.mark.parametrize("path", ["auth", "/auth/", "//", "/a/../b", "/<x>", "/%61", "/a b"])
 def test_a_root_path_that_is_none_is_refused(start, path):
-    """Where requests arrive is a plain path, or nothing."""
+    """A root path that is no plain path is refused with what it must be like."""
     with pytest.raises(SettingsError, match="ROOT_PATH must be / or like /auth"):
         start(issuer=ISSUER, root_path=path)
 

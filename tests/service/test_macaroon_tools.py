@@ -102,7 +102,7 @@ def test_a_caveat_is_shown_by_its_value(service, text):
 
 
 def test_padding_and_the_standard_alphabet_are_mended(service):
-    """What another program padded is inspected and restricted as the token that it is."""
+    """A token in padded standard base64 is inspected and restricted like any; one in quotes is refused."""
     padded = PINGAM.replace("-", "+").replace("_", "/") + "=" * (-len(PINGAM) % 4)
     assert inspect(service, {"macaroon": padded}).json == inspect(service, {"macaroon": PINGAM}).json
     child = restrict(service, macaroon=padded, caveat={"scope": "read"}).json["macaroon"]
@@ -211,7 +211,7 @@ def test_without_a_certificate_nothing_is_bound(service):
 
 
 def test_no_key_is_needed(service):
-    """A macaroon of anybody is restricted, and its own issuer verifies the child."""
+    """A macaroon of a foreign issuer is restricted without its key, and that issuer verifies the child."""
     foreign = pymacaroons.Macaroon(location="", identifier="theirs", key="secret", version=2).serialize()
     child = restrict(service, macaroon=foreign, caveat={"scope": "read"}).json["macaroon"]
     verifier = pymacaroons.Verifier()

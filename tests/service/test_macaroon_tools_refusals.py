@@ -93,7 +93,7 @@ def test_nothing_to_append_is_refused(service):
 
 
 def test_a_child_beyond_the_limits_is_refused(service):
-    """A macaroon that has as many caveats as anybody reads gets no further one."""
+    """A macaroon that has 100 caveats, as many as are read, gets no further one."""
     token = attenuate(service.token(), [Scope("read")] * 100)
     answer = restrict(service, macaroon=token, caveat={"scope": "read"})
     assert "at most 100 caveats" in refused(answer, 400, "invalid_request")

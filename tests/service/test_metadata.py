@@ -78,7 +78,7 @@ def test_every_endpoint_exists(service):
 
 
 def test_the_aliases_are_elsewhere_when_set(start):
-    """Where client certificates are taken at another address, the aliases say so (RFC 8705 5)."""
+    """The aliases alone name another address at which client certificates are taken (RFC 8705 5)."""
     document = metadata_of(start(mtls_url="https://mtls.as.example:8444"))
     assert document["mtls_endpoint_aliases"] == {
         name: document[name].replace(ISSUER, "https://mtls.as.example:8444") for name in ENDPOINTS

@@ -86,7 +86,7 @@ def test_patterns_are_javascript(document):
 
 
 def test_answers_fit_their_schemas(service, document, certificate):
-    """What the service really answers fits what the document says."""
+    """The real answers of the service fit what the document says."""
     ops = administrator(service, certificate)
     register(service, "invoices", serves=(API,))
     bound, token = token_for_service(service), service.token(certificate=certificate)

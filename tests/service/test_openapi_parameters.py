@@ -102,7 +102,7 @@ def test_the_enumerations_are_complete(document):
 
 @pytest.mark.parametrize("name", ["billing", "a", "A.b_c~d-9", "x" * 64])
 def test_a_name_of_a_client_fits_its_pattern(document, service, certificate, name):
-    """What the service registers, the pattern of `client_id` allows, in the path and in the body."""
+    """A name that the service registers fits the pattern of `client_id`, in the path and in the body."""
     ops = administrator(service, certificate)
     ops("DELETE", f"{CLIENTS}/{name}")
     assert ops("POST", CLIENTS, json={"client_id": name, "serves": [API]}).status_code == 201
@@ -113,7 +113,7 @@ def test_a_name_of_a_client_fits_its_pattern(document, service, certificate, nam
 
 @pytest.mark.parametrize("name", ["", ".a", "a b", "x" * 65, "é", "a/b"])
 def test_what_the_pattern_forbids_is_no_client(document, service, certificate, name):
-    """What the pattern of `client_id` does not allow, the service does not register."""
+    """A name that the pattern of `client_id` does not allow is not registered by the service."""
     ops = administrator(service, certificate)
     assert not re.search(schema_of(document, CLIENTS + "/{client_id}", "client_id")["pattern"], name)
     answer = ops("POST", CLIENTS, json={"client_id": name, "serves": [API]})
@@ -129,7 +129,7 @@ def test_the_keys_fit_their_pattern(document, service, certificate):
 
 
 def test_tokens_and_certificates_have_patterns(document, service, certificate):
-    """What identifies a token and a certificate fits its pattern, and nothing longer does."""
+    """The `jti` of a token and the thumbprint of a certificate fit their patterns; nothing longer does."""
     properties = document["components"]["schemas"]["IntrospectionAnswer"]["properties"]
     asked = document["components"]["schemas"]["IntrospectionForm"]["properties"]["client_certificate"]
     jti = service.introspect(service.token())["jti"]

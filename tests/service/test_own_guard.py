@@ -186,7 +186,7 @@ def test_an_old_administrator_may_do_nothing(service, certificate):
 
 
 def test_a_garbled_token_is_refused(served, certificate):
-    """What is no macaroon, or a forged one, is a 401."""
+    """A token that is no macaroon, or a forged one, is a 401."""
     token = attenuate(token_for_service(served), [confirmation(certificate.thumbprint)])
     for text in ("AAAA", token[:-2] + ("AA" if not token.endswith("AA") else "BB")):
         refused(ask(served, KEYS, text, certificate, caveats=()), 401, "invalid_token")

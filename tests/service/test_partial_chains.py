@@ -38,7 +38,7 @@ def test_an_intermediate_may_be_the_anchor(naming, sent):
 
 
 def test_cas_below_it_are_trusted(naming):
-    """What a CA below a trusted intermediate issued is trusted when that CA's certificate comes with it."""
+    """A certificate of a CA below a trusted intermediate is trusted only with that CA's certificate."""
     below = authority("CN=Lower CA", TRUSTED)
     service = naming(TRUSTED)
     assert ask(service, certified(DN, below), below).status_code == 200

@@ -12,7 +12,7 @@ def introspected(service, token, client_certificate):
 
 
 def test_a_revoked_certificate_makes_any_token_inactive(service, certificate, other_certificate):
-    """Over a connection with a revoked certificate even an unbound token is inactive."""
+    """Even an unbound token is inactive when it came with a revoked certificate."""
     token = service.token()
     service.stores.revocations.revoke("certificate", certificate.thumbprint, now=NOW, expires_at=NOW + 9)
     assert introspected(service, token, certificate.thumbprint).json == {"active": False}
@@ -22,5 +22,5 @@ def test_a_revoked_certificate_makes_any_token_inactive(service, certificate, ot
 
 @pytest.mark.parametrize("text", ["0" * 64, "A" * 42, "A" * 42 + "B", "x5t"])
 def test_a_malformed_thumbprint_is_refused(service, text):
-    """What is no thumbprint is an error, not a token that is inactive."""
+    """A malformed thumbprint is an error, not a token that is inactive."""
     assert "43 characters" in refused(introspected(service, service.token(), text), 400, "invalid_request")

@@ -13,7 +13,7 @@ def renamed(service, old: str, new: str) -> None:
 
 
 def test_they_are_asked_for_once_a_minute(service):
-    """Anybody may ask for the metadata: the clients are read again after a minute and no sooner."""
+    """The clients are read again after a minute and no sooner, as any caller may ask for the metadata."""
     now = [0.0]
     scopes = RegisteredScopes(service.stores.clients, lambda: now[0])
     assert scopes.current() == {"audit", "read", "write"}

@@ -109,7 +109,7 @@ def test_an_unknown_name_is_not_found(ops, kind):
 
 @pytest.mark.parametrize("force", ["yes", 1, None])
 def test_force_is_said_plainly(ops, force):
-    """What is not true or false is no word for it, and revokes nothing."""
+    """A `force` that is neither true nor false is refused, and revokes nothing."""
     before = state(ops.service)
     wanted = {"kind": "client", "value": "nosuch", "force": force}
     refused(ops("POST", REVOCATIONS, json=wanted), 400, "invalid_request")

@@ -146,14 +146,14 @@ def test_the_token_is_required(service, path, body):
 
 
 def test_who_asks_comes_first(service):
-    """Who is no client learns nothing about the rest of the request."""
+    """A caller that is no client learns nothing about the rest of its request."""
     for path in ENDPOINTS:
         answer = service.open(path, data={"grant_type": "client_credentials", "scope": "no", "token": ""})
         refused(answer, 401, "invalid_client")
 
 
 def test_a_request_leaves_one_line_in_the_log(service, caplog):
-    """Whatever a request holds, it leaves one line in the log, and cannot write a second one."""
+    """A request leaves one line in the log, whatever it holds, and cannot write a second one."""
     for body in ("a%0AERROR+forged=1&a%0AERROR+forged=2", "grant_type=x", "a%1B%5B2J=1&a%1B%5B2J=2"):
         caplog.clear()
         with caplog.at_level("INFO", "macaroon_cbat"):

@@ -120,7 +120,7 @@ def test_long_feeds_come_in_pages(served, feed):
 
 @pytest.mark.parametrize("cursor", ["", "-1", "1", "00", "0.", "x" * 16 + ".1", "A.1", "\u0661", "0" * 900])
 def test_a_malformed_cursor_is_refused(lasting_feed, cursor):
-    """What is no cursor of this service is an error that says how to begin."""
+    """A malformed cursor is an error that says how to begin."""
     assert "after=0" in refused(lasting_feed(cursor), 400, "invalid_request")
 
 
@@ -158,7 +158,7 @@ def test_a_wait_out_of_bounds_is_refused(lasting_feed, wait):
 
 
 def test_a_waiting_request_ends_with_the_revocation(served, feed, monkeypatch):
-    """Who waits is answered with the next decision, well before the wait is over."""
+    """A waiting request is answered with the next decision, well before the wait is over."""
     cursor = feed().json["cursor"]
     clock = WaitingClock(lambda: take_back(served, "soon"))
     wait_by(monkeypatch, clock)
@@ -199,7 +199,7 @@ def test_a_wait_ends_by_real_clocks(feed):
 
 
 def test_only_so_many_wait(served, feed, monkeypatch):
-    """Who finds no room to wait is answered at once."""
+    """A request that finds no room to wait is answered at once."""
     cursor = feed().json["cursor"]
     clock = HeldClock()
     wait_by(monkeypatch, clock)

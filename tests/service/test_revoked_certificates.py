@@ -47,7 +47,7 @@ def test_a_revoked_certificate_mints_nothing(registered, certificate, other_cert
 
 
 def test_a_secret_does_not_help(registered, certificate, other_certificate):
-    """Over a connection with a revoked certificate the right secret gets no token either."""
+    """A client with the right secret gets no token over a connection with a revoked certificate."""
     revoke(registered, "certificate", certificate.thumbprint)
     refused(registered.ask_token("billing", certificate), 401, "invalid_client")
     assert registered.token("billing", other_certificate)
@@ -67,7 +67,7 @@ def test_a_revoked_certificate_learns_and_revokes_nothing(registered, certificat
 
 
 def test_a_token_bound_to_a_revoked_certificate_is_inactive(registered, certificate, other_certificate):
-    """What is bound to a revoked certificate is inactive; the token bound to another one lives."""
+    """A token bound to a revoked certificate is inactive; one that is unbound or bound to another lives."""
     token = registered.token()
     children = [attenuate(token, [confirmation(one.thumbprint)]) for one in (certificate, other_certificate)]
     revoke(registered, "certificate", certificate.thumbprint)

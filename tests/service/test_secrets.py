@@ -15,7 +15,7 @@ from tests.support.tokens import to_text
 
 @pytest.fixture
 def logged(caplog, request) -> Service:
-    """Start the service while everything that anybody logs is kept, down to DEBUG."""
+    """Start the service while everything that is logged is kept, down to DEBUG."""
     caplog.set_level(logging.DEBUG)
     logging.getLogger().setLevel(logging.DEBUG)
     service: Service = request.getfixturevalue("start")()

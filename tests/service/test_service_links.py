@@ -78,7 +78,7 @@ def test_an_environment_without_links_is_not_mentioned(tmp_path, caplog):
     ],
 )
 def test_a_look_alike_is_a_mistake(tmp_path, name, value):
-    """What has not both the name and the value of a service link is an unknown setting."""
+    """A variable without both the name and the value of a service link is an unknown setting."""
     environment = {"MACAROON_CBAT_DATA": str(tmp_path), f"MACAROON_CBAT_{name}": value}
     with pytest.raises(SettingsError, match=f"^unknown setting MACAROON_CBAT_{name}: "):
         settings_from_environment(environment)
@@ -120,7 +120,7 @@ def test_no_setting_is_lost(name):
 
 @pytest.mark.parametrize("name", ["HOST", "PORT", "WORKERS", "THREADS", "CERT", "KEY", "METRICS_HOST"])
 def test_an_option_that_is_no_setting_is_named(name: str):
-    """What `serve` takes as an option alone is no setting, and the message says which option it is."""
+    """A variable for what `serve` takes as an option alone is no setting; the message names the option."""
     option = name.lower().replace("_", "-")
     with pytest.raises(SettingsError, match=f"MACAROON_CBAT_{name}: unset it, .* serve as --{option}$"):
         settings_from_environment({f"MACAROON_CBAT_{name}": "8443"})

@@ -111,7 +111,7 @@ def test_the_service_itself_is_served_by_no_client(service, certificate):
 
 @pytest.mark.parametrize("wanted", [OTHER_API, ISSUER, API + "//", API + "/a", ""])
 def test_keys_of_what_is_not_served_are_refused_with_what_to_run(service, certificate, wanted):
-    """Who serves one audience gets the keys of no other by any spelling, and learns how it could."""
+    """A resource server of one audience gets no other's keys by any spelling, and learns how it could."""
     register(service, "invoices", serves=(API,))
     answer = ask(service, KEYS, token_for_service(service), certificate, query={"audience": wanted})
     assert "client change invoices --serves https://api.example --serves URL" in refused(
@@ -156,7 +156,7 @@ def test_a_wait_ends_with_the_right_to_wait(on_each_database, certificate, lose,
 
 
 def test_a_right_is_looked_at_again_when_there_is_news(service, certificate):
-    """What is revoked after a follower's own token was is not handed out to it."""
+    """A waiting follower whose own token is revoked is not handed what is revoked afterwards."""
     register(service, "invoices", serves=(API,))
     token = token_for_service(service)
     cursor = ask(service, FEED, token, certificate).json["cursor"]

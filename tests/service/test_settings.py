@@ -69,7 +69,7 @@ def test_with_url_and_key_nothing_touches_the_disk(tmp_path):
 
 
 def test_the_settings_print_no_secret(tmp_path):
-    """What the settings look like in a log shows neither the database's password nor the wrapping key."""
+    """The settings as they are printed show neither the database's password nor the wrapping key."""
     made = settings(tmp_path, DATABASE_URL="postgresql://user:hunter2@db/cbat", WRAPPING_KEY=KEY_TEXT)
     assert "hunter2" not in repr(made)
     assert KEY_TEXT not in repr(made)
@@ -77,7 +77,7 @@ def test_the_settings_print_no_secret(tmp_path):
 
 
 def test_arguments_come_before_the_environment(tmp_path):
-    """What the caller says counts more than what the environment says."""
+    """The arguments of the caller count more than what the environment says."""
     environment = {"MACAROON_CBAT_DATA": str(tmp_path / "a"), "MACAROON_CBAT_ISSUER": "https://a.example"}
     made = settings_from_environment(environment, data=tmp_path / "b", issuer="https://b.example")
     assert made.issuer == "https://b.example"

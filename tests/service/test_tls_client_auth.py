@@ -153,7 +153,7 @@ def test_an_intermediate_in_the_file_may_sign(start, ca, tmp_path):
 
 
 def test_without_a_ca_nobody_is_trusted(service, ca):
-    """Where no CA is set, no certificate lets a tls_client_auth client in."""
+    """No certificate lets a tls_client_auth client in while no CA is set."""
     metadata = client_metadata(token_endpoint_auth_method="tls_client_auth", **CLIENTS["by-dn"])
     service.stores.clients.add("by-dn", metadata, secret=None, now=NOW)
     for certificate in (certified(DN, ca), certified(DN)):

@@ -65,7 +65,7 @@ def test_every_token_is_another(service):
 
 
 def test_a_minted_token_verifies(service, certificate):
-    """What the service mints, and its holder binds, the resource server verifies with its exported keys."""
+    """A token that the service mints and its holder binds is verified with the exported keys."""
     token = attenuate(service.token(scope="read"), [confirmation(certificate.thumbprint)])
     access = Access(now=seconds(NOW), audience=API, certificate=certificate.thumbprint)
     principal = verify(token, service.keys(), access)

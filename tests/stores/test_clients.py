@@ -148,7 +148,7 @@ def test_a_client_does_not_print_its_secret(stores):
 
 
 def test_stored_metadata_is_small(stores):
-    """What a client did not say is not stored: a default may become another one day."""
+    """A member that a client did not name is not stored: a default may become another one day."""
     client = stores.clients.add("billing", METADATA, secret=SECRET, now=NOW)
     stored = msgspec.json.encode(client.metadata)
     assert msgspec.json.decode(stored) == {"scope": "read write", "audiences": ["https://api.example"]}

@@ -77,7 +77,7 @@ def test_a_slow_statement_is_given_up(stores):
 
 @ON_A_SERVER
 def test_a_migration_takes_its_time(stores):
-    """What a migration runs may take longer, and what its connection runs afterwards may not."""
+    """A statement of a migration may take longer, and a later one over its connection may not."""
     done = []
     with soon(), pytest.raises(Unavailable, match="no answer for"), stores.database.writing() as connection:
         with unhurried(connection):

@@ -34,7 +34,7 @@ def test_a_young_key_is_not_rotated(stores):
 
 
 def test_the_policy_rotates_when_it_is_due(stores):
-    """By policy a key mints for so many seconds, counted from when it began to mint."""
+    """A key mints for as long as the policy says, counted from when it began to mint."""
     ages = []
     for now in range(NOW, NOW + 3 * WEEK, DAY):
         stores.root_keys.keep(now, WEEK, DAY)

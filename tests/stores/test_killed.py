@@ -86,7 +86,7 @@ def test_a_killed_server_is_noticed_at_once(mortal):
 
 
 def test_a_server_that_dies_within_a_transaction_leaves_nothing(mortal):
-    """What was written but not committed when PostgreSQL was killed is not there after the restart."""
+    """Changes written but not committed when PostgreSQL was killed are not there after the restart."""
     stores = opened(mortal.new_database())
     with pytest.raises(Unavailable), stores.database.writing() as connection:
         connection.execute(text("UPDATE root_keys SET state = 'retiring'"))

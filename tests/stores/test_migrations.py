@@ -152,7 +152,7 @@ def spelled(empty_url: str):
 
 
 def test_old_audiences_get_their_canonical_spelling(spelled):
-    """What clients may ask for and serve is in canonical spelling, each once; the rest stays."""
+    """Audiences that clients may ask for and serve are in canonical spelling, each once; the rest stays."""
     billing, plain = spelled.clients.all()
     assert billing.metadata == ClientMetadata(
         scope="read", audiences=("https://api.example", "urn:a"), serves=("https://other.example",)

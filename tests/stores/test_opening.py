@@ -143,7 +143,7 @@ def test_a_url_that_cannot_be_used_is_refused(url):
     ],
 )  # fmt: skip
 def test_an_option_of_the_library_is_passed_on(option):
-    """What PostgreSQL's library knows may stand in the URL."""
+    """An option of PostgreSQL's library may stand in the URL, and is passed on."""
     name, _, value = option.partition("=")
     _, arguments = Database(f"postgresql://u@h/d?{option}").engine.dialect.create_connect_args(
         read_url(f"postgresql://u@h/d?{option}")

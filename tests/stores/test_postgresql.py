@@ -33,7 +33,7 @@ def test_a_plain_url_means_psycopg(url, scheme):
 
 
 def test_without_psycopg_the_line_says_what_to_install():
-    """Where psycopg is missing, a PostgreSQL URL is refused in one line that says what to install."""
+    """A PostgreSQL URL without psycopg is refused in one line that says what to install."""
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_PSYCOPG], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -44,7 +44,7 @@ def test_without_psycopg_the_line_says_what_to_install():
 
 
 def test_a_server_out_of_reach_is_unavailable():
-    """Where no server listens the database is Unavailable, in one line without the password."""
+    """A database without a listening server is Unavailable, in one line without the password."""
     database = Database(f"postgresql+psycopg://user:hunter2@127.0.0.1:{free_port()}/database")
     with pytest.raises(Unavailable, match="refused") as refused, database.reading():
         pass
@@ -84,7 +84,7 @@ def test_each_database_has_its_own_lock(stores, server):
 
 
 def test_others_see_rotation_and_revocation(stores, racers, url):
-    """What other processes rotate and revoke, a running one sees by itself."""
+    """A running process sees by itself what other processes rotate and revoke."""
     database = Database(url)
     running = RootKeyStore(database, WRAPPING_KEY)
     old = running.current()

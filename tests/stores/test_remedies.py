@@ -33,6 +33,6 @@ def test_what_the_server_refuses_says_what_to_do(server: Postgres, change, said:
 
 
 def test_a_table_that_is_missing_is_no_missing_database():
-    """What is known of one fault is not said of another: a missing table is not made on the server."""
+    """The remedy for a missing database is not given for a missing table."""
     reason = 'relation "clients" does not exist'
     assert with_remedy(reason) == reason

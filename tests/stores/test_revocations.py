@@ -75,7 +75,7 @@ def test_a_revocation_lasts_until_the_token_expires(stores):
 
 @pytest.mark.parametrize("kind", ["token", "client", "subject", "family", "key"])
 def test_every_kind_is_found_for_its_grant(stores, kind):
-    """Whatever a grant is revoked by is found with it, and with no grant of other names."""
+    """A revocation of any kind is found with the grant that it names, and with no grant of another name."""
     member = {"token": "jti", "client": "client_id", "subject": "sub", "family": "fam", "key": "kid"}[kind]
     mine, other = (msgspec.structs.replace(grant(), **{member: name}) for name in ("mine", "other"))
     stores.revocations.revoke(kind, "mine", now=NOW, expires_at=NOW + DAY)
@@ -142,7 +142,7 @@ def test_what_is_revoked_stays_so(stores, kind):
 
 
 def test_a_revocation_for_all_is_not_narrowed(stores):
-    """What was revoked for every audience, or for another one, is not revoked for less afterwards."""
+    """A token that is revoked for every audience stays so when it is revoked for one afterwards."""
     for second, audience in enumerate((None, API)):
         stores.revocations.revoke("token", "x", now=NOW + second, expires_at=NOW + DAY, audience=audience)
     for audience in (API, OTHER_API):
@@ -228,7 +228,7 @@ def test_writers_in_several_processes_leave_no_gap(racers, stores, url):
 
 
 def test_another_process_sees_a_revocation_at_once(racers, stores, url):
-    """What one process has revoked, every other one refuses from its next look on."""
+    """A subject that one process has revoked is refused by another one from its next look on."""
     [names_of_one, *_] = racers.race("revoke", url)
     assert reason(stores, grant()) is None
     asked = msgspec.structs.replace(grant(), sub=names_of_one[0])

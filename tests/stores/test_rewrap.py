@@ -57,7 +57,7 @@ def test_every_key_is_encrypted_anew(wrapped, file, open_again):
 
 
 def test_a_running_process_goes_on(wrapped, file, open_again):
-    """Who runs on while keys are rewrapped opens them, rotates, and makes no key that others cannot open."""
+    """A process opens keys while they are rewrapped, rotates, and makes none that others cannot open."""
     clock = Clock()
     old = read_or_make_wrapping_key(file)
     running = RootKeyStore(open_again(old).database, old, clock)
@@ -118,7 +118,7 @@ def test_one_rewrap_at_a_time(wrapped, file, open_again):
 
 
 def test_a_file_that_cannot_be_replaced_changes_nothing(wrapped, file):
-    """Where the new key cannot be written nothing is encrypted under it."""
+    """A new key that cannot be written encrypts nothing, and leaves the file as it was."""
     with no_room(), pytest.raises(SettingsError, match=r"cannot be replaced: .*File too large"):
         replace_wrapping_key(file, lambda _: pytest.fail("nothing may be encrypted"))
     assert len(words(file)) == 1
@@ -161,7 +161,7 @@ def test_a_key_in_a_pipe_is_not_replaced(wrapped, file):
 
 
 def test_an_old_key_that_cannot_be_dropped_is_said(wrapped, file):
-    """When all is encrypted anew and the old key cannot be dropped, that is what the error says."""
+    """The error says so when all is encrypted anew and the old key cannot be dropped."""
     link = file.with_name("link.key")
     link.symlink_to(file)
 

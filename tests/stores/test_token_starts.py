@@ -107,7 +107,7 @@ def test_an_unregistered_name_revokes_nothing_unless_it_is_meant(stores, billing
 
 @pytest.mark.parametrize("name", ["", "a\0b", "x" * 2001, "\ud800"], ids=["empty", "NUL", "long", "half"])
 def test_what_is_no_name_is_refused(stores, name):
-    """What no database could hold is refused, whether it must be registered or not."""
+    """A name that no database could hold is refused, whether it must be registered or not."""
     for is_registered in (True, False):
         with pytest.raises((InvalidRequest, UnicodeEncodeError)):
             stores.clients.revoke_tokens("client", name, now, lasting=LASTING, is_registered=is_registered)
@@ -175,7 +175,7 @@ def test_a_served_audience_less_takes_away():
 
 
 def test_a_change_that_fails_changes_nothing(stores, billing):
-    """What the change raises leaves client and tokens as they were."""
+    """A change that raises leaves client and tokens as they were."""
 
     def fail(_):
         raise InvalidClientMetadata("no")

@@ -95,14 +95,14 @@ def test_work_that_fails_half_way_leaves_nothing(stores):
     ],
 )
 def test_a_damaged_database_is_unavailable(stores, table, work):
-    """Where a table has vanished there is no answer: Unavailable, never `no`, and no foreign exception."""
+    """A database without one of its tables is Unavailable: never `no`, and no foreign exception."""
     stores.clients.add("billing", METADATA, secret="s" * 22, now=NOW)
     with without(stores, table), pytest.raises(Unavailable, match=r"no such table|does not exist"):
         work(stores)
 
 
 def test_the_reason_holds_no_parameters(stores):
-    """What an unavailable database says for the log names the database, not what was to be stored."""
+    """The reason of an unavailable database names the database and the table, not what was to be stored."""
     execute(stores, "DROP TABLE clients")
     with pytest.raises(Unavailable) as refused:
         stores.clients.add("billing", METADATA, secret="s" * 22, now=NOW)

@@ -150,7 +150,7 @@ def _trust(empty: Service) -> Any:
 
 
 def test_an_asking_guard_without_its_service_is_503(empty: Service, house: House, tmp_path: Path):
-    """When the service goes down the asking guard answers 503, and passes again when it is back."""
+    """An asking guard answers 503 while the service is down, and passes again when it is back."""
     with empty.running():
         secret = empty.add(
             "billing", "--scope", "read", "--audience", API, "--serves", API, "--understands-caveats"

@@ -88,7 +88,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("name", "secret", "kind"), REFUSED.values(), ids=REFUSED)
 def test_wrong_credentials_get_no_token(house: House, name: str, secret: str | None, kind: str):
-    """Who does not authenticate gets no token."""
+    """A client that does not authenticate gets no token."""
     source = house.service.client(name, secret, certificate=house.certificate(kind), resource=API)
     with pytest.raises(Refused) as refused:
         source()

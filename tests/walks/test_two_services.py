@@ -52,7 +52,7 @@ def followers(twins: Twins, house: House) -> Iterator[list[Server]]:
 
 
 def test_a_revocation_at_one_is_known_everywhere(twins: Twins, house: House):
-    """What is taken back at one service is refused by the other, and soon by followers of both."""
+    """A token revoked at one service is inactive at the other, and soon refused by followers of both."""
     with followers(twins, house) as servers, ExitStack() as stack:
         for by, to in ((twins.service, twins.other), (twins.other, twins.service)):
             with twins.at(to):
@@ -194,7 +194,7 @@ def test_a_lost_right_is_lost_everywhere(twins: Twins, *, at_the_other: bool):
 
 
 def test_the_other_goes_on_for_a_killed_one(twins: Twins, house: House):
-    """When one service is killed, its followers go on at the other where they were: no gap, no repeat."""
+    """Followers of a killed service go on at the other one where they were: no gap, no repeat."""
     connection, seen, cursor = twins.connection(), [], "0"
 
     def read() -> None:
