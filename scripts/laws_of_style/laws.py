@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 LONGEST_FILE, LONGEST_FUNCTION = 250, 30
-_OPENING = re.compile(r"(?:What|How|Who|Where|Which|When|By|Over|Whose)\b")
+_OPENING = re.compile(r"(?:What|How|Who|Whoever|Where|Which|Whatever|When|By|Over|Whose)\b")
 _NAMELESS = re.compile(r"\b(?:nobody|somebody|whoever|anybody)\b", re.IGNORECASE)
 
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -38,11 +38,14 @@ def findings(file: Path, name: str) -> list[Finding]:
 
 
 def opening(file: Path, name: str) -> list[Finding]:
-    """Return the breach in the docstring of a test module or a script: no other law is held there."""
-    words = ast.get_docstring(ast.parse(file.read_text()))
-    if words and (word := _OPENING.match(words) or _NAMELESS.search(words.partition("\n")[0])):
-        return [Finding(name, 1, f"the docstring says {word[0]!r}: name the thing instead")]
-    return []
+    """Return the breaches in the docstrings of a test module or a script: no other law is held there."""
+    found = []
+    for node in ast.walk(ast.parse(file.read_text())):
+        words = (ast.get_docstring(node) if isinstance(node, Documented) else None) or ""
+        if word := _OPENING.match(words) or _NAMELESS.search(words.partition("\n")[0]):
+            line = getattr(node, "lineno", 1)
+            found.append(Finding(name, line, f"the docstring says {word[0]!r}: name the thing instead"))
+    return sorted(found)
 
 
 def _lengths(source: str, tree: ast.Module) -> Iterator[tuple[int, str]]:

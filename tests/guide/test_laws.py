@@ -51,11 +51,12 @@ def test_what_is_no_breach_is_let_be(tmp_path, source):
     assert found_in(tmp_path, source) == ""
 
 
-@pytest.mark.parametrize("words", ["What it does.", "The guard that nobody passes."])
-def test_a_test_or_script_names_the_thing(tmp_path, words):
-    """The docstring of a test module or a script is held to its opening, and to named actors."""
+@pytest.mark.parametrize("place", ["", "class A:\n    ", "def a():\n    ", "async def a():\n    "])
+@pytest.mark.parametrize("words", ["What it does.", "Whatever it does.", "The guard that nobody passes."])
+def test_a_test_or_script_names_the_thing(tmp_path, words, place):
+    """Each docstring of a test module or a script is held to its opening, and to named actors."""
     module = tmp_path / "test_it.py"
-    module.write_text(f'"""{words}"""\n')
+    module.write_text(f'{place}"""{words}"""\n')
     assert "name the thing instead" in shown(laws.opening(module, "m.py"))
 
 
