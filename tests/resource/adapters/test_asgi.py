@@ -1,6 +1,5 @@
 """The parts that ASGI alone has: WebSockets, lifespan, other scopes, mounts, servers that differ."""
 
-import asyncio
 import json
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from macaroon_cbat.macaroon.caveats import Method, PathPrefix, TargetUri
 from macaroon_cbat.macaroon.keys import audience_keys
 from macaroon_cbat.resource import asgi
-from tests.support.adapters import ASYNC, Asked, exchange, messages_of, scope_of, through_asgi
+from tests.support.adapters import ASYNC, Asked, messages_of, scope_of, through_asgi
 from tests.support.guarded_app import THIEF, WELL_KNOWN, bound
 from tests.support.tokens import API, ISSUER, KEYS, NOW, ROOT
 
@@ -162,17 +161,3 @@ def test_the_document_can_be_mounted_elsewhere():
     one = guard(keys=audience_keys(ISSUER, API + "/v1", [ROOT]))
     one.require("write")
     assert through_asgi(one.document, Asked(path="/anything")).json()["scopes_supported"] == ["write"]
-
-
-@pytest.mark.parametrize("adapter", ASYNC.values(), ids=ASYNC)
-def test_an_application_outlives_its_event_loop(adapter):
-    """A guard keeps nothing of the event loop of one request, nor of requests at once, for another loop."""
-    app = adapter.make()
-    scope = scope_of(Asked(headers=(("Host", "api.example"), bearer(bound()))))
-
-    async def several():
-        sent = [[], [], []]
-        await asyncio.gather(*(exchange(app, scope, each) for each in sent))
-        return [each[0]["status"] for each in sent]
-
-    assert [asyncio.run(several()) for _ in range(2)] == [[200] * 3] * 2
