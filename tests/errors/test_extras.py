@@ -29,6 +29,8 @@ for name, hidden in json.loads(sys.argv[2]).items():
     reading, writing = os.pipe()
     if os.fork() == 0:
         Finder.hidden = frozenset(hidden)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "macaroon_cbat"]:
+            del sys.modules[name]
         os.write(writing, json.dumps(outcomes()).encode())
         os._exit(0)
     os.close(writing)
@@ -39,8 +41,8 @@ print(json.dumps(found))
 """
 """The words of each module with the given extras, and with others besides.
 
-The others find what needs no extra imported already: a module that a plain installation can import is
-the same in any other.
+The others find the libraries of the given ones imported already, and no module of the package, which may
+import otherwise where an extra is installed.
 """
 LOADED = "import json; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
 ONE_EXTRA = [name for name in EXTRAS if name != "all"]

@@ -128,30 +128,38 @@ def pem(der: bytes) -> str:
 
 def messages_of(app: Any, scope: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return whatever an ASGI application sends."""
-    sent: list[dict[str, Any]] = []
-    first = {"type": "websocket.connect"} if scope["type"] == "websocket" else {"type": "http.request"}
-
-    async def run() -> None:
-        waiting = [first]
-
-        async def receive() -> dict[str, Any]:
-            if waiting:
-                return waiting.pop()
-            await asyncio.sleep(60)
-            raise AssertionError("nobody reads that long")
-
-        async def send(message: dict[str, Any]) -> None:
-            sent.append(message)
-
-        await app(dict(scope), receive, send)
-
-    loop = _loop()
-    loop.run_until_complete(run())
-    if left := asyncio.all_tasks(loop):
-        for task in left:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    loop, sent = _loop(), list[dict[str, Any]]()
+    try:
+        loop.run_until_complete(exchange(app, scope, sent))
+    finally:
+        _end_what_is_left(loop)
     return sent
+
+
+async def exchange(app: Any, scope: Mapping[str, Any], sent: list[dict[str, Any]]) -> None:
+    """Send one request to an ASGI application, in the event loop that runs, and add what it sends."""
+    waiting = [{"type": "websocket.connect" if scope["type"] == "websocket" else "http.request"}]
+
+    async def receive() -> dict[str, Any]:
+        if waiting:
+            return waiting.pop()
+        await asyncio.sleep(60)
+        raise AssertionError("nobody reads that long")
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await app(dict(scope), receive, send)
+
+
+def _end_what_is_left(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel the tasks that a request left behind, and raise the error of one that failed."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    for ended in loop.run_until_complete(asyncio.gather(*left, return_exceptions=True)) if left else ():
+        if isinstance(ended, BaseException) and not isinstance(ended, asyncio.CancelledError):
+            raise ended
 
 
 _loops = threading.local()

@@ -8,6 +8,7 @@ import atexit
 import gc
 import json
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -18,6 +19,8 @@ from typing import Any, NoReturn
 
 CORE = ("click", "cryptography.x509", "msgspec", "nacl.secret", "pymacaroons")
 """The libraries of a plain installation."""
+PATIENCE_SECONDS = 100
+"""After that the alarm ends a probe, whose status says so."""
 
 
 class Finder:
@@ -44,6 +47,7 @@ def main() -> None:
     gc.freeze()
     for line in sys.stdin:
         if (pid := os.fork()) == 0:
+            signal.alarm(PATIENCE_SECONDS)
             _run(json.loads(line))
         sys.stdout.write(f"{os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}\n")
         sys.stdout.flush()

@@ -74,12 +74,14 @@ OTHERS = ("anyio", "hypothesispytest", "timeout", "xdist", "xdist.looponfail")
 """The plugins of other packages, which these tests need not load."""
 
 
-def pytest_in(folder: Path, *arguments: str, **files: str) -> subprocess.CompletedProcess[str]:
+def pytest_in(
+    folder: Path, *arguments: str, without: tuple[str, ...] = OTHERS, **files: str
+) -> subprocess.CompletedProcess[str]:
     """Run pytest in a project of these files, as its own people do: the plugin is found by itself."""
     for name, content in files.items():
         (folder / f"{name}.py").write_text(content)
-    without = [word for name in ("cacheprovider", *OTHERS) for word in ("-p", f"no:{name}")]
-    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", *without, *arguments]
+    left_out = [word for name in ("cacheprovider", *without) for word in ("-p", f"no:{name}")]
+    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", *left_out, *arguments]
     environ = {**os.environ, "PYTHONPATH": str(folder)} | {"PYTEST_ADDOPTS": ""}
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
 
@@ -97,6 +99,35 @@ def test_a_project_of_others(tmp_path: Path, content: str, passed: int):
     """A project uses the fixtures by name, overrides them, or pays nothing for them."""
     done = pytest_in(tmp_path, shop=SHOP, test_shop=content)
     assert f"{passed} passed" in done.stdout, done.stdout + done.stderr
+
+
+BESIDE = (
+    USING
+    + """
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_in_an_event_loop(client, macaroon_holder, anyio_backend):
+    assert client.get("/invoices", **macaroon_holder.flask("read")).status_code == 200
+
+from hypothesis import HealthCheck, given, settings, strategies
+@settings(max_examples=2, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(strategies.sampled_from(["read", "read write"]))
+def test_examples(client, macaroon_holder, scope):
+    assert client.get("/invoices", **macaroon_holder.flask(scope)).status_code == 200
+
+@pytest.mark.timeout(100)
+def test_each_is_there(request):
+    names = ("macaroon_cbat", "anyio", "hypothesispytest", "timeout", "xdist")
+    assert all(map(request.config.pluginmanager.has_plugin, names))
+    assert hasattr(request.config, "workerinput")
+"""
+)
+
+
+def test_a_project_that_has_other_plugins_as_well(tmp_path: Path):
+    """The fixtures serve tests that anyio, hypothesis, timeout and xdist run."""
+    done = pytest_in(tmp_path, "-n", "1", without=(), shop=SHOP, test_shop=BESIDE)
+    assert "6 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_fixtures_explain_themselves(tmp_path: Path):

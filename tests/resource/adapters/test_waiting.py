@@ -17,7 +17,7 @@ from macaroon_cbat.resource.blocking_pool import MAX_WAITING
 from macaroon_cbat.resource.event_loop import admit
 from macaroon_cbat.resource.settings import make_admission
 from macaroon_cbat.resource.verifier import OfflineVerifier
-from tests.support.adapters import ASYNC, Asked, scope_of
+from tests.support.adapters import ASYNC, Asked, exchange, scope_of
 from tests.support.broken_services import broken_services
 from tests.support.counters import counts, difference
 from tests.support.guarded_app import bound
@@ -217,3 +217,17 @@ def test_a_forked_process_has_threads_of_its_own():
         signal.alarm(60)
         os._exit(0 if one.call(app, bound()).status == 200 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("settings", [{}, {"verifier": Waiting()}], ids=["in place", "in a thread"])
+def test_an_application_outlives_its_event_loop(adapter, settings):
+    """A guard keeps nothing of the event loop of some requests for those of another loop."""
+    app = adapter.make(**settings)
+    scope = scope_of(Asked(headers=(("Host", "api.example"), ("Authorization", f"Bearer {bound()}"))))
+
+    async def at_once():
+        sent = [[], [], []]
+        await asyncio.gather(*(exchange(app, scope, each) for each in sent))
+        return [each[0]["status"] for each in sent]
+
+    assert [asyncio.run(at_once()) for _ in range(2)] == [[200] * 3] * 2

@@ -3,6 +3,7 @@
 import json
 import socket
 import ssl
+import subprocess
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from http.client import HTTPException, HTTPResponse
@@ -132,6 +133,25 @@ def send_h2(port: int, ask: Ask, ca: Path) -> Reply:
     if not answer.is_whole:
         return Reply("cut off")
     return _reply(int(answer.status), answer.headers, answer.body)
+
+
+def send_by_curl(port: int, ask: Ask, ca: Path) -> Reply:
+    """Send a request without a body over HTTP/2 as curl does, whose HTTP/2 is not that of these tests."""
+    command = ["curl", "--silent", "--http2", "--include", "--max-time", str(PATIENCE), "--path-as-is"]
+    command += ["--cacert", str(ca), "--resolve", f"localhost:{port}:127.0.0.1", "--request", ask.method]
+    command += ["--cert", str(ask.client.file)] if ask.client else []
+    for name, value in ask.headers:
+        command += ["--header", f"{name}: {value}"]
+    done = subprocess.run(
+        [*command, f"https://localhost:{port}{ask.path}"], capture_output=True, check=False, cwd=ca.parent
+    )
+    assert done.returncode == 0, done
+    head, _, body = done.stdout.partition(b"\r\n\r\n")
+    line, *fields = head.decode().split("\r\n")
+    version, status, *_ = line.split(" ")
+    assert version == "HTTP/2", line
+    headers = {name.lower(): value for name, _, value in (each.partition(": ") for each in fields)}
+    return _reply(int(status), headers, body)
 
 
 def send_grpc(port: int, ask: Ask, claimed: Client) -> Reply:

@@ -17,6 +17,7 @@ from tests.support.proxies.clients import (
     Headers,
     Reply,
     send,
+    send_by_curl,
     send_grpc,
     send_h2,
     send_unix,
@@ -84,6 +85,10 @@ class Stand:
         if ask.is_h2:
             return send_h2(self.ports.tls, ask, self.world.ca)
         return send(self.ports.tls, ask, shared_context(self.world.ca, ask.client))[0]
+
+    def ask_by_curl(self, ask: Ask) -> Reply:
+        """Send a request to the TLS listener over HTTP/2, as curl does."""
+        return send_by_curl(self.ports.tls, ask, self.world.ca)
 
     def say(self, data: bytes, client: Client | None = None, before: bytes = b"") -> Raw:
         """Send the bytes of HTTP/1.1 to the TLS listener, and others before its handshake."""

@@ -37,13 +37,13 @@ def exchange_h2(
 ) -> Stream:
     """Send one request over a new connection; bytes of a tunnel once it is answered by 200.
 
-    The context is one for HTTP/2.
+    The context is one for HTTP/2. Raises ProtocolError where this client could not write the request.
     """
     settings = h2.config.H2Configuration(
         validate_outbound_headers=False, normalize_outbound_headers=False, validate_inbound_headers=False
     )
     session = h2.connection.H2Connection(settings)
-    stream = Stream(tunnel=[tunnel] if tunnel else [])
+    stream, is_heard = Stream(tunnel=[tunnel] if tunnel else []), False
     try:
         with (
             socket.create_connection(("127.0.0.1", port), SECONDS) as raw,
@@ -59,11 +59,15 @@ def exchange_h2(
                 session.send_headers(1, [(n.encode(), v.encode()) for n, v in trailers], end_stream=True)
             connection.sendall(session.data_to_send())
             while stream.is_open and (data := connection.recv(65536)):
+                is_heard = True
                 for event in session.receive_data(data):
                     _take(event, session, stream)
                 connection.sendall(session.data_to_send())
-    except (OSError, h2.exceptions.ProtocolError):
+    except OSError:
         pass
+    except h2.exceptions.ProtocolError:
+        if not is_heard:
+            raise
     return stream
 
 
