@@ -244,7 +244,6 @@ def test_a_client_ca_file_without_a_ca_lets_no_stranger_in(trusting, spoil):
     for client, status in ((mine, 200), (stranger, 401), (selfmade, 401), (None, 401)):
         assert trusting.answers(client) == {status}
     write(file, new.pem)
-    hang_up(service)
     eventually(lambda: trusting.answers(stranger), {200})
     assert log_of(service).count("WARNING") == warnings + 1
 
