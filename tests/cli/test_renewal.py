@@ -203,6 +203,13 @@ class Trusting:
         """Return the answers to requests of a client."""
         return statuses(self.service, client, workers=1, client_id="billing")
 
+    def hang_up_and_wait(self) -> None:
+        """Wait until the service obeys: it opens its audit log anew, and reads its files again."""
+        log = self.file.with_name("audit.log")
+        log.unlink()
+        hang_up(self.service)
+        wait_until(log.exists)
+
 
 @pytest.fixture(scope="module")
 def trusting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trusting]:
@@ -212,7 +219,9 @@ def trusting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trusting]:
     files = [identity_file(folder, f"client-{n}", one) for n, one in enumerate(identities)]
     file, data = write(folder / "ca.pem", both[0].pem), with_database(folder / "data")
     _register(data)
-    with serving(data, MACAROON_CBAT_CLIENT_CA=str(file)) as service:
+    log = folder / "audit.log"
+    with serving(data, MACAROON_CBAT_CLIENT_CA=str(file), MACAROON_CBAT_AUDIT_LOG=str(log)) as service:
+        wait_until(log.exists)
         yield Trusting(service, file, both, [*files, None])
 
 
@@ -240,11 +249,10 @@ def test_a_client_ca_file_without_a_ca_lets_no_stranger_in(trusting, spoil):
     spoil(file)
     hang_up(service)
     await_log(service, "keeping the trusted CAs read before", warnings + 1)
-    hang_up(service)
+    trusting.hang_up_and_wait()
     for client, status in ((mine, 200), (stranger, 401), (selfmade, 401), (None, 401)):
         assert trusting.answers(client) == {status}
     write(file, new.pem)
-    hang_up(service)
     eventually(lambda: trusting.answers(stranger), {200})
     assert log_of(service).count("WARNING") == warnings + 1
 

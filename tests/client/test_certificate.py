@@ -1,5 +1,6 @@
 import logging
 import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -245,8 +246,9 @@ def test_threads_never_see_a_mixed_pair(files: Files, server: Server, pair: Pair
     certificate = ClientCertificate(files.certificate, files.key)
     is_over = threading.Event()
     wrong: list[object] = []
+    looks = [0] * 4
 
-    def look() -> None:
+    def look(number: int) -> None:
         while not is_over.is_set():
             try:
                 credentials = certificate.current()
@@ -254,19 +256,23 @@ def test_threads_never_see_a_mixed_pair(files: Files, server: Server, pair: Pair
                 ssl_pair = (credentials.certificate, credentials.thumbprint)
                 if ssl_pair not in ((pair.der, pair.thumbprint), (other_pair.der, other_pair.thumbprint)):
                     wrong.append(ssl_pair)
+                looks[number] += 1
             except Exception as error:  # noqa: BLE001 # whatever it is, it is a failure
                 wrong.append(error)
 
-    threads = [threading.Thread(target=look) for _ in range(4)]
+    threads = [threading.Thread(target=look, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
-    for _ in range(100):
+    rounds, deadline = 0, time.monotonic() + 60
+    while (rounds < 100 or min(looks) < 50) and not wrong and time.monotonic() < deadline:
         files.write(other_pair)
         files.write(pair)
+        rounds += 1
     is_over.set()
     for thread in threads:
         thread.join()
     assert not wrong
+    assert min(looks) >= 50, looks
     assert certificate.current().thumbprint == pair.thumbprint
 
 

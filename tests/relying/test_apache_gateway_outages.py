@@ -43,13 +43,20 @@ def gateway(realm: Realm, upstream: int, no_service: NoService) -> Iterator[Gate
 
 
 @pytest.fixture(scope="module", autouse=True)
-def unanswered(realm: Realm, upstream: int) -> Iterator[Future[Reply]]:
-    """Call while the service says nothing, beside the other tests: mod_oauth2 waits long."""
+def unanswered(realm: Realm, upstream: int) -> Iterator[Future[list[tuple[Reply, int]]]]:
+    """Let a service answer a call and be silent to the next, beside other tests: mod_oauth2 waits long."""
     with NoService(realm.service.data).serving() as silent, ThreadPoolExecutor(1) as thread:
-        silent.answer = None
         issuer = f"https://localhost:{silent.port}"
         with apache_gateway(upstream, realm.service.ca, issuer, "x", "s" * 16, "--scope", "read") as one:
-            yield thread.submit(call, one, realm)
+            yield thread.submit(answered_and_not, one, realm, silent)
+
+
+def answered_and_not(gateway: Gateway, realm: Realm, service: NoService) -> list[tuple[Reply, int]]:
+    """Return the replies to two calls, each with how often the service had been asked by then."""
+    answering(service, bound(realm))
+    answered = call(gateway, realm), service.asked
+    service.answer = None
+    return [answered, (call(gateway, realm), service.asked)]
 
 
 def call(gateway: Gateway, realm: Realm) -> Reply:
@@ -131,9 +138,11 @@ def test_garbage_is_refused(realm: Realm, gateway: Gateway, no_service: NoServic
     assert is_refused(call(gateway, realm))
 
 
-def test_a_service_that_is_silent_is_refused(unanswered: Future[Reply]):
+def test_a_service_that_is_silent_is_refused(unanswered: Future[list[tuple[Reply, int]]]):
     """While the service says nothing mod_oauth2 waits 15 seconds and refuses: it has no shorter setting."""
-    assert is_refused(unanswered.result())
+    (answered, before), (refused, after) = unanswered.result()
+    assert (answered.outcome, before, after) == ("200", 1, 2), "its answer let in, and it was asked again"
+    assert is_refused(refused)
 
 
 def test_a_service_that_is_down_is_refused(realm: Realm, upstream: int):

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
 from macaroon_cbat.errors import SettingsError, Unavailable, UnknownKey
 from macaroon_cbat.macaroon.keys import write_key_file
@@ -93,7 +94,7 @@ def test_invented_keys_leave_nothing_behind(feeding: Feeding):
 def test_introspection_holds_few_requests(tmp_path: Path):
     """While the service is silent `most_asking` requests wait, later one; all others are 503 at once.
 
-    A service of each temper is asked at the same time: each makes the test wait for two timeouts.
+    A service of each temper is asked at the same time: each makes the test wait for patience and a timeout.
     """
     folders = [tmp_path / temper.__name__ for temper in TEMPERS]
     for folder in folders:
@@ -104,22 +105,27 @@ def test_introspection_holds_few_requests(tmp_path: Path):
 
 def _holds_few(folder: Path, temper: Temper) -> str:
     with silent_service(folder, temper) as service:
-        asking = Introspection(service.url, API, "api", "s3cret", ca=service.ca, timeout=4, most_asking=2)
-        app = make_app(verifier=asking)
-        threads, results = in_threads(FLOOD, lambda _: call(app, bound()).status_code)
-        wait_until(lambda: len(results) == FLOOD - 2)
-        assert [thread.is_alive() for thread in threads].count(True) == 2
-        for thread in threads:
-            thread.join()
-        assert results == [503] * FLOOD
-        assert len(service.asked) == 2
-        threads, results = in_threads(FLOOD, lambda _: call(app, bound()).status_code)
-        wait_until(lambda: len(results) == FLOOD - 1)
-        assert [thread.is_alive() for thread in threads].count(True) == 1, "it is known to be silent"
-        for thread in threads:
-            thread.join()
-        assert len(service.asked) == 3
+        settings = {"ca": service.ca, "most_asking": 2}
+        app = make_app(verifier=Introspection(service.url, API, "api", "s3cret", timeout=600, **settings))
+        _holds(service, app, 2)
+        _holds(service, app, 1)  # it is known to be silent
+        app = make_app(verifier=Introspection(service.url, API, "api", "s3cret", timeout=1, **settings))
+        _, results = in_threads(1, lambda _: call(app, bound()).status_code)
+        wait_until(lambda: results == [503])
     return "held two, then one"
+
+
+def _holds(service: Silent, app: Flask, number: int) -> None:
+    """Assert that of a flood so many requests ask, and are held as long as the service is silent."""
+    asked = len(service.asked) + number
+    threads, results = in_threads(FLOOD, lambda _: call(app, bound()).status_code)
+    wait_until(lambda: len(results) >= FLOOD - number and len(service.asked) >= asked)
+    assert results == [503] * (FLOOD - number)
+    service.break_off()
+    for thread in threads:
+        thread.join()
+    assert results == [503] * FLOOD
+    assert len(service.asked) == asked
 
 
 def test_a_service_that_answers_again_is_asked_by_all(tmp_path: Path):

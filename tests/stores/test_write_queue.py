@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -104,7 +105,7 @@ def test_turns_that_are_given_up_at_the_last_moment_are_not_lost():
 
 def test_no_writer_starves(stores):
     """Of nine threads that write all the time none waits long, and each gets its share."""
-    written, stopped, all_there = [0] * 9, threading.Event(), threading.Barrier(9)
+    written, stopped, all_there = [0] * 9, threading.Event(), threading.Barrier(9, timeout=60)
 
     def work(number: int) -> None:
         revoke(stores, f"first of {number}")  # over its connection
@@ -113,13 +114,14 @@ def test_no_writer_starves(stores):
             revoke(stores, f"{number}-{written[number]}")
             written[number] += 1
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(9)]
-    for thread in threads:
-        thread.start()
-    wait_until(lambda: sum(written) > 400)
-    stopped.set()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(9) as pool:
+        working = [pool.submit(work, number) for number in range(9)]
+        try:
+            wait_until(lambda: sum(written) > 400 or any(one.done() for one in working))
+        finally:
+            stopped.set()
+        for one in working:
+            one.result()
     assert min(written) > max(written) / 2, written
 
 

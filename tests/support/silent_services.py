@@ -28,6 +28,13 @@ class Silent:
         """The URL of the service."""
         return f"https://localhost:{self.port}"
 
+    def break_off(self) -> None:
+        """Break every connection, by what is no TLS: what was asked is answered no more, not even in part."""
+        for one in list(self.accepted):
+            with suppress(OSError):
+                one.sendall(b"this is no TLS record")
+            _end(one)
+
     def read(self, connection: ssl.SSLSocket) -> bytes:
         """Read one request, body and all."""
         data = b""

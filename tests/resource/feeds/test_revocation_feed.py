@@ -1,6 +1,8 @@
 """The revocation feed against the real service."""
 
+import itertools
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.macaroon.identifier import Grant, read_identifier
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.resource import Introspection, RevocationFeed
+from macaroon_cbat.resource.blocking import MustBlock, never_blocking
 from macaroon_cbat.resource.verifier import OfflineVerifier
 from macaroon_cbat.tls.development_ca import development_certificates
 from tests.support.feeds import Feeding
@@ -66,6 +69,26 @@ def test_a_revoked_certificate_lets_no_token_pass(alone: Feeding):
         wait_until(lambda: call(app, token).status_code == 401)
         assert call(app, token, certificate=b"another").status_code == 200
         feed.stop()
+
+
+def test_the_first_revocations_are_waited_for(feeding: Feeding, monkeypatch: pytest.MonkeyPatch):
+    """The first request of a process waits for the revocations that are under way, and does not fail."""
+    connection, may_answer = feeding.connection(), threading.Event()
+    revocations = connection.revocations
+
+    def late(after: str, wait: int) -> bytes:
+        assert may_answer.wait(60)
+        return revocations(after, wait)
+
+    monkeypatch.setattr(connection, "revocations", late)
+    ticks = itertools.count(0, 0.001)  # a clock that stands still while it is not looked at
+    feed = RevocationFeed(connection, monotonic=lambda: next(ticks))
+    feed.start()
+    with never_blocking(), pytest.raises(MustBlock):
+        feed.current()
+    may_answer.set()
+    assert feed.current().reason(grant_of(feeding.token()), None) is None
+    feed.stop()
 
 
 def test_never_loaded_is_503(alone: Feeding):
