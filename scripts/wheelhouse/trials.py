@@ -5,7 +5,8 @@ import importlib.metadata, importlib.util, subprocess, sys, tempfile, time
 from pathlib import Path
 import macaroon_cbat as m
 
-COMMAND, FOLDER = sys.argv[1], Path(tempfile.mkdtemp())
+_folder = tempfile.TemporaryDirectory()  # gone at the end
+COMMAND, FOLDER = sys.argv[1], Path(_folder.name)
 API, ISSUER = "https://api.example", "https://as.example"
 CERTIFICATE = m.thumbprint_of(b"certificate in DER")
 
