@@ -144,7 +144,7 @@ async def exchange(app: Any, scope: Mapping[str, Any], sent: list[dict[str, Any]
         if waiting:
             return waiting.pop()
         await asyncio.sleep(60)
-        raise AssertionError("nobody reads that long")
+        raise AssertionError("the application reads on after the end of the body")
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)

@@ -41,7 +41,7 @@ class _Database:
             f"DELETE FROM public.{table}; INSERT INTO public.{table} TABLE kept.{table}" for table in tables
         )
 
-    def is_restored(self) -> bool:
+    def restore(self) -> bool:
         """Give every table its first rows; return False if the database cannot be as it was."""
         try:
             if self._rows(_RELATIONS) != self._relations or self._rows(_SESSIONS_AT_WORK) != [(0,)]:
@@ -87,7 +87,7 @@ class Lender:
         """Return a database as it was first; what the test before may still have done is over by now."""
         while self._free:
             database = self._free.pop()
-            if database.is_restored():
+            if database.restore():
                 return database
             database.close()
             self._server.drop(database.url)
