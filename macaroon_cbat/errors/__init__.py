@@ -8,7 +8,8 @@ MacaroonError
 │   │                                 Revoked, CaveatsNotMet(.unmet .told), NotCertificateBound, Inactive
 │   ├── InsufficientScope     403  with .scope
 │   ├── AccessDenied          403  ── NoRule, Unguarded, UntrustedProxy, NotServed: the caller lacks the right
-│   └── the codes of RFC 6749 5.2, RFC 7009 2.2.1, RFC 7591 3.2.2, RFC 8707 2
+│   ├── TooManyRequests       429  with .retry_after
+│   └── the codes of RFC 6749 4.1.2.1 and 5.2, RFC 7009, RFC 7591, RFC 8628, RFC 8707, RFC 9396, RFC 9449
 ├── Refused                        client side: the service answered with an error
 ├── Unavailable               503  neither yes nor no ── ServerMisconfigured, ProxyMisconfigured
 └── SettingsError                  at start-up only ── extras.MissingExtra, an ImportError too
@@ -16,59 +17,36 @@ MacaroonError
 `str(error)` is the whole reason, for the log; `description` is the part that the client may learn.
 """
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
-from macaroon_cbat.errors.texts import Answered
+from macaroon_cbat.errors.oauth import AmbiguousHeader as AmbiguousHeader
+from macaroon_cbat.errors.oauth import AuthorizationPending as AuthorizationPending
+from macaroon_cbat.errors.oauth import ClientExists as ClientExists
+from macaroon_cbat.errors.oauth import Conflict as Conflict
+from macaroon_cbat.errors.oauth import ExpiredDeviceCode as ExpiredDeviceCode
+from macaroon_cbat.errors.oauth import InvalidAuthorizationDetails as InvalidAuthorizationDetails
+from macaroon_cbat.errors.oauth import InvalidClient as InvalidClient
+from macaroon_cbat.errors.oauth import InvalidClientMetadata as InvalidClientMetadata
+from macaroon_cbat.errors.oauth import InvalidDpopProof as InvalidDpopProof
+from macaroon_cbat.errors.oauth import InvalidGrant as InvalidGrant
+from macaroon_cbat.errors.oauth import InvalidRedirectUri as InvalidRedirectUri
+from macaroon_cbat.errors.oauth import InvalidRequest as InvalidRequest
+from macaroon_cbat.errors.oauth import InvalidScope as InvalidScope
+from macaroon_cbat.errors.oauth import InvalidTarget as InvalidTarget
+from macaroon_cbat.errors.oauth import NotFound as NotFound
+from macaroon_cbat.errors.oauth import OAuthError as OAuthError
+from macaroon_cbat.errors.oauth import RefusedGrant as RefusedGrant
+from macaroon_cbat.errors.oauth import SlowDown as SlowDown
+from macaroon_cbat.errors.oauth import TooManyRequests as TooManyRequests
+from macaroon_cbat.errors.oauth import UnauthorizedClient as UnauthorizedClient
+from macaroon_cbat.errors.oauth import UnsupportedGrantType as UnsupportedGrantType
+from macaroon_cbat.errors.oauth import UnsupportedMediaType as UnsupportedMediaType
+from macaroon_cbat.errors.oauth import UnsupportedResponseType as UnsupportedResponseType
+from macaroon_cbat.errors.oauth import UseDpopNonce as UseDpopNonce
 from macaroon_cbat.errors.texts import MacaroonError as MacaroonError  # for others to import
 from macaroon_cbat.errors.unavailable import ProxyMisconfigured as ProxyMisconfigured
 from macaroon_cbat.errors.unavailable import ServerMisconfigured as ServerMisconfigured
 from macaroon_cbat.errors.unavailable import Unavailable as Unavailable
-
-
-class RefusedGrant(NamedTuple):
-    """The names of a token that is refused although its signature holds, as its identifier has them."""
-
-    client_id: str
-    token_id: str
-
-
-class OAuthError(Answered):
-    """A refusal that leaves as an HTTP answer."""
-
-    status: ClassVar[int] = 400
-    code: ClassVar[str | None] = "invalid_request"
-    grant: RefusedGrant | None = None
-    """The refused token, once its signature has been verified; None before that, and without a token."""
-
-
-class InvalidRequest(OAuthError):
-    """The request itself is malformed (RFC 6749 5.2, RFC 6750 3.1)."""
-
-
-class UnsupportedMediaType(InvalidRequest):
-    """The body is of another content type than the endpoint reads."""
-
-    status = 415
-
-
-class NotFound(InvalidRequest):
-    """Nothing has this name."""
-
-    status = 404
-    code = "not_found"
-
-
-class Conflict(InvalidRequest):
-    """The request contradicts the present state, such as the removal of a key that still mints."""
-
-    status = 409
-    code = "conflict"
-
-
-class AmbiguousHeader(InvalidRequest):
-    """A header came twice, under a second name as well, or malformed: perhaps an attacker wrote one."""
-
-    fixed_description = "the client certificate that this request came with cannot be told"
 
 
 class MissingToken(OAuthError):
@@ -184,56 +162,6 @@ class Unguarded(AccessDenied):
 
 class UntrustedProxy(AccessDenied):
     """A question to a gateway came from another sender than its trusted proxies."""
-
-
-class InvalidClient(OAuthError):
-    """Client authentication failed (RFC 6749 5.2): unknown client and wrong secret get the same answer."""
-
-    status = 401
-    code = "invalid_client"
-    fixed_description = "client authentication failed"
-
-
-class InvalidGrant(OAuthError):
-    """The grant is invalid or was issued to another client (RFC 6749 5.2)."""
-
-    code = "invalid_grant"
-
-
-class UnauthorizedClient(OAuthError):
-    """This client may not use this grant type (RFC 6749 5.2)."""
-
-    code = "unauthorized_client"
-
-
-class UnsupportedGrantType(OAuthError):
-    """The service does not know this grant type (RFC 6749 5.2)."""
-
-    code = "unsupported_grant_type"
-
-
-class InvalidScope(OAuthError):
-    """The scope is malformed, unknown or not granted to this client (RFC 6749 5.2)."""
-
-    code = "invalid_scope"
-
-
-class InvalidTarget(OAuthError):
-    """The resource is malformed, unknown or not open to this client (RFC 8707 2)."""
-
-    code = "invalid_target"
-
-
-class InvalidClientMetadata(OAuthError):
-    """The metadata of a client are malformed or contradict each other (RFC 7591 3.2.2)."""
-
-    code = "invalid_client_metadata"
-
-
-class ClientExists(InvalidClientMetadata):
-    """Another client has this name."""
-
-    status = 409
 
 
 class Refused(MacaroonError):

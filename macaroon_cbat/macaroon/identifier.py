@@ -20,12 +20,21 @@ TOKEN_ID_BYTES = 16
 TOKEN_ID_PATTERN = r"^[A-Za-z0-9_-]{22}\Z"
 
 
+class Actor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A party that acts for the subject, and the actor before it (RFC 8693 4.1)."""
+
+    act: "Actor | UnsetType" = UNSET
+    sub: NonEmpty
+
+
 class Grant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The most a macaroon allows: client, subject, scope, audience, lifetime.
 
     Until `verify_signature` has returned, an attacker may have written every field.
     """
 
+    act: Actor | UnsetType = UNSET
+    """The party that acts for the subject, in a macaroon that was exchanged; absent without one."""
     aud: AudienceText | Annotated[tuple[AudienceText, ...], Meta(min_length=1)] | UnsetType = UNSET
     """The audience, an absolute URI in its canonical spelling; absent or an array in a macaroon that is keyed
     for the issuer."""

@@ -17,17 +17,28 @@ from macaroon_cbat.macaroon.token_forms import mended
 from macaroon_cbat.macaroon.wire import MAX_CAVEATS, MAX_CHARACTERS, read_macaroon
 
 
-def mint(key: AudienceKey, location: str, grant: Grant, caveats: Iterable[Caveat] = ()) -> str:
+def mint(
+    key: AudienceKey,
+    location: str,
+    grant: Grant,
+    caveats: Iterable[Caveat] = (),
+    *,
+    carried: Iterable[bytes] = (),
+) -> str:
     """Return a new macaroon for the grant: unpadded base64url of the version 2 binary.
 
     `key` must be that of the grant's audience: this is not checked. `location` is the issuer, a hint that the
-    MAC does not cover. Raises ValueError for a key that has not 32 bytes and for a caveat that no verifier
-    could read, and InvalidRequest if the macaroon would exceed 100 caveats or 8,000 characters.
+    MAC does not cover. `carried` are texts of first-party caveats of an authentic macaroon: they restrict the
+    new one, whether or not the issuer knows them. Raises ValueError for a key that has not 32 bytes and for a
+    caveat that no verifier could read, and InvalidRequest if the macaroon would exceed 100 caveats or 8,000
+    characters.
     """
     _refuse_weak(key.secret)
     macaroon = pymacaroons.Macaroon(
         location=location, identifier=identifier_text(grant), key=key.secret, version=MACAROON_V2
     )
+    for text in carried:
+        macaroon.add_first_party_caveat(text)
     return _append(macaroon, caveats)
 
 

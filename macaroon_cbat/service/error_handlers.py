@@ -13,6 +13,7 @@ from macaroon_cbat.errors import (
     OAuthError,
     ProxyMisconfigured,
     ServerMisconfigured,
+    TooManyRequests,
     Unavailable,
 )
 from macaroon_cbat.files.notices import say_once
@@ -66,6 +67,8 @@ def _refused(error: OAuthError) -> Response:
     response = _error(error.code or "missing_token", error.description, error.status)
     if isinstance(error, InvalidClient):
         response.headers["WWW-Authenticate"] = f'Basic realm="{_REALM}", charset="UTF-8"'
+    if isinstance(error, TooManyRequests):
+        response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, MissingToken | InvalidToken | InsufficientScope):
         response.headers["WWW-Authenticate"] = challenge(error, realm=_REALM)
     return response

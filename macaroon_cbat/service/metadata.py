@@ -10,7 +10,7 @@ from macaroon_cbat.service.http.operations import Operation
 from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.locations import Locations
 from macaroon_cbat.service.macaroon_tools import INSPECT, RESTRICT
-from macaroon_cbat.service.oauth2.grants import GRANT_TYPES
+from macaroon_cbat.service.oauth2.grants.offered import OFFERED
 from macaroon_cbat.service.oauth2.registered_scopes import RegisteredScopes
 from macaroon_cbat.service.oauth2.routes import INTROSPECT, REVOKE, TOKEN
 from macaroon_cbat.service.resource_feeds import KEYS, REVOCATIONS
@@ -58,7 +58,7 @@ def authorization_server_metadata(
         "macaroon_restriction_endpoint": issuer + RESTRICT.path,
         "mtls_endpoint_aliases": _endpoints(mtls_url),
         "tls_client_certificate_bound_access_tokens": True,
-        "grant_types_supported": list(GRANT_TYPES),
+        "grant_types_supported": [one.grant_type for one in OFFERED],
         "response_types_supported": [],  # there is no authorization endpoint
         "token_endpoint_auth_methods_supported": methods,  # no grant yet that a public client may use
         "introspection_endpoint_auth_methods_supported": methods,

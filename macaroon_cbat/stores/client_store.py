@@ -34,7 +34,7 @@ Clock = Callable[[], EpochSeconds]
 
 _MOST_SEEN = 10_000
 _CLIENT_ID = re.compile(CLIENT_NAME.replace("$", r"\Z"))
-_MAY_GROW = ("audiences", "certificates", "serves")
+_MAY_GROW = ("audiences", "authorization_details_types", "certificates", "redirect_uris", "serves")
 
 
 class ClientStore:
@@ -186,7 +186,10 @@ def takes_away(before: ClientMetadata, after: ClientMetadata) -> bool:
     """
     if before.scopes - after.scopes or (after.audiences and not before.audiences):
         return True
-    rest = (name for name in ClientMetadata.__struct_fields__ if name not in (*_MAY_GROW, "scope"))
+    if set(before.allowed_grants) - set(after.allowed_grants):
+        return True
+    aside = (*_MAY_GROW, "scope", "grant_types", "client_name")
+    rest = (name for name in ClientMetadata.__struct_fields__ if name not in aside)
     return any(getattr(before, name) != getattr(after, name) for name in rest) or any(
         set(getattr(before, name)) - set(getattr(after, name)) for name in _MAY_GROW
     )

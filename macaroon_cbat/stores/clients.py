@@ -16,17 +16,25 @@ from macaroon_cbat.stores.certificate_names import refuse_unmatchable_names, ref
 from macaroon_cbat.text.json_text import plain_reason
 
 ClientAuthMethod = Literal[
-    "client_secret_basic", "client_secret_post", "tls_client_auth", "self_signed_tls_client_auth", "none"
+    "client_secret_basic",
+    "client_secret_post",
+    "tls_client_auth",
+    "self_signed_tls_client_auth",
+    "none",
 ]
-GRANT_TYPE = "client_credentials"
+GrantType = Literal[
+    "client_credentials",
+    "authorization_code",
+    "refresh_token",
+    "urn:ietf:params:oauth:grant-type:device_code",
+    "urn:ietf:params:oauth:grant-type:jwt-bearer",
+    "urn:ietf:params:oauth:grant-type:token-exchange",
+]
 SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
 UNUSED_METADATA = frozenset(
     {
         *(
-            "redirect_uris",
-            "grant_types",
             "response_types",
-            "client_name",
             "client_uri",
             "logo_uri",
             "contacts",
@@ -63,9 +71,18 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     token_endpoint_auth_method: ClientAuthMethod = "client_secret_basic"
+    grant_types: tuple[GrantType, ...] | None = None
+    """None: client_credentials for a confidential client, and no grant for a public one."""
+    client_name: str | None = None
+    redirect_uris: tuple[str, ...] = ()
     scope: ScopeText | None = None
     audiences: tuple[str, ...] = ()
     serves: tuple[str, ...] = ()
+    authorization_details_types: tuple[str, ...] = ()
+    refresh_idle_seconds: int | None = None
+    refresh_max_seconds: int | None = None
+    require_pushed_authorization_requests: bool = False
+    dpop_bound_access_tokens: bool = False
     tls_client_certificate_bound_access_tokens: bool = False
     tls_client_auth_subject_dn: str | None = None
     tls_client_auth_san_dns: str | None = None
@@ -89,8 +106,17 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         self._refuse_names()
         if (self.token_endpoint_auth_method == "self_signed_tls_client_auth") != bool(self.certificates):
             raise ValueError("self_signed_tls_client_auth, and nothing else, needs the client's certificate")
-        if self.token_endpoint_auth_method == "none" and not self.tls_client_certificate_bound_access_tokens:
-            raise ValueError("a public client gets certificate-bound tokens only (RFC 8705 4)")
+        if self.token_endpoint_auth_method == "none":
+            self._refuse_for_public()
+
+    def _refuse_for_public(self) -> None:
+        """Raise ValueError for a right that a client without authentication must not have."""
+        if not (self.tls_client_certificate_bound_access_tokens or self.dpop_bound_access_tokens):
+            raise ValueError("a public client gets certificate-bound or DPoP-bound tokens only (RFC 8705 4)")
+        if "client_credentials" in self.allowed_grants:
+            raise ValueError(
+                "a public client cannot use client_credentials (RFC 6749 4.4): leave that grant out"
+            )
 
     def _refuse_names(self) -> None:
         """Raise ValueError for names that identify no certificate, or every certificate without a name."""
@@ -103,6 +129,13 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError("a subject DN or SAN goes with tls_client_auth only")
         if "" in names:
             raise ValueError("a subject DN or SAN is empty: write the name in the certificate")
+
+    @property
+    def allowed_grants(self) -> tuple[GrantType, ...]:
+        """The grant types that the client may use."""
+        if self.grant_types is not None:
+            return self.grant_types
+        return () if self.token_endpoint_auth_method == "none" else ("client_credentials",)
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -161,17 +194,13 @@ Metadata = TypeVar("Metadata", bound=ClientMetadata)
 
 
 def used_metadata(members: dict[str, object]) -> dict[str, object]:
-    """Return the members without the unused ones, in any language (RFC 7591 2.2).
-
-    Raises InvalidClientMetadata for grant types without client_credentials: the client would get a right
-    that was not intended.
-    """
-    grants = members.get("grant_types")
-    if grants is not None and (not isinstance(grants, list) or GRANT_TYPE not in grants):
-        raise InvalidClientMetadata(
-            f"grant_types: {GRANT_TYPE} is the only grant here: name it, or no grant_types"
-        )
-    return {name: value for name, value in members.items() if name.partition("#")[0] not in UNUSED_METADATA}
+    """Return the members without the unused ones, and without names in a certain language (RFC 7591 2.2)."""
+    unused = UNUSED_METADATA
+    return {
+        name: value
+        for name, value in members.items()
+        if name.partition("#")[0] not in unused and not name.startswith("client_name#")
+    }
 
 
 def metadata_from(members: dict[str, object], known: Iterable[str] = ()) -> ClientMetadata:

@@ -49,3 +49,34 @@ service_facts = Table(
     Column("name", String(64), primary_key=True),
     Column("value", Text, nullable=False),
 )
+
+families = Table(
+    "families",
+    schema,
+    Column("family", String(22), primary_key=True),
+    Column("client_id", String(64), nullable=False, index=True),
+    Column("subject", Text, nullable=False, index=True),
+    Column("content", Text, nullable=False),
+    Column("token_id", String(22), nullable=False),
+    Column("previous_id", String(22), nullable=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("rotated_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)
+
+trusted_issuers = Table(
+    "trusted_issuers",
+    schema,
+    Column("name", String(64), primary_key=True),
+    Column("content", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+expiring_records = Table(
+    "expiring_records",
+    schema,
+    Column("kind", String(24), primary_key=True),
+    Column("name_hash", LargeBinary(32), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)

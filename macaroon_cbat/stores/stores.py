@@ -9,6 +9,7 @@ from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.stores.client_store import ClientStore
 from macaroon_cbat.stores.database import Database, no_database
+from macaroon_cbat.stores.expiring import ExpiringStore
 from macaroon_cbat.stores.revocations import RevocationStore
 from macaroon_cbat.stores.root_keys import RootKeyStore
 from macaroon_cbat.stores.schema import service_facts
@@ -23,6 +24,7 @@ class Stores:
     clients: ClientStore
     root_keys: RootKeyStore
     revocations: RevocationStore
+    expiring: ExpiringStore
 
     def forget(self) -> None:
         """See at the next use what other processes have changed, instead of up to a second later."""
@@ -68,7 +70,13 @@ def open_stores(url: str, wrapping_key: WrappingKey, now: EpochSeconds, *, creat
     """
     database = Database(url, is_for_a_command=not creates)
     root_keys = RootKeyStore(database, wrapping_key)
-    stores = Stores(database, ClientStore(database), root_keys, RevocationStore(database))
+    stores = Stores(
+        database,
+        ClientStore(database),
+        root_keys,
+        RevocationStore(database),
+        ExpiringStore(database),
+    )
     try:
         if creates:
             database.upgrade()

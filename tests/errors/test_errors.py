@@ -51,6 +51,15 @@ ANSWERS = {
     "InvalidScope": (400, "invalid_scope"),
     "InvalidClientMetadata": (400, "invalid_client_metadata"),
     "InvalidTarget": (400, "invalid_target"),
+    "UnsupportedResponseType": (400, "unsupported_response_type"),
+    "InvalidAuthorizationDetails": (400, "invalid_authorization_details"),
+    "InvalidRedirectUri": (400, "invalid_redirect_uri"),
+    "AuthorizationPending": (400, "authorization_pending"),
+    "SlowDown": (400, "slow_down"),
+    "ExpiredDeviceCode": (400, "expired_token"),
+    "InvalidDpopProof": (400, "invalid_dpop_proof"),
+    "UseDpopNonce": (400, "use_dpop_nonce"),
+    "TooManyRequests": (429, "too_many_requests"),
 }
 ASIDE = {
     Answered,

@@ -3,18 +3,15 @@
 import pytest
 
 from tests.support.administrator import CLIENTS, NEW, administrator
-from tests.support.service import API, refused
+from tests.support.service import API, GRANT_TYPE, basic, refused
 
 AS_OTHERS_SEND = {
-    "client_name": "Billing",
     "client_name#de": "Rechnungen",
     "client_uri": "https://billing.example",
     "logo_uri": "https://billing.example/logo.png",
     "contacts": ["ops@billing.example"],
     "tos_uri": "https://billing.example/tos",
     "policy_uri": "https://billing.example/policy",
-    "redirect_uris": ["https://billing.example/callback"],
-    "grant_types": ["client_credentials", "refresh_token"],
     "response_types": ["code"],
     "jwks_uri": "https://billing.example/jwks",
     "software_id": "4NRB1-0XZABZI9E6-5SM3R",
@@ -60,12 +57,20 @@ def test_a_slip_is_refused_by_name(ops, slip):
 
 
 @pytest.mark.parametrize(
-    "grants", [["authorization_code"], [], "client_credentials", {"client_credentials": 1}]
+    "grants", [["implicit"], ["password"], "client_credentials", {"client_credentials": 1}]
 )
-def test_another_grant_is_no_client_credentials(ops, grants):
-    """A client that is meant for other grants is not registered for the one that there is."""
+def test_a_grant_of_no_use_is_refused(ops, grants):
+    """A client is registered for grants that the service knows, or not at all."""
     answer = ops("POST", CLIENTS, json=NEW | {"grant_types": grants})
-    assert "client_credentials" in refused(answer, 400, "invalid_client_metadata")
+    assert "grant_types" in refused(answer, 400, "invalid_client_metadata")
+
+
+def test_a_client_of_other_grants_gets_nothing_by_client_credentials(ops):
+    """A client that is registered for other grants is refused client_credentials (RFC 6749 5.2)."""
+    made = ops("POST", CLIENTS, json=NEW | {"grant_types": ["refresh_token"]}).json
+    headers = {"Authorization": basic("orders", made["client_secret"])}
+    answer = ops.service.open("/oauth2/token", data=GRANT_TYPE, headers=headers)
+    refused(answer, 400, "unauthorized_client")
 
 
 def test_keys_of_its_own_prove_nothing(ops):

@@ -24,6 +24,7 @@ from macaroon_cbat.service import Settings, create_app
 from macaroon_cbat.stores import (
     ClientMetadata,
     ClientStore,
+    ExpiringStore,
     RevocationStore,
     RootKeyStore,
     Stores,
@@ -88,7 +89,13 @@ class Service:
         self.app = create_app(self.settings, clock=lambda: self.now)
         database = self.app.extensions["macaroon_cbat"].database
         root_keys = RootKeyStore(database, WRAPPING_KEY)
-        self.stores = Stores(database, ClientStore(database), root_keys, RevocationStore(database))
+        self.stores = Stores(
+            database,
+            ClientStore(database),
+            root_keys,
+            RevocationStore(database),
+            ExpiringStore(database),
+        )
 
     def close(self) -> None:
         """Let go of the database."""

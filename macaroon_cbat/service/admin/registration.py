@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from macaroon_cbat.errors import InvalidClientMetadata
 from macaroon_cbat.macaroon.audiences import is_among
-from macaroon_cbat.service.oauth2.grants import RESERVED_SCOPES
+from macaroon_cbat.service.oauth2.entitlements import RESERVED_SCOPES
 from macaroon_cbat.service.served_audiences import FEED_SCOPES
 from macaroon_cbat.stores import ClientMetadata
 from macaroon_cbat.stores.clients import metadata_from, used_metadata

@@ -1,15 +1,15 @@
 """The wall around Authlib: its dispatch of grants and endpoints, with the rules of this package in them."""
 
+from collections.abc import Sequence
 from typing import NoReturn
 
 from authlib.oauth2 import AuthorizationServer as AuthlibServer
 from authlib.oauth2 import OAuth2Error, rfc7009, rfc7662
 from authlib.oauth2.rfc6749 import ClientMixin
-from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 from flask import Response
 
 from macaroon_cbat.errors import InvalidRequest, UnauthorizedClient, UnsupportedGrantType
-from macaroon_cbat.service.audit import is_from, write_minted, write_or_log_key_changes
+from macaroon_cbat.service.audit import is_from
 from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.oauth2.client_authentication import (
     authenticated_client,
@@ -20,30 +20,37 @@ from macaroon_cbat.service.oauth2.client_authentication import (
 )
 from macaroon_cbat.service.oauth2.client_certificates import ClientTrust
 from macaroon_cbat.service.oauth2.form_request import FormRequest
-from macaroon_cbat.service.oauth2.grants import (
-    GRANT_TYPES,
-    granted_audience,
-    granted_certificate,
-    granted_scope,
-    one_resource,
-)
+from macaroon_cbat.service.oauth2.grants.offered import OFFERED, OfferedGrant
 from macaroon_cbat.service.oauth2.introspection import introspection_answer, named_certificate
 from macaroon_cbat.service.oauth2.issuer import Issuer
-from macaroon_cbat.service.oauth2.shapes import IntrospectionForm, RevocationForm, TokenAnswer, TokenForm
+from macaroon_cbat.service.oauth2.shapes import IntrospectionForm, RevocationForm
 from macaroon_cbat.service.oauth2.token_revocation import revoke
 from macaroon_cbat.stores import Client, Stores
+
+_WHY_UNAUTHORIZED = (
+    "this client may not use this grant: register it for the grant type, and know that client_credentials is "
+    "for confidential clients only"
+)
 
 
 class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is untyped
     """Dispatches requests to grants and endpoints, which read its issuer and stores."""
 
-    def __init__(self, issuer: Issuer, stores: Stores, trust: ClientTrust) -> None:
-        """Serve this issuer from these stores; `trust` are the CAs of clients."""
+    def __init__(
+        self,
+        issuer: Issuer,
+        stores: Stores,
+        trust: ClientTrust,
+        offered: Sequence[OfferedGrant] = OFFERED,
+    ) -> None:
+        """Serve this issuer from these stores; `trust` are the CAs of clients, and `offered` the grants."""
         super().__init__()
         self.issuer = issuer
         self.stores = stores
         self._trust = trust
-        self.register_grant(ClientCredentials)
+        self.offered = tuple(offered)
+        for one in self.offered:
+            self.register_grant(one.decides)
         self.register_endpoint(IntrospectionEndpoint)
         self.register_endpoint(RevocationEndpoint)
 
@@ -76,9 +83,10 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
         """Raise our error for Authlib's, so that refusals become responses in one place."""
         match error.error:
             case "unsupported_grant_type":
-                raise UnsupportedGrantType("the grant types are " + " ".join(GRANT_TYPES))
+                types = (one.grant_type for one in self.offered)
+                raise UnsupportedGrantType("the grant types are " + " ".join(types))
             case "unauthorized_client":
-                raise UnauthorizedClient("client_credentials is for confidential clients only")
+                raise UnauthorizedClient(_WHY_UNAUTHORIZED)
             case code:
                 raise InvalidRequest(error.description or str(code))
 
@@ -94,29 +102,11 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc] # Authlib is untyped
         self.record = record
 
     def check_grant_type(self, grant_type: str) -> bool:
-        """Return True if the client may use this grant type; a public one may not (RFC 6749 4.4)."""
-        return grant_type in GRANT_TYPES and not is_public(self.record)
+        """Return True if the client is registered for this grant type.
 
-
-class ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc] # Authlib is untyped
-    """The client credentials grant (RFC 6749 4.4): a client gets a macaroon in its own name."""
-
-    def validate_requested_scope(self) -> None:
-        """Leave the scope to `create_token_response`, which settles it together with the audience."""
-
-    def create_token_response(self) -> tuple[int, TokenAnswer, None]:
-        """Return the token answer (RFC 6749 5.1) for the client that Authlib has let authenticate."""
-        request: FormRequest = self.request
-        client: Client = request.client.record
-        issuer: Issuer = self.server.issuer
-        form = request.read(TokenForm)
-        audience = granted_audience(client, one_resource(request.resources), issuer.audience)
-        scope = granted_scope(client, form.scope, audience, issuer.audience)
-        certificate = granted_certificate(client, request.presented)
-        write_or_log_key_changes(issuer.keep_keys(request.now), request.now)
-        minted = issuer.mint(client, scope, audience, certificate, request.now)
-        write_minted(minted.grant, certificate)
-        return 200, TokenAnswer(minted.text, "Bearer", issuer.lifetime, scope), None
+        A public client never is for client_credentials (RFC 6749 4.4).
+        """
+        return grant_type in self.record.metadata.allowed_grants
 
 
 class IntrospectionEndpoint(rfc7662.IntrospectionEndpoint):  # type: ignore[misc] # Authlib is untyped

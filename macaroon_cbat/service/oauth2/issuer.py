@@ -7,7 +7,6 @@ from functools import lru_cache
 from msgspec import UNSET, Struct
 
 from macaroon_cbat.audit.event import EventKind
-from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.macaroon.audiences import canonical_audience
 from macaroon_cbat.macaroon.caveats import confirmation
 from macaroon_cbat.macaroon.claims import EpochSeconds
@@ -16,8 +15,9 @@ from macaroon_cbat.macaroon.keys import AudienceKey, RootKey, audience_key
 from macaroon_cbat.macaroon.minting import mint
 from macaroon_cbat.macaroon.signature import AuthenticCaveats, verify_identifier, verify_signature
 from macaroon_cbat.macaroon.wire import read_macaroon
+from macaroon_cbat.service.oauth2.authorization import Authorization
 from macaroon_cbat.service.settings import LONGEST_LIFETIME
-from macaroon_cbat.stores import Client, RootKeyStore
+from macaroon_cbat.stores import RootKeyStore
 from macaroon_cbat.text.base64url import encode
 
 
@@ -50,31 +50,30 @@ class Issuer:
         """
         return self._root_keys.keep(now, self._rotation, LONGEST_LIFETIME)
 
-    def mint(
-        self,
-        client: Client,
-        scope: str,
-        audience: str | None,
-        certificate: Thumbprint | None,
-        now: EpochSeconds,
-    ) -> Minted:
-        """Return a macaroon for the client, bound to this certificate unless it is None.
+    def mint(self, authorization: Authorization, now: EpochSeconds) -> Minted:
+        """Return the access token that was authorized.
 
-        Just after the client's tokens were revoked, its `iat` is the first second whose tokens are valid.
+        Just after the client's tokens were revoked, its `iat` is the first second whose tokens are valid. A
+        token for several audiences, or for none, is keyed for the issuer.
         """
         root = self._root_keys.current()
+        client = authorization.client
+        ends = now + self.lifetime
         grant = Grant(
-            aud=UNSET if audience is None else audience,
+            act=UNSET if authorization.actor is None else authorization.actor,
+            aud=UNSET if authorization.audience is None else authorization.audience,
             client_id=client.client_id,
-            exp=now + self.lifetime,
+            exp=ends if authorization.not_after is None else min(ends, authorization.not_after),
+            fam=UNSET if authorization.family is None else authorization.family,
             iat=max(now, client.tokens_since),
             jti=encode(os.urandom(TOKEN_ID_BYTES)),
             kid=root.kid,
-            scope=scope,
-            sub=client.client_id,
+            scope=authorization.scope,
+            sub=authorization.subject,
         )
-        caveats = [] if certificate is None else [confirmation(certificate)]
-        return Minted(mint(_audience_key(root, audience), self.url, grant, caveats), grant)
+        caveats = () if authorization.certificate is None else (confirmation(authorization.certificate),)
+        key = _audience_key(root, grant.audience)
+        return Minted(mint(key, self.url, grant, caveats, carried=authorization.carried), grant)
 
     def authentic(self, text: str) -> tuple[Grant, AuthenticCaveats]:
         """Return grant and caveats of a macaroon of this issuer, or raise InvalidToken.

@@ -9,19 +9,19 @@ from macaroon_cbat.service.http.operations import SHORTENED, Operation, add_rout
 from macaroon_cbat.service.http.request_input import FORM, required
 from macaroon_cbat.service.oauth2.authorization_server import AuthorizationServer
 from macaroon_cbat.service.oauth2.form_request import FormRequest, read_form_request
+from macaroon_cbat.service.oauth2.grants.offered import TokenForm
 from macaroon_cbat.service.oauth2.shapes import (
     IntrospectionAnswer,
     IntrospectionForm,
     RevocationForm,
     TokenAnswer,
-    TokenForm,
 )
 
 TOKEN = Operation(
     method="POST",
     path="/oauth2/token",
     label="token",
-    summary="Get a macaroon by client credentials",
+    summary="Get a macaroon by one of the grants",
     caller="client",
     body=TokenForm,
     body_type=FORM,

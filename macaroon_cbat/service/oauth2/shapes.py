@@ -12,19 +12,9 @@ from macaroon_cbat.text.base64url import PATTERN_OF_32_BYTES
 
 # A form is read as any text: what these patterns refuse has an OAuth error and a description of its own.
 ClientName = Annotated[str, Meta(extra_json_schema={"pattern": CLIENT_NAME})]
-_RequestedScope = Annotated[str, Meta(extra_json_schema={"pattern": SCOPE_PATTERN})]
+RequestedScope = Annotated[str, Meta(extra_json_schema={"pattern": SCOPE_PATTERN})]
 _NamedThumbprint = Annotated[str, Meta(extra_json_schema={"pattern": PATTERN_OF_32_BYTES})]
 _JwtId = Annotated[str, Meta(pattern=TOKEN_ID_PATTERN)]
-
-
-class TokenForm(Struct, frozen=True):
-    """A token request (RFC 6749 4.4, RFC 8707); a client without a secret names itself by `client_id`."""
-
-    grant_type: Literal["client_credentials"]
-    scope: _RequestedScope | None = None
-    resource: str | None = None
-    client_id: ClientName | None = None
-    client_secret: str | None = None
 
 
 class TokenAnswer(Struct, frozen=True):

@@ -27,6 +27,8 @@ from generated.api.default import (
 )
 from generated.models import (
     ClientChange,
+    ClientCredentialsForm,
+    ClientCredentialsFormGrantType,
     ClientRegistration,
     GetAdminRevocationsKind,
     InspectRequest,
@@ -36,8 +38,6 @@ from generated.models import (
     RevocationForm,
     RevocationRequest,
     RevocationRequestKind,
-    TokenForm,
-    TokenFormGrantType,
 )
 
 SETTINGS = json.loads(sys.argv[1])
@@ -49,8 +49,8 @@ OPEN = Client(base_url=ISSUER, verify_ssl=CONTEXT)
 
 def token(client_id: str, secret: str, resource: str) -> str:
     """Return a token by client credentials."""
-    form = TokenForm(
-        grant_type=TokenFormGrantType.CLIENT_CREDENTIALS,
+    form = ClientCredentialsForm(
+        grant_type=ClientCredentialsFormGrantType.CLIENT_CREDENTIALS,
         client_id=client_id,
         client_secret=secret,
         resource=resource,

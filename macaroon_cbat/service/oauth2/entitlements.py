@@ -1,4 +1,4 @@
-"""The grants of a client: scope, audience and certificate of the token that it gets.
+"""The entitlements of a client: the scope, audience and certificate of the token that it gets.
 
 The scopes `keys`, `revocations` and `admin` are for the service itself, whose audience is the issuer's URL.
 They are for no other resource server, and no other scope is for the service itself.
@@ -12,9 +12,7 @@ from macaroon_cbat.errors import InvalidRequest, InvalidScope, InvalidTarget
 from macaroon_cbat.macaroon.audiences import canonical_audience
 from macaroon_cbat.service.http.client_certificate import require_reachable
 from macaroon_cbat.stores import Client
-from macaroon_cbat.stores.clients import GRANT_TYPE
 
-GRANT_TYPES = (GRANT_TYPE,)
 RESERVED_SCOPES = ("keys", "revocations", "admin")
 
 

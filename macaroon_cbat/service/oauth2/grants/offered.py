@@ -1,0 +1,20 @@
+"""The grants that the token endpoint offers: each type, its form, and Authlib's class of it."""
+
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from macaroon_cbat.service.oauth2.grants.client_credentials import ClientCredentials, ClientCredentialsForm
+
+
+class OfferedGrant(NamedTuple):
+    """A grant: its type as a client writes it, the form of its requests, and the class that decides."""
+
+    grant_type: str
+    form: type[Struct]
+    decides: Any
+
+
+OFFERED = (OfferedGrant("client_credentials", ClientCredentialsForm, ClientCredentials),)
+TokenForm = ClientCredentialsForm
+"""The form of the token endpoint: that of one grant, by its `grant_type`."""

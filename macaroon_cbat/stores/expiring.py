@@ -1,0 +1,121 @@
+"""Records that expire: authorization codes, pushed requests, sessions, used assertions and proofs.
+
+A record is found by a name that is often a secret, so the database has only its SHA-256. All processes see
+one order of changes: of two that take or add one name at once, one succeeds.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Literal
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
+
+from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW, EpochSeconds
+from macaroon_cbat.stores.database import Database
+from macaroon_cbat.stores.schema import expiring_records
+
+RecordKind = Literal[
+    "code",  # an authorization code
+    "device",  # a device code
+    "user_code",  # the user code of a device
+    "pushed_request",  # a pushed authorization request
+    "session",  # a browser's session
+    "login",  # a login at the upstream provider that has begun
+    "consent",  # a consent that a subject gave
+    "used_assertion",  # the jti of a client's or issuer's assertion
+    "used_proof",  # the jti of a DPoP proof
+    "registration",  # the registrations that an initial access token has left
+    "discharge",  # a discharge that waits for its user
+]
+"""Kinds of records; a name of one kind is not found under another."""
+
+
+class ExpiringStore:
+    """Records in the database. A record that has expired is as good as gone."""
+
+    def __init__(self, database: Database) -> None:
+        """Use this database."""
+        self._database = database
+
+    def add(
+        self, kind: RecordKind, name: str, content: bytes = b"", *, expires_at: int, now: EpochSeconds
+    ) -> bool:
+        """Add a record; return False and change nothing if a live one has this name."""
+        with self._database.writing() as connection:
+            return add_record(connection, kind, name, content, expires_at=expires_at, now=now)
+
+    def find(self, kind: RecordKind, name: str, now: EpochSeconds) -> bytes | None:
+        """Return the content of a live record, or None."""
+        with self._database.reading() as connection:
+            return find_record(connection, kind, name, now)
+
+    def take(self, kind: RecordKind, name: str, now: EpochSeconds) -> bytes | None:
+        """Return the content of a live record and delete it, or None: one caller of all gets it."""
+        with self._database.writing() as connection:
+            return take_record(connection, kind, name, now)
+
+    def change(
+        self, kind: RecordKind, name: str, changed: Callable[[bytes], bytes], now: EpochSeconds
+    ) -> bytes | None:
+        """Change the content of a live record and return the new one, or None if there is none.
+
+        `changed` sees what the last change of any process left. An error of it changes nothing.
+        """
+        with self._database.writing() as connection:
+            before = find_record(connection, kind, name, now)
+            if before is None:
+                return None
+            after = changed(before)
+            connection.execute(update(expiring_records).where(_is(kind, name)).values(content=after))
+            return after
+
+    def drop(self, kind: RecordKind, name: str) -> None:
+        """Delete a record if there is one."""
+        with self._database.writing() as connection:
+            connection.execute(delete(expiring_records).where(_is(kind, name)))
+
+
+def add_record(
+    connection: Connection,
+    kind: RecordKind,
+    name: str,
+    content: bytes = b"",
+    *,
+    expires_at: int,
+    now: EpochSeconds,
+) -> bool:
+    """Add a record in a writer's transaction; return False if a live one has this name.
+
+    Long expired records are deleted, none that a process with a slow clock could take for live.
+    """
+    ended = now - LONGEST_CLOCK_SKEW
+    connection.execute(delete(expiring_records).where(expiring_records.c.expires_at <= ended))
+    if find_record(connection, kind, name, now) is not None:
+        return False
+    connection.execute(delete(expiring_records).where(_is(kind, name)))
+    row = {"kind": kind, "name_hash": _hash(name), "content": content, "expires_at": expires_at}
+    connection.execute(insert(expiring_records).values(row))
+    return True
+
+
+def find_record(connection: Connection, kind: RecordKind, name: str, now: EpochSeconds) -> bytes | None:
+    """Return the content of a live record, or None."""
+    query = select(expiring_records.c.content).where(_is(kind, name), expiring_records.c.expires_at > now)
+    found: bytes | None = connection.execute(query).scalar_one_or_none()
+    return None if found is None else bytes(found)
+
+
+def take_record(connection: Connection, kind: RecordKind, name: str, now: EpochSeconds) -> bytes | None:
+    """Return the content of a live record and delete it in a writer's transaction, or return None."""
+    found = find_record(connection, kind, name, now)
+    if found is not None:
+        connection.execute(delete(expiring_records).where(_is(kind, name)))
+    return found
+
+
+def _is(kind: RecordKind, name: str) -> ColumnElement[bool]:
+    return and_(expiring_records.c.kind == kind, expiring_records.c.name_hash == _hash(name))
+
+
+def _hash(name: str) -> bytes:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
