@@ -2,19 +2,12 @@
 
 import sys
 from difflib import get_close_matches
-from importlib.resources import files
 
 import click
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files.chapters import summary, topics
 from macaroon_cbat.text.printable import printable
-
-_READ_FIRST = (
-    "holders", "caveats", "resource-servers", "behind-a-proxy", "formats", "gateway", "service", "operating",
-    "settings", "audit-events", "metrics", "401", "errors", "threat-model", "cryptography", "comparison",
-    "design", "standards",
-)  # fmt: skip
-"""The topics in the order of README's table of readers; any other topic comes after them."""
 
 
 @click.command(short_help="Print a chapter of the manual, or the list of chapters.")
@@ -32,20 +25,6 @@ def guide(topic: str | None) -> None:
     if name not in chapters:
         raise SettingsError(_unknown(topic, list(chapters)))
     _print_markdown(chapters[name])
-
-
-def topics() -> dict[str, str]:
-    """Return the text of every chapter by the name of its topic, in the order of reading."""
-    chapters = files("macaroon_cbat").joinpath("guide").iterdir()
-    found = {file.name.removesuffix(".md"): file for file in chapters if file.name.endswith(".md")}
-    names = [name for name in _READ_FIRST if name in found] + sorted(found.keys() - set(_READ_FIRST))
-    return {name: found[name].read_text(encoding="utf-8") for name in names}
-
-
-def summary(text: str) -> str:
-    """Return the first sentence of a chapter, which says what the chapter is about."""
-    paragraph = " ".join(text.split("\n\n", 2)[1].split())
-    return paragraph.partition(". ")[0].removesuffix(".") + "."
 
 
 def _print_topics(chapters: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from macaroon_cbat.service.settings import Settings as Settings
     from macaroon_cbat.service.settings import settings_from_environment as settings_from_environment
 
-require("service", "flask", "authlib", "sqlalchemy", "alembic")
+require("service", "flask", "authlib", "sqlalchemy", "alembic", "jinja2")
 
 # A module of this package can be imported by itself, without all others.
 __getattr__, __dir__, __all__ = at_first_use(

@@ -16,6 +16,7 @@ from macaroon_cbat.service.admin.routes import admin_routes
 from macaroon_cbat.service.audit import audit_requests, write_done
 from macaroon_cbat.service.error_handlers import answer_errors, refuse_other_spellings
 from macaroon_cbat.service.health import health_route
+from macaroon_cbat.service.home import home_routes
 from macaroon_cbat.service.http.client_certificate import find_certificates_by
 from macaroon_cbat.service.locations import Locations
 from macaroon_cbat.service.macaroon_tools import macaroon_routes
@@ -28,6 +29,7 @@ from macaroon_cbat.service.oauth2.registered_scopes import RegisteredScopes
 from macaroon_cbat.service.oauth2.routes import oauth_routes
 from macaroon_cbat.service.openapi import document_route
 from macaroon_cbat.service.own_guard import OwnGuard
+from macaroon_cbat.service.pages.rendering import use_pages
 from macaroon_cbat.service.resource_feeds import ResourceFeeds, resource_routes
 from macaroon_cbat.service.served_audiences import check_who_serves
 from macaroon_cbat.service.settings import DEFAULT_ISSUER, Settings, settings_from_environment
@@ -64,6 +66,7 @@ def create_app(
     start_counting()
     root_path = issuer_path(url) if settings.root_path is None else settings.root_path
     locations = Locations(url, settings.mtls_url or url, root_path)
+    use_pages(app, locations)
     issuer = Issuer(url, stores.root_keys, settings.token_lifetime, settings.key_rotation)
     guard = OwnGuard(issuer, stores, clock, locations)
     trust = trust or ClientTrust(settings.client_ca)
@@ -74,6 +77,7 @@ def create_app(
     scopes = RegisteredScopes(stores.clients)
     metadata_routes(app, scopes, locations, trusts_a_ca=settings.client_ca is not None)
     health_route(app, stores, root_path)
+    home_routes(app, locations)
     document_route(app, locations.mtls_url, root_path)
     return app
 

@@ -1,4 +1,4 @@
-"""Error handlers of the service, the one place where errors become JSON responses."""
+"""Error handlers of the service, the one place where errors become JSON, or a page for a browser."""
 
 import logging
 
@@ -21,6 +21,7 @@ from macaroon_cbat.macaroon.bearer import challenge
 from macaroon_cbat.service.audit import write_or_log_refusal
 from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.metrics import count_refused
+from macaroon_cbat.service.pages.routes import error_page, is_refused_by_page
 
 log = logging.getLogger("macaroon_cbat.service")
 
@@ -49,7 +50,7 @@ def _refuse_leading_slashes() -> None:
 
 
 def answer_errors(app: Flask) -> None:
-    """Let the application answer every error as JSON (RFC 6749 5.2)."""
+    """Let the application answer every error as JSON (RFC 6749 5.2), or by a page where a browser asks."""
     app.register_error_handler(OAuthError, _refused)
     app.register_error_handler(Unavailable, _unavailable)
     app.register_error_handler(HTTPException, _http_error)
@@ -59,6 +60,8 @@ def answer_errors(app: Flask) -> None:
 def _error(code: str | None, description: str, status: int, counted: str | None = None) -> Response:
     """Return an error response, counted under its code unless `counted` says more to the operator."""
     count_refused(request.endpoint, counted or code)
+    if is_refused_by_page():
+        return error_page(code, description, status)
     return answer({"error": code, "error_description": description}, status)
 
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 from macaroon_cbat.service import macaroon_tools, resource_feeds
 from macaroon_cbat.service.admin import routes as admin
 from macaroon_cbat.service.health import HEALTH
+from macaroon_cbat.service.home import HOME
 from macaroon_cbat.service.http.operations import Operation, add_route
 from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.metadata import METADATA
@@ -28,7 +29,7 @@ OPERATIONS = (
     *oauth2.OPERATIONS,
     *macaroon_tools.OPERATIONS,
     *resource_feeds.OPERATIONS,
-    *(METADATA, HEALTH, DOCUMENT),
+    *(HOME, METADATA, HEALTH, DOCUMENT),
     *admin.OPERATIONS,
 )
 _VERSION = "1"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from macaroon_cbat.cli.guide import summary
+from macaroon_cbat.files.chapters import summary
 from tests.support.guide import CHAPTERS, DOCUMENTS, README, ROOT, anchors, blocks, links
 
 NAMES = [document.stem for document in DOCUMENTS]

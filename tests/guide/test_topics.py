@@ -14,7 +14,7 @@ from unittest.mock import patch
 import pytest
 
 from macaroon_cbat.cli import main
-from macaroon_cbat.cli.guide import summary
+from macaroon_cbat.files.chapters import summary
 from tests.support import fork_server
 from tests.support.command_line import COMMAND, ROOT, call, complaint, environment, out, run
 from tests.support.guide import CHAPTERS

@@ -1,0 +1,1 @@
+"""Pages for people: templates and style, the headers that browsers enforce, cookies, and forms that count."""
