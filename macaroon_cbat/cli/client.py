@@ -63,6 +63,11 @@ client.add_command(change)
 @click.option("--san-ip", metavar="IP", help="Its certificate's IP address, for tls_client_auth.")
 @click.option("--san-email", metavar="EMAIL", help="Its certificate's e-mail address, for tls_client_auth.")
 @click.option(
+    "--spiffe-id",
+    metavar="ID",
+    help="SPIFFE ID of its workload, or a pattern that ends with /*, for tls_client_auth.",
+)
+@click.option(
     "--bound",
     is_flag=True,
     help="Mint its tokens already bound to the certificate of its connection (RFC 8705 3.4).",
@@ -96,6 +101,7 @@ def add(
     san_uri: str | None,
     san_ip: str | None,
     san_email: str | None,
+    spiffe_id: str | None,
     secret_file: Path | None,
     *,
     verbs: Verbs,
@@ -124,6 +130,7 @@ def add(
         "tls_client_auth_san_uri": san_uri,
         "tls_client_auth_san_ip": san_ip,
         "tls_client_auth_san_email": san_email,
+        "tls_client_auth_spiffe_id": spiffe_id,
         "certificates": tuple(strong_thumbprint_in(file) for file in certificates),
         "understands_caveats": understands_caveats,
         "checks_certificates": checks_certificates,

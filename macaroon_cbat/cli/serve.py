@@ -24,7 +24,7 @@ from macaroon_cbat.server.metrics_page import metrics_listener, serve_metrics
 from macaroon_cbat.server.shared_counters import take_counters
 from macaroon_cbat.service import Settings, create_app, settings_from_environment
 from macaroon_cbat.service.metrics import key_age
-from macaroon_cbat.service.oauth2.client_certificates import ClientTrust
+from macaroon_cbat.service.oauth2.client_certificates import client_trust
 from macaroon_cbat.service.proxies import ProxiesWithSecretFile
 from macaroon_cbat.service.settings import data_folder
 from macaroon_cbat.stores import open_stores
@@ -158,7 +158,7 @@ class _Worker:
 
     def __init__(self, settings: Settings, metrics: socket.socket | None, *, feed_waiters: int) -> None:
         self._settings, self._metrics, self._feed_waiters = settings, metrics, feed_waiters
-        self._trust = ClientTrust(settings.client_ca)
+        self._trust = client_trust(settings)
         self.expiry = CertificateExpiry()
 
     def application(self) -> "WSGIApplication":
@@ -176,7 +176,7 @@ class _Worker:
         certificate_source = self._settings.certificate_source
         proxies = certificate_source.trust if isinstance(certificate_source, Forwarded) else None
         secret = proxies.followed if isinstance(proxies, ProxiesWithSecretFile) else None
-        return [one for one in (self._trust.followed, secret) if one is not None]
+        return [*self._trust.followed, *([] if secret is None else [secret])]
 
 
 def _prepare(settings: Settings, *, recorded: str | None = None) -> str:

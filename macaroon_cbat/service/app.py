@@ -23,7 +23,7 @@ from macaroon_cbat.service.macaroon_tools import macaroon_routes
 from macaroon_cbat.service.metadata import metadata_routes
 from macaroon_cbat.service.metrics import start_counting
 from macaroon_cbat.service.oauth2.authorization_server import AuthorizationServer
-from macaroon_cbat.service.oauth2.client_certificates import ClientTrust
+from macaroon_cbat.service.oauth2.client_certificates import ClientTrust, client_trust
 from macaroon_cbat.service.oauth2.issuer import Issuer
 from macaroon_cbat.service.oauth2.registered_scopes import RegisteredScopes
 from macaroon_cbat.service.oauth2.routes import oauth_routes
@@ -69,13 +69,13 @@ def create_app(
     use_pages(app, locations)
     issuer = Issuer(url, stores.root_keys, settings.token_lifetime, settings.key_rotation)
     guard = OwnGuard(issuer, stores, clock, locations)
-    trust = trust or ClientTrust(settings.client_ca)
+    trust = trust or client_trust(settings)
     oauth_routes(app, AuthorizationServer(issuer, stores, trust), clock, root_path)
     macaroon_routes(app, clock, root_path)
     resource_routes(app, ResourceFeeds(guard, feed_waiters), root_path)
     admin_routes(app, guard, Administration(stores, url, clock, write_done))
     scopes = RegisteredScopes(stores.clients)
-    metadata_routes(app, scopes, locations, trusts_a_ca=settings.client_ca is not None)
+    metadata_routes(app, scopes, locations, trusts_a_ca=bool(trust.followed))
     health_route(app, stores, root_path)
     home_routes(app, locations)
     document_route(app, locations.mtls_url, root_path)

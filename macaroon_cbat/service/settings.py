@@ -65,6 +65,14 @@ class Settings:
             default="no CA",
         ),
     ] = None
+    spiffe_bundles: Annotated[
+        str | None,
+        Setting(
+            meaning="bundle of each SPIFFE trust domain whose workloads authenticate by their SVID",
+            shape="TRUST-DOMAIN=FILE, several with commas between",
+            default="no trust domain",
+        ),
+    ] = None
     mtls_url: Annotated[
         str | None,
         Setting(

@@ -13,6 +13,7 @@ from macaroon_cbat.errors import InvalidClientMetadata
 from macaroon_cbat.macaroon.audiences import canonical_audience, checked_audience
 from macaroon_cbat.macaroon.claims import EpochSeconds, ScopeText, scope_tokens
 from macaroon_cbat.stores.certificate_names import refuse_unmatchable_names, refuse_unreadable_subject
+from macaroon_cbat.stores.spiffe_ids import parse_spiffe_pattern
 from macaroon_cbat.text.json_text import plain_reason
 
 ClientAuthMethod = Literal[
@@ -65,6 +66,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `audiences` are the resources that the client may request tokens for. `serves` are the audiences whose
     tokens it verifies as a resource server: it gets their keys and revocations, and introspects the tokens
     of every client for them. Neither right implies the other. A client without `scope` gets no token.
+    `tls_client_auth_spiffe_id` is the SPIFFE ID of its workload, or a pattern of them that ends with /*.
     `certificates` are the thumbprints of its certificates, for self_signed_tls_client_auth.
     `understands_caveats` states that this resource server judges every caveat itself.
     `checks_certificates` states that it compares `cnf` with the certificate of the connection.
@@ -89,6 +91,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tls_client_auth_san_uri: str | None = None
     tls_client_auth_san_ip: str | None = None
     tls_client_auth_san_email: str | None = None
+    tls_client_auth_spiffe_id: str | None = None
     certificates: tuple[str, ...] = ()
     understands_caveats: bool = False
     checks_certificates: bool = False
@@ -123,12 +126,13 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         names = [name for name in self.certificate_names.values() if name is not None]
         if self.token_endpoint_auth_method == "tls_client_auth" and len(names) != 1:
             raise ValueError(
-                "tls_client_auth needs exactly one subject DN, SAN DNS name, SAN URI, SAN IP or SAN e-mail"
+                "tls_client_auth needs exactly one subject DN, SAN DNS name, SAN URI, SAN IP, SAN e-mail or "
+                "SPIFFE ID"
             )
         if self.token_endpoint_auth_method != "tls_client_auth" and names:
-            raise ValueError("a subject DN or SAN goes with tls_client_auth only")
+            raise ValueError("a subject DN, SAN or SPIFFE ID goes with tls_client_auth only")
         if "" in names:
-            raise ValueError("a subject DN or SAN is empty: write the name in the certificate")
+            raise ValueError("a subject DN, SAN or SPIFFE ID is empty: write the name in the certificate")
 
     @property
     def allowed_grants(self) -> tuple[GrantType, ...]:
@@ -151,6 +155,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "tls_client_auth_san_uri": self.tls_client_auth_san_uri,
             "tls_client_auth_san_ip": self.tls_client_auth_san_ip,
             "tls_client_auth_san_email": self.tls_client_auth_san_email,
+            "tls_client_auth_spiffe_id": self.tls_client_auth_spiffe_id,
         }
 
 
@@ -224,6 +229,8 @@ def read_metadata(members: dict[str, object], shape: type[Metadata], known: Iter
             audiences=_checked_audiences("audience", metadata.audiences, known),
             serves=_checked_audiences("served audience", metadata.serves, known),
         )
+        if metadata.tls_client_auth_spiffe_id is not None:
+            parse_spiffe_pattern(metadata.tls_client_auth_spiffe_id)
         if metadata.tls_client_auth_subject_dn is not None:
             refuse_unreadable_subject(metadata.tls_client_auth_subject_dn)
         refuse_unmatchable_names(

@@ -17,11 +17,16 @@ COSTLY = {
     database.Database.reading.__wrapped__.__code__: "connection",
     clients.secret_hash.__code__: "hash",
     client_certificates.ClientTrust.verified.__code__: "chain",
+    client_certificates.ClientTrust.spiffe_id.__code__: "SVID",
 }
 KNOWN = {
     "by-secret": {},
     "by-its-own": {"token_endpoint_auth_method": "self_signed_tls_client_auth", "certificates": ("A" * 43,)},
     "by-a-name": {"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "a.example"},
+    "by-its-id": {
+        "token_endpoint_auth_method": "tls_client_auth",
+        "tls_client_auth_spiffe_id": "spiffe://prod.example/*",
+    },
 }
 
 
@@ -75,7 +80,9 @@ def test_the_steps_are_seen(trusting, strangers, secret):
     """The steps that are compared are those that take time: memory, database, hash and chain."""
     steps(trusting, "unknown", secret, strangers["of the CA"])
     _, taken = steps(trusting, "unknown", secret, strangers["of the CA"])
-    told = {None: ["chain", "connection", "connection", "database", "memory"]}  # a context begins and ends
+    told = {
+        None: ["SVID", "chain", "connection", "connection", "database", "memory"]
+    }  # a context begins and ends
     assert taken == told.get(secret, ["connection", "connection", "database", "hash", "hash", "memory"])
 
 

@@ -11,6 +11,7 @@ from macaroon_cbat.errors import Refused
 from tests.support.certificates import Identity, authority, certified
 from tests.support.ports import free_port
 from tests.support.service_process import Service
+from tests.support.svids import domain_ca, svid
 
 TODAY = datetime.now(UTC)
 ROOT = authority("CN=Root", today=TODAY)
@@ -18,6 +19,8 @@ MIDDLE = authority("CN=Sub CA", ROOT, today=TODAY, path_length=1)
 LOWER = authority("CN=Lower CA", MIDDLE, today=TODAY)
 STRANGER = authority("CN=Root", today=TODAY)
 DN = "CN=billing,1.3.6.1.4.1.311.60.2.1.3=BR"
+PROD = domain_ca("prod.example", ROOT, TODAY)
+STAGE = domain_ca("stage.example", ROOT, TODAY)
 TRUSTED = {"root": (ROOT,), "intermediate": (MIDDLE,)}
 
 
@@ -28,16 +31,23 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     service = Service(folder / "data", free_port())
     service.data.mkdir()
     registered = "cn=Billing,1.3.6.1.4.1.311.60.2.1.3=#13024252"
-    with service.running(MACAROON_CBAT_CLIENT_CA=str(folder / "trusted.pem")):
+    (folder / "prod.pem").write_bytes(ROOT.pem)
+    files = {
+        "MACAROON_CBAT_CLIENT_CA": str(folder / "trusted.pem"),
+        "MACAROON_CBAT_SPIFFE_BUNDLES": f"prod.example={folder / 'prod.pem'}",
+    }
+    with service.running(**files):
+        pattern = ("--spiffe-id", "spiffe://prod.example/ns/billing/*")
+        service.add("workload", "--scope", "read", "--auth", "tls_client_auth", *pattern)
         service.add("it", "--scope", "read", "--auth", "tls_client_auth", "--subject-dn", registered)
         yield service
 
 
-def ask(service: Service, folder: Path, shown: Identity, *sent: Identity) -> str:
+def ask(service: Service, folder: Path, shown: Identity, *sent: Identity, client: str = "it") -> str:
     """Return a token for a client that sends these certificates in its handshake."""
     file = folder / "client.pem"
     file.write_bytes(shown.key_pem + shown.pem + b"".join(one.pem for one in sent))
-    return service.client("it", None, certificate=ClientCertificate(file), scope="read")()
+    return service.client(client, None, certificate=ClientCertificate(file), scope="read")()
 
 
 @pytest.mark.parametrize(
@@ -65,3 +75,24 @@ def test_without_a_chain_there_is_no_token(service: Service, tmp_path: Path, iss
     """A client that leaves out its intermediate, or sends a root of its own, is refused."""
     with pytest.raises(Refused, match="invalid_client"):
         ask(service, tmp_path, certified(DN, issuer, today=TODAY), *sent)
+
+
+WORKLOAD = "spiffe://prod.example/ns/billing/sa/worker"
+
+
+def test_a_workload_is_let_in_by_its_svid(service: Service, tmp_path: Path):
+    """A workload that sends its SVID and the CA of its trust domain gets a token, below a shared root."""
+    assert ask(service, tmp_path, svid(PROD, WORKLOAD, today=TODAY), PROD, client="workload")
+
+
+@pytest.mark.parametrize(
+    ("spiffe_id", "issuer"),
+    [
+        pytest.param("spiffe://prod.example/ns/other/sa/worker", PROD, id="another namespace"),
+        pytest.param(WORKLOAD, STAGE, id="the CA of another trust domain below the root"),
+    ],
+)
+def test_another_workload_is_refused(service: Service, tmp_path: Path, spiffe_id: str, issuer: Identity):
+    """A workload of another path, or whose SVID another trust domain issued, gets no token."""
+    with pytest.raises(Refused, match="invalid_client"):
+        ask(service, tmp_path, svid(issuer, spiffe_id, today=TODAY), issuer, client="workload")

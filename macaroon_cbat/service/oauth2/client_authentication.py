@@ -3,6 +3,7 @@
 from base64 import b64decode
 from collections.abc import Callable
 from functools import cache
+from typing import TypeVar
 from urllib.parse import unquote_plus
 
 from cryptography.x509 import Certificate
@@ -17,12 +18,12 @@ from macaroon_cbat.service.oauth2.client_certificates import ClientTrust
 from macaroon_cbat.service.oauth2.key_strength import weakness_of
 from macaroon_cbat.stores import Client, ClientStore, RevocationStore
 from macaroon_cbat.stores.clients import has_secret
+from macaroon_cbat.stores.spiffe_ids import SpiffeId, parse_spiffe_pattern
+
+_Found = TypeVar("_Found")
 
 _LONGEST_NAME = 64
 """Characters of a client's name; of a longer text, which is not a name, the log gets this many."""
-
-_Verified = Callable[[], Certificate | InvalidClient]
-"""Verifies the certificate of the request once: returns the leaf of a trusted chain, or the error."""
 
 Intermediates = Callable[[], tuple[DerCertificate, ...]]
 """Returns the certificates that came beside the client's own; they are read only to build a path."""
@@ -67,26 +68,19 @@ def authenticated_client(
     """Return the client that these credentials prove, or raise InvalidClient.
 
     A refusal takes the same steps for an unknown client as for a registered one of any method: a look into
-    memory, one into the database, a hash of the secret in each, and the chain of the certificate once.
+    memory, one into the database, a hash of the secret in each, and each chain of the certificate once.
     """
-
-    @cache
-    def verified() -> Certificate | InvalidClient:
-        certificate = credentials.presented.certificate
-        try:
-            return trust.verified(certificate, now, credentials.intermediates() if certificate else ())
-        except InvalidClient as error:
-            return error
+    proof = _Proof(credentials, trust, now)
 
     try:
-        return _proved(clients.remembered(credentials.client_id), credentials, verified)
+        return _proved(clients.remembered(credentials.client_id), credentials, proof)
     except InvalidClient:
         pass  # what is in memory may be a second old
     try:
-        return _proved(clients.look_up(credentials.client_id), credentials, verified)
+        return _proved(clients.look_up(credentials.client_id), credentials, proof)
     except InvalidClient:
         if credentials.secret is None:
-            verified()
+            proof.judge_all()
         raise
 
 
@@ -108,7 +102,49 @@ def refuse_public(client: Client) -> None:
         raise InvalidClient(f"{client.client_id} is a public client")
 
 
-def _proved(client: Client | None, credentials: PresentedCredentials, verified: _Verified) -> Client:
+class _Proof:
+    """The judgments of the certificate of one request, each made once however many clients need it."""
+
+    def __init__(self, credentials: PresentedCredentials, trust: ClientTrust, now: EpochSeconds) -> None:
+        certificate = credentials.presented.certificate
+        sent = cache(lambda: credentials.intermediates() if certificate else ())
+
+        @cache
+        def verified() -> Certificate | InvalidClient:
+            try:
+                return trust.verified(certificate, now, sent())
+            except InvalidClient as error:
+                return error
+
+        @cache
+        def spiffe_id() -> SpiffeId | InvalidClient:
+            try:
+                return trust.spiffe_id(certificate, now, sent())
+            except InvalidClient as error:
+                return error
+
+        self._verified, self._spiffe_id = verified, spiffe_id
+
+    def verified(self) -> Certificate:
+        """Return the leaf of a trusted chain, or raise InvalidClient."""
+        return _or_raise(self._verified())
+
+    def spiffe_id(self) -> SpiffeId:
+        """Return the SPIFFE ID that its trust domain issued, or raise InvalidClient."""
+        return _or_raise(self._spiffe_id())
+
+    def judge_all(self) -> None:
+        """Judge the certificate in every way, so that the time of a refusal tells no method."""
+        self._verified(), self._spiffe_id()
+
+
+def _or_raise(found: _Found | InvalidClient) -> _Found:
+    if isinstance(found, InvalidClient):
+        raise found
+    return found
+
+
+def _proved(client: Client | None, credentials: PresentedCredentials, proof: _Proof) -> Client:
     """Return the client if the credentials are those of its method, or raise InvalidClient.
 
     client_secret_basic and client_secret_post carry the same secret: a client that is registered for one may
@@ -123,7 +159,7 @@ def _proved(client: Client | None, credentials: PresentedCredentials, verified: 
         case "self_signed_tls_client_auth":
             _require_registered_certificate(client, _only_certificate(client, credentials))
         case "tls_client_auth":
-            _require_named_certificate(client, _only_certificate(client, credentials), verified)
+            _require_named_certificate(client, _only_certificate(client, credentials), proof)
         case "none":
             _only_certificate(client, credentials)  # any certificate will do (RFC 8705 4)
         case method:
@@ -166,14 +202,15 @@ def _require_registered_certificate(client: Client, presented: PresentedCertific
         raise InvalidClient(f"{client.client_id}: {presented.thumbprint} has {weakness}")
 
 
-def _require_named_certificate(client: Client, presented: PresentedCertificate, verified: _Verified) -> None:
+def _require_named_certificate(client: Client, presented: PresentedCertificate, proof: _Proof) -> None:
     """Raise InvalidClient unless a trusted CA issued the certificate to the client's name (RFC 8705 2.1)."""
     if presented.certificate is None:
         raise InvalidClient("tls_client_auth needs the certificate, and the proxy forwards its hash alone")
-    leaf = verified()
-    if isinstance(leaf, InvalidClient):
-        raise leaf
-    if not is_named_by(leaf, client.metadata):
+    pattern = client.metadata.tls_client_auth_spiffe_id
+    if pattern is not None:
+        if not parse_spiffe_pattern(pattern).matches(found := proof.spiffe_id()):
+            raise InvalidClient(f"{client.client_id}: {found} is not its SPIFFE ID")
+    elif not is_named_by(proof.verified(), client.metadata):
         raise InvalidClient(f"{client.client_id}: the certificate has another name")
 
 
