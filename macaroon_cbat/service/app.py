@@ -26,7 +26,7 @@ from macaroon_cbat.service.oauth2.authorization_server import AuthorizationServe
 from macaroon_cbat.service.oauth2.client_certificates import ClientTrust, client_trust
 from macaroon_cbat.service.oauth2.issuer import Issuer
 from macaroon_cbat.service.oauth2.registered_scopes import RegisteredScopes
-from macaroon_cbat.service.oauth2.routes import oauth_routes
+from macaroon_cbat.service.oauth2.routes import oauth_routes, token_operation
 from macaroon_cbat.service.openapi import document_route
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.pages.rendering import use_pages
@@ -55,12 +55,8 @@ def create_app(
     write_log_to(settings.audit_log)
     bound_refusals(settings.audit_refusals)
     stores, url = _opened(settings, EpochSeconds(int(clock())))
-    app = Flask("macaroon_cbat.service", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = settings.limits.body_bytes
-    app.config["MAX_FORM_MEMORY_SIZE"] = settings.limits.body_bytes
+    app = _without_routes(settings)
     app.extensions["macaroon_cbat"] = stores
-    refuse_other_spellings(app)
-    answer_errors(app)
     find_certificates_by(app, certificate_source or settings.certificate_source)
     audit_requests(app, clock)
     start_counting()
@@ -70,15 +66,27 @@ def create_app(
     issuer = Issuer(url, stores.root_keys, settings.token_lifetime, settings.key_rotation)
     guard = OwnGuard(issuer, stores, clock, locations)
     trust = trust or client_trust(settings)
-    oauth_routes(app, AuthorizationServer(issuer, stores, trust), clock, root_path)
+    server = AuthorizationServer(issuer, stores, trust)
+    oauth_routes(app, server, clock, root_path)
     macaroon_routes(app, clock, root_path)
     resource_routes(app, ResourceFeeds(guard, feed_waiters), root_path)
     admin_routes(app, guard, Administration(stores, url, clock, write_done))
     scopes = RegisteredScopes(stores.clients)
-    metadata_routes(app, scopes, locations, trusts_a_ca=bool(trust.followed))
+    types = [one.grant_type for one in server.offered]
+    metadata_routes(app, scopes, locations, trusts_a_ca=bool(trust.followed), grant_types=types)
     health_route(app, stores, root_path)
     home_routes(app, locations)
-    document_route(app, locations.mtls_url, root_path)
+    document_route(app, locations.mtls_url, root_path, [token_operation(server.offered)])
+    return app
+
+
+def _without_routes(settings: Settings) -> Flask:
+    """Return an application that has no route yet, and answers every error."""
+    app = Flask("macaroon_cbat.service", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.limits.body_bytes
+    app.config["MAX_FORM_MEMORY_SIZE"] = settings.limits.body_bytes
+    refuse_other_spellings(app)
+    answer_errors(app)
     return app
 
 

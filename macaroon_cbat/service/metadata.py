@@ -1,6 +1,6 @@
 """The metadata of the service (RFC 8414, RFC 8705 3.3 and 5), built from settings, never from Host."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from flask import Flask, Response
@@ -16,6 +16,7 @@ from macaroon_cbat.service.oauth2.routes import INTROSPECT, REVOKE, TOKEN
 from macaroon_cbat.service.resource_feeds import KEYS, REVOCATIONS
 from macaroon_cbat.stores.clients import SECRET_METHODS
 
+DEFAULT_GRANTS = tuple(one.grant_type for one in OFFERED)
 METADATA = Operation(
     method="GET",
     path=WELL_KNOWN,
@@ -26,12 +27,35 @@ METADATA = Operation(
 )
 
 
-def metadata_routes(app: Flask, scopes: RegisteredScopes, locations: Locations, *, trusts_a_ca: bool) -> None:
-    """Route the metadata before the issuer's path (RFC 8414 3.1) and below it."""
+Contribution = Callable[[str], Mapping[str, object]]
+"""Returns the members about one part of the service, for the base URL of its endpoints."""
+
+_OF_BROWSERS = ("authorization_endpoint",)
+"""The endpoints to which no client connects."""
+
+
+def metadata_routes(
+    app: Flask,
+    scopes: RegisteredScopes,
+    locations: Locations,
+    *,
+    trusts_a_ca: bool,
+    grant_types: Sequence[str] = DEFAULT_GRANTS,
+    parts: Sequence[Contribution] = (),
+) -> None:
+    """Route the metadata before the issuer's path (RFC 8414 3.1) and below it.
+
+    `parts` are those of the service that are on.
+    """
 
     def metadata() -> Response:
         document = authorization_server_metadata(
-            locations.issuer, locations.mtls_url, scopes.current(), trusts_a_ca=trusts_a_ca
+            locations.issuer,
+            locations.mtls_url,
+            scopes.current(),
+            trusts_a_ca=trusts_a_ca,
+            grant_types=grant_types,
+            parts=parts,
         )
         return answer(document, cacheable=True)
 
@@ -40,7 +64,13 @@ def metadata_routes(app: Flask, scopes: RegisteredScopes, locations: Locations, 
 
 
 def authorization_server_metadata(
-    issuer: str, mtls_url: str, scopes: Iterable[str] = (), *, trusts_a_ca: bool
+    issuer: str,
+    mtls_url: str,
+    scopes: Iterable[str] = (),
+    *,
+    trusts_a_ca: bool,
+    grant_types: Sequence[str] = DEFAULT_GRANTS,
+    parts: Sequence[Contribution] = (),
 ) -> dict[str, object]:
     """Return the metadata document. `tls_client_auth` is offered only where a CA is trusted for it.
 
@@ -56,13 +86,22 @@ def authorization_server_metadata(
         **{name: value for name, value in supported.items() if value},
         "macaroon_inspection_endpoint": issuer + INSPECT.path,
         "macaroon_restriction_endpoint": issuer + RESTRICT.path,
-        "mtls_endpoint_aliases": _endpoints(mtls_url),
+        "mtls_endpoint_aliases": {**_endpoints(mtls_url), **_aliases(parts, mtls_url)},
         "tls_client_certificate_bound_access_tokens": True,
-        "grant_types_supported": [one.grant_type for one in OFFERED],
+        "grant_types_supported": list(grant_types),
         "response_types_supported": [],  # there is no authorization endpoint
         "token_endpoint_auth_methods_supported": methods,  # no grant yet that a public client may use
         "introspection_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_methods_supported": [*methods, "none"],
+        **{name: value for part in parts for name, value in part(issuer).items()},
+    }
+
+
+def _aliases(parts: Iterable[Contribution], mtls_url: str) -> dict[str, object]:
+    """Return the endpoints of these parts below the URL for clients with certificates (RFC 8705 5)."""
+    members = {name: value for part in parts for name, value in part(mtls_url).items()}
+    return {
+        name: url for name, url in members.items() if name.endswith("_endpoint") and name not in _OF_BROWSERS
     }
 
 

@@ -1,5 +1,6 @@
 """The OpenAPI 3.1 document of every route, made of the operations beside their views."""
 
+from collections.abc import Sequence
 from functools import cache, partial
 from http import HTTPStatus
 from typing import Any
@@ -58,20 +59,24 @@ class Refusal(Struct):
     error_description: str
 
 
-def document_route(app: Flask, base_url: str, root_path: str) -> None:
-    """Route the document, which is made at its first request; `base_url` as in `openapi_document`."""
-    document = cache(partial(openapi_document, base_url))
+def document_route(app: Flask, base_url: str, root_path: str, others: Sequence[Operation] = ()) -> None:
+    """Route the document, which is made at its first request; the arguments are as in `openapi_document`."""
+    document = cache(partial(openapi_document, base_url, others))
     add_route(app, DOCUMENT, lambda: answer(document(), cacheable=True), root_path)
 
 
-def openapi_document(base_url: str) -> dict[str, object]:
-    """Return the document; `base_url` is the URL for clients with certificates."""
-    shapes = [shape for operation in OPERATIONS for shape in (operation.body, operation.answer)]
+def openapi_document(base_url: str, others: Sequence[Operation] = ()) -> dict[str, object]:
+    """Return the document; `base_url` is the URL for clients with certificates.
+
+    `others` are operations of this service that another may lack, or describe otherwise.
+    """
+    operations = {(one.method, one.path): one for one in (*OPERATIONS, *others)}.values()
+    shapes = [shape for operation in operations for shape in (operation.body, operation.answer)]
     shapes = [shape for shape in [*shapes, Refusal] if shape is not None]
     schemas, components = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     schema_of = dict(zip(map(repr, shapes), schemas, strict=True))
     routes: dict[str, dict[str, object]] = {}
-    for operation in OPERATIONS:
+    for operation in operations:
         described_one = _operation(operation, schema_of)
         routes.setdefault(operation.path, {})[operation.method.lower()] = described_one
     document: dict[str, object] = {

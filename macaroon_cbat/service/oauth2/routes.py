@@ -1,6 +1,8 @@
 """The routes under /oauth2: operations, and the views that read their forms and call Authlib."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Union
 
 from flask import Flask, Response, request
 
@@ -9,7 +11,7 @@ from macaroon_cbat.service.http.operations import SHORTENED, Operation, add_rout
 from macaroon_cbat.service.http.request_input import FORM, required
 from macaroon_cbat.service.oauth2.authorization_server import AuthorizationServer
 from macaroon_cbat.service.oauth2.form_request import FormRequest, read_form_request
-from macaroon_cbat.service.oauth2.grants.offered import TokenForm
+from macaroon_cbat.service.oauth2.grants.offered import OfferedGrant, TokenForm
 from macaroon_cbat.service.oauth2.shapes import (
     IntrospectionAnswer,
     IntrospectionForm,
@@ -53,6 +55,12 @@ REVOKE = Operation(
     answer_example={},
 )
 OPERATIONS = (TOKEN, INTROSPECT, REVOKE)
+
+
+def token_operation(offered: Sequence[OfferedGrant]) -> Operation:
+    """Return the operation of the token endpoint with the forms of these grants."""
+    forms: Any = Union[tuple(one.form for one in offered)]  # noqa: UP007 # of a number that is not known here
+    return replace(TOKEN, body=forms)
 
 
 def oauth_routes(app: Flask, server: AuthorizationServer, clock: Callable[[], float], root_path: str) -> None:
