@@ -4,15 +4,18 @@ pymacaroons writes and `wire` reads: text reaches pymacaroons only after `wire` 
 within the limits, and always as version 2.
 """
 
+from binascii import unhexlify
 from collections.abc import Iterable
 
 import pymacaroons
 from pymacaroons.macaroon import MACAROON_V2
+from pymacaroons.utils import sign_first_party_caveat, sign_third_party_caveat
 
 from macaroon_cbat.errors import InvalidRequest
 from macaroon_cbat.macaroon.caveats import Caveat, caveat_text
 from macaroon_cbat.macaroon.identifier import Grant, identifier_text
 from macaroon_cbat.macaroon.keys import KEY_BYTES, AudienceKey
+from macaroon_cbat.macaroon.signature import OpenedCaveat, sealed
 from macaroon_cbat.macaroon.token_forms import mended
 from macaroon_cbat.macaroon.wire import MAX_CAVEATS, MAX_CHARACTERS, read_macaroon
 
@@ -23,13 +26,13 @@ def mint(
     grant: Grant,
     caveats: Iterable[Caveat] = (),
     *,
-    carried: Iterable[bytes] = (),
+    carried: Iterable[bytes | OpenedCaveat] = (),
 ) -> str:
     """Return a new macaroon for the grant: unpadded base64url of the version 2 binary.
 
     `key` must be that of the grant's audience: this is not checked. `location` is the issuer, a hint that the
-    MAC does not cover. `carried` are texts of first-party caveats of an authentic macaroon: they restrict the
-    new one, whether or not the issuer knows them. Raises ValueError for a key that has not 32 bytes and for a
+    MAC does not cover. `carried` are the caveats of another macaroon, as `open_caveats` returns them: they
+    come before `caveats`, each text byte by byte. Raises ValueError for a key that has not 32 bytes and for a
     caveat that no verifier could read, and InvalidRequest if the macaroon would exceed 100 caveats or 8,000
     characters.
     """
@@ -37,8 +40,8 @@ def mint(
     macaroon = pymacaroons.Macaroon(
         location=location, identifier=identifier_text(grant), key=key.secret, version=MACAROON_V2
     )
-    for text in carried:
-        macaroon.add_first_party_caveat(text)
+    for each in carried:
+        _carry(macaroon, each)
     return _append(macaroon, caveats)
 
 
@@ -96,6 +99,19 @@ def _readable(text: str) -> pymacaroons.Macaroon:
 def _refuse_weak(key: bytes) -> None:
     if len(key) != KEY_BYTES:  # pymacaroons would leave a macaroon with an empty key unsigned
         raise ValueError(f"a key has {KEY_BYTES} bytes")
+
+
+def _carry(macaroon: pymacaroons.Macaroon, carried: bytes | OpenedCaveat) -> None:
+    """Append a caveat of another macaroon; its own methods refuse texts that are not UTF-8, and keys."""
+    signature = unhexlify(macaroon.signature_bytes)
+    if isinstance(carried, bytes):
+        caveat = pymacaroons.Caveat(caveat_id=carried, version=MACAROON_V2)
+        macaroon.signature = sign_first_party_caveat(signature, carried)
+    else:
+        vid = sealed(carried.key, signature)
+        caveat = pymacaroons.Caveat(carried.identifier, vid, carried.location, MACAROON_V2)
+        macaroon.signature = sign_third_party_caveat(signature, vid, carried.identifier)
+    macaroon.caveats.append(caveat)
 
 
 def _append(macaroon: pymacaroons.Macaroon, caveats: Iterable[Caveat]) -> str:

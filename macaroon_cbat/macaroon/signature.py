@@ -9,6 +9,7 @@ from hashlib import sha256
 from hmac import compare_digest
 from typing import NewType
 
+from msgspec import Struct
 from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 
@@ -19,6 +20,22 @@ from macaroon_cbat.text.printable import quoted
 
 AuthenticCaveats = NewType("AuthenticCaveats", tuple[bytes, ...])
 """Texts of first-party caveats that the HMAC chain covers, discharges included. Not yet judged."""
+
+
+class OpenedCaveat(Struct, frozen=True):
+    """A third-party caveat of an authentic macaroon with the key of its discharge, 32 bytes."""
+
+    location: bytes | None
+    identifier: bytes
+    key: bytes
+
+    def __repr__(self) -> str:
+        """Show no key: it mints discharges."""
+        return f"<OpenedCaveat at {quoted(self.location or b'')}>"
+
+
+CarriedCaveats = NewType("CarriedCaveats", tuple[bytes | OpenedCaveat, ...])
+"""Every caveat of an authentic macaroon, in order, for a new macaroon to carry on. None is judged yet."""
 
 _BINDING_KEY = bytes(32)
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
@@ -60,6 +77,38 @@ def verify_identifier(macaroon: Macaroon, key: AudienceKey) -> None:
             signature = _hash_two(signature, caveat.vid, caveat.identifier)
     if not compare_digest(signature, macaroon.signature):
         raise SignatureMismatch(f"the signature does not follow from key {key.kid!r}")
+
+
+def open_caveats(macaroon: Macaroon, key: AudienceKey) -> CarriedCaveats:
+    """Return all caveats of a macaroon whose own chain holds, each third-party one with its discharge key.
+
+    A macaroon minted with them restricts by each of them once more, so its holder needs every discharge
+    there: none is asked for here. Raises SignatureMismatch if the chain does not hold, or if a third-party
+    caveat holds no key: a caveat that cannot be carried on must not be left out.
+    """
+    reached: list[tuple[bytes, bytes | ThirdPartyCaveat]] = []
+    signature = _mac(key.macaroon_key, macaroon.identifier)
+    for caveat in macaroon.caveats:
+        reached.append((signature, caveat))
+        if isinstance(caveat, bytes):
+            signature = _mac(signature, caveat)
+        else:
+            signature = _hash_two(signature, caveat.vid, caveat.identifier)
+    if not compare_digest(signature, macaroon.signature):
+        raise SignatureMismatch(f"the signature does not follow from key {key.kid!r}")
+    return CarriedCaveats(
+        tuple(
+            caveat
+            if isinstance(caveat, bytes)
+            else OpenedCaveat(caveat.location, caveat.identifier, _open(caveat.vid, before))
+            for before, caveat in reached
+        )
+    )
+
+
+def sealed(key: bytes, signature: bytes) -> bytes:
+    """Return the key of a discharge, encrypted under the signature of the macaroon so far: a `vid`."""
+    return bytes(SecretBox(signature).encrypt(key))
 
 
 def first_party_texts(macaroon: Macaroon) -> tuple[bytes, ...]:
