@@ -7,6 +7,7 @@ import pytest
 
 from macaroon_cbat.macaroon.audiences import audience_mistake, canonical_audience
 from tests.support.audiences import SAME
+from tests.support.node import NODE
 
 PATIENCE = 60
 REGISTERED = sorted({text for pair in SAME.values() for text in pair})
@@ -16,7 +17,7 @@ REGISTERED = sorted({text for pair in SAME.values() for text in pair})
 def hrefs() -> dict[str, str]:
     """Return what JavaScript sends for each of these URLs."""
     program = "console.log(JSON.stringify(JSON.parse(process.argv[1]).map(text => new URL(text).href)))"
-    command = ["node", "-e", program, json.dumps(REGISTERED)]
+    command = [NODE, "-e", program, json.dumps(REGISTERED)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE)
     return dict(zip(REGISTERED, json.loads(done.stdout), strict=True))
 

@@ -3,7 +3,6 @@
 import json
 import os
 import ssl
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from macaroon_cbat.tls.development_ca import development_certificates
+from tests.support.node import NODE, NODE_MODULES
 from tests.support.ports import free_port
 from tests.support.proxies.processes import binary_of, wait_for_port
 from tests.support.proxies.processes import process as proxy_process
@@ -21,7 +21,6 @@ from tests.support.service_process import Service, process
 from tests.support.tls_servers import SECONDS, Client
 
 KINDS = ("mod_auth_openidc", "Authlib", "django-oauth-toolkit", "token-introspection")
-NODE_MODULES = Path(sys.prefix) / "node/node_modules"
 MODULES = Path("/usr/lib/apache2/modules")
 APACHE = """\
 ServerRoot {folder}
@@ -122,7 +121,7 @@ def _python(module: str, folder: Path, settings: dict[str, Any]) -> Iterator[Non
 def _node(folder: Path, settings: dict[str, Any]) -> Iterator[None]:
     script = Path(__file__).with_name("node_server.js")
     trusting = ["env", f"NODE_EXTRA_CA_CERTS={settings['ca']}"]
-    command = [*trusting, "node", str(script), json.dumps({**settings, "modules": str(NODE_MODULES)})]
+    command = [*trusting, NODE, str(script), json.dumps({**settings, "modules": str(NODE_MODULES)})]
     with proxy_process(command, folder) as running:
         wait_for_port(settings["port"], running, folder)
         yield
