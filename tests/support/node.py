@@ -1,4 +1,4 @@
-"""Programs in Node.js, as scripts/setup-relying installs them: `.venv/node` has the interpreter and its packages."""
+"""Programs in Node.js: `scripts/setup-relying` installs interpreter and packages into `.venv/node`."""
 
 from tests.support.databases import ROOT
 
