@@ -9,7 +9,7 @@ from macaroon_cbat.certificate.thumbprint import DerCertificate
 class RawConnection:
     """The connection of one request, with its raw header fields."""
 
-    __slots__ = ("_address", "_certificate", "_is_unix_socket", "header")
+    __slots__ = ("_address", "_certificate", "_is_unix_socket", "fields", "header")
 
     def __init__(
         self,
@@ -22,7 +22,8 @@ class RawConnection:
         """Take the fields as they came, and the facts of the connection."""
         self._address, self._is_unix_socket = address, is_unix_socket
         self._certificate = certificate
-        self.header = HeaderFields(fields).one
+        self.fields = tuple(fields)
+        self.header = HeaderFields(self.fields).one
 
     def certificate(self) -> DerCertificate | None:
         """Return the certificate of the connection itself; None without TLS or without a certificate."""

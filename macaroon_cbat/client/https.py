@@ -10,7 +10,7 @@ import weakref
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import urlencode, urlsplit
 
@@ -42,6 +42,7 @@ class HttpsRequest:
     form: Mapping[str, str] | None = None
     json: bytes | None = None
     authorization: str | None = None
+    further: Mapping[str, str] = field(default_factory=dict)
     is_repeatable: bool = True
 
     def target(self) -> str:
@@ -56,7 +57,7 @@ class HttpsRequest:
 
     def headers(self) -> dict[str, str]:
         """Return the header fields beyond those that every request has."""
-        fields = {"Accept": "application/json"}
+        fields = {"Accept": "application/json", **self.further}
         if self.form is not None:
             fields["Content-Type"] = "application/x-www-form-urlencoded"
         elif self.json is not None:

@@ -87,4 +87,5 @@ def _presented(
         path=path,
         address=connection.address() if facts is None else facts.address,
         is_address_known=facts is not None,
+        credentials=() if facts is None else facts.credentials,
     )

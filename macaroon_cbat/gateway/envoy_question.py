@@ -10,7 +10,7 @@ from macaroon_cbat.certificate.formats import read_escaped_pem
 from macaroon_cbat.certificate.raw_connection import RawConnection
 from macaroon_cbat.certificate.thumbprint import DerCertificate
 from macaroon_cbat.errors import ProxyMisconfigured
-from macaroon_cbat.gateway.question import Facts, Kind, authorization_of
+from macaroon_cbat.gateway.question import Facts, Kind, authorization_of, credentials_of
 
 if TYPE_CHECKING:
     from envoy.service.auth.v3.attribute_context_pb2 import AttributeContext
@@ -100,7 +100,13 @@ class EnvoyQuestion:
         client = RawConnection(self._fields(), address=None, is_unix_socket=False)
         address = self._attributes.source.address.socket_address.address
         is_address = plain_address(address) is not None
-        return Facts(http.method, http.path, authorization_of(client), address if is_address else None)
+        return Facts(
+            http.method,
+            http.path,
+            authorization_of(client),
+            address if is_address else None,
+            credentials_of(client),
+        )
 
     def is_for(self, _path: str, /) -> bool:
         """Return False: there is no document over gRPC."""

@@ -7,8 +7,10 @@ from urllib.parse import unquote_to_bytes
 from msgspec import Struct
 
 from macaroon_cbat.certificate.address import plain_address
+from macaroon_cbat.certificate.raw_connection import RawConnection
 from macaroon_cbat.certificate.source import RequestConnection
 from macaroon_cbat.errors import AmbiguousHeader, InvalidRequest, ProxyMisconfigured
+from macaroon_cbat.macaroon.credential_headers import CredentialHeaders, credentials_in_headers
 from macaroon_cbat.resource.metadata import WELL_KNOWN
 
 METHOD, URI, CLIENT = "X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-For"
@@ -24,12 +26,13 @@ class Facts(Struct, frozen=True):
     uri: str
     authorization: str | None
     address: str | None
+    credentials: CredentialHeaders = ()
 
 
 class HttpQuestion(Struct, frozen=True):
     """A question over HTTP: its connection, and its own request line."""
 
-    connection: RequestConnection
+    connection: RawConnection
     method: str
     target: str
 
@@ -92,6 +95,7 @@ def read_forwarded(question: HttpQuestion, _prefix: str) -> Facts:
         _told(question.connection, URI),
         authorization_of(question.connection),
         _address(question.connection),
+        credentials_of(question.connection),
     )
 
 
@@ -106,7 +110,14 @@ def read_envoy_request(question: HttpQuestion, prefix: str) -> Facts:
             f"Envoy sent a question to {question.target.partition('?')[0]!r}, which is not under {prefix!r}: "
             "set path_prefix of its http_service and path_prefix in [proxy] to the same"
         )
-    return Facts(question.method, uri, authorization_of(question.connection), _address(question.connection))
+    connection = question.connection
+    return Facts(
+        question.method,
+        uri,
+        authorization_of(connection),
+        _address(connection),
+        credentials_of(connection),
+    )
 
 
 def _plain(target: str) -> tuple[bytes, str]:
@@ -128,6 +139,12 @@ def _told(connection: RequestConnection, name: str) -> str:
 def authorization_of(connection: RequestConnection) -> str | None:
     """Return the Authorization header, or None. Raises InvalidRequest for two."""
     return _one(connection, "Authorization")
+
+
+def credentials_of(connection: RawConnection) -> CredentialHeaders:
+    """Return the headers beside Authorization that carry credentials; some may be repeated."""
+    fields = connection.fields
+    return credentials_in_headers([name.lower() for name, _ in fields], fields)
 
 
 def _address(connection: RequestConnection) -> str | None:

@@ -13,7 +13,8 @@ from msgspec import Struct
 from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 
-from macaroon_cbat.errors import InvalidToken, NotDischarged, SignatureMismatch
+from macaroon_cbat.errors import NotDischarged, SignatureMismatch
+from macaroon_cbat.macaroon.discharges import LEFT_OVER, OF_A_DISCHARGE, name_of, why_mismatched
 from macaroon_cbat.macaroon.keys import KEY_BYTES, AudienceKey
 from macaroon_cbat.macaroon.wire import Macaroon, ThirdPartyCaveat
 from macaroon_cbat.text.printable import quoted
@@ -36,6 +37,13 @@ class OpenedCaveat(Struct, frozen=True):
 
 CarriedCaveats = NewType("CarriedCaveats", tuple[bytes | OpenedCaveat, ...])
 """Every caveat of an authentic macaroon, in order, for a new macaroon to carry on. None is judged yet."""
+
+
+class DischargeText(bytes):
+    """The text of a first-party caveat of a discharge, maybe in the words of the macaroon bakery."""
+
+    __slots__ = ()
+
 
 _BINDING_KEY = bytes(32)
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
@@ -60,7 +68,7 @@ def verify_signature(
     if not compare_digest(signature, macaroon.signature):
         raise SignatureMismatch(f"the signature does not follow from key {key.kid!r}")
     if discharges:
-        raise _not_discharged("there is a discharge that no third-party caveat asks for: do not send it")
+        raise _not_discharged(LEFT_OVER)
     return AuthenticCaveats(macaroon.caveats)  # type: ignore[arg-type] # the loop has seen that all are bytes
 
 
@@ -111,44 +119,42 @@ def sealed(key: bytes, signature: bytes) -> bytes:
     return bytes(SecretBox(signature).encrypt(key))
 
 
-def first_party_texts(macaroon: Macaroon) -> tuple[bytes, ...]:
-    """Return the caveats of a macaroon without third-party ones. Nothing is verified.
+def unverified_texts(root: Macaroon, discharges: Sequence[Macaroon]) -> tuple[bytes, ...]:
+    """Return the caveats that `verify_signature` would return. Nothing is verified.
 
-    It is for callers that accept no discharges and leave the signature to the service. Raises InvalidToken,
-    which names the third-party caveat.
+    It is for callers that leave the signatures to the service. Raises NotDischarged, which names it, if a
+    third-party caveat lacks a discharge or a discharge its caveat.
     """
-    texts: list[bytes] = []
-    for number, caveat in enumerate(macaroon.caveats, 1):
-        if not isinstance(caveat, bytes):
-            error = InvalidToken(
-                f"{_name(number, caveat)} has no discharge of its own, and none is taken here"
-            )
-            error.told = str(error)
-            raise error
-        texts.append(caveat)
-    return tuple(texts)
+    if (mismatch := why_mismatched(root, discharges)) is not None:
+        raise _not_discharged(mismatch)
+    own = [caveat for caveat in root.caveats if isinstance(caveat, bytes)]
+    theirs = [caveat for each in discharges for caveat in each.caveats if isinstance(caveat, bytes)]
+    return (*own, *map(DischargeText, theirs))
 
 
 def _verify_with_discharges(
     root: Macaroon, key: AudienceKey, discharges: Sequence[Macaroon]
 ) -> AuthenticCaveats:
-    """Verify the root macaroon, then each discharge under the key that its caveat carries."""
-    unused = {discharge.identifier: discharge for discharge in discharges}
+    """Verify the root macaroon, then each discharge under the key that its caveat carries.
+
+    No key is decrypted before each caveat has its discharge by name, and each discharge its caveat: so the
+    work is bounded by the number of discharges.
+    """
+    mismatch = why_mismatched(root, discharges)
     signature, texts, asked = _chain(root, key.macaroon_key)
     if not compare_digest(signature, root.signature):
         raise SignatureMismatch(f"the signature does not follow from key {key.kid!r}")
+    if mismatch is not None:
+        raise _not_discharged(mismatch)
+    unused = {discharge.identifier: discharge for discharge in discharges}
     while asked:
-        name, identifier, discharge_key = asked.pop()
-        discharge = unused.pop(identifier, None)
-        if discharge is None:
-            raise _not_discharged(f"{name} has no discharge of its own, bound to this macaroon")
-        signature, more_texts, more_asked = _chain(discharge, discharge_key, " of a discharge")
+        name, caveat, before = asked.pop()
+        discharge = unused.pop(caveat.identifier)
+        signature, more_texts, more_asked = _chain(discharge, _open(caveat.vid, before), OF_A_DISCHARGE)
         if not compare_digest(_bound(root.signature, signature), discharge.signature):
             raise _not_discharged(f"the discharge of {name} is {_why_unfit(discharge, signature)}")
-        texts += more_texts
+        texts += map(DischargeText, more_texts)
         asked += more_asked
-    if unused or len(discharges) != len({discharge.identifier for discharge in discharges}):
-        raise _not_discharged("there is a discharge that no third-party caveat asks for: do not send it")
     return AuthenticCaveats(tuple(texts))
 
 
@@ -168,28 +174,23 @@ def _not_discharged(reason: str) -> NotDischarged:
 
 def _chain(
     macaroon: Macaroon, key: bytes, of: str = ""
-) -> tuple[bytes, list[bytes], list[tuple[str, bytes, bytes]]]:
-    """Return the signature that the chain ends in, the first-party texts, and the discharges asked for.
+) -> tuple[bytes, list[bytes], list[tuple[str, ThirdPartyCaveat, bytes]]]:
+    """Return the signature that the chain ends in, the first-party texts, and the third-party caveats.
 
-    A discharge asked for is a name for the log, the identifier, and the key. `of` names a macaroon other
-    than the root.
+    Each of these comes with a name for the log, and with the signature before it, which encrypts its key.
+    `of` names a macaroon other than the root.
     """
     texts: list[bytes] = []
-    asked: list[tuple[str, bytes, bytes]] = []
+    asked: list[tuple[str, ThirdPartyCaveat, bytes]] = []
     signature = _mac(key, macaroon.identifier)
     for number, caveat in enumerate(macaroon.caveats, 1):
         if isinstance(caveat, bytes):
             texts.append(caveat)
             signature = _mac(signature, caveat)
         else:
-            asked.append((_name(number, caveat, of), caveat.identifier, _open(caveat.vid, signature)))
+            asked.append((name_of(number, caveat, of), caveat, signature))
             signature = _hash_two(signature, caveat.vid, caveat.identifier)
     return signature, texts, asked
-
-
-def _name(number: int, caveat: ThirdPartyCaveat, of: str = "") -> str:
-    """Return a name for the log; the location is a hint, and any holder can have written it."""
-    return f"third-party caveat {number}{of} at {quoted(caveat.location or b'')}"
 
 
 def _open(vid: bytes, signature: bytes) -> bytes:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import (
@@ -25,10 +26,11 @@ from macaroon_cbat.macaroon.caveats import (
     remembered_caveats,
 )
 from macaroon_cbat.macaroon.claims import EpochSeconds, scope_tokens
+from macaroon_cbat.macaroon.conditions import Attributes, Declared, attributes, conflicts, read_condition
 from macaroon_cbat.macaroon.identifier import Grant, read_identifier
 from macaroon_cbat.macaroon.keys import KeySource
 from macaroon_cbat.macaroon.revocation import RevocationSource
-from macaroon_cbat.macaroon.signature import AuthenticCaveats, verify_signature
+from macaroon_cbat.macaroon.signature import AuthenticCaveats, DischargeText, verify_signature
 from macaroon_cbat.macaroon.unmet import not_met
 from macaroon_cbat.macaroon.wire import read_discharges, read_macaroon
 
@@ -53,6 +55,9 @@ class Principal(Struct, frozen=True, kw_only=True):
     """The earliest `exp` of grant and caveats; the access may have come up to the clock skew later."""
     certificate: Thumbprint | None
     """The certificate that the token is bound to and the connection was made with; None if it is unbound."""
+    declared: Attributes = ()
+    """The attributes that third parties declared in discharges, each name once. A holder can add a third
+    party of its own choice: they name, for a log or a page, and grant nothing."""
     is_attenuated: bool = False
     """True if a holder restricted the token: it has caveats beyond a confirmation, which may be minted."""
 
@@ -109,6 +114,7 @@ def judge(
     certificate is required and no caveat names one.
     """
     unmet: list[str] = []
+    declared: list[Declared] = []
     caveats: list[Caveat] = [Expiry(grant.exp)]
     if grant.aud is not UNSET:
         caveats.append(Audience(grant.aud))
@@ -116,19 +122,41 @@ def judge(
         try:
             caveats += remembered_caveats(text)
         except ValueError as error:
-            unmet.append(str(error))
+            _read_otherwise(text, error, unmet, caveats, declared)
+    if declared:
+        unmet += conflicts(declared)
     for caveat in caveats:
         if reason := caveat.prohibits(access):
-            unmet.append(reason)  # noqa: PERF401 # a comprehension costs more where nothing is unmet
+            unmet.append(reason)
     if unmet:
         raise _of(grant, not_met(unmet, caveats, access))
     principal = _narrowed(grant, caveats, access)
+    if declared:
+        principal = replace(principal, declared=attributes(declared))
     if require_certificate and principal.certificate is None:
         unbound = NotCertificateBound(
             "the token has no cnf caveat: bind it first, as macaroon-cbat token attenuate --cert FILE does"
         )
         raise _of(grant, unbound)
     return principal
+
+
+def _read_otherwise(
+    text: bytes, error: ValueError, unmet: list[str], caveats: list[Caveat], declared: list[Declared]
+) -> None:
+    """Add what the text of a discharge says in the bakery's words; any other text is a reason to refuse."""
+    if not isinstance(text, DischargeText):
+        unmet.append(str(error))
+        return
+    try:
+        condition = read_condition(text)
+    except ValueError as unknown:
+        unmet.append(str(error if text[:1] == b"{" else unknown))
+        return
+    if isinstance(condition, Declared):
+        declared.append(condition)
+    else:
+        caveats.append(condition)
 
 
 def _narrowed(grant: Grant, caveats: Sequence[Caveat], access: Access) -> Principal:

@@ -18,6 +18,7 @@ from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.gateway.principal_headers import NAMES
 from macaroon_cbat.macaroon.audiences import audience_setting
+from macaroon_cbat.macaroon.credential_headers import CREDENTIAL_HEADERS
 from macaroon_cbat.proxy_config.addresses import PLAIN_PATH, SPELLINGS
 from macaroon_cbat.proxy_config.introspection import PLAIN_SECRET, ProxyIntrospection
 from macaroon_cbat.resource.metadata import metadata_target
@@ -117,10 +118,6 @@ def render(name: str, settings: ProxyConfigSettings) -> dict[str, str]:
     """Return the text of each file by its name. Raises SettingsError if settings do not fit the proxy."""
     proxy = PROXIES[name]
     _check(name, proxy, settings)
-    if settings.introspecting and not proxy.introspects:
-        raise SettingsError(
-            f"--issuer: {name} does not introspect tokens: use --gateway in place of --issuer"
-        )
     chosen = settings.format or next(iter(proxy.formats))
     environment = Environment(
         loader=PackageLoader("macaroon_cbat.proxy_config"),
@@ -136,6 +133,7 @@ def render(name: str, settings: ProxyConfigSettings) -> dict[str, str]:
         "header": FORMATS[chosen].header,
         "with_certificate": proxy.formats[chosen],
         "principal_headers": NAMES,
+        "credential_headers": CREDENTIAL_HEADERS,
         "removed": _removed(settings.removed_headers),
         "prefixes": UNTRUSTED_PREFIXES,
         "methods": METHODS,
@@ -177,6 +175,10 @@ def _check(name: str, proxy: Proxy, settings: ProxyConfigSettings) -> None:
     if settings.protocol not in proxy.protocols:
         raise SettingsError(
             f"--protocol {settings.protocol} is not one of {name}: give {' or '.join(proxy.protocols)}"
+        )
+    if settings.introspecting and not proxy.introspects:
+        raise SettingsError(
+            f"--issuer: {name} does not introspect tokens: use --gateway in place of --issuer"
         )
     if settings.gateway and not proxy.asks_gateway:
         raise SettingsError(

@@ -18,6 +18,7 @@ from macaroon_cbat.errors import InvalidRequest, InvalidToken, OAuthError, Serve
 from macaroon_cbat.macaroon.bearer import read_bearer
 from macaroon_cbat.macaroon.caveats import Access
 from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.discharge_headers import presented_macaroons
 from macaroon_cbat.macaroon.target import Target
 from macaroon_cbat.macaroon.verification import Principal, require_scope
 from macaroon_cbat.resource.audit import log_misconfigured, reason_of, warn_ignored, write_or_log_refusal
@@ -94,7 +95,7 @@ class Admission(Struct, frozen=True, kw_only=True):
         count_refused(error)
 
     def _admit(self, request: PresentedRequest, presented: PresentedCertificate, scope: str) -> Principal:
-        text = read_bearer(request.authorization)
+        text, discharges = _macaroons(request)
         known = request.is_address_known
         access = Access(
             now=request.now,
@@ -108,12 +109,21 @@ class Admission(Struct, frozen=True, kw_only=True):
             else client_address(request.connection, presented, request.address),
         )
         try:
-            principal = self.verifier.verify(text, access, require_certificate=self.require_certificate)
+            principal = self.verifier.verify(
+                text, access, require_certificate=self.require_certificate, discharges=discharges
+            )
         except InvalidToken as error:
             refuse_hidden(error, text, presented)
             raise
         require_scope(principal, scope)
         return principal
+
+
+def _macaroons(request: PresentedRequest) -> tuple[str, tuple[str, ...]]:
+    """Return the token and its discharges."""
+    if not request.credentials:
+        return read_bearer(request.authorization), ()
+    return presented_macaroons(request.authorization, request.credentials)
 
 
 def _without_overridden(request: PresentedRequest, root_path: str) -> PresentedRequest:

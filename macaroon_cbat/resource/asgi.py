@@ -13,6 +13,7 @@ from typing import Any, Unpack
 
 from macaroon_cbat.certificate.asgi_connection import AsgiConnection
 from macaroon_cbat.errors import OAuthError, Unavailable
+from macaroon_cbat.macaroon.credential_headers import credentials_in_headers
 from macaroon_cbat.resource.admission import Admission
 from macaroon_cbat.resource.asgi_servers import running_server
 from macaroon_cbat.resource.default_deny import always_deny
@@ -116,6 +117,7 @@ def presented(connection: Scope, admission: Admission, *, root: str | None = Non
         address=(client[0] or None) if client else None,
         why_no_path=why,
         overrides=overrides_in_headers(names, headers),
+        credentials=credentials_in_headers(names, headers),
     )
 
 

@@ -22,7 +22,7 @@ log = logging.getLogger("macaroon_cbat.resource")
 
 DEFAULTS = ("allow", "deny")
 _BELOW = "/*"
-_SAME = ("authorization", "method", "path", "why_no_path", "overrides", "address")
+_SAME = ("authorization", "credentials", "method", "path", "why_no_path", "overrides", "address")
 
 
 class PublicPaths(Struct, frozen=True):

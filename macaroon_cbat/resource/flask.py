@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, Unpack, cast
 from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
 from macaroon_cbat.errors.extras import extra
+from macaroon_cbat.macaroon.credential_headers import credentials_in_environ
 from macaroon_cbat.macaroon.verification import Principal
 from macaroon_cbat.resource.admission import Admission
 from macaroon_cbat.resource.default_deny import Admitted, DefaultDeny, admitted_before, default_deny
@@ -157,6 +158,7 @@ def _presented(admission: Admission) -> PresentedRequest:
         address=environ.get("REMOTE_ADDR"),
         why_no_path=why,
         overrides=overrides_in_environ(environ),
+        credentials=credentials_in_environ(environ),
     )
 
 

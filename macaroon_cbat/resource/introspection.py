@@ -5,6 +5,7 @@ The resource server judges the caveats, and compares the certificate with that o
 
 import hashlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -18,11 +19,12 @@ from macaroon_cbat.client.trust import ServerTrust
 from macaroon_cbat.errors import Inactive, SettingsError, Unavailable
 from macaroon_cbat.macaroon.audiences import audience_setting
 from macaroon_cbat.macaroon.caveats import Access
+from macaroon_cbat.macaroon.credential_headers import DISCHARGE
 from macaroon_cbat.macaroon.identifier import Grant, read_identifier
 from macaroon_cbat.macaroon.issuers import plain_issuer
-from macaroon_cbat.macaroon.signature import AuthenticCaveats, first_party_texts
+from macaroon_cbat.macaroon.signature import AuthenticCaveats, unverified_texts
 from macaroon_cbat.macaroon.verification import Principal, judge
-from macaroon_cbat.macaroon.wire import read_macaroon
+from macaroon_cbat.macaroon.wire import read_discharges, read_macaroon
 from macaroon_cbat.resource.blocking import about_to_block
 from macaroon_cbat.resource.call_limits import Places
 from macaroon_cbat.text.json_text import UnusableJson, read_json_text
@@ -96,19 +98,25 @@ class Introspection:
         """Close the connections of this process that are idle; every other one ends with its answer."""
         self._own.current().connections.end()
 
-    def verify(self, text: str, access: Access, *, require_certificate: bool) -> Principal:
+    def verify(
+        self, text: str, access: Access, *, require_certificate: bool, discharges: Sequence[str] = ()
+    ) -> Principal:
         """Return the principal of the token. Raises InvalidToken, or Unavailable without an answer."""
         macaroon = read_macaroon(text)
-        grant, texts = read_identifier(macaroon.identifier), first_party_texts(macaroon)
-        if not self._remembered.has(text, access.certificate):
+        grant = read_identifier(macaroon.identifier)
+        texts = unverified_texts(macaroon, read_discharges(discharges))
+        presented = ",".join((text, *discharges))
+        if not self._remembered.has(presented, access.certificate):
             started = time.monotonic()
-            self._ask(text, grant, access.certificate)
-            self._remembered.add(text, access.certificate, started, grant.exp - access.now)
-        # The service has verified the chain over this very text, so the caveats in it are authentic.
+            self._ask(text, grant, access.certificate, discharges)
+            self._remembered.add(presented, access.certificate, started, grant.exp - access.now)
+        # The service has verified the chains over these very texts, so the caveats in them are authentic.
         authentic = AuthenticCaveats(texts)
         return judge(grant, authentic, access, require_certificate=require_certificate)
 
-    def _ask(self, text: str, grant: Grant, certificate: Thumbprint | None) -> None:
+    def _ask(
+        self, text: str, grant: Grant, certificate: Thumbprint | None, discharges: Sequence[str]
+    ) -> None:
         """Return if the service calls the token active over a connection with this certificate.
 
         Raises Inactive if it does not, and Unavailable if it gives no usable answer.
@@ -117,9 +125,9 @@ class Introspection:
         form = {**self._authentication.form(), "token": text}
         if certificate is not None:
             form["client_certificate"] = certificate
-        status, body = self._exchange(form)
+        status, body = self._exchange(form, discharges)
         if status == 401 and self._authentication.is_secret_replaced():
-            status, body = self._exchange(form)
+            status, body = self._exchange(form, discharges)
         if status != 200:
             raise Unavailable(f"{self._url} answered {status} with {len(body)} bytes: {body[:200]!r}")
         try:
@@ -131,7 +139,7 @@ class Introspection:
         if answer.jti != grant.jti:
             raise Unavailable(f"{self._url} answered about another token than {grant.jti!r}")
 
-    def _exchange(self, form: dict[str, str]) -> tuple[int, bytes]:
+    def _exchange(self, form: dict[str, str], discharges: Sequence[str]) -> tuple[int, bytes]:
         request = HttpsRequest(
             method="POST",
             url=self._url,
@@ -139,6 +147,7 @@ class Introspection:
             limit=MAX_ANSWER_BYTES,
             form=form,
             authorization=self._authentication.authorization(),
+            further={DISCHARGE: ",".join(discharges)} if discharges else {},
         )
         with self._places.place():
             answer = self._own.current().connections.exchange(request)

@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from macaroon_cbat.certificate.source import RequestConnection
 from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.credential_headers import CredentialHeaders
 from macaroon_cbat.resource.overrides import Overrides
 
 
@@ -28,3 +29,5 @@ class PresentedRequest(Struct, frozen=True, kw_only=True):
     """False if a header names another method, which the application may run."""
     overrides: Overrides = ()
     """The headers by which an application may take another path or method."""
+    credentials: CredentialHeaders = ()
+    """The headers beside Authorization that carry credentials, such as discharges."""

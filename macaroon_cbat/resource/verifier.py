@@ -1,5 +1,6 @@
 """The verifiers of a guard: offline with the keys of an audience, or another one such as Introspection."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -23,8 +24,10 @@ class TokenVerifier(Protocol):
     def audience(self) -> str:
         """The audience whose tokens are accepted."""
 
-    def verify(self, text: str, access: Access, *, require_certificate: bool) -> Principal:
-        """Return the principal that the token stands for.
+    def verify(
+        self, text: str, access: Access, *, require_certificate: bool, discharges: Sequence[str] = ()
+    ) -> Principal:
+        """Return the principal that the token, with its discharges, stands for.
 
         Raises InvalidToken if the token is not valid for this access, Unavailable if that cannot be told.
         """
@@ -91,7 +94,9 @@ class OfflineVerifier:
         """The service that mints for the keys, as the key file names it now."""
         return self._keys.issuer
 
-    def verify(self, text: str, access: Access, *, require_certificate: bool) -> Principal:
+    def verify(
+        self, text: str, access: Access, *, require_certificate: bool, discharges: Sequence[str] = ()
+    ) -> Principal:
         """Return the principal that the token stands for.
 
         Raises InvalidToken if the token is not valid for this access, Unavailable if that cannot be told.
@@ -99,7 +104,12 @@ class OfflineVerifier:
         revocations = self._revocations
         try:
             principal = verify(
-                text, self._keys, access, require_certificate=require_certificate, revocations=revocations
+                text,
+                self._keys,
+                access,
+                require_certificate=require_certificate,
+                revocations=revocations,
+                discharges=discharges,
             )
             if revocations is not None:
                 _check_issuer(revocations, self._keys)  # now: the key file may have been replaced
@@ -108,7 +118,9 @@ class OfflineVerifier:
                 raise
         else:
             return principal
-        return self._when_stale.verify(text, access, require_certificate=require_certificate)
+        return self._when_stale.verify(
+            text, access, require_certificate=require_certificate, discharges=discharges
+        )
 
 
 def _check_issuer(revocations: IssuerRevocations, keys: AudienceKeySource) -> None:

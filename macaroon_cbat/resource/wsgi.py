@@ -13,6 +13,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import OAuthError, Unavailable
+from macaroon_cbat.macaroon.credential_headers import credentials_in_environ
 from macaroon_cbat.resource.admission import Admission
 from macaroon_cbat.resource.default_deny import always_deny
 from macaroon_cbat.resource.metadata import metadata_path
@@ -86,6 +87,7 @@ def presented(environ: WSGIEnvironment, admission: Admission) -> PresentedReques
         address=environ.get("REMOTE_ADDR"),
         why_no_path=why,
         overrides=overrides_in_environ(environ),
+        credentials=credentials_in_environ(environ),
     )
 
 

@@ -12,9 +12,10 @@ from flask import Request
 from macaroon_cbat.certificate.source import client_address
 from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import AccessDenied, CaveatsNotMet, InvalidToken, UnknownKey
-from macaroon_cbat.macaroon.bearer import read_bearer
 from macaroon_cbat.macaroon.caveats import Access
 from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.credential_headers import credentials_in_environ
+from macaroon_cbat.macaroon.discharge_headers import presented_macaroons
 from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.keys import AudienceKey
 from macaroon_cbat.macaroon.verification import Principal, require_scope, verify
@@ -44,7 +45,10 @@ class OwnGuard:
         client's registration does not, ServerMisconfigured if this server can show no certificate, or
         Unavailable if the database is out of reach.
         """
-        text = read_bearer(request.environ.get("HTTP_AUTHORIZATION"))
+        environ = request.environ
+        text, discharges = presented_macaroons(
+            environ.get("HTTP_AUTHORIZATION"), credentials_in_environ(environ)
+        )
         presented = client_certificate(request)
         access = Access(
             now=EpochSeconds(int(self.clock())),
@@ -52,12 +56,10 @@ class OwnGuard:
             certificate=presented.thumbprint,
             method=request.method,
             target=self.locations.target_of(request),
-            address=client_address(
-                WsgiConnection(request.environ), presented, request.environ.get("REMOTE_ADDR")
-            ),
+            address=client_address(WsgiConnection(environ), presented, environ.get("REMOTE_ADDR")),
         )
         try:
-            principal = self._verified(text, access)
+            principal = self._verified(text, access, discharges)
         except CaveatsNotMet as error:
             if error.lacks_certificate_alone:
                 require_reachable(presented)
@@ -69,10 +71,10 @@ class OwnGuard:
             raise AccessDenied(f"client {client.client_id!r} is no longer registered for scope {scope!r}")
         return client
 
-    def _verified(self, text: str, access: Access) -> Principal:
+    def _verified(self, text: str, access: Access, discharges: tuple[str, ...]) -> Principal:
         """Return the principal of the token; the audit log learns which authentic token is refused."""
         try:
-            return verify(text, self, access, revocations=self.stores.revocations)
+            return verify(text, self, access, revocations=self.stores.revocations, discharges=discharges)
         except InvalidToken as error:
             if error.grant is not None:
                 is_with(*error.grant)

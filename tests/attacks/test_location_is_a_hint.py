@@ -28,7 +28,7 @@ from tests.support.tokens import (
 
 PACKAGE = Path(macaroon_cbat.__file__).parent
 LOCATIONS = {"none": None, "another service": b"https://evil.example", "a path": b"../../etc", "empty": b""}
-READERS = {"macaroon/wire.py", "macaroon/inspection.py", "cli/inspection.py", "macaroon/signature.py"}
+READERS = {"macaroon/wire.py", "macaroon/inspection.py", "cli/inspection.py", "macaroon/discharges.py"}
 """The reader itself, what shows to people what is not verified, and the refusal of what is not discharged."""
 
 

@@ -123,7 +123,7 @@ def test_a_third_party_caveat_needs_its_discharge(app: Flask, log: pytest.LogCap
     data = to_binary(HONEST)
     caveat = packet(1, b"https://third.example") + packet(2, b"id") + packet(4, bytes(72)) + b"\0"
     third = data[:-35] + caveat + data[-35:]
-    judge(app, log, to_text(third), "does not decrypt")
+    judge(app, log, to_text(third), "does not follow")
 
 
 @pytest.mark.parametrize("path", ["/invoices\r2026 refused nobody", "/invoices\x1b[2J", "/invoices\u2028"])

@@ -17,6 +17,8 @@ from macaroon_cbat.macaroon.caveats import ClientAddress, Method, PathPrefix, Ta
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.minting import add_third_party_caveat
 from macaroon_cbat.resource import Introspection
+from tests.support.discharging import asking as third_party
+from tests.support.discharging import discharge, in_one_header
 from tests.support.guarded_app import CERTIFICATE, THIEF, call, document, make_app
 from tests.support.ports import free_port
 from tests.support.service_process import API, Service
@@ -156,7 +158,7 @@ def test_an_unknown_caveat_is_refused(app: Flask, token: str):
 
 
 def test_a_third_party_caveat_is_refused(app: Flask, token: str):
-    """A third-party caveat without its discharge is refused by name: a guard takes no discharges."""
+    """A third-party caveat without its discharge is refused by name."""
     child = add_third_party_caveat(attenuate(token, [BOUND]), "https://third.example", bytes(32), b"who")
     response = call(app, child)
     assert response.status_code == 401
@@ -244,3 +246,16 @@ def test_one_way_to_authenticate_is_named(given):
     """A resource server authenticates by a secret or a certificate: neither and both are said at start-up."""
     with pytest.raises(SettingsError, match="a client secret or a client certificate: give one of them"):
         Introspection("https://as.example", "https://api.example", "api", **given)
+
+
+def test_discharges_are_introspected_and_judged_here(service: Service, secrets: dict[str, str], token: str):
+    """Discharges go to the service with the token, and their caveats are judged as the token's own."""
+    app = asking(service, "api", secrets["api"], cache_seconds=60)
+    child = third_party(attenuate(token, [BOUND]))
+    headers = {method: in_one_header(child, discharge(child, Method(method))) for method in ("GET", "POST")}
+    for _ in range(2):  # the second answer is remembered, for this token with these discharges
+        assert call(app, headers=headers["GET"]).status_code == 200
+        assert call(app, headers=headers["POST"]).status_code == 401
+    forged = in_one_header(child, discharge(child, secret=b"j" * 32))
+    assert call(app, headers=forged).status_code == 401
+    assert call(app, child).status_code == 401

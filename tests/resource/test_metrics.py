@@ -18,7 +18,7 @@ class Absent:
 
     issuer, audience = ISSUER, API
 
-    def verify(self, text, access, *, require_certificate):
+    def verify(self, text, access, *, require_certificate, discharges=()):
         """Raise Unavailable."""
         raise Unavailable("out of reach")
 

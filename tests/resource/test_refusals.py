@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from flask import Flask
@@ -99,7 +99,9 @@ class Absent:
 
     issuer, audience = ISSUER, API
 
-    def verify(self, text: str, access: Access, *, require_certificate: bool) -> Principal:
+    def verify(
+        self, text: str, access: Access, *, require_certificate: bool, discharges: Sequence[str] = ()
+    ) -> Principal:
         """Raise Unavailable."""
         raise Unavailable("the service at 10.0.0.1 is down\nand out")
 
@@ -131,7 +133,9 @@ def test_a_defect_in_a_verifier_is_no_pass():
     """Any other error of a verifier is 500, and not the answer of the view."""
 
     class Broken(Absent):
-        def verify(self, text: str, access: Access, *, require_certificate: bool) -> Principal:
+        def verify(
+            self, text: str, access: Access, *, require_certificate: bool, discharges: Sequence[str] = ()
+        ) -> Principal:
             """Fail as defects do."""
             raise ZeroDivisionError
 

@@ -4,11 +4,20 @@ local function header(message, name)
   return values and values[0]
 end
 
+local function every(message, name)
+  local values, found = message[name], {}
+  for at = 0, values and #values or -1 do found[#found + 1] = values[at] end
+  return found
+end
+
 core.register_action("ask_gateway", { "http-req" }, function(txn)
   txn:set_var("txn.status", 503)
   local sent = txn.http:req_get_headers()
   local asked = {
     ["authorization"] = { header(sent, "authorization") },
+{% for header in credential_headers %}
+    ["{{ header | lower }}"] = every(sent, "{{ header | lower }}"),
+{% endfor %}
     ["{{ header | lower }}"] = { header(sent, "{{ header | lower }}") },
 {% if secret %}
     ["proxysecret"] = { "{{ secret }}" },

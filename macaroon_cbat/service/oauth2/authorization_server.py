@@ -120,7 +120,13 @@ class IntrospectionEndpoint(rfc7662.IntrospectionEndpoint):  # type: ignore[misc
         presented = named_certificate(form.client_certificate)
         revoked = self.server.stores.revocations.concerning
         members = introspection_answer(
-            form.token, caller, self.server.issuer, revoked, request.now, presented=presented
+            form.token,
+            caller,
+            self.server.issuer,
+            revoked,
+            request.now,
+            presented=presented,
+            discharges=request.discharges_of(form.token),
         )
         return 200, members, None
 

@@ -5,7 +5,10 @@ from functools import partial
 from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request
 from flask import Request
 
+from macaroon_cbat.errors import InvalidRequest, MalformedMacaroon
 from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.credential_headers import credentials_in_environ
+from macaroon_cbat.macaroon.discharge_headers import read_discharge_headers
 from macaroon_cbat.service.http.client_certificate import client_certificate, client_intermediates
 from macaroon_cbat.service.http.request_input import Form, FormShape, fitted, read_form
 
@@ -20,6 +23,7 @@ class FormRequest(OAuth2Request):  # type: ignore[misc] # Authlib is untyped
         self.resources = form.several.get("resource", ())
         self.presented = client_certificate(request)
         self.intermediates = partial(client_intermediates, request)
+        self.credentials = credentials_in_environ(request.environ)
         self.now = now
 
     @property
@@ -27,6 +31,21 @@ class FormRequest(OAuth2Request):  # type: ignore[misc] # Authlib is untyped
         """Return the body's parameters."""
         form: dict[str, str] = self.payload.data
         return form
+
+    def discharges_of(self, token: str) -> tuple[str, ...]:
+        """Return the discharges that came in headers with this token.
+
+        Raises InvalidRequest for headers that are not readable, or that name another token.
+        """
+        try:
+            named, discharges = read_discharge_headers(self.credentials)
+        except MalformedMacaroon as error:
+            raise InvalidRequest(f"a discharge is not readable: {error}") from error
+        if any(other != token for other in named):
+            raise InvalidRequest(
+                "Macaroons begins with another token than the parameter token: send one token"
+            )
+        return discharges
 
     def read(self, shape: type[FormShape]) -> FormShape:
         """Return the form as this shape, or raise InvalidRequest if a parameter is missing."""

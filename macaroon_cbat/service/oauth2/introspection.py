@@ -1,6 +1,6 @@
 """The introspection of a token for a resource server (RFC 7662 2.2, RFC 8705 3.2)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import UNSET
@@ -12,6 +12,7 @@ from macaroon_cbat.macaroon.caveats import (
     Caveat,
     ClientAddress,
     Confirmation,
+    Expiry,
     Method,
     PathPrefix,
     TargetUri,
@@ -19,9 +20,10 @@ from macaroon_cbat.macaroon.caveats import (
     remembered_caveats,
 )
 from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.conditions import read_condition
 from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.revocation import Revocations
-from macaroon_cbat.macaroon.signature import AuthenticCaveats
+from macaroon_cbat.macaroon.signature import AuthenticCaveats, DischargeText
 from macaroon_cbat.macaroon.verification import Principal, judge, refuse_revoked
 from macaroon_cbat.service.audit import write_or_log_introspected
 from macaroon_cbat.service.oauth2.issuer import Issuer
@@ -40,6 +42,7 @@ def introspection_answer(
     now: EpochSeconds,
     *,
     presented: Thumbprint | None = None,
+    discharges: Sequence[str] = (),
 ) -> dict[str, object]:
     """Return the claims of an active token, narrowed by its caveats, or `{"active": false}` alone.
 
@@ -48,12 +51,12 @@ def introspection_answer(
     registered as understanding caveats, which gets all caveats as `caveats`. `presented` is the certificate
     that the token came with, if the caller names it; with a revoked one every token is inactive. A bound
     token is active only for a caller that names its certificate, or is registered as comparing certificates:
-    many resource servers ignore `cnf` and would admit a thief. A bad token raises nothing; raises Unavailable
-    if the database is out of reach.
+    many resource servers ignore `cnf` and would admit a thief. `discharges` came with the token; their
+    caveats are among its own. A bad token raises nothing; raises Unavailable if the database is out of reach.
     """
     grant = None
     try:
-        grant, written = issuer.authentic(text)
+        grant, written = issuer.authentic(text, discharges)
         texts = _one_each(written)
         audience = _asking_audience(grant, caller, issuer.url)
         certificate, judged, of_the_request = _sorted(texts)
@@ -102,7 +105,9 @@ def _claims(
     if certificate is not None:
         claims["cnf"] = {"x5t#S256": certificate}
     if shown is not None:
-        claims["caveats"] = [msgspec.Raw(text) for text in shown]
+        claims["caveats"] = [msgspec.Raw(text) for text in shown if not isinstance(text, DischargeText)]
+    if shown is not None and principal.declared:
+        claims["declared"] = dict(principal.declared)
     return claims
 
 
@@ -144,15 +149,24 @@ def _sorted(texts: AuthenticCaveats) -> tuple[Thumbprint | None, AuthenticCaveat
 def _one_each(written: AuthenticCaveats) -> AuthenticCaveats:
     """Return the caveats in compact form, one member in each text: some members are judged here, others not.
 
-    Text that is not a caveat stays as it was written.
+    Text that is not a caveat stays as it was written, and so does an attribute that a discharge declares.
     """
     texts: list[bytes] = []
     for text in written:
         try:
             texts += [caveat_text(caveat) for caveat in remembered_caveats(text)]
         except ValueError:
-            texts.append(text)
+            texts.append(_in_our_words(text))
     return AuthenticCaveats(tuple(texts))
+
+
+def _in_our_words(text: bytes) -> bytes:
+    """Return the expiry of a discharge as the caveat that it is; all other text as it was written."""
+    try:
+        condition = read_condition(text) if isinstance(text, DischargeText) else None
+    except ValueError:
+        return text
+    return caveat_text(condition) if isinstance(condition, Expiry) else text
 
 
 def _readable(text: bytes) -> Caveat | None:

@@ -1,7 +1,7 @@
 """The issuer: mints macaroons for clients, and verifies them, by the root keys of the service."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from msgspec import UNSET, Struct
@@ -14,7 +14,7 @@ from macaroon_cbat.macaroon.identifier import TOKEN_ID_BYTES, Grant, read_identi
 from macaroon_cbat.macaroon.keys import AudienceKey, RootKey, audience_key
 from macaroon_cbat.macaroon.minting import mint
 from macaroon_cbat.macaroon.signature import AuthenticCaveats, verify_identifier, verify_signature
-from macaroon_cbat.macaroon.wire import read_macaroon
+from macaroon_cbat.macaroon.wire import read_discharges, read_macaroon
 from macaroon_cbat.service.oauth2.authorization import Authorization
 from macaroon_cbat.service.settings import LONGEST_LIFETIME
 from macaroon_cbat.stores import RootKeyStore
@@ -75,15 +75,15 @@ class Issuer:
         key = _audience_key(root, grant.audience)
         return Minted(mint(key, self.url, grant, caveats, carried=authorization.carried), grant)
 
-    def authentic(self, text: str) -> tuple[Grant, AuthenticCaveats]:
-        """Return grant and caveats of a macaroon of this issuer, or raise InvalidToken.
+    def authentic(self, text: str, discharges: Sequence[str] = ()) -> tuple[Grant, AuthenticCaveats]:
+        """Return grant and caveats of a macaroon of this issuer with its discharges, or raise InvalidToken.
 
-        Only the HMAC chain is checked: neither expiry nor revocation nor any caveat. Raises Unavailable if
+        Only the HMAC chains are checked: neither expiry nor revocation nor any caveat. Raises Unavailable if
         the database is out of reach.
         """
-        macaroon = read_macaroon(text)
+        macaroon, discharging = read_macaroon(text), read_discharges(discharges)
         grant = read_identifier(macaroon.identifier)
-        return grant, verify_signature(macaroon, self.key_for(grant))
+        return grant, verify_signature(macaroon, self.key_for(grant), discharging)
 
     def authentic_grant(self, text: str) -> Grant:
         """Return the grant of a macaroon of this issuer, discharged or not, or raise InvalidToken.

@@ -54,6 +54,7 @@ class IntrospectionAnswer(Struct, frozen=True):
     token_type: Literal["Bearer"] | None = None
     cnf: dict[Literal["x5t#S256"], ThumbprintText] | None = None
     caveats: list[Raw] | None = None
+    declared: dict[str, str] | None = None
 
 
 class RevocationForm(Struct, frozen=True):

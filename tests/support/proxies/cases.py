@@ -6,6 +6,14 @@ from collections.abc import Callable
 
 from macaroon_cbat.macaroon.caveats import Audience
 from macaroon_cbat.macaroon.wire import MAX_CHARACTERS
+from tests.support.discharging import (
+    asking,
+    discharge,
+    each_by_itself,
+    in_one_header,
+    macaroons,
+    token_twice,
+)
 from tests.support.proxies.clients import Ask
 from tests.support.proxies.deployment import Stand
 from tests.support.proxies.judgements import (
@@ -106,6 +114,28 @@ def with_the_longest_token(stand: Stand) -> list[str]:
     return [judged(stand, stand.ask(ask)) for ask in both(holder(stand, headers=headers))]
 
 
+def with_discharges(stand: Stand) -> list[str]:
+    """Send discharges in each header that may bring them; none arrives behind a proxy that asks a gateway."""
+    token = asking(asking(stand.world.bound()), b"y")
+    discharges = discharge(token), discharge(token, name=b"y")
+    forms = (in_one_header, macaroons, token_twice)
+    asks = [ask for form in forms for ask in both(holder(stand, headers=form(token, *discharges)))]
+    return [judged(stand, stand.ask(ask)) for ask in asks]
+
+
+def with_repeated_discharges(stand: Stand) -> list[str]:
+    """Send one header for each discharge; a proxy that forwards the first alone lets none in for less."""
+    token = asking(asking(stand.world.bound()), b"y")
+    headers = each_by_itself(token, discharge(token), discharge(token, name=b"y"))
+    return [judged(stand, stand.ask(ask)) for ask in both(holder(stand, headers=headers))]
+
+
+def without_a_discharge(stand: Stand) -> list[str]:
+    token = asking(asking(stand.world.bound()), b"y")
+    ask = holder(stand, headers=in_one_header(token, discharge(token)))
+    return challenged(stand, ask, "third-party caveat 3")
+
+
 def resuming(version: ssl.TLSVersion) -> Callable[[Stand], list[str]]:
     """Return a case in which a session is offered again: no server takes it, and the holder is admitted."""
 
@@ -151,6 +181,9 @@ CASES = (
     Case("with a body", with_a_body, LET_IN),
     Case("with a query", with_a_query, LET_IN),
     Case("longest token", with_the_longest_token, LET_IN),
+    Case("discharges", with_discharges, LET_IN),
+    Case("repeated discharges", with_repeated_discharges, LET_IN, {"nginx": frozenset({"200", "401"})}),
+    Case("without a discharge", without_a_discharge, frozenset({"401"})),
     Case("another certificate", another_certificate, frozenset({"401"})),
     Case("unbound token", unbound, frozenset({"401"})),
     Case("too little scope", insufficient_scope, frozenset({"403"})),

@@ -69,7 +69,8 @@ def judged(stand: Stand, reply: Reply, kind: str = "self-signed") -> str:
 
 def assert_nothing_private(reply: Reply) -> None:
     """Fail where the token, the secret or a certificate header reaches a server that does not judge them."""
-    assert reply.arrived("Authorization") == []
+    for name in ("Authorization", "Macaroons", "X-Discharge-Macaroon"):
+        assert reply.arrived(name) == [], name
     assert reply.arrived("Proxysecret") == []
     for form in FORMATS.values():
         assert reply.arrived(form.header) == [], form.header
