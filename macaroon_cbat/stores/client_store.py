@@ -14,6 +14,7 @@ from macaroon_cbat.audit.event import OPERATOR, POLICY
 from macaroon_cbat.errors import ClientExists, InvalidClientMetadata
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.revocation import Revocation
+from macaroon_cbat.stores.client_changes import takes_away
 from macaroon_cbat.stores.clients import (
     CLIENT_NAME,
     SECRET_METHODS,
@@ -34,7 +35,6 @@ Clock = Callable[[], EpochSeconds]
 
 _MOST_SEEN = 10_000
 _CLIENT_ID = re.compile(CLIENT_NAME.replace("$", r"\Z"))
-_MAY_GROW = ("audiences", "authorization_details_types", "certificates", "redirect_uris", "serves")
 
 
 class ClientStore:
@@ -176,23 +176,6 @@ class ClientStore:
             decision = revoke_tokens_so_far(connection, kind, name, clock(), lasting)
         self._seen.pop(name, None)
         return decision
-
-
-def takes_away(before: ClientMetadata, after: ClientMetadata) -> bool:
-    """Return True unless the change only adds scopes, audiences or certificates.
-
-    A first audience takes rights away as well: every introspecting resource server accepts tokens without
-    an audience.
-    """
-    if before.scopes - after.scopes or (after.audiences and not before.audiences):
-        return True
-    if set(before.allowed_grants) - set(after.allowed_grants):
-        return True
-    aside = (*_MAY_GROW, "scope", "grant_types", "client_name")
-    rest = (name for name in ClientMetadata.__struct_fields__ if name not in aside)
-    return any(getattr(before, name) != getattr(after, name) for name in rest) or any(
-        set(getattr(before, name)) - set(getattr(after, name)) for name in _MAY_GROW
-    )
 
 
 def _refuse_credentials(metadata: ClientMetadata, *, has_secret: bool) -> None:

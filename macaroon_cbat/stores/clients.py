@@ -3,16 +3,26 @@
 import hashlib
 import hmac
 from collections.abc import Iterable
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from macaroon_cbat.certificate.thumbprint import parse_thumbprint
-from macaroon_cbat.errors import InvalidClientMetadata
+from macaroon_cbat.errors import InvalidClientMetadata, InvalidRedirectUri
 from macaroon_cbat.macaroon.audiences import canonical_audience, checked_audience
 from macaroon_cbat.macaroon.claims import EpochSeconds, ScopeText, scope_tokens
 from macaroon_cbat.stores.certificate_names import refuse_unmatchable_names, refuse_unreadable_subject
+from macaroon_cbat.stores.client_rules import (
+    refuse_certificate_names,
+    refuse_grants,
+    refuse_key_sources,
+    refuse_lifetimes,
+    refuse_name,
+    refuse_public,
+    refuse_repeated,
+)
+from macaroon_cbat.stores.redirect_uris import redirect_mistake
 from macaroon_cbat.stores.spiffe_ids import parse_spiffe_pattern
 from macaroon_cbat.text.json_text import plain_reason
 
@@ -21,6 +31,7 @@ ClientAuthMethod = Literal[
     "client_secret_post",
     "tls_client_auth",
     "self_signed_tls_client_auth",
+    "private_key_jwt",
     "none",
 ]
 GrantType = Literal[
@@ -34,21 +45,8 @@ GrantType = Literal[
 SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
 UNUSED_METADATA = frozenset(
     {
-        *(
-            "response_types",
-            "client_uri",
-            "logo_uri",
-            "contacts",
-        ),
-        *(
-            "tos_uri",
-            "policy_uri",
-            "jwks_uri",
-            "jwks",
-            "software_id",
-            "software_version",
-            "software_statement",
-        ),
+        *("response_types", "client_uri", "logo_uri", "contacts", "tos_uri", "policy_uri"),
+        *("software_id", "software_version", "software_statement"),
     }
 )
 """The members of RFC 7591 2 and 2.3 that this service has no use for. It ignores them, as the RFC demands.
@@ -67,7 +65,8 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tokens it verifies as a resource server: it gets their keys and revocations, and introspects the tokens
     of every client for them. Neither right implies the other. A client without `scope` gets no token.
     `tls_client_auth_spiffe_id` is the SPIFFE ID of its workload, or a pattern of them that ends with /*.
-    `certificates` are the thumbprints of its certificates, for self_signed_tls_client_auth.
+    `certificates` are the thumbprints of its certificates, for self_signed_tls_client_auth. The keys of
+    `jwks` or `jwks_uri` name theirs, or are those of private_key_jwt.
     `understands_caveats` states that this resource server judges every caveat itself.
     `checks_certificates` states that it compares `cnf` with the certificate of the connection.
     """
@@ -77,6 +76,8 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """None: client_credentials for a confidential client, and no grant for a public one."""
     client_name: str | None = None
     redirect_uris: tuple[str, ...] = ()
+    jwks: dict[str, Any] | None = None
+    jwks_uri: str | None = None
     scope: ScopeText | None = None
     audiences: tuple[str, ...] = ()
     serves: tuple[str, ...] = ()
@@ -106,33 +107,16 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             )
         for certificate in self.certificates:
             parse_thumbprint(certificate)
-        self._refuse_names()
-        if (self.token_endpoint_auth_method == "self_signed_tls_client_auth") != bool(self.certificates):
-            raise ValueError("self_signed_tls_client_auth, and nothing else, needs the client's certificate")
-        if self.token_endpoint_auth_method == "none":
-            self._refuse_for_public()
-
-    def _refuse_for_public(self) -> None:
-        """Raise ValueError for a right that a client without authentication must not have."""
-        if not (self.tls_client_certificate_bound_access_tokens or self.dpop_bound_access_tokens):
-            raise ValueError("a public client gets certificate-bound or DPoP-bound tokens only (RFC 8705 4)")
-        if "client_credentials" in self.allowed_grants:
-            raise ValueError(
-                "a public client cannot use client_credentials (RFC 6749 4.4): leave that grant out"
-            )
-
-    def _refuse_names(self) -> None:
-        """Raise ValueError for names that identify no certificate, or every certificate without a name."""
-        names = [name for name in self.certificate_names.values() if name is not None]
-        if self.token_endpoint_auth_method == "tls_client_auth" and len(names) != 1:
-            raise ValueError(
-                "tls_client_auth needs exactly one subject DN, SAN DNS name, SAN URI, SAN IP, SAN e-mail or "
-                "SPIFFE ID"
-            )
-        if self.token_endpoint_auth_method != "tls_client_auth" and names:
-            raise ValueError("a subject DN, SAN or SPIFFE ID goes with tls_client_auth only")
-        if "" in names:
-            raise ValueError("a subject DN, SAN or SPIFFE ID is empty: write the name in the certificate")
+        method, grants = self.token_endpoint_auth_method, self.allowed_grants
+        if method == "none":
+            is_bound = self.tls_client_certificate_bound_access_tokens or self.dpop_bound_access_tokens
+            refuse_public(grants, is_bound=is_bound)
+        refuse_certificate_names(method, self.certificate_names.values())
+        refuse_name(self.client_name)
+        refuse_grants(grants, self.redirect_uris, must_push=self.require_pushed_authorization_requests)
+        refuse_lifetimes(self.refresh_idle_seconds, self.refresh_max_seconds, grants)
+        refuse_repeated("authorization details type", self.authorization_details_types)
+        refuse_key_sources(method, self.certificates, self.jwks, self.jwks_uri)
 
     @property
     def allowed_grants(self) -> tuple[GrantType, ...]:
@@ -199,8 +183,15 @@ Metadata = TypeVar("Metadata", bound=ClientMetadata)
 
 
 def used_metadata(members: dict[str, object]) -> dict[str, object]:
-    """Return the members without the unused ones, and without names in a certain language (RFC 7591 2.2)."""
+    """Return the members without the unused ones, and without names in a certain language (RFC 7591 2.2).
+
+    Raises InvalidClientMetadata for another response type than `code`: the client would believe that it may
+    use the implicit grant.
+    """
     unused = UNUSED_METADATA
+    wanted = members.get("response_types")
+    if wanted not in (None, [], ["code"]):
+        raise InvalidClientMetadata('response_types: code is the only response type here: send ["code"]')
     return {
         name: value
         for name, value in members.items()
@@ -220,10 +211,14 @@ def metadata_from(members: dict[str, object], known: Iterable[str] = ()) -> Clie
 def read_metadata(members: dict[str, object], shape: type[Metadata], known: Iterable[str] = ()) -> Metadata:
     """Return checked metadata of this shape, every audience in its canonical spelling.
 
-    Unused members of RFC 7591 are ignored. Raises InvalidClientMetadata, which names the mistake.
+    Unused members of RFC 7591 are ignored. Raises InvalidClientMetadata, which names the mistake, and
+    InvalidRedirectUri for a redirect URI that no client may have.
     """
     try:
         metadata = msgspec.convert(used_metadata(members), shape)
+        for uri in metadata.redirect_uris:
+            if mistake := redirect_mistake(uri):
+                raise InvalidRedirectUri(f"redirect URI {uri[:100]!r} {mistake}")
         metadata = msgspec.structs.replace(
             metadata,
             audiences=_checked_audiences("audience", metadata.audiences, known),

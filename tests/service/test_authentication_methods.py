@@ -7,8 +7,9 @@ import pytest
 
 from macaroon_cbat.certificate.source import presented_certificate
 from macaroon_cbat.errors import InvalidClient
-from macaroon_cbat.service.oauth2.client_authentication import PresentedCredentials, authenticated_client
+from macaroon_cbat.service.oauth2.client_authentication import authenticated_client
 from macaroon_cbat.service.oauth2.client_certificates import ClientTrust
+from macaroon_cbat.service.oauth2.credentials import PresentedCredentials
 from macaroon_cbat.stores import ClientStore
 from macaroon_cbat.stores.clients import ClientAuthMethod
 from tests.support.certificates import certified
@@ -22,6 +23,7 @@ METHODS = (
     "client_secret_post",
     "self_signed_tls_client_auth",
     "tls_client_auth",
+    "private_key_jwt",
     "none",
 )
 
@@ -65,6 +67,10 @@ def shown(place, secret):
     )
 
 
+ASSERTION = {
+    "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+    "client_assertion": "eyJhbGciOiJub25lIn0.eyJpc3MiOiJub25lIn0.",
+}
 PRESENTED = {
     "no secret": lambda client: ({"client_id": client}, {}),
     "right in the header": shown("header", SECRET),
@@ -75,6 +81,23 @@ PRESENTED = {
     "another's in the header": shown("header", OTHERS_SECRET),
     "another's in the form": shown("form", OTHERS_SECRET),
     "empty in the header": lambda client: ({}, {"Authorization": basic(client, "")}),
+    "an assertion": lambda client: ({"client_id": client} | ASSERTION, {}),
+    "an assertion beside the right secret": lambda client: (
+        {"client_id": client, "client_secret": SECRET} | ASSERTION,
+        {},
+    ),
+    "an assertion beside the right secret in the header": lambda client: (
+        ASSERTION,
+        {"Authorization": basic(client, SECRET)},
+    ),
+    "half an assertion": lambda client: (
+        {"client_id": client, "client_assertion": ASSERTION["client_assertion"]},
+        {},
+    ),
+    "the other half of an assertion": lambda client: (
+        {"client_id": client, "client_assertion_type": ASSERTION["client_assertion_type"]},
+        {},
+    ),
     "no client_id": lambda _: ({}, {}),
     "no client_id, right secret": lambda _: ({"client_secret": SECRET}, {}),
     "unknown client": lambda _: ({"client_id": "unknown", "client_secret": SECRET}, {}),
@@ -96,6 +119,10 @@ LET_IN = {
 OTHERWISE = {
     "right in both": (400, "invalid_request"),
     "two clients": (400, "invalid_request"),
+    "an assertion beside the right secret": (400, "invalid_request"),
+    "an assertion beside the right secret in the header": (400, "invalid_request"),
+    "half an assertion": (400, "invalid_request"),
+    "the other half of an assertion": (400, "invalid_request"),
 }
 UNAUTHORIZED = (400, "unauthorized_client")
 
@@ -159,7 +186,7 @@ class LaterClients(ClientStore):
     def look_up(self, client_id):
         """Return the client with the later method."""
         known = super().look_up(client_id)
-        metadata = msgspec.structs.replace(known.metadata, token_endpoint_auth_method="private_key_jwt")
+        metadata = msgspec.structs.replace(known.metadata, token_endpoint_auth_method="later_method")
         return msgspec.structs.replace(known, metadata=metadata)
 
 
@@ -169,6 +196,6 @@ def test_a_method_that_is_unknown_lets_in_nothing(trusting, certificates, secret
     """A client of a method that this version does not know is refused, whatever it presents."""
     clients, one = LaterClients(trusting.stores.database), certificates[name]
     credentials = PresentedCredentials("client_secret_post", secret, presented_certificate(one and one.der))
-    assert clients.find("client_secret_post").metadata.token_endpoint_auth_method == "private_key_jwt"
+    assert clients.find("client_secret_post").metadata.token_endpoint_auth_method == "later_method"
     with pytest.raises(InvalidClient):
         authenticated_client(credentials, clients, ClientTrust(None), NOW)

@@ -13,7 +13,6 @@ AS_OTHERS_SEND = {
     "tos_uri": "https://billing.example/tos",
     "policy_uri": "https://billing.example/policy",
     "response_types": ["code"],
-    "jwks_uri": "https://billing.example/jwks",
     "software_id": "4NRB1-0XZABZI9E6-5SM3R",
     "software_version": "2",
     "software_statement": None,
@@ -67,15 +66,16 @@ def test_a_grant_of_no_use_is_refused(ops, grants):
 
 def test_a_client_of_other_grants_gets_nothing_by_client_credentials(ops):
     """A client that is registered for other grants is refused client_credentials (RFC 6749 5.2)."""
-    made = ops("POST", CLIENTS, json=NEW | {"grant_types": ["refresh_token"]}).json
+    made = ops(
+        "POST", CLIENTS, json=NEW | {"grant_types": ["urn:ietf:params:oauth:grant-type:device_code"]}
+    ).json
     headers = {"Authorization": basic("orders", made["client_secret"])}
     answer = ops.service.open("/oauth2/token", data=GRANT_TYPE, headers=headers)
     refused(answer, 400, "unauthorized_client")
 
 
-def test_keys_of_its_own_prove_nothing(ops):
-    """`jwks` is ignored, so a client that would prove itself by it alone is refused (RFC 8705 2.2.2)."""
-    wanted = NEW | {"token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks": {"keys": []}}
-    assert "certificate" in refused(ops("POST", CLIENTS, json=wanted), 400, "invalid_client_metadata")
-    wanted["token_endpoint_auth_method"] = "private_key_jwt"
-    refused(ops("POST", CLIENTS, json=wanted), 400, "invalid_client_metadata")
+@pytest.mark.parametrize("types", [["token"], ["code", "token"], ["code id_token"], "code", [None]], ids=str)
+def test_a_response_type_of_no_use_is_refused(ops, types):
+    """A client that would get answers of another kind than a code is not registered (RFC 7591 2)."""
+    answer = ops("POST", CLIENTS, json=NEW | {"response_types": types})
+    assert "response_types" in refused(answer, 400, "invalid_client_metadata")

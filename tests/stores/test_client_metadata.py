@@ -59,7 +59,7 @@ def test_honest_metadata_is_taken(members):
         pytest.param({"scope": "lesen schreibén"}, "scope", id="a scope that is no ASCII"),
         pytest.param({"scope": "read\n"}, "scope", id="a line end in a scope"),
         pytest.param({"scope": 7}, "scope", id="a scope that is no text"),
-        pytest.param({"token_endpoint_auth_method": "private_key_jwt"}, "method", id="an unknown method"),
+        pytest.param({"token_endpoint_auth_method": "client_secret_jwt"}, "method", id="an unknown method"),
         pytest.param({"colour": "blue"}, "colour", id="an unknown member"),
         pytest.param({"audiences": ("api.example",)}, "absolute URI", id="a relative audience"),
         pytest.param({"audiences": ("https://a/#x",)}, "absolute URI", id="an audience with a fragment"),

@@ -9,7 +9,8 @@ from sqlalchemy import select
 from macaroon_cbat.errors import InvalidClientMetadata, InvalidRequest
 from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW
 from macaroon_cbat.stores import ClientMetadata
-from macaroon_cbat.stores.client_store import MEMORY_SECONDS, ClientStore, takes_away
+from macaroon_cbat.stores.client_changes import takes_away
+from macaroon_cbat.stores.client_store import MEMORY_SECONDS, ClientStore
 from macaroon_cbat.stores.schema import revocations
 from macaroon_cbat.stores.token_starts import MARGIN_SECONDS
 from tests.support.databases import METADATA, NOW, SECRET, grant, remove

@@ -23,7 +23,7 @@ from macaroon_cbat.service.admin.shapes import (
 )
 from macaroon_cbat.service.cursors import BEGINNING, read_cursor, view_name, write_cursor
 from macaroon_cbat.stores import Client, ClientMetadata, RootKeyRecord, Stores
-from macaroon_cbat.stores.client_store import takes_away
+from macaroon_cbat.stores.client_changes import takes_away
 from macaroon_cbat.stores.clients import SECRET_METHODS, read_metadata
 
 SECRET_BYTES = 32

@@ -8,17 +8,22 @@ from authlib.oauth2 import OAuth2Error, rfc7009, rfc7662
 from authlib.oauth2.rfc6749 import ClientMixin
 from flask import Response
 
-from macaroon_cbat.errors import InvalidRequest, UnauthorizedClient, UnsupportedGrantType
+from macaroon_cbat.errors import InvalidClient, InvalidRequest, UnauthorizedClient, UnsupportedGrantType
+from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.audit import is_from
 from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.oauth2.client_authentication import (
     authenticated_client,
     is_public,
-    presented_credentials,
     refuse_public,
     refuse_revoked_certificate,
 )
 from macaroon_cbat.service.oauth2.client_certificates import ClientTrust
+from macaroon_cbat.service.oauth2.credentials import (
+    PresentedAssertion,
+    presented_assertion,
+    presented_credentials,
+)
 from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.oauth2.grants.offered import OFFERED, OfferedGrant
 from macaroon_cbat.service.oauth2.introspection import introspection_answer, named_certificate
@@ -66,14 +71,24 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
         Authlib's grants and endpoints call this. Each client has one method, so their lists of methods do not
         matter.
         """
-        credentials = presented_credentials(
-            request.headers.get("Authorization"), request.form, request.presented, request.intermediates
-        )
+        authorization = request.headers.get("Authorization")
+        assertion = presented_assertion(authorization, request.form)
+        if assertion is None:
+            credentials = presented_credentials(
+                authorization, request.form, request.presented, request.intermediates
+            )
         refuse_revoked_certificate(request.presented, self.stores.revocations)
-        client = authenticated_client(credentials, self.stores.clients, self._trust, request.now)
+        if assertion is None:
+            client = authenticated_client(credentials, self.stores.clients, self._trust, request.now)
+        else:
+            client = self._asserted(assertion, request.now)
         if not is_public(client):
             is_from(client.client_id)
         return RegisteredClient(client)
+
+    def _asserted(self, assertion: PresentedAssertion, _now: EpochSeconds) -> Client:
+        """Return the client that a JWT proves, or raise InvalidClient."""
+        raise InvalidClient(f"no client assertion is verified here: {assertion!r}")
 
     def handle_response(self, status: int, body: object, _headers: object) -> Response:
         """Return a JSON response that no cache may store."""

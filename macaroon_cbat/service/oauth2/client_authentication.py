@@ -1,22 +1,21 @@
 """The authentication of clients (RFC 6749 2.3, RFC 8705 2): all failures look alike to a client."""
 
-from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache
 from typing import TypeVar
-from urllib.parse import unquote_plus
 
 from cryptography.x509 import Certificate
-from msgspec import Struct
 
 from macaroon_cbat.certificate.source import PresentedCertificate
-from macaroon_cbat.certificate.thumbprint import DerCertificate
-from macaroon_cbat.errors import InvalidClient, InvalidRequest
+from macaroon_cbat.certificate.thumbprint import Thumbprint
+from macaroon_cbat.errors import InvalidClient
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.oauth2.certificate_subjects import is_named_by
 from macaroon_cbat.service.oauth2.client_certificates import ClientTrust
+from macaroon_cbat.service.oauth2.credentials import PresentedCredentials
 from macaroon_cbat.service.oauth2.key_strength import weakness_of
 from macaroon_cbat.stores import Client, ClientStore, RevocationStore
+from macaroon_cbat.stores.client_keys import certificates_in
 from macaroon_cbat.stores.clients import has_secret
 from macaroon_cbat.stores.spiffe_ids import SpiffeId, parse_spiffe_pattern
 
@@ -25,52 +24,24 @@ _Found = TypeVar("_Found")
 _LONGEST_NAME = 64
 """Characters of a client's name; of a longer text, which is not a name, the log gets this many."""
 
-Intermediates = Callable[[], tuple[DerCertificate, ...]]
-"""Returns the certificates that came beside the client's own; they are read only to build a path."""
-
-
-class PresentedCredentials(Struct, frozen=True):
-    """The credentials of a client in one request: `secret` from header or form, and its certificate."""
-
-    client_id: str
-    secret: str | None
-    presented: PresentedCertificate
-    intermediates: Intermediates = tuple
-
-    def __repr__(self) -> str:
-        """Show the claimed client, never the secret."""
-        return f"<PresentedCredentials of {self.client_id!r}>"
-
-
-def presented_credentials(
-    authorization: str | None,
-    form: dict[str, str],
-    presented: PresentedCertificate,
-    intermediates: Intermediates = tuple,
-) -> PresentedCredentials:
-    """Return the credentials of a request.
-
-    Raises InvalidRequest if it uses two methods at once, and InvalidClient if it names no client.
-    """
-    if authorization is None:
-        if "client_id" not in form:
-            raise InvalidClient("no client_id")
-        return PresentedCredentials(form["client_id"], form.get("client_secret"), presented, intermediates)
-    client_id, secret = _basic(authorization)
-    if "client_secret" in form or form.get("client_id", client_id) != client_id:
-        raise InvalidRequest("the request has two client authentications: send one")
-    return PresentedCredentials(client_id, secret, presented, intermediates)
+PublishedCertificates = Callable[[Client], Collection[Thumbprint]]
+"""Returns the certificates that a client publishes at its `jwks_uri`; it may raise Unavailable."""
 
 
 def authenticated_client(
-    credentials: PresentedCredentials, clients: ClientStore, trust: ClientTrust, now: EpochSeconds
+    credentials: PresentedCredentials,
+    clients: ClientStore,
+    trust: ClientTrust,
+    now: EpochSeconds,
+    published: PublishedCertificates = lambda _: (),
 ) -> Client:
     """Return the client that these credentials prove, or raise InvalidClient.
 
     A refusal takes the same steps for an unknown client as for a registered one of any method: a look into
-    memory, one into the database, a hash of the secret in each, and each chain of the certificate once.
+    memory, one into the database, a hash of the secret in each, and each chain of the certificate once. Only
+    what a client publishes is fetched for it alone. Raises Unavailable if it cannot be had.
     """
-    proof = _Proof(credentials, trust, now)
+    proof = _Proof(credentials, trust, now, published)
 
     try:
         return _proved(clients.remembered(credentials.client_id), credentials, proof)
@@ -105,7 +76,14 @@ def refuse_public(client: Client) -> None:
 class _Proof:
     """The judgments of the certificate of one request, each made once however many clients need it."""
 
-    def __init__(self, credentials: PresentedCredentials, trust: ClientTrust, now: EpochSeconds) -> None:
+    def __init__(
+        self,
+        credentials: PresentedCredentials,
+        trust: ClientTrust,
+        now: EpochSeconds,
+        published: PublishedCertificates,
+    ) -> None:
+        self.published = published
         certificate = credentials.presented.certificate
         sent = cache(lambda: credentials.intermediates() if certificate else ())
 
@@ -157,11 +135,15 @@ def _proved(client: Client | None, credentials: PresentedCredentials, proof: _Pr
         case "client_secret_basic" | "client_secret_post":
             _require_secret(client, credentials, is_right=has_its_secret)
         case "self_signed_tls_client_auth":
-            _require_registered_certificate(client, _only_certificate(client, credentials))
+            _require_registered_certificate(client, _only_certificate(client, credentials), proof.published)
         case "tls_client_auth":
             _require_named_certificate(client, _only_certificate(client, credentials), proof)
         case "none":
-            _only_certificate(client, credentials)  # any certificate will do (RFC 8705 4)
+            _require_no_secret(client, credentials)
+            if client.metadata.tls_client_certificate_bound_access_tokens:
+                _only_certificate(client, credentials)  # any certificate will do (RFC 8705 4)
+        case "private_key_jwt":
+            raise InvalidClient(f"{client.client_id} authenticates by a client_assertion, but sent none")
         case method:
             raise InvalidClient(
                 f"{client.client_id} authenticates by {method}, which this service does not support"
@@ -176,10 +158,14 @@ def _require_secret(client: Client, credentials: PresentedCredentials, *, is_rig
         raise InvalidClient(f"wrong secret of {client.client_id}")
 
 
-def _only_certificate(client: Client, credentials: PresentedCredentials) -> PresentedCertificate:
-    """Return the certificate of a request without a secret, or raise InvalidClient."""
+def _require_no_secret(client: Client, credentials: PresentedCredentials) -> None:
     if credentials.secret is not None:
         raise InvalidClient(f"{client.client_id} has no secret, but sent one")
+
+
+def _only_certificate(client: Client, credentials: PresentedCredentials) -> PresentedCertificate:
+    """Return the certificate of a request without a secret, or raise InvalidClient."""
+    _require_no_secret(client, credentials)
     if credentials.presented.thumbprint is None:
         why = (
             ""
@@ -190,13 +176,20 @@ def _only_certificate(client: Client, credentials: PresentedCredentials) -> Pres
     return credentials.presented
 
 
-def _require_registered_certificate(client: Client, presented: PresentedCertificate) -> None:
-    """Raise InvalidClient unless the certificate is a registered one (RFC 8705 2.2).
+def _require_registered_certificate(
+    client: Client, presented: PresentedCertificate, published: PublishedCertificates
+) -> None:
+    """Raise InvalidClient unless the certificate is a registered one (RFC 8705 2.2), or a published one.
 
     Neither validity nor issuer is checked. The strength of its key is, unless a proxy forwards the hash
     alone.
     """
-    if presented.thumbprint not in client.metadata.certificates:
+    metadata, known = client.metadata, set(client.metadata.certificates)
+    if metadata.jwks is not None:
+        known |= certificates_in(metadata.jwks)
+    if metadata.jwks_uri is not None:
+        known.update(published(client))
+    if presented.thumbprint not in known:
         raise InvalidClient(f"{client.client_id}: {presented.thumbprint} is not registered")
     if presented.certificate is not None and (weakness := weakness_of(presented.certificate)):
         raise InvalidClient(f"{client.client_id}: {presented.thumbprint} has {weakness}")
@@ -212,18 +205,3 @@ def _require_named_certificate(client: Client, presented: PresentedCertificate, 
             raise InvalidClient(f"{client.client_id}: {found} is not its SPIFFE ID")
     elif not is_named_by(proof.verified(), client.metadata):
         raise InvalidClient(f"{client.client_id}: the certificate has another name")
-
-
-def _basic(authorization: str) -> tuple[str, str]:
-    """Return id and secret of HTTP Basic, each form-urlencoded inside (RFC 6749 2.3.1)."""
-    scheme, _, value = authorization.partition(" ")
-    if scheme.lower() != "basic":
-        raise InvalidClient("the Authorization scheme is not Basic")
-    try:
-        client_id, colon, secret = b64decode(value.strip(), validate=True).decode().partition(":")
-        client_id, secret = unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
-    except ValueError as error:  # not base64, ASCII or UTF-8
-        raise InvalidClient("malformed Basic credentials") from error
-    if not colon or not client_id:
-        raise InvalidClient("Basic credentials without a client or a secret")
-    return client_id, secret
