@@ -130,7 +130,9 @@ def test_number_and_length_are_bounded_before_any_work(headers):
 
 
 @pytest.mark.parametrize(
-    "value", ["", ",", f"{DISCHARGES[0]},", f"{DISCHARGES[0]}=", f"Bearer {DISCHARGES[0]}"]
+    "value",
+    ["", ",", f"{DISCHARGES[0]},", f"{DISCHARGES[0]}=", f"Bearer {DISCHARGES[0]}"],
+    ids=["empty", "a comma", "a comma behind", "padded", "with a scheme"],
 )
 def test_a_discharge_has_one_spelling(value):
     """A discharge that is empty, padded or in words is refused as a token would be."""
@@ -139,7 +141,11 @@ def test_a_discharge_has_one_spelling(value):
         verify(text, KEYS, ACCESS, discharges=discharges)
 
 
-@pytest.mark.parametrize("text", [TOKEN, *DISCHARGES, token(), signed(location=None)])
+@pytest.mark.parametrize(
+    "text",
+    [TOKEN, *DISCHARGES, token(), signed(location=None)],
+    ids=["a token", *(f"discharge {n}" for n in range(len(DISCHARGES))), "another token", "no location"],
+)
 def test_json_and_binary_are_one_macaroon(text):
     """A macaroon that pymacaroons writes as JSON is read as the very text that it had."""
     assert text_of_json(in_json(text)) == text
