@@ -28,8 +28,16 @@ from tests.support.tokens import (
 
 PACKAGE = Path(macaroon_cbat.__file__).parent
 LOCATIONS = {"none": None, "another service": b"https://evil.example", "a path": b"../../etc", "empty": b""}
-READERS = {"macaroon/wire.py", "macaroon/inspection.py", "cli/inspection.py", "macaroon/discharges.py"}
-"""The reader itself, what shows to people what is not verified, and the refusal of what is not discharged."""
+READERS = {
+    "macaroon/wire.py",
+    "macaroon/inspection.py",
+    "cli/inspection.py",
+    "macaroon/discharges.py",
+    "macaroon/signature.py",
+    "macaroon/minting.py",
+}
+"""The reader itself, what shows to people what is not verified, what carries a caveat on, and the refusal of
+what is not discharged."""
 
 
 def relocated(text: str, location: bytes | None) -> str:
