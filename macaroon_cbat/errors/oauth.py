@@ -143,10 +143,14 @@ class InvalidDpopProof(OAuthError):
     code = "invalid_dpop_proof"
 
 
-class UseDpopNonce(OAuthError):
-    """The DPoP proof needs the nonce that the answer carries (RFC 9449 8)."""
+class UseDpopNonce(InvalidDpopProof):
+    """The DPoP proof lacks a recent nonce of this server; `nonce` is one (RFC 9449 8)."""
 
     code = "use_dpop_nonce"
+
+    def __init__(self, nonce: str) -> None:
+        super().__init__("the DPoP proof has no recent nonce of this server: put that of DPoP-Nonce into it")
+        self.nonce = nonce
 
 
 class TooManyRequests(OAuthError):

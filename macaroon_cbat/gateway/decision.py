@@ -9,6 +9,7 @@ from macaroon_cbat.gateway.question import Facts, Kind, Question
 from macaroon_cbat.gateway.rules import Rules, method_of, path_of
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.resource.admission import Admission
+from macaroon_cbat.resource.presented_proof import presented_proof
 from macaroon_cbat.resource.request import PresentedRequest
 from macaroon_cbat.resource.responses import Answer, metadata_answer, refusal, unavailable
 
@@ -64,7 +65,7 @@ class Gateway(Struct, frozen=True, kw_only=True):
         """Return the refusal, in a status that this kind of proxy passes on; 403 stands for all others."""
         if isinstance(error, Unavailable):
             return unavailable(error, f"what a proxy asks: {request.method!r} for {request.address!r}")
-        answer, statuses = refusal(error, self.admission), self.kind.statuses
+        answer, statuses = refusal(error, self.admission, request), self.kind.statuses
         if statuses is not None and answer.status not in statuses:
             answer = Answer(_FORBIDDEN, answer.headers, answer.body)
         return Untrusted(answer) if isinstance(error, UntrustedProxy) else answer
@@ -82,6 +83,7 @@ def _presented(
     return PresentedRequest(
         now=now,
         authorization=None if facts is None else facts.authorization,
+        proof=None if facts is None else presented_proof(facts.credentials),
         connection=connection,
         method="" if facts is None else facts.method,
         path=path,

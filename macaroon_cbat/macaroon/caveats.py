@@ -7,38 +7,23 @@ that field. Caveats restrict, they never assert: `prohibits` says why, or None.
 from typing import Annotated, get_args
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 from macaroon_cbat.certificate.address import network_named, plain_address
-from macaroon_cbat.certificate.thumbprint import Thumbprint
+from macaroon_cbat.macaroon.access import Access as Access  # noqa: PLC0414 # others import it from here
 from macaroon_cbat.macaroon.audiences import is_among
-from macaroon_cbat.macaroon.claims import AudienceText, EpochSeconds, ScopeText, Seconds, several
-from macaroon_cbat.macaroon.target import Target, is_plain_path, parse_target
-from macaroon_cbat.text.base64url import PATTERN_OF_32_BYTES
+from macaroon_cbat.macaroon.claims import AudienceText, ScopeText, Seconds, several
+from macaroon_cbat.macaroon.confirmations import Confirmation as Confirmation  # noqa: PLC0414 # the same
+from macaroon_cbat.macaroon.confirmations import KeyConfirmation as KeyConfirmation  # noqa: PLC0414
+from macaroon_cbat.macaroon.confirmations import confirmation as confirmation  # noqa: PLC0414
+from macaroon_cbat.macaroon.confirmations import key_confirmation as key_confirmation  # noqa: PLC0414
+from macaroon_cbat.macaroon.confirmations import read_confirmations
+from macaroon_cbat.macaroon.target import is_plain_path, parse_target
 from macaroon_cbat.text.json_text import plain_reason, read_members
 from macaroon_cbat.text.printable import quoted
 from macaroon_cbat.text.short_memory import remembering
 
 MethodText = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")]
-ThumbprintText = Annotated[str, Meta(pattern=PATTERN_OF_32_BYTES)]
-
-
-class Access(Struct, frozen=True, kw_only=True):
-    """The facts of one request. A fact that is None is unknown, and a caveat about it refuses."""
-
-    now: EpochSeconds
-    clock_skew: int = 0
-    """Seconds by which `now`, the clock of the verifier, may be wrong either way."""
-    audience: str | None = None
-    """The resource server: an absolute URI in its canonical spelling."""
-    certificate: Thumbprint | None = None
-    """The thumbprint of the client certificate that the connection was made with; None without one."""
-    method: str | None = None
-    """The HTTP method, a case-sensitive token such as `GET` (RFC 9110 9.1)."""
-    target: Target | None = None
-    """Origin and path of the request; the path is percent-decoded once, as the application routes it."""
-    address: str | None = None
-    """The client's IP address as a literal, IPv6 without brackets; never taken from an untrusted header."""
 
 
 class Scope(Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,26 +70,6 @@ class Audience(Struct, frozen=True, forbid_unknown_fields=True):
         if access.audience is not None and is_among(access.audience, several(self.aud)):
             return None
         return f"aud: meant for audience {quoted(self.aud)}, not {access.audience!r}"
-
-
-class ConfirmationMethods(Struct, frozen=True, forbid_unknown_fields=True):
-    """The members of `cnf`: the certificate thumbprint and nothing else (RFC 8705 3.1)."""
-
-    thumbprint: ThumbprintText = field(name="x5t#S256")
-
-
-class Confirmation(Struct, frozen=True, forbid_unknown_fields=True):
-    """Refuses every connection but those made with this certificate (RFC 8705 3.1)."""
-
-    cnf: ConfirmationMethods
-
-    def prohibits(self, access: Access, /) -> str | None:
-        """Return why the certificate of this connection does not confirm the token."""
-        if access.certificate == self.cnf.thumbprint:
-            return None
-        if access.certificate is None:
-            return f"cnf: bound to certificate {self.cnf.thumbprint}, but the connection presented none"
-        return f"cnf: bound to certificate {self.cnf.thumbprint}, not to {access.certificate}"
 
 
 class Method(Struct, frozen=True, forbid_unknown_fields=True):
@@ -178,11 +143,23 @@ class ClientAddress(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 Caveat = (
-    Scope | Expiry | NotBefore | Audience | Confirmation | Method | TargetUri | PathPrefix | ClientAddress
+    Scope
+    | Expiry
+    | NotBefore
+    | Audience
+    | Confirmation
+    | KeyConfirmation
+    | Method
+    | TargetUri
+    | PathPrefix
+    | ClientAddress
 )
 """One restriction, typed."""
 
-_KINDS: dict[str, type[Caveat]] = {kind.__struct_fields__[0]: kind for kind in get_args(Caveat)}
+_KINDS: dict[str, type[Caveat]] = {
+    kind.__struct_fields__[0]: kind for kind in get_args(Caveat) if kind is not KeyConfirmation
+}
+"""The kinds by their member; `read_confirmations` tells the two of `cnf` apart."""
 _DECODERS = {name.encode(): msgspec.json.Decoder(kind) for name, kind in _KINDS.items()}
 _encode = msgspec.json.Encoder().encode
 
@@ -209,7 +186,8 @@ def _read_spelled(text: bytes) -> tuple[Caveat, ...]:
     """Return the caveats in any spelling; dearer than the compact form, and linear in its length."""
     try:
         members = read_members(text)
-        caveats = tuple(_typed(name, value) for name, value in members.items() if name in _KINDS)
+        known = [(name, value) for name, value in members.items() if name in _KINDS]
+        caveats = tuple(caveat for name, value in known for caveat in _typed(name, value))
     except (ValueError, msgspec.MsgspecError) as error:
         raise ValueError(f"malformed caveat {quoted(text)}: {plain_reason(error)}") from error
     if unknown := members.keys() - _KINDS.keys():
@@ -219,13 +197,15 @@ def _read_spelled(text: bytes) -> tuple[Caveat, ...]:
     return caveats
 
 
-def _typed(name: str, value: object) -> Caveat:
-    """Return the caveat that one member says, or raise ValueError or ValidationError."""
+def _typed(name: str, value: object) -> tuple[Caveat, ...]:
+    """Return the caveats that one member says, or raise ValueError or ValidationError."""
+    if name == "cnf":
+        return read_confirmations(value)
     if isinstance(value, float):  # 1.0 and 1e0 are the number 1 to every reader (RFC 8259 6)
         if not value.is_integer():
             raise ValueError(f"{name} {value!r} has a fraction: write whole seconds")
         value = int(value)
-    return msgspec.convert({name: value}, _KINDS[name])
+    return (msgspec.convert({name: value}, _KINDS[name]),)
 
 
 remembered_caveats = remembering(4096)(read_caveats)
@@ -234,7 +214,9 @@ remembered_caveats = remembering(4096)(read_caveats)
 
 def make_caveat(name: str, value: object) -> Caveat:
     """Return the caveat with this one member, such as `make_caveat("scope", "read")`, or raise ValueError."""
-    (caveat,) = read_caveats(_encode({name: value}))
+    caveat, *more = read_caveats(_encode({name: value}))
+    if more:
+        raise ValueError(f"{name} with several members is several caveats: write one for each")
     return caveat
 
 
@@ -243,8 +225,3 @@ def caveat_text(caveat: Caveat) -> bytes:
     text = _encode(caveat)
     read_caveats(text)
     return text
-
-
-def confirmation(thumbprint: Thumbprint) -> Confirmation:
-    """Return the caveat that binds a macaroon to a client certificate."""
-    return Confirmation(ConfirmationMethods(thumbprint))

@@ -1,16 +1,17 @@
 """The headers beside Authorization that carry credentials of a request, as adapters find them.
 
-An adapter hands them over as they came, and `discharge_headers` reads them. They prove themselves by their
-MAC, so that no spelling of a name and no proxy on the way can make more of them than they are.
+An adapter hands them over as they came, and `discharge_headers` and `dpop_proof` read them. They prove
+themselves by MAC or signature, so that no spelling of a name and no proxy on the way can make more of them
+than they are.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-MACAROONS, DISCHARGE = "Macaroons", "X-Discharge-Macaroon"
-"""The macaroon bakery's header, and PingAM's."""
+MACAROONS, DISCHARGE, PROOF = "Macaroons", "X-Discharge-Macaroon", "DPoP"
+"""The macaroon bakery's header, PingAM's, and that of DPoP proofs (RFC 9449 4.1)."""
 
-CREDENTIAL_HEADERS = (MACAROONS, DISCHARGE)
+CREDENTIAL_HEADERS = (MACAROONS, DISCHARGE, PROOF)
 """Each name. Proxies forward these headers to a gateway, and not beyond it."""
 
 CredentialHeaders = tuple[tuple[str, str], ...]

@@ -8,8 +8,8 @@ discharges alone, as text. Either header may come several times, or once with co
 from collections.abc import Sequence
 
 from macaroon_cbat.errors import InvalidRequest, MalformedMacaroon
-from macaroon_cbat.macaroon.bearer import read_bearer
-from macaroon_cbat.macaroon.credential_headers import DISCHARGE, MACAROONS, CredentialHeaders
+from macaroon_cbat.macaroon.bearer import Scheme, read_credentials
+from macaroon_cbat.macaroon.credential_headers import DISCHARGE, MACAROONS, PROOF, CredentialHeaders
 from macaroon_cbat.macaroon.json_form import text_of_json
 from macaroon_cbat.macaroon.token_forms import malformed, mended
 from macaroon_cbat.macaroon.wire import MAX_CHARACTERS, MAX_DISCHARGES, read_macaroon
@@ -24,20 +24,24 @@ _IN_WORDS = "it is no JSON array of macaroons in base64"
 
 def presented_macaroons(
     authorization: str | tuple[str, ...] | None, headers: CredentialHeaders
-) -> tuple[str, tuple[str, ...]]:
-    """Return the text of the token and of each discharge. Nothing is verified.
+) -> tuple[Scheme, str, tuple[str, ...]]:
+    """Return the scheme, and the text of the token and of each discharge. Nothing is verified.
 
-    The token may come in `Macaroons` alone. Raises MissingToken without any, InvalidRequest if two headers
-    name different tokens, and MalformedMacaroon for a header that is not readable, too long, or of more than
-    16 discharges.
+    The token may come in `Macaroons` alone, as if it were Bearer. Raises MissingToken without any,
+    InvalidRequest if two headers name different tokens, and MalformedMacaroon for a header that is not
+    readable, too long, or of more than 16 discharges.
     """
     named, discharges = read_discharge_headers(headers)
-    token = named[0] if named and authorization in (None, ()) else read_bearer(authorization)
+    scheme: Scheme = "Bearer"
+    if named and authorization in (None, ()):
+        token = named[0]
+    else:
+        scheme, token = read_credentials(authorization)
     if any(other != token for other in named):
         raise InvalidRequest(
             "Macaroons does not begin with the token that came in another header: send one token"
         )
-    return token, discharges
+    return scheme, token, discharges
 
 
 def read_discharge_headers(headers: CredentialHeaders) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -45,7 +49,7 @@ def read_discharge_headers(headers: CredentialHeaders) -> tuple[tuple[str, ...],
 
     Raises MalformedMacaroon.
     """
-    if sum(len(value) for _, value in headers) > MAX_HEADER_CHARACTERS:
+    if sum(len(value) for name, value in headers if name != PROOF) > MAX_HEADER_CHARACTERS:
         raise malformed(
             f"discharges of more than {MAX_HEADER_CHARACTERS} characters", "its discharges are too long"
         )

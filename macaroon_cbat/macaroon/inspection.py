@@ -10,9 +10,10 @@ from msgspec import Struct
 
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import MalformedMacaroon
-from macaroon_cbat.macaroon.caveats import Caveat, Confirmation, read_caveats
+from macaroon_cbat.macaroon.caveats import Caveat, Confirmation, KeyConfirmation, read_caveats
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import Grant, read_identifier
+from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.macaroon.rights import Remark, Rights, granted, narrow
 from macaroon_cbat.macaroon.wire import Macaroon, ThirdPartyCaveat
 from macaroon_cbat.text.base64url import encode
@@ -93,13 +94,21 @@ def confirmations(macaroon: Macaroon) -> frozenset[Thumbprint]:
 
     A caveat that cannot be read is passed over: the resource server may know it.
     """
-    found = [each for each in map(_reading, macaroon.caveats) if isinstance(each, tuple)]
     return frozenset(
-        Thumbprint(one.cnf.thumbprint)
-        for caveats in found
-        for one in caveats
-        if isinstance(one, Confirmation)
+        Thumbprint(one.cnf.thumbprint) for one in _readable(macaroon) if isinstance(one, Confirmation)
     )
+
+
+def key_confirmations(macaroon: Macaroon) -> frozenset[KeyThumbprint]:
+    """Return the keys that a macaroon is bound to, as `confirmations` returns the certificates."""
+    return frozenset(
+        KeyThumbprint(one.cnf.jkt) for one in _readable(macaroon) if isinstance(one, KeyConfirmation)
+    )
+
+
+def _readable(macaroon: Macaroon) -> list[Caveat]:
+    found = [each for each in map(_reading, macaroon.caveats) if isinstance(each, tuple)]
+    return [one for caveats in found for one in caveats]
 
 
 def _readings(macaroon: Macaroon) -> list[_Reading]:
@@ -130,8 +139,9 @@ def _effective(rights: Rights) -> dict[str, object]:
     }
     if rights.scope is not None:
         members["scope"] = " ".join(sorted(rights.scope))
-    if rights.cnf is not None:
-        members["cnf"] = {"x5t#S256": rights.cnf}
+    names = {"x5t#S256": members.pop("cnf", None), "jkt": members.pop("jkt", None)}
+    if confirmed := {name: value for name, value in names.items() if value is not None}:
+        members["cnf"] = confirmed
     return members
 
 

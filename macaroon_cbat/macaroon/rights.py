@@ -17,6 +17,7 @@ from macaroon_cbat.macaroon.caveats import (
     ClientAddress,
     Confirmation,
     Expiry,
+    KeyConfirmation,
     Method,
     NotBefore,
     PathPrefix,
@@ -45,6 +46,7 @@ class Rights(Struct, frozen=True, kw_only=True):
     path: str | None = None
     ip: tuple[str, ...] | None = None
     cnf: str | None = None
+    jkt: str | None = None
 
 
 class Remark(Struct, frozen=True):
@@ -93,8 +95,8 @@ def _narrow(rights: Rights, caveat: Caveat, now: EpochSeconds) -> Narrowed:
             narrowed = _to_path(rights, caveat)
         case ClientAddress():
             narrowed = _to_networks(rights, caveat)
-        case Confirmation():
-            narrowed = _to_certificate(rights, caveat.cnf.thumbprint)
+        case Confirmation() | KeyConfirmation():
+            narrowed = _to_confirmation(rights, caveat)
     return narrowed
 
 
@@ -225,11 +227,19 @@ def _contains(outer: IPv4Network | IPv6Network, inner: IPv4Network | IPv6Network
     )
 
 
-def _to_certificate(rights: Rights, thumbprint: str) -> Narrowed:
-    if rights.cnf is None or rights.cnf == thumbprint:
-        return replace(rights, cnf=thumbprint), None
-    return rights, Remark(
-        f"cnf {thumbprint} is another certificate than {rights.cnf}, to which the token is bound: "
+def _to_confirmation(rights: Rights, caveat: Confirmation | KeyConfirmation) -> Narrowed:
+    if isinstance(caveat, KeyConfirmation):
+        left = replace(rights, jkt=rights.jkt or caveat.cnf.jkt)
+        return left, _other("key", caveat.cnf.jkt, left.jkt)
+    left = replace(rights, cnf=rights.cnf or caveat.cnf.thumbprint)
+    return left, _other("certificate", caveat.cnf.thumbprint, left.cnf)
+
+
+def _other(kind: str, thumbprint: str, bound_to: str | None) -> Remark | None:
+    if thumbprint == bound_to:
+        return None
+    return Remark(
+        f"cnf {thumbprint} is another {kind} than {bound_to}, to which the token is bound: "
         "get a token that is not bound yet"
     )
 

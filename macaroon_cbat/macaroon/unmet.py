@@ -14,6 +14,7 @@ from macaroon_cbat.macaroon.caveats import (
     ClientAddress,
     Confirmation,
     Expiry,
+    KeyConfirmation,
     Method,
     NotBefore,
     PathPrefix,
@@ -53,10 +54,8 @@ def _words(caveat: Caveat, access: Access) -> str:  # noqa: PLR0911 # one senten
             return f"nbf {nbf} is in the future, by {nbf - access.now} s on the clock of this server"
         case Audience(aud):
             return f"aud names {_value(aud)}, and this is {_short(access.audience or 'another one')}"
-        case Confirmation() if access.certificate is None:
-            return "cnf names a client certificate, and no client certificate reached this server"
-        case Confirmation():
-            return "cnf names another client certificate than the one of this connection"
+        case Confirmation() | KeyConfirmation():
+            return _words_of_confirmation(caveat, access)
         case Method(htm):
             return f"htm allows {_value(htm)} alone"
         case TargetUri(htu):
@@ -66,6 +65,16 @@ def _words(caveat: Caveat, access: Access) -> str:  # noqa: PLR0911 # one senten
         case ClientAddress(ip):
             return f"ip allows {_value(ip)} alone"
     return "a caveat refuses it"
+
+
+def _words_of_confirmation(caveat: Confirmation | KeyConfirmation, access: Access) -> str:
+    if isinstance(caveat, KeyConfirmation):
+        if access.proof_key is None:
+            return "cnf names a key: send Authorization: DPoP with the token, and a proof as DPoP"
+        return "cnf names another key than the one of the DPoP proof"
+    if access.certificate is None:
+        return "cnf names a client certificate, and no client certificate reached this server"
+    return "cnf names another client certificate than the one of this connection"
 
 
 def _value(value: str | tuple[str, ...]) -> str:

@@ -1,7 +1,7 @@
 """The verdict on a macaroon: the signature first, then revocation and caveats."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
@@ -16,12 +16,14 @@ from macaroon_cbat.errors import (
     RefusedGrant,
     Revoked,
 )
+from macaroon_cbat.errors.dpop import NotBound, NotKeyBound
 from macaroon_cbat.macaroon.caveats import (
     Access,
     Audience,
     Caveat,
     Confirmation,
     Expiry,
+    KeyConfirmation,
     Scope,
     remembered_caveats,
 )
@@ -29,12 +31,16 @@ from macaroon_cbat.macaroon.claims import EpochSeconds, scope_tokens
 from macaroon_cbat.macaroon.conditions import Attributes, Declared, attributes, conflicts, read_condition
 from macaroon_cbat.macaroon.identifier import Grant, read_identifier
 from macaroon_cbat.macaroon.keys import KeySource
+from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.macaroon.revocation import RevocationSource
 from macaroon_cbat.macaroon.signature import AuthenticCaveats, DischargeText, verify_signature
 from macaroon_cbat.macaroon.unmet import not_met
 from macaroon_cbat.macaroon.wire import read_discharges, read_macaroon
 
 _Refusal = TypeVar("_Refusal", bound=OAuthError)
+
+Requirement = Literal["certificate", "dpop", "either"]
+"""The confirmation that a resource server requires: by a certificate, by a DPoP key, by one of them."""
 
 
 class Principal(Struct, frozen=True, kw_only=True):
@@ -58,6 +64,9 @@ class Principal(Struct, frozen=True, kw_only=True):
     declared: Attributes = ()
     """The attributes that third parties declared in discharges, each name once. A holder can add a third
     party of its own choice: they name, for a log or a page, and grant nothing."""
+    proof_key: KeyThumbprint | None = None
+    """The key that the token is bound to and the request's DPoP proof is signed with; None if it is bound to
+    none."""
     is_attenuated: bool = False
     """True if a holder restricted the token: it has caveats beyond a confirmation, which may be minted."""
 
@@ -162,7 +171,7 @@ def _read_otherwise(
 def _narrowed(grant: Grant, caveats: Sequence[Caveat], access: Access) -> Principal:
     """Return the grant as its caveats narrow it: scope = intersection, exp = minimum."""
     scope = scope_tokens(grant.scope)
-    expires_at, certificate = grant.exp, None
+    expires_at, certificate, proof_key = grant.exp, None, None
     for caveat in caveats:
         if type(caveat) is Expiry:  # isinstance costs three times as much on a Struct that is none
             expires_at = min(expires_at, caveat.exp)
@@ -170,6 +179,8 @@ def _narrowed(grant: Grant, caveats: Sequence[Caveat], access: Access) -> Princi
             scope &= scope_tokens(caveat.scope)
         elif type(caveat) is Confirmation:
             certificate = access.certificate
+        elif type(caveat) is KeyConfirmation:
+            proof_key = access.proof_key
     if not scope:
         nothing = ("the scope caveats leave nothing of the granted scope",)
         raise _of(grant, CaveatsNotMet(nothing, nothing))
@@ -183,16 +194,39 @@ def _narrowed(grant: Grant, caveats: Sequence[Caveat], access: Access) -> Princi
         issued_at=EpochSeconds(grant.iat),
         expires_at=EpochSeconds(expires_at),
         certificate=certificate,
-        is_attenuated=appended > 1 or (appended == 1 and certificate is None),
+        proof_key=proof_key,
+        is_attenuated=appended > (certificate is not None) + (proof_key is not None),
     )
 
 
 def require_scope(principal: Principal, scope: str) -> None:
     """Raise InsufficientScope unless the principal has each of these space-separated scopes."""
     if not principal.scope.issuperset(scope.split()):
-        error = InsufficientScope(scope, principal.scope)
-        error.grant = RefusedGrant(principal.client_id, principal.token_id)
-        raise error
+        raise _named(principal, InsufficientScope(scope, principal.scope))
+
+
+def require_confirmation(principal: Principal, require: Requirement) -> None:
+    """Raise NotKeyBound or NotBound unless the token is bound as required.
+
+    `verify` itself requires the certificate, where one is required.
+    """
+    if require == "dpop" and principal.proof_key is None:
+        raise _named(principal, NotKeyBound("the token has no cnf caveat with a jkt: bind it to a key first"))
+    if require == "either" and principal.proof_key is None and principal.certificate is None:
+        raise _named(
+            principal, NotBound("the token has no cnf caveat: bind it to a certificate or key first")
+        )
+
+
+def require_key(principal: Principal) -> None:
+    """Raise NotKeyBound for a token of the scheme DPoP that is not bound to a key (RFC 9449 7.1)."""
+    if principal.proof_key is None:
+        raise _named(principal, NotKeyBound("the scheme is DPoP, and no key confirms the token: send Bearer"))
+
+
+def _named(principal: Principal, error: _Refusal) -> _Refusal:
+    error.grant = RefusedGrant(principal.client_id, principal.token_id)
+    return error
 
 
 def _of(grant: Grant, error: _Refusal) -> _Refusal:

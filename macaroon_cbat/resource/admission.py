@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from macaroon_cbat.certificate.source import (
@@ -15,16 +15,23 @@ from macaroon_cbat.certificate.source import (
     tls_connection,
 )
 from macaroon_cbat.errors import InvalidRequest, InvalidToken, OAuthError, ServerMisconfigured, Unavailable
-from macaroon_cbat.macaroon.bearer import read_bearer
+from macaroon_cbat.macaroon.bearer import Scheme, read_credentials
 from macaroon_cbat.macaroon.caveats import Access
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.discharge_headers import presented_macaroons
 from macaroon_cbat.macaroon.target import Target
-from macaroon_cbat.macaroon.verification import Principal, require_scope
+from macaroon_cbat.macaroon.verification import (
+    Principal,
+    Requirement,
+    require_confirmation,
+    require_key,
+    require_scope,
+)
 from macaroon_cbat.resource.audit import log_misconfigured, reason_of, warn_ignored, write_or_log_refusal
 from macaroon_cbat.resource.hidden_certificates import refuse_hidden
 from macaroon_cbat.resource.metrics import count_refused, count_unavailable, count_verified
 from macaroon_cbat.resource.overrides import why_method_is_unknown, why_path_is_unknown
+from macaroon_cbat.resource.proofs import ProofRules, claimed_proof
 from macaroon_cbat.resource.request import PresentedRequest
 from macaroon_cbat.resource.verifier import TokenVerifier
 
@@ -41,8 +48,11 @@ class Admission(Struct, frozen=True, kw_only=True):
     verifier: TokenVerifier
     certificate_source: CertificateSource = tls_connection
     require_certificate: bool = True
+    """False admits unbound tokens."""
+    require: Requirement = "certificate"
+    proofs: ProofRules = field(default_factory=ProofRules)
     origin: str | None = None
-    """The origin that `htu` and `path` caveats are compared with; it never comes from the Host header."""
+    """The origin that proofs, and `htu` and `path` caveats, are compared with; it never comes from Host."""
     root_path: str = ""
     """The path below which the deployment mounts the application."""
     clock_skew: int = 0
@@ -50,6 +60,11 @@ class Admission(Struct, frozen=True, kw_only=True):
     clock: Clock = time.time
     explain: bool = False
     """True tells every client the whole reason of its refusal."""
+
+    @property
+    def requires_certificate(self) -> bool:
+        """Whether every token must be bound to a certificate."""
+        return self.require_certificate and self.require == "certificate"
 
     def now(self) -> EpochSeconds:
         """Return the time by the clock. Adapters call this once a request."""
@@ -95,7 +110,8 @@ class Admission(Struct, frozen=True, kw_only=True):
         count_refused(error)
 
     def _admit(self, request: PresentedRequest, presented: PresentedCertificate, scope: str) -> Principal:
-        text, discharges = _macaroons(request)
+        scheme, text, discharges = _macaroons(request)
+        proof = claimed_proof(request.proof) if scheme == "DPoP" else None
         known = request.is_address_known
         access = Access(
             now=request.now,
@@ -107,22 +123,28 @@ class Admission(Struct, frozen=True, kw_only=True):
             address=request.address
             if known
             else client_address(request.connection, presented, request.address),
+            proof_key=None if proof is None else proof.proof_key,
         )
         try:
             principal = self.verifier.verify(
-                text, access, require_certificate=self.require_certificate, discharges=discharges
+                text, access, require_certificate=self.requires_certificate, discharges=discharges
             )
         except InvalidToken as error:
             refuse_hidden(error, text, presented)
             raise
+        if self.require != "certificate":
+            require_confirmation(principal, self.require)
+        if proof is not None and request.proof is not None:
+            require_key(principal)
+            self.proofs.prove(proof, request.proof, access, text)
         require_scope(principal, scope)
         return principal
 
 
-def _macaroons(request: PresentedRequest) -> tuple[str, tuple[str, ...]]:
-    """Return the token and its discharges."""
+def _macaroons(request: PresentedRequest) -> tuple[Scheme, str, tuple[str, ...]]:
+    """Return the scheme, the token and its discharges."""
     if not request.credentials:
-        return read_bearer(request.authorization), ()
+        return *read_credentials(request.authorization), ()
     return presented_macaroons(request.authorization, request.credentials)
 
 

@@ -21,6 +21,7 @@ from macaroon_cbat.resource.event_loop import admit
 from macaroon_cbat.resource.metadata import DecodedPath, metadata_path
 from macaroon_cbat.resource.overrides import overrides_in_headers
 from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
+from macaroon_cbat.resource.presented_proof import proof_in
 from macaroon_cbat.resource.request import PresentedRequest
 from macaroon_cbat.resource.responses import Answer, answer_to, metadata_answer
 from macaroon_cbat.resource.settings import GuardSettings, make_admission
@@ -106,6 +107,7 @@ def presented(connection: Scope, admission: Admission, *, root: str | None = Non
     authorizations = tuple(
         headers[index][1].decode("latin-1") for index, name in enumerate(names) if name == b"authorization"
     )
+    credentials = credentials_in_headers(names, headers)
     client = connection.get("client")
     path, why = _path(connection, root, admission.root_path)
     return PresentedRequest(
@@ -117,7 +119,8 @@ def presented(connection: Scope, admission: Admission, *, root: str | None = Non
         address=(client[0] or None) if client else None,
         why_no_path=why,
         overrides=overrides_in_headers(names, headers),
-        credentials=credentials_in_headers(names, headers),
+        credentials=credentials,
+        proof=proof_in(connection, credentials) if credentials else None,
     )
 
 

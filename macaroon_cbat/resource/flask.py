@@ -14,6 +14,7 @@ from macaroon_cbat.resource.default_deny import Admitted, DefaultDeny, admitted_
 from macaroon_cbat.resource.metadata import metadata_path
 from macaroon_cbat.resource.overrides import overrides_in_environ
 from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
+from macaroon_cbat.resource.presented_proof import proof_in
 from macaroon_cbat.resource.request import PresentedRequest
 from macaroon_cbat.resource.responses import Answer, answer_to, metadata_answer
 from macaroon_cbat.resource.settings import GuardSettings, check_settings, make_admission
@@ -148,6 +149,7 @@ def _presented(admission: Admission) -> PresentedRequest:
     environ = request.environ
     method: str = environ["REQUEST_METHOD"]
     path, why = _path(environ.get("PATH_INFO", ""), admission.root_path)
+    credentials = credentials_in_environ(environ)
     return PresentedRequest(
         now=admission.now(),
         authorization=environ.get("HTTP_AUTHORIZATION"),
@@ -158,7 +160,8 @@ def _presented(admission: Admission) -> PresentedRequest:
         address=environ.get("REMOTE_ADDR"),
         why_no_path=why,
         overrides=overrides_in_environ(environ),
-        credentials=credentials_in_environ(environ),
+        credentials=credentials,
+        proof=proof_in(environ, credentials) if credentials else None,
     )
 
 

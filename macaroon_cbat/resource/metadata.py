@@ -4,6 +4,7 @@ from typing import NewType
 from urllib.parse import unquote, urlsplit
 
 from macaroon_cbat.macaroon.audiences import canonical_audience
+from macaroon_cbat.macaroon.proof_keys import SIGNING_ALGORITHMS
 from macaroon_cbat.resource.admission import Admission
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
@@ -44,5 +45,14 @@ def protected_resource_metadata(admission: Admission, scopes: set[str]) -> dict[
         "authorization_servers": [admission.verifier.issuer],
         **supported,
         "bearer_methods_supported": ["header"],
-        "tls_client_certificate_bound_access_tokens": admission.require_certificate,
+        "tls_client_certificate_bound_access_tokens": admission.requires_certificate,
+        **_dpop(admission),
     }
+
+
+def _dpop(admission: Admission) -> dict[str, object]:
+    """Return the members about DPoP of a resource server that asks for it (RFC 9728 2)."""
+    if admission.require == "certificate":
+        return {}
+    is_required = {"dpop_bound_access_tokens_required": True} if admission.require == "dpop" else {}
+    return {"dpop_signing_alg_values_supported": list(SIGNING_ALGORITHMS), **is_required}

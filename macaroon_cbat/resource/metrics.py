@@ -25,7 +25,8 @@ _IGNORED = Counter(
 
 def count_verified(principal: Principal) -> None:
     """Count a request that was let through."""
-    _VERIFIED.count(principal.certificate is not None, principal.is_attenuated)
+    is_bound = principal.certificate is not None or principal.proof_key is not None
+    _VERIFIED.count(is_bound, principal.is_attenuated)
 
 
 def count_refused(error: OAuthError) -> None:

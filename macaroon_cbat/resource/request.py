@@ -6,6 +6,7 @@ from macaroon_cbat.certificate.source import RequestConnection
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.credential_headers import CredentialHeaders
 from macaroon_cbat.resource.overrides import Overrides
+from macaroon_cbat.resource.presented_proof import PresentedProof
 
 
 class PresentedRequest(Struct, frozen=True, kw_only=True):
@@ -27,6 +28,8 @@ class PresentedRequest(Struct, frozen=True, kw_only=True):
     """True if no header of a client can have written `address`."""
     is_method_known: bool = True
     """False if a header names another method, which the application may run."""
+    proof: PresentedProof | None = None
+    """The DPoP header; None without one."""
     overrides: Overrides = ()
     """The headers by which an application may take another path or method."""
     credentials: CredentialHeaders = ()

@@ -5,13 +5,21 @@ import logging
 import msgspec
 from msgspec import Struct
 
-from macaroon_cbat.errors import OAuthError, ServerMisconfigured, Unavailable
-from macaroon_cbat.macaroon.bearer import challenge
+from macaroon_cbat.errors import OAuthError, ServerMisconfigured, Unavailable, UseDpopNonce
+from macaroon_cbat.macaroon.bearer import Scheme, challenge
+from macaroon_cbat.macaroon.verification import Requirement
 from macaroon_cbat.resource.admission import Admission
 from macaroon_cbat.resource.metadata import document_url, protected_resource_metadata
 from macaroon_cbat.resource.request import PresentedRequest
 
 log = logging.getLogger("macaroon_cbat.resource")
+
+_SCHEMES: dict[Requirement, tuple[Scheme, ...]] = {
+    "certificate": ("Bearer",),
+    "dpop": ("DPoP",),
+    "either": ("Bearer", "DPoP"),
+}
+"""The schemes that a guard asks for, by the confirmation that it requires."""
 
 
 class Answer(Struct, frozen=True):
@@ -25,7 +33,7 @@ class Answer(Struct, frozen=True):
 def answer_to(error: OAuthError | Unavailable, admission: Admission, request: PresentedRequest) -> Answer:
     """Return the answer to a request that the guard refuses or cannot judge."""
     if isinstance(error, OAuthError):
-        return refusal(error, admission)
+        return refusal(error, admission, request)
     return unavailable(error, f"{request.method} {request.path!r}")
 
 
@@ -35,16 +43,19 @@ def metadata_answer(admission: Admission, scopes: set[str]) -> Answer:
     return Answer(200, (("Content-Type", "application/json"),), body)
 
 
-def refusal(error: OAuthError, admission: Admission) -> Answer:
-    """Return the answer to a refused request, with its challenge (RFC 6750 3)."""
-    realm, metadata = admission.verifier.audience, document_url(admission)
-    code = error.code or "missing_token"
-    return _answer(
-        error.status,
-        code,
-        error.description,
-        ("WWW-Authenticate", challenge(error, realm=realm, resource_metadata=metadata)),
+def refusal(error: OAuthError, admission: Admission, request: PresentedRequest) -> Answer:
+    """Return the answer to a refused request, with its challenge (RFC 6750 3, RFC 9449 7.1)."""
+    value = challenge(
+        error,
+        realm=admission.verifier.audience,
+        resource_metadata=document_url(admission),
+        schemes=_SCHEMES[admission.require],
+        authorization=request.authorization,
     )
+    headers = [("WWW-Authenticate", value)]
+    if isinstance(error, UseDpopNonce):
+        headers.append(("DPoP-Nonce", error.nonce))
+    return _answer(error.status, error.code or "missing_token", error.description, *headers)
 
 
 def unavailable(error: Unavailable, request: str) -> Answer:

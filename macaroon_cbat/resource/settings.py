@@ -4,16 +4,20 @@ import logging
 import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal, TypedDict, get_args
 
 from macaroon_cbat.certificate.source import CertificateSource, tls_connection
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.claims import DEFAULT_CLOCK_SKEW
+from macaroon_cbat.macaroon.dpop_nonces import DpopNonces
+from macaroon_cbat.macaroon.verification import Requirement
 from macaroon_cbat.resource.admission import Admission, Clock
 from macaroon_cbat.resource.clock_skew import checked_skew
 from macaroon_cbat.resource.default_deny import check_default
 from macaroon_cbat.resource.origins import checked_origin, origin_of
 from macaroon_cbat.resource.paths import checked_root_path
+from macaroon_cbat.resource.proofs import ProofRules
+from macaroon_cbat.resource.used_proofs import RememberedProofs, UsedProofs
 from macaroon_cbat.resource.verifier import (
     AudienceKeySource,
     IssuerRevocations,
@@ -49,9 +53,19 @@ class GuardSettings(TypedDict, total=False):
     only with `keys` and `revocations`. A guard without it answers 503 meanwhile."""
     require_certificate: bool
     """True, the default, refuses tokens without a `cnf` caveat (401). False accepts them from any sender."""
+    require: Requirement
+    """The confirmation that every token needs: "certificate", the default, by the client certificate of the
+    connection (RFC 8705); "dpop" by the key of a DPoP proof (RFC 9449); "either" by one of them. A token that
+    is bound to both needs both everywhere. It does not go with require_certificate=False."""
+    dpop_nonces: DpopNonces | None
+    """The nonces that DPoP proofs must have, made of one secret for all processes: DpopNonces(secret). None,
+    the default, requires none."""
+    used_proofs: UsedProofs | None
+    """The memory of used DPoP proofs: by default one in each process, RememberedProofs(). A shared one, of
+    your own, keeps a captured proof from being used once in each process."""
     origin: str | None
-    """The origin that `htu` and `path` caveats are compared with: SCHEME://HOST[:PORT], without a path. It is
-    the audience's by default, and never the Host header."""
+    """The origin that DPoP proofs, and `htu` and `path` caveats, are compared with: SCHEME://HOST[:PORT],
+    without a path. It is the audience's by default, and never the Host header."""
     root_path: str
     """The path below which the deployment mounts the application, as SCRIPT_NAME (WSGI) or root_path (ASGI)
     has it: percent-decoded, such as /api, without a slash at the end; empty by default. No caveat about the
@@ -84,6 +98,17 @@ def check_settings(settings: GuardSettings, *, is_around: bool = False) -> None:
     checked_skew(settings.get("clock_skew", DEFAULT_CLOCK_SKEW))
     checked_root_path(settings.get("root_path", ""))
     check_default(settings, is_around=is_around)
+    _check_requirement(settings)
+
+
+def _check_requirement(settings: GuardSettings) -> None:
+    require = settings.get("require", "certificate")
+    if require not in get_args(Requirement):
+        raise SettingsError(f"require is {require!r}: write 'certificate', 'dpop' or 'either'")
+    if "require" in settings and not settings.get("require_certificate", True):
+        raise SettingsError(
+            f"require={require!r} and require_certificate=False contradict each other: leave one of them out"
+        )
 
 
 def make_admission(settings: GuardSettings, *, is_around: bool = False) -> Admission:
@@ -98,11 +123,19 @@ def make_admission(settings: GuardSettings, *, is_around: bool = False) -> Admis
         settings.get("when_stale"),
     )
     origin = settings.get("origin")
+    origin = origin_of(verifier.audience) if origin is None else checked_origin(origin)
+    require = settings.get("require", "certificate")
+    if require != "certificate" and origin is None:
+        raise SettingsError(
+            f"the audience {verifier.audience} is no web URL, and DPoP proofs are for URLs: set the origin"
+        )
     return Admission(
         verifier=verifier,
         certificate_source=settings.get("certificate_source", tls_connection),
         require_certificate=settings.get("require_certificate", True),
-        origin=origin_of(verifier.audience) if origin is None else checked_origin(origin),
+        require=require,
+        proofs=ProofRules(settings.get("dpop_nonces"), settings.get("used_proofs") or RememberedProofs()),
+        origin=origin,
         root_path=settings.get("root_path", ""),
         clock_skew=settings.get("clock_skew", DEFAULT_CLOCK_SKEW),
         clock=settings.get("clock", time.time),

@@ -19,6 +19,7 @@ from macaroon_cbat.resource.default_deny import always_deny
 from macaroon_cbat.resource.metadata import metadata_path
 from macaroon_cbat.resource.overrides import overrides_in_environ
 from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
+from macaroon_cbat.resource.presented_proof import proof_in
 from macaroon_cbat.resource.request import PresentedRequest
 from macaroon_cbat.resource.responses import Answer, answer_to, metadata_answer
 from macaroon_cbat.resource.settings import GuardSettings, make_admission
@@ -78,6 +79,7 @@ class Guard:
 def presented(environ: WSGIEnvironment, admission: Admission) -> PresentedRequest:
     """Return the request of a WSGI environment, as the guard judges it."""
     path, why = _path(environ, admission.root_path)
+    credentials = credentials_in_environ(environ)
     return PresentedRequest(
         now=admission.now(),
         authorization=environ.get("HTTP_AUTHORIZATION"),
@@ -87,7 +89,8 @@ def presented(environ: WSGIEnvironment, admission: Admission) -> PresentedReques
         address=environ.get("REMOTE_ADDR"),
         why_no_path=why,
         overrides=overrides_in_environ(environ),
-        credentials=credentials_in_environ(environ),
+        credentials=credentials,
+        proof=proof_in(environ, credentials) if credentials else None,
     )
 
 

@@ -46,7 +46,7 @@ class OwnGuard:
         Unavailable if the database is out of reach.
         """
         environ = request.environ
-        text, discharges = presented_macaroons(
+        _, text, discharges = presented_macaroons(
             environ.get("HTTP_AUTHORIZATION"), credentials_in_environ(environ)
         )
         presented = client_certificate(request)

@@ -118,6 +118,7 @@ _TYPES = {
 _FORMS = {
     "scope": "words of visible ASCII without quotes, with one space between two (RFC 6749 3.3)",
     "x5t#S256": "the 43 characters that macaroon-cbat thumbprint prints",
+    "jkt": "the 43 characters of the key's thumbprint (RFC 7638)",
     "htm": "an HTTP method, such as GET",
 }
 """The right form of a member, in plain words."""

@@ -11,6 +11,7 @@ from macaroon_cbat.macaroon.caveats import (
     TargetUri,
     caveat_text,
     confirmation,
+    key_confirmation,
 )
 from tests.support.caveat_values import ACCEPTED, HOST, PROHIBITED
 from tests.support.tokens import API, BOUND, OTHER_API, access
@@ -54,6 +55,7 @@ def test_an_unknown_fact_is_prohibited(caveat, fact):
         (Audience(API), b'{"aud":"https://api.example"}'),
         (Audience((API, OTHER_API)), b'{"aud":["https://api.example","https://other.example"]}'),
         (confirmation("A" * 43), b'{"cnf":{"x5t#S256":"' + b"A" * 43 + b'"}}'),
+        (key_confirmation("A" * 43), b'{"cnf":{"jkt":"' + b"A" * 43 + b'"}}'),
         (Method("GET"), b'{"htm":"GET"}'),
         (Method(("GET", "HEAD")), b'{"htm":["GET","HEAD"]}'),
         (TargetUri("https://api.example/a"), b'{"htu":"https://api.example/a"}'),

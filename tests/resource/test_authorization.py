@@ -11,7 +11,6 @@ HONEST = bound()
 OTHER_SCHEMES = {
     "Basic": "Basic YTpi",
     "Digest with commas": 'Digest username="a", realm="b", uri="/"',
-    "DPoP": f"DPoP {HONEST}",
     "Macaroon": f"Macaroon {HONEST}",
     "no scheme": HONEST,
     "no space after the scheme": f"Bearer{HONEST}",

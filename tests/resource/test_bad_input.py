@@ -62,7 +62,7 @@ CAVEATS = {
     "cnf without a thumbprint": b'{"cnf":{}}',
     "cnf that is text": confirming(b'"x"')[:7] + b'"x"}',
     "cnf with a second member": b'{"cnf":{"x5t#S256":"%s","jkt":"x"}}' % CERTIFICATE.encode(),
-    "cnf of another kind": b'{"cnf":{"jkt":"%s"}}' % CERTIFICATE.encode(),
+    "cnf of another kind": b'{"cnf":{"kid":"%s"}}' % CERTIFICATE.encode(),
     "a thumbprint in hex": confirming(b'"%s"' % HEX),
     "a thumbprint with padding": confirming(b'"%s="' % CERTIFICATE.encode()),
     "a thumbprint too short": confirming(b'"%s"' % CERTIFICATE[:-1].encode()),

@@ -10,11 +10,14 @@ from macaroon_cbat.macaroon.caveats import (
     Scope,
     TargetUri,
     confirmation,
+    key_confirmation,
 )
+from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.macaroon.target import Target
 from tests.support.tokens import API, BOUND, NOW, OTHER_API, OTHER_CERTIFICATE
 
 HOST = "https://api.example"
+JKT = KeyThumbprint("A" * 43)
 
 
 def at(path: str, origin: str = HOST) -> Target:
@@ -28,6 +31,7 @@ ACCEPTED = {
     "aud alone": (Audience(API), {}),
     "aud among several": (Audience((OTHER_API, API)), {}),
     "cnf of this connection": (BOUND, {}),
+    "cnf of this proof": (key_confirmation(JKT), {"proof_key": JKT}),
     "scope, which judges nothing here": (Scope("read"), {}),
     "htm alone": (Method("GET"), {}),
     "htm among several": (Method(("POST", "GET")), {}),
@@ -57,6 +61,8 @@ PROHIBITED = {
     "aud with a path more": (Audience(API + "/a"), {}),
     "aud that only contains ours": (Audience(API + ".evil.example"), {}),
     "cnf of another certificate": (BOUND, {"certificate": OTHER_CERTIFICATE}),
+    "cnf of another key": (key_confirmation(JKT), {"proof_key": KeyThumbprint("B" * 42 + "A")}),
+    "cnf of a key, over a connection of that thumbprint": (key_confirmation(JKT), {"certificate": JKT}),
     "cnf in the other letter case": (confirmation(BOUND.cnf.thumbprint.swapcase()), {}),
     "htm of another method": (Method("POST"), {}),
     "htm that only contains ours": (Method("GETTER"), {}),

@@ -15,6 +15,7 @@ from macaroon_cbat.macaroon.caveats import (
     Scope,
     TargetUri,
     confirmation,
+    key_confirmation,
 )
 from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.target import Target
@@ -38,6 +39,7 @@ caveats: st.SearchStrategy[Caveat] = st.one_of(
     st.one_of(st.just(NOW), instants).map(NotBefore),
     one_or_more([API, OTHER_API]).map(Audience),
     certificates.map(confirmation),
+    certificates.map(key_confirmation),
     one_or_more(["GET", "POST"]).map(Method),
     paths.map("https://api.example".__add__).map(TargetUri),
     paths.map(PathPrefix),

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Raw, Struct
 
-from macaroon_cbat.macaroon.caveats import ThumbprintText
 from macaroon_cbat.macaroon.claims import SCOPE_PATTERN, ScopeText
+from macaroon_cbat.macaroon.confirmations import ThumbprintText
 from macaroon_cbat.macaroon.identifier import TOKEN_ID_PATTERN
 from macaroon_cbat.stores.clients import CLIENT_NAME
 from macaroon_cbat.text.base64url import PATTERN_OF_32_BYTES

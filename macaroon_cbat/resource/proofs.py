@@ -1,0 +1,59 @@
+"""The rules of a guard for DPoP proofs (RFC 9449 4.3, 7), the same in every framework."""
+
+from msgspec import Struct, field
+
+from macaroon_cbat.errors import InvalidDpopProof, UseDpopNonce
+from macaroon_cbat.errors.dpop import NonceRequired, ProofRefused
+from macaroon_cbat.macaroon.caveats import Access
+from macaroon_cbat.macaroon.dpop_nonces import DpopNonces
+from macaroon_cbat.macaroon.dpop_proof import DpopProof, ProvedRequest, read_proof, verify_proof
+from macaroon_cbat.resource.blocking import about_to_block, announces_blocking
+from macaroon_cbat.resource.presented_proof import PresentedProof
+from macaroon_cbat.resource.used_proofs import RememberedProofs, UsedProofs
+
+
+class ProofRules(Struct, frozen=True):
+    """The nonces that proofs must have, if any, and the memory of those that were used."""
+
+    nonces: DpopNonces | None = None
+    used: UsedProofs = field(default_factory=RememberedProofs)
+
+    def prove(self, proof: DpopProof, presented: PresentedProof, access: Access, token: str) -> None:
+        """Return if the proof holds for this request and is used for the first time.
+
+        Call this once the token stands, so that no other client costs a signature or a place in memory.
+        Raises ProofRefused, NonceRequired, or Unavailable if it cannot be told whether it was used.
+        """
+        request = ProvedRequest(
+            now=access.now,
+            clock_skew=access.clock_skew,
+            method=access.method,
+            targets=() if access.target is None else (access.target,),
+            token=token,
+        )
+        try:
+            verify_proof(proof, request, self.nonces)
+        except UseDpopNonce as error:
+            raise NonceRequired(error.nonce) from error
+        except InvalidDpopProof as error:
+            raise ProofRefused(str(error)) from error
+        if presented.is_used:
+            return
+        if not announces_blocking(self.used):
+            about_to_block()
+        if not self.used.add(proof.use_name(), proof.usable_until(access.clock_skew), access.now):
+            raise ProofRefused("the DPoP proof was used before: make one for each request")
+        presented.is_used = True
+
+
+def claimed_proof(presented: PresentedProof | None) -> DpopProof:
+    """Return the proof of a request with the scheme DPoP, which nothing has verified yet.
+
+    Raises ProofRefused.
+    """
+    if presented is None:
+        raise ProofRefused("the DPoP header is missing beside the scheme DPoP: send a proof in it")
+    try:
+        return read_proof(presented.values)
+    except InvalidDpopProof as error:
+        raise ProofRefused(str(error)) from error
