@@ -10,8 +10,9 @@ from msgspec import Struct
 
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import MalformedMacaroon
-from macaroon_cbat.macaroon.caveats import Caveat, Confirmation, read_caveats
+from macaroon_cbat.macaroon.caveats import Confirmation
 from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.custom import AnyCaveat, CustomCaveat, read_any_caveats, split
 from macaroon_cbat.macaroon.identifier import Grant, read_identifier
 from macaroon_cbat.macaroon.rights import Remark, Rights, granted, narrow
 from macaroon_cbat.macaroon.wire import Macaroon, ThirdPartyCaveat
@@ -19,7 +20,7 @@ from macaroon_cbat.text.base64url import encode
 from macaroon_cbat.text.json_text import UnusableJson, read_members
 from macaroon_cbat.text.printable import quoted
 
-_Reading = tuple[Caveat, ...] | str | None
+_Reading = tuple[AnyCaveat, ...] | str | None
 """The caveats of a text, or why it is refused; None for a third-party caveat."""
 
 
@@ -53,14 +54,27 @@ def _assessed(macaroon: Macaroon, readings: Sequence[_Reading], now: EpochSecond
         elif isinstance(reading, str):
             remarks.append(Remark(f"caveat {number} is refused: {reading}"))
         elif reading is not None:
-            rights, more = narrow(rights, reading, now)
-            remarks += [Remark(f"caveat {number}: {one.text}", one.is_fatal) for one in more]
+            known, custom = split(reading)
+            rights, more = narrow(rights, known, now)
+            remarks += [
+                Remark(f"caveat {number}: {one.text}", one.is_fatal)
+                for one in (*more, *map(_custom_remark, custom))
+            ]
     return Assessment(grant, rights, tuple(remarks))
 
 
-def attenuation_warnings(parent: Macaroon, caveats: Iterable[Caveat], now: EpochSeconds) -> list[str]:
+def _custom_remark(caveat: CustomCaveat) -> Remark:
+    return Remark(
+        f"{quoted(caveat.name)} is a custom caveat: only a resource server that judges it accepts the token",
+        is_fatal=False,
+    )
+
+
+def attenuation_warnings(parent: Macaroon, caveats: Iterable[AnyCaveat], now: EpochSeconds) -> list[str]:
     """Return a sentence for each caveat that would leave the child no use, or restrict nothing."""
-    _, remarks = narrow(assessed(parent, now).rights, caveats, now)
+    known, custom = split(tuple(caveats))
+    _, remarks = narrow(assessed(parent, now).rights, known, now)
+    remarks += map(_custom_remark, custom)
     return [f"{one.text}; no request can use this token" if one.is_fatal else one.text for one in remarks]
 
 
@@ -83,7 +97,10 @@ def inspected(macaroon: Macaroon, now: EpochSeconds) -> dict[str, object]:
 
 
 def refusal_of(caveat: bytes) -> str | None:
-    """Return why every verifier of this package refuses the text of a first-party caveat, or None."""
+    """Return why every verifier of this package refuses the text of a first-party caveat, or None.
+
+    A custom caveat is refused by verifiers without a judge of its name alone.
+    """
     reading = _reading(caveat)
     return reading if isinstance(reading, str) else None
 
@@ -109,7 +126,7 @@ def _readings(macaroon: Macaroon) -> list[_Reading]:
 
 def _reading(caveat: bytes | ThirdPartyCaveat) -> _Reading:
     try:
-        return read_caveats(caveat) if isinstance(caveat, bytes) else None
+        return read_any_caveats(caveat) if isinstance(caveat, bytes) else None
     except ValueError as error:
         return str(error)
 
@@ -145,6 +162,8 @@ def _inspected_caveat(caveat: bytes | ThirdPartyCaveat, reading: _Reading) -> di
     shown: dict[str, object] = {"type": "first-party", "identifier": _members(caveat) or _text(caveat)}
     if isinstance(reading, str):
         shown["refused"] = reading
+    elif reading is not None and (custom := [one.name for one in split(reading)[1]]):
+        shown["custom"] = custom
     return shown
 
 

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from macaroon_cbat.errors import InvalidRequest, InvalidToken, OAuthError, Serve
 from macaroon_cbat.macaroon.bearer import read_bearer
 from macaroon_cbat.macaroon.caveats import Access
 from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.custom import NO_JUDGES, Judge
 from macaroon_cbat.macaroon.discharge_headers import presented_macaroons
 from macaroon_cbat.macaroon.target import Target
 from macaroon_cbat.macaroon.verification import Principal, require_scope
@@ -48,6 +49,8 @@ class Admission(Struct, frozen=True, kw_only=True):
     clock_skew: int = 0
     """Seconds by which this clock and the service's may differ."""
     clock: Clock = time.time
+    custom: Mapping[str, Judge] = NO_JUDGES
+    """The judges of custom caveats, by name."""
     explain: bool = False
     """True tells every client the whole reason of its refusal."""
 
@@ -110,7 +113,11 @@ class Admission(Struct, frozen=True, kw_only=True):
         )
         try:
             principal = self.verifier.verify(
-                text, access, require_certificate=self.require_certificate, discharges=discharges
+                text,
+                access,
+                require_certificate=self.require_certificate,
+                custom=self.custom,
+                discharges=discharges,
             )
         except InvalidToken as error:
             refuse_hidden(error, text, presented)
