@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from macaroon_cbat.macaroon.caveats import confirmation as confirmation
     from macaroon_cbat.macaroon.caveats import read_caveats as read_caveats
     from macaroon_cbat.macaroon.claims import EpochSeconds as EpochSeconds
+    from macaroon_cbat.macaroon.custom import CustomCaveat as CustomCaveat
     from macaroon_cbat.macaroon.identifier import Grant as Grant
     from macaroon_cbat.macaroon.keys import AudienceKeys as AudienceKeys
     from macaroon_cbat.macaroon.keys import RootKey as RootKey
@@ -71,6 +72,7 @@ __getattr__, __dir__, __all__ = at_first_use(
         "macaroon.caveats": "Access Audience Caveat ClientAddress Confirmation Expiry Method "
         "NotBefore PathPrefix Scope TargetUri confirmation read_caveats",
         "macaroon.claims": "EpochSeconds",
+        "macaroon.custom": "CustomCaveat",
         "macaroon.identifier": "Grant",
         "macaroon.keys": "AudienceKeys RootKey audience_key audience_keys read_key_file write_key_file",
         "macaroon.minting": "attenuate mint",

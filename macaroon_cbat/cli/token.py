@@ -28,10 +28,10 @@ from macaroon_cbat.macaroon.caveats import (
     Access,
     Expiry,
     confirmation,
-    make_caveat,
     read_caveats,
 )
 from macaroon_cbat.macaroon.claims import DEFAULT_CLOCK_SKEW, LONGEST_CLOCK_SKEW
+from macaroon_cbat.macaroon.custom import AnyCaveat, custom_caveat
 from macaroon_cbat.macaroon.inspection import attenuation_warnings, inspected
 from macaroon_cbat.macaroon.keys import read_key_file
 from macaroon_cbat.macaroon.minting import attenuate
@@ -79,8 +79,9 @@ token.add_command(mint)
     "--caveat",
     "texts",
     multiple=True,
-    metavar="JSON",
-    help="""Append this caveat, such as '{"nbf":1767225600}'. May be repeated.""",
+    metavar="JSON|NAME=JSON",
+    help="""Append this caveat, such as '{"nbf":1767225600}', or a custom one, such as
+    payment='{"most":100}', which only a resource server that judges it accepts. May be repeated.""",
 )
 def attenuate_command(
     token_file: Path,
@@ -97,8 +98,13 @@ def attenuate_command(
     """Restrict the token in FILE, by default on standard input; no key and no service is needed."""
     members = {"scope": scope, "aud": audiences, "htm": methods, "htu": url, "path": path, "ip": networks}
     try:
-        caveats = [each for text in texts for each in read_caveats(text.encode(errors="surrogateescape"))]
-        caveats += [make_caveat(name, _one_or_all(value)) for name, value in members.items() if value]
+        caveats = [each for text in texts for each in _caveats_of(text.encode(errors="surrogateescape"))]
+        caveats += [
+            one
+            for name, value in members.items()
+            if value
+            for one in read_caveats(msgspec.json.encode({name: _one_or_all(value)}))
+        ]
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     if certificate is not None:
@@ -114,6 +120,14 @@ def attenuate_command(
     for warning in attenuation_warnings(read_macaroon(text), caveats, now()):
         click.echo(f"warning: {printable(warning)}", err=True)
     click.echo(child)
+
+
+def _caveats_of(text: bytes) -> tuple[AnyCaveat, ...]:
+    """Return the caveats of a JSON object, which are known ones, or the custom caveat of NAME=JSON."""
+    name, equals, value = text.partition(b"=")
+    if equals and not text.lstrip().startswith(b"{"):
+        return (custom_caveat(name.decode(errors="backslashreplace"), value),)
+    return read_caveats(text)
 
 
 def _one_or_all(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
@@ -209,6 +223,7 @@ def _say_refused(error: OAuthError, *, as_json: bool) -> None:
 
 def _say_accepted(principal: Principal, *, as_json: bool) -> None:
     members = msgspec.structs.asdict(principal) | {"scope": " ".join(sorted(principal.scope))}
+    members["custom"] = [{one.name: one.value} for one in principal.custom] or None
     if as_json:
         print_json({"accepted": True, "principal": members})
         return

@@ -160,6 +160,7 @@ _KINDS: dict[str, type[Caveat]] = {
     kind.__struct_fields__[0]: kind for kind in get_args(Caveat) if kind is not KeyConfirmation
 }
 """The kinds by their member; `read_confirmations` tells the two of `cnf` apart."""
+KNOWN_CAVEATS = frozenset(_KINDS)
 _DECODERS = {name.encode(): msgspec.json.Decoder(kind) for name, kind in _KINDS.items()}
 _encode = msgspec.json.Encoder().encode
 
@@ -184,17 +185,22 @@ def read_caveats(text: bytes) -> tuple[Caveat, ...]:
 
 def _read_spelled(text: bytes) -> tuple[Caveat, ...]:
     """Return the caveats in any spelling; dearer than the compact form, and linear in its length."""
+    if others := (found := known_and_others(text))[1]:
+        raise ValueError(f"unknown caveat {quoted(min(others))}")
+    return found[0]
+
+
+def known_and_others(text: bytes) -> tuple[tuple[Caveat, ...], dict[str, object]]:
+    """Return the caveats that the text says, and its unknown members, or raise ValueError as above."""
     try:
         members = read_members(text)
         known = [(name, value) for name, value in members.items() if name in _KINDS]
         caveats = tuple(caveat for name, value in known for caveat in _typed(name, value))
     except (ValueError, msgspec.MsgspecError) as error:
         raise ValueError(f"malformed caveat {quoted(text)}: {plain_reason(error)}") from error
-    if unknown := members.keys() - _KINDS.keys():
-        raise ValueError(f"unknown caveat {quoted(min(unknown))}")
-    if not caveats:
+    if not members:
         raise ValueError("malformed caveat {}: it restricts nothing")
-    return caveats
+    return caveats, {name: value for name, value in members.items() if name not in _KINDS}
 
 
 def _typed(name: str, value: object) -> tuple[Caveat, ...]:
@@ -210,14 +216,6 @@ def _typed(name: str, value: object) -> tuple[Caveat, ...]:
 
 remembered_caveats = remembering(4096)(read_caveats)
 """`read_caveats` for authentic texts, which repeat: what an attacker writes would fill the memory."""
-
-
-def make_caveat(name: str, value: object) -> Caveat:
-    """Return the caveat with this one member, such as `make_caveat("scope", "read")`, or raise ValueError."""
-    caveat, *more = read_caveats(_encode({name: value}))
-    if more:
-        raise ValueError(f"{name} with several members is several caveats: write one for each")
-    return caveat
 
 
 def caveat_text(caveat: Caveat) -> bytes:

@@ -10,8 +10,9 @@ from msgspec import Struct
 
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import MalformedMacaroon
-from macaroon_cbat.macaroon.caveats import Caveat, Confirmation, KeyConfirmation, read_caveats
+from macaroon_cbat.macaroon.caveats import Confirmation, KeyConfirmation
 from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.custom import AnyCaveat, CustomCaveat, read_any_caveats, split
 from macaroon_cbat.macaroon.identifier import Grant, read_identifier
 from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.macaroon.rights import Remark, Rights, granted, narrow
@@ -20,7 +21,7 @@ from macaroon_cbat.text.base64url import encode
 from macaroon_cbat.text.json_text import UnusableJson, read_members
 from macaroon_cbat.text.printable import quoted
 
-_Reading = tuple[Caveat, ...] | str | None
+_Reading = tuple[AnyCaveat, ...] | str | None
 """The caveats of a text, or why it is refused; None for a third-party caveat."""
 
 
@@ -54,14 +55,27 @@ def _assessed(macaroon: Macaroon, readings: Sequence[_Reading], now: EpochSecond
         elif isinstance(reading, str):
             remarks.append(Remark(f"caveat {number} is refused: {reading}"))
         elif reading is not None:
-            rights, more = narrow(rights, reading, now)
-            remarks += [Remark(f"caveat {number}: {one.text}", one.is_fatal) for one in more]
+            known, custom = split(reading)
+            rights, more = narrow(rights, known, now)
+            remarks += [
+                Remark(f"caveat {number}: {one.text}", one.is_fatal)
+                for one in (*more, *map(_custom_remark, custom))
+            ]
     return Assessment(grant, rights, tuple(remarks))
 
 
-def attenuation_warnings(parent: Macaroon, caveats: Iterable[Caveat], now: EpochSeconds) -> list[str]:
+def _custom_remark(caveat: CustomCaveat) -> Remark:
+    return Remark(
+        f"{quoted(caveat.name)} is a custom caveat: only a resource server that judges it accepts the token",
+        is_fatal=False,
+    )
+
+
+def attenuation_warnings(parent: Macaroon, caveats: Iterable[AnyCaveat], now: EpochSeconds) -> list[str]:
     """Return a sentence for each caveat that would leave the child no use, or restrict nothing."""
-    _, remarks = narrow(assessed(parent, now).rights, caveats, now)
+    known, custom = split(tuple(caveats))
+    _, remarks = narrow(assessed(parent, now).rights, known, now)
+    remarks += map(_custom_remark, custom)
     return [f"{one.text}; no request can use this token" if one.is_fatal else one.text for one in remarks]
 
 
@@ -84,7 +98,10 @@ def inspected(macaroon: Macaroon, now: EpochSeconds) -> dict[str, object]:
 
 
 def refusal_of(caveat: bytes) -> str | None:
-    """Return why every verifier of this package refuses the text of a first-party caveat, or None."""
+    """Return why every verifier of this package refuses the text of a first-party caveat, or None.
+
+    A custom caveat is refused by verifiers without a judge of its name alone.
+    """
     reading = _reading(caveat)
     return reading if isinstance(reading, str) else None
 
@@ -106,7 +123,7 @@ def key_confirmations(macaroon: Macaroon) -> frozenset[KeyThumbprint]:
     )
 
 
-def _readable(macaroon: Macaroon) -> list[Caveat]:
+def _readable(macaroon: Macaroon) -> list[AnyCaveat]:
     found = [each for each in map(_reading, macaroon.caveats) if isinstance(each, tuple)]
     return [one for caveats in found for one in caveats]
 
@@ -118,7 +135,7 @@ def _readings(macaroon: Macaroon) -> list[_Reading]:
 
 def _reading(caveat: bytes | ThirdPartyCaveat) -> _Reading:
     try:
-        return read_caveats(caveat) if isinstance(caveat, bytes) else None
+        return read_any_caveats(caveat) if isinstance(caveat, bytes) else None
     except ValueError as error:
         return str(error)
 
@@ -155,6 +172,8 @@ def _inspected_caveat(caveat: bytes | ThirdPartyCaveat, reading: _Reading) -> di
     shown: dict[str, object] = {"type": "first-party", "identifier": _members(caveat) or _text(caveat)}
     if isinstance(reading, str):
         shown["refused"] = reading
+    elif reading is not None and (custom := [one.name for one in split(reading)[1]]):
+        shown["custom"] = custom
     return shown
 
 

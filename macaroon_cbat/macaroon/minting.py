@@ -12,7 +12,7 @@ from pymacaroons.macaroon import MACAROON_V2
 from pymacaroons.utils import sign_first_party_caveat, sign_third_party_caveat
 
 from macaroon_cbat.errors import InvalidRequest
-from macaroon_cbat.macaroon.caveats import Caveat, caveat_text
+from macaroon_cbat.macaroon.custom import AnyCaveat, any_text
 from macaroon_cbat.macaroon.identifier import Grant, identifier_text
 from macaroon_cbat.macaroon.keys import KEY_BYTES, AudienceKey
 from macaroon_cbat.macaroon.signature import OpenedCaveat, sealed
@@ -24,7 +24,7 @@ def mint(
     key: AudienceKey,
     location: str,
     grant: Grant,
-    caveats: Iterable[Caveat] = (),
+    caveats: Iterable[AnyCaveat] = (),
     *,
     carried: Iterable[bytes | OpenedCaveat] = (),
 ) -> str:
@@ -45,7 +45,7 @@ def mint(
     return _append(macaroon, caveats)
 
 
-def attenuate(text: str, caveats: Iterable[Caveat]) -> str:
+def attenuate(text: str, caveats: Iterable[AnyCaveat]) -> str:
     """Return a child of the macaroon with further caveats; no key is needed. Padding is mended.
 
     The signature is not verified: that takes the audience key. Raises MalformedMacaroon for a malformed
@@ -68,7 +68,7 @@ def add_third_party_caveat(text: str, location: str, caveat_key: bytes, caveat_i
 
 
 def mint_discharge(
-    location: str, caveat_key: bytes, caveat_identifier: bytes, caveats: Iterable[Caveat] = ()
+    location: str, caveat_key: bytes, caveat_identifier: bytes, caveats: Iterable[AnyCaveat] = ()
 ) -> str:
     """Return the discharge of a third-party caveat, which the holder must bind before sending it.
 
@@ -114,9 +114,9 @@ def _carry(macaroon: pymacaroons.Macaroon, carried: bytes | OpenedCaveat) -> Non
     macaroon.caveats.append(caveat)
 
 
-def _append(macaroon: pymacaroons.Macaroon, caveats: Iterable[Caveat]) -> str:
+def _append(macaroon: pymacaroons.Macaroon, caveats: Iterable[AnyCaveat]) -> str:
     for caveat in caveats:
-        macaroon.add_first_party_caveat(caveat_text(caveat))
+        macaroon.add_first_party_caveat(any_text(caveat))
     return _within_limits(macaroon)
 
 

@@ -1,6 +1,6 @@
 """The verdict on a macaroon: the signature first, then revocation and caveats."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypeVar
 
 from msgspec import UNSET, Struct
@@ -28,12 +28,14 @@ from macaroon_cbat.macaroon.caveats import (
     remembered_caveats,
 )
 from macaroon_cbat.macaroon.claims import EpochSeconds, scope_tokens
-from macaroon_cbat.macaroon.conditions import Attributes, Declared, attributes, conflicts, read_condition
+from macaroon_cbat.macaroon.conditions import Attributes, attributes
+from macaroon_cbat.macaroon.custom import NO_JUDGES, CustomCaveat, Judge, refusals
 from macaroon_cbat.macaroon.identifier import Grant, read_identifier
 from macaroon_cbat.macaroon.keys import KeySource
+from macaroon_cbat.macaroon.other_texts import OtherTexts, read_others
 from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.macaroon.revocation import RevocationSource
-from macaroon_cbat.macaroon.signature import AuthenticCaveats, DischargeText, verify_signature
+from macaroon_cbat.macaroon.signature import AuthenticCaveats, verify_signature
 from macaroon_cbat.macaroon.unmet import not_met
 from macaroon_cbat.macaroon.wire import read_discharges, read_macaroon
 
@@ -69,6 +71,8 @@ class Principal(Struct, frozen=True, kw_only=True):
     none."""
     is_attenuated: bool = False
     """True if a holder restricted the token: it has caveats beyond a confirmation, which may be minted."""
+    custom: tuple[CustomCaveat, ...] = ()
+    """The custom caveats of the token, none of which refused the access."""
 
 
 def verify(
@@ -79,6 +83,7 @@ def verify(
     require_certificate: bool = True,
     revocations: RevocationSource | None = None,
     discharges: Sequence[str] = (),
+    custom: Mapping[str, Judge] = NO_JUDGES,
 ) -> Principal:
     """Return the principal that presents this token.
 
@@ -86,7 +91,8 @@ def verify(
     most. `keys` finds the audience key, and `access` has the facts of the request. An unbound token is
     refused unless `require_certificate` is False. No revocation is looked up if `revocations` is None.
     `discharges` are tokens of other services that satisfy third-party caveats, 16 at most, each bound to this
-    macaroon.
+    macaroon. `custom` judges custom caveats by their names, once all others allow the access; an error that
+    a judge raises passes.
 
     Raises MalformedMacaroon for text or a discharge in any other spelling, UnknownKey if `keys` has no key
     for the token, SignatureMismatch if the HMAC chain does not hold, NotDischarged if a third-party caveat
@@ -105,7 +111,7 @@ def verify(
         raise
     if revocations is not None:
         refuse_revoked(grant, access.certificate, revocations)
-    return judge(grant, caveats, access, require_certificate=require_certificate)
+    return judge(grant, caveats, access, require_certificate=require_certificate, custom=custom)
 
 
 def refuse_revoked(grant: Grant, certificate: Thumbprint | None, revocations: RevocationSource) -> None:
@@ -115,15 +121,20 @@ def refuse_revoked(grant: Grant, certificate: Thumbprint | None, revocations: Re
 
 
 def judge(
-    grant: Grant, texts: AuthenticCaveats, access: Access, *, require_certificate: bool = True
+    grant: Grant,
+    texts: AuthenticCaveats,
+    access: Access,
+    *,
+    require_certificate: bool = True,
+    custom: Mapping[str, Judge] = NO_JUDGES,
 ) -> Principal:
     """Return the grant narrowed by its caveats.
 
     Raises CaveatsNotMet with every reason if a caveat refuses the access, and NotCertificateBound if a
-    certificate is required and no caveat names one.
+    certificate is required and no caveat names one. The judges of custom caveats are asked last.
     """
     unmet: list[str] = []
-    declared: list[Declared] = []
+    other: list[tuple[bytes, ValueError]] = []
     caveats: list[Caveat] = [Expiry(grant.exp)]
     if grant.aud is not UNSET:
         caveats.append(Audience(grant.aud))
@@ -131,41 +142,37 @@ def judge(
         try:
             caveats += remembered_caveats(text)
         except ValueError as error:
-            _read_otherwise(text, error, unmet, caveats, declared)
-    if declared:
-        unmet += conflicts(declared)
+            other.append((text, error))
+    if others := read_others(other, custom) if other else None:
+        caveats += others.caveats
+        unmet += others.unmet
     for caveat in caveats:
         if reason := caveat.prohibits(access):
             unmet.append(reason)
     if unmet:
         raise _of(grant, not_met(unmet, caveats, access))
     principal = _narrowed(grant, caveats, access)
-    if declared:
-        principal = replace(principal, declared=attributes(declared))
     if require_certificate and principal.certificate is None:
         unbound = NotCertificateBound(
             "the token has no cnf caveat: bind it first, as macaroon-cbat token attenuate --cert FILE does"
         )
         raise _of(grant, unbound)
-    return principal
+    return principal if others is None else _with_others(principal, grant, others, access, custom)
 
 
-def _read_otherwise(
-    text: bytes, error: ValueError, unmet: list[str], caveats: list[Caveat], declared: list[Declared]
-) -> None:
-    """Add what the text of a discharge says in the bakery's words; any other text is a reason to refuse."""
-    if not isinstance(text, DischargeText):
-        unmet.append(str(error))
-        return
-    try:
-        condition = read_condition(text)
-    except ValueError as unknown:
-        unmet.append(str(error if text[:1] == b"{" else unknown))
-        return
-    if isinstance(condition, Declared):
-        declared.append(condition)
-    else:
-        caveats.append(condition)
+def _with_others(
+    principal: Principal, grant: Grant, others: OtherTexts, access: Access, judges: Mapping[str, Judge]
+) -> Principal:
+    """Return the principal with custom caveats and attributes. Raises CaveatsNotMet if a judge refuses."""
+    if refused := refusals(others.custom, access, judges):
+        told = tuple(dict.fromkeys(f"{name} does not allow it" for name, _ in refused))
+        raise _of(grant, CaveatsNotMet(tuple(reason for _, reason in refused), told))
+    return replace(
+        principal,
+        declared=attributes(others.declared),
+        custom=tuple(others.custom),
+        is_attenuated=principal.is_attenuated or bool(others.custom),
+    )
 
 
 def _narrowed(grant: Grant, caveats: Sequence[Caveat], access: Access) -> Principal:

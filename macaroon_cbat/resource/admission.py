@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -18,7 +18,9 @@ from macaroon_cbat.errors import InvalidRequest, InvalidToken, OAuthError, Serve
 from macaroon_cbat.macaroon.bearer import Scheme, read_credentials
 from macaroon_cbat.macaroon.caveats import Access
 from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.custom import NO_JUDGES, Judge
 from macaroon_cbat.macaroon.discharge_headers import presented_macaroons
+from macaroon_cbat.macaroon.dpop_proof import DpopProof
 from macaroon_cbat.macaroon.target import Target
 from macaroon_cbat.macaroon.verification import (
     Principal,
@@ -58,6 +60,8 @@ class Admission(Struct, frozen=True, kw_only=True):
     clock_skew: int = 0
     """Seconds by which this clock and the service's may differ."""
     clock: Clock = time.time
+    custom: Mapping[str, Judge] = NO_JUDGES
+    """The judges of custom caveats, by name."""
     explain: bool = False
     """True tells every client the whole reason of its refusal."""
 
@@ -112,22 +116,14 @@ class Admission(Struct, frozen=True, kw_only=True):
     def _admit(self, request: PresentedRequest, presented: PresentedCertificate, scope: str) -> Principal:
         scheme, text, discharges = _macaroons(request)
         proof = claimed_proof(request.proof) if scheme == "DPoP" else None
-        known = request.is_address_known
-        access = Access(
-            now=request.now,
-            clock_skew=self.clock_skew,
-            audience=self.verifier.audience,
-            certificate=presented.thumbprint,
-            method=request.method if request.is_method_known else None,
-            target=_target(self.origin, request.path),
-            address=request.address
-            if known
-            else client_address(request.connection, presented, request.address),
-            proof_key=None if proof is None else proof.proof_key,
-        )
+        access = self._access(request, presented, proof)
         try:
             principal = self.verifier.verify(
-                text, access, require_certificate=self.requires_certificate, discharges=discharges
+                text,
+                access,
+                require_certificate=self.requires_certificate,
+                custom=self.custom,
+                discharges=discharges,
             )
         except InvalidToken as error:
             refuse_hidden(error, text, presented)
@@ -139,6 +135,24 @@ class Admission(Struct, frozen=True, kw_only=True):
             self.proofs.prove(proof, request.proof, access, text)
         require_scope(principal, scope)
         return principal
+
+    def _access(
+        self, request: PresentedRequest, presented: PresentedCertificate, proof: DpopProof | None
+    ) -> Access:
+        """Return the facts of the request."""
+        known = request.is_address_known
+        return Access(
+            now=request.now,
+            clock_skew=self.clock_skew,
+            audience=self.verifier.audience,
+            certificate=presented.thumbprint,
+            method=request.method if request.is_method_known else None,
+            target=_target(self.origin, request.path),
+            address=request.address
+            if known
+            else client_address(request.connection, presented, request.address),
+            proof_key=None if proof is None else proof.proof_key,
+        )
 
 
 def _macaroons(request: PresentedRequest) -> tuple[Scheme, str, tuple[str, ...]]:

@@ -23,16 +23,16 @@ from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.resource import asgi, wsgi
 from macaroon_cbat.resource.admission import Admission
 from macaroon_cbat.resource.default_deny import Admitted, admitted_before, default_deny
+from macaroon_cbat.resource.django_settings import before_the_guard, project_settings
 from macaroon_cbat.resource.event_loop import admit
 from macaroon_cbat.resource.metadata import metadata_path
 from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
 from macaroon_cbat.resource.request import PresentedRequest
 from macaroon_cbat.resource.responses import Answer, answer_to, metadata_answer
-from macaroon_cbat.resource.settings import GuardSettings, make_admission
+from macaroon_cbat.resource.settings import make_admission
 
 with extra("django"):
     from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-    from django.conf import settings as project
     from django.http import HttpRequest, HttpResponse
     from django.urls import URLPattern, URLResolver, get_resolver
 
@@ -57,10 +57,12 @@ class GuardMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         """Read the settings. Raises SettingsError that says what is missing or wrong."""
         self._get_response = get_response
-        found = _settings()
+        found = project_settings()
         self._admission = make_admission(found)
         self._path = metadata_path(self._admission.verifier.audience)
-        self._deny = default_deny(found, self._admission, self._path, _before_the_guard())
+        self._deny = default_deny(
+            found, self._admission, self._path, before_the_guard(f"{__name__}.{GuardMiddleware.__name__}")
+        )
         is_async = iscoroutinefunction(get_response)
         if is_async:
             markcoroutinefunction(self)
@@ -163,22 +165,6 @@ def require(scope: str = "") -> Callable[[View], View]:
         return cast("View", guarded)
 
     return decorate
-
-
-def _settings() -> GuardSettings:
-    """Return the project's settings under the names that every guard has."""
-    found: dict[str, Any] = getattr(project, "MACAROON_CBAT", None) or {}
-    if wrong := [name for name in found if not name.isupper()]:
-        raise SettingsError(f"names in MACAROON_CBAT are in capitals, unlike {', '.join(wrong)}")
-    return cast("GuardSettings", {name.lower(): value for name, value in found.items()})
-
-
-def _before_the_guard() -> str:
-    """Return a remark that names the middleware that Django runs before the guard."""
-    whole = f"{__name__}.{GuardMiddleware.__name__}"
-    names = list(getattr(project, "MIDDLEWARE", None) or ())
-    first = names[: names.index(whole)] if whole in names else []
-    return f"; before the guard stand {', '.join(name.rpartition('.')[2] for name in first)}" if first else ""
 
 
 def _presented(request: HttpRequest) -> tuple[Admission, PresentedRequest]:

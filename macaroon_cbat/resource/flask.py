@@ -8,6 +8,7 @@ from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
 from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.macaroon.credential_headers import credentials_in_environ
+from macaroon_cbat.macaroon.custom import Judge
 from macaroon_cbat.macaroon.verification import Principal
 from macaroon_cbat.resource.admission import Admission
 from macaroon_cbat.resource.default_deny import Admitted, DefaultDeny, admitted_before, default_deny
@@ -17,7 +18,7 @@ from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
 from macaroon_cbat.resource.presented_proof import proof_in
 from macaroon_cbat.resource.request import PresentedRequest
 from macaroon_cbat.resource.responses import Answer, answer_to, metadata_answer
-from macaroon_cbat.resource.settings import GuardSettings, check_settings, make_admission
+from macaroon_cbat.resource.settings import GuardSettings, check_settings, judges_of, make_admission
 from macaroon_cbat.resource.wsgi import PRINCIPAL
 
 with extra("flask"):
@@ -56,7 +57,8 @@ class Guard:
         SettingsError for unusable settings.
         """
         check_settings(settings)
-        self._settings = settings
+        self._judges = judges_of(settings)
+        self._settings: GuardSettings = {**settings, "caveats": self._judges}
         self._scopes: set[str] = set()
         if app is not None:
             self.init_app(app)
@@ -84,6 +86,14 @@ class Guard:
         # First: the application's own functions before a request may answer it.
         first = app.before_request_funcs[None]
         first.insert(0, first.pop())
+
+    def caveat(self, name: str, judge: Judge) -> None:
+        """Let this function judge the custom caveats of this name, once all others allow the request.
+
+        It takes the caveat's JSON value and the facts of the request, and returns the reason to refuse it, or
+        None. Raises SettingsError for an unusable name or judge.
+        """
+        self._judges.add(name, judge)
 
     def require(self, scope: str = "") -> Callable[[Callable[Parameters, Any]], Callable[Parameters, Any]]:
         """Return a decorator that runs the view only for a valid token with each of these scopes.

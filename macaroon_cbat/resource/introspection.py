@@ -5,7 +5,7 @@ The resource server judges the caveats, and compares the certificate with that o
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -20,6 +20,7 @@ from macaroon_cbat.errors import Inactive, SettingsError, Unavailable
 from macaroon_cbat.macaroon.audiences import audience_setting
 from macaroon_cbat.macaroon.caveats import Access
 from macaroon_cbat.macaroon.credential_headers import DISCHARGE
+from macaroon_cbat.macaroon.custom import NO_JUDGES, Judge
 from macaroon_cbat.macaroon.identifier import Grant, read_identifier
 from macaroon_cbat.macaroon.issuers import plain_issuer
 from macaroon_cbat.macaroon.signature import AuthenticCaveats, unverified_texts
@@ -99,7 +100,13 @@ class Introspection:
         self._own.current().connections.end()
 
     def verify(
-        self, text: str, access: Access, *, require_certificate: bool, discharges: Sequence[str] = ()
+        self,
+        text: str,
+        access: Access,
+        *,
+        require_certificate: bool,
+        custom: Mapping[str, Judge] = NO_JUDGES,
+        discharges: Sequence[str] = (),
     ) -> Principal:
         """Return the principal of the token. Raises InvalidToken, or Unavailable without an answer."""
         macaroon = read_macaroon(text)
@@ -112,7 +119,7 @@ class Introspection:
             self._remembered.add(presented, access.certificate, started, grant.exp - access.now)
         # The service has verified the chains over these very texts, so the caveats in them are authentic.
         authentic = AuthenticCaveats(texts)
-        return judge(grant, authentic, access, require_certificate=require_certificate)
+        return judge(grant, authentic, access, require_certificate=require_certificate, custom=custom)
 
     def _ask(
         self, text: str, grant: Grant, certificate: Thumbprint | None, discharges: Sequence[str]

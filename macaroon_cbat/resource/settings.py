@@ -2,16 +2,18 @@
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal, TypedDict, get_args
 
 from macaroon_cbat.certificate.source import CertificateSource, tls_connection
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.claims import DEFAULT_CLOCK_SKEW
+from macaroon_cbat.macaroon.custom import Judge
 from macaroon_cbat.macaroon.dpop_nonces import DpopNonces
 from macaroon_cbat.macaroon.verification import Requirement
 from macaroon_cbat.resource.admission import Admission, Clock
+from macaroon_cbat.resource.caveat_judges import CaveatJudges
 from macaroon_cbat.resource.clock_skew import checked_skew
 from macaroon_cbat.resource.default_deny import check_default
 from macaroon_cbat.resource.origins import checked_origin, origin_of
@@ -86,6 +88,11 @@ class GuardSettings(TypedDict, total=False):
     """The paths that need no token where the guard denies, as the application routes them: percent-decoded,
     without `root_path`. "/health" is this path alone; "/static/*" is "/static/" and every plain path below
     it. Empty by default."""
+    caveats: Mapping[str, Judge]
+    """The judges of custom caveats, by name: functions that take a caveat's JSON value and the facts of the
+    request, and return the reason to refuse it, or None. They are called once the signature and every other
+    caveat allow the request. A caveat without a judge is refused. A name that a known caveat has is a
+    SettingsError."""
     explain: bool
     """True tells every client the whole reason of a refusal, for development alone; False by default."""
 
@@ -139,5 +146,12 @@ def make_admission(settings: GuardSettings, *, is_around: bool = False) -> Admis
         root_path=settings.get("root_path", ""),
         clock_skew=settings.get("clock_skew", DEFAULT_CLOCK_SKEW),
         clock=settings.get("clock", time.time),
+        custom=judges_of(settings),
         explain=settings.get("explain", False),
     )
+
+
+def judges_of(settings: GuardSettings) -> CaveatJudges:
+    """Return the judges of the settings, the same object if it is one already. Raises SettingsError."""
+    judges = settings.get("caveats", {})
+    return judges if isinstance(judges, CaveatJudges) else CaveatJudges(judges)

@@ -10,13 +10,14 @@ from typing import Any, Unpack, cast
 
 from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
 from macaroon_cbat.errors.extras import extra
+from macaroon_cbat.macaroon.custom import Judge
 from macaroon_cbat.macaroon.verification import Principal
 from macaroon_cbat.resource.asgi import presented, send_answer
 from macaroon_cbat.resource.default_deny import admitted_before, default_deny
 from macaroon_cbat.resource.event_loop import admit
 from macaroon_cbat.resource.metadata import metadata_path
 from macaroon_cbat.resource.responses import Answer, answer_to, metadata_answer
-from macaroon_cbat.resource.settings import GuardSettings, make_admission
+from macaroon_cbat.resource.settings import GuardSettings, judges_of, make_admission
 from macaroon_cbat.resource.starlette_endpoints import Endpoint, Requirement, guarded_endpoint
 from macaroon_cbat.resource.starlette_middleware import ADMITTED, JUDGED, PASSED, ROOT, Around, Gate
 from macaroon_cbat.resource.starlette_routes import Requirements
@@ -48,7 +49,8 @@ class Guard:
         GuardSettings has the other settings. Without `app`, call `init_app(app)` before the application
         starts. Raises SettingsError for unusable settings.
         """
-        self._admission = make_admission(settings)
+        self._judges = judges_of(settings)
+        self._admission = make_admission({**settings, "caveats": self._judges})
         self._settings = settings
         self._scopes: set[str] = set()
         self._requirements: dict[frozenset[str], Requirement] = {}
@@ -77,6 +79,15 @@ class Guard:
                     forgotten=partial(self._under.forgotten, app),
                 )
             )
+
+    def caveat(self, name: str, judge: Judge, *, blocks: bool = True) -> None:
+        """Let this function judge the custom caveats of this name, once all others allow the request.
+
+        It takes the caveat's JSON value and the facts of the request, and returns the reason to refuse it, or
+        None. It runs in a thread unless `blocks` is False. Raises SettingsError for an unusable name or
+        judge.
+        """
+        self._judges.add(name, judge, blocks=blocks)
 
     def require(self, scope: str = "") -> Requirement:
         """Return the dependency that returns the Principal of a request with each of these scopes.

@@ -1,11 +1,12 @@
 """The verifiers of a guard: offline with the keys of an audience, or another one such as Introspection."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.macaroon.caveats import Access
+from macaroon_cbat.macaroon.custom import NO_JUDGES, Judge
 from macaroon_cbat.macaroon.keys import AudienceKeys, KeySource
 from macaroon_cbat.macaroon.revocation import RevocationSource
 from macaroon_cbat.macaroon.verification import Principal, verify
@@ -25,9 +26,17 @@ class TokenVerifier(Protocol):
         """The audience whose tokens are accepted."""
 
     def verify(
-        self, text: str, access: Access, *, require_certificate: bool, discharges: Sequence[str] = ()
+        self,
+        text: str,
+        access: Access,
+        *,
+        require_certificate: bool,
+        custom: Mapping[str, Judge] = NO_JUDGES,
+        discharges: Sequence[str] = (),
     ) -> Principal:
         """Return the principal that the token, with its discharges, stands for.
+
+        `custom` judges custom caveats by their names.
 
         Raises InvalidToken if the token is not valid for this access, Unavailable if that cannot be told.
         """
@@ -95,7 +104,13 @@ class OfflineVerifier:
         return self._keys.issuer
 
     def verify(
-        self, text: str, access: Access, *, require_certificate: bool, discharges: Sequence[str] = ()
+        self,
+        text: str,
+        access: Access,
+        *,
+        require_certificate: bool,
+        custom: Mapping[str, Judge] = NO_JUDGES,
+        discharges: Sequence[str] = (),
     ) -> Principal:
         """Return the principal that the token stands for.
 
@@ -109,6 +124,7 @@ class OfflineVerifier:
                 access,
                 require_certificate=require_certificate,
                 revocations=revocations,
+                custom=custom,
                 discharges=discharges,
             )
             if revocations is not None:
@@ -119,7 +135,7 @@ class OfflineVerifier:
         else:
             return principal
         return self._when_stale.verify(
-            text, access, require_certificate=require_certificate, discharges=discharges
+            text, access, require_certificate=require_certificate, custom=custom, discharges=discharges
         )
 
 

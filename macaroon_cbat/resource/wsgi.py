@@ -14,6 +14,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import OAuthError, Unavailable
 from macaroon_cbat.macaroon.credential_headers import credentials_in_environ
+from macaroon_cbat.macaroon.custom import Judge
 from macaroon_cbat.resource.admission import Admission
 from macaroon_cbat.resource.default_deny import always_deny
 from macaroon_cbat.resource.metadata import metadata_path
@@ -22,7 +23,7 @@ from macaroon_cbat.resource.paths import NOT_UTF_8, whole_path
 from macaroon_cbat.resource.presented_proof import proof_in
 from macaroon_cbat.resource.request import PresentedRequest
 from macaroon_cbat.resource.responses import Answer, answer_to, metadata_answer
-from macaroon_cbat.resource.settings import GuardSettings, make_admission
+from macaroon_cbat.resource.settings import GuardSettings, judges_of, make_admission
 
 PRINCIPAL = "macaroon_cbat.principal"
 """Environment key of the principal. No client can write it: a header always arrives as `HTTP_...`."""
@@ -36,11 +37,20 @@ class Guard:
 
         GuardSettings has the other settings. Raises SettingsError for unusable ones.
         """
-        self._admission = make_admission(settings, is_around=True)
+        self._judges = judges_of(settings)
+        self._admission = make_admission({**settings, "caveats": self._judges}, is_around=True)
         path = metadata_path(self._admission.verifier.audience)
         self._deny = always_deny(settings, self._admission, path)
         self._path_info = path.encode().decode("latin-1")  # as PEP 3333 has its bytes
         self._scopes: set[str] = set()
+
+    def caveat(self, name: str, judge: Judge) -> None:
+        """Let this function judge the custom caveats of this name, once all others allow the request.
+
+        It takes the caveat's JSON value and the facts of the request, and returns the reason to refuse it, or
+        None. Raises SettingsError for an unusable name or judge.
+        """
+        self._judges.add(name, judge)
 
     def require(self, scope: str = "") -> Callable[[WSGIApplication], WSGIApplication]:
         """Return a function that guards an application: each request needs each of these scopes.

@@ -14,6 +14,7 @@ from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import InvalidRequest, MalformedMacaroon
 from macaroon_cbat.macaroon.caveats import Caveat, confirmation, read_caveats
 from macaroon_cbat.macaroon.claims import EpochSeconds, ScopeText
+from macaroon_cbat.macaroon.custom import AnyCaveat, custom_caveat
 from macaroon_cbat.macaroon.inspection import attenuation_warnings, inspected
 from macaroon_cbat.macaroon.minting import attenuate
 from macaroon_cbat.macaroon.token_forms import mended
@@ -35,11 +36,14 @@ class RestrictRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """`{"macaroon": "AgE...", "caveat": {"scope": "read"}, "bind": "connection"}`.
 
     Each member of a caveat is appended as a caveat of its own. A caveat may also be spelled
-    `{"type": "first-party", "identifier": {"scope": "read"}}`.
+    `{"type": "first-party", "identifier": {"scope": "read"}}`. The members of `custom`, such as
+    `{"payment": {"most": 100}}`, are custom caveats: only a resource server that judges them accepts the
+    token.
     """
 
     macaroon: str
     caveat: Raw | UnsetType = UNSET
+    custom: dict[str, Raw] = {}
     bind: Literal["connection"] | None = None
 
 
@@ -134,15 +138,16 @@ def restricted(
 
     Raises InvalidRequest for a malformed macaroon or caveat, and for `bind` without a certificate.
     """
-    caveats: list[Caveat] = []
+    caveats: list[AnyCaveat] = []
     if wanted.caveat is not UNSET:
         caveats += _requested_caveats(wanted.caveat)
+    caveats += _requested_custom(wanted.custom)
     if wanted.bind is not None:
         if certificate is None:
             raise InvalidRequest("bind: this connection has no client certificate: present one")
         caveats.append(confirmation(certificate))
     if not caveats:
-        raise InvalidRequest("there is nothing to append: send caveat, bind, or both")
+        raise InvalidRequest("there is nothing to append: send caveat, custom or bind")
     with malformed_is_invalid():
         child = attenuate(wanted.macaroon, caveats)
         parent = read_macaroon(mended(wanted.macaroon))
@@ -156,6 +161,13 @@ def malformed_is_invalid() -> Iterator[None]:
         yield
     except MalformedMacaroon as error:
         raise InvalidRequest(f"macaroon: {error}") from error
+
+
+def _requested_custom(members: dict[str, Raw]) -> list[AnyCaveat]:
+    try:
+        return [custom_caveat(name, bytes(value)) for name, value in members.items()]
+    except ValueError as error:
+        raise InvalidRequest(f"custom: {error}") from error
 
 
 def _requested_caveats(json_text: Raw) -> tuple[Caveat, ...]:

@@ -7,8 +7,9 @@ from typing import Any, Protocol, TypedDict, TypeVar, Unpack, cast
 
 from macaroon_cbat.certificate.file import der_of
 from macaroon_cbat.certificate.thumbprint import DerCertificate, Thumbprint, parse_thumbprint, thumbprint_of
-from macaroon_cbat.macaroon.caveats import Access, Caveat, confirmation
+from macaroon_cbat.macaroon.caveats import Access, confirmation
 from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW, EpochSeconds, scope_tokens
+from macaroon_cbat.macaroon.custom import AnyCaveat
 from macaroon_cbat.macaroon.identifier import TOKEN_ID_BYTES, Grant
 from macaroon_cbat.macaroon.keys import KEY_BYTES, AudienceKey, AudienceKeys, RootKey, audience_key
 from macaroon_cbat.macaroon.minting import mint
@@ -37,8 +38,8 @@ class TokenOptions(TypedDict, total=False):
 
     audience: str
     """Another audience than that of the keys, an absolute URI; the guard refuses such a token."""
-    caveats: Iterable[Caveat]
-    """Further caveats, such as PathPrefix("/files")."""
+    caveats: Iterable[AnyCaveat]
+    """Further caveats, such as PathPrefix("/files") or CustomCaveat("payment", {"most": 100})."""
     expired: bool
     """True for a token that expired before any clock skew that a guard can allow."""
     unbound: bool
@@ -93,7 +94,7 @@ class FakeHolder:
         scope: str = DEFAULT_SCOPE,
         *,
         audience: str | None = None,
-        caveats: Iterable[Caveat] = (),
+        caveats: Iterable[AnyCaveat] = (),
         expired: bool = False,
         unbound: bool = False,
         bound_to: "FakeHolder | Thumbprint | None" = None,

@@ -8,7 +8,6 @@ from macaroon_cbat.macaroon.caveats import (
     caveat_text,
     confirmation,
     key_confirmation,
-    make_caveat,
     read_caveats,
 )
 from macaroon_cbat.macaroon.inspection import assessed, confirmations, inspected, key_confirmations
@@ -60,8 +59,6 @@ def test_both_members_of_one_cnf_must_hold(text, certificate, proof_key):
 def test_a_cnf_with_both_members_reads_as_two():
     """The caveats of such a text are those that are written one by one."""
     assert sorted(map(caveat_text, read_caveats(BOTH))) == sorted(map(caveat_text, [BOUND, KEYED]))
-    with pytest.raises(ValueError, match="several caveats"):
-        make_caveat("cnf", {"x5t#S256": CERTIFICATE, "jkt": JKT})
 
 
 def test_the_principal_says_what_the_token_is_bound_to():

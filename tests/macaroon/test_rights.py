@@ -160,19 +160,20 @@ def test_only_what_is_appended_is_spoken_of():
 
 
 def test_refused_caveats_and_missing_discharges_are_marked():
-    """A caveat that every verifier refuses is marked with the reason, and what needs a discharge is named."""
+    """A caveat that every verifier refuses is marked, a custom one and a missing discharge are named."""
     text = add_third_party_caveat(
         signed(b'{"exp": 1,}', b'{"role":"x"}'), "https://idp.example", b"k" * 32, b"x"
     )
     found = inspected(read_macaroon(text), NOW)
     assert [caveat.get("refused") for caveat in found["caveats"]] == [
         "malformed caveat '{\"exp\": 1,}': it has a trailing comma",
-        "unknown caveat 'role'",
+        None,
         None,
     ]
+    assert found["caveats"][1]["custom"] == ["role"]
     assert found["warnings"] == [
         "caveat 1 is refused: malformed caveat '{\"exp\": 1,}': it has a trailing comma",
-        "caveat 2 is refused: unknown caveat 'role'",
+        "caveat 2: 'role' is a custom caveat: only a resource server that judges it accepts the token",
         "caveat 3 needs a discharge from 'https://idp.example'",
     ]
     assert found["effective"] is None

@@ -18,7 +18,7 @@ class Absent:
 
     issuer, audience = ISSUER, API
 
-    def verify(self, text, access, *, require_certificate, discharges=()):
+    def verify(self, text, access, *, require_certificate, **_):
         """Raise Unavailable."""
         raise Unavailable("out of reach")
 

@@ -1,4 +1,5 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -99,9 +100,7 @@ class Absent:
 
     issuer, audience = ISSUER, API
 
-    def verify(
-        self, text: str, access: Access, *, require_certificate: bool, discharges: Sequence[str] = ()
-    ) -> Principal:
+    def verify(self, text: str, access: Access, *, require_certificate: bool, **_: Any) -> Principal:
         """Raise Unavailable."""
         raise Unavailable("the service at 10.0.0.1 is down\nand out")
 
@@ -133,9 +132,7 @@ def test_a_defect_in_a_verifier_is_no_pass():
     """Any other error of a verifier is 500, and not the answer of the view."""
 
     class Broken(Absent):
-        def verify(
-            self, text: str, access: Access, *, require_certificate: bool, discharges: Sequence[str] = ()
-        ) -> Principal:
+        def verify(self, text: str, access: Access, *, require_certificate: bool, **_: Any) -> Principal:
             """Fail as defects do."""
             raise ZeroDivisionError
 

@@ -65,8 +65,6 @@ def test_a_third_party_caveat_is_shown(service):
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        pytest.param(b'{"colour":"blue"}', {"colour": "blue"}, id="an unknown member"),
-        pytest.param(b'{ "role" : "\\u0061", "n": 1.5 }', {"role": "a", "n": 1.5}, id="another spelling"),
         pytest.param(
             b'{"scope":"a","scope":"b"}', '{"scope":"a","scope":"b"}', id="a repeated key, as it is"
         ),
@@ -74,7 +72,7 @@ def test_a_third_party_caveat_is_shown(service):
         pytest.param(b"time < 2030", "time < 2030", id="text"),
         pytest.param(b"[1]", "[1]", id="an array, as text"),
         pytest.param(b"\xff\xfe", "__4", id="bytes, as base64url"),
-        pytest.param(b'{"a":' + b"9" * 30 + b"}", {"a": int("9" * 30)}, id="a huge number"),
+        pytest.param(b'{"scpoe":"a"}', {"scpoe": "a"}, id="a slip of the pen"),
         pytest.param(b'{"a":1e999}', '{"a":1e999}', id="an infinite number, as it is"),
         pytest.param(b"", "", id="nothing"),
     ],
@@ -87,6 +85,22 @@ def test_what_is_shown_is_what_is_there(service, text, shown):
     assert caveat == {"type": "first-party", "identifier": shown}
     assert f"caveat 1 is refused: {reason}" in answer["warnings"]
     assert answer["effective"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        pytest.param(b'{"colour":"blue"}', {"colour": "blue"}, id="an unknown member"),
+        pytest.param(b'{ "role" : "\\u0061", "n": 1.5 }', {"role": "a", "n": 1.5}, id="another spelling"),
+        pytest.param(b'{"a":' + b"9" * 30 + b"}", {"a": int("9" * 30)}, id="a huge number"),
+    ],
+)
+def test_a_custom_caveat_is_named(service, text, shown):
+    """A caveat that a resource server may judge with code of its own is shown, and a warning says so."""
+    answer = inspect(service, {"macaroon": signed(text)}).json
+    assert answer["caveats"] == [{"type": "first-party", "identifier": shown, "custom": list(shown)}]
+    assert all("is a custom caveat" in warning for warning in answer["warnings"])
+    assert answer["effective"] is not None
 
 
 @pytest.mark.parametrize(
@@ -162,6 +176,16 @@ def test_each_member_is_appended_as_a_caveat(service):
     assert set(read_macaroon(child).caveats) == {b'{"scope":"read"}', b'{"exp":%d}' % (NOW + 60)}
     answer = restrict(service, macaroon=token, caveat={"scope": "read", "role": "x"})
     assert "unknown caveat 'role'" in refused(answer, 400, "invalid_request")
+
+
+def test_a_custom_caveat_is_appended_on_demand(service):
+    """The member `custom` appends caveats of a resource server's own, and a warning says who accepts them."""
+    answer = restrict(service, macaroon=service.token(), custom={"payment": {"most": 5}})
+    assert read_macaroon(answer.json["macaroon"]).caveats == (b'{"payment":{"most":5}}',)
+    [warning] = answer.json["warnings"]
+    assert "'payment' is a custom caveat" in warning
+    answer = restrict(service, macaroon=service.token(), custom={"scpoe": "read"})
+    assert "did you mean scope" in refused(answer, 400, "invalid_request")
 
 
 @pytest.mark.parametrize(

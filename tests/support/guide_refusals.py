@@ -2,7 +2,7 @@
 
 import tomllib
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,9 +68,7 @@ class RevokingVerifier:
 
     issuer, audience = ISSUER, API
 
-    def verify(
-        self, text: str, access: Access, *, require_certificate: bool, discharges: Sequence[str] = ()
-    ) -> Principal:
+    def verify(self, text: str, access: Access, *, require_certificate: bool, **_: Any) -> Principal:
         """Return the principal, or raise InvalidToken."""
         revoked = Revocations([token_revocation(GRANT.jti)])
         return verify(text, KEYS, access, require_certificate=require_certificate, revocations=revoked)

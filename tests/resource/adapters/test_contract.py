@@ -33,7 +33,7 @@ class Absent:
 
     issuer, audience = ISSUER, API
 
-    def verify(self, text, access, *, require_certificate, discharges=()):
+    def verify(self, text, access, *, require_certificate, **_):
         """Raise Unavailable."""
         raise Unavailable("the service at 10.0.0.1 is down\nand out")
 
@@ -41,7 +41,7 @@ class Absent:
 class Broken(Absent):
     """A verifier with a defect."""
 
-    def verify(self, text, access, *, require_certificate, discharges=()):
+    def verify(self, text, access, *, require_certificate, **_):
         """Fail as defects do."""
         raise ZeroDivisionError
 

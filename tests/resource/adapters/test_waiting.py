@@ -54,7 +54,7 @@ class Waiting(OfflineVerifier):
         self.announces_blocking = True
         self.attempts, self.threads, self.wait = 0, [], wait
 
-    def verify(self, text, access, *, require_certificate, discharges=()):
+    def verify(self, text, access, *, require_certificate, **_):
         """Wait, then judge."""
         self.attempts += 1
         about_to_block()
