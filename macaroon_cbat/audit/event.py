@@ -14,6 +14,7 @@ EventKind = Literal[
     "token.refused",  # the token endpoint refuses a request
     "token.introspected",  # the service answers about a token
     "token.revoked",  # a client revokes its own token
+    "refresh.replayed",  # a refresh token came that was used before, so its family is revoked
     "request.refused",  # any other endpoint of the service refuses a request
     "admission.refused",  # a resource server or gateway refuses a request
     "refusals.omitted",  # more refusals came than are written
@@ -25,6 +26,7 @@ EventKind = Literal[
     "key.retired",  # a root key ends, and with it all of its tokens
     "key.rewrapped",  # the root keys are encrypted under another wrapping key
     "key.exported",  # the keys of an audience are written to a file
+    "family.revoked",  # a client or subject revokes a refresh family
     "revoked",  # an administrator revokes a token, client, subject, family, key or certificate
 ]
 """Kinds of events. The guide shows the comment beside each (`scripts/guide-tables`)."""

@@ -44,7 +44,7 @@ KINDS: Mapping[RevocationKind, KindOfRevocation] = MappingProxyType(
         "token": KindOfRevocation(claim="jti", audited_as="token_id", is_listed=False),
         "client": KindOfRevocation(claim="client_id", audited_as="client_id", is_up_to=True),
         "subject": KindOfRevocation(claim="sub", audited_as="subject", is_up_to=True),
-        "family": KindOfRevocation(claim="fam", audited_as="family", outlives_tokens=True, is_listed=False),
+        "family": KindOfRevocation(claim="fam", audited_as="family", is_listed=False),
         "key": KindOfRevocation(claim="kid", audited_as="kid"),
         "certificate": KindOfRevocation(claim=None, audited_as="certificate", outlives_tokens=True),
     }

@@ -59,7 +59,12 @@ def event(kind: EventKind, *, status: int = 200, **members: Any) -> AuditEvent:
 
 def write_minted(grant: Grant, certificate: Thumbprint | None) -> None:
     """Write that a token was minted, bound to this certificate if there is one, or raise Unavailable."""
-    granted: dict[str, Any] = {"audience": grant.audience, "scope": grant.scope}
+    granted: dict[str, Any] = {
+        "audience": grant.audience,
+        "scope": grant.scope,
+        "subject": grant.sub if grant.sub != grant.client_id else None,
+        "family": grant.fam or None,
+    }
     write(event("token.minted", token_id=grant.jti, certificate=certificate, **granted))
     count_minted(is_bound=certificate is not None)
 

@@ -9,7 +9,7 @@ import msgspec
 from flask import Flask
 from msgspec import Struct
 
-from macaroon_cbat.service import macaroon_tools, resource_feeds
+from macaroon_cbat.service import family_routes, macaroon_tools, resource_feeds
 from macaroon_cbat.service.admin import routes as admin
 from macaroon_cbat.service.health import HEALTH
 from macaroon_cbat.service.home import HOME
@@ -31,6 +31,7 @@ OPERATIONS = (
     *macaroon_tools.OPERATIONS,
     *resource_feeds.OPERATIONS,
     *(HOME, METADATA, HEALTH, DOCUMENT),
+    *family_routes.OPERATIONS,
     *admin.OPERATIONS,
 )
 _VERSION = "1"
@@ -110,7 +111,8 @@ def _security(operation: Operation) -> list[dict[str, list[str]]]:
         return []
     if operation.caller == "client":
         return [{_BASIC: []}, {_TLS: []}, {}]  # the last one: client_secret_post
-    return [{_BEARER: [operation.caller], _TLS: []}]
+    bearer: dict[str, list[str]] = {_BEARER: [operation.caller], _TLS: []}
+    return [{_BASIC: []}, {_TLS: []}, bearer] if operation.caller == "grants" else [bearer]
 
 
 def _responses(operation: Operation, schema_of: dict[str, Any]) -> dict[str, object]:

@@ -41,6 +41,13 @@ class OwnGuard:
     def admit(self, request: Request, scope: str) -> Client:
         """Return the client that is registered for this scope and whose bound token carries it.
 
+        Raises what `admitted` raises.
+        """
+        return self.admitted(request, scope)[0]
+
+    def admitted(self, request: Request, scope: str) -> tuple[Client, Principal]:
+        """Return the client that `admit` returns, and the principal, whose subject may be a user.
+
         Raises MissingToken, InvalidToken, InsufficientScope, AccessDenied if the token has the scope and the
         client's registration does not, ServerMisconfigured if this server can show no certificate, or
         Unavailable if the database is out of reach.
@@ -69,7 +76,7 @@ class OwnGuard:
         client = self._registered(principal)
         if scope not in client.metadata.scopes:
             raise AccessDenied(f"client {client.client_id!r} is no longer registered for scope {scope!r}")
-        return client
+        return client, principal
 
     def _verified(self, text: str, access: Access, discharges: tuple[str, ...]) -> Principal:
         """Return the principal of the token; the audit log learns which authentic token is refused."""

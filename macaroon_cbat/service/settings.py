@@ -10,10 +10,12 @@ from typing import Annotated
 from macaroon_cbat.audit.refusals import DEFAULT_LINES
 from macaroon_cbat.certificate.source import CertificateSource, tls_connection
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW
 from macaroon_cbat.macaroon.issuers import is_root_path, issuer_mistake, plain_issuer
 from macaroon_cbat.service.data_places import DataPlaces, database_url, refuse_both, wrapping_key
 from macaroon_cbat.service.limits import USUAL, ServiceLimits
 from macaroon_cbat.service.proxies import ProxySettings
+from macaroon_cbat.service.refresh_settings import USUAL_REFRESH, RefreshSettings
 from macaroon_cbat.service.service_links import without_service_links
 from macaroon_cbat.service.variables import (
     PREFIX,
@@ -27,6 +29,8 @@ from macaroon_cbat.stores import WrappingKey
 
 DEFAULT_ISSUER = "https://localhost:8443"
 DEFAULT_LIFETIME, LONGEST_LIFETIME = 600, 86_400
+LASTING = LONGEST_LIFETIME + 2 * LONGEST_CLOCK_SKEW
+"""Seconds after which no earlier access token is valid: a guard may allow that skew, and be slow by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +127,8 @@ class Settings:
     ] = None
     limits: ServiceLimits = USUAL
     """Seconds, connections and bytes that one client may use."""
+    refresh: RefreshSettings = USUAL_REFRESH
+    """Lifetimes of refresh tokens."""
     certificate_source: CertificateSource = tls_connection
     """Finds the client certificate of a request: on the TLS connection, or in a trusted proxy's header."""
 
@@ -140,7 +146,7 @@ class Settings:
 
 VARIABLES: dict[str, Variable] = {
     one.name: one
-    for settings in (DataPlaces, Settings, ProxySettings, ServiceLimits)
+    for settings in (DataPlaces, Settings, RefreshSettings, ProxySettings, ServiceLimits)
     for one in variables_of(settings)
 }
 """Every environment variable of the service, by its name without MACAROON_CBAT_."""
@@ -176,6 +182,7 @@ def settings_from_environment(
         database_url=url,
         wrapping_key=wrapping_key(places, url, folder, creates=creates),
         certificate_source=ProxySettings(**read_variables(ProxySettings, given)).certificate_source(),
+        refresh=RefreshSettings(**read_variables(RefreshSettings, given)),
         limits=ServiceLimits(**read_variables(ServiceLimits, given)),
         **plain,
     )

@@ -23,6 +23,7 @@ from macaroon_cbat.stores.clients import (
     secret_hash,
 )
 from macaroon_cbat.stores.database import Database
+from macaroon_cbat.stores.families import has_family
 from macaroon_cbat.stores.revocations import refuse_nameless
 from macaroon_cbat.stores.schema import clients
 from macaroon_cbat.stores.token_starts import first_valid_second, revoke_tokens_so_far
@@ -166,12 +167,13 @@ class ClientStore:
     ) -> Revocation | None:
         """Revoke the tokens of a client or subject; tokens minted from now on are valid.
 
-        Returns None and revokes nothing if `is_registered` is True and no client has this name. Raises
+        Returns None and revokes nothing if `is_registered` is True and no client has this name, nor a subject
+        with a refresh family. Raises
         InvalidRequest for a value that no client or subject can have as a name.
         """
         refuse_nameless(kind, name)
         with self._database.writing() as connection:
-            if is_registered and (not _CLIENT_ID.match(name) or _found(connection, name) is None):
+            if is_registered and not _is_known(connection, kind, name):
                 return None
             decision = revoke_tokens_so_far(connection, kind, name, clock(), lasting)
         self._seen.pop(name, None)
@@ -189,6 +191,13 @@ def _refuse_credentials(metadata: ClientMetadata, *, has_secret: bool) -> None:
 def _found(connection: Connection, client_id: str) -> Client | None:
     row = connection.execute(_FIND, {"client_id": client_id}).one_or_none()
     return None if row is None else _client(*row)
+
+
+def _is_known(connection: Connection, kind: Literal["client", "subject"], name: str) -> bool:
+    """Return True for the name of a client, and for a subject that has a refresh family."""
+    if _CLIENT_ID.match(name) and _found(connection, name) is not None:
+        return True
+    return kind == "subject" and has_family(connection, name)
 
 
 def _row(client: Client) -> dict[str, object]:

@@ -95,14 +95,8 @@ class RevocationStore:
 
     def concerning(self, grant: Grant, certificate: Thumbprint | None) -> Revocations:
         """Return the revocations that concern this grant on a connection with this certificate."""
-        names = list(names_of(grant, certificate))
-        values = {
-            f"{what}_{n}": text
-            for n, name in enumerate(names)
-            for what, text in zip(_NAME, name, strict=True)
-        }
         with self._database.reading() as connection:
-            return Revocations(_decision(row) for row in connection.execute(_about(len(names)), values))
+            return concerning(connection, grant, certificate)
 
     def reason(self, grant: Grant, certificate: Thumbprint | None, /) -> str | None:
         """Return why this grant is refused on a connection with this certificate, or None."""
@@ -158,6 +152,15 @@ class RevocationStore:
         """Return the cursor of the newest revocation; 0 before the first."""
         with self._database.reading() as connection:
             return connection.execute(_NEWEST).scalar_one_or_none() or 0
+
+
+def concerning(connection: Connection, grant: Grant, certificate: Thumbprint | None) -> Revocations:
+    """Return the revocations that concern this grant on a connection with this certificate."""
+    names = list(names_of(grant, certificate))
+    values = {
+        f"{what}_{n}": text for n, name in enumerate(names) for what, text in zip(_NAME, name, strict=True)
+    }
+    return Revocations(_decision(row) for row in connection.execute(_about(len(names)), values))
 
 
 def refuse_nameless(kind: RevocationKind, value: str) -> None:

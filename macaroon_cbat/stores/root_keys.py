@@ -19,6 +19,7 @@ from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.keys import KEY_BYTES, RootKey
 from macaroon_cbat.macaroon.revocation import Revocation
 from macaroon_cbat.stores.database import Database
+from macaroon_cbat.stores.families import rewrap_families
 from macaroon_cbat.stores.revocations import record
 from macaroon_cbat.stores.schema import root_keys
 from macaroon_cbat.stores.wrapping_key import WrappingKey
@@ -68,6 +69,11 @@ class RootKeyStore:
         self._look_again_at = 0.0
         self._current_since = 0
         self._outlived_at: int | None = None
+
+    @property
+    def wrapping_key(self) -> WrappingKey:
+        """The key that encrypts the root keys, and those of refresh families."""
+        return self._wrapping_key
 
     def all(self) -> tuple[RootKey, ...]:
         """Return every root key that is not retired, at most MEMORY_SECONDS old."""
@@ -186,13 +192,13 @@ class RootKeyStore:
         return list(kids)
 
     def rewrap(self, wrapping_key: WrappingKey) -> int:
-        """Encrypt every key anew under another wrapping key, all or none; return their number."""
+        """Encrypt every key, those of families too, under another one; return the number of root keys."""
         with self._database.writing() as connection:
             live = [row for row in _rows(connection) if row.state != "retired"]
             for row in live:
                 secret = self._wrapping_key.unwrap(row.kid, row.wrapped_secret)
-                wrapped = wrapping_key.wrap(row.kid, secret)
-                _change(connection, row.kid, wrapped_secret=wrapped)
+                _change(connection, row.kid, wrapped_secret=wrapping_key.wrap(row.kid, secret))
+            rewrap_families(connection, self._wrapping_key, wrapping_key)
         self._wrapping_key = wrapping_key
         self.forget()
         return len(live)

@@ -57,6 +57,7 @@ families = Table(
     Column("client_id", String(64), nullable=False, index=True),
     Column("subject", Text, nullable=False, index=True),
     Column("content", Text, nullable=False),
+    Column("wrapped_secret", LargeBinary, nullable=False),
     Column("token_id", String(22), nullable=False),
     Column("previous_id", String(22), nullable=True),
     Column("created_at", BigInteger, nullable=False),

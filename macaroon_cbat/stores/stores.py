@@ -10,6 +10,7 @@ from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.stores.client_store import ClientStore
 from macaroon_cbat.stores.database import Database, no_database
 from macaroon_cbat.stores.expiring import ExpiringStore
+from macaroon_cbat.stores.families import FamilyStore
 from macaroon_cbat.stores.revocations import RevocationStore
 from macaroon_cbat.stores.root_keys import RootKeyStore
 from macaroon_cbat.stores.schema import service_facts
@@ -25,6 +26,7 @@ class Stores:
     root_keys: RootKeyStore
     revocations: RevocationStore
     expiring: ExpiringStore
+    families: FamilyStore
 
     def forget(self) -> None:
         """See at the next use what other processes have changed, instead of up to a second later."""
@@ -76,6 +78,7 @@ def open_stores(url: str, wrapping_key: WrappingKey, now: EpochSeconds, *, creat
         root_keys,
         RevocationStore(database),
         ExpiringStore(database),
+        FamilyStore(database, lambda: root_keys.wrapping_key),
     )
     try:
         if creates:

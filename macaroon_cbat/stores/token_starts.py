@@ -4,10 +4,13 @@ A token says in whole seconds when it was issued. So a revocation reaches to the
 little further. A token that is minted meanwhile is issued as of the first second after that.
 """
 
+from typing import Literal
+
 from sqlalchemy import Connection, func, select, update
 
 from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW, EpochSeconds
-from macaroon_cbat.macaroon.revocation import UP_TO, Revocation, RevocationKind
+from macaroon_cbat.macaroon.revocation import UP_TO, Revocation
+from macaroon_cbat.stores.families import end_families
 from macaroon_cbat.stores.revocations import record
 from macaroon_cbat.stores.schema import clients, revocations
 
@@ -19,9 +22,11 @@ Another process may use the client from memory for a second, and its clock may b
 
 
 def revoke_tokens_so_far(
-    connection: Connection, kind: RevocationKind, name: str, now: EpochSeconds, lasting: int
+    connection: Connection, kind: Literal["client", "subject"], name: str, now: EpochSeconds, lasting: int
 ) -> Revocation:
     """Revoke every token so far of a client or subject in a writer's transaction; return the revocation.
+
+    Its refresh families end, too: they outlive the revocation.
 
     `now` must be read in this transaction. `lasting` is the longest lifetime of a token in seconds.
     """
@@ -30,6 +35,7 @@ def revoke_tokens_so_far(
     revoked_at = max(now + MARGIN_SECONDS, valid_since)
     decision = Revocation(kind=kind, value=name, revoked_at=revoked_at, expires_at=revoked_at + lasting)
     recorded = record(connection, decision, now=now)
+    end_families(connection, kind, name)
     after = update(clients).where(clients.c.client_id == name).values(tokens_since=recorded.revoked_at + 1)
     connection.execute(after)
     return recorded

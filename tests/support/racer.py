@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from macaroon_cbat.errors import MacaroonError
+from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.stores import Stores, read_or_make_wrapping_key
 from tests.support.databases import NOW, opened
 
@@ -17,12 +18,14 @@ def act(action: str, *arguments: str) -> object:
         return list(read_or_make_wrapping_key(Path(arguments[0]) / "wrapping.key").secret)
     stores = opened(arguments[0])
     try:
-        return _act(stores, action)
+        return _act(stores, action, *arguments[1:])
     finally:
         stores.database.close()
 
 
-def _act(stores: Stores, action: str) -> object:
+def _act(stores: Stores, action: str, *arguments: str) -> object:
+    if action == "refresh":
+        return _refresh(stores, *arguments)
     if action == "revoke":
         names = [f"{os.getpid()} {number}" for number in range(50)]
         for name in names:
@@ -33,6 +36,21 @@ def _act(stores: Stores, action: str) -> object:
     if action == "keep":
         stores.root_keys.keep(NOW + DAY, DAY, DAY)
     return [record.kid for record in stores.root_keys.records()]
+
+
+def _refresh(stores: Stores, family: str, presented: str, grace: str) -> tuple[str, str | None]:
+    """Return the outcome, and the token that is current then."""
+    successor = f"{os.getpid():022}"
+    rotation = stores.families.rotate(
+        family,
+        presented,
+        (successor, EpochSeconds(NOW + 1000)),
+        NOW,
+        grace=int(grace),
+        lasting=DAY,
+        before_commit=lambda: None,
+    )
+    return rotation.outcome, None if rotation.family is None else rotation.family.token_id
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ from macaroon_cbat.stores import (
     ClientMetadata,
     ClientStore,
     ExpiringStore,
+    FamilyStore,
     RevocationStore,
     RootKeyStore,
     Stores,
@@ -95,6 +96,7 @@ class Service:
             root_keys,
             RevocationStore(database),
             ExpiringStore(database),
+            FamilyStore(database, lambda: WRAPPING_KEY),
         )
 
     def close(self) -> None:

@@ -10,9 +10,9 @@ from msgspec.structs import asdict
 from macaroon_cbat.audit.event import EventKind
 from macaroon_cbat.errors import InvalidRequest, NotFound, Unavailable
 from macaroon_cbat.macaroon.claims import EpochSeconds
-from macaroon_cbat.macaroon.revocation import KINDS, Revocation
+from macaroon_cbat.macaroon.revocation import KINDS, Revocation, RevocationKind
 from macaroon_cbat.service.admin.registration import changed_metadata, refuse_registration
-from macaroon_cbat.service.admin.revocable import LASTING, expiry_of, revocable
+from macaroon_cbat.service.admin.revocable import expiry_of, revocable
 from macaroon_cbat.service.admin.shapes import (
     ChangedClient,
     ClientRecord,
@@ -22,6 +22,8 @@ from macaroon_cbat.service.admin.shapes import (
     RevocationRequest,
 )
 from macaroon_cbat.service.cursors import BEGINNING, read_cursor, view_name, write_cursor
+from macaroon_cbat.service.family_lists import FAMILY_PAGE, FamilyList, family_list, place_after
+from macaroon_cbat.service.settings import LASTING
 from macaroon_cbat.stores import Client, ClientMetadata, RootKeyRecord, Stores
 from macaroon_cbat.stores.client_changes import takes_away
 from macaroon_cbat.stores.clients import SECRET_METHODS, read_metadata
@@ -144,6 +146,7 @@ class Administration:
         elif kind in ("client", "subject"):
             decision = self._revoke_tokens(kind, value, force=wanted.force)
         else:
+            self._end_family_of(kind, value, now)
             decision = self.stores.revocations.revoke(kind, value, now=now, expires_at=expires_at)
         self._audit_done("revoked", **{KINDS[kind].audited_as: value})
         return decision
@@ -161,6 +164,18 @@ class Administration:
         page = self.stores.revocations.live(begin, self._now(), named, limit=LIST_PAGE)
         return RevocationList(page.decisions, None if page.is_last else write_cursor(view, page.cursor))
 
+    def families(
+        self, client_id: str | None = None, subject: str | None = None, after: str = BEGINNING
+    ) -> FamilyList:
+        """Return a page of live refresh families: of a client, a subject, both, or all.
+
+        Raises InvalidRequest for text that is not a cursor of this list.
+        """
+        found, last = self.stores.families.live(
+            self._now(), client_id=client_id, subject=subject, after=place_after(after), limit=FAMILY_PAGE
+        )
+        return family_list(found, last, self.stores.clients)
+
     def _revoke_tokens(self, kind: Literal["client", "subject"], name: str, *, force: bool) -> Revocation:
         """Revoke all tokens so far. A subject is a client's name, as only clients get tokens."""
         decision = self.stores.clients.revoke_tokens(
@@ -172,6 +187,13 @@ class Administration:
                 "or use force for one that was removed"
             )
         return decision
+
+    def _end_family_of(self, kind: RevocationKind, value: str, now: EpochSeconds) -> None:
+        """End the refresh family that is revoked, by its name or by that of its refresh token."""
+        if kind == "family":
+            self.stores.families.end(value, now, lasting=LASTING)
+        elif kind == "token":
+            self.stores.families.end_that_of(value, now, lasting=LASTING)
 
     def _take_back(self, client_id: str, error: Unavailable) -> None:
         """Remove a client that could not be audited; raise Unavailable if it stays."""

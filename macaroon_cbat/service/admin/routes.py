@@ -20,6 +20,7 @@ from macaroon_cbat.service.admin.shapes import (
     RevocationRequest,
 )
 from macaroon_cbat.service.cursors import AFTER
+from macaroon_cbat.service.family_lists import AFTER_FAMILY, FamilyList
 from macaroon_cbat.service.http.operations import Operation, Parameter, add_route
 from macaroon_cbat.service.http.request_input import read_json, read_query, refuse_body
 from macaroon_cbat.service.http.responses import answer
@@ -30,6 +31,7 @@ from macaroon_cbat.stores.clients import CLIENT_NAME
 log = logging.getLogger("macaroon_cbat.service")
 
 CLIENTS, KEYS, REVOCATIONS = "/admin/clients", "/admin/keys", "/admin/revocations"
+FAMILIES = "/admin/grants"
 _CLIENT = {"client_id": CLIENT_NAME}
 _REGISTRATION = {"client_id": "billing", "scope": "read write", "audiences": ["https://api.example"]}
 _NOON = EpochSeconds(1_767_222_000)
@@ -128,10 +130,23 @@ REVOKE = Operation(
     status=201,
     refusals=(404, 409),
 )
+LIST_FAMILIES = Operation(
+    method="GET",
+    path=FAMILIES,
+    summary="List the live refresh families, page by page",
+    caller="admin",
+    query={
+        "client_id": Parameter("only those of this client", {"type": "string", "pattern": CLIENT_NAME}),
+        "subject": Parameter("only those of this subject", {"type": "string", "minLength": 1}),
+        "after": AFTER_FAMILY,
+    },
+    answer=FamilyList,
+)
 OPERATIONS = (
     *(LIST_CLIENTS, ADD_CLIENT, SHOW_CLIENT, CHANGE_CLIENT, REMOVE_CLIENT),
     *(LIST_KEYS, ROTATE, RETIRE),
     *(LIST_REVOCATIONS, REVOKE),
+    LIST_FAMILIES,
 )
 
 
@@ -158,6 +173,7 @@ def admin_routes(app: Flask, guard: OwnGuard, verbs: Administration) -> None:
         RETIRE: verbs.retire,
         LIST_REVOCATIONS: verbs.revocations,
         REVOKE: revoke,
+        LIST_FAMILIES: verbs.families,
     }
     for operation, verb in verb_of.items():
         add_route(app, operation, _guarded(guard, operation, verb), guard.locations.root_path)

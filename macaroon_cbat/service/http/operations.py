@@ -8,8 +8,11 @@ from flask import Flask
 from flask.typing import RouteCallable
 from msgspec import Struct
 
-Caller = Literal["any", "client", "keys", "revocations", "admin"]
-"""Any HTTP client, an authenticated client, or a client with a bound macaroon of this service and scope."""
+Caller = Literal["any", "client", "grants", "keys", "revocations", "admin"]
+"""Any HTTP client, an authenticated client, or a client with a bound macaroon of this service and scope.
+
+`grants` takes either: the client for itself, or the macaroon for its subject.
+"""
 
 SHORTENED = "AgETaHR0cHM6Ly9hcy5leGFtcGxl"
 """The beginning of a token, for examples in the OpenAPI document."""

@@ -28,8 +28,11 @@ from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.oauth2.grants.offered import OFFERED, OfferedGrant
 from macaroon_cbat.service.oauth2.introspection import introspection_answer, named_certificate
 from macaroon_cbat.service.oauth2.issuer import Issuer
+from macaroon_cbat.service.oauth2.refresh_families import RefreshFamilies
+from macaroon_cbat.service.oauth2.refresh_introspection import refresh_token_answer, refresh_token_in
 from macaroon_cbat.service.oauth2.shapes import IntrospectionForm, RevocationForm
 from macaroon_cbat.service.oauth2.token_revocation import revoke
+from macaroon_cbat.service.refresh_settings import USUAL_REFRESH, RefreshSettings
 from macaroon_cbat.stores import Client, Stores
 
 _WHY_UNAUTHORIZED = (
@@ -47,11 +50,13 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
         stores: Stores,
         trust: ClientTrust,
         offered: Sequence[OfferedGrant] = OFFERED,
+        refresh: RefreshSettings = USUAL_REFRESH,
     ) -> None:
         """Serve this issuer from these stores; `trust` are the CAs of clients, and `offered` the grants."""
         super().__init__()
         self.issuer = issuer
         self.stores = stores
+        self.families = RefreshFamilies(issuer.url, stores.families, refresh)
         self._trust = trust
         self.offered = tuple(offered)
         for one in self.offered:
@@ -134,6 +139,12 @@ class IntrospectionEndpoint(rfc7662.IntrospectionEndpoint):  # type: ignore[misc
         form = request.read(IntrospectionForm)
         presented = named_certificate(form.client_certificate)
         revoked = self.server.stores.revocations.concerning
+        if (refresh := refresh_token_in(form.token)) is not None:
+            families: RefreshFamilies = self.server.families
+            active = refresh_token_answer(
+                refresh, caller, families, request.now, presented=presented, revocations=revoked
+            )
+            return 200, active, None
         members = introspection_answer(
             form.token,
             caller,
@@ -153,5 +164,12 @@ class RevocationEndpoint(rfc7009.RevocationEndpoint):  # type: ignore[misc] # Au
         """Revoke the token of the authenticated client."""
         client: Client = self.authenticate_endpoint_client(request).record
         form = request.read(RevocationForm)
-        revoke(form.token, client, self.server.issuer, self.server.stores.revocations, request.now)
+        revoke(
+            form.token,
+            client,
+            self.server.issuer,
+            request.now,
+            families=self.server.families,
+            revocations=self.server.stores.revocations,
+        )
         return 200, {}, None

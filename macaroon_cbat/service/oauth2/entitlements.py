@@ -1,7 +1,7 @@
 """The entitlements of a client: the scope, audience and certificate of the token that it gets.
 
-The scopes `keys`, `revocations` and `admin` are for the service itself, whose audience is the issuer's URL.
-They are for no other resource server, and no other scope is for the service itself.
+The scopes `keys`, `revocations`, `admin` and `grants` are for the service itself, whose audience is the
+issuer's URL. They are for no other resource server, and no other scope is for the service itself.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,8 @@ from macaroon_cbat.macaroon.audiences import canonical_audience
 from macaroon_cbat.service.http.client_certificate import require_reachable
 from macaroon_cbat.stores import Client
 
-RESERVED_SCOPES = ("keys", "revocations", "admin")
+RESERVED_SCOPES = ("keys", "revocations", "admin", "grants")
+"""The scopes of the service's own endpoints. A user may grant `grants` alone, for a list of its logins."""
 
 
 def one_resource(resources: Iterable[str]) -> str | None:

@@ -5,7 +5,10 @@ from functools import partial
 from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request
 from flask import Request
 
+from macaroon_cbat.certificate.source import client_address
+from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import InvalidRequest, MalformedMacaroon
+from macaroon_cbat.macaroon.caveats import Access
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.credential_headers import credentials_in_environ
 from macaroon_cbat.macaroon.discharge_headers import read_discharge_headers
@@ -24,7 +27,17 @@ class FormRequest(OAuth2Request):  # type: ignore[misc] # Authlib is untyped
         self.presented = client_certificate(request)
         self.intermediates = partial(client_intermediates, request)
         self.credentials = credentials_in_environ(request.environ)
+        self.address = partial(
+            client_address,
+            WsgiConnection(request.environ),
+            self.presented,
+            request.environ.get("REMOTE_ADDR"),
+        )
         self.now = now
+
+    def access(self) -> Access:
+        """Return the facts of this request by which the caveats of a presented macaroon are judged."""
+        return Access(now=self.now, certificate=self.presented.thumbprint, address=self.address())
 
     @property
     def form(self) -> dict[str, str]:

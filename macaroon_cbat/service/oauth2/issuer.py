@@ -8,13 +8,19 @@ from msgspec import UNSET, Struct
 
 from macaroon_cbat.audit.event import EventKind
 from macaroon_cbat.macaroon.audiences import canonical_audience
-from macaroon_cbat.macaroon.caveats import confirmation
+from macaroon_cbat.macaroon.caveats import caveat_text, confirmation
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import TOKEN_ID_BYTES, Grant, read_identifier
 from macaroon_cbat.macaroon.keys import AudienceKey, RootKey, audience_key
 from macaroon_cbat.macaroon.minting import mint
-from macaroon_cbat.macaroon.signature import AuthenticCaveats, verify_identifier, verify_signature
-from macaroon_cbat.macaroon.wire import read_discharges, read_macaroon
+from macaroon_cbat.macaroon.signature import (
+    AuthenticCaveats,
+    CarriedCaveats,
+    open_caveats,
+    verify_identifier,
+    verify_signature,
+)
+from macaroon_cbat.macaroon.wire import Macaroon, read_discharges, read_macaroon
 from macaroon_cbat.service.oauth2.authorization import Authorization
 from macaroon_cbat.service.settings import LONGEST_LIFETIME
 from macaroon_cbat.stores import RootKeyStore
@@ -71,7 +77,8 @@ class Issuer:
             scope=authorization.scope,
             sub=authorization.subject,
         )
-        caveats = () if authorization.certificate is None else (confirmation(authorization.certificate),)
+        bindings = [] if authorization.certificate is None else [confirmation(authorization.certificate)]
+        caveats = [each for each in bindings if caveat_text(each) not in authorization.carried]
         key = _audience_key(root, grant.audience)
         return Minted(mint(key, self.url, grant, caveats, carried=authorization.carried), grant)
 
@@ -84,6 +91,13 @@ class Issuer:
         macaroon, discharging = read_macaroon(text), read_discharges(discharges)
         grant = read_identifier(macaroon.identifier)
         return grant, verify_signature(macaroon, self.key_for(grant), discharging)
+
+    def opened(self, macaroon: Macaroon, unverified: Grant) -> CarriedCaveats:
+        """Return every caveat of a macaroon of this issuer, for a new one to carry, or raise InvalidToken.
+
+        Only the macaroon's own HMAC chain is checked, as in `authentic`; discharges are not asked for.
+        """
+        return open_caveats(macaroon, self.key_for(unverified))
 
     def authentic_grant(self, text: str) -> Grant:
         """Return the grant of a macaroon of this issuer, discharged or not, or raise InvalidToken.

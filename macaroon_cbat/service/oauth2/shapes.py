@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from macaroon_cbat.macaroon.claims import SCOPE_PATTERN, ScopeText
 from macaroon_cbat.macaroon.confirmations import ThumbprintText
@@ -18,12 +18,14 @@ _JwtId = Annotated[str, Meta(pattern=TOKEN_ID_PATTERN)]
 
 
 class TokenAnswer(Struct, frozen=True):
-    """A new macaroon (RFC 6749 5.1); `expires_in` counts seconds."""
+    """A new macaroon (RFC 6749 5.1); `expires_in` counts seconds. `issued_token_type`: RFC 8693 2.2.1."""
 
     access_token: str
     token_type: Literal["Bearer"]
     expires_in: int
     scope: ScopeText
+    refresh_token: str | UnsetType = UNSET
+    issued_token_type: str | UnsetType = UNSET
 
 
 class IntrospectionForm(Struct, frozen=True):

@@ -4,11 +4,12 @@ import logging
 
 from macaroon_cbat.errors import InvalidGrant, InvalidRequest, InvalidToken, MalformedMacaroon
 from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW, EpochSeconds
-from macaroon_cbat.macaroon.identifier import Grant
+from macaroon_cbat.macaroon.identifier import Grant, read_identifier
 from macaroon_cbat.macaroon.revocation import KEPT_LONGER_SECONDS
 from macaroon_cbat.macaroon.wire import MAX_DISCHARGES, read_macaroon
-from macaroon_cbat.service.audit import write_revoked
+from macaroon_cbat.service.audit import write_done, write_revoked
 from macaroon_cbat.service.oauth2.issuer import Issuer
+from macaroon_cbat.service.oauth2.refresh_families import RefreshFamilies, is_refresh_token
 from macaroon_cbat.stores import Client, RevocationStore
 
 log = logging.getLogger("macaroon_cbat.service")
@@ -18,19 +19,32 @@ _SLIPS = str.maketrans("+ /", "--_", "\t\r\n=")
 
 
 def revoke(
-    text: str, client: Client, issuer: Issuer, revocations: RevocationStore, now: EpochSeconds
+    text: str,
+    client: Client,
+    issuer: Issuer,
+    now: EpochSeconds,
+    *,
+    families: RefreshFamilies,
+    revocations: RevocationStore,
 ) -> None:
     """Revoke the token and every child of it, or raise InvalidGrant for another client's token.
+
+    A refresh token takes its family with it, and all access tokens of that (RFC 7009 2.1).
 
     A well-formed token that is invalid needs no revocation (RFC 7009 2.2). An attacker can write any
     identifier, so nothing happens before the signature is verified. Caveats and discharges are not judged: a
     child of any rights shows that its token has leaked. Raises InvalidRequest for text that is not a
     macaroon, and Unavailable if the revocation cannot be stored or audited.
     """
-    grants = [grant for each in _spelled(text) if (grant := _authentic(each, client, issuer)) is not None]
+    found = (_authentic(each, client, issuer, families, now) for each in _spelled(text))
+    grants = [grant for grant in found if grant is not None]
     if any(grant.client_id != client.client_id for grant in grants):
         raise InvalidGrant("this token was issued to another client")
     for grant in grants:
+        if is_refresh_token(grant):
+            if families.end(grant.kid, now) is not None:
+                write_done("family.revoked", family=grant.kid, subject=grant.sub)
+            continue
         expires_at = grant.exp + LONGEST_CLOCK_SKEW  # a resource server may allow that much
         if expires_at + KEPT_LONGER_SECONDS > now:
             revocations.revoke("token", grant.jti, now=now, expires_at=expires_at, audience=grant.audience)
@@ -63,9 +77,16 @@ def _well_formed(text: str) -> str:
     return text
 
 
-def _authentic(text: str, client: Client, issuer: Issuer) -> Grant | None:
-    """Return the grant of an authentic token, or None if it is not a token of this issuer."""
+def _authentic(
+    text: str, client: Client, issuer: Issuer, families: RefreshFamilies, now: EpochSeconds
+) -> Grant | None:
+    """Return the grant of an authentic token, or None if it is not a live token of this issuer."""
     try:
+        macaroon = read_macaroon(text)
+        unverified = read_identifier(macaroon.identifier)
+        if is_refresh_token(unverified):
+            families.authentic(macaroon, unverified, now)
+            return unverified
         return issuer.authentic_grant(text)
     except InvalidToken as error:
         log.info("nothing to revoke for %s: %s", client.client_id, error)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from macaroon_cbat.service.oauth2.grants.client_credentials import ClientCredentials, ClientCredentialsForm
+from macaroon_cbat.service.oauth2.grants.refresh_token import RefreshToken, RefreshTokenForm
 
 
 class OfferedGrant(NamedTuple):
@@ -15,6 +16,9 @@ class OfferedGrant(NamedTuple):
     decides: Any
 
 
-OFFERED = (OfferedGrant("client_credentials", ClientCredentialsForm, ClientCredentials),)
-TokenForm = ClientCredentialsForm
+OFFERED = (
+    OfferedGrant("client_credentials", ClientCredentialsForm, ClientCredentials),
+    OfferedGrant("refresh_token", RefreshTokenForm, RefreshToken),
+)
+TokenForm = ClientCredentialsForm | RefreshTokenForm
 """The form of the token endpoint: that of one grant, by its `grant_type`."""

@@ -1,19 +1,64 @@
 """The end of every grant: a token is minted for what was authorized, audited, and answered."""
 
+from contextlib import suppress
+
+from msgspec import UNSET, UnsetType
+
+from macaroon_cbat.errors import MacaroonError, Unavailable
 from macaroon_cbat.service.audit import write_minted, write_or_log_key_changes
 from macaroon_cbat.service.oauth2.authorization import Authorization
 from macaroon_cbat.service.oauth2.form_request import FormRequest
-from macaroon_cbat.service.oauth2.issuer import Issuer
+from macaroon_cbat.service.oauth2.issuer import Issuer, Minted
+from macaroon_cbat.service.oauth2.refresh_families import RefreshFamilies
 from macaroon_cbat.service.oauth2.shapes import TokenAnswer
 
 
-def token_response(issuer: Issuer, request: FormRequest, authorization: Authorization) -> TokenAnswer:
+def token_response(
+    issuer: Issuer,
+    request: FormRequest,
+    authorization: Authorization,
+    refresh_token: str | UnsetType = UNSET,
+) -> TokenAnswer:
     """Return the answer with a new token (RFC 6749 5.1); the audit log has it before the client.
 
     Raises Unavailable if the database is out of reach, or the token cannot be audited.
     """
-    write_or_log_key_changes(issuer.keep_keys(request.now), request.now)
-    minted = issuer.mint(authorization, request.now)
+    minted = minted_for(issuer, request, authorization)
     write_minted(minted.grant, authorization.certificate)
+    return answer_of(minted, request, authorization, refresh_token)
+
+
+def family_response(
+    issuer: Issuer, families: RefreshFamilies, request: FormRequest, authorization: Authorization
+) -> TokenAnswer:
+    """Return the answer with a new token, and with a refresh token if the client is registered for them.
+
+    It is for grants that a client cannot simply repeat, and so not for client_credentials (RFC 6749 4.4.3).
+    A family whose first answer fails is ended at once. Raises InvalidGrant and Unavailable.
+    """
+    if "refresh_token" not in authorization.client.metadata.allowed_grants:
+        return token_response(issuer, request, authorization)
+    begun, refresh_token = families.begin(authorization, request.now)
+    try:
+        return token_response(issuer, request, begun, refresh_token)
+    except MacaroonError:
+        with suppress(Unavailable):
+            families.end(str(begun.family), request.now)
+        raise
+
+
+def minted_for(issuer: Issuer, request: FormRequest, authorization: Authorization) -> Minted:
+    """Return a new token that nothing has told of yet, after the keys that are due have rotated."""
+    write_or_log_key_changes(issuer.keep_keys(request.now), request.now)
+    return issuer.mint(authorization, request.now)
+
+
+def answer_of(
+    minted: Minted,
+    request: FormRequest,
+    authorization: Authorization,
+    refresh_token: str | UnsetType = UNSET,
+) -> TokenAnswer:
+    """Return the answer with this token (RFC 6749 5.1)."""
     lifetime = minted.grant.exp - request.now
-    return TokenAnswer(minted.text, "Bearer", lifetime, authorization.scope)
+    return TokenAnswer(minted.text, "Bearer", lifetime, authorization.scope, refresh_token)

@@ -15,6 +15,7 @@ def upgrade() -> None:
         sa.Column("client_id", sa.String(64), nullable=False),
         sa.Column("subject", sa.Text, nullable=False),
         sa.Column("content", sa.Text, nullable=False),
+        sa.Column("wrapped_secret", sa.LargeBinary, nullable=False),
         sa.Column("token_id", sa.String(22), nullable=False),
         sa.Column("previous_id", sa.String(22), nullable=True),
         sa.Column("created_at", sa.BigInteger, nullable=False),

@@ -1,0 +1,184 @@
+"""The routes under /oauth2/grants: a client or a subject sees, names and ends its refresh families.
+
+A client proves itself as at the token endpoint and sees its own families. A public client, which any
+certificate would authenticate, sees those that are bound to its certificate. A bound macaroon of this service
+with the scope `grants` shows the families of its subject, at every client: a user's list of logins.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flask import Flask, Response, request
+
+from macaroon_cbat.certificate.thumbprint import Thumbprint
+from macaroon_cbat.errors import NotFound
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.service.audit import write_done
+from macaroon_cbat.service.family_lists import (
+    AFTER_FAMILY,
+    BEGINNING,
+    FAMILY_NAME,
+    FAMILY_PAGE,
+    FamilyLabel,
+    FamilyList,
+    FamilyRecord,
+    checked_label,
+    family_list,
+    place_after,
+)
+from macaroon_cbat.service.http.operations import Operation, Parameter, add_route
+from macaroon_cbat.service.http.request_input import Form, read_json, read_query, refuse_body
+from macaroon_cbat.service.http.responses import answer
+from macaroon_cbat.service.oauth2.authorization_server import AuthorizationServer
+from macaroon_cbat.service.oauth2.client_authentication import is_public
+from macaroon_cbat.service.oauth2.form_request import FormRequest
+from macaroon_cbat.service.own_guard import OwnGuard
+from macaroon_cbat.stores.clients import CLIENT_NAME
+from macaroon_cbat.stores.family import Family
+
+GRANTS = "/oauth2/grants"
+_CLIENT_ID = {
+    "client_id": Parameter(
+        "the name of a client that authenticates by its certificate",
+        {"type": "string", "pattern": CLIENT_NAME},
+    )
+}
+_FAMILY = "4tkZYABoUx99cIxPvuxRYw"
+_EXAMPLE = FamilyRecord(
+    family=_FAMILY,
+    client_id="web",
+    client_name="The web shop",
+    subject="user:alice",
+    scope="read write",
+    audience="https://api.example",
+    certificate=None,
+    label="my laptop",
+    created_at=1_767_222_000,
+    used_at=1_767_225_600,
+    expires_at=1_768_435_200,
+)
+LIST_GRANTS = Operation(
+    method="GET",
+    path=GRANTS,
+    label="grants",
+    summary="List the live refresh families of the calling client, or of a macaroon's subject",
+    caller="grants",
+    query={"after": AFTER_FAMILY} | _CLIENT_ID,
+    answer=FamilyList,
+    answer_example=FamilyList([_EXAMPLE]),
+)
+NAME_GRANT = Operation(
+    method="PATCH",
+    path=GRANTS + "/{family}",
+    label="name_grant",
+    summary="Give a refresh family a name for lists",
+    caller="grants",
+    names={"family": FAMILY_NAME},
+    query=_CLIENT_ID,
+    body=FamilyLabel,
+    example={"label": "my laptop"},
+    answer=FamilyRecord,
+    answer_example=_EXAMPLE,
+    refusals=(404,),
+)
+END_GRANT = Operation(
+    method="DELETE",
+    path=GRANTS + "/{family}",
+    label="end_grant",
+    summary="Revoke a refresh family and its access tokens",
+    caller="grants",
+    names={"family": FAMILY_NAME},
+    query=_CLIENT_ID,
+    status=204,
+    refusals=(404,),
+)
+OPERATIONS = (LIST_GRANTS, NAME_GRANT, END_GRANT)
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """The owner of families: a client, or a subject; a public client's are those of one certificate."""
+
+    client_id: str | None = None
+    subject: str | None = None
+    certificate: Thumbprint | None = None
+
+    def owns(self, family: Family) -> bool:
+        """Return True if a family belongs to this owner."""
+        return (
+            self.client_id in (None, family.client_id)
+            and self.subject in (None, family.subject)
+            and self.certificate in (None, family.granted.certificate)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Callers:
+    """The ways to prove whose families a request is about."""
+
+    server: AuthorizationServer
+    guard: OwnGuard
+    clock: Callable[[], float]
+
+    def owner(self, query: dict[str, str]) -> _Owner:
+        """Return the owner for whom the request at hand is made, or raise InvalidClient or InvalidToken."""
+        scheme = request.headers.get("Authorization", "").partition(" ")[0].lower()
+        if scheme != "basic" and (scheme or "client_id" not in query):
+            client, principal = self.guard.admitted(request, "grants")
+            own = principal.subject == client.client_id
+            return _Owner(client_id=client.client_id) if own else _Owner(subject=principal.subject)
+        form = {name: value for name, value in query.items() if name == "client_id"}
+        uri = self.server.issuer.url + GRANTS
+        asked = FormRequest(request, Form(once=form, several={}), uri, self.now())
+        client = self.server.authenticate_client(asked, ()).record
+        return _Owner(client.client_id, certificate=asked.presented.thumbprint if is_public(client) else None)
+
+    def now(self) -> EpochSeconds:
+        """Return the second of the request."""
+        return EpochSeconds(int(self.clock()))
+
+
+def family_routes(
+    app: Flask, server: AuthorizationServer, guard: OwnGuard, clock: Callable[[], float], root_path: str
+) -> None:
+    """Route the list of families and the changes of one."""
+    callers, store, clients = _Callers(server, guard, clock), server.stores.families, server.stores.clients
+
+    def owned(owner: _Owner, family: str) -> Family:
+        found = store.find(family, callers.now())
+        if found is None or not owner.owns(found[0]):
+            raise NotFound("no live refresh family of yours has this name: see the list")
+        return found[0]
+
+    def listed() -> Response:
+        query = read_query(request, *LIST_GRANTS.query)
+        owner = callers.owner(query)
+        refuse_body(request)
+        place = place_after(query.get("after", BEGINNING))
+        found, last = store.live(
+            callers.now(), client_id=owner.client_id, subject=owner.subject, after=place, limit=FAMILY_PAGE
+        )
+        return answer(family_list(filter(owner.owns, found), last, clients))
+
+    def named(family: str) -> Response:
+        owner = callers.owner(read_query(request, *NAME_GRANT.query))
+        label = checked_label(read_json(request, FamilyLabel).label)
+        owned(owner, family)
+        changed = store.label(family, label, callers.now())
+        shown = family_list([changed] if changed is not None else [], None, clients).grants
+        if not shown:
+            raise NotFound("the refresh family has ended meanwhile: see the list")
+        return answer(shown[0])
+
+    def ended(family: str) -> Response:
+        owner = callers.owner(read_query(request, *END_GRANT.query))
+        refuse_body(request)
+        of = owned(owner, family)
+        if server.families.end(family, callers.now()) is not None:
+            write_done(
+                "family.revoked", status=204, family=family, client_id=of.client_id, subject=of.subject
+            )
+        return answer(None, 204)
+
+    for operation, view in ((LIST_GRANTS, listed), (NAME_GRANT, named), (END_GRANT, ended)):
+        add_route(app, operation, view, root_path)

@@ -1,0 +1,50 @@
+"""The values of a refresh family: its grant, its state, and the outcome of a rotation."""
+
+from typing import Literal, NamedTuple
+
+from msgspec import Struct
+
+from macaroon_cbat.certificate.thumbprint import Thumbprint
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.identifier import Actor
+
+
+class Granted(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The most that the access tokens of a family allow, as it was granted when the family began."""
+
+    scope: str
+    audience: str | tuple[str, ...] | None = None
+    certificate: Thumbprint | None = None
+    """The certificate to which a public client's refresh tokens are bound (RFC 8705 4)."""
+    actor: Actor | None = None
+    label: str | None = None
+    """The name that client or subject gave the family, for lists."""
+
+
+class Family(Struct, frozen=True, kw_only=True):
+    """A live family. `token_id` names its current refresh token, and `previous_id` the one before it."""
+
+    family: str
+    client_id: str
+    subject: str
+    granted: Granted
+    token_id: str
+    previous_id: str | None
+    created_at: EpochSeconds
+    rotated_at: EpochSeconds
+    expires_at: EpochSeconds
+
+
+class Rotation(NamedTuple):
+    """The outcome of a rotation, and the family after it.
+
+    `repeated`: the token was replaced just now, and the family stays as it was. `replayed`: the token was
+    replaced before, and the family has ended by that. `gone`: there is no such family.
+    """
+
+    outcome: Literal["rotated", "repeated", "replayed", "gone"]
+    family: Family | None
+
+
+Place = tuple[int, str]
+"""The place of a family in lists: the second in which it began, and its name."""
