@@ -19,6 +19,8 @@ EventKind = Literal[
     "admission.refused",  # a resource server or gateway refuses a request
     "refusals.omitted",  # more refusals came than are written
     "introspections.omitted",  # more introspections came than are written
+    "device.approved",  # a person lets a device use a client's rights in the person's name
+    "device.denied",  # a person denies it
     "client.added",  # an administrator registers a client
     "client.changed",  # an administrator changes the rights of a client
     "client.removed",  # an administrator removes a client, which revokes its tokens

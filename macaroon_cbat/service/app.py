@@ -25,12 +25,16 @@ from macaroon_cbat.service.metadata import metadata_routes
 from macaroon_cbat.service.metrics import start_counting
 from macaroon_cbat.service.oauth2.authorization_server import AuthorizationServer
 from macaroon_cbat.service.oauth2.client_certificates import ClientTrust, client_trust
+from macaroon_cbat.service.oauth2.grants.device_code import OFFERED_TO_DEVICES
+from macaroon_cbat.service.oauth2.grants.offered import OFFERED
 from macaroon_cbat.service.oauth2.issuer import Issuer
 from macaroon_cbat.service.oauth2.registered_scopes import RegisteredScopes
-from macaroon_cbat.service.oauth2.routes import oauth_routes, token_operation
+from macaroon_cbat.service.oauth2.routes import oauth_routes
 from macaroon_cbat.service.openapi import document_route
 from macaroon_cbat.service.own_guard import OwnGuard
+from macaroon_cbat.service.pages.people import PeopleAtHand
 from macaroon_cbat.service.pages.rendering import use_pages
+from macaroon_cbat.service.parts import parts_of
 from macaroon_cbat.service.resource_feeds import ResourceFeeds, resource_routes
 from macaroon_cbat.service.served_audiences import check_who_serves
 from macaroon_cbat.service.settings import DEFAULT_ISSUER, Settings, settings_from_environment
@@ -42,12 +46,14 @@ def create_app(
     *,
     certificate_source: CertificateSource | None = None,
     trust: ClientTrust | None = None,
+    people: PeopleAtHand | None = None,
     clock: Callable[[], float] = time.time,
     feed_waiters: int = 4,
 ) -> Flask:
     """Return the WSGI application; without settings, as the MACAROON_CBAT_ variables say.
 
-    `certificate_source` and `trust`, the CAs of clients, replace those of the settings. At most
+    `certificate_source` and `trust`, the CAs of clients, replace those of the settings. `people` lets people
+    sign in; where nothing does, the grants that need a person are off. At most
     `feed_waiters` requests wait for a revocation at a time: keep it below the number of threads. An
     embedding application finds the stores under `app.extensions["macaroon_cbat"]`. Raises SettingsError
     for unusable settings, and Unavailable when the database is out of reach.
@@ -67,18 +73,20 @@ def create_app(
     issuer = Issuer(url, stores.root_keys, settings.token_lifetime, settings.key_rotation)
     guard = OwnGuard(issuer, stores, clock, locations)
     trust = trust or client_trust(settings)
-    server = AuthorizationServer(issuer, stores, trust, refresh=settings.refresh)
+    offered = OFFERED if people is None else (*OFFERED, OFFERED_TO_DEVICES)
+    server = AuthorizationServer(issuer, stores, trust, offered, settings.refresh)
     oauth_routes(app, server, clock, root_path)
     family_routes(app, server, guard, clock, root_path)
+    parts = parts_of(app, server, people, clock, root_path)
     macaroon_routes(app, clock, root_path)
     resource_routes(app, ResourceFeeds(guard, feed_waiters), root_path)
     admin_routes(app, guard, Administration(stores, url, clock, write_done))
-    scopes = RegisteredScopes(stores.clients)
+    scopes, trusts_a_ca = RegisteredScopes(stores.clients), bool(trust.followed)
     types = [one.grant_type for one in server.offered]
-    metadata_routes(app, scopes, locations, trusts_a_ca=bool(trust.followed), grant_types=types)
+    metadata_routes(app, scopes, locations, trusts_a_ca=trusts_a_ca, grant_types=types, parts=parts.metadata)
     health_route(app, stores, root_path)
-    home_routes(app, locations)
-    document_route(app, locations.mtls_url, root_path, [token_operation(server.offered)])
+    home_routes(app, locations, parts.device_path)
+    document_route(app, locations.mtls_url, root_path, parts.operations)
     return app
 
 

@@ -6,6 +6,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from macaroon_cbat.errors import (
+    AuthorizationPending,
     InsufficientScope,
     InvalidClient,
     InvalidToken,
@@ -66,7 +67,8 @@ def _error(code: str | None, description: str, status: int, counted: str | None 
 
 
 def _refused(error: OAuthError) -> Response:
-    write_or_log_refusal(error.status, error.code, str(error))
+    if not isinstance(error, AuthorizationPending):  # a device that waits as it should is refused nothing
+        write_or_log_refusal(error.status, error.code, str(error))
     response = _error(error.code or "missing_token", error.description, error.status)
     if isinstance(error, InvalidClient):
         response.headers["WWW-Authenticate"] = f'Basic realm="{_REALM}", charset="UTF-8"'

@@ -18,6 +18,7 @@ RecordKind = Literal[
     "code",  # an authorization code
     "device",  # a device code
     "user_code",  # the user code of a device
+    "wrong_codes",  # the number of wrong user codes that a person tried
     "pushed_request",  # a pushed authorization request
     "session",  # a browser's session
     "login",  # a login at the upstream provider that has begun

@@ -7,6 +7,7 @@ import pytest
 from macaroon_cbat.audit.file import write_log_to
 from tests.support.certificates import Identity, authority, certified
 from tests.support.databases import url_in
+from tests.support.people import PeopleByCookie
 from tests.support.postgresql import Postgres
 from tests.support.service import Service, make_database, settings_in
 from tests.support.service_starter import KeptOnServer, KeptServices, OwnServices, Starter
@@ -109,6 +110,22 @@ def lasting_on_each_database(
     service = Service(folder, settings_in(folder, database_url=url))
     yield service
     service.close()
+
+
+@pytest.fixture(scope="session")
+def kept_with_people(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Service:
+    """Keep a service at which people sign in."""
+    folder = tmp_path_factory.mktemp("people")
+    copy(database, folder)
+    return Service(folder, settings_in(folder), people=PeopleByCookie())
+
+
+@pytest.fixture
+def service_for_people(kept_with_people: Service, database: Path) -> Iterator[Service]:
+    """Return the service at which people sign in, as one that has just started."""
+    kept_with_people.begin_again_on(database)
+    yield kept_with_people
+    kept_with_people.close()
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,12 @@ from tests.support.service import API, ISSUER, SECRETS, basic
 AUTOMATIC = {"HEAD", "OPTIONS"}
 
 
+@pytest.fixture(params=["without people", "with people"])
+def service(request, start):
+    """Start a service at which people sign in, and one at which none can."""
+    return request.getfixturevalue("service_for_people") if request.param == "with people" else start()
+
+
 @pytest.fixture
 def document(service):
     answer = service.open("/openapi.json", method="GET")

@@ -21,6 +21,7 @@ from macaroon_cbat.macaroon.keys import AudienceKeys, audience_key, audience_key
 from macaroon_cbat.macaroon.minting import mint
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.service import Settings, create_app
+from macaroon_cbat.service.pages.people import PeopleAtHand
 from macaroon_cbat.stores import (
     ClientMetadata,
     ClientStore,
@@ -82,12 +83,13 @@ class Service:
     folder: Path
     settings: Settings
     now: float = float(NOW)
+    people: PeopleAtHand | None = None
     app: Flask = field(init=False)
     stores: Stores = field(init=False)
 
     def __post_init__(self) -> None:
         """Start it; `stores` are beside its own on the same database, and remember for themselves."""
-        self.app = create_app(self.settings, clock=lambda: self.now)
+        self.app = create_app(self.settings, people=self.people, clock=lambda: self.now)
         database = self.app.extensions["macaroon_cbat"].database
         root_keys = RootKeyStore(database, WRAPPING_KEY)
         self.stores = Stores(

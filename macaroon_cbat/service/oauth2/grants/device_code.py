@@ -1,0 +1,81 @@
+"""The device code grant (RFC 8628 3.4): a device gets a macaroon in the name of the person who approved."""
+
+from typing import Literal
+
+from authlib.oauth2.rfc6749 import UnauthorizedClientError
+from authlib.oauth2.rfc8628 import DeviceCodeGrant
+from msgspec import Struct
+
+from macaroon_cbat.errors import InvalidTarget
+from macaroon_cbat.service.oauth2.authorization import Authorization
+from macaroon_cbat.service.oauth2.device_codes import DeviceCodes
+from macaroon_cbat.service.oauth2.entitlements import (
+    granted_audience,
+    granted_certificate,
+    granted_scope,
+    one_resource,
+)
+from macaroon_cbat.service.oauth2.form_request import FormRequest
+from macaroon_cbat.service.oauth2.grants.offered import OfferedGrant
+from macaroon_cbat.service.oauth2.grants.token_response import token_response
+from macaroon_cbat.service.oauth2.issuer import Issuer
+from macaroon_cbat.service.oauth2.shapes import ClientName, TokenAnswer
+from macaroon_cbat.stores import Client
+
+DEVICE_CODE: Literal["urn:ietf:params:oauth:grant-type:device_code"] = (
+    "urn:ietf:params:oauth:grant-type:device_code"
+)
+
+
+class DeviceCodeForm(Struct, frozen=True, tag_field="grant_type", tag=DEVICE_CODE):
+    """A poll of a device (RFC 8628 3.4); scope and resource are those of its first request."""
+
+    device_code: str
+    resource: str | None = None
+    client_id: ClientName | None = None
+    client_secret: str | None = None
+
+
+class DeviceCodePoll(DeviceCodeGrant):  # type: ignore[misc] # Authlib is untyped
+    """The grant behind Authlib's interface.
+
+    Authlib would look the code up, judge it and change it in three steps. Two polls at once could then both
+    get a token, so one change of the database does all of it, and Authlib's `query_device_credential`,
+    `query_user_grant` and `should_slow_down` are not used.
+    """
+
+    def validate_token_request(self) -> None:
+        """Authenticate the client, and refuse one that is not registered for this grant."""
+        client = self.authenticate_token_endpoint_client()
+        if not client.check_grant_type(self.GRANT_TYPE):
+            raise UnauthorizedClientError
+        self.request.client = client
+
+    def create_token_response(self) -> tuple[int, TokenAnswer, None]:
+        """Return the token answer, or raise what the client is to know: pending, slower, denied, expired."""
+        request: FormRequest = self.request
+        client: Client = request.client.record
+        issuer: Issuer = self.server.issuer
+        form = request.read(DeviceCodeForm)
+        certificate = granted_certificate(client, request.presented)
+        asked = DeviceCodes(self.server.stores.expiring).redeem(
+            form.device_code, client.client_id, request.presented.thumbprint, request.now
+        )
+        # The client may have been changed meanwhile: it gets no more than it is registered for now.
+        named = one_resource(request.resources)
+        if named is not None and named != asked.audience:
+            raise InvalidTarget("the person approved another resource: leave the parameter resource out")
+        audience = granted_audience(client, asked.audience, issuer.audience)
+        assert asked.subject is not None
+        authorization = Authorization(
+            client=client,
+            subject=asked.subject,
+            scope=granted_scope(client, asked.scope, audience, issuer.audience),
+            audience=audience,
+            certificate=certificate,
+        )
+        return 200, token_response(issuer, request, authorization), None
+
+
+OFFERED_TO_DEVICES = OfferedGrant(DEVICE_CODE, DeviceCodeForm, DeviceCodePoll)
+"""Offered where people can sign in."""

@@ -1,0 +1,59 @@
+"""The parts that a service has or lacks by its settings: their routes, metadata and operations."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from flask import Flask
+
+from macaroon_cbat.service.authorization.device_page import DevicePage, device_pages
+from macaroon_cbat.service.http.operations import Operation
+from macaroon_cbat.service.metadata import Contribution
+from macaroon_cbat.service.oauth2 import device_authorization
+from macaroon_cbat.service.oauth2.authorization_server import AuthorizationServer
+from macaroon_cbat.service.oauth2.routes import token_operation
+from macaroon_cbat.service.pages.cookies import Cookies
+from macaroon_cbat.service.pages.forms import Forms
+from macaroon_cbat.service.pages.people import PeopleAtHand
+
+
+@dataclass(slots=True)
+class Parts:
+    """The parts that are on, as the metadata, the OpenAPI document and the start page name them."""
+
+    metadata: list[Contribution] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list)
+    device_path: str | None = None
+    """The path of the page at which a person enters a user code."""
+
+
+def parts_of(
+    app: Flask,
+    server: AuthorizationServer,
+    people: PeopleAtHand | None,
+    clock: Callable[[], float],
+    root_path: str,
+) -> Parts:
+    """Route the parts that are on, and return them; without people none is that needs a person."""
+    parts = Parts(operations=[token_operation(server.offered)])
+    if people is not None:
+        _add_devices(parts, app, server, people, clock=clock, root_path=root_path)
+    return parts
+
+
+def _add_devices(
+    parts: Parts,
+    app: Flask,
+    server: AuthorizationServer,
+    people: PeopleAtHand,
+    *,
+    clock: Callable[[], float],
+    root_path: str,
+) -> None:
+    """Route device authorization and its page, at which these people sign in."""
+    issuer = server.issuer.url
+    device_authorization.device_authorization_route(app, server, clock, root_path)
+    forms = Forms(issuer, Cookies(issuer))
+    device_pages(app, DevicePage(issuer, server.stores, people, forms, clock), root_path)
+    parts.metadata.append(device_authorization.metadata)
+    parts.operations.append(device_authorization.DEVICE_AUTHORIZATION)
+    parts.device_path = device_authorization.DEVICE_PATH

@@ -1,0 +1,56 @@
+"""Chromium of Debian, driven by Playwright; it trusts the keys of the servers under test alone."""
+
+import ssl
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+WIDTHS = (390, 1280)
+_ARGUMENTS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
+)  # fmt: skip
+
+
+@contextmanager
+def chromium(*certificates: Path) -> Iterator[Browser]:
+    """Run a browser that trusts servers with the keys of these certificates, and no other certificate errors.
+
+    It must end before the tests of another module begin: Playwright keeps an event loop running meanwhile.
+    """
+    keys = ",".join(_key_hash(file.read_bytes()) for file in certificates)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[*_ARGUMENTS, f"--ignore-certificate-errors-spki-list={keys}"],
+        )
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def visiting(browser: Browser, **options: object) -> Iterator[Page]:
+    """Open the page of a new visitor, without cookies of another; options are those of a context."""
+    context: BrowserContext = browser.new_context(locale="en", **options)  # type: ignore[arg-type]
+    context.set_default_timeout(60_000)
+    yield context.new_page()
+    context.close()
+
+
+def _key_hash(pem: bytes) -> str:
+    certificate = x509.load_pem_x509_certificate(pem)
+    key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return b64encode(sha256(key).digest()).decode()
+
+
+def server_certificate(host: str, port: int, file: Path) -> Path:
+    """Write the certificate that a server of this machine presents to a file."""
+    file.write_text(ssl.get_server_certificate((host, port)))
+    return file
