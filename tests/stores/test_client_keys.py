@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
@@ -84,6 +86,8 @@ def test_another_key_is_refused(key):
         pytest.param({"keys": [EC_JWK] * 21}, id="too many"),
         pytest.param({"keys": [EC_JWK], "more": "x" * (1 << 14)}, id="too large"),
         pytest.param({"keys": [EC_JWK | {"kid": "a"}, ED_JWK | {"kid": "a"}]}, id="a name twice"),
+        pytest.param({"keys": [EC_JWK], "more": json.loads("[" * 900 + "]" * 900)}, id="too deep"),
+        pytest.param({"keys": [EC_JWK | {"more": json.loads("[" * 990 + "]" * 990)}]}, id="a deep key"),
         pytest.param([EC_JWK], id="a list alone"),
         pytest.param("https://client.example/jwks", id="a URL"),
     ],
