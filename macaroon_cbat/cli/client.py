@@ -7,6 +7,7 @@ import click
 
 from macaroon_cbat.cli.administration import Verbs, administration_options
 from macaroon_cbat.cli.client_change import change
+from macaroon_cbat.cli.client_grants import grants_options
 from macaroon_cbat.cli.client_lines import (
     AUDIENCE,
     REPEATED,
@@ -86,6 +87,7 @@ client.add_command(change)
     metavar="FILE",
     help="Write the secret to a new FILE with mode 0600; - is stdout, with nothing but the secret.",
 )
+@grants_options
 @force_option
 @administration_options
 @json_option
@@ -105,6 +107,7 @@ def add(
     secret_file: Path | None,
     *,
     verbs: Verbs,
+    granted: dict[str, object],
     force: bool,
     bound: bool,
     understands_caveats: bool,
@@ -124,7 +127,8 @@ def add(
         "scope": scope,
         "audiences": audiences,
         "serves": serves,
-        "tls_client_certificate_bound_access_tokens": bound or method == "none",
+        "tls_client_certificate_bound_access_tokens": bound
+        or (method == "none" and not granted.get("dpop_bound_access_tokens")),
         "tls_client_auth_subject_dn": subject_dn,
         "tls_client_auth_san_dns": san_dns,
         "tls_client_auth_san_uri": san_uri,
@@ -134,6 +138,7 @@ def add(
         "certificates": tuple(strong_thumbprint_in(file) for file in certificates),
         "understands_caveats": understands_caveats,
         "checks_certificates": checks_certificates,
+        **granted,
     }
     register(verbs, members, SecretOutput(secret_file, force=force, as_json=as_json))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from macaroon_cbat.cli.administration import Verbs, administration_options
+from macaroon_cbat.cli.client_grants import grants_options
 from macaroon_cbat.cli.client_lines import (
     AUDIENCE,
     REPEATED,
@@ -42,6 +43,7 @@ _KNOWN_KEYS = (
     default=None,
     help="Whether it compares cnf with each connection, as a resource server (RFC 8705 3).",
 )
+@grants_options
 @administration_options
 @json_option
 def change(
@@ -52,6 +54,7 @@ def change(
     certificates: tuple[Path, ...],
     *,
     verbs: Verbs,
+    granted: dict[str, object],
     no_audience: bool,
     serves_nothing: bool,
     bound: bool | None,
@@ -74,6 +77,7 @@ def change(
         "checks_certificates": checks_certificates,
     }
     members: dict[str, object] = {member: value for member, value in given.items() if value is not None}
+    members |= granted
     if (audiences and no_audience) or (serves and serves_nothing) or not members:
         raise click.UsageError("no change is named, or one in two ways: give each option once")
     with usage_of_unknown_names():

@@ -86,8 +86,8 @@ def _remove(verbs: Verbs, added: NewClient, error: SettingsError) -> None:
 
 
 def _say_notes(added: NewClient) -> None:
-    if added.token_endpoint_auth_method == "none":
-        click.echo("note: a public client gets no token by client_credentials, the only grant", err=True)
+    if not added.allowed_grants and added.scope is not None:
+        click.echo("note: without --grant, a public client gets no token", err=True)
     if _may_ask(added) and not added.audiences:
         click.echo(
             "note: without --audience, every introspecting resource server accepts its tokens", err=True

@@ -15,6 +15,7 @@ from macaroon_cbat.text.base64url import decode
 
 MOST_KEYS, MOST_BYTES = 20, 1 << 14
 """Keys in a set, and bytes of a set as JSON, at most."""
+_DEEPEST = 8
 LEAST_RSA_BITS, MOST_RSA_BITS = 2048, 8192
 
 _CURVES: dict[object, ec.EllipticCurve] = {
@@ -29,6 +30,8 @@ _PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519Publi
 
 def refuse_keys(jwks: Mapping[str, Any]) -> None:
     """Raise ValueError for a JWK Set that is not one of strong public keys alone."""
+    if not _is_shallow(jwks, _DEEPEST):
+        raise ValueError("jwks is nested too deeply: write a list of flat keys")
     if len(msgspec.json.encode(jwks)) > MOST_BYTES:
         raise ValueError(f"jwks has more than {MOST_BYTES:,} bytes: send what is needed, or use jwks_uri")
     keys = jwks.get("keys")
@@ -58,6 +61,14 @@ def certificates_in(jwks: Mapping[str, Any]) -> frozenset[Thumbprint]:
     keys = jwks.get("keys")
     found = map(_certificate_of, keys if isinstance(keys, list) else ())
     return frozenset(one for one in found if one is not None)
+
+
+def _is_shallow(value: object, levels: int) -> bool:
+    """Return True unless a value is nested so deeply that it might be stored and never read again."""
+    if not isinstance(value, dict | list):
+        return True
+    members = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_shallow(one, levels - 1) for one in members)
 
 
 def _problem_of(key: object) -> str | None:

@@ -236,6 +236,8 @@ def read_metadata(members: dict[str, object], shape: type[Metadata], known: Iter
         )
     except (msgspec.ValidationError, ValueError) as error:
         raise InvalidClientMetadata(plain_reason(error)) from error
+    except RecursionError:
+        raise InvalidClientMetadata("the metadata are nested too deeply: send flat ones") from None
     return metadata
 
 

@@ -5,6 +5,7 @@ import pytest
 from tests.support.certificates import certified
 from tests.support.command_line import API, call, complaint, members, out, run
 from tests.support.databases import every_byte
+from tests.support.json_web_keys import jwk_of
 
 SCOPE = ("--scope", "read write")
 
@@ -217,3 +218,66 @@ def test_wrong_usage_is_status_2(tmp_path, arguments):
     assert result.exit_code == 2
     assert "Error: " in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_application_is_added_with_its_grants(data, tmp_path):
+    """The grants of an application and all that they need are options, listed as RFC 7591 names them."""
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps({"keys": [jwk_of(certified("CN=app"), kid="1")]}))
+    options = (
+        *("--auth", "private_key_jwt", "--jwks", keys, "--name", "Accounts", "--par", "--dpop"),
+        *("--grant", "authorization_code", "--grant", "refresh_token", "--grant", "device_code"),
+        *("--redirect-uri", "https://app.example/callback", "--details-type", "payment"),
+        *("--refresh-idle", "3600", "--refresh-max", "86400"),
+    )
+    added = members("client", "add", "app", *SCOPE, *options, "--data", data)
+    assert added == {
+        "client_id": "app",
+        "scope": "read write",
+        "token_endpoint_auth_method": "private_key_jwt",
+        "jwks": json.loads(keys.read_text()),
+        "client_name": "Accounts",
+        "require_pushed_authorization_requests": True,
+        "dpop_bound_access_tokens": True,
+        "grant_types": [
+            "authorization_code",
+            "refresh_token",
+            "urn:ietf:params:oauth:grant-type:device_code",
+        ],
+        "redirect_uris": ["https://app.example/callback"],
+        "authorization_details_types": ["payment"],
+        "refresh_idle_seconds": 3600,
+        "refresh_max_seconds": 86400,
+    }
+    changed = members("client", "change", "app", "--no-par", "--refresh-max", "90000", "--data", data)
+    assert changed["tokens_revoked"] is False
+    changed = members("client", "change", "app", "--no-dpop", "--data", data)
+    assert (changed["tokens_revoked"], "dpop_bound_access_tokens" in changed) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "reason"),
+    [
+        (("--grant", "authorization_code"), 1, "needs redirect URIs"),
+        (("--auth", "none", "--grant", "client_credentials"), 1, "cannot use client_credentials"),
+        (("--auth", "none", "--no-dpop", "--grant", "token-exchange"), 1, "cannot use urn"),
+        (("--jwks-uri", "https://app.example/keys"), 1, "private_key_jwt and self_signed"),
+        (("--auth", "tls_client_auth", "--spiffe-id", "spiffe://x"), 1, "names no workload"),
+    ],
+    ids=str,
+)
+def test_options_that_do_not_fit_register_no_client(data, options, status, reason):
+    """Options that contradict each other, or what the service allows, are refused with the reason."""
+    assert reason in complaint(call("client", "add", "app", *SCOPE, *options, "--data", data), status)
+    assert members("client", "list", "--data", data) == []
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "", "[" * 20_000, "\ud83d"], ids=["cut", "empty", "deep", "surrogate"]
+)
+def test_a_file_that_is_no_key_set_is_refused(data, tmp_path, content):
+    """A file of keys that is no JSON is refused in one line that names it."""
+    file = tmp_path / "keys.json"
+    file.write_bytes(content.encode("utf-16", "surrogatepass"))
+    options = ("--auth", "private_key_jwt", "--jwks", file)
+    assert str(file) in complaint(call("client", "add", "app", *SCOPE, *options, "--data", data), 2)

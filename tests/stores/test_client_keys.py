@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
@@ -92,6 +94,15 @@ def test_another_set_is_refused(jwks):
     """A JWK Set is an object with a bounded list of keys of different names."""
     with pytest.raises(InvalidClientMetadata, match="jwks"):
         registered(jwks)
+
+
+@pytest.mark.parametrize("depth", [10, 900])
+@pytest.mark.parametrize("place", ["set", "key"])
+def test_a_deep_set_is_refused(depth, place):
+    """A set that could be stored, and perhaps never read again, is refused."""
+    deep = {"more": json.loads("[" * depth + "]" * depth)}
+    with pytest.raises(InvalidClientMetadata, match="nested too deeply"):
+        registered({"keys": [EC_JWK]} | deep if place == "set" else {"keys": [EC_JWK | deep]})
 
 
 @pytest.mark.parametrize(

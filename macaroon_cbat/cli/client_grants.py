@@ -1,0 +1,119 @@
+"""Options of `client add` and `client change` about grants: redirect URIs, keys, names and lifetimes."""
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from macaroon_cbat.cli.client_lines import REPEATED
+from macaroon_cbat.cli.options import FILE, read_file
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.stores.client_keys import MOST_BYTES
+
+_URN = "urn:ietf:params:oauth:grant-type:"
+GRANTS = {
+    **{name: name for name in ("client_credentials", "authorization_code", "refresh_token")},
+    **{name: _URN + name for name in ("device_code", "jwt-bearer", "token-exchange")},
+}
+"""Grant types by the names that an operator types."""
+
+_OPTIONS = (
+    click.option(
+        "--grant",
+        "grants",
+        multiple=True,
+        type=click.Choice(list(GRANTS)),
+        help=f"A grant that it may use. {REPEATED} [default: client_credentials; none with --auth none]",
+    ),
+    click.option(
+        "--redirect-uri",
+        "redirect_uris",
+        multiple=True,
+        metavar="URI",
+        help=f"Where a browser returns with a code, for authorization_code. {REPEATED}",
+    ),
+    click.option("--name", "client_name", metavar="TEXT", help="Its name on the page that asks for consent."),
+    click.option(
+        "--details-type",
+        "details_types",
+        multiple=True,
+        metavar="TYPE",
+        help=f"A type of authorization details that it may request (RFC 9396). {REPEATED}",
+    ),
+    click.option(
+        "--par/--no-par", default=None, help="Whether it must push authorization requests (RFC 9126)."
+    ),
+    click.option(
+        "--dpop/--no-dpop", default=None, help="Whether its tokens are bound to a DPoP key (RFC 9449)."
+    ),
+    click.option(
+        "--jwks",
+        type=FILE,
+        metavar="FILE",
+        help="Its public keys, a JWK Set, for private_key_jwt or certificates.",
+    ),
+    click.option("--jwks-uri", metavar="URL", help="URL at which it publishes these keys."),
+    click.option(
+        "--refresh-idle",
+        type=click.IntRange(1),
+        metavar="SECONDS",
+        help="Its refresh tokens expire unused after.",
+    ),
+    click.option(
+        "--refresh-max", type=click.IntRange(1), metavar="SECONDS", help="Its refresh tokens expire after."
+    ),
+)
+
+
+def grants_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options; the command takes `granted`, the members of the metadata that they name."""
+
+    @wraps(command)
+    def chosen(
+        *arguments: Any,
+        grants: tuple[str, ...],
+        redirect_uris: tuple[str, ...],
+        client_name: str | None,
+        details_types: tuple[str, ...],
+        par: bool | None,
+        dpop: bool | None,
+        jwks: Path | None,
+        jwks_uri: str | None,
+        refresh_idle: int | None,
+        refresh_max: int | None,
+        **options: Any,
+    ) -> None:
+        members = {
+            "grant_types": tuple(GRANTS[one] for one in grants) or None,
+            "redirect_uris": redirect_uris or None,
+            "client_name": client_name,
+            "authorization_details_types": details_types or None,
+            "require_pushed_authorization_requests": par,
+            "dpop_bound_access_tokens": dpop,
+            "jwks": None if jwks is None else _key_set_in(jwks),
+            "jwks_uri": jwks_uri,
+            "refresh_idle_seconds": refresh_idle,
+            "refresh_max_seconds": refresh_max,
+        }
+        command(*arguments, granted=_named(members), **options)
+
+    for option in reversed(_OPTIONS):
+        chosen = option(chosen)
+    return chosen
+
+
+def _named(members: dict[str, object]) -> dict[str, object]:
+    return {member: value for member, value in members.items() if value is not None}
+
+
+def _key_set_in(file: Path) -> object:
+    """Return the JWK Set in a file, unchecked, or raise SettingsError if it is no JSON."""
+    try:
+        return json.loads(read_file(file, MOST_BYTES + 1))
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(
+            f"{file} is no JWK Set of {MOST_BYTES:,} bytes at most: name a JSON file"
+        ) from error
