@@ -34,6 +34,7 @@ from macaroon_cbat.service.oauth2.client_authentication import is_public
 from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.stores.clients import CLIENT_NAME
+from macaroon_cbat.stores.families import FamilyStore
 from macaroon_cbat.stores.family import Family
 
 GRANTS = "/oauth2/grants"
@@ -144,12 +145,6 @@ def family_routes(
     """Route the list of families and the changes of one."""
     callers, store, clients = _Callers(server, guard, clock), server.stores.families, server.stores.clients
 
-    def owned(owner: _Owner, family: str) -> Family:
-        found = store.find(family, callers.now())
-        if found is None or not owner.owns(found[0]):
-            raise NotFound("no live refresh family of yours has this name: see the list")
-        return found[0]
-
     def listed() -> Response:
         query = read_query(request, *LIST_GRANTS.query)
         owner = callers.owner(query)
@@ -163,7 +158,7 @@ def family_routes(
     def named(family: str) -> Response:
         owner = callers.owner(read_query(request, *NAME_GRANT.query))
         label = checked_label(read_json(request, FamilyLabel).label)
-        owned(owner, family)
+        _owned(store, owner, family, callers.now())
         changed = store.label(family, label, callers.now())
         shown = family_list([changed] if changed is not None else [], None, clients).grants
         if not shown:
@@ -173,7 +168,7 @@ def family_routes(
     def ended(family: str) -> Response:
         owner = callers.owner(read_query(request, *END_GRANT.query))
         refuse_body(request)
-        of = owned(owner, family)
+        of = _owned(store, owner, family, callers.now())
         if server.families.end(family, callers.now()) is not None:
             write_done(
                 "family.revoked", status=204, family=family, client_id=of.client_id, subject=of.subject
@@ -182,3 +177,11 @@ def family_routes(
 
     for operation, view in ((LIST_GRANTS, listed), (NAME_GRANT, named), (END_GRANT, ended)):
         add_route(app, operation, view, root_path)
+
+
+def _owned(store: FamilyStore, owner: _Owner, family: str, now: EpochSeconds) -> Family:
+    """Return the live family of this owner, or raise NotFound."""
+    found = store.find(family, now)
+    if found is None or not owner.owns(found[0]):
+        raise NotFound("no live refresh family of yours has this name: see the list")
+    return found[0]
