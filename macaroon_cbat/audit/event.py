@@ -29,6 +29,8 @@ EventKind = Literal[
     "key.rewrapped",  # the root keys are encrypted under another wrapping key
     "key.exported",  # the keys of an audience are written to a file
     "family.revoked",  # a client or subject revokes a refresh family
+    "trust.added",  # an administrator trusts an issuer of JWTs
+    "trust.removed",  # an administrator trusts an issuer no more
     "revoked",  # an administrator revokes a token, client, subject, family, key or certificate
 ]
 """Kinds of events. The guide shows the comment beside each (`scripts/guide-tables`)."""
@@ -56,6 +58,10 @@ class AuditEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The subject whose tokens are revoked."""
     family: str | None = None
     """The token family that is revoked."""
+    trust: str | None = None
+    """The name of the trusted issuer: the one that is added or removed, or whose JWT the client presents."""
+    issuer: str | None = None
+    """The issuer of JWTs that is trusted."""
     token_id: str | None = None
     """The `jti` of the token: of a refused one only once its signature has been verified."""
     kid: str | None = None

@@ -24,12 +24,20 @@ Dial = Callable[[str, int, Deadline], socket.socket]
 """Returns a TCP connection to a host and port, or raises OSError."""
 
 
-def connected(host: str, port: int, deadline: Deadline) -> socket.socket:
-    """Return a TCP connection to the first address that answers in time, or raise OSError."""
+def connected(
+    host: str, port: int, deadline: Deadline, *, admits: Callable[[str, str], None] | None = None
+) -> socket.socket:
+    """Return a TCP connection to the first address that answers in time, or raise OSError.
+
+    `admits` is called with the host and each address before the connection, and raises OSError for an
+    address that must not be reached.
+    """
     failure = OSError(f"{host} has no address")
     for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         raw = socket.socket(family, kind, protocol)
         try:
+            if admits is not None:
+                admits(host, str(address[0]))
             raw.settimeout(deadline.left())
             raw.connect(address)
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -29,7 +29,7 @@ from macaroon_cbat.service.oauth2.grants.device_code import OFFERED_TO_DEVICES
 from macaroon_cbat.service.oauth2.grants.offered import OFFERED
 from macaroon_cbat.service.oauth2.issuer import Issuer
 from macaroon_cbat.service.oauth2.registered_scopes import RegisteredScopes
-from macaroon_cbat.service.oauth2.routes import oauth_routes
+from macaroon_cbat.service.oauth2.routes import assertion_audiences, oauth_routes
 from macaroon_cbat.service.openapi import document_route
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.pages.people import PeopleAtHand
@@ -74,7 +74,9 @@ def create_app(
     guard = OwnGuard(issuer, stores, clock, locations)
     trust = trust or client_trust(settings)
     offered = OFFERED if people is None else (*OFFERED, OFFERED_TO_DEVICES)
-    server = AuthorizationServer(issuer, stores, trust, offered, settings.refresh)
+    server = AuthorizationServer(
+        issuer, stores, trust, offered, settings.refresh, audiences=assertion_audiences(locations)
+    )
     oauth_routes(app, server, clock, root_path)
     family_routes(app, server, guard, clock, root_path)
     parts = parts_of(app, server, people, clock, root_path)

@@ -22,10 +22,12 @@ speaks uWSGI's protocol, SCGI or FastCGI writes text."""
 
 
 class _Names(NamedTuple):
-    """The authenticated client of a request, and its authentic token."""
+    """The authenticated client of a request, its authentic token, and the JWT's trusted issuer and subject."""
 
     client_id: str | None = None
     token_id: str | None = None
+    trust: str | None = None
+    subject: str | None = None
 
 
 def audit_requests(app: Flask, clock: Callable[[], float]) -> None:
@@ -43,12 +45,19 @@ def is_with(client_id: str, token_id: str) -> None:
     request.environ[_NAMES] = _Names(client_id, token_id)
 
 
+def is_through(trust: str, subject: str | None) -> None:
+    """Remember the trusted issuer whose JWT was accepted, and the subject that it names, if it does."""
+    request.environ[_NAMES] = _names()._replace(trust=trust, subject=subject)
+
+
 def event(kind: EventKind, *, status: int = 200, **members: Any) -> AuditEvent:
     """Return an event about the request at hand."""
+    names = _names()
+    members = {"trust": names.trust, "subject": names.subject, **members}
     return AuditEvent(
         at=utc(current_app.extensions[_CLOCK]()),
         event=kind,
-        who=_names().client_id,
+        who=names.client_id,
         status=status,
         # The rule, not the path: a request for /TOKEN must not write a token into the log.
         endpoint=None if request.url_rule is None else request.url_rule.rule,

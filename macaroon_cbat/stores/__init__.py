@@ -23,6 +23,9 @@ with extra("service"):
     from macaroon_cbat.stores.sqlite import sqlite_file as sqlite_file
     from macaroon_cbat.stores.stores import Stores as Stores
     from macaroon_cbat.stores.stores import open_stores as open_stores
+    from macaroon_cbat.stores.trust import TrustedIssuer as TrustedIssuer
+    from macaroon_cbat.stores.trust import TrustRecord as TrustRecord
+    from macaroon_cbat.stores.trusted_issuers import TrustedIssuers as TrustedIssuers
     from macaroon_cbat.stores.urls import read_url as read_url
     from macaroon_cbat.stores.wrapping_key import WrappingKey as WrappingKey
     from macaroon_cbat.stores.wrapping_key import read_or_make_wrapping_key as read_or_make_wrapping_key

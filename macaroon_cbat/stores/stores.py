@@ -14,6 +14,7 @@ from macaroon_cbat.stores.families import FamilyStore
 from macaroon_cbat.stores.revocations import RevocationStore
 from macaroon_cbat.stores.root_keys import RootKeyStore
 from macaroon_cbat.stores.schema import service_facts
+from macaroon_cbat.stores.trusted_issuers import TrustedIssuers
 from macaroon_cbat.stores.wrapping_key import WrappingKey
 
 
@@ -27,12 +28,14 @@ class Stores:
     revocations: RevocationStore
     expiring: ExpiringStore
     families: FamilyStore
+    trusted_issuers: TrustedIssuers
 
     def forget(self) -> None:
         """See at the next use what other processes have changed, instead of up to a second later."""
         self.clients.forget()
         self.root_keys.forget()
         self.revocations.forget()
+        self.trusted_issuers.forget()
 
     def recorded_issuer(self) -> str | None:
         """Return the issuer of the service that last ran on this database, or None."""
@@ -79,6 +82,7 @@ def open_stores(url: str, wrapping_key: WrappingKey, now: EpochSeconds, *, creat
         RevocationStore(database),
         ExpiringStore(database),
         FamilyStore(database, lambda: root_keys.wrapping_key),
+        TrustedIssuers(database),
     )
     try:
         if creates:

@@ -30,6 +30,7 @@ from macaroon_cbat.stores import (
     RevocationStore,
     RootKeyStore,
     Stores,
+    TrustedIssuers,
     open_stores,
 )
 from tests.support.certificates import Identity
@@ -99,6 +100,7 @@ class Service:
             RevocationStore(database),
             ExpiringStore(database),
             FamilyStore(database, lambda: WRAPPING_KEY),
+            TrustedIssuers(database),
         )
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from msgspec.structs import asdict
 
@@ -21,6 +21,7 @@ from macaroon_cbat.service.admin.shapes import (
     RevocationList,
     RevocationRequest,
 )
+from macaroon_cbat.service.admin.trust import Audit, TrustAdministration
 from macaroon_cbat.service.cursors import BEGINNING, read_cursor, view_name, write_cursor
 from macaroon_cbat.service.family_lists import FAMILY_PAGE, FamilyList, family_list, place_after
 from macaroon_cbat.service.settings import LASTING
@@ -36,13 +37,6 @@ _NAME_BYTES = 12
 _EVERYBODY = ["every audience"]
 
 
-class Audit(Protocol):
-    """Writes an audit event, or raises Unavailable."""
-
-    def __call__(self, kind: EventKind, /, **members: Any) -> None:
-        """Write what was done."""
-
-
 @dataclass(frozen=True, slots=True)
 class Administration:
     """Administers the stores of an issuer; `clock` tells the second, and `audit` writes each change.
@@ -55,6 +49,11 @@ class Administration:
     issuer: str
     clock: Callable[[], float]
     audit: Audit
+
+    @property
+    def trust(self) -> TrustAdministration:
+        """The verbs about trusted issuers."""
+        return TrustAdministration(self.stores, self.issuer, self.clock, self.audit)
 
     def clients(self) -> list[ClientRecord]:
         """Return every client, by name."""

@@ -18,6 +18,8 @@ from macaroon_cbat.service.admin.shapes import (
     NewClient,
     RevocationList,
     RevocationRequest,
+    TrustedIssuerRecord,
+    TrustRegistration,
 )
 from macaroon_cbat.service.cursors import AFTER
 from macaroon_cbat.service.family_lists import AFTER_FAMILY, FamilyList
@@ -31,9 +33,19 @@ from macaroon_cbat.stores.clients import CLIENT_NAME
 log = logging.getLogger("macaroon_cbat.service")
 
 CLIENTS, KEYS, REVOCATIONS = "/admin/clients", "/admin/keys", "/admin/revocations"
+TRUST = "/admin/trusted-issuers"
 FAMILIES = "/admin/grants"
 _CLIENT = {"client_id": CLIENT_NAME}
 _REGISTRATION = {"client_id": "billing", "scope": "read write", "audiences": ["https://api.example"]}
+_TRUST = {
+    "name": "github",
+    "issuer": "https://token.actions.githubusercontent.com",
+    "audiences": ["https://as.example"],
+    "claims": {"sub": "repo:octo-org/octo-repo:ref:refs/heads/main"},
+    "client": "deployer",
+    "scope": "deploy",
+    "resources": ["https://api.example"],
+}
 _NOON = EpochSeconds(1_767_222_000)
 _THUMBPRINT = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"
 
@@ -142,7 +154,45 @@ LIST_FAMILIES = Operation(
     },
     answer=FamilyList,
 )
+LIST_TRUST = Operation(
+    method="GET",
+    path=TRUST,
+    summary="List the trusted issuers of JWTs",
+    caller="admin",
+    answer=list[TrustedIssuerRecord],
+)
+ADD_TRUST = Operation(
+    method="POST",
+    path=TRUST,
+    summary="Trust an issuer of JWTs, for a client or for subjects",
+    caller="admin",
+    body=TrustRegistration,
+    example=_TRUST,
+    answer=TrustedIssuerRecord,
+    status=201,
+    refusals=(404, 409),
+)
+SHOW_TRUST = Operation(
+    method="GET",
+    path=TRUST + "/{name}",
+    summary="Show a trusted issuer",
+    caller="admin",
+    answer=TrustedIssuerRecord,
+    refusals=(404,),
+    names={"name": CLIENT_NAME},
+    answer_example=_TRUST | {"created_at": _NOON},
+)
+REMOVE_TRUST = Operation(
+    method="DELETE",
+    path=TRUST + "/{name}",
+    summary="Trust an issuer no more; tokens that were minted through it live on",
+    caller="admin",
+    names={"name": CLIENT_NAME},
+    status=204,
+    refusals=(404,),
+)
 OPERATIONS = (
+    *(LIST_TRUST, ADD_TRUST, SHOW_TRUST, REMOVE_TRUST),
     *(LIST_CLIENTS, ADD_CLIENT, SHOW_CLIENT, CHANGE_CLIENT, REMOVE_CLIENT),
     *(LIST_KEYS, ROTATE, RETIRE),
     *(LIST_REVOCATIONS, REVOKE),
@@ -159,10 +209,17 @@ def admin_routes(app: Flask, guard: OwnGuard, verbs: Administration) -> None:
     def change_client(client_id: str) -> Any:
         return verbs.change_client(client_id, read_json(request, dict[str, object]))
 
+    def add_trust() -> Any:
+        return verbs.trust.add(read_json(request, dict[str, object]))
+
     def revoke() -> Any:
         return verbs.revoke(read_json(request, RevocationRequest))
 
     verb_of: dict[Operation, Callable[..., Any]] = {
+        LIST_TRUST: verbs.trust.all,
+        ADD_TRUST: add_trust,
+        SHOW_TRUST: verbs.trust.one,
+        REMOVE_TRUST: verbs.trust.remove,
         LIST_CLIENTS: verbs.clients,
         ADD_CLIENT: add_client,
         SHOW_CLIENT: verbs.client,

@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from macaroon_cbat.macaroon.revocation import Revocation, RevocationKind
 from macaroon_cbat.service.oauth2.shapes import ClientName
-from macaroon_cbat.stores import ClientMetadata
+from macaroon_cbat.stores import ClientMetadata, TrustedIssuer
 
 
 class ClientRegistration(ClientMetadata, frozen=True, kw_only=True):
@@ -37,6 +37,19 @@ class ChangedClient(ClientRecord, frozen=True, kw_only=True):
     """A changed client. `tokens_revoked` is true if it has lost a right, and its tokens with it."""
 
     tokens_revoked: bool
+
+
+class TrustRegistration(TrustedIssuer, frozen=True, kw_only=True):
+    """An issuer of JWTs to trust, under a name that its subjects bear."""
+
+    name: ClientName
+
+
+class TrustedIssuerRecord(TrustedIssuer, frozen=True, kw_only=True):
+    """A trusted issuer; `created_at` is seconds since 1970."""
+
+    name: str
+    created_at: int
 
 
 class RevocationRequest(Struct, frozen=True, forbid_unknown_fields=True):

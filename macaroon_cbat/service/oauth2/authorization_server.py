@@ -1,6 +1,6 @@
 """The wall around Authlib: its dispatch of grants and endpoints, with the rules of this package in them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NoReturn
 
 from authlib.oauth2 import AuthorizationServer as AuthlibServer
@@ -11,6 +11,7 @@ from flask import Response
 from macaroon_cbat.errors import InvalidClient, InvalidRequest, UnauthorizedClient, UnsupportedGrantType
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.audit import is_from
+from macaroon_cbat.service.federation.federation import federation_of
 from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.oauth2.client_authentication import (
     authenticated_client,
@@ -51,12 +52,18 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
         trust: ClientTrust,
         offered: Sequence[OfferedGrant] = OFFERED,
         refresh: RefreshSettings = USUAL_REFRESH,
+        *,
+        audiences: Collection[str],
     ) -> None:
-        """Serve this issuer from these stores; `trust` are the CAs of clients, and `offered` the grants."""
+        """Serve this issuer from these stores; `trust` are the CAs of clients, and `offered` the grants.
+
+        `audiences` are the values of `aud` that mean this service in a client's assertion.
+        """
         super().__init__()
         self.issuer = issuer
         self.stores = stores
         self.families = RefreshFamilies(issuer.url, stores.families, refresh)
+        self.federation = federation_of(stores, audiences)
         self._trust = trust
         self.offered = tuple(offered)
         for one in self.offered:

@@ -9,6 +9,7 @@ from flask import Flask, Response, request
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.http.operations import SHORTENED, Operation, add_route
 from macaroon_cbat.service.http.request_input import FORM, required
+from macaroon_cbat.service.locations import Locations
 from macaroon_cbat.service.oauth2.authorization_server import AuthorizationServer
 from macaroon_cbat.service.oauth2.form_request import FormRequest, read_form_request
 from macaroon_cbat.service.oauth2.grants.offered import OfferedGrant, TokenForm
@@ -61,6 +62,15 @@ def token_operation(offered: Sequence[OfferedGrant]) -> Operation:
     """Return the operation of the token endpoint with the forms of these grants."""
     forms: Any = Union[tuple(one.form for one in offered)]  # noqa: UP007 # of a number that is not known here
     return replace(TOKEN, body=forms)
+
+
+def assertion_audiences(locations: Locations) -> frozenset[str]:
+    """Return the values of `aud` that mean this service in an assertion of a client (RFC 7523 3).
+
+    They are its issuer, and its token endpoint by either of its URLs.
+    """
+    issuer, mtls = locations.issuer, locations.mtls_url
+    return frozenset({issuer, issuer + TOKEN.path, mtls + TOKEN.path})
 
 
 def oauth_routes(app: Flask, server: AuthorizationServer, clock: Callable[[], float], root_path: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from macaroon_cbat.service.oauth2.grants.client_credentials import ClientCredentials, ClientCredentialsForm
+from macaroon_cbat.service.oauth2.grants.jwt_bearer import JwtBearer, JwtBearerForm
 from macaroon_cbat.service.oauth2.grants.refresh_token import RefreshToken, RefreshTokenForm
 
 
@@ -19,6 +20,7 @@ class OfferedGrant(NamedTuple):
 OFFERED = (
     OfferedGrant("client_credentials", ClientCredentialsForm, ClientCredentials),
     OfferedGrant("refresh_token", RefreshTokenForm, RefreshToken),
+    OfferedGrant(JwtBearer.GRANT_TYPE, JwtBearerForm, JwtBearer),
 )
-TokenForm = ClientCredentialsForm | RefreshTokenForm
+TokenForm = ClientCredentialsForm | RefreshTokenForm | JwtBearerForm
 """The form of the token endpoint: that of one grant, by its `grant_type`."""

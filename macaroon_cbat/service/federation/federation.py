@@ -1,0 +1,78 @@
+"""The door for JWTs of trusted issuers: read, verified, judged, and used once."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.service.federation.claims import CLIENT_KINDS, GRANT_KINDS, refuse_kind
+from macaroon_cbat.service.federation.judging import Accepted, fitting, issuer_of, signed_by
+from macaroon_cbat.service.federation.jwt import read_jwt
+from macaroon_cbat.service.federation.published_keys import PublishedKeys
+from macaroon_cbat.service.federation.refusals import UnacceptableJwt
+from macaroon_cbat.stores import ExpiringStore, Stores, TrustedIssuers
+from macaroon_cbat.stores.trust import ForeignTokenType, TrustUse
+from macaroon_cbat.text.printable import quoted
+
+PLAIN: ForeignTokenType = "jwt"
+"""The type of a token whose issuer need not say more of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Federation:
+    """The trusted issuers, the keys that they publish, and the assertions that were used before.
+
+    `audiences` are the values of `aud` that mean this service in a client's own assertion.
+    """
+
+    trusted: TrustedIssuers
+    used: ExpiringStore
+    published: PublishedKeys
+    audiences: frozenset[str]
+
+    def accepted(
+        self,
+        text: str,
+        use: TrustUse,
+        now: EpochSeconds,
+        *,
+        token_type: ForeignTokenType = PLAIN,
+        client_id: str | None = None,
+    ) -> Accepted:
+        """Return the JWT and the one trust that it fits; `client_id` is the client that the request names.
+
+        Raises UnacceptableJwt, or Unavailable if the keys of its issuer cannot be had. It is not used up yet.
+        """
+        jwt = read_jwt(text)
+        refuse_kind(jwt, CLIENT_KINDS if use == "client-authentication" else GRANT_KINDS)
+        issuer = issuer_of(jwt)
+        open_here = [
+            record
+            for record in self.trusted.of(issuer)
+            if use in record.trusted.uses
+            and token_type in record.trusted.token_types
+            and (client_id is None or record.trusted.client in (None, client_id))
+        ]
+        if not open_here:
+            as_client = "" if client_id is None else f" as client {quoted(client_id)}"
+            raise UnacceptableJwt(
+                f"the issuer {quoted(issuer)} is not trusted for {use} by {token_type}{as_client}"
+            )
+        return fitting(jwt, signed_by(jwt, open_here, self.published), now)
+
+    def use_once(self, accepted: Accepted, now: EpochSeconds) -> None:
+        """Use the JWT up, unless it is reusable. Raises UnacceptableJwt if it was used, by any process.
+
+        Every use counts, whichever door the token comes through.
+        """
+        if not accepted.trusted.reusable:
+            self.use_up(accepted.token_name, accepted.expires_at, now)
+
+    def use_up(self, name: str, expires_at: EpochSeconds, now: EpochSeconds) -> None:
+        """Remember the name of a token until it expires. Raises UnacceptableJwt if it is remembered."""
+        if not self.used.add("used_assertion", name, expires_at=expires_at, now=now):
+            raise UnacceptableJwt("the JWT was used before: request a new one")
+
+
+def federation_of(stores: Stores, audiences: Collection[str]) -> Federation:
+    """Return the door of a service whose clients name it by these audiences."""
+    return Federation(stores.trusted_issuers, stores.expiring, PublishedKeys(), frozenset(audiences))

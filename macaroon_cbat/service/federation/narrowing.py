@@ -1,0 +1,37 @@
+"""A client as narrow as the trust through which it comes."""
+
+import msgspec
+
+from macaroon_cbat.errors import InvalidScope, InvalidTarget
+from macaroon_cbat.macaroon.audiences import is_among
+from macaroon_cbat.stores import Client
+from macaroon_cbat.stores.trust import TrustedIssuer
+
+
+def narrowed(client: Client, trusted: TrustedIssuer) -> Client:
+    """Return the client with the scopes and audiences that its registration and the trust have in common.
+
+    Trust without bounds, which no grant has, leaves the client as it is. Raises InvalidScope or InvalidTarget
+    if nothing is in common.
+    """
+    metadata = client.metadata
+    scopes = [] if metadata.scope is None else metadata.scope.split(" ")
+    if trusted.scope is not None:
+        allowed = trusted.scope.split(" ")
+        scopes = [scope for scope in scopes if scope in allowed]
+        if not scopes:
+            raise InvalidScope(f"client {client.client_id} has no scope that the trusted issuer may grant")
+    audiences = metadata.audiences
+    if trusted.resources:
+        audiences = tuple(one for one in audiences if is_among(one, trusted.resources))
+    scope = " ".join(scopes) or None
+    return msgspec.structs.replace(
+        client, metadata=msgspec.structs.replace(metadata, scope=scope, audiences=audiences)
+    )
+
+
+def refuse_other_resource(audience: str | tuple[str, ...] | None, trusted: TrustedIssuer) -> None:
+    """Raise InvalidTarget for a token that the trust does not bound: for another resource, or for any."""
+    audiences = (audience,) if isinstance(audience, str) else audience or ()
+    if trusted.resources and not (audiences and all(is_among(one, trusted.resources) for one in audiences)):
+        raise InvalidTarget("this resource is not open to the issuer of the JWT: name one that is")

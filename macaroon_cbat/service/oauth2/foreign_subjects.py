@@ -1,0 +1,136 @@
+"""The grants whose proof is a JWT of a trusted issuer: RFC 7523 2.1, and RFC 8693 with a foreign token.
+
+The operator's trust decides whose the JWT is. With a fixed client alone, the JWT is the client's credential,
+and the request needs no other. With a subject, the client must authenticate: a JWT that names a person may be
+in many hands.
+"""
+
+from typing import Any, cast
+
+from macaroon_cbat.errors import InvalidGrant, InvalidRequest, UnauthorizedClient
+from macaroon_cbat.service.audit import is_from, is_through
+from macaroon_cbat.service.federation.claims import foreign_confirmation
+from macaroon_cbat.service.federation.federation import Federation
+from macaroon_cbat.service.federation.judging import Accepted
+from macaroon_cbat.service.federation.jwt import is_jwt_shaped
+from macaroon_cbat.service.federation.narrowing import narrowed, refuse_other_resource
+from macaroon_cbat.service.federation.refusals import UnacceptableJwt
+from macaroon_cbat.service.oauth2.authorization import Authorization
+from macaroon_cbat.service.oauth2.client_authentication import refuse_revoked_certificate
+from macaroon_cbat.service.oauth2.entitlements import (
+    granted_audience,
+    granted_certificate,
+    granted_scope,
+    one_resource,
+)
+from macaroon_cbat.service.oauth2.form_request import FormRequest
+from macaroon_cbat.stores import Client
+from macaroon_cbat.stores.clients import GrantType
+from macaroon_cbat.stores.trust import ForeignTokenType, TrustUse
+
+JWT_BEARER: GrantType = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+TOKEN_EXCHANGE: GrantType = "urn:ietf:params:oauth:grant-type:token-exchange"
+
+_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:"
+_CREDENTIALS = ("client_secret", "client_assertion", "client_assertion_type")
+
+
+def is_foreign(token_type: str, text: str) -> bool:
+    """Return True if a subject token is one of another issuer: a macaroon of this service has no dot."""
+    kind = token_type.removeprefix(_TOKEN_TYPE)
+    return kind in ("jwt", "id_token") or (kind == "access_token" and is_jwt_shaped(text))
+
+
+def bearer_jwt(server: Any, request: FormRequest, assertion: str) -> Authorization:
+    """Return the authorization by an assertion (RFC 7523 2.1).
+
+    Raises InvalidGrant for one that is not acceptable (RFC 7521 4.1.1), and the errors of scope, audience and
+    client. The assertion is used up.
+    """
+    try:
+        return _authorization(server, request, assertion, "jwt-bearer", "jwt")
+    except UnacceptableJwt as error:
+        raise InvalidGrant(f"the assertion is refused: {error}") from error
+
+
+def exchanged_jwt(server: Any, request: FormRequest, subject_token: str, token_type: str) -> Authorization:
+    """Return the authorization by a subject token for which `is_foreign` is true (RFC 8693 2.1).
+
+    The new token ends with the old one. Raises InvalidRequest for a token that is not acceptable (RFC 8693
+    2.2.2), and the errors of scope, audience and client. The subject token is used up.
+    """
+    if "actor_token" in request.form:
+        raise InvalidRequest("an actor_token goes with a macaroon of this service: leave it out with a JWT")
+    kind = cast("ForeignTokenType", token_type.removeprefix(_TOKEN_TYPE))
+    try:
+        return _authorization(server, request, subject_token, "token-exchange", kind)
+    except UnacceptableJwt as error:
+        raise InvalidRequest(f"the subject token is refused: {error}") from error
+
+
+def _authorization(
+    server: Any, request: FormRequest, text: str, use: TrustUse, token_type: ForeignTokenType
+) -> Authorization:
+    federation: Federation = server.federation
+    accepted = federation.accepted(
+        text, use, request.now, token_type=token_type, client_id=_named_client(request)
+    )
+    bound_to = foreign_confirmation(accepted.jwt.claims, request.presented.thumbprint)
+    client = _client(server, request, accepted)
+    is_through(accepted.name, accepted.subject)
+    is_exchange = use == "token-exchange"
+    _require_grant(client, TOKEN_EXCHANGE if is_exchange else JWT_BEARER)
+    within, issuer = narrowed(client, accepted.trusted), server.issuer.audience
+    audience = granted_audience(within, one_resource(request.resources), issuer)
+    refuse_other_resource(audience, accepted.trusted)
+    authorization = Authorization(
+        client=client,
+        subject=accepted.subject or client.client_id,
+        scope=granted_scope(within, request.form.get("scope"), audience, issuer),
+        audience=audience,
+        certificate=granted_certificate(client, request.presented) or bound_to,
+        not_after=accepted.expires_at if is_exchange else None,
+    )
+    federation.use_once(accepted, request.now)
+    return authorization
+
+
+def _client(server: Any, request: FormRequest, accepted: Accepted) -> Client:
+    """Return the client that gets the token, or raise InvalidClient or UnacceptableJwt.
+
+    A request that has credentials is always authenticated, even if the JWT would do.
+    """
+    mapped = accepted.trusted.client
+    if accepted.subject is None and not _has_credentials(request):
+        return _mapped_client(server, request, accepted)
+    client: Client = server.authenticate_client(request, ()).record
+    if mapped not in (None, client.client_id):
+        raise UnacceptableJwt(f"it is for client {mapped}, not for {client.client_id}")
+    return client
+
+
+def _mapped_client(server: Any, request: FormRequest, accepted: Accepted) -> Client:
+    """Return the registered client that the JWT itself proves."""
+    refuse_revoked_certificate(request.presented, server.stores.revocations)
+    name = accepted.trusted.client
+    client = None if name is None else server.stores.clients.find(name)
+    if client is None:
+        raise UnacceptableJwt(f"trust {accepted.name} is for client {name}, which is not registered")
+    is_from(client.client_id)
+    return cast("Client", client)
+
+
+def _has_credentials(request: FormRequest) -> bool:
+    return "Authorization" in request.headers or any(name in request.form for name in _CREDENTIALS)
+
+
+def _named_client(request: FormRequest) -> str | None:
+    """Return the client_id of the form; one in a header is compared once it is authenticated."""
+    return request.form.get("client_id")
+
+
+def _require_grant(client: Client, grant_type: GrantType) -> None:
+    if grant_type not in client.metadata.allowed_grants:
+        raise UnauthorizedClient(
+            f"client {client.client_id} is not registered for {grant_type}: change it with client change"
+        )
