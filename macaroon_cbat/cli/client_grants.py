@@ -50,6 +50,11 @@ _OPTIONS = (
         "--dpop/--no-dpop", default=None, help="Whether its tokens are bound to a DPoP key (RFC 9449)."
     ),
     click.option(
+        "--checks-proofs/--ignores-proofs",
+        default=None,
+        help="Whether it verifies DPoP proofs by cnf, as a resource server (RFC 9449 7).",
+    ),
+    click.option(
         "--jwks",
         type=FILE,
         metavar="FILE",
@@ -80,6 +85,7 @@ def grants_options(command: Callable[..., Any]) -> Callable[..., Any]:
         details_types: tuple[str, ...],
         par: bool | None,
         dpop: bool | None,
+        checks_proofs: bool | None,
         jwks: Path | None,
         jwks_uri: str | None,
         refresh_idle: int | None,
@@ -93,6 +99,7 @@ def grants_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "authorization_details_types": details_types or None,
             "require_pushed_authorization_requests": par,
             "dpop_bound_access_tokens": dpop,
+            "checks_proofs": checks_proofs,
             "jwks": None if jwks is None else _key_set_in(jwks),
             "jwks_uri": jwks_uri,
             "refresh_idle_seconds": refresh_idle,

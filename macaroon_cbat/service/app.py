@@ -30,6 +30,7 @@ from macaroon_cbat.service.oauth2.grants.offered import OFFERED
 from macaroon_cbat.service.oauth2.issuer import Issuer
 from macaroon_cbat.service.oauth2.registered_scopes import RegisteredScopes
 from macaroon_cbat.service.oauth2.routes import oauth_routes
+from macaroon_cbat.service.oauth2.token_proofs import TokenProofs
 from macaroon_cbat.service.openapi import document_route
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.pages.people import PeopleAtHand
@@ -71,10 +72,12 @@ def create_app(
     locations = Locations(url, settings.mtls_url or url, root_path)
     use_pages(app, locations)
     issuer = Issuer(url, stores.root_keys, settings.token_lifetime, settings.key_rotation)
-    guard = OwnGuard(issuer, stores, clock, locations)
+    needs_nonce = bool(settings.dpop_nonces)
+    proofs = TokenProofs(issuer, locations.mtls_url, stores.expiring, needs_nonce=needs_nonce)
+    guard = OwnGuard(issuer, stores, clock, locations, proofs)
     trust = trust or client_trust(settings)
     offered = OFFERED if people is None else (*OFFERED, OFFERED_TO_DEVICES)
-    server = AuthorizationServer(issuer, stores, trust, offered, settings.refresh)
+    server = AuthorizationServer(issuer, stores, trust, offered, settings.refresh, proofs=proofs)
     oauth_routes(app, server, clock, root_path)
     family_routes(app, server, guard, clock, root_path)
     parts = parts_of(app, server, people, clock, root_path)
