@@ -69,6 +69,9 @@ class AuditEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     certificate: str | None = None
     """The thumbprint of a certificate (x5t#S256): in a refusal that of the connection, elsewhere the one that
     the token is bound to, or that is revoked."""
+    proof_key: str | None = None
+    """The thumbprint of a DPoP key (jkt): in a refusal that of the request's proof, elsewhere the one that
+    the token is bound to."""
     audience: str | None = None
     """The audience of the token, keys or client, as an absolute URI."""
     scope: str | None = None

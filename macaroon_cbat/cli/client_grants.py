@@ -50,6 +50,11 @@ _OPTIONS = (
         "--dpop/--no-dpop", default=None, help="Whether its tokens are bound to a DPoP key (RFC 9449)."
     ),
     click.option(
+        "--checks-proofs/--ignores-proofs",
+        default=None,
+        help="Whether it verifies DPoP proofs by cnf, as a resource server (RFC 9449 7).",
+    ),
+    click.option(
         "--jwks",
         type=FILE,
         metavar="FILE",
@@ -68,36 +73,30 @@ _OPTIONS = (
 )
 
 
+_MEMBERS = {
+    "redirect_uris": "redirect_uris",
+    "client_name": "client_name",
+    "details_types": "authorization_details_types",
+    "par": "require_pushed_authorization_requests",
+    "dpop": "dpop_bound_access_tokens",
+    "checks_proofs": "checks_proofs",
+    "jwks_uri": "jwks_uri",
+    "refresh_idle": "refresh_idle_seconds",
+    "refresh_max": "refresh_max_seconds",
+}
+"""The member of the metadata for each option that needs no further reading."""
+
+
 def grants_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options; the command takes `granted`, the members of the metadata that they name."""
 
     @wraps(command)
-    def chosen(
-        *arguments: Any,
-        grants: tuple[str, ...],
-        redirect_uris: tuple[str, ...],
-        client_name: str | None,
-        details_types: tuple[str, ...],
-        par: bool | None,
-        dpop: bool | None,
-        jwks: Path | None,
-        jwks_uri: str | None,
-        refresh_idle: int | None,
-        refresh_max: int | None,
-        **options: Any,
-    ) -> None:
-        members = {
-            "grant_types": tuple(GRANTS[one] for one in grants) or None,
-            "redirect_uris": redirect_uris or None,
-            "client_name": client_name,
-            "authorization_details_types": details_types or None,
-            "require_pushed_authorization_requests": par,
-            "dpop_bound_access_tokens": dpop,
-            "jwks": None if jwks is None else _key_set_in(jwks),
-            "jwks_uri": jwks_uri,
-            "refresh_idle_seconds": refresh_idle,
-            "refresh_max_seconds": refresh_max,
-        }
+    def chosen(*arguments: Any, grants: tuple[str, ...], jwks: Path | None, **options: Any) -> None:
+        members = {member: options.pop(name) for name, member in _MEMBERS.items()}
+        members["redirect_uris"] = members["redirect_uris"] or None
+        members["authorization_details_types"] = members["authorization_details_types"] or None
+        members["grant_types"] = tuple(GRANTS[one] for one in grants) or None
+        members["jwks"] = None if jwks is None else _key_set_in(jwks)
         command(*arguments, granted=_named(members), **options)
 
     for option in reversed(_OPTIONS):

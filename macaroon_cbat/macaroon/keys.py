@@ -23,7 +23,7 @@ from macaroon_cbat.text.json_text import UnusableJson, read_json_text
 from macaroon_cbat.text.plain_text import text_of
 
 KEY_BYTES = 32
-KeyUse = Literal["access", "refresh", "discharge"]
+KeyUse = Literal["access", "refresh", "discharge", "nonce"]
 
 MacaroonKey = NewType("MacaroonKey", bytes)
 """32 bytes that start the HMAC chain of a macaroon: HMAC("macaroons-key-generator", audience key)."""

@@ -115,23 +115,23 @@ class Introspection:
         presented = ",".join((text, *discharges))
         if not self._remembered.has(presented, access.certificate):
             started = time.monotonic()
-            self._ask(text, grant, access.certificate, discharges)
+            self._ask(text, grant, access, discharges)
             self._remembered.add(presented, access.certificate, started, grant.exp - access.now)
         # The service has verified the chains over these very texts, so the caveats in them are authentic.
         authentic = AuthenticCaveats(texts)
         return judge(grant, authentic, access, require_certificate=require_certificate, custom=custom)
 
-    def _ask(
-        self, text: str, grant: Grant, certificate: Thumbprint | None, discharges: Sequence[str]
-    ) -> None:
-        """Return if the service calls the token active over a connection with this certificate.
+    def _ask(self, text: str, grant: Grant, access: Access, discharges: Sequence[str]) -> None:
+        """Return if the service calls the token active for this certificate, and for the key of this proof.
 
         Raises Inactive if it does not, and Unavailable if it gives no usable answer.
         """
         about_to_block()
         form = {**self._authentication.form(), "token": text}
-        if certificate is not None:
-            form["client_certificate"] = certificate
+        if access.certificate is not None:
+            form["client_certificate"] = access.certificate
+        if access.proof_key is not None:
+            form["dpop_jkt"] = access.proof_key
         status, body = self._exchange(form, discharges)
         if status == 401 and self._authentication.is_secret_replaced():
             status, body = self._exchange(form, discharges)

@@ -30,6 +30,7 @@ from macaroon_cbat.service.oauth2.grants.offered import OFFERED
 from macaroon_cbat.service.oauth2.issuer import Issuer
 from macaroon_cbat.service.oauth2.registered_scopes import RegisteredScopes
 from macaroon_cbat.service.oauth2.routes import assertion_audiences, oauth_routes
+from macaroon_cbat.service.oauth2.token_proofs import TokenProofs
 from macaroon_cbat.service.openapi import document_route
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.pages.people import PeopleAtHand
@@ -53,10 +54,10 @@ def create_app(
     """Return the WSGI application; without settings, as the MACAROON_CBAT_ variables say.
 
     `certificate_source` and `trust`, the CAs of clients, replace those of the settings. `people` lets people
-    sign in; where nothing does, the grants that need a person are off. At most
-    `feed_waiters` requests wait for a revocation at a time: keep it below the number of threads. An
-    embedding application finds the stores under `app.extensions["macaroon_cbat"]`. Raises SettingsError
-    for unusable settings, and Unavailable when the database is out of reach.
+    sign in; where nothing does, the grants that need a person are off. At most `feed_waiters` requests wait
+    for a revocation at a time: keep it below the number of threads. An embedding application finds the stores
+    under `app.extensions["macaroon_cbat"]`. Raises SettingsError for unusable settings, and Unavailable when
+    the database is out of reach.
     """
     settings = settings or settings_from_environment()
     write_log_to(settings.audit_log)
@@ -70,13 +71,8 @@ def create_app(
     root_path = issuer_path(url) if settings.root_path is None else settings.root_path
     locations = Locations(url, settings.mtls_url or url, root_path)
     use_pages(app, locations)
-    issuer = Issuer(url, stores.root_keys, settings.token_lifetime, settings.key_rotation)
-    guard = OwnGuard(issuer, stores, clock, locations)
     trust = trust or client_trust(settings)
-    offered = OFFERED if people is None else (*OFFERED, OFFERED_TO_DEVICES)
-    server = AuthorizationServer(
-        issuer, stores, trust, offered, settings.refresh, audiences=assertion_audiences(locations)
-    )
+    server, guard = _server_and_guard(settings, stores, locations, clock, trust=trust, people=people)
     oauth_routes(app, server, clock, root_path)
     family_routes(app, server, guard, clock, root_path)
     parts = parts_of(app, server, people, clock, root_path)
@@ -90,6 +86,31 @@ def create_app(
     home_routes(app, locations, parts.device_path)
     document_route(app, locations.mtls_url, root_path, parts.operations)
     return app
+
+
+def _server_and_guard(
+    settings: Settings,
+    stores: Stores,
+    locations: Locations,
+    clock: Callable[[], float],
+    *,
+    trust: ClientTrust,
+    people: PeopleAtHand | None,
+) -> tuple[AuthorizationServer, OwnGuard]:
+    """Return the server of the OAuth endpoints, and the guard of the service's own."""
+    issuer = Issuer(locations.issuer, stores.root_keys, settings.token_lifetime, settings.key_rotation)
+    needs_nonce = bool(settings.dpop_nonces)
+    proofs = TokenProofs(issuer, locations.mtls_url, stores.expiring, needs_nonce=needs_nonce)
+    server = AuthorizationServer(
+        issuer,
+        stores,
+        trust,
+        OFFERED if people is None else (*OFFERED, OFFERED_TO_DEVICES),
+        settings.refresh,
+        audiences=assertion_audiences(locations),
+        proofs=proofs,
+    )
+    return server, OwnGuard(issuer, stores, clock, locations, proofs)
 
 
 def _without_routes(settings: Settings) -> Flask:

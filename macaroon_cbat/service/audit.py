@@ -12,6 +12,7 @@ from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import Grant
+from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.service.http.client_certificate import client_certificate
 from macaroon_cbat.service.metrics import count_introspected, count_minted, count_revoked
 
@@ -22,7 +23,7 @@ speaks uWSGI's protocol, SCGI or FastCGI writes text."""
 
 
 class _Names(NamedTuple):
-    """The authenticated client of a request, its authentic token, and the JWT's trusted issuer and subject."""
+    """The authenticated client, authentic token, and subject of a trusted issuer's JWT, of one request."""
 
     client_id: str | None = None
     token_id: str | None = None
@@ -66,16 +67,19 @@ def event(kind: EventKind, *, status: int = 200, **members: Any) -> AuditEvent:
     )
 
 
-def write_minted(grant: Grant, certificate: Thumbprint | None) -> None:
-    """Write that a token was minted, bound to this certificate if there is one, or raise Unavailable."""
+def write_minted(
+    grant: Grant, certificate: Thumbprint | None, proof_key: KeyThumbprint | None = None
+) -> None:
+    """Write that a token was minted, and the certificate and key it is bound to, or raise Unavailable."""
     granted: dict[str, Any] = {
         "audience": grant.audience,
         "scope": grant.scope,
         "subject": grant.sub if grant.sub != grant.client_id else None,
         "family": grant.fam or None,
     }
-    write(event("token.minted", token_id=grant.jti, certificate=certificate, **granted))
-    count_minted(is_bound=certificate is not None)
+    bound: dict[str, Any] = {"certificate": certificate, "proof_key": proof_key}
+    write(event("token.minted", token_id=grant.jti, **bound, **granted))
+    count_minted(is_bound=certificate is not None or proof_key is not None)
 
 
 def write_revoked(grant: Grant) -> None:

@@ -16,7 +16,9 @@ from macaroon_cbat.errors import (
     ServerMisconfigured,
     TooManyRequests,
     Unavailable,
+    UseDpopNonce,
 )
+from macaroon_cbat.errors.dpop import NonceRequired, ProofRefused
 from macaroon_cbat.files.notices import say_once
 from macaroon_cbat.macaroon.bearer import challenge
 from macaroon_cbat.service.audit import write_or_log_refusal
@@ -74,8 +76,11 @@ def _refused(error: OAuthError) -> Response:
         response.headers["WWW-Authenticate"] = f'Basic realm="{_REALM}", charset="UTF-8"'
     if isinstance(error, TooManyRequests):
         response.headers["Retry-After"] = str(error.retry_after)
-    if isinstance(error, MissingToken | InvalidToken | InsufficientScope):
-        response.headers["WWW-Authenticate"] = challenge(error, realm=_REALM)
+    if isinstance(error, MissingToken | InvalidToken | InsufficientScope | ProofRefused | NonceRequired):
+        authorization = request.environ.get("HTTP_AUTHORIZATION")
+        response.headers["WWW-Authenticate"] = challenge(error, realm=_REALM, authorization=authorization)
+    if isinstance(error, UseDpopNonce):
+        response.headers["DPoP-Nonce"] = error.nonce
     return response
 
 

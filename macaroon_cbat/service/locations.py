@@ -29,10 +29,17 @@ class Locations:
         """The routes of the metadata: before the issuer's path (RFC 8414 3.1), and below it."""
         return list(dict.fromkeys([WELL_KNOWN + issuer_path(self.issuer), self.route(WELL_KNOWN)]))
 
+    def targets_of(self, request: Request) -> list[Target]:
+        """Return the target of a routed request by each URL of the service that a client may write."""
+        inner = request.path.removeprefix(self.root_path)
+        bases = dict.fromkeys((self.mtls_url, self.issuer))
+        return [_target(base, inner) for base in bases]
+
     def target_of(self, request: Request) -> Target:
         """Return the target of a routed request as its client writes it."""
-        inner = request.path.removeprefix(self.root_path)
-        origin = parse_target(
-            issuer_origin(self.mtls_url)
-        ).origin  # an issuer may be written in other letters
-        return Target(origin, issuer_path(self.mtls_url) + inner)
+        return self.targets_of(request)[0]
+
+
+def _target(base: str, path: str) -> Target:
+    origin = parse_target(issuer_origin(base)).origin  # an issuer may be written in other letters
+    return Target(origin, issuer_path(base) + path)

@@ -10,7 +10,7 @@ from flask import Flask
 from msgspec import Struct
 
 from macaroon_cbat.service import family_routes, macaroon_tools, resource_feeds
-from macaroon_cbat.service.admin import routes as admin
+from macaroon_cbat.service.admin import operations as admin
 from macaroon_cbat.service.health import HEALTH
 from macaroon_cbat.service.home import HOME
 from macaroon_cbat.service.http.operations import Operation, add_route

@@ -1,7 +1,8 @@
 """The guard of the service's own endpoints, which verifies by the same core as every resource server.
 
-The audience is the issuer itself, every token is certificate-bound, and revocations apply at once. A client
-may do what it is registered for now, even if its token was granted more.
+The audience is the issuer itself, every token is bound to the certificate of the connection or to the key of
+the request's DPoP proof, and revocations apply at once. A client may do what it is registered for now, even
+if its token was granted more.
 """
 
 from collections.abc import Callable
@@ -11,18 +12,29 @@ from flask import Request
 
 from macaroon_cbat.certificate.source import client_address
 from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
-from macaroon_cbat.errors import AccessDenied, CaveatsNotMet, InvalidToken, UnknownKey
+from macaroon_cbat.errors import (
+    AccessDenied,
+    CaveatsNotMet,
+    InvalidDpopProof,
+    InvalidToken,
+    UnknownKey,
+    UseDpopNonce,
+)
+from macaroon_cbat.errors.dpop import NonceRequired, ProofRefused
 from macaroon_cbat.macaroon.caveats import Access
 from macaroon_cbat.macaroon.claims import EpochSeconds
-from macaroon_cbat.macaroon.credential_headers import credentials_in_environ
+from macaroon_cbat.macaroon.credential_headers import CredentialHeaders, credentials_in_environ
 from macaroon_cbat.macaroon.discharge_headers import presented_macaroons
+from macaroon_cbat.macaroon.dpop_proof import DpopProof, read_proof
 from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.keys import AudienceKey
-from macaroon_cbat.macaroon.verification import Principal, require_scope, verify
+from macaroon_cbat.macaroon.target import Target
+from macaroon_cbat.macaroon.verification import Principal, require_key, require_scope, verify
 from macaroon_cbat.service.audit import is_with
 from macaroon_cbat.service.http.client_certificate import client_certificate, require_reachable
 from macaroon_cbat.service.locations import Locations
 from macaroon_cbat.service.oauth2.issuer import Issuer
+from macaroon_cbat.service.oauth2.token_proofs import TokenProofs, proof_values
 from macaroon_cbat.stores import Client, Stores
 
 
@@ -37,6 +49,7 @@ class OwnGuard:
     stores: Stores
     clock: Callable[[], float]
     locations: Locations
+    proofs: TokenProofs
 
     def admit(self, request: Request, scope: str) -> Client:
         """Return the client that is registered for this scope and whose bound token carries it.
@@ -48,14 +61,15 @@ class OwnGuard:
     def admitted(self, request: Request, scope: str) -> tuple[Client, Principal]:
         """Return the client that `admit` returns, and the principal, whose subject may be a user.
 
-        Raises MissingToken, InvalidToken, InsufficientScope, AccessDenied if the token has the scope and the
+        Raises MissingToken, InvalidToken, ProofRefused or NonceRequired for a DPoP proof that does not hold,
+        InsufficientScope, AccessDenied if the token has the scope and the
         client's registration does not, ServerMisconfigured if this server can show no certificate, or
         Unavailable if the database is out of reach.
         """
         environ = request.environ
-        _, text, discharges = presented_macaroons(
-            environ.get("HTTP_AUTHORIZATION"), credentials_in_environ(environ)
-        )
+        headers = credentials_in_environ(environ)
+        scheme, text, discharges = presented_macaroons(environ.get("HTTP_AUTHORIZATION"), headers)
+        proof = _claimed_proof(headers) if scheme == "DPoP" else None
         presented = client_certificate(request)
         access = Access(
             now=EpochSeconds(int(self.clock())),
@@ -64,6 +78,7 @@ class OwnGuard:
             method=request.method,
             target=self.locations.target_of(request),
             address=client_address(WsgiConnection(environ), presented, environ.get("REMOTE_ADDR")),
+            proof_key=None if proof is None else proof.proof_key,
         )
         try:
             principal = self._verified(text, access, discharges)
@@ -72,6 +87,9 @@ class OwnGuard:
                 require_reachable(presented)
             raise
         is_with(principal.client_id, principal.token_id)
+        if proof is not None:
+            require_key(principal)
+            self._prove(proof, access, text, self.locations.targets_of(request))
         require_scope(principal, scope)
         client = self._registered(principal)
         if scope not in client.metadata.scopes:
@@ -79,13 +97,33 @@ class OwnGuard:
         return client, principal
 
     def _verified(self, text: str, access: Access, discharges: tuple[str, ...]) -> Principal:
-        """Return the principal of the token; the audit log learns which authentic token is refused."""
+        """Return the principal of the token; the audit log learns which authentic token is refused.
+
+        A token with a proof need not name a certificate: `admitted` requires that it names a key.
+        """
         try:
-            return verify(text, self, access, revocations=self.stores.revocations, discharges=discharges)
+            return verify(
+                text,
+                self,
+                access,
+                require_certificate=access.proof_key is None,
+                revocations=self.stores.revocations,
+                discharges=discharges,
+            )
         except InvalidToken as error:
             if error.grant is not None:
                 is_with(*error.grant)
             raise
+
+    def _prove(self, proof: DpopProof, access: Access, token: str, targets: list[Target]) -> None:
+        """Raise ProofRefused or NonceRequired unless the proof holds for this request and is new."""
+        assert access.method is not None
+        try:
+            self.proofs.verified(proof, access.method, targets, access.now, token=token).use()
+        except UseDpopNonce as error:
+            raise NonceRequired(error.nonce) from error
+        except InvalidDpopProof as error:
+            raise ProofRefused(str(error)) from error
 
     def _registered(self, principal: Principal) -> Client:
         """Return the client as it is registered now, or raise InvalidToken for a token of before."""
@@ -103,3 +141,11 @@ class OwnGuard:
         if unverified.aud != self.issuer.audience:
             raise UnknownKey(f"minted for {unverified.audience!r}, not for the service itself")
         return self.issuer.key_for(unverified)
+
+
+def _claimed_proof(headers: CredentialHeaders) -> DpopProof:
+    """Return the proof beside the scheme DPoP, not yet verified, or raise ProofRefused."""
+    try:
+        return read_proof(proof_values(headers))
+    except InvalidDpopProof as error:
+        raise ProofRefused(str(error)) from error

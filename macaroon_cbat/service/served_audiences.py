@@ -56,7 +56,7 @@ def check_who_serves(clients: Iterable[Client], issuer: str) -> None:
                 "administrators: choose another issuer, or take this audience from the client with client "
                 f"change {client.client_id}, and run key rotate twice and key retire for the old keys"
             )
-        promises = metadata.understands_caveats or metadata.checks_certificates
+        promises = metadata.understands_caveats or metadata.checks_certificates or metadata.checks_proofs
         if (promises or metadata.scopes & FEED_SCOPES) and not served_audiences(client, issuer):
             log.warning(
                 "client %s serves no audience, so it gets no keys, no revocations and no answer about the "

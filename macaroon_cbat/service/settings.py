@@ -116,6 +116,14 @@ class Settings:
             shape="a number, or 0 for all",
         ),
     ] = DEFAULT_LINES
+    dpop_nonces: Annotated[
+        int,
+        Setting(
+            meaning="whether DPoP proofs need a nonce of the service (RFC 9449 8)",
+            shape="1 or 0",
+            most=1,
+        ),
+    ] = 0
     metrics_port: Annotated[
         int | None,
         Setting(

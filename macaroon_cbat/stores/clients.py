@@ -68,7 +68,8 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `certificates` are the thumbprints of its certificates, for self_signed_tls_client_auth. The keys of
     `jwks` or `jwks_uri` name theirs, or are those of private_key_jwt.
     `understands_caveats` states that this resource server judges every caveat itself.
-    `checks_certificates` states that it compares `cnf` with the certificate of the connection.
+    `checks_certificates` states that it compares `cnf` with the certificate of the connection, and
+    `checks_proofs` that it verifies a DPoP proof by the key that `cnf` names (RFC 9449 6.2).
     """
 
     token_endpoint_auth_method: ClientAuthMethod = "client_secret_basic"
@@ -96,6 +97,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     certificates: tuple[str, ...] = ()
     understands_caveats: bool = False
     checks_certificates: bool = False
+    checks_proofs: bool = False
 
     def __post_init__(self) -> None:
         """Raise ValueError for metadata that could only fail, or that would be weaker than it looks."""

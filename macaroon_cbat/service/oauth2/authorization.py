@@ -5,6 +5,7 @@ from msgspec import Struct
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import Actor
+from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.macaroon.signature import OpenedCaveat
 from macaroon_cbat.stores import Client
 
@@ -22,6 +23,8 @@ class Authorization(Struct, frozen=True, kw_only=True):
     """The resource server, canonical; several, or None for any, make a token that is introspected."""
     certificate: Thumbprint | None = None
     """The client certificate to which the token is bound, unless it is None."""
+    proof_key: KeyThumbprint | None = None
+    """The DPoP key to which the token is bound, unless it is None; `token_response` takes the request's."""
     carried: tuple[bytes | OpenedCaveat, ...] = ()
     """Caveats of the macaroon that was presented: each restricts the new one, too."""
     family: str | None = None

@@ -25,13 +25,15 @@ from macaroon_cbat.service.oauth2.credentials import (
     presented_assertion,
     presented_credentials,
 )
+from macaroon_cbat.service.oauth2.entitlements import require_proof
 from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.oauth2.grants.offered import OFFERED, OfferedGrant
-from macaroon_cbat.service.oauth2.introspection import introspection_answer, named_certificate
+from macaroon_cbat.service.oauth2.introspection import introspection_answer, named_certificate, named_key
 from macaroon_cbat.service.oauth2.issuer import Issuer
 from macaroon_cbat.service.oauth2.refresh_families import RefreshFamilies
 from macaroon_cbat.service.oauth2.refresh_introspection import refresh_token_answer, refresh_token_in
 from macaroon_cbat.service.oauth2.shapes import IntrospectionForm, RevocationForm
+from macaroon_cbat.service.oauth2.token_proofs import TokenProofs
 from macaroon_cbat.service.oauth2.token_revocation import revoke
 from macaroon_cbat.service.refresh_settings import USUAL_REFRESH, RefreshSettings
 from macaroon_cbat.stores import Client, Stores
@@ -54,6 +56,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
         refresh: RefreshSettings = USUAL_REFRESH,
         *,
         audiences: Collection[str],
+        proofs: TokenProofs | None = None,
     ) -> None:
         """Serve this issuer from these stores; `trust` are the CAs of clients, and `offered` the grants.
 
@@ -65,6 +68,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
         self.families = RefreshFamilies(issuer.url, stores.families, refresh)
         self.federation = federation_of(stores, audiences)
         self._trust = trust
+        self._proofs = proofs or TokenProofs(issuer, issuer.url, stores.expiring, needs_nonce=False)
         self.offered = tuple(offered)
         for one in self.offered:
             self.register_grant(one.decides)
@@ -75,10 +79,19 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
         """Return the request: the views read it before they call Authlib."""
         return request
 
+    def prove(self, request: FormRequest) -> None:
+        """Verify the DPoP proof of a request, if there is one, to an endpoint that binds to its key.
+
+        Views of such endpoints call this before Authlib. Raises InvalidDpopProof or UseDpopNonce.
+        """
+        request.proof = self._proofs.of_form(request.credentials, request.uri, request.now)
+
     def authenticate_client(
-        self, request: FormRequest, _methods: object, _endpoint: str = "token"
+        self, request: FormRequest, _methods: object, endpoint: str = "token"
     ) -> "RegisteredClient":
         """Return the client that this request authenticates, or raise InvalidClient.
+
+        Raises InvalidDpopProof if its proof was used before, or is missing where the client must send one.
 
         Authlib's grants and endpoints call this. Each client has one method, so their lists of methods do not
         matter.
@@ -96,6 +109,10 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
             client = self._asserted(assertion, request.now)
         if not is_public(client):
             is_from(client.client_id)
+        if endpoint == "token":
+            require_proof(client, request.proof)
+        if request.proof is not None:
+            request.proof.use()
         return RegisteredClient(client)
 
     def _asserted(self, assertion: PresentedAssertion, _now: EpochSeconds) -> Client:
@@ -159,6 +176,7 @@ class IntrospectionEndpoint(rfc7662.IntrospectionEndpoint):  # type: ignore[misc
             revoked,
             request.now,
             presented=presented,
+            proof_key=named_key(form.dpop_jkt),
             discharges=request.discharges_of(form.token),
         )
         return 200, members, None

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from macaroon_cbat.certificate.source import PresentedCertificate
 from macaroon_cbat.certificate.thumbprint import Thumbprint
-from macaroon_cbat.errors import InvalidRequest, InvalidScope, InvalidTarget
+from macaroon_cbat.errors import InvalidDpopProof, InvalidRequest, InvalidScope, InvalidTarget
 from macaroon_cbat.macaroon.audiences import canonical_audience
 from macaroon_cbat.service.http.client_certificate import require_reachable
 from macaroon_cbat.stores import Client
@@ -73,6 +73,12 @@ def granted_scope(client: Client, requested: str | None, audience: str | None, i
             f"this client's scopes are for the service itself: request it with resource={issuer}"
         )
     return " ".join(scope for scope in open_here if scope in wanted)
+
+
+def require_proof(client: Client, proof: object) -> None:
+    """Raise InvalidDpopProof without the proof that the client is registered to send (RFC 9449 5.2)."""
+    if proof is None and client.metadata.dpop_bound_access_tokens:
+        raise InvalidDpopProof("this client gets DPoP-bound tokens only: send a proof in the header DPoP")
 
 
 def granted_certificate(client: Client, presented: PresentedCertificate) -> Thumbprint | None:

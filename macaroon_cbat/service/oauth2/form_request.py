@@ -12,8 +12,10 @@ from macaroon_cbat.macaroon.caveats import Access
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.credential_headers import credentials_in_environ
 from macaroon_cbat.macaroon.discharge_headers import read_discharge_headers
+from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.service.http.client_certificate import client_certificate, client_intermediates
 from macaroon_cbat.service.http.request_input import Form, FormShape, fitted, read_form
+from macaroon_cbat.service.oauth2.token_proofs import TokenProof
 
 
 class FormRequest(OAuth2Request):  # type: ignore[misc] # Authlib is untyped
@@ -33,11 +35,23 @@ class FormRequest(OAuth2Request):  # type: ignore[misc] # Authlib is untyped
             self.presented,
             request.environ.get("REMOTE_ADDR"),
         )
+        self.proof: TokenProof | None = None
+        """The verified DPoP proof, at endpoints that bind to its key (`AuthorizationServer.prove`)."""
         self.now = now
 
     def access(self) -> Access:
         """Return the facts of this request by which the caveats of a presented macaroon are judged."""
-        return Access(now=self.now, certificate=self.presented.thumbprint, address=self.address())
+        return Access(
+            now=self.now,
+            certificate=self.presented.thumbprint,
+            address=self.address(),
+            proof_key=self.proof_key,
+        )
+
+    @property
+    def proof_key(self) -> KeyThumbprint | None:
+        """Return the key of the request's DPoP proof; None without a proof."""
+        return None if self.proof is None else self.proof.key
 
     @property
     def form(self) -> dict[str, str]:

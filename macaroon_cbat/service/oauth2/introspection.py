@@ -13,6 +13,7 @@ from macaroon_cbat.macaroon.caveats import (
     ClientAddress,
     Confirmation,
     Expiry,
+    KeyConfirmation,
     Method,
     PathPrefix,
     TargetUri,
@@ -22,6 +23,7 @@ from macaroon_cbat.macaroon.caveats import (
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.conditions import read_condition
 from macaroon_cbat.macaroon.identifier import Grant
+from macaroon_cbat.macaroon.proof_keys import KeyThumbprint, parse_key_thumbprint
 from macaroon_cbat.macaroon.revocation import Revocations
 from macaroon_cbat.macaroon.signature import AuthenticCaveats, DischargeText
 from macaroon_cbat.macaroon.verification import Principal, judge, refuse_revoked
@@ -31,6 +33,7 @@ from macaroon_cbat.service.served_audiences import how_to_serve, served_audience
 from macaroon_cbat.stores import Client
 
 _OF_THE_REQUEST = (Method, TargetUri, PathPrefix, ClientAddress)
+_BoundTo = tuple[Thumbprint | None, KeyThumbprint | None]
 INACTIVE: dict[str, object] = {"active": False}
 
 
@@ -42,6 +45,7 @@ def introspection_answer(
     now: EpochSeconds,
     *,
     presented: Thumbprint | None = None,
+    proof_key: KeyThumbprint | None = None,
     discharges: Sequence[str] = (),
 ) -> dict[str, object]:
     """Return the claims of an active token, narrowed by its caveats, or `{"active": false}` alone.
@@ -51,7 +55,8 @@ def introspection_answer(
     registered as understanding caveats, which gets all caveats as `caveats`. `presented` is the certificate
     that the token came with, if the caller names it; with a revoked one every token is inactive. A bound
     token is active only for a caller that names its certificate, or is registered as comparing certificates:
-    many resource servers ignore `cnf` and would admit a thief. `discharges` came with the token; their
+    many resource servers ignore `cnf` and would admit a thief. The same holds for a key and `proof_key`, the
+    key of a DPoP proof that the caller verified. `discharges` came with the token; their
     caveats are among its own. A bad token raises nothing; raises Unavailable if the database is out of reach.
     """
     grant = None
@@ -59,7 +64,8 @@ def introspection_answer(
         grant, written = issuer.authentic(text, discharges)
         texts = _one_each(written)
         audience = _asking_audience(grant, caller, issuer.url)
-        certificate, judged, of_the_request = _sorted(texts)
+        bound_to, judged, of_the_request = _sorted(texts)
+        certificate, key = bound_to
         for each in {certificate, presented}:
             refuse_revoked(grant, each, revocations(grant, each))
         if of_the_request and not caller.metadata.understands_caveats:
@@ -69,11 +75,15 @@ def introspection_answer(
             raise InvalidToken(
                 f"{caller.client_id} does not compare certificate {certificate} and named none"
             )
-        access = Access(now=now, audience=audience, certificate=presented or certificate)
+        if key is not None and proof_key is None and not caller.metadata.checks_proofs:
+            raise InvalidToken(f"{caller.client_id} does not verify DPoP proofs by key {key} and named none")
+        access = Access(
+            now=now, audience=audience, certificate=presented or certificate, proof_key=proof_key or key
+        )
         principal = judge(grant, judged, access, require_certificate=False)
         write_or_log_introspected(grant, active=True, certificate=certificate)
         shown = texts if caller.metadata.understands_caveats else None
-        return {"active": True, "iss": issuer.url, **_claims(grant, principal, certificate, shown)}
+        return {"active": True, "iss": issuer.url, **_claims(grant, principal, bound_to, shown)}
     except InvalidToken as error:
         write_or_log_introspected(grant, active=False, reason=str(error))
         return INACTIVE
@@ -87,8 +97,16 @@ def named_certificate(text: str | None) -> Thumbprint | None:
         raise InvalidRequest(f"client_certificate: {error}") from error
 
 
+def named_key(text: str | None) -> KeyThumbprint | None:
+    """Return the key whose proof the caller says it verified, or raise InvalidRequest."""
+    try:
+        return None if text is None else parse_key_thumbprint(text)
+    except ValueError as error:
+        raise InvalidRequest(f"dpop_jkt: {error}") from error
+
+
 def _claims(
-    grant: Grant, principal: Principal, certificate: Thumbprint | None, shown: AuthenticCaveats | None
+    grant: Grant, principal: Principal, bound_to: _BoundTo, shown: AuthenticCaveats | None
 ) -> dict[str, object]:
     """Return the members of an active token; `shown` are its caveats, for a caller that understands them."""
     claims: dict[str, object] = {
@@ -98,12 +116,13 @@ def _claims(
         "jti": principal.token_id,
         "scope": " ".join(sorted(principal.scope)),
         "sub": principal.subject,
-        "token_type": "Bearer",
+        "token_type": "Bearer" if bound_to[1] is None else "DPoP",
     }
     if grant.aud is not UNSET:
         claims["aud"] = grant.aud
-    if certificate is not None:
-        claims["cnf"] = {"x5t#S256": certificate}
+    named = zip(("x5t#S256", "jkt"), bound_to, strict=True)
+    if confirmed := {name: thumbprint for name, thumbprint in named if thumbprint is not None}:
+        claims["cnf"] = confirmed
     if shown is not None:
         claims["caveats"] = [msgspec.Raw(text) for text in shown if not isinstance(text, DischargeText)]
     if shown is not None and principal.declared:
@@ -130,20 +149,23 @@ def _asking_audience(grant: Grant, caller: Client, issuer: str) -> str | None:
     raise InvalidToken(f"{caller.client_id} serves {none}")
 
 
-def _sorted(texts: AuthenticCaveats) -> tuple[Thumbprint | None, AuthenticCaveats, list[bytes]]:
-    """Return the confirmed certificate, the caveats to judge here, and those about the request.
+def _sorted(texts: AuthenticCaveats) -> tuple[_BoundTo, AuthenticCaveats, list[bytes]]:
+    """Return what the token is bound to, the caveats to judge here, and those about the request.
 
     An unknown caveat is among those to judge, where it prohibits.
     """
     certificate: Thumbprint | None = None
+    key: KeyThumbprint | None = None
     judged: list[bytes] = []
     of_the_request: list[bytes] = []
     for text in texts:
         caveat = _readable(text)
         if isinstance(caveat, Confirmation):
             certificate = certificate or Thumbprint(caveat.cnf.thumbprint)
+        elif isinstance(caveat, KeyConfirmation):
+            key = key or KeyThumbprint(caveat.cnf.jkt)
         (of_the_request if isinstance(caveat, _OF_THE_REQUEST) else judged).append(text)
-    return certificate, AuthenticCaveats(tuple(judged)), of_the_request
+    return (certificate, key), AuthenticCaveats(tuple(judged)), of_the_request
 
 
 def _one_each(written: AuthenticCaveats) -> AuthenticCaveats:

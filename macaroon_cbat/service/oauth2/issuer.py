@@ -7,12 +7,15 @@ from functools import lru_cache
 from msgspec import UNSET, Struct
 
 from macaroon_cbat.audit.event import EventKind
+from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.macaroon.audiences import canonical_audience
-from macaroon_cbat.macaroon.caveats import caveat_text, confirmation
+from macaroon_cbat.macaroon.caveats import Caveat, caveat_text, confirmation, key_confirmation
 from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.dpop_nonces import DpopNonces
 from macaroon_cbat.macaroon.identifier import TOKEN_ID_BYTES, Grant, read_identifier
 from macaroon_cbat.macaroon.keys import AudienceKey, RootKey, audience_key
 from macaroon_cbat.macaroon.minting import mint
+from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.macaroon.signature import (
     AuthenticCaveats,
     CarriedCaveats,
@@ -77,10 +80,14 @@ class Issuer:
             scope=authorization.scope,
             sub=authorization.subject,
         )
-        bindings = [] if authorization.certificate is None else [confirmation(authorization.certificate)]
+        bindings = confirmations_for(authorization.certificate, authorization.proof_key)
         caveats = [each for each in bindings if caveat_text(each) not in authorization.carried]
         key = _audience_key(root, grant.audience)
         return Minted(mint(key, self.url, grant, caveats, carried=authorization.carried), grant)
+
+    def dpop_nonces(self) -> DpopNonces:
+        """Return the nonces of DPoP proofs, the same in every process until the root key rotates."""
+        return _nonces(self._root_keys.current())
 
     def authentic(self, text: str, discharges: Sequence[str] = ()) -> tuple[Grant, AuthenticCaveats]:
         """Return grant and caveats of a macaroon of this issuer with its discharges, or raise InvalidToken.
@@ -112,6 +119,17 @@ class Issuer:
     def key_for(self, unverified: Grant, /) -> AudienceKey:
         """Return the key of the audience that the grant names, or raise UnknownKey."""
         return _audience_key(self._root_keys.find(unverified.kid), unverified.audience)
+
+
+def confirmations_for(certificate: Thumbprint | None, key: KeyThumbprint | None) -> list[Caveat]:
+    """Return the caveats that bind a macaroon to this certificate and to this key, unless they are None."""
+    found: list[Caveat] = [] if certificate is None else [confirmation(certificate)]
+    return found if key is None else [*found, key_confirmation(key)]
+
+
+@lru_cache(maxsize=8)
+def _nonces(root: RootKey) -> DpopNonces:
+    return DpopNonces(audience_key(root, None, "nonce").secret)
 
 
 @lru_cache(maxsize=1024)

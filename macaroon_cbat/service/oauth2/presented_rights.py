@@ -19,6 +19,7 @@ from macaroon_cbat.macaroon.caveats import (
     ClientAddress,
     Confirmation,
     Expiry,
+    KeyConfirmation,
     NotBefore,
     Scope,
     remembered_caveats,
@@ -29,7 +30,7 @@ from macaroon_cbat.macaroon.signature import CarriedCaveats
 from macaroon_cbat.macaroon.unmet import not_met
 from macaroon_cbat.stores import Client
 
-_JUDGED = (Expiry, NotBefore, Confirmation, ClientAddress)
+_JUDGED = (Expiry, NotBefore, Confirmation, KeyConfirmation, ClientAddress)
 
 
 class PresentedRights(Struct, frozen=True, kw_only=True):

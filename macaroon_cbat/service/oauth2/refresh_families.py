@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from macaroon_cbat.errors import InvalidGrant, InvalidToken
-from macaroon_cbat.macaroon.caveats import Caveat, confirmation
+from macaroon_cbat.macaroon.caveats import Caveat
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import TOKEN_ID_BYTES, Grant
 from macaroon_cbat.macaroon.keys import KEY_BYTES, RootKey, audience_key
@@ -23,6 +23,7 @@ from macaroon_cbat.macaroon.signature import CarriedCaveats, OpenedCaveat, open_
 from macaroon_cbat.macaroon.wire import Macaroon
 from macaroon_cbat.service.oauth2.authorization import Authorization
 from macaroon_cbat.service.oauth2.client_authentication import is_public
+from macaroon_cbat.service.oauth2.issuer import confirmations_for
 from macaroon_cbat.service.refresh_settings import RefreshSettings
 from macaroon_cbat.service.settings import LASTING
 from macaroon_cbat.stores import Client, FamilyStore
@@ -64,13 +65,15 @@ class RefreshFamilies:
     def begin(self, authorization: Authorization, now: EpochSeconds) -> tuple[Authorization, str]:
         """Begin a family; return the authorization as one of this family, and the first refresh token.
 
-        A public client's refresh token is bound to the certificate of the authorization (RFC 8705 4). A
-        confidential client proves itself anew at each use, perhaps with a renewed certificate. Raises
-        InvalidGrant for a public client without a binding.
+        A public client's refresh token is bound to the certificate of the authorization (RFC 8705 4) and to
+        the key of its DPoP proof (RFC 9449 5). A confidential client proves itself anew at each use, perhaps
+        with a renewed certificate or key. Raises InvalidGrant for a public client without a binding.
         """
         client, name = authorization.client, authorization.family or new_family()
         bound_to = authorization.certificate if is_public(client) else None
-        if is_public(client) and bound_to is None:
+        proof_key = authorization.proof_key if is_public(client) else None
+        bindings = confirmations_for(bound_to, proof_key)
+        if is_public(client) and not bindings:
             raise InvalidGrant("a public client gets a refresh token only when it is bound (RFC 8705 4)")
         begun = Family(
             family=name,
@@ -89,7 +92,6 @@ class RefreshFamilies:
             expires_at=self._expiry(client, now, now),
         )
         key = RootKey(name, os.urandom(KEY_BYTES))
-        bindings = [] if bound_to is None else [confirmation(bound_to)]
         text = self._token(client, begun, key, authorization.carried, bindings)
         if reason := self.store.begin(begun, key, _grant(client, begun), now):
             raise InvalidGrant(f"{reason}: log in again")

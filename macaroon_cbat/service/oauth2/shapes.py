@@ -21,7 +21,7 @@ class TokenAnswer(Struct, frozen=True):
     """A new macaroon (RFC 6749 5.1); `expires_in` counts seconds. `issued_token_type`: RFC 8693 2.2.1."""
 
     access_token: str
-    token_type: Literal["Bearer"]
+    token_type: Literal["Bearer", "DPoP"]
     expires_in: int
     scope: ScopeText
     refresh_token: str | UnsetType = UNSET
@@ -33,12 +33,14 @@ class IntrospectionForm(Struct, frozen=True):
 
     `client_certificate` is the thumbprint of the client certificate that the token came with. A resource
     server that is not registered with `checks_certificates` must send it to learn that a bound token is
-    active.
+    active. `dpop_jkt` is the thumbprint of the key whose DPoP proof came with the token and was verified by
+    the resource server; without it no token that is bound to a key is active.
     """
 
     token: str
     token_type_hint: str | None = None
     client_certificate: _NamedThumbprint | None = None
+    dpop_jkt: _NamedThumbprint | None = None
 
 
 class IntrospectionAnswer(Struct, frozen=True):
@@ -53,8 +55,8 @@ class IntrospectionAnswer(Struct, frozen=True):
     exp: int | None = None
     iat: int | None = None
     jti: _JwtId | None = None
-    token_type: Literal["Bearer"] | None = None
-    cnf: dict[Literal["x5t#S256"], ThumbprintText] | None = None
+    token_type: Literal["Bearer", "DPoP"] | None = None
+    cnf: dict[Literal["x5t#S256", "jkt"], ThumbprintText] | None = None
     caveats: list[Raw] | None = None
     declared: dict[str, str] | None = None
 

@@ -61,7 +61,7 @@ class RefreshToken(RefreshTokenGrant):  # type: ignore[misc] # Authlib is untype
         ends_at = families.ends_at(client, presented.family)
         authorization = _authorized(form, request, presented.family, rights, ends_at)
         minted = minted_for(self.server.issuer, request, authorization)
-        audit = partial(write_minted, minted.grant, authorization.certificate)
+        audit = partial(write_minted, minted.grant, authorization.certificate, request.proof_key)
         rotation, token = families.rotate(presented, client, request.now, audit)
         if not token:
             raise _ended(rotation, presented.grant)

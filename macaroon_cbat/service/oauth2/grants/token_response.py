@@ -1,12 +1,15 @@
 """The end of every grant: a token is minted for what was authorized, audited, and answered."""
 
 from contextlib import suppress
+from typing import Literal
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from macaroon_cbat.errors import MacaroonError, Unavailable
 from macaroon_cbat.service.audit import write_minted, write_or_log_key_changes
 from macaroon_cbat.service.oauth2.authorization import Authorization
+from macaroon_cbat.service.oauth2.entitlements import require_proof
 from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.oauth2.issuer import Issuer, Minted
 from macaroon_cbat.service.oauth2.refresh_families import RefreshFamilies
@@ -21,10 +24,10 @@ def token_response(
 ) -> TokenAnswer:
     """Return the answer with a new token (RFC 6749 5.1); the audit log has it before the client.
 
-    Raises Unavailable if the database is out of reach, or the token cannot be audited.
+    Raises what `with_proof` raises, and Unavailable if the token cannot be audited.
     """
     minted = minted_for(issuer, request, authorization)
-    write_minted(minted.grant, authorization.certificate)
+    write_minted(minted.grant, authorization.certificate, request.proof_key)
     return answer_of(minted, request, authorization, refresh_token)
 
 
@@ -38,7 +41,7 @@ def family_response(
     """
     if "refresh_token" not in authorization.client.metadata.allowed_grants:
         return token_response(issuer, request, authorization)
-    begun, refresh_token = families.begin(authorization, request.now)
+    begun, refresh_token = families.begin(with_proof(request, authorization), request.now)
     try:
         return token_response(issuer, request, begun, refresh_token)
     except MacaroonError:
@@ -47,8 +50,22 @@ def family_response(
         raise
 
 
+def with_proof(request: FormRequest, authorization: Authorization) -> Authorization:
+    """Return the authorization bound to the key of the request's DPoP proof, whatever its grant (RFC 9449 5).
+
+    Raises InvalidDpopProof if the client needs a proof or another request used the proof before, and
+    Unavailable if the database is out of reach.
+    """
+    require_proof(authorization.client, request.proof)
+    if request.proof is None:
+        return authorization
+    request.proof.use()
+    return replace(authorization, proof_key=request.proof.key)
+
+
 def minted_for(issuer: Issuer, request: FormRequest, authorization: Authorization) -> Minted:
     """Return a new token that nothing has told of yet, after the keys that are due have rotated."""
+    authorization = with_proof(request, authorization)
     write_or_log_key_changes(issuer.keep_keys(request.now), request.now)
     return issuer.mint(authorization, request.now)
 
@@ -61,4 +78,5 @@ def answer_of(
 ) -> TokenAnswer:
     """Return the answer with this token (RFC 6749 5.1)."""
     lifetime = minted.grant.exp - request.now
-    return TokenAnswer(minted.text, "Bearer", lifetime, authorization.scope, refresh_token)
+    kind: Literal["Bearer", "DPoP"] = "Bearer" if request.proof is None else "DPoP"
+    return TokenAnswer(minted.text, kind, lifetime, authorization.scope, refresh_token)
