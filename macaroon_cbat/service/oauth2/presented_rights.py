@@ -2,7 +2,7 @@
 
 Expiry, nbf, cnf and ip caveats are judged here: they are about the request at hand. Scope and aud caveats
 narrow the new token. The new token carries every caveat, so those about an access (htm, htu, path), those
-that only a resource server knows, and those of third parties are left to whoever verifies it.
+that only a resource server knows, and those of third parties are left to the verifier.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -6,6 +6,11 @@ from msgspec import Struct
 
 from macaroon_cbat.service.oauth2.grants.client_credentials import ClientCredentials, ClientCredentialsForm
 from macaroon_cbat.service.oauth2.grants.refresh_token import RefreshToken, RefreshTokenForm
+from macaroon_cbat.service.oauth2.grants.token_exchange import (
+    TOKEN_EXCHANGE,
+    TokenExchange,
+    TokenExchangeForm,
+)
 
 
 class OfferedGrant(NamedTuple):
@@ -19,6 +24,7 @@ class OfferedGrant(NamedTuple):
 OFFERED = (
     OfferedGrant("client_credentials", ClientCredentialsForm, ClientCredentials),
     OfferedGrant("refresh_token", RefreshTokenForm, RefreshToken),
+    OfferedGrant(TOKEN_EXCHANGE, TokenExchangeForm, TokenExchange),
 )
-TokenForm = ClientCredentialsForm | RefreshTokenForm
+TokenForm = ClientCredentialsForm | RefreshTokenForm | TokenExchangeForm
 """The form of the token endpoint: that of one grant, by its `grant_type`."""
