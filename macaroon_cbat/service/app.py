@@ -15,7 +15,7 @@ from macaroon_cbat.service.admin.administration import Administration
 from macaroon_cbat.service.admin.routes import admin_routes
 from macaroon_cbat.service.audit import audit_requests, write_done
 from macaroon_cbat.service.error_handlers import answer_errors, refuse_other_spellings
-from macaroon_cbat.service.family_routes import family_routes
+from macaroon_cbat.service.family_routes import FamilyViews, family_routes
 from macaroon_cbat.service.health import health_route
 from macaroon_cbat.service.home import home_routes
 from macaroon_cbat.service.http.client_certificate import find_certificates_by
@@ -74,7 +74,7 @@ def create_app(
     trust = trust or client_trust(settings)
     server, guard = _server_and_guard(settings, stores, locations, clock, trust=trust, people=people)
     oauth_routes(app, server, clock, root_path)
-    family_routes(app, server, guard, clock, root_path)
+    family_routes(app, FamilyViews(server, guard, clock), root_path)
     parts = parts_of(app, server, people, clock, root_path)
     macaroon_routes(app, clock, root_path)
     resource_routes(app, ResourceFeeds(guard, feed_waiters), root_path)

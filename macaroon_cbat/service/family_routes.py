@@ -34,7 +34,6 @@ from macaroon_cbat.service.oauth2.client_authentication import is_public
 from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.stores.clients import CLIENT_NAME
-from macaroon_cbat.stores.families import FamilyStore
 from macaroon_cbat.stores.family import Family
 
 GRANTS = "/oauth2/grants"
@@ -114,15 +113,49 @@ class _Owner:
 
 
 @dataclass(frozen=True, slots=True)
-class _Callers:
-    """The ways to prove whose families a request is about."""
+class FamilyViews:
+    """The views of families, each for the owner that its request proves."""
 
     server: AuthorizationServer
     guard: OwnGuard
     clock: Callable[[], float]
 
-    def owner(self, query: dict[str, str]) -> _Owner:
-        """Return the owner for whom the request at hand is made, or raise InvalidClient or InvalidToken."""
+    def listed(self) -> Response:
+        """Answer with a page of the owner's live families."""
+        query = read_query(request, *LIST_GRANTS.query)
+        owner = self._owner(query)
+        refuse_body(request)
+        found, last = self.server.stores.families.live(
+            self._now(),
+            client_id=owner.client_id,
+            subject=owner.subject,
+            after=place_after(query.get("after", BEGINNING)),
+            limit=FAMILY_PAGE,
+        )
+        return answer(family_list(filter(owner.owns, found), last, self.server.stores.clients))
+
+    def named(self, family: str) -> Response:
+        """Give a family of the owner a label, and answer with it."""
+        owner = self._owner(read_query(request, *NAME_GRANT.query))
+        label = checked_label(read_json(request, FamilyLabel).label)
+        self._owned(owner, family)
+        changed = self.server.stores.families.label(family, label, self._now())
+        if changed is None:
+            raise NotFound("the refresh family has ended meanwhile: see the list")
+        return answer(family_list([changed], None, self.server.stores.clients).grants[0])
+
+    def ended(self, family: str) -> Response:
+        """End a family of the owner."""
+        owner = self._owner(read_query(request, *END_GRANT.query))
+        refuse_body(request)
+        found = self._owned(owner, family)
+        if self.server.families.end(family, self._now()) is not None:
+            about = {"family": family, "client_id": found.client_id, "subject": found.subject}
+            write_done("family.revoked", status=END_GRANT.status, **about)
+        return answer(None, END_GRANT.status)
+
+    def _owner(self, query: dict[str, str]) -> _Owner:
+        """Return the owner for whom the request is made, or raise InvalidClient or InvalidToken."""
         scheme = request.headers.get("Authorization", "").partition(" ")[0].lower()
         if scheme != "basic" and (scheme or "client_id" not in query):
             client, principal = self.guard.admitted(request, "grants")
@@ -130,58 +163,22 @@ class _Callers:
             return _Owner(client_id=client.client_id) if own else _Owner(subject=principal.subject)
         form = {name: value for name, value in query.items() if name == "client_id"}
         uri = self.server.issuer.url + GRANTS
-        asked = FormRequest(request, Form(once=form, several={}), uri, self.now())
+        asked = FormRequest(request, Form(once=form, several={}), uri, self._now())
         client = self.server.authenticate_client(asked, ()).record
         return _Owner(client.client_id, certificate=asked.presented.thumbprint if is_public(client) else None)
 
-    def now(self) -> EpochSeconds:
-        """Return the second of the request."""
+    def _owned(self, owner: _Owner, family: str) -> Family:
+        """Return a live family of the owner. Raises NotFound for another one, as for one that is unknown."""
+        found = self.server.stores.families.find(family, self._now())
+        if found is None or not owner.owns(found[0]):
+            raise NotFound("no live refresh family of yours has this name: see the list")
+        return found[0]
+
+    def _now(self) -> EpochSeconds:
         return EpochSeconds(int(self.clock()))
 
 
-def family_routes(
-    app: Flask, server: AuthorizationServer, guard: OwnGuard, clock: Callable[[], float], root_path: str
-) -> None:
+def family_routes(app: Flask, views: FamilyViews, root_path: str) -> None:
     """Route the list of families and the changes of one."""
-    callers, store, clients = _Callers(server, guard, clock), server.stores.families, server.stores.clients
-
-    def listed() -> Response:
-        query = read_query(request, *LIST_GRANTS.query)
-        owner = callers.owner(query)
-        refuse_body(request)
-        place = place_after(query.get("after", BEGINNING))
-        found, last = store.live(
-            callers.now(), client_id=owner.client_id, subject=owner.subject, after=place, limit=FAMILY_PAGE
-        )
-        return answer(family_list(filter(owner.owns, found), last, clients))
-
-    def named(family: str) -> Response:
-        owner = callers.owner(read_query(request, *NAME_GRANT.query))
-        label = checked_label(read_json(request, FamilyLabel).label)
-        _owned(store, owner, family, callers.now())
-        changed = store.label(family, label, callers.now())
-        shown = family_list([changed] if changed is not None else [], None, clients).grants
-        if not shown:
-            raise NotFound("the refresh family has ended meanwhile: see the list")
-        return answer(shown[0])
-
-    def ended(family: str) -> Response:
-        owner = callers.owner(read_query(request, *END_GRANT.query))
-        refuse_body(request)
-        of = _owned(store, owner, family, callers.now())
-        if server.families.end(family, callers.now()) is not None:
-            write_done(
-                "family.revoked", status=204, family=family, client_id=of.client_id, subject=of.subject
-            )
-        return answer(None, 204)
-
-    for operation, view in ((LIST_GRANTS, listed), (NAME_GRANT, named), (END_GRANT, ended)):
+    for operation, view in ((LIST_GRANTS, views.listed), (NAME_GRANT, views.named), (END_GRANT, views.ended)):
         add_route(app, operation, view, root_path)
-
-
-def _owned(store: FamilyStore, owner: _Owner, family: str, now: EpochSeconds) -> Family:
-    """Return the live family of this owner, or raise NotFound."""
-    found = store.find(family, now)
-    if found is None or not owner.owns(found[0]):
-        raise NotFound("no live refresh family of yours has this name: see the list")
-    return found[0]

@@ -7,7 +7,9 @@ from macaroon_cbat.stores.clients import ClientMetadata
 _LIFETIMES = ("refresh_idle_seconds", "refresh_max_seconds")
 _ASIDE = ("scope", "grant_types", "client_name", "jwks", "require_pushed_authorization_requests")
 """The members that `takes_away` compares by rules of their own; a name gives no right."""
-_MAY_GROW = ("audiences", "authorization_details_types", "certificates", "redirect_uris", "serves")
+_MAY_GROW = (
+    *("audiences", "authorization_details_types", "certificates", "may_act", "redirect_uris", "serves"),
+)
 
 
 def takes_away(before: ClientMetadata, after: ClientMetadata) -> bool:

@@ -3,10 +3,10 @@
 import hashlib
 import hmac
 from collections.abc import Iterable
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from macaroon_cbat.certificate.thumbprint import parse_thumbprint
 from macaroon_cbat.errors import InvalidClientMetadata, InvalidRedirectUri
@@ -55,6 +55,7 @@ Any other unknown member is rejected by name: a mistyped right or restriction mu
 """
 
 CLIENT_NAME = "^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}$"
+_ActorName = Annotated[str, Meta(pattern=CLIENT_NAME.replace("$", r"\Z"))]
 _NO_SECRET = hashlib.sha256(b"no client has this secret").digest()
 
 
@@ -67,6 +68,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `tls_client_auth_spiffe_id` is the SPIFFE ID of its workload, or a pattern of them that ends with /*.
     `certificates` are the thumbprints of its certificates, for self_signed_tls_client_auth. The keys of
     `jwks` or `jwks_uri` name theirs, or are those of private_key_jwt.
+    `may_act` names the clients that may exchange its tokens for others of the same subject (RFC 8693).
     `understands_caveats` states that this resource server judges every caveat itself.
     `checks_certificates` states that it compares `cnf` with the certificate of the connection, and
     `checks_proofs` that it verifies a DPoP proof by the key that `cnf` names (RFC 9449 6.2).
@@ -83,6 +85,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     audiences: tuple[str, ...] = ()
     serves: tuple[str, ...] = ()
     authorization_details_types: tuple[str, ...] = ()
+    may_act: tuple[_ActorName, ...] = ()
     refresh_idle_seconds: int | None = None
     refresh_max_seconds: int | None = None
     require_pushed_authorization_requests: bool = False
@@ -117,6 +120,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         refuse_name(self.client_name)
         refuse_grants(grants, self.redirect_uris, must_push=self.require_pushed_authorization_requests)
         refuse_lifetimes(self.refresh_idle_seconds, self.refresh_max_seconds, grants)
+        refuse_repeated("client in may_act", self.may_act)
         refuse_repeated("authorization details type", self.authorization_details_types)
         refuse_key_sources(method, self.certificates, self.jwks, self.jwks_uri)
 

@@ -68,7 +68,7 @@ def test_carried_caveats_do_not_grow(service):
 
 
 def test_each_holder_restricts_further(service):
-    """A caveat that is appended to a successor comes on top of those of its predecessor."""
+    """Caveats appended to a successor come after those of its predecessor."""
     first = refreshed(service, begun(service, "web", Scope("read write")))["refresh_token"]
     answer = refreshed(service, attenuate(first, [Scope("read")]))
     assert answer["scope"] == "read"

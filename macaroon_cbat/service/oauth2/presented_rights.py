@@ -2,7 +2,7 @@
 
 Expiry, nbf, cnf and ip caveats are judged here: they are about the request at hand. Scope and aud caveats
 narrow the new token. The new token carries every caveat, so those about an access (htm, htu, path), those
-that only a resource server knows, and those of third parties are left to its verifier.
+that only a resource server knows, and those of third parties are left to the verifier.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +19,6 @@ from macaroon_cbat.macaroon.caveats import (
     ClientAddress,
     Confirmation,
     Expiry,
-    KeyConfirmation,
     NotBefore,
     Scope,
     remembered_caveats,
@@ -30,7 +29,7 @@ from macaroon_cbat.macaroon.signature import CarriedCaveats
 from macaroon_cbat.macaroon.unmet import not_met
 from macaroon_cbat.stores import Client
 
-_JUDGED = (Expiry, NotBefore, Confirmation, KeyConfirmation, ClientAddress)
+_JUDGED = (Expiry, NotBefore, Confirmation, ClientAddress)
 
 
 class PresentedRights(Struct, frozen=True, kw_only=True):

@@ -7,6 +7,11 @@ from msgspec import Struct
 from macaroon_cbat.service.oauth2.grants.client_credentials import ClientCredentials, ClientCredentialsForm
 from macaroon_cbat.service.oauth2.grants.jwt_bearer import JwtBearer, JwtBearerForm
 from macaroon_cbat.service.oauth2.grants.refresh_token import RefreshToken, RefreshTokenForm
+from macaroon_cbat.service.oauth2.grants.token_exchange import (
+    TOKEN_EXCHANGE,
+    TokenExchange,
+    TokenExchangeForm,
+)
 
 
 class OfferedGrant(NamedTuple):
@@ -21,6 +26,7 @@ OFFERED = (
     OfferedGrant("client_credentials", ClientCredentialsForm, ClientCredentials),
     OfferedGrant("refresh_token", RefreshTokenForm, RefreshToken),
     OfferedGrant(JwtBearer.GRANT_TYPE, JwtBearerForm, JwtBearer),
+    OfferedGrant(TOKEN_EXCHANGE, TokenExchangeForm, TokenExchange),
 )
-TokenForm = ClientCredentialsForm | RefreshTokenForm | JwtBearerForm
+TokenForm = ClientCredentialsForm | RefreshTokenForm | JwtBearerForm | TokenExchangeForm
 """The form of the token endpoint: that of one grant, by its `grant_type`."""
