@@ -164,12 +164,31 @@ def test_a_request_beyond_the_registration_is_refused(service, certificate, form
     refused(begin(service, certificate, **form), status, code)
 
 
-@pytest.mark.parametrize("scope", ["admin", "read admin"])
+@pytest.mark.parametrize("scope", ["admin", "admin grants"])
 def test_no_person_grants_the_use_of_the_service(service, certificate, scope):
     """A client that may administer the service cannot get a person to grant that."""
-    register_terminal(service, "admin-terminal", scope="read admin")
+    register_terminal(service, "admin-terminal", scope="read admin grants")
     answer = begin(service, certificate, client_id="admin-terminal", scope=scope, resource=ISSUER)
     refused(answer, 400, "invalid_target")
+
+
+def test_a_person_grants_the_list_of_logins(service, certificate):
+    """A person may grant a client to list the person's own logins at the service."""
+    register_terminal(service, "listing", scope="read grants")
+    answer = begin(service, certificate, client_id="listing", scope="grants", resource=ISSUER)
+    assert answer.status_code == 200
+
+
+def test_a_device_stays_logged_in(service, ada, certificate, other_certificate):
+    """A client that is registered for refresh tokens gets one, which is bound to its certificate as well."""
+    register_terminal(service, "staying", grant_types=(DEVICE_CODE, "refresh_token"))
+    begun = begin(service, certificate, client_id="staying").json
+    ada.decide(begun["user_code"])
+    answer = poll(service, begun["device_code"], certificate, client_id="staying").json
+    form = {"grant_type": "refresh_token", "client_id": "staying", "refresh_token": answer["refresh_token"]}
+    assert service.open("/oauth2/token", other_certificate, data=form).status_code == 400
+    renewed = service.open("/oauth2/token", certificate, data=form)
+    assert grant_of(renewed.json["access_token"]).sub == "user:ada"
 
 
 def test_a_client_of_other_grants_may_not_begin(service):

@@ -1,11 +1,11 @@
 """Chromium of Debian, driven by Playwright; it trusts the keys of the servers under test alone."""
 
-import ssl
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -20,16 +20,23 @@ _ARGUMENTS = (
 
 
 @contextmanager
-def chromium(*certificates: Path) -> Iterator[Browser]:
+def chromium(*certificates: Path, names: Mapping[str, int] = MappingProxyType({})) -> Iterator[Browser]:
     """Run a browser that trusts servers with the keys of these certificates, and no other certificate errors.
 
-    It must end before the tests of another module begin: Playwright keeps an event loop running meanwhile.
+    `names` are hosts whose port 443 is a port of this machine; no other name but localhost is found. The
+    browser must end before the tests of another module begin: Playwright keeps an event loop running.
     """
+    mapped = [f"MAP {name}:443 127.0.0.1:{port}" for name, port in names.items()]
+    rules = ", ".join([*mapped, "MAP * ~NOTFOUND", "EXCLUDE localhost", "EXCLUDE 127.0.0.1"])
     keys = ",".join(_key_hash(file.read_bytes()) for file in certificates)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM,
-            args=[*_ARGUMENTS, f"--ignore-certificate-errors-spki-list={keys}"],
+            args=[
+                *_ARGUMENTS,
+                f"--ignore-certificate-errors-spki-list={keys}",
+                f"--host-resolver-rules={rules}",
+            ],
         )
         yield browser
         browser.close()
@@ -48,9 +55,3 @@ def _key_hash(pem: bytes) -> str:
     certificate = x509.load_pem_x509_certificate(pem)
     key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return b64encode(sha256(key).digest()).decode()
-
-
-def server_certificate(host: str, port: int, file: Path) -> Path:
-    """Write the certificate that a server of this machine presents to a file."""
-    file.write_text(ssl.get_server_certificate((host, port)))
-    return file

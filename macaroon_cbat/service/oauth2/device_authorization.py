@@ -25,6 +25,10 @@ DEVICE_PATH = "/device"
 """The path of the page at which a person enters a user code."""
 
 
+OF_PEOPLE = "grants"
+"""The one scope of the service itself that a person may grant: for the list of the person's own logins."""
+
+
 class DeviceAuthorizationForm(Struct, frozen=True):
     """A request of a device (RFC 8628 3.1, RFC 8707)."""
 
@@ -97,12 +101,16 @@ def _asked(server: AuthorizationServer, form_request: FormRequest) -> DeviceRequ
     form = form_request.read(DeviceAuthorizationForm)
     own = server.issuer.audience
     audience = granted_audience(client, one_resource(form_request.resources), own)
-    if audience == own:
-        raise InvalidTarget("a person cannot grant the use of the service itself: name another resource")
+    scope = granted_scope(client, form.scope, audience, own)
+    if audience == own and scope != OF_PEOPLE:
+        raise InvalidTarget(
+            f"a person cannot grant the use of the service itself but for the scope {OF_PEOPLE}: name "
+            "another resource"
+        )
     presented = form_request.presented
     return DeviceRequest(
         client_id=client.client_id,
-        scope=granted_scope(client, form.scope, audience, own),
+        scope=scope,
         audience=audience,
         begun_at=form_request.now,
         certificate=presented.thumbprint if is_public(client) else None,

@@ -17,7 +17,7 @@ from macaroon_cbat.service.oauth2.entitlements import (
 )
 from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.oauth2.grants.offered import OfferedGrant
-from macaroon_cbat.service.oauth2.grants.token_response import token_response
+from macaroon_cbat.service.oauth2.grants.token_response import family_response
 from macaroon_cbat.service.oauth2.issuer import Issuer
 from macaroon_cbat.service.oauth2.shapes import ClientName, TokenAnswer
 from macaroon_cbat.stores import Client
@@ -74,7 +74,7 @@ class DeviceCodePoll(DeviceCodeGrant):  # type: ignore[misc] # Authlib is untype
             audience=audience,
             certificate=certificate,
         )
-        return 200, token_response(issuer, request, authorization), None
+        return 200, family_response(issuer, self.server.families, request, authorization), None
 
 
 OFFERED_TO_DEVICES = OfferedGrant(DEVICE_CODE, DeviceCodeForm, DeviceCodePoll)
