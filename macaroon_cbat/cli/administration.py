@@ -28,7 +28,7 @@ from macaroon_cbat.errors import NotFound, Refused
 from macaroon_cbat.macaroon.issuers import plain_issuer
 from macaroon_cbat.macaroon.revocation import Revocation
 from macaroon_cbat.service.admin.administration import Administration
-from macaroon_cbat.service.admin.operations import CLIENTS, KEYS, REVOCATIONS
+from macaroon_cbat.service.admin.operations import CLIENTS, FAMILIES, KEYS, REVOCATIONS
 from macaroon_cbat.service.admin.shapes import (
     ChangedClient,
     ClientRecord,
@@ -37,6 +37,7 @@ from macaroon_cbat.service.admin.shapes import (
     RevocationRequest,
 )
 from macaroon_cbat.service.cursors import BEGINNING
+from macaroon_cbat.service.family_lists import FamilyList
 from macaroon_cbat.service.settings import DEFAULT_ISSUER
 from macaroon_cbat.stores import RootKeyRecord
 
@@ -99,6 +100,14 @@ class HttpAdministration:
         """Return a page of the revocations in force."""
         query = {"after": after} | ({} if kind is None else {"kind": kind})
         return self._call(RevocationList, "GET", f"{REVOCATIONS}?{urlencode(query)}")
+
+    def families(
+        self, client_id: str | None = None, subject: str | None = None, after: str = BEGINNING
+    ) -> FamilyList:
+        """Return a page of the live refresh families."""
+        named = {"client_id": client_id, "subject": subject, "after": after}
+        query = {name: value for name, value in named.items() if value is not None}
+        return self._call(FamilyList, "GET", f"{FAMILIES}?{urlencode(query)}")
 
     def revoke(self, wanted: RevocationRequest) -> Revocation:
         """Revoke the named token, client or other thing."""

@@ -27,6 +27,7 @@ class _Misuse(click.ClickException):
 _COMMANDS = {
     "client": ("macaroon_cbat.cli.client:client", "service"),
     "gateway": ("macaroon_cbat.cli.gateway:gateway", None),
+    "grant": ("macaroon_cbat.cli.grant:grant", "service"),
     "guide": ("macaroon_cbat.cli.guide:guide", None),
     "key": ("macaroon_cbat.cli.key:key", "service"),
     "revocation": ("macaroon_cbat.cli.revocation:revocation", "service"),

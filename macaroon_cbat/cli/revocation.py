@@ -87,8 +87,8 @@ def revoke(kind: RevocationKind, value: str, *, verbs: Verbs, force: bool) -> No
 
     A client or subject must be registered: a name with a slip of the pen revokes nothing. A certificate is
     named by its thumbprint or its file; from then on no token, bound or not, is accepted over a connection
-    made with it. The service has no list of tokens and families: a name of either is revoked even if it does
-    not exist.
+    made with it. The service has no list of tokens, and none of families that have ended (grant list shows
+    the live ones): a name of either is revoked even if it does not exist.
     """
     if kind == "certificate":
         value = _thumbprint(value)

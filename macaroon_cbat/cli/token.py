@@ -1,4 +1,4 @@
-"""`macaroon-cbat token ...`: mint, attenuate, inspect, verify."""
+"""`macaroon-cbat token ...`: mint, list, end, attenuate, inspect, verify."""
 
 import sys
 from pathlib import Path
@@ -8,6 +8,7 @@ import msgspec
 
 from macaroon_cbat.certificate.address import plain_address
 from macaroon_cbat.cli.clock import warn_of_slow_clock
+from macaroon_cbat.cli.families import end_token, list_tokens
 from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.cli.inspection import distant_moment, inspection_lines
 from macaroon_cbat.cli.mint import mint
@@ -44,10 +45,11 @@ from macaroon_cbat.text.printable import printable
 
 @click.group(cls=Group)
 def token() -> None:
-    """Mint, attenuate, inspect and verify tokens. A token is read from FILE or stdin."""
+    """Mint, list, attenuate, inspect and verify tokens. A token is read from FILE or stdin."""
 
 
-token.add_command(mint)
+for _command in (mint, list_tokens, end_token):
+    token.add_command(_command)
 
 
 @token.command("attenuate", short_help="Restrict a token, without a key or a service.")

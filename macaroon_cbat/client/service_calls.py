@@ -19,7 +19,7 @@ _ANSWER_BYTES = 8 << 20
 _TERMS = ChildTerms(bind_request=True)
 
 
-def _base_of(token_endpoint: str) -> str:
+def base_of(token_endpoint: str) -> str:
     """Return the part before every path of the service, given its token endpoint."""
     if token_endpoint.endswith(_TOKEN_PATH):
         return token_endpoint.removesuffix(_TOKEN_PATH)
@@ -37,7 +37,7 @@ class ServiceCalls:
 
     def call(self, method: str, path: str, members: object = None) -> Any:
         """Return the answer's JSON, None for none; raise Refused or Unavailable."""
-        url = _base_of(self._tokens.service.endpoint("token_endpoint")) + path
+        url = base_of(self._tokens.service.endpoint("token_endpoint")) + path
         body = None if members is None else msgspec.json.encode(members)
         answer = self._ask(method, url, body)
         if answer.status in (200, 201):

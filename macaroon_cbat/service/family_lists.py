@@ -10,6 +10,7 @@ from macaroon_cbat.errors import InvalidRequest
 from macaroon_cbat.macaroon.identifier import TOKEN_ID_PATTERN
 from macaroon_cbat.service.http.operations import Parameter
 from macaroon_cbat.stores import ClientStore
+from macaroon_cbat.stores.clients import CLIENT_NAME
 from macaroon_cbat.stores.family import Family, Place
 
 BEGINNING = "0"
@@ -98,6 +99,14 @@ def place_after(cursor: str) -> Place:
             f"after is not a cursor of an earlier answer: start again with after={BEGINNING}"
         )
     return int(parts[1]), parts[2]
+
+
+def refuse_unnamed(client_id: str | None, subject: str | None) -> None:
+    """Raise InvalidRequest for the name of a client or subject that none can have."""
+    if client_id is not None and not re.match(CLIENT_NAME, client_id):
+        raise InvalidRequest("client_id is no client's name: see the list of clients")
+    if subject == "":
+        raise InvalidRequest("subject is empty: name one, or leave it out")
 
 
 def checked_label(label: str | None) -> str | None:

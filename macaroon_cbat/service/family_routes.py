@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from flask import Flask, Response, request
 
 from macaroon_cbat.certificate.thumbprint import Thumbprint
-from macaroon_cbat.errors import NotFound
+from macaroon_cbat.errors import InvalidRequest, NotFound
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.audit import write_done
 from macaroon_cbat.service.family_lists import (
@@ -157,7 +157,9 @@ class FamilyViews:
     def _owner(self, query: dict[str, str]) -> _Owner:
         """Return the owner for whom the request is made, or raise InvalidClient or InvalidToken."""
         scheme = request.headers.get("Authorization", "").partition(" ")[0].lower()
-        if scheme != "basic" and (scheme or "client_id" not in query):
+        if scheme not in ("", "basic") and "client_id" in query:
+            raise InvalidRequest("client_id names a client that presents its certificate: leave it out here")
+        if scheme != "basic" and "client_id" not in query:
             client, principal = self.guard.admitted(request, "grants")
             own = principal.subject == client.client_id
             return _Owner(client_id=client.client_id) if own else _Owner(subject=principal.subject)

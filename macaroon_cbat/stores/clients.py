@@ -55,7 +55,6 @@ Any other unknown member is rejected by name: a mistyped right or restriction mu
 """
 
 CLIENT_NAME = "^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}$"
-_ActorName = Annotated[str, Meta(pattern=CLIENT_NAME.replace("$", r"\Z"))]
 _NO_SECRET = hashlib.sha256(b"no client has this secret").digest()
 
 
@@ -67,8 +66,8 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     of every client for them. Neither right implies the other. A client without `scope` gets no token.
     `tls_client_auth_spiffe_id` is the SPIFFE ID of its workload, or a pattern of them that ends with /*.
     `certificates` are the thumbprints of its certificates, for self_signed_tls_client_auth. The keys of
-    `jwks` or `jwks_uri` name theirs, or are those of private_key_jwt.
-    `may_act` names the clients that may exchange its tokens for others of the same subject (RFC 8693).
+    `jwks` or `jwks_uri` name theirs, or are those of private_key_jwt. Clients in `may_act` may exchange its
+    tokens for others of the same subject (RFC 8693 4.4).
     `understands_caveats` states that this resource server judges every caveat itself.
     `checks_certificates` states that it compares `cnf` with the certificate of the connection, and
     `checks_proofs` that it verifies a DPoP proof by the key that `cnf` names (RFC 9449 6.2).
@@ -85,7 +84,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     audiences: tuple[str, ...] = ()
     serves: tuple[str, ...] = ()
     authorization_details_types: tuple[str, ...] = ()
-    may_act: tuple[_ActorName, ...] = ()
+    may_act: tuple[Annotated[str, Meta(pattern=CLIENT_NAME)], ...] = ()
     refresh_idle_seconds: int | None = None
     refresh_max_seconds: int | None = None
     require_pushed_authorization_requests: bool = False

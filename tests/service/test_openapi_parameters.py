@@ -6,9 +6,10 @@ import pytest
 
 from tests.support.administrator import CLIENTS, KEYS, REVOCATIONS, administrator
 from tests.support.resource_server import ask, register, token_for_service
-from tests.support.service import API, refused
+from tests.support.service import API, SECRETS, basic, refused
 
 FEED, AUDIENCE_KEYS = "/resource/revocations", "/resource/keys"
+FAMILIES, GRANTS = "/admin/grants", "/oauth2/grants"
 KINDS = ["token", "client", "subject", "family", "key", "certificate"]
 PARAMETERS = {
     (FEED, "after"): (["0"], ["", "1", "x", "-1", "A.1", "a" * 16 + ".x"]),
@@ -16,6 +17,12 @@ PARAMETERS = {
     (AUDIENCE_KEYS, "audience"): ([API, API + "/"], ["", "x"]),
     (REVOCATIONS, "kind"): (KINDS, ["", "Token", "tokens", "x"]),
     (REVOCATIONS, "after"): (["0"], ["", "1", "x"]),
+    (FAMILIES, "client_id"): (["web"], ["", "a b", "x" * 65]),
+    (FAMILIES, "subject"): (["user:alice"], [""]),
+    (FAMILIES, "after"): (["0"], ["", "1", "x"]),
+    (GRANTS, "client_id"): (["billing"], ["", "a b"]),
+    (GRANTS, "after"): (["0", "1." + "A" * 22], ["", "1", "x"]),
+    (GRANTS + "/{family}", "client_id"): ([], []),  # tests/service/test_grants.py does
 }
 """By path and name: values that pass, and values that do not."""
 
@@ -33,7 +40,10 @@ def asking(service, certificate):
     ops("POST", REVOCATIONS, json={"kind": "client", "value": "payroll"})  # a feed with news waits for none
 
     def send(path, query):
-        if path == REVOCATIONS:
+        if path == GRANTS:
+            headers = {"Authorization": basic("billing", SECRETS["billing"])}
+            return service.open(path, method="GET", headers=headers, query_string=query)
+        if path in (REVOCATIONS, FAMILIES):
             return ops("GET", path, query_string=query)
         return ask(service, path, token_for_service(service), certificate, query=query)
 

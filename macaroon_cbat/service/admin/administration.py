@@ -23,7 +23,13 @@ from macaroon_cbat.service.admin.shapes import (
 )
 from macaroon_cbat.service.admin.trust import Audit, TrustAdministration
 from macaroon_cbat.service.cursors import BEGINNING, read_cursor, view_name, write_cursor
-from macaroon_cbat.service.family_lists import FAMILY_PAGE, FamilyList, family_list, place_after
+from macaroon_cbat.service.family_lists import (
+    FAMILY_PAGE,
+    FamilyList,
+    family_list,
+    place_after,
+    refuse_unnamed,
+)
 from macaroon_cbat.service.settings import LASTING
 from macaroon_cbat.stores import Client, ClientMetadata, RootKeyRecord, Stores
 from macaroon_cbat.stores.client_changes import takes_away
@@ -166,10 +172,8 @@ class Administration:
     def families(
         self, client_id: str | None = None, subject: str | None = None, after: str = BEGINNING
     ) -> FamilyList:
-        """Return a page of live refresh families: of a client, a subject, both, or all.
-
-        Raises InvalidRequest for text that is not a cursor of this list.
-        """
+        """Return a page of live refresh families of a client, a subject or all, or raise InvalidRequest."""
+        refuse_unnamed(client_id, subject)
         found, last = self.stores.families.live(
             self._now(), client_id=client_id, subject=subject, after=place_after(after), limit=FAMILY_PAGE
         )

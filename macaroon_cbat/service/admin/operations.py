@@ -138,7 +138,7 @@ LIST_FAMILIES = Operation(
     caller="admin",
     query={
         "client_id": Parameter("only those of this client", {"type": "string", "pattern": CLIENT_NAME}),
-        "subject": Parameter("only those of this subject", {"type": "string", "minLength": 1}),
+        "subject": Parameter("only those of this subject", {"type": "string", "pattern": "^.+$"}),
         "after": AFTER_FAMILY,
     },
     answer=FamilyList,

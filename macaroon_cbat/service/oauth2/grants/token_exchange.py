@@ -6,6 +6,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from macaroon_cbat.errors import InvalidRequest
+from macaroon_cbat.service.oauth2.authorization import Authorization
+from macaroon_cbat.service.oauth2.foreign_subjects import exchanged_jwt, is_foreign
 from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.oauth2.grants.token_response import token_response
 from macaroon_cbat.service.oauth2.macaroon_exchange import MacaroonExchange, WantedExchange
@@ -43,17 +45,23 @@ class TokenExchange(BaseGrant, TokenEndpointMixin):  # type: ignore[misc] # Auth
         """Return the token answer (RFC 8693 2.2.1) for the exchanged token."""
         request: FormRequest = self.request
         form = request.read(TokenExchangeForm)
-        _refuse_other_types(form)
-        client = self._authenticated()
-        named = () if form.audience is None else (form.audience,)
-        wanted = WantedExchange(
-            form.subject_token, form.actor_token, (*request.resources, *named), form.scope
-        )
-        issuer, stores = self.server.issuer, self.server.stores
-        authorization = MacaroonExchange(client, request, issuer, stores).authorization(wanted)
-        # It ends with its subject token: a refresh token would outlive both.
-        answered = token_response(issuer, request, authorization)
+        _refuse_other_requests(form)
+        if form.audience is not None:
+            request.resources = (*request.resources, form.audience)
+        token, kind = form.subject_token, form.subject_token_type
+        is_jwt = is_foreign(kind, token)
+        authorization = exchanged_jwt(self.server, request, token, kind) if is_jwt else self._exchanged(form)
+        # The new token ends with its subject token: a refresh token would outlive both.
+        answered = token_response(self.server.issuer, request, authorization)
         return 200, replace(answered, issued_token_type=ACCESS_TOKEN), None
+
+    def _exchanged(self, form: TokenExchangeForm) -> Authorization:
+        """Return the authorization by a macaroon of this service, for a client that authenticates."""
+        _refuse_other_tokens(form)
+        client, request = self._authenticated(), self.request
+        wanted = WantedExchange(form.subject_token, form.actor_token, request.resources, form.scope)
+        exchange = MacaroonExchange(client, request, self.server.issuer, self.server.stores)
+        return exchange.authorization(wanted)
 
     def _authenticated(self) -> Client:
         """Return the authenticated client, which must be registered for this grant."""
@@ -65,10 +73,14 @@ class TokenExchange(BaseGrant, TokenEndpointMixin):  # type: ignore[misc] # Auth
         return record
 
 
-def _refuse_other_types(form: TokenExchangeForm) -> None:
-    """Raise InvalidRequest for types of tokens that this service neither takes nor gives."""
+def _refuse_other_requests(form: TokenExchangeForm) -> None:
+    """Raise InvalidRequest for a type of token that this service never gives."""
     if form.requested_token_type not in (None, ACCESS_TOKEN):
         raise InvalidRequest(f"requested_token_type is unknown: send {ACCESS_TOKEN}, or leave it out")
+
+
+def _refuse_other_tokens(form: TokenExchangeForm) -> None:
+    """Raise InvalidRequest for types of tokens that this service does not take."""
     if form.subject_token_type != ACCESS_TOKEN:
         raise InvalidRequest(f"subject_token_type is unknown: send {ACCESS_TOKEN}")
     if (form.actor_token is None) != (form.actor_token_type is None):
