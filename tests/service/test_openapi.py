@@ -77,7 +77,7 @@ def test_examples_fit_their_schemas(document):
 def test_who_may_ask_is_said(service, document, certificate):
     """Without credentials an operation answers as its security says."""
     for method, path, operation in operations(document):
-        names = {"client_id": "billing", "kid": "some", "family": "A" * 22}
+        names = {"client_id": "billing", "kid": "some", "family": "A" * 22, "name": "idp"}
         answer = service.open(path.format(**names), certificate, method=method)
         demands = [set(one) for one in operation["security"]]
         if not demands:
