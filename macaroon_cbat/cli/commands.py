@@ -36,6 +36,7 @@ _COMMANDS = {
     "serve": ("macaroon_cbat.cli.serve:serve_command", "service"),
     "thumbprint": ("macaroon_cbat.cli.thumbprint:thumbprint", None),
     "token": ("macaroon_cbat.cli.token:token", None),
+    "trust": ("macaroon_cbat.cli.trust:trust", "service"),
 }
 """The place of each command, and the extra without which it cannot be imported.
 

@@ -57,6 +57,23 @@ def test_clients_are_administered_alike(service, over, tmp_path):
     assert "no client 'remote'" in complaint_of_usage(call("client", "remove", "remote", *over))
 
 
+def test_trusted_issuers_are_administered_alike(service, over):
+    """`trust add`, `show`, `list` and `remove` do and print the same over HTTP as on the database."""
+    here = ("--data", service.data)
+    options = ("--audience", "us", "--subject", "sub", "--scope", "read", "--resource", API)
+    near = members("trust", "add", "near", "https://idp.example", *options, *here)
+    far = members("trust", "add", "far", "https://idp.example", *options, *over)
+    assert near | {"name": ""} == far | {"name": ""}
+    for command in (("list",), ("list", "--json"), ("show", "far"), ("show", "far", "--json")):
+        assert out("trust", *command, *over) == out("trust", *command, *here)
+    assert "neither client" in complaint(
+        call("trust", "add", "x", "https://x.example", "--audience", "us", *over), 1
+    )
+    for name in ("near", "far"):
+        assert out("trust", "remove", name, *over) == f"removed {name}\n"
+    assert "no trusted issuer 'far'" in complaint_of_usage(call("trust", "remove", "far", *over))
+
+
 def test_a_client_is_changed_alike(service, over):
     """`client change` and `client show` do and print the same over HTTP as on the database."""
     here = ("--data", service.data)
