@@ -21,6 +21,9 @@ EventKind = Literal[
     "introspections.omitted",  # more introspections came than are written
     "device.approved",  # a person lets a device use a client's rights in the person's name
     "device.denied",  # a person denies it
+    "discharge.minted",  # the service confirms what a third-party caveat asks
+    "approval.given",  # a person approves a transaction that a third-party caveat describes
+    "approval.refused",  # a person refuses such a transaction
     "client.added",  # an administrator registers a client
     "client.changed",  # an administrator changes the rights of a client
     "client.removed",  # an administrator removes a client, which revokes its tokens

@@ -12,6 +12,7 @@ from macaroon_cbat.cli.client_lines import (
     AUDIENCE,
     REPEATED,
     certificates_option,
+    groups_option,
     line_of,
     metadata_of,
     usage_of_unknown_names,
@@ -58,6 +59,7 @@ client.add_command(change)
     help="Method by which it authenticates.",
 )
 @certificates_option
+@groups_option
 @click.option("--subject-dn", metavar="DN", help="Its certificate's subject (RFC 4514), for tls_client_auth.")
 @click.option("--san-dns", metavar="NAME", help="Its certificate's DNS name, for tls_client_auth.")
 @click.option("--san-uri", metavar="URI", help="Its certificate's URI, for tls_client_auth.")
@@ -98,6 +100,7 @@ def add(
     serves: tuple[str, ...],
     method: str,
     certificates: tuple[Path, ...],
+    groups: tuple[str, ...],
     subject_dn: str | None,
     san_dns: str | None,
     san_uri: str | None,
@@ -136,6 +139,7 @@ def add(
         "tls_client_auth_san_email": san_email,
         "tls_client_auth_spiffe_id": spiffe_id,
         "certificates": tuple(strong_thumbprint_in(file) for file in certificates),
+        "groups": groups,
         "understands_caveats": understands_caveats,
         "checks_certificates": checks_certificates,
         **granted,

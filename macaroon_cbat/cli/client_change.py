@@ -11,6 +11,7 @@ from macaroon_cbat.cli.client_lines import (
     REPEATED,
     SERVES,
     certificates_option,
+    groups_option,
     line_of,
     metadata_of,
     usage_of_unknown_names,
@@ -32,6 +33,8 @@ _KNOWN_KEYS = (
 @click.option("--serves", multiple=True, metavar="URL", help=f"{SERVES} {REPEATED}")
 @click.option("--serves-nothing", is_flag=True, help="It is no longer a resource server.")
 @certificates_option
+@groups_option
+@click.option("--no-group", is_flag=True, help="It is a member of no group any more.")
 @click.option("--bound/--unbound", default=None, help="Whether its tokens are bound when they are minted.")
 @click.option(
     "--understands-caveats/--ignores-caveats",
@@ -52,11 +55,13 @@ def change(
     audiences: tuple[str, ...],
     serves: tuple[str, ...],
     certificates: tuple[Path, ...],
+    groups: tuple[str, ...],
     *,
     verbs: Verbs,
     granted: dict[str, object],
     no_audience: bool,
     serves_nothing: bool,
+    no_group: bool,
     bound: bool | None,
     understands_caveats: bool | None,
     checks_certificates: bool | None,
@@ -72,13 +77,15 @@ def change(
         "audiences": audiences or (() if no_audience else None),
         "serves": serves or (() if serves_nothing else None),
         "certificates": tuple(strong_thumbprint_in(file) for file in certificates) or None,
+        "groups": groups or (() if no_group else None),
         "tls_client_certificate_bound_access_tokens": bound,
         "understands_caveats": understands_caveats,
         "checks_certificates": checks_certificates,
     }
     members: dict[str, object] = {member: value for member, value in given.items() if value is not None}
     members |= granted
-    if (audiences and no_audience) or (serves and serves_nothing) or not members:
+    twice = (audiences and no_audience) or (serves and serves_nothing) or (groups and no_group)
+    if twice or not members:
         raise click.UsageError("no change is named, or one in two ways: give each option once")
     with usage_of_unknown_names():
         changed = verbs.change_client(name, members)

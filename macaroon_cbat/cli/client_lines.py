@@ -30,6 +30,17 @@ def certificates_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def groups_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --group, which may be repeated."""
+    return click.option(
+        "--group",
+        "groups",
+        multiple=True,
+        metavar="NAME",
+        help=f"A group of which the service confirms to third parties that it is a member. {REPEATED}",
+    )(command)
+
+
 def metadata_of(one: ClientRecord) -> dict[str, object]:
     """Return the metadata of a client, in the terms of RFC 7591, for JSON."""
     members: dict[str, object] = msgspec.to_builtins(one)

@@ -1,8 +1,12 @@
 """The root of the errors that leave as an HTTP answer, and the codes of OAuth's endpoints."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
 from macaroon_cbat.errors.texts import Answered
+
+NOTHING_FURTHER: Mapping[str, object] = MappingProxyType({})
 
 
 class RefusedGrant(NamedTuple):
@@ -19,6 +23,8 @@ class OAuthError(Answered):
     code: ClassVar[str | None] = "invalid_request"
     grant: RefusedGrant | None = None
     """The refused token, once its signature has been verified; None before that, and without a token."""
+    further: Mapping[str, object] = NOTHING_FURTHER
+    """Further members of the answer, for clients of another protocol than OAuth's."""
 
 
 class InvalidRequest(OAuthError):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from macaroon_cbat.errors import MalformedMacaroon
 from macaroon_cbat.macaroon.token_forms import mended
+from macaroon_cbat.macaroon.wire import Macaroon, ThirdPartyCaveat
 from macaroon_cbat.text.base64url import NotBase64url, decode, encode
 
 _MACAROON = frozenset({"v", "c", "l", "l64", "i", "i64", "s", "s64"})
@@ -32,6 +33,30 @@ def text_of_json(members: Mapping[str, object]) -> str:
         raise MalformedMacaroon("a macaroon in JSON whose c is no list")
     head = _written(1, _field(members, "l")) + _written(2, identifier)
     return encode(b"\2" + head + b"\0" + b"".join(map(_caveat, caveats)) + b"\0" + _written(6, signature))
+
+
+def json_of(macaroon: Macaroon) -> dict[str, object]:
+    """Return a macaroon as JSON of version 2, as the bakery's clients read it."""
+    members: dict[str, object] = {"v": 2, **_spelled("i", macaroon.identifier)}
+    if macaroon.location:
+        members |= _spelled("l", macaroon.location)
+    members["c"] = [_caveat_in_json(caveat) for caveat in macaroon.caveats]
+    return {**members, "s64": encode(macaroon.signature)}
+
+
+def _caveat_in_json(caveat: bytes | ThirdPartyCaveat) -> dict[str, str]:
+    if isinstance(caveat, bytes):
+        return _spelled("i", caveat)
+    location = _spelled("l", caveat.location) if caveat.location else {}
+    return {**location, **_spelled("i", caveat.identifier), "v64": encode(caveat.vid)}
+
+
+def _spelled(name: str, data: bytes) -> dict[str, str]:
+    """Return the member with this content: as text where it is text."""
+    try:
+        return {name: data.decode()}
+    except UnicodeDecodeError:
+        return {f"{name}64": encode(data)}
 
 
 def _caveat(members: object) -> bytes:

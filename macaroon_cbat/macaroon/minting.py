@@ -15,6 +15,7 @@ from macaroon_cbat.errors import InvalidRequest
 from macaroon_cbat.macaroon.custom import AnyCaveat, any_text
 from macaroon_cbat.macaroon.identifier import Grant, identifier_text
 from macaroon_cbat.macaroon.keys import KEY_BYTES, AudienceKey
+from macaroon_cbat.macaroon.sealed_caveats import LEAST_KEY, MOST_KEY
 from macaroon_cbat.macaroon.signature import OpenedCaveat, sealed
 from macaroon_cbat.macaroon.token_forms import mended
 from macaroon_cbat.macaroon.wire import MAX_CAVEATS, MAX_CHARACTERS, read_macaroon
@@ -68,16 +69,24 @@ def add_third_party_caveat(text: str, location: str, caveat_key: bytes, caveat_i
 
 
 def mint_discharge(
-    location: str, caveat_key: bytes, caveat_identifier: bytes, caveats: Iterable[AnyCaveat] = ()
+    location: str,
+    caveat_key: bytes,
+    caveat_identifier: bytes,
+    caveats: Iterable[AnyCaveat] = (),
+    conditions: Iterable[str] = (),
 ) -> str:
     """Return the discharge of a third-party caveat, which the holder must bind before sending it.
 
-    Raises ValueError for a key that has not 32 bytes, and InvalidRequest beyond the limits.
+    `conditions` are caveats in the words of the macaroon bakery. Raises ValueError for a key that has not 16
+    to 64 bytes, and InvalidRequest beyond the limits.
     """
-    _refuse_weak(caveat_key)
+    if not LEAST_KEY <= len(caveat_key) <= MOST_KEY:
+        raise ValueError(f"a caveat key has {LEAST_KEY} to {MOST_KEY} bytes")
     macaroon = pymacaroons.Macaroon(
         location=location, identifier=caveat_identifier, key=caveat_key, version=MACAROON_V2
     )
+    for condition in conditions:
+        macaroon.add_first_party_caveat(condition)
     return _append(macaroon, caveats)
 
 

@@ -54,10 +54,10 @@ def create_app(
     """Return the WSGI application; without settings, as the MACAROON_CBAT_ variables say.
 
     `certificate_source` and `trust`, the CAs of clients, replace those of the settings. `people` lets people
-    sign in; where nothing does, the grants that need a person are off. At most `feed_waiters` requests wait
-    for a revocation at a time: keep it below the number of threads. An embedding application finds the stores
-    under `app.extensions["macaroon_cbat"]`. Raises SettingsError for unusable settings, and Unavailable when
-    the database is out of reach.
+    sign in; where nothing does, what needs a person is off. At most `feed_waiters` requests wait for a
+    revocation at a time, and half as many for a person: keep both below the number of threads. An
+    embedding application finds the stores under `app.extensions["macaroon_cbat"]`. Raises SettingsError
+    for unusable settings, and Unavailable when the database is out of reach.
     """
     settings = settings or settings_from_environment()
     write_log_to(settings.audit_log)
@@ -75,7 +75,7 @@ def create_app(
     server, guard = _server_and_guard(settings, stores, locations, clock, trust=trust, people=people)
     oauth_routes(app, server, clock, root_path)
     family_routes(app, FamilyViews(server, guard, clock), root_path)
-    parts = parts_of(app, server, people, clock, root_path)
+    parts = parts_of(app, server, people, clock, root_path, waiters=feed_waiters // 2)
     macaroon_routes(app, clock, root_path)
     resource_routes(app, ResourceFeeds(guard, feed_waiters), root_path)
     admin_routes(app, guard, Administration(stores, url, clock, write_done))

@@ -1,6 +1,7 @@
 """Error handlers of the service, the one place where errors become JSON, or a page for a browser."""
 
 import logging
+from collections.abc import Mapping
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
@@ -18,7 +19,9 @@ from macaroon_cbat.errors import (
     Unavailable,
     UseDpopNonce,
 )
+from macaroon_cbat.errors.discharges import InteractionRequired
 from macaroon_cbat.errors.dpop import NonceRequired, ProofRefused
+from macaroon_cbat.errors.oauth import NOTHING_FURTHER
 from macaroon_cbat.files.notices import say_once
 from macaroon_cbat.macaroon.bearer import challenge
 from macaroon_cbat.service.audit import write_or_log_refusal
@@ -60,18 +63,26 @@ def answer_errors(app: Flask) -> None:
     app.register_error_handler(Exception, _broken)
 
 
-def _error(code: str | None, description: str, status: int, counted: str | None = None) -> Response:
+def _error(
+    code: str | None,
+    description: str,
+    status: int,
+    counted: str | None = None,
+    further: Mapping[str, object] = NOTHING_FURTHER,
+) -> Response:
     """Return an error response, counted under its code unless `counted` says more to the operator."""
     count_refused(request.endpoint, counted or code)
     if is_refused_by_page():
         return error_page(code, description, status)
-    return answer({"error": code, "error_description": description}, status)
+    return answer({"error": code, "error_description": description, **further}, status)
 
 
 def _refused(error: OAuthError) -> Response:
     if not isinstance(error, AuthorizationPending):  # a device that waits as it should is refused nothing
         write_or_log_refusal(error.status, error.code, str(error))
-    response = _error(error.code or "missing_token", error.description, error.status)
+    response = _error(error.code or "missing_token", error.description, error.status, further=error.further)
+    if isinstance(error, InteractionRequired):
+        response.headers["WWW-Authenticate"] = "Macaroon"
     if isinstance(error, InvalidClient):
         response.headers["WWW-Authenticate"] = f'Basic realm="{_REALM}", charset="UTF-8"'
     if isinstance(error, TooManyRequests):

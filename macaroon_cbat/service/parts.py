@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from flask import Flask
 
 from macaroon_cbat.service.authorization.device_page import DevicePage, device_pages
+from macaroon_cbat.service.discharges.routes import discharge_routes
+from macaroon_cbat.service.discharges.routes import metadata as discharge_metadata
 from macaroon_cbat.service.http.operations import Operation
 from macaroon_cbat.service.metadata import Contribution
 from macaroon_cbat.service.oauth2 import device_authorization
@@ -32,9 +34,15 @@ def parts_of(
     people: PeopleAtHand | None,
     clock: Callable[[], float],
     root_path: str,
+    *,
+    waiters: int,
 ) -> Parts:
-    """Route the parts that are on, and return them; without people none is that needs a person."""
-    parts = Parts(operations=[token_operation(server.offered)])
+    """Route the parts that are on, and return them; without people none is that needs a person.
+
+    At most `waiters` requests wait for the decision of a person at a time.
+    """
+    parts = Parts(operations=[token_operation(server.offered)], metadata=[discharge_metadata])
+    parts.operations += discharge_routes(app, server, people, clock, root_path, waiters=waiters)
     if people is not None:
         _add_devices(parts, app, server, people, clock=clock, root_path=root_path)
     return parts

@@ -1,15 +1,21 @@
 """The rules that join members of a client's metadata: grants, redirect URIs, keys, names and lifetimes."""
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from macaroon_cbat.macaroon.audiences import canonical_audience
 from macaroon_cbat.stores.client_keys import certificates_in, refuse_keys, refuse_keys_uri
 
 PUBLIC_GRANTS = frozenset(
     {"authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"}
 )
 """The grants of a public client: those in which a person decides, and what follows from them."""
+
+GROUP_NAME = r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}\Z"
+"""The names of groups: one word each in a condition."""
+_GROUP = re.compile(GROUP_NAME)
 
 MOST_REDIRECT_URIS = 20
 LONGEST_NAME = 100
@@ -23,6 +29,11 @@ def refuse_repeated(what: str, values: Sequence[str]) -> None:
     for value in values:
         if values.count(value) > 1:
             raise ValueError(f"{what} {value[:100]!r} is listed twice")
+
+
+def refuse_repeated_audiences(kind: str, audiences: Sequence[str]) -> None:
+    """Raise ValueError for an audience that is listed twice, in any spelling."""
+    refuse_repeated(kind, [canonical_audience(audience) for audience in audiences])
 
 
 def refuse_name(name: str | None) -> None:
@@ -72,6 +83,14 @@ def refuse_grants(grants: Sequence[str], redirect_uris: Sequence[str], *, must_p
         raise ValueError(f"a client has {MOST_REDIRECT_URIS} redirect URIs at most: register several clients")
     if must_push and not has_code:
         raise ValueError("require_pushed_authorization_requests goes with authorization_code: leave it out")
+
+
+def refuse_groups(groups: Sequence[str]) -> None:
+    """Raise ValueError for the name of a group that no caveat could ask for."""
+    refuse_repeated("group", groups)
+    for group in groups:
+        if not _GROUP.match(group):
+            raise ValueError(f"group {group[:100]!r} is no name: write up to 64 letters, digits and ._:/-")
 
 
 def refuse_public(grants: Sequence[str], *, is_bound: bool) -> None:

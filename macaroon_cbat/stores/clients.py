@@ -10,17 +10,19 @@ from msgspec import Meta, Struct
 
 from macaroon_cbat.certificate.thumbprint import parse_thumbprint
 from macaroon_cbat.errors import InvalidClientMetadata, InvalidRedirectUri
-from macaroon_cbat.macaroon.audiences import canonical_audience, checked_audience
+from macaroon_cbat.macaroon.audiences import checked_audience
 from macaroon_cbat.macaroon.claims import EpochSeconds, ScopeText, scope_tokens
 from macaroon_cbat.stores.certificate_names import refuse_unmatchable_names, refuse_unreadable_subject
 from macaroon_cbat.stores.client_rules import (
     refuse_certificate_names,
     refuse_grants,
+    refuse_groups,
     refuse_key_sources,
     refuse_lifetimes,
     refuse_name,
     refuse_public,
     refuse_repeated,
+    refuse_repeated_audiences,
 )
 from macaroon_cbat.stores.redirect_uris import redirect_mistake
 from macaroon_cbat.stores.spiffe_ids import parse_spiffe_pattern
@@ -67,7 +69,8 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `tls_client_auth_spiffe_id` is the SPIFFE ID of its workload, or a pattern of them that ends with /*.
     `certificates` are the thumbprints of its certificates, for self_signed_tls_client_auth. The keys of
     `jwks` or `jwks_uri` name theirs, or are those of private_key_jwt. Clients in `may_act` may exchange its
-    tokens for others of the same subject (RFC 8693 4.4).
+    tokens for others of the same subject (RFC 8693 4.4). `groups` are those into which the operator has put
+    it, for caveats that demand a member of one.
     `understands_caveats` states that this resource server judges every caveat itself.
     `checks_certificates` states that it compares `cnf` with the certificate of the connection, and
     `checks_proofs` that it verifies a DPoP proof by the key that `cnf` names (RFC 9449 6.2).
@@ -97,14 +100,15 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tls_client_auth_san_email: str | None = None
     tls_client_auth_spiffe_id: str | None = None
     certificates: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     understands_caveats: bool = False
     checks_certificates: bool = False
     checks_proofs: bool = False
 
     def __post_init__(self) -> None:
         """Raise ValueError for metadata that could only fail, or that would be weaker than it looks."""
-        _refuse_repeated("audience", self.audiences)
-        _refuse_repeated("served audience", self.serves)
+        refuse_repeated_audiences("audience", self.audiences)
+        refuse_repeated_audiences("served audience", self.serves)
         if self.scope is None and not self.serves:
             raise ValueError(
                 "a client without a scope can do nothing: give it a scope, or an audience it serves"
@@ -121,6 +125,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         refuse_lifetimes(self.refresh_idle_seconds, self.refresh_max_seconds, grants)
         refuse_repeated("client in may_act", self.may_act)
         refuse_repeated("authorization details type", self.authorization_details_types)
+        refuse_groups(self.groups)
         refuse_key_sources(method, self.certificates, self.jwks, self.jwks_uri)
 
     @property
@@ -174,14 +179,6 @@ def has_secret(client: Client | None, secret: str) -> bool:
 def secret_hash(secret: str) -> bytes:
     """Return the SHA-256 that is stored of a random secret."""
     return hashlib.sha256(secret.encode()).digest()
-
-
-def _refuse_repeated(kind: str, audiences: tuple[str, ...]) -> None:
-    """Raise ValueError for an audience that is listed twice, in any spelling."""
-    named = [canonical_audience(audience) for audience in audiences]
-    for audience in named:
-        if named.count(audience) > 1:
-            raise ValueError(f"{kind} {audience!r} is listed twice")
 
 
 Metadata = TypeVar("Metadata", bound=ClientMetadata)

@@ -99,13 +99,18 @@ def test_a_child_keeps_the_limit_of_characters():
 
 @pytest.mark.parametrize("size", [0, 1, 31, 33])
 def test_a_key_of_another_length_mints_nothing(size):
-    """A key that has not 32 bytes mints no macaroon and no discharge: pymacaroons would leave it unsigned."""
+    """A key that has not 32 bytes mints no macaroon: pymacaroons would leave it unsigned."""
     with pytest.raises(ValueError, match="has 32 bytes"):
         mint(msgspec.structs.replace(KEY, secret=b"k" * size), ISSUER, GRANT)
     with pytest.raises(ValueError, match="has 32 bytes"):
-        mint_discharge("there", b"k" * size, b"x")
-    with pytest.raises(ValueError, match="has 32 bytes"):
         add_third_party_caveat(token(), "there", b"k" * size, b"x")
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 65])
+def test_a_short_caveat_key_mints_no_discharge(size):
+    """The bakery's caveat keys have 24 bytes: a key below 16 or above 64 mints no discharge."""
+    with pytest.raises(ValueError, match="16 to 64 bytes"):
+        mint_discharge("there", b"k" * size, b"x")
 
 
 def test_a_third_party_caveat_carries_its_key_encrypted():

@@ -24,12 +24,18 @@ class Form(Struct, frozen=True):
     several: dict[str, tuple[str, ...]]
 
 
-def read_form(request: Request, *, ignored: tuple[str, ...] = (), several: tuple[str, ...] = ()) -> Form:
+def read_form(
+    request: Request,
+    *,
+    ignored: tuple[str, ...] = (),
+    several: tuple[str, ...] = (),
+    binary: tuple[str, ...] = (),
+) -> Form:
     """Return the form parameters of a POST body (RFC 6749 3.2).
 
     A parameter with an empty value, or with a name in `ignored`, is treated as absent. Raises InvalidRequest
     for another content type (RFC 6749 5.2 has no 415), for parameters in the URL, and for a repeated
-    parameter that is not in `several`.
+    parameter that is not in `several`. Only a parameter in `binary` may hold a NUL character.
     """
     if (request.mimetype or request.content_length) and request.mimetype != FORM:
         raise InvalidRequest(
@@ -40,7 +46,7 @@ def read_form(request: Request, *, ignored: tuple[str, ...] = (), several: tuple
         raise InvalidRequest("the URL has parameters: send them in the request body")
     form: dict[str, str] = {}
     repeated: dict[str, list[str]] = {name: [] for name in several}
-    for name, value in _pairs(request.get_data(), "the form"):
+    for name, value in _pairs(request.get_data(), "the form", binary):
         if name in ignored:
             continue
         if name in repeated:
@@ -82,13 +88,13 @@ def read_query(request: Request, *allowed: str) -> dict[str, str]:
     return query
 
 
-def _pairs(encoded: bytes, name: str) -> list[tuple[str, str]]:
+def _pairs(encoded: bytes, name: str, binary: tuple[str, ...] = ()) -> list[tuple[str, str]]:
     """Return names and values. Werkzeug would replace bytes that are not UTF-8, or fail."""
     try:
         pairs = parse_qsl(encoded.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"{name} is not UTF-8 text: encode it as UTF-8") from error
-    if any("\0" in member + value for member, value in pairs):
+    if any("\0" in member + value for member, value in pairs if member not in binary):
         raise InvalidRequest(f"{name} has a NUL character: leave it out")
     return pairs
 
