@@ -1,0 +1,77 @@
+"""Certified OAuth clients that others wrote, openid-client and oauth4webapi, over mutual TLS."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from macaroon_cbat.tls.development_ca import development_certificates
+from tests.support.ports import free_port
+from tests.support.relying.oauth_client import OAuthClient, oauth_client
+from tests.support.service_process import API, Service
+from tests.support.tls_servers import make_client
+
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
+RIGHTS = ["--scope", "read write", "--audience", API]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Run the service."""
+    data = tmp_path_factory.mktemp("clients") / "data"
+    development_certificates(data)
+    service = Service(data, free_port())
+    service.prepare()
+    with service.running():
+        yield service
+
+
+@pytest.fixture(scope="module")
+def billing(service: Service) -> dict[str, str]:
+    """Register a confidential client that may exchange its tokens."""
+    grants = ["--grant", "client_credentials", "--grant", "token-exchange"]
+    return {"client_id": "billing", "secret": service.add("billing", *RIGHTS, *grants)}
+
+
+@pytest.fixture(scope="module", params=["openid_client", "oauth4webapi"])
+def ask(request: pytest.FixtureRequest, service: Service) -> Iterator[OAuthClient]:
+    """Run a client of each library, with a certificate of its own."""
+    certificate = make_client(service.data, request.param).file
+    with oauth_client(request.param, service.issuer, service.ca, certificate) as client:
+        yield client
+
+
+def test_client_credentials(ask, billing):
+    """The client finds the token endpoint by the metadata and gets the token that it asked for."""
+    token = ask("client_credentials", billing, form={"scope": "read", "resource": API})
+    assert (token["token_type"], token["scope"], token["expires_in"]) == ("bearer", "read", 600)
+
+
+def test_a_refusal_is_understood(ask, billing):
+    """The client learns the code of the RFC from a refusal."""
+    assert ask("client_credentials", billing, form={"scope": "root"})["failed"] == "invalid_scope"
+    wrong = billing | {"secret": "guessed"}
+    refused = ask("client_credentials", wrong, form={})["failed"]
+    assert refused == "OAUTH_WWW_AUTHENTICATE_CHALLENGE"  # both read the challenge before the body
+
+
+def test_introspection_and_revocation(ask, billing):
+    """A token is active until its client revokes it."""
+    token = ask("client_credentials", billing, form={"resource": API})["access_token"]
+    assert ask("introspect", billing, token=token)["active"] is True
+    assert ask("revoke", billing, token=token) == {}
+    assert ask("introspect", billing, token=token) == {"active": False}
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "Ed25519"])
+def test_a_token_is_bound_to_a_dpop_key(ask, billing, algorithm):
+    """A client that proves a key gets a token of type DPoP."""
+    token = ask("client_credentials", billing | {"dpop": algorithm}, form={"resource": API})
+    assert token["token_type"] == "dpop"
+
+
+def test_a_token_is_exchanged_for_a_narrower_one(ask, billing):
+    """A macaroon is exchanged for one with less scope (RFC 8693)."""
+    token = ask("client_credentials", billing, form={"resource": API})["access_token"]
+    form = {"subject_token": token, "subject_token_type": ACCESS_TOKEN, "scope": "read", "resource": API}
+    assert ask("grant", billing, type=EXCHANGE, form=form)["scope"] == "read"
