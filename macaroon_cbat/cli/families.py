@@ -17,10 +17,10 @@ from macaroon_cbat.cli.options import (
     read_secret,
     say,
 )
-from macaroon_cbat.client.families import ListedFamily, end_family, listed_families
 from macaroon_cbat.macaroon.issuers import plain_issuer
 
 if TYPE_CHECKING:
+    from macaroon_cbat.client.families import ListedFamily
     from macaroon_cbat.client.service import Service
 
 _OPTIONS = (
@@ -77,6 +77,8 @@ def list_tokens(*, service: "Service", as_json: bool) -> None:
 
     A public client sees those that are bound to its certificate.
     """
+    from macaroon_cbat.client.families import listed_families
+
     show_families(listed_families(service), as_json=as_json)
 
 
@@ -85,11 +87,13 @@ def list_tokens(*, service: "Service", as_json: bool) -> None:
 @_as_a_client
 def end_token(family: str, *, service: "Service") -> None:
     """Revoke the refresh family FAMILY, which token list shows, and its access tokens."""
+    from macaroon_cbat.client.families import end_family
+
     end_family(service, family)
     say(f"ended {family}")
 
 
-def show_families(found: Iterable[ListedFamily], *, as_json: bool) -> None:
+def show_families(found: "Iterable[ListedFamily]", *, as_json: bool) -> None:
     """Print families, one a line, or all as JSON."""
     if as_json:
         print_json(list(found))
@@ -98,7 +102,7 @@ def show_families(found: Iterable[ListedFamily], *, as_json: bool) -> None:
         say(line)
 
 
-def _lines(found: Iterable[ListedFamily]) -> Iterator[str]:
+def _lines(found: "Iterable[ListedFamily]") -> Iterator[str]:
     for one in found:
         audience = one.audience if isinstance(one.audience, str) else " ".join(one.audience or ["-"])
         label = f'  "{one.label}"' if one.label else ""

@@ -7,6 +7,7 @@ from msgspec import Struct
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import Actor
+from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 
 
 class Granted(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -16,6 +17,8 @@ class Granted(Struct, frozen=True, kw_only=True, omit_defaults=True):
     audience: str | tuple[str, ...] | None = None
     certificate: Thumbprint | None = None
     """The certificate to which a public client's refresh tokens are bound (RFC 8705 4)."""
+    proof_key: KeyThumbprint | None = None
+    """The key of the DPoP proofs to which a public client's refresh tokens are bound (RFC 9449 5)."""
     actor: Actor | None = None
     label: str | None = None
     """The name that client or subject gave the family, for lists."""

@@ -1,13 +1,17 @@
 """PostgreSQL is killed under the service: a clear 503, and nothing that was acknowledged is lost."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.support.postgresql import Postgres, postgres
-from tests.support.service import Service, make_database, settings_in
+from tests.support.refresh import ask_refresh, begun, family_of, register, rows
+from tests.support.service import Service, grant_of, make_database, settings_in
 from tests.support.service_load import check_nothing_is_lost, load
+from tests.support.tls_servers import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +71,32 @@ def test_nothing_that_was_answered_is_lost(service, mortal, certificate):
         told.wait_for("revoke", 200)
         told.wait_for("rotate", 200, 3)
     check_nothing_is_lost(service, told)
+
+
+def test_a_login_outlives_a_killed_database(service, mortal):
+    """PostgreSQL killed while a client refreshes: it goes on with its last token, in one family."""
+    register(service)
+    family = [begun(service)]
+    statuses, every = list[int](), set[int]()
+    stopped = threading.Event()
+
+    def refresh() -> None:
+        while not stopped.is_set():
+            answer = ask_refresh(service, family[-1])
+            statuses.append(answer.status_code)
+            every.add(answer.status_code)
+            family.extend([answer.json["refresh_token"]] if answer.status_code == 200 else [])
+
+    with ThreadPoolExecutor(1) as pool:
+        client = pool.submit(refresh)
+        for _ in range(2):
+            wait_until(lambda: statuses.count(200) >= 3)
+            mortal.kill()
+            wait_until(lambda: 503 in statuses)
+            mortal.start()
+            statuses.clear()
+        wait_until(lambda: statuses.count(200) >= 3)
+        stopped.set()
+        client.result()
+    assert every == {200, 503}
+    assert rows(service) == [(family_of(family[-1]), grant_of(family[-1]).jti)]

@@ -3,7 +3,9 @@
 import pytest
 
 from macaroon_cbat.audit.file import write_log_to
-from macaroon_cbat.macaroon.caveats import Access, Confirmation, read_caveats
+from macaroon_cbat.macaroon.caveats import Access, Confirmation, confirmation, read_caveats
+from macaroon_cbat.macaroon.keys import audience_key
+from macaroon_cbat.macaroon.minting import mint
 from macaroon_cbat.macaroon.verification import verify
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.service.refresh_settings import RefreshSettings
@@ -20,7 +22,7 @@ from tests.support.refresh import (
     rows,
     web_metadata,
 )
-from tests.support.service import API, OTHER_API, SECRETS, grant_of, refused
+from tests.support.service import API, ISSUER, OTHER_API, SECRETS, grant_of, refused
 
 GRACE = 30
 
@@ -184,6 +186,17 @@ def test_a_public_client_refreshes_with_its_certificate_alone(service, certifica
         [bound] = read_caveats(caveat)
         assert isinstance(bound, Confirmation)
         assert bound.cnf.thumbprint == certificate.thumbprint
+
+
+def test_a_binding_holds_without_its_caveat(service, certificate, other_certificate):
+    """A refresh token forged with a family's leaked key, unbound or bound anew, is refused all the same."""
+    token = begun(service, PHONE, certificate=certificate.thumbprint)
+    _, key = service.stores.families.find(family_of(token), NOW)
+    secret = audience_key(key, None, "refresh")
+    for caveats in ((), (confirmation(other_certificate.thumbprint),)):
+        forged = mint(secret, ISSUER, grant_of(token), caveats)
+        refused(ask_refresh(service, forged, PHONE, other_certificate), 400, "invalid_grant")
+    refreshed(service, token, PHONE, certificate)
 
 
 def test_a_thief_cannot_end_a_bound_family(service, certificate, other_certificate):

@@ -83,6 +83,7 @@ class RefreshFamilies:
                 scope=authorization.scope,
                 audience=authorization.audience,
                 certificate=bound_to,
+                proof_key=proof_key,
                 actor=authorization.actor,
             ),
             token_id=new_token_id(),

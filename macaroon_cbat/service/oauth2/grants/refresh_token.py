@@ -7,6 +7,7 @@ from authlib.oauth2.rfc6749.grants import RefreshTokenGrant
 from msgspec import Struct
 
 from macaroon_cbat.errors import InvalidGrant, InvalidTarget
+from macaroon_cbat.macaroon.caveats import Access
 from macaroon_cbat.macaroon.claims import EpochSeconds, several
 from macaroon_cbat.macaroon.identifier import Grant, read_identifier
 from macaroon_cbat.macaroon.verification import refuse_revoked
@@ -20,7 +21,7 @@ from macaroon_cbat.service.oauth2.presented_rights import PresentedRights, prese
 from macaroon_cbat.service.oauth2.refresh_families import PresentedRefreshToken, RefreshFamilies
 from macaroon_cbat.service.oauth2.shapes import ClientName, RequestedScope, TokenAnswer
 from macaroon_cbat.stores import Client
-from macaroon_cbat.stores.family import Family, Rotation
+from macaroon_cbat.stores.family import Family, Granted, Rotation
 
 _AGAIN = "the refresh token cannot be used"
 
@@ -58,6 +59,7 @@ class RefreshToken(RefreshTokenGrant):  # type: ignore[misc] # Authlib is untype
         with refused_as(InvalidGrant, _AGAIN):
             presented = self._presented(form.refresh_token, client, request)
             rights = presented_rights(presented.grant, presented.carried, request.access())
+        _refuse_other_binding(presented.family.granted, request.access())
         ends_at = families.ends_at(client, presented.family)
         authorization = _authorized(form, request, presented.family, rights, ends_at)
         minted = minted_for(self.server.issuer, request, authorization)
@@ -108,6 +110,19 @@ def _authorized(
         actor=granted.actor,
         not_after=min(ends_at, rights.caveats_end),
     )
+
+
+def _refuse_other_binding(granted: Granted, access: Access) -> None:
+    """Raise InvalidGrant unless a public client's binding, as the database has it, holds on this request.
+
+    The cnf caveat of its refresh token says the same. The keys of families may leak with a database; this
+    binding holds against a token that was forged with one.
+    """
+    if granted.certificate not in (None, access.certificate) or granted.proof_key not in (
+        None,
+        access.proof_key,
+    ):
+        raise InvalidGrant("the refresh token is bound to another certificate or DPoP key")
 
 
 def _audience(
