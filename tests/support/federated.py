@@ -74,8 +74,15 @@ def bear(service: Service, assertion: str, client: str | None = None, **form: An
 
 
 def ask(
-    service: Service, form: Mapping[str, Any], client: str | None = None, certificate: Any = None
+    service: Service,
+    form: Mapping[str, Any],
+    client: str | None = None,
+    certificate: Any = None,
+    *,
+    proof: str | None = None,
 ) -> TestResponse:
+    """Send a token request; a named client authenticates by the secret of `billing`."""
     headers = {} if client is None else {"Authorization": basic(client, SECRETS["billing"])}
+    headers |= {} if proof is None else {"DPoP": proof}
     form = {name: value for name, value in form.items() if value is not None}
     return service.open("/oauth2/token", certificate, data=form, headers=headers)

@@ -7,6 +7,7 @@ from typing import Any
 
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.macaroon.claims import DEFAULT_CLOCK_SKEW, EpochSeconds
+from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.service.federation.jwt import Jwt
 from macaroon_cbat.service.federation.refusals import UnacceptableJwt
 from macaroon_cbat.text.printable import quoted
@@ -114,20 +115,22 @@ def fits(value: object, pattern: str) -> bool:
     return False
 
 
-def foreign_confirmation(claims: Mapping[str, Any], presented: Thumbprint | None) -> Thumbprint | None:
-    """Return the certificate that the JWT is bound to (RFC 8705 3.1); None for a bearer token.
+def foreign_confirmation(
+    claims: Mapping[str, Any], presented: Thumbprint | None, proof_key: KeyThumbprint | None
+) -> Thumbprint | None:
+    """Return the certificate that the JWT is bound to (RFC 8705 3.1), or None.
 
-    Raises UnacceptableJwt unless the connection has that very certificate, and for every other confirmation:
-    its proof cannot be asked for here, and must not be dropped.
+    Raises UnacceptableJwt unless the connection has that very certificate, or the request a DPoP proof by
+    that very key (RFC 9449 6.1), and for every other confirmation: none is ever dropped.
     """
     if "cnf" not in claims:
         return None
-    confirmation = claims["cnf"]
-    if not isinstance(confirmation, dict) or confirmation.keys() != {"x5t#S256"}:
+    confirmation, shown = claims["cnf"], {"x5t#S256": presented, "jkt": proof_key}
+    if not isinstance(confirmation, dict) or not confirmation or confirmation.keys() - shown.keys():
         raise UnacceptableJwt("the JWT is bound to a key, and its proof is not understood here")
-    if presented is None or confirmation["x5t#S256"] != presented:
-        raise UnacceptableJwt("the JWT is bound to another certificate than that of the connection")
-    return presented
+    if any(value is None or value != shown[name] for name, value in confirmation.items()):
+        raise UnacceptableJwt("the JWT is bound to another key or certificate than those of the request")
+    return presented if "x5t#S256" in confirmation else None
 
 
 def refuse_actors(claims: Mapping[str, Any]) -> None:

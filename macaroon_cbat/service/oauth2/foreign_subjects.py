@@ -5,12 +5,12 @@ and the request needs no other. With a subject, the client must authenticate: a 
 in many hands.
 """
 
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from macaroon_cbat.errors import InvalidGrant, InvalidRequest, UnauthorizedClient
 from macaroon_cbat.service.audit import is_from, is_through
 from macaroon_cbat.service.federation.claims import foreign_confirmation
-from macaroon_cbat.service.federation.federation import Federation
+from macaroon_cbat.service.federation.federation import PLAIN, Federation
 from macaroon_cbat.service.federation.judging import Accepted
 from macaroon_cbat.service.federation.jwt import is_jwt_shaped
 from macaroon_cbat.service.federation.narrowing import narrowed, refuse_other_resource
@@ -22,6 +22,7 @@ from macaroon_cbat.service.oauth2.entitlements import (
     granted_certificate,
     granted_scope,
     one_resource,
+    require_proof,
 )
 from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.stores import Client
@@ -48,7 +49,7 @@ def bearer_jwt(server: Any, request: FormRequest, assertion: str) -> Authorizati
     client. The assertion is used up.
     """
     try:
-        return _authorization(server, request, assertion, "jwt-bearer", "jwt")
+        return _authorization(server, request, _Presented(assertion, "jwt-bearer"))
     except UnacceptableJwt as error:
         raise InvalidGrant(f"the assertion is refused: {error}") from error
 
@@ -63,22 +64,33 @@ def exchanged_jwt(server: Any, request: FormRequest, subject_token: str, token_t
         raise InvalidRequest("an actor_token goes with a macaroon of this service: leave it out with a JWT")
     kind = cast("ForeignTokenType", token_type.removeprefix(_TOKEN_TYPE))
     try:
-        return _authorization(server, request, subject_token, "token-exchange", kind)
+        presented = _Presented(subject_token, "token-exchange", kind)
+        return _authorization(server, request, presented)
     except UnacceptableJwt as error:
         raise InvalidRequest(f"the subject token is refused: {error}") from error
 
 
-def _authorization(
-    server: Any, request: FormRequest, text: str, use: TrustUse, token_type: ForeignTokenType
-) -> Authorization:
+class _Presented(NamedTuple):
+    """A JWT as a request presents it."""
+
+    text: str
+    use: TrustUse
+    token_type: ForeignTokenType = PLAIN
+
+
+def _authorization(server: Any, request: FormRequest, presented: _Presented) -> Authorization:
     federation: Federation = server.federation
     accepted = federation.accepted(
-        text, use, request.now, token_type=token_type, client_id=_named_client(request)
+        presented.text,
+        presented.use,
+        request.now,
+        token_type=presented.token_type,
+        client_id=_named_client(request),
     )
-    bound_to = foreign_confirmation(accepted.jwt.claims, request.presented.thumbprint)
+    bound_to = foreign_confirmation(accepted.jwt.claims, request.presented.thumbprint, request.proof_key)
     client = _client(server, request, accepted)
     is_through(accepted.name, accepted.subject)
-    is_exchange = use == "token-exchange"
+    is_exchange = presented.use == "token-exchange"
     _require_grant(client, TOKEN_EXCHANGE if is_exchange else JWT_BEARER)
     within, issuer = narrowed(client, accepted.trusted), server.issuer.audience
     audience = granted_audience(within, one_resource(request.resources), issuer)
@@ -91,6 +103,7 @@ def _authorization(
         certificate=granted_certificate(client, request.presented) or bound_to,
         not_after=accepted.expires_at if is_exchange else None,
     )
+    require_proof(client, request.proof)
     federation.use_once(accepted, request.now)
     return authorization
 

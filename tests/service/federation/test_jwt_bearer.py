@@ -2,11 +2,14 @@ import pytest
 
 from macaroon_cbat.macaroon.inspection import confirmations
 from macaroon_cbat.macaroon.wire import read_macaroon
+from macaroon_cbat.service.oauth2.foreign_subjects import JWT_BEARER
 from macaroon_cbat.text.base64url import decode, encode
 from tests.support.databases import NOW
+from tests.support.dpop import jkt, key, proof
 from tests.support.federated import (
     PEOPLE,
     a_jwt,
+    ask,
     bear,
     distrust,
     register,
@@ -108,7 +111,7 @@ def test_the_macaroon_of_an_assertion_may_outlive_it(trusting):
         ({"iss": "https://evil.example"}, "not trusted"),
         ({"nbf": NOW + 60}, "not valid yet"),
         ({"exp": None}, "no exp"),
-        ({"cnf": {"jkt": "x"}}, "bound to a key"),
+        ({"cnf": {"jkt": "x"}}, "bound to another key"),
         ({"cnf": {}}, "bound to a key"),
         ({"cnf": None, "may_act": {"sub": "x"}}, "may_act"),
     ],
@@ -264,7 +267,7 @@ def test_a_bound_client_gets_a_bound_token(service, certificate):
     register(service, "deployer", tls_client_certificate_bound_access_tokens=True, **BY_KEY)
     trust(service)
     token = a_jwt()
-    form = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": token}
+    form = {"grant_type": JWT_BEARER, "assertion": token}
     refused(service.open("/oauth2/token", None, data=form), 400, "invalid_request")
     answer = service.open("/oauth2/token", certificate, data=form)
     assert confirmations(read_macaroon(answer.json["access_token"])) == {certificate.thumbprint}
@@ -273,7 +276,7 @@ def test_a_bound_client_gets_a_bound_token(service, certificate):
 def test_a_bound_jwt_becomes_a_bound_macaroon(trusting, certificate, other_certificate):
     """A JWT that is bound to a certificate needs it on the connection, and binds the macaroon."""
     form = {
-        "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "grant_type": JWT_BEARER,
         "assertion": a_jwt(cnf={"x5t#S256": certificate.thumbprint}),
     }
     refused(trusting.open("/oauth2/token", None, data=form), 400, "invalid_grant")
@@ -288,5 +291,29 @@ def test_a_revoked_certificate(trusting, certificate):
         "certificate", certificate.thumbprint, now=NOW, expires_at=NOW + 86_400
     )
     trusting.app.extensions["macaroon_cbat"].forget()
-    form = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": a_jwt()}
+    form = {"grant_type": JWT_BEARER, "assertion": a_jwt()}
     refused(trusting.open("/oauth2/token", certificate, data=form), 401, "invalid_client")
+
+
+def test_a_jwt_that_is_bound_to_a_dpop_key(trusting):
+    """A JWT that is bound to a DPoP key needs a proof by that key, and binds the macaroon to it."""
+    form = {"grant_type": JWT_BEARER, "assertion": a_jwt(cnf={"jkt": jkt(key())})}
+    refused(ask(trusting, form), 400, "invalid_grant")
+    refused(ask(trusting, form, proof=a_proof(key("ES256", "thief"))), 400, "invalid_grant")
+    answer = ask(trusting, form, proof=a_proof())
+    assert (answer.status_code, answer.json["token_type"]) == (200, "DPoP")
+    assert jkt(key()) in str(read_macaroon(answer.json["access_token"]).caveats)
+
+
+def test_a_missing_proof_leaves_the_jwt_usable(service):
+    """A client that must send a DPoP proof, and does not, keeps its JWT for the next request."""
+    register(service, "deployer", dpop_bound_access_tokens=True, **BY_KEY)
+    trust(service)
+    form = {"grant_type": JWT_BEARER, "assertion": a_jwt()}
+    refused(ask(service, form), 400, "invalid_dpop_proof")
+    assert ask(service, form, proof=a_proof()).status_code == 200
+
+
+def a_proof(by=None) -> str:
+    """Return a DPoP proof for a token request."""
+    return proof(private=by, htm="POST", htu=f"{ISSUER}/oauth2/token", iat=NOW)

@@ -1,0 +1,207 @@
+import pytest
+
+from macaroon_cbat.errors import InvalidClient, Unavailable
+from macaroon_cbat.service.federation.client_assertions import ASSERTION_TYPES, client_of_assertion
+from macaroon_cbat.service.federation.federation import federation_of
+from tests.support.databases import NOW
+from tests.support.federated import WORKLOAD, a_jwt, register, trust
+from tests.support.foreign_tokens import ec_key, key_set, pem_of, public_jwk, signed_jwt
+from tests.support.service import API, ISSUER
+
+TOKEN_ENDPOINT = f"{ISSUER}/oauth2/token"
+MINE = ec_key(31)
+HEADER = {"alg": "ES256", "kid": "mine"}
+JWT, SPIFFE = ASSERTION_TYPES
+
+
+@pytest.fixture
+def by_key(service):
+    """Return a service with a client that authenticates by its registered key."""
+    register(
+        service,
+        "robot",
+        token_endpoint_auth_method="private_key_jwt",
+        jwks=key_set(public_jwk(MINE, "mine")),
+    )
+    return service
+
+
+@pytest.fixture
+def by_workload(service):
+    """Return a service with a client that a trusted issuer's JWT authenticates."""
+    register(service, "deployer", token_endpoint_auth_method="private_key_jwt")
+    trust(service, uses=["client-authentication"])
+    return service
+
+
+def an_assertion(header=None, key=MINE, **claims) -> str:
+    """Return an assertion of the client, changed by these members."""
+    members = {"iss": "robot", "sub": "robot", "aud": ISSUER, "exp": NOW + 60, "iat": NOW, "jti": "one"}
+    present = {name: value for name, value in {**members, **claims}.items() if value is not None}
+    return signed_jwt({**HEADER, **(header or {})}, present, key)
+
+
+def proved(service, assertion, *, kind=JWT, client_id=None, now=NOW, federation=None):
+    """Return the client that an assertion proves."""
+    federation = federation or federation_of(service.stores, {ISSUER, TOKEN_ENDPOINT})
+    return client_of_assertion(
+        federation, service.stores.clients, kind, assertion, client_id=client_id, now=now
+    )
+
+
+@pytest.mark.parametrize("audience", [ISSUER, TOKEN_ENDPOINT, [ISSUER], [ISSUER, TOKEN_ENDPOINT]])
+def test_a_client_authenticates_by_its_key(by_key, audience):
+    """An assertion that the client's registered key signed proves the client (RFC 7523 2.2)."""
+    assert proved(by_key, an_assertion(aud=audience)).client_id == "robot"
+
+
+def test_an_assertion_is_used_once(by_key):
+    """An assertion is used once, and its id is used once, by every process."""
+    assert proved(by_key, an_assertion()).client_id == "robot"
+    with pytest.raises(InvalidClient, match="used before"):
+        proved(by_key, an_assertion())
+    with pytest.raises(InvalidClient, match="used before"):
+        proved(by_key, an_assertion(exp=NOW + 61))
+    assert proved(by_key, an_assertion(jti="two"))
+
+
+REFUSED = {
+    "no-id": {"jti": None},
+    "no-end": {"exp": None},
+    "expired": {"exp": NOW},
+    "long": {"exp": NOW + 3600 + 31},
+    "early": {"nbf": NOW + 31},
+    "no-audience": {"aud": None},
+    "other-audience": {"aud": "https://other.example"},
+    "two-audiences": {"aud": [ISSUER, "https://other.example"]},
+    "introspection-endpoint": {"aud": f"{ISSUER}/oauth2/introspect"},
+    "longer-audience": {"aud": f"{ISSUER}.evil.example"},
+    "other-issuer": {"iss": "billing"},
+    "no-issuer": {"iss": None},
+    "other-subject": {"sub": "billing"},
+    "no-subject": {"sub": None},
+    "url-issuer": {"iss": "https://evil.example"},
+    "hmac": {"header": {"alg": "HS256"}, "key": pem_of(MINE)},
+    "unsigned": {"header": {"alg": "none"}},
+    "thief": {"key": ec_key(32)},
+    "embedded": {"key": ec_key(32), "header": {"jwk": public_jwk(ec_key(32)), "kid": "evil"}},
+    "crit": {"header": {"crit": ["exp"]}},
+    "proof": {"header": {"typ": "dpop+jwt"}},
+    "access-token": {"header": {"typ": "at+jwt"}},
+}
+
+
+@pytest.mark.parametrize("changes", REFUSED.values(), ids=REFUSED)
+def test_a_bad_assertion(by_key, changes):
+    """An assertion of another client, moment, server or key is refused, and uses no id up."""
+    with pytest.raises(InvalidClient):
+        proved(by_key, an_assertion(**changes))
+    assert proved(by_key, an_assertion())
+
+
+@pytest.mark.parametrize("text", ["", "x", "a.b.c", "x" * 20_000])
+def test_text_that_is_no_assertion(by_key, text):
+    """Any text in the place of an assertion is invalid_client."""
+    with pytest.raises(InvalidClient):
+        proved(by_key, text)
+
+
+def test_another_type_of_assertion(by_key):
+    """A type of assertion that is not known here is refused."""
+    with pytest.raises(InvalidClient, match="client_assertion_type"):
+        proved(by_key, an_assertion(), kind="urn:ietf:params:oauth:client-assertion-type:saml2-bearer")
+
+
+def test_the_client_that_the_request_names(by_key):
+    """A client_id beside the assertion must be the client's own (RFC 7521 4.2)."""
+    with pytest.raises(InvalidClient):
+        proved(by_key, an_assertion(), client_id="billing")
+    assert proved(by_key, an_assertion(), client_id="robot")
+
+
+def test_a_client_of_another_method(service):
+    """A client that is registered for a secret is not proved by an assertion."""
+    with pytest.raises(InvalidClient, match="client_secret_basic"):
+        proved(service, an_assertion(iss="billing", sub="billing"))
+
+
+def test_a_client_without_a_key(by_workload):
+    """A client whose workload's issuer proves it has no key of its own to sign by."""
+    with pytest.raises(InvalidClient, match="no key of its own"):
+        proved(by_workload, an_assertion(iss="deployer", sub="deployer"))
+
+
+def test_keys_at_the_url_of_the_client(service, issuer):
+    """The keys at the client's jwks_uri prove it; a host with a private address is not reached."""
+    issuer.publish("/jwks", key_set(public_jwk(MINE, "mine")))
+    register(service, "robot", token_endpoint_auth_method="private_key_jwt", jwks_uri=f"{issuer.url}/jwks")
+    with pytest.raises(Unavailable, match="not public"):
+        proved(service, an_assertion())
+    assert issuer.asked == []
+
+
+def test_the_jwt_of_a_workload_proves_its_client(by_workload):
+    """A trusted issuer's JWT proves the mapped client, as narrow as the trust."""
+    client = proved(by_workload, a_jwt())
+    assert client.client_id == "deployer"
+    assert (client.metadata.scope, client.metadata.audiences) == ("read write", (API,))
+
+
+def test_the_jwt_of_a_workload_is_used_once(by_workload):
+    """A workload's JWT authenticates once, unless the trust says that it is reusable."""
+    token = a_jwt()
+    assert proved(by_workload, token)
+    with pytest.raises(InvalidClient, match="used before"):
+        proved(by_workload, token)
+
+
+def test_trust_without_bounds(service):
+    """Trust for client authentication alone may leave the client's rights as they are."""
+    register(service, "deployer", token_endpoint_auth_method="private_key_jwt", scope="read audit")
+    bare = {name: value for name, value in WORKLOAD.items() if name not in ("scope", "resources")}
+    trust(service, members=bare, uses=["client-authentication"])
+    assert proved(service, a_jwt()).metadata.scope == "read audit"
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [{"sub": "x"}, {"aud": API}, {"exp": NOW}, {"cnf": {"jkt": "x"}}, {"may_act": {}}],
+    ids=["subject", "audience", "expired", "bound", "may-act"],
+)
+def test_the_jwt_of_another_workload(by_workload, claims):
+    """A JWT that does not fit the trust authenticates no client."""
+    with pytest.raises(InvalidClient):
+        proved(by_workload, a_jwt(**claims))
+
+
+def test_trust_for_grants_alone(service):
+    """A JWT whose trust is for grants authenticates no client."""
+    register(service, "deployer", token_endpoint_auth_method="private_key_jwt")
+    trust(service)
+    with pytest.raises(InvalidClient, match="not trusted for client-authentication"):
+        proved(service, a_jwt())
+
+
+def test_a_workload_of_a_client_with_a_secret(service):
+    """A client that is registered for a secret is proved by no JWT: each client has one method."""
+    register(service, "deployer")
+    trust(service, uses=["client-authentication"])
+    with pytest.raises(InvalidClient, match="client_secret_basic"):
+        proved(service, a_jwt())
+
+
+def test_a_jwt_svid_proves_a_client(service):
+    """A JWT-SVID, which has no issuer, proves the client that its SPIFFE ID maps to."""
+    register(service, "pay", token_endpoint_auth_method="private_key_jwt")
+    domain = "spiffe://prod.example"
+    trust(
+        service,
+        issuer=domain,
+        client="pay",
+        claims={"sub": f"{domain}/ns/pay/sa/*"},
+        uses=["client-authentication"],
+    )
+    svid = a_jwt(iss=None, jti=None, sub=f"{domain}/ns/pay/sa/api")
+    assert proved(service, svid, kind=SPIFFE, client_id="pay").client_id == "pay"
+    with pytest.raises(InvalidClient):
+        proved(service, a_jwt(iss=None, sub=f"{domain}/ns/web/sa/api"), kind=SPIFFE)
