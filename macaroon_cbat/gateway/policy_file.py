@@ -14,6 +14,7 @@ from macaroon_cbat.gateway.rules import Rule
 from macaroon_cbat.macaroon.audiences import audience_mistake
 from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW
 from macaroon_cbat.macaroon.issuers import issuer_mistake
+from macaroon_cbat.macaroon.verification import Requirement
 from macaroon_cbat.text.plain_text import text_of
 
 Text = Annotated[str, Meta(pattern=r"^[!-~]+\Z")]
@@ -104,6 +105,10 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Origin that `htu` and `path` caveats are compared with; by default that of the audience."""
     require_certificate: bool = True
     """False lets unbound tokens pass."""
+    require: Requirement | None = None
+    """The confirmation that every token needs: "certificate", the default, "dpop" or "either"."""
+    dpop_nonce_secret_file: FileName | None = None
+    """File with the secret of the nonces that DPoP proofs must have; without it they need none."""
     explain: bool = False
     """True tells every client the whole reason of a refusal: for development alone."""
     clock_skew: Annotated[int, Meta(ge=0, le=LONGEST_CLOCK_SKEW)] = 30
@@ -145,6 +150,8 @@ def _mistake(policy: Policy) -> str | None:
     for table, one in (("[service]", policy.service), ("[introspection]", policy.introspection)):
         if one is not None and (mistake := issuer_mistake(one.issuer.removesuffix("/"))):
             return f"{table}, issuer: {one.issuer!r} {mistake}"
+    if policy.require is not None and not policy.require_certificate:
+        return "require and require_certificate = false contradict each other: leave one of them out"
     ways = [policy.keys, policy.service, policy.introspection]
     if sum(way is not None for way in ways) != 1:
         return "name one of keys, [service] and [introspection], by which tokens are verified"

@@ -23,8 +23,10 @@ from macaroon_cbat.gateway.verifiers import (
     make_verifier,
     verifier_settings,
 )
+from macaroon_cbat.macaroon.dpop_nonces import DpopNonces
 from macaroon_cbat.resource.metadata import metadata_target
-from macaroon_cbat.resource.settings import make_admission
+from macaroon_cbat.resource.settings import GuardSettings, make_admission
+from macaroon_cbat.resource.used_proofs import UsedProofs
 from macaroon_cbat.resource.verifier import TokenVerifier
 from macaroon_cbat.server.address import Address
 
@@ -48,6 +50,7 @@ class LoadedPolicy(Struct, frozen=True, kw_only=True):
     policy: Policy
     verifier: VerifierSettings
     proxy_secret: str | None
+    nonces: DpopNonces | None = None
 
 
 def load_policy(file: Path) -> LoadedPolicy:
@@ -58,24 +61,36 @@ def load_policy(file: Path) -> LoadedPolicy:
         policy=policy,
         verifier=verifier_settings(policy, folder),
         proxy_secret=None if secret is None else read_secret_file(folder / secret),
+        nonces=_nonces(policy, folder),
     )
+
+
+def _nonces(policy: Policy, folder: Path) -> DpopNonces | None:
+    name = policy.dpop_nonce_secret_file
+    if name is None:
+        return None
+    try:
+        return DpopNonces(read_secret_file(folder / name).encode())
+    except ValueError as error:
+        raise SettingsError(f"dpop_nonce_secret_file: {error}: openssl rand -hex 32 prints one") from error
 
 
 def put_in_force(loaded: LoadedPolicy, before: InForce | None = None) -> InForce:
     """Return the policy, ready, with the verifier of `before` if that has the same settings.
 
-    Raises SettingsError.
+    The proofs that were used under `before` stay used. Raises SettingsError.
     """
     is_same = before is not None and before.verifier.settings == loaded.verifier
     verifier = before.verifier if before is not None and is_same else make_verifier(loaded.verifier)
-    gateway = _gateway(loaded, verifier.verifier)
+    used = None if before is None else before.over_http.admission.proofs.used
+    gateway = _gateway(loaded, verifier.verifier, used)
     over_grpc = structs.replace(
         gateway, admission=structs.replace(gateway.admission, certificate_source=tls_connection)
     )
     return InForce(verifier=verifier, over_http=gateway, over_grpc=over_grpc)
 
 
-def _gateway(loaded: LoadedPolicy, verifier: TokenVerifier) -> Gateway:
+def _gateway(loaded: LoadedPolicy, verifier: TokenVerifier, used: UsedProofs | None) -> Gateway:
     policy = loaded.policy
     kind, trust = KINDS[policy.proxy.kind], _trust(loaded)
     try:
@@ -88,22 +103,28 @@ def _gateway(loaded: LoadedPolicy, verifier: TokenVerifier) -> Gateway:
         path_prefix=policy.proxy.path_prefix,
         trust=trust,
         document=metadata_target(policy.audience),
-        admission=make_admission(
-            {
-                "verifier": verifier,
-                # The bare source: the gateway has judged the sender before it admits a request.
-                "certificate_source": HeaderSource(
-                    policy.proxy.format or kind.format,
-                    header=policy.proxy.header,
-                    companion=policy.proxy.companion,
-                ),
-                "require_certificate": policy.require_certificate,
-                "origin": policy.origin,
-                "clock_skew": policy.clock_skew,
-                "explain": policy.explain,
-            }
-        ),
+        admission=make_admission(_settings(loaded, verifier, used)),
     )
+
+
+def _settings(loaded: LoadedPolicy, verifier: TokenVerifier, used: UsedProofs | None) -> GuardSettings:
+    policy = loaded.policy
+    settings: GuardSettings = {
+        "verifier": verifier,
+        # The bare source: the gateway has judged the sender before it admits a request.
+        "certificate_source": HeaderSource(
+            policy.proxy.format or KINDS[policy.proxy.kind].format,
+            header=policy.proxy.header,
+            companion=policy.proxy.companion,
+        ),
+        "require_certificate": policy.require_certificate,
+        "dpop_nonces": loaded.nonces,
+        "used_proofs": used,
+        "origin": policy.origin,
+        "clock_skew": policy.clock_skew,
+        "explain": policy.explain,
+    }
+    return settings if policy.require is None else {**settings, "require": policy.require}
 
 
 def _trust(loaded: LoadedPolicy) -> TrustedProxies:
@@ -181,5 +202,6 @@ def _secret_files(loaded: LoadedPolicy) -> list[Path]:
     """Return the secret files of a policy; keys and certificates are followed elsewhere."""
     policy = loaded.policy
     asking = policy.service or policy.introspection
-    names = (policy.proxy.secret_file, None if asking is None else asking.client_secret_file)
+    own = (policy.proxy.secret_file, policy.dpop_nonce_secret_file)
+    names = (*own, None if asking is None else asking.client_secret_file)
     return [loaded.verifier.folder / name for name in names if name is not None]

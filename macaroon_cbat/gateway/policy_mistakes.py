@@ -19,6 +19,7 @@ _FORMS = {
     "methods": "methods in capital letters, such as GET, or leave it out for every method",
     "path": "a path that begins with /",
     "path_prefix": "a path of letters, digits and _ ~ . - that begins with / and does not end with it",
+    "require": "one of certificate, dpop and either",
     "rule": "one [[rule]] at least",
     "scope": 'words of visible ASCII without quotes, with one space between two, or "" for any token',
     "trust": "one trusted proxy at least, such as unix",

@@ -72,8 +72,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tokens for others of the same subject (RFC 8693 4.4). `groups` are those into which the operator has put
     it, for caveats that demand a member of one.
     `understands_caveats` states that this resource server judges every caveat itself.
-    `checks_certificates` states that it compares `cnf` with the certificate of the connection, and
-    `checks_proofs` that it verifies a DPoP proof by the key that `cnf` names (RFC 9449 6.2).
+    `checks_certificates` and `checks_proofs` state that it compares `cnf` with certificates and DPoP proofs.
     """
 
     token_endpoint_auth_method: ClientAuthMethod = "client_secret_basic"

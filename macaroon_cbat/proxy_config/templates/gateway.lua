@@ -30,6 +30,8 @@ core.register_action("ask_gateway", { "http-req" }, function(txn)
   if not answer then return end
   txn:set_var("txn.status", answer.status or 503)
   txn:set_var("txn.challenge", header(answer.headers, "www-authenticate") or "Bearer")
+  local nonce = header(answer.headers, "dpop-nonce")
+  if nonce then txn:set_var("txn.nonce", nonce) end
 {% for principal in principal_headers %}
   txn:set_var("txn.{{ principal | lower }}", header(answer.headers, "{{ principal | lower }}") or "")
 {% endfor %}

@@ -2,9 +2,11 @@
 
 import json
 import ssl
+import time
 from collections.abc import Callable
 
-from macaroon_cbat.macaroon.caveats import Audience
+from macaroon_cbat.macaroon.caveats import Audience, key_confirmation
+from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.macaroon.wire import MAX_CHARACTERS
 from tests.support.discharging import (
     asking,
@@ -14,7 +16,8 @@ from tests.support.discharging import (
     macaroons,
     token_twice,
 )
-from tests.support.proxies.clients import Ask
+from tests.support.dpop import jkt, key, proof
+from tests.support.proxies.clients import Ask, Headers
 from tests.support.proxies.deployment import Stand
 from tests.support.proxies.judgements import (
     LET_IN,
@@ -136,6 +139,40 @@ def without_a_discharge(stand: Stand) -> list[str]:
     return challenged(stand, ask, "third-party caveat 3")
 
 
+def with_a_proof(stand: Stand) -> list[str]:
+    """Send a token that is bound to a key as well, with a proof by that key and the gateway's nonce."""
+    token, nonce = _keyed(stand)
+    proofs = [proof(token, iat=int(time.time()), nonce=nonce) for _ in range(2)]
+    one, other = (holder(stand, headers=_proved(token, each)) for each in proofs)
+    return [judged(stand, stand.ask(ask)) for ask in (one, h2(other))]
+
+
+def with_another_proof(stand: Stand) -> list[str]:
+    """Send proofs that do not hold: for another path, used before, or none."""
+    token, nonce = _keyed(stand)
+    elsewhere = proof(token, iat=int(time.time()), htu=f"{API}/admin", nonce=nonce)
+    used = proof(token, iat=int(time.time()), nonce=nonce)
+    stand.ask(holder(stand, headers=_proved(token, used)))
+    asks = [holder(stand, headers=_proved(token, *proofs)) for proofs in ((elsewhere,), (used,), ())]
+    return [outcome for ask in asks for outcome in challenged(stand, ask, "invalid_dpop_proof", "DPoP")]
+
+
+def _keyed(stand: Stand) -> tuple[str, str | None]:
+    """Return a token that is bound to a key as well, and the nonce that the gateway tells a proof without."""
+    token = stand.world.bound("self-signed", key_confirmation(KeyThumbprint(jkt(key()))))
+    if stand.row.is_guarded:
+        return token, None
+    reply = stand.ask(holder(stand, headers=_proved(token, proof(token, iat=int(time.time())))))
+    assert "use_dpop_nonce" in reply.challenge, reply
+    nonce = reply.headers.get("dpop-nonce")
+    assert nonce is not None, reply
+    return token, nonce
+
+
+def _proved(token: str, *proofs: str) -> Headers:
+    return (("Authorization", f"DPoP {token}"), *(("DPoP", one) for one in proofs))
+
+
 def resuming(version: ssl.TLSVersion) -> Callable[[Stand], list[str]]:
     """Return a case in which a session is offered again: no server takes it, and the holder is admitted."""
 
@@ -184,6 +221,8 @@ CASES = (
     Case("discharges", with_discharges, LET_IN),
     Case("repeated discharges", with_repeated_discharges, LET_IN, {"nginx": frozenset({"200", "401"})}),
     Case("without a discharge", without_a_discharge, frozenset({"401"})),
+    Case("DPoP proof", with_a_proof, LET_IN),
+    Case("DPoP proof of another request", with_another_proof, frozenset({"401"})),
     Case("another certificate", another_certificate, frozenset({"401"})),
     Case("unbound token", unbound, frozenset({"401"})),
     Case("too little scope", insufficient_scope, frozenset({"403"})),

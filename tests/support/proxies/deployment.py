@@ -38,6 +38,7 @@ SECRET = "known-to-proxy-and-gateway"
 POLICY = """\
 audience = "{audience}"
 keys = "{folder}/keys.json"
+dpop_nonce_secret_file = "{folder}/nonces"
 [listen]
 {listen}
 [proxy]
@@ -184,7 +185,9 @@ def _write_policy(stand: Stand, audience: str) -> None:
     """Write the gateway's policy file, keys and secret."""
     folder, row = stand.folder, stand.row
     (folder / "keys.json").write_bytes(write_key_file(audience_keys(ISSUER, audience, [ROOT])))
-    (folder / "keys.json").chmod(0o600)
+    (folder / "nonces").write_text("n" * 64)
+    for name in ("keys.json", "nonces"):
+        (folder / name).chmod(0o600)
     listen = f'http = "unix:{stand.socket}"'
     if row.is_over_tcp:
         stand.gateway_port = free_port()

@@ -69,7 +69,7 @@ def judged(stand: Stand, reply: Reply, kind: str = "self-signed") -> str:
 
 def assert_nothing_private(reply: Reply) -> None:
     """Fail where the token, the secret or a certificate header reaches a server that does not judge them."""
-    for name in ("Authorization", "Macaroons", "X-Discharge-Macaroon"):
+    for name in ("Authorization", "Macaroons", "X-Discharge-Macaroon", "DPoP"):
         assert reply.arrived(name) == [], name
     assert reply.arrived("Proxysecret") == []
     for form in FORMATS.values():
@@ -86,11 +86,11 @@ def refused(stand: Stand, *asks: Ask) -> list[str]:
     return outcomes
 
 
-def challenged(stand: Stand, ask: Ask, code: str) -> list[str]:
+def challenged(stand: Stand, ask: Ask, code: str, scheme: str = "Bearer") -> list[str]:
     """Return the outcome of a refusal, which says in its challenge why."""
     reply = stand.ask(ask)
     assert reply.seen is None
-    assert reply.challenge.startswith("Bearer"), reply
+    assert reply.challenge.startswith(scheme), reply
     assert code in reply.challenge, reply.challenge
     return [reply.outcome]
 
