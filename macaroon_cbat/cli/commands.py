@@ -30,6 +30,8 @@ _COMMANDS = {
     "grant": ("macaroon_cbat.cli.grant:grant", "service"),
     "guide": ("macaroon_cbat.cli.guide:guide", None),
     "key": ("macaroon_cbat.cli.key:key", "service"),
+    "login": ("macaroon_cbat.cli.login:login", None),
+    "logout": ("macaroon_cbat.cli.login:logout", None),
     "revocation": ("macaroon_cbat.cli.revocation:revocation", "service"),
     "proxy-config": ("macaroon_cbat.cli.proxy_config:proxy_config", "gateway"),
     "revoke": ("macaroon_cbat.cli.revocation:revoke", "service"),

@@ -11,6 +11,7 @@ from macaroon_cbat.cli.clock import warn_of_slow_clock
 from macaroon_cbat.cli.families import end_token, list_tokens
 from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.cli.inspection import distant_moment, inspection_lines
+from macaroon_cbat.cli.login import get
 from macaroon_cbat.cli.mint import mint
 from macaroon_cbat.cli.options import (
     FILE,
@@ -48,7 +49,7 @@ def token() -> None:
     """Mint, list, attenuate, inspect and verify tokens. A token is read from FILE or stdin."""
 
 
-for _command in (mint, list_tokens, end_token):
+for _command in (mint, get, list_tokens, end_token):
     token.add_command(_command)
 
 

@@ -16,11 +16,24 @@ from macaroon_cbat.macaroon.issuers import is_same_issuer, metadata_url, plain_i
 
 _METADATA_BYTES = 64 * 1024
 
-Endpoint = Literal["token_endpoint", "audience_keys_endpoint", "revocation_feed_endpoint"]
+Endpoint = Literal[
+    "token_endpoint",
+    "device_authorization_endpoint",
+    "revocation_endpoint",
+    "audience_keys_endpoint",
+    "revocation_feed_endpoint",
+]
+
+
+_REMEDIES = {
+    "device_authorization_endpoint": "people cannot log in at this service, ask its operator for a secret",
+}
 
 
 class _Endpoints(Struct, frozen=True):
     token_endpoint: HttpsUri | None = None
+    device_authorization_endpoint: HttpsUri | None = None
+    revocation_endpoint: HttpsUri | None = None
     audience_keys_endpoint: HttpsUri | None = None
     revocation_feed_endpoint: HttpsUri | None = None
 
@@ -30,6 +43,8 @@ class _Metadata(Struct, frozen=True):
 
     issuer: str
     token_endpoint: HttpsUri
+    device_authorization_endpoint: HttpsUri | None = None
+    revocation_endpoint: HttpsUri | None = None
     audience_keys_endpoint: HttpsUri | None = None
     revocation_feed_endpoint: HttpsUri | None = None
     mtls_endpoint_aliases: _Endpoints = _Endpoints()
@@ -74,8 +89,8 @@ class Service:
         alias = None if self._own.certificate is None else getattr(metadata.mtls_endpoint_aliases, name)
         found: str | None = alias or getattr(metadata, name)
         if found is None:
-            url = metadata_url(self.issuer)
-            raise Refused(200, None, f"{url} names no {name}: give the issuer of a macaroon_cbat service")
+            remedy = _REMEDIES.get(name, "give the issuer of a macaroon_cbat service")
+            raise Refused(200, None, f"{metadata_url(self.issuer)} names no {name}: {remedy}")
         return found
 
     def forget_endpoints(self) -> None:

@@ -115,6 +115,10 @@ def _metadata(environ: dict[str, Any], temper: str) -> Answer:
         document["token_endpoint"] = f"http://{environ['HTTP_HOST']}/plain/token"
     if temper == "aliased":
         document["mtls_endpoint_aliases"] = {"token_endpoint": f"{issuer}/mtls"}
+    if temper.startswith("device."):
+        document |= {
+            f"{name}_endpoint": f"{issuer}/{name}" for name in ("device_authorization", "revocation")
+        }
     if temper == "unpublished":
         return "404 Not Found", {}, b"<h1>not here</h1>"
     return _json(document)
@@ -137,7 +141,28 @@ def _token(environ: dict[str, Any], temper: str, endpoint: str) -> Answer:
     }
     if temper == "secret-is-new" and basic != "billing:new":
         return "401 Unauthorized", {}, b'{"error":"invalid_client"}'
+    if temper.startswith("device."):
+        polls = [one for one in asked if one["endpoint"] == "token"]
+        return _device(environ, temper.split(".")[1:], endpoint, granted, len(polls))
     return _GRANTS.get(temper, _usual)(granted)
+
+
+def _device(
+    environ: dict[str, Any], answers: list[str], endpoint: str, granted: dict[str, Any], number: int
+) -> Answer:
+    """Answer a device: token requests as the words of the temper say in turn, the last one from then on."""
+    if endpoint == "device_authorization":
+        uri = f"https://{environ['HTTP_HOST']}/device"
+        codes = {"device_code": "secret", "user_code": "WDJB-MJHT", "verification_uri": uri}
+        return _json({**codes, "expires_in": 60, "interval": 5} | _ODD_CODES.get(answers[0], {}))
+    word = answers[min(number, len(answers)) - 1]
+    if endpoint == "revocation":
+        return _GRANTS["broken"](granted) if word == "broken" else _json({})
+    if word == "granted":
+        return _json({**granted, "refresh_token": f"refresh-{number}", "scope": "read"})
+    if word in ("broken", "opaque"):
+        return _GRANTS[word](granted)
+    return _json({"error": word, "error_description": "as asked"}, "400 Bad Request")
 
 
 def _usual(granted: dict[str, Any]) -> Answer:
@@ -164,6 +189,15 @@ def _json(value: Any, status: str = "200 OK") -> Answer:
     return status, {"Content-Type": "application/json"}, json.dumps(value).encode()
 
 
+_ODD_CODES: dict[str, dict[str, Any]] = {
+    "plain-uri": {"verification_uri": "http://evil.example/device"},
+    "script-uri": {"verification_uri": "javascript:alert(1)"},
+    "terminal-code": {"user_code": "\x1b[2J"},
+    "long-code": {"user_code": "B" * 61},
+    "endless-code": {"expires_in": 10**12},
+    "hurried-code": {"interval": 0},
+    "no-code": {"device_code": None},
+}
 _PAGES: dict[str, Callable[[dict[str, Any]], Answer]] = {
     "api": _api,
     "clock": _clock,
