@@ -15,6 +15,11 @@ EventKind = Literal[
     "token.introspected",  # the service answers about a token
     "token.revoked",  # a client revokes its own token
     "refresh.replayed",  # a refresh token came that was used before, so its family is revoked
+    "code.replayed",  # an authorization code came that was used before, so its tokens are revoked
+    "login.succeeded",  # a person logs in at the upstream provider
+    "login.refused",  # the answer of the upstream provider does not log a person in
+    "consent.given",  # a person allows the request of a client
+    "consent.refused",  # a person refuses the request of a client
     "request.refused",  # any other endpoint of the service refuses a request
     "admission.refused",  # a resource server or gateway refuses a request
     "refusals.omitted",  # more refusals came than are written
@@ -58,7 +63,7 @@ class AuditEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     client_id: str | None = None
     """The client that the event is about."""
     subject: str | None = None
-    """The subject whose tokens are revoked."""
+    """The subject whose tokens are revoked, or the person who logs in or decides."""
     family: str | None = None
     """The token family that is revoked."""
     trust: str | None = None

@@ -33,6 +33,8 @@ def _head(event: AuditEvent) -> str | None:
     match event.event:
         case "token.refused":
             return f"a request for a token{known} is refused with {answer}"
+        case "login.refused":
+            return f"a login is refused with {answer}"
         case "request.refused" | "admission.refused":
             return f"a request{known} is refused with {answer}"
         case "token.introspected" if not event.active:

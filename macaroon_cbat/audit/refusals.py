@@ -30,7 +30,7 @@ def is_active(event: AuditEvent) -> bool:
 
 
 _REFUSALS: frozenset[EventKind] = frozenset(
-    {"token.refused", "request.refused", "admission.refused", "token.introspected"}
+    {"token.refused", "login.refused", "request.refused", "admission.refused", "token.introspected"}
 )
 
 

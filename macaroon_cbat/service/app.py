@@ -14,6 +14,7 @@ from macaroon_cbat.macaroon.issuers import issuer_path
 from macaroon_cbat.service.admin.administration import Administration
 from macaroon_cbat.service.admin.routes import admin_routes
 from macaroon_cbat.service.audit import audit_requests, write_done
+from macaroon_cbat.service.authorization.routes import people_of
 from macaroon_cbat.service.error_handlers import answer_errors, refuse_other_spellings
 from macaroon_cbat.service.family_routes import FamilyViews, family_routes
 from macaroon_cbat.service.health import health_route
@@ -25,8 +26,6 @@ from macaroon_cbat.service.metadata import metadata_routes
 from macaroon_cbat.service.metrics import start_counting
 from macaroon_cbat.service.oauth2.authorization_server import AuthorizationServer
 from macaroon_cbat.service.oauth2.client_certificates import ClientTrust, client_trust
-from macaroon_cbat.service.oauth2.grants.device_code import OFFERED_TO_DEVICES
-from macaroon_cbat.service.oauth2.grants.offered import OFFERED
 from macaroon_cbat.service.oauth2.issuer import Issuer
 from macaroon_cbat.service.oauth2.registered_scopes import RegisteredScopes
 from macaroon_cbat.service.oauth2.routes import assertion_audiences, oauth_routes
@@ -35,7 +34,7 @@ from macaroon_cbat.service.openapi import document_route
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.pages.people import PeopleAtHand
 from macaroon_cbat.service.pages.rendering import use_pages
-from macaroon_cbat.service.parts import parts_of
+from macaroon_cbat.service.parts import offered_grants, parts_of
 from macaroon_cbat.service.resource_feeds import ResourceFeeds, resource_routes
 from macaroon_cbat.service.served_audiences import check_who_serves
 from macaroon_cbat.service.settings import DEFAULT_ISSUER, Settings, settings_from_environment
@@ -54,8 +53,9 @@ def create_app(
     """Return the WSGI application; without settings, as the MACAROON_CBAT_ variables say.
 
     `certificate_source` and `trust`, the CAs of clients, replace those of the settings. `people` lets people
-    sign in; where nothing does, what needs a person is off. At most `feed_waiters` requests wait for a
-    revocation at a time, and half as many for a person: keep both below the number of threads. An
+    sign in, in place of the upstream provider; where nothing does, what needs a person is off. At most
+    `feed_waiters` requests wait for a revocation at a time, and half as many for a person: keep both below
+    the number of threads. An
     embedding application finds the stores under `app.extensions["macaroon_cbat"]`. Raises SettingsError
     for unusable settings, and Unavailable when the database is out of reach.
     """
@@ -67,11 +67,11 @@ def create_app(
     app.extensions["macaroon_cbat"] = stores
     find_certificates_by(app, certificate_source or settings.certificate_source)
     audit_requests(app, clock)
-    start_counting()
     root_path = issuer_path(url) if settings.root_path is None else settings.root_path
     locations = Locations(url, settings.mtls_url or url, root_path)
     use_pages(app, locations)
     trust = trust or client_trust(settings)
+    people = people or people_of(settings.people, stores, url, clock)
     server, guard = _server_and_guard(settings, stores, locations, clock, trust=trust, people=people)
     oauth_routes(app, server, clock, root_path)
     family_routes(app, FamilyViews(server, guard, clock), root_path)
@@ -105,7 +105,7 @@ def _server_and_guard(
         issuer,
         stores,
         trust,
-        OFFERED if people is None else (*OFFERED, OFFERED_TO_DEVICES),
+        offered_grants(people),
         settings.refresh,
         audiences=assertion_audiences(locations),
         proofs=proofs,
@@ -120,6 +120,7 @@ def _without_routes(settings: Settings) -> Flask:
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.limits.body_bytes
     refuse_other_spellings(app)
     answer_errors(app)
+    start_counting()
     return app
 
 

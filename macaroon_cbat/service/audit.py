@@ -21,6 +21,9 @@ _NAMES = "macaroon_cbat.names"
 """Environment key of the authentic names: it ends with the request. A header cannot write it, and a peer that
 speaks uWSGI's protocol, SCGI or FastCGI writes text."""
 
+_REFUSALS: dict[str, EventKind] = {"token": "token.refused", "callback": "login.refused"}
+"""The kinds of refusals at endpoints that have one of their own."""
+
 
 class _Names(NamedTuple):
     """The authenticated client, authentic token, and subject of a trusted issuer's JWT, of one request."""
@@ -89,8 +92,13 @@ def write_revoked(grant: Grant) -> None:
 
 
 def write_done(kind: EventKind, /, **members: Any) -> None:
-    """Write what an administrator did by the request at hand, or raise Unavailable."""
+    """Write what an administrator or a person did by the request at hand, or raise Unavailable."""
     write(event(kind, **members))
+
+
+def write_or_log_done(kind: EventKind, /, **members: Any) -> None:
+    """Write what a person refused by the request at hand: it stays refused if that cannot be written."""
+    write_or_log(event(kind, **members))
 
 
 def write_or_log_key_changes(changes: Iterable[tuple[EventKind, str]], now: EpochSeconds) -> None:
@@ -108,7 +116,7 @@ def write_or_log_introspected(grant: Grant | None, *, active: bool, **members: A
 
 def write_or_log_refusal(status: int, error: str | None, reason: str) -> None:
     """Write why the request at hand is refused, and the client certificate that it came with."""
-    kind: EventKind = "token.refused" if request.endpoint == "token" else "request.refused"
+    kind = _REFUSALS.get(request.endpoint or "", "request.refused")
     presented = _presented()
     members = {
         "error": error,

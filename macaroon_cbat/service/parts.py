@@ -6,16 +6,30 @@ from dataclasses import dataclass, field
 from flask import Flask
 
 from macaroon_cbat.service.authorization.device_page import DevicePage, device_pages
+from macaroon_cbat.service.authorization.people import People
+from macaroon_cbat.service.authorization.routes import people_routes
 from macaroon_cbat.service.discharges.routes import discharge_routes
 from macaroon_cbat.service.discharges.routes import metadata as discharge_metadata
 from macaroon_cbat.service.http.operations import Operation
 from macaroon_cbat.service.metadata import Contribution
 from macaroon_cbat.service.oauth2 import device_authorization
 from macaroon_cbat.service.oauth2.authorization_server import AuthorizationServer
+from macaroon_cbat.service.oauth2.grants.authorization_code import OFFERED_TO_BROWSERS
+from macaroon_cbat.service.oauth2.grants.device_code import OFFERED_TO_DEVICES
+from macaroon_cbat.service.oauth2.grants.offered import OFFERED, OfferedGrant
 from macaroon_cbat.service.oauth2.routes import token_operation
 from macaroon_cbat.service.pages.cookies import Cookies
 from macaroon_cbat.service.pages.forms import Forms
 from macaroon_cbat.service.pages.people import PeopleAtHand
+
+
+def offered_grants(people: PeopleAtHand | None) -> tuple[OfferedGrant, ...]:
+    """Return the grants of a service: those of people only where people can sign in.
+
+    Browsers of an authorization request need the service's own login; a device needs any.
+    """
+    to_browsers = (OFFERED_TO_BROWSERS,) if isinstance(people, People) else ()
+    return (*OFFERED, *to_browsers, *(() if people is None else (OFFERED_TO_DEVICES,)))
 
 
 @dataclass(slots=True)
@@ -43,6 +57,11 @@ def parts_of(
     """
     parts = Parts(operations=[token_operation(server.offered)], metadata=[discharge_metadata])
     parts.operations += discharge_routes(app, server, people, clock, root_path, waiters=waiters)
+    members, operations = people_routes(
+        app, server, people if isinstance(people, People) else None, clock, root_path
+    )
+    parts.metadata += members
+    parts.operations += operations
     if people is not None:
         _add_devices(parts, app, server, people, clock=clock, root_path=root_path)
     return parts

@@ -17,6 +17,7 @@ from macaroon_cbat.service.limits import USUAL, ServiceLimits
 from macaroon_cbat.service.proxies import ProxySettings
 from macaroon_cbat.service.refresh_settings import USUAL_REFRESH, RefreshSettings
 from macaroon_cbat.service.service_links import without_service_links
+from macaroon_cbat.service.upstream_settings import NO_UPSTREAM, UpstreamSettings, refuse_unused
 from macaroon_cbat.service.variables import (
     PREFIX,
     Setting,
@@ -133,6 +134,8 @@ class Settings:
             most=(1 << 16) - 1,
         ),
     ] = None
+    people: UpstreamSettings = NO_UPSTREAM
+    """The provider at which people log in, if they can, and their sessions."""
     limits: ServiceLimits = USUAL
     """Seconds, connections and bytes that one client may use."""
     refresh: RefreshSettings = USUAL_REFRESH
@@ -154,7 +157,7 @@ class Settings:
 
 VARIABLES: dict[str, Variable] = {
     one.name: one
-    for settings in (DataPlaces, Settings, RefreshSettings, ProxySettings, ServiceLimits)
+    for settings in (DataPlaces, Settings, RefreshSettings, UpstreamSettings, ProxySettings, ServiceLimits)
     for one in variables_of(settings)
 }
 """Every environment variable of the service, by its name without MACAROON_CBAT_."""
@@ -191,6 +194,7 @@ def settings_from_environment(
         wrapping_key=wrapping_key(places, url, folder, creates=creates),
         certificate_source=ProxySettings(**read_variables(ProxySettings, given)).certificate_source(),
         refresh=RefreshSettings(**read_variables(RefreshSettings, given)),
+        people=UpstreamSettings(**read_variables(UpstreamSettings, given)),
         limits=ServiceLimits(**read_variables(ServiceLimits, given)),
         **plain,
     )
@@ -206,6 +210,7 @@ def _given(environment: Mapping[str, str]) -> dict[str, str]:
     if empty := sorted(name for name, value in given.items() if not value):
         raise SettingsError(_empty(VARIABLES[empty[0]]))
     refuse_both(given)
+    refuse_unused(given)
     return given
 
 

@@ -20,9 +20,10 @@ RecordKind = Literal[
     "user_code",  # the user code of a device
     "wrong_codes",  # the number of wrong user codes that a person tried
     "pushed_request",  # a pushed authorization request
+    "asked",  # an authorization request that waits for its person
     "session",  # a browser's session
     "login",  # a login at the upstream provider that has begun
-    "consent",  # a consent that a subject gave
+    "consent",  # what a person has consented to in this session
     "used_assertion",  # the jti of a client's or issuer's assertion
     "used_proof",  # the jti of a DPoP proof
     "registration",  # the registrations that an initial access token has left

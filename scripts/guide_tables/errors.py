@@ -1,15 +1,20 @@
 """The table of errors: status, OAuth code, and what the caller is told."""
 
 from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import iter_modules
 
 from guide_tables.markdown import code, table
 from guide_tables.words import first_paragraph
+from macaroon_cbat import errors as package
 from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.errors.texts import Answered
 
 
 def errors() -> str:
     """Return every error that this package raises on purpose, in the order of its tree."""
+    for module in iter_modules(package.__path__):
+        import_module(f"{package.__name__}.{module.name}")
     head = ("error", "a kind of", "status", "code", "what the caller is told", "meaning")
     return table(head, (_row(error) for error in _defined()))
 

@@ -140,4 +140,4 @@ def test_pages_name_no_host_of_the_request(service):
 
 def test_pages_are_no_operations(service):
     """The routes of pages are known by name, so that the API document leaves them out."""
-    assert page_routes(service.app) == {"guide", "guide chapter"}
+    assert page_routes(service.app) == {"guide", "guide chapter", "authorize"}

@@ -46,7 +46,7 @@ def read_form(
         raise InvalidRequest("the URL has parameters: send them in the request body")
     form: dict[str, str] = {}
     repeated: dict[str, list[str]] = {name: [] for name in several}
-    for name, value in _pairs(request.get_data(), "the form", binary):
+    for name, value in pairs_of(request.get_data(), "the form", binary):
         if name in ignored:
             continue
         if name in repeated:
@@ -78,7 +78,7 @@ def fitted(form: dict[str, str], shape: type[FormShape]) -> FormShape:
 def read_query(request: Request, *allowed: str) -> dict[str, str]:
     """Return the query parameters of a request, or raise InvalidRequest for an unknown or repeated one."""
     query: dict[str, str] = {}
-    for name, value in _pairs(request.query_string, "the query"):
+    for name, value in pairs_of(request.query_string, "the query"):
         if name not in allowed:
             taken = f"this endpoint takes {', '.join(allowed)}" if allowed else "this endpoint takes none"
             raise InvalidRequest(f"the parameter {name[:40]!r} is unknown: {taken}")
@@ -88,8 +88,11 @@ def read_query(request: Request, *allowed: str) -> dict[str, str]:
     return query
 
 
-def _pairs(encoded: bytes, name: str, binary: tuple[str, ...] = ()) -> list[tuple[str, str]]:
-    """Return names and values. Werkzeug would replace bytes that are not UTF-8, or fail."""
+def pairs_of(encoded: bytes, name: str, binary: tuple[str, ...] = ()) -> list[tuple[str, str]]:
+    """Return names and values of a form or query, or raise InvalidRequest.
+
+    Werkzeug would replace bytes that are not UTF-8, or fail.
+    """
     try:
         pairs = parse_qsl(encoded.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""JSON responses of the service."""
+"""Responses of the service: JSON, and redirects."""
 
 import msgspec
 from flask import Response
@@ -13,4 +13,18 @@ def answer(members: object, status: int = 200, *, cacheable: bool = False) -> Re
     response.headers["Cache-Control"] = "max-age=300" if cacheable else "no-store"
     if not cacheable:
         response.headers["Pragma"] = "no-cache"
+    return response
+
+
+def see_other(url: str) -> Response:
+    """Return a redirect that is followed by GET, so that no form is sent on (RFC 9700 4.12).
+
+    No cache may store it, and the page before is not named to the next one.
+    """
+    response = Response(b"", 303, mimetype="text/plain")
+    response.headers["Location"] = url
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Pragma"] = "no-cache"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["X-Content-Type-Options"] = "nosniff"
     return response

@@ -8,7 +8,13 @@ from authlib.oauth2 import OAuth2Error, rfc7009, rfc7662
 from authlib.oauth2.rfc6749 import ClientMixin
 from flask import Response
 
-from macaroon_cbat.errors import InvalidClient, InvalidRequest, UnauthorizedClient, UnsupportedGrantType
+from macaroon_cbat.errors import (
+    InvalidClient,
+    InvalidGrant,
+    InvalidRequest,
+    UnauthorizedClient,
+    UnsupportedGrantType,
+)
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.audit import is_from
 from macaroon_cbat.service.federation.federation import federation_of
@@ -71,7 +77,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
         self._proofs = proofs or TokenProofs(issuer, issuer.url, stores.expiring, needs_nonce=False)
         self.offered = tuple(offered)
         for one in self.offered:
-            self.register_grant(one.decides)
+            self.register_grant(one.decides, one.extensions)
         self.register_endpoint(IntrospectionEndpoint)
         self.register_endpoint(RevocationEndpoint)
 
@@ -131,6 +137,8 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
                 raise UnsupportedGrantType("the grant types are " + " ".join(types))
             case "unauthorized_client":
                 raise UnauthorizedClient(_WHY_UNAUTHORIZED)
+            case "invalid_grant":
+                raise InvalidGrant(error.description or "the grant is not valid")
             case code:
                 raise InvalidRequest(error.description or str(code))
 

@@ -52,7 +52,9 @@ def granted_audience(client: Client, resource: str | None, issuer: str) -> str |
     return resource
 
 
-def granted_scope(client: Client, requested: str | None, audience: str | None, issuer: str) -> str:
+def granted_scope(
+    client: Client, requested: str | None, audience: str | tuple[str, ...] | None, issuer: str
+) -> str:
     """Return the scope to grant for the audience: the requested scope, else all that is registered for it.
 
     Raises InvalidScope for a scope that is not registered, or not for this audience.

@@ -1,5 +1,6 @@
 """The grants that the token endpoint offers: each type, its form, and Authlib's class of it."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -20,6 +21,8 @@ class OfferedGrant(NamedTuple):
     grant_type: str
     form: type[Struct]
     decides: Any
+    extensions: Sequence[Any] = ()
+    """Authlib's extensions of the class."""
 
 
 OFFERED = (

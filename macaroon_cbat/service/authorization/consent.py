@@ -1,0 +1,89 @@
+"""The consent of a person to a request: what the page says of it, and what need not be asked twice.
+
+A consent is remembered for the session in which it was given, and no longer: it ends with the login, so
+revoking a subject ends it too. It is remembered only where the redirect URI proves the client (RFC 8252 8.6),
+and only for exactly the same grant of the client as it is registered now.
+"""
+
+from typing import Final
+
+import msgspec
+
+from macaroon_cbat.macaroon.claims import EpochSeconds, several
+from macaroon_cbat.service.authorization.people import Person
+from macaroon_cbat.service.authorization.requests import AuthorizationRequest
+from macaroon_cbat.stores import Client, ExpiringStore
+
+_KIND: Final = "consent"
+_ANY_AUDIENCE = "every resource server that asks this service about a token"
+
+
+class Consents:
+    """The consents of all sessions."""
+
+    def __init__(self, expiring: ExpiringStore, lifetime: int) -> None:
+        """Keep them in this store; `lifetime` is the greatest number of seconds of a session."""
+        self._expiring, self._lifetime = expiring, lifetime
+
+    def is_known(
+        self, person: Person, client: Client, request: AuthorizationRequest, now: EpochSeconds
+    ) -> bool:
+        """Return True if this person has consented to the same request in this session."""
+        if "consent" in request.prompts or not request.proves_client:
+            return False
+        return self._expiring.find(_KIND, _name(person, client, request), now) is not None
+
+    def remember(
+        self, person: Person, client: Client, request: AuthorizationRequest, now: EpochSeconds
+    ) -> None:
+        """Remember a consent, if it need not be asked for again."""
+        if request.proves_client:
+            ends_at = now + self._lifetime
+            self._expiring.add(_KIND, _name(person, client, request), expires_at=ends_at, now=now)
+
+
+def consent_content(
+    client: Client, request: AuthorizationRequest, person: Person, lifetime: int
+) -> dict[str, object]:
+    """Return what the page of consent shows: client, scope, audience, lifetime and the person."""
+    grants = client.metadata.allowed_grants
+    return {
+        "client_id": client.client_id,
+        "client_name": client.metadata.client_name or client.client_id,
+        "scopes": request.scope.split(" "),
+        "audiences": [_ANY_AUDIENCE] if request.audience is None else several(request.audience),
+        "redirect": redirect_host(request.redirect_uri),
+        "is_proven": request.proves_client,
+        "lifetime": in_words(lifetime),
+        "is_renewed": "refresh_token" in grants,
+        "person": person.name,
+        "subject": person.subject,
+    }
+
+
+def redirect_host(uri: str) -> str:
+    """Return the place that an answer goes to, as a person can judge it."""
+    scheme, _, rest = uri.partition(":")
+    if scheme not in ("https", "http"):
+        return f"an application of this device ({scheme}:)"
+    host = rest.removeprefix("//").partition("/")[0].partition("?")[0]
+    return f"an application of this device ({host})" if scheme == "http" else host
+
+
+def in_words(seconds: int) -> str:
+    """Return a time in the greatest unit that measures it."""
+    for unit, name in ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
+        if seconds % unit == 0:
+            count = seconds // unit
+            return f"{count} {name}{'' if count == 1 else 's'}"
+    raise AssertionError("one second measures every whole number of seconds")
+
+
+def _name(person: Person, client: Client, request: AuthorizationRequest) -> str:
+    """Return the name of a grant in a session. A change that takes rights away moves `tokens_since`."""
+    parts = [
+        *(person.session, person.subject),
+        *(client.client_id, client.created_at, client.tokens_since),
+        *(request.redirect_uri, request.scope, request.audience),
+    ]
+    return msgspec.json.encode(parts).decode()

@@ -1,0 +1,188 @@
+"""The authorization endpoint (RFC 6749 3.1): a request, a login, a decision, and the code or the refusal.
+
+Until client and redirect URI are verified, an error is a page for the person. From then on it goes to the
+client, with `state` as it came and the issuer (RFC 9207).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from flask import Response, request
+
+from macaroon_cbat.errors import InvalidRequest, OAuthError
+from macaroon_cbat.errors.people import ConsentRequired, LoginRequired, RefusedByPerson
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.service.audit import write_done, write_or_log_done, write_or_log_refusal
+from macaroon_cbat.service.authorization.answers import code_url, refusal_url
+from macaroon_cbat.service.authorization.asking import Asked, AskedRequests
+from macaroon_cbat.service.authorization.consent import Consents, consent_content
+from macaroon_cbat.service.authorization.parameters import Parameters, parameters_of
+from macaroon_cbat.service.authorization.people import People, Person
+from macaroon_cbat.service.authorization.pushed import PushedRequest, PushedRequests
+from macaroon_cbat.service.authorization.requests import (
+    GRANT,
+    AuthorizationRequest,
+    authorization_request,
+    destination_of,
+)
+from macaroon_cbat.service.http.request_input import pairs_of
+from macaroon_cbat.service.http.responses import see_other
+from macaroon_cbat.service.metrics import count_refused
+from macaroon_cbat.service.oauth2.codes import Approval, Codes
+from macaroon_cbat.service.oauth2.issuer import Issuer
+from macaroon_cbat.service.oauth2.refresh_families import new_family
+from macaroon_cbat.service.pages.forms import Visit
+from macaroon_cbat.service.pages.rendering import leave_for, page
+from macaroon_cbat.stores import Client, ClientStore
+from macaroon_cbat.stores.redirect_uris import is_redirect
+
+CONSENT_PATH = "/oauth2/consent"
+_PURPOSE = "consent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizationEndpoint:
+    """The endpoint of one service, and the page on which a person decides."""
+
+    issuer: Issuer
+    clients: ClientStore
+    people: People
+    pushed: PushedRequests
+    asked: AskedRequests
+    consents: Consents
+    codes: Codes
+    clock: Callable[[], float]
+
+    def authorize(self) -> Response:
+        """Return the next step for a request: the login, the page of consent, a code, or a refusal."""
+        now = self._now()
+        sent = parameters_of(pairs_of(request.query_string, "the query"))
+        pushed = self._pushed(sent, now)
+        parameters = sent if pushed is None else pushed.parameters  # none beside the reference (RFC 9126 4)
+        destination = destination_of(parameters, self.clients)
+        try:
+            wanted = authorization_request(
+                destination,
+                parameters,
+                self.issuer.audience,
+                pushed=pushed,
+                must_be_pushed=self.people.login.settings.must_be_pushed,
+            )
+            return self._next_step(destination.client, wanted, now)
+        except OAuthError as error:
+            write_or_log_refusal(303, error.code, str(error))
+            count_refused(request.endpoint, error.code)
+            url = refusal_url(destination.redirect_uri, error, destination.state, self.issuer.url)
+            return see_other(url)
+
+    def ask(self) -> Response:
+        """Return the page of consent for a waiting request, or the login that it needs first."""
+        now, visit = self._now(), self.people.forms.visit(request)
+        name = request.args.get("request", "")
+        asked = self.asked.find(name, visit.name, now)
+        person = self.people.signed_in(request)
+        if person is None or asked.needs_login(person, now):
+            return self._login(name, asked.request, visit)
+        client = self._client_still(asked.request)
+        if self.consents.is_known(person, client, asked.request, now):
+            return see_other(self._code_url(self.asked.decide(name, visit.name, now).request, person, now))
+        content = consent_content(client, asked.request, person, self.issuer.lifetime)
+        content |= {"action": self.issuer.url + CONSENT_PATH, "request_name": name}
+        content |= {"csrf": visit.token(_PURPOSE, name + person.session)}
+        return visit.keep(page("consent.html", content))
+
+    def decide(self) -> Response:
+        """Carry out the decision of the person about a waiting request, once."""
+        now, visit, person = self._now(), self.people.forms.visit(request), self.people.signed_in(request)
+        session = "" if person is None else person.session
+        fields = self.people.forms.posted(request, _PURPOSE, lambda found: found.get("request", "") + session)
+        decision, name = fields.get("decision"), fields["request"]
+        if decision not in ("allow", "refuse"):
+            raise InvalidRequest("the form has no decision: press one of its buttons")
+        asked = self.asked.find(name, visit.name, now)
+        if person is None or asked.needs_login(person, now):
+            return self._login(name, asked.request, visit)
+        wanted = self.asked.decide(name, visit.name, now).request
+        client = self._client_still(wanted)
+        members = _audited(wanted, person)
+        if decision == "refuse":
+            error = RefusedByPerson("the person has refused the request")
+            write_or_log_done("consent.refused", status=303, **members)
+            url = refusal_url(wanted.redirect_uri, error, wanted.state, self.issuer.url)
+        else:
+            write_done("consent.given", **members)
+            self.consents.remember(person, client, wanted, now)
+            url = self._code_url(wanted, person, now)
+        return leave_for(url, client.metadata.client_name or client.client_id)
+
+    def _pushed(self, sent: Parameters, now: EpochSeconds) -> PushedRequest | None:
+        """Return the pushed request that these parameters refer to, or None."""
+        reference = sent.once.get("request_uri")
+        return None if reference is None else self.pushed.take(reference, sent.once.get("client_id"), now)
+
+    def _next_step(self, client: Client, wanted: AuthorizationRequest, now: EpochSeconds) -> Response:
+        """Return the step that this browser needs, or raise what a client gets that wants no page."""
+        visit, person = self.people.forms.visit(request), self.people.signed_in(request)
+        session = None if person is None else person.session
+        asked = Asked(wanted, visit.name, session, now)
+        is_logged_in = person is not None and not asked.needs_login(person, now)
+        if person is not None and is_logged_in and self.consents.is_known(person, client, wanted, now):
+            return see_other(self._code_url(wanted, person, now))
+        if "none" in wanted.prompts:
+            if not is_logged_in:
+                raise LoginRequired("the person has to log in: send the request without prompt=none")
+            raise ConsentRequired("the person has to consent: send the request without prompt=none")
+        name = self.asked.keep(asked, now)
+        if is_logged_in:
+            return visit.keep(see_other(self.issuer.url + _consent(name)))
+        return self._login(name, wanted, visit)
+
+    def _login(self, name: str, wanted: AuthorizationRequest, visit: Visit) -> Response:
+        return self.people.sign_in(
+            request, _consent(name), prompts=wanted.prompts, max_age=wanted.max_age, visit=visit
+        )
+
+    def _client_still(self, wanted: AuthorizationRequest) -> Client:
+        """Return the client as it is registered now, or raise InvalidRequest if it may not get the answer.
+
+        The person may have taken minutes, and an operator may have changed the client meanwhile.
+        """
+        client = self.clients.look_up(wanted.client_id)
+        if client is None or GRANT not in client.metadata.allowed_grants:
+            raise InvalidRequest("the application is no longer registered: ask the operator of this service")
+        if not any(is_redirect(one, wanted.redirect_uri) for one in client.metadata.redirect_uris):
+            raise InvalidRequest("the redirect_uri is no longer registered: begin again in the application")
+        return client
+
+    def _code_url(self, wanted: AuthorizationRequest, person: Person, now: EpochSeconds) -> str:
+        approval = Approval(
+            client_id=wanted.client_id,
+            redirect_uri=wanted.named_uri,
+            code_challenge=wanted.code_challenge,
+            scope=wanted.scope,
+            audience=wanted.audience,
+            subject=person.subject,
+            approved_at=now,
+            family=new_family(),
+            certificate=wanted.certificate,
+            dpop_jkt=wanted.dpop_jkt,
+        )
+        return code_url(wanted.redirect_uri, self.codes.issue(approval), wanted.state, self.issuer.url)
+
+    def _now(self) -> EpochSeconds:
+        return EpochSeconds(int(self.clock()))
+
+
+def _consent(name: str) -> str:
+    return f"{CONSENT_PATH}?{urlencode({'request': name})}"
+
+
+def _audited(wanted: AuthorizationRequest, person: Person) -> dict[str, object]:
+    audience = " ".join(wanted.audience) if isinstance(wanted.audience, tuple) else wanted.audience
+    return {
+        "client_id": wanted.client_id,
+        "subject": person.subject,
+        "scope": wanted.scope,
+        "audience": audience,
+    }

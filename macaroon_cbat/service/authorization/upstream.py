@@ -1,0 +1,119 @@
+"""The requests to the upstream OpenID Connect provider, each bounded in time, size and number.
+
+The discovery document and the keys are read at the first login, and read anew every hour. An endpoint may
+have a private address: the operator named this provider, and trusts it with every login.
+"""
+
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote_plus
+
+from macaroon_cbat.client.https import Connections, HttpsRequest
+from macaroon_cbat.client.trust import server_trust
+from macaroon_cbat.errors import Unavailable
+from macaroon_cbat.errors.people import LoginUnavailable
+from macaroon_cbat.files.process_values import PerProcess
+from macaroon_cbat.service.authorization.provider import Provider, discovered
+from macaroon_cbat.service.upstream_settings import UpstreamSettings
+from macaroon_cbat.text.json_text import UnusableJson, read_members
+
+KEPT_SECONDS = 3600.0
+"""Seconds for which a provider's document and keys are used before they are read anew."""
+
+RETRY_SECONDS = 5.0
+"""Seconds after a look in which no other is made: an outage, and a token of an unknown key, cost little."""
+
+_WAIT, _LONGEST, _PATIENCE = 4.0, 8.0, 1.0
+_LARGEST = 256 * 1024
+_MOST_AT_ONCE = 3
+"""Threads of a process that wait for the provider at a time: the others go on to answer other requests."""
+
+
+class Upstream:
+    """One provider. Thread-safe, and safe to fork."""
+
+    def __init__(self, settings: UpstreamSettings, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Ask this provider; nothing is read before the first login. Raises SettingsError."""
+        assert settings.upstream_issuer is not None
+        assert settings.upstream_client_id is not None
+        self.issuer, self.client_id = settings.upstream_issuer, settings.upstream_client_id
+        self._secret = settings.secret()
+        context = server_trust(settings.upstream_ca)
+        self._connections = PerProcess(lambda: Connections(context))
+        self._monotonic = monotonic
+        self._looking, self._asking = threading.Lock(), threading.Semaphore(_MOST_AT_ONCE)
+        self._known: Provider | None = None
+        self.looked_at = -KEPT_SECONDS
+
+    def provider(self, *, is_renewed: bool = False) -> Provider:
+        """Return the provider as it was at most KEPT_SECONDS ago, or RETRY_SECONDS ago if `is_renewed`.
+
+        Raises LoginUnavailable.
+        """
+        kept = RETRY_SECONDS if is_renewed or self._known is None else KEPT_SECONDS
+        if self._monotonic() - self.looked_at >= kept:
+            self._look(kept)
+        if self._known is None:
+            raise LoginUnavailable("the upstream provider failed a moment ago: it is not asked again so soon")
+        return self._known
+
+    def id_token(self, provider: Provider, code: str, verifier: str, callback: str) -> str:
+        """Return the text of the ID token that a code is exchanged for, or raise LoginUnavailable."""
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": callback}
+        form |= {"code_verifier": verifier}
+        authorization = None
+        if self._secret is not None and provider.takes_basic:
+            pair = f"{quote_plus(self.client_id)}:{quote_plus(self._secret)}"
+            authorization = "Basic " + b64encode(pair.encode()).decode()
+        else:
+            form |= {"client_id": self.client_id}
+            form |= {} if self._secret is None else {"client_secret": self._secret}
+        members = self._answered("POST", provider.token_endpoint, form, authorization)
+        token = members.get("id_token")
+        if not isinstance(token, str):
+            raise LoginUnavailable(f"{provider.token_endpoint} answered without an ID token")
+        return token
+
+    def _look(self, kept: float) -> None:
+        """Read the provider's document, unless another thread has just done so."""
+        if not self._looking.acquire(timeout=_PATIENCE):
+            return
+        try:
+            if self._monotonic() - self.looked_at >= kept:
+                self.looked_at, self._known = self._monotonic(), None
+                self._known = discovered(self.issuer, lambda url: self._answered("GET", url))
+        finally:
+            self._looking.release()
+
+    def _answered(
+        self, method: str, url: str, form: dict[str, str] | None = None, authorization: str | None = None
+    ) -> dict[str, Any]:
+        """Return the members of a JSON answer of status 200; redirects are not followed."""
+        request = HttpsRequest(
+            method=method,
+            url=url,
+            timeout=_WAIT,
+            longest=_LONGEST,
+            limit=_LARGEST,
+            form=form,
+            authorization=authorization,
+            is_repeatable=form is None,
+        )
+        if not self._asking.acquire(timeout=_PATIENCE):
+            raise LoginUnavailable("too many logins wait for the upstream provider")
+        try:
+            answer = self._connections.current().exchange(request)
+            if answer.status != 200:
+                raise LoginUnavailable(f"{url} answered {answer.status}: {answer.body[:200]!r}")
+            return read_members(answer.body)
+        except UnusableJson as error:
+            raise LoginUnavailable(f"{url} answered unusable JSON: {error}") from error
+        except LoginUnavailable:
+            raise
+        except Unavailable as error:
+            raise LoginUnavailable(str(error)) from error
+        finally:
+            self._asking.release()

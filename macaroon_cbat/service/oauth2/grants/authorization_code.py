@@ -1,0 +1,146 @@
+"""The authorization code grant (RFC 6749 4.1): a code of a person's approval becomes a token.
+
+Authlib checks the redirect URI and the code verifier (RFC 7636, S256 alone). A code is used before either is
+checked: one that comes with the wrong verifier, client or redirect URI has leaked, and has no second try.
+"""
+
+from typing import NoReturn
+
+from authlib.oauth2.rfc6749 import AuthorizationCodeMixin
+from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
+from authlib.oauth2.rfc7636 import CodeChallenge
+from msgspec import Struct
+
+from macaroon_cbat.errors import InvalidGrant, InvalidTarget
+from macaroon_cbat.errors.people import CodeUsedTwice, UnknownCode
+from macaroon_cbat.macaroon.audiences import canonical_audience
+from macaroon_cbat.macaroon.claims import EpochSeconds, several
+from macaroon_cbat.service.audit import write_or_log_done
+from macaroon_cbat.service.oauth2.authorization import Authorization
+from macaroon_cbat.service.oauth2.codes import Approval, Codes
+from macaroon_cbat.service.oauth2.entitlements import granted_certificate, granted_scope
+from macaroon_cbat.service.oauth2.form_request import FormRequest
+from macaroon_cbat.service.oauth2.grants.offered import OfferedGrant
+from macaroon_cbat.service.oauth2.grants.token_response import family_response
+from macaroon_cbat.service.oauth2.owner_rights import reason_of_end
+from macaroon_cbat.service.oauth2.pkce import METHOD
+from macaroon_cbat.service.oauth2.refresh_families import RefreshFamilies
+from macaroon_cbat.service.oauth2.shapes import ClientName, TokenAnswer
+from macaroon_cbat.service.settings import LASTING
+from macaroon_cbat.stores import Client, Stores
+
+
+class AuthorizationCodeForm(Struct, frozen=True, tag_field="grant_type", tag="authorization_code"):
+    """A token request with a code (RFC 6749 4.1.3, RFC 7636 4.5); `resource` narrows the audiences."""
+
+    code: str
+    code_verifier: str
+    redirect_uri: str | None = None
+    resource: str | None = None
+    client_id: ClientName | None = None
+    client_secret: str | None = None
+
+
+class AuthorizationCode(AuthorizationCodeGrant):  # type: ignore[misc] # Authlib is untyped
+    """The grant behind Authlib's interface."""
+
+    def validate_token_request(self) -> None:
+        """Refuse a form without its parameters before the code is used, then let Authlib go on."""
+        self.request.read(AuthorizationCodeForm)
+        super().validate_token_request()
+
+    def query_authorization_code(self, code: str, client: object) -> "UsedCode":
+        """Return the code, which is used now, or raise InvalidGrant."""
+        request: FormRequest = self.request
+        record: Client = client.record  # type: ignore[attr-defined]
+        stores: Stores = self.server.stores
+        try:
+            approval = Codes(stores.expiring).use(code, request.now)
+        except CodeUsedTwice as error:
+            _refuse_second_use(stores, self.server.families, error, request.now)
+        if approval.client_id != record.client_id:
+            raise UnknownCode(f"the code was issued to {approval.client_id}, not to {record.client_id}")
+        _refuse_changed(stores, approval, request)
+        return UsedCode(approval)
+
+    def create_token_response(self) -> tuple[int, TokenAnswer, None]:
+        """Return the token answer (RFC 6749 4.1.4) for the code that Authlib has checked."""
+        request: FormRequest = self.request
+        client: Client = request.client.record
+        approval: Approval = request.authorization_code.approval
+        audience = narrowed_audience(approval.audience, request.resources)
+        issuer = self.server.issuer
+        authorization = Authorization(
+            client=client,
+            subject=approval.subject,
+            scope=granted_scope(client, approval.scope, audience, issuer.audience),
+            audience=audience,
+            certificate=granted_certificate(client, request.presented),
+            family=approval.family,
+        )
+        return 200, family_response(issuer, self.server.families, request, authorization), None
+
+
+class UsedCode(AuthorizationCodeMixin):  # type: ignore[misc] # Authlib is untyped
+    """A code that is being exchanged, behind Authlib's interface."""
+
+    code_challenge_method = METHOD
+
+    def __init__(self, approval: Approval) -> None:
+        """Take the approval that the code stands for."""
+        self.approval = approval
+        self.code_challenge = approval.code_challenge
+
+    def get_redirect_uri(self) -> str | None:
+        """Return the redirect URI that the token request has to repeat."""
+        return self.approval.redirect_uri
+
+    def get_scope(self) -> str:
+        """Return the approved scope."""
+        return self.approval.scope
+
+
+def narrowed_audience(
+    approved: str | tuple[str, ...] | None, resources: tuple[str, ...]
+) -> str | tuple[str, ...] | None:
+    """Return the approved audiences, or those of them that a token request names (RFC 8707 2.2).
+
+    Raises InvalidTarget for a resource that was not approved.
+    """
+    if not resources:
+        return approved
+    named = tuple(dict.fromkeys(canonical_audience(one) for one in resources))
+    if approved is None or not set(named) <= set(several(approved)):
+        raise InvalidTarget("the token request names a resource that was not approved: name an approved one")
+    return named[0] if len(named) == 1 else named
+
+
+def _refuse_changed(stores: Stores, approval: Approval, request: FormRequest) -> None:
+    """Raise InvalidGrant if the approval no longer holds, or its holder is another one."""
+    reason = reason_of_end(stores.revocations, approval.client_id, approval.subject, approval.approved_at)
+    if reason is not None:
+        raise InvalidGrant(f"the approval has ended: {reason}")
+    if approval.certificate is not None and request.presented.thumbprint != approval.certificate:
+        raise InvalidGrant("the code was requested over a connection with another client certificate")
+    if approval.dpop_jkt is not None and request.proof_key != approval.dpop_jkt:
+        raise InvalidGrant("the code is bound to another key than that of the DPoP proof (RFC 9449 10)")
+
+
+def _refuse_second_use(
+    stores: Stores, families: RefreshFamilies, error: CodeUsedTwice, now: EpochSeconds
+) -> NoReturn:
+    """Revoke every token of the code's family, then raise the error (RFC 6749 4.1.2).
+
+    The first use may be on its way still: what it mints names the family, and is revoked before it exists.
+    """
+    stores.revocations.revoke("family", error.family, now=now, expires_at=now + LASTING)
+    families.end(error.family, now)
+    known = {"client_id": error.client_id, "subject": error.subject, "family": error.family}
+    write_or_log_done("code.replayed", status=400, **known)
+    raise error
+
+
+OFFERED_TO_BROWSERS = OfferedGrant(
+    "authorization_code", AuthorizationCodeForm, AuthorizationCode, (CodeChallenge(required=True),)
+)
+"""Offered where people can log in; Authlib's extension compares the verifier."""

@@ -1,0 +1,139 @@
+"""The requests to the provider: how often, and how many at a time."""
+
+import threading
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import pytest
+from flask import Flask, request
+from joserfc.jwk import ECKey
+
+from macaroon_cbat.errors.people import LoginRefused, LoginUnavailable
+from macaroon_cbat.service.authorization.login import Login
+from macaroon_cbat.service.authorization.upstream import KEPT_SECONDS, RETRY_SECONDS, Upstream
+from tests.support.databases import NOW
+from tests.support.service import ISSUER
+
+TWO = {"kid": "two"}
+
+
+class Clock:
+    """The monotonic clock of one service."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        """Return its seconds."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def login(service, upstream, clock) -> Login:
+    """Return the logins of a service that has read nothing of the provider yet."""
+    settings = upstream.settings()
+    return Login(Upstream(settings, clock), settings, service.stores.expiring, ISSUER)
+
+
+@pytest.fixture
+def logged_in(login, upstream) -> Callable[[], str]:
+    """Return a whole login, from its beginning to the subject."""
+
+    def whole() -> str:
+        back = upstream.log_in(login.begin("a-browser", "/then", (), None, NOW))
+        with Flask(__name__).test_request_context(query_string=urlsplit(back).query):
+            return login.end(request, "a-browser", NOW)[0].subject
+
+    return whole
+
+
+def looks(upstream) -> int:
+    """Return how often the keys were read."""
+    return len([one for one in upstream.asked if one.get("path") == "/keys"])
+
+
+def test_the_document_is_read_once_an_hour(logged_in, upstream, clock):
+    """Document and keys are read at the first login, and once an hour after it."""
+    assert {logged_in() for _ in range(3)} == {"user:alice"}
+    assert looks(upstream) == 1
+    clock.now += KEPT_SECONDS
+    logged_in()
+    assert looks(upstream) == 2
+
+
+def test_a_rotated_key_is_found(logged_in, upstream, clock):
+    """A token of a key that is not known makes the service read the keys anew, and the login succeeds."""
+    logged_in()
+    upstream.key = ECKey.generate_key("P-256", TWO)
+    clock.now += RETRY_SECONDS
+    assert logged_in() == "user:alice"
+    assert looks(upstream) == 2
+
+
+def test_an_unknown_key_is_looked_up_seldom(logged_in, upstream, clock):
+    """Tokens of unknown keys make the service read the keys once in some seconds at most."""
+    logged_in()
+    upstream.faults.update(header=TWO, signer=ECKey.generate_key("P-256", TWO))
+    clock.now += RETRY_SECONDS
+    for _ in range(3):
+        with pytest.raises(LoginRefused, match="not among the keys"):
+            logged_in()
+    assert looks(upstream) == 2
+
+
+def test_a_revoked_key_is_forgotten(logged_in, upstream, clock):
+    """A key that the provider no longer publishes verifies nothing after an hour."""
+    logged_in()
+    old, upstream.key = upstream.key, ECKey.generate_key("P-256", TWO)
+    upstream.faults.update(header={"kid": "one"}, signer=old)
+    clock.now += KEPT_SECONDS
+    with pytest.raises(LoginRefused, match="not among the keys"):
+        logged_in()
+
+
+def test_an_outage_is_over_when_it_is_over(logged_in, upstream, clock):
+    """A provider that failed is asked again after some seconds, and not before."""
+    upstream.faults["/keys"] = (500, {}, b"{}")
+    for _ in range(3):
+        with pytest.raises(LoginUnavailable):
+            logged_in()
+    assert looks(upstream) == 1
+    upstream.faults.clear()
+    clock.now += RETRY_SECONDS
+    assert logged_in() == "user:alice"
+
+
+def test_old_keys_do_not_outlive_an_outage(logged_in, upstream, clock):
+    """Keys that cannot be read anew after an hour verify nothing: one of them may be revoked."""
+    logged_in()
+    upstream.faults["/keys"] = (500, {}, b"{}")
+    clock.now += KEPT_SECONDS
+    with pytest.raises(LoginUnavailable):
+        logged_in()
+
+
+def test_a_hanging_provider_holds_few_threads(login, upstream, clock):
+    """Logins that wait for the provider are few: the others are told to come back, and hold no thread."""
+    provider = login.upstream.provider()
+    is_released = threading.Event()
+    upstream.faults["hold"] = is_released
+    waiting = [threading.Thread(target=lambda: _failed(login, provider), daemon=True) for _ in range(3)]
+    for one in waiting:
+        one.start()
+    upstream.held.acquire()
+    upstream.held.acquire()
+    upstream.held.acquire()
+    with pytest.raises(LoginUnavailable, match="too many logins"):
+        login.upstream.id_token(provider, "x", "y", "z")
+    is_released.set()
+    for one in waiting:
+        one.join()
+
+
+def _failed(login, provider) -> None:
+    with pytest.raises(LoginUnavailable):
+        login.upstream.id_token(provider, "x", "y", "z")
