@@ -41,7 +41,10 @@ def parts_of(
 
     At most `waiters` requests wait for the decision of a person at a time.
     """
-    parts = Parts(operations=[token_operation(server.offered)], metadata=[discharge_metadata])
+    parts = Parts(
+        operations=[token_operation(server.offered)],
+        metadata=[discharge_metadata, server.detail_types.metadata],
+    )
     parts.operations += discharge_routes(app, server, people, clock, root_path, waiters=waiters)
     if people is not None:
         _add_devices(parts, app, server, people, clock=clock, root_path=root_path)

@@ -77,6 +77,14 @@ class Settings:
             default="no trust domain",
         ),
     ] = None
+    authorization_details: Annotated[
+        Path | None,
+        Setting(
+            meaning="TOML file of the types of authorization details (RFC 9396)",
+            shape="a file",
+            default="no type",
+        ),
+    ] = None
     mtls_url: Annotated[
         str | None,
         Setting(
