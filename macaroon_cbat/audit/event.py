@@ -81,7 +81,7 @@ class AuditEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The thumbprint of a DPoP key (jkt): in a refusal that of the request's proof, elsewhere the one that
     the token is bound to."""
     audience: str | None = None
-    """The audience of the token, keys or client, as an absolute URI."""
+    """The audience of the token, keys or client, as an absolute URI; several have a space between two."""
     scope: str | None = None
     """The granted or registered scopes, with a space between two."""
     serves: str | None = None

@@ -13,6 +13,7 @@ from macaroon_cbat.cli.client_lines import (
     REPEATED,
     certificates_option,
     groups_option,
+    judges_option,
     line_of,
     metadata_of,
     usage_of_unknown_names,
@@ -83,6 +84,7 @@ client.add_command(change)
     is_flag=True,
     help="As a resource server it compares cnf with the certificate of each connection (RFC 8705 3).",
 )
+@judges_option
 @click.option(
     "--secret-file",
     type=FILE,
@@ -108,6 +110,7 @@ def add(
     san_email: str | None,
     spiffe_id: str | None,
     secret_file: Path | None,
+    judges: tuple[str, ...],
     *,
     verbs: Verbs,
     granted: dict[str, object],
@@ -143,6 +146,7 @@ def add(
         "understands_caveats": understands_caveats,
         "checks_certificates": checks_certificates,
         **granted,
+        "judged_caveats": judges,
     }
     register(verbs, members, SecretOutput(secret_file, force=force, as_json=as_json))
 

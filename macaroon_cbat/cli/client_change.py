@@ -12,6 +12,7 @@ from macaroon_cbat.cli.client_lines import (
     SERVES,
     certificates_option,
     groups_option,
+    judges_option,
     line_of,
     metadata_of,
     usage_of_unknown_names,
@@ -47,6 +48,7 @@ _KNOWN_KEYS = (
     help="Whether it compares cnf with each connection, as a resource server (RFC 8705 3).",
 )
 @grants_options
+@judges_option
 @administration_options
 @json_option
 def change(
@@ -56,6 +58,7 @@ def change(
     serves: tuple[str, ...],
     certificates: tuple[Path, ...],
     groups: tuple[str, ...],
+    judges: tuple[str, ...],
     *,
     verbs: Verbs,
     granted: dict[str, object],
@@ -81,6 +84,7 @@ def change(
         "tls_client_certificate_bound_access_tokens": bound,
         "understands_caveats": understands_caveats,
         "checks_certificates": checks_certificates,
+        "judged_caveats": judges or None,
     }
     members: dict[str, object] = {member: value for member, value in given.items() if value is not None}
     members |= granted

@@ -41,6 +41,16 @@ def groups_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def judges_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --judges, which may be repeated."""
+    return click.option(
+        "--judges",
+        multiple=True,
+        metavar="NAME",
+        help=f"A custom caveat that it judges, as a resource server that understands caveats. {REPEATED}",
+    )(command)
+
+
 def metadata_of(one: ClientRecord) -> dict[str, object]:
     """Return the metadata of a client, in the terms of RFC 7591, for JSON."""
     members: dict[str, object] = msgspec.to_builtins(one)

@@ -14,7 +14,7 @@ import click
 from macaroon_cbat.certificate.address import plain_address
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.server.listener import address_of
-from macaroon_cbat.service.settings import data_folder
+from macaroon_cbat.service.data_places import data_folder
 
 _EVERY = {"0.0.0.0": "every IPv4 address", "::": "every IPv6 and IPv4 address"}  # noqa: S104  # named, not used
 _NEXT = """

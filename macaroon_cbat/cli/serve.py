@@ -23,10 +23,10 @@ from macaroon_cbat.server.listener import free_port
 from macaroon_cbat.server.metrics_page import metrics_listener, serve_metrics
 from macaroon_cbat.server.shared_counters import take_counters
 from macaroon_cbat.service import Settings, create_app, settings_from_environment
+from macaroon_cbat.service.data_places import data_folder
 from macaroon_cbat.service.metrics import key_age
 from macaroon_cbat.service.oauth2.client_certificates import client_trust
 from macaroon_cbat.service.proxies import ProxiesWithSecretFile
-from macaroon_cbat.service.settings import data_folder
 from macaroon_cbat.stores import open_stores
 from macaroon_cbat.tls import serve
 

@@ -13,7 +13,7 @@ from typing import Literal, NewType, Protocol
 import msgspec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from macaroon_cbat.errors import SettingsError, UnknownKey
 from macaroon_cbat.macaroon.audiences import canonical_audience
@@ -73,6 +73,8 @@ class AudienceKeys(Struct, frozen=True):
     def key_for(self, unverified: Grant, /) -> AudienceKey:
         """Return the key that the grant names, or raise UnknownKey; a foreign audience never has one."""
         if unverified.aud != self.audience:
+            if unverified.audience is None:
+                raise _keyed_for_the_issuer(unverified)
             raise UnknownKey(
                 f"minted for {unverified.audience!r}; the keys here are for {self.audience!r}: "
                 "ask for a token with that resource"
@@ -81,6 +83,17 @@ class AudienceKeys(Struct, frozen=True):
         if key is None:
             raise UnknownKey(f"no key {unverified.kid!r} for {self.audience!r}: export the keys again")
         return key
+
+
+def _keyed_for_the_issuer(unverified: Grant) -> UnknownKey:
+    """Return the refusal of a token for several audiences, or for any; the holder learns the remedy."""
+    audiences = "any audience" if unverified.aud is UNSET else f"{len(unverified.aud)} audiences"
+    error = UnknownKey(
+        f"minted for {audiences} and keyed for the service, which alone can verify it: introspect it, or ask "
+        "for a token with one resource"
+    )
+    error.told = f"the token is for {audiences} and must be introspected: get a token for this resource alone"
+    return error
 
 
 def audience_key(root: RootKey, audience: str | None, use: KeyUse = "access") -> AudienceKey:

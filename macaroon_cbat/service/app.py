@@ -15,6 +15,7 @@ from macaroon_cbat.service.admin.administration import Administration
 from macaroon_cbat.service.admin.routes import admin_routes
 from macaroon_cbat.service.audit import audit_requests, write_done
 from macaroon_cbat.service.authorization.routes import people_of
+from macaroon_cbat.service.detail_types import DetailTypes
 from macaroon_cbat.service.error_handlers import answer_errors, refuse_other_spellings
 from macaroon_cbat.service.family_routes import FamilyViews, family_routes
 from macaroon_cbat.service.health import health_route
@@ -109,6 +110,7 @@ def _server_and_guard(
         settings.refresh,
         audiences=assertion_audiences(locations),
         proofs=proofs,
+        detail_types=DetailTypes(settings.authorization_details),
     )
     return server, OwnGuard(issuer, stores, clock, locations, proofs)
 

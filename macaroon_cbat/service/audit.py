@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from flask import Flask, current_app, request
+from msgspec import UNSET
 
 from macaroon_cbat.audit import utc, write, write_or_log
 from macaroon_cbat.audit.event import POLICY, AuditEvent, EventKind
 from macaroon_cbat.certificate.source import NO_CERTIFICATE, PresentedCertificate, with_ignored
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import MacaroonError
-from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.claims import EpochSeconds, several
 from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.service.http.client_certificate import client_certificate
@@ -75,7 +76,7 @@ def write_minted(
 ) -> None:
     """Write that a token was minted, and the certificate and key it is bound to, or raise Unavailable."""
     granted: dict[str, Any] = {
-        "audience": grant.audience,
+        "audience": _audience(grant),
         "scope": grant.scope,
         "subject": grant.sub if grant.sub != grant.client_id else None,
         "family": grant.fam or None,
@@ -87,8 +88,12 @@ def write_minted(
 
 def write_revoked(grant: Grant) -> None:
     """Write that a client revoked its token, or raise Unavailable."""
-    write(event("token.revoked", token_id=grant.jti, audience=grant.audience))
+    write(event("token.revoked", token_id=grant.jti, audience=_audience(grant)))
     count_revoked()
+
+
+def _audience(grant: Grant) -> str | None:
+    return None if grant.aud is UNSET else " ".join(several(grant.aud))
 
 
 def write_done(kind: EventKind, /, **members: Any) -> None:

@@ -1,5 +1,6 @@
 """The places of the database and of the wrapping key that encrypts its root keys."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,3 +170,17 @@ def _make_folder(folder: Path) -> None:
 def _shown(folder: Path) -> str:
     """Return a folder as a path that does not look like a name."""
     return str(folder) if folder.is_absolute() or folder.parts[:1] == ("..",) else f"./{folder}"
+
+
+def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the data folder that the environment names, else the user's own.
+
+    Raises SettingsError for a user without a home.
+    """
+    name = environment.get(PREFIX + "DATA")
+    shared = environment.get("XDG_DATA_HOME") or "~/.local/share"
+    folder = Path(name) if name else Path(shared) / "macaroon-cbat"
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:
+        raise SettingsError(f"the data folder {folder} has no home: choose another with --data") from error

@@ -55,7 +55,10 @@ def parts_of(
 
     At most `waiters` requests wait for the decision of a person at a time.
     """
-    parts = Parts(operations=[token_operation(server.offered)], metadata=[discharge_metadata])
+    parts = Parts(
+        operations=[token_operation(server.offered)],
+        metadata=[discharge_metadata, server.detail_types.metadata],
+    )
     parts.operations += discharge_routes(app, server, people, clock, root_path, waiters=waiters)
     members, operations = people_routes(
         app, server, people if isinstance(people, People) else None, clock, root_path

@@ -12,7 +12,7 @@ from macaroon_cbat.certificate.source import CertificateSource, tls_connection
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW
 from macaroon_cbat.macaroon.issuers import is_root_path, issuer_mistake, plain_issuer
-from macaroon_cbat.service.data_places import DataPlaces, database_url, refuse_both, wrapping_key
+from macaroon_cbat.service.data_places import DataPlaces, data_folder, database_url, refuse_both, wrapping_key
 from macaroon_cbat.service.limits import USUAL, ServiceLimits
 from macaroon_cbat.service.proxies import ProxySettings
 from macaroon_cbat.service.refresh_settings import USUAL_REFRESH, RefreshSettings
@@ -76,6 +76,14 @@ class Settings:
             meaning="bundle of each SPIFFE trust domain whose workloads authenticate by their SVID",
             shape="TRUST-DOMAIN=FILE, several with commas between",
             default="no trust domain",
+        ),
+    ] = None
+    authorization_details: Annotated[
+        Path | None,
+        Setting(
+            meaning="TOML file of the types of authorization details (RFC 9396)",
+            shape="a file",
+            default="no type",
         ),
     ] = None
     mtls_url: Annotated[
@@ -230,17 +238,3 @@ def _unknown(name: str) -> str:
     near = get_close_matches(name, VARIABLES, n=1)
     meant = f", or did you mean {PREFIX}{near[0]}?" if near else ";"
     return f"unknown setting {PREFIX}{name}: unset it{meant} known are {known}"
-
-
-def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return the data folder that the environment names, else the user's own.
-
-    Raises SettingsError for a user without a home.
-    """
-    name = environment.get(PREFIX + "DATA")
-    shared = environment.get("XDG_DATA_HOME") or "~/.local/share"
-    folder = Path(name) if name else Path(shared) / "macaroon-cbat"
-    try:
-        return folder.expanduser()
-    except RuntimeError as error:
-        raise SettingsError(f"the data folder {folder} has no home: choose another with --data") from error

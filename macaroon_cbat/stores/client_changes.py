@@ -8,8 +8,8 @@ _LIFETIMES = ("refresh_idle_seconds", "refresh_max_seconds")
 _ASIDE = ("scope", "grant_types", "client_name", "jwks", "require_pushed_authorization_requests")
 """The members that `takes_away` compares by rules of their own; a name gives no right."""
 _MAY_GROW = (
-    *("audiences", "authorization_details_types", "certificates", "groups", "may_act", "redirect_uris"),
-    "serves",
+    *("audiences", "authorization_details_types", "certificates", "groups", "judged_caveats"),
+    *("may_act", "redirect_uris", "serves"),
 )
 
 

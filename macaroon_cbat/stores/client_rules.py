@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from macaroon_cbat.macaroon.audiences import canonical_audience
+from macaroon_cbat.macaroon.custom import check_custom_name
 from macaroon_cbat.stores.client_keys import certificates_in, refuse_keys, refuse_keys_uri
 
 PUBLIC_GRANTS = frozenset(
@@ -34,6 +35,15 @@ def refuse_repeated(what: str, values: Sequence[str]) -> None:
 def refuse_repeated_audiences(kind: str, audiences: Sequence[str]) -> None:
     """Raise ValueError for an audience that is listed twice, in any spelling."""
     refuse_repeated(kind, [canonical_audience(audience) for audience in audiences])
+
+
+def refuse_judged(names: Sequence[str], *, understands: bool) -> None:
+    """Raise ValueError for custom caveats that no resource server could judge."""
+    refuse_repeated("judged caveat", names)
+    if names and not understands:
+        raise ValueError("a client that judges custom caveats understands caveats: register it so")
+    for name in names:
+        check_custom_name(name)
 
 
 def refuse_name(name: str | None) -> None:

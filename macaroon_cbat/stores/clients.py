@@ -17,6 +17,7 @@ from macaroon_cbat.stores.client_rules import (
     refuse_certificate_names,
     refuse_grants,
     refuse_groups,
+    refuse_judged,
     refuse_key_sources,
     refuse_lifetimes,
     refuse_name,
@@ -71,7 +72,8 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `jwks` or `jwks_uri` name theirs, or are those of private_key_jwt. Clients in `may_act` may exchange its
     tokens for others of the same subject (RFC 8693 4.4). `groups` are those into which the operator has put
     it, for caveats that demand a member of one.
-    `understands_caveats` states that this resource server judges every caveat itself.
+    `understands_caveats` states that this resource server judges every caveat itself, those in
+    `judged_caveats` too. `authorization_details_types` are those that a client may ask for, or is shown.
     `checks_certificates` and `checks_proofs` state that it compares `cnf` with certificates and DPoP proofs.
     """
 
@@ -101,6 +103,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     certificates: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     understands_caveats: bool = False
+    judged_caveats: tuple[str, ...] = ()
     checks_certificates: bool = False
     checks_proofs: bool = False
 
@@ -109,9 +112,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         refuse_repeated_audiences("audience", self.audiences)
         refuse_repeated_audiences("served audience", self.serves)
         if self.scope is None and not self.serves:
-            raise ValueError(
-                "a client without a scope can do nothing: give it a scope, or an audience it serves"
-            )
+            raise ValueError("a client without a scope can do nothing: give it one, or an audience it serves")
         for certificate in self.certificates:
             parse_thumbprint(certificate)
         method, grants = self.token_endpoint_auth_method, self.allowed_grants
@@ -125,6 +126,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         refuse_repeated("client in may_act", self.may_act)
         refuse_repeated("authorization details type", self.authorization_details_types)
         refuse_groups(self.groups)
+        refuse_judged(self.judged_caveats, understands=self.understands_caveats)
         refuse_key_sources(method, self.certificates, self.jwks, self.jwks_uri)
 
     @property

@@ -46,7 +46,8 @@ def test_the_commands_are_those_of_the_documentation():
     assert {" ".join(path) for path in commands(main)} == {
         "", "client", "client add", "client change", "client list", "client remove", "client show", "gateway",
         "guide", "key", "key export", "key generate-wrapping", "key list", "key retire", "key rewrap",
-        "key rotate", "login", "logout", "proxy-config", "revocation", "revocation list", "revoke", "serve", "thumbprint",
+        "key rotate", "login", "logout", "proxy-config", "revocation", "revocation list", "revoke", "serve",
+        "thumbprint",
         "token", "token attenuate", "token get", "token inspect", "token mint", "token verify",
     }  # fmt: skip
 

@@ -14,7 +14,6 @@ from tests.support.service import (
     API,
     GRANT_TYPE,
     ISSUER,
-    OTHER_API,
     SECRETS,
     basic,
     grant_of,
@@ -55,16 +54,6 @@ def test_the_same_resource_twice_is_one(service, resources):
     )
     assert answer.status_code == 200
     assert grant_of(answer.json["access_token"]).aud == API
-
-
-@pytest.mark.parametrize("resources", [[API, OTHER_API], [OTHER_API, API], [API, API + "//"], [API, ISSUER]])
-def test_two_resources_are_refused(service, resources):
-    """Two different resources are invalid_target, also where the client may have tokens for each of them."""
-    form = {**GRANT_TYPE, "resource": resources}
-    headers = {"Authorization": basic("reporting", SECRETS["reporting"])}
-    assert "several resources" in refused(
-        service.open("/oauth2/token", data=form, headers=headers), 400, "invalid_target"
-    )
 
 
 @pytest.mark.parametrize("path", ["/oauth2/introspect", "/oauth2/revoke"])

@@ -7,7 +7,8 @@ import pytest
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.service import create_app, settings_from_environment
-from macaroon_cbat.service.settings import VARIABLES, data_folder
+from macaroon_cbat.service.data_places import data_folder
+from macaroon_cbat.service.settings import VARIABLES
 from macaroon_cbat.stores import WrappingKey
 
 KEY = WrappingKey(bytes(range(32)))

@@ -287,7 +287,7 @@ REFUSED = {
     "a scope beyond the client": ({"scope": "root"}, "invalid_scope", "not registered"),
     "an unknown audience": ({"resource": "https://no.example"}, "invalid_target", "not registered"),
     "the service itself": ({"resource": ISSUER}, "invalid_target", ""),
-    "two audiences": ({"resource": API, "audience": OTHER_API}, "invalid_target", ""),
+    "the service itself beside": ({"resource": API, "audience": ISSUER}, "invalid_target", ""),
     "another requested type": (
         {"requested_token_type": "urn:ietf:params:oauth:token-type:refresh_token"},
         "invalid_request",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from flask import Flask, Response, request
 
 from macaroon_cbat.errors import Conflict, InvalidRequest
-from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.claims import EpochSeconds, several
 from macaroon_cbat.service.audit import write_done, write_or_log_refusal
 from macaroon_cbat.service.http.request_input import read_query
 from macaroon_cbat.service.oauth2.device_authorization import DEVICE_PATH
@@ -82,7 +82,7 @@ class DevicePage:
             "client": self._name(asked),
             "client_id": asked.client_id,
             "scopes": asked.scope.split(" "),
-            "audiences": [] if asked.audience is None else [asked.audience],
+            "audiences": several(asked.audience or ()),
             "address": asked.address,
             "minutes": max(0, now - asked.begun_at) // 60,
             "field": FIELD,
@@ -122,6 +122,6 @@ def _audit(asked: DeviceRequest) -> None:
         client_id=asked.client_id,
         subject=asked.subject,
         scope=asked.scope,
-        audience=asked.audience,
+        audience=" ".join(several(asked.audience or ())) or None,
         certificate=asked.certificate,
     )

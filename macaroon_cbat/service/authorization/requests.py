@@ -16,7 +16,7 @@ from macaroon_cbat.macaroon.proof_keys import parse_key_thumbprint
 from macaroon_cbat.service.authorization.parameters import LONGEST_PARAMETER, MOST_RESOURCES, Parameters
 from macaroon_cbat.service.authorization.prompting import read_max_age, read_prompt
 from macaroon_cbat.service.authorization.pushed import PushedRequest
-from macaroon_cbat.service.oauth2.entitlements import granted_audience, granted_scope, one_resource
+from macaroon_cbat.service.oauth2.entitlements import granted_audience, granted_scope, named_resources
 from macaroon_cbat.service.oauth2.owner_rights import refuse_the_service_itself
 from macaroon_cbat.service.oauth2.pkce import required_challenge
 from macaroon_cbat.stores import Client, ClientStore
@@ -106,7 +106,7 @@ def authorization_request(
         raise InvalidRequest("this client must push its authorization request: send it to /oauth2/par first")
     _refuse_other_answers(once)
     challenge = required_challenge(once.get("code_challenge"), once.get("code_challenge_method"))
-    audience = granted_audience(client, one_resource(parameters.resources), issuer)
+    audience = granted_audience(client, named_resources(parameters.resources), issuer)
     refuse_the_service_itself(audience, issuer)
     return AuthorizationRequest(
         client_id=client.client_id,

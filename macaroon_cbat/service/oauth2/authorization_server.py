@@ -17,6 +17,7 @@ from macaroon_cbat.errors import (
 )
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.audit import is_from
+from macaroon_cbat.service.detail_types import NO_DETAIL_TYPES, DetailTypes
 from macaroon_cbat.service.federation.federation import federation_of
 from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.oauth2.client_authentication import (
@@ -63,6 +64,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
         *,
         audiences: Collection[str],
         proofs: TokenProofs | None = None,
+        detail_types: DetailTypes = NO_DETAIL_TYPES,
     ) -> None:
         """Serve this issuer from these stores; `trust` are the CAs of clients, and `offered` the grants.
 
@@ -71,6 +73,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
         super().__init__()
         self.issuer = issuer
         self.stores = stores
+        self.detail_types = detail_types
         self.families = RefreshFamilies(issuer.url, stores.families, refresh)
         self.federation = federation_of(stores, audiences)
         self._trust = trust

@@ -15,7 +15,7 @@ from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.oauth2.authorization_server import AuthorizationServer
 from macaroon_cbat.service.oauth2.client_authentication import is_public
 from macaroon_cbat.service.oauth2.device_codes import INTERVAL, LIFETIME, DeviceCodes, DeviceRequest
-from macaroon_cbat.service.oauth2.entitlements import granted_audience, granted_scope, one_resource
+from macaroon_cbat.service.oauth2.entitlements import granted_audience, granted_scope, named_resources
 from macaroon_cbat.service.oauth2.form_request import FormRequest, read_form_request
 from macaroon_cbat.service.oauth2.grants.device_code import DEVICE_CODE
 from macaroon_cbat.service.oauth2.shapes import ClientName, RequestedScope
@@ -100,7 +100,7 @@ def _asked(server: AuthorizationServer, form_request: FormRequest) -> DeviceRequ
         raise UnauthorizedClient(f"this client may not use this grant: register it for {DEVICE_CODE}")
     form = form_request.read(DeviceAuthorizationForm)
     own = server.issuer.audience
-    audience = granted_audience(client, one_resource(form_request.resources), own)
+    audience = granted_audience(client, named_resources(form_request.resources), own)
     scope = granted_scope(client, form.scope, audience, own)
     if audience == own and scope != OF_PEOPLE:
         raise InvalidTarget(

@@ -46,7 +46,7 @@ class DeviceRequest(Struct, frozen=True, kw_only=True):
 
     client_id: str
     scope: str
-    audience: str | None
+    audience: str | tuple[str, ...] | None
     begun_at: EpochSeconds
     certificate: str | None = None
     """The thumbprint of the certificate that a public client presented: the poll must come with the same."""

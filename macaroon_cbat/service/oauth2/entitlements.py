@@ -4,38 +4,57 @@ The scopes `keys`, `revocations`, `admin` and `grants` are for the service itsel
 issuer's URL. They are for no other resource server, and no other scope is for the service itself.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from macaroon_cbat.certificate.source import PresentedCertificate
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import InvalidDpopProof, InvalidRequest, InvalidScope, InvalidTarget
 from macaroon_cbat.macaroon.audiences import canonical_audience
+from macaroon_cbat.macaroon.claims import several
 from macaroon_cbat.service.http.client_certificate import require_reachable
 from macaroon_cbat.stores import Client
 
+MOST_AUDIENCES = 16
+"""Audiences of one token: each one's URI is in its identifier."""
 RESERVED_SCOPES = ("keys", "revocations", "admin", "grants")
 """The scopes of the service's own endpoints. A user may grant `grants` alone, for a list of its logins."""
 
 
-def one_resource(resources: Iterable[str]) -> str | None:
-    """Return the resource that a request names, in its canonical spelling; None if it names none.
+Audience = str | tuple[str, ...] | None
+"""The audience of a token: one resource server, which can verify it; several, or any: it is introspected."""
 
-    RFC 8707 2 lets a request name several resources. A token of this service is for one, so InvalidTarget is
-    raised for two different ones.
+
+def named_resources(resources: Iterable[str]) -> Audience:
+    """Return the resources that a request names (RFC 8707 2), canonical, each once; None if it names none."""
+    named = tuple(dict.fromkeys(canonical_audience(resource) for resource in resources))
+    return named if len(named) > 1 else next(iter(named), None)
+
+
+def narrowed_audience(granted: Audience, named: Audience, registered: Sequence[str]) -> Audience:
+    """Return the audience of a token that is obtained with a wider grant: the named resources, or all of it.
+
+    A grant for any audience can be narrowed to those for which the client is registered. Raises InvalidTarget
+    for a resource that is not within the grant (RFC 8707 2.2).
     """
-    named = {canonical_audience(resource) for resource in resources}
-    if len(named) > 1:
-        raise InvalidTarget("the request names several resources: request a token for each")
-    return next(iter(named), None)
+    if named is None:
+        return granted
+    within = registered if granted is None else several(granted)
+    for resource in several(named):
+        if resource not in within:
+            raise InvalidTarget(f"the resource {resource[:200]} was not granted: name one that was")
+    return named
 
 
-def granted_audience(client: Client, resource: str | None, issuer: str) -> str | None:
-    """Return the audience to mint for: the requested resource, else the client's only one (RFC 8707 2).
+def granted_audience(client: Client, resource: Audience, issuer: str) -> Audience:
+    """Return the audience to mint for: the requested resources, else the client's only one (RFC 8707 2).
 
-    Both texts are canonical. A client with a reserved scope need not register the issuer as audience. Raises
-    InvalidTarget for an audience that the client may not get, and if it must name one of several.
+    All texts are canonical. A client with a reserved scope need not register the issuer as audience. Raises
+    InvalidTarget for an audience that the client may not get, for the service itself beside another one, and
+    if the client must name one of several.
     """
     registered = client.metadata.audiences
+    if isinstance(resource, tuple):
+        return _granted_audiences(resource, registered, issuer)
     if resource is None:
         if len(registered) > 1:
             raise InvalidTarget("this client has several audiences: name one with the parameter resource")
@@ -52,9 +71,18 @@ def granted_audience(client: Client, resource: str | None, issuer: str) -> str |
     return resource
 
 
-def granted_scope(
-    client: Client, requested: str | None, audience: str | tuple[str, ...] | None, issuer: str
-) -> str:
+def _granted_audiences(resources: tuple[str, ...], registered: Sequence[str], issuer: str) -> tuple[str, ...]:
+    """Return several audiences of one token, which is introspected."""
+    if issuer in resources:
+        raise InvalidTarget("a token for the service itself is for it alone: request one for the others")
+    if len(resources) > MOST_AUDIENCES:
+        raise InvalidTarget(f"the request names {len(resources)} resources: name {MOST_AUDIENCES} at most")
+    if unknown := [resource for resource in resources if resource not in registered]:
+        raise InvalidTarget(f"the resource {unknown[0][:200]} is not registered for this client")
+    return resources
+
+
+def granted_scope(client: Client, requested: str | None, audience: Audience, issuer: str) -> str:
     """Return the scope to grant for the audience: the requested scope, else all that is registered for it.
 
     Raises InvalidScope for a scope that is not registered, or not for this audience.

@@ -21,7 +21,7 @@ from macaroon_cbat.service.oauth2.entitlements import (
     granted_audience,
     granted_certificate,
     granted_scope,
-    one_resource,
+    named_resources,
     require_proof,
 )
 from macaroon_cbat.service.oauth2.form_request import FormRequest
@@ -93,7 +93,7 @@ def _authorization(server: Any, request: FormRequest, presented: _Presented) -> 
     is_exchange = presented.use == "token-exchange"
     _require_grant(client, TOKEN_EXCHANGE if is_exchange else JWT_BEARER)
     within, issuer = narrowed(client, accepted.trusted), server.issuer.audience
-    audience = granted_audience(within, one_resource(request.resources), issuer)
+    audience = granted_audience(within, named_resources(request.resources), issuer)
     refuse_other_resource(audience, accepted.trusted)
     authorization = Authorization(
         client=client,

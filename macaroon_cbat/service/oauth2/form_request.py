@@ -13,6 +13,7 @@ from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.credential_headers import credentials_in_environ
 from macaroon_cbat.macaroon.discharge_headers import read_discharge_headers
 from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
+from macaroon_cbat.service.detail_types import NO_DETAIL_TYPES, DetailTypes
 from macaroon_cbat.service.http.client_certificate import client_certificate, client_intermediates
 from macaroon_cbat.service.http.request_input import Form, FormShape, fitted, read_form
 from macaroon_cbat.service.oauth2.token_proofs import TokenProof
@@ -38,6 +39,8 @@ class FormRequest(OAuth2Request):  # type: ignore[misc] # Authlib is untyped
         self.proof: TokenProof | None = None
         """The verified DPoP proof, at endpoints that bind to its key (`AuthorizationServer.prove`)."""
         self.now = now
+        self.detail_types: DetailTypes = NO_DETAIL_TYPES
+        """The types of authorization details that the request may name: those of the token endpoint."""
 
     def access(self) -> Access:
         """Return the facts of this request by which the caveats of a presented macaroon are judged."""

@@ -4,36 +4,29 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from macaroon_cbat.certificate.thumbprint import Thumbprint, parse_thumbprint
 from macaroon_cbat.errors import InvalidRequest, InvalidToken
-from macaroon_cbat.macaroon.caveats import (
-    Access,
-    Caveat,
-    ClientAddress,
-    Confirmation,
-    Expiry,
-    KeyConfirmation,
-    Method,
-    PathPrefix,
-    TargetUri,
-    caveat_text,
-    remembered_caveats,
-)
-from macaroon_cbat.macaroon.claims import EpochSeconds
-from macaroon_cbat.macaroon.conditions import read_condition
+from macaroon_cbat.macaroon.caveats import Access
+from macaroon_cbat.macaroon.claims import EpochSeconds, several
 from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.proof_keys import KeyThumbprint, parse_key_thumbprint
 from macaroon_cbat.macaroon.revocation import Revocations
 from macaroon_cbat.macaroon.signature import AuthenticCaveats, DischargeText
 from macaroon_cbat.macaroon.verification import Principal, judge, refuse_revoked
 from macaroon_cbat.service.audit import write_or_log_introspected
+from macaroon_cbat.service.oauth2.introspected_caveats import (
+    BoundTo,
+    audiences_left,
+    one_each,
+    sorted_caveats,
+    understood_details,
+)
 from macaroon_cbat.service.oauth2.issuer import Issuer
 from macaroon_cbat.service.served_audiences import how_to_serve, served_audiences
 from macaroon_cbat.stores import Client
 
-_OF_THE_REQUEST = (Method, TargetUri, PathPrefix, ClientAddress)
-_BoundTo = tuple[Thumbprint | None, KeyThumbprint | None]
 INACTIVE: dict[str, object] = {"active": False}
 
 
@@ -62,31 +55,32 @@ def introspection_answer(
     grant = None
     try:
         grant, written = issuer.authentic(text, discharges)
-        texts = _one_each(written)
-        audience = _asking_audience(grant, caller, issuer.url)
-        bound_to, judged, of_the_request = _sorted(texts)
+        texts = one_each(written)
+        audiences = _asking_audiences(grant, caller, issuer.url)
+        bound_to, judged, of_the_request = sorted_caveats(texts)
         certificate, key = bound_to
         for each in {certificate, presented}:
             refuse_revoked(grant, each, revocations(grant, each))
-        if of_the_request and not caller.metadata.understands_caveats:
-            unjudged = ", ".join(text.decode() for text in of_the_request)
-            raise InvalidToken(f"{caller.client_id} does not understand caveats, such as {unjudged}")
+        details = understood_details(of_the_request, caller)
         if certificate is not None and presented is None and not caller.metadata.checks_certificates:
             raise InvalidToken(
                 f"{caller.client_id} does not compare certificate {certificate} and named none"
             )
         if key is not None and proof_key is None and not caller.metadata.checks_proofs:
             raise InvalidToken(f"{caller.client_id} does not verify DPoP proofs by key {key} and named none")
-        access = Access(
-            now=now, audience=audience, certificate=presented or certificate, proof_key=proof_key or key
-        )
-        principal = judge(grant, judged, access, require_certificate=False)
+        access = Access(now=now, certificate=presented or certificate, proof_key=proof_key or key)
+        principal = _judged(grant, judged, access, audiences)
         write_or_log_introspected(grant, active=True, certificate=certificate)
-        shown = texts if caller.metadata.understands_caveats else None
-        return {"active": True, "iss": issuer.url, **_claims(grant, principal, bound_to, shown)}
     except InvalidToken as error:
         write_or_log_introspected(grant, active=False, reason=str(error))
         return INACTIVE
+    shown = texts if caller.metadata.understands_caveats else None
+    claims = _claims(principal, bound_to, shown)
+    if grant.aud is not UNSET:
+        claims["aud"] = audiences_left(grant, judged) if isinstance(grant.aud, tuple) else grant.aud
+    if details is not None:
+        claims["authorization_details"] = details
+    return {"active": True, "iss": issuer.url, **claims}
 
 
 def named_certificate(text: str | None) -> Thumbprint | None:
@@ -105,9 +99,7 @@ def named_key(text: str | None) -> KeyThumbprint | None:
         raise InvalidRequest(f"dpop_jkt: {error}") from error
 
 
-def _claims(
-    grant: Grant, principal: Principal, bound_to: _BoundTo, shown: AuthenticCaveats | None
-) -> dict[str, object]:
+def _claims(principal: Principal, bound_to: BoundTo, shown: AuthenticCaveats | None) -> dict[str, object]:
     """Return the members of an active token; `shown` are its caveats, for a caller that understands them."""
     claims: dict[str, object] = {
         "client_id": principal.client_id,
@@ -118,8 +110,6 @@ def _claims(
         "sub": principal.subject,
         "token_type": "Bearer" if bound_to[1] is None else "DPoP",
     }
-    if grant.aud is not UNSET:
-        claims["aud"] = grant.aud
     named = zip(("x5t#S256", "jkt"), bound_to, strict=True)
     if confirmed := {name: thumbprint for name, thumbprint in named if thumbprint is not None}:
         claims["cnf"] = confirmed
@@ -130,70 +120,34 @@ def _claims(
     return claims
 
 
-def _asking_audience(grant: Grant, caller: Client, issuer: str) -> str | None:
-    """Return the audience for which the caller introspects, or raise InvalidToken if it may not.
+def _asking_audiences(grant: Grant, caller: Client, issuer: str) -> tuple[str | None, ...]:
+    """Return the audiences for which the caller introspects, or raise InvalidToken if it may not.
 
     A resource server must serve one of the token's audiences, or any audience if the token has none. Another
-    client may introspect its own tokens. None means one of several audiences: a token that is restricted to
-    one of them is then inactive.
+    client may introspect its own tokens.
     """
     served = meant = served_audiences(caller, issuer)
     if grant.aud is not UNSET:
-        meant = (grant.aud,) if isinstance(grant.aud, str) else grant.aud
+        meant = several(grant.aud)
         served = tuple(audience for audience in served if audience in meant)
     if served:
-        return served[0] if len(served) == 1 else None
+        return served
     if grant.client_id == caller.client_id:
-        return grant.audience
+        return (None,) if grant.aud is UNSET else several(grant.aud)
     none = f"none of {meant}" if caller.metadata.serves else f"no audience: {how_to_serve(caller)}"
     raise InvalidToken(f"{caller.client_id} serves {none}")
 
 
-def _sorted(texts: AuthenticCaveats) -> tuple[_BoundTo, AuthenticCaveats, list[bytes]]:
-    """Return what the token is bound to, the caveats to judge here, and those about the request.
+def _judged(
+    grant: Grant, texts: AuthenticCaveats, access: Access, audiences: Sequence[str | None]
+) -> Principal:
+    """Return the principal at the first audience that the caveats allow.
 
-    An unknown caveat is among those to judge, where it prohibits.
+    Raises the InvalidToken of the last one if they allow none.
     """
-    certificate: Thumbprint | None = None
-    key: KeyThumbprint | None = None
-    judged: list[bytes] = []
-    of_the_request: list[bytes] = []
-    for text in texts:
-        caveat = _readable(text)
-        if isinstance(caveat, Confirmation):
-            certificate = certificate or Thumbprint(caveat.cnf.thumbprint)
-        elif isinstance(caveat, KeyConfirmation):
-            key = key or KeyThumbprint(caveat.cnf.jkt)
-        (of_the_request if isinstance(caveat, _OF_THE_REQUEST) else judged).append(text)
-    return (certificate, key), AuthenticCaveats(tuple(judged)), of_the_request
-
-
-def _one_each(written: AuthenticCaveats) -> AuthenticCaveats:
-    """Return the caveats in compact form, one member in each text: some members are judged here, others not.
-
-    Text that is not a caveat stays as it was written, and so does an attribute that a discharge declares.
-    """
-    texts: list[bytes] = []
-    for text in written:
+    for audience in audiences:
         try:
-            texts += [caveat_text(caveat) for caveat in remembered_caveats(text)]
-        except ValueError:
-            texts.append(_in_our_words(text))
-    return AuthenticCaveats(tuple(texts))
-
-
-def _in_our_words(text: bytes) -> bytes:
-    """Return the expiry of a discharge as the caveat that it is; all other text as it was written."""
-    try:
-        condition = read_condition(text) if isinstance(text, DischargeText) else None
-    except ValueError:
-        return text
-    return caveat_text(condition) if isinstance(condition, Expiry) else text
-
-
-def _readable(text: bytes) -> Caveat | None:
-    try:
-        (caveat,) = remembered_caveats(text)
-    except ValueError:
-        return None
-    return caveat
+            return judge(grant, texts, replace(access, audience=audience), require_certificate=False)
+        except InvalidToken as error:
+            refusal = error
+    raise refusal

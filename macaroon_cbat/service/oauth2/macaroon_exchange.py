@@ -25,7 +25,7 @@ from macaroon_cbat.service.oauth2.entitlements import (
     granted_audience,
     granted_certificate,
     granted_scope,
-    one_resource,
+    named_resources,
 )
 from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.oauth2.issuer import Issuer
@@ -155,14 +155,12 @@ def _audience(
 ) -> str | tuple[str, ...] | None:
     """Return the audience of the new token: the named one, else that of the old one (RFC 8707 2)."""
     before = None if rights.grant.aud is UNSET else rights.grant.aud
-    named = one_resource(wanted.resources)
+    named = named_resources(wanted.resources)
     audience: str | tuple[str, ...] | None
     if named is not None:
         audience = granted_audience(client, named, issuer.audience)
     elif client.client_id == rights.grant.client_id:
         audience = before
-    elif isinstance(before, tuple):
-        raise InvalidTarget("the subject token is for several resources: name one with resource")
     else:
         audience = granted_audience(client, before, issuer.audience)
     if isinstance(audience, str) and is_same_audience(audience, issuer.audience) and audience != before:

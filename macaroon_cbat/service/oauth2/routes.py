@@ -84,6 +84,7 @@ def oauth_routes(app: Flask, server: AuthorizationServer, clock: Callable[[], fl
     def token() -> Response:
         form_request = read(TOKEN, "resource")
         required(form_request.form, "grant_type")
+        form_request.detail_types = server.detail_types
         server.prove(form_request)
         response: Response = server.create_token_response(form_request)
         return response

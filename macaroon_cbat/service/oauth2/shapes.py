@@ -1,6 +1,6 @@
 """The shapes of the OAuth endpoints: the forms that they read, and their answers."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
@@ -26,6 +26,7 @@ class TokenAnswer(Struct, frozen=True):
     scope: ScopeText
     refresh_token: str | UnsetType = UNSET
     issued_token_type: str | UnsetType = UNSET
+    authorization_details: list[dict[str, Any]] | UnsetType = UNSET
 
 
 class IntrospectionForm(Struct, frozen=True):
@@ -58,6 +59,7 @@ class IntrospectionAnswer(Struct, frozen=True):
     token_type: Literal["Bearer", "DPoP"] | None = None
     cnf: dict[Literal["x5t#S256", "jkt"], ThumbprintText] | None = None
     caveats: list[Raw] | None = None
+    authorization_details: list[dict[str, Any]] | None = None
     declared: dict[str, str] | None = None
 
 

@@ -8,7 +8,7 @@ from macaroon_cbat.service.oauth2.entitlements import (
     granted_audience,
     granted_certificate,
     granted_scope,
-    one_resource,
+    named_resources,
 )
 from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.oauth2.grants.token_response import token_response
@@ -22,6 +22,7 @@ class ClientCredentialsForm(Struct, frozen=True, tag_field="grant_type", tag="cl
 
     scope: RequestedScope | None = None
     resource: str | None = None
+    authorization_details: str | None = None
     client_id: ClientName | None = None
     client_secret: str | None = None
 
@@ -38,7 +39,7 @@ class ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc] # Authlib
         client: Client = request.client.record
         issuer: Issuer = self.server.issuer
         form = request.read(ClientCredentialsForm)
-        audience = granted_audience(client, one_resource(request.resources), issuer.audience)
+        audience = granted_audience(client, named_resources(request.resources), issuer.audience)
         authorization = Authorization(
             client=client,
             subject=client.client_id,

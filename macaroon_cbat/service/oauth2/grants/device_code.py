@@ -6,14 +6,14 @@ from authlib.oauth2.rfc6749 import UnauthorizedClientError
 from authlib.oauth2.rfc8628 import DeviceCodeGrant
 from msgspec import Struct
 
-from macaroon_cbat.errors import InvalidTarget
 from macaroon_cbat.service.oauth2.authorization import Authorization
 from macaroon_cbat.service.oauth2.device_codes import DeviceCodes
 from macaroon_cbat.service.oauth2.entitlements import (
     granted_audience,
     granted_certificate,
     granted_scope,
-    one_resource,
+    named_resources,
+    narrowed_audience,
 )
 from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.oauth2.grants.offered import OfferedGrant
@@ -32,6 +32,7 @@ class DeviceCodeForm(Struct, frozen=True, tag_field="grant_type", tag=DEVICE_COD
 
     device_code: str
     resource: str | None = None
+    authorization_details: str | None = None
     client_id: ClientName | None = None
     client_secret: str | None = None
 
@@ -62,10 +63,9 @@ class DeviceCodePoll(DeviceCodeGrant):  # type: ignore[misc] # Authlib is untype
             form.device_code, client.client_id, request.presented.thumbprint, request.now
         )
         # The client may have been changed meanwhile: it gets no more than it is registered for now.
-        named = one_resource(request.resources)
-        if named is not None and named != asked.audience:
-            raise InvalidTarget("the person approved another resource: leave the parameter resource out")
-        audience = granted_audience(client, asked.audience, issuer.audience)
+        named = named_resources(request.resources)
+        approved = granted_audience(client, asked.audience, issuer.audience)
+        audience = narrowed_audience(approved, named, client.metadata.audiences)
         assert asked.subject is not None
         authorization = Authorization(
             client=client,

@@ -15,6 +15,7 @@ class JwtBearerForm(Struct, frozen=True, tag_field="grant_type", tag=JWT_BEARER)
     assertion: str
     scope: RequestedScope | None = None
     resource: str | None = None
+    authorization_details: str | None = None
     client_id: ClientName | None = None
     client_secret: str | None = None
 

@@ -8,13 +8,13 @@ from msgspec import Struct
 
 from macaroon_cbat.errors import InvalidGrant, InvalidTarget
 from macaroon_cbat.macaroon.caveats import Access
-from macaroon_cbat.macaroon.claims import EpochSeconds, several
+from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import Grant, read_identifier
 from macaroon_cbat.macaroon.verification import refuse_revoked
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.service.audit import is_with, write_done, write_minted
 from macaroon_cbat.service.oauth2.authorization import Authorization
-from macaroon_cbat.service.oauth2.entitlements import granted_certificate, one_resource
+from macaroon_cbat.service.oauth2.entitlements import granted_certificate, named_resources, narrowed_audience
 from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.oauth2.grants.token_response import answer_of, minted_for
 from macaroon_cbat.service.oauth2.presented_rights import PresentedRights, presented_rights, refused_as
@@ -32,6 +32,7 @@ class RefreshTokenForm(Struct, frozen=True, tag_field="grant_type", tag="refresh
     refresh_token: str
     scope: RequestedScope | None = None
     resource: str | None = None
+    authorization_details: str | None = None
     client_id: ClientName | None = None
     client_secret: str | None = None
 
@@ -95,7 +96,8 @@ def _authorized(
     """Return what the new access token may: the family's grant, narrowed by caveats and by the request."""
     client: Client = request.client.record
     granted = family.granted
-    audience = _audience(one_resource(request.resources), granted.audience, client)
+    named = named_resources(request.resources)
+    audience = narrowed_audience(granted.audience, named, client.metadata.audiences)
     if not rights.allows_audience(audience):
         raise InvalidTarget("an aud caveat of the refresh token excludes this resource: name another one")
     certificate = granted_certificate(client, request.presented)
@@ -123,18 +125,6 @@ def _refuse_other_binding(granted: Granted, access: Access) -> None:
         access.proof_key,
     ):
         raise InvalidGrant("the refresh token is bound to another certificate or DPoP key")
-
-
-def _audience(
-    named: str | None, granted: str | tuple[str, ...] | None, client: Client
-) -> str | tuple[str, ...] | None:
-    """Return the audience of the access token: the named one of those granted (RFC 8707 2.2), or all."""
-    if named is None:
-        return granted
-    open_to = client.metadata.audiences if granted is None else several(granted)
-    if named not in open_to:
-        raise InvalidTarget("this resource was not granted with the refresh token: log in again for it")
-    return named
 
 
 def _ended(rotation: Rotation, grant: Grant) -> InvalidGrant:

@@ -27,6 +27,7 @@ class TokenExchangeForm(Struct, frozen=True, tag_field="grant_type", tag=TOKEN_E
     actor_token_type: str | None = None
     requested_token_type: str | None = None
     resource: str | None = None
+    authorization_details: str | None = None
     audience: str | None = None
     scope: RequestedScope | None = None
     client_id: ClientName | None = None

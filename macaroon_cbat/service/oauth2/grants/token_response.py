@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from macaroon_cbat.errors import MacaroonError, Unavailable
 from macaroon_cbat.service.audit import write_minted, write_or_log_key_changes
 from macaroon_cbat.service.oauth2.authorization import Authorization
+from macaroon_cbat.service.oauth2.authorization_details import carried_details, detailed
 from macaroon_cbat.service.oauth2.entitlements import require_proof
 from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.oauth2.issuer import Issuer, Minted
@@ -41,6 +42,7 @@ def family_response(
     """
     if "refresh_token" not in authorization.client.metadata.allowed_grants:
         return token_response(issuer, request, authorization)
+    authorization = detailed(request, authorization)
     begun, refresh_token = families.begin(with_proof(request, authorization), request.now)
     try:
         return token_response(issuer, request, begun, refresh_token)
@@ -65,7 +67,7 @@ def with_proof(request: FormRequest, authorization: Authorization) -> Authorizat
 
 def minted_for(issuer: Issuer, request: FormRequest, authorization: Authorization) -> Minted:
     """Return a new token that nothing has told of yet, after the keys that are due have rotated."""
-    authorization = with_proof(request, authorization)
+    authorization = with_proof(request, detailed(request, authorization))
     write_or_log_key_changes(issuer.keep_keys(request.now), request.now)
     return issuer.mint(authorization, request.now)
 
@@ -79,4 +81,12 @@ def answer_of(
     """Return the answer with this token (RFC 6749 5.1)."""
     lifetime = minted.grant.exp - request.now
     kind: Literal["Bearer", "DPoP"] = "Bearer" if request.proof is None else "DPoP"
-    return TokenAnswer(minted.text, kind, lifetime, authorization.scope, refresh_token)
+    details = carried_details(detailed(request, authorization).carried)
+    return TokenAnswer(
+        access_token=minted.text,
+        token_type=kind,
+        expires_in=lifetime,
+        scope=authorization.scope,
+        refresh_token=refresh_token,
+        authorization_details=UNSET if details is None else details,
+    )
