@@ -3,10 +3,27 @@
 from importlib.resources import files
 
 _READ_FIRST = (
-    "holders", "caveats", "resource-servers", "behind-a-proxy", "formats", "gateway", "service",
-    "refresh", "operating", "settings", "audit-events", "metrics", "401", "errors", "threat-model",
-    "cryptography", "comparison", "design", "standards",
-)  # fmt: skip
+    "holders",
+    "caveats",
+    "resource-servers",
+    "behind-a-proxy",
+    "formats",
+    "gateway",
+    "service",
+    "refresh",
+    "operating",
+    "settings",
+    "audit-events",
+    "metrics",
+    "federation",
+    "401",
+    "errors",
+    "threat-model",
+    "cryptography",
+    "comparison",
+    "design",
+    "standards",
+)
 """The topics in the order of README's table of readers; any other topic comes after them."""
 
 

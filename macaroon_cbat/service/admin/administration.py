@@ -180,9 +180,10 @@ class Administration:
         return family_list(found, last, self.stores.clients)
 
     def _revoke_tokens(self, kind: Literal["client", "subject"], name: str, *, force: bool) -> Revocation:
-        """Revoke all tokens so far. A subject is a client's name, as only clients get tokens."""
+        """Revoke all tokens so far. A subject is a client, or a user, whose name has a colon and no list."""
+        is_user = kind == "subject" and ":" in name
         decision = self.stores.clients.revoke_tokens(
-            kind, name, self._now, lasting=LASTING, is_registered=not force
+            kind, name, self._now, lasting=LASTING, is_registered=not (force or is_user)
         )
         if decision is None:
             raise NotFound(

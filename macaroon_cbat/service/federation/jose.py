@@ -23,8 +23,8 @@ MOST_KEYS = 64
 
 _KINDS = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}
 """The members of a public key, by its kty (RFC 7518 6, RFC 8037 2)."""
-_CURVES = {"P-256", "P-384", "P-521", "Ed25519", "Ed448"}
-_USES = {"sig", "jwt-svid"}
+_CURVES = ("P-256", "P-384", "P-521", "Ed25519", "Ed448")
+_USES = ("sig", "jwt-svid")
 """The uses of signing keys: RFC 7517 4.2, and that of a SPIFFE bundle, whose X.509 keys are left out."""
 _LEAST_MODULUS, _LARGEST_MODULUS, _LARGEST_EXPONENT = 256, 1024, 8
 
@@ -93,7 +93,7 @@ def usable_keys(key_set: dict[str, Any]) -> PublicKeys:
 
 def _usable(jwk: object) -> PublicKey | None:
     """Return the key if it is a public one for signatures, else None."""
-    if not isinstance(jwk, dict) or jwk.get("kty") not in _KINDS or "d" in jwk:
+    if not isinstance(jwk, dict) or jwk.get("kty") not in tuple(_KINDS) or "d" in jwk:
         return None
     name, algorithm, operations = jwk.get("kid"), jwk.get("alg"), jwk.get("key_ops")
     is_for_signatures = jwk.get("use", "sig") in _USES and (

@@ -5,7 +5,7 @@ import pytest
 from macaroon_cbat.audit.file import write_log_to
 from tests.support.administrator import administrator
 from tests.support.databases import NOW
-from tests.support.federated import IDP, KEYS, PEOPLE, WORKLOAD, a_jwt, bear, register
+from tests.support.federated import IDP, KEYS, PEOPLE, WORKLOAD, a_jwt, bear, register, trust
 from tests.support.foreign_tokens import key_set
 from tests.support.resource_server import token_for_service
 from tests.support.service import API, ISSUER, refused
@@ -156,3 +156,16 @@ def test_trust_that_cannot_be_audited(audited, certificate, file):
     assert ops("POST", TRUST, token=token, json=NEW).status_code == 503
     write_log_to(str(file))
     assert ops("GET", TRUST).json == []
+
+
+def test_a_subject_of_a_trusted_issuer_is_revoked(ops):
+    """The tokens so far of a subject are revoked by its name, without force; those of another live on."""
+    register(ops.service, "web")
+    trust(ops.service, "people", PEOPLE)
+    alice, bob = (bear(ops.service, a_jwt(sub=name), "web").json["access_token"] for name in ("alice", "bob"))
+    wanted = {"kind": "subject", "value": "people:alice"}
+    assert ops("POST", "/admin/revocations", json=wanted).status_code == 201
+    ops.service.now += 1
+    assert not ops.service.introspect(alice)["active"]
+    assert ops.service.introspect(bob)["active"]
+    refused(ops("POST", "/admin/revocations", json=wanted | {"value": "alice"}), 404, "not_found")
