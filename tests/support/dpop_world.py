@@ -57,7 +57,7 @@ class ProvingServer:
         return _answer(said, start_response)
 
     def shown(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        """Answer whoever asks, without a guard."""
+        """Answer every client, without a guard."""
         self.note(environ)
         return _answer({"authorization": environ.get("HTTP_AUTHORIZATION")}, start_response)
 
