@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from socketserver import ThreadingMixIn
-from typing import Any
+from typing import Any, NamedTuple
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import trustme
@@ -31,8 +31,8 @@ class ProvingServer:
     """Two origins: a guarded one, and one that shows what reaches it."""
 
     ca: Path
-    url: str = ""
-    other_url: str = ""
+    url: str
+    other_url: str
     seen: list[dict[str, Any]] = field(default_factory=list)
     """The headers of each request to either origin, refused ones included."""
 
@@ -72,6 +72,13 @@ def _answer(said: dict[str, Any], start_response: Any) -> list[bytes]:
     return [body]
 
 
+class Serving(NamedTuple):
+    """A place that serves an application, once it is told which."""
+
+    url: str
+    run: Callable[[Any], None]
+
+
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
@@ -82,23 +89,33 @@ class _Silent(WSGIRequestHandler):
 
 
 @contextmanager
-def proving_server(folder: Path) -> Iterator[ProvingServer]:
-    """Run both origins until the block ends."""
+def over_tls(folder: Path, count: int) -> Iterator[tuple[Path, list[Serving]]]:
+    """Serve this many applications over TLS, each given once its URL is known; return the CA's file too."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
-    world = ProvingServer(folder / "ca.pem")
-    servers = [make_server("127.0.0.1", 0, lambda *_: [], _Server, _Silent) for _ in range(2)]
-    world.url, world.other_url = (f"https://localhost:{server.server_port}" for server in servers)
-    for server, app in zip(servers, (world.guarded(), world.shown), strict=True):
-        server.set_app(app)
+    servers = [make_server("127.0.0.1", 0, lambda *_: [], _Server, _Silent) for _ in range(count)]
+    for server in servers:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield world
+    yield (
+        folder / "ca.pem",
+        [Serving(f"https://localhost:{server.server_port}", server.set_app) for server in servers],
+    )
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def proving_server(folder: Path) -> Iterator[ProvingServer]:
+    """Run both origins until the block ends."""
+    with over_tls(folder, 2) as (ca, (guarded, other)):
+        world = ProvingServer(ca, guarded.url, other.url)
+        guarded.run(world.guarded())
+        other.run(world.shown)
+        yield world
 
 
 @contextmanager
