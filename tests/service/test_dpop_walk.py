@@ -50,7 +50,7 @@ def test_a_client_without_a_certificate(world):
 
 
 def test_a_stolen_token_is_of_no_use(world):
-    """What a thief sends with a stolen token and a key of its own is refused by both kinds of guards."""
+    """Both kinds of guards refuse a thief that has the token and a key of its own."""
     ca, issuer, places = world
     secret = SECRETS["billing"]
     text = TokenClient(issuer=issuer.url, client_id="billing", client_secret=secret, key=KEY, ca=ca)()
