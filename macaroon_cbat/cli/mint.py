@@ -33,6 +33,7 @@ from macaroon_cbat.macaroon.wire import read_macaroon
 @click.option("--scope", help="Scopes to ask for. [default: all that are registered]")
 @click.option("--cert", "certificate", type=FILE, metavar="FILE", help="Client certificate, PEM.")
 @click.option("--key", type=FILE, metavar="FILE", help="Its private key, PEM. [default: in the same file]")
+@click.option("--dpop-key", type=FILE, metavar="FILE", help="Bind the token to this DPoP key (PEM).")
 @passphrase_option
 @json_option
 def mint(
@@ -45,12 +46,13 @@ def mint(
     scope: str | None,
     certificate: Path | None,
     key: Path | None,
+    dpop_key: Path | None,
     passphrase_file: Path | None,
     *,
     as_json: bool,
 ) -> None:
     """Get a token from the service (client credentials)."""
-    from macaroon_cbat.client import TokenClient
+    from macaroon_cbat.client import DpopKey, TokenClient
 
     if client_secret_file is not None:
         client_secret = read_secret(client_secret_file)
@@ -59,6 +61,7 @@ def mint(
         client_id=client_id,
         client_secret=client_secret,
         certificate=client_certificate(certificate, key, passphrase_file),
+        key=None if dpop_key is None else DpopKey.load(dpop_key),
         ca=cacert,
         scope=scope,
         resource=resource,
@@ -68,4 +71,5 @@ def mint(
         click.echo(text)
         return
     grant = read_identifier(macaroon.identifier)
-    print_json({"access_token": text, "token_type": "Bearer", "expires_at": grant.exp, "scope": grant.scope})
+    kind = "Bearer" if dpop_key is None else "DPoP"
+    print_json({"access_token": text, "token_type": kind, "expires_at": grant.exp, "scope": grant.scope})

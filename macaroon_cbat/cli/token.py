@@ -1,4 +1,4 @@
-"""`macaroon-cbat token ...`: mint, list, end, attenuate, inspect, verify."""
+"""`macaroon-cbat token ...`: mint, list, end, attenuate, prove, inspect, verify."""
 
 import sys
 from pathlib import Path
@@ -23,6 +23,7 @@ from macaroon_cbat.cli.options import (
     say,
     token_argument,
 )
+from macaroon_cbat.cli.prove import key_in, prove, verified
 from macaroon_cbat.cli.thumbprint import thumbprint_in
 from macaroon_cbat.errors import OAuthError, SettingsError
 from macaroon_cbat.macaroon.audiences import audience_setting
@@ -30,6 +31,7 @@ from macaroon_cbat.macaroon.caveats import (
     Access,
     Expiry,
     confirmation,
+    key_confirmation,
     read_caveats,
 )
 from macaroon_cbat.macaroon.claims import DEFAULT_CLOCK_SKEW, LONGEST_CLOCK_SKEW
@@ -39,7 +41,7 @@ from macaroon_cbat.macaroon.keys import read_key_file
 from macaroon_cbat.macaroon.minting import attenuate
 from macaroon_cbat.macaroon.target import parse_target
 from macaroon_cbat.macaroon.token_forms import mended
-from macaroon_cbat.macaroon.verification import Principal, require_scope, verify
+from macaroon_cbat.macaroon.verification import Principal, require_scope
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.text.printable import printable
 
@@ -49,7 +51,7 @@ def token() -> None:
     """Mint, list, attenuate, inspect and verify tokens. A token is read from FILE or stdin."""
 
 
-for _command in (mint, get, list_tokens, end_token):
+for _command in (mint, prove, get, list_tokens, end_token):
     token.add_command(_command)
 
 
@@ -58,6 +60,7 @@ for _command in (mint, get, list_tokens, end_token):
 @click.option(
     "--cert", "certificate", type=FILE, metavar="FILE", help="Bind to this certificate (PEM or DER)."
 )
+@click.option("--dpop-key", type=FILE, metavar="FILE", help="Bind to this DPoP key (PEM, private).")
 @click.option(
     "--expires-in",
     type=click.IntRange(min=1),
@@ -89,6 +92,7 @@ for _command in (mint, get, list_tokens, end_token):
 def attenuate_command(
     token_file: Path,
     certificate: Path | None,
+    dpop_key: Path | None,
     expires_in: int | None,
     scope: str | None,
     audiences: tuple[str, ...],
@@ -112,6 +116,8 @@ def attenuate_command(
         raise click.UsageError(str(error)) from error
     if certificate is not None:
         caveats.append(confirmation(thumbprint_in(certificate)))
+    if dpop_key is not None:
+        caveats.append(key_confirmation(key_in(dpop_key)))
     if expires_in is not None:
         caveats.append(Expiry(now() + expires_in))
     if not caveats:
@@ -155,6 +161,7 @@ def inspect(token_file: Path, *, as_json: bool) -> None:
 @click.option("--keys", required=True, type=FILE, metavar="FILE", help="What key export wrote.")
 @click.option("--audience", required=True, metavar="URL", help="The resource server's audience.")
 @click.option("--cert", "certificate", type=FILE, metavar="FILE", help="Certificate of the connection.")
+@click.option("--dpop-key", type=FILE, metavar="FILE", help="DPoP key of the request's proof.")
 @click.option("--scope", default="", help="Scopes that the resource requires.")
 @click.option("--method", help="The request's method, for htm caveats.")
 @click.option("--url", metavar="URL", help="The request's target, for htu and path caveats.")
@@ -174,6 +181,7 @@ def verify_command(
     keys: Path,
     audience: str,
     certificate: Path | None,
+    dpop_key: Path | None,
     scope: str,
     method: str | None,
     url: str | None,
@@ -207,9 +215,10 @@ def verify_command(
         method=method,
         target=target,
         address=address,
+        proof_key=None if dpop_key is None else key_in(dpop_key),
     )
     try:
-        principal = verify(read_token(token_file), ring, access, require_certificate=not allow_unbound)
+        principal = verified(read_token(token_file), ring, access, allow_unbound=allow_unbound)
         require_scope(principal, scope)
     except OAuthError as error:
         _say_refused(error, as_json=as_json)

@@ -18,11 +18,13 @@ from macaroon_cbat.macaroon.caveats import (
     Method,
     TargetUri,
     confirmation,
+    key_confirmation,
 )
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import read_identifier
-from macaroon_cbat.macaroon.inspection import confirmations
+from macaroon_cbat.macaroon.inspection import confirmations, key_confirmations
 from macaroon_cbat.macaroon.minting import attenuate
+from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.macaroon.token_forms import mended
 from macaroon_cbat.macaroon.wire import Macaroon, read_macaroon
 
@@ -72,13 +74,42 @@ def request_child(
 
     `uri` is where the request goes; its query and fragment do not take part (RFC 9449 4.2).
     """
-    caveats: list[Caveat] = [*_confirming(token, thumbprint), Expiry(now + terms.lifetime)]
+    return attenuate(token, [*_confirming(token, thumbprint), *_terms(token, terms, method, uri, now)])
+
+
+def proved_child(
+    token: str, key: KeyThumbprint, terms: ChildTerms, method: str, uri: str, *, now: EpochSeconds
+) -> str:
+    """Return the child of one request that only the holder of this DPoP key can use (RFC 9449 6.1).
+
+    Raises SettingsError for a token that is bound to another key, or to a certificate, and what `attenuate`
+    raises.
+    """
+    macaroon = read_macaroon(mended(token))
+    if certificates := confirmations(macaroon):
+        raise SettingsError(
+            f"this token is bound to certificate {', '.join(sorted(certificates))}, which no DPoP key "
+            "replaces: use that certificate, or get a token that is not bound to one"
+        )
+    bound_to = key_confirmations(macaroon)
+    if bound_to - {key}:
+        raise SettingsError(
+            f"this token is bound to key {', '.join(sorted(bound_to))}, but {key} is in use: use that key, "
+            "or get a token that is not bound yet"
+        )
+    confirming = [] if bound_to else [key_confirmation(key)]
+    return attenuate(token, [*confirming, *_terms(token, terms, method, uri, now)])
+
+
+def _terms(token: str, terms: ChildTerms, method: str, uri: str, now: EpochSeconds) -> list[Caveat]:
+    """Return the restrictions of one request's child besides its confirmation."""
+    caveats: list[Caveat] = [Expiry(now + terms.lifetime)]
     audience = terms.audience or _own_audience(read_macaroon(mended(token)))
     if audience is not None:
         caveats.append(Audience(audience))
     if terms.bind_request:
         caveats += [Method(method), TargetUri(uri.partition("#")[0].partition("?")[0])]
-    return attenuate(token, caveats)
+    return caveats
 
 
 def _confirming(token: str, thumbprint: Thumbprint) -> list[Caveat]:

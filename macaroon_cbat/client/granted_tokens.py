@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.client.certificate import ClientCertificate
+from macaroon_cbat.client.dpop_key import ProofKey
 from macaroon_cbat.client.https import AnswerTooLong, HttpsRequest
 from macaroon_cbat.client.oauth_answers import read_answer
 from macaroon_cbat.client.service import Service
@@ -25,7 +26,7 @@ class _Granted(Struct):
     """A successful answer (RFC 6749 5.1). `expires_in`, in seconds, is not optional here."""
 
     access_token: str
-    token_type: Annotated[str, Meta(pattern="^(?i:bearer)\\Z")]
+    token_type: Annotated[str, Meta(pattern="^(?i:bearer|dpop)\\Z")]
     expires_in: Annotated[int, Meta(gt=0)]
 
 
@@ -52,12 +53,15 @@ class GrantedTokens:
         scope: str | None,
         resource: str | None,
         leeway: float,
+        key: ProofKey | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Fetch with this scope and audience; `leeway` seconds before expiry, half the lifetime at most."""
         wanted = {"scope": scope, "resource": resource}
         self._service = service
         self._certificate = certificate
+        self._key = key
+        self._nonce: str | None = None
         self._wanted = {name: value for name, value in wanted.items() if value is not None}
         self._leeway = leeway
         self._monotonic = monotonic
@@ -104,6 +108,14 @@ class GrantedTokens:
         return self._request()
 
     def _request(self) -> GrantedToken:
+        try:
+            return self._request_proved()
+        except Refused as refusal:
+            if self._key is None or refusal.code != "use_dpop_nonce" or self._nonce is None:
+                raise
+        return self._request_proved()
+
+    def _request_proved(self) -> GrantedToken:
         started, asked_at = self._monotonic(), time.time()
         authentication, url = self._service.authentication, self._service.endpoint("token_endpoint")
         request = HttpsRequest(
@@ -113,12 +125,18 @@ class GrantedTokens:
             limit=_ANSWER_BYTES,
             form={"grant_type": "client_credentials", **authentication.form(), **self._wanted},
             authorization=authentication.authorization(),
+            further={} if self._key is None else {"DPoP": self._key.proof("POST", url, nonce=self._nonce)},
         )
         try:
             answer = self._service.exchange(request)
         except AnswerTooLong as error:
             raise Refused(error.answered, None, str(error)) from error
+        self._nonce = answer.nonce or self._nonce
         granted = read_answer(answer.status, answer.body, _Granted, url)
+        if granted.token_type.lower() == "dpop" and self._key is None:
+            raise Refused(
+                200, None, "the service granted a token for a DPoP key: give the TokenClient its key"
+            )
         text, lifetime = mended(granted.access_token), granted.expires_in
         try:
             bound_to = confirmations(read_macaroon(text))

@@ -67,13 +67,14 @@ class HttpsRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpsAnswer:
-    """The whole answer to one request; `challenge` is its WWW-Authenticate field."""
+    """The whole answer to one request; `challenge` is its WWW-Authenticate field, `nonce` its DPoP-Nonce."""
 
     status: int
     body: bytes
     date: str | None
     age: str | None
     challenge: str | None
+    nonce: str | None = None
 
 
 class AnswerTooLong(Unavailable):
@@ -134,8 +135,8 @@ class Connections:
             with line.http.getresponse() as response:
                 content = _content_of(response, request.limit)
                 is_whole = response.status == 200 and response.isclosed() and not response.will_close
-            date, age, challenge = map(response.headers.get, ("Date", "Age", "WWW-Authenticate"))
-            return HttpsAnswer(response.status, content, date, age, challenge)
+            told = map(response.headers.get, ("Date", "Age", "WWW-Authenticate", "DPoP-Nonce"))
+            return HttpsAnswer(response.status, content, *told)
         finally:
             if is_whole and not line.has_surplus and not self._is_over and len(self._kept) < _MOST_KEPT:
                 self._kept.append(line)

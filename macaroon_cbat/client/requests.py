@@ -112,7 +112,7 @@ class CertificateAdapter(BaseAdapter):
         super().__init__()
         self._certificate = certificate
         self._trust = ServerTrust(ca)
-        self.pools: Pools[PoolKey, _ContextAdapter] = Pools(lambda key: _ContextAdapter(key.context()))
+        self.pools: Pools[PoolKey, ContextAdapter] = Pools(lambda key: ContextAdapter(key.context()))
         """The connection pools by certificate; their number is that of the certificates in use."""
 
     def send(
@@ -154,7 +154,7 @@ class CertificateAdapter(BaseAdapter):
         return sent, PoolKey(credentials, self._trust.current())
 
 
-class _ContextAdapter(HTTPAdapter):
+class ContextAdapter(HTTPAdapter):
     """Makes every connection with this context, which alone says whom to trust and what to present."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
@@ -183,6 +183,6 @@ def certificate_session(auth: MacaroonAuth, ca: Path | str | None = None) -> req
     return session
 
 
-def _close(adapters: list[_ContextAdapter]) -> None:
+def _close(adapters: list[ContextAdapter]) -> None:
     for adapter in adapters:
         adapter.close()

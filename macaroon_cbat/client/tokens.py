@@ -7,6 +7,7 @@ from pathlib import Path
 
 from macaroon_cbat.client.authentication import ClientAuthentication
 from macaroon_cbat.client.certificate import ClientCertificate
+from macaroon_cbat.client.dpop_key import ProofKey
 from macaroon_cbat.client.granted_tokens import GrantedTokens
 from macaroon_cbat.client.own_connections import OwnConnections
 from macaroon_cbat.client.proxies import connected_through_proxy
@@ -30,6 +31,8 @@ class TokenClient:
     client_secret: str | Path | None = field(default=None, repr=False)
     """The secret itself, or as a Path the private file that holds it, followed when it is replaced."""
     certificate: ClientCertificate | None = None
+    key: ProofKey | None = None
+    """The DPoP key that every token is bound to when it is granted; it authenticates no client."""
     ca: Path | str | None = None
     """A PEM file with the CA of the service, followed when it is replaced; None means the system's CAs."""
     scope: str | None = None
@@ -58,6 +61,7 @@ class TokenClient:
             scope=self.scope,
             resource=self.resource,
             leeway=self.leeway,
+            key=self.key,
             monotonic=self.monotonic,
         )
 

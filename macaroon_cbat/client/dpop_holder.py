@@ -1,0 +1,105 @@
+"""The proving of one request, for every HTTP library: token, key and terms make a child and its proof."""
+
+import re
+import time
+from dataclasses import dataclass, field, replace
+from typing import Unpack
+from urllib.parse import urlsplit
+
+from macaroon_cbat.client.children import ChildSettings, ChildTerms, proved_child
+from macaroon_cbat.client.dpop_key import ProofKey
+from macaroon_cbat.client.holder import RenewableSource, TokenSource, is_rejected
+from macaroon_cbat.errors import OAuthError, SettingsError
+from macaroon_cbat.macaroon.claims import EpochSeconds
+
+PLACEHOLDER = "DPoP made-when-sent"
+"""The value of Authorization until the request is sent, which tells nothing to whom it reaches."""
+
+_NONCE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,500}\Z")
+_WANTS_NONCE = re.compile(r'\berror="?use_dpop_nonce\b')
+_MOST_ORIGINS = 1000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proved:
+    """A child and the proof of one request, which is good for one sending."""
+
+    child: str = field(repr=False)
+    proof: str = field(repr=False)
+    token: str = field(repr=False)
+    method: str
+    uri: str
+    has_new_nonce: bool = False
+    has_new_token: bool = False
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header fields to send (RFC 9449 7.1)."""
+        return {"Authorization": f"DPoP {self.child}", "DPoP": self.proof}
+
+
+class DpopHolder:
+    """A source of tokens, the key they are bound to, and the terms of their children. Thread-safe."""
+
+    def __init__(self, source: TokenSource, key: ProofKey, **settings: Unpack[ChildSettings]) -> None:
+        """Prove by this key; nothing is fetched yet."""
+        self._source, self._key = source, key
+        self._terms = ChildTerms(**settings)
+        self._nonces: dict[str, str] = {}
+
+    def prove(self, method: str, uri: str) -> Proved:
+        """Return a child of the token and its proof for one request, made now.
+
+        Raises SettingsError for a URL other than https and for a token that is bound to another key or to a
+        certificate, and what the source raises.
+        """
+        if not uri.lower().startswith("https://"):
+            raise SettingsError(
+                f"a token is sent over https only: request {urlsplit(uri).hostname} by an https:// URL"
+            )
+        token = self._source if isinstance(self._source, str) else self._source()
+        now = EpochSeconds(int(time.time()))
+        try:
+            child = proved_child(token, self._key.thumbprint, self._terms, method, uri, now=now)
+        except (OAuthError, ValueError) as error:
+            raise SettingsError(f"this token is of no use for this request: {error}") from error
+        proof = self._key.proof(method, uri, token=child, nonce=self._nonces.get(_origin(uri)))
+        return Proved(child, proof, token, method, uri)
+
+    def again(
+        self, sent: Proved, status: int, challenge: str | None, nonce: str | None, *, is_replayable: bool
+    ) -> Proved | None:
+        """Return what to send in place of a request that was refused, or None to take the answer.
+
+        `status`, `challenge` and `nonce` are of the answer; the nonce, its DPoP-Nonce, is remembered for the
+        origin. A request whose body `is_replayable` is proved anew once for a new nonce, and once with
+        another token of a renewable source.
+        """
+        self.remember(sent.uri, nonce)
+        if not is_replayable:
+            return None
+        wants_nonce = challenge is not None and status == 401 and _WANTS_NONCE.search(challenge) is not None
+        if wants_nonce and nonce is not None and not sent.has_new_nonce:
+            anew = self.prove(sent.method, sent.uri)
+            return replace(anew, has_new_nonce=True, has_new_token=sent.has_new_token)
+        if sent.has_new_token or not is_rejected(status, challenge) or isinstance(self._source, str):
+            return None
+        if isinstance(self._source, RenewableSource):
+            self._source.discard(sent.token)
+        anew = self.prove(sent.method, sent.uri)
+        if anew.token == sent.token:
+            return None
+        return replace(anew, has_new_nonce=sent.has_new_nonce, has_new_token=True)
+
+    def remember(self, uri: str, nonce: str | None) -> None:
+        """Use this nonce for requests to the origin of `uri` from now on (RFC 9449 8.2, 9)."""
+        if nonce is None or not _NONCE.match(nonce):
+            return
+        if len(self._nonces) >= _MOST_ORIGINS:
+            self._nonces = {}
+        self._nonces[_origin(uri)] = nonce
+
+
+def _origin(uri: str) -> str:
+    parts = urlsplit(uri)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -1,0 +1,149 @@
+"""The holder's side of `httpx` by a DPoP key, sync and async: an auth, and clients that prove each request.
+
+    auth = DpopAuth(TokenClient(issuer=..., client_id=...), DpopKey.load("dpop.key"))
+    with dpop_client(auth, ca="ca.pem") as client:
+        client.get("https://api.example/invoices")
+
+Child and proof are made when a request is sent, for the method and URL that it then has: a redirect and a
+request that is sent again get their own. A redirect to another origin gets neither.
+"""
+
+from collections.abc import Generator
+from functools import partial
+from pathlib import Path
+from typing import Any, Unpack
+
+from macaroon_cbat.client.children import ChildSettings
+from macaroon_cbat.client.dpop_holder import PLACEHOLDER, DpopHolder, Proved
+from macaroon_cbat.client.dpop_key import ProofKey
+from macaroon_cbat.client.holder import TokenSource
+from macaroon_cbat.client.trust import server_trust
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.errors.extras import extra
+
+with extra("httpx"):
+    import anyio.to_thread
+    import httpx
+
+_HOLDER = "macaroon_cbat.dpop_holder"
+
+
+class DpopAuth(httpx.Auth):
+    """Lets the client send every request with a fresh child of the token, and a proof by the key.
+
+    The settings are those of ChildTerms. A request is sent once more if the server wants a nonce, and once
+    more with a fresh token if it answers 401 invalid_token and the source has another one, provided that its
+    body can be sent again. Raises SettingsError for http:// and for a token that is bound otherwise. The
+    event loop never waits for the source.
+    """
+
+    def __init__(self, token: TokenSource, key: ProofKey, **settings: Unpack[ChildSettings]) -> None:
+        self.holder = DpopHolder(token, key, **settings)
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Mark the request, which the transport then proves."""
+        request.headers["Authorization"] = PLACEHOLDER
+        request.extensions = {**request.extensions, _HOLDER: self.holder}
+        yield request
+
+
+class DpopTransport(httpx.BaseTransport):
+    """Proves each request that carries the mark of a DpopAuth, and sends it by another transport."""
+
+    def __init__(self, transport: httpx.BaseTransport) -> None:
+        self._transport = transport
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request with a new proof, again if the answer asks for that."""
+        holder = _holder_of(request)
+        if holder is None:
+            return self._transport.handle_request(request)
+        proved = holder.prove(request.method, str(request.url))
+        while True:
+            response = self._transport.handle_request(_proved(request, proved))
+            anew = holder.again(proved, *_told(response), is_replayable=_is_replayable(request))
+            if anew is None:
+                return response
+            response.read()
+            response.close()
+            proved = anew
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._transport.close()
+
+
+class AsyncDpopTransport(httpx.AsyncBaseTransport):
+    """Does for `httpx.AsyncClient` what DpopTransport does for `httpx.Client`."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self._transport = transport
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request with a new proof, again if the answer asks for that."""
+        holder = _holder_of(request)
+        if holder is None:
+            return await self._transport.handle_async_request(request)
+        proved = await anyio.to_thread.run_sync(holder.prove, request.method, str(request.url))
+        while True:
+            response = await self._transport.handle_async_request(_proved(request, proved))
+            again = partial(holder.again, is_replayable=_is_replayable(request))
+            anew = await anyio.to_thread.run_sync(again, proved, *_told(response))
+            if anew is None:
+                return response
+            await response.aread()
+            await response.aclose()
+            proved = anew
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._transport.aclose()
+
+
+def dpop_client(auth: DpopAuth, ca: Path | str | None = None, **settings: Any) -> httpx.Client:
+    """Return a client that proves its requests. `ca` is a PEM file, by default the system's CAs.
+
+    `settings` are those of httpx.Client. Raises SettingsError for one that would take another transport.
+    """
+    transport = DpopTransport(httpx.HTTPTransport(verify=server_trust(ca)))
+    return httpx.Client(auth=auth, transport=transport, **_allowed(settings))
+
+
+def async_dpop_client(auth: DpopAuth, ca: Path | str | None = None, **settings: Any) -> httpx.AsyncClient:
+    """Return an httpx.AsyncClient that does what `dpop_client` does."""
+    transport = AsyncDpopTransport(httpx.AsyncHTTPTransport(verify=server_trust(ca)))
+    return httpx.AsyncClient(auth=auth, transport=transport, **_allowed(settings))
+
+
+def _allowed(settings: dict[str, Any]) -> dict[str, Any]:
+    if refused := settings.keys() & {"transport", "verify", "cert", "proxy", "mounts"}:
+        raise SettingsError(
+            f"a DPoP client makes its connections itself: leave out {', '.join(sorted(refused))}"
+        )
+    return settings
+
+
+def _holder_of(request: httpx.Request) -> DpopHolder | None:
+    """Return the holder of a marked request; httpx drops the mark of a redirect to another origin."""
+    if request.headers.get("Authorization") != PLACEHOLDER:
+        return None
+    found: DpopHolder | None = request.extensions.get(_HOLDER)
+    return found
+
+
+def _proved(request: httpx.Request, proved: Proved) -> httpx.Request:
+    """Return a copy of the request with child and proof; the request itself may become a redirect's."""
+    headers = httpx.Headers(request.headers)
+    headers.update(proved.headers)
+    return httpx.Request(
+        request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
+    )
+
+
+def _told(response: httpx.Response) -> tuple[int, str | None, str | None]:
+    fields = response.headers
+    return response.status_code, fields.get("WWW-Authenticate"), fields.get("DPoP-Nonce")
+
+
+def _is_replayable(request: httpx.Request) -> bool:
+    return isinstance(request.stream, httpx.ByteStream)

@@ -1,0 +1,125 @@
+"""The holder's side of `requests` by a DPoP key: an auth, and a session that proves each request.
+
+    auth = DpopAuth(TokenClient(issuer=..., client_id=...), DpopKey.load("dpop.key"))
+    with dpop_session(auth, ca="ca.pem") as session:
+        session.get("https://api.example/invoices")
+
+Child and proof are made when a request is sent, for the method and URL that it then has: a redirect and a
+request that is sent again get their own. A redirect to another origin gets neither.
+"""
+
+from pathlib import Path
+from typing import Any, NoReturn, Self, Unpack
+
+from macaroon_cbat.client.children import ChildSettings
+from macaroon_cbat.client.dpop_holder import PLACEHOLDER, DpopHolder
+from macaroon_cbat.client.dpop_key import ProofKey
+from macaroon_cbat.client.holder import TokenSource
+from macaroon_cbat.client.requests import ContextAdapter
+from macaroon_cbat.client.trust import ServerTrust, TrustedCas
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.errors.extras import extra
+
+with extra("requests"):
+    import requests
+    from requests.adapters import BaseAdapter
+    from requests.auth import AuthBase
+
+
+class _Held(str):
+    """The value of Authorization until the request is sent; `requests` drops it for another origin."""
+
+    __slots__ = ("holder",)
+    holder: DpopHolder
+
+    def __new__(cls, holder: DpopHolder) -> Self:
+        value = super().__new__(cls, PLACEHOLDER)
+        value.holder = holder
+        return value
+
+    def encode(self, *_encoding: object, **_errors: object) -> NoReturn:
+        """Raise SettingsError: `http.client` calls this just before it sends the header."""
+        raise SettingsError(
+            "a DpopAuth works only in a session that dpop_session made: send the request in one"
+        )
+
+
+class DpopAuth(AuthBase):
+    """Lets the session send every request with a fresh child of the token, and a proof by the key.
+
+    The settings are those of ChildTerms. A request is sent once more if the server wants a nonce, and once
+    more with a fresh token if it answers 401 invalid_token and the source has another one, provided that its
+    body can be sent again. Raises SettingsError for http:// and for a token that is bound otherwise.
+    """
+
+    def __init__(self, token: TokenSource, key: ProofKey, **settings: Unpack[ChildSettings]) -> None:
+        self.holder = DpopHolder(token, key, **settings)
+
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Mark the request."""
+        r.headers["Authorization"] = _Held(self.holder)
+        return r
+
+
+class DpopAdapter(BaseAdapter):
+    """Proves each request that carries the mark of a DpopAuth, and sends it.
+
+    Servers are verified against `ca`, a PEM file that is followed when it is replaced, or the system's CAs.
+    """
+
+    def __init__(self, ca: Path | str | None = None) -> None:
+        super().__init__()
+        self._trust = ServerTrust(ca)
+        self._made: tuple[TrustedCas, ContextAdapter] | None = None
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        *args: Any,
+        verify: Any = True,
+        cert: Any = None,
+        **options: Any,
+    ) -> requests.Response:
+        """Send the request with a new proof, again if the answer asks for that."""
+        if verify is False or cert:
+            raise SettingsError("a DPoP session takes neither verify=False nor cert=: give it a ca")
+        held = request.headers.get("Authorization")
+        if not isinstance(held, _Held):
+            return self._finish(request, self._adapter().send(request, *args, **options))
+        is_replayable = request.body is None or isinstance(request.body, (str, bytes))
+        proved = held.holder.prove(str(request.method), str(request.url))
+        while True:
+            sent = request.copy()
+            sent.headers.update(proved.headers)
+            response = self._adapter().send(sent, *args, **options)
+            fields = response.headers
+            told = (response.status_code, fields.get("WWW-Authenticate"), fields.get("DPoP-Nonce"))
+            anew = held.holder.again(proved, *told, is_replayable=is_replayable)
+            if anew is None:
+                return self._finish(request, response)
+            _ = response.content  # read to its end, the connection can be used again
+            proved = anew
+
+    def close(self) -> None:
+        """Close all connections."""
+        if self._made is not None:
+            self._made[1].close()
+
+    def _finish(self, request: requests.PreparedRequest, response: requests.Response) -> requests.Response:
+        response.request = request
+        response.connection = self  # type: ignore[assignment] # any adapter will do
+        return response
+
+    def _adapter(self) -> ContextAdapter:
+        cas = self._trust.current()
+        if self._made is None or self._made[0] is not cas:
+            self._made = cas, ContextAdapter(cas.context())
+        return self._made[1]
+
+
+def dpop_session(auth: DpopAuth, ca: Path | str | None = None) -> requests.Session:
+    """Return a session that proves its requests. `ca` is a PEM file, by default the system's CAs."""
+    session = requests.Session()
+    session.auth = auth
+    session.mount("https://", DpopAdapter(ca))
+    return session
