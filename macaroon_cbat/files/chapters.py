@@ -3,9 +3,9 @@
 from importlib.resources import files
 
 _READ_FIRST = (
-    "holders", "caveats", "resource-servers", "behind-a-proxy", "formats", "gateway", "service", "operating",
-    "settings", "audit-events", "metrics", "401", "errors", "threat-model", "cryptography", "comparison",
-    "design", "standards",
+    "holders", "caveats", "resource-servers", "behind-a-proxy", "formats", "gateway", "service", "devices",
+    "operating", "settings", "audit-events", "metrics", "401", "errors", "threat-model", "cryptography",
+    "comparison", "design", "standards",
 )  # fmt: skip
 """The topics in the order of README's table of readers; any other topic comes after them."""
 
