@@ -10,6 +10,7 @@ _READ_FIRST = (
     "formats",
     "gateway",
     "service",
+    "devices",
     "refresh",
     "operating",
     "settings",

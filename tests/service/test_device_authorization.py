@@ -214,13 +214,32 @@ def test_a_confidential_client_authenticates(service, ada):
     assert service.open("/oauth2/token", data=fields, headers=headers).status_code == 200
 
 
-def test_a_changed_client_gets_what_it_is_registered_for_now(service, begun, ada, certificate):
-    """A scope that the operator took away after the approval is not granted."""
-    ada.decide(begun["user_code"])
+def lose_scope(service):
     write_only = partial(replace, scope="write")
     service.stores.clients.change("terminal", write_only, lambda: service.now, lasting=86_400)
+
+
+def revoke(service, kind, name):
+    service.stores.clients.revoke_tokens(
+        kind, name, lambda: service.now, lasting=86_400, is_registered=kind == "client"
+    )
+
+
+ENDS = {
+    "client": lambda service: revoke(service, "client", "terminal"),
+    "person": lambda service: revoke(service, "subject", "user:ada"),
+    "scope of the client": lose_scope,
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_an_approval_ends_with_its_client_and_person(service, begun, ada, certificate, end):
+    """An approval gives no token once the client or the person was revoked, or the client lost a right."""
+    ada.decide(begun["user_code"])
+    service.now += 1
+    end(service)
     service.app.extensions["macaroon_cbat"].forget()
-    refused(poll(service, begun["device_code"], certificate), 400, "invalid_scope")
+    refused(poll(service, begun["device_code"], certificate), 400, "invalid_grant")
 
 
 def test_the_metadata_say_so(service, start):

@@ -6,8 +6,9 @@ from authlib.oauth2.rfc6749 import UnauthorizedClientError
 from authlib.oauth2.rfc8628 import DeviceCodeGrant
 from msgspec import Struct
 
+from macaroon_cbat.errors import InvalidGrant
 from macaroon_cbat.service.oauth2.authorization import Authorization
-from macaroon_cbat.service.oauth2.device_codes import DeviceCodes
+from macaroon_cbat.service.oauth2.device_codes import DeviceCodes, DeviceRequest
 from macaroon_cbat.service.oauth2.entitlements import (
     granted_audience,
     granted_certificate,
@@ -19,8 +20,9 @@ from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.oauth2.grants.offered import OfferedGrant
 from macaroon_cbat.service.oauth2.grants.token_response import family_response
 from macaroon_cbat.service.oauth2.issuer import Issuer
+from macaroon_cbat.service.oauth2.owner_rights import reason_of_end
 from macaroon_cbat.service.oauth2.shapes import ClientName, TokenAnswer
-from macaroon_cbat.stores import Client
+from macaroon_cbat.stores import Client, RevocationStore
 
 DEVICE_CODE: Literal["urn:ietf:params:oauth:grant-type:device_code"] = (
     "urn:ietf:params:oauth:grant-type:device_code"
@@ -66,15 +68,25 @@ class DeviceCodePoll(DeviceCodeGrant):  # type: ignore[misc] # Authlib is untype
         named = named_resources(request.resources)
         approved = granted_audience(client, asked.audience, issuer.audience)
         audience = narrowed_audience(approved, named, client.metadata.audiences)
-        assert asked.subject is not None
+        subject = _subject_of(asked, self.server.stores.revocations)
         authorization = Authorization(
             client=client,
-            subject=asked.subject,
+            subject=subject,
             scope=granted_scope(client, asked.scope, audience, issuer.audience),
             audience=audience,
             certificate=certificate,
         )
         return 200, family_response(issuer, self.server.families, request, authorization), None
+
+
+def _subject_of(asked: DeviceRequest, revocations: RevocationStore) -> str:
+    """Return the person who approved, or raise InvalidGrant if the approval holds no longer."""
+    assert asked.subject is not None
+    assert asked.decided_at is not None
+    reason = reason_of_end(revocations, asked.client_id, asked.subject, asked.decided_at)
+    if reason is not None:
+        raise InvalidGrant(f"the approval holds no longer ({reason}): begin again")
+    return asked.subject
 
 
 OFFERED_TO_DEVICES = OfferedGrant(DEVICE_CODE, DeviceCodeForm, DeviceCodePoll)
