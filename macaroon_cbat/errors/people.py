@@ -29,12 +29,6 @@ class ConsentRequired(OAuthError):
     code = "consent_required"
 
 
-class RefusedByPerson(AccessDenied):
-    """The person has refused the request (RFC 6749 4.1.2.1)."""
-
-    fixed_description = "the person has refused the request"
-
-
 class LoginRefused(AccessDenied):
     """The provider does not vouch for this login, or for a person who may log in here."""
 

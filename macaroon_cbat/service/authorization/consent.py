@@ -11,7 +11,7 @@ import msgspec
 
 from macaroon_cbat.macaroon.claims import EpochSeconds, several
 from macaroon_cbat.service.authorization.people import Person
-from macaroon_cbat.service.authorization.requests import AuthorizationRequest
+from macaroon_cbat.service.authorization.requests import AuthorizationRequest, Rules
 from macaroon_cbat.stores import Client, ExpiringStore
 
 _KIND: Final = "consent"
@@ -43,19 +43,24 @@ class Consents:
 
 
 def consent_content(
-    client: Client, request: AuthorizationRequest, person: Person, lifetime: int
+    client: Client, request: AuthorizationRequest, person: Person, lifetime: int, rules: Rules
 ) -> dict[str, object]:
-    """Return what the page of consent shows: client, scope, audience, lifetime and the person."""
-    grants = client.metadata.allowed_grants
+    """Return what the page of consent shows: client, scope, audience, lifetime and the person.
+
+    `lifetime` is that of an access token, in seconds.
+    """
+    is_renewed = "refresh_token" in client.metadata.allowed_grants
+    longest = client.metadata.refresh_max_seconds or rules.refresh_max
     return {
         "client_id": client.client_id,
         "client_name": client.metadata.client_name or client.client_id,
         "scopes": request.scope.split(" "),
         "audiences": [_ANY_AUDIENCE] if request.audience is None else several(request.audience),
+        "details": request.detail_lines,
         "redirect": redirect_host(request.redirect_uri),
         "is_proven": request.proves_client,
         "lifetime": in_words(lifetime),
-        "is_renewed": "refresh_token" in grants,
+        "renewed_for": in_words(longest) if is_renewed else None,
         "person": person.name,
         "subject": person.subject,
     }
@@ -84,6 +89,6 @@ def _name(person: Person, client: Client, request: AuthorizationRequest) -> str:
     parts = [
         *(person.session, person.subject),
         *(client.client_id, client.created_at, client.tokens_since),
-        *(request.redirect_uri, request.scope, request.audience),
+        *(request.redirect_uri, request.scope, request.audience, request.carried),
     ]
     return msgspec.json.encode(parts).decode()

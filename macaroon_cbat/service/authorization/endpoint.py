@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 from flask import Response, request
 
 from macaroon_cbat.errors import InvalidRequest, OAuthError
-from macaroon_cbat.errors.people import ConsentRequired, LoginRequired, RefusedByPerson
+from macaroon_cbat.errors.pages import DeniedByPerson
+from macaroon_cbat.errors.people import ConsentRequired, LoginRequired
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.audit import write_done, write_or_log_done, write_or_log_refusal
 from macaroon_cbat.service.authorization.answers import code_url, refusal_url
@@ -23,6 +24,7 @@ from macaroon_cbat.service.authorization.pushed import PushedRequest, PushedRequ
 from macaroon_cbat.service.authorization.requests import (
     GRANT,
     AuthorizationRequest,
+    Rules,
     authorization_request,
     destination_of,
 )
@@ -52,6 +54,7 @@ class AuthorizationEndpoint:
     asked: AskedRequests
     consents: Consents
     codes: Codes
+    rules: Rules
     clock: Callable[[], float]
 
     def authorize(self) -> Response:
@@ -62,13 +65,7 @@ class AuthorizationEndpoint:
         parameters = sent if pushed is None else pushed.parameters  # none beside the reference (RFC 9126 4)
         destination = destination_of(parameters, self.clients)
         try:
-            wanted = authorization_request(
-                destination,
-                parameters,
-                self.issuer.audience,
-                pushed=pushed,
-                must_be_pushed=self.people.login.settings.must_be_pushed,
-            )
+            wanted = authorization_request(destination, parameters, self.rules, pushed)
             return self._next_step(destination.client, wanted, now)
         except OAuthError as error:
             write_or_log_refusal(303, error.code, str(error))
@@ -87,7 +84,7 @@ class AuthorizationEndpoint:
         client = self._client_still(asked.request)
         if self.consents.is_known(person, client, asked.request, now):
             return see_other(self._code_url(self.asked.decide(name, visit.name, now).request, person, now))
-        content = consent_content(client, asked.request, person, self.issuer.lifetime)
+        content = consent_content(client, asked.request, person, self.issuer.lifetime, self.rules)
         content |= {"action": self.issuer.url + CONSENT_PATH, "request_name": name}
         content |= {"csrf": visit.token(_PURPOSE, name + person.session)}
         return visit.keep(page("consent.html", content))
@@ -107,7 +104,7 @@ class AuthorizationEndpoint:
         client = self._client_still(wanted)
         members = _audited(wanted, person)
         if decision == "refuse":
-            error = RefusedByPerson("the person has refused the request")
+            error = DeniedByPerson("the person has refused the request")
             write_or_log_done("consent.refused", status=303, **members)
             url = refusal_url(wanted.redirect_uri, error, wanted.state, self.issuer.url)
         else:
@@ -165,6 +162,7 @@ class AuthorizationEndpoint:
             subject=person.subject,
             approved_at=now,
             family=new_family(),
+            carried=wanted.carried,
             certificate=wanted.certificate,
             dpop_jkt=wanted.dpop_jkt,
         )

@@ -4,6 +4,8 @@ Authlib's authorization endpoint is not used. It judges a request anew when the 
 parameters that the browser sends again, and a pushed request (RFC 9126) can be used once only.
 """
 
+from typing import NamedTuple
+
 from msgspec import Struct
 
 from macaroon_cbat.errors import (
@@ -16,13 +18,36 @@ from macaroon_cbat.macaroon.proof_keys import parse_key_thumbprint
 from macaroon_cbat.service.authorization.parameters import LONGEST_PARAMETER, MOST_RESOURCES, Parameters
 from macaroon_cbat.service.authorization.prompting import read_max_age, read_prompt
 from macaroon_cbat.service.authorization.pushed import PushedRequest
-from macaroon_cbat.service.oauth2.entitlements import granted_audience, granted_scope, named_resources
-from macaroon_cbat.service.oauth2.owner_rights import refuse_the_service_itself
+from macaroon_cbat.service.detail_types import DetailTypes
+from macaroon_cbat.service.oauth2.authorization_details import (
+    Details,
+    read_authorization_details,
+    refuse_misdirected,
+)
+from macaroon_cbat.service.oauth2.entitlements import (
+    Audience,
+    granted_audience,
+    granted_scope,
+    named_resources,
+)
+from macaroon_cbat.service.oauth2.owner_rights import refuse_operators_rights
 from macaroon_cbat.service.oauth2.pkce import required_challenge
 from macaroon_cbat.stores import Client, ClientStore
 from macaroon_cbat.stores.redirect_uris import is_private, is_redirect
 
 GRANT = "authorization_code"
+
+
+class Rules(NamedTuple):
+    """The rules of a service for every request."""
+
+    issuer: str
+    """The audience of the service itself."""
+    detail_types: DetailTypes
+    must_be_pushed: bool
+    """True if every client must push its request (RFC 9126 5)."""
+    refresh_max: int
+    """The seconds after which a login has to be repeated at the latest, unless the client says other ones."""
 
 
 class Destination(Struct, frozen=True):
@@ -43,12 +68,16 @@ class AuthorizationRequest(Struct, frozen=True, kw_only=True):
     named_uri: str | None
     state: str | None
     scope: str
-    audience: str | tuple[str, ...] | None
+    audience: Audience
     code_challenge: str
     prompts: tuple[str, ...] = ()
     max_age: int | None = None
     certificate: str | None = None
     """The thumbprint of the certificate over which a public client pushed the request."""
+    carried: tuple[bytes, ...] = ()
+    """The caveat of the authorization details (RFC 9396), if there are any."""
+    detail_lines: tuple[str, ...] = ()
+    """A line for a person about each of the details."""
     dpop_jkt: str | None = None
     """The key whose DPoP proofs alone exchange the code (RFC 9449 10)."""
 
@@ -88,36 +117,37 @@ def destination_of(parameters: Parameters, clients: ClientStore) -> Destination:
 def authorization_request(
     destination: Destination,
     parameters: Parameters,
-    issuer: str,
-    *,
+    rules: Rules,
     pushed: PushedRequest | None = None,
-    must_be_pushed: bool = False,
 ) -> AuthorizationRequest:
     """Return the request, or raise the OAuthError that its client is told by a redirect.
 
-    `issuer` is the audience of the service itself. `pushed` is the request that the parameters came in, if it
-    was pushed; `must_be_pushed` is True if the operator demands that of every client (RFC 9126 5).
+    `pushed` is the request that the parameters came in, if it was pushed.
     """
     client, once = destination.client, parameters.once
     _refuse_unreadable(parameters)
     if GRANT not in client.metadata.allowed_grants:
         raise UnauthorizedClient(f"this client may not use {GRANT}: register it for that grant type")
-    if pushed is None and (must_be_pushed or client.metadata.require_pushed_authorization_requests):
+    if pushed is None and (rules.must_be_pushed or client.metadata.require_pushed_authorization_requests):
         raise InvalidRequest("this client must push its authorization request: send it to /oauth2/par first")
     _refuse_other_answers(once)
     challenge = required_challenge(once.get("code_challenge"), once.get("code_challenge_method"))
-    audience = granted_audience(client, named_resources(parameters.resources), issuer)
-    refuse_the_service_itself(audience, issuer)
+    audience = granted_audience(client, named_resources(parameters.resources), rules.issuer)
+    scope = granted_scope(client, once.get("scope"), audience, rules.issuer)
+    refuse_operators_rights(audience, scope, rules.issuer)
+    details = _details(once.get("authorization_details"), client, audience, rules)
     return AuthorizationRequest(
         client_id=client.client_id,
         redirect_uri=destination.redirect_uri,
         named_uri=destination.named_uri,
         state=destination.state,
-        scope=granted_scope(client, once.get("scope"), audience, issuer),
+        scope=scope,
         audience=audience,
         code_challenge=challenge,
         prompts=read_prompt(once.get("prompt")),
         max_age=read_max_age(once.get("max_age")),
+        carried=() if details is None else (details.caveat,),
+        detail_lines=() if details is None else details.consent_lines(rules.detail_types.current()),
         certificate=None if pushed is None else pushed.certificate,
         dpop_jkt=_bound_key(once.get("dpop_jkt"), None if pushed is None else pushed.proof_key),
     )
@@ -139,6 +169,15 @@ def _refuse_unreadable(parameters: Parameters) -> None:
         )
     if "request_uri" in parameters.once:
         raise InvalidRequest("the parameter request_uri stands in a pushed request: leave it out")
+
+
+def _details(text: str | None, client: Client, audience: Audience, rules: Rules) -> Details | None:
+    """Return the authorization details that an audience of the request judges (RFC 9396), or None."""
+    types = rules.detail_types.current()
+    details = read_authorization_details(text, client, types)
+    if details is not None:
+        refuse_misdirected(details, audience, types)
+    return details
 
 
 def _bound_key(named: str | None, proved: str | None) -> str | None:

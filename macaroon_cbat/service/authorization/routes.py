@@ -15,7 +15,7 @@ from macaroon_cbat.service.authorization.logout import LOGOUT_PATH, Logout
 from macaroon_cbat.service.authorization.parameters import parameters_of
 from macaroon_cbat.service.authorization.people import People
 from macaroon_cbat.service.authorization.pushed import PUSHED_SECONDS, PushedRequest, PushedRequests
-from macaroon_cbat.service.authorization.requests import authorization_request, destination_of
+from macaroon_cbat.service.authorization.requests import Rules, authorization_request, destination_of
 from macaroon_cbat.service.authorization.sessions import Sessions
 from macaroon_cbat.service.authorization.upstream import Upstream
 from macaroon_cbat.service.http.operations import Operation, add_route
@@ -49,6 +49,7 @@ class PushedForm(Struct, frozen=True):
     state: str | None = None
     prompt: str | None = None
     max_age: str | None = None
+    authorization_details: str | None = None
     dpop_jkt: str | None = None
     client_id: ClientName | None = None
     client_secret: str | None = None
@@ -102,6 +103,12 @@ def people_routes(
         add_page(app, "GET", AUTHORIZE_PATH, _off, root_path, label="authorize")
         return (), ()
     stores, pushed = server.stores, PushedRequests(server.stores.expiring)
+    rules = Rules(
+        issuer=server.issuer.audience,
+        detail_types=server.detail_types,
+        must_be_pushed=people.login.settings.must_be_pushed,
+        refresh_max=server.families.settings.refresh_max,
+    )
     endpoint = AuthorizationEndpoint(
         issuer=server.issuer,
         clients=stores.clients,
@@ -110,6 +117,7 @@ def people_routes(
         asked=AskedRequests(stores.expiring),
         consents=Consents(stores.expiring, people.sessions.lifetime),
         codes=Codes(stores.expiring),
+        rules=rules,
         clock=clock,
     )
     logout = Logout(people)
@@ -119,7 +127,7 @@ def people_routes(
     add_page(app, "GET", CALLBACK_PATH, lambda: people.come_back(request), root_path, label="callback")
     add_page(app, "GET", LOGOUT_PATH, logout.ask, root_path, label="logout")
     add_page(app, "POST", LOGOUT_PATH, logout.carry_out, root_path, label="logged_out")
-    add_route(app, PAR, lambda: _push(server, pushed, EpochSeconds(int(clock()))), root_path)
+    add_route(app, PAR, lambda: _push(server, pushed, rules, EpochSeconds(int(clock()))), root_path)
     return (_metadata(people.login.settings),), (PAR,)
 
 
@@ -146,7 +154,7 @@ def _metadata(settings: UpstreamSettings) -> Contribution:
     return members
 
 
-def _push(server: AuthorizationServer, pushed: PushedRequests, now: EpochSeconds) -> Response:
+def _push(server: AuthorizationServer, pushed: PushedRequests, rules: Rules, now: EpochSeconds) -> Response:
     """Return the reference to the request of an authenticated client, once it is checked (RFC 9126 2.1)."""
     sent = read_form_request(request, server.issuer.url + PAR.path, now, several=("resource",))
     server.prove(sent)
@@ -160,6 +168,6 @@ def _push(server: AuthorizationServer, pushed: PushedRequests, now: EpochSeconds
     certificate = sent.presented.thumbprint if is_public(client) else None
     request_of_client = PushedRequest(client.client_id, parameters, certificate, sent.proof_key)
     destination = destination_of(parameters, server.stores.clients)
-    authorization_request(destination, parameters, server.issuer.audience, pushed=request_of_client)
+    authorization_request(destination, parameters, rules, request_of_client)
     reference = pushed.keep(request_of_client, now)
     return answer(PushedAnswer(reference, PUSHED_SECONDS), 201)

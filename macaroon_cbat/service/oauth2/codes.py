@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from macaroon_cbat.errors.people import CodeUsedTwice, UnknownCode
 from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.service.oauth2.entitlements import Audience
 from macaroon_cbat.stores import ExpiringStore
 from macaroon_cbat.text.base64url import encode
 
@@ -34,11 +35,13 @@ class Approval(Struct, frozen=True, kw_only=True):
     """The redirect URI as the request named it, and the token request repeats it; None if it named none."""
     code_challenge: str
     scope: str
-    audience: str | tuple[str, ...] | None
+    audience: Audience
     subject: str
     approved_at: EpochSeconds
     family: str
     """The family of every token that the code leads to."""
+    carried: tuple[bytes, ...] = ()
+    """Caveats that the token carries: that of the authorization details (RFC 9396)."""
     certificate: str | None = None
     """The thumbprint of the certificate over which a public client pushed the request."""
     dpop_jkt: str | None = None

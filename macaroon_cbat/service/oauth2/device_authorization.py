@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from macaroon_cbat.certificate.source import client_address
 from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
-from macaroon_cbat.errors import InvalidTarget, UnauthorizedClient
+from macaroon_cbat.errors import UnauthorizedClient
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.http.operations import Operation, add_route
 from macaroon_cbat.service.http.request_input import FORM
@@ -18,15 +18,12 @@ from macaroon_cbat.service.oauth2.device_codes import INTERVAL, LIFETIME, Device
 from macaroon_cbat.service.oauth2.entitlements import granted_audience, granted_scope, named_resources
 from macaroon_cbat.service.oauth2.form_request import FormRequest, read_form_request
 from macaroon_cbat.service.oauth2.grants.device_code import DEVICE_CODE
+from macaroon_cbat.service.oauth2.owner_rights import refuse_operators_rights
 from macaroon_cbat.service.oauth2.shapes import ClientName, RequestedScope
 from macaroon_cbat.stores import Client
 
 DEVICE_PATH = "/device"
 """The path of the page at which a person enters a user code."""
-
-
-OF_PEOPLE = "grants"
-"""The one scope of the service itself that a person may grant: for the list of the person's own logins."""
 
 
 class DeviceAuthorizationForm(Struct, frozen=True):
@@ -102,11 +99,7 @@ def _asked(server: AuthorizationServer, form_request: FormRequest) -> DeviceRequ
     own = server.issuer.audience
     audience = granted_audience(client, named_resources(form_request.resources), own)
     scope = granted_scope(client, form.scope, audience, own)
-    if audience == own and scope != OF_PEOPLE:
-        raise InvalidTarget(
-            f"a person cannot grant the use of the service itself but for the scope {OF_PEOPLE}: name "
-            "another resource"
-        )
+    refuse_operators_rights(audience, scope, own)
     presented = form_request.presented
     return DeviceRequest(
         client_id=client.client_id,

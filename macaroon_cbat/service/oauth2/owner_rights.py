@@ -1,21 +1,28 @@
 """The bounds of what a person may grant to a client, and for how long a decision of a person holds."""
 
 from macaroon_cbat.errors import InvalidTarget
-from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.claims import EpochSeconds, several
 from macaroon_cbat.macaroon.identifier import Grant
+from macaroon_cbat.service.oauth2.entitlements import Audience
 from macaroon_cbat.stores import RevocationStore
+
+OF_PEOPLE = "grants"
+"""The scope of the service itself that a person may grant."""
 
 _ANY_ID = "A" * 22
 
 
-def refuse_the_service_itself(audience: str | tuple[str, ...] | None, issuer: str) -> None:
-    """Raise InvalidTarget if the audience is the service itself.
+def refuse_operators_rights(audience: Audience, scope: str, issuer: str) -> None:
+    """Raise InvalidTarget for a use of the service itself that a person cannot grant.
 
-    Its scopes administer the service and export its keys. A client has them because an operator registered
-    it; no login of a person at an upstream provider gives them.
+    Most of its scopes administer the service and export its keys. A client has them because an operator
+    registered it; no login of a person gives them. A person may let a client list the person's own logins.
     """
-    if issuer == audience or (isinstance(audience, tuple) and issuer in audience):
-        raise InvalidTarget("a person cannot grant the use of the service itself: name another resource")
+    if issuer in several(audience or ()) and (audience != issuer or scope != OF_PEOPLE):
+        raise InvalidTarget(
+            f"a person cannot grant the use of the service itself but for the scope {OF_PEOPLE}: name "
+            "another resource"
+        )
 
 
 def reason_of_end(

@@ -153,5 +153,6 @@ def _templates() -> Environment:
         auto_reload=False,
     )
     templates.filters["plain"] = plain
+    templates.filters["whole"] = lambda value: escaped(str(value))  # nothing that a person decides is cut
     templates.globals["style"] = Markup(_style())  # noqa: S704 # our own file
     return templates

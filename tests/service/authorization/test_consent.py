@@ -7,7 +7,7 @@ import pytest
 from macaroon_cbat.service.authorization.asking import WAITING_SECONDS
 from macaroon_cbat.service.authorization.consent import in_words, redirect_host
 from tests.support.audit_events import events
-from tests.support.browsers import APP, LOOPBACK, NATIVE, PHONE, WEB, Browser, answer_in, form_in
+from tests.support.browsers import APP, LOOPBACK, NATIVE, PHONE, RENEWING, WEB, Browser, answer_in, form_in
 from tests.support.databases import NOW
 from tests.support.service import API, ISSUER, SECRETS, client_metadata
 
@@ -27,6 +27,12 @@ def test_the_page_says_what_is_asked_for(browser):
     text = browser.consent_page(scope="read write").text
     for shown in ("Billing", WEB, "read", "write", API, "10 minutes", "app.example", "Alice", "user:alice"):
         assert shown in text
+
+
+def test_the_page_says_how_long_a_login_is_renewed(browser):
+    """The page of a client with refresh tokens says for how long it can renew its token by itself."""
+    assert "renewed without you for 90 days" in browser.consent_page(RENEWING).text
+    assert "renewed" not in browser.consent_page().text
 
 
 def test_the_page_runs_nothing_and_is_framed_nowhere(browser):

@@ -11,14 +11,18 @@ from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
 from authlib.oauth2.rfc7636 import CodeChallenge
 from msgspec import Struct
 
-from macaroon_cbat.errors import InvalidGrant, InvalidTarget
+from macaroon_cbat.errors import InvalidGrant
 from macaroon_cbat.errors.people import CodeUsedTwice, UnknownCode
-from macaroon_cbat.macaroon.audiences import canonical_audience
-from macaroon_cbat.macaroon.claims import EpochSeconds, several
+from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.audit import write_or_log_done
 from macaroon_cbat.service.oauth2.authorization import Authorization
 from macaroon_cbat.service.oauth2.codes import Approval, Codes
-from macaroon_cbat.service.oauth2.entitlements import granted_certificate, granted_scope
+from macaroon_cbat.service.oauth2.entitlements import (
+    granted_certificate,
+    granted_scope,
+    named_resources,
+    narrowed_audience,
+)
 from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.oauth2.grants.offered import OfferedGrant
 from macaroon_cbat.service.oauth2.grants.token_response import family_response
@@ -37,6 +41,7 @@ class AuthorizationCodeForm(Struct, frozen=True, tag_field="grant_type", tag="au
     code_verifier: str
     redirect_uri: str | None = None
     resource: str | None = None
+    authorization_details: str | None = None
     client_id: ClientName | None = None
     client_secret: str | None = None
 
@@ -68,7 +73,8 @@ class AuthorizationCode(AuthorizationCodeGrant):  # type: ignore[misc] # Authlib
         request: FormRequest = self.request
         client: Client = request.client.record
         approval: Approval = request.authorization_code.approval
-        audience = narrowed_audience(approval.audience, request.resources)
+        named = named_resources(request.resources)
+        audience = narrowed_audience(approval.audience, named, client.metadata.audiences)
         issuer = self.server.issuer
         authorization = Authorization(
             client=client,
@@ -76,6 +82,7 @@ class AuthorizationCode(AuthorizationCodeGrant):  # type: ignore[misc] # Authlib
             scope=granted_scope(client, approval.scope, audience, issuer.audience),
             audience=audience,
             certificate=granted_certificate(client, request.presented),
+            carried=approval.carried,
             family=approval.family,
         )
         return 200, family_response(issuer, self.server.families, request, authorization), None
@@ -98,21 +105,6 @@ class UsedCode(AuthorizationCodeMixin):  # type: ignore[misc] # Authlib is untyp
     def get_scope(self) -> str:
         """Return the approved scope."""
         return self.approval.scope
-
-
-def narrowed_audience(
-    approved: str | tuple[str, ...] | None, resources: tuple[str, ...]
-) -> str | tuple[str, ...] | None:
-    """Return the approved audiences, or those of them that a token request names (RFC 8707 2.2).
-
-    Raises InvalidTarget for a resource that was not approved.
-    """
-    if not resources:
-        return approved
-    named = tuple(dict.fromkeys(canonical_audience(one) for one in resources))
-    if approved is None or not set(named) <= set(several(approved)):
-        raise InvalidTarget("the token request names a resource that was not approved: name an approved one")
-    return named[0] if len(named) == 1 else named
 
 
 def _refuse_changed(stores: Stores, approval: Approval, request: FormRequest) -> None:
