@@ -48,7 +48,8 @@ def test_the_commands_are_those_of_the_documentation():
         "guide", "key", "key export", "key generate-wrapping", "key list", "key retire", "key rewrap",
         "key rotate", "login", "logout", "proxy-config", "revocation", "revocation list", "revoke", "serve",
         "thumbprint",
-        "token", "token attenuate", "token get", "token inspect", "token mint", "token verify",
+        "token", "token attenuate", "token discharge", "token get", "token inspect", "token mint",
+        "token verify",
     }  # fmt: skip
 
 
