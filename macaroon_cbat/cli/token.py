@@ -24,6 +24,7 @@ from macaroon_cbat.cli.options import (
     token_argument,
 )
 from macaroon_cbat.cli.prove import key_in, prove, verified
+from macaroon_cbat.cli.third_parties import Requiring, discharge, third_party_options
 from macaroon_cbat.cli.thumbprint import thumbprint_in
 from macaroon_cbat.errors import OAuthError, SettingsError
 from macaroon_cbat.macaroon.audiences import audience_setting
@@ -51,7 +52,7 @@ def token() -> None:
     """Mint, list, attenuate, inspect and verify tokens. A token is read from FILE or stdin."""
 
 
-for _command in (mint, prove, get, list_tokens, end_token):
+for _command in (mint, prove, get, list_tokens, end_token, discharge):
     token.add_command(_command)
 
 
@@ -89,6 +90,7 @@ for _command in (mint, prove, get, list_tokens, end_token):
     help="""Append this caveat, such as '{"nbf":1767225600}', or a custom one, such as
     payment='{"most":100}', which only a resource server that judges it accepts. May be repeated.""",
 )
+@third_party_options
 def attenuate_command(
     token_file: Path,
     certificate: Path | None,
@@ -101,6 +103,9 @@ def attenuate_command(
     path: str | None,
     networks: tuple[str, ...],
     texts: tuple[str, ...],
+    *,
+    requiring: Requiring,
+    is_third: bool,
 ) -> None:
     """Restrict the token in FILE, by default on standard input; no key and no service is needed."""
     members = {"scope": scope, "aud": audiences, "htm": methods, "htu": url, "path": path, "ip": networks}
@@ -120,10 +125,10 @@ def attenuate_command(
         caveats.append(key_confirmation(key_in(dpop_key)))
     if expires_in is not None:
         caveats.append(Expiry(now() + expires_in))
-    if not caveats:
+    if not caveats and not is_third:
         raise click.UsageError("nothing to append: give --cert, --expires-in, --scope or another restriction")
     text = mended(read_token(token_file))
-    child = attenuate(text, caveats)
+    child = requiring(attenuate(text, caveats))
     if expires_in is not None:
         warn_of_slow_clock(text, expires_in)
     for warning in attenuation_warnings(read_macaroon(text), caveats, now()):

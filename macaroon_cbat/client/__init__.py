@@ -10,6 +10,9 @@ from macaroon_cbat.client.certificate import Credentials as Credentials
 from macaroon_cbat.client.children import ChildTerms as ChildTerms
 from macaroon_cbat.client.children import bind_to_certificate as bind_to_certificate
 from macaroon_cbat.client.children import request_child as request_child
+from macaroon_cbat.client.discharges import DischargeClient as DischargeClient
 from macaroon_cbat.client.dpop_key import DpopKey as DpopKey
+from macaroon_cbat.client.third_parties import discharger_key as discharger_key
+from macaroon_cbat.client.third_parties import require_discharge as require_discharge
 from macaroon_cbat.client.tokens import TokenClient as TokenClient
 from macaroon_cbat.macaroon.minting import attenuate as attenuate

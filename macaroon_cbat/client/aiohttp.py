@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary
 
 from macaroon_cbat.client.certificate import ClientCertificate
 from macaroon_cbat.client.children import ChildSettings
+from macaroon_cbat.client.discharges import DischargeClient
 from macaroon_cbat.client.holder import Bound, Holder, TokenSource, is_rejected, outside_session
 from macaroon_cbat.client.pools import PoolKey, Pools
 from macaroon_cbat.client.trust import ServerTrust
@@ -68,16 +69,22 @@ async def _go_on_with_chain(_session: object, context: SimpleNamespace, _event: 
 class MacaroonAuth:
     """A middleware that attaches to every request a fresh child, bound to the certificate in use.
 
-    The settings are those of ChildTerms. Raises SettingsError for http://, for a token that is bound to
-    another certificate, and in a session that `certificate_session` did not make. A request whose
-    body can be sent again is tried once more with a fresh token when the resource server answers
-    401 invalid_token and the source has another one. The event loop never waits for the source.
+    The settings are those of ChildTerms. `discharges` collects what a token with third-party caveats
+    needs, and each request carries it, bound to its child. Raises SettingsError for http://, for a token
+    that is bound to another certificate, and in a session that `certificate_session` did not make. A
+    request whose body can be sent again is tried once more with a fresh token when the resource server
+    answers 401 invalid_token and the source has another one. The event loop never waits for the source.
     """
 
     def __init__(
-        self, token: TokenSource, certificate: ClientCertificate, **settings: Unpack[ChildSettings]
+        self,
+        token: TokenSource,
+        certificate: ClientCertificate,
+        *,
+        discharges: DischargeClient | None = None,
+        **settings: Unpack[ChildSettings],
     ) -> None:
-        self._holder = Holder(token, certificate, **settings)
+        self._holder = Holder(token, certificate, discharges, **settings)
         self.certificate = certificate
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
@@ -141,7 +148,7 @@ class CertificateConnector(aiohttp.BaseConnector):
     def attach(self, request: ClientRequest, bound: Bound) -> None:
         """Give the request this child, and later a connection that matches it."""
         bound.credentials_in(self._certificate)
-        request.headers["Authorization"] = bound.authorization
+        request.headers.update({"Authorization": bound.authorization, **bound.further_headers})
         self._bound[request] = bound
 
     async def connect(

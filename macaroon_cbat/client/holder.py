@@ -10,8 +10,11 @@ from urllib.parse import urlsplit
 from macaroon_cbat.client.certificate import ClientCertificate, Credentials
 from macaroon_cbat.client.children import ChildSettings, ChildTerms, request_child
 from macaroon_cbat.client.clock import compare_clocks, compare_with_token
+from macaroon_cbat.client.discharges import DischargeClient
 from macaroon_cbat.errors import OAuthError, SettingsError
 from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.credential_headers import DISCHARGE
+from macaroon_cbat.macaroon.minting import bind_discharge
 
 TokenSource = str | Callable[[], str]
 """A token, or a function that returns one at each request, for example a TokenClient."""
@@ -45,18 +48,27 @@ class Bound:
     """Seconds since the epoch, by this machine's clock."""
     certificate: ClientCertificate | None = None
     """The certificate that gave the credentials."""
+    discharges: tuple[str, ...] = field(default=(), repr=False)
+    """The discharges that the token needs, not bound yet."""
 
     @property
     def authorization(self) -> str:
         """The value of the Authorization header (RFC 6750 2.1)."""
         return f"Bearer {self.child}"
 
+    @property
+    def further_headers(self) -> dict[str, str]:
+        """The headers beside Authorization: the discharges, each bound to this very child."""
+        if not self.discharges:
+            return {}
+        return {DISCHARGE: ",".join(bind_discharge(self.child, text) for text in self.discharges)}
+
     def for_request(self, method: str, uri: str) -> "Bound":
         """Return itself, or a new child if a redirect led to another method or target."""
         if (method, uri) == (self.method, self.uri):
             return self
         anew = bind(self.token, self.credentials, self.terms, method, uri)
-        return replace(anew, certificate=self.certificate)
+        return replace(anew, certificate=self.certificate, discharges=self.discharges)
 
     def credentials_in(self, certificate: ClientCertificate) -> Credentials:
         """Return what a connection of a session with this certificate presents for the child.
@@ -99,9 +111,14 @@ class Holder:
     """A source of tokens, the certificate they are bound to, and the terms of their children. Thread-safe."""
 
     def __init__(
-        self, source: TokenSource, certificate: ClientCertificate, **settings: Unpack[ChildSettings]
+        self,
+        source: TokenSource,
+        certificate: ClientCertificate,
+        discharges: DischargeClient | None = None,
+        **settings: Unpack[ChildSettings],
     ) -> None:
         self._source = source
+        self._discharges = discharges
         self._terms = ChildTerms(**settings)
         self.certificate = certificate
 
@@ -111,11 +128,14 @@ class Holder:
         if credentials is not self.certificate.current():
             # Some tokens come bound to the certificate that was in use when they were fetched.
             credentials, token = self.certificate.current(), self._token()
+        discharges = () if self._discharges is None else self._discharges.collect(token)
         bound = bind(token, credentials, self._terms, method, uri)
-        return replace(bound, certificate=self.certificate)
+        return replace(bound, certificate=self.certificate, discharges=discharges)
 
     def bind_anew(self, rejected: Bound) -> Bound | None:
         """Return a child of a fresh token for the same request; None if there is no other token."""
+        if self._discharges is not None:
+            self._discharges.discard(rejected.token)
         if isinstance(self._source, RenewableSource):
             self._source.discard(rejected.token)
         if isinstance(self._source, str) or self._source() == rejected.token:

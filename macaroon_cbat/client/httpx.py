@@ -16,6 +16,7 @@ from typing import Any, NoReturn, Unpack
 
 from macaroon_cbat.client.certificate import ClientCertificate
 from macaroon_cbat.client.children import ChildSettings
+from macaroon_cbat.client.discharges import DischargeClient
 from macaroon_cbat.client.holder import Bound, Holder, TokenSource, is_rejected, outside_session
 from macaroon_cbat.client.httpx_bodies import AsyncLeasedBody, LeasedBody
 from macaroon_cbat.client.pools import PoolKey, Pools
@@ -34,16 +35,22 @@ _FACTORIES = "certificate_client or async_certificate_client"
 class MacaroonAuth(httpx.Auth):
     """Attaches to every request a fresh child of the token, bound to the certificate in use.
 
-    The settings are those of ChildTerms. Raises SettingsError for http://, for a token that is bound to
-    another certificate, and over a connection that does not present the certificate. A request whose
-    body can be sent again is tried once more with a fresh token when the resource server answers
-    401 invalid_token and the source has another one. The event loop never waits for the source.
+    The settings are those of ChildTerms. `discharges` collects what a token with third-party caveats
+    needs, and each request carries it, bound to its child. Raises SettingsError for http://, for a token
+    that is bound to another certificate, and over a connection that does not present the certificate. A
+    request whose body can be sent again is tried once more with a fresh token when the resource server
+    answers 401 invalid_token and the source has another one. The event loop never waits for the source.
     """
 
     def __init__(
-        self, token: TokenSource, certificate: ClientCertificate, **settings: Unpack[ChildSettings]
+        self,
+        token: TokenSource,
+        certificate: ClientCertificate,
+        *,
+        discharges: DischargeClient | None = None,
+        **settings: Unpack[ChildSettings],
     ) -> None:
-        self._holder = Holder(token, certificate, **settings)
+        self._holder = Holder(token, certificate, discharges, **settings)
         self.certificate = certificate
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
@@ -212,6 +219,8 @@ def _prepared(
     sent = httpx.Request(
         request.method, request.url, headers=request.headers, stream=request.stream, extensions=extensions
     )
+    if attached.is_on(request):
+        sent.headers.update(attached.bound.further_headers)
     request.extensions = {**extensions, _BOUND: attached}  # the redirect that may follow is made of it
     return sent, PoolKey(credentials, trust.current())
 

@@ -15,6 +15,7 @@ from typing import Any, NoReturn, Self, Unpack
 
 from macaroon_cbat.client.certificate import ClientCertificate
 from macaroon_cbat.client.children import ChildSettings
+from macaroon_cbat.client.discharges import DischargeClient
 from macaroon_cbat.client.holder import Bound, Holder, TokenSource, is_rejected, outside_session
 from macaroon_cbat.client.pools import PoolKey, Pools
 from macaroon_cbat.client.trust import ServerTrust
@@ -54,16 +55,22 @@ class _Authorization(str):
 class MacaroonAuth(AuthBase):
     """Attaches to every request a fresh child of the token, bound to the certificate in use.
 
-    The settings are those of ChildTerms. Raises SettingsError for http://, for a token that is bound to
-    another certificate, and over a connection that does not present the certificate. A request whose
-    body can be sent again is tried once more with a fresh token when the resource server answers
-    401 invalid_token and the source has another one.
+    The settings are those of ChildTerms. `discharges` collects what a token with third-party caveats
+    needs, and each request carries it, bound to its child. Raises SettingsError for http://, for a token
+    that is bound to another certificate, and over a connection that does not present the certificate. A
+    request whose body can be sent again is tried once more with a fresh token when the resource server
+    answers 401 invalid_token and the source has another one.
     """
 
     def __init__(
-        self, token: TokenSource, certificate: ClientCertificate, **settings: Unpack[ChildSettings]
+        self,
+        token: TokenSource,
+        certificate: ClientCertificate,
+        *,
+        discharges: DischargeClient | None = None,
+        **settings: Unpack[ChildSettings],
     ) -> None:
-        self._holder = Holder(token, certificate, **settings)
+        self._holder = Holder(token, certificate, discharges, **settings)
         self.certificate = certificate
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -151,6 +158,7 @@ class CertificateAdapter(BaseAdapter):
         request.headers["Authorization"] = _Authorization(bound)
         sent = request.copy()
         sent.headers["Authorization"] = bound.authorization
+        sent.headers.update(bound.further_headers)  # on the copy alone: no redirect carries them elsewhere
         return sent, PoolKey(credentials, self._trust.current())
 
 

@@ -47,7 +47,8 @@ def test_the_commands_are_those_of_the_documentation():
         "", "client", "client add", "client change", "client list", "client remove", "client show", "gateway",
         "grant", "grant list", "guide", "key", "key export", "key generate-wrapping", "key list",
         "key retire", "key rewrap", "key rotate", "login", "logout", "proxy-config", "revocation",
-        "revocation list", "revoke", "serve", "thumbprint", "token", "token attenuate", "token end",
+        "revocation list", "revoke", "serve", "thumbprint", "token", "token attenuate",
+        "token discharge", "token end",
         "token get", "token inspect", "token list", "token mint", "token verify", "trust", "trust add",
         "trust list", "trust remove", "trust show",
     }  # fmt: skip

@@ -65,7 +65,8 @@ def _route(environ: dict[str, Any]) -> Answer:
 
 def _echo(environ: dict[str, Any]) -> Answer:
     certificate = tls_connection(WsgiConnection(environ)).thumbprint
-    return _json({"authorization": environ.get("HTTP_AUTHORIZATION"), "certificate": certificate})
+    sent = {name: environ.get(name) for name in ("HTTP_AUTHORIZATION", "HTTP_X_DISCHARGE_MACAROON")}
+    return _json({"authorization": sent["HTTP_AUTHORIZATION"], "certificate": certificate, **sent})
 
 
 def _redirect(environ: dict[str, Any]) -> Answer:
@@ -98,7 +99,10 @@ def _api(environ: dict[str, Any], ahead: int = 0) -> Answer:
     )
     try:
         token = read_bearer(environ.get("HTTP_AUTHORIZATION"))
-        principal = verify(token, KEYS, access, revocations=Revocations(map(token_revocation, _revoked)))
+        sent = environ.get("HTTP_X_DISCHARGE_MACAROON")
+        discharges = () if sent is None else sent.split(",")
+        revocations = Revocations(map(token_revocation, _revoked))
+        principal = verify(token, KEYS, access, revocations=revocations, discharges=discharges)
     except OAuthError as error:
         status = f"{error.status} Refused"
         return status, {"WWW-Authenticate": challenge(error, realm="test")}, str(error).encode()
