@@ -30,8 +30,10 @@ EventKind = Literal[
     "approval.given",  # a person approves a transaction that a third-party caveat describes
     "approval.refused",  # a person refuses such a transaction
     "client.added",  # an administrator registers a client
-    "client.changed",  # an administrator changes the rights of a client
-    "client.removed",  # an administrator removes a client, which revokes its tokens
+    "client.invited",  # an administrator makes an initial access token
+    "client.registered",  # a client registers itself, by an invitation or openly
+    "client.changed",  # an administrator changes the rights of a client, or it does itself
+    "client.removed",  # a client is removed, by an administrator or itself, which revokes its tokens
     "key.rotated",  # a new root key begins to mint, by command or by policy
     "key.retired",  # a root key ends, and with it all of its tokens
     "key.rewrapped",  # the root keys are encrypted under another wrapping key

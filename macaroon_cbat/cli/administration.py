@@ -28,7 +28,13 @@ from macaroon_cbat.errors import NotFound, Refused
 from macaroon_cbat.macaroon.issuers import plain_issuer
 from macaroon_cbat.macaroon.revocation import Revocation
 from macaroon_cbat.service.admin.administration import Administration
-from macaroon_cbat.service.admin.operations import CLIENTS, FAMILIES, KEYS, REVOCATIONS, TRUST
+from macaroon_cbat.service.admin.operations import (
+    CLIENTS,
+    FAMILIES,
+    KEYS,
+    REVOCATIONS,
+    TRUST,
+)
 from macaroon_cbat.service.admin.shapes import (
     ChangedClient,
     ClientRecord,

@@ -8,6 +8,7 @@ import click
 from macaroon_cbat.cli.administration import Verbs, administration_options
 from macaroon_cbat.cli.client_change import change
 from macaroon_cbat.cli.client_grants import grants_options
+from macaroon_cbat.cli.client_invite import invite
 from macaroon_cbat.cli.client_lines import (
     AUDIENCE,
     REPEATED,
@@ -30,6 +31,7 @@ def client() -> None:
 
 
 client.add_command(change)
+client.add_command(invite)
 
 
 @client.command()

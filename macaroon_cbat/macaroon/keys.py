@@ -1,8 +1,8 @@
 """Audience keys, which HKDF derives from root keys, and the key ring of an audience.
 
 The service alone has root keys. An audience key verifies the macaroons of one audience offline, and cannot
-mint for another. A macaroon of another use (`refresh`, `discharge`) can never verify as an access token,
-because the use is part of the derivation.
+mint for another. A macaroon of another use (`refresh`, `discharge`, `registration`) can never verify as an
+access token, because the use is part of the derivation.
 """
 
 import hmac
@@ -23,7 +23,7 @@ from macaroon_cbat.text.json_text import UnusableJson, read_json_text
 from macaroon_cbat.text.plain_text import text_of
 
 KEY_BYTES = 32
-KeyUse = Literal["access", "refresh", "discharge", "nonce"]
+KeyUse = Literal["access", "refresh", "discharge", "nonce", "registration"]
 
 MacaroonKey = NewType("MacaroonKey", bytes)
 """32 bytes that start the HMAC chain of a macaroon: HMAC("macaroons-key-generator", audience key)."""

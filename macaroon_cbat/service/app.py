@@ -36,6 +36,8 @@ from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.pages.people import PeopleAtHand
 from macaroon_cbat.service.pages.rendering import use_pages
 from macaroon_cbat.service.parts import offered_grants, parts_of
+from macaroon_cbat.service.registration.open_registration import open_bounds
+from macaroon_cbat.service.registration.routes import registration_routes
 from macaroon_cbat.service.resource_feeds import ResourceFeeds, resource_routes
 from macaroon_cbat.service.served_audiences import check_who_serves
 from macaroon_cbat.service.settings import DEFAULT_ISSUER, Settings, settings_from_environment
@@ -64,10 +66,9 @@ def create_app(
     write_log_to(settings.audit_log)
     bound_refusals(settings.audit_refusals)
     stores, url = _opened(settings, EpochSeconds(int(clock())))
-    app = _without_routes(settings)
+    app = _without_routes(settings, clock)
     app.extensions["macaroon_cbat"] = stores
     find_certificates_by(app, certificate_source or settings.certificate_source)
-    audit_requests(app, clock)
     root_path = issuer_path(url) if settings.root_path is None else settings.root_path
     locations = Locations(url, settings.mtls_url or url, root_path)
     use_pages(app, locations)
@@ -80,6 +81,7 @@ def create_app(
     macaroon_routes(app, clock, root_path)
     resource_routes(app, ResourceFeeds(guard, feed_waiters), root_path)
     admin_routes(app, guard, Administration(stores, url, clock, write_done))
+    parts.metadata.append(registration_routes(app, guard, open_bounds(settings.registration), root_path))
     scopes, trusts_a_ca = RegisteredScopes(stores.clients), bool(trust.followed)
     types = [one.grant_type for one in server.offered]
     metadata_routes(app, scopes, locations, trusts_a_ca=trusts_a_ca, grant_types=types, parts=parts.metadata)
@@ -115,7 +117,7 @@ def _server_and_guard(
     return server, OwnGuard(issuer, stores, clock, locations, proofs)
 
 
-def _without_routes(settings: Settings) -> Flask:
+def _without_routes(settings: Settings, clock: Callable[[], float]) -> Flask:
     """Return an application that has no route yet, and answers every error."""
     app = Flask("macaroon_cbat.service", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.limits.body_bytes
@@ -123,6 +125,7 @@ def _without_routes(settings: Settings) -> Flask:
     refuse_other_spellings(app)
     answer_errors(app)
     start_counting()
+    audit_requests(app, clock)
     return app
 
 

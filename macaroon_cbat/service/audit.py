@@ -55,6 +55,13 @@ def is_through(trust: str, subject: str | None) -> None:
     request.environ[_NAMES] = _names()._replace(trust=trust, subject=subject)
 
 
+def authentic_caller() -> str:
+    """Return the client of the request at hand, which its token or credentials have proved."""
+    client_id = _names().client_id
+    assert client_id is not None
+    return client_id
+
+
 def event(kind: EventKind, *, status: int = 200, **members: Any) -> AuditEvent:
     """Return an event about the request at hand."""
     names = _names()

@@ -17,6 +17,7 @@ from macaroon_cbat.service.http.operations import Operation, add_route
 from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.metadata import METADATA
 from macaroon_cbat.service.oauth2 import routes as oauth2
+from macaroon_cbat.service.registration import routes as registration
 
 DOCUMENT = Operation(
     method="GET",
@@ -33,9 +34,11 @@ OPERATIONS = (
     *(HOME, METADATA, HEALTH, DOCUMENT),
     *family_routes.OPERATIONS,
     *admin.OPERATIONS,
+    *registration.OPERATIONS,
 )
 _VERSION = "1"
 _BEARER, _BASIC, _TLS = "boundMacaroon", "clientSecret", "mutualTLS"
+_REGISTRATION = "registrationMacaroon"
 _SECURITY_SCHEMES = {
     _BEARER: {
         "type": "http",
@@ -48,6 +51,13 @@ _SECURITY_SCHEMES = {
         "type": "http",
         "scheme": "basic",
         "description": "client_id and client_secret (RFC 6749 2.3.1).",
+    },
+    _REGISTRATION: {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "macaroon",
+        "description": "An initial access macaroon (RFC 7591 1.2), or the registration access macaroon "
+        "of the client (RFC 7592).",
     },
     _TLS: {"type": "mutualTLS", "description": "Any client certificate; no CA has to sign it."},
 }
@@ -109,6 +119,8 @@ def _security(operation: Operation) -> list[dict[str, list[str]]]:
     """Return the alternative sets of security schemes; the schemes of a set go together."""
     if operation.caller == "any":
         return []
+    if operation.caller == "registration":
+        return [{_REGISTRATION: []}, *([{}] if operation.method == "POST" else [])]  # {}: open registration
     if operation.caller == "client":
         return [{_BASIC: []}, {_TLS: []}, {}]  # the last one: client_secret_post
     bearer: dict[str, list[str]] = {_BEARER: [operation.caller], _TLS: []}

@@ -28,6 +28,7 @@ from macaroon_cbat.macaroon.discharge_headers import presented_macaroons
 from macaroon_cbat.macaroon.dpop_proof import DpopProof, read_proof
 from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.keys import AudienceKey
+from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.macaroon.target import Target
 from macaroon_cbat.macaroon.verification import Principal, require_key, require_scope, verify
 from macaroon_cbat.service.audit import is_with
@@ -70,21 +71,12 @@ class OwnGuard:
         headers = credentials_in_environ(environ)
         scheme, text, discharges = presented_macaroons(environ.get("HTTP_AUTHORIZATION"), headers)
         proof = _claimed_proof(headers) if scheme == "DPoP" else None
-        presented = client_certificate(request)
-        access = Access(
-            now=EpochSeconds(int(self.clock())),
-            audience=self.issuer.audience,
-            certificate=presented.thumbprint,
-            method=request.method,
-            target=self.locations.target_of(request),
-            address=client_address(WsgiConnection(environ), presented, environ.get("REMOTE_ADDR")),
-            proof_key=None if proof is None else proof.proof_key,
-        )
+        access = self.access(request, None if proof is None else proof.proof_key)
         try:
             principal = self._verified(text, access, discharges)
         except CaveatsNotMet as error:
             if error.lacks_certificate_alone:
-                require_reachable(presented)
+                require_reachable(client_certificate(request))
             raise
         is_with(principal.client_id, principal.token_id)
         if proof is not None:
@@ -95,6 +87,19 @@ class OwnGuard:
         if scope not in client.metadata.scopes:
             raise AccessDenied(f"client {client.client_id!r} is no longer registered for scope {scope!r}")
         return client, principal
+
+    def access(self, request: Request, proof_key: KeyThumbprint | None = None) -> Access:
+        """Return the facts of a request, by which caveats are judged."""
+        environ, presented = request.environ, client_certificate(request)
+        return Access(
+            now=EpochSeconds(int(self.clock())),
+            audience=self.issuer.audience,
+            certificate=presented.thumbprint,
+            method=request.method,
+            target=self.locations.target_of(request),
+            address=client_address(WsgiConnection(environ), presented, environ.get("REMOTE_ADDR")),
+            proof_key=proof_key,
+        )
 
     def _verified(self, text: str, access: Access, discharges: tuple[str, ...]) -> Principal:
         """Return the principal of the token; the audit log learns which authentic token is refused.

@@ -16,6 +16,7 @@ from macaroon_cbat.service.data_places import DataPlaces, data_folder, database_
 from macaroon_cbat.service.limits import USUAL, ServiceLimits
 from macaroon_cbat.service.proxies import ProxySettings
 from macaroon_cbat.service.refresh_settings import USUAL_REFRESH, RefreshSettings
+from macaroon_cbat.service.registration_settings import BY_INVITATION, RegistrationSettings
 from macaroon_cbat.service.service_links import without_service_links
 from macaroon_cbat.service.upstream_settings import NO_UPSTREAM, UpstreamSettings, refuse_unused
 from macaroon_cbat.service.variables import (
@@ -148,6 +149,8 @@ class Settings:
     """Seconds, connections and bytes that one client may use."""
     refresh: RefreshSettings = USUAL_REFRESH
     """Lifetimes of refresh tokens."""
+    registration: RegistrationSettings = BY_INVITATION
+    """Rights for which any client may register itself."""
     certificate_source: CertificateSource = tls_connection
     """Finds the client certificate of a request: on the TLS connection, or in a trusted proxy's header."""
 
@@ -165,7 +168,10 @@ class Settings:
 
 VARIABLES: dict[str, Variable] = {
     one.name: one
-    for settings in (DataPlaces, Settings, RefreshSettings, UpstreamSettings, ProxySettings, ServiceLimits)
+    for settings in (
+        *(DataPlaces, Settings, RefreshSettings, RegistrationSettings),
+        *(UpstreamSettings, ProxySettings, ServiceLimits),
+    )
     for one in variables_of(settings)
 }
 """Every environment variable of the service, by its name without MACAROON_CBAT_."""
@@ -203,6 +209,7 @@ def settings_from_environment(
         certificate_source=ProxySettings(**read_variables(ProxySettings, given)).certificate_source(),
         refresh=RefreshSettings(**read_variables(RefreshSettings, given)),
         people=UpstreamSettings(**read_variables(UpstreamSettings, given)),
+        registration=RegistrationSettings(**read_variables(RegistrationSettings, given)),
         limits=ServiceLimits(**read_variables(ServiceLimits, given)),
         **plain,
     )

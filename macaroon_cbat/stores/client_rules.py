@@ -17,6 +17,8 @@ PUBLIC_GRANTS = frozenset(
 GROUP_NAME = r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}\Z"
 """The names of groups: one word each in a condition."""
 _GROUP = re.compile(GROUP_NAME)
+KEY_METHODS = ("private_key_jwt", "self_signed_tls_client_auth")
+"""The authentication methods that read `jwks` and `jwks_uri`."""
 
 MOST_REDIRECT_URIS = 20
 LONGEST_NAME = 100
@@ -146,10 +148,8 @@ def refuse_key_sources(
         _refuse_without_certificate(sources, jwks)
     elif certificates:
         raise ValueError("self_signed_tls_client_auth, and nothing else, needs the client's certificate")
-    elif sources and method != "private_key_jwt":
-        raise ValueError(
-            "jwks and jwks_uri go with private_key_jwt and self_signed_tls_client_auth only: leave them out"
-        )
+    elif sources and method not in KEY_METHODS:
+        raise ValueError(f"jwks and jwks_uri go with {' and '.join(KEY_METHODS)} only: leave them out")
 
 
 def _refuse_without_certificate(sources: Sequence[object], jwks: Mapping[str, Any] | None) -> None:

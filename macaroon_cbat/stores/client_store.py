@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
@@ -23,6 +23,7 @@ from macaroon_cbat.stores.clients import (
     secret_hash,
 )
 from macaroon_cbat.stores.database import Database
+from macaroon_cbat.stores.expiring import drop_record
 from macaroon_cbat.stores.families import has_family
 from macaroon_cbat.stores.revocations import refuse_nameless
 from macaroon_cbat.stores.schema import clients
@@ -58,28 +59,17 @@ class ClientStore:
         A secret must be random, with at least 128 bits: it is stored as a plain SHA-256. Raises ClientExists
         if the name is taken, and InvalidClientMetadata if it is malformed or the credentials do not match.
         """
-        if not _CLIENT_ID.match(client_id):
-            raise InvalidClientMetadata(
-                "the client name is malformed: write 1 to 64 letters, digits and . _ ~ -"
-            )
-        if client_id in (OPERATOR, POLICY):
-            raise InvalidClientMetadata(
-                f"the name {client_id!r} is reserved for the audit log: choose another name"
-            )
-        _refuse_credentials(metadata, has_secret=secret is not None)
-        hashed = None if secret is None else secret_hash(secret)
-        try:
-            with self._database.writing() as connection:
-                client = Client(
-                    client_id, hashed, metadata, now, first_valid_second(connection, client_id, now)
-                )
-                connection.execute(insert(clients).values(_row(client)))
-        except IntegrityError as error:
-            raise ClientExists(
-                f"client {client_id} exists: choose another name, or remove it first"
-            ) from error
+        with self._database.writing() as connection:
+            client = add_client(connection, client_id, metadata, secret=secret, now=now)
         self._seen.pop(client_id, None)  # a client of this name that another process removed may be in memory
         return client
+
+    def keep(self, client_id: str) -> None:
+        """Let a client stay that would be removed if it got no token."""
+        with self._database.writing() as connection:
+            row = update(clients).where(clients.c.client_id == client_id).values(unused_until=None)
+            connection.execute(row)
+        self._seen.pop(client_id, None)
 
     def find(self, client_id: str) -> Client | None:
         """Return the client as it was at most MEMORY_SECONDS ago, or None if it is not registered."""
@@ -121,11 +111,14 @@ class ClientStore:
         clock: Clock,
         *,
         lasting: int,
+        is_its_own: bool = False,
     ) -> tuple[Client, Client] | None:
         """Change the metadata of a client; return the client before and after, or None if there is none.
 
         A change that takes a right away revokes the client's tokens in the same transaction. A change that
-        only adds rights revokes none. An error of `changed` leaves the client as it is.
+        only adds rights revokes none. An error of `changed` leaves the client as it is. Unless the change
+        `is_its_own`, a client that loses a right can no longer change its registration: it would take the
+        right back.
         """
         if not _CLIENT_ID.match(client_id):
             return None
@@ -139,6 +132,8 @@ class ClientStore:
             connection.execute(update(clients).where(clients.c.client_id == client_id).values(row))
             if takes_away(before.metadata, metadata):
                 revoke_tokens_so_far(connection, "client", client_id, clock(), lasting)
+                if not is_its_own:
+                    drop_record(connection, "registered", client_id)
             after = _found(connection, client_id)
             assert after is not None
         self._seen.pop(client_id, None)
@@ -153,6 +148,7 @@ class ClientStore:
                 return False
             revoke_tokens_so_far(connection, "client", client_id, clock(), lasting)
             connection.execute(delete(clients).where(clients.c.client_id == client_id))
+            drop_record(connection, "registered", client_id)
         self._seen.pop(client_id, None)
         return True
 
@@ -176,8 +172,37 @@ class ClientStore:
             if is_registered and not _is_known(connection, kind, name):
                 return None
             decision = revoke_tokens_so_far(connection, kind, name, clock(), lasting)
+            if kind == "client":
+                drop_record(connection, "registered", name)  # its registration access token is one of them
         self._seen.pop(name, None)
         return decision
+
+
+def add_client(
+    connection: Connection,
+    client_id: str,
+    metadata: ClientMetadata,
+    *,
+    secret: str | None,
+    now: EpochSeconds,
+    unused_until: EpochSeconds | None = None,
+) -> Client:
+    """Register a client in a writer's transaction; raises as `ClientStore.add` does."""
+    if not _CLIENT_ID.match(client_id):
+        raise InvalidClientMetadata("the client name is malformed: write 1 to 64 letters, digits and . _ ~ -")
+    if client_id in (OPERATOR, POLICY):
+        raise InvalidClientMetadata(
+            f"the name {client_id!r} is reserved for the audit log: choose another name"
+        )
+    _refuse_credentials(metadata, has_secret=secret is not None)
+    hashed = None if secret is None else secret_hash(secret)
+    since = first_valid_second(connection, client_id, now)
+    client = Client(client_id, hashed, metadata, now, since, unused_until)
+    try:
+        connection.execute(insert(clients).values(_row(client)))
+    except IntegrityError as error:
+        raise ClientExists(f"client {client_id} exists: choose another name, or remove it first") from error
+    return client
 
 
 def _refuse_credentials(metadata: ClientMetadata, *, has_secret: bool) -> None:
@@ -204,10 +229,8 @@ def _row(client: Client) -> dict[str, object]:
     return msgspec.structs.asdict(client) | {"metadata": msgspec.json.encode(client.metadata).decode()}
 
 
-def _client(
-    client_id: str, hashed: bytes | None, metadata: str, created_at: int, tokens_since: int
-) -> Client:
-    return Client(client_id, hashed, _decode(metadata), EpochSeconds(created_at), EpochSeconds(tokens_since))
+def _client(client_id: str, hashed: bytes | None, metadata: str, *seconds: Any) -> Client:
+    return Client(client_id, hashed, _decode(metadata), *seconds)
 
 
 @lru_cache(maxsize=_MOST_SEEN)

@@ -158,6 +158,7 @@ class Client(Struct, frozen=True):
     """A registered client. Only the hash of its secret is stored.
 
     `tokens_since` is the second from which on its tokens are valid; those of earlier seconds are revoked.
+    A client that registered itself openly is gone at `unused_until` if it got no token until then.
     """
 
     client_id: str
@@ -165,6 +166,7 @@ class Client(Struct, frozen=True):
     metadata: ClientMetadata
     created_at: EpochSeconds
     tokens_since: EpochSeconds
+    unused_until: EpochSeconds | None = None
 
     def __repr__(self) -> str:
         """Show the name, and no secret."""

@@ -26,7 +26,9 @@ RecordKind = Literal[
     "consent",  # what a person has consented to in this session
     "used_assertion",  # the jti of a client's or issuer's assertion
     "used_proof",  # the jti of a DPoP proof
-    "registration",  # the registrations that an initial access token has left
+    "invitation",  # the key of an initial access token
+    "registration",  # the registrations that were made with an initial access token
+    "registered",  # the key of a client's registration access token, and its bounds
     "discharge",  # a discharge that waits for its user
 ]
 """Kinds of records; a name of one kind is not found under another."""
@@ -74,7 +76,7 @@ class ExpiringStore:
     def drop(self, kind: RecordKind, name: str) -> None:
         """Delete a record if there is one."""
         with self._database.writing() as connection:
-            connection.execute(delete(expiring_records).where(_is(kind, name)))
+            drop_record(connection, kind, name)
 
 
 def add_record(
@@ -95,7 +97,7 @@ def add_record(
     if find_record(connection, kind, name, now) is not None:
         return False
     connection.execute(delete(expiring_records).where(_is(kind, name)))
-    row = {"kind": kind, "name_hash": _hash(name), "content": content, "expires_at": expires_at}
+    row = {"kind": kind, "name_hash": hash_of(name), "content": content, "expires_at": expires_at}
     connection.execute(insert(expiring_records).values(row))
     return True
 
@@ -115,9 +117,15 @@ def take_record(connection: Connection, kind: RecordKind, name: str, now: EpochS
     return found
 
 
+def drop_record(connection: Connection, kind: RecordKind, name: str) -> None:
+    """Delete a record in a writer's transaction if there is one."""
+    connection.execute(delete(expiring_records).where(_is(kind, name)))
+
+
 def _is(kind: RecordKind, name: str) -> ColumnElement[bool]:
-    return and_(expiring_records.c.kind == kind, expiring_records.c.name_hash == _hash(name))
+    return and_(expiring_records.c.kind == kind, expiring_records.c.name_hash == hash_of(name))
 
 
-def _hash(name: str) -> bytes:
+def hash_of(name: str) -> bytes:
+    """Return the SHA-256 by which a record of this name is found."""
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()

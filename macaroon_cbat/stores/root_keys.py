@@ -1,8 +1,7 @@
 """Root keys in the database, encrypted at rest, and their states: next, current, retiring, retired.
 
-A key is published as `next` before it mints, so that resource servers have it in time. It mints as
-`current`, and verifies as `retiring` until its last token has expired. Then it is `retired`. An operator
-may retire a retiring key at once, which revokes all its tokens.
+A key is published as `next` before it mints, so that resource servers have it in time. It mints as `current`
+and verifies as `retiring` until its last token has expired. An operator may retire it at once.
 """
 
 import os
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from typing import Literal, get_args
 
 from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import Connection, insert, select, update
 
 from macaroon_cbat.errors import Conflict, NotFound, UnknownKey
@@ -20,6 +20,7 @@ from macaroon_cbat.macaroon.keys import KEY_BYTES, RootKey
 from macaroon_cbat.macaroon.revocation import Revocation
 from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.families import rewrap_families
+from macaroon_cbat.stores.registrations import rewrap_registrations
 from macaroon_cbat.stores.revocations import record
 from macaroon_cbat.stores.schema import root_keys
 from macaroon_cbat.stores.wrapping_key import WrappingKey
@@ -78,7 +79,7 @@ class RootKeyStore:
     def all(self) -> tuple[RootKey, ...]:
         """Return every root key that is not retired, at most MEMORY_SECONDS old."""
         seen = self._look()
-        return tuple(key for state in get_args(KeyState) if state != "retired" for key in seen.get(state, ()))
+        return tuple(key for state in get_args(KeyState) for key in seen.get(state, ()))
 
     def current(self) -> RootKey:
         """Return the key that mints."""
@@ -194,11 +195,11 @@ class RootKeyStore:
     def rewrap(self, wrapping_key: WrappingKey) -> int:
         """Encrypt every key, those of families too, under another one; return the number of root keys."""
         with self._database.writing() as connection:
-            live = [row for row in _rows(connection) if row.state != "retired"]
-            for row in live:
+            for row in (live := [row for row in _rows(connection) if row.state != "retired"]):
                 secret = self._wrapping_key.unwrap(row.kid, row.wrapped_secret)
                 _change(connection, row.kid, wrapped_secret=wrapping_key.wrap(row.kid, secret))
-            rewrap_families(connection, self._wrapping_key, wrapping_key)
+            for rewrap_others in (rewrap_families, rewrap_registrations):
+                rewrap_others(connection, self._wrapping_key, wrapping_key)
         self._wrapping_key = wrapping_key
         self.forget()
         return len(live)
@@ -206,8 +207,7 @@ class RootKeyStore:
     def _insert(self, connection: Connection, state: KeyState, now: EpochSeconds) -> None:
         kid = os.urandom(6).hex()
         wrapped = self._wrapping_key.wrap(kid, os.urandom(KEY_BYTES))
-        row = {"kid": kid, "wrapped_secret": wrapped, "created_at": now, "state": state, "since": now}
-        connection.execute(insert(root_keys).values(row))
+        connection.execute(insert(root_keys).values(asdict(_Row(kid, wrapped, now, state, now))))
 
     def _look(self) -> dict[KeyState, list[RootKey]]:
         with self._lock.current():

@@ -12,6 +12,7 @@ clients = Table(
     Column("metadata", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("tokens_since", BigInteger, nullable=False),
+    Column("unused_until", BigInteger, nullable=True),
 )
 
 root_keys = Table(

@@ -11,6 +11,7 @@ from macaroon_cbat.stores.client_store import ClientStore
 from macaroon_cbat.stores.database import Database, no_database
 from macaroon_cbat.stores.expiring import ExpiringStore
 from macaroon_cbat.stores.families import FamilyStore
+from macaroon_cbat.stores.registrations import RegistrationStore
 from macaroon_cbat.stores.revocations import RevocationStore
 from macaroon_cbat.stores.root_keys import RootKeyStore
 from macaroon_cbat.stores.schema import service_facts
@@ -29,6 +30,7 @@ class Stores:
     expiring: ExpiringStore
     families: FamilyStore
     trusted_issuers: TrustedIssuers
+    registrations: RegistrationStore
 
     def forget(self) -> None:
         """See at the next use what other processes have changed, instead of up to a second later."""
@@ -83,6 +85,7 @@ def open_stores(url: str, wrapping_key: WrappingKey, now: EpochSeconds, *, creat
         ExpiringStore(database),
         FamilyStore(database, lambda: root_keys.wrapping_key),
         TrustedIssuers(database),
+        RegistrationStore(database, lambda: root_keys.wrapping_key),
     )
     try:
         if creates:

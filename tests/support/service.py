@@ -33,6 +33,7 @@ from macaroon_cbat.stores import (
     TrustedIssuers,
     open_stores,
 )
+from macaroon_cbat.stores.registrations import RegistrationStore
 from tests.support.certificates import Identity
 from tests.support.databases import NOW, WRAPPING_KEY, Rows, put_rows, url_in
 
@@ -101,6 +102,7 @@ class Service:
             ExpiringStore(database),
             FamilyStore(database, lambda: WRAPPING_KEY),
             TrustedIssuers(database),
+            RegistrationStore(database, lambda: WRAPPING_KEY),
         )
 
     def close(self) -> None:

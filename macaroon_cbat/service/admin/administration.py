@@ -11,7 +11,7 @@ from macaroon_cbat.audit.event import EventKind
 from macaroon_cbat.errors import InvalidRequest, NotFound, Unavailable
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.revocation import KINDS, Revocation, RevocationKind
-from macaroon_cbat.service.admin.registration import changed_metadata, refuse_registration
+from macaroon_cbat.service.admin.registration import changed_metadata
 from macaroon_cbat.service.admin.revocable import expiry_of, revocable
 from macaroon_cbat.service.admin.shapes import (
     ChangedClient,
@@ -21,7 +21,7 @@ from macaroon_cbat.service.admin.shapes import (
     RevocationList,
     RevocationRequest,
 )
-from macaroon_cbat.service.admin.trust import Audit, TrustAdministration
+from macaroon_cbat.service.admin.trust import TrustAdministration
 from macaroon_cbat.service.cursors import BEGINNING, read_cursor, view_name, write_cursor
 from macaroon_cbat.service.family_lists import (
     FAMILY_PAGE,
@@ -30,16 +30,21 @@ from macaroon_cbat.service.family_lists import (
     place_after,
     refuse_unnamed,
 )
+from macaroon_cbat.service.registration.rules import (
+    NAME_BYTES,
+    SECRET_BYTES,
+    Audit,
+    refuse_registration,
+    rights_of,
+)
 from macaroon_cbat.service.settings import LASTING
 from macaroon_cbat.stores import Client, ClientMetadata, RootKeyRecord, Stores
 from macaroon_cbat.stores.client_changes import takes_away
 from macaroon_cbat.stores.clients import SECRET_METHODS, read_metadata
 
-SECRET_BYTES = 32
 LIST_PAGE = 1000
 """Revocations in one answer, at most."""
 
-_NAME_BYTES = 12
 _EVERYBODY = ["every audience"]
 
 
@@ -78,7 +83,7 @@ class Administration:
         Raises InvalidClientMetadata, or ClientExists when the name is taken.
         """
         wanted = read_metadata(members, ClientRegistration)
-        client_id = secrets.token_hex(_NAME_BYTES) if wanted.client_id is None else wanted.client_id
+        client_id = secrets.token_hex(NAME_BYTES) if wanted.client_id is None else wanted.client_id
         metadata = ClientMetadata(
             **{name: getattr(wanted, name) for name in ClientMetadata.__struct_fields__}
         )
@@ -116,7 +121,7 @@ class Administration:
         if after.metadata == before.metadata:
             self._audit_unchanged(client_id, after.metadata)
         elif not takes_away(after.metadata, before.metadata):
-            self._audit_done("client.changed", client_id=client_id, **_rights(after.metadata))
+            self._audit_done("client.changed", client_id=client_id, **rights_of(after.metadata))
         return ChangedClient(**asdict(_shown(after)), tokens_revoked=after.tokens_since > before.tokens_since)
 
     def remove_client(self, client_id: str) -> None:
@@ -193,11 +198,12 @@ class Administration:
         return decision
 
     def _end_family_of(self, kind: RevocationKind, value: str, now: EpochSeconds) -> None:
-        """End the refresh family that is revoked, by its name or by that of its refresh token."""
+        """End the refresh family that is revoked, by its name or that of its token, or the invitation."""
         if kind == "family":
             self.stores.families.end(value, now, lasting=LASTING)
         elif kind == "token":
             self.stores.families.end_that_of(value, now, lasting=LASTING)
+            self.stores.expiring.drop("invitation", value)  # it may outlive the revocation
 
     def _take_back(self, client_id: str, error: Unavailable) -> None:
         """Remove a client that could not be audited; raise Unavailable if it stays."""
@@ -211,7 +217,7 @@ class Administration:
 
     def _audit_unchanged(self, client_id: str, metadata: ClientMetadata) -> None:
         try:
-            self.audit("client.changed", client_id=client_id, **_rights(metadata))
+            self.audit("client.changed", client_id=client_id, **rights_of(metadata))
         except Unavailable as error:
             raise Unavailable(f"not audited, and there was nothing to change: {error}") from error
 
@@ -224,7 +230,7 @@ class Administration:
     def _audit_gained(self, kind: EventKind, client_id: str, metadata: ClientMetadata) -> None:
         """Write the rights that a client is about to get, or raise Unavailable before it gets them."""
         try:
-            self.audit(kind, client_id=client_id, **_rights(metadata))
+            self.audit(kind, client_id=client_id, **rights_of(metadata))
         except Unavailable as error:
             raise Unavailable(f"not done, because it cannot be audited: {error}") from error
 
@@ -233,12 +239,6 @@ class Administration:
 
     def _now(self) -> EpochSeconds:
         return EpochSeconds(int(self.clock()))
-
-
-def _rights(metadata: ClientMetadata) -> dict[str, str]:
-    """Return the rights of a client as members of an audit event."""
-    lists = {"audience": " ".join(metadata.audiences), "serves": " ".join(metadata.serves)}
-    return {name: text for name, text in {"scope": metadata.scope, **lists}.items() if text}
 
 
 def _shown(client: Client) -> ClientRecord:

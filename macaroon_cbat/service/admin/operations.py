@@ -18,12 +18,13 @@ from macaroon_cbat.service.admin.shapes import (
 from macaroon_cbat.service.cursors import AFTER
 from macaroon_cbat.service.family_lists import AFTER_FAMILY, FamilyList
 from macaroon_cbat.service.http.operations import Operation, Parameter
+from macaroon_cbat.service.registration.shapes import InvitationRequest, NewInvitation
 from macaroon_cbat.stores import RootKeyRecord
 from macaroon_cbat.stores.clients import CLIENT_NAME
 
 CLIENTS, KEYS, REVOCATIONS = "/admin/clients", "/admin/keys", "/admin/revocations"
 TRUST = "/admin/trusted-issuers"
-FAMILIES = "/admin/grants"
+FAMILIES, INVITATIONS = "/admin/grants", "/admin/invitations"
 _CLIENT = {"client_id": CLIENT_NAME}
 _REGISTRATION = {"client_id": "billing", "scope": "read write", "audiences": ["https://api.example"]}
 _TRUST = {
@@ -85,6 +86,16 @@ REMOVE_CLIENT = Operation(
     names=_CLIENT,
     status=204,
     refusals=(404,),
+)
+INVITE = Operation(
+    method="POST",
+    path=INVITATIONS,
+    summary="Make an initial access macaroon, with which clients register themselves",
+    caller="admin",
+    body=InvitationRequest,
+    example={"scope": "read", "audiences": ["https://api.example"], "hosts": ["127.0.0.1"]},
+    answer=NewInvitation,
+    status=201,
 )
 LIST_KEYS = Operation(
     method="GET", path=KEYS, summary="List the root keys", caller="admin", answer=list[RootKeyRecord]
@@ -182,7 +193,7 @@ REMOVE_TRUST = Operation(
 )
 OPERATIONS = (
     *(LIST_TRUST, ADD_TRUST, SHOW_TRUST, REMOVE_TRUST),
-    *(LIST_CLIENTS, ADD_CLIENT, SHOW_CLIENT, CHANGE_CLIENT, REMOVE_CLIENT),
+    *(LIST_CLIENTS, ADD_CLIENT, SHOW_CLIENT, CHANGE_CLIENT, REMOVE_CLIENT, INVITE),
     *(LIST_KEYS, ROTATE, RETIRE),
     *(LIST_REVOCATIONS, REVOKE),
     LIST_FAMILIES,

@@ -2,16 +2,18 @@
 
 import logging
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from flask import Flask, Response, request
 
+from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.admin.administration import Administration
 from macaroon_cbat.service.admin.operations import (
     ADD_CLIENT,
     ADD_TRUST,
     CHANGE_CLIENT,
+    INVITE,
     LIST_CLIENTS,
     LIST_FAMILIES,
     LIST_KEYS,
@@ -28,10 +30,13 @@ from macaroon_cbat.service.admin.operations import (
 from macaroon_cbat.service.admin.shapes import (
     RevocationRequest,
 )
+from macaroon_cbat.service.audit import authentic_caller
 from macaroon_cbat.service.http.operations import Operation, add_route
 from macaroon_cbat.service.http.request_input import read_json, read_query, refuse_body
 from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.own_guard import OwnGuard
+from macaroon_cbat.service.registration.invitations import new_invitation
+from macaroon_cbat.service.registration.shapes import InvitationRequest
 
 log = logging.getLogger("macaroon_cbat.service")
 
@@ -61,6 +66,7 @@ def admin_routes(app: Flask, guard: OwnGuard, verbs: Administration) -> None:
         SHOW_CLIENT: verbs.client,
         CHANGE_CLIENT: change_client,
         REMOVE_CLIENT: verbs.remove_client,
+        INVITE: partial(_invite, verbs),
         LIST_KEYS: verbs.keys,
         ROTATE: verbs.rotate,
         RETIRE: verbs.retire,
@@ -70,6 +76,11 @@ def admin_routes(app: Flask, guard: OwnGuard, verbs: Administration) -> None:
     }
     for operation, verb in verb_of.items():
         add_route(app, operation, _guarded(guard, operation, verb), guard.locations.root_path)
+
+
+def _invite(verbs: Administration) -> Any:
+    wanted, now = read_json(request, InvitationRequest), EpochSeconds(int(verbs.clock()))
+    return new_invitation(verbs.stores, verbs.issuer, wanted, authentic_caller(), now, verbs.audit)
 
 
 def _guarded(guard: OwnGuard, operation: Operation, verb: Callable[..., Any]) -> Callable[..., Response]:

@@ -3,11 +3,9 @@
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 from msgspec.structs import asdict
 
-from macaroon_cbat.audit.event import EventKind
 from macaroon_cbat.errors import InvalidRequest, NotFound, Unavailable
 from macaroon_cbat.macaroon.audiences import is_among
 from macaroon_cbat.macaroon.claims import EpochSeconds, scope_tokens
@@ -15,6 +13,7 @@ from macaroon_cbat.macaroon.issuers import is_same_issuer
 from macaroon_cbat.service.admin.shapes import TrustedIssuerRecord, TrustRegistration
 from macaroon_cbat.service.federation.jose import usable_keys
 from macaroon_cbat.service.oauth2.entitlements import RESERVED_SCOPES
+from macaroon_cbat.service.registration.rules import Audit
 from macaroon_cbat.stores import Client, Stores, TrustedIssuer, TrustRecord
 from macaroon_cbat.stores.trust import GRANTING, read_trust
 
@@ -24,13 +23,6 @@ _GRANTS = {
     "jwt-bearer": "urn:ietf:params:oauth:grant-type:jwt-bearer",
     "token-exchange": "urn:ietf:params:oauth:grant-type:token-exchange",
 }
-
-
-class Audit(Protocol):
-    """Writes an audit event, or raises Unavailable."""
-
-    def __call__(self, kind: EventKind, /, **members: Any) -> None:
-        """Write what was done."""
 
 
 @dataclass(frozen=True, slots=True)

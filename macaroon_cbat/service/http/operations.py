@@ -8,10 +8,11 @@ from flask import Flask
 from flask.typing import RouteCallable
 from msgspec import Struct
 
-Caller = Literal["any", "client", "grants", "keys", "revocations", "admin"]
+Caller = Literal["any", "client", "grants", "registration", "keys", "revocations", "admin"]
 """Any HTTP client, an authenticated client, or a client with a bound macaroon of this service and scope.
 
-`grants` takes either: the client for itself, or the macaroon for its subject.
+`grants` takes either: the client for itself, or the macaroon for its subject. `registration` takes a macaroon
+of registration.
 """
 
 SHORTENED = "AgETaHR0cHM6Ly9hcy5leGFtcGxl"
@@ -34,7 +35,7 @@ class Operation:
     segments. `label` names the operation in metrics; METHOD PATH does where it is empty.
     """
 
-    method: Literal["GET", "POST", "PATCH", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     summary: str
     caller: Caller

@@ -84,6 +84,14 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
         self.register_endpoint(IntrospectionEndpoint)
         self.register_endpoint(RevocationEndpoint)
 
+    def create_token_response(self, request: FormRequest) -> Response:
+        """Return the answer of the token endpoint; a client that got a token is there to stay."""
+        response: Response = super().create_token_response(request)
+        client = getattr(request.client, "record", None)
+        if isinstance(client, Client) and client.unused_until is not None:
+            self.stores.clients.keep(client.client_id)
+        return response
+
     def create_oauth2_request(self, request: FormRequest) -> FormRequest:
         """Return the request: the views read it before they call Authlib."""
         return request

@@ -9,6 +9,7 @@ down_revision = "0004"
 
 def upgrade() -> None:
     """Make the tables of the grants that last longer than one request."""
+    op.add_column("clients", sa.Column("unused_until", sa.BigInteger, nullable=True))
     op.create_table(
         "families",
         sa.Column("family", sa.String(22), primary_key=True),

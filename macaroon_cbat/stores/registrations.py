@@ -1,0 +1,178 @@
+"""Registrations of clients by themselves: invitations, what is left of them, and keys of registration tokens.
+
+Each invitation and each registered client has a key of its own, encrypted at rest: its macaroons outlive the
+root keys, which rotate, and end with their record.
+"""
+
+import os
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, delete, func, select, update
+
+from macaroon_cbat.errors import InvalidToken, TooManyRequests
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.keys import KEY_BYTES, RootKey
+from macaroon_cbat.stores.client_store import add_client
+from macaroon_cbat.stores.clients import Client, ClientMetadata
+from macaroon_cbat.stores.database import Database
+from macaroon_cbat.stores.expiring import RecordKind, add_record, drop_record, find_record, hash_of
+from macaroon_cbat.stores.schema import clients, expiring_records
+from macaroon_cbat.stores.wrapping_key import WrappingKey
+
+MOST_UNUSED = 1000
+"""Clients that registered openly and got no token yet, at most."""
+
+_NEVER = 253_402_300_799
+_KINDS: tuple[RecordKind, ...] = ("invitation", "registered")
+
+
+class Counter(NamedTuple):
+    """A bound on the number of registrations: the name of what is counted, and the most that is allowed."""
+
+    name: str
+    most: int
+
+
+class NewRegistration(Struct, frozen=True, kw_only=True):
+    """A client to register: its name, metadata and secret, and the bounds of every later change as JSON."""
+
+    client_id: str
+    metadata: ClientMetadata
+    secret: str | None
+    bounds: bytes
+    invitation: str | None
+    """The id of the initial access token; None if registration is open."""
+    counters: tuple[Counter, ...]
+    expires_at: EpochSeconds
+    """The second in which the counters may be forgotten: the invitation has expired."""
+    unused_until: EpochSeconds | None
+
+    def __repr__(self) -> str:
+        """Show the client, never its secret."""
+        return f"<NewRegistration {self.client_id}>"
+
+
+class Registered(Struct, frozen=True):
+    """The key of a client's registration access token, and the bounds of its metadata as JSON."""
+
+    key: RootKey
+    bounds: bytes
+
+
+class _Record(Struct, frozen=True):
+    wrapped_secret: bytes
+    bounds: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class RegistrationStore:
+    """The invitations and registrations of all processes that share the database."""
+
+    def __init__(self, database: Database, wrapping_key: Callable[[], WrappingKey]) -> None:
+        """Use this database, and encrypt keys under the key in force, which another may replace."""
+        self._database = database
+        self._wrapping_key = wrapping_key
+
+    def invite(self, name: str, expires_at: EpochSeconds, now: EpochSeconds) -> RootKey:
+        """Make the key of a new invitation of this name, which lives until it expires."""
+        secret = os.urandom(KEY_BYTES)
+        record = _Record(self._wrapping_key().wrap(_sealed("invitation", hash_of(name)), secret))
+        with self._database.writing() as connection:
+            content = msgspec.json.encode(record)
+            add_record(connection, "invitation", name, content, expires_at=expires_at, now=now)
+        return RootKey(name, secret)
+
+    def invitation(self, name: str, now: EpochSeconds) -> RootKey | None:
+        """Return the key of a live invitation, or None."""
+        found = self._found("invitation", name, now)
+        return None if found is None else found.key
+
+    def registered(self, client_id: str, now: EpochSeconds) -> Registered | None:
+        """Return the key and bounds of a client that registered itself, or None."""
+        return self._found("registered", client_id, now)
+
+    def register(
+        self, new: NewRegistration, now: EpochSeconds, before_commit: Callable[[Client], None]
+    ) -> tuple[Client, RootKey]:
+        """Register a client, count it, and make the key of its registration access token, all or nothing.
+
+        Raises InvalidToken if the invitation has ended or has no registration left, TooManyRequests if too
+        many openly registered clients are unused, and whatever `before_commit` raises.
+        """
+        secret = os.urandom(KEY_BYTES)
+        wrapped = self._wrapping_key().wrap(_sealed("registered", hash_of(new.client_id)), secret)
+        record = _Record(wrapped, msgspec.Raw(new.bounds))
+        with self._database.writing() as connection:
+            _spend(connection, new, now)
+            if new.unused_until is not None:
+                _remove_unused(connection, now)
+            client = add_client(
+                connection,
+                new.client_id,
+                new.metadata,
+                secret=new.secret,
+                now=now,
+                unused_until=new.unused_until,
+            )
+            content = msgspec.json.encode(record)
+            add_record(connection, "registered", new.client_id, content, expires_at=_NEVER, now=now)
+            before_commit(client)
+        return client, RootKey(new.client_id, secret)
+
+    def _found(self, kind: RecordKind, name: str, now: EpochSeconds) -> Registered | None:
+        with self._database.reading() as connection:
+            content = find_record(connection, kind, name, now)
+        if content is None:
+            return None
+        record = msgspec.json.decode(content, type=_Record)
+        secret = self._wrapping_key().unwrap(_sealed(kind, hash_of(name)), record.wrapped_secret)
+        return Registered(RootKey(name, secret), bytes(record.bounds))
+
+
+def rewrap_registrations(connection: Connection, old: WrappingKey, new: WrappingKey) -> None:
+    """Encrypt the key of every invitation and registration anew in a writer's transaction."""
+    table = expiring_records.c
+    query = select(table.kind, table.name_hash, table.content).where(table.kind.in_(_KINDS))
+    for kind, name_hash, content in connection.execute(query).all():
+        record = msgspec.json.decode(bytes(content), type=_Record)
+        sealed = _sealed(kind, bytes(name_hash))
+        secret = old.unwrap(sealed, record.wrapped_secret)
+        anew = msgspec.json.encode(_Record(new.wrap(sealed, secret), record.bounds))
+        is_this = (table.kind == kind) & (table.name_hash == name_hash)
+        connection.execute(update(expiring_records).where(is_this).values(content=anew))
+
+
+def _spend(connection: Connection, new: NewRegistration, now: EpochSeconds) -> None:
+    """Count a registration in every counter of its invitation, or raise InvalidToken."""
+    if new.invitation is None:
+        return
+    if find_record(connection, "invitation", new.invitation, now) is None:
+        raise InvalidToken("the invitation has ended: ask for another one")
+    for counter in new.counters:
+        found = find_record(connection, "registration", counter.name, now)
+        made = 0 if found is None else int(found)
+        if made >= counter.most:
+            raise InvalidToken(
+                f"the invitation is used up: it allows {counter.most} registrations, ask for another one"
+            )
+        drop_record(connection, "registration", counter.name)
+        content = str(made + 1).encode()
+        add_record(connection, "registration", counter.name, content, expires_at=new.expires_at, now=now)
+
+
+def _remove_unused(connection: Connection, now: EpochSeconds) -> None:
+    """Remove openly registered clients that got no token in time, or raise TooManyRequests."""
+    expired = connection.execute(select(clients.c.client_id).where(clients.c.unused_until <= now)).scalars()
+    for client_id in expired.all():
+        connection.execute(delete(clients).where(clients.c.client_id == client_id))
+        drop_record(connection, "registered", client_id)
+    waiting = select(func.count()).select_from(clients).where(clients.c.unused_until.is_not(None))
+    if connection.execute(waiting).scalar_one() >= MOST_UNUSED:
+        raise TooManyRequests("too many clients registered that are not used yet: try again later", 3600)
+
+
+def _sealed(kind: str, name_hash: bytes) -> str:
+    """Return the name that is sealed with a key: the key of no other record can stand in its place."""
+    return f"{kind} {name_hash.hex()}"
