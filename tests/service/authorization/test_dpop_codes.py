@@ -70,7 +70,11 @@ def test_a_request_names_no_other_key_than_it_proves(with_people):
     assert push(with_people, headers=proved("/oauth2/par"), dpop_jkt=jkt(OWN)).status_code == 201
 
 
-@pytest.mark.parametrize("named", ["x", jkt(OWN) + "=", jkt(OWN)[:-1] + "B", "0" * 64])
+@pytest.mark.parametrize(
+    "named",
+    ["x", jkt(OWN) + "=", jkt(OWN)[:-1] + "B", "0" * 64],
+    ids=["no thumbprint", "padded", "loose bits", "hexadecimal"],
+)
 def test_a_malformed_key_is_told(browser, named):
     """A dpop_jkt that is no thumbprint is invalid_request, by redirect."""
     assert answer_in(browser.authorize(dpop_jkt=named).location)["error"] == "invalid_request"
