@@ -166,7 +166,7 @@ class FamilyViews:
         form = {name: value for name, value in query.items() if name == "client_id"}
         uri = self.server.issuer.url + GRANTS
         asked = FormRequest(request, Form(once=form, several={}), uri, self._now())
-        client = self.server.authenticate_client(asked, ()).record
+        client = self.server.authenticate_client(asked, (), "grants").record
         return _Owner(client.client_id, certificate=asked.presented.thumbprint if is_public(client) else None)
 
     def _owned(self, owner: _Owner, family: str) -> Family:

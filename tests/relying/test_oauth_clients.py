@@ -1,29 +1,39 @@
 """Certified OAuth clients that others wrote, openid-client and oauth4webapi, over mutual TLS."""
 
 from collections.abc import Iterator
+from urllib.parse import urlencode
 
 import pytest
 
 from macaroon_cbat.tls.development_ca import development_certificates
 from tests.support.ports import free_port
 from tests.support.relying.oauth_client import OAuthClient, oauth_client
+from tests.support.relying.oidc_provider import CLIENT, SECRET, WalkingBrowser, oidc_provider
 from tests.support.service_process import API, Service
 from tests.support.tls_servers import make_client
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+CALLBACK = "http://127.0.0.1:51234/callback"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 RIGHTS = ["--scope", "read write", "--audience", API]
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Run the service."""
+    """Run the service, where people log in at npm's oidc-provider."""
     data = tmp_path_factory.mktemp("clients") / "data"
     development_certificates(data)
     service = Service(data, free_port())
     service.prepare()
-    with service.running():
-        yield service
+    with oidc_provider(data, f"{service.issuer}/oauth2/callback") as provider:
+        upstream = {
+            "MACAROON_CBAT_UPSTREAM_ISSUER": provider,
+            "MACAROON_CBAT_UPSTREAM_CLIENT_ID": CLIENT,
+            "MACAROON_CBAT_UPSTREAM_CLIENT_SECRET": SECRET,
+            "MACAROON_CBAT_UPSTREAM_CA": str(service.ca),
+        }
+        with service.running(**upstream):
+            yield service
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +41,28 @@ def billing(service: Service) -> dict[str, str]:
     """Register a confidential client that may exchange its tokens."""
     grants = ["--grant", "client_credentials", "--grant", "token-exchange"]
     return {"client_id": "billing", "secret": service.add("billing", *RIGHTS, *grants)}
+
+
+@pytest.fixture(scope="module")
+def phone(service: Service) -> dict[str, str]:
+    """Register a public client of people, whose tokens are bound to its certificate or its key."""
+    grants = [
+        word
+        for grant in ("authorization_code", "device_code", "refresh_token")
+        for word in ("--grant", grant)
+    ]
+    service.add(
+        "phone", "--auth", "none", "--dpop", *RIGHTS, *grants, "--redirect-uri", "http://127.0.0.1/callback"
+    )
+    return {"client_id": "phone", "method": "none", "dpop": "ES256"}
+
+
+@pytest.fixture(scope="module")
+def browser(service: Service) -> Iterator[WalkingBrowser]:
+    """Open a browser for all logins."""
+    browser = WalkingBrowser(service.ca)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="module", params=["openid_client", "oauth4webapi"])
@@ -75,3 +107,24 @@ def test_a_token_is_exchanged_for_a_narrower_one(ask, billing):
     token = ask("client_credentials", billing, form={"resource": API})["access_token"]
     form = {"subject_token": token, "subject_token_type": ACCESS_TOKEN, "scope": "read", "resource": API}
     assert ask("grant", billing, type=EXCHANGE, form=form)["scope"] == "read"
+
+
+@pytest.mark.parametrize("pushed", [False, True], ids=["in the URL", "pushed"])
+def test_a_person_logs_in(ask, phone, browser, pushed):
+    """An authorization request with PKCE comes to a token, which is refreshed (RFC 9126, RFC 9207)."""
+    form = {"redirect_uri": CALLBACK, "scope": "read", "resource": API}
+    url = ask("authorize", phone, form=form, pushed=pushed)["url"]
+    back = f"{CALLBACK}?{urlencode(browser.walk(url, CALLBACK, 'alice'))}"
+    token = ask("code", phone, callback=back)
+    assert (token["token_type"], token["scope"]) == ("dpop", "read")
+    renewed = ask("refresh", phone, token=token["refresh_token"])
+    assert renewed["refresh_token"] != token["refresh_token"]
+    assert ask("revoke", phone, token=renewed["refresh_token"]) == {}
+    assert ask("refresh", phone, token=renewed["refresh_token"])["failed"] == "invalid_grant"
+
+
+def test_a_device_is_approved(ask, phone, browser):
+    """A device gets its token once a person has approved it on the page (RFC 8628)."""
+    device = ask("device", phone, form={"scope": "read", "resource": API})
+    assert "is connected" in browser.finish(device["verification_uri_complete"], "alice")
+    assert ask("device_token", phone, device=device | {"interval": 1})["token_type"] == "dpop"

@@ -92,7 +92,7 @@ def _asked(server: AuthorizationServer, form_request: FormRequest) -> DeviceRequ
     A public client without a certificate proves its DPoP key when it polls. Raises InvalidClient,
     UnauthorizedClient, InvalidTarget or InvalidScope.
     """
-    client: Client = server.authenticate_client(form_request, None).record
+    client: Client = server.authenticate_client(form_request, None, "device_authorization").record
     if DEVICE_CODE not in client.metadata.allowed_grants:
         raise UnauthorizedClient(f"this client may not use this grant: register it for {DEVICE_CODE}")
     form = form_request.read(DeviceAuthorizationForm)
