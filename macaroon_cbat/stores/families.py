@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
 
+from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.keys import RootKey
@@ -57,7 +58,10 @@ class FamilyStore:
             row = connection.execute(select(families).where(_is_live(family, now))).one_or_none()
         if row is None:
             return None
-        secret = self._wrapping_key().unwrap(_sealed_name(family), bytes(row.wrapped_secret))
+        try:
+            secret = self._wrapping_key().unwrap(_sealed_name(family), bytes(row.wrapped_secret))
+        except SettingsError as error:  # another process began it under a key that was replaced meanwhile
+            raise Unavailable(str(error)) from error
         return _family(row), RootKey(family, secret)
 
     def rotate(
