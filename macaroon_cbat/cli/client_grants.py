@@ -44,6 +44,13 @@ _OPTIONS = (
         help=f"A type of authorization details that it may request (RFC 9396). {REPEATED}",
     ),
     click.option(
+        "--may-act",
+        multiple=True,
+        metavar="ID",
+        help=f"A client that may exchange its tokens, and acts for its users then (RFC 8693). {REPEATED}",
+    ),
+    click.option("--no-may-act", is_flag=True, help="No other client may exchange its tokens."),
+    click.option(
         "--par/--no-par", default=None, help="Whether it must push authorization requests (RFC 9126)."
     ),
     click.option(
@@ -94,6 +101,7 @@ def grants_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def chosen(*arguments: Any, grants: tuple[str, ...], jwks: Path | None, **options: Any) -> None:
         members = {member: options.pop(name) for name, member in _MEMBERS.items()}
         members["redirect_uris"] = members["redirect_uris"] or None
+        members["may_act"] = _actors(options.pop("may_act"), is_none=options.pop("no_may_act"))
         members["authorization_details_types"] = members["authorization_details_types"] or None
         members["grant_types"] = tuple(GRANTS[one] for one in grants) or None
         members["jwks"] = None if jwks is None else _key_set_in(jwks)
@@ -102,6 +110,13 @@ def grants_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_OPTIONS):
         chosen = option(chosen)
     return chosen
+
+
+def _actors(names: tuple[str, ...], *, is_none: bool) -> tuple[str, ...] | None:
+    """Return the clients that may act, or None for no change. Raises UsageError."""
+    if names and is_none:
+        raise click.UsageError("--may-act and --no-may-act contradict each other: give one of them")
+    return names if names or is_none else None
 
 
 def _named(members: dict[str, object]) -> dict[str, object]:

@@ -16,6 +16,11 @@ _INTROSPECTED = Counter(
     "macaroon_cbat_tokens_introspected", "Tokens introspected.", ["active"], group=_ALL, shown=_EITHER
 )
 _REVOKED = Counter("macaroon_cbat_tokens_revoked", "Tokens revoked over HTTP.", group=_ALL)
+_REPLAYED = Counter(
+    "macaroon_cbat_refresh_tokens_replayed",
+    "Refresh tokens that came again and ended their family.",
+    group=_ALL,
+)
 _REFUSED = Counter(
     "macaroon_cbat_requests_refused", "Requests answered with an error.", ["endpoint", "error"], group=_ALL
 )
@@ -42,6 +47,11 @@ def count_introspected(*, is_active: bool) -> None:
 def count_revoked() -> None:
     """Count a revoked token."""
     _REVOKED.count()
+
+
+def count_replayed() -> None:
+    """Count a refresh token that was used before."""
+    _REPLAYED.count()
 
 
 def count_refused(endpoint: str | None, error: str | None) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
 
+from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.keys import RootKey
@@ -54,10 +55,13 @@ class FamilyStore:
     def find(self, family: str, now: EpochSeconds) -> tuple[Family, RootKey] | None:
         """Return a live family and its key, or None."""
         with self._database.reading() as connection:
-            row = connection.execute(select(families).where(_is_live(family, now))).one_or_none()
+            row = connection.execute(_LIVE, {"name": family, "now": now}).one_or_none()
         if row is None:
             return None
-        secret = self._wrapping_key().unwrap(_sealed_name(family), bytes(row.wrapped_secret))
+        try:
+            secret = self._wrapping_key().unwrap(_sealed_name(family), bytes(row.wrapped_secret))
+        except SettingsError as error:  # another process began it under a key that was replaced meanwhile
+            raise Unavailable(str(error)) from error
         return _family(row), RootKey(family, secret)
 
     def rotate(
@@ -172,12 +176,8 @@ def _sealed_name(family: str) -> str:
     return f"family {family}"
 
 
-def _is_live(family: str, now: EpochSeconds) -> ColumnElement[bool]:
-    return and_(families.c.family == family, families.c.expires_at > now)
-
-
 def _found(connection: Connection, family: str, now: EpochSeconds) -> Family | None:
-    row = connection.execute(select(families).where(_is_live(family, now))).one_or_none()
+    row = connection.execute(_LIVE, {"name": family, "now": now}).one_or_none()
     return None if row is None else _family(row)
 
 
@@ -187,7 +187,7 @@ def _moved_on(
     moved = {
         "token_id": token_id, "previous_id": found.token_id, "rotated_at": now, "expires_at": expires_at
     }  # fmt: skip
-    connection.execute(update(families).where(families.c.family == found.family).values(moved))
+    connection.execute(_MOVE, {"name": found.family} | moved)
     return msgspec.structs.replace(found, **moved)
 
 
@@ -203,3 +203,11 @@ def _family(row: Any) -> Family:
 
 
 _DECODER = msgspec.json.Decoder(Granted)
+_IS_NAMED = families.c.family == bindparam("name")
+_LIVE = select(families).where(_IS_NAMED, families.c.expires_at > bindparam("now"))
+_MOVE = (
+    update(families)
+    .where(_IS_NAMED)
+    .values({name: bindparam(name) for name in ("token_id", "previous_id", "rotated_at", "expires_at")})
+)
+"""These statements are made once: every refresh executes them."""

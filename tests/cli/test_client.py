@@ -281,3 +281,16 @@ def test_a_file_that_is_no_key_set_is_refused(data, tmp_path, content):
     file.write_bytes(content.encode("utf-16", "surrogatepass"))
     options = ("--auth", "private_key_jwt", "--jwks", file)
     assert str(file) in complaint(call("client", "add", "app", *SCOPE, *options, "--data", data), 2)
+
+
+def test_clients_that_may_act_are_named(data):
+    """`--may-act` names the clients that may exchange a client's tokens; `--no-may-act` takes it back."""
+    here = ("--data", data)
+    names = ("--may-act", "backend", "--may-act", "worker")
+    added = members("client", "add", "shop", "--scope", "read", "--audience", API, *names, *here)
+    assert added["may_act"] == ["backend", "worker"]
+    assert members("client", "change", "shop", "--may-act", "backend", *here)["may_act"] == ["backend"]
+    assert "may_act" not in members("client", "change", "shop", "--no-may-act", *here)
+    both = call("client", "change", "shop", "--may-act", "a", "--no-may-act", *here)
+    assert (both.exit_code, "contradict each other" in both.stderr) == (2, True)
+    assert "may_act[0]" in complaint(call("client", "change", "shop", "--may-act", "a b", *here), 1)

@@ -173,6 +173,13 @@ def test_an_actor_is_named(service):
     assert (grant.client_id, grant.sub, grant.act) == (BACKEND, "user:alice", Actor(sub=BACKEND))
 
 
+def test_an_actor_is_introspected(service):
+    """A resource server learns by introspection who acts for the subject."""
+    new = exchanged(service, subject_token(service, act=Actor(sub="first")), BACKEND)["access_token"]
+    assert service.introspect(new)["act"] == {"sub": BACKEND, "act": {"sub": "first"}}
+    assert "act" not in service.introspect(subject_token(service))
+
+
 def test_the_chain_of_actors_grows_at_its_head(service):
     """The newest actor is the outermost, and the earlier ones stay inside."""
     token = subject_token(service, act=Actor(sub="first"))

@@ -80,7 +80,8 @@ def introspection_answer(
         claims["aud"] = audiences_left(grant, judged) if isinstance(grant.aud, tuple) else grant.aud
     if details is not None:
         claims["authorization_details"] = details
-    return {"active": True, "iss": issuer.url, **claims}
+    acting = {} if grant.act is UNSET else {"act": grant.act}  # RFC 8693 4.1
+    return {"active": True, "iss": issuer.url, **acting, **claims}
 
 
 def named_certificate(text: str | None) -> Thumbprint | None:

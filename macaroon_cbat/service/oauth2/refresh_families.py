@@ -17,7 +17,7 @@ from macaroon_cbat.errors import InvalidGrant, InvalidToken
 from macaroon_cbat.macaroon.caveats import Caveat
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import TOKEN_ID_BYTES, Grant
-from macaroon_cbat.macaroon.keys import KEY_BYTES, RootKey, audience_key
+from macaroon_cbat.macaroon.keys import KEY_BYTES, AudienceKey, RootKey, audience_key
 from macaroon_cbat.macaroon.minting import mint
 from macaroon_cbat.macaroon.signature import CarriedCaveats, OpenedCaveat, open_caveats, verify_identifier
 from macaroon_cbat.macaroon.wire import Macaroon
@@ -37,7 +37,7 @@ class PresentedRefreshToken(Struct, frozen=True):
     grant: Grant
     carried: CarriedCaveats
     family: Family
-    key: RootKey
+    key: AudienceKey
 
     def __repr__(self) -> str:
         """Show the token's id, never a key."""
@@ -93,7 +93,8 @@ class RefreshFamilies:
             expires_at=self._expiry(client, now, now),
         )
         key = RootKey(name, os.urandom(KEY_BYTES))
-        text = self._token(client, begun, key, authorization.carried, bindings)
+        refresh_key = audience_key(key, None, "refresh")
+        text = self._token(client, begun, refresh_key, authorization.carried, bindings)
         if reason := self.store.begin(begun, key, _grant(client, begun), now):
             raise InvalidGrant(f"{reason}: log in again")
         return replace(authorization, family=name), text
@@ -104,13 +105,13 @@ class RefreshFamilies:
         Its signature holds then. Neither expiry nor revocation nor any caveat is judged.
         """
         family, key = self._found(unverified, now)
-        carried = open_caveats(macaroon, audience_key(key, None, "refresh"))
+        carried = open_caveats(macaroon, key)
         return PresentedRefreshToken(unverified, carried, family, key)
 
     def authentic(self, macaroon: Macaroon, unverified: Grant, now: EpochSeconds) -> Family:
         """Return the live family that an authentic refresh token is of, or raise InvalidToken."""
         family, key = self._found(unverified, now)
-        verify_identifier(macaroon, audience_key(key, None, "refresh"))
+        verify_identifier(macaroon, key)
         return family
 
     def rotate(
@@ -131,7 +132,7 @@ class RefreshFamilies:
         )
         if coming.expires_at <= now:
             raise InvalidGrant("the lifetime of this login is over: log in again")
-        token(coming, carried=presented.carried)  # a successor beyond the limits is refused before it counts
+        successor = token(coming, carried=presented.carried)  # beyond the limits it is refused here
         rotation = self.store.rotate(
             family.family,
             presented.grant.jti,
@@ -143,6 +144,8 @@ class RefreshFamilies:
         )
         if rotation.family is None or rotation.outcome == "replayed":
             return rotation, ""
+        if rotation.outcome == "rotated":
+            return rotation, successor
         return rotation, token(rotation.family, carried=presented.carried)
 
     def ends_at(self, client: Client, family: Family) -> EpochSeconds:
@@ -154,14 +157,15 @@ class RefreshFamilies:
         """End a live family and revoke its access tokens; return it, or None if there is none."""
         return self.store.end(family, now, lasting=LASTING)
 
-    def _found(self, unverified: Grant, now: EpochSeconds) -> tuple[Family, RootKey]:
+    def _found(self, unverified: Grant, now: EpochSeconds) -> tuple[Family, AudienceKey]:
         """Return the live family that an identifier names, and its key, or raise InvalidToken."""
         if not is_refresh_token(unverified):
             raise InvalidToken("this is an access token: send the refresh token that came with it")
         found = self.store.find(unverified.kid, now)
         if found is None:
             raise InvalidToken(f"family {unverified.kid!r} is unknown or has ended: log in again")
-        return found
+        family, key = found
+        return family, audience_key(key, None, "refresh")
 
     def _expiry(self, client: Client, created_at: EpochSeconds, now: EpochSeconds) -> EpochSeconds:
         """Return when a refresh token of now expires: idle or absolute lifetime, the earlier one."""
@@ -173,13 +177,12 @@ class RefreshFamilies:
         self,
         client: Client,
         family: Family,
-        key: RootKey,
+        key: AudienceKey,
         carried: Iterable[bytes | OpenedCaveat] = (),
         caveats: Iterable[Caveat] = (),
     ) -> str:
         """Return the current refresh token of a family, which carries these caveats."""
-        refresh_key = audience_key(key, None, "refresh")
-        return mint(refresh_key, self.url, _grant(client, family), caveats, carried=carried)
+        return mint(key, self.url, _grant(client, family), caveats, carried=carried)
 
 
 def _grant(client: Client, family: Family) -> Grant:

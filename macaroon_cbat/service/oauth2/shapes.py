@@ -6,7 +6,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from macaroon_cbat.macaroon.claims import SCOPE_PATTERN, ScopeText
 from macaroon_cbat.macaroon.confirmations import ThumbprintText
-from macaroon_cbat.macaroon.identifier import TOKEN_ID_PATTERN
+from macaroon_cbat.macaroon.identifier import TOKEN_ID_PATTERN, Actor
 from macaroon_cbat.stores.clients import CLIENT_NAME
 from macaroon_cbat.text.base64url import PATTERN_OF_32_BYTES
 
@@ -61,6 +61,7 @@ class IntrospectionAnswer(Struct, frozen=True):
     caveats: list[Raw] | None = None
     authorization_details: list[dict[str, Any]] | None = None
     declared: dict[str, str] | None = None
+    act: Actor | None = None
 
 
 class RevocationForm(Struct, frozen=True):

@@ -13,6 +13,7 @@ from macaroon_cbat.macaroon.identifier import Grant, read_identifier
 from macaroon_cbat.macaroon.verification import refuse_revoked
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.service.audit import is_with, write_done, write_minted
+from macaroon_cbat.service.metrics import count_replayed
 from macaroon_cbat.service.oauth2.authorization import Authorization
 from macaroon_cbat.service.oauth2.entitlements import granted_certificate, named_resources, narrowed_audience
 from macaroon_cbat.service.oauth2.form_request import FormRequest
@@ -130,6 +131,7 @@ def _refuse_other_binding(granted: Granted, access: Access) -> None:
 def _ended(rotation: Rotation, grant: Grant) -> InvalidGrant:
     """Return the refusal of a token whose family has ended, in the audit log if it was replayed."""
     if rotation.outcome == "replayed":
+        count_replayed()
         write_done("refresh.replayed", status=400, family=grant.fam, subject=grant.sub, token_id=grant.jti)
         return InvalidGrant("the refresh token was used before, so all tokens of this login are revoked")
     return InvalidGrant("the refresh token's family has ended: log in again")
