@@ -1,11 +1,15 @@
 import pytest
+from authlib.oauth2.rfc7523 import private_key_jwt_sign
+from authlib.oauth2.rfc7523.assertion import sign_jwt_bearer_assertion
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from joserfc.jwk import ECKey
 
 from macaroon_cbat.errors import InvalidClient, Unavailable
 from macaroon_cbat.service.federation.client_assertions import ASSERTION_TYPES, client_of_assertion
 from macaroon_cbat.service.federation.federation import federation_of
 from macaroon_cbat.service.oauth2.foreign_subjects import JWT_BEARER
 from tests.support.databases import NOW
-from tests.support.federated import PEOPLE, WORKLOAD, a_jwt, register, trust
+from tests.support.federated import IDP, PEOPLE, WORKLOAD, a_jwt, register, trust
 from tests.support.foreign_tokens import ec_key, key_set, pem_of, public_jwk, signed_jwt
 from tests.support.service import API, ISSUER, grant_of, refused
 
@@ -302,3 +306,16 @@ def test_a_person_s_jwt_and_a_client_assertion(by_key):
         401,
         "invalid_client",
     )
+
+
+def test_what_authlib_writes(by_key):
+    """Assertions that Authlib's client signs, for a client and for a grant, are taken as they are."""
+    private = ECKey.import_key(MINE.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    mine = private_key_jwt_sign(private, "robot", TOKEN_ENDPOINT, alg="ES256", issued_at=NOW)
+    assert proved(by_key, mine).client_id == "robot"
+    trust(by_key, members=PEOPLE, jwks=key_set(public_jwk(MINE)))
+    hers = sign_jwt_bearer_assertion(
+        private, IDP, ISSUER, subject="alice", issued_at=NOW, header={"alg": "ES256"}
+    )
+    answer = with_assertion(by_key, an_assertion(), grant_type=JWT_BEARER, assertion=hers)
+    assert grant_of(answer.json["access_token"]).sub == "idp:alice"
