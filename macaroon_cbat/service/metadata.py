@@ -15,6 +15,7 @@ from macaroon_cbat.service.oauth2.registered_scopes import RegisteredScopes
 from macaroon_cbat.service.oauth2.routes import INTROSPECT, REVOKE, TOKEN
 from macaroon_cbat.service.resource_feeds import KEYS, REVOCATIONS
 from macaroon_cbat.stores.clients import SECRET_METHODS
+from macaroon_cbat.stores.trust import ALGORITHMS
 
 DEFAULT_GRANTS = tuple(one.grant_type for one in OFFERED)
 METADATA = Operation(
@@ -29,6 +30,9 @@ METADATA = Operation(
 
 Contribution = Callable[[str], Mapping[str, object]]
 """Returns the members about one part of the service, for the base URL of its endpoints."""
+
+_ENDPOINTS = ("token", "introspection", "revocation")
+"""The endpoints at which a client may authenticate by a JWT."""
 
 _OF_BROWSERS = ("authorization_endpoint",)
 """The endpoints to which no client connects."""
@@ -77,7 +81,7 @@ def authorization_server_metadata(
     `scopes` are those of clients for resource servers; where there are none, none are named (RFC 8414 2).
     """
     supported = {"scopes_supported": sorted(scopes)}
-    methods = [*sorted(SECRET_METHODS), "self_signed_tls_client_auth"]
+    methods = [*sorted(SECRET_METHODS), "private_key_jwt", "self_signed_tls_client_auth"]
     if trusts_a_ca:
         methods.append("tls_client_auth")
     return {
@@ -90,6 +94,7 @@ def authorization_server_metadata(
         "tls_client_certificate_bound_access_tokens": True,
         "grant_types_supported": list(grant_types),
         "response_types_supported": [],  # there is no authorization endpoint
+        **{f"{name}_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS) for name in _ENDPOINTS},
         "token_endpoint_auth_methods_supported": methods,  # no grant yet that a public client may use
         "introspection_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_methods_supported": [*methods, "none"],

@@ -1,17 +1,23 @@
 """Certified OAuth clients that others wrote, openid-client and oauth4webapi, over mutual TLS."""
 
+import json
+import os
+import time
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
 
 from macaroon_cbat.tls.development_ca import development_certificates
+from tests.support.federated import IDP, KEYS, a_jwt
+from tests.support.foreign_tokens import ec_key, key_set, number, public_jwk
 from tests.support.ports import free_port
 from tests.support.relying.oauth_client import OAuthClient, oauth_client
 from tests.support.relying.oidc_provider import CLIENT, SECRET, WalkingBrowser, oidc_provider
 from tests.support.service_process import API, Service
 from tests.support.tls_servers import make_client
 
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 CALLBACK = "http://127.0.0.1:51234/callback"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
@@ -128,3 +134,40 @@ def test_a_device_is_approved(ask, phone, browser):
     device = ask("device", phone, form={"scope": "read", "resource": API})
     assert "is connected" in browser.finish(device["verification_uri_complete"], "alice")
     assert ask("device_token", phone, device=device | {"interval": 1})["token_type"] == "dpop"
+
+
+@pytest.fixture(scope="module")
+def robot(service: Service) -> dict[str, object]:
+    """Register a client that authenticates by a key of its own, and trust an issuer of people and of it."""
+    key = ec_key(41)
+    (service.data / "robot.json").write_text(json.dumps(key_set(public_jwk(key, "mine"))))
+    (service.data / "idp.json").write_text(json.dumps(KEYS))
+    grants = ["--grant", "client_credentials", "--grant", "jwt-bearer", "--grant", "token-exchange"]
+    by_key = ["--auth", "private_key_jwt", "--jwks", service.data / "robot.json"]
+    service.command("client", "add", "robot", *RIGHTS, *grants, *by_key)
+    bounds = ["--audience", service.issuer, "--scope", "read", "--resource", API]
+    trusted = ["trust", "add", "people", IDP, "--jwks", service.data / "idp.json", "--subject", "sub"]
+    service.command(*trusted, *bounds)
+    secret = number(key.private_numbers().private_value, 32)
+    return {"client_id": "robot", "key": {**public_jwk(key, "mine"), "d": secret}}
+
+
+def test_a_client_authenticates_by_its_key(ask, robot):
+    """A client signs an assertion for each request, as the library writes it (RFC 7523 2.2)."""
+    token = ask("client_credentials", robot, form={"resource": API})
+    assert token["scope"] == "read write", token
+    assert ask("introspect", robot, token=token["access_token"])["client_id"] == "robot"
+    assert ask("revoke", robot, token=token["access_token"]) == {}
+
+
+@pytest.mark.parametrize("type_", [JWT_BEARER, EXCHANGE], ids=["bearer", "exchange"])
+def test_a_foreign_jwt_becomes_a_macaroon(ask, robot, service, type_):
+    """A client presents the JWT of a person, and gets a macaroon in the person's name."""
+    now = int(time.time())
+    token = a_jwt(sub="alice", aud=service.issuer, iat=now, exp=now + 60, jti=os.urandom(8).hex())
+    subject = {"subject_token": token, "subject_token_type": ACCESS_TOKEN.replace("access_token", "jwt")}
+    form = {"assertion": token} if type_ == JWT_BEARER else subject
+    answer = ask("grant", robot, type=type_, form=form)
+    assert answer["scope"] == "read", answer
+    assert ask("introspect", robot, token=answer["access_token"])["sub"] == "people:alice"
+    assert ask("grant", robot, type=type_, form=form)["failed"] in ("invalid_grant", "invalid_request")

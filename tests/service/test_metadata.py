@@ -94,12 +94,20 @@ def test_bound_tokens_are_announced(service):
 
 def test_methods_are_announced_as_they_are(service, trusting):
     """tls_client_auth is offered only where a CA is trusted; a public client can do nothing but revoke."""
-    methods = SECRET_METHODS | {"self_signed_tls_client_auth"}
+    methods = SECRET_METHODS | {"private_key_jwt", "self_signed_tls_client_auth"}
     for one, expected in ((service, methods), (trusting, methods | {"tls_client_auth"})):
         document = metadata_of(one)
         assert set(document["token_endpoint_auth_methods_supported"]) == expected
         assert set(document["introspection_endpoint_auth_methods_supported"]) == expected
         assert set(document["revocation_endpoint_auth_methods_supported"]) == expected | {"none"}
+
+
+@pytest.mark.parametrize("endpoint", ["token", "introspection", "revocation"])
+def test_algorithms_of_assertions_are_announced(service, endpoint):
+    """The algorithms of client assertions are those with a public key, at each endpoint (RFC 8414 2)."""
+    announced = metadata_of(service)[f"{endpoint}_endpoint_auth_signing_alg_values_supported"]
+    assert {"RS256", "PS256", "ES256", "EdDSA"} <= set(announced)
+    assert not {"none", "HS256", "HS384", "HS512"} & set(announced)
 
 
 def test_the_grant_types_are_those_that_work(service):

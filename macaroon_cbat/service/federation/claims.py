@@ -9,7 +9,7 @@ from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.macaroon.claims import DEFAULT_CLOCK_SKEW, EpochSeconds
 from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.service.federation.jwt import Jwt
-from macaroon_cbat.service.federation.refusals import UnacceptableJwt
+from macaroon_cbat.service.federation.refusals import UNTRUSTED, UnacceptableJwt
 from macaroon_cbat.text.printable import quoted
 
 LONGEST_JWT = 86_400
@@ -82,7 +82,7 @@ def refuse_other_claims(claims: Mapping[str, Any], wanted: Mapping[str, str]) ->
     """Raise UnacceptableJwt unless each wanted claim is there with a value that fits."""
     for name, pattern in wanted.items():
         if not fits(claim_at(claims, name), pattern):
-            raise UnacceptableJwt(f"the claim {name} of the JWT is not {quoted(pattern)}")
+            raise UnacceptableJwt(f"the claim {name} of the JWT is not {quoted(pattern)}", UNTRUSTED)
 
 
 def claim_at(claims: Mapping[str, Any], name: str) -> Any:

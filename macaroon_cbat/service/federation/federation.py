@@ -8,7 +8,7 @@ from macaroon_cbat.service.federation.claims import CLIENT_KINDS, GRANT_KINDS, r
 from macaroon_cbat.service.federation.judging import Accepted, fitting, issuer_of, signed_by
 from macaroon_cbat.service.federation.jwt import read_jwt
 from macaroon_cbat.service.federation.published_keys import PublishedKeys
-from macaroon_cbat.service.federation.refusals import UnacceptableJwt
+from macaroon_cbat.service.federation.refusals import UNTRUSTED, UnacceptableJwt
 from macaroon_cbat.stores import ExpiringStore, Stores, TrustedIssuers
 from macaroon_cbat.stores.trust import ForeignTokenType, TrustUse
 from macaroon_cbat.text.printable import quoted
@@ -54,9 +54,8 @@ class Federation:
         ]
         if not open_here:
             as_client = "" if client_id is None else f" as client {quoted(client_id)}"
-            raise UnacceptableJwt(
-                f"the issuer {quoted(issuer)} is not trusted for {use} by {token_type}{as_client}"
-            )
+            reason = f"the issuer {quoted(issuer)} is not trusted for {use} by {token_type}{as_client}"
+            raise UnacceptableJwt(reason, UNTRUSTED)
         return fitting(jwt, signed_by(jwt, open_here, self.published), now)
 
     def use_once(self, accepted: Accepted, now: EpochSeconds) -> None:

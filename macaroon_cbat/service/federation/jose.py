@@ -13,7 +13,7 @@ from joserfc.jws import JWSRegistry
 from msgspec import Struct
 
 from macaroon_cbat.service.federation.jwt import Jwt
-from macaroon_cbat.service.federation.refusals import NoSuchKey, UnacceptableJwt
+from macaroon_cbat.service.federation.refusals import UNTRUSTED, NoSuchKey, UnacceptableJwt
 from macaroon_cbat.stores.trust import ALGORITHMS
 from macaroon_cbat.text.base64url import NotBase64url, decode
 from macaroon_cbat.text.printable import quoted
@@ -65,10 +65,11 @@ class PublicKeys(Struct, frozen=True):
             )
         named = [one for one in self.keys if jwt.key_id is None or one.key_id == jwt.key_id]
         if not named:
-            raise NoSuchKey(f"the key {quoted(jwt.key_id)} of the JWT is not among the keys of its issuer")
+            reason = f"the key {quoted(jwt.key_id)} of the JWT is not among the keys of its issuer"
+            raise NoSuchKey(reason, UNTRUSTED)
         if not any(one.verifies(jwt) for one in named):
             kind = NoSuchKey if jwt.key_id is None else UnacceptableJwt
-            raise kind("the signature of the JWT is not by a key of its issuer")
+            raise kind("the signature of the JWT is not by a key of its issuer", UNTRUSTED)
 
 
 def usable_keys(key_set: dict[str, Any]) -> PublicKeys:

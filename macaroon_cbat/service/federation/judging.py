@@ -19,7 +19,7 @@ from macaroon_cbat.service.federation.jose import PublicKeys, usable_keys
 from macaroon_cbat.service.federation.jwt import Jwt
 from macaroon_cbat.service.federation.published_keys import PublishedKeys
 from macaroon_cbat.service.federation.reaching import Place
-from macaroon_cbat.service.federation.refusals import UnacceptableJwt
+from macaroon_cbat.service.federation.refusals import UNTRUSTED, UnacceptableJwt
 from macaroon_cbat.stores.trust import SPIFFE, TrustedIssuer, TrustRecord
 from macaroon_cbat.text.printable import quoted
 
@@ -81,24 +81,28 @@ def signed_by(jwt: Jwt, records: Iterable[TrustRecord], published: PublishedKeys
         else:
             found.append(record)
     if not found:
-        raise refusal or UnacceptableJwt(f"the issuer {quoted(issuer_of(jwt))} is not trusted")
+        reason = f"the issuer {quoted(issuer_of(jwt))} is not trusted"
+        raise refusal or UnacceptableJwt(reason, UNTRUSTED)
     return found
 
 
 def fitting(jwt: Jwt, records: Sequence[TrustRecord], now: EpochSeconds) -> Accepted:
     """Return the one trust that the claims of the token fit. Raises UnacceptableJwt, with every reason."""
     found: list[Accepted] = []
-    reasons: list[str] = []
+    refusals: list[tuple[str, UnacceptableJwt]] = []
     for record in records:
         try:
             found.append(_accepted(jwt, record, now))
         except UnacceptableJwt as error:
-            reasons.append(f"{record.name}: {error}")
+            refusals.append((record.name, error))
     if not found:
-        raise UnacceptableJwt("; ".join(reasons[:_MOST_REASONS]))
+        reasons = [f"{name}: {error}" for name, error in refusals[:_MOST_REASONS]]
+        told = {error.told for _, error in refusals}
+        raise UnacceptableJwt("; ".join(reasons), told.pop() if len(told) == 1 else UNTRUSTED)
     if len(found) > 1:
         names = " and ".join(one.name for one in found[:_MOST_REASONS])
-        raise UnacceptableJwt(f"the JWT fits {names}: let the claims that they require exclude each other")
+        reason = f"the JWT fits {names}: let the claims that they require exclude each other"
+        raise UnacceptableJwt(reason, UNTRUSTED)
     return found[0]
 
 

@@ -14,7 +14,7 @@ from macaroon_cbat.service.federation.federation import PLAIN, Federation
 from macaroon_cbat.service.federation.judging import Accepted
 from macaroon_cbat.service.federation.jwt import is_jwt_shaped
 from macaroon_cbat.service.federation.narrowing import narrowed, refuse_other_resource
-from macaroon_cbat.service.federation.refusals import UnacceptableJwt
+from macaroon_cbat.service.federation.refusals import UNTRUSTED, UnacceptableJwt
 from macaroon_cbat.service.oauth2.authorization import Authorization
 from macaroon_cbat.service.oauth2.client_authentication import refuse_revoked_certificate
 from macaroon_cbat.service.oauth2.entitlements import (
@@ -51,7 +51,9 @@ def bearer_jwt(server: Any, request: FormRequest, assertion: str) -> Authorizati
     try:
         return _authorization(server, request, _Presented(assertion, "jwt-bearer"))
     except UnacceptableJwt as error:
-        raise InvalidGrant(f"the assertion is refused: {error}") from error
+        refusal = InvalidGrant(f"the assertion is refused: {error}")
+        refusal.told = f"the assertion is refused: {error.told}"
+        raise refusal from error
 
 
 def exchanged_jwt(server: Any, request: FormRequest, subject_token: str, token_type: str) -> Authorization:
@@ -67,7 +69,9 @@ def exchanged_jwt(server: Any, request: FormRequest, subject_token: str, token_t
         presented = _Presented(subject_token, "token-exchange", kind)
         return _authorization(server, request, presented)
     except UnacceptableJwt as error:
-        raise InvalidRequest(f"the subject token is refused: {error}") from error
+        refusal = InvalidRequest(f"the subject token is refused: {error}")
+        refusal.told = f"the subject token is refused: {error.told}"
+        raise refusal from error
 
 
 class _Presented(NamedTuple):
@@ -118,7 +122,7 @@ def _client(server: Any, request: FormRequest, accepted: Accepted) -> Client:
         return _mapped_client(server, request, accepted)
     client: Client = server.authenticate_client(request, ()).record
     if mapped not in (None, client.client_id):
-        raise UnacceptableJwt(f"it is for client {mapped}, not for {client.client_id}")
+        raise UnacceptableJwt(f"it is for client {mapped}, not for {client.client_id}", UNTRUSTED)
     return client
 
 
@@ -128,7 +132,8 @@ def _mapped_client(server: Any, request: FormRequest, accepted: Accepted) -> Cli
     name = accepted.trusted.client
     client = None if name is None else server.stores.clients.find(name)
     if client is None:
-        raise UnacceptableJwt(f"trust {accepted.name} is for client {name}, which is not registered")
+        reason = f"trust {accepted.name} is for client {name}, which is not registered"
+        raise UnacceptableJwt(reason, UNTRUSTED)
     is_from(client.client_id)
     return cast("Client", client)
 

@@ -7,6 +7,7 @@ from macaroon_cbat.text.base64url import decode, encode
 from tests.support.databases import NOW
 from tests.support.dpop import jkt, key, proof
 from tests.support.federated import (
+    DEPLOYER,
     PEOPLE,
     a_jwt,
     ask,
@@ -107,8 +108,8 @@ def test_the_macaroon_of_an_assertion_may_outlive_it(trusting):
     [
         ({"exp": NOW}, "expired"),
         ({"aud": "https://other.example"}, "another audience"),
-        ({"sub": "system:other"}, "claim sub"),
-        ({"iss": "https://evil.example"}, "not trusted"),
+        ({"sub": "system:other"}, "not one that is trusted"),
+        ({"iss": "https://evil.example"}, "not one that is trusted"),
         ({"nbf": NOW + 60}, "not valid yet"),
         ({"exp": None}, "no exp"),
         ({"cnf": {"jkt": "x"}}, "bound to another key"),
@@ -142,14 +143,14 @@ def test_a_missing_assertion(trusting):
 def test_a_removed_trust(trusting):
     """A JWT of an issuer that is trusted no more is refused."""
     distrust(trusting)
-    assert "not trusted" in refused(bear(trusting, a_jwt()), 400, "invalid_grant")
+    refused(bear(trusting, a_jwt()), 400, "invalid_grant")
 
 
 def test_a_removed_client(trusting):
     """A trust for a client that is not registered any more gives nothing."""
     trusting.stores.clients.remove("deployer", lambda: NOW, lasting=86_400)
     trusting.app.extensions["macaroon_cbat"].forget()
-    assert "not registered" in refused(bear(trusting, a_jwt()), 400, "invalid_grant")
+    refused(bear(trusting, a_jwt()), 400, "invalid_grant")
 
 
 def test_a_client_that_is_not_registered_for_the_grant(service):
@@ -241,7 +242,7 @@ def test_two_trusts_that_fit(service):
     register(service, "backup", **BY_KEY)
     trust(service)
     trust(service, "backup", client="backup")
-    assert "exclude each other" in refused(bear(service, a_jwt()), 400, "invalid_grant")
+    refused(bear(service, a_jwt()), 400, "invalid_grant")
     answer = bear(service, a_jwt(), client_id="backup")
     assert grant_of(answer.json["access_token"]).client_id == "backup"
 
@@ -317,3 +318,14 @@ def test_a_missing_proof_leaves_the_jwt_usable(service):
 def a_proof(by=None) -> str:
     """Return a DPoP proof for a token request."""
     return proof(private=by, htm="POST", htu=f"{ISSUER}/oauth2/token", iat=NOW)
+
+
+def test_the_operators_policy_is_not_told(trusting, caplog):
+    """A caller with a signed JWT learns neither the claims nor the client nor the names of any trust."""
+    trust(trusting, "backup", client="deployer", claims={"sub": "system:backup"})
+    told = refused(bear(trusting, a_jwt(sub="system:other")), 400, "invalid_grant")
+    assert not any(secret in told for secret in (DEPLOYER, "backup", "deployer", "idp", "sub"))
+    assert "idp: the claim sub of the JWT is not" in caplog.text
+    unknown = refused(bear(trusting, a_jwt(iss="https://unknown.example")), 400, "invalid_grant")
+    forged = refused(bear(trusting, a_jwt(ec_key(12))), 400, "invalid_grant")
+    assert told == unknown == forged

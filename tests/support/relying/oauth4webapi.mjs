@@ -16,7 +16,12 @@ const found = await oauth.discoveryRequest(issuer, { algorithm: 'oauth2', ...cus
 const server = await oauth.processDiscoveryResponse(issuer, found);
 const known = new Map();
 
-function authentication({ secret, method }) {
+async function authentication({ secret, method, key }) {
+  if (key) {
+    const curve = { name: 'ECDSA', namedCurve: key.crv };
+    const imported = await crypto.subtle.importKey('jwk', key, curve, false, ['sign']);
+    return oauth.PrivateKeyJwt({ key: imported, kid: key.kid });
+  }
   if (method === 'tls') return oauth.TlsClientAuth();
   if (method === 'none') return oauth.None();
   return method === 'post' ? oauth.ClientSecretPost(secret) : oauth.ClientSecretBasic(secret);
@@ -28,7 +33,7 @@ async function party(as) {
     const client = { client_id: as.client_id, use_mtls_endpoint_aliases: true };
     const options = { ...custom };
     if (as.dpop) options.DPoP = oauth.DPoP(client, await oauth.generateKeyPair(as.dpop));
-    known.set(name, { client, options, auth: authentication(as) });
+    known.set(name, { client, options, auth: await authentication(as) });
   }
   return known.get(name);
 }

@@ -12,19 +12,24 @@ const dispatcher = new Agent({ connect: { ca: readFileSync(settings.ca), cert: p
 const overMutualTls = (url, options) => fetch(url, { ...options, dispatcher });
 const known = new Map();
 
-function authentication({ secret, method }) {
+async function authentication({ secret, method, key }) {
+  if (key) {
+    const curve = { name: 'ECDSA', namedCurve: key.crv };
+    const imported = await crypto.subtle.importKey('jwk', key, curve, false, ['sign']);
+    return client.PrivateKeyJwt({ key: imported, kid: key.kid });
+  }
   if (method === 'tls') return client.TlsClientAuth();
   if (method === 'none') return client.None();
   return method === 'post' ? client.ClientSecretPost(secret) : client.ClientSecretBasic(secret);
 }
 
-async function configuration({ client_id, secret, method, dpop }) {
-  const name = JSON.stringify([client_id, secret, method, dpop]);
+async function configuration({ client_id, secret, method, dpop, key }) {
+  const name = JSON.stringify([client_id, secret, method, dpop, key]);
   if (!known.has(name)) {
     const metadata = { use_mtls_endpoint_aliases: true };
     const options = { algorithm: 'oauth2', [client.customFetch]: overMutualTls };
     const found = await client.discovery(
-      new URL(settings.issuer), client_id, metadata, authentication({ secret, method }), options,
+      new URL(settings.issuer), client_id, metadata, await authentication({ secret, method, key }), options,
     );
     found[client.customFetch] = overMutualTls;
     const keys = dpop ? await client.randomDPoPKeyPair(dpop) : undefined;
