@@ -10,6 +10,7 @@ _READ_FIRST = (
     "formats",
     "gateway",
     "service",
+    "people",
     "devices",
     "refresh",
     "operating",

@@ -22,7 +22,6 @@ from macaroon_cbat.tls.development_ca import development_certificates
 from tests.support.databases import NOW
 
 CLIENT, SECRET = "macaroon-service", "Zk7-Yq2wT_9x+Vb4/m"
-CALLBACK = "https://as.example/oauth2/callback"
 
 
 @dataclass
@@ -36,6 +35,7 @@ class SmallUpstream:
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     asked: list[dict[str, Any]] = field(default_factory=list)
     claims: dict[str, Any] = field(default_factory=dict)
+    clock: Callable[[], float] = lambda: NOW
 
     def __post_init__(self) -> None:
         """Remember the key to begin again with."""
@@ -63,12 +63,13 @@ class SmallUpstream:
         """Return the URL to which a browser is sent back when its person has logged in at this URL."""
         asked = dict(parse_qsl(urlsplit(url).query))
         assert url.startswith(f"{self.issuer}/authorize?"), url
-        assert (asked["client_id"], asked["redirect_uri"]) == (CLIENT, CALLBACK)
+        assert asked["client_id"] == CLIENT
         assert asked["code_challenge_method"] == "S256"
         code = f"code-{len(self.codes)}"
         self.codes[code] = asked
         self.claims = {"sub": "alice", "name": "Alice"} | claims
-        return f"{CALLBACK}?{urlencode({'code': code, 'state': asked['state'], 'iss': self.issuer})}"
+        answer = {"code": code, "state": asked["state"], "iss": self.issuer}
+        return f"{asked['redirect_uri']}?{urlencode(answer)}"
 
     def document(self) -> dict[str, Any]:
         """Return the discovery document."""
@@ -93,9 +94,10 @@ class SmallUpstream:
 
     def id_token(self, asked: dict[str, str]) -> str:
         """Return the ID token for a login."""
-        claims = {"iss": self.issuer, "aud": CLIENT, "iat": NOW, "exp": NOW + 300, "nonce": asked["nonce"]}
+        now = int(self.clock())
+        claims = {"iss": self.issuer, "aud": CLIENT, "iat": now, "exp": now + 300, "nonce": asked["nonce"]}
         if "max_age" in asked:
-            claims["auth_time"] = NOW
+            claims["auth_time"] = now
         claims |= self.claims | self.faults.get("claims", {})
         claims = {name: value for name, value in claims.items() if value is not None}
         header = {"alg": "ES256", "kid": self.key.kid} | self.faults.get("header", {})
@@ -111,7 +113,8 @@ class SmallUpstream:
         if authorization is None:
             given = (form.get("client_id", ""), form.get("client_secret", ""))
         is_client = given == (CLIENT, SECRET)
-        return is_client and challenge == asked["code_challenge"] and form.get("redirect_uri") == CALLBACK
+        is_proved = challenge == asked["code_challenge"]
+        return is_client and is_proved and form.get("redirect_uri") == asked["redirect_uri"]
 
 
 @contextmanager
@@ -142,6 +145,11 @@ class _Handler(BaseHTTPRequestHandler):
         return found
 
     def do_GET(self) -> None:
+        if self.path.startswith("/authorize?"):
+            url = self.upstream.log_in(self.upstream.issuer + self.path)
+            self.upstream.faults[self.path] = (303, {"Location": url}, b"")
+            self._answer(303, {})
+            return
         documents = {"/.well-known/openid-configuration": self.upstream.document, "/keys": self.upstream.keys}
         self.upstream.asked.append({"path": self.path})
         self._answer(200, documents[self.path]())
