@@ -46,7 +46,7 @@ def chromium(*certificates: Path, names: Mapping[str, int] = MappingProxyType({}
 def visiting(browser: Browser, **options: object) -> Iterator[Page]:
     """Open the page of a new visitor, without cookies of another; options are those of a context."""
     context: BrowserContext = browser.new_context(locale="en", **options)  # type: ignore[arg-type]
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(30_000)
     yield context.new_page()
     context.close()
 

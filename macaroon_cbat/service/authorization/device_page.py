@@ -83,6 +83,7 @@ class DevicePage:
             "client_id": asked.client_id,
             "scopes": asked.scope.split(" "),
             "audiences": several(asked.audience or ()),
+            "details": asked.detail_lines,
             "address": asked.address,
             "minutes": max(0, now - asked.begun_at) // 60,
             "field": FIELD,

@@ -12,6 +12,11 @@ from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.http.operations import Operation, add_route
 from macaroon_cbat.service.http.request_input import FORM
 from macaroon_cbat.service.http.responses import answer
+from macaroon_cbat.service.oauth2.authorization_details import (
+    Details,
+    read_authorization_details,
+    refuse_misdirected,
+)
 from macaroon_cbat.service.oauth2.authorization_server import AuthorizationServer
 from macaroon_cbat.service.oauth2.client_authentication import is_public
 from macaroon_cbat.service.oauth2.device_codes import INTERVAL, LIFETIME, DeviceCodes, DeviceRequest
@@ -27,10 +32,11 @@ DEVICE_PATH = "/device"
 
 
 class DeviceAuthorizationForm(Struct, frozen=True):
-    """A request of a device (RFC 8628 3.1, RFC 8707)."""
+    """A request of a device (RFC 8628 3.1, RFC 8707, RFC 9396)."""
 
     scope: RequestedScope | None = None
     resource: str | None = None
+    authorization_details: str | None = None
     client_id: ClientName | None = None
     client_secret: str | None = None
 
@@ -90,7 +96,7 @@ def _asked(server: AuthorizationServer, form_request: FormRequest) -> DeviceRequ
     """Return the request of a client that may make it.
 
     A public client without a certificate proves its DPoP key when it polls. Raises InvalidClient,
-    UnauthorizedClient, InvalidTarget or InvalidScope.
+    UnauthorizedClient, InvalidTarget, InvalidScope or InvalidAuthorizationDetails.
     """
     client: Client = server.authenticate_client(form_request, None, "device_authorization").record
     if DEVICE_CODE not in client.metadata.allowed_grants:
@@ -100,14 +106,28 @@ def _asked(server: AuthorizationServer, form_request: FormRequest) -> DeviceRequ
     audience = granted_audience(client, named_resources(form_request.resources), own)
     scope = granted_scope(client, form.scope, audience, own)
     refuse_operators_rights(audience, scope, own)
+    details = _details(server, client, form.authorization_details, audience)
     presented = form_request.presented
     return DeviceRequest(
         client_id=client.client_id,
         scope=scope,
         audience=audience,
+        carried=() if details is None else (details.caveat,),
+        detail_lines=() if details is None else details.consent_lines(server.detail_types.current()),
         begun_at=form_request.now,
         certificate=presented.thumbprint if is_public(client) else None,
         address=client_address(
             WsgiConnection(request.environ), presented, request.environ.get("REMOTE_ADDR")
         ),
     )
+
+
+def _details(
+    server: AuthorizationServer, client: Client, text: str | None, audience: str | tuple[str, ...] | None
+) -> Details | None:
+    """Return the authorization details that an audience of the request judges, or None."""
+    types = server.detail_types.current()
+    details = read_authorization_details(text, client, types)
+    if details is not None:
+        refuse_misdirected(details, audience, types)
+    return details

@@ -48,6 +48,10 @@ class DeviceRequest(Struct, frozen=True, kw_only=True):
     scope: str
     audience: str | tuple[str, ...] | None
     begun_at: EpochSeconds
+    carried: tuple[bytes, ...] = ()
+    """The caveat of the authorization details (RFC 9396), if there are any."""
+    detail_lines: tuple[str, ...] = ()
+    """A line for a person about each of the details."""
     certificate: str | None = None
     """The thumbprint of the certificate that a public client presented: the poll must come with the same."""
     address: str | None = None

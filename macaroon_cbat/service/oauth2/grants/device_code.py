@@ -75,6 +75,7 @@ class DeviceCodePoll(DeviceCodeGrant):  # type: ignore[misc] # Authlib is untype
             scope=granted_scope(client, asked.scope, audience, issuer.audience),
             audience=audience,
             certificate=certificate,
+            carried=asked.carried,
         )
         return 200, family_response(issuer, self.server.families, request, authorization), None
 
