@@ -160,6 +160,11 @@ def test_what_is_beyond_the_invitation_is_refused(service, sent, code):
             id="keys at an address inside",
         ),
         pytest.param(
+            {"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "https://127.0.0.1/keys"},
+            400,
+            id="keys at an address for redirects",
+        ),
+        pytest.param(
             {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [jwk_of(ONE) | {"d": "AA"}]}},
             400,
             id="a private key",
