@@ -12,6 +12,7 @@ from macaroon_cbat.cli.administration import HttpAdministration, Verbs, administ
 from macaroon_cbat.cli.client_grants import GRANTS
 from macaroon_cbat.cli.client_lines import AUDIENCE, REPEATED
 from macaroon_cbat.cli.options import FILE, force_option, json_option, now, output_to
+from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.service.admin.operations import INVITATIONS
 from macaroon_cbat.service.registration.invitations import new_invitation
 from macaroon_cbat.service.registration.shapes import (
@@ -107,7 +108,7 @@ def invite(
     try:
         wanted = msgspec.convert(members, InvitationRequest)
     except msgspec.ValidationError as error:
-        raise click.UsageError(f"no invitation: {plain_reason(error)}") from error
+        raise SettingsError(f"no invitation: {plain_reason(error)}") from error
     with output_to(output, "invitation", may_replace=force) as stream:
         made = _invited(verbs, wanted)
         text = json.dumps(msgspec.to_builtins(made), indent=2) if as_json else made.initial_access_token

@@ -15,7 +15,8 @@ LONGEST_REDIRECT = 2000
 def redirect_mistake(uri: str) -> str | None:
     """Return why a text may not be registered, as a predicate that says what to do; None for a redirect URI.
 
-    `localhost` is not a loopback address: a name can be resolved to another machine (RFC 8252 8.3).
+    `localhost` is a name that another machine may have (RFC 8252 8.3 advises against it). Many clients know
+    no other, those of the Model Context Protocol among them, so it is taken as it is, its port included.
     """
     if len(uri) > LONGEST_REDIRECT:
         return f"is longer than {LONGEST_REDIRECT} characters: shorten it"
@@ -23,12 +24,12 @@ def redirect_mistake(uri: str) -> str | None:
         return "has a fragment, which no redirect URI has (RFC 6749 3.1.2): leave it out"
     if _AMBIGUOUS.search(uri):
         return "has a backslash, a quote or a character that no URI has: percent-encode it"
-    if _LOOPBACK.match(uri) or uri.startswith("https://"):
+    if _LOOPBACK.match(uri) or _LOCALHOST.match(uri) or uri.startswith("https://"):
         return audience_mistake(uri)
     if re.match(r"https?:", uri, re.IGNORECASE):
         return (
-            "must begin with https:// in lower case; http is for http://127.0.0.1 and http://[::1] only, and "
-            "never for localhost (RFC 8252 7.3, 8.3)"
+            "must begin with https:// in lower case; http is for http://127.0.0.1, http://[::1] and "
+            "http://localhost only (RFC 8252 7.3)"
         )
     if not _PRIVATE.match(uri):
         return (
@@ -66,6 +67,7 @@ def is_private(uri: str) -> bool:
 _LOOPBACK = re.compile(
     r"http://(?P<host>127\.0\.0\.1|\[::1])(?::[0-9]{1,5})?(?P<rest>(?:[/?].*)?)\Z", re.ASCII
 )
+_LOCALHOST = re.compile(r"http://localhost(?::[0-9]{1,5})?(?:[/?].*)?\Z")
 _PRIVATE = re.compile(r"(?=[^:]*\.)[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+:/[!$-;=?-\[\]_a-z~]*\Z", re.ASCII)
 _AMBIGUOUS = re.compile(r"""[^!-~]|[\\"<>^`{|}]""")
 _DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?:[/?]|\Z)", re.IGNORECASE)

@@ -57,6 +57,13 @@ def test_clients_are_administered_alike(service, over, tmp_path):
     assert "no client 'remote'" in complaint_of_usage(call("client", "remove", "remote", *over))
 
 
+def test_an_invitation_is_made_over_http(service, over):
+    """`client invite` makes an invitation over HTTP, which ends with the administrator that made it."""
+    made = members("client", "invite", "--scope", "read", "--audience", API, *over)
+    assert len(made["token_id"]) == 22
+    assert made["token_id"] in out("revoke", "token", made["token_id"], *over)
+
+
 def test_trusted_issuers_are_administered_alike(service, over):
     """`trust add`, `show`, `list` and `remove` do and print the same over HTTP as on the database."""
     here = ("--data", service.data)

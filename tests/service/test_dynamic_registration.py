@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.support.audit_events import events
 from tests.support.certificates import certified
 from tests.support.databases import NOW
 from tests.support.json_web_keys import jwk_of
@@ -160,6 +161,11 @@ def test_what_is_beyond_the_invitation_is_refused(service, sent, code):
             id="keys at an address inside",
         ),
         pytest.param(
+            {"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "https://127.0.0.1/keys"},
+            400,
+            id="keys at an address for redirects",
+        ),
+        pytest.param(
             {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [jwk_of(ONE) | {"d": "AA"}]}},
             400,
             id="a private key",
@@ -304,3 +310,32 @@ def test_registration_is_announced(service):
     """The metadata name the registration endpoint (RFC 8414 2)."""
     document = service.open("/.well-known/oauth-authorization-server", method="GET").json
     assert document["registration_endpoint"] == ISSUER + REGISTER
+
+
+def test_every_step_is_audited(audited, file):
+    """A registration, an update and a removal are one line each, and so is a refusal."""
+    token = invitation(audited)
+    made = registered(audited, token)
+    manager, path = made["registration_access_token"], made["registration_client_uri"].removeprefix(ISSUER)
+    ask(audited, "PUT", path, manager, APP | {"client_id": made["client_id"], "scope": "read"})
+    ask(audited, "DELETE", path, manager)
+    register(audited, child(token, '{"colour":"blue"}'))
+    written = [
+        {name: one.get(name) for name in ("event", "who", "client_id", "scope", "error")}
+        for one in events(file)
+    ]
+    own = {"who": made["client_id"], "client_id": made["client_id"], "error": None}
+    assert written == [
+        own | {"event": "client.registered", "who": "operator", "scope": "read write"},
+        own | {"event": "client.changed", "scope": "read"},
+        own | {"event": "client.removed", "scope": None},
+        {
+            "event": "request.refused",
+            "who": "operator",
+            "client_id": None,
+            "scope": None,
+            "error": "invalid_token",
+        },
+    ]
+    assert token not in file.read_text()
+    assert manager not in file.read_text()

@@ -15,6 +15,7 @@ ENDPOINTS = (
     "audience_keys_endpoint",
     "revocation_feed_endpoint",
     "macaroon_discharge_endpoint",
+    "registration_endpoint",
 )
 SECRET_METHODS = {"client_secret_basic", "client_secret_post"}
 
@@ -70,7 +71,7 @@ def test_every_endpoint_exists(service):
     document = metadata_of(service)
     urls = [value for name, value in document.items() if name.endswith("_endpoint")]
     urls += document["mtls_endpoint_aliases"].values()
-    assert len(urls) == 14
+    assert len(urls) == 16
     for url in urls:
         assert url.startswith(ISSUER + "/")
         answers = {service.open(urlsplit(url).path, method=method).status_code for method in ("GET", "POST")}

@@ -33,6 +33,7 @@ def test_it_is_off_by_default(service):
         pytest.param({"scope": "admin keys read"}, {"scope": "read"}, id="every scope of the metadata"),
         pytest.param({"redirect_uris": ["https://any.example/cb"]}, {}, id="any https host"),
         pytest.param({"redirect_uris": ["http://[::1]:1/cb"]}, {}, id="loopback"),
+        pytest.param({"redirect_uris": ["http://localhost:3030/callback"]}, {}, id="localhost"),
         pytest.param({"serves": [API]}, {"serves": None}, id="an audience to serve"),
         pytest.param(
             {"token_endpoint_auth_method": None}, {"token_endpoint_auth_method": "none"}, id="no method"

@@ -15,13 +15,15 @@ REGISTRABLE = {
     "the IPv4 loopback": "http://127.0.0.1/callback",
     "the IPv4 loopback with a port": "http://127.0.0.1:8080/callback",
     "the IPv6 loopback": "http://[::1]/callback",
+    "localhost": "http://localhost:8080/callback",
     "a private-use scheme": "com.example.app:/callback",
     "a private-use scheme with slashes": "com.example.app://callback",
 }
 NOT_REGISTRABLE = {
     "empty": "",
     "http": "http://app.example/callback",
-    "localhost": "http://localhost/callback",
+    "a name that begins as localhost": "http://localhost.evil.example/callback",
+    "localhost in capitals": "http://LOCALHOST/callback",
     "another loopback address": "http://127.0.0.2/callback",
     "a name that begins as the loopback": "http://127.0.0.1.evil.example/callback",
     "the loopback as a user": "http://127.0.0.1@evil.example/callback",
@@ -93,6 +95,14 @@ def test_a_dangerous_redirect_uri_is_no_redirect(uri):
     """A URI that browsers read in two ways, or another program can take, matches not even itself."""
     assert redirect_mistake(uri)
     assert not is_redirect(uri, uri)
+
+
+@pytest.mark.parametrize(
+    "requested", ["http://localhost/cb", "http://localhost:1/cb", "http://127.0.0.1:8080/cb"]
+)
+def test_the_port_of_localhost_is_not_free(requested):
+    """`localhost` is a name and no loopback address (RFC 8252 8.3): it is compared as any name is."""
+    assert not is_redirect("http://localhost:8080/cb", requested)
 
 
 @pytest.mark.parametrize("uri", NEARLY.values(), ids=NEARLY)

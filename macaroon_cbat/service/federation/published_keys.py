@@ -81,6 +81,15 @@ class PublishedKeys:
         """Return the JWK Set at a place as it is published, or raise Unavailable."""
         return self._current(place, self._remembered(place)).key_set
 
+    def has(self, place: Place, wanted: Callable[[Mapping[str, Any]], bool]) -> bool:
+        """Return True if the key set at a place has what is wanted, or raise Unavailable.
+
+        What is not there is looked for once more at the place, at a bounded rate.
+        """
+        known = self._remembered(place)
+        found = self._current(place, known)
+        return wanted(found.key_set) or wanted(self._newer(place, known, found).key_set)
+
     def _remembered(self, place: Place) -> _Remembered:
         places = self._places.current()
         if place not in places and len(places) >= _MOST_PLACES:

@@ -8,6 +8,7 @@ from authlib.oauth2 import OAuth2Error, rfc7009, rfc7662
 from authlib.oauth2.rfc6749 import ClientMixin
 from flask import Response
 
+from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import (
     InvalidGrant,
     InvalidRequest,
@@ -19,6 +20,7 @@ from macaroon_cbat.service.audit import is_from
 from macaroon_cbat.service.detail_types import NO_DETAIL_TYPES, DetailTypes
 from macaroon_cbat.service.federation.client_assertions import client_of_assertion
 from macaroon_cbat.service.federation.federation import federation_of
+from macaroon_cbat.service.federation.reaching import Place
 from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.oauth2.client_authentication import (
     authenticated_client,
@@ -44,6 +46,7 @@ from macaroon_cbat.service.oauth2.token_proofs import TokenProofs
 from macaroon_cbat.service.oauth2.token_revocation import revoke
 from macaroon_cbat.service.refresh_settings import USUAL_REFRESH, RefreshSettings
 from macaroon_cbat.stores import Client, Stores
+from macaroon_cbat.stores.client_keys import certificates_in
 
 _WHY_UNAUTHORIZED = (
     "this client may not use this grant: register it for the grant type, and know that client_credentials is "
@@ -121,7 +124,8 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
             )
         refuse_revoked_certificate(request.presented, self.stores.revocations)
         if assertion is None:
-            client = authenticated_client(credentials, self.stores.clients, self._trust, request.now)
+            clients, now = self.stores.clients, request.now
+            client = authenticated_client(credentials, clients, self._trust, now, self._publishes)
         else:
             client = self._asserted(assertion, request.now)
         if not is_public(client):
@@ -132,16 +136,15 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
             request.proof.use()
         return RegisteredClient(client)
 
-    def _asserted(self, assertion: PresentedAssertion, now: EpochSeconds) -> Client:
-        """Return the client that a JWT proves, or raise InvalidClient."""
-        return client_of_assertion(
-            self.federation,
-            self.stores.clients,
-            assertion.kind,
-            assertion.text,
-            client_id=assertion.client_id,
-            now=now,
-        )
+    def _asserted(self, sent: PresentedAssertion, now: EpochSeconds) -> Client:
+        """Return the client that a JWT proves, its own or that of its workload, or raise InvalidClient."""
+        clients, named = self.stores.clients, sent.client_id
+        return client_of_assertion(self.federation, clients, sent.kind, sent.text, client_id=named, now=now)
+
+    def _publishes(self, client: Client, certificate: Thumbprint) -> bool:
+        """Return True if the client publishes this certificate at its `jwks_uri` (RFC 8705 2.2.2)."""
+        place = Place(client.client_id, client.metadata.jwks_uri)
+        return self.federation.published.has(place, lambda keys: certificate in certificates_in(keys))
 
     def handle_response(self, status: int, body: object, _headers: object) -> Response:
         """Return a JSON response that no cache may store."""

@@ -1,6 +1,6 @@
 """The authentication of clients (RFC 6749 2.3, RFC 8705 2): all failures look alike to a client."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import cache
 from typing import TypeVar
 
@@ -24,8 +24,8 @@ _Found = TypeVar("_Found")
 _LONGEST_NAME = 64
 """Characters of a client's name; of a longer text, which is not a name, the log gets this many."""
 
-PublishedCertificates = Callable[[Client], Collection[Thumbprint]]
-"""Returns the certificates that a client publishes at its `jwks_uri`; it may raise Unavailable."""
+Publishes = Callable[[Client, Thumbprint], bool]
+"""Returns True if a client publishes a certificate at its `jwks_uri`, or raises Unavailable."""
 
 
 def authenticated_client(
@@ -33,7 +33,7 @@ def authenticated_client(
     clients: ClientStore,
     trust: ClientTrust,
     now: EpochSeconds,
-    published: PublishedCertificates = lambda _: (),
+    publishes: Publishes = lambda _, __: False,
 ) -> Client:
     """Return the client that these credentials prove, or raise InvalidClient.
 
@@ -41,7 +41,7 @@ def authenticated_client(
     memory, one into the database, a hash of the secret in each, and each chain of the certificate once. Only
     what a client publishes is fetched for it alone. Raises Unavailable if it cannot be had.
     """
-    proof = _Proof(credentials, trust, now, published)
+    proof = _Proof(credentials, trust, now, publishes)
 
     try:
         return _lasting(_proved(clients.remembered(credentials.client_id), credentials, proof), now)
@@ -88,9 +88,9 @@ class _Proof:
         credentials: PresentedCredentials,
         trust: ClientTrust,
         now: EpochSeconds,
-        published: PublishedCertificates,
+        publishes: Publishes,
     ) -> None:
-        self.published = published
+        self.publishes = publishes
         certificate = credentials.presented.certificate
         sent = cache(lambda: credentials.intermediates() if certificate else ())
 
@@ -142,7 +142,7 @@ def _proved(client: Client | None, credentials: PresentedCredentials, proof: _Pr
         case "client_secret_basic" | "client_secret_post":
             _require_secret(client, credentials, is_right=has_its_secret)
         case "self_signed_tls_client_auth":
-            _require_registered_certificate(client, _only_certificate(client, credentials), proof.published)
+            _require_registered_certificate(client, _only_certificate(client, credentials), proof.publishes)
         case "tls_client_auth":
             _require_named_certificate(client, _only_certificate(client, credentials), proof)
         case "none":
@@ -184,19 +184,20 @@ def _only_certificate(client: Client, credentials: PresentedCredentials) -> Pres
 
 
 def _require_registered_certificate(
-    client: Client, presented: PresentedCertificate, published: PublishedCertificates
+    client: Client, presented: PresentedCertificate, publishes: Publishes
 ) -> None:
     """Raise InvalidClient unless the certificate is a registered one (RFC 8705 2.2), or a published one.
 
     Neither validity nor issuer is checked. The strength of its key is, unless a proxy forwards the hash
     alone.
     """
-    metadata, known = client.metadata, set(client.metadata.certificates)
+    metadata = client.metadata
+    known = set(metadata.certificates)
     if metadata.jwks is not None:
         known |= certificates_in(metadata.jwks)
-    if metadata.jwks_uri is not None:
-        known.update(published(client))
-    if presented.thumbprint not in known:
+    thumbprint = presented.thumbprint
+    is_published = thumbprint is not None and metadata.jwks_uri is not None and publishes(client, thumbprint)
+    if thumbprint not in known and not is_published:
         raise InvalidClient(f"{client.client_id}: {presented.thumbprint} is not registered")
     if presented.certificate is not None and (weakness := weakness_of(presented.certificate)):
         raise InvalidClient(f"{client.client_id}: {presented.thumbprint} has {weakness}")

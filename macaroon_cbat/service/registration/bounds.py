@@ -6,6 +6,7 @@ these scopes. For every other verifier the caveat is unknown, so an invitation o
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ from macaroon_cbat.text.printable import quoted
 
 CAVEAT = "registration"
 _Value = TypeVar("_Value", bound=str)
+_IS_ADDRESS = re.compile(r"\[|[0-9.]+\Z")
 LOOPBACK = ("127.0.0.1", "[::1]", "localhost")
 
 HostText = Annotated[str, Meta(pattern=r"^(?:\[[0-9a-f:]+\]|[a-z0-9.-]+:?)\Z", max_length=255)]
@@ -124,8 +126,8 @@ def refuse_beyond(metadata: ClientMetadata, bounds: Bounds) -> None:
     for uri in metadata.redirect_uris:
         if not _allows_redirect(uri, bounds.hosts):
             raise InvalidRedirectUri(f"redirect URI {uri[:100]!r} {_beyond(bounds.hosts or ('https',))}")
-    if metadata.jwks_uri is not None and place_of(metadata.jwks_uri) not in (bounds.hosts or ()):
-        raise InvalidClientMetadata(f"jwks_uri {_beyond(bounds.hosts or ())}")
+    if metadata.jwks_uri is not None and not _allows_fetching(place_of(metadata.jwks_uri), bounds.hosts):
+        raise InvalidClientMetadata(f"jwks_uri {_beyond(bounds.hosts or ())}, by name")
 
 
 def place_of(uri: str) -> str:
@@ -154,6 +156,14 @@ def _allows_redirect(uri: str, hosts: Sequence[str] | None) -> bool:
     if hosts is not None:
         return place_of(uri) in hosts
     return uri.startswith("https://") or place_of(uri) in LOOPBACK
+
+
+def _allows_fetching(host: str, hosts: Sequence[str] | None) -> bool:
+    """Return True for a host that the service may connect to for a client: one with a name, never an address.
+
+    An invitation names addresses for redirects, to which the client's own browser connects.
+    """
+    return host in (hosts or ()) and host not in LOOPBACK and not _IS_ADDRESS.match(host)
 
 
 def _beyond(allowed: Sequence[str]) -> str:
