@@ -378,7 +378,7 @@ headed = st.dictionaries(st.sampled_from(["typ", "alg", "jwk", "crit", "kid"]), 
 
 @given(header=headed, claims=changed)
 def test_no_other_exception_leaves_a_proof(header, claims):
-    """Whatever an attacker writes into a proof and signs, it holds or is an InvalidDpopProof."""
+    """A proof that an attacker has invented and signed holds, or is an InvalidDpopProof."""
     with suppress(InvalidDpopProof):
         check(proof(TOKEN, header=header, **claims))
 
@@ -388,7 +388,7 @@ def test_no_other_exception_leaves_a_proof(header, claims):
     | st.from_regex(r"[A-Za-z0-9_-]{0,60}(\.[A-Za-z0-9_-]{0,60}){2}", fullmatch=True)
 )
 def test_no_other_exception_leaves_a_text(text):
-    """Whatever text comes as a proof is refused as one."""
+    """Text that is no proof is refused as an InvalidDpopProof, and by no other exception."""
     with pytest.raises(InvalidDpopProof):
         check(text)
 
