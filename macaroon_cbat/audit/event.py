@@ -80,8 +80,7 @@ class AuditEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The thumbprint of a certificate (x5t#S256): in a refusal that of the connection, elsewhere the one that
     the token is bound to, or that is revoked."""
     proof_key: str | None = None
-    """The thumbprint of a DPoP key (jkt): in a refusal that of the request's proof, elsewhere the one that
-    the token is bound to."""
+    """The thumbprint of the DPoP key (jkt) that the token is bound to."""
     audience: str | None = None
     """The audience of the token, keys or client, as an absolute URI; several have a space between two."""
     scope: str | None = None

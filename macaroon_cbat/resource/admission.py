@@ -15,7 +15,7 @@ from macaroon_cbat.certificate.source import (
     tls_connection,
 )
 from macaroon_cbat.errors import InvalidRequest, InvalidToken, OAuthError, ServerMisconfigured, Unavailable
-from macaroon_cbat.macaroon.bearer import Scheme, read_credentials
+from macaroon_cbat.macaroon.bearer import read_credentials
 from macaroon_cbat.macaroon.caveats import Access
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.custom import NO_JUDGES, Judge
@@ -114,22 +114,27 @@ class Admission(Struct, frozen=True, kw_only=True):
         count_refused(error)
 
     def _admit(self, request: PresentedRequest, presented: PresentedCertificate, scope: str) -> Principal:
-        scheme, text, discharges = _macaroons(request)
+        discharges: tuple[str, ...] = ()
+        if request.credentials:
+            scheme, text, discharges = presented_macaroons(request.authorization, request.credentials)
+        else:
+            scheme, text = read_credentials(request.authorization)
+        require = self.require
         proof = claimed_proof(request.proof) if scheme == "DPoP" else None
         access = self._access(request, presented, proof)
         try:
             principal = self.verifier.verify(
                 text,
                 access,
-                require_certificate=self.requires_certificate,
+                require_certificate=require == "certificate" and self.require_certificate,
                 custom=self.custom,
                 discharges=discharges,
             )
         except InvalidToken as error:
             refuse_hidden(error, text, presented)
             raise
-        if self.require != "certificate":
-            require_confirmation(principal, self.require)
+        if require != "certificate":
+            require_confirmation(principal, require)
         if proof is not None and request.proof is not None:
             require_key(principal)
             self.proofs.prove(proof, request.proof, access, text)
@@ -153,13 +158,6 @@ class Admission(Struct, frozen=True, kw_only=True):
             else client_address(request.connection, presented, request.address),
             proof_key=None if proof is None else proof.proof_key,
         )
-
-
-def _macaroons(request: PresentedRequest) -> tuple[Scheme, str, tuple[str, ...]]:
-    """Return the scheme, the token and its discharges."""
-    if not request.credentials:
-        return *read_credentials(request.authorization), ()
-    return presented_macaroons(request.authorization, request.credentials)
 
 
 def _without_overridden(request: PresentedRequest, root_path: str) -> PresentedRequest:

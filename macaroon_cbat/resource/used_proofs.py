@@ -7,7 +7,7 @@ from macaroon_cbat.files.process_values import ProcessLock
 from macaroon_cbat.macaroon.claims import EpochSeconds
 
 MOST_PROOFS = 250_000
-"""Proofs that a process remembers at once, some 50 MB: 2,700 a second, with the default clock skew."""
+"""Proofs that a process remembers at once, some 25 MB: 2,700 a second, with the default clock skew."""
 
 _NAME_BYTES = 16
 

@@ -123,6 +123,7 @@ def test_what_is_compared_in_constant_time():
     }
     assert using == {
         "certificate/forwarded.py",
+        "macaroon/dpop_nonces.py",
         "macaroon/signature.py",
         "service/pages/forms.py",
         "stores/clients.py",

@@ -1,11 +1,17 @@
 """The proof JWT of DPoP: what verifies, and what attackers send in its place."""
 
 import json
+from contextlib import suppress
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc import jws
+from joserfc.jwk import import_key as jwk_of
 
+from macaroon_cbat.client.dpop_key import DpopKey
 from macaroon_cbat.errors import InvalidDpopProof, UseDpopNonce
 from macaroon_cbat.macaroon.dpop_nonces import NONCE_SECONDS, DpopNonces
 from macaroon_cbat.macaroon.dpop_proof import (
@@ -359,3 +365,39 @@ def test_a_key_thumbprint_has_one_spelling(text):
     """A thumbprint is 43 characters of base64url without spare bits."""
     with pytest.raises(ValueError, match="43 characters"):
         parse_key_thumbprint(text)
+
+
+nested: st.SearchStrategy[object] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+changed = st.dictionaries(st.sampled_from(["htm", "htu", "jti", "iat", "ath", "nonce", "exp", "nbf"]), nested)
+headed = st.dictionaries(st.sampled_from(["typ", "alg", "jwk", "crit", "kid"]), nested)
+
+
+@given(header=headed, claims=changed)
+def test_no_other_exception_leaves_a_proof(header, claims):
+    """A proof that an attacker has invented and signed holds, or is an InvalidDpopProof."""
+    with suppress(InvalidDpopProof):
+        check(proof(TOKEN, header=header, **claims))
+
+
+@given(
+    text=st.text(max_size=200)
+    | st.from_regex(r"[A-Za-z0-9_-]{0,60}(\.[A-Za-z0-9_-]{0,60}){2}", fullmatch=True)
+)
+def test_no_other_exception_leaves_a_text(text):
+    """Text that is no proof is refused as an InvalidDpopProof, and by no other exception."""
+    with pytest.raises(InvalidDpopProof):
+        check(text)
+
+
+def test_joserfc_agrees():
+    """A proof that this package's holders make verifies in joserfc, with the same thumbprint."""
+    key = DpopKey.generate()
+    read = jws.deserialize_compact(
+        key.proof("GET", URL, token=TOKEN), lambda obj: jwk_of(obj.headers()["jwk"]), algorithms=["ES256"]
+    )
+    assert json.loads(read.payload)["htu"] == URL
+    assert jwk_of(read.headers()["jwk"]).thumbprint() == key.thumbprint

@@ -37,8 +37,7 @@ def make_app(port: int, settings: dict[str, Any]) -> Flask:
         guarding |= following(**settings["following"])
     else:
         guarding["keys"] = settings["keys"]
-    if "require_certificate" in settings:
-        guarding["require_certificate"] = settings["require_certificate"]
+    guarding |= {name: settings[name] for name in ("require_certificate", "require") if name in settings}
     app = Flask("resource")
     guard = Guard(app, **guarding)
 

@@ -133,7 +133,9 @@ def world(folder: Path) -> Iterator[World]:
     with typed_commands() as commands, service.running():
         here = World(folder, service.issuer, f"https://localhost:{port}", commands)
         _fill(here, service)
-        argument = f'{{"folder": "{folder}/api", "port": {port}, "keys": "{folder}/keys.json"}}'
+        argument = (
+            f'{{"folder": "{folder}/api", "port": {port}, "keys": "{folder}/keys.json", "require": "either"}}'
+        )
         (folder / "api").mkdir()
         with process(["tests.support.guarded_process", argument], folder / "api", port, {}):
             authorities = (service.ca, folder / "api/ca.pem")
