@@ -5,6 +5,7 @@ from importlib.resources import files
 _READ_FIRST = (
     "holders",
     "caveats",
+    "third-parties",
     "resource-servers",
     "behind-a-proxy",
     "formats",
