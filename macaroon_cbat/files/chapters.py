@@ -6,6 +6,7 @@ _READ_FIRST = (
     "holders",
     "caveats",
     "dpop",
+    "third-parties",
     "resource-servers",
     "behind-a-proxy",
     "formats",

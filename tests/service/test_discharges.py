@@ -9,6 +9,7 @@ import pytest
 from macaroon_cbat.errors import NotDischarged
 from macaroon_cbat.macaroon.minting import add_third_party_caveat, bind_discharge
 from macaroon_cbat.macaroon.verification import verify
+from macaroon_cbat.service.registration.requested import REGISTRABLE
 from macaroon_cbat.stores import ClientMetadata
 from tests.support.bakery_caveats import discharged, encrypted, form_of
 from tests.support.service import ISSUER, NOW, SECRETS, basic, client_metadata, refused
@@ -278,3 +279,9 @@ def test_the_metadata_names_the_endpoint(service):
     """The metadata of the service has the endpoint, which is below the location of caveats."""
     document = service.open("/.well-known/oauth-authorization-server", method="GET").json
     assert document["macaroon_discharge_endpoint"] == f"{ISSUER}/discharge"
+
+
+def test_no_client_registers_itself_into_a_group():
+    """A registration of a client's own never sets its groups: the operator alone does (RFC 7591)."""
+    assert "groups" not in REGISTRABLE
+    assert "groups" in ClientMetadata.__struct_fields__
