@@ -41,6 +41,7 @@ from macaroon_cbat.service.registration.routes import registration_routes
 from macaroon_cbat.service.resource_feeds import ResourceFeeds, resource_routes
 from macaroon_cbat.service.served_audiences import check_who_serves
 from macaroon_cbat.service.settings import DEFAULT_ISSUER, Settings, settings_from_environment
+from macaroon_cbat.service.throttle.attempts import limit_attempts, throttle_of
 from macaroon_cbat.stores import Stores, open_stores
 
 
@@ -75,6 +76,7 @@ def create_app(
     trust = trust or client_trust(settings)
     people = people or people_of(settings.people, stores, url, clock)
     server, guard = _server_and_guard(settings, stores, locations, clock, trust=trust, people=people)
+    limit_attempts(app, server.throttle)
     oauth_routes(app, server, clock, root_path)
     family_routes(app, FamilyViews(server, guard, clock), root_path)
     parts = parts_of(app, server, people, clock, root_path, waiters=feed_waiters // 2)
@@ -114,6 +116,7 @@ def _server_and_guard(
         proofs=proofs,
         detail_types=DetailTypes(settings.authorization_details),
     )
+    server.throttle = throttle_of(settings.throttle)
     return server, OwnGuard(issuer, stores, clock, locations, proofs)
 
 
