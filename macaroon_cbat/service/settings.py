@@ -233,12 +233,9 @@ def _given(environment: Mapping[str, str]) -> dict[str, str]:
     return given
 
 
-def _empty(variable: Variable) -> str:
-    setting = variable.setting
-    return (
-        f"{PREFIX}{variable.name} is empty: set it to {setting.shape} ({setting.meaning}), or unset it "
-        f"(default: {variable.default})"
-    )
+def _empty(one: Variable) -> str:
+    words = f"{one.setting.shape} ({one.setting.meaning}), or unset it (default: {one.default})"
+    return f"{PREFIX}{one.name} is empty: set it to {words}"
 
 
 def _unknown(name: str) -> str:
