@@ -9,7 +9,6 @@ from authlib.oauth2.rfc6749 import ClientMixin
 from flask import Response
 
 from macaroon_cbat.errors import (
-    InvalidClient,
     InvalidGrant,
     InvalidRequest,
     UnauthorizedClient,
@@ -18,6 +17,7 @@ from macaroon_cbat.errors import (
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.audit import is_from
 from macaroon_cbat.service.detail_types import NO_DETAIL_TYPES, DetailTypes
+from macaroon_cbat.service.federation.client_assertions import client_of_assertion
 from macaroon_cbat.service.federation.federation import federation_of
 from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.oauth2.client_authentication import (
@@ -151,9 +151,16 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
             self.throttle.failed(name, request.address(), by_secret=by_secret)
             raise
 
-    def _asserted(self, assertion: PresentedAssertion, _now: EpochSeconds) -> Client:
+    def _asserted(self, assertion: PresentedAssertion, now: EpochSeconds) -> Client:
         """Return the client that a JWT proves, or raise InvalidClient."""
-        raise InvalidClient(f"no client assertion is verified here: {assertion!r}")
+        return client_of_assertion(
+            self.federation,
+            self.stores.clients,
+            assertion.kind,
+            assertion.text,
+            client_id=assertion.client_id,
+            now=now,
+        )
 
     def handle_response(self, status: int, body: object, _headers: object) -> Response:
         """Return a JSON response that no cache may store."""

@@ -3,10 +3,11 @@ import pytest
 from macaroon_cbat.errors import InvalidClient, Unavailable
 from macaroon_cbat.service.federation.client_assertions import ASSERTION_TYPES, client_of_assertion
 from macaroon_cbat.service.federation.federation import federation_of
+from macaroon_cbat.service.oauth2.foreign_subjects import JWT_BEARER
 from tests.support.databases import NOW
-from tests.support.federated import WORKLOAD, a_jwt, register, trust
+from tests.support.federated import PEOPLE, WORKLOAD, a_jwt, register, trust
 from tests.support.foreign_tokens import ec_key, key_set, pem_of, public_jwk, signed_jwt
-from tests.support.service import API, ISSUER
+from tests.support.service import API, ISSUER, grant_of, refused
 
 TOKEN_ENDPOINT = f"{ISSUER}/oauth2/token"
 MINE = ec_key(31)
@@ -205,3 +206,99 @@ def test_a_jwt_svid_proves_a_client(service):
     assert proved(service, svid, kind=SPIFFE, client_id="pay").client_id == "pay"
     with pytest.raises(InvalidClient):
         proved(service, a_jwt(iss=None, sub=f"{domain}/ns/web/sa/api"), kind=SPIFFE)
+
+
+def with_assertion(service, proof, path="token", **form):
+    """Send a request that is authenticated by an assertion."""
+    members = {"client_assertion_type": JWT, "client_assertion": proof}
+    return service.open(f"/oauth2/{path}", data={**members, **form})
+
+
+def credentials(service, assertion, **form):
+    return with_assertion(service, assertion, grant_type="client_credentials", resource=API, **form)
+
+
+@pytest.fixture
+def robot(service):
+    """Return a service with a client for client_credentials that authenticates by its registered key."""
+    register(
+        service,
+        "robot",
+        grant_types=("client_credentials",),
+        token_endpoint_auth_method="private_key_jwt",
+        jwks=key_set(public_jwk(MINE, "mine")),
+    )
+    return service
+
+
+def test_a_token_by_an_assertion(robot):
+    """A client that authenticates by its key gets a token, and asks other endpoints in the same way."""
+    answer = credentials(robot, an_assertion(), client_id="robot")
+    assert answer.status_code == 200, answer.text
+    token = answer.json["access_token"]
+    assert grant_of(token).client_id == "robot"
+    shown = with_assertion(robot, an_assertion(jti="two"), "introspect", token=token)
+    assert shown.json["client_id"] == "robot"
+    assert with_assertion(robot, an_assertion(jti="three"), "revoke", token=token).status_code == 200
+    assert not robot.introspect(token)["active"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"exp": NOW}, {"aud": "https://other.example"}, {"key": ec_key(32)}, {"header": {"alg": "none"}}],
+    ids=["expired", "audience", "thief", "unsigned"],
+)
+def test_a_bad_assertion_is_invalid_client(robot, changes):
+    """A bad assertion is the same invalid_client as a wrong secret, without a reason."""
+    description = refused(credentials(robot, an_assertion(**changes)), 401, "invalid_client")
+    assert description == "client authentication failed"
+
+
+def test_a_replayed_assertion(robot):
+    """An assertion that was used at one endpoint is used at no other."""
+    assertion = an_assertion()
+    assert credentials(robot, assertion).status_code == 200
+    refused(credentials(robot, assertion), 401, "invalid_client")
+    refused(with_assertion(robot, assertion, "introspect", token="x"), 401, "invalid_client")
+
+
+def test_an_assertion_and_a_secret(robot):
+    """A request with two authentications is refused before any is looked at (RFC 6749 2.3)."""
+    assertion = an_assertion()
+    refused(credentials(robot, assertion, client_id="robot", client_secret="x"), 400, "invalid_request")
+    assert credentials(robot, assertion).status_code == 200
+
+
+def test_half_an_assertion(robot):
+    """An assertion without its type, or a type without an assertion, authenticates no client."""
+    for half in ({"client_assertion": an_assertion()}, {"client_assertion_type": JWT}):
+        form = {"grant_type": "client_credentials", **half}
+        assert robot.open("/oauth2/token", data=form).status_code in (400, 401)
+
+
+def test_a_workload_gets_a_token_in_the_name_of_its_client(service):
+    """A workload's JWT authenticates its client for client_credentials, within the bounds of the trust."""
+    register(
+        service,
+        "deployer",
+        grant_types=("client_credentials",),
+        token_endpoint_auth_method="private_key_jwt",
+    )
+    trust(service, uses=["client-authentication"])
+    answer = credentials(service, a_jwt())
+    assert (answer.status_code, answer.json["scope"]) == (200, "read write"), answer.text
+    refused(credentials(service, a_jwt(), scope="audit"), 400, "invalid_scope")
+    refused(credentials(service, a_jwt(sub="x")), 401, "invalid_client")
+
+
+def test_a_person_s_jwt_and_a_client_assertion(by_key):
+    """A client that authenticates by its key presents the JWT of a person."""
+    trust(by_key, members=PEOPLE)
+    answer = with_assertion(by_key, an_assertion(), grant_type=JWT_BEARER, assertion=a_jwt(sub="alice"))
+    assert answer.status_code == 200, answer.text
+    assert grant_of(answer.json["access_token"]).sub == "idp:alice"
+    refused(
+        with_assertion(by_key, an_assertion(), grant_type=JWT_BEARER, assertion=a_jwt(sub="alice")),
+        401,
+        "invalid_client",
+    )
