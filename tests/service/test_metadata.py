@@ -9,12 +9,9 @@ from tests.support.service import GRANT_TYPE, ISSUER, refused
 
 PATH = "/.well-known/oauth-authorization-server"
 ENDPOINTS = (
-    "token_endpoint",
-    "introspection_endpoint",
-    "revocation_endpoint",
-    "audience_keys_endpoint",
-    "revocation_feed_endpoint",
-    "macaroon_discharge_endpoint",
+    *("token_endpoint", "introspection_endpoint", "revocation_endpoint", "audience_keys_endpoint"),
+    *("revocation_feed_endpoint", "macaroon_discharge_endpoint", "macaroon_grants_endpoint"),
+    *("macaroon_inspection_endpoint", "macaroon_restriction_endpoint", "registration_endpoint"),
 )
 SECRET_METHODS = {"client_secret_basic", "client_secret_post"}
 
@@ -70,7 +67,7 @@ def test_every_endpoint_exists(service):
     document = metadata_of(service)
     urls = [value for name, value in document.items() if name.endswith("_endpoint")]
     urls += document["mtls_endpoint_aliases"].values()
-    assert len(urls) == 14
+    assert len(urls) == 2 * len(ENDPOINTS)
     for url in urls:
         assert url.startswith(ISSUER + "/")
         answers = {service.open(urlsplit(url).path, method=method).status_code for method in ("GET", "POST")}
@@ -94,7 +91,7 @@ def test_bound_tokens_are_announced(service):
 
 def test_methods_are_announced_as_they_are(service, trusting):
     """tls_client_auth is offered only where a CA is trusted; a public client can do nothing but revoke."""
-    methods = SECRET_METHODS | {"self_signed_tls_client_auth"}
+    methods = SECRET_METHODS | {"private_key_jwt", "self_signed_tls_client_auth"}
     for one, expected in ((service, methods), (trusting, methods | {"tls_client_auth"})):
         document = metadata_of(one)
         assert set(document["token_endpoint_auth_methods_supported"]) == expected

@@ -9,6 +9,7 @@ from authlib.oauth2.rfc6749 import ClientMixin
 from flask import Response
 
 from macaroon_cbat.errors import (
+    InvalidClient,
     InvalidGrant,
     InvalidRequest,
     UnauthorizedClient,
