@@ -21,6 +21,8 @@ EventKind = Literal[
     "consent.given",  # a person allows the request of a client
     "consent.refused",  # a person refuses the request of a client
     "request.refused",  # any other endpoint of the service refuses a request
+    "rate.limited",  # a client or an address makes more attempts than its limit allows
+    "client.locked",  # a client's secret was wrong too often from an address, so that it is not judged there
     "admission.refused",  # a resource server or gateway refuses a request
     "refusals.omitted",  # more refusals came than are written
     "introspections.omitted",  # more introspections came than are written

@@ -30,7 +30,10 @@ def is_active(event: AuditEvent) -> bool:
 
 
 _REFUSALS: frozenset[EventKind] = frozenset(
-    {"token.refused", "login.refused", "request.refused", "admission.refused", "token.introspected"}
+    {
+        *("token.refused", "login.refused", "request.refused", "admission.refused", "token.introspected"),
+        *("rate.limited", "client.locked"),
+    }
 )
 
 

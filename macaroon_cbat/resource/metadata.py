@@ -47,6 +47,7 @@ def protected_resource_metadata(admission: Admission, scopes: set[str]) -> dict[
         "bearer_methods_supported": ["header"],
         "tls_client_certificate_bound_access_tokens": admission.requires_certificate,
         **_dpop(admission),
+        **({"authorization_details_types_supported": sorted(admission.custom)} if admission.custom else {}),
     }
 
 

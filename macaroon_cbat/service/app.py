@@ -30,17 +30,19 @@ from macaroon_cbat.service.oauth2.client_certificates import ClientTrust, client
 from macaroon_cbat.service.oauth2.issuer import Issuer
 from macaroon_cbat.service.oauth2.registered_scopes import RegisteredScopes
 from macaroon_cbat.service.oauth2.routes import assertion_audiences, oauth_routes
+from macaroon_cbat.service.oauth2.server_metadata import server_metadata
 from macaroon_cbat.service.oauth2.token_proofs import TokenProofs
 from macaroon_cbat.service.openapi import document_route
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.pages.people import PeopleAtHand
 from macaroon_cbat.service.pages.rendering import use_pages
-from macaroon_cbat.service.parts import offered_grants, parts_of
+from macaroon_cbat.service.parts import ALWAYS_ON, offered_grants, parts_of
 from macaroon_cbat.service.registration.open_registration import open_bounds
 from macaroon_cbat.service.registration.routes import registration_routes
 from macaroon_cbat.service.resource_feeds import ResourceFeeds, resource_routes
 from macaroon_cbat.service.served_audiences import check_who_serves
 from macaroon_cbat.service.settings import DEFAULT_ISSUER, Settings, settings_from_environment
+from macaroon_cbat.service.throttle.attempts import limit_attempts, throttle_of
 from macaroon_cbat.stores import Stores, open_stores
 
 
@@ -75,6 +77,7 @@ def create_app(
     trust = trust or client_trust(settings)
     people = people or people_of(settings.people, stores, url, clock)
     server, guard = _server_and_guard(settings, stores, locations, clock, trust=trust, people=people)
+    limit_attempts(app, server.throttle)
     oauth_routes(app, server, clock, root_path)
     family_routes(app, FamilyViews(server, guard, clock), root_path)
     parts = parts_of(app, server, people, clock, root_path, waiters=feed_waiters // 2)
@@ -82,9 +85,8 @@ def create_app(
     resource_routes(app, ResourceFeeds(guard, feed_waiters), root_path)
     admin_routes(app, guard, Administration(stores, url, clock, write_done))
     parts.metadata.append(registration_routes(app, guard, open_bounds(settings.registration), root_path))
-    scopes, trusts_a_ca = RegisteredScopes(stores.clients), bool(trust.followed)
-    types = [one.grant_type for one in server.offered]
-    metadata_routes(app, scopes, locations, trusts_a_ca=trusts_a_ca, grant_types=types, parts=parts.metadata)
+    about = server_metadata(server, RegisteredScopes(stores.clients), trusts_a_ca=bool(trust.followed))
+    metadata_routes(app, locations, [*ALWAYS_ON, about, *parts.metadata])
     health_route(app, stores, root_path)
     home_routes(app, locations, parts.device_path)
     document_route(app, locations.mtls_url, root_path, parts.operations)
@@ -114,6 +116,7 @@ def _server_and_guard(
         proofs=proofs,
         detail_types=DetailTypes(settings.authorization_details),
     )
+    server.throttle = throttle_of(settings.throttle)
     return server, OwnGuard(issuer, stores, clock, locations, proofs)
 
 

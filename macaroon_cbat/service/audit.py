@@ -10,12 +10,12 @@ from macaroon_cbat.audit import utc, write, write_or_log
 from macaroon_cbat.audit.event import POLICY, AuditEvent, EventKind
 from macaroon_cbat.certificate.source import NO_CERTIFICATE, PresentedCertificate, with_ignored
 from macaroon_cbat.certificate.thumbprint import Thumbprint
-from macaroon_cbat.errors import MacaroonError
+from macaroon_cbat.errors import MacaroonError, TooManyRequests
 from macaroon_cbat.macaroon.claims import EpochSeconds, several
 from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.service.http.client_certificate import client_certificate
-from macaroon_cbat.service.metrics import count_introspected, count_minted, count_revoked
+from macaroon_cbat.service.metrics import count_introspected, count_locked, count_minted, count_revoked
 
 _CLOCK = "macaroon_cbat.audit"
 _NAMES = "macaroon_cbat.names"
@@ -126,9 +126,18 @@ def write_or_log_introspected(grant: Grant | None, *, active: bool, **members: A
     count_introspected(is_active=active)
 
 
+def write_or_log_locked(client_id: str, address: str) -> None:
+    """Write that no secret of a client is judged from an address for a while."""
+    reason = f"the secret of {client_id[:64]!r} was wrong too often from {address}"
+    write_or_log(event("client.locked", status=401, client_id=client_id[:64], reason=reason))
+    count_locked()
+
+
 def write_or_log_refusal(status: int, error: str | None, reason: str) -> None:
     """Write why the request at hand is refused, and the client certificate that it came with."""
     kind = _REFUSALS.get(request.endpoint or "", "request.refused")
+    if status == TooManyRequests.status:
+        kind = "rate.limited"
     presented = _presented()
     members = {
         "error": error,

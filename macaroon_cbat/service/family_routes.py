@@ -5,7 +5,7 @@ certificate would authenticate, sees those that are bound to its certificate. A 
 with the scope `grants` shows the families of its subject, at every client: a user's list of logins.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from flask import Flask, Response, request
@@ -57,6 +57,13 @@ _EXAMPLE = FamilyRecord(
     used_at=1_767_225_600,
     expires_at=1_768_435_200,
 )
+
+
+def metadata(base: str) -> Mapping[str, object]:
+    """Return the member of the metadata document about the lists of refresh families."""
+    return {"macaroon_grants_endpoint": base + GRANTS}
+
+
 LIST_GRANTS = Operation(
     method="GET",
     path=GRANTS,

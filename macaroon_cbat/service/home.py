@@ -1,6 +1,6 @@
 """The start of the service: `GET /` says what it is, as a page to browsers, and the manual as pages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from flask import Flask, Response, request
 from msgspec import Struct
@@ -62,6 +62,11 @@ def home_routes(app: Flask, locations: Locations, device_path: str | None = None
 
     add_page(app, "GET", _GUIDE, chapters, locations.root_path, label="guide")
     add_page(app, "GET", f"{_GUIDE}/<topic>", chapter, locations.root_path, label="guide chapter")
+
+
+def metadata(base: str) -> Mapping[str, object]:
+    """Return the member of the metadata document about the guide, which people read (RFC 8414 2)."""
+    return {"service_documentation": base + _GUIDE}
 
 
 def _home(locations: Locations, device_path: str | None) -> Callable[[], Response]:

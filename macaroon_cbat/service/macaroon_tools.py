@@ -3,7 +3,7 @@
 The JSON shapes are PingAM's. The service uses no key here and logs nothing of the token.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -112,6 +112,14 @@ RESTRICT = Operation(
     refusals=(400, 413, 415),
 )
 OPERATIONS = (INSPECT, RESTRICT)
+
+
+def metadata(base: str) -> Mapping[str, object]:
+    """Return the members of the metadata document about the tools of holders."""
+    return {
+        "macaroon_inspection_endpoint": base + INSPECT.path,
+        "macaroon_restriction_endpoint": base + RESTRICT.path,
+    }
 
 
 def macaroon_routes(app: Flask, clock: Callable[[], float], root_path: str) -> None:

@@ -24,6 +24,9 @@ _REPLAYED = Counter(
 _REFUSED = Counter(
     "macaroon_cbat_requests_refused", "Requests answered with an error.", ["endpoint", "error"], group=_ALL
 )
+_LOCKED = Counter(
+    "macaroon_cbat_clients_locked", "Lock-outs of a client's secret at one address.", group=_ALL
+)
 _IGNORED = Counter(
     "macaroon_cbat_certificate_headers_ignored", "Certificate headers of untrusted senders.", group=_ALL
 )
@@ -57,6 +60,11 @@ def count_replayed() -> None:
 def count_refused(endpoint: str | None, error: str | None) -> None:
     """Count an error answer; `endpoint` is the name of a view, `error` a code of ours."""
     _REFUSED.count(endpoint or None, error or None)
+
+
+def count_locked() -> None:
+    """Count a pair of client and address that is locked."""
+    _LOCKED.count()
 
 
 def count_ignored() -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from flask import Flask
 
+from macaroon_cbat.service import family_routes, home, macaroon_tools, resource_feeds
 from macaroon_cbat.service.authorization.device_page import DevicePage, device_pages
 from macaroon_cbat.service.authorization.people import People
 from macaroon_cbat.service.authorization.routes import people_routes
@@ -13,6 +14,7 @@ from macaroon_cbat.service.discharges.routes import metadata as discharge_metada
 from macaroon_cbat.service.http.operations import Operation
 from macaroon_cbat.service.metadata import Contribution
 from macaroon_cbat.service.oauth2 import device_authorization
+from macaroon_cbat.service.oauth2 import routes as oauth2
 from macaroon_cbat.service.oauth2.authorization_server import AuthorizationServer
 from macaroon_cbat.service.oauth2.grants.authorization_code import OFFERED_TO_BROWSERS
 from macaroon_cbat.service.oauth2.grants.device_code import OFFERED_TO_DEVICES
@@ -21,6 +23,12 @@ from macaroon_cbat.service.oauth2.routes import token_operation
 from macaroon_cbat.service.pages.cookies import Cookies
 from macaroon_cbat.service.pages.forms import Forms
 from macaroon_cbat.service.pages.people import PeopleAtHand
+
+ALWAYS_ON: tuple[Contribution, ...] = (
+    *(oauth2.metadata, family_routes.metadata, macaroon_tools.metadata, resource_feeds.metadata),
+    home.metadata,
+)
+"""The contributions to the metadata of parts that no setting takes away."""
 
 
 def offered_grants(people: PeopleAtHand | None) -> tuple[OfferedGrant, ...]:

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Mapping
 from threading import BoundedSemaphore
 from typing import Any
 
@@ -81,6 +82,14 @@ REVOCATIONS = Operation(
     answer_example={"cursor": "AAAAAAAAAAAAAAAA.0", "is_last": True, "decisions": []},
 )
 OPERATIONS = (KEYS, REVOCATIONS)
+
+
+def metadata(base: str) -> Mapping[str, object]:
+    """Return the members of the metadata document about the feeds of resource servers."""
+    return {
+        "audience_keys_endpoint": base + KEYS.path,
+        "revocation_feed_endpoint": base + REVOCATIONS.path,
+    }
 
 
 def resource_routes(app: Flask, feeds: "ResourceFeeds", root_path: str) -> None:

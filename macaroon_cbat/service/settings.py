@@ -18,6 +18,7 @@ from macaroon_cbat.service.proxies import ProxySettings
 from macaroon_cbat.service.refresh_settings import USUAL_REFRESH, RefreshSettings
 from macaroon_cbat.service.registration_settings import BY_INVITATION, RegistrationSettings
 from macaroon_cbat.service.service_links import without_service_links
+from macaroon_cbat.service.throttle.settings import USUAL_THROTTLE, ThrottleSettings
 from macaroon_cbat.service.upstream_settings import NO_UPSTREAM, UpstreamSettings, refuse_unused
 from macaroon_cbat.service.variables import (
     PREFIX,
@@ -145,6 +146,8 @@ class Settings:
     ] = None
     people: UpstreamSettings = NO_UPSTREAM
     """The provider at which people log in, if they can, and their sessions."""
+    throttle: ThrottleSettings = USUAL_THROTTLE
+    """Limits on what one client, or one address, may try."""
     limits: ServiceLimits = USUAL
     """Seconds, connections and bytes that one client may use."""
     refresh: RefreshSettings = USUAL_REFRESH
@@ -169,8 +172,8 @@ class Settings:
 VARIABLES: dict[str, Variable] = {
     one.name: one
     for settings in (
-        *(DataPlaces, Settings, RefreshSettings, RegistrationSettings),
-        *(UpstreamSettings, ProxySettings, ServiceLimits),
+        *(DataPlaces, Settings, RefreshSettings, RegistrationSettings, UpstreamSettings),
+        *(ProxySettings, ThrottleSettings, ServiceLimits),
     )
     for one in variables_of(settings)
 }
@@ -210,6 +213,7 @@ def settings_from_environment(
         refresh=RefreshSettings(**read_variables(RefreshSettings, given)),
         people=UpstreamSettings(**read_variables(UpstreamSettings, given)),
         registration=RegistrationSettings(**read_variables(RegistrationSettings, given)),
+        throttle=ThrottleSettings(**read_variables(ThrottleSettings, given)),
         limits=ServiceLimits(**read_variables(ServiceLimits, given)),
         **plain,
     )
@@ -229,12 +233,9 @@ def _given(environment: Mapping[str, str]) -> dict[str, str]:
     return given
 
 
-def _empty(variable: Variable) -> str:
-    setting = variable.setting
-    return (
-        f"{PREFIX}{variable.name} is empty: set it to {setting.shape} ({setting.meaning}), or unset it "
-        f"(default: {variable.default})"
-    )
+def _empty(one: Variable) -> str:
+    words = f"{one.setting.shape} ({one.setting.meaning}), or unset it (default: {one.default})"
+    return f"{PREFIX}{one.name} is empty: set it to {words}"
 
 
 def _unknown(name: str) -> str:

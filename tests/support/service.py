@@ -22,6 +22,7 @@ from macaroon_cbat.macaroon.minting import mint
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.service import Settings, create_app
 from macaroon_cbat.service.pages.people import PeopleAtHand
+from macaroon_cbat.service.throttle.attempts import THROTTLE
 from macaroon_cbat.stores import (
     ClientMetadata,
     ClientStore,
@@ -124,6 +125,7 @@ class Service:
 
     def _begin_again(self) -> None:
         self.app.extensions["macaroon_cbat"].forget()
+        self.app.extensions[THROTTLE].forget()
         self.stores.forget()
         self.now = float(NOW)
         bound_refusals(self.settings.audit_refusals)

@@ -10,6 +10,7 @@ from flask import Response
 
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import (
+    InvalidClient,
     InvalidGrant,
     InvalidRequest,
     UnauthorizedClient,
@@ -45,6 +46,7 @@ from macaroon_cbat.service.oauth2.shapes import IntrospectionForm, RevocationFor
 from macaroon_cbat.service.oauth2.token_proofs import TokenProofs
 from macaroon_cbat.service.oauth2.token_revocation import revoke
 from macaroon_cbat.service.refresh_settings import USUAL_REFRESH, RefreshSettings
+from macaroon_cbat.service.throttle.throttle import Throttle
 from macaroon_cbat.stores import Client, Stores
 from macaroon_cbat.stores.client_keys import certificates_in
 
@@ -77,6 +79,8 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
         self.issuer = issuer
         self.stores = stores
         self.detail_types = detail_types
+        self.throttle = Throttle()
+        """The limits on attempts; the application puts those of its settings in their place."""
         self.families = RefreshFamilies(issuer.url, stores.families, refresh)
         self.federation = federation_of(stores, audiences)
         self._trust = trust
@@ -111,30 +115,46 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
     ) -> "RegisteredClient":
         """Return the client that this request authenticates, or raise InvalidClient.
 
-        Raises InvalidDpopProof if its proof was used before, or is missing where the client must send one.
+        Raises InvalidDpopProof if its proof was used before, or is missing where the client must send one,
+        and TooManyRequests if the limits allow no further attempt.
 
         Authlib's grants and endpoints call this. Each client has one method, so their lists of methods do not
         matter.
         """
-        authorization = request.headers.get("Authorization")
-        assertion = presented_assertion(authorization, request.form)
-        if assertion is None:
-            credentials = presented_credentials(
-                authorization, request.form, request.presented, request.intermediates
-            )
-        refuse_revoked_certificate(request.presented, self.stores.revocations)
-        if assertion is None:
-            clients, now = self.stores.clients, request.now
-            client = authenticated_client(credentials, clients, self._trust, now, self._publishes)
+        client, address = self._authenticated(request), request.address()
+        if is_public(client):
+            self.throttle.public(address)
         else:
-            client = self._asserted(assertion, request.now)
-        if not is_public(client):
             is_from(client.client_id)
+            self.throttle.succeeded(client.client_id, address)
         if endpoint == "token":
             require_proof(client, request.proof)
         if request.proof is not None:
             request.proof.use()
         return RegisteredClient(client)
+
+    def _authenticated(self, request: FormRequest) -> Client:
+        """Return the client that the credentials or the assertion of a request prove."""
+        authorization, by_secret = request.headers.get("Authorization"), False
+        assertion = presented_assertion(authorization, request.form)
+        if assertion is None:
+            credentials = presented_credentials(
+                authorization, request.form, request.presented, request.intermediates
+            )
+            name, by_secret = credentials.client_id, credentials.secret is not None
+        else:
+            name = assertion.client_id or ""
+        if by_secret:
+            self.throttle.refuse_guessing(name, request.address())
+        try:
+            refuse_revoked_certificate(request.presented, self.stores.revocations)
+            if assertion is not None:
+                return self._asserted(assertion, request.now)
+            clients, now = self.stores.clients, request.now
+            return authenticated_client(credentials, clients, self._trust, now, self._publishes)
+        except InvalidClient:
+            self.throttle.failed(name, request.address(), by_secret=by_secret)
+            raise
 
     def _asserted(self, sent: PresentedAssertion, now: EpochSeconds) -> Client:
         """Return the client that a JWT proves, its own or that of its workload, or raise InvalidClient."""

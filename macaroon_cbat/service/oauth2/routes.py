@@ -1,6 +1,6 @@
 """The routes under /oauth2: operations, and the views that read their forms and call Authlib."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Union
 
@@ -56,6 +56,15 @@ REVOKE = Operation(
     answer_example={},
 )
 OPERATIONS = (TOKEN, INTROSPECT, REVOKE)
+
+
+def metadata(base: str) -> Mapping[str, object]:
+    """Return the members of the metadata document about the OAuth endpoints (RFC 8414 2)."""
+    return {
+        "token_endpoint": base + TOKEN.path,
+        "introspection_endpoint": base + INTROSPECT.path,
+        "revocation_endpoint": base + REVOKE.path,
+    }
 
 
 def token_operation(offered: Sequence[OfferedGrant]) -> Operation:
