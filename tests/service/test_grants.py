@@ -2,7 +2,8 @@
 
 import pytest
 
-from macaroon_cbat.macaroon.caveats import confirmation
+from macaroon_cbat.macaroon.caveats import confirmation, key_confirmation
+from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.service.family_lists import FAMILY_PAGE
 from macaroon_cbat.service.oauth2.authorization import Authorization
 from macaroon_cbat.service.oauth2.issuer import Issuer
@@ -292,3 +293,9 @@ def test_a_bound_copy_shows_its_certificate(service, certificate, other_certific
     assert introspected(service, token, client_certificate=certificate.thumbprint) == found
     other = {"client_certificate": other_certificate.thumbprint}
     assert introspected(service, token, **other) == {"active": False}
+
+
+def test_a_copy_for_a_key_shows_the_key(service):
+    """A refresh token that its holder bound to a DPoP key is active, and says to which one."""
+    jkt = KeyThumbprint("A" * 43)
+    assert introspected(service, begun(service, WEB, key_confirmation(jkt)))["cnf"] == {"jkt": jkt}

@@ -1,6 +1,7 @@
 """Caveats that a holder appends to a refresh token: they hold for all that is obtained with it."""
 
 from functools import partial
+from typing import get_args
 
 import pytest
 
@@ -8,16 +9,20 @@ from macaroon_cbat.errors import CaveatsNotMet, NotDischarged
 from macaroon_cbat.macaroon.caveats import (
     Access,
     Audience,
+    Caveat,
     ClientAddress,
     Expiry,
     Method,
     NotBefore,
     PathPrefix,
     Scope,
+    TargetUri,
     caveat_text,
     confirmation,
+    key_confirmation,
 )
 from macaroon_cbat.macaroon.minting import add_third_party_caveat, attenuate, bind_discharge, mint_discharge
+from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.macaroon.verification import verify
 from macaroon_cbat.macaroon.wire import ThirdPartyCaveat, read_macaroon
 from tests.support.databases import NOW
@@ -87,8 +92,15 @@ REFUSED = {
     "expired": (Expiry(NOW), "exp 1767222000 is in the past"),
     "not yet": (NotBefore(NOW + 60), "nbf 1767222060 is in the future"),
     "of another certificate": (confirmation("A" * 43), "no client certificate reached"),
+    "of a DPoP key": (key_confirmation(KeyThumbprint("A" * 43)), "cnf names a key"),
     "of another address": (ClientAddress("192.0.2.0/24"), "ip allows 192.0.2.0/24 alone"),
 }
+
+
+def test_every_kind_of_caveat_has_its_place():
+    """Each known kind of caveat is judged at a refresh, narrows it, or is carried: none is forgotten."""
+    judged = {type(caveat) for caveat, _ in REFUSED.values()}
+    assert judged | {Scope, Audience, Method, TargetUri, PathPrefix} == set(get_args(Caveat))
 
 
 @pytest.mark.parametrize(("caveat", "words"), REFUSED.values(), ids=REFUSED)

@@ -14,9 +14,11 @@ from macaroon_cbat.macaroon.caveats import (
     Scope,
     caveat_text,
     confirmation,
+    key_confirmation,
 )
 from macaroon_cbat.macaroon.identifier import Actor
 from macaroon_cbat.macaroon.minting import add_third_party_caveat, attenuate
+from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.macaroon.verification import verify
 from macaroon_cbat.macaroon.wire import ThirdPartyCaveat, read_macaroon
 from macaroon_cbat.service.oauth2.macaroon_exchange import MOST_ACTORS
@@ -261,6 +263,7 @@ INVALID = {
     "expired by a caveat": ((Expiry(NOW),), {}),
     "not valid yet": ((NotBefore(NOW + 60),), {}),
     "bound to another certificate": ((confirmation("A" * 43),), {}),
+    "bound to a DPoP key": ((key_confirmation(KeyThumbprint("A" * 43)),), {}),
     "a refresh token by its shape": ((), {"kid": "A" * 22, "fam": "A" * 22}),
     "under an unknown key": ((), {"kid": "unknown"}),
     "of a client that is gone": ((), {"client_id": "gone"}),

@@ -9,7 +9,7 @@ from sqlalchemy import event
 from macaroon_cbat.errors import InvalidRequest, Unavailable
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.keys import RootKey
-from macaroon_cbat.stores import Stores, WrappingKey
+from macaroon_cbat.stores import ClientMetadata, Stores, WrappingKey
 from macaroon_cbat.stores.family import Family, Granted, Rotation
 from tests.support.databases import METADATA, NOW, ON_SQLITE, SECRET, all_rows, every_byte, grant, remove
 
@@ -181,12 +181,22 @@ def test_rewrapping_includes_families(stores, open_again):
     "end",
     [
         lambda stores: remove(stores, "billing"),
+        lambda stores: stores.clients.change(
+            "billing", lambda _: ClientMetadata(scope="read"), lambda: NOW, lasting=600
+        ),
         lambda stores: stores.clients.revoke_tokens("client", "billing", lambda: NOW, lasting=600),
         lambda stores: stores.clients.revoke_tokens("subject", "user:alice", lambda: NOW, lasting=600),
         lambda stores: stores.families.end(FAMILY, NOW, lasting=600),
         lambda stores: stores.families.end_that_of(FIRST, NOW, lasting=600),
     ],
-    ids=["client removed", "client revoked", "subject revoked", "family revoked", "token revoked"],
+    ids=[
+        "client removed",
+        "client loses a right",
+        "client revoked",
+        "subject revoked",
+        "family revoked",
+        "token revoked",
+    ],
 )
 def test_a_revocation_ends_families(stores, end):
     """A family ends with its client, its subject, itself or its token: revocations are not kept as long."""

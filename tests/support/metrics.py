@@ -97,6 +97,7 @@ def counted(rounds: int) -> dict[str, float]:
         "tokens_introspected_total{active=no}": rounds,
         "tokens_revoked_total{}": rounds / 5,
         "certificate_headers_ignored_total{}": 0,
+        "refresh_tokens_replayed_total{}": 0,
         "requests_refused_total{endpoint=token,error=invalid_scope}": rounds,
         "requests_refused_total{endpoint=token,error=invalid_client}": rounds,
     }

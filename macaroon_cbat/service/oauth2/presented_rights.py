@@ -1,6 +1,6 @@
 """The rights that a presented macaroon leaves, as the token endpoint finds them before it mints another one.
 
-Expiry, nbf, cnf and ip caveats are judged here: they are about the request at hand. Scope and aud caveats
+Caveats about the request at hand are judged here: exp, nbf, cnf and ip. Scope and aud caveats
 narrow the new token. The new token carries every caveat, so those about an access (htm, htu, path), those
 that only a resource server knows, and those of third parties are left to the verifier.
 """
@@ -16,11 +16,12 @@ from macaroon_cbat.macaroon.caveats import (
     Access,
     Audience,
     Caveat,
-    ClientAddress,
     Confirmation,
     Expiry,
-    NotBefore,
+    Method,
+    PathPrefix,
     Scope,
+    TargetUri,
     remembered_caveats,
 )
 from macaroon_cbat.macaroon.claims import EpochSeconds, scope_tokens, several
@@ -29,7 +30,8 @@ from macaroon_cbat.macaroon.signature import CarriedCaveats
 from macaroon_cbat.macaroon.unmet import not_met
 from macaroon_cbat.stores import Client
 
-_JUDGED = (Expiry, NotBefore, Confirmation, ClientAddress)
+_LEFT_TO_OTHERS = (Scope, Audience, Method, TargetUri, PathPrefix)
+"""The kinds that refuse no request here. Every other kind is judged, one that is yet to come as well."""
 
 
 class PresentedRights(Struct, frozen=True, kw_only=True):
@@ -71,8 +73,9 @@ class PresentedRights(Struct, frozen=True, kw_only=True):
 
 def presented_rights(grant: Grant, carried: CarriedCaveats, access: Access) -> PresentedRights:
     """Return the rights of an authentic macaroon, or raise CaveatsNotMet with each reason."""
-    caveats = list(_readable(carried))
-    judged: Sequence[Caveat] = [Expiry(grant.exp), *(one for one in caveats if isinstance(one, _JUDGED))]
+    caveats = list(readable_caveats(carried))
+    about_this = (one for one in caveats if not isinstance(one, _LEFT_TO_OTHERS))
+    judged: Sequence[Caveat] = [Expiry(grant.exp), *about_this]
     unmet = [reason for one in judged if (reason := one.prohibits(access))]
     if unmet:
         raise not_met(unmet, judged, access)
@@ -90,7 +93,7 @@ def presented_rights(grant: Grant, carried: CarriedCaveats, access: Access) -> P
     )
 
 
-def _readable(carried: CarriedCaveats) -> Iterable[Caveat]:
+def readable_caveats(carried: CarriedCaveats) -> Iterable[Caveat]:
     """Yield the caveats that are known here; the new token carries every other text as it is."""
     for text in carried:
         if isinstance(text, bytes):

@@ -4,22 +4,26 @@ from collections.abc import Callable
 
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import InvalidToken, MalformedMacaroon, Revoked
-from macaroon_cbat.macaroon.caveats import Access, Confirmation, remembered_caveats
+from macaroon_cbat.macaroon.caveats import Access, Confirmation, KeyConfirmation
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import Grant, read_identifier
+from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.macaroon.revocation import Revocations
 from macaroon_cbat.macaroon.signature import CarriedCaveats
 from macaroon_cbat.macaroon.verification import refuse_revoked
 from macaroon_cbat.macaroon.wire import Macaroon, read_macaroon
 from macaroon_cbat.service.audit import write_or_log_introspected
 from macaroon_cbat.service.oauth2.introspection import INACTIVE
-from macaroon_cbat.service.oauth2.presented_rights import presented_rights
+from macaroon_cbat.service.oauth2.presented_rights import presented_rights, readable_caveats
 from macaroon_cbat.service.oauth2.refresh_families import (
     PresentedRefreshToken,
     RefreshFamilies,
     is_refresh_token,
 )
 from macaroon_cbat.stores import Client
+
+_BoundTo = tuple[Thumbprint | None, KeyThumbprint | None]
+"""The certificate and the DPoP key to which a refresh token is bound."""
 
 
 def refresh_token_in(text: str) -> tuple[Macaroon, Grant] | None:
@@ -52,21 +56,22 @@ def refresh_token_answer(
         grant = token.grant
         if grant.client_id != caller.client_id:
             raise InvalidToken("a refresh token of another client")
-        certificate = _bound_to(token.carried)
+        certificate, proof_key = bound_to = _bound_to(token.carried)
         for each in {certificate, presented}:
             refuse_revoked(grant, each, revocations(grant, each))
         _refuse_replaced(token, families, now)
-        rights = presented_rights(grant, token.carried, Access(now=now, certificate=presented or certificate))
+        access = Access(now=now, certificate=presented or certificate, proof_key=proof_key)
+        rights = presented_rights(grant, token.carried, access)
         scope = rights.narrowed_scope(None, caller)
     except InvalidToken as error:
         write_or_log_introspected(grant, active=False, reason=str(error))
         return INACTIVE
     write_or_log_introspected(grant, active=True, certificate=certificate)
-    return _claims(token, scope, rights.caveats_end, certificate, families.url)
+    return _claims(token, scope, rights.caveats_end, bound_to, families.url)
 
 
 def _claims(
-    token: PresentedRefreshToken, scope: str, ends: EpochSeconds, certificate: Thumbprint | None, url: str
+    token: PresentedRefreshToken, scope: str, ends: EpochSeconds, bound_to: _BoundTo, url: str
 ) -> dict[str, object]:
     """Return the members of an active refresh token; `token_type` is for access tokens alone."""
     grant, granted = token.grant, token.family.granted
@@ -82,8 +87,9 @@ def _claims(
     }
     if granted.audience is not None:
         claims["aud"] = granted.audience
-    if certificate is not None:
-        claims["cnf"] = {"x5t#S256": certificate}
+    named = zip(("x5t#S256", "jkt"), bound_to, strict=True)
+    if confirmed := {name: thumbprint for name, thumbprint in named if thumbprint is not None}:
+        claims["cnf"] = confirmed
     return claims
 
 
@@ -95,16 +101,13 @@ def _refuse_replaced(token: PresentedRefreshToken, families: RefreshFamilies, no
         raise Revoked("this refresh token was replaced by another one")
 
 
-def _bound_to(carried: CarriedCaveats) -> Thumbprint | None:
-    """Return the certificate of the first cnf caveat; the others must name the same."""
-    for text in carried:
-        if not isinstance(text, bytes):
-            continue
-        try:
-            caveats = remembered_caveats(text)
-        except ValueError:
-            continue
-        for caveat in caveats:
-            if isinstance(caveat, Confirmation):
-                return Thumbprint(caveat.cnf.thumbprint)
-    return None
+def _bound_to(carried: CarriedCaveats) -> _BoundTo:
+    """Return certificate and key of the first cnf caveats; the others must name the same."""
+    certificate: Thumbprint | None = None
+    proof_key: KeyThumbprint | None = None
+    for caveat in readable_caveats(carried):
+        if isinstance(caveat, Confirmation):
+            certificate = certificate or Thumbprint(caveat.cnf.thumbprint)
+        elif isinstance(caveat, KeyConfirmation):
+            proof_key = proof_key or KeyThumbprint(caveat.cnf.jkt)
+    return certificate, proof_key
