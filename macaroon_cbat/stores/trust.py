@@ -73,7 +73,7 @@ class TrustedIssuer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     reusable: bool = False
     jwks: dict[str, Any] | None = None
     jwks_uri: str | None = None
-    issuer_ca: str | None = None
+    issuer_ca: Annotated[str, Meta(min_length=1)] | None = None
     private_addresses: bool = False
 
     def __post_init__(self) -> None:
@@ -86,6 +86,8 @@ class TrustedIssuer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Raise ValueError unless the keys have exactly one place, which the operator has named."""
         if not self.is_trust_domain and (mistake := https_mistake(self.issuer)):
             raise ValueError(f"the issuer {self.issuer!r} {mistake}")
+        if "?" in self.issuer:
+            raise ValueError("the issuer has a query, which no issuer has (RFC 8414 2): leave it out")
         if self.jwks is not None and self.jwks_uri is not None:
             raise ValueError("jwks and jwks_uri are two places of the keys: give one of them")
         if self.is_trust_domain and self.jwks is None and self.jwks_uri is None:

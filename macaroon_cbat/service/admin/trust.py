@@ -107,12 +107,13 @@ def _refuse_unusable_keys(trusted: TrustedIssuer) -> None:
     try:
         if trusted.jwks is not None:
             usable_keys(trusted.jwks)
-        if trusted.issuer_ca is not None:
-            ssl.create_default_context(cadata=trusted.issuer_ca)
-    except ssl.SSLError as error:
-        raise InvalidRequest("issuer_ca is unusable: give the PEM certificate of the issuer's CA") from error
     except ValueError as error:
         raise InvalidRequest(f"jwks is unusable: {error}") from error
+    try:
+        if trusted.issuer_ca is not None:
+            ssl.create_default_context(cadata=trusted.issuer_ca)
+    except (ssl.SSLError, TypeError, ValueError) as error:
+        raise InvalidRequest("issuer_ca is unusable: give the PEM certificate of the issuer's CA") from error
 
 
 def _refuse_client(client: Client, trusted: TrustedIssuer) -> None:

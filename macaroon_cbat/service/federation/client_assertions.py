@@ -12,8 +12,7 @@ from macaroon_cbat.service.federation.claims import (
     subject_of,
 )
 from macaroon_cbat.service.federation.federation import Federation
-from macaroon_cbat.service.federation.jose import usable_keys
-from macaroon_cbat.service.federation.judging import issuer_of
+from macaroon_cbat.service.federation.judging import given_keys, issuer_of
 from macaroon_cbat.service.federation.jwt import Jwt, read_jwt
 from macaroon_cbat.service.federation.narrowing import narrowed
 from macaroon_cbat.service.federation.reaching import Place
@@ -110,7 +109,7 @@ def _verify(federation: Federation, client: Client, jwt: Jwt) -> None:
     # The members are those of RFC 7591 2; exactly one of them is registered, or none for a workload's client.
     metadata: Any = client.metadata
     if metadata.jwks is not None:
-        usable_keys(metadata.jwks).verify(jwt, ALGORITHMS)
+        given_keys(metadata.jwks).verify(jwt, ALGORITHMS)
     elif metadata.jwks_uri is not None:
         federation.published.verify(jwt, Place(client.client_id, metadata.jwks_uri), ALGORITHMS)
     else:

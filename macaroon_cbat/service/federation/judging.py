@@ -1,8 +1,9 @@
 """The judgment of a JWT: which trust of the operator it fits, first by its signature, then by its claims."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -108,10 +109,18 @@ def fitting(jwt: Jwt, records: Sequence[TrustRecord], now: EpochSeconds) -> Acce
 
 def _verify(jwt: Jwt, trusted: TrustedIssuer, published: PublishedKeys) -> None:
     if trusted.jwks is not None:
-        _given_keys(msgspec.json.encode(trusted.jwks)).verify(jwt, trusted.algorithms)
+        given_keys(trusted.jwks).verify(jwt, trusted.algorithms)
         return
     place = Place(trusted.issuer, trusted.jwks_uri, trusted.issuer_ca, trusted.private_addresses)
     published.verify(jwt, place, trusted.algorithms)
+
+
+def given_keys(key_set: Mapping[str, Any]) -> PublicKeys:
+    """Return the keys of a set that was given, not fetched. Raises UnacceptableJwt if none is usable."""
+    try:
+        return _given_keys(msgspec.json.encode(key_set))
+    except ValueError as error:
+        raise UnacceptableJwt(f"the keys that were given for it are of no use: {error}", UNTRUSTED) from error
 
 
 @lru_cache(maxsize=256)

@@ -100,10 +100,8 @@ def _got(url: str, place: Place, seconds: float) -> tuple[int, bytes]:
 def _context(ca: str | None) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cadata=ca)
-    except ssl.SSLError as error:
-        raise Unavailable(
-            f"the CA of the issuer cannot be used ({error.reason}): give a PEM certificate"
-        ) from error
+    except (ssl.SSLError, TypeError, ValueError) as error:
+        raise Unavailable(f"the CA of the issuer cannot be used ({error}): give a PEM certificate") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 

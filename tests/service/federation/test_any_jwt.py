@@ -7,6 +7,7 @@ from string import printable
 from hypothesis import given
 from hypothesis import strategies as st
 
+from macaroon_cbat.errors import InvalidRequest
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.federation.claims import GRANT_KINDS, refuse_kind
 from macaroon_cbat.service.federation.jose import usable_keys
@@ -14,7 +15,7 @@ from macaroon_cbat.service.federation.judging import fitting, issuer_of, signed_
 from macaroon_cbat.service.federation.jwt import read_jwt
 from macaroon_cbat.service.federation.published_keys import PublishedKeys
 from macaroon_cbat.service.federation.refusals import UnacceptableJwt
-from macaroon_cbat.stores.trust import TrustRecord, trusted_from
+from macaroon_cbat.stores.trust import TrustedIssuer, TrustRecord, trusted_from
 from tests.support.databases import NOW
 from tests.support.federated import IDP, KEY, KEYS, WORKLOAD
 from tests.support.foreign_tokens import signed_jwt
@@ -58,3 +59,10 @@ def test_any_key(members, changes):
     for key in (members, {**KEYS["keys"][0], **changes}):
         with suppress(ValueError):
             usable_keys(json.loads(json.dumps({"keys": [key]})))
+
+
+@given(st.dictionaries(st.sampled_from(TrustedIssuer.__struct_fields__), VALUES, max_size=3))
+def test_any_trust(changes):
+    """Any members of trust are trust, or are refused by name, and raise no other error."""
+    with suppress(InvalidRequest):
+        trusted_from(json.loads(json.dumps({**WORKLOAD, **changes})))

@@ -319,3 +319,11 @@ def test_what_authlib_writes(by_key):
     )
     answer = with_assertion(by_key, an_assertion(), grant_type=JWT_BEARER, assertion=hers)
     assert grant_of(answer.json["access_token"]).sub == "idp:alice"
+
+
+def test_a_registered_key_that_is_not_for_verifying(service):
+    """A registered key that is of no use here proves no client, and breaks no request."""
+    useless = key_set(public_jwk(MINE, "mine", key_ops=["sign"]))
+    register(service, "robot", token_endpoint_auth_method="private_key_jwt", jwks=useless)
+    with pytest.raises(InvalidClient, match="of no use"):
+        proved(service, an_assertion())

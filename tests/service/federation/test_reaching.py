@@ -138,10 +138,11 @@ def test_a_server_of_another_ca(issuer):
     assert issuer.asked == []
 
 
-def test_a_ca_that_is_none(issuer):
+@pytest.mark.parametrize("text", ["x", "\u00e9"])
+def test_a_ca_that_is_none(issuer, text):
     """A CA that is no PEM certificate is named as the mistake."""
     with pytest.raises(Unavailable, match="PEM"):
-        fetched_key_set(issuer.place(ca="x"))
+        fetched_key_set(issuer.place(ca=text))
 
 
 def test_no_proxy_of_the_environment(issuer, monkeypatch):
