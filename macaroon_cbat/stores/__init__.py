@@ -15,6 +15,8 @@ with extra("service"):
     from macaroon_cbat.stores.database import no_database as no_database
     from macaroon_cbat.stores.database import sqlite_url as sqlite_url
     from macaroon_cbat.stores.expiring import ExpiringStore as ExpiringStore
+    from macaroon_cbat.stores.expiring import NewRecord as NewRecord
+    from macaroon_cbat.stores.expiring import RecordChange as RecordChange
     from macaroon_cbat.stores.families import FamilyStore as FamilyStore
     from macaroon_cbat.stores.revocations import RevocationPage as RevocationPage
     from macaroon_cbat.stores.revocations import RevocationStore as RevocationStore

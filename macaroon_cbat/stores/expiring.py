@@ -5,8 +5,8 @@ one order of changes: of two that take or add one name at once, one succeeds.
 """
 
 import hashlib
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 
@@ -32,6 +32,23 @@ RecordKind = Literal[
     "discharge",  # a discharge that waits for its user
 ]
 """Kinds of records; a name of one kind is not found under another."""
+
+
+class NewRecord(NamedTuple):
+    """A record that is to be added."""
+
+    kind: RecordKind
+    name: str
+    content: bytes
+    expires_at: int
+
+
+class RecordChange(NamedTuple):
+    """A change of a live record, which may raise an error and so end its transaction."""
+
+    kind: RecordKind
+    name: str
+    changed: Callable[[bytes], bytes]
 
 
 class ExpiringStore:
@@ -66,12 +83,27 @@ class ExpiringStore:
         `changed` sees what the last change of any process left. An error of it changes nothing.
         """
         with self._database.writing() as connection:
-            before = find_record(connection, kind, name, now)
-            if before is None:
-                return None
-            after = changed(before)
-            connection.execute(update(expiring_records).where(_is(kind, name)).values(content=after))
-            return after
+            return change_record(connection, kind, name, changed, now)
+
+    def replace(
+        self,
+        kind: RecordKind,
+        name: str,
+        added: Iterable[NewRecord],
+        now: EpochSeconds,
+        before_commit: Callable[[], None],
+    ) -> bool:
+        """Take a live record and add others in its place, all or nothing; return False if there is none.
+
+        An error of `before_commit` leaves the record where it is.
+        """
+        with self._database.writing() as connection:
+            if take_record(connection, kind, name, now) is None:
+                return False
+            for one in added:
+                add_record(connection, one.kind, one.name, one.content, expires_at=one.expires_at, now=now)
+            before_commit()
+        return True
 
     def drop(self, kind: RecordKind, name: str) -> None:
         """Delete a record if there is one."""
@@ -120,6 +152,22 @@ def take_record(connection: Connection, kind: RecordKind, name: str, now: EpochS
 def drop_record(connection: Connection, kind: RecordKind, name: str) -> None:
     """Delete a record in a writer's transaction if there is one."""
     connection.execute(delete(expiring_records).where(_is(kind, name)))
+
+
+def change_record(
+    connection: Connection,
+    kind: RecordKind,
+    name: str,
+    changed: Callable[[bytes], bytes],
+    now: EpochSeconds,
+) -> bytes | None:
+    """Change a live record in a writer's transaction; return its new content, or None if there is none."""
+    before = find_record(connection, kind, name, now)
+    if before is None:
+        return None
+    after = changed(before)
+    connection.execute(update(expiring_records).where(_is(kind, name)).values(content=after))
+    return after
 
 
 def _is(kind: RecordKind, name: str) -> ColumnElement[bool]:

@@ -16,6 +16,7 @@ from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.keys import RootKey
 from macaroon_cbat.macaroon.revocation import Revocation
 from macaroon_cbat.stores.database import Database
+from macaroon_cbat.stores.expiring import RecordChange, change_record
 from macaroon_cbat.stores.family import Family, Granted, Place, Rotation
 from macaroon_cbat.stores.revocations import concerning, record, refuse_nameless
 from macaroon_cbat.stores.schema import families
@@ -30,12 +31,20 @@ class FamilyStore:
         self._database = database
         self._wrapping_key = wrapping_key
 
-    def begin(self, new: Family, key: RootKey, grant: Grant, now: EpochSeconds) -> str | None:
+    def begin(
+        self,
+        new: Family,
+        key: RootKey,
+        grant: Grant,
+        now: EpochSeconds,
+        uses: RecordChange | None = None,
+    ) -> str | None:
         """Begin a family with its key and the grant of its first token; forget those that have expired.
 
         Returns the reason, and begins nothing, if the grant is revoked already: the client, the subject, or
-        the family itself, whose name may be known before it begins. Raises InvalidRequest for a subject that
-        cannot be a name.
+        the family itself, whose name may be known before it begins. `uses` is the change of the record that
+        the family comes from, in the same transaction: its error begins nothing. Raises InvalidRequest for a
+        subject that cannot be a name.
         """
         refuse_nameless("subject", new.subject)
         row = msgspec.structs.asdict(new) | {
@@ -44,6 +53,8 @@ class FamilyStore:
         }
         del row["granted"]
         with self._database.writing() as connection:
+            if uses is not None:
+                change_record(connection, *uses, now)
             if reason := concerning(connection, grant, new.granted.certificate).reason(
                 grant, new.granted.certificate
             ):

@@ -1,6 +1,7 @@
 """Requests that wait for the decision of a person: bound to one browser, decided once."""
 
 import os
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -12,7 +13,7 @@ from macaroon_cbat.service.authorization.id_token import SKEW
 from macaroon_cbat.service.authorization.people import Person
 from macaroon_cbat.service.authorization.prompting import LOGS_IN_AGAIN
 from macaroon_cbat.service.authorization.requests import AuthorizationRequest
-from macaroon_cbat.stores import ExpiringStore
+from macaroon_cbat.stores import ExpiringStore, NewRecord
 from macaroon_cbat.text.base64url import encode
 
 WAITING_SECONDS = 1200
@@ -67,12 +68,15 @@ class AskedRequests:
             raise _over()
         return asked
 
-    def decide(self, name: str, browser: str, now: EpochSeconds) -> Asked:
-        """Return a request of this browser for the one decision about it, or raise InvalidRequest."""
-        asked = self.find(name, browser, now)
-        if self._expiring.take(_KIND, name, now) is None:
+    def decide(
+        self, name: str, added: Iterable[NewRecord], now: EpochSeconds, before_commit: Callable[[], None]
+    ) -> None:
+        """Put these records in the place of a request that is decided, or raise InvalidRequest.
+
+        An error of `before_commit` leaves the request undecided.
+        """
+        if not self._expiring.replace(_KIND, name, added, now, before_commit):
             raise _over()
-        return asked
 
 
 def _over() -> InvalidRequest:

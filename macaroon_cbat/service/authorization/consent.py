@@ -12,7 +12,7 @@ import msgspec
 from macaroon_cbat.macaroon.claims import EpochSeconds, several
 from macaroon_cbat.service.authorization.people import Person
 from macaroon_cbat.service.authorization.requests import AuthorizationRequest, Rules
-from macaroon_cbat.stores import Client, ExpiringStore
+from macaroon_cbat.stores import Client, ExpiringStore, NewRecord
 
 _KIND: Final = "consent"
 _ANY_AUDIENCE = "every resource server that asks this service about a token"
@@ -33,13 +33,13 @@ class Consents:
             return False
         return self._expiring.find(_KIND, _name(person, client, request), now) is not None
 
-    def remember(
+    def records(
         self, person: Person, client: Client, request: AuthorizationRequest, now: EpochSeconds
-    ) -> None:
-        """Remember a consent, if it need not be asked for again."""
-        if request.proves_client:
-            ends_at = now + self._lifetime
-            self._expiring.add(_KIND, _name(person, client, request), expires_at=ends_at, now=now)
+    ) -> tuple[NewRecord, ...]:
+        """Return the record of a consent, or none if it has to be asked for again."""
+        if not request.proves_client:
+            return ()
+        return (NewRecord(_KIND, _name(person, client, request), b"", now + self._lifetime),)
 
 
 def consent_content(

@@ -6,6 +6,7 @@ client, with `state` as it came and the issuer (RFC 9207).
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlencode
 
 from flask import Response, request
@@ -31,7 +32,7 @@ from macaroon_cbat.service.authorization.requests import (
 from macaroon_cbat.service.http.request_input import pairs_of
 from macaroon_cbat.service.http.responses import see_other
 from macaroon_cbat.service.metrics import count_refused
-from macaroon_cbat.service.oauth2.codes import Approval, Codes
+from macaroon_cbat.service.oauth2.codes import Approval, Codes, new_code
 from macaroon_cbat.service.oauth2.issuer import Issuer
 from macaroon_cbat.service.oauth2.refresh_families import new_family
 from macaroon_cbat.service.pages.forms import Visit
@@ -83,7 +84,9 @@ class AuthorizationEndpoint:
             return self._login(name, asked.request, visit)
         client = self._client_still(asked.request)
         if self.consents.is_known(person, client, asked.request, now):
-            return see_other(self._code_url(self.asked.decide(name, visit.name, now).request, person, now))
+            code, record = new_code(_approval(asked.request, person, now))
+            self.asked.decide(name, [record], now, lambda: None)
+            return see_other(self._code_url(asked.request, code))
         content = consent_content(client, asked.request, person, self.issuer.lifetime, self.rules)
         content |= {"action": self.issuer.url + CONSENT_PATH, "request_name": name}
         content |= {"csrf": visit.token(_PURPOSE, name + person.session)}
@@ -100,18 +103,29 @@ class AuthorizationEndpoint:
         asked = self.asked.find(name, visit.name, now)
         if person is None or asked.needs_login(person, now):
             return self._login(name, asked.request, visit)
-        wanted = self.asked.decide(name, visit.name, now).request
-        client = self._client_still(wanted)
-        members = _audited(wanted, person)
-        if decision == "refuse":
-            error = DeniedByPerson("the person has refused the request")
-            write_or_log_done("consent.refused", status=303, **members)
-            url = refusal_url(wanted.redirect_uri, error, wanted.state, self.issuer.url)
-        else:
-            write_done("consent.given", **members)
-            self.consents.remember(person, client, wanted, now)
-            url = self._code_url(wanted, person, now)
+        client = self._client_still(asked.request)
+        carry_out = self._refuse if decision == "refuse" else self._allow
+        url = carry_out(name, asked.request, person, client, now)
         return leave_for(url, client.metadata.client_name or client.client_id)
+
+    def _allow(
+        self, name: str, wanted: AuthorizationRequest, person: Person, client: Client, now: EpochSeconds
+    ) -> str:
+        """Return the URL with a code. The decision, its code and its audit line are one transaction."""
+        code, record = new_code(_approval(wanted, person, now))
+        added = [record, *self.consents.records(person, client, wanted, now)]
+        audit = partial(write_done, "consent.given", **_audited(wanted, person))
+        self.asked.decide(name, added, now, audit)
+        return self._code_url(wanted, code)
+
+    def _refuse(
+        self, name: str, wanted: AuthorizationRequest, person: Person, _client: Client, now: EpochSeconds
+    ) -> str:
+        """Return the URL with the refusal."""
+        error = DeniedByPerson("the person has refused the request")
+        audit = partial(write_or_log_done, "consent.refused", status=303, **_audited(wanted, person))
+        self.asked.decide(name, [], now, audit)
+        return refusal_url(wanted.redirect_uri, error, wanted.state, self.issuer.url)
 
     def _pushed(self, sent: Parameters, now: EpochSeconds) -> PushedRequest | None:
         """Return the pushed request that these parameters refer to, or None."""
@@ -125,7 +139,7 @@ class AuthorizationEndpoint:
         asked = Asked(wanted, visit.name, session, now)
         is_logged_in = person is not None and not asked.needs_login(person, now)
         if person is not None and is_logged_in and self.consents.is_known(person, client, wanted, now):
-            return see_other(self._code_url(wanted, person, now))
+            return see_other(self._code_url(wanted, self.codes.issue(_approval(wanted, person, now))))
         if "none" in wanted.prompts:
             if not is_logged_in:
                 raise LoginRequired("the person has to log in: send the request without prompt=none")
@@ -152,21 +166,8 @@ class AuthorizationEndpoint:
             raise InvalidRequest("the redirect_uri is no longer registered: begin again in the application")
         return client
 
-    def _code_url(self, wanted: AuthorizationRequest, person: Person, now: EpochSeconds) -> str:
-        approval = Approval(
-            client_id=wanted.client_id,
-            redirect_uri=wanted.named_uri,
-            code_challenge=wanted.code_challenge,
-            scope=wanted.scope,
-            audience=wanted.audience,
-            subject=person.subject,
-            approved_at=now,
-            family=new_family(),
-            carried=wanted.carried,
-            certificate=wanted.certificate,
-            dpop_jkt=wanted.dpop_jkt,
-        )
-        return code_url(wanted.redirect_uri, self.codes.issue(approval), wanted.state, self.issuer.url)
+    def _code_url(self, wanted: AuthorizationRequest, code: str) -> str:
+        return code_url(wanted.redirect_uri, code, wanted.state, self.issuer.url)
 
     def _now(self) -> EpochSeconds:
         return EpochSeconds(int(self.clock()))
@@ -174,6 +175,22 @@ class AuthorizationEndpoint:
 
 def _consent(name: str) -> str:
     return f"{CONSENT_PATH}?{urlencode({'request': name})}"
+
+
+def _approval(wanted: AuthorizationRequest, person: Person, now: EpochSeconds) -> Approval:
+    return Approval(
+        client_id=wanted.client_id,
+        redirect_uri=wanted.named_uri,
+        code_challenge=wanted.code_challenge,
+        scope=wanted.scope,
+        audience=wanted.audience,
+        subject=person.subject,
+        approved_at=now,
+        family=new_family(),
+        carried=wanted.carried,
+        certificate=wanted.certificate,
+        dpop_jkt=wanted.dpop_jkt,
+    )
 
 
 def _audited(wanted: AuthorizationRequest, person: Person) -> dict[str, object]:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from macaroon_cbat.errors.people import CodeUsedTwice, UnknownCode
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.oauth2.entitlements import Audience
-from macaroon_cbat.stores import ExpiringStore
+from macaroon_cbat.stores import ExpiringStore, NewRecord, RecordChange
 from macaroon_cbat.text.base64url import encode
 
 CODE_SECONDS = 60
@@ -57,30 +57,48 @@ class Codes:
 
     def issue(self, approval: Approval) -> str:
         """Return a new code of this approval. Raises Unavailable."""
-        code = encode(os.urandom(_BYTES))
+        code, record = new_code(approval)
         now = approval.approved_at
-        content = msgspec.json.encode(approval)
-        self._expiring.add(_KIND, code, content, expires_at=now + REMEMBERED_SECONDS, now=now)
+        self._expiring.add(_KIND, code, record.content, expires_at=record.expires_at, now=now)
         return code
 
-    def use(self, code: str, now: EpochSeconds) -> Approval:
-        """Return the approval of a code, which is used from now on.
+    def find(self, code: str, now: EpochSeconds) -> Approval:
+        """Return the approval of a code that was not used yet.
 
-        A caller that then refuses the request leaves the code used: it has leaked. Raises UnknownCode for a
-        code that is unknown or over, and CodeUsedTwice for one that was used before.
+        Raises UnknownCode for a code that is unknown or over, and CodeUsedTwice for one that was used.
         """
-        content = self._expiring.change(_KIND, code, _used, now)
+        content = self._expiring.find(_KIND, code, now)
         if content is None:
             raise UnknownCode("the code is unknown, or was issued long ago")
-        approval = msgspec.json.decode(content, type=Approval)
+        approval = _unused(content)
         if now >= approval.approved_at + CODE_SECONDS:
             raise UnknownCode(f"the code of {approval.client_id} is older than {CODE_SECONDS} s")
         return approval
 
+    def use(self, code: str, now: EpochSeconds) -> None:
+        """Use a code that was found, or raise CodeUsedTwice."""
+        self._expiring.change(_KIND, code, _used, now)
+
+
+def new_code(approval: Approval) -> tuple[str, NewRecord]:
+    """Return a new code of this approval, and the record of it that is to be added."""
+    code = encode(os.urandom(_BYTES))
+    content = msgspec.json.encode(approval)
+    return code, NewRecord(_KIND, code, content, approval.approved_at + REMEMBERED_SECONDS)
+
+
+def use_of(code: str) -> RecordChange:
+    """Return the change that uses a code, or raises CodeUsedTwice and so ends its transaction."""
+    return RecordChange(_KIND, code, _used)
+
 
 def _used(content: bytes) -> bytes:
     """Return the record of a used code, or raise CodeUsedTwice: the transaction then changes nothing."""
+    return msgspec.json.encode(replace(_unused(content), is_used=True))
+
+
+def _unused(content: bytes) -> Approval:
     approval = msgspec.json.decode(content, type=Approval)
     if approval.is_used:
         raise CodeUsedTwice(approval.client_id, approval.subject, approval.family)
-    return msgspec.json.encode(replace(approval, is_used=True))
+    return approval

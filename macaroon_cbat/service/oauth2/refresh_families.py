@@ -26,7 +26,7 @@ from macaroon_cbat.service.oauth2.client_authentication import is_public
 from macaroon_cbat.service.oauth2.issuer import confirmations_for
 from macaroon_cbat.service.refresh_settings import RefreshSettings
 from macaroon_cbat.service.settings import LASTING
-from macaroon_cbat.stores import Client, FamilyStore
+from macaroon_cbat.stores import Client, FamilyStore, RecordChange
 from macaroon_cbat.stores.family import Family, Granted, Rotation
 from macaroon_cbat.text.base64url import encode
 
@@ -62,12 +62,15 @@ class RefreshFamilies:
     store: FamilyStore
     settings: RefreshSettings
 
-    def begin(self, authorization: Authorization, now: EpochSeconds) -> tuple[Authorization, str]:
+    def begin(
+        self, authorization: Authorization, now: EpochSeconds, uses: RecordChange | None = None
+    ) -> tuple[Authorization, str]:
         """Begin a family; return the authorization as one of this family, and the first refresh token.
 
         A public client's refresh token is bound to the certificate of the authorization (RFC 8705 4) and to
         the key of its DPoP proof (RFC 9449 5). A confidential client proves itself anew at each use, perhaps
-        with a renewed certificate or key. Raises InvalidGrant for a public client without a binding.
+        with a renewed certificate or key. `uses` is the change of the record that the family comes from, in
+        one transaction with its beginning. Raises InvalidGrant for a public client without a binding.
         """
         client, name = authorization.client, authorization.family or new_family()
         bound_to = authorization.certificate if is_public(client) else None
@@ -95,7 +98,7 @@ class RefreshFamilies:
         key = RootKey(name, os.urandom(KEY_BYTES))
         refresh_key = audience_key(key, None, "refresh")
         text = self._token(client, begun, refresh_key, authorization.carried, bindings)
-        if reason := self.store.begin(begun, key, _grant(client, begun), now):
+        if reason := self.store.begin(begun, key, _grant(client, begun), now, uses):
             raise InvalidGrant(f"{reason}: log in again")
         return replace(authorization, family=name), text
 

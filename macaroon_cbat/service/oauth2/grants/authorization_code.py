@@ -1,22 +1,24 @@
 """The authorization code grant (RFC 6749 4.1): a code of a person's approval becomes a token.
 
-Authlib checks the redirect URI and the code verifier (RFC 7636, S256 alone). A code is used before either is
-checked: one that comes with the wrong verifier, client or redirect URI has leaked, and has no second try.
+Authlib checks the redirect URI and the code verifier (RFC 7636, S256 alone). A code that comes with the wrong
+verifier, client or redirect URI has leaked: it is used up by that. A good one is used together with the
+beginning of its family, so a client may try again if the database failed before.
 """
 
+from contextlib import suppress
 from typing import NoReturn
 
+from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import AuthorizationCodeMixin
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
 from authlib.oauth2.rfc7636 import CodeChallenge
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
-from macaroon_cbat.errors import InvalidGrant
+from macaroon_cbat.errors import InvalidGrant, OAuthError
 from macaroon_cbat.errors.people import CodeUsedTwice, UnknownCode
-from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.audit import write_or_log_done
 from macaroon_cbat.service.oauth2.authorization import Authorization
-from macaroon_cbat.service.oauth2.codes import Approval, Codes
+from macaroon_cbat.service.oauth2.codes import Approval, Codes, use_of
 from macaroon_cbat.service.oauth2.entitlements import (
     granted_certificate,
     granted_scope,
@@ -28,7 +30,6 @@ from macaroon_cbat.service.oauth2.grants.offered import OfferedGrant
 from macaroon_cbat.service.oauth2.grants.token_response import family_response
 from macaroon_cbat.service.oauth2.owner_rights import reason_of_end
 from macaroon_cbat.service.oauth2.pkce import METHOD
-from macaroon_cbat.service.oauth2.refresh_families import RefreshFamilies
 from macaroon_cbat.service.oauth2.shapes import ClientName, TokenAnswer
 from macaroon_cbat.service.settings import LASTING
 from macaroon_cbat.stores import Client, Stores
@@ -49,24 +50,34 @@ class AuthorizationCodeForm(Struct, frozen=True, tag_field="grant_type", tag="au
 class AuthorizationCode(AuthorizationCodeGrant):  # type: ignore[misc] # Authlib is untyped
     """The grant behind Authlib's interface."""
 
-    def validate_token_request(self) -> None:
-        """Refuse a form without its parameters before the code is used, then let Authlib go on."""
-        self.request.read(AuthorizationCodeForm)
-        super().validate_token_request()
+    code: str | None = None
+    """The code of this request, once it is found."""
 
-    def query_authorization_code(self, code: str, client: object) -> "UsedCode":
-        """Return the code, which is used now, or raise InvalidGrant."""
+    def validate_token_request(self) -> None:
+        """Let Authlib check the request; a code that is found and does not fit is used up."""
+        request: FormRequest = self.request
+        request.read(AuthorizationCodeForm)
+        try:
+            super().validate_token_request()
+        except (OAuth2Error, OAuthError):
+            if self.code is not None:
+                with suppress(CodeUsedTwice):
+                    self._codes.use(self.code, request.now)
+            raise
+
+    def query_authorization_code(self, code: str, client: object) -> "FoundCode":
+        """Return the code, or raise InvalidGrant."""
         request: FormRequest = self.request
         record: Client = client.record  # type: ignore[attr-defined]
-        stores: Stores = self.server.stores
         try:
-            approval = Codes(stores.expiring).use(code, request.now)
+            approval = self._codes.find(code, request.now)
         except CodeUsedTwice as error:
-            _refuse_second_use(stores, self.server.families, error, request.now)
+            self._refuse_second_use(error)
+        self.code = code
         if approval.client_id != record.client_id:
             raise UnknownCode(f"the code was issued to {approval.client_id}, not to {record.client_id}")
-        _refuse_changed(stores, approval, request)
-        return UsedCode(approval)
+        _refuse_changed(self.server.stores, approval, request)
+        return FoundCode(approval)
 
     def create_token_response(self) -> tuple[int, TokenAnswer, None]:
         """Return the token answer (RFC 6749 4.1.4) for the code that Authlib has checked."""
@@ -85,10 +96,44 @@ class AuthorizationCode(AuthorizationCodeGrant):  # type: ignore[misc] # Authlib
             carried=approval.carried,
             family=approval.family,
         )
-        return 200, family_response(issuer, self.server.families, request, authorization), None
+        return 200, self._answer(authorization), None
+
+    def _answer(self, authorization: Authorization) -> TokenAnswer:
+        """Return the answer for a code that is used with it, or raise CodeUsedTwice.
+
+        Without a family a token is minted first, and nothing is answered unless the code is used then.
+        """
+        request: FormRequest = self.request
+        assert self.code is not None
+        try:
+            answer = family_response(
+                self.server.issuer, self.server.families, request, authorization, use_of(self.code)
+            )
+            if answer.refresh_token is UNSET:
+                self._codes.use(self.code, request.now)
+        except CodeUsedTwice as error:
+            self._refuse_second_use(error)
+        return answer
+
+    @property
+    def _codes(self) -> Codes:
+        return Codes(self.server.stores.expiring)
+
+    def _refuse_second_use(self, error: CodeUsedTwice) -> NoReturn:
+        """Revoke every token of the code's family, then raise the error (RFC 6749 4.1.2).
+
+        The first use may be on its way still: what it mints names the family, and is revoked before it
+        exists.
+        """
+        stores, now = self.server.stores, self.request.now
+        stores.revocations.revoke("family", error.family, now=now, expires_at=now + LASTING)
+        self.server.families.end(error.family, now)
+        known = {"client_id": error.client_id, "subject": error.subject, "family": error.family}
+        write_or_log_done("code.replayed", status=400, **known)
+        raise error
 
 
-class UsedCode(AuthorizationCodeMixin):  # type: ignore[misc] # Authlib is untyped
+class FoundCode(AuthorizationCodeMixin):  # type: ignore[misc] # Authlib is untyped
     """A code that is being exchanged, behind Authlib's interface."""
 
     code_challenge_method = METHOD
@@ -116,20 +161,6 @@ def _refuse_changed(stores: Stores, approval: Approval, request: FormRequest) ->
         raise InvalidGrant("the code was requested over a connection with another client certificate")
     if approval.dpop_jkt is not None and request.proof_key != approval.dpop_jkt:
         raise InvalidGrant("the code is bound to another key than that of the DPoP proof (RFC 9449 10)")
-
-
-def _refuse_second_use(
-    stores: Stores, families: RefreshFamilies, error: CodeUsedTwice, now: EpochSeconds
-) -> NoReturn:
-    """Revoke every token of the code's family, then raise the error (RFC 6749 4.1.2).
-
-    The first use may be on its way still: what it mints names the family, and is revoked before it exists.
-    """
-    stores.revocations.revoke("family", error.family, now=now, expires_at=now + LASTING)
-    families.end(error.family, now)
-    known = {"client_id": error.client_id, "subject": error.subject, "family": error.family}
-    write_or_log_done("code.replayed", status=400, **known)
-    raise error
 
 
 OFFERED_TO_BROWSERS = OfferedGrant(

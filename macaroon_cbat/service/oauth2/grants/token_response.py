@@ -15,6 +15,7 @@ from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.oauth2.issuer import Issuer, Minted
 from macaroon_cbat.service.oauth2.refresh_families import RefreshFamilies
 from macaroon_cbat.service.oauth2.shapes import TokenAnswer
+from macaroon_cbat.stores import RecordChange
 
 
 def token_response(
@@ -33,17 +34,22 @@ def token_response(
 
 
 def family_response(
-    issuer: Issuer, families: RefreshFamilies, request: FormRequest, authorization: Authorization
+    issuer: Issuer,
+    families: RefreshFamilies,
+    request: FormRequest,
+    authorization: Authorization,
+    uses: RecordChange | None = None,
 ) -> TokenAnswer:
     """Return the answer with a new token, and with a refresh token if the client is registered for them.
 
     It is for grants that a client cannot simply repeat, and so not for client_credentials (RFC 6749 4.4.3).
-    A family whose first answer fails is ended at once. Raises InvalidGrant and Unavailable.
+    A family whose first answer fails is ended at once. `uses` is the change of a record that a family comes
+    from, in one transaction with its beginning. Raises InvalidGrant and Unavailable.
     """
     if "refresh_token" not in authorization.client.metadata.allowed_grants:
         return token_response(issuer, request, authorization)
     authorization = detailed(request, authorization)
-    begun, refresh_token = families.begin(with_proof(request, authorization), request.now)
+    begun, refresh_token = families.begin(with_proof(request, authorization), request.now, uses)
     try:
         return token_response(issuer, request, begun, refresh_token)
     except MacaroonError:

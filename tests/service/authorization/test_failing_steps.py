@@ -1,0 +1,84 @@
+"""The database, or the audit log, fails between two steps: nothing is half done, and the client can go on."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import event
+
+from tests.support.browsers import RENEWING, WEB, exchange
+from tests.support.service import refused
+
+
+@contextmanager
+def failing_at(service, statement: str) -> Iterator[None]:
+    """Let the database of a service fail at each statement that begins so, until the block ends."""
+    engine = service.app.extensions["macaroon_cbat"].database.engine
+
+    def fail(_connection, _cursor, text, *_more) -> None:
+        if text.startswith(statement):
+            raise sqlite3.OperationalError("database is locked")
+
+    event.listen(engine, "before_cursor_execute", fail)
+    try:
+        yield
+    finally:
+        event.remove(engine, "before_cursor_execute", fail)
+
+
+@pytest.mark.parametrize(
+    ("client", "statement"),
+    [
+        pytest.param(RENEWING, "INSERT INTO families", id="the family begins"),
+        pytest.param(RENEWING, "UPDATE expiring_records", id="the code is used, with a family"),
+        pytest.param(WEB, "UPDATE expiring_records", id="the code is used"),
+        pytest.param(WEB, "SELECT expiring_records", id="the code is looked up"),
+        pytest.param(RENEWING, "SELECT revocations", id="the revocations are looked up"),
+    ],
+)
+def test_a_code_is_not_lost_by_an_outage(browser, with_people, client, statement):
+    """A code whose exchange the database interrupts is not used: the client exchanges it afterwards."""
+    code = browser.code(client)
+    with failing_at(with_people, statement):
+        refused(exchange(with_people, code, client), 503, "temporarily_unavailable")
+    answer = exchange(with_people, code, client)
+    assert answer.status_code == 200, answer.text
+    assert with_people.introspect(answer.json["access_token"])["active"]
+    families, _ = with_people.stores.families.live(int(with_people.now), limit=5)
+    assert len(families) == (client == RENEWING)
+
+
+@pytest.mark.parametrize(
+    ("decision", "statement"),
+    [
+        pytest.param("allow", "INSERT INTO expiring_records", id="the code is kept"),
+        pytest.param("allow", "DELETE FROM expiring_records", id="the request is decided"),
+        pytest.param("refuse", "DELETE FROM expiring_records", id="the request is refused"),
+    ],
+)
+def test_a_decision_is_not_lost_by_an_outage(browser, with_people, statement, decision):
+    """A decision that the database interrupts is not made: the person presses the button again."""
+    page = browser.consent_page()
+    with failing_at(with_people, statement):
+        assert browser.press(page, decision).status_code == 503
+    assert browser.press(page, decision).status_code == 200
+
+
+def test_a_login_that_cannot_be_kept_is_none(browser, with_people):
+    """A login whose session cannot be stored is a 503 page, and the person is not signed in."""
+    back = browser.upstream.log_in(browser.authorize().location)
+    with failing_at(with_people, "INSERT INTO expiring_records"):
+        answer = browser.get(back)
+    assert answer.status_code == 503
+    assert "You are signed in" not in browser.get("/oauth2/logout").text
+
+
+def test_a_consent_that_cannot_be_audited_is_none(audited_browser, file):
+    """A consent that the audit log does not take is not given, and can be given once there is room."""
+    page = audited_browser.consent_page()
+    file.unlink()
+    file.mkdir()
+    assert audited_browser.press(page).status_code == 503
+    file.rmdir()
+    assert audited_browser.press(page).status_code == 200
