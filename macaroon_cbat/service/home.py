@@ -1,6 +1,7 @@
 """The start of the service: `GET /` says what it is, as a page to browsers, and the manual as pages."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 
 from flask import Flask, Response, request
 from msgspec import Struct
@@ -45,20 +46,20 @@ def home_routes(app: Flask, locations: Locations, device_path: str | None = None
         locations.route(HOME.path), HOME.endpoint, home, methods=[HOME.method], strict_slashes=False
     )
     guide = locations.issuer + _GUIDE
+    manual = cache(topics)
+    html = cache(lambda topic: rendered(manual()[topic], guide, drawings()))
 
     def chapters() -> Response:
         listed = [
             {"name": name, "url": f"{guide}/{name}", "summary": summary(text)}
-            for name, text in topics().items()
+            for name, text in manual().items()
         ]
         return page("guide.html", {"topics": listed})
 
     def chapter(topic: str) -> Response:
-        text = topics().get(topic)
-        if text is None:
+        if topic not in manual():
             raise NotFound(f"the guide has no topic of this name: find the topics at {guide}")
-        html = rendered(text, guide, drawings())
-        return page("chapter.html", {"topic": topic, "guide": guide, "text": html})
+        return page("chapter.html", {"topic": topic, "guide": guide, "text": html(topic)})
 
     add_page(app, "GET", _GUIDE, chapters, locations.root_path, label="guide")
     add_page(app, "GET", f"{_GUIDE}/<topic>", chapter, locations.root_path, label="guide chapter")
