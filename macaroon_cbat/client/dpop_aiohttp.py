@@ -18,6 +18,7 @@ from typing import Any, Unpack
 from weakref import WeakKeyDictionary
 
 from macaroon_cbat.client.children import ChildSettings
+from macaroon_cbat.client.discharges import DischargeClient
 from macaroon_cbat.client.dpop_holder import DpopHolder
 from macaroon_cbat.client.dpop_key import ProofKey
 from macaroon_cbat.client.holder import TokenSource
@@ -57,14 +58,22 @@ async def _go_on(_session: object, context: SimpleNamespace, _event: object) -> 
 class DpopAuth:
     """A middleware that sends every request with a fresh child of the token, and a proof by the key.
 
-    The settings are those of ChildTerms. A request is sent once more if the server wants a nonce, and once
-    more with a fresh token if it answers 401 invalid_token and the source has another one, provided that its
-    body can be sent again. Raises SettingsError for http://, for a token that is bound otherwise, and in a
-    session that `dpop_session` did not make. The event loop never waits for the source.
+    The settings are those of ChildTerms. `discharges` collects what a token with third-party caveats needs.
+    A request is sent once more if the server wants a nonce, and once more with a fresh token if it answers
+    401 invalid_token and the source has another one, provided that its body can be sent again. Raises
+    SettingsError for http:// and for a token that is bound otherwise, and in a session that `dpop_session`
+    did not make. The event loop never waits for the source.
     """
 
-    def __init__(self, token: TokenSource, key: ProofKey, **settings: Unpack[ChildSettings]) -> None:
-        self.holder = DpopHolder(token, key, **settings)
+    def __init__(
+        self,
+        token: TokenSource,
+        key: ProofKey,
+        *,
+        discharges: DischargeClient | None = None,
+        **settings: Unpack[ChildSettings],
+    ) -> None:
+        self.holder = DpopHolder(token, key, discharges, **settings)
         self._redirects: WeakKeyDictionary[ClientRequest, _Redirects] = WeakKeyDictionary()
 
     async def note(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:

@@ -7,10 +7,13 @@ from typing import Unpack
 from urllib.parse import urlsplit
 
 from macaroon_cbat.client.children import ChildSettings, ChildTerms, proved_child
+from macaroon_cbat.client.discharges import DischargeClient
 from macaroon_cbat.client.dpop_key import ProofKey
 from macaroon_cbat.client.holder import RenewableSource, TokenSource, is_rejected
 from macaroon_cbat.errors import OAuthError, SettingsError
 from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.credential_headers import DISCHARGE
+from macaroon_cbat.macaroon.minting import bind_discharge
 
 PLACEHOLDER = "DPoP made-when-sent"
 """The value of Authorization until the request is sent, which tells nothing to whom it reaches."""
@@ -31,19 +34,30 @@ class Proved:
     uri: str
     has_new_nonce: bool = False
     has_new_token: bool = False
+    discharges: tuple[str, ...] = field(default=(), repr=False)
+    """The discharges that the token needs, not bound yet."""
 
     @property
     def headers(self) -> dict[str, str]:
-        """The header fields to send (RFC 9449 7.1)."""
-        return {"Authorization": f"DPoP {self.child}", "DPoP": self.proof}
+        """The header fields to send (RFC 9449 7.1), each discharge bound to this very child."""
+        fields = {"Authorization": f"DPoP {self.child}", "DPoP": self.proof}
+        if self.discharges:
+            fields[DISCHARGE] = ",".join(bind_discharge(self.child, text) for text in self.discharges)
+        return fields
 
 
 class DpopHolder:
     """A source of tokens, the key they are bound to, and the terms of their children. Thread-safe."""
 
-    def __init__(self, source: TokenSource, key: ProofKey, **settings: Unpack[ChildSettings]) -> None:
+    def __init__(
+        self,
+        source: TokenSource,
+        key: ProofKey,
+        discharges: DischargeClient | None = None,
+        **settings: Unpack[ChildSettings],
+    ) -> None:
         """Prove by this key; nothing is fetched yet."""
-        self._source, self._key = source, key
+        self._source, self._key, self._discharges = source, key, discharges
         self._terms = ChildTerms(**settings)
         self._nonces: dict[str, str] = {}
 
@@ -64,7 +78,8 @@ class DpopHolder:
         except (OAuthError, ValueError) as error:
             raise SettingsError(f"this token is of no use for this request: {error}") from error
         proof = self._key.proof(method, uri, token=child, nonce=self._nonces.get(_origin(uri)))
-        return Proved(child, proof, token, method, uri)
+        discharges = () if self._discharges is None else self._discharges.collect(token)
+        return Proved(child, proof, token, method, uri, discharges=discharges)
 
     def again(
         self, sent: Proved, status: int, challenge: str | None, nonce: str | None, *, is_replayable: bool
@@ -84,6 +99,8 @@ class DpopHolder:
             return replace(anew, has_new_nonce=True, has_new_token=sent.has_new_token)
         if sent.has_new_token or not is_rejected(status, challenge) or isinstance(self._source, str):
             return None
+        if self._discharges is not None:
+            self._discharges.discard(sent.token)
         if isinstance(self._source, RenewableSource):
             self._source.discard(sent.token)
         anew = self.prove(sent.method, sent.uri)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from macaroon_cbat.client.children import ChildSettings
+from macaroon_cbat.client.discharges import DischargeClient
 from macaroon_cbat.client.dpop_holder import PLACEHOLDER, DpopHolder, Proved
 from macaroon_cbat.client.dpop_key import ProofKey
 from macaroon_cbat.client.holder import TokenSource
@@ -31,14 +32,22 @@ _HOLDER = "macaroon_cbat.dpop_holder"
 class DpopAuth(httpx.Auth):
     """Lets the client send every request with a fresh child of the token, and a proof by the key.
 
-    The settings are those of ChildTerms. A request is sent once more if the server wants a nonce, and once
-    more with a fresh token if it answers 401 invalid_token and the source has another one, provided that its
-    body can be sent again. Raises SettingsError for http:// and for a token that is bound otherwise. The
-    event loop never waits for the source.
+    The settings are those of ChildTerms. `discharges` collects what a token with third-party caveats needs.
+    A request is sent once more if the server wants a nonce, and once more with a fresh token if it answers
+    401 invalid_token and the source has another one, provided that its body can be sent again. Raises
+    SettingsError for http:// and for a token that is bound otherwise. The event loop never waits for the
+    source.
     """
 
-    def __init__(self, token: TokenSource, key: ProofKey, **settings: Unpack[ChildSettings]) -> None:
-        self.holder = DpopHolder(token, key, **settings)
+    def __init__(
+        self,
+        token: TokenSource,
+        key: ProofKey,
+        *,
+        discharges: DischargeClient | None = None,
+        **settings: Unpack[ChildSettings],
+    ) -> None:
+        self.holder = DpopHolder(token, key, discharges, **settings)
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Mark the request, which the transport then proves."""

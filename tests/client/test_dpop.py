@@ -7,20 +7,23 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 
-from macaroon_cbat.client.dpop_holder import DpopHolder
+from macaroon_cbat.client.dpop_holder import DpopHolder, Proved
 from macaroon_cbat.client.dpop_key import DpopKey
-from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.macaroon.caveats import confirmation, key_confirmation
+from macaroon_cbat.errors import NotDischarged, SettingsError
+from macaroon_cbat.macaroon.caveats import Access, confirmation, key_confirmation
 from macaroon_cbat.macaroon.dpop_proof import ProvedRequest, read_proof, verify_proof
 from macaroon_cbat.macaroon.inspection import key_confirmations
+from macaroon_cbat.macaroon.minting import mint_discharge
 from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.macaroon.target import parse_target
+from macaroon_cbat.macaroon.verification import verify
 from macaroon_cbat.macaroon.wire import read_macaroon
+from tests.support.discharging import NAME, SECRET, THERE, asking
 from tests.support.dpop_world import ProvingServer, proving_server, proving_session
 from tests.support.gateway_tokens import good
 from tests.support.rsa_keys import rsa_key
 from tests.support.sessions import LIBRARIES
-from tests.support.tokens import CERTIFICATE
+from tests.support.tokens import API, CERTIFICATE, KEYS
 
 KEY = DpopKey.generate()
 
@@ -150,6 +153,20 @@ def test_a_nonce_stays_with_its_origin():
         for host in ("one.example", "two.example", "one.example:8443")
     }
     assert nonces == {"one.example": "nonce-of-one", "two.example": None, "one.example:8443": None}
+
+
+def test_discharges_are_bound_to_the_child():
+    """The discharges of a token come in a header of their own, each bound to the child that is proved."""
+    token = asking(good(None))
+    url = "https://api.example/invoices"
+    child = DpopHolder(token, KEY).prove("GET", url).child
+    unbound = mint_discharge(THERE, SECRET, NAME)
+    proved = Proved(child, KEY.proof("GET", url, token=child), token, "GET", url, discharges=(unbound,))
+    access = Access(now=int(time.time()), audience=API, proof_key=KEY.thumbprint)
+    discharges = [proved.headers["X-Discharge-Macaroon"]]
+    assert verify(child, KEYS, access, require_certificate=False, discharges=discharges).proof_key
+    with pytest.raises(NotDischarged):
+        verify(child, KEYS, access, require_certificate=False)
 
 
 KINDS = {

@@ -18,6 +18,9 @@ LIBRARIES = {"requests", "urllib3", "httpx", "aiohttp"}
         ("macaroon_cbat.client.requests", {"requests", "urllib3"}),
         ("macaroon_cbat.client.httpx", {"httpx"}),
         ("macaroon_cbat.client.aiohttp", {"aiohttp"}),
+        ("macaroon_cbat.client.dpop_requests", {"requests", "urllib3"}),
+        ("macaroon_cbat.client.dpop_httpx", {"httpx"}),
+        ("macaroon_cbat.client.dpop_aiohttp", {"aiohttp"}),
     ],
 )
 def test_an_http_library_is_needed_only_for_its_sessions(module: str, needs: set[str]) -> None:
