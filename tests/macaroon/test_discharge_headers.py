@@ -2,8 +2,11 @@
 
 import json
 from base64 import b64encode, urlsafe_b64encode
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from macaroon_cbat.errors import InvalidRequest, InvalidToken, MalformedMacaroon, MissingToken
 from macaroon_cbat.macaroon.discharge_headers import presented_macaroons
@@ -151,3 +154,28 @@ def test_json_and_binary_are_one_macaroon(text):
     """A macaroon that pymacaroons writes as JSON is read as the very text that it had."""
     assert text_of_json(in_json(text)) == text
     assert text_of_json({"v": 2, **in_json(text)}) == text
+
+
+members = st.dictionaries(
+    st.sampled_from(["v", "c", "l", "l64", "i", "i64", "s", "s64", "v64", "x"]),
+    st.recursive(
+        st.none() | st.integers() | st.text() | st.just("AAAA") | st.just(MEMBERS["s64"]),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["i", "l", "v", "v64"]), inner, max_size=3)
+        ),
+    ),
+)
+values = st.one_of(
+    st.text(),
+    st.binary().map(lambda data: b64encode(data).decode()),
+    st.lists(st.one_of(members, st.text()), max_size=3).map(lambda macaroons: array(*macaroons)),
+)
+
+
+@given(values, st.sampled_from(["Macaroons", "X-Discharge-Macaroon"]))
+def test_no_other_exception_comes(value, name):
+    """An InvalidToken or InvalidRequest is all that comes of a header, whatever it holds."""
+    with suppress(InvalidToken, InvalidRequest):
+        text, discharges = read(("Authorization", f"Bearer {TOKEN}"), (name, value))
+        verify(text, KEYS, ACCESS, discharges=discharges)
