@@ -19,8 +19,10 @@ from macaroon_cbat.macaroon.caveats import (
     ClientAddress,
     Confirmation,
     Expiry,
+    KeyConfirmation,
     NotBefore,
     Scope,
+    known_and_others,
     remembered_caveats,
 )
 from macaroon_cbat.macaroon.claims import EpochSeconds, scope_tokens, several
@@ -29,7 +31,7 @@ from macaroon_cbat.macaroon.signature import CarriedCaveats
 from macaroon_cbat.macaroon.unmet import not_met
 from macaroon_cbat.stores import Client
 
-_JUDGED = (Expiry, NotBefore, Confirmation, ClientAddress)
+_JUDGED = (Expiry, NotBefore, Confirmation, KeyConfirmation, ClientAddress)
 
 
 class PresentedRights(Struct, frozen=True, kw_only=True):
@@ -91,13 +93,21 @@ def presented_rights(grant: Grant, carried: CarriedCaveats, access: Access) -> P
 
 
 def _readable(carried: CarriedCaveats) -> Iterable[Caveat]:
-    """Yield the caveats that are known here; the new token carries every other text as it is."""
+    """Yield the caveats that are known here, also beside custom ones; the new token carries every text."""
     for text in carried:
         if isinstance(text, bytes):
             try:
                 yield from remembered_caveats(text)
             except ValueError:
-                continue
+                yield from _beside_custom(text)
+
+
+def _beside_custom(text: bytes) -> Iterable[Caveat]:
+    try:
+        known, _ = known_and_others(text)
+    except ValueError:
+        return ()
+    return known
 
 
 @contextmanager
