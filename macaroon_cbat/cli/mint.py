@@ -29,7 +29,18 @@ from macaroon_cbat.macaroon.wire import read_macaroon
     help="Its secret, which other users see in the process list: prefer --client-secret-file.",
 )
 @click.option("--client-secret-file", type=FILE, metavar="FILE", help="File with its secret; - is stdin.")
-@click.option("--resource", metavar="URL", help="The audience that the token is for.")
+@click.option(
+    "--resource",
+    "resources",
+    multiple=True,
+    metavar="URL",
+    help="The audience that the token is for. May be repeated: a token for several is introspected.",
+)
+@click.option(
+    "--details",
+    metavar="JSON",
+    help="""Authorization details to ask for (RFC 9396), such as '[{"type":"payment"}]'.""",
+)
 @click.option("--scope", help="Scopes to ask for. [default: all that are registered]")
 @click.option("--cert", "certificate", type=FILE, metavar="FILE", help="Client certificate, PEM.")
 @click.option("--key", type=FILE, metavar="FILE", help="Its private key, PEM. [default: in the same file]")
@@ -42,7 +53,8 @@ def mint(
     client_id: str,
     client_secret: str | None,
     client_secret_file: Path | None,
-    resource: str | None,
+    resources: tuple[str, ...],
+    details: str | None,
     scope: str | None,
     certificate: Path | None,
     key: Path | None,
@@ -64,7 +76,8 @@ def mint(
         key=None if dpop_key is None else DpopKey.load(dpop_key),
         ca=cacert,
         scope=scope,
-        resource=resource,
+        resource=resources if len(resources) > 1 else next(iter(resources), None),
+        authorization_details=details,
     )()
     macaroon = read_macaroon(text)  # print nothing but a token, even if the service answers something else
     if not as_json:

@@ -51,13 +51,17 @@ class GrantedTokens:
         certificate: ClientCertificate | None,
         *,
         scope: str | None,
-        resource: str | None,
+        resource: str | tuple[str, ...] | None,
+        details: str | None = None,
         leeway: float,
         key: ProofKey | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Fetch with this scope and audience; `leeway` seconds before expiry, half the lifetime at most."""
-        wanted = {"scope": scope, "resource": resource}
+        """Fetch with this scope, audience and details, which are JSON.
+
+        A token is renewed `leeway` seconds before its expiry, half of its lifetime at most.
+        """
+        wanted = {"scope": scope, "resource": resource, "authorization_details": details}
         self._service = service
         self._certificate = certificate
         self._key = key

@@ -39,7 +39,8 @@ class HttpsRequest:
     limit: int
     longest: float | None = None
     query: Mapping[str, str] | None = None
-    form: Mapping[str, str] | None = None
+    form: Mapping[str, str | tuple[str, ...]] | None = None
+    """The parameters; one with several values is repeated."""
     json: bytes | None = None
     authorization: str | None = None
     further: Mapping[str, str] = field(default_factory=dict)
@@ -53,7 +54,7 @@ class HttpsRequest:
 
     def body(self) -> bytes | None:
         """Return the JSON or the form's text, or None for a request without a body."""
-        return self.json if self.form is None else urlencode(self.form).encode()
+        return self.json if self.form is None else urlencode(self.form, doseq=True).encode()
 
     def headers(self) -> dict[str, str]:
         """Return the header fields beyond those that every request has."""

@@ -37,8 +37,10 @@ class TokenClient:
     """A PEM file with the CA of the service, followed when it is replaced; None means the system's CAs."""
     scope: str | None = None
     """Space-separated."""
-    resource: str | None = None
-    """The one audience of the token (RFC 8707)."""
+    resource: str | tuple[str, ...] | None = None
+    """The audience of the token, or several, which introspect it (RFC 8707)."""
+    authorization_details: str | None = None
+    """The details of the token, as a JSON list (RFC 9396)."""
     leeway: float = 30
     """Seconds before expiry from which on a new token is fetched; half its lifetime at most."""
     timeout: float = 10
@@ -60,6 +62,7 @@ class TokenClient:
             self.certificate,
             scope=self.scope,
             resource=self.resource,
+            details=self.authorization_details,
             leeway=self.leeway,
             key=self.key,
             monotonic=self.monotonic,

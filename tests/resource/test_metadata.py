@@ -31,6 +31,13 @@ def test_the_flag_tells_the_truth(is_required: bool):  # noqa: FBT001
     assert call(app, bound()).status_code == 200
 
 
+def test_the_types_of_details_are_those_that_are_judged():
+    """The document names the types of details that the guard judges (RFC 9728 2), and no type without any."""
+    app = make_app(caveats={"payment": lambda *_: None, "account": lambda *_: None})
+    assert document(app)["authorization_details_types_supported"] == ["account", "payment"]
+    assert "authorization_details_types_supported" not in document(make_app())
+
+
 def test_a_guard_without_scopes_names_none():
     """A resource server whose views require no scope supports none by name."""
     app = Flask("resource")

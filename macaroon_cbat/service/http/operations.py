@@ -71,10 +71,11 @@ class Operation:
         """The statuses of errors: those of its kind, and its own."""
         statuses = set(self.refusals) | {503}
         if self.caller == "client":
-            statuses |= {400, 401, 413}
+            statuses |= {400, 401, 413, 429}
         elif self.caller != "any":
             statuses |= {400, 401, 403} | ({413} if self.method != "GET" else set())
             statuses |= {415} if self.body is not None else set()
+        statuses |= {429} if self.caller == "grants" else set()
         return sorted(statuses)
 
 

@@ -19,7 +19,7 @@ from macaroon_cbat.macaroon.caveats import (
     caveat_text,
     remembered_caveats,
 )
-from macaroon_cbat.macaroon.claims import EpochSeconds, several
+from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.conditions import read_condition
 from macaroon_cbat.macaroon.custom import (
     AUTHORIZATION_DETAILS,
@@ -39,13 +39,23 @@ BoundTo = tuple[Thumbprint | None, KeyThumbprint | None]
 """The client certificate and the DPoP key that a token is bound to."""
 
 
-def audiences_left(grant: Grant, texts: AuthenticCaveats) -> list[str]:
-    """Return the audiences of a token for several that its caveats leave."""
+def audiences_left(
+    grant: Grant, texts: AuthenticCaveats, asking: Sequence[str | None]
+) -> str | list[str] | None:
+    """Return the audiences that a token and its caveats leave, as the member `aud`; None for any.
+
+    A token for any audience that its caveats restrict is for those of the asking audiences that they allow.
+    """
+    if isinstance(grant.aud, str):
+        return grant.aud
     caveats = [one for text in texts if isinstance(one := _readable(text), Audience)]
+    if grant.aud is UNSET and not caveats:
+        return None
     return [
         audience
-        for audience in several(() if grant.aud is UNSET else grant.aud)
-        if not any(one.prohibits(Access(now=EpochSeconds(0), audience=audience)) for one in caveats)
+        for audience in (asking if grant.aud is UNSET else grant.aud)
+        if audience is not None
+        and not any(one.prohibits(Access(now=EpochSeconds(0), audience=audience)) for one in caveats)
     ]
 
 

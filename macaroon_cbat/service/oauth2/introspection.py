@@ -76,8 +76,8 @@ def introspection_answer(
         return INACTIVE
     shown = texts if caller.metadata.understands_caveats else None
     claims = _claims(principal, bound_to, shown)
-    if grant.aud is not UNSET:
-        claims["aud"] = audiences_left(grant, judged) if isinstance(grant.aud, tuple) else grant.aud
+    if (left := audiences_left(grant, judged, audiences)) is not None:
+        claims["aud"] = left
     if details is not None:
         claims["authorization_details"] = details
     acting = {} if grant.act is UNSET else {"act": grant.act}  # RFC 8693 4.1

@@ -22,6 +22,7 @@ from macaroon_cbat.macaroon.caveats import (
     PathPrefix,
     Scope,
     TargetUri,
+    known_and_others,
     remembered_caveats,
 )
 from macaroon_cbat.macaroon.claims import EpochSeconds, scope_tokens, several
@@ -94,13 +95,21 @@ def presented_rights(grant: Grant, carried: CarriedCaveats, access: Access) -> P
 
 
 def readable_caveats(carried: CarriedCaveats) -> Iterable[Caveat]:
-    """Yield the caveats that are known here; the new token carries every other text as it is."""
+    """Yield the caveats that are known here, also beside custom ones; the new token carries every text."""
     for text in carried:
         if isinstance(text, bytes):
             try:
                 yield from remembered_caveats(text)
             except ValueError:
-                continue
+                yield from _beside_custom(text)
+
+
+def _beside_custom(text: bytes) -> Iterable[Caveat]:
+    try:
+        known, _ = known_and_others(text)
+    except ValueError:
+        return ()
+    return known
 
 
 @contextmanager
