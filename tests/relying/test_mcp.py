@@ -96,7 +96,7 @@ def mcp_server(folder: Path, audience: str, ports: Ports, service: Service) -> I
 
 
 def test_the_sdk_registers_logs_in_and_calls(server, tmp_path):
-    """By our documents alone the client finds the service, registers, logs in and calls a tool."""
+    """The client finds the service by our documents alone, registers, logs in and calls a tool."""
     service, url = server
     storage = InMemory()
     answer = asyncio.run(forecast(service, url, make_client(tmp_path, "agent").file, storage))
