@@ -1,4 +1,4 @@
-"""An application that no operator registered: it registers itself, a person logs in, and it gets bound tokens."""
+"""An application that no operator registered: it registers itself and gets bound tokens."""
 
 import pytest
 
