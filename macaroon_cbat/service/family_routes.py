@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from flask import Flask, Response, request
 
 from macaroon_cbat.certificate.thumbprint import Thumbprint
-from macaroon_cbat.errors import InvalidRequest, NotFound
+from macaroon_cbat.errors import InvalidClient, InvalidRequest, NotFound
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.audit import write_done
 from macaroon_cbat.service.family_lists import (
@@ -174,7 +174,11 @@ class FamilyViews:
         uri = self.server.issuer.url + GRANTS
         asked = FormRequest(request, Form(once=form, several={}), uri, self._now())
         client = self.server.authenticate_client(asked, (), "grants").record
-        return _Owner(client.client_id, certificate=asked.presented.thumbprint if is_public(client) else None)
+        if not is_public(client):
+            return _Owner(client.client_id)
+        if asked.presented.thumbprint is None:
+            raise InvalidClient(f"{client.client_id} is a public client and presents no certificate")
+        return _Owner(client.client_id, certificate=asked.presented.thumbprint)
 
     def _owned(self, owner: _Owner, family: str) -> Family:
         """Return a live family of the owner. Raises NotFound for another one, as for one that is unknown."""

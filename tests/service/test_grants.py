@@ -15,6 +15,7 @@ from tests.support.refresh import (
     ask_refresh,
     begun,
     family_of,
+    phone_metadata,
     refreshed,
     register,
     rows,
@@ -123,6 +124,33 @@ def test_a_public_client_sees_those_of_its_certificate(service, certificate, oth
     path = f"{GRANTS}/{mine}?client_id={PHONE}"
     refused(ask(service, "DELETE", path, other_certificate, headers={}), 404, "not_found")
     assert ask(service, "DELETE", path, certificate, headers={}).status_code == 204
+
+
+def test_a_public_client_without_a_certificate_sees_nothing(service):
+    """A public client that is bound to DPoP keys alone proves nothing by its name."""
+    members = {"tls_client_certificate_bound_access_tokens": False, "dpop_bound_access_tokens": True}
+    service.stores.clients.add("keyed", phone_metadata(**members), secret=None, now=NOW)
+    family = family_of(begun(service, "keyed", proof_key=KeyThumbprint("A" * 43)))
+    query = "?client_id=keyed"
+    refused(ask(service, path=GRANTS + query, headers={}), 401, "invalid_client")
+    refused(ask(service, "DELETE", f"{GRANTS}/{family}{query}", headers={}), 401, "invalid_client")
+    assert len(rows(service)) == 1
+
+
+def test_a_certificate_shows_no_family_of_keys(service, certificate):
+    """A certificate does not make a public client the owner of families that are bound to DPoP keys."""
+    members = {"tls_client_certificate_bound_access_tokens": False, "dpop_bound_access_tokens": True}
+    service.stores.clients.add("keyed", phone_metadata(**members), secret=None, now=NOW)
+    begun(service, "keyed", proof_key=KeyThumbprint("A" * 43))
+    assert listed(service, path=f"{GRANTS}?client_id=keyed", headers={}, certificate=certificate) == []
+
+
+def test_a_confidential_client_of_dpop_keys_needs_no_proof_here(service):
+    """A client whose tokens are bound to keys lists its families by its secret alone: it gets no token."""
+    metadata = web_metadata(dpop_bound_access_tokens=True)
+    service.stores.clients.add("keyed", metadata, secret=SECRETS["billing"], now=NOW)
+    family = family_of(begun(service, "keyed"))
+    assert listed(service, headers={"Authorization": basic("keyed", SECRETS["billing"])}) == [family]
 
 
 NOBODY = {

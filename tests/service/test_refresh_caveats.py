@@ -122,6 +122,28 @@ def test_an_address_caveat_is_judged_by_the_connection(service):
     assert read_macaroon(answer.json["access_token"]).caveats == (b'{"ip":"192.0.2.0/24"}',)
 
 
+MIXED = {
+    "a certificate": b'{"cnf":{"x5t#S256":"%b"},"payment":{"most":1}}' % (b"A" * 43),
+    "an expiry": b'{"payment":{"most":1},"exp":1767222000}',
+}
+
+
+@pytest.mark.parametrize("text", MIXED.values(), ids=MIXED)
+def test_a_known_caveat_beside_a_custom_one_is_judged(service, text):
+    """A caveat that only a resource server knows hides none that is known here."""
+    token = begun(service)
+    refused(ask_refresh(service, appended(token, text)), 400, "invalid_grant")
+    refreshed(service, token)
+
+
+def test_a_known_scope_beside_a_custom_caveat_narrows(service):
+    """A scope in one text with a custom caveat narrows the grant, and the whole text is carried."""
+    text = b'{"payment":{"most":1},"scope":"read"}'
+    answer = refreshed(service, appended(begun(service), text))
+    assert answer["scope"] == "read"
+    assert read_macaroon(answer["access_token"]).caveats == (text,)
+
+
 def test_a_restricted_copy_does_not_unbind(service, certificate, other_certificate):
     """A holder may bind a copy to a certificate: it is refreshed over that connection alone."""
     token = begun(service, "web", confirmation(certificate.thumbprint))
