@@ -9,6 +9,7 @@ from macaroon_cbat.cli.administration import Verbs, administration_options
 from macaroon_cbat.cli.client_lines import REPEATED, usage_of_unknown_names
 from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.cli.options import FILE, json_option, print_json, say
+from macaroon_cbat.cli.trust_check import check
 from macaroon_cbat.cli.trust_lines import claims_in, key_set_in, line_of, members_of, text_in
 from macaroon_cbat.stores.trust import ForeignTokenType, TrustedAlgorithm, TrustUse
 
@@ -16,6 +17,9 @@ from macaroon_cbat.stores.trust import ForeignTokenType, TrustedAlgorithm, Trust
 @click.group(cls=Group)
 def trust() -> None:
     """Issuers of JWTs whose users and workloads get macaroons."""
+
+
+trust.add_command(check)
 
 
 @trust.command(short_help="Trust the JWTs of ISSUER, under NAME.")

@@ -49,8 +49,8 @@ def test_the_commands_are_those_of_the_documentation():
         "key generate-wrapping", "key list", "key retire", "key rewrap", "key rotate", "login", "logout",
         "proxy-config", "revocation", "revocation list", "revoke", "serve", "thumbprint", "token",
         "token attenuate", "token discharge", "token end", "token get", "token inspect", "token list",
-        "token mint", "token prove", "token verify", "trust", "trust add", "trust list", "trust remove",
-        "trust show",
+        "token mint", "token prove", "token verify", "trust", "trust add", "trust check", "trust list",
+        "trust remove", "trust show",
     }  # fmt: skip
 
 

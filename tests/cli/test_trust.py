@@ -1,9 +1,10 @@
 import json
+import time
 
 import pytest
 
 from tests.support.command_line import API, call, complaint, members, out
-from tests.support.federated import KEYS
+from tests.support.federated import DEPLOYER, KEYS, a_jwt
 
 ISSUER = "https://idp.example"
 WORKLOAD = ("--client", "deployer", "--claim", "sub=repo:octo-org/octo-repo:ref:refs/heads/main")
@@ -101,3 +102,49 @@ def test_an_unknown_name(here):
     for verb in ("show", "remove"):
         result = call("trust", verb, "nosuch", *here)
         assert (result.exit_code, "no trusted issuer 'nosuch'" in result.stderr) == (2, True)
+
+
+@pytest.fixture
+def checked(here, jwks):
+    """Return the options of a database that trusts an issuer by the keys in a file."""
+    trusted = ("--jwks", jwks, "--client", "deployer", "--claim", f"sub={DEPLOYER}")
+    out("trust", "add", "idp", ISSUER, *trusted, *RIGHTS, *here)
+    return here
+
+
+def judged(tmp_path, options, **claims):
+    """Return what `trust check` says of a JWT that is valid now but for these claims."""
+    soon = int(time.time()) + 60
+    file = tmp_path / "jwt"
+    file.write_text(a_jwt(**({"exp": soon, "iat": soon - 60} | claims)) + "\n")
+    return call("trust", "check", "idp", file, *options)
+
+
+def test_the_keys_of_an_issuer_are_shown(checked):
+    """`trust check` shows the keys that would verify a JWT."""
+    assert out("trust", "check", "idp", *checked) == "key k1  EC  any fitting algorithm\n"
+
+
+def test_a_jwt_is_judged(checked, tmp_path):
+    """`trust check` says whose a JWT is, and leaves it usable."""
+    for _ in range(2):
+        result = judged(tmp_path, checked, jti="one")
+        assert (result.exit_code, "accepted as client deployer, until" in result.stdout) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("claims", "words", "status"),
+    [({"sub": "x"}, "claim sub", 1), ({"exp": 1}, "expired", 1), ({"iss": "https://x.example"}, "trusts", 2)],
+    ids=["claim", "expired", "issuer"],
+)
+def test_a_jwt_is_refused_with_the_whole_reason(checked, tmp_path, claims, words, status):
+    """`trust check` tells the operator what the service tells no caller."""
+    result = judged(tmp_path, checked, **claims)
+    assert (result.exit_code, words in result.stderr) == (status, True), result.stderr
+
+
+def test_keys_that_cannot_be_had(here):
+    """`trust check` says why the keys of an issuer cannot be fetched."""
+    place = ("--jwks-uri", "https://localhost:1/jwks")
+    out("trust", "add", "away", ISSUER, *place, *WORKLOAD, *RIGHTS, *here)
+    assert "not public" in complaint(call("trust", "check", "away", *here), 1)

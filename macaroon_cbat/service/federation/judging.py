@@ -70,6 +70,11 @@ def trust_domain_of(spiffe_id: str) -> str:
     return SPIFFE + spiffe_id.removeprefix(SPIFFE).partition("/")[0]
 
 
+def place_of(trusted: TrustedIssuer) -> Place:
+    """Return the place of the keys of a trusted issuer whose keys are fetched."""
+    return Place(trusted.issuer, trusted.jwks_uri, trusted.issuer_ca, trusted.private_addresses)
+
+
 def signed_by(jwt: Jwt, records: Iterable[TrustRecord], published: PublishedKeys) -> list[TrustRecord]:
     """Return the trusts whose keys signed the token, one at least; raises UnacceptableJwt, or Unavailable."""
     found: list[TrustRecord] = []
@@ -111,8 +116,7 @@ def _verify(jwt: Jwt, trusted: TrustedIssuer, published: PublishedKeys) -> None:
     if trusted.jwks is not None:
         given_keys(trusted.jwks).verify(jwt, trusted.algorithms)
         return
-    place = Place(trusted.issuer, trusted.jwks_uri, trusted.issuer_ca, trusted.private_addresses)
-    published.verify(jwt, place, trusted.algorithms)
+    published.verify(jwt, place_of(trusted), trusted.algorithms)
 
 
 def given_keys(key_set: Mapping[str, Any]) -> PublicKeys:

@@ -26,6 +26,7 @@ from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.oauth2.client_authentication import (
     authenticated_client,
     is_public,
+    lasting,
     refuse_public,
     refuse_revoked_certificate,
 )
@@ -118,8 +119,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
         Raises InvalidDpopProof if its proof was used before, or is missing where the client must send one,
         and TooManyRequests if the limits allow no further attempt.
 
-        Authlib's grants and endpoints call this. Each client has one method, so their lists of methods do not
-        matter.
+        Authlib calls this. Each client has one method, so the lists of methods do not matter.
         """
         client, address = self._authenticated(request), request.address()
         if is_public(client):
@@ -159,7 +159,8 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
     def _asserted(self, sent: PresentedAssertion, now: EpochSeconds) -> Client:
         """Return the client that a JWT proves, its own or that of its workload, or raise InvalidClient."""
         clients, named = self.stores.clients, sent.client_id
-        return client_of_assertion(self.federation, clients, sent.kind, sent.text, client_id=named, now=now)
+        found = client_of_assertion(self.federation, clients, sent.kind, sent.text, client_id=named, now=now)
+        return lasting(found, now)
 
     def _publishes(self, client: Client, certificate: Thumbprint) -> bool:
         """Return True if the client publishes this certificate at its `jwks_uri` (RFC 8705 2.2.2)."""

@@ -44,19 +44,22 @@ def authenticated_client(
     proof = _Proof(credentials, trust, now, publishes)
 
     try:
-        return _lasting(_proved(clients.remembered(credentials.client_id), credentials, proof), now)
+        return lasting(_proved(clients.remembered(credentials.client_id), credentials, proof), now)
     except InvalidClient:
         pass  # what is in memory may be a second old
     try:
-        return _lasting(_proved(clients.look_up(credentials.client_id), credentials, proof), now)
+        return lasting(_proved(clients.look_up(credentials.client_id), credentials, proof), now)
     except InvalidClient:
         if credentials.secret is None:
             proof.judge_all()
         raise
 
 
-def _lasting(client: Client, now: EpochSeconds) -> Client:
-    """Return the client unless it registered openly and got no token in time."""
+def lasting(client: Client, now: EpochSeconds) -> Client:
+    """Return the client, or raise InvalidClient if it registered openly and got no token in time.
+
+    Every way to a client goes through here: by a secret, a certificate, its assertion or another's JWT.
+    """
     if client.unused_until is not None and client.unused_until <= now:
         raise InvalidClient(f"{client.client_id} registered openly and was not used in time")
     return client

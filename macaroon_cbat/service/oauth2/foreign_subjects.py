@@ -16,7 +16,7 @@ from macaroon_cbat.service.federation.jwt import is_jwt_shaped
 from macaroon_cbat.service.federation.narrowing import narrowed, refuse_other_resource
 from macaroon_cbat.service.federation.refusals import UNTRUSTED, UnacceptableJwt
 from macaroon_cbat.service.oauth2.authorization import Authorization
-from macaroon_cbat.service.oauth2.client_authentication import refuse_revoked_certificate
+from macaroon_cbat.service.oauth2.client_authentication import lasting, refuse_revoked_certificate
 from macaroon_cbat.service.oauth2.entitlements import (
     granted_audience,
     granted_certificate,
@@ -74,6 +74,12 @@ def exchanged_jwt(server: Any, request: FormRequest, subject_token: str, token_t
         raise refusal from error
 
 
+class _Found(NamedTuple):
+    """A client behind the one attribute of Authlib's interface that is read after the grant."""
+
+    record: Client
+
+
 class _Presented(NamedTuple):
     """A JWT as a request presents it."""
 
@@ -120,7 +126,8 @@ def _client(server: Any, request: FormRequest, accepted: Accepted) -> Client:
     mapped = accepted.trusted.client
     if accepted.subject is None and not _has_credentials(request):
         return _mapped_client(server, request, accepted)
-    client: Client = server.authenticate_client(request, ()).record
+    request.client = server.authenticate_client(request, ())
+    client: Client = request.client.record
     if mapped not in (None, client.client_id):
         raise UnacceptableJwt(f"it is for client {mapped}, not for {client.client_id}", UNTRUSTED)
     return client
@@ -130,12 +137,13 @@ def _mapped_client(server: Any, request: FormRequest, accepted: Accepted) -> Cli
     """Return the registered client that the JWT itself proves."""
     refuse_revoked_certificate(request.presented, server.stores.revocations)
     name = accepted.trusted.client
-    client = None if name is None else server.stores.clients.find(name)
+    client: Client | None = None if name is None else server.stores.clients.find(name)
     if client is None:
         reason = f"trust {accepted.name} is for client {name}, which is not registered"
         raise UnacceptableJwt(reason, UNTRUSTED)
     is_from(client.client_id)
-    return cast("Client", client)
+    request.client = _Found(lasting(client, request.now))
+    return client
 
 
 def _has_credentials(request: FormRequest) -> bool:
