@@ -28,8 +28,11 @@ class Consents:
     def is_known(
         self, person: Person, client: Client, request: AuthorizationRequest, now: EpochSeconds
     ) -> bool:
-        """Return True if this person has consented to the same request in this session."""
-        if "consent" in request.prompts or not request.proves_client:
+        """Return True if this person has consented to the same request in this session.
+
+        A consent of which no record is made, as on a device, is never known.
+        """
+        if "consent" in request.prompts:
             return False
         return self._expiring.find(_KIND, _name(person, client, request), now) is not None
 
