@@ -82,7 +82,7 @@ def login(
         client_id=client_id,
         access_token="",
         renew_access_at=0,
-        certificate=_absolute(cert) or str(place.file.with_suffix(".pem")),
+        certificate=_absolute(cert) or str(place.own_certificate),
         has_own_certificate=cert is None,
         key=_absolute(key),
         key_passphrase_file=_absolute(passphrase_file),

@@ -59,6 +59,8 @@ class LoginFile:
     def __init__(self, file: Path) -> None:
         """Use this file, which need not exist yet."""
         self.file = file
+        self.own_certificate = file.with_name(file.name + ".certificate.pem")
+        """The file of a certificate that is made for the login: no name that a file of the user's has."""
 
     @contextmanager
     def locked(self, *, waits: bool = True) -> Iterator[None]:

@@ -84,3 +84,12 @@ def test_a_login_that_others_can_read_is_refused(file):
     """A login that other users could have read is not used."""
     kept(file).chmod(0o644)
     assert "can be used by others" in complaint(call("token", "get", "--login", file), 2)
+
+
+def test_a_login_overwrites_no_certificate_of_the_user(file):
+    """A certificate of the user beside the login, of nearly the same name, stays as it is."""
+    own = file.with_suffix(".pem")
+    own.write_text("the user's own")
+    issuer = f"https://localhost:{free_port()}"
+    complaint(call("login", "--issuer", issuer, "--client-id", "terminal", "--login", file), 1)
+    assert own.read_text() == "the user's own"

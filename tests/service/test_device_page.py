@@ -1,7 +1,9 @@
 """The page of device authorization as attackers meet it: forged forms, guessed codes, markup in names."""
 
 import json
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
@@ -247,3 +249,16 @@ def test_a_browser_without_scripts_has_all_it_needs(ada, begun):
     assert '<label for="user_code">' in entry
     assert BROWSER.startswith("text/html")
     assert 'method="post"' in ada.enter(begun["user_code"]).text
+
+
+def test_a_database_out_of_reach_is_a_page(service, ada, begun, certificate):
+    """A person whose decision cannot be recorded reads so on a page, and may try again later."""
+    fields = fields_of(ada.enter(begun["user_code"]))
+    with closing(sqlite3.connect(service.folder / "db.sqlite3", isolation_level=None)) as database:
+        database.execute("ALTER TABLE expiring_records RENAME TO elsewhere")
+        answer = ada.send(fields | {"decision": "approve"})
+        database.execute("ALTER TABLE elsewhere RENAME TO expiring_records")
+    assert (answer.status_code, answer.mimetype) == (503, "text/html")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert "Not available at the moment" in answer.text
+    assert is_pending(service, begun, certificate)

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from macaroon_cbat.client.login_file import LoginFile
 from tests.support import fork_server
 from tests.support.command_line import call, complaint
 from tests.support.people import COOKIE
@@ -70,15 +71,15 @@ def test_a_terminal_logs_in_gets_tokens_and_logs_out(service: Service, tmp_path:
         decide(service, running, "approve")
         told, _ = running.communicate(timeout=60)
         assert (running.returncode, f"the login is in {file}" in told) == (0, True)
-    assert [one.stat().st_mode & 0o777 for one in (file, file.with_suffix(".pem"))] == [0o600, 0o600]
+    assert [one.stat().st_mode & 0o777 for one in (file, LoginFile(file).own_certificate)] == [0o600, 0o600]
     token = in_process("token", "get", "--login", file).strip()
     words = inspected(token, tmp_path).split()
-    assert {"user:ada", API, in_process("thumbprint", file.with_suffix(".pem")).strip()} <= {*words}
+    assert {"user:ada", API, in_process("thumbprint", LoginFile(file).own_certificate).strip()} <= {*words}
     expired = json.loads(file.read_text()) | {"renew_access_at": 0}
     file.write_text(json.dumps(expired))
     renewed = json.loads(in_process("token", "get", "--json", "--login", file))
     assert renewed["access_token"] != token
-    stolen = {one: one.read_bytes() for one in (file, file.with_suffix(".pem"))}
+    stolen = {one: one.read_bytes() for one in (file, LoginFile(file).own_certificate)}
     in_process("logout", "--login", file)
     assert [one for one in stolen if one.exists()] == []
     for one, content in stolen.items():
