@@ -15,6 +15,7 @@ _READ_FIRST = (
     "people",
     "devices",
     "refresh",
+    "registration",
     "operating",
     "settings",
     "audit-events",

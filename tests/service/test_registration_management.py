@@ -7,10 +7,11 @@ from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.service.admin.administration import Administration
 from macaroon_cbat.service.admin.revocable import LASTING
 from macaroon_cbat.service.admin.shapes import RevocationRequest
+from tests.support.administrator import administrator
 from tests.support.certificates import certified
 from tests.support.databases import NOW
 from tests.support.registering import APP, EVERY_METHOD, ask, child, invitation, path_of, register, registered
-from tests.support.service import API, ISSUER, OTHER_API, refused
+from tests.support.service import API, ISSUER, OTHER_API, client_metadata, refused
 
 ONE = certified("CN=one")
 CONFIDENTIAL = {"token_endpoint_auth_method": "client_secret_basic", "grant_types": ["client_credentials"]}
@@ -187,6 +188,34 @@ def test_an_invitation_ends_by_its_id_for_good(service):
     refused(register(service, token), 401, "invalid_token")
     service.now = NOW + LASTING + 10
     refused(register(service, token), 401, "invalid_token")
+
+
+def lost_its_role(stores, verbs):
+    verbs.change_client("ops", {"scope": "read"})
+
+
+def lost_its_tokens(stores, verbs):
+    verbs.revoke(RevocationRequest("client", "ops"))
+
+
+def registered_again(stores, verbs):
+    verbs.remove_client("ops")
+    stores.clients.add("ops", client_metadata(scope="admin"), secret="s" * 43, now=NOW + 60)
+
+
+@pytest.mark.parametrize("end", [lost_its_role, lost_its_tokens, registered_again])
+def test_an_invitation_ends_with_its_administrator(service, certificate, end):
+    """An invitation ends with the rights of the administrator that made it, for as long as it would live."""
+    ops = administrator(service, certificate)
+    wanted = {"scope": "read", "audiences": [API], "hosts": ["127.0.0.1"], "lifetime": 30 * 86_400}
+    made = ops("POST", "/admin/invitations", json=wanted | {"registrations": 9})
+    assert made.status_code == 201, made.text
+    token = made.json["initial_access_token"]
+    assert register(service, token).status_code == 201
+    end(service.app.extensions["macaroon_cbat"], administration(service))
+    for second in (NOW + 60, NOW + 2 * LASTING):
+        service.now = second
+        refused(register(service, token), 401, "invalid_token")
 
 
 def test_root_keys_rotate_and_registrations_stay(service, made):

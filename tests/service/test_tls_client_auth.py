@@ -1,11 +1,13 @@
 """tls_client_auth: a CA-signed certificate and one name in it (RFC 8705 2.1)."""
 
+from ipaddress import ip_address
+
 import pytest
 from cryptography import x509
 
 from macaroon_cbat.errors import SettingsError
 from tests.support.certificates import CLIENT_AUTH, SERVER_AUTH, authority, certified, with_version
-from tests.support.clients_by_name import CLIENTS, DN, DNS, URI
+from tests.support.clients_by_name import CLIENTS, DN, DNS, IP, URI
 from tests.support.databases import NOW
 from tests.support.service import GRANT_TYPE, Service, client_metadata, refused, settings_in
 
@@ -34,6 +36,8 @@ def ask(service, client, certificate):
         pytest.param("by-dns", "CN=any", (x509.DNSName(DNS.upper()),), id="its DNS name in another case"),
         pytest.param("by-dns", "", (x509.DNSName("a.example"), x509.DNSName(DNS)), id="one of its DNS names"),
         pytest.param("by-uri", "", (x509.UniformResourceIdentifier(URI),), id="its URI"),
+        pytest.param("by-ip", "", (x509.IPAddress(ip_address(IP)),), id="its IP address"),
+        pytest.param("by-email", "", (x509.RFC822Name("billing@mail.EXAMPLE"),), id="its e-mail address"),
     ],
 )
 def test_the_registered_name_is_right(trusting, ca, client, subject, names):
@@ -58,6 +62,12 @@ def test_the_registered_name_is_right(trusting, ca, client, subject, names):
         pytest.param("by-uri", "CN=a", (x509.UniformResourceIdentifier(URI + "/x"),), id="a URI below"),
         pytest.param("by-uri", "CN=a", (x509.UniformResourceIdentifier(URI.upper()),), id="in another case"),
         pytest.param("by-uri", "CN=a", (x509.DNSName("example"),), id="a DNS name instead of a URI"),
+        pytest.param("by-ip", "CN=a", (x509.IPAddress(ip_address("2001:db8::8")),), id="another address"),
+        pytest.param("by-ip", "CN=a", (x509.DNSName("2001-db8--7.example"),), id="a DNS name for an address"),
+        pytest.param("by-ip", f"CN={IP}", (), id="the address as common name"),
+        pytest.param("by-email", "CN=a", (x509.RFC822Name("Billing@mail.example"),), id="another mailbox"),
+        pytest.param("by-email", "CN=a", (x509.RFC822Name("billing@mail.example.evil"),), id="another host"),
+        pytest.param("by-email", "CN=a,1.2.840.113549.1.9.1=billing@mail.example", (), id="as an attribute"),
     ],
 )
 def test_another_name_is_wrong(trusting, ca, client, subject, names):

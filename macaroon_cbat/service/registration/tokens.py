@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from flask import Request
 from msgspec import Struct
 
+from macaroon_cbat.audit.event import OPERATOR
 from macaroon_cbat.errors import InvalidToken, MissingToken
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.credential_headers import credentials_in_environ
@@ -96,6 +97,7 @@ class RegistrationTokens:
         texts = _authentic(text, root, grant, discharges)
         is_with(grant.client_id, grant.jti)
         refuse_revoked(grant, access.certificate, self._stores.revocations)
+        self._refuse_ended(grant)
         try:
             found = [read_registration(one) for one in texts]
         except ValueError as error:
@@ -105,6 +107,17 @@ class RegistrationTokens:
         bounds = bounds_of(principal.scope, [caveat for caveat in found if caveat is not None])
         counters = counters_of(grant.jti, texts)
         return Invitation(grant.jti, grant.client_id, bounds, counters, grant.expires_at)
+
+    def _refuse_ended(self, grant: Grant) -> None:
+        """Raise InvalidToken if the administrator that made an invitation is gone, or its tokens are revoked.
+
+        The revocation itself is forgotten before the invitation expires.
+        """
+        if grant.client_id == OPERATOR:
+            return
+        inviter = self._stores.clients.find(grant.client_id)
+        if inviter is None or grant.iat < inviter.tokens_since:
+            raise InvalidToken(f"the invitation ended with client {grant.client_id!r}, which made it")
 
     def managed(self, request: Request, client_id: str) -> tuple[str, Registered]:
         """Return the registration access token that a request for this client carries, and its record.

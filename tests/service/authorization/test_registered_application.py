@@ -1,4 +1,4 @@
-"""An application that no operator registered: it registers itself and gets bound tokens."""
+"""An application that no operator registered: it registers itself, a person logs in, its tokens are bound."""
 
 import pytest
 
