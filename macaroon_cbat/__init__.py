@@ -36,15 +36,18 @@ if TYPE_CHECKING:
     from macaroon_cbat.macaroon.caveats import ClientAddress as ClientAddress
     from macaroon_cbat.macaroon.caveats import Confirmation as Confirmation
     from macaroon_cbat.macaroon.caveats import Expiry as Expiry
+    from macaroon_cbat.macaroon.caveats import KeyConfirmation as KeyConfirmation
     from macaroon_cbat.macaroon.caveats import Method as Method
     from macaroon_cbat.macaroon.caveats import NotBefore as NotBefore
     from macaroon_cbat.macaroon.caveats import PathPrefix as PathPrefix
     from macaroon_cbat.macaroon.caveats import Scope as Scope
     from macaroon_cbat.macaroon.caveats import TargetUri as TargetUri
     from macaroon_cbat.macaroon.caveats import confirmation as confirmation
+    from macaroon_cbat.macaroon.caveats import key_confirmation as key_confirmation
     from macaroon_cbat.macaroon.caveats import read_caveats as read_caveats
     from macaroon_cbat.macaroon.claims import EpochSeconds as EpochSeconds
     from macaroon_cbat.macaroon.custom import CustomCaveat as CustomCaveat
+    from macaroon_cbat.macaroon.dpop_nonces import DpopNonces as DpopNonces
     from macaroon_cbat.macaroon.identifier import Grant as Grant
     from macaroon_cbat.macaroon.keys import AudienceKeys as AudienceKeys
     from macaroon_cbat.macaroon.keys import RootKey as RootKey
@@ -69,10 +72,11 @@ __getattr__, __dir__, __all__ = at_first_use(
         "certificate.thumbprint": "DerCertificate Thumbprint thumbprint_of",
         "errors": "CaveatsNotMet InsufficientScope InvalidToken MacaroonError MalformedMacaroon "
         "NotCertificateBound Revoked SignatureMismatch Unavailable UnknownKey",
-        "macaroon.caveats": "Access Audience Caveat ClientAddress Confirmation Expiry Method "
-        "NotBefore PathPrefix Scope TargetUri confirmation read_caveats",
+        "macaroon.caveats": "Access Audience Caveat ClientAddress Confirmation Expiry KeyConfirmation Method "
+        "NotBefore PathPrefix Scope TargetUri confirmation key_confirmation read_caveats",
         "macaroon.claims": "EpochSeconds",
         "macaroon.custom": "CustomCaveat",
+        "macaroon.dpop_nonces": "DpopNonces",
         "macaroon.identifier": "Grant",
         "macaroon.keys": "AudienceKeys RootKey audience_key audience_keys read_key_file write_key_file",
         "macaroon.minting": "attenuate mint",

@@ -75,14 +75,16 @@ def _nonces(policy: Policy, folder: Path) -> DpopNonces | None:
         raise SettingsError(f"dpop_nonce_secret_file: {error}: openssl rand -hex 32 prints one") from error
 
 
-def put_in_force(loaded: LoadedPolicy, before: InForce | None = None) -> InForce:
+def put_in_force(
+    loaded: LoadedPolicy, before: InForce | None = None, used: UsedProofs | None = None
+) -> InForce:
     """Return the policy, ready, with the verifier of `before` if that has the same settings.
 
-    The proofs that were used under `before` stay used. Raises SettingsError.
+    `used` are the proofs that were used; those used under `before` stay so. Raises SettingsError.
     """
     is_same = before is not None and before.verifier.settings == loaded.verifier
     verifier = before.verifier if before is not None and is_same else make_verifier(loaded.verifier)
-    used = None if before is None else before.over_http.admission.proofs.used
+    used = used if before is None else before.over_http.admission.proofs.used
     gateway = _gateway(loaded, verifier.verifier, used)
     over_grpc = structs.replace(
         gateway, admission=structs.replace(gateway.admission, certificate_source=tls_connection)

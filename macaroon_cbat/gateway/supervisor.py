@@ -16,6 +16,7 @@ from macaroon_cbat.gateway.places import check_free, listening_at, remove_socket
 from macaroon_cbat.gateway.policy_in_force import LoadedPolicy, PolicyWatch, places, put_in_force
 from macaroon_cbat.gateway.worker import Worker
 from macaroon_cbat.resource.feeds.ages import FeedAges
+from macaroon_cbat.resource.used_proofs import RememberedProofs
 from macaroon_cbat.server.address import Address
 from macaroon_cbat.server.limits import Limits, limits_that_fit
 from macaroon_cbat.server.metrics_page import serve_metrics
@@ -81,6 +82,7 @@ class _Parent:
         self._watch, self._file, self._listening, self._envoy = watch, file, listening, envoy
         self._connections = limits_that_fit(Limits()).connections
         self._is_asked, self._look_at = False, 0.0
+        self._used = RememberedProofs().prepare()  # here, so that all workers share it
         self.prefork = Prefork(list(listening.values()), workers, REQUEST_SECONDS, self._tick)
 
     def make_worker(self) -> Worker:
@@ -96,6 +98,7 @@ class _Parent:
             envoy=self._envoy,
             connections=self._connections,
             was_told=lambda: self._is_asked,  # a child has the handler of its parent until its loop runs
+            used=self._used,
         )
 
     def on_hangup(self) -> None:

@@ -16,6 +16,7 @@ from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.gateway.dispatcher import Dispatcher
 from macaroon_cbat.gateway.http_connection import REQUEST_SECONDS, HttpConnection
 from macaroon_cbat.gateway.policy_in_force import InForce, LoadedPolicy, load_policy, put_in_force
+from macaroon_cbat.resource.used_proofs import UsedProofs
 from macaroon_cbat.server.address import Address
 from macaroon_cbat.server.listener import BACKLOG
 
@@ -44,11 +45,15 @@ class Worker:
         envoy: Address | None,
         connections: int,
         was_told: Callable[[], bool],
+        used: UsedProofs,
     ) -> None:
-        """Put the policy in force; serve HTTP over so many connections at most, and gRPC at `envoy`."""
+        """Put the policy in force; serve HTTP over so many connections at most, and gRPC at `envoy`.
+
+        `used` are the proofs that were used in any worker.
+        """
         self._was_told = was_told
         self._file, self._listener, self._limit = file, listener, connections
-        self._dispatcher = Dispatcher(put_in_force(loaded))
+        self._dispatcher = Dispatcher(put_in_force(loaded, used=used))
         self._connections: dict[HttpConnection, None] = {}  # the oldest one first
         self._is_stopping = False
         self._tasks: set[asyncio.Task[None]] = set()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from macaroon_cbat.resource.flask import current_principal as current_principal
     from macaroon_cbat.resource.introspection import Introspection as Introspection
     from macaroon_cbat.resource.key_file import KeyFile as KeyFile
+    from macaroon_cbat.resource.used_proofs import RememberedProofs as RememberedProofs
 
 # An offline guard loads no feed, and no adapter but Flask's loads Flask.
 __getattr__, __dir__, __all__ = at_first_use(
@@ -36,5 +37,6 @@ __getattr__, __dir__, __all__ = at_first_use(
         "flask": "Guard current_principal",
         "introspection": "Introspection",
         "key_file": "KeyFile",
+        "used_proofs": "RememberedProofs",
     },
 )

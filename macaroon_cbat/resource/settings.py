@@ -63,8 +63,8 @@ class GuardSettings(TypedDict, total=False):
     """The nonces that DPoP proofs must have, made of one secret for all processes: DpopNonces(secret). None,
     the default, requires none."""
     used_proofs: UsedProofs | None
-    """The memory of used DPoP proofs: by default one in each process, RememberedProofs(). A shared one, of
-    your own, keeps a captured proof from being used once in each process."""
+    """The memory of used DPoP proofs: by default RememberedProofs(), which this process and those forked from
+    it share. One of your own can be shared by several machines."""
     origin: str | None
     """The origin that DPoP proofs, and `htu` and `path` caveats, are compared with: SCHEME://HOST[:PORT],
     without a path. It is the audience's by default, and never the Host header."""
@@ -108,6 +108,14 @@ def check_settings(settings: GuardSettings, *, is_around: bool = False) -> None:
     _check_requirement(settings)
 
 
+def _memory(settings: GuardSettings) -> UsedProofs:
+    """Return the memory of used proofs, shared with processes that are forked if proofs will come."""
+    memory = settings.get("used_proofs") or RememberedProofs()
+    if isinstance(memory, RememberedProofs) and settings.get("require", "certificate") != "certificate":
+        memory.prepare()
+    return memory
+
+
 def _check_requirement(settings: GuardSettings) -> None:
     require = settings.get("require", "certificate")
     if require not in get_args(Requirement):
@@ -141,7 +149,7 @@ def make_admission(settings: GuardSettings, *, is_around: bool = False) -> Admis
         certificate_source=settings.get("certificate_source", tls_connection),
         require_certificate=settings.get("require_certificate", True),
         require=require,
-        proofs=ProofRules(settings.get("dpop_nonces"), settings.get("used_proofs") or RememberedProofs()),
+        proofs=ProofRules(settings.get("dpop_nonces"), _memory(settings)),
         origin=origin,
         root_path=settings.get("root_path", ""),
         clock_skew=settings.get("clock_skew", DEFAULT_CLOCK_SKEW),

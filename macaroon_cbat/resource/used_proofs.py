@@ -5,11 +5,10 @@ from typing import Protocol
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.files.process_values import ProcessLock
 from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.resource.proof_table import ProofTable
 
 MOST_PROOFS = 250_000
-"""Proofs that a process remembers at once, some 25 MB: 2,700 a second, with the default clock skew."""
-
-_NAME_BYTES = 16
+"""Proofs that are remembered at once, in 10 MB: 2,700 new ones a second, with the default clock skew."""
 
 
 class UsedProofs(Protocol):
@@ -28,41 +27,38 @@ class UsedProofs(Protocol):
 
 
 class RememberedProofs:
-    """The proofs that this process has seen used. Another process knows nothing of them. Thread-safe.
+    """The proofs that this process, and every process forked after `prepare`, has seen used. Thread-safe.
 
-    A proof that was captured can so be used once in each process of a resource server, and once more after
-    each restart, within the minute that it is good for. A full memory is Unavailable (503): a proof that is
-    forgotten early could be used again, and only clients with valid tokens can fill it.
+    Processes that were started otherwise, and other machines, know nothing of them: a proof that was captured
+    can be used once more in each, and after a restart, within the minute that it is good for. A full memory
+    is Unavailable (503): a proof that is forgotten early could be used again, and only clients with valid
+    tokens can fill it.
     """
 
     announces_blocking = True
 
     def __init__(self, most: int = MOST_PROOFS) -> None:
-        """Remember this many at once."""
+        """Remember about this many at once."""
         self._most = most
-        self._names: set[bytes] = set()
-        self._ending: dict[EpochSeconds, list[bytes]] = {}
-        self._swept_at = EpochSeconds(0)
+        self._table: ProofTable | None = None
         self._lock = ProcessLock()
+
+    def prepare(self) -> "RememberedProofs":
+        """Return itself, with the memory that processes forked from now on share."""
+        with self._lock.current():
+            if self._table is None:
+                self._table = ProofTable(self._most)
+        return self
 
     def add(self, name: bytes, until: EpochSeconds, now: EpochSeconds, /) -> bool:
         """Return True for a proof that is new; raise Unavailable while the memory is full of live ones."""
-        name = name[:_NAME_BYTES]
+        self.prepare()
+        assert self._table is not None
         with self._lock.current():
-            if now > self._swept_at:
-                self._sweep(now)
-            if name in self._names:
-                return False
-            if len(self._names) >= self._most:
-                raise Unavailable(
-                    f"the memory of {self._most} used DPoP proofs is full: give the guard used_proofs="
-                    "RememberedProofs(most=...) with more, or start more processes"
-                )
-            self._names.add(name)
-            self._ending.setdefault(until, []).append(name)
-        return True
-
-    def _sweep(self, now: EpochSeconds) -> None:
-        self._swept_at = now
-        for second in [second for second in self._ending if second < now]:
-            self._names.difference_update(self._ending.pop(second))
+            found = self._table.add(name, until, now)
+        if found == "full":
+            raise Unavailable(
+                f"the memory of {self._most} used DPoP proofs is full: give the guard used_proofs="
+                "RememberedProofs(most=...) with more, or start more processes"
+            )
+        return found == "new"

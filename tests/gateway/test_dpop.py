@@ -16,7 +16,7 @@ from macaroon_cbat.macaroon.caveats import key_confirmation
 from macaroon_cbat.macaroon.keys import write_key_file
 from macaroon_cbat.resource.responses import Answer
 from tests.support.dpop import jkt, key, proof
-from tests.support.gateway_process import RULES, replace_policy
+from tests.support.gateway_process import RULES, gateway, replace_policy
 from tests.support.gateway_tokens import good
 from tests.support.tokens import API, KEYS
 
@@ -145,3 +145,21 @@ def test_a_mistake_in_the_policy_is_named(folder: Path, changes: dict[str, Any],
     """A policy that could only fail is refused, in words that name the member."""
     with pytest.raises(SettingsError, match=reason):
         in_force(folder, **changes)
+
+
+def test_all_workers_know_what_one_has_seen(tmp_path: Path):
+    """Of many questions with one proof one is admitted, by any worker, also of those that come later."""
+    text = token()
+    fields = {
+        "X-Forwarded-Method": "GET",
+        "X-Forwarded-Uri": "/invoices",
+        "Clientcert": "",
+        "Clientcertverify": "NONE",
+        "Authorization": f"DPoP {text}",
+        "DPoP": proving(text),
+    }
+    with gateway(tmp_path / "gateway", "--workers", "3", require="either") as running:
+        assert sorted(running.ask(fields).status for _ in range(20)) == [200, *[401] * 19]
+        running.signal_workers()
+        running.await_log("worker")
+        assert {running.ask(fields).status for _ in range(5)} == {401}

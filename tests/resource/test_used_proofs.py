@@ -1,11 +1,13 @@
 """The memory of used proofs: once for each, for as long as it is good, and bounded."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.resource.used_proofs import RememberedProofs
+from tests.support.forks import in_children
 
 NOW = 1_767_222_000
 
@@ -49,3 +51,36 @@ def test_a_clock_that_goes_back_brings_nothing_back():
     assert memory.add(name(1), NOW + 90, NOW)
     assert not memory.add(name(1), NOW + 90, NOW - 50)
     assert not memory.add(name(1), NOW + 90, NOW)
+
+
+def test_forked_processes_share_the_memory():
+    """A proof that a forked child has seen used is used for its parent, and the other way round."""
+    memory = RememberedProofs().prepare()
+    assert memory.add(name(1), NOW + 9, NOW)
+    seen = in_children(
+        1, lambda _: not memory.add(name(1), NOW + 9, NOW) and memory.add(name(2), NOW + 9, NOW)
+    )
+    assert seen == [0]
+    assert not memory.add(name(2), NOW + 9, NOW)
+
+
+def test_of_several_processes_one_finds_it_new():
+    """Of several processes that add the same names at once, one finds each new."""
+    memory = RememberedProofs().prepare()
+    reading, writing = os.pipe()
+
+    def count(_number: int) -> int:
+        found = sum(memory.add(name(number), NOW + 9, NOW) for number in range(100))
+        return os.write(writing, bytes([found]))
+
+    assert in_children(4, count) == [0, 0, 0, 0]
+    assert sum(os.read(reading, 4)) == 100
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_large_memory_holds_what_it_says():
+    """A table that is half full finds a place for each name, and each is used then."""
+    memory = RememberedProofs(most=5000)
+    assert all(memory.add(name(number), NOW + 9, NOW) for number in range(5000))
+    assert not any(memory.add(name(number), NOW + 9, NOW) for number in range(5000))
