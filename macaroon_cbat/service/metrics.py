@@ -15,6 +15,13 @@ _MINTED = Counter("macaroon_cbat_tokens_minted", "Tokens minted.", ["bound"], gr
 _INTROSPECTED = Counter(
     "macaroon_cbat_tokens_introspected", "Tokens introspected.", ["active"], group=_ALL, shown=_EITHER
 )
+_DISCHARGED = Counter(
+    "macaroon_cbat_discharges_minted",
+    "Discharges of third-party caveats.",
+    ["condition"],
+    group=_ALL,
+    shown=[("is-member-of",), ("user-approves",)],
+)
 _REVOKED = Counter("macaroon_cbat_tokens_revoked", "Tokens revoked over HTTP.", group=_ALL)
 _REPLAYED = Counter(
     "macaroon_cbat_refresh_tokens_replayed",
@@ -40,6 +47,11 @@ def start_counting() -> None:
 def count_minted(*, is_bound: bool) -> None:
     """Count a token."""
     _MINTED.count(is_bound)
+
+
+def count_discharged(condition: str) -> None:
+    """Count a discharge of a caveat with this condition."""
+    _DISCHARGED.count(condition)
 
 
 def count_introspected(*, is_active: bool) -> None:

@@ -13,7 +13,7 @@ from macaroon_cbat.service.registration.requested import REGISTRABLE
 from macaroon_cbat.stores import ClientMetadata
 from tests.support.bakery_caveats import discharged, encrypted, form_of
 from tests.support.service import ISSUER, NOW, SECRETS, basic, client_metadata, refused
-from tests.support.tokens import ACCESS, BOUND, KEYS, token
+from tests.support.tokens import ACCESS, BOUND, KEYS, came_from, token
 
 SECRET = b"r" * 24
 MEMBER = "is-member-of accountants auditors"
@@ -127,6 +127,17 @@ def test_others_get_no_discharge(service):
         caveat | {"client_id": "member", "client_secret": "x" * 20},
     ):
         refused_in_both(ask(service, form), 401, "invalid_client", "permission denied")
+
+
+def test_guessing_a_secret_is_limited(service):
+    """Wrong secrets of a client lock it for the address, here as at the token endpoint."""
+    register(service)
+    caveat = form_of(encrypted(MEMBER, public_key(service)))
+    forms = [caveat | {"client_id": "member", "client_secret": f"{number}" * 20} for number in range(12)]
+    client, environ = service.app.test_client(), came_from("192.0.2.7")
+    answers = [client.post("/discharge", data=form, environ_overrides=environ) for form in forms]
+    assert (answers[0].status_code, answers[-1].status_code) == (401, 429)
+    assert answers[-1].json["Code"] == "bad request"
 
 
 def test_a_group_is_taken_back_at_once(service):

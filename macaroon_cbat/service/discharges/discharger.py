@@ -19,6 +19,7 @@ from macaroon_cbat.service.discharges.conditions import Approval, Condition, Mem
 from macaroon_cbat.service.discharges.keys import DischargeKeys
 from macaroon_cbat.service.discharges.links import Links
 from macaroon_cbat.service.discharges.shapes import APPROVE_PATH, WAIT_PATH, Wanted
+from macaroon_cbat.service.metrics import count_discharged
 from macaroon_cbat.stores import Client
 
 LIFETIME = 120
@@ -57,6 +58,7 @@ class Discharger:
             confirmed = self._member(condition.check, request, caller())
         else:
             confirmed = self._approved(condition.check, request, wanted, now)
+        count_discharged("is-member-of" if isinstance(condition.check, Membership) else "user-approves")
         return self._minted(request, condition, wanted, confirmed, now)
 
     def _member(self, check: Membership, request: CaveatRequest, client: Client) -> _Confirmed:

@@ -54,7 +54,7 @@ DISCHARGE = Operation(
     example={"id64": SHORTENED},
     answer=DischargeAnswer,
     answer_example={"Macaroon": {"v": 2, "i64": SHORTENED, "c": [], "s64": SHORTENED}},
-    refusals=(400, 401, 403, 413),
+    refusals=(400, 401, 403, 413, 429),
 )
 INFO = Operation(
     method="GET",

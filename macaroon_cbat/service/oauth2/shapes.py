@@ -35,7 +35,8 @@ class IntrospectionForm(Struct, frozen=True):
     `client_certificate` is the thumbprint of the client certificate that the token came with. A resource
     server that is not registered with `checks_certificates` must send it to learn that a bound token is
     active. `dpop_jkt` is the thumbprint of the key whose DPoP proof came with the token and was verified by
-    the resource server; without it no token that is bound to a key is active.
+    the resource server; without it no token that is bound to a key is active. The discharges of third-party
+    caveats come in the headers X-Discharge-Macaroon or Macaroons, as they came with the token.
     """
 
     token: str
