@@ -11,7 +11,9 @@ from macaroon_cbat.macaroon.custom import CustomCaveat
 from macaroon_cbat.macaroon.minting import attenuate
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.service.detail_types import DetailTypes
+from macaroon_cbat.service.oauth2.authorization_details import Details
 from tests.support.databases import NOW
+from tests.support.refresh import WEB, ask_refresh, begun, register
 from tests.support.service import (
     API,
     GRANT_TYPE,
@@ -152,6 +154,20 @@ def test_a_holder_drops_details(paying):
     token = ask(paying, [PAYMENT, ACCOUNT]).json["access_token"]
     fewer = attenuate(token, [CustomCaveat("authorization_details", [ACCOUNT, {"type": "lien"}])])
     assert paying.introspect(fewer)["authorization_details"] == [ACCOUNT]
+
+
+def test_details_go_on_with_a_login(paying):
+    """A refresh token keeps the granted details; a request may name fewer, and no other (RFC 9396 6.1)."""
+    types = {"authorization_details_types": ("payment", "account")}
+    register(paying, **types)
+    granted = Details((PAYMENT, ACCOUNT)).caveat
+    token = begun(paying, WEB, carried=(granted,))
+    answer = ask_refresh(paying, token)
+    assert answer.json["authorization_details"] == [PAYMENT, ACCOUNT]
+    fewer = ask_refresh(paying, token, authorization_details=json.dumps([ACCOUNT]))
+    assert fewer.json["authorization_details"] == [ACCOUNT]
+    other = ask_refresh(paying, token, authorization_details=json.dumps([{"type": "account", "days": 31}]))
+    assert "was not granted" in refused(other, 400, "invalid_authorization_details")
 
 
 def test_the_metadata_name_the_types(paying):

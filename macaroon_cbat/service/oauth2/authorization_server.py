@@ -121,7 +121,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
 
         Authlib calls this. Each client has one method, so the lists of methods do not matter.
         """
-        client, address = self._authenticated(request), request.address()
+        client, address = self._authenticated(request), request.limited_address()
         if is_public(client):
             self.throttle.public(address)
         else:
@@ -145,7 +145,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
         else:
             name = assertion.client_id or ""
         if by_secret:
-            self.throttle.refuse_guessing(name, request.address())
+            self.throttle.refuse_guessing(name, request.limited_address())
         try:
             refuse_revoked_certificate(request.presented, self.stores.revocations)
             if assertion is not None:
@@ -153,7 +153,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
             clients, now = self.stores.clients, request.now
             return authenticated_client(credentials, clients, self._trust, now, self._publishes)
         except InvalidClient:
-            self.throttle.failed(name, request.address(), by_secret=by_secret)
+            self.throttle.failed(name, request.limited_address(), by_secret=by_secret)
             raise
 
     def _asserted(self, sent: PresentedAssertion, now: EpochSeconds) -> Client:

@@ -17,6 +17,7 @@ from macaroon_cbat.service.detail_types import NO_DETAIL_TYPES, DetailTypes
 from macaroon_cbat.service.http.client_certificate import client_certificate, client_intermediates
 from macaroon_cbat.service.http.request_input import Form, FormShape, fitted, read_form
 from macaroon_cbat.service.oauth2.token_proofs import TokenProof
+from macaroon_cbat.service.throttle.places import limited_address
 
 
 class FormRequest(OAuth2Request):  # type: ignore[misc] # Authlib is untyped
@@ -36,6 +37,7 @@ class FormRequest(OAuth2Request):  # type: ignore[misc] # Authlib is untyped
             self.presented,
             request.environ.get("REMOTE_ADDR"),
         )
+        self.limited_address = partial(limited_address, *self.address.args)
         self.proof: TokenProof | None = None
         """The verified DPoP proof, at endpoints that bind to its key (`AuthorizationServer.prove`)."""
         self.now = now

@@ -5,11 +5,12 @@ from contextlib import suppress
 
 from flask import Flask, request
 
-from macaroon_cbat.certificate.source import NO_CERTIFICATE, client_address
+from macaroon_cbat.certificate.source import NO_CERTIFICATE
 from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.service.audit import write_or_log_locked
 from macaroon_cbat.service.http.client_certificate import client_certificate
+from macaroon_cbat.service.throttle.places import limited_address
 from macaroon_cbat.service.throttle.redis_counters import RedisCounters
 from macaroon_cbat.service.throttle.settings import ThrottleSettings
 from macaroon_cbat.service.throttle.throttle import Throttle
@@ -53,4 +54,4 @@ def _address() -> str | None:
     presented = NO_CERTIFICATE
     with suppress(MacaroonError):  # the view says so itself
         presented = client_certificate(request)
-    return client_address(WsgiConnection(request.environ), presented, request.environ.get("REMOTE_ADDR"))
+    return limited_address(WsgiConnection(request.environ), presented, request.environ.get("REMOTE_ADDR"))

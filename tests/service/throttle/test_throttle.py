@@ -2,6 +2,7 @@
 
 import pytest
 
+from macaroon_cbat.certificate.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE
 from macaroon_cbat.errors import SettingsError, TooManyRequests
 from macaroon_cbat.service.throttle.attempts import LOGINS
@@ -85,6 +86,34 @@ def test_an_untrusted_header_makes_no_other_address(service):
     for number in range(10):
         ask(service, **{"X-Forwarded-For": f"203.0.113.{number}", "Forwarded": f"for=203.0.113.{number}"})
     assert ask(service, **{"X-Forwarded-For": "203.0.113.99"}).status_code == 429
+
+
+PROXY = "10.0.0.7"
+SEEN: dict[str, tuple[str, str, int]] = {
+    "behind the trusted proxy, whose address is all that is known": (PROXY, PROXY, 401),
+    "behind the trusted proxy, as ProxyFix shows it": (PROXY, HERE, 429),
+    "an address that an untrusted sender wrote": (HERE, ELSEWHERE, 429),
+}
+
+
+@pytest.mark.parametrize(("sender", "shown", "status"), SEEN.values(), ids=SEEN)
+def test_clients_behind_a_proxy_do_not_lock_each_other(start, certificate, sender, shown, status):
+    """Attempts count for a client's own address, and never for that of a proxy, which all clients share."""
+    service = start(
+        certificate_source=Forwarded("haproxy-sha256", trust=trusted_proxies([PROXY])),
+        throttle=ThrottleSettings(lockout_failures=3),
+    )
+
+    def attempt(secret: str, address: str) -> int:
+        environ = {**came_from(sender), "REMOTE_ADDR": address}
+        headers = {"Authorization": basic("billing", secret), "Clientcertx5t": certificate.thumbprint}
+        client = service.app.test_client()
+        return client.post(
+            "/oauth2/token", data=GRANT_TYPE, headers=headers, environ_overrides=environ
+        ).status_code
+
+    assert [attempt(WRONG, shown) for _ in range(4)][-1] == status
+    assert attempt(SECRETS["billing"], "203.0.113.5") == (429 if sender == HERE else 200)
 
 
 def test_an_address_that_fails_too_often_waits(start):
