@@ -35,9 +35,12 @@ READERS = {
     "macaroon/discharges.py",
     "macaroon/signature.py",
     "macaroon/minting.py",
+    "macaroon/json_form.py",
+    "client/discharges.py",
+    "client/dischargers.py",
 }
-"""The reader itself, what shows to people what is not verified, what carries a caveat on, and the refusal of
-what is not discharged."""
+"""The reader itself, what shows to people what is not verified, what carries a caveat on, the other form of a
+macaroon, the refusal of what is not discharged, and holders that find the discharger among those they trust."""
 
 
 def relocated(text: str, location: bytes | None) -> str:

@@ -70,7 +70,7 @@ def holder():
 """
 
 
-OTHERS = ("anyio", "hypothesispytest", "timeout", "xdist", "xdist.looponfail")
+OTHERS = ("anyio", "hypothesispytest", "schemathesis", "timeout", "xdist", "xdist.looponfail")
 """The plugins of other packages, which these tests need not load."""
 
 

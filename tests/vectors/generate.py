@@ -75,11 +75,11 @@ def present(vector: dict) -> Principal:
 
 
 def principal_table(principal: Principal) -> dict[str, object]:
-    """Return the principal as TOML can say it."""
+    """Return the principal as TOML can say it: members that say nothing are left out."""
     return {
         name: sorted(value) if isinstance(value, frozenset) else value
         for name in principal.__struct_fields__
-        if (value := getattr(principal, name)) is not None
+        if (value := getattr(principal, name)) not in (None, ())
     }
 
 
