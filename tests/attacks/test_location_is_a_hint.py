@@ -40,7 +40,7 @@ READERS = {
     "client/dischargers.py",
 }
 """The reader itself, what shows to people what is not verified, what carries a caveat on, the other form of a
-macaroon, the refusal of what is not discharged, and holders that find the discharger among those they trust."""
+macaroon, the refusal of what is not discharged, and holders that find a discharger among those they trust."""
 
 
 def relocated(text: str, location: bytes | None) -> str:

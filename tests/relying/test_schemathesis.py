@@ -14,6 +14,21 @@ from tests.support.tls_servers import Client, make_client
 
 RIGHTS = {"ops": ["--scope", "admin"], "api": ["--scope", "keys revocations", "--serves", API]}
 
+READ = {
+    "GET /",
+    "GET /healthz",
+    "GET /admin/clients",
+    "GET /admin/keys",
+    "GET /admin/grants",
+    "GET /resource/keys",
+}
+CHANGED = {
+    "POST /admin/clients",
+    "POST /admin/keys/rotate",
+    "POST /admin/revocations",
+    "POST /oauth2/introspect",
+}
+
 
 @pytest.fixture(scope="module")
 def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
@@ -48,5 +63,6 @@ def test_every_answer_is_documented(findings: Findings):
 
 
 def test_every_operation_is_asked(findings: Findings):
-    """Each operation of the document was asked, and answered some request with success."""
-    assert findings.operations(below=400) == findings.operations(below=600)
+    """Each operation of the document was asked; those that anyone and an administrator may ask gave success."""
+    assert findings.operations(below=600) >= findings.documented
+    assert findings.operations(below=400) >= READ | CHANGED

@@ -22,6 +22,8 @@ from schemathesis.engine import events
 class Findings:
     """The number of answers for each operation and status, and a line for each kind of failure."""
 
+    documented: frozenset[str]
+    """The operations of the document, as METHOD PATH."""
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
     failures: dict[tuple[str, str], str] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
@@ -42,7 +44,8 @@ def examine(
         f"{issuer}/openapi.json", config=_config(ca, certificate, examples), verify=str(ca)
     )
     _authorize(schema, credentials)
-    findings = Findings()
+    operations = (one.ok() for one in schema.get_all_operations())
+    findings = Findings(frozenset(f"{one.method.upper()} {one.path}" for one in operations))
     for event in engine.from_schema(schema).execute():
         match event:
             case events.ScenarioFinished():
