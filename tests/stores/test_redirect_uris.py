@@ -1,6 +1,8 @@
 """Redirect URIs: exact, with the loopback exception of RFC 8252 7.3, and no other."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from macaroon_cbat.stores.redirect_uris import is_private, is_redirect, redirect_mistake
 
@@ -161,3 +163,15 @@ def test_a_badly_registered_uri_matches_nothing(registered):
 def test_a_redirect_that_any_application_may_take_is_private(uri, private):
     """A loopback or private-use redirect does not prove the client (RFC 8252 8.6)."""
     assert is_private(uri) is private
+
+
+PIECES = st.sampled_from(
+    [*"abc/:@?#&=.%\\[] \n", "//", "..", "%2e", "https", "http", "127.0.0.1", "app.example"]
+)
+
+
+@given(st.one_of(st.text(), st.lists(PIECES, max_size=12).map("".join)), st.integers(0, len(WEB)))
+def test_nothing_but_the_registered_uri_matches(text, place):
+    """A URI that an attacker writes around parts of a registered one matches only if it equals that."""
+    for requested in (text, WEB[:place] + text + WEB[place:], WEB[:place] + text, text + WEB[place:]):
+        assert is_redirect(WEB, requested) == (requested == WEB)

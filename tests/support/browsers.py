@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 
 from macaroon_cbat.text.base64url import encode
 from tests.support.databases import NOW
-from tests.support.service import API, ISSUER, SECRETS, Service, client_metadata
+from tests.support.service import ISSUER, SECRETS, Service, client_metadata
 from tests.support.small_upstream import SmallUpstream
 
 APP = "https://app.example/callback"
@@ -141,6 +141,3 @@ def exchange(service: Service, code: str, client: str = WEB, /, **changes: Any) 
     }
     kept = {name: value for name, value in (form | changes).items() if value is not None}
     return service.open("/oauth2/token", certificate, data=kept, headers=headers)
-
-
-__all__ = ["API", "ISSUER"]

@@ -27,6 +27,7 @@ from macaroon_cbat.service.oauth2.client_authentication import is_public
 from macaroon_cbat.service.oauth2.codes import Codes
 from macaroon_cbat.service.oauth2.form_request import read_form_request
 from macaroon_cbat.service.oauth2.pkce import METHOD
+from macaroon_cbat.service.oauth2.routes import PAR_PATH
 from macaroon_cbat.service.oauth2.shapes import ClientName, RequestedScope
 from macaroon_cbat.service.pages.cookies import Cookies
 from macaroon_cbat.service.pages.forms import Forms
@@ -64,7 +65,7 @@ class PushedAnswer(Struct, frozen=True):
 
 PAR = Operation(
     method="POST",
-    path="/oauth2/par",
+    path=PAR_PATH,
     label="par",
     summary="Push an authorization request (RFC 9126)",
     caller="client",

@@ -20,6 +20,9 @@ from macaroon_cbat.service.oauth2.shapes import (
     TokenAnswer,
 )
 
+PAR_PATH = "/oauth2/par"
+"""The endpoint for pushed authorization requests, which is there if people can log in."""
+
 TOKEN = Operation(
     method="POST",
     path="/oauth2/token",
@@ -76,10 +79,12 @@ def token_operation(offered: Sequence[OfferedGrant]) -> Operation:
 def assertion_audiences(locations: Locations) -> frozenset[str]:
     """Return the values of `aud` that mean this service in an assertion of a client (RFC 7523 3).
 
-    They are its issuer, and its token endpoint by either of its URLs.
+    They are its issuer, and by either of its URLs its endpoints for tokens and for pushed requests (RFC 9126
+    2). An assertion is used once, so the one endpoint cannot send it on to the other.
     """
-    issuer, mtls = locations.issuer, locations.mtls_url
-    return frozenset({issuer, issuer + TOKEN.path, mtls + TOKEN.path})
+    bases = (locations.issuer, locations.mtls_url)
+    endpoints = (base + path for base in bases for path in (TOKEN.path, PAR_PATH))
+    return frozenset({locations.issuer, *endpoints})
 
 
 def oauth_routes(app: Flask, server: AuthorizationServer, clock: Callable[[], float], root_path: str) -> None:

@@ -16,8 +16,10 @@ from tests.support.browsers import (
     request_of,
 )
 from tests.support.databases import NOW
+from tests.support.foreign_tokens import ec_key, key_set, public_jwk, signed_jwt
 from tests.support.service import ISSUER, SECRETS, basic, client_metadata, grant_of, refused
 
+KEY = ec_key(32)
 SECRET_OF_WEB = {"client_secret": SECRET}
 
 
@@ -161,6 +163,25 @@ def test_a_client_may_be_named_by_its_secret_alone(with_people):
         400,
         "invalid_request",
     )
+
+
+@pytest.mark.parametrize("audience", [ISSUER, f"{ISSUER}/oauth2/token", f"{ISSUER}/oauth2/par"])
+def test_a_client_pushes_with_its_key(with_people, audience):
+    """An assertion for a pushed request is for the issuer or an endpoint (RFC 9126 2), and is used once."""
+    metadata = client_metadata(
+        token_endpoint_auth_method="private_key_jwt",
+        jwks=key_set(public_jwk(KEY, "mine")),
+        grant_types=("authorization_code",),
+        redirect_uris=(APP,),
+    )
+    with_people.stores.clients.add("robot", metadata, secret=None, now=NOW)
+    claims = {"iss": "robot", "sub": "robot", "aud": audience, "exp": NOW + 60, "iat": NOW, "jti": "one"}
+    form = request_of(client_id="robot") | {
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": signed_jwt({"alg": "ES256", "kid": "mine"}, claims, KEY),
+    }
+    assert with_people.open("/oauth2/par", data=form).status_code == 201
+    refused(with_people.open("/oauth2/par", data=form), 401, "invalid_client")
 
 
 def test_the_code_of_a_public_client_is_bound_to_its_certificate(

@@ -3,7 +3,10 @@
 from urllib.parse import quote, urlencode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from macaroon_cbat.service.authorization.answers import code_url
 from tests.stores.test_redirect_uris import NEARLY
 from tests.support.audit_events import events
 from tests.support.browsers import (
@@ -255,3 +258,12 @@ def test_a_refusal_is_one_line_of_the_audit_log(audited_browser, file):
     assert [line["status"] for line in lines] == [303, 400]
     assert "S256" in str(lines[0]["reason"])
     assert {line["endpoint"] for line in lines} == {"/oauth2/authorize"}
+
+
+@given(st.text(max_size=50), st.sampled_from([APP, APP + "?a=b", LOOPBACK, NATIVE]))
+def test_every_state_comes_back(state, place):
+    """Any state comes back as it was, in a URL of visible ASCII that begins with the redirect URI."""
+    url = code_url(place, "a code", state, ISSUER)
+    assert url.startswith(place)
+    assert all("!" <= character <= "~" for character in url)
+    assert answer_in(url)["state"] == state
