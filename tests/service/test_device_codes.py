@@ -11,12 +11,13 @@ from sqlalchemy.exc import OperationalError
 
 from macaroon_cbat.errors import Conflict, MacaroonError, Unavailable
 from macaroon_cbat.macaroon.claims import EpochSeconds
-from macaroon_cbat.service.oauth2.device_codes import DeviceCodes, DeviceRequest
+from macaroon_cbat.service.oauth2.device_codes import DeviceCodes, DeviceRequest, Poller
 from macaroon_cbat.stores.schema import expiring_records
 from tests.support.databases import NOW
 
 AT_ONCE = 6
 ASKED = DeviceRequest(client_id="terminal", scope="read", audience="https://api.example", begun_at=NOW)
+POLLER = Poller("terminal")
 LATER = EpochSeconds(NOW + 5)
 
 
@@ -48,7 +49,7 @@ def test_one_poll_of_many_gets_the_tokens(codes):
     """Of polls at the same instant one redeems the code, and none learns more than that it is over."""
     begun = codes.begin(ASKED)
     codes.decide(begun.user_code, "approved", "user:ada", NOW, nothing)
-    answers = at_once(lambda: codes.redeem(begun.device_code, "terminal", None, LATER))
+    answers = at_once(lambda: codes.redeem(begun.device_code, POLLER, LATER))
     redeemed = [answer for answer in answers if isinstance(answer, DeviceRequest)]
     assert [one.subject for one in redeemed] == ["user:ada"]
 
@@ -103,8 +104,8 @@ def test_a_poll_that_fails_is_repeated(codes, number):
     begun = codes.begin(ASKED)
     codes.decide(begun.user_code, "approved", "user:ada", NOW, nothing)
     with failing_at(codes, number), pytest.raises(Unavailable):
-        codes.redeem(begun.device_code, "terminal", None, LATER)
-    assert codes.redeem(begun.device_code, "terminal", None, EpochSeconds(LATER + 5)).subject == "user:ada"
+        codes.redeem(begun.device_code, POLLER, LATER)
+    assert codes.redeem(begun.device_code, POLLER, EpochSeconds(LATER + 5)).subject == "user:ada"
 
 
 def test_a_decision_that_fails_at_its_end_holds(codes):
@@ -113,4 +114,4 @@ def test_a_decision_that_fails_at_its_end_holds(codes):
     with failing_at(codes, 3), pytest.raises(Unavailable):
         codes.decide(begun.user_code, "approved", "user:ada", NOW, nothing)
     assert codes.find(begun.user_code, NOW) is None
-    assert codes.redeem(begun.device_code, "terminal", None, LATER).subject == "user:ada"
+    assert codes.redeem(begun.device_code, POLLER, LATER).subject == "user:ada"

@@ -36,16 +36,26 @@ def register_terminal(service: Service, name: str = "terminal", **changes: Any) 
     service.stores.clients.add(name, metadata, secret=secret, now=NOW)
 
 
-def begin(service: Service, certificate: Identity | None = None, **form: str) -> TestResponse:
+def begin(
+    service: Service, certificate: Identity | None = None, proof: str | None = None, **form: str
+) -> TestResponse:
     """Ask for codes as the terminal does."""
     fields = {"client_id": "terminal", "scope": "read", "resource": API} | form
-    return service.open("/oauth2/device_authorization", certificate, data=fields)
+    headers = {} if proof is None else {"DPoP": proof}
+    return service.open("/oauth2/device_authorization", certificate, data=fields, headers=headers)
 
 
-def poll(service: Service, device_code: str, certificate: Identity | None, **form: str) -> TestResponse:
+def poll(
+    service: Service,
+    device_code: str,
+    certificate: Identity | None = None,
+    proof: str | None = None,
+    **form: str,
+) -> TestResponse:
     """Poll the token endpoint."""
     fields = {"grant_type": DEVICE_CODE, "client_id": "terminal", "device_code": device_code} | form
-    return service.open("/oauth2/token", certificate, data=fields)
+    headers = {} if proof is None else {"DPoP": proof}
+    return service.open("/oauth2/token", certificate, data=fields, headers=headers)
 
 
 @dataclass

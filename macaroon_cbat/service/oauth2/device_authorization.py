@@ -5,8 +5,6 @@ from collections.abc import Callable, Mapping
 from flask import Flask, Response, request
 from msgspec import Struct
 
-from macaroon_cbat.certificate.source import client_address
-from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import UnauthorizedClient
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.http.operations import Operation, add_route
@@ -82,6 +80,7 @@ def device_authorization_route(
         form_request = read_form_request(
             request, issuer.url + DEVICE_AUTHORIZATION.path, now, several=("resource",)
         )
+        server.prove(form_request)
         begun = codes.begin(_asked(server, form_request))
         page = issuer.url + DEVICE_PATH
         complete = f"{page}?user_code={begun.user_code}"
@@ -95,8 +94,8 @@ def device_authorization_route(
 def _asked(server: AuthorizationServer, form_request: FormRequest) -> DeviceRequest:
     """Return the request of a client that may make it.
 
-    A public client without a certificate proves its DPoP key when it polls. Raises InvalidClient,
-    UnauthorizedClient, InvalidTarget, InvalidScope or InvalidAuthorizationDetails.
+    A client that proves a DPoP key here must poll with it; any client may prove one when it polls. Raises
+    InvalidClient, UnauthorizedClient, InvalidTarget, InvalidScope or InvalidAuthorizationDetails.
     """
     client: Client = server.authenticate_client(form_request, None, "device_authorization").record
     if DEVICE_CODE not in client.metadata.allowed_grants:
@@ -107,7 +106,6 @@ def _asked(server: AuthorizationServer, form_request: FormRequest) -> DeviceRequ
     scope = granted_scope(client, form.scope, audience, own)
     refuse_operators_rights(audience, scope, own)
     details = _details(server, client, form.authorization_details, audience)
-    presented = form_request.presented
     return DeviceRequest(
         client_id=client.client_id,
         scope=scope,
@@ -115,10 +113,9 @@ def _asked(server: AuthorizationServer, form_request: FormRequest) -> DeviceRequ
         carried=() if details is None else (details.caveat,),
         detail_lines=() if details is None else details.consent_lines(server.detail_types.current()),
         begun_at=form_request.now,
-        certificate=presented.thumbprint if is_public(client) else None,
-        address=client_address(
-            WsgiConnection(request.environ), presented, request.environ.get("REMOTE_ADDR")
-        ),
+        certificate=form_request.presented.thumbprint if is_public(client) else None,
+        proof_key=form_request.proof_key,
+        address=form_request.address(),
     )
 
 

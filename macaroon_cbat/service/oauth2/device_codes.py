@@ -54,6 +54,8 @@ class DeviceRequest(Struct, frozen=True, kw_only=True):
     """A line for a person about each of the details."""
     certificate: str | None = None
     """The thumbprint of the certificate that a public client presented: the poll must come with the same."""
+    proof_key: str | None = None
+    """The thumbprint of the DPoP key that the client proved: the poll must be proved by the same."""
     address: str | None = None
     """The address that the request came from, for the person to compare."""
     proof: str = ""
@@ -68,6 +70,14 @@ class DeviceRequest(Struct, frozen=True, kw_only=True):
     def expires_at(self) -> EpochSeconds:
         """The second from which on the codes are expired."""
         return EpochSeconds(self.begun_at + LIFETIME)
+
+
+class Poller(NamedTuple):
+    """The client that polls: its name, the certificate of its connection, and the DPoP key that it proves."""
+
+    client_id: str
+    certificate: str | None = None
+    proof_key: str | None = None
 
 
 class Begun(NamedTuple):
@@ -96,20 +106,18 @@ class DeviceCodes:
         self._records.add("device", handle, content, expires_at=ends, now=now)
         return Begun(f"{handle}.{secret}", user_code)
 
-    def redeem(
-        self, device_code: str, client_id: str, certificate: str | None, now: EpochSeconds
-    ) -> DeviceRequest:
+    def redeem(self, device_code: str, poller: Poller, now: EpochSeconds) -> DeviceRequest:
         """Return the approved request of this device code, which is used up.
 
         Raises AuthorizationPending, SlowDown, ExpiredDeviceCode, DeniedByPerson, or InvalidGrant for a code
-        that is unknown, used, or of another client or certificate.
+        that is unknown, used, or of another client, certificate or key.
         """
         handle, _, secret = device_code.partition(".")
         states: list[_Poll] = []
 
         def polled(content: bytes) -> bytes:
             asked = msgspec.json.decode(content, type=DeviceRequest)
-            _refuse_other(asked, client_id, secret, certificate)
+            _refuse_other(asked, poller, secret)
             states.append(_poll(asked, now))
             return msgspec.json.encode(states[0].after)
 
@@ -203,13 +211,17 @@ def _poll(asked: DeviceRequest, now: EpochSeconds) -> _Poll:
     return _Poll(after, None)
 
 
-def _refuse_other(asked: DeviceRequest, client_id: str, secret: str, certificate: str | None) -> None:
-    """Raise InvalidGrant for another client, certificate or secret than those of the request."""
-    if asked.client_id != client_id:
+def _refuse_other(asked: DeviceRequest, poller: Poller, secret: str) -> None:
+    """Raise InvalidGrant for another client, certificate, key or secret than those of the request."""
+    if asked.client_id != poller.client_id:
         raise InvalidGrant("the device code was issued to another client")
     if not hmac.compare_digest(asked.proof, _hash(secret)):
         raise InvalidGrant("the secret of the device code is wrong")
-    if asked.certificate is not None and asked.certificate != certificate:
+    if asked.proof_key is not None and asked.proof_key != poller.proof_key:
+        raise InvalidGrant(
+            "the device code was requested with another DPoP key: poll with a proof by the same"
+        )
+    if asked.certificate is not None and asked.certificate != poller.certificate:
         raise InvalidGrant(
             "the device code was requested over another client certificate: poll over the same"
         )

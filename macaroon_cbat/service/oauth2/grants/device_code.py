@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from macaroon_cbat.errors import InvalidGrant
 from macaroon_cbat.service.oauth2.authorization import Authorization
-from macaroon_cbat.service.oauth2.device_codes import DeviceCodes, DeviceRequest
+from macaroon_cbat.service.oauth2.device_codes import DeviceCodes, DeviceRequest, Poller
 from macaroon_cbat.service.oauth2.entitlements import (
     granted_audience,
     granted_certificate,
@@ -61,9 +61,8 @@ class DeviceCodePoll(DeviceCodeGrant):  # type: ignore[misc] # Authlib is untype
         issuer: Issuer = self.server.issuer
         form = request.read(DeviceCodeForm)
         certificate = granted_certificate(client, request.presented)
-        asked = DeviceCodes(self.server.stores.expiring).redeem(
-            form.device_code, client.client_id, request.presented.thumbprint, request.now
-        )
+        poller = Poller(client.client_id, request.presented.thumbprint, request.proof_key)
+        asked = DeviceCodes(self.server.stores.expiring).redeem(form.device_code, poller, request.now)
         # The client may have been changed meanwhile: it gets no more than it is registered for now.
         named = named_resources(request.resources)
         approved = granted_audience(client, asked.audience, issuer.audience)
