@@ -33,14 +33,14 @@ READERS = {
     "macaroon/inspection.py",
     "cli/inspection.py",
     "macaroon/discharges.py",
-    "macaroon/signature.py",
-    "macaroon/minting.py",
     "macaroon/json_form.py",
     "client/discharges.py",
     "client/dischargers.py",
+    "macaroon/signature.py",
+    "macaroon/minting.py",
 }
-"""The reader itself, what shows to people what is not verified, what carries a caveat on, the other form of a
-macaroon, the refusal of what is not discharged, and holders that find a discharger among those they trust."""
+"""The reader itself, what shows to people what is not verified, what carries a caveat on or spells it in
+JSON, the refusal of what is not discharged, and the holder, who compares it with those that it trusts."""
 
 
 def relocated(text: str, location: bytes | None) -> str:
