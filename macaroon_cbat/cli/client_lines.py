@@ -47,7 +47,7 @@ def judges_option(command: Callable[..., Any]) -> Callable[..., Any]:
         "--judges",
         multiple=True,
         metavar="NAME",
-        help=f"A custom caveat that it judges, as a resource server that understands caveats. {REPEATED}",
+        help=f"A type of details or a custom caveat that it judges, as a resource server. {REPEATED}",
     )(command)
 
 

@@ -39,11 +39,9 @@ def refuse_repeated_audiences(kind: str, audiences: Sequence[str]) -> None:
     refuse_repeated(kind, [canonical_audience(audience) for audience in audiences])
 
 
-def refuse_judged(names: Sequence[str], *, understands: bool) -> None:
+def refuse_judged(names: Sequence[str]) -> None:
     """Raise ValueError for custom caveats that no resource server could judge."""
     refuse_repeated("judged caveat", names)
-    if names and not understands:
-        raise ValueError("a client that judges custom caveats understands caveats: register it so")
     for name in names:
         check_custom_name(name)
 

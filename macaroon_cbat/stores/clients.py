@@ -72,8 +72,8 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `jwks` or `jwks_uri` name theirs, or are those of private_key_jwt. Clients in `may_act` may exchange its
     tokens for others of the same subject (RFC 8693 4.4). `groups` are those into which the operator has put
     it, for caveats that demand a member of one.
-    `understands_caveats` states that this resource server judges every caveat itself, those in
-    `judged_caveats` too. `authorization_details_types` are those that a client may ask for, or is shown.
+    `understands_caveats` states that this resource server judges every caveat itself, and `judged_caveats`
+    that it judges details of these types, and custom caveats of these names if it understands caveats.
     `checks_certificates` and `checks_proofs` state that it compares `cnf` with certificates and DPoP proofs.
     """
 
@@ -126,7 +126,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         refuse_repeated("client in may_act", self.may_act)
         refuse_repeated("authorization details type", self.authorization_details_types)
         refuse_groups(self.groups)
-        refuse_judged(self.judged_caveats, understands=self.understands_caveats)
+        refuse_judged(self.judged_caveats)
         refuse_key_sources(method, self.certificates, self.jwks, self.jwks_uri)
 
     @property

@@ -143,14 +143,16 @@ def test_a_resource_server_sees_the_types_that_it_knows(paying):
     token = ask(paying, [PAYMENT, ACCOUNT]).json["access_token"]
     assert paying.introspect(token) == {"active": False}
     change(paying, "api", server_metadata(authorization_details_types=("payment",)))
+    assert paying.introspect(token) == {"active": False}
+    change(paying, "api", server_metadata(judged_caveats=("payment",)))
     assert paying.introspect(token)["authorization_details"] == [PAYMENT]
-    change(paying, "api", server_metadata(authorization_details_types=("lien",)))
+    change(paying, "api", server_metadata(judged_caveats=("lien",)))
     assert paying.introspect(token) == {"active": False}
 
 
 def test_a_holder_drops_details(paying):
     """A holder keeps some of the details by a caveat of its own; it cannot add one."""
-    change(paying, "api", server_metadata(authorization_details_types=("payment", "account", "lien")))
+    change(paying, "api", server_metadata(judged_caveats=("payment", "account", "lien")))
     token = ask(paying, [PAYMENT, ACCOUNT]).json["access_token"]
     fewer = attenuate(token, [CustomCaveat("authorization_details", [ACCOUNT, {"type": "lien"}])])
     assert paying.introspect(fewer)["authorization_details"] == [ACCOUNT]

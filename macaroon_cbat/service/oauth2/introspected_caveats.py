@@ -63,13 +63,14 @@ def understood_details(of_the_request: Sequence[bytes], caller: Client) -> list[
     """Return the authorization details that the caller may rely on, or None for a token without any.
 
     Raises InvalidToken for a caveat about the request that the caller does not judge. A resource server is
-    shown the details of the types that it is registered for (RFC 9396 9.2), and none of the others.
+    shown the details of the types that it judges (RFC 9396 9.2), and none of the others: one that ignores
+    them would do more than they allow. The types that it may ask for as a client do not matter.
     """
     found: list[object] | None = None
     for text in of_the_request:
         caveat = _readable(text)
         if isinstance(caveat, CustomCaveat) and caveat.name == AUTHORIZATION_DETAILS:
-            shown = [one for one in caveat.value if one["type"] in _detail_types(caller)]
+            shown = [one for one in caveat.value if one["type"] in caller.metadata.judged_caveats]
             found = shown if found is None else [one for one in found if one in shown]
         elif not caller.metadata.understands_caveats:
             raise InvalidToken(f"{caller.client_id} does not understand caveats, such as {text.decode()}")
@@ -78,12 +79,8 @@ def understood_details(of_the_request: Sequence[bytes], caller: Client) -> list[
                 f"{caller.client_id} is not registered as judging caveat {quoted(caveat.name)}"
             )
     if found == []:
-        raise InvalidToken(f"{caller.client_id} is registered for no type of these authorization details")
+        raise InvalidToken(f"{caller.client_id} is not registered as judging a type of these details")
     return found
-
-
-def _detail_types(caller: Client) -> tuple[str, ...]:
-    return caller.metadata.authorization_details_types + caller.metadata.judged_caveats
 
 
 def sorted_caveats(texts: AuthenticCaveats) -> tuple[BoundTo, AuthenticCaveats, list[bytes]]:

@@ -44,8 +44,10 @@ class RedisCounters:
                 socket_timeout=_PATIENCE_SECONDS,
                 socket_connect_timeout=_PATIENCE_SECONDS,
             )
-        except ValueError as error:
-            raise SettingsError(f"the storage of limits is no URL of Redis: {error}") from error
+        except ValueError as error:  # its words may have a part of the password
+            raise SettingsError(
+                "the storage of limits is no URL of Redis: write redis://HOST[:PORT][/DATABASE]"
+            ) from error
         self._failure = StorageError
         self._monotonic = monotonic
         self._instead = MemoryCounters(monotonic)

@@ -1,6 +1,6 @@
 """Settings of the limits on attempts. Successful requests of a client are not limited unless it is set."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from macaroon_cbat.errors import SettingsError
@@ -24,7 +24,8 @@ class ThrottleSettings:
             shape="redis://HOST[:PORT][/DATABASE], or rediss:// or redis+unix://",
             default="the memory of each process",
         ),
-    ] = None
+    ] = field(default=None, repr=False)
+    """It may hold a password."""
     lockout_failures: Annotated[
         int, _attempts("wrong secrets of a client from an address, after which this pair is locked")
     ] = 10
@@ -47,8 +48,10 @@ class ThrottleSettings:
     public_requests: Annotated[
         int, _attempts("requests of an address in a minute in the names of public clients")
     ] = 1200
-    registrations: Annotated[int, _attempts("registrations from an address in an hour")] = 30
-    logins: Annotated[int, _attempts("pages and logins of people from an address in a minute")] = 120
+    registrations: Annotated[
+        int, _attempts("registrations without an invitation from an address in an hour")
+    ] = 60
+    logins: Annotated[int, _attempts("pages and logins of people from an address in a minute")] = 600
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later."""

@@ -5,7 +5,8 @@ import pytest
 from macaroon_cbat.certificate.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE
 from macaroon_cbat.errors import SettingsError, TooManyRequests
-from macaroon_cbat.service.throttle.attempts import LOGINS
+from macaroon_cbat.service.throttle.attempts import LOGINS, REGISTRATIONS
+from macaroon_cbat.service.throttle.redis_counters import RedisCounters
 from macaroon_cbat.service.throttle.settings import ThrottleSettings
 from macaroon_cbat.service.throttle.throttle import Throttle
 from tests.support.audit_events import events
@@ -160,10 +161,33 @@ def test_pages_are_limited(start):
     assert 429 not in statuses[:2]
 
 
+def test_registrations_without_an_invitation_are_limited(start):
+    """A client that shows no invitation registers a few times in an hour; an invited one is not counted."""
+    service = start(throttle=ThrottleSettings(registrations=2))
+    client = service.app.test_client()
+
+    def register(**headers: str) -> int:
+        return client.post(
+            "/oauth2/register", json={}, headers=headers, environ_overrides=came_from(HERE)
+        ).status_code
+
+    assert [register(Authorization="Bearer x") for _ in range(5)] == [401] * 5
+    assert [register() for _ in range(3)] == [401, 401, 429]
+
+
+def test_no_password_of_redis_is_shown():
+    """The URL of Redis, which may hold a password, is not shown with the settings."""
+    assert "sesame" not in repr(ThrottleSettings(limits_storage="redis://:sesame@localhost"))
+    with pytest.raises(SettingsError) as refusal:
+        RedisCounters("redis://:sesame/x@localhost:port")
+    assert "sesame" not in str(refusal.value)
+
+
 def test_limited_views_exist(service):
     """Each view that the limits name is one of the service's own."""
     routed = set(service.app.view_functions)
     assert {"authorize"} <= routed & LOGINS
+    assert routed >= REGISTRATIONS
 
 
 def test_a_lock_is_audited_and_counted(audited, file):
