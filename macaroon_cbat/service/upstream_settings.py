@@ -121,6 +121,11 @@ class UpstreamSettings:
         return self.upstream_issuer is not None
 
     @property
+    def login_rules(self) -> str:
+        """The settings that say who logs in and by which name; another text for each choice of them."""
+        return repr((self.upstream_issuer, self.upstream_client_id, self.upstream_subject, self.allowed))
+
+    @property
     def must_be_pushed(self) -> bool:
         """True if every client must push its authorization request."""
         return self.require_pushed_requests == 1

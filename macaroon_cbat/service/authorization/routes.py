@@ -89,7 +89,12 @@ def people_of(
     if not settings.is_on:
         return None
     login = Login(Upstream(settings), settings, stores.expiring, issuer)
-    sessions = Sessions(stores, idle=settings.session_idle, lifetime=settings.session_lifetime)
+    sessions = Sessions(
+        stores,
+        idle=settings.session_idle,
+        lifetime=settings.session_lifetime,
+        login_rules=settings.login_rules,
+    )
     return People(login, sessions, Forms(issuer, Cookies(issuer)), clock)
 
 

@@ -27,20 +27,26 @@ class Session(Struct, frozen=True):
     authenticated_at: EpochSeconds
     began_at: EpochSeconds
     used_at: EpochSeconds
+    login_rules: str
+    """The rules of the login: the provider, the claim of the subject, and who may log in."""
 
 
 class Sessions:
     """The live sessions of the service, of all its processes."""
 
-    def __init__(self, stores: Stores, *, idle: int, lifetime: int) -> None:
-        """Keep them in these stores; `idle` and `lifetime` are seconds."""
-        self._stores = stores
+    def __init__(self, stores: Stores, *, idle: int, lifetime: int, login_rules: str) -> None:
+        """Keep them in these stores; `idle` and `lifetime` are seconds.
+
+        A session of other `login_rules` is none: another provider may give the same name to another person,
+        and a person who may not log in any more is not to go on either.
+        """
+        self._stores, self._login_rules = stores, login_rules
         self._idle, self.lifetime = idle, lifetime
 
     def begin(self, person: LoggedIn, now: EpochSeconds) -> str:
         """Return the new session's cookie value. It is never one that a browser sent: no session is fixed."""
         value = encode(os.urandom(_BYTES))
-        session = Session(*person, began_at=now, used_at=now)
+        session = Session(*person, began_at=now, used_at=now, login_rules=self._login_rules)
         content, ends_at = msgspec.json.encode(session), now + self.lifetime
         self._stores.expiring.add(_KIND, value, content, expires_at=ends_at, now=now)
         return value
@@ -51,7 +57,7 @@ class Sessions:
         if content is None:
             return None
         session = msgspec.json.decode(content, type=Session)
-        if now >= session.used_at + self._idle:
+        if session.login_rules != self._login_rules or now >= session.used_at + self._idle:
             return None
         if reason_of_end(self._stores.revocations, session.subject, session.subject, session.began_at):
             return None

@@ -26,7 +26,7 @@ KEPT_SECONDS = 3600.0
 RETRY_SECONDS = 5.0
 """Seconds after a look in which no other is made: an outage, and a token of an unknown key, cost little."""
 
-_WAIT, _LONGEST, _PATIENCE = 4.0, 8.0, 1.0
+_WAIT, _LONGEST = 4.0, 8.0
 _LARGEST = 256 * 1024
 _MOST_AT_ONCE = 3
 """Threads of a process that wait for the provider at a time: the others go on to answer other requests."""
@@ -35,8 +35,17 @@ _MOST_AT_ONCE = 3
 class Upstream:
     """One provider. Thread-safe, and safe to fork."""
 
-    def __init__(self, settings: UpstreamSettings, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Ask this provider; nothing is read before the first login. Raises SettingsError."""
+    def __init__(
+        self,
+        settings: UpstreamSettings,
+        monotonic: Callable[[], float] = time.monotonic,
+        patience: float = 1.0,
+    ) -> None:
+        """Ask this provider; nothing is read before the first login. Raises SettingsError.
+
+        A thread waits `patience` seconds for its turn.
+        """
+        self._patience = patience
         assert settings.upstream_issuer is not None
         assert settings.upstream_client_id is not None
         self.issuer, self.client_id = settings.upstream_issuer, settings.upstream_client_id
@@ -79,7 +88,7 @@ class Upstream:
 
     def _look(self, kept: float) -> None:
         """Read the provider's document, unless another thread has just done so."""
-        if not self._looking.acquire(timeout=_PATIENCE):
+        if not self._looking.acquire(timeout=self._patience):
             return
         try:
             if self._monotonic() - self.looked_at >= kept:
@@ -102,7 +111,7 @@ class Upstream:
             authorization=authorization,
             is_repeatable=form is None,
         )
-        if not self._asking.acquire(timeout=_PATIENCE):
+        if not self._asking.acquire(timeout=self._patience):
             raise LoginUnavailable("too many logins wait for the upstream provider")
         try:
             answer = self._connections.current().exchange(request)

@@ -81,6 +81,24 @@ def test_a_revoked_subject_is_signed_out(browser, with_people):
     assert browser.authorize().location.startswith(browser.upstream.issuer)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"upstream_issuer": "https://other.example"}, id="another provider"),
+        pytest.param({"upstream_client_id": "another-client"}, id="another client there"),
+        pytest.param({"upstream_subject": "email"}, id="another claim"),
+        pytest.param({"upstream_allowed": "groups=staff"}, id="fewer people"),
+    ],
+)
+def test_a_session_ends_with_the_rules_of_its_login(browser, start, upstream, changes):
+    """After a change of who may log in, or by which name, everyone has to log in anew."""
+    browser.consent_page()
+    other = Browser(start(people=upstream.settings(**changes)), upstream)
+    give(other, session_of(browser))
+    assert not is_signed_in(other)
+    assert is_signed_in(browser)
+
+
 def test_a_person_signs_out(browser):
     """A person who signs out ends the session everywhere: a copy of its cookie is worth nothing."""
     browser.consent_page()

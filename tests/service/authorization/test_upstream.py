@@ -36,7 +36,7 @@ def clock() -> Clock:
 def login(service, upstream, clock) -> Login:
     """Return the logins of a service that has read nothing of the provider yet."""
     settings = upstream.settings()
-    return Login(Upstream(settings, clock), settings, service.stores.expiring, ISSUER)
+    return Login(Upstream(settings, clock, patience=0.01), settings, service.stores.expiring, ISSUER)
 
 
 @pytest.fixture
