@@ -1,13 +1,13 @@
 """The authentication of clients (RFC 6749 2.3, RFC 8705 2): all failures look alike to a client."""
 
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TypeVar
 
 from cryptography.x509 import Certificate
 
 from macaroon_cbat.certificate.source import PresentedCertificate
-from macaroon_cbat.certificate.thumbprint import Thumbprint
+from macaroon_cbat.certificate.thumbprint import DerCertificate, Thumbprint
 from macaroon_cbat.errors import InvalidClient
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.oauth2.certificate_subjects import is_named_by
@@ -20,6 +20,7 @@ from macaroon_cbat.stores.clients import has_secret
 from macaroon_cbat.stores.spiffe_ids import SpiffeId, parse_spiffe_pattern
 
 _Found = TypeVar("_Found")
+_Judgment = Callable[[DerCertificate | None, EpochSeconds, Iterable[DerCertificate]], _Found]
 
 _LONGEST_NAME = 64
 """Characters of a client's name; of a longer text, which is not a name, the log gets this many."""
@@ -86,44 +87,41 @@ def refuse_public(client: Client) -> None:
 class _Proof:
     """The judgments of the certificate of one request, each made once however many clients need it."""
 
+    __slots__ = ("_credentials", "_now", "_spiffe_id", "_trust", "_verified", "publishes")
+
     def __init__(
-        self,
-        credentials: PresentedCredentials,
-        trust: ClientTrust,
-        now: EpochSeconds,
-        publishes: Publishes,
+        self, credentials: PresentedCredentials, trust: ClientTrust, now: EpochSeconds, publishes: Publishes
     ) -> None:
+        self._credentials, self._trust, self._now = credentials, trust, now
         self.publishes = publishes
-        certificate = credentials.presented.certificate
-        sent = cache(lambda: credentials.intermediates() if certificate else ())
-
-        @cache
-        def verified() -> Certificate | InvalidClient:
-            try:
-                return trust.verified(certificate, now, sent())
-            except InvalidClient as error:
-                return error
-
-        @cache
-        def spiffe_id() -> SpiffeId | InvalidClient:
-            try:
-                return trust.spiffe_id(certificate, now, sent())
-            except InvalidClient as error:
-                return error
-
-        self._verified, self._spiffe_id = verified, spiffe_id
+        self._verified: Certificate | InvalidClient | None = None
+        self._spiffe_id: SpiffeId | InvalidClient | None = None
 
     def verified(self) -> Certificate:
         """Return the leaf of a trusted chain, or raise InvalidClient."""
-        return _or_raise(self._verified())
+        if self._verified is None:
+            self._verified = self._judged(self._trust.verified)
+        return _or_raise(self._verified)
 
     def spiffe_id(self) -> SpiffeId:
         """Return the SPIFFE ID that its trust domain issued, or raise InvalidClient."""
-        return _or_raise(self._spiffe_id())
+        if self._spiffe_id is None:
+            self._spiffe_id = self._judged(self._trust.spiffe_id)
+        return _or_raise(self._spiffe_id)
 
     def judge_all(self) -> None:
         """Judge the certificate in every way, so that the time of a refusal tells no method."""
-        self._verified(), self._spiffe_id()
+        for judgment in (self.verified, self.spiffe_id):
+            with suppress(InvalidClient):
+                judgment()
+
+    def _judged(self, judgment: _Judgment[_Found]) -> _Found | InvalidClient:
+        certificate = self._credentials.presented.certificate
+        sent = () if certificate is None else self._credentials.intermediates()
+        try:
+            return judgment(certificate, self._now, sent)
+        except InvalidClient as error:
+            return error
 
 
 def _or_raise(found: _Found | InvalidClient) -> _Found:
