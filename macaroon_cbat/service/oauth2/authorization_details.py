@@ -78,8 +78,10 @@ def detailed(request: FormRequest, authorization: Authorization) -> Authorizatio
     Raises InvalidAuthorizationDetails as `read_authorization_details`, for a type that no audience of the
     token judges, and for a detail that was not granted where details were granted before.
     """
-    types = request.detail_types.current()
     text = request.form.get(AUTHORIZATION_DETAILS)
+    if text is None:
+        return authorization
+    types = request.detail_types.current()
     wanted = read_authorization_details(text, authorization.client, types)
     if wanted is None or wanted.caveat in authorization.carried:
         return authorization
