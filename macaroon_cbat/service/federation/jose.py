@@ -61,7 +61,8 @@ class PublicKeys(Struct, frozen=True):
         if jwt.algorithm not in algorithms or jwt.algorithm not in ALGORITHMS:
             allowed = " ".join(name for name in ALGORITHMS if name in algorithms)
             raise UnacceptableJwt(
-                f"the JWT is signed by {quoted(jwt.algorithm)}, which is not allowed: use one of {allowed}"
+                f"the JWT is signed by {quoted(jwt.algorithm)}, which is not allowed: use one of {allowed}",
+                UNTRUSTED,
             )
         named = [one for one in self.keys if jwt.key_id is None or one.key_id == jwt.key_id]
         if not named:

@@ -5,6 +5,7 @@ from typing import Any
 from msgspec import Struct
 
 from macaroon_cbat.service.federation.refusals import UnacceptableJwt
+from macaroon_cbat.stores.trust import ALGORITHMS
 from macaroon_cbat.text.base64url import NotBase64url, decode
 from macaroon_cbat.text.json_text import UnusableJson, read_members
 from macaroon_cbat.text.printable import quoted
@@ -88,8 +89,14 @@ def _decoded(segment: str, name: str) -> bytes:
 
 def _refuse_header(header: dict[str, Any]) -> None:
     """Raise UnacceptableJwt for a header that says more than this service understands."""
-    if not isinstance(header.get("alg"), str):
+    algorithm = header.get("alg")
+    if not isinstance(algorithm, str):
         raise UnacceptableJwt("the JWT names no algorithm: its header needs alg")
+    if algorithm not in ALGORITHMS:
+        raise UnacceptableJwt(
+            f"the JWT is signed by {quoted(algorithm)}, which is not allowed: use one of "
+            + " ".join(ALGORITHMS)
+        )
     for name in ("kid", "typ"):
         if name in header and not isinstance(header[name], str):
             raise UnacceptableJwt(f"the {name} in the header of the JWT is no text")

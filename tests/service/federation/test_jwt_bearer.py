@@ -2,12 +2,13 @@ import pytest
 
 from macaroon_cbat.macaroon.inspection import confirmations
 from macaroon_cbat.macaroon.wire import read_macaroon
-from macaroon_cbat.service.oauth2.foreign_subjects import JWT_BEARER
+from macaroon_cbat.service.oauth2.foreign_subjects import JWT_BEARER, TOKEN_EXCHANGE
 from macaroon_cbat.text.base64url import decode, encode
 from tests.support.databases import NOW
 from tests.support.dpop import jkt, key, proof
 from tests.support.federated import (
     DEPLOYER,
+    IDP,
     PEOPLE,
     a_jwt,
     ask,
@@ -16,7 +17,7 @@ from tests.support.federated import (
     register,
     trust,
 )
-from tests.support.foreign_tokens import ec_key
+from tests.support.foreign_tokens import ec_key, segment
 from tests.support.service import API, ISSUER, OTHER_API, grant_of, refused
 
 BY_KEY = {"token_endpoint_auth_method": "private_key_jwt"}
@@ -329,3 +330,27 @@ def test_the_operators_policy_is_not_told(trusting, caplog):
     unknown = refused(bear(trusting, a_jwt(iss="https://unknown.example")), 400, "invalid_grant")
     forged = refused(bear(trusting, a_jwt(ec_key(12))), 400, "invalid_grant")
     assert told == unknown == forged
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS256", "RS512", "ES256"])
+@pytest.mark.parametrize("as_subject", [False, True], ids=["assertion", "subject"])
+def test_an_unsigned_jwt_tells_no_trusted_issuer(trusting, algorithm, as_subject):
+    """A caller that has no key of an issuer learns from no algorithm whether the issuer is trusted."""
+    trust(trusting, "strict", algorithms=["ES256"], claims={"sub": "x"})
+
+    def told(issuer: str) -> str:
+        text = unsigned(algorithm, issuer)
+        answer = exchange(trusting, text) if as_subject else bear(trusting, text)
+        return refused(answer, 400, "invalid_request" if as_subject else "invalid_grant")
+
+    assert told(IDP) == told("https://unknown.example")
+
+
+def unsigned(algorithm, issuer):
+    claims = {"iss": issuer, "aud": ISSUER, "sub": "x", "exp": NOW + 300}
+    return f"{segment({'alg': algorithm, 'kid': 'k1'})}.{segment(claims)}.{'A' * 86}"
+
+
+def exchange(service, text):
+    kind = "urn:ietf:params:oauth:token-type:jwt"
+    return ask(service, {"grant_type": TOKEN_EXCHANGE, "subject_token": text, "subject_token_type": kind})
