@@ -6,6 +6,7 @@ from flask import Flask, Response, request
 
 from macaroon_cbat.service.audit import write_done
 from macaroon_cbat.service.http.operations import Operation, add_route
+from macaroon_cbat.service.http.presented_macaroons import has_macaroon
 from macaroon_cbat.service.http.request_input import read_json, read_query, refuse_body
 from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.own_guard import OwnGuard
@@ -16,7 +17,7 @@ from macaroon_cbat.service.registration.shapes import (
     RegistrationRequest,
     UpdateRequest,
 )
-from macaroon_cbat.service.registration.tokens import RegistrationTokens, has_token
+from macaroon_cbat.service.registration.tokens import RegistrationTokens
 from macaroon_cbat.stores.clients import CLIENT_NAME
 
 _CLIENT = {"client_id": CLIENT_NAME}
@@ -88,7 +89,7 @@ def registration_routes(
     registrar = Registrar(guard.stores, guard.issuer.url, guard.clock, write_done)
 
     def register() -> Response:
-        invitation = None if is_open is not None and not has_token(request) else tokens.invitation(request)
+        invitation = None if is_open is not None and not has_macaroon(request) else tokens.invitation(request)
         bounds = is_open if invitation is None else invitation.bounds
         assert bounds is not None
         members = _body()

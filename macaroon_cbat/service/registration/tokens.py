@@ -11,10 +11,8 @@ from flask import Request
 from msgspec import Struct
 
 from macaroon_cbat.audit.event import OPERATOR
-from macaroon_cbat.errors import InvalidToken, MissingToken
+from macaroon_cbat.errors import InvalidToken
 from macaroon_cbat.macaroon.claims import EpochSeconds
-from macaroon_cbat.macaroon.credential_headers import credentials_in_environ
-from macaroon_cbat.macaroon.discharge_headers import presented_macaroons
 from macaroon_cbat.macaroon.identifier import TOKEN_ID_BYTES, Grant, read_identifier
 from macaroon_cbat.macaroon.keys import AudienceKey, RootKey, audience_key
 from macaroon_cbat.macaroon.minting import mint
@@ -22,6 +20,7 @@ from macaroon_cbat.macaroon.signature import AuthenticCaveats, verify_signature
 from macaroon_cbat.macaroon.verification import judge, refuse_revoked
 from macaroon_cbat.macaroon.wire import read_discharges, read_macaroon
 from macaroon_cbat.service.audit import is_with
+from macaroon_cbat.service.http.presented_macaroons import macaroons_of
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.registration.bounds import (
     Bounds,
@@ -139,24 +138,8 @@ class RegistrationTokens:
         return text, record
 
 
-def has_token(request: Request) -> bool:
-    """Return True if a request carries a macaroon, valid or not."""
-    try:
-        _presented_text(request)
-    except MissingToken:
-        return False
-    return True
-
-
-def _presented_text(request: Request) -> tuple[str, tuple[str, ...]]:
-    environ = request.environ
-    credentials = credentials_in_environ(environ)
-    _, text, discharges = presented_macaroons(environ.get("HTTP_AUTHORIZATION"), credentials)
-    return text, discharges
-
-
 def _presented(request: Request) -> tuple[str, Grant, tuple[str, ...]]:
-    text, discharges = _presented_text(request)
+    text, discharges = macaroons_of(request)
     return text, read_identifier(read_macaroon(text).identifier), discharges
 
 

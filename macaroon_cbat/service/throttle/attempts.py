@@ -10,6 +10,7 @@ from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.service.audit import write_or_log_locked
 from macaroon_cbat.service.http.client_certificate import client_certificate
+from macaroon_cbat.service.http.presented_macaroons import has_macaroon
 from macaroon_cbat.service.throttle.places import limited_address
 from macaroon_cbat.service.throttle.redis_counters import RedisCounters
 from macaroon_cbat.service.throttle.settings import ThrottleSettings
@@ -46,11 +47,13 @@ def limit_attempts(app: Flask, throttle: Throttle) -> None:
     @app.before_request
     def count_attempt() -> None:
         limit = limits.get(request.endpoint or "")
-        # Who was invited to register shows a macaroon, which has a bound of its own.
-        if limit is not None and not (
-            request.endpoint in REGISTRATIONS and "Authorization" in request.headers
-        ):
+        if limit is not None and not _is_invited():
             limit(_address())
+
+
+def _is_invited() -> bool:
+    """Return True for a registration with a macaroon, which has a bound of its own; no other header does."""
+    return request.endpoint in REGISTRATIONS and has_macaroon(request)
 
 
 def _address() -> str | None:

@@ -175,6 +175,16 @@ def test_registrations_without_an_invitation_are_limited(start):
     assert [register() for _ in range(3)] == [401, 401, 429]
 
 
+@pytest.mark.parametrize("header", ["Basic eDp5", "Digest x", ""])
+def test_a_header_without_a_macaroon_is_no_invitation(start, header):
+    """A client that sends other credentials is counted as one without an invitation, which it is."""
+    service = start(throttle=ThrottleSettings(registrations=1))
+    headers = {"Authorization": header}
+    asked = {"json": {}, "headers": headers, "environ_overrides": came_from(HERE)}
+    statuses = [service.app.test_client().post("/oauth2/register", **asked).status_code for _ in range(2)]
+    assert statuses == [401, 429]
+
+
 def test_no_password_of_redis_is_shown():
     """The URL of Redis, which may hold a password, is not shown with the settings."""
     assert "sesame" not in repr(ThrottleSettings(limits_storage="redis://:sesame@localhost"))
