@@ -19,8 +19,8 @@ from macaroon_cbat.cli.options import (
 from macaroon_cbat.cli.thumbprint import certificate_in
 from macaroon_cbat.errors import MacaroonError, Refused, SettingsError
 from macaroon_cbat.service.admin.shapes import ClientRecord, NewClient
-from macaroon_cbat.service.oauth2.entitlements import RESERVED_SCOPES
 from macaroon_cbat.service.oauth2.key_strength import weakness_of
+from macaroon_cbat.service.reserved_scopes import RESERVED_SCOPES
 from macaroon_cbat.service.served_audiences import FEED_SCOPES
 from macaroon_cbat.stores.clients import SECRET_METHODS
 

@@ -57,6 +57,7 @@ def test_every_bound_is_an_option(data, tmp_path):
         (("--scope", "admin"), 1, "is for the service itself"),
         (("--scope", "read", "--audience", "api"), 1, "absolute URI"),
         (("--scope", "read", "--audience", "https://localhost:8443"), 1, "the service itself"),
+        (("--scope", "read"), 1, "audiences is empty"),
         (("--scope", "read", "--host", "app.example/path"), 2, "no invitation"),
         (("--scope", "a  b"), 2, "no invitation"),
     ],

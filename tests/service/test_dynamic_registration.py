@@ -118,6 +118,7 @@ BEYOND = {
     "another method": ({"token_endpoint_auth_method": "client_secret_post"}, "invalid_client_metadata"),
     "an unknown method": ({"token_endpoint_auth_method": "x"}, "invalid_client_metadata"),
     "another audience": ({"audiences": [OTHER_API]}, "invalid_client_metadata"),
+    "no audience, which is every one": ({"audiences": []}, "invalid_client_metadata"),
     "one audience more": ({"audiences": [API, OTHER_API]}, "invalid_client_metadata"),
     "the service itself": ({"audiences": [ISSUER]}, "invalid_client_metadata"),
     "nothing of the scopes": ({"scope": "admin keys"}, "invalid_client_metadata"),
@@ -202,7 +203,8 @@ NARROWED = {
     "its path": (('{"path":"/oauth2/register"}',), 201, None),
     "a certificate": (({"cnf": {"x5t#S256": ONE.thumbprint}},), 401, None),
     "another address": (('{"ip":"192.0.2.0/24"}',), 401, None),
-    "fewer audiences": (('{"registration":{"audiences":[]}}',), 201, {"audiences": None}),
+    "no audience": (('{"registration":{"audiences":[]}}',), 400, None),
+    "an audience beside it": (('{"registration":{"audiences":["https://other.example"]}}',), 400, None),
     "an audience more": (
         ('{"registration":{"audiences":["https://api.example","https://other.example"]}}',),
         201,
@@ -260,13 +262,17 @@ def test_registrations_at_once_are_counted(service):
     assert len(service.stores.clients.all()) == before + 3
 
 
+def bit_changed(text):
+    return text[:-1] + ("Q" if text.endswith("A") else "A")
+
+
 NO_INVITATIONS = {
     "none": lambda service: None,
     "an access token": lambda service: service.token(),
     "a key of another use": lambda service: service.minted(use="refresh"),
     "a registration access token": lambda service: registered(service)["registration_access_token"],
     "nonsense": lambda service: "x",
-    "a bit changed": lambda service: invitation(service)[:-1] + "A",
+    "a bit changed": lambda service: bit_changed(invitation(service)),
     "another service's": lambda service: child(invitation(service)).replace("A", "B", 1),
 }
 

@@ -61,6 +61,7 @@ BEYOND = {
     ),
     "an exchange": ({"grant_types": ["urn:ietf:params:oauth:grant-type:token-exchange"]}, "client_metadata"),
     "another audience": ({"audiences": [OTHER_API]}, "client_metadata"),
+    "no audience, which is every one": ({"audiences": []}, "client_metadata"),
     "the scopes of the service": ({"scope": "admin"}, "client_metadata"),
     "a scheme of its own": ({"redirect_uris": ["com.example.app:/cb"]}, "redirect_uri"),
     "plain HTTP": ({"redirect_uris": ["http://any.example/cb"]}, "redirect_uri"),

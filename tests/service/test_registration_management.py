@@ -85,6 +85,7 @@ REFUSED_UPDATES = {
     "a secret": {"client_secret": "x"},
     "a secret that is no text": {"client_secret": 7},
     "another audience": {"audiences": [OTHER_API]},
+    "no audience, which is every one": {"audiences": []},
     "another grant": {"grant_types": ["client_credentials"]},
     "another method": {"token_endpoint_auth_method": "client_secret_basic"},
     "nothing of its scopes": {"scope": "admin"},

@@ -12,8 +12,8 @@ from macaroon_cbat.macaroon.claims import EpochSeconds, scope_tokens
 from macaroon_cbat.macaroon.issuers import is_same_issuer
 from macaroon_cbat.service.admin.shapes import TrustedIssuerRecord, TrustRegistration
 from macaroon_cbat.service.federation.jose import usable_keys
-from macaroon_cbat.service.oauth2.entitlements import RESERVED_SCOPES
 from macaroon_cbat.service.registration.rules import Audit
+from macaroon_cbat.service.reserved_scopes import RESERVED_SCOPES
 from macaroon_cbat.stores import Client, Stores, TrustedIssuer, TrustRecord
 from macaroon_cbat.stores.trust import GRANTING, read_trust
 

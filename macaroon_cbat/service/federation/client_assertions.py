@@ -95,7 +95,7 @@ def _workload(
     if "cnf" in accepted.jwt.claims:
         raise UnacceptableJwt("it is bound to a key, whose proof is not looked for here")
     federation.use_once(accepted, now)
-    return narrowed(client, accepted.trusted)
+    return narrowed(client, accepted.trusted, federation.audiences)
 
 
 def _require_method(client: Client) -> None:

@@ -12,12 +12,11 @@ from macaroon_cbat.errors import InvalidDpopProof, InvalidRequest, InvalidScope,
 from macaroon_cbat.macaroon.audiences import canonical_audience
 from macaroon_cbat.macaroon.claims import several
 from macaroon_cbat.service.http.client_certificate import require_reachable
+from macaroon_cbat.service.reserved_scopes import RESERVED_SCOPES
 from macaroon_cbat.stores import Client
 
 MOST_AUDIENCES = 16
 """Audiences of one token: each one's URI is in its identifier."""
-RESERVED_SCOPES = ("keys", "revocations", "admin", "grants")
-"""The scopes of the service's own endpoints. A user may grant `grants` alone, for a list of its logins."""
 
 
 Audience = str | tuple[str, ...] | None

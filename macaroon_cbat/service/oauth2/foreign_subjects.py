@@ -102,7 +102,8 @@ def _authorization(server: Any, request: FormRequest, presented: _Presented) -> 
     is_through(accepted.name, accepted.subject)
     is_exchange = presented.use == "token-exchange"
     _require_grant(client, TOKEN_EXCHANGE if is_exchange else JWT_BEARER)
-    within, issuer = narrowed(client, accepted.trusted), server.issuer.audience
+    issuer = server.issuer.audience
+    within = narrowed(client, accepted.trusted, (issuer,))
     audience = granted_audience(within, named_resources(request.resources), issuer)
     refuse_other_resource(audience, accepted.trusted)
     authorization = Authorization(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from macaroon_cbat.errors import Unavailable
-from macaroon_cbat.service.oauth2.entitlements import RESERVED_SCOPES
+from macaroon_cbat.service.reserved_scopes import RESERVED_SCOPES
 from macaroon_cbat.stores import ClientStore
 
 MEMORY_SECONDS = 60.0

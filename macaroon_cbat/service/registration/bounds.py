@@ -121,6 +121,8 @@ def refuse_beyond(metadata: ClientMetadata, bounds: Bounds) -> None:
     ):
         if beyond := sorted(set(wanted) - set(allowed)):
             raise InvalidClientMetadata(f"{what}: {beyond[0]} {_beyond(allowed)}")
+    if not metadata.audiences:  # such a client gets tokens for every audience, not for none
+        raise InvalidClientMetadata(f"audiences: an empty list {_beyond(bounds.audiences)}: name one of them")
     if beyond := [one for one in metadata.audiences if not is_among(one, bounds.audiences)]:
         raise InvalidClientMetadata(f"audiences: {beyond[0]} {_beyond(bounds.audiences)}")
     for uri in metadata.redirect_uris:

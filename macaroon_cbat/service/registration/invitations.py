@@ -3,11 +3,11 @@
 from macaroon_cbat.errors import InvalidClientMetadata, Unavailable
 from macaroon_cbat.macaroon.audiences import checked_audience, is_among
 from macaroon_cbat.macaroon.claims import EpochSeconds, scope_tokens
-from macaroon_cbat.service.oauth2.entitlements import RESERVED_SCOPES
 from macaroon_cbat.service.registration.bounds import RegistrationCaveat
 from macaroon_cbat.service.registration.rules import Audit
 from macaroon_cbat.service.registration.shapes import InvitationRequest, NewInvitation
 from macaroon_cbat.service.registration.tokens import mint_invitation, new_token_id
+from macaroon_cbat.service.reserved_scopes import RESERVED_SCOPES
 from macaroon_cbat.stores import Stores
 
 
@@ -61,6 +61,10 @@ def _checked(wanted: InvitationRequest, issuer: str) -> tuple[str, ...]:
         audiences = tuple(dict.fromkeys(checked_audience(one) for one in wanted.audiences))
     except ValueError as error:
         raise InvalidClientMetadata(str(error)) from error
+    if not audiences:
+        raise InvalidClientMetadata(
+            "audiences is empty, and a client without any gets tokens for every resource server: name one"
+        )
     if is_among(issuer, audiences):
         raise InvalidClientMetadata("an audience is the service itself: leave it out")
     return audiences

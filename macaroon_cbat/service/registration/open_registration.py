@@ -6,9 +6,9 @@ of every client.
 """
 
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.service.oauth2.entitlements import RESERVED_SCOPES
 from macaroon_cbat.service.registration.bounds import Bounds
 from macaroon_cbat.service.registration_settings import RegistrationSettings
+from macaroon_cbat.service.reserved_scopes import RESERVED_SCOPES
 
 
 def open_bounds(settings: RegistrationSettings) -> Bounds | None:

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 from macaroon_cbat.audit.event import EventKind
 from macaroon_cbat.errors import InvalidClientMetadata
 from macaroon_cbat.macaroon.audiences import is_among
-from macaroon_cbat.service.oauth2.entitlements import RESERVED_SCOPES
+from macaroon_cbat.service.reserved_scopes import RESERVED_SCOPES
 from macaroon_cbat.service.served_audiences import FEED_SCOPES
 from macaroon_cbat.stores import ClientMetadata
 

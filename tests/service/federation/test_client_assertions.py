@@ -11,7 +11,7 @@ from macaroon_cbat.service.oauth2.foreign_subjects import JWT_BEARER
 from tests.support.databases import NOW
 from tests.support.federated import IDP, PEOPLE, WORKLOAD, a_jwt, register, trust
 from tests.support.foreign_tokens import ec_key, key_set, pem_of, public_jwk, signed_jwt
-from tests.support.service import API, ISSUER, grant_of, refused
+from tests.support.service import API, ISSUER, OTHER_API, grant_of, refused
 
 TOKEN_ENDPOINT = f"{ISSUER}/oauth2/token"
 MINE = ec_key(31)
@@ -293,6 +293,24 @@ def test_a_workload_gets_a_token_in_the_name_of_its_client(service):
     assert (answer.status_code, answer.json["scope"]) == (200, "read write"), answer.text
     refused(credentials(service, a_jwt(), scope="audit"), 400, "invalid_scope")
     refused(credentials(service, a_jwt(sub="x")), 401, "invalid_client")
+
+
+@pytest.mark.parametrize(
+    ("registered", "form"),
+    [
+        ({"audiences": (API,)}, {}),
+        ({"audiences": ()}, {}),
+        ({"audiences": (), "scope": "admin"}, {"resource": ISSUER}),
+    ],
+    ids=["of another audience", "of any audience", "of the service itself"],
+)
+def test_a_workload_whose_client_and_trust_have_no_resource_in_common(service, registered, form):
+    """Nothing in common is no right: no token for every audience, and none for the service itself."""
+    by_jwt = {"grant_types": ("client_credentials",), "token_endpoint_auth_method": "private_key_jwt"}
+    register(service, "deployer", **by_jwt, **registered)
+    trust(service, uses=["client-authentication"], resources=[OTHER_API], scope="read admin")
+    answer = with_assertion(service, a_jwt(), grant_type="client_credentials", **form)
+    refused(answer, 400, "invalid_target")
 
 
 def test_a_person_s_jwt_and_a_client_assertion(by_key):
