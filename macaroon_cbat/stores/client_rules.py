@@ -8,6 +8,7 @@ from typing import Any
 from macaroon_cbat.macaroon.audiences import canonical_audience
 from macaroon_cbat.macaroon.custom import check_custom_name
 from macaroon_cbat.stores.client_keys import certificates_in, refuse_keys, refuse_keys_uri
+from macaroon_cbat.stores.distinguished_names import INVISIBLE
 
 PUBLIC_GRANTS = frozenset(
     {"authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"}
@@ -50,6 +51,7 @@ def refuse_name(name: str | None) -> None:
     """Raise ValueError for a name that a consent page could not show, or that would deceive its reader.
 
     Marks that turn text round or join characters are of the categories C; line ends are Z, as the space is.
+    Further letters and marks print nothing: two names with one of them more or less look the same.
     """
     if name is None:
         return
@@ -57,7 +59,7 @@ def refuse_name(name: str | None) -> None:
         raise ValueError(
             f"client_name is empty, has spaces around it or more than {LONGEST_NAME} characters: correct it"
         )
-    if any(one != " " and unicodedata.category(one)[0] in "CZ" for one in name):
+    if INVISIBLE.search(name) or any(one != " " and unicodedata.category(one)[0] in "CZ" for one in name):
         raise ValueError("client_name has a character that is not shown: write letters, digits and signs")
 
 

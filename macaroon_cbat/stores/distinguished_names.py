@@ -61,9 +61,10 @@ _STRING_ENCODINGS = {
 }
 _LONG_FORM = 0x80
 _FOREIGN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_INVISIBLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
+"""Characters that print nothing, and are neither controls nor spaces by their category."""
 
 
 def parse_distinguished_name(text: str) -> DistinguishedName:
@@ -147,7 +148,7 @@ def _prepared(oid: str, value: str) -> str:
     looks_like_others = (
         unicodedata.normalize("NFKC", value) != composed
         or value not in (composed, unicodedata.normalize("NFD", value))
-        or _INVISIBLE.search(value)
+        or INVISIBLE.search(value)
         or any(unicodedata.category(one) in _FOREIGN for one in value)
         or any(one.isspace() and one != " " for one in value)
     )

@@ -35,15 +35,19 @@ class Asked(Struct, frozen=True):
     def needs_login(self, person: Person | None, now: EpochSeconds) -> bool:
         """Return True unless the login of this person is one that the client accepts.
 
-        A later login than the request is never asked for again, so a provider's slow clock leads to no loop.
+        A session that began after the request, as that of the login which the request led to, satisfies it
+        only by the time that the provider told: it may come from another page, without a new login there.
         """
         if person is None:
             return True
-        longest = self.request.max_age
-        if person.session != self.session:
-            return longest is not None and self.asked_at > person.authenticated_at + longest + SKEW
-        is_old = longest is not None and now > person.authenticated_at + longest
-        return is_old or not LOGS_IN_AGAIN.isdisjoint(self.request.prompts)
+        is_since = person.session != self.session and person.began_at >= self.asked_at
+        if not is_since and not LOGS_IN_AGAIN.isdisjoint(self.request.prompts):
+            return True
+        oldest = [self.asked_at - SKEW] if "login" in self.request.prompts else []
+        if (longest := self.request.max_age) is not None:
+            oldest.append(self.asked_at - longest - SKEW if is_since else now - longest)
+        at = person.authenticated_at
+        return bool(oldest) and (at is None or at < max(oldest))
 
 
 class AskedRequests:

@@ -25,6 +25,8 @@ class Expected(NamedTuple):
     nonce: str
     max_age: int | None
     """The greatest age of the login in seconds; None for any."""
+    not_before: EpochSeconds | None = None
+    """The second before which no login counts; None if an earlier one does."""
 
 
 class LoggedIn(NamedTuple):
@@ -32,7 +34,8 @@ class LoggedIn(NamedTuple):
 
     subject: str
     name: str
-    authenticated_at: EpochSeconds
+    authenticated_at: EpochSeconds | None
+    """The second of the login; None if the provider has not told it, for it may be long ago."""
 
 
 def judge_claims(claims: dict[str, Any], expected: Expected, now: EpochSeconds) -> None:
@@ -53,6 +56,8 @@ def judge_claims(claims: dict[str, Any], expected: Expected, now: EpochSeconds) 
         raise LoginRefused("the ID token was not issued just now: compare the clocks of provider and service")
     if expected.max_age is not None and now >= _seconds(claims, "auth_time") + expected.max_age + SKEW:
         raise LoginRefused("the login at the provider is older than the client demands")
+    if expected.not_before is not None and _seconds(claims, "auth_time") + SKEW < expected.not_before:
+        raise LoginRefused("the person has not logged in anew at the provider, as the client demands")
 
 
 def person_of(
@@ -73,9 +78,8 @@ def person_of(
         raise LoginRefused("the e-mail address of the ID token is not verified")
     known = (claims.get(name) for name in ("name", "preferred_username", "email"))
     name = next((text for text in known if isinstance(text, str) and text), value)
-    since = claims.get("auth_time")
-    at = since if type(since) is int and 0 < since <= now else now
-    return LoggedIn(f"user:{value}", name[:_LONGEST_NAME], EpochSeconds(at))
+    at = None if "auth_time" not in claims else EpochSeconds(int(min(_seconds(claims, "auth_time"), now)))
+    return LoggedIn(f"user:{value}", name[:_LONGEST_NAME], at)
 
 
 def _has(claims: dict[str, Any], claim: str, value: str) -> bool:

@@ -48,6 +48,8 @@ class BegunLogin(Struct, frozen=True):
     verifier: str
     then: str
     max_age: int | None
+    not_before: EpochSeconds | None = None
+    """The second from which on the person must have logged in; None if an earlier login will do."""
 
 
 class Login:
@@ -71,7 +73,7 @@ class Login:
         """
         provider = self.upstream.provider()
         state, nonce, verifier = (encode(os.urandom(32)) for _ in range(3))
-        begun = BegunLogin(browser, nonce, verifier, then, max_age)
+        begun = BegunLogin(browser, nonce, verifier, then, max_age, now if "login" in prompts else None)
         ends_at = now + LOGIN_SECONDS
         self._expiring.add(_KIND, state, msgspec.json.encode(begun), expires_at=ends_at, now=now)
         asked = {
@@ -86,7 +88,9 @@ class Login:
         }
         if passed_on := " ".join(one for one in prompts if one in ("login", "select_account")):
             asked["prompt"] = passed_on
-        if max_age is not None:
+        if "login" in prompts:  # a provider has to tell the time of the login for max_age alone
+            asked["max_age"] = "0"
+        elif max_age is not None:
             asked["max_age"] = str(max_age)
         place = provider.authorization_endpoint
         return f"{place}{'&' if '?' in place else '?'}{urlencode(asked)}"
@@ -108,10 +112,13 @@ class Login:
             raise LoginRefused("the provider answered without a code")
         text = self.upstream.id_token(provider, answer["code"], begun.verifier, self._callback)
         claims = self._verified(text, provider).claims
-        expected = Expected(self.upstream.issuer, self.upstream.client_id, begun.nonce, begun.max_age)
-        judge_claims(claims, expected, now)
+        judge_claims(claims, self._expected(begun), now)
         person = person_of(claims, self.settings.upstream_subject, self.settings.allowed, now)
         return person, begun.then
+
+    def _expected(self, begun: BegunLogin) -> Expected:
+        issuer, client_id = self.upstream.issuer, self.upstream.client_id
+        return Expected(issuer, client_id, begun.nonce, begun.max_age, begun.not_before)
 
     def _taken(self, state: str, browser: str, now: EpochSeconds) -> BegunLogin:
         content = self._expiring.find(_KIND, state, now)

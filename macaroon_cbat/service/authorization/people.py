@@ -21,7 +21,8 @@ class Person(Struct, frozen=True):
     subject: str
     name: str
     session: str
-    authenticated_at: EpochSeconds
+    authenticated_at: EpochSeconds | None
+    began_at: EpochSeconds
 
 
 class People:
@@ -38,7 +39,9 @@ class People:
         session = None if value is None else self.sessions.find(value, self._now())
         if value is None or session is None:
             return None
-        return Person(session.subject, session.name, public_name(value), session.authenticated_at)
+        return Person(
+            session.subject, session.name, public_name(value), session.authenticated_at, session.began_at
+        )
 
     def sign_in(
         self,

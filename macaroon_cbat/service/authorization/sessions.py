@@ -24,7 +24,8 @@ class Session(Struct, frozen=True):
 
     subject: str
     name: str
-    authenticated_at: EpochSeconds
+    authenticated_at: EpochSeconds | None
+    """The second of the login, as the provider told it; None if it did not."""
     began_at: EpochSeconds
     used_at: EpochSeconds
     login_rules: str

@@ -65,9 +65,10 @@ class Upstream:
         kept = RETRY_SECONDS if is_renewed or self._known is None else KEPT_SECONDS
         if self._monotonic() - self.looked_at >= kept:
             self._look(kept)
-        if self._known is None:
+        known = self._known
+        if known is None:
             raise LoginUnavailable("the upstream provider failed a moment ago: it is not asked again so soon")
-        return self._known
+        return known
 
     def id_token(self, provider: Provider, code: str, verifier: str, callback: str) -> str:
         """Return the text of the ID token that a code is exchanged for, or raise LoginUnavailable."""
@@ -87,15 +88,25 @@ class Upstream:
         return token
 
     def _look(self, kept: float) -> None:
-        """Read the provider's document, unless another thread has just done so."""
-        if not self._looking.acquire(timeout=self._patience):
+        """Read the provider's document, unless another thread does so or has just done so.
+
+        Meanwhile the others go on with what is known, or wait if nothing is, or it lacks their key.
+        """
+        if not self._looking.acquire(timeout=0 if kept == KEPT_SECONDS else self._patience):
             return
         try:
             if self._monotonic() - self.looked_at >= kept:
-                self.looked_at, self._known = self._monotonic(), None
-                self._known = discovered(self.issuer, lambda url: self._answered("GET", url))
+                self._read_anew()
         finally:
             self._looking.release()
+
+    def _read_anew(self) -> None:
+        """Read the document and the keys. If that fails, what was known is not used any more."""
+        at, found = self._monotonic(), None
+        try:
+            found = discovered(self.issuer, lambda url: self._answered("GET", url))
+        finally:
+            self._known, self.looked_at = found, at
 
     def _answered(
         self, method: str, url: str, form: dict[str, str] | None = None, authorization: str | None = None

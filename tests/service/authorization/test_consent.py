@@ -57,6 +57,21 @@ def test_no_text_of_a_client_becomes_markup(browser, with_people):
     assert "&lt;script&gt;" in page.text
 
 
+def test_nothing_that_a_person_decides_about_is_cut(browser, with_people):
+    """A host, a scope and an audience are shown to their end, so an ellipsis hides nothing."""
+    host, scope = f"login.bank.example.{'a' * 50}.{'b' * 50}.attacker.example", "read-" + "x" * 110 + "-all"
+    audience = f"https://api.example/{'x' * 110}/payments"
+    metadata = client_metadata(
+        redirect_uris=(f"https://{host}/",),
+        grant_types=("authorization_code",),
+        scope=scope,
+        audiences=(audience,),
+    )
+    with_people.stores.clients.add("long", metadata, secret=SECRETS["billing"], now=NOW)
+    text = browser.consent_page("long", redirect_uri=None, scope=None).text
+    assert [shown for shown in (host, scope, audience) if shown not in text] == []
+
+
 def test_a_device_is_warned_about(browser):
     """A redirect that any program of the device may take is said to be one (RFC 8252 8.6)."""
     assert "cannot prove" in browser.consent_page(PHONE).text

@@ -138,7 +138,7 @@ def test_prompt_login_demands_a_login(browser):
 
 def test_max_age_demands_a_login_that_is_no_older(browser, with_people):
     """A login that is older than max_age is not enough, and the provider is told the age."""
-    browser.consent_page()
+    browser.log_in(browser.authorize(), auth_time=NOW)
     with_people.now = NOW + 20
     assert browser.authorize(max_age="20", scope="write").location.startswith(ISSUER)
     with_people.now = NOW + 21

@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -133,6 +135,49 @@ def test_a_hanging_provider_holds_few_threads(login, upstream, clock):
     is_released.set()
     for one in waiting:
         one.join()
+
+
+@pytest.fixture
+def held(upstream, monkeypatch) -> tuple[threading.Event, threading.Event]:
+    """Hold the provider's document back: return the events that it is being read, and that it may be."""
+    is_read, is_released, document = threading.Event(), threading.Event(), upstream.document()
+
+    def later() -> dict[str, Any]:
+        is_read.set()
+        is_released.wait(60)
+        return document
+
+    monkeypatch.setattr(upstream, "document", later)
+    return is_read, is_released
+
+
+def test_logins_go_on_while_the_document_is_read_anew(upstream, clock, held):
+    """While one login reads the document after an hour, the others go on with the one that is known."""
+    is_read, is_released = held
+    ours = Upstream(upstream.settings(), clock)
+    is_released.set()
+    known = ours.provider()
+    clock.now += KEPT_SECONDS
+    is_released.clear()
+    is_read.clear()
+    with ThreadPoolExecutor(1) as thread:
+        first = thread.submit(ours.provider)
+        is_read.wait(60)
+        assert ours.provider() is known
+        is_released.set()
+        assert first.result(60) is not known
+
+
+def test_first_logins_wait_for_the_document(upstream, clock, held):
+    """Of several first logins at once one reads the document, and the others wait for it."""
+    is_read, is_released = held
+    ours = Upstream(upstream.settings(), clock, patience=60)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(ours.provider)
+        is_read.wait(60)
+        threading.Timer(0.1, is_released.set).start()
+        assert ours.provider() is first.result(60)
+    assert looks(upstream) == 1
 
 
 def _failed(login, provider) -> None:
