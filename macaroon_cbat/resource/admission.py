@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -33,7 +34,7 @@ from macaroon_cbat.resource.audit import log_misconfigured, reason_of, warn_igno
 from macaroon_cbat.resource.hidden_certificates import refuse_hidden
 from macaroon_cbat.resource.metrics import count_refused, count_unavailable, count_verified
 from macaroon_cbat.resource.overrides import why_method_is_unknown, why_path_is_unknown
-from macaroon_cbat.resource.proofs import ProofRules, claimed_proof
+from macaroon_cbat.resource.proofs import ProofRules, claimed_proof, judges_after
 from macaroon_cbat.resource.request import PresentedRequest
 from macaroon_cbat.resource.verifier import TokenVerifier
 
@@ -121,13 +122,15 @@ class Admission(Struct, frozen=True, kw_only=True):
             scheme, text = read_credentials(request.authorization)
         require = self.require
         proof = claimed_proof(request.proof) if scheme == "DPoP" else None
-        access = self._access(request, presented, proof)
+        access, custom = self._access(request, presented, proof), self.custom
+        if custom and proof is not None and request.proof is not None:
+            custom = judges_after(partial(self.proofs.prove, proof, request.proof, access, text), custom)
         try:
             principal = self.verifier.verify(
                 text,
                 access,
                 require_certificate=require == "certificate" and self.require_certificate,
-                custom=self.custom,
+                custom=custom,
                 discharges=discharges,
             )
         except InvalidToken as error:

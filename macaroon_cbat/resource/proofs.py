@@ -1,10 +1,14 @@
 """The rules of a guard for DPoP proofs (RFC 9449 4.3, 7), the same in every framework."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from msgspec import Struct, field
 
 from macaroon_cbat.errors import InvalidDpopProof, UseDpopNonce
 from macaroon_cbat.errors.dpop import NonceRequired, ProofRefused
 from macaroon_cbat.macaroon.caveats import Access
+from macaroon_cbat.macaroon.custom import Judge
 from macaroon_cbat.macaroon.dpop_nonces import DpopNonces
 from macaroon_cbat.macaroon.dpop_proof import DpopProof, ProvedRequest, read_proof, verify_proof
 from macaroon_cbat.resource.blocking import about_to_block, announces_blocking
@@ -57,3 +61,20 @@ def claimed_proof(presented: PresentedProof | None) -> DpopProof:
         return read_proof(presented.values)
     except InvalidDpopProof as error:
         raise ProofRefused(str(error)) from error
+
+
+def judges_after(prove: Callable[[], None], judges: Mapping[str, Judge]) -> Mapping[str, Judge]:
+    """Return the judges of custom caveats, each asked once `prove` has returned.
+
+    A judge may count what it allows. A token that was stolen without its key is not to reach it, nor the
+    request that comes once more with a nonce.
+    """
+
+    def after(judge: Judge) -> Judge:
+        def judging(value: Any, access: Access) -> str | None:
+            prove()
+            return judge(value, access)
+
+        return judging
+
+    return {name: after(judge) for name, judge in judges.items()}

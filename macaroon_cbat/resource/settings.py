@@ -109,11 +109,9 @@ def check_settings(settings: GuardSettings, *, is_around: bool = False) -> None:
 
 
 def _memory(settings: GuardSettings) -> UsedProofs:
-    """Return the memory of used proofs, shared with processes that are forked if proofs will come."""
+    """Return the memory of used proofs, shared with processes that are forked: any guard may be sent some."""
     memory = settings.get("used_proofs") or RememberedProofs()
-    if isinstance(memory, RememberedProofs) and settings.get("require", "certificate") != "certificate":
-        memory.prepare()
-    return memory
+    return memory.prepare() if isinstance(memory, RememberedProofs) else memory
 
 
 def _check_requirement(settings: GuardSettings) -> None:

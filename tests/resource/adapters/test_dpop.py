@@ -4,6 +4,7 @@ import pytest
 
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.macaroon.caveats import Expiry, key_confirmation
+from macaroon_cbat.macaroon.custom import CustomCaveat
 from macaroon_cbat.macaroon.dpop_nonces import DpopNonces
 from macaroon_cbat.macaroon.dpop_proof import PROOF_SECONDS
 from macaroon_cbat.macaroon.proof_keys import SIGNING_ALGORITHMS
@@ -11,6 +12,7 @@ from macaroon_cbat.resource.used_proofs import RememberedProofs
 from tests.support.adapters import ADAPTERS
 from tests.support.counters import counts, difference
 from tests.support.dpop import URL, ath, jkt, key, proof
+from tests.support.forks import in_children
 from tests.support.guarded_app import CERTIFICATE, THIEF, WELL_KNOWN
 from tests.support.log_lines import line_of
 from tests.support.tokens import API, BOUND, NOW, token
@@ -253,6 +255,42 @@ def test_settings_that_contradict_each_other(settings, reason):
     """An unknown requirement, and one beside require_certificate=False, is a SettingsError."""
     with pytest.raises(SettingsError, match=reason):
         ADAPTERS["WSGI"].make(**settings)
+
+
+def test_no_judge_is_asked_before_the_proof_holds(adapter):
+    """A judge may count what it allows: no forged, old, used or nonceless proof makes a guard ask it."""
+    asked: list[object] = []
+    payment = token(key_confirmation(JKT), CustomCaveat("payment", 7))
+    app = adapter.make(
+        require="dpop",
+        dpop_nonces=DpopNonces(SECRET),
+        caveats={"payment": lambda value, _: asked.append(value)},
+    )
+    nonce = ask(adapter, app, payment, proof(payment)).header("DPoP-Nonce")
+    forged = proof(payment, nonce=nonce)[:-86] + proof(private=key("ES256", "thief"))[-86:]
+    for refused in (forged, proof(payment, nonce=nonce, htm="POST"), proof(payment, nonce=nonce, iat=0)):
+        assert ask(adapter, app, payment, refused).json()["error"] == "invalid_dpop_proof"
+    assert asked == []
+    honest = proof(payment, nonce=nonce)
+    assert ask(adapter, app, payment, honest).status == 200
+    assert ask(adapter, app, payment, honest).status == 401
+    assert asked == [7]
+
+
+SHARING = {"a certificate": {}, "nothing": {"require_certificate": False}, "a key": {"require": "dpop"}}
+
+
+@pytest.mark.parametrize("settings", SHARING.values(), ids=SHARING)
+def test_forked_workers_share_the_memory_of_every_guard(settings):
+    """A proof that one forked worker of a guard has seen used is used in all, whatever the guard requires."""
+    wsgi, used = ADAPTERS["WSGI"], proof(BOTH)
+    app = wsgi.make(**settings)
+
+    def status_is(status):
+        return lambda _: ask(wsgi, app, BOTH, used, certificate=CERTIFICATE).status == status
+
+    assert in_children(1, status_is(200)) == [0]
+    assert in_children(1, status_is(401)) == [0]
 
 
 def test_unbound_tokens_may_pass_beside_bound_ones(adapter):

@@ -54,9 +54,12 @@ HONEST = (
     *("Accept", "Accept-Language", "Content-Type", "Cookie", "If-None-Match", "If-Modified-Since", "Origin"),
     *("Range", "Referer", "User-Agent", "Sec-Fetch-Mode", "X-Requested-With", "X-Csrf-Token", "X-Api-Key"),
     *("Idempotency-Key", "Prefer", "Traceparent", "X-Correlation-Id", "X-Tenant-Id", "X-Sveltekit-Pathname"),
-    *("Depth", "Destination", "Overwrite", "Lock-Token", "Dpop", "Signature-Input", "Content-Digest"),
+    *("Depth", "Destination", "Overwrite", "Lock-Token", "Signature-Input", "Content-Digest"),
 )
 """The headers that clients send to the server itself, and that must arrive."""
+
+CREDENTIALS = ("Authorization", "Macaroons", "X-Discharge-Macaroon", "DPoP")
+"""The headers that clients send to whoever judges tokens: a guarded server, or the gateway in its place."""
 
 _FAMILIES = (
     *("X-Forwarded-Whatever", "X-Pomerium-Claim-Department", "Shib-Whatever", "SSL-Whatever", "SM-Whatever"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from macaroon_cbat.certificate.formats import FORMATS
 from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
+from tests.support.proxies.believed import CREDENTIALS
 from tests.support.proxies.clients import Ask, Headers, Reply
 from tests.support.proxies.deployment import Stand
 from tests.support.proxies.rows import Row
@@ -69,7 +70,7 @@ def judged(stand: Stand, reply: Reply, kind: str = "self-signed") -> str:
 
 def assert_nothing_private(reply: Reply) -> None:
     """Fail where the token, the secret or a certificate header reaches a server that does not judge them."""
-    for name in ("Authorization", "Macaroons", "X-Discharge-Macaroon", "DPoP"):
+    for name in CREDENTIALS:
         assert reply.arrived(name) == [], name
     assert reply.arrived("Proxysecret") == []
     for form in FORMATS.values():

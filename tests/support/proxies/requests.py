@@ -1,7 +1,7 @@
 """Attacks by the request line, by the framing and by headers that servers and frameworks believe."""
 
 from tests.support.proxies.arrivals import EVIL, Arrival, arrivals, arrived, assert_harmless, at_once
-from tests.support.proxies.believed import FAMILIES, HONEST, ODD, PARTS
+from tests.support.proxies.believed import CREDENTIALS, FAMILIES, HONEST, ODD, PARTS
 from tests.support.proxies.channels import H2_REQUEST, HEAD
 from tests.support.proxies.clients import Headers
 from tests.support.proxies.deployment import Stand
@@ -208,12 +208,16 @@ def headers(stand: Stand) -> list[str]:
 
 
 def honest_headers(stand: Stand) -> list[str]:
-    """Write the headers that a server must hear from its clients: each arrives as it was sent."""
-    fields = tuple((name, "honest") for name in HONEST)
+    """Write what a server must hear from its clients: each header arrives as it was sent.
+
+    Those with credentials arrive where the server judges them, and stay with the gateway otherwise.
+    """
+    fields = tuple((name, "honest") for name in (*HONEST, *CREDENTIALS))
+    arriving = [["honest"]] * len(HONEST) + [["honest"] if stand.row.is_guarded else []] * len(CREDENTIALS)
     with arrivals(stand) as seen:
         replies = [stand.say(_with(fields)), stand.say_h2((*H2_REQUEST, *_lower(fields)))]
     heard = [each for each in seen if "last" not in each["line"]]
-    assert [[arrived(each, name) for name in HONEST] for each in heard] == [[["honest"]] * len(HONEST)] * 2
+    assert [[arrived(each, name) for name, _ in fields] for each in heard] == [arriving] * 2
     return [each.outcome for each in replies]
 
 
