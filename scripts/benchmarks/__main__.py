@@ -15,6 +15,7 @@ from collections.abc import Callable
 import certificates
 import core
 import gateway
+import providers
 import proxies
 import refusing
 import revocations
@@ -30,6 +31,7 @@ THROUGHPUT: dict[str, Callable[[Extent], list[service.Throughput]]] = {
     "service": service.throughput,
     "gateway": gateway.throughput,
     "proxies": proxies.throughput,
+    "providers": providers.throughput,
 }
 MEASURES: dict[str, Callable[[Extent], list[Measure]]] = {
     "revocations": revocations.catching_up,

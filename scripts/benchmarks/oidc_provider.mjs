@@ -1,8 +1,11 @@
 // npm's oidc-provider with its memory adapter, for the benchmark: certificate-bound ES256 JWTs over mutual TLS.
-// node oidc_provider.mjs '{folder, port, modules, secret, families}'; prints a JSON line with refresh tokens when ready.
+// node oidc_provider.mjs '{folder, port, modules, secret, families, format}': prints one JSON line with refresh tokens
+// when ready. `format` of access tokens is jwt, or opaque, for the library introspects no JWT.
 import { generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
 import fs from 'node:fs';
 import https from 'node:https';
+
+console.info = console.warn; // the library's notices would come before that line
 
 const settings = JSON.parse(process.argv[2]);
 const { Provider } = await import(`${settings.modules}/oidc-provider/lib/index.js`);
@@ -19,6 +22,14 @@ const provider = new Provider(issuer, {
       response_types: ['code'],
       id_token_signed_response_alg: 'ES256',
       tls_client_certificate_bound_access_tokens: true,
+    },
+    {
+      client_id: 'api',
+      client_secret: settings.secret,
+      grant_types: [],
+      id_token_signed_response_alg: 'ES256',
+      redirect_uris: [],
+      response_types: [],
     },
   ],
   clientBasedCORS: () => false,
@@ -46,6 +57,7 @@ const provider = new Provider(issuer, {
   jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'ES256', kid: 'one' }] },
   rotateRefreshToken: true,
   scopes: ['openid', 'offline_access', 'read'],
+  ttl: { AccessToken: 600, ClientCredentials: 600, Grant: 86400, RefreshToken: 86400 },
 });
 
 async function family() {

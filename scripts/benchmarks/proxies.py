@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 
 from service import Throughput
 from timing import Extent
-from tls_load import Answers, Load, answers
+from tls_load import Answers, Load, answers, throughput_of
 
 from tests.support.ports import free_port
 from tests.support.proxies.certificates import World, make_world
@@ -79,7 +78,7 @@ def throughput(extent: Extent) -> list[Throughput]:
         for _ in range(extent.load_rounds):
             for name, load in loads.items():
                 spent[name].append(answers(load, extent.seconds))
-    return [_figure(name, rounds) for name, rounds in spent.items()]
+    return [throughput_of(name, rounds) for name, rounds in spent.items()]
 
 
 def _lines() -> Iterator[Line]:
@@ -128,9 +127,3 @@ def _upstream(folder: Path) -> Iterator[int]:
     with process(command, place) as running:
         wait_for_port(port, running, place)
         yield port
-
-
-def _figure(name: str, rounds: list[Answers]) -> Throughput:
-    rates = [each.requests_per_second for each in rounds]
-    p99 = median(each.milliseconds[int(len(each.milliseconds) * 0.99)] for each in rounds)
-    return Throughput(name, max(rates), median(rates), p99)

@@ -8,8 +8,16 @@ import selectors
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
+
+from service import Throughput
+
+
+def _ignored(_number: int, _body: bytes) -> None:
+    """Make nothing of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +27,12 @@ class Load:
     port: int
     ca: Path
     certificate: Path
-    request: bytes
+    request: bytes | Callable[[int], bytes]
+    """Always the same, or the next one of the connection with this number."""
     connections: int = 16
     expected: bytes = b"HTTP/1.1 200 "
+    answered: Callable[[int, bytes], None] = _ignored
+    """Takes the number of a connection and the body of its answer, before the connection's next request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,46 +45,69 @@ class Answers:
 
 
 def answers(load: Load, seconds: float) -> Answers:
-    """Return what came back in this many seconds; raise RuntimeError for any other answer."""
+    """Return what came back in this many seconds; raise RuntimeError for any other answer.
+
+    Answers that are under way then are read, too, and not counted: the next round may depend on them.
+    """
     with selectors.DefaultSelector() as selector:
-        for _ in range(load.connections):
-            _ask(selector, _connected(load), load)
+        for number in range(load.connections):
+            _ask(selector, _connected(load), load, number)
         spent, start = [], time.perf_counter()
         while time.perf_counter() - start < seconds:
             for key, _ in selector.select():
-                connection = key.fileobj
-                assert isinstance(connection, ssl.SSLSocket)
-                is_last = _read_answer(connection, load.expected)
-                spent.append((time.perf_counter() - key.data) * 1000)
-                selector.unregister(connection)
-                if is_last:  # after a thousand requests, in the case of nginx
-                    connection.close()
-                    connection = _connected(load)
-                _ask(selector, connection, load)
+                connection, number, milliseconds = _answered(selector, key, load)
+                spent.append(milliseconds)
+                _ask(selector, connection or _connected(load), load, number)
         elapsed = time.perf_counter() - start
         for key in list(selector.get_map().values()):
-            key.fileobj.close()  # type: ignore[union-attr]
+            connection, _, _ = _answered(selector, key, load)
+            if connection is not None:
+                connection.close()
     return Answers(len(spent) / elapsed, sorted(spent))
 
 
-def _ask(selector: selectors.BaseSelector, connection: ssl.SSLSocket, load: Load) -> None:
+def throughput_of(name: str, rounds: list[Answers]) -> Throughput:
+    """Return the figure of all rounds of a load."""
+    rates = [each.requests_per_second for each in rounds]
+    p99 = median(each.milliseconds[int(len(each.milliseconds) * 0.99)] for each in rounds)
+    return Throughput(name, max(rates), median(rates), p99)
+
+
+def _ask(selector: selectors.BaseSelector, connection: ssl.SSLSocket, load: Load, number: int) -> None:
     """Send the request, and remember when."""
-    connection.sendall(load.request)
-    selector.register(connection, selectors.EVENT_READ, time.perf_counter())
+    request = load.request if isinstance(load.request, bytes) else load.request(number)
+    connection.sendall(request)
+    selector.register(connection, selectors.EVENT_READ, (number, time.perf_counter()))
 
 
-def _read_answer(connection: ssl.SSLSocket, expected: bytes) -> bool:
-    """Read one answer; tell whether it is the last one of its connection."""
+def _answered(
+    selector: selectors.BaseSelector, key: selectors.SelectorKey, load: Load
+) -> tuple[ssl.SSLSocket | None, int, float]:
+    """Read one answer; return its connection if that can go on, its number, and the milliseconds it took."""
+    connection, (number, asked) = key.fileobj, key.data
+    assert isinstance(connection, ssl.SSLSocket)
+    body, is_last = _read_answer(connection, load.expected)
+    milliseconds = (time.perf_counter() - asked) * 1000
+    selector.unregister(connection)
+    load.answered(number, body)
+    if not is_last:
+        return connection, number, milliseconds
+    connection.close()  # after a thousand requests, in the case of nginx
+    return None, number, milliseconds
+
+
+def _read_answer(connection: ssl.SSLSocket, expected: bytes) -> tuple[bytes, bool]:
+    """Read one answer; return its body, and whether it is the last one of its connection."""
     answer = connection.recv(16384)
     while b"\r\n\r\n" not in answer:
         answer += connection.recv(16384)
     head, _, body = answer.partition(b"\r\n\r\n")
     if not head.startswith(expected):
-        raise RuntimeError(f"unexpected answer: {head[:200]!r}")
+        raise RuntimeError(f"unexpected answer: {answer[:600]!r}")
     length = int(head.lower().partition(b"\r\ncontent-length:")[2].split(b"\r\n")[0])
     while len(body) < length:
         body += connection.recv(16384)
-    return b"\r\nconnection: close" in head.lower()
+    return body, b"\r\nconnection: close" in head.lower()
 
 
 def _connected(load: Load) -> ssl.SSLSocket:

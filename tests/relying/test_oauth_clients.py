@@ -8,12 +8,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from macaroon_cbat.tls.development_ca import development_certificates
 from tests.support.federated import IDP, KEYS, a_jwt
 from tests.support.foreign_tokens import ec_key, key_set, number, public_jwk
-from tests.support.ports import free_port
 from tests.support.relying.oauth_client import OAuthClient, oauth_client
-from tests.support.relying.oidc_provider import CLIENT, SECRET, WalkingBrowser, oidc_provider
 from tests.support.service_process import API, Service
 from tests.support.tls_servers import make_client
 
@@ -22,24 +19,6 @@ EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 CALLBACK = "http://127.0.0.1:51234/callback"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 RIGHTS = ["--scope", "read write", "--audience", API]
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Run the service, where people log in at npm's oidc-provider."""
-    data = tmp_path_factory.mktemp("clients") / "data"
-    development_certificates(data)
-    service = Service(data, free_port())
-    service.prepare()
-    with oidc_provider(data, f"{service.issuer}/oauth2/callback") as provider:
-        upstream = {
-            "MACAROON_CBAT_UPSTREAM_ISSUER": provider,
-            "MACAROON_CBAT_UPSTREAM_CLIENT_ID": CLIENT,
-            "MACAROON_CBAT_UPSTREAM_CLIENT_SECRET": SECRET,
-            "MACAROON_CBAT_UPSTREAM_CA": str(service.ca),
-        }
-        with service.running(**upstream):
-            yield service
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +40,6 @@ def phone(service: Service) -> dict[str, str]:
         "phone", "--auth", "none", "--dpop", *RIGHTS, *grants, "--redirect-uri", "http://127.0.0.1/callback"
     )
     return {"client_id": "phone", "method": "none", "dpop": "ES256"}
-
-
-@pytest.fixture(scope="module")
-def browser(service: Service) -> Iterator[WalkingBrowser]:
-    """Open a browser for all logins."""
-    browser = WalkingBrowser(service.ca)
-    yield browser
-    browser.close()
 
 
 @pytest.fixture(scope="module", params=["openid_client", "oauth4webapi"])

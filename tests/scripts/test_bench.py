@@ -15,11 +15,15 @@ GROUPS = {
     "service": 3,
     "gateway": 5,
     "proxies": 7,
+    "providers": 6,
 }
 """The groups, and how many figures each has."""
 
 
-TOGETHER = (("core", "certificates", "revocations"), ("refusing", "service", "gateway", "proxies"))
+TOGETHER = (
+    ("core", "certificates", "revocations"),
+    ("refusing", "service", "gateway", "proxies", "providers"),
+)
 """The groups of each run: all of them once, and every run leaves others out."""
 
 
