@@ -20,7 +20,6 @@ READ = {
     "GET /admin/clients",
     "GET /admin/keys",
     "GET /admin/grants",
-    "GET /resource/keys",
 }
 CHANGED = {
     "POST /admin/clients",
