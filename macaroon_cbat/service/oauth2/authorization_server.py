@@ -135,16 +135,16 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
 
     def _authenticated(self, request: FormRequest) -> Client:
         """Return the client that the credentials or the assertion of a request prove."""
-        authorization, by_secret = request.headers.get("Authorization"), False
+        authorization, secret = request.headers.get("Authorization"), None
         assertion = presented_assertion(authorization, request.form)
         if assertion is None:
             credentials = presented_credentials(
                 authorization, request.form, request.presented, request.intermediates
             )
-            name, by_secret = credentials.client_id, credentials.secret is not None
+            name, secret = credentials.client_id, credentials.secret
         else:
             name = assertion.client_id or ""
-        if by_secret:
+        if secret is not None:
             self.throttle.refuse_guessing(name, request.limited_address())
         try:
             refuse_revoked_certificate(request.presented, self.stores.revocations)
@@ -153,7 +153,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
             clients, now = self.stores.clients, request.now
             return authenticated_client(credentials, clients, self._trust, now, self._publishes)
         except InvalidClient:
-            self.throttle.failed(name, request.limited_address(), by_secret=by_secret)
+            self.throttle.failed(name, request.limited_address(), secret=secret)
             raise
 
     def _asserted(self, sent: PresentedAssertion, now: EpochSeconds) -> Client:

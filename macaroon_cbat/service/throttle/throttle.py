@@ -4,13 +4,15 @@ Secrets of clients are random, 128 bits at least, so that no guess succeeds. A l
 its victims less than it gains. It concerns the pair of a client and an address: an attacker elsewhere locks
 nothing for the client. It concerns secrets alone: certificates, keys and assertions are never locked. A pair
 that has authenticated before may fail ten times as often, so that an attacker behind the same gateway or
-proxy does not lock it out in passing.
+proxy does not lock it out in passing. One wrong secret, sent again and again, is one guess.
 """
 
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
+from hashlib import blake2b
 from ipaddress import IPv6Address
 
 from macaroon_cbat.certificate.address import plain_address
@@ -41,11 +43,14 @@ class Throttle:
         self._locked = locked
         self._monotonic = monotonic
         self._proven: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._wrong: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._salt = os.urandom(16)
 
     def forget(self) -> None:
         """Forget what this process remembers of attempts."""
         self._counters.forget()
         self._proven.clear()
+        self._wrong.clear()
 
     def refuse_guessing(self, client_id: str, address: str | None) -> None:
         """Raise TooManyRequests if no secret of this client is judged from this address now."""
@@ -61,18 +66,30 @@ class Throttle:
             if count.attempts >= limit:
                 raise _too_many(f"too many authentications failed from {place}", count)
 
-    def failed(self, client_id: str, address: str | None, *, by_secret: bool) -> None:
-        """Count a failed authentication; only one by a secret brings the pair nearer to its lock."""
+    def failed(self, client_id: str, address: str | None, *, secret: str | None) -> None:
+        """Count a failed authentication; another secret than before brings the pair nearer to its lock."""
         place = _place(address)
         if place is None:
             return
         if self._settings.address_failures:
             self._counters.add(f"failures {place}", _MINUTE)
         allowed = self._allowed(client_id, place)
-        if by_secret and allowed:
+        if secret is not None and allowed and self._is_another_guess(client_id, place, secret):
             count = self._counters.add(_pair(client_id, place), self._settings.lockout_seconds)
             if count.attempts == allowed:
                 self._locked(client_id, place)
+
+    def _is_another_guess(self, client_id: str, place: str, secret: str) -> bool:
+        """Return False for the wrong secret that the pair sent last, which an attacker learns nothing from.
+
+        A program whose secret was replaced sends the old one with every request, until it has the new one.
+        """
+        digest = blake2b(secret.encode("utf-8", "surrogatepass"), key=self._salt, digest_size=16).digest()
+        last = self._wrong.get((client_id[:64], place))
+        self._wrong[client_id[:64], place] = digest
+        if len(self._wrong) > _MOST_PROVEN:
+            self._wrong.popitem(last=False)
+        return last != digest
 
     def succeeded(self, client_id: str, address: str | None) -> None:
         """Remember the pair, and raise TooManyRequests if the client makes more requests than it may."""

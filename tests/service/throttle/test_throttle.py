@@ -1,5 +1,7 @@
 """Limits on attempts: a lock-out costs an attacker its guesses, and a client nothing."""
 
+from itertools import count
+
 import pytest
 
 from macaroon_cbat.certificate.forwarded import Forwarded, trusted_proxies
@@ -17,6 +19,7 @@ from tests.support.tokens import came_from
 
 HERE, ELSEWHERE = "192.0.2.7", "198.51.100.9"
 WRONG = "w" * 20
+NUMBERS = count()
 
 
 def ask(service, client="billing", secret=WRONG, address=HERE, path="/oauth2/token", **headers):
@@ -29,7 +32,10 @@ def ask(service, client="billing", secret=WRONG, address=HERE, path="/oauth2/tok
 
 
 def guess(service, times, **asked):
-    return [ask(service, **asked).status_code for _ in range(times)]
+    """Return the statuses of as many guesses, each another one unless a secret is named."""
+    if "secret" in asked:
+        return [ask(service, **asked).status_code for _ in range(times)]
+    return [ask(service, secret=f"{WRONG}{next(NUMBERS)}", **asked).status_code for _ in range(times)]
 
 
 @pytest.mark.parametrize("path", ["/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"])
@@ -39,6 +45,12 @@ def test_wrong_secrets_lock_the_pair(service, path):
     answer = ask(service, secret=SECRETS["billing"], path=path)
     assert "too many attempts: wait" in refused(answer, 429, "too_many_requests")
     assert 0 < int(answer.headers["Retry-After"]) <= 300
+
+
+def test_one_wrong_secret_is_one_guess(service):
+    """A program that repeats its old secret is let in as soon as it has the new one."""
+    assert guess(service, 30, secret=WRONG) == [401] * 30
+    assert ask(service, secret=SECRETS["billing"]).status_code == 200
 
 
 def test_the_victim_works_elsewhere(service):
@@ -85,7 +97,8 @@ def test_a_certificate_is_never_locked(service, certificate):
 def test_an_untrusted_header_makes_no_other_address(service):
     """An attacker cannot change its address by a header: no proxy is trusted here."""
     for number in range(10):
-        ask(service, **{"X-Forwarded-For": f"203.0.113.{number}", "Forwarded": f"for=203.0.113.{number}"})
+        shown = {"X-Forwarded-For": f"203.0.113.{number}", "Forwarded": f"for=203.0.113.{number}"}
+        ask(service, secret=f"{WRONG}{number}", **shown)
     assert ask(service, **{"X-Forwarded-For": "203.0.113.99"}).status_code == 429
 
 
@@ -113,7 +126,7 @@ def test_clients_behind_a_proxy_do_not_lock_each_other(start, certificate, sende
             "/oauth2/token", data=GRANT_TYPE, headers=headers, environ_overrides=environ
         ).status_code
 
-    assert [attempt(WRONG, shown) for _ in range(4)][-1] == status
+    assert [attempt(f"{WRONG}{number}", shown) for number in range(4)][-1] == status
     assert attempt(SECRETS["billing"], "203.0.113.5") == (429 if sender == HERE else 200)
 
 
@@ -231,7 +244,7 @@ def locked(throttle, client="billing", address=HERE):
 
 def fail(throttle, times, client="billing", address=HERE):
     for _ in range(times):
-        throttle.failed(client, address, by_secret=True)
+        throttle.failed(client, address, secret=f"{WRONG}{next(NUMBERS)}")
 
 
 def test_a_lock_ends():
