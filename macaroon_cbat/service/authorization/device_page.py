@@ -12,7 +12,7 @@ from macaroon_cbat.service.http.request_input import read_query
 from macaroon_cbat.service.oauth2.device_authorization import DEVICE_PATH
 from macaroon_cbat.service.oauth2.device_codes import Decision, DeviceCodes, DeviceRequest
 from macaroon_cbat.service.oauth2.user_codes import read_user_code
-from macaroon_cbat.service.pages.forms import FIELD, Forms, Visit
+from macaroon_cbat.service.pages.forms import FIELD, Forms, Visit, is_led_by_another_site
 from macaroon_cbat.service.pages.people import PeopleAtHand, PersonAtHand
 from macaroon_cbat.service.pages.rendering import page
 from macaroon_cbat.service.pages.routes import add_page
@@ -27,7 +27,11 @@ _UNKNOWN = (
 
 @dataclass(frozen=True, slots=True)
 class DevicePage:
-    """The views of the page. A person signs in first, for wrong codes are counted by person."""
+    """The views of the page. A person signs in first, for wrong codes are counted by person.
+
+    A link of another site is followed to the code in the field, and no further: wrong codes in links would
+    lock the person out, and a person whom an attacker sends there is to see the warning first.
+    """
 
     issuer: str
     stores: Stores
@@ -42,8 +46,8 @@ class DevicePage:
         person = self.people.signed_in(request)
         if person is None:
             return self.people.sign_in(request, DEVICE_PATH + ("" if code is None else f"?user_code={code}"))
-        if typed is None:
-            return self._entry(person)
+        if typed is None or is_led_by_another_site(request):
+            return self._entry(person, code=code)  # a link must not use up the person's tries
         now = self._now()
         self._codes.refuse_guesser(person.subject, now)
         asked = None if code is None else self._codes.find(code, now)
@@ -67,8 +71,12 @@ class DevicePage:
         asked = self._codes.decide(code, decision, person.subject, now, _audit)
         return page("device_done.html", {"is_approved": decision == "approved", "client": self._name(asked)})
 
-    def _entry(self, person: PersonAtHand, problem: str | None = None) -> Response:
+    def _entry(
+        self, person: PersonAtHand, problem: str | None = None, *, code: str | None = None
+    ) -> Response:
+        """Return the page that takes a code; `code` stands in its field."""
         content = {"person": person.name, "problem": problem, "action": self.issuer + DEVICE_PATH}
+        content |= {"code": code or ""}
         return page("device_entry.html", content, status=200 if problem is None else 400)
 
     def _confirmation(

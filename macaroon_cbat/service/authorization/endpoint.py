@@ -18,13 +18,14 @@ from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.audit import write_done, write_or_log_done, write_or_log_refusal
 from macaroon_cbat.service.authorization.answers import code_url, refusal_url
 from macaroon_cbat.service.authorization.asking import Asked, AskedRequests
-from macaroon_cbat.service.authorization.consent import Consents, consent_content
+from macaroon_cbat.service.authorization.consent import Consents, consent_content, redirect_host
 from macaroon_cbat.service.authorization.parameters import Parameters, parameters_of
 from macaroon_cbat.service.authorization.people import People, Person
 from macaroon_cbat.service.authorization.pushed import PushedRequest, PushedRequests
 from macaroon_cbat.service.authorization.requests import (
     GRANT,
     AuthorizationRequest,
+    Destination,
     Rules,
     authorization_request,
     destination_of,
@@ -37,8 +38,10 @@ from macaroon_cbat.service.oauth2.issuer import Issuer
 from macaroon_cbat.service.oauth2.refresh_families import new_family
 from macaroon_cbat.service.pages.forms import Visit
 from macaroon_cbat.service.pages.rendering import leave_for, page
+from macaroon_cbat.service.registration.vetting import is_vetted
 from macaroon_cbat.stores import Client, ClientStore
-from macaroon_cbat.stores.redirect_uris import is_redirect
+from macaroon_cbat.stores.redirect_uris import is_private, is_redirect
+from macaroon_cbat.stores.registrations import RegistrationStore
 
 CONSENT_PATH = "/oauth2/consent"
 _PURPOSE = "consent"
@@ -50,6 +53,7 @@ class AuthorizationEndpoint:
 
     issuer: Issuer
     clients: ClientStore
+    registrations: RegistrationStore
     people: People
     pushed: PushedRequests
     asked: AskedRequests
@@ -69,10 +73,7 @@ class AuthorizationEndpoint:
             wanted = authorization_request(destination, parameters, self.rules, pushed)
             return self._next_step(destination.client, wanted, now)
         except OAuthError as error:
-            write_or_log_refusal(303, error.code, str(error))
-            count_refused(request.endpoint, error.code)
-            url = refusal_url(destination.redirect_uri, error, destination.state, self.issuer.url)
-            return see_other(url)
+            return self._refused(destination, error, now)
 
     def ask(self) -> Response:
         """Return the page of consent for a waiting request, or the login that it needs first."""
@@ -90,6 +91,7 @@ class AuthorizationEndpoint:
         content = consent_content(client, asked.request, person, self.issuer.lifetime, self.rules)
         content |= {"action": self.issuer.url + CONSENT_PATH, "request_name": name}
         content |= {"csrf": visit.token(_PURPOSE, name + person.session)}
+        content |= {"is_vetted": is_vetted(self.registrations, client.client_id, now)}
         return visit.keep(page("consent.html", content))
 
     def decide(self) -> Response:
@@ -126,6 +128,23 @@ class AuthorizationEndpoint:
         audit = partial(write_or_log_done, "consent.refused", status=303, **_audited(wanted, person))
         self.asked.decide(name, [], now, audit)
         return refusal_url(wanted.redirect_uri, error, wanted.state, self.issuer.url)
+
+    def _refused(self, destination: Destination, error: OAuthError, now: EpochSeconds) -> Response:
+        """Return the redirect with an error, or a page that offers it.
+
+        A client that registered itself, for a host of its choice, would make an open redirector of this
+        service (RFC 9700 4.11.2).
+        """
+        count_refused(request.endpoint, error.code)
+        client, redirect_uri = destination.client, destination.redirect_uri
+        url = refusal_url(redirect_uri, error, destination.state, self.issuer.url)
+        if is_private(redirect_uri) or is_vetted(self.registrations, client.client_id, now):
+            write_or_log_refusal(303, error.code, str(error))
+            return see_other(url)
+        write_or_log_refusal(400, error.code, str(error))
+        content = {"url": url, "description": error.description, "redirect": redirect_host(redirect_uri)}
+        content["client_name"] = client.metadata.client_name or client.client_id
+        return page("refused.html", content, status=400)
 
     def _pushed(self, sent: Parameters, now: EpochSeconds) -> PushedRequest | None:
         """Return the pushed request that these parameters refer to, or None."""

@@ -108,7 +108,7 @@ def people_routes(
     if people is None:
         add_page(app, "GET", AUTHORIZE_PATH, _off, root_path, label="authorize")
         return (), ()
-    stores, pushed = server.stores, PushedRequests(server.stores.expiring)
+    stores, pushed, logout = server.stores, PushedRequests(server.stores.expiring), Logout(people)
     rules = Rules(
         issuer=server.issuer.audience,
         detail_types=server.detail_types,
@@ -118,6 +118,7 @@ def people_routes(
     endpoint = AuthorizationEndpoint(
         issuer=server.issuer,
         clients=stores.clients,
+        registrations=stores.registrations,
         people=people,
         pushed=pushed,
         asked=AskedRequests(stores.expiring),
@@ -126,7 +127,6 @@ def people_routes(
         rules=rules,
         clock=clock,
     )
-    logout = Logout(people)
     add_page(app, "GET", AUTHORIZE_PATH, endpoint.authorize, root_path, label="authorize")
     add_page(app, "GET", CONSENT_PATH, endpoint.ask, root_path, label="consent")
     add_page(app, "POST", CONSENT_PATH, endpoint.decide, root_path, label="decision")

@@ -105,3 +105,8 @@ class Forms:
             raise ForgedForm(f"the form came from the origin {origin[:100]!r}")
         if site != "same-origin":
             raise ForgedForm(f"the form came with Sec-Fetch-Site {site[:20]!r}")
+
+
+def is_led_by_another_site(request: Request) -> bool:
+    """Return True if the browser says that a page of another site, or a redirect of one, led it here."""
+    return request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
