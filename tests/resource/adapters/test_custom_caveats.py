@@ -1,6 +1,8 @@
 """Custom caveats: every adapter asks the judges of its own guard, and no other's."""
 
 import threading
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -43,6 +45,9 @@ def test_other_guards_do_not_know_it(adapter, guarded):
 FAILURES = {
     "the value is another": (lambda value, _: value["least"], 401),
     "the value is no object": (lambda value, _: value.most, 401),
+    "the value is no decimal": (lambda *_: Decimal("much"), 401),
+    "the value is too large": (lambda *_: timedelta(10**12), 401),
+    "the value is nested": (failing(RecursionError()), 401),
     "a refusal by ValueError": (failing(ValueError("no such account")), 401),
     "the database is away": (failing(Unavailable("the database is away")), 503),
     "the network is away": (failing(ConnectionResetError()), 503),
