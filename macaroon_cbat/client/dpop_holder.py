@@ -72,13 +72,14 @@ class DpopHolder:
                 f"a token is sent over https only: request {urlsplit(uri).hostname} by an https:// URL"
             )
         token = self._source if isinstance(self._source, str) else self._source()
+        # First, since a person may have to decide: child and proof are good for a minute.
+        discharges = () if self._discharges is None else self._discharges.collect(token)
         now = EpochSeconds(int(time.time()))
         try:
             child = proved_child(token, self._key.thumbprint, self._terms, method, uri, now=now)
         except (OAuthError, ValueError) as error:
             raise SettingsError(f"this token is of no use for this request: {error}") from error
         proof = self._key.proof(method, uri, token=child, nonce=self._nonces.get(_origin(uri)))
-        discharges = () if self._discharges is None else self._discharges.collect(token)
         return Proved(child, proof, token, method, uri, discharges=discharges)
 
     def again(
@@ -97,10 +98,12 @@ class DpopHolder:
         if wants_nonce and nonce is not None and not sent.has_new_nonce:
             anew = self.prove(sent.method, sent.uri)
             return replace(anew, has_new_nonce=True, has_new_token=sent.has_new_token)
-        if sent.has_new_token or not is_rejected(status, challenge) or isinstance(self._source, str):
+        if sent.has_new_token or not is_rejected(status, challenge):
             return None
         if self._discharges is not None:
             self._discharges.discard(sent.token)
+        if isinstance(self._source, str):
+            return None
         if isinstance(self._source, RenewableSource):
             self._source.discard(sent.token)
         anew = self.prove(sent.method, sent.uri)

@@ -26,6 +26,9 @@ NO_JUDGES: Mapping[str, Judge] = MappingProxyType({})
 """The judges of a verifier that knows no custom caveat."""
 
 AUTHORIZATION_DETAILS = "authorization_details"
+MAX_QUESTIONS = 100
+"""Judges that are asked for one request, each of which may ask a database; a detail is a question, too."""
+
 RESERVED_NAMES = frozenset({AUTHORIZATION_DETAILS, "act", "declared", "may_act", "time-before"})
 _NAME = re.compile(r"[!#-<>-\[\]-~]{1,100}\Z")
 """Visible ASCII without quotes, backslash and `=`: types of RFC 9396 may be URIs."""
@@ -98,6 +101,14 @@ def judged_caveats(text: bytes, judges: Mapping[str, Judge]) -> tuple[AnyCaveat,
     return found
 
 
+def why_too_many(caveats: Iterable[CustomCaveat]) -> str | None:
+    """Return why these caveats are not judged: a holder can write thousands into a token's discharges."""
+    questions = sum(len(one.value) if one.name == AUTHORIZATION_DETAILS else 1 for one in caveats)
+    if questions <= MAX_QUESTIONS:
+        return None
+    return f"{questions} custom caveats and details, more than {MAX_QUESTIONS}: restrict by fewer"
+
+
 def refusals(
     caveats: Iterable[CustomCaveat], access: Access, judges: Mapping[str, Judge]
 ) -> list[tuple[str, str]]:
@@ -112,8 +123,13 @@ def refusals(
 def _reason(caveat: CustomCaveat, access: Access, judges: Mapping[str, Judge]) -> str | None:
     if caveat.name != AUTHORIZATION_DETAILS:
         return judges[caveat.name](caveat.value, access)
-    reasons = [_reason_of_detail(detail, access, judges) for detail in caveat.value]
-    return None if None in reasons else "; ".join(map(str, reasons))
+    reasons: list[str] = []
+    for detail in caveat.value:
+        reason = _reason_of_detail(detail, access, judges)
+        if reason is None:
+            return None
+        reasons.append(reason)
+    return "; ".join(reasons)
 
 
 def _reason_of_detail(detail: dict[str, Any], access: Access, judges: Mapping[str, Judge]) -> str | None:

@@ -63,6 +63,11 @@ class Grant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.aud if isinstance(self.aud, str) else None
 
     @property
+    def is_refresh_token(self) -> bool:
+        """Whether it is a refresh token's: the key of a family has the family's name."""
+        return self.fam == self.kid
+
+    @property
     def expires_at(self) -> EpochSeconds:
         """The second from which on the macaroon is refused."""
         return EpochSeconds(self.exp)

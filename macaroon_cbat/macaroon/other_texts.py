@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from macaroon_cbat.macaroon.caveats import Caveat
 from macaroon_cbat.macaroon.conditions import Declared, conflicts, read_condition
-from macaroon_cbat.macaroon.custom import CustomCaveat, Judge, judged_caveats
+from macaroon_cbat.macaroon.custom import CustomCaveat, Judge, judged_caveats, why_too_many
 from macaroon_cbat.macaroon.signature import DischargeText
 
 
@@ -33,6 +33,8 @@ def read_others(texts: Iterable[tuple[bytes, ValueError]], judges: Mapping[str, 
         except ValueError as unknown:
             found.unmet.append(str(unknown))
     found.unmet += conflicts(found.declared)
+    if (too_many := why_too_many(found.custom)) is not None:
+        found.unmet.append(too_many)
     return found
 
 

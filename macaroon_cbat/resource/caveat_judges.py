@@ -1,6 +1,7 @@
 """The judges of a guard's custom caveats: code of the resource server, registered by name at one guard."""
 
 from collections.abc import Callable, Iterator, Mapping
+from decimal import InvalidOperation
 from functools import wraps
 from inspect import iscoroutinefunction, signature
 from typing import Any
@@ -12,7 +13,10 @@ from macaroon_cbat.macaroon.caveats import Access
 from macaroon_cbat.macaroon.custom import Judge, check_custom_name
 from macaroon_cbat.resource.blocking import MustBlock, about_to_block
 
-_MISFIT = (ValueError, TypeError, LookupError, AttributeError, MsgspecError)
+_MISFIT = (
+    *(ValueError, TypeError, LookupError, AttributeError, MsgspecError),
+    *(InvalidOperation, OverflowError, RecursionError),  # of Decimal, of timedelta, of what is nested
+)
 """The errors of code that was given another value than it reads, which any holder can write."""
 
 

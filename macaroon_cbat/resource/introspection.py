@@ -111,6 +111,8 @@ class Introspection:
         """Return the principal of the token. Raises InvalidToken, or Unavailable without an answer."""
         macaroon = read_macaroon(text)
         grant = read_identifier(macaroon.identifier)
+        if grant.is_refresh_token:  # the service calls one active for its own client, which may serve as well
+            raise Inactive("this is a refresh token: get an access token with it")
         texts = unverified_texts(macaroon, read_discharges(discharges))
         presented = ",".join((text, *discharges))
         if not self._remembered.has(presented, access.certificate):

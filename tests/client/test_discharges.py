@@ -14,8 +14,11 @@ import pytest
 
 from macaroon_cbat import Expiry
 from macaroon_cbat.client import ClientCertificate, DischargeClient
+from macaroon_cbat.client.dpop_holder import DpopHolder
+from macaroon_cbat.client.dpop_key import DpopKey
 from macaroon_cbat.client.third_parties import discharger_key, read_discharger_key, require_discharge
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable
+from macaroon_cbat.macaroon.dpop_proof import read_proof
 from macaroon_cbat.macaroon.minting import add_third_party_caveat, bind_discharge, mint_discharge
 from macaroon_cbat.macaroon.wire import read_macaroon
 from tests.support.client_files import NOW, make_token
@@ -112,6 +115,30 @@ def test_discharges_are_collected_once(third: Scripted):
     client.collect(token)
     client.collect(asking(third, b"y"))
     assert len(third.asked) == 4
+
+
+def test_a_proof_is_made_once_they_are_there(third: Scripted):
+    """A holder by a DPoP key collects first: a person may decide for longer than a proof is good."""
+    uri, token = "https://api.example/invoices", asking(third)
+    holder = DpopHolder(token, DpopKey.generate(), third.client())
+
+    def late(_path: str, form: dict[str, str]) -> Answer:
+        holder.remember(uri, "told-meanwhile")
+        return 200, {"Macaroon": in_json(confirming(form))}
+
+    third.answer = late
+    claims = read_proof((holder.prove("GET", uri).proof,)).claims
+    assert claims["nonce"] == "told-meanwhile"
+
+
+def test_rejected_ones_are_collected_anew(third: Scripted):
+    """A holder by a DPoP key forgets discharges that were rejected, though its one token stays."""
+    uri = "https://api.example/invoices"
+    holder = DpopHolder(asking(third), DpopKey.generate(), third.client())
+    sent = holder.prove("GET", uri)
+    assert holder.again(sent, 401, 'DPoP error="invalid_token"', None, is_replayable=True) is None
+    holder.prove("GET", uri)
+    assert len(third.asked) == 2
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

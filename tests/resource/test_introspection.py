@@ -23,7 +23,7 @@ from tests.support.guarded_app import CERTIFICATE, THIEF, call, document, make_a
 from tests.support.ports import free_port
 from tests.support.service_process import API, Service
 from tests.support.tls_servers import Client, make_client
-from tests.support.tokens import token as foreign_token
+from tests.support.tokens import token as make_token
 
 BOUND = confirmation(thumbprint_of(DerCertificate(CERTIFICATE)))
 
@@ -167,7 +167,7 @@ def test_a_third_party_caveat_is_refused(app: Flask, token: str):
 
 def test_a_forged_token_is_refused(app: Flask, token: str):
     """A token of another issuer, or with another signature, is inactive."""
-    assert call(app, foreign_token(BOUND, exp=4_000_000_000)).status_code == 401
+    assert call(app, make_token(BOUND, exp=4_000_000_000)).status_code == 401
     child = attenuate(token, [BOUND])
     forged = child[:-2] + ("AA" if child[-2:] != "AA" else "BA")
     assert call(app, forged).status_code == 401
@@ -187,6 +187,14 @@ def test_malformed_text_is_never_sent(token: str):
     assert call(app, "rubbish").status_code == 401
     assert call(app, token[:-1] + "=").status_code == 401
     assert call(app, attenuate(token, [BOUND])).status_code == 503
+
+
+def test_a_refresh_token_is_no_access_token():
+    """A refresh token is refused here, without a call: its own client's question has the answer active."""
+    down = Service(Path("/nowhere"), free_port())
+    app = make_app(verifier=Introspection(down.issuer, API, "api", "s"), require_certificate=False)
+    assert call(app, make_token(fam="family", kid="family")).status_code == 401
+    assert call(app, make_token(fam="family")).status_code == 503
 
 
 @pytest.mark.parametrize("name", ["api", "nobody"])

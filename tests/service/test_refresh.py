@@ -254,6 +254,13 @@ def test_a_refresh_token_is_no_access_token(service):
         verify(token, service.keys(), Access(now=NOW, audience=API), require_certificate=False)
 
 
+def test_a_resource_server_introspects_no_refresh_token_of_its_own(service):
+    """A client that serves an audience is told of no refresh token: it might take it for an access token."""
+    service.stores.clients.add("both", web_metadata(serves=(API,)), secret=SECRETS["billing"], now=NOW)
+    form = {"token": begun(service, "both"), "client_id": "both", "client_secret": SECRETS["billing"]}
+    assert service.post("/oauth2/introspect", form).json == {"active": False}
+
+
 def test_a_refresh_token_is_for_its_own_client(service):
     """Another client's refresh token is an invalid grant, and its family goes on."""
     service.stores.clients.add("mine", web_metadata(), secret=SECRETS["billing"], now=NOW)

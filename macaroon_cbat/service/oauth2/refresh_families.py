@@ -51,7 +51,7 @@ def new_family() -> str:
 
 def is_refresh_token(unverified: Grant) -> bool:
     """Return True if an identifier is that of a refresh token: its family's key has the family's name."""
-    return unverified.fam == unverified.kid
+    return unverified.is_refresh_token
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""The introspection of a refresh token by its own client (RFC 7662); to all others it is inactive."""
+"""The introspection of a refresh token by its own client (RFC 7662); to all others it is inactive.
+
+So it is to its own client if that serves an audience: a resource server that presents what it was sent, and
+reads `active` and `scope` of the answer alone, would take a refresh token for an access token.
+"""
 
 from collections.abc import Callable
 
@@ -56,6 +60,8 @@ def refresh_token_answer(
         grant = token.grant
         if grant.client_id != caller.client_id:
             raise InvalidToken("a refresh token of another client")
+        if caller.metadata.serves:
+            raise InvalidToken("a refresh token, and its client is a resource server: it is no access token")
         certificate, proof_key = bound_to = _bound_to(token.carried)
         for each in {certificate, presented}:
             refuse_revoked(grant, each, revocations(grant, each))
