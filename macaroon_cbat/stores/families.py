@@ -53,8 +53,8 @@ class FamilyStore:
         }
         del row["granted"]
         with self._database.writing() as connection:
-            if uses is not None:
-                change_record(connection, *uses, now)
+            if uses is not None and change_record(connection, *uses, now) is None:
+                return "what it comes from has ended"
             if reason := concerning(connection, grant, new.granted.certificate).reason(
                 grant, new.granted.certificate
             ):

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
 
-from macaroon_cbat.errors import Conflict, MacaroonError, Unavailable
+from macaroon_cbat.errors import Conflict, InvalidGrant, MacaroonError, Unavailable
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.oauth2.device_codes import DeviceCodes, DeviceRequest, Poller
 from macaroon_cbat.stores.schema import expiring_records
@@ -98,14 +98,26 @@ def test_codes_that_are_begun_by_half_lead_nowhere(codes, number):
     assert "device" not in kinds
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_a_poll_that_fails_is_repeated(codes, number):
+def test_a_poll_that_fails_is_repeated(codes):
     """A database that fails under a poll costs no login: the next poll gets the tokens."""
     begun = codes.begin(ASKED)
     codes.decide(begun.user_code, "approved", "user:ada", NOW, nothing)
-    with failing_at(codes, number), pytest.raises(Unavailable):
+    with failing_at(codes, 1), pytest.raises(Unavailable):
         codes.redeem(begun.device_code, POLLER, LATER)
     assert codes.redeem(begun.device_code, POLLER, EpochSeconds(LATER + 5)).subject == "user:ada"
+
+
+def test_a_code_that_was_redeemed_is_used_once(codes):
+    """Of polls that redeem a code one after the other, one uses it, and no later one can."""
+    begun = codes.begin(ASKED)
+    codes.decide(begun.user_code, "approved", "user:ada", NOW, nothing)
+    for seconds in (5, 10):
+        codes.redeem(begun.device_code, POLLER, EpochSeconds(NOW + seconds))
+    answers = at_once(lambda: codes.use(begun.device_code, LATER))
+    assert answers.count(None) == 1
+    assert sum(isinstance(answer, InvalidGrant) for answer in answers) == AT_ONCE - 1
+    with pytest.raises(InvalidGrant):
+        codes.redeem(begun.device_code, POLLER, EpochSeconds(NOW + 15))
 
 
 def test_a_decision_that_fails_at_its_end_holds(codes):

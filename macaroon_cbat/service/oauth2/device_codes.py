@@ -26,15 +26,14 @@ from macaroon_cbat.errors import (
 from macaroon_cbat.errors.pages import DeniedByPerson
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.oauth2.user_codes import new_user_code
-from macaroon_cbat.stores import ExpiringStore
+from macaroon_cbat.stores import ExpiringStore, RecordChange
 from macaroon_cbat.text.base64url import encode
 
 LIFETIME, INTERVAL = 600, 5
 """Seconds that a device code lives, and seconds between two polls."""
 
-_SLOWER, _SLOWEST = 5, 300
-_KNOWN_LONGER = 300
-"""Seconds for which an expired code is known as expired."""
+_SLOWER, _SLOWEST, _KNOWN_LONGER = 5, 300, 300
+"""Seconds more between two polls, at most so many, and for which an expired code is known as expired."""
 _HANDLE_BYTES, _SECRET_BYTES = 16, 32
 _MOST_WRONG = 10
 
@@ -62,7 +61,7 @@ class DeviceRequest(Struct, frozen=True, kw_only=True):
     """The SHA-256 of the secret in the device code."""
     interval: int = INTERVAL
     polled_at: EpochSeconds | None = None
-    decision: Decision = "pending"
+    decision: Decision | Literal["used"] = "pending"
     subject: str | None = None
     decided_at: EpochSeconds | None = None
 
@@ -107,7 +106,7 @@ class DeviceCodes:
         return Begun(f"{handle}.{secret}", user_code)
 
     def redeem(self, device_code: str, poller: Poller, now: EpochSeconds) -> DeviceRequest:
-        """Return the approved request of this device code, which is used up.
+        """Return the approved request of this device code, which is to be used with the tokens that it gives.
 
         Raises AuthorizationPending, SlowDown, ExpiredDeviceCode, DeniedByPerson, or InvalidGrant for a code
         that is unknown, used, or of another client, certificate or key.
@@ -125,9 +124,12 @@ class DeviceCodes:
             raise InvalidGrant("the device code is unknown, used or long expired: begin again")
         if states[0].refusal is not None:
             raise states[0].refusal
-        if self._records.take("device", handle, now) is None:
-            raise InvalidGrant("the device code has just been used")
         return states[0].after
+
+    def use(self, device_code: str, now: EpochSeconds) -> None:
+        """Use a code that was redeemed. Raises InvalidGrant if another poll used it meanwhile."""
+        if self._records.change(*use_of(device_code), now) is None:
+            raise InvalidGrant(_USED)
 
     def find(self, user_code: str, now: EpochSeconds) -> DeviceRequest | None:
         """Return the undecided request of a user code; None if there is none, or it is decided or expired."""
@@ -177,17 +179,28 @@ class DeviceCodes:
 
     def count_wrong(self, subject: str, now: EpochSeconds) -> None:
         """Count a wrong user code of this person; the count begins again after the lifetime of a code."""
-        ends = now + LIFETIME
-        if not self._records.add("wrong_codes", subject, b"1", expires_at=ends, now=now):
+        if not self._records.add("wrong_codes", subject, b"1", expires_at=now + LIFETIME, now=now):
             self._records.change("wrong_codes", subject, lambda count: b"%d" % (int(count) + 1), now)
 
     def _free_user_code(self, handle: str, asked: DeviceRequest) -> str:
         for _ in range(5):
             code = new_user_code()
-            content = handle.encode()
-            if self._records.add("user_code", code, content, expires_at=asked.expires_at, now=asked.begun_at):
+            ends, now = asked.expires_at, asked.begun_at
+            if self._records.add("user_code", code, handle.encode(), expires_at=ends, now=now):
                 return code
         raise Unavailable("five random user codes in a row are in use: too many devices ask at once")
+
+
+def use_of(device_code: str) -> RecordChange:
+    """Return the change that uses a code, or raises InvalidGrant and so ends its transaction."""
+    return RecordChange("device", device_code.partition(".")[0], _used)
+
+
+def _used(content: bytes) -> bytes:
+    asked = msgspec.json.decode(content, type=DeviceRequest)
+    if asked.decision != "approved":
+        raise InvalidGrant(_USED)
+    return msgspec.json.encode(replace(asked, decision="used"))
 
 
 class _Poll(NamedTuple):
@@ -199,6 +212,8 @@ class _Poll(NamedTuple):
 
 def _poll(asked: DeviceRequest, now: EpochSeconds) -> _Poll:
     after = replace(asked, polled_at=now)
+    if asked.decision == "used":
+        return _Poll(after, InvalidGrant(_USED))
     if now >= asked.expires_at:
         return _Poll(after, ExpiredDeviceCode("the device code has expired: begin again"))
     if asked.polled_at is not None and now < asked.polled_at + asked.interval:
@@ -231,4 +246,5 @@ def _hash(secret: str) -> str:
     return sha256(secret.encode()).hexdigest()
 
 
+_USED = "the device code was used: begin again"
 _OVER = "this code is over: it was decided, or it has expired; begin again at the device"

@@ -1,14 +1,18 @@
-"""The device code grant (RFC 8628 3.4): a device gets a macaroon in the name of the person who approved."""
+"""The device code grant (RFC 8628 3.4): a device gets a macaroon in the name of the person who approved.
+
+A code is used together with the beginning of its family, or once its token is minted. So a device whose poll
+failed, or named what it cannot have, polls again, and the person need not.
+"""
 
 from typing import Literal
 
 from authlib.oauth2.rfc6749 import UnauthorizedClientError
 from authlib.oauth2.rfc8628 import DeviceCodeGrant
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from macaroon_cbat.errors import InvalidGrant
 from macaroon_cbat.service.oauth2.authorization import Authorization
-from macaroon_cbat.service.oauth2.device_codes import DeviceCodes, DeviceRequest, Poller
+from macaroon_cbat.service.oauth2.device_codes import DeviceCodes, DeviceRequest, Poller, use_of
 from macaroon_cbat.service.oauth2.entitlements import (
     granted_audience,
     granted_certificate,
@@ -62,7 +66,8 @@ class DeviceCodePoll(DeviceCodeGrant):  # type: ignore[misc] # Authlib is untype
         form = request.read(DeviceCodeForm)
         certificate = granted_certificate(client, request.presented)
         poller = Poller(client.client_id, request.presented.thumbprint, request.proof_key)
-        asked = DeviceCodes(self.server.stores.expiring).redeem(form.device_code, poller, request.now)
+        codes = DeviceCodes(self.server.stores.expiring)
+        asked = codes.redeem(form.device_code, poller, request.now)
         # The client may have been changed meanwhile: it gets no more than it is registered for now.
         named = named_resources(request.resources)
         approved = granted_audience(client, asked.audience, issuer.audience)
@@ -76,7 +81,11 @@ class DeviceCodePoll(DeviceCodeGrant):  # type: ignore[misc] # Authlib is untype
             certificate=certificate,
             carried=asked.carried,
         )
-        return 200, family_response(issuer, self.server.families, request, authorization), None
+        families, uses = self.server.families, use_of(form.device_code)
+        answer = family_response(issuer, families, request, authorization, uses)
+        if answer.refresh_token is UNSET:
+            codes.use(form.device_code, request.now)
+        return 200, answer, None
 
 
 def _subject_of(asked: DeviceRequest, revocations: RevocationStore) -> str:
