@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from threading import BoundedSemaphore
 from typing import Any, Literal
 
 import msgspec
@@ -14,6 +13,7 @@ from macaroon_cbat.errors.discharges import ConditionNotMet
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.server.stopping import is_stopping
 from macaroon_cbat.service.discharges.links import Asked
+from macaroon_cbat.service.discharges.waiting_places import WaitingPlaces
 from macaroon_cbat.stores import ExpiringStore
 
 _KIND: Literal["discharge"] = "discharge"
@@ -39,7 +39,7 @@ class Approvals:
     def __init__(self, store: ExpiringStore, waiters: int) -> None:
         """Keep them in this store."""
         self._store = store
-        self._room = BoundedSemaphore(waiters) if waiters > 0 else None
+        self._places = WaitingPlaces(waiters)
 
     def decide(
         self,
@@ -86,17 +86,20 @@ class Approvals:
             raise ConditionNotMet("nothing is approved under this secret")
 
     def await_decision(
-        self, secret: str, clock: Callable[[], float], environ: Mapping[str, Any]
+        self, secret: str, clock: Callable[[], float], environ: Mapping[str, Any], address: str | None
     ) -> Decision | None:
-        """Return the decision, after a wait if there is room for one; None if there is none yet."""
+        """Return the decision, after a wait for it; None if there is none yet.
+
+        `address` is that of the client: no address keeps the places of others.
+        """
         decision = self.find(secret, EpochSeconds(int(clock())))
-        if decision is not None or self._room is None or not self._room.acquire(blocking=False):
+        if decision is not None:
             return decision
-        try:
+        with self._places.one_for(address) as place:
             ends_at = time.monotonic() + LONGEST_WAIT
-            while decision is None and time.monotonic() < ends_at and not is_stopping(environ):
-                time.sleep(_LOOK_SECONDS)
+            while place and decision is None and time.monotonic() < ends_at and not is_stopping(environ):
+                is_over = place.wait(_LOOK_SECONDS)
                 decision = self.find(secret, EpochSeconds(int(clock())))
-        finally:
-            self._room.release()
+                if is_over:
+                    break
         return decision

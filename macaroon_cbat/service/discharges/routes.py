@@ -38,6 +38,7 @@ from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.pages.cookies import Cookies
 from macaroon_cbat.service.pages.forms import Forms
 from macaroon_cbat.service.pages.people import PeopleAtHand
+from macaroon_cbat.service.throttle.attempts import address_to_limit
 from macaroon_cbat.stores import Client
 
 _VERSION = 3
@@ -114,7 +115,7 @@ class _Views:
             Links(self.discharger.keys).check(secret, EpochSeconds(int(self.clock())))
             approvals = self.discharger.approvals
             assert approvals is not None  # this view is routed with approvals alone
-            decision = approvals.await_decision(secret, self.clock, request.environ)
+            decision = approvals.await_decision(secret, self.clock, request.environ, address_to_limit())
             if decision is None:
                 response = answer({"kind": TOKEN_KIND}, 303)
                 response.headers["Location"] = f"{self.discharger.issuer}{WAIT_PATH}?secret={secret}"

@@ -48,7 +48,7 @@ def limit_attempts(app: Flask, throttle: Throttle) -> None:
     def count_attempt() -> None:
         limit = limits.get(request.endpoint or "")
         if limit is not None and not _is_invited():
-            limit(_address())
+            limit(address_to_limit())
 
 
 def _is_invited() -> bool:
@@ -56,7 +56,8 @@ def _is_invited() -> bool:
     return request.endpoint in REGISTRATIONS and has_macaroon(request)
 
 
-def _address() -> str | None:
+def address_to_limit() -> str | None:
+    """Return the address of the request at hand as limits count it; None if it is unknown or shared."""
     presented = NO_CERTIFICATE
     with suppress(MacaroonError):  # the view says so itself
         presented = client_certificate(request)
