@@ -80,7 +80,7 @@ class DischargeClient:
                 "client_secret would go to several dischargers: use a certificate in its place"
             )
         self._clock = clock
-        self._lock = ProcessLock()
+        self._locks: dict[bytes, ProcessLock] = {}
         self._collected: dict[bytes, _Collected] = {}
 
     def __repr__(self) -> str:
@@ -97,7 +97,10 @@ class DischargeClient:
         if next(third_party_caveats(root), None) is None:
             return ()
         name = sha256(token.encode()).digest()
-        with self._lock.current():  # a person is led to one page, not to one for each thread
+        if len(self._locks) >= _MOST_TOKENS:
+            self._locks.clear()
+        # A person is led to one page, not to one for each thread; other tokens need not wait for that.
+        with self._locks.setdefault(name, ProcessLock()).current():
             known = self._collected.get(name)
             if known is None or known.ends_at <= self._clock():
                 known = self._collect(root)

@@ -117,6 +117,23 @@ def test_discharges_are_collected_once(third: Scripted):
     assert len(third.asked) == 4
 
 
+def test_a_slow_discharger_holds_up_its_own_tokens_alone(third: Scripted, tmp_path: Path):
+    """While one discharger lets a token wait, the discharges of other tokens are collected."""
+    with scripted(tmp_path) as other:
+        other.answer = lambda _, form: (200, {"Macaroon": in_json(confirming(form))})
+        cas = tmp_path / "both.pem"
+        cas.write_bytes(third.service.ca.read_bytes() + other.service.ca.read_bytes())
+        client = DischargeClient([third.url, other.url], ca=cas, timeout=5)
+        meanwhile: list[tuple[str, ...]] = []
+
+        def late(_path: str, form: dict[str, str]) -> Answer:
+            meanwhile.append(client.collect(asking(other)))
+            return 200, {"Macaroon": in_json(confirming(form))}
+
+        third.answer = late
+        assert len(client.collect(asking(third))) == len(meanwhile) == 1
+
+
 def test_a_proof_is_made_once_they_are_there(third: Scripted):
     """A holder by a DPoP key collects first: a person may decide for longer than a proof is good."""
     uri, token = "https://api.example/invoices", asking(third)
