@@ -45,6 +45,8 @@ class NewRegistration(Struct, frozen=True, kw_only=True):
     bounds: bytes
     invitation: str | None
     """The id of the initial access token; None if registration is open."""
+    token_id: str
+    """The id of the registration access token."""
     counters: tuple[Counter, ...]
     expires_at: EpochSeconds
     """The second in which the counters may be forgotten: the invitation has expired."""
@@ -65,6 +67,7 @@ class Registered(Struct, frozen=True):
 class _Record(Struct, frozen=True):
     wrapped_secret: bytes
     bounds: msgspec.Raw = msgspec.Raw(b"null")
+    token_id: str | None = None
 
 
 class RegistrationStore:
@@ -103,7 +106,7 @@ class RegistrationStore:
         """
         secret = os.urandom(KEY_BYTES)
         wrapped = self._wrapping_key().wrap(_sealed("registered", hash_of(new.client_id)), secret)
-        record = _Record(wrapped, msgspec.Raw(new.bounds))
+        record = _Record(wrapped, msgspec.Raw(new.bounds), new.token_id)
         with self._database.writing() as connection:
             _spend(connection, new, now)
             if new.unused_until is not None:
@@ -120,6 +123,20 @@ class RegistrationStore:
             add_record(connection, "registered", new.client_id, content, expires_at=_NEVER, now=now)
             before_commit(client)
         return client, RootKey(new.client_id, secret)
+
+    def end(self, token_id: str) -> None:
+        """End the invitation, or the registration access token, of this id; it may outlive a revocation.
+
+        The registered client stays, and can no longer change its registration.
+        """
+        table = expiring_records.c
+        with self._database.writing() as connection:
+            drop_record(connection, "invitation", token_id)
+            query = select(table.name_hash, table.content).where(table.kind == "registered")
+            for name_hash, content in connection.execute(query).all():
+                if msgspec.json.decode(bytes(content), type=_Record).token_id == token_id:
+                    is_this = (table.kind == "registered") & (table.name_hash == name_hash)
+                    connection.execute(delete(expiring_records).where(is_this))
 
     def _found(self, kind: RecordKind, name: str, now: EpochSeconds) -> Registered | None:
         with self._database.reading() as connection:
@@ -139,7 +156,7 @@ def rewrap_registrations(connection: Connection, old: WrappingKey, new: Wrapping
         record = msgspec.json.decode(bytes(content), type=_Record)
         sealed = _sealed(kind, bytes(name_hash))
         secret = old.unwrap(sealed, record.wrapped_secret)
-        anew = msgspec.json.encode(_Record(new.wrap(sealed, secret), record.bounds))
+        anew = msgspec.json.encode(_Record(new.wrap(sealed, secret), record.bounds, record.token_id))
         is_this = (table.kind == kind) & (table.name_hash == name_hash)
         connection.execute(update(expiring_records).where(is_this).values(content=anew))
 

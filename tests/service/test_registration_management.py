@@ -228,3 +228,24 @@ def test_root_keys_rotate_and_registrations_stay(service, made):
     administration(service).retire(old)
     assert manage(service, made, "GET").json == made
     assert register(service, token).status_code == 201
+
+
+def test_a_registration_access_token_that_leaked_is_revoked_by_its_id(service, made):
+    """An operator revokes a registration access token alone, for as long as its client lives."""
+    other = registered(service)
+    jti = read_identifier(read_macaroon(made["registration_access_token"]).identifier).jti
+    administration(service).revoke(RevocationRequest("token", jti))
+    for second in (NOW, NOW + 2 * LASTING):
+        service.now = second
+        refused(manage(service, made, "GET"), 401, "invalid_token")
+        assert manage(service, other, "GET").status_code == 200
+    assert service.stores.clients.look_up(made["client_id"]) is not None
+
+
+@pytest.mark.parametrize("kind", ["invitation", "registration access token"])
+def test_no_revocation_of_a_macaroon_of_registration_is_acknowledged(service, made, kind):
+    """A client that would revoke such a macaroon as a token is told what ends it: a 200 would deceive it."""
+    token = invitation(service) if kind == "invitation" else made["registration_access_token"]
+    form = {"client_id": made["client_id"], "token": token}
+    answer = service.open("/oauth2/revoke", ONE, data=form)
+    assert "nothing was revoked" in refused(answer, 400, "invalid_request")

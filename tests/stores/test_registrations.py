@@ -17,6 +17,7 @@ NEW = NewRegistration(
     counters=(Counter("one", 2), Counter("other", 3)),
     expires_at=NOW + 60,
     unused_until=None,
+    token_id="token of app",
 )
 
 

@@ -198,12 +198,12 @@ class Administration:
         return decision
 
     def _end_family_of(self, kind: RevocationKind, value: str, now: EpochSeconds) -> None:
-        """End the refresh family that is revoked, by its name or that of its token, or the invitation."""
+        """End the refresh family, by its name or its token's, or the macaroon of registration."""
         if kind == "family":
             self.stores.families.end(value, now, lasting=LASTING)
         elif kind == "token":
             self.stores.families.end_that_of(value, now, lasting=LASTING)
-            self.stores.expiring.drop("invitation", value)  # it may outlive the revocation
+            self.stores.registrations.end(value)
 
     def _take_back(self, client_id: str, error: Unavailable) -> None:
         """Remove a client that could not be audited; raise Unavailable if it stays."""

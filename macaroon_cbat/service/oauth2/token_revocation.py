@@ -87,7 +87,20 @@ def _authentic(
         if is_refresh_token(unverified):
             families.authentic(macaroon, unverified, now)
             return unverified
+        _refuse_registration(unverified)
         return issuer.authentic_grant(text)
     except InvalidToken as error:
         log.info("nothing to revoke for %s: %s", client.client_id, error)
         return None
+
+
+def _refuse_registration(unverified: Grant) -> None:
+    """Raise InvalidRequest for a macaroon of registration, each of which has a key of its own.
+
+    It is no token of this endpoint (RFC 7009 2.2.1), and a 200 would acknowledge its revocation.
+    """
+    if unverified.kid in (unverified.client_id, unverified.jti):
+        raise InvalidRequest(
+            "token is a macaroon of registration, and nothing was revoked: delete the registration, or let "
+            "an administrator revoke the token by its id"
+        )

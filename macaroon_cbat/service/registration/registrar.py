@@ -13,7 +13,7 @@ from macaroon_cbat.service.registration.bounds import Bounds
 from macaroon_cbat.service.registration.requested import REGISTRABLE, metadata_within, replaced
 from macaroon_cbat.service.registration.rules import NAME_BYTES, SECRET_BYTES, Audit, rights_of
 from macaroon_cbat.service.registration.shapes import RegistrationAnswer
-from macaroon_cbat.service.registration.tokens import Invitation, mint_management
+from macaroon_cbat.service.registration.tokens import Invitation, mint_management, new_token_id
 from macaroon_cbat.service.settings import LASTING
 from macaroon_cbat.stores import Client, ClientMetadata, Stores
 from macaroon_cbat.stores.clients import SECRET_METHODS, has_secret
@@ -60,6 +60,7 @@ class Registrar:
             counters=() if invitation is None else invitation.counters,
             expires_at=now if invitation is None else invitation.expires_at,
             unused_until=EpochSeconds(now + UNUSED_SECONDS) if invitation is None else None,
+            token_id=new_token_id(),
         )
 
         def audit(client: Client) -> None:
@@ -67,7 +68,7 @@ class Registrar:
             self.audit("client.registered", client_id=client.client_id, **token, **rights_of(metadata))
 
         client, root = self.stores.registrations.register(new, now, audit)
-        token = mint_management(root, self.issuer, client.client_id, now)
+        token = mint_management(root, self.issuer, client.client_id, new.token_id, now)
         return self._answer(client, token, new.secret)
 
     def show(self, client_id: str, token: str) -> RegistrationAnswer:

@@ -73,9 +73,9 @@ def mint_invitation(
     return mint(_key(root), issuer, grant, carried=[caveat_text(bounds)])
 
 
-def mint_management(root: RootKey, issuer: str, client_id: str, now: EpochSeconds) -> str:
+def mint_management(root: RootKey, issuer: str, client_id: str, token_id: str, now: EpochSeconds) -> str:
     """Return the registration access token of a client (RFC 7592 3), which lives as long as the client."""
-    return mint(_key(root), issuer, _grant(root, client_id, _MANAGES, NEVER, now, token_id=new_token_id()))
+    return mint(_key(root), issuer, _grant(root, client_id, _MANAGES, NEVER, now, token_id=token_id))
 
 
 class RegistrationTokens:
