@@ -29,7 +29,7 @@ GRACE = 30
 
 @pytest.fixture(autouse=True)
 def _registered(service):
-    register(service)
+    register(service, audiences=(API, OTHER_API))
 
 
 def test_a_refresh_token_gives_an_access_token_and_its_successor(service):

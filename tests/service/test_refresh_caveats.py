@@ -35,7 +35,7 @@ CAVEAT_KEY = b"k" * 32
 
 @pytest.fixture(autouse=True)
 def _registered(service):
-    register(service)
+    register(service, audiences=(API, OTHER_API))
 
 
 TEXTS = {

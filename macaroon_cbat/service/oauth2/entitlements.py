@@ -81,6 +81,16 @@ def _granted_audiences(resources: tuple[str, ...], registered: Sequence[str], is
     return resources
 
 
+def refuse_unregistered(client: Client, audience: Audience, issuer: str) -> None:
+    """Raise InvalidTarget for a token beyond the audiences of the client, as it authenticated this time.
+
+    A grant, such as a refresh token, may be wider: a workload's JWT narrows its client for one request.
+    """
+    registered = client.metadata.audiences
+    if registered and audience != issuer and not (audience and set(several(audience)) <= set(registered)):
+        raise InvalidTarget("a resource of the grant is not open to this client as it authenticated")
+
+
 def granted_scope(client: Client, requested: str | None, audience: Audience, issuer: str) -> str:
     """Return the scope to grant for the audience: the requested scope, else all that is registered for it.
 

@@ -7,10 +7,11 @@ from joserfc.jwk import ECKey
 from macaroon_cbat.errors import InvalidClient, Unavailable
 from macaroon_cbat.service.federation.client_assertions import ASSERTION_TYPES, client_of_assertion
 from macaroon_cbat.service.federation.federation import federation_of
-from macaroon_cbat.service.oauth2.foreign_subjects import JWT_BEARER
+from macaroon_cbat.service.oauth2.foreign_subjects import JWT_BEARER, TOKEN_EXCHANGE
 from tests.support.databases import NOW
 from tests.support.federated import IDP, PEOPLE, WORKLOAD, a_jwt, register, trust
 from tests.support.foreign_tokens import ec_key, key_set, pem_of, public_jwk, signed_jwt
+from tests.support.refresh import REFRESH, begun
 from tests.support.service import API, ISSUER, OTHER_API, grant_of, refused
 
 TOKEN_ENDPOINT = f"{ISSUER}/oauth2/token"
@@ -311,6 +312,23 @@ def test_a_workload_whose_client_and_trust_have_no_resource_in_common(service, r
     trust(service, uses=["client-authentication"], resources=[OTHER_API], scope="read admin")
     answer = with_assertion(service, a_jwt(), grant_type="client_credentials", **form)
     refused(answer, 400, "invalid_target")
+
+
+@pytest.mark.parametrize("door", ["refresh", "exchange"])
+def test_a_grant_opens_no_more_than_the_trust_of_its_workload(service, door):
+    """A workload gets no token for a resource beyond its trust, whatever its client was granted before."""
+    by_jwt = {"grant_types": (*REFRESH, TOKEN_EXCHANGE), "token_endpoint_auth_method": "private_key_jwt"}
+    register(service, "deployer", **by_jwt, redirect_uris=("https://app.example/back",))
+    trust(service, uses=["client-authentication"], resources=[OTHER_API])
+    forms = {
+        "refresh": {"grant_type": "refresh_token", "refresh_token": begun(service, "deployer")},
+        "exchange": {
+            "grant_type": TOKEN_EXCHANGE,
+            "subject_token": service.minted(client_id="deployer"),
+            "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        },
+    }
+    refused(with_assertion(service, a_jwt(), **forms[door]), 400, "invalid_target")
 
 
 def test_a_person_s_jwt_and_a_client_assertion(by_key):

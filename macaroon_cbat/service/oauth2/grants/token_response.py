@@ -10,7 +10,7 @@ from macaroon_cbat.errors import MacaroonError, Unavailable
 from macaroon_cbat.service.audit import write_minted, write_or_log_key_changes
 from macaroon_cbat.service.oauth2.authorization import Authorization
 from macaroon_cbat.service.oauth2.authorization_details import carried_details, detailed
-from macaroon_cbat.service.oauth2.entitlements import require_proof
+from macaroon_cbat.service.oauth2.entitlements import refuse_unregistered, require_proof
 from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.oauth2.issuer import Issuer, Minted
 from macaroon_cbat.service.oauth2.refresh_families import RefreshFamilies
@@ -48,6 +48,7 @@ def family_response(
     """
     if "refresh_token" not in authorization.client.metadata.allowed_grants:
         return token_response(issuer, request, authorization)
+    refuse_unregistered(authorization.client, authorization.audience, issuer.audience)
     authorization = detailed(request, authorization)
     begun, refresh_token = families.begin(with_proof(request, authorization), request.now, uses)
     try:
@@ -73,6 +74,7 @@ def with_proof(request: FormRequest, authorization: Authorization) -> Authorizat
 
 def minted_for(issuer: Issuer, request: FormRequest, authorization: Authorization) -> Minted:
     """Return a new token that nothing has told of yet, after the keys that are due have rotated."""
+    refuse_unregistered(authorization.client, authorization.audience, issuer.audience)
     authorization = with_proof(request, detailed(request, authorization))
     write_or_log_key_changes(issuer.keep_keys(request.now), request.now)
     return issuer.mint(authorization, request.now)
