@@ -45,8 +45,12 @@ class SavedLogin(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def default_login_file() -> Path:
-    """Return the file of a login that has no other name. Raises SettingsError for a user without a home."""
-    folder = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state") / "macaroon-cbat"
+    """Return the file of a login that has no other name. Raises SettingsError for a user without a home.
+
+    A relative XDG_STATE_HOME is ignored, as its specification says: tokens would lie in any folder.
+    """
+    named = Path(os.environ.get("XDG_STATE_HOME", ""))
+    folder = (named if named.is_absolute() else Path("~/.local/state")) / "macaroon-cbat"
     try:
         return folder.expanduser() / "login.json"
     except RuntimeError as error:

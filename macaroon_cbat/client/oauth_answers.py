@@ -9,7 +9,9 @@ from macaroon_cbat.text.json_text import UnusableJson, read_json_text
 from macaroon_cbat.text.printable import printable
 
 Shape = TypeVar("Shape", bound=Struct)
-HttpsUri = Annotated[str, Meta(pattern=r"^https://[!-~]+\Z")]
+_HOST = r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+])(?::[0-9]{1,5})?"
+HttpsUri = Annotated[str, Meta(pattern=rf"^https://{_HOST}(?:[/?][!-\[\]-~]*)?\Z")]
+"""A URL whose host is the text before its first slash: a person may be shown it, to open it."""
 
 _LONGEST_DESCRIPTION = 500
 

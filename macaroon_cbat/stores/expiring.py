@@ -59,11 +59,24 @@ class ExpiringStore:
         self._database = database
 
     def add(
-        self, kind: RecordKind, name: str, content: bytes = b"", *, expires_at: int, now: EpochSeconds
+        self,
+        kind: RecordKind,
+        name: str,
+        content: bytes = b"",
+        *,
+        expires_at: int,
+        now: EpochSeconds,
+        before_commit: Callable[[], None] = lambda: None,
     ) -> bool:
-        """Add a record; return False and change nothing if a live one has this name."""
+        """Add a record; return False and change nothing if a live one has this name.
+
+        An error of `before_commit` adds nothing, and until its end no other process sees the record.
+        """
         with self._database.writing() as connection:
-            return add_record(connection, kind, name, content, expires_at=expires_at, now=now)
+            is_added = add_record(connection, kind, name, content, expires_at=expires_at, now=now)
+            if is_added:
+                before_commit()
+            return is_added
 
     def find(self, kind: RecordKind, name: str, now: EpochSeconds) -> bytes | None:
         """Return the content of a live record, or None."""

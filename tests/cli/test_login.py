@@ -74,6 +74,14 @@ def test_the_default_file_is_in_the_state_of_the_user(tmp_path, monkeypatch):
     assert str(tmp_path / "macaroon-cbat" / "login.json") in line
 
 
+def test_a_relative_folder_of_the_state_is_ignored(tmp_path, monkeypatch):
+    """A relative XDG_STATE_HOME puts no token into the folder that the command happens to run in."""
+    monkeypatch.setenv("XDG_STATE_HOME", "state")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    line = complaint(call("token", "get"), 2)
+    assert str(tmp_path / ".local" / "state" / "macaroon-cbat" / "login.json") in line
+
+
 def test_a_certificate_that_is_gone_is_named(file):
     """A login whose certificate is not there names the file."""
     line = complaint(call("token", "get", "--login", kept(file)), 2)

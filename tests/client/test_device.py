@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 
 from macaroon_cbat.client import ClientCertificate
-from macaroon_cbat.client.device import DeviceFlow
+from macaroon_cbat.client.device import DeviceCode, DeviceFlow
 from macaroon_cbat.client.logged_in import service_of
 from macaroon_cbat.client.login_file import SavedLogin
+from macaroon_cbat.client.oauth_answers import read_answer
 from macaroon_cbat.errors import Refused
 from tests.support.client_files import Files
 from tests.support.token_server import Server
@@ -112,3 +114,37 @@ def test_what_is_no_macaroon_is_not_kept(server: Server, files: Files) -> None:
     flow, wait = flow_of(server, files, "device.opaque"), Wait()
     with pytest.raises(Refused, match="granted no macaroon"):
         flow.wait(flow.begin(), sleep=wait.sleep, monotonic=wait.monotonic)
+
+
+def codes_at(uri: str) -> DeviceCode:
+    """Return the codes of an answer that sends the person to this URI."""
+    members = {"device_code": "x", "user_code": "WDJB-MJHT", "verification_uri": uri, "expires_in": 600}
+    return read_answer(200, msgspec.json.encode(members), DeviceCode, "https://as.example/device")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://login.bank.example@attacker.example/",
+        "https://login.bank.example:443@attacker.example/",
+        "https://attacker.example\\@login.bank.example/",
+        "https://attacker.example/\\x",
+        "https://b\u00e4nk.example/",
+        "https://as.example/\x1b[2J",
+        "https:///device",
+        "http://as.example/device",
+        "javascript:alert(1)",
+    ],
+)
+def test_a_person_is_sent_to_no_disguised_host(uri: str) -> None:
+    """A URI that a person would read as one of another host, or that is no https URL, is not shown."""
+    with pytest.raises(Refused, match="does not answer as OAuth requires"):
+        codes_at(uri)
+
+
+@pytest.mark.parametrize(
+    "uri", ["https://as.example", "https://as.example:8443/a@b?c=%5C#d", "https://[::1]:8443/device"]
+)
+def test_a_person_is_sent_to_a_plain_host(uri: str) -> None:
+    """A URI with a name or an address as its host is shown as it came."""
+    assert codes_at(uri).verification_uri == uri

@@ -9,7 +9,7 @@ import pytest
 
 from macaroon_cbat.server.stopping import IS_STOPPING
 from macaroon_cbat.service.discharges.approvals import Approvals
-from macaroon_cbat.service.discharges.links import LIFETIME
+from macaroon_cbat.service.discharges.links import LIFETIME, Asked
 from tests.support.bakery_caveats import discharged, encrypted, form_of
 from tests.support.devices import OWN, PersonInBrowser, fields_of
 from tests.support.people import SIGN_IN
@@ -282,6 +282,16 @@ def test_decisions_and_discharges_are_audited(asking, ada, service, caplog):
     assert [line["event"] for line in lines] == ["approval.given", "discharge.minted", "approval.refused"]
     assert {line["subject"] for line in lines} == {"user:ada"}
     assert [line["reason"] for line in lines] == [PAY, CONDITION, PAY]
+
+
+def test_no_decision_is_of_use_before_it_is_audited(asking, service):
+    """While the decision is written to the audit log, the client still waits: it can redeem nothing."""
+    seen = []
+    approvals = Approvals(service.app.extensions["macaroon_cbat"].expiring, 0)
+    asked = Asked("number", "digest", "user:ada", PAY, NOW + LIFETIME)
+    secret = asking.wait.partition("=")[2]
+    approvals.decide(secret, asked, NOW, lambda: seen.append(asking.is_undecided()), is_approved=True)
+    assert (seen, asking.is_undecided()) == ([True], False)
 
 
 def test_wanted_attributes_name_the_person(service, ada):

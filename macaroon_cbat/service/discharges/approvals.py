@@ -52,17 +52,13 @@ class Approvals:
     ) -> None:
         """Record the decision of the person. Raises Conflict if there is one already.
 
-        An error of `audit` takes the decision back.
+        An error of `audit` leaves it undecided, and no client sees a decision before it is audited.
         """
         decision = Decision("approved" if is_approved else "refused", asked.digest, asked.subject)
         content = msgspec.json.encode(decision)
-        if not self._store.add(_KIND, secret, content, expires_at=asked.expires_at, now=now):
+        ends_at = asked.expires_at
+        if not self._store.add(_KIND, secret, content, expires_at=ends_at, now=now, before_commit=audit):
             raise Conflict("this transaction is decided already: begin anew where you came from")
-        try:
-            audit()
-        except BaseException:
-            self._store.drop(_KIND, secret)
-            raise
 
     def find(self, secret: str, now: EpochSeconds) -> Decision | None:
         """Return the decision, or None if the person has not decided yet."""
