@@ -67,7 +67,7 @@ def claimed_proof(presented: PresentedProof | None) -> DpopProof:
 
 @dataclass(slots=True, repr=False)  # no token in a traceback
 class Proving:
-    """The proving of one request by its claimed proof; it verifies one signature however often it is asked."""
+    """The proving of one request by its claimed proof: one signature, however often it is asked."""
 
     rules: ProofRules
     proof: DpopProof
