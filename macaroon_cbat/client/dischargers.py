@@ -124,12 +124,11 @@ class Discharger:
         if refusal.code != _INTERACTION or _BROWSER not in methods:
             raise self._refused(answer, "refuses the discharge")
         try:
-            window = msgspec.convert(methods[_BROWSER], _Window)
-        except msgspec.ValidationError as error:
+            told, base = msgspec.convert(methods[_BROWSER], _Window), self.location + "/"
+            window = _Window(urljoin(base, told.visit), urljoin(base, told.wait))
+            here, there = urlsplit(self.location), urlsplit(window.wait)
+        except ValueError as error:  # of msgspec, and of what no URL parser reads
             raise self._nonsense(self.location, error) from error
-        base = self.location + "/"
-        window = _Window(urljoin(base, window.visit), urljoin(base, window.wait))
-        here, there = urlsplit(self.location), urlsplit(window.wait)
         if (here.scheme, here.netloc) != (there.scheme, there.netloc):
             raise Refused(answer.status, None, f"{self.location} leads to another host to wait: not followed")
         if not window.visit.startswith("https://") or not window.visit.isprintable():
@@ -198,12 +197,20 @@ class Discharger:
 
 def checked_location(location: str) -> str:
     """Return a location as it is compared: without a slash at its end. Raises SettingsError unless https."""
-    parts = urlsplit(location)
-    if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
+    if not _is_plain(location):
         raise SettingsError(
             f"the discharger {location!r} is no plain https URL: write https://HOST[:PORT][/PATH]"
         )
     return location.rstrip("/")
+
+
+def _is_plain(location: str) -> bool:
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return False
+    is_with_more = "@" in parts.netloc or bool(parts.query or parts.fragment)
+    return parts.scheme == "https" and bool(parts.hostname) and not is_with_more
 
 
 def _refusal(answer: HttpsAnswer) -> _Refusal:

@@ -176,7 +176,8 @@ class Connections:
 
 def no_answer(url: str, error: Exception) -> Unavailable:
     """Return the error for a URL that gave no whole answer: what failed, and what to do."""
-    place = urlsplit(url).netloc.rpartition("@")[2] or url
+    # By hand, since the failure may be that no URL parser reads it.
+    place = url.partition("://")[2].partition("/")[0].rpartition("@")[2] or url
     kind = "answer" if isinstance(error, OSError) else "usable answer"
     return Unavailable(f"no {kind} from {url}: {failure_in_words(error, place)}")
 

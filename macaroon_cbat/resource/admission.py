@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -34,7 +33,7 @@ from macaroon_cbat.resource.audit import log_misconfigured, reason_of, warn_igno
 from macaroon_cbat.resource.hidden_certificates import refuse_hidden
 from macaroon_cbat.resource.metrics import count_refused, count_unavailable, count_verified
 from macaroon_cbat.resource.overrides import why_method_is_unknown, why_path_is_unknown
-from macaroon_cbat.resource.proofs import ProofRules, claimed_proof, judges_after
+from macaroon_cbat.resource.proofs import ProofRules, Proving, claimed_proof
 from macaroon_cbat.resource.request import PresentedRequest
 from macaroon_cbat.resource.verifier import TokenVerifier
 
@@ -122,15 +121,16 @@ class Admission(Struct, frozen=True, kw_only=True):
             scheme, text = read_credentials(request.authorization)
         require = self.require
         proof = claimed_proof(request.proof) if scheme == "DPoP" else None
-        access, custom = self._access(request, presented, proof), self.custom
-        if custom and proof is not None and request.proof is not None:
-            custom = judges_after(partial(self.proofs.prove, proof, request.proof, access, text), custom)
+        access = self._access(request, presented, proof)
+        proving = None
+        if proof is not None and request.proof is not None:
+            proving = Proving(self.proofs, proof, request.proof, access, text)
         try:
             principal = self.verifier.verify(
                 text,
                 access,
                 require_certificate=require == "certificate" and self.require_certificate,
-                custom=custom,
+                custom=self.custom if proving is None else proving.before(self.custom),
                 discharges=discharges,
             )
         except InvalidToken as error:
@@ -138,9 +138,9 @@ class Admission(Struct, frozen=True, kw_only=True):
             raise
         if require != "certificate":
             require_confirmation(principal, require)
-        if proof is not None and request.proof is not None:
+        if proving is not None:
             require_key(principal)
-            self.proofs.prove(proof, request.proof, access, text)
+            proving.prove()
         require_scope(principal, scope)
         return principal
 

@@ -1,6 +1,8 @@
 """The rules of a guard for DPoP proofs (RFC 9449 4.3, 7), the same in every framework."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from msgspec import Struct, field
@@ -63,18 +65,31 @@ def claimed_proof(presented: PresentedProof | None) -> DpopProof:
         raise ProofRefused(str(error)) from error
 
 
-def judges_after(prove: Callable[[], None], judges: Mapping[str, Judge]) -> Mapping[str, Judge]:
-    """Return the judges of custom caveats, each asked once `prove` has returned.
+@dataclass(slots=True, repr=False)  # no token in a traceback
+class Proving:
+    """The proving of one request by its claimed proof: one signature, however often it is asked."""
 
-    A judge may count what it allows. A token that was stolen without its key is not to reach it, nor the
-    request that comes once more with a nonce.
-    """
+    rules: ProofRules
+    proof: DpopProof
+    presented: PresentedProof
+    access: Access
+    token: str
+    _is_proved: bool = False
 
-    def after(judge: Judge) -> Judge:
-        def judging(value: Any, access: Access) -> str | None:
-            prove()
-            return judge(value, access)
+    def prove(self) -> None:
+        """Return if the proof holds; raises as `ProofRules.prove` does."""
+        if not self._is_proved:
+            self.rules.prove(self.proof, self.presented, self.access, self.token)
+            self._is_proved = True
 
-        return judging
+    def before(self, judges: Mapping[str, Judge]) -> Mapping[str, Judge]:
+        """Return the judges of custom caveats, each asked once the proof is known to hold.
 
-    return {name: after(judge) for name, judge in judges.items()}
+        A judge may count what it allows. A token that was stolen without its key is not to reach it, nor the
+        request that comes once more with a nonce.
+        """
+        return {name: partial(self._judge, judge) for name, judge in judges.items()}
+
+    def _judge(self, judge: Judge, value: Any, access: Access) -> str | None:
+        self.prove()
+        return judge(value, access)

@@ -292,6 +292,8 @@ WINDOWS = {
     "a page that is a script": (window(visit="javascript:alert(1)"), "no https URL"),
     "a page in the clear": (window(visit="http://third.example/"), "no https URL"),
     "a page with a command for terminals": (window(visit="https://third.example/\x1b[2J"), "no https URL"),
+    "a page that is no URL": (window(visit="https://[third"), "does not answer as a discharger"),
+    "no URL to wait": (window(wait="https://[third"), "does not answer as a discharger"),
     "no page": ((401, {"Code": "interaction required"}), "refuses the discharge"),
     "another method": (
         (401, {"Code": "interaction required", "Info": {"InteractionMethods": {"agent": {}}}}),
@@ -339,6 +341,7 @@ def test_patience_ends(third: Scripted):
         "https://x/?q",
         "https://x/#f",
         "x.example",
+        "https://[x",
         "local",
     ],
 )

@@ -86,6 +86,14 @@ def test_an_endless_answer_is_not_read_on(tmp_path: Path, temper: Temper) -> Non
             connections.exchange(request)
 
 
+@pytest.mark.parametrize("url", ["https://[x/token", "https://x:99999/token", "https://x:y/token"])
+def test_a_url_that_no_parser_reads_is_unavailable(url: str) -> None:
+    """A service's metadata may name as an endpoint what is no URL: that ends as every failed exchange."""
+    connections = Connections(ssl.create_default_context())
+    with pytest.raises(Unavailable, match="no usable answer from https://"):
+        connections.exchange(HttpsRequest(method="GET", url=url, timeout=1, limit=1))
+
+
 def test_children_fetch_their_own_tokens(server: Server) -> None:
     """Forked processes read the answers to their own requests, though the parent keeps a connection."""
     tokens = server.client("forked")
