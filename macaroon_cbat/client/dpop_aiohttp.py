@@ -98,10 +98,8 @@ class DpopAuth:
         while True:
             request.headers.update(proved.headers)
             response = await handler(request)
-            fields = response.headers
-            told = (response.status, fields.get("WWW-Authenticate"), fields.get("DPoP-Nonce"))
             again = partial(self.holder.again, is_replayable=_is_replayable(request))
-            anew = await asyncio.to_thread(again, proved, *told)
+            anew = await asyncio.to_thread(again, proved, response.status, response.headers)
             if anew is None:
                 return response
             response.release()

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Unpack
 from urllib.parse import urlsplit
@@ -83,14 +84,15 @@ class DpopHolder:
         return Proved(child, proof, token, method, uri, discharges=discharges)
 
     def again(
-        self, sent: Proved, status: int, challenge: str | None, nonce: str | None, *, is_replayable: bool
+        self, sent: Proved, status: int, fields: Mapping[str, str], *, is_replayable: bool
     ) -> Proved | None:
         """Return what to send in place of a request that was refused, or None to take the answer.
 
-        `status`, `challenge` and `nonce` are of the answer; the nonce, its DPoP-Nonce, is remembered for the
-        origin. A request whose body `is_replayable` is proved anew once for a new nonce, and once with
-        another token of a renewable source.
+        `status` and the header `fields`, found in any letter case, are of the answer; its DPoP-Nonce is
+        remembered for the origin. A request whose body `is_replayable` is proved anew once for a new nonce,
+        and once with another token of a renewable source.
         """
+        challenge, nonce = fields.get("WWW-Authenticate"), fields.get("DPoP-Nonce")
         self.remember(sent.uri, nonce)
         if not is_replayable:
             return None

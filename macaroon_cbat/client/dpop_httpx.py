@@ -70,7 +70,8 @@ class DpopTransport(httpx.BaseTransport):
         proved = holder.prove(request.method, str(request.url))
         while True:
             response = self._transport.handle_request(_proved(request, proved))
-            anew = holder.again(proved, *_told(response), is_replayable=_is_replayable(request))
+            status, fields = response.status_code, response.headers
+            anew = holder.again(proved, status, fields, is_replayable=_is_replayable(request))
             if anew is None:
                 return response
             response.read()
@@ -97,7 +98,8 @@ class AsyncDpopTransport(httpx.AsyncBaseTransport):
         while True:
             response = await self._transport.handle_async_request(_proved(request, proved))
             again = partial(holder.again, is_replayable=_is_replayable(request))
-            anew = await anyio.to_thread.run_sync(again, proved, *_told(response))
+            status, fields = response.status_code, response.headers
+            anew = await anyio.to_thread.run_sync(again, proved, status, fields)
             if anew is None:
                 return response
             await response.aread()
@@ -147,11 +149,6 @@ def _proved(request: httpx.Request, proved: Proved) -> httpx.Request:
     return httpx.Request(
         request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
     )
-
-
-def _told(response: httpx.Response) -> tuple[int, str | None, str | None]:
-    fields = response.headers
-    return response.status_code, fields.get("WWW-Authenticate"), fields.get("DPoP-Nonce")
 
 
 def _is_replayable(request: httpx.Request) -> bool:

@@ -101,9 +101,8 @@ class DpopAdapter(BaseAdapter):
             sent = request.copy()
             sent.headers.update(proved.headers)
             response = self._adapter().send(sent, *args, **options)
-            fields = response.headers
-            told = (response.status_code, fields.get("WWW-Authenticate"), fields.get("DPoP-Nonce"))
-            anew = held.holder.again(proved, *told, is_replayable=is_replayable)
+            status, fields = response.status_code, response.headers
+            anew = held.holder.again(proved, status, fields, is_replayable=is_replayable)
             if anew is None:
                 return self._finish(request, response)
             _ = response.content  # read to its end, the connection can be used again

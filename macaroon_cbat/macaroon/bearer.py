@@ -39,14 +39,6 @@ def read_credentials(authorization: str | tuple[str, ...] | None) -> tuple[Schem
     return scheme, token.strip(" ")
 
 
-def read_bearer(authorization: str | tuple[str, ...] | None) -> str:
-    """Return the token text of a Bearer token, where no other scheme is taken; raises as above."""
-    scheme, token = read_credentials(authorization)
-    if scheme != "Bearer":
-        raise MissingToken(f"the Authorization scheme is not Bearer: {MissingToken.fixed_description}")
-    return token
-
-
 def challenge(
     error: OAuthError,
     *,

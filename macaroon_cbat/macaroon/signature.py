@@ -77,14 +77,7 @@ def verify_identifier(macaroon: Macaroon, key: AudienceKey) -> None:
 
     Its identifier is authentic then. Discharges are not looked at, so no resource server may accept it.
     """
-    signature = _mac(key.macaroon_key, macaroon.identifier)
-    for caveat in macaroon.caveats:
-        if isinstance(caveat, bytes):
-            signature = _mac(signature, caveat)
-        else:
-            signature = _hash_two(signature, caveat.vid, caveat.identifier)
-    if not compare_digest(signature, macaroon.signature):
-        raise SignatureMismatch(f"the signature does not follow from key {key.kid!r}")
+    _own_chain(macaroon, key)
 
 
 def open_caveats(macaroon: Macaroon, key: AudienceKey) -> CarriedCaveats:
@@ -94,6 +87,18 @@ def open_caveats(macaroon: Macaroon, key: AudienceKey) -> CarriedCaveats:
     there: none is asked for here. Raises SignatureMismatch if the chain does not hold, or if a third-party
     caveat holds no key: a caveat that cannot be carried on must not be left out.
     """
+    return CarriedCaveats(
+        tuple(
+            caveat
+            if isinstance(caveat, bytes)
+            else OpenedCaveat(caveat.location, caveat.identifier, _open(caveat.vid, before))
+            for before, caveat in _own_chain(macaroon, key)
+        )
+    )
+
+
+def _own_chain(macaroon: Macaroon, key: AudienceKey) -> list[tuple[bytes, bytes | ThirdPartyCaveat]]:
+    """Return each caveat behind the signature before it, or raise SignatureMismatch if the chain fails."""
     reached: list[tuple[bytes, bytes | ThirdPartyCaveat]] = []
     signature = _mac(key.macaroon_key, macaroon.identifier)
     for caveat in macaroon.caveats:
@@ -104,14 +109,7 @@ def open_caveats(macaroon: Macaroon, key: AudienceKey) -> CarriedCaveats:
             signature = _hash_two(signature, caveat.vid, caveat.identifier)
     if not compare_digest(signature, macaroon.signature):
         raise SignatureMismatch(f"the signature does not follow from key {key.kid!r}")
-    return CarriedCaveats(
-        tuple(
-            caveat
-            if isinstance(caveat, bytes)
-            else OpenedCaveat(caveat.location, caveat.identifier, _open(caveat.vid, before))
-            for before, caveat in reached
-        )
-    )
+    return reached
 
 
 def sealed(key: bytes, signature: bytes) -> bytes:

@@ -153,7 +153,8 @@ def test_rejected_ones_are_collected_anew(third: Scripted):
     uri = "https://api.example/invoices"
     holder = DpopHolder(asking(third), DpopKey.generate(), third.client())
     sent = holder.prove("GET", uri)
-    assert holder.again(sent, 401, 'DPoP error="invalid_token"', None, is_replayable=True) is None
+    rejected = {"WWW-Authenticate": 'DPoP error="invalid_token"'}
+    assert holder.again(sent, 401, rejected, is_replayable=True) is None
     holder.prove("GET", uri)
     assert len(third.asked) == 2
 

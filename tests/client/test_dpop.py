@@ -71,7 +71,8 @@ def test_no_other_origin_gets_token_or_proof(server, send):
 def test_a_body_that_cannot_be_sent_again_is_not():
     """A request whose body is a stream is not proved anew; its answer tells the nonce for the next."""
     holder, url = DpopHolder(good(None), KEY), "https://api.example/invoices"
-    answer = (401, 'DPoP realm="x", error="use_dpop_nonce"', "the-nonce")
+    challenge = 'DPoP realm="x", error="use_dpop_nonce"'
+    answer = (401, {"WWW-Authenticate": challenge, "DPoP-Nonce": "the-nonce"})
     assert holder.again(holder.prove("POST", url), *answer, is_replayable=False) is None
     again = holder.again(holder.prove("POST", url), *answer, is_replayable=True)
     assert again is not None

@@ -7,7 +7,7 @@ from macaroon_cbat.errors import (
     MissingToken,
     NotCertificateBound,
 )
-from macaroon_cbat.macaroon.bearer import challenge, read_bearer
+from macaroon_cbat.macaroon.bearer import challenge, read_credentials
 
 
 @pytest.mark.parametrize(
@@ -25,16 +25,22 @@ from macaroon_cbat.macaroon.bearer import challenge, read_bearer
 )
 def test_the_token_of_the_header(header, text):
     """The token is what follows the scheme Bearer, whose letter case is free (RFC 9110 11.1)."""
-    assert read_bearer(header) == text
+    assert read_credentials(header) == ("Bearer", text)
+
+
+@pytest.mark.parametrize("header", ["DPoP abc", "dpop  abc ", "DPOP abc"])
+def test_the_other_scheme_is_told_apart(header):
+    """A token under the scheme DPoP, in any letter case, is never one under Bearer (RFC 9449 7.1)."""
+    assert read_credentials(header) == ("DPoP", "abc")
 
 
 @pytest.mark.parametrize(
-    "header", [None, "", " ", "Basic YTpi", "Bearerabc", "Token abc", "DPoP abc", " Bearer abc"]
+    "header", [None, "", " ", "Basic YTpi", "Bearerabc", "Token abc", "DPoPabc", " Bearer abc"]
 )
 def test_other_schemes_are_no_token(header):
-    """Without an Authorization header of the scheme Bearer, no token came."""
+    """Without an Authorization header of the scheme Bearer or DPoP, no token came."""
     with pytest.raises(MissingToken):
-        read_bearer(header)
+        read_credentials(header)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +50,7 @@ def test_other_schemes_are_no_token(header):
 def test_two_headers_are_an_invalid_request(header):
     """Two Authorization headers, which servers join with a comma, are an invalid request."""
     with pytest.raises(InvalidRequest, match="more than one"):
-        read_bearer(header)
+        read_credentials(header)
 
 
 def test_the_challenge_without_credentials_has_no_error_code():

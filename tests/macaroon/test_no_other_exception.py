@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from macaroon_cbat.certificate.file import der_of
 from macaroon_cbat.errors import InvalidRequest, InvalidToken, MalformedMacaroon, OAuthError, SettingsError
-from macaroon_cbat.macaroon.bearer import challenge, read_bearer
+from macaroon_cbat.macaroon.bearer import challenge, read_credentials
 from macaroon_cbat.macaroon.caveats import Expiry, caveat_text, read_caveats
 from macaroon_cbat.macaroon.identifier import identifier_text, read_identifier
 from macaroon_cbat.macaroon.keys import read_key_file, write_key_file
@@ -128,8 +128,8 @@ def test_reading_a_certificate_is_a_value_error_or_nothing(content):
 
 @given(st.none() | st.text() | st.text().map("Bearer ".__add__))
 def test_a_header_is_a_token_or_a_refusal(header):
-    """read_bearer raises a refusal with a challenge that fits one header line, and nothing else."""
+    """read_credentials raises a refusal with a challenge that fits one header line, and nothing else."""
     try:
-        read_bearer(header)
+        read_credentials(header)
     except OAuthError as refusal:
         assert challenge(refusal, realm="api").isprintable()

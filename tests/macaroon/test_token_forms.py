@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from macaroon_cbat.errors import MalformedMacaroon
-from macaroon_cbat.macaroon.bearer import challenge, read_bearer
+from macaroon_cbat.macaroon.bearer import challenge, read_credentials
 from macaroon_cbat.macaroon.identifier import read_identifier
 from macaroon_cbat.macaroon.minting import add_third_party_caveat, attenuate, bind_discharge
 from macaroon_cbat.macaroon.token_forms import mended
@@ -80,7 +80,7 @@ def test_what_is_presented_is_named(text, form):
 def test_a_scheme_sent_twice_is_named_at_the_header():
     """`Bearer Bearer ...` is one scheme and a token that begins with another."""
     with pytest.raises(MalformedMacaroon, match="a scheme such as Bearer"):
-        read_macaroon(read_bearer(f"Bearer Bearer {TOKEN}"))
+        read_macaroon(read_credentials(f"Bearer Bearer {TOKEN}")[1])
 
 
 @given(texts)

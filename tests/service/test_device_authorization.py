@@ -148,7 +148,7 @@ def test_no_code_is_at_rest(service, begun):
 
 
 REFUSED = {
-    "an unknown client": ({"client_id": "nobody-knows"}, 401, "invalid_client"),
+    "an unknown client": ({"client_id": "unregistered"}, 401, "invalid_client"),
     "a client for other grants": ({"client_id": "billing"}, 401, "invalid_client"),
     "a scope that is not its own": ({"scope": "read admin"}, 400, "invalid_scope"),
     "a resource that is not its own": ({"resource": OTHER_API}, 400, "invalid_target"),

@@ -224,7 +224,7 @@ def test_an_operator_sees_all(service, certificate):
     assert families() == {one, other}
     assert families("?subject=user%3Abob") == {other}
     assert families(f"?client_id={WEB}&subject=user%3Aalice") == {one}
-    assert families("?client_id=nobody") == set()
+    assert families("?client_id=unregistered") == set()
 
 
 @pytest.mark.parametrize("kind", ["family", "token", "subject", "client"])

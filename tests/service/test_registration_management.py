@@ -109,7 +109,7 @@ def test_the_token_of_another_client_manages_nothing(service, made, method):
     assert {(one.status_code, one.json["error"]) for one in answers} == {(401, "invalid_token")}
     answer = ask(service, method, path_of(made), None, wanted)
     refused(answer, 401, "missing_token")
-    for path in ("billing", "nobody", "%00", "x" * 70):
+    for path in ("billing", "unregistered", "%00", "x" * 70):
         refused(ask(service, method, f"/oauth2/register/{path}", tokens[0], wanted), 401, "invalid_token")
     assert manage(service, made, "GET").json == made
 

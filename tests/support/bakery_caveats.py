@@ -10,7 +10,7 @@ from macaroonbakery import bakery, checkers
 from macaroon_cbat.macaroon.wire import ThirdPartyCaveat, read_macaroon
 
 KEY = bakery.generate_key()
-"""The key pair of whoever adds a caveat."""
+"""The key pair of the holder who adds a caveat."""
 
 
 def encrypted(

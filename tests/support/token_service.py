@@ -28,7 +28,7 @@ from macaroon_cbat import Access, EpochSeconds, audience_keys, confirmation, ver
 from macaroon_cbat.certificate.source import tls_connection
 from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import OAuthError
-from macaroon_cbat.macaroon.bearer import challenge, read_bearer
+from macaroon_cbat.macaroon.bearer import challenge, read_credentials
 from macaroon_cbat.macaroon.revocation import Revocations
 from macaroon_cbat.macaroon.target import Target
 from macaroon_cbat.tls.development_ca import development_certificates
@@ -98,7 +98,7 @@ def _api(environ: dict[str, Any], ahead: int = 0) -> Answer:
         target=Target(f"https://{environ['HTTP_HOST']}", environ["PATH_INFO"]),
     )
     try:
-        token = read_bearer(environ.get("HTTP_AUTHORIZATION"))
+        _, token = read_credentials(environ.get("HTTP_AUTHORIZATION"))
         sent = environ.get("HTTP_X_DISCHARGE_MACAROON")
         discharges = () if sent is None else sent.split(",")
         revocations = Revocations(map(token_revocation, _revoked))

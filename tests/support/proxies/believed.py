@@ -59,7 +59,7 @@ HONEST = (
 """The headers that clients send to the server itself, and that must arrive."""
 
 CREDENTIALS = ("Authorization", "Macaroons", "X-Discharge-Macaroon", "DPoP")
-"""The headers that clients send to whoever judges tokens: a guarded server, or the gateway in its place."""
+"""The headers that clients send to the judge of their tokens: a guarded server, or the gateway before it."""
 
 _FAMILIES = (
     *("X-Forwarded-Whatever", "X-Pomerium-Claim-Department", "Shib-Whatever", "SSL-Whatever", "SM-Whatever"),
