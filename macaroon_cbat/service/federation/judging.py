@@ -76,16 +76,22 @@ def place_of(trusted: TrustedIssuer) -> Place:
 
 
 def signed_by(jwt: Jwt, records: Iterable[TrustRecord], published: PublishedKeys) -> list[TrustRecord]:
-    """Return the trusts whose keys signed the token, one at least; raises UnacceptableJwt, or Unavailable."""
+    """Return the trusts whose keys signed the token, one at least; raises UnacceptableJwt, or Unavailable.
+
+    Trusts with the same keys cost one verification together: a hundred workflows of one issuer may be
+    trusted, and an attacker can name that issuer in any token.
+    """
     found: list[TrustRecord] = []
     refusal: UnacceptableJwt | None = None
+    verdicts: dict[tuple[object, ...], UnacceptableJwt | None] = {}
     for record in records:
-        try:
-            _verify(jwt, record.trusted, published)
-        except UnacceptableJwt as error:
-            refusal = error
-        else:
+        keys = _keys_of(record.trusted)
+        if keys not in verdicts:
+            verdicts[keys] = _why_unsigned(jwt, record.trusted, published)
+        if (error := verdicts[keys]) is None:
             found.append(record)
+        else:
+            refusal = error
     if not found:
         reason = f"the issuer {quoted(issuer_of(jwt))} is not trusted"
         raise refusal or UnacceptableJwt(reason, UNTRUSTED)
@@ -112,11 +118,22 @@ def fitting(jwt: Jwt, records: Sequence[TrustRecord], now: EpochSeconds) -> Acce
     return found[0]
 
 
-def _verify(jwt: Jwt, trusted: TrustedIssuer, published: PublishedKeys) -> None:
-    if trusted.jwks is not None:
-        given_keys(trusted.jwks).verify(jwt, trusted.algorithms)
-        return
-    published.verify(jwt, place_of(trusted), trusted.algorithms)
+def _keys_of(trusted: TrustedIssuer) -> tuple[object, ...]:
+    """Return what decides about a signature: the keys, or their place, and the algorithms."""
+    given = place_of(trusted) if trusted.jwks is None else msgspec.json.encode(trusted.jwks)
+    return given, trusted.algorithms
+
+
+def _why_unsigned(jwt: Jwt, trusted: TrustedIssuer, published: PublishedKeys) -> UnacceptableJwt | None:
+    """Return why none of the keys of a trust signed the token, or None if one did. Raises Unavailable."""
+    try:
+        if trusted.jwks is None:
+            published.verify(jwt, place_of(trusted), trusted.algorithms)
+        else:
+            given_keys(trusted.jwks).verify(jwt, trusted.algorithms)
+    except UnacceptableJwt as error:
+        return error
+    return None
 
 
 def given_keys(key_set: Mapping[str, Any]) -> PublicKeys:

@@ -31,5 +31,7 @@ class Authorization(Struct, frozen=True, kw_only=True):
     """The refresh family that the token belongs to."""
     actor: Actor | None = None
     """The party that acts for the subject (RFC 8693 4.1)."""
+    is_a_beginning: bool = False
+    """True if the request itself is the grant, so that it may name any authorization details (RFC 9396 6)."""
     not_after: EpochSeconds | None = None
     """A second from which on the token is refused at the latest, whatever the lifetime of tokens."""

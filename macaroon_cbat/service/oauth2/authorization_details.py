@@ -76,7 +76,7 @@ def detailed(request: FormRequest, authorization: Authorization) -> Authorizatio
     """Return the authorization with the details that the token request asks for, as one more carried caveat.
 
     Raises InvalidAuthorizationDetails as `read_authorization_details`, for a type that no audience of the
-    token judges, and for a detail that was not granted where details were granted before.
+    token judges, and for a detail that was not granted before, unless this request is the grant.
     """
     text = request.form.get(AUTHORIZATION_DETAILS)
     if text is None:
@@ -87,6 +87,8 @@ def detailed(request: FormRequest, authorization: Authorization) -> Authorizatio
         return authorization
     refuse_misdirected(wanted, authorization.audience, types)
     before = carried_details(authorization.carried)
+    if before is None and not authorization.is_a_beginning:  # a person has approved none of them
+        raise _invalid("names a detail, and the grant has none: ask for it where the grant begins")
     if before is not None and any(one not in before for one in wanted.elements):
         raise _invalid("names a detail that was not granted: ask for those of the grant")
     return replace(authorization, carried=(*authorization.carried, wanted.caveat))

@@ -8,6 +8,7 @@ in many hands.
 from typing import Any, NamedTuple, cast
 
 from macaroon_cbat.errors import InvalidGrant, InvalidRequest, UnauthorizedClient
+from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.audit import is_from, is_through
 from macaroon_cbat.service.federation.claims import foreign_confirmation
 from macaroon_cbat.service.federation.federation import PLAIN, Federation
@@ -25,7 +26,8 @@ from macaroon_cbat.service.oauth2.entitlements import (
     require_proof,
 )
 from macaroon_cbat.service.oauth2.form_request import FormRequest
-from macaroon_cbat.stores import Client
+from macaroon_cbat.service.oauth2.owner_rights import reason_of_end
+from macaroon_cbat.stores import Client, RevocationStore
 from macaroon_cbat.stores.clients import GrantType
 from macaroon_cbat.stores.trust import ForeignTokenType, TrustUse
 
@@ -33,6 +35,7 @@ JWT_BEARER: GrantType = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 TOKEN_EXCHANGE: GrantType = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 _TOKEN_TYPE = "urn:ietf:params:oauth:token-type:"
+_ENDED = "the JWT was issued before the tokens of its subject were revoked: request a new one"
 _CREDENTIALS = ("client_secret", "client_assertion", "client_assertion_type")
 
 
@@ -100,6 +103,7 @@ def _authorization(server: Any, request: FormRequest, presented: _Presented) -> 
     bound_to = foreign_confirmation(accepted.jwt.claims, request.presented.thumbprint, request.proof_key)
     client = _client(server, request, accepted)
     is_through(accepted.name, accepted.subject)
+    _refuse_ended(server.stores.revocations, accepted, request.now)
     is_exchange = presented.use == "token-exchange"
     _require_grant(client, TOKEN_EXCHANGE if is_exchange else JWT_BEARER)
     issuer = server.issuer.audience
@@ -112,11 +116,35 @@ def _authorization(server: Any, request: FormRequest, presented: _Presented) -> 
         scope=granted_scope(within, request.form.get("scope"), audience, issuer),
         audience=audience,
         certificate=granted_certificate(client, request.presented) or bound_to,
+        is_a_beginning=True,
         not_after=accepted.expires_at if is_exchange else None,
     )
     require_proof(client, request.proof)
-    federation.use_once(accepted, request.now)
+    _use_up(server, request, accepted)
     return authorization
+
+
+def _use_up(server: Any, request: FormRequest, accepted: Accepted) -> None:
+    """Use the JWT up, and count the request of the client that it alone proves, as of any other client."""
+    server.federation.use_once(accepted, request.now)
+    if isinstance(request.client, _Found):
+        server.throttle.succeeded(request.client.record.client_id, request.limited_address())
+
+
+def _refuse_ended(revocations: RevocationStore, accepted: Accepted, now: EpochSeconds) -> None:
+    """Raise UnacceptableJwt for the JWT of a subject whose tokens so far were revoked after it was issued.
+
+    It would undo the revocation, as a code or an approval of that time would. A JWT that does not say when it
+    was issued may be as old as that. The JWT of a workload is the credential of its client, which a
+    revocation of tokens leaves alone.
+    """
+    subject = accepted.subject
+    if subject is None:
+        return
+    issued_at = EpochSeconds(min(now, int(accepted.jwt.claims.get("iat", 0))))
+    # The client has authenticated by itself; a subject of an issuer never has the name of a client.
+    if (reason := reason_of_end(revocations, subject, subject, issued_at)) is not None:
+        raise UnacceptableJwt(f"it is older than a revocation: {reason}", _ENDED)
 
 
 def _client(server: Any, request: FormRequest, accepted: Accepted) -> Client:

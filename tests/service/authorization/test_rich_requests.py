@@ -128,9 +128,10 @@ def test_other_details_are_asked_for_again(bank):
     assert "wants access" in bank.get(again.location).text
 
 
-def test_a_token_request_adds_no_detail(bank):
-    """A token request names no detail that was not approved."""
-    page = bank.log_in(request(bank, API, details=json.dumps([PAYMENT])))
+@pytest.mark.parametrize("approved", [json.dumps([PAYMENT]), None], ids=["another", "none"])
+def test_a_token_request_adds_no_detail(bank, approved):
+    """A token request names no detail that was not approved, where others or none were."""
+    page = bank.log_in(request(bank, API, details=approved))
     code = answer_in(bank.press(page).headers["Refresh"])["code"]
     other = json.dumps([PAYMENT | {"amount": {"currency": "EUR", "value": 99}}])
     answer = exchange(bank.service, code, BANK, authorization_details=other)

@@ -117,3 +117,19 @@ def test_a_macaroon_in_the_place_of_a_jwt(trusting):
     token = trusting.token("billing")
     refused(exchange(trusting, token), 400, "invalid_request")
     refused(exchange(trusting, token, kind="id_token"), 400, "invalid_request")
+
+
+@pytest.mark.parametrize("issued_at", [NOW - 5, NOW + 2, None])
+def test_a_jwt_does_not_undo_a_revocation(service, issued_at):
+    """A JWT of a subject from before the revocation of its tokens opens no door; a later one does."""
+    register(service, "web")
+    trust(service, members=PEOPLE, reusable=True)
+    token = a_jwt(sub="alice", iat=issued_at)
+    assert bear(service, token, "web").status_code == 200
+    revocations = service.stores.revocations
+    revocations.revoke("subject", "idp:alice", now=NOW + 2, expires_at=NOW + 90_000)
+    service.now = NOW + 10
+    refused(bear(service, token, "web"), 400, "invalid_grant")
+    assert "were revoked" in refused(exchange(service, token, "web"), 400, "invalid_request")
+    assert bear(service, a_jwt(sub="bob"), "web").status_code == 200
+    assert bear(service, a_jwt(sub="alice", iat=NOW + 3), "web").status_code == 200

@@ -1,8 +1,10 @@
 import pytest
+from joserfc.jws import JWSRegistry
 
 from macaroon_cbat.macaroon.inspection import confirmations
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.service.oauth2.foreign_subjects import JWT_BEARER, TOKEN_EXCHANGE
+from macaroon_cbat.service.throttle.settings import ThrottleSettings
 from macaroon_cbat.text.base64url import decode, encode
 from tests.support.databases import NOW
 from tests.support.dpop import jkt, key, proof
@@ -85,6 +87,16 @@ def test_a_refused_request_leaves_the_jwt_usable(trusting):
     refused(bear(trusting, token, scope="audit"), 400, "invalid_scope")
     refused(bear(trusting, token, resource=OTHER_API), 400, "invalid_target")
     assert bear(trusting, token, scope="write", resource=API).status_code == 200
+
+
+def test_the_jwt_of_a_workload_counts_as_its_clients_request(start):
+    """A client has no more requests in a minute by its JWT alone than by credentials; a used JWT is none."""
+    service = start(throttle=ThrottleSettings(client_requests=2))
+    register(service, "deployer", **BY_KEY)
+    trust(service)
+    used = a_jwt()
+    answers = [bear(service, token).status_code for token in (used, used, used, a_jwt(), a_jwt())]
+    assert answers == [200, 400, 400, 200, 429]
 
 
 def test_a_reusable_jwt(service):
@@ -246,6 +258,25 @@ def test_two_trusts_that_fit(service):
     refused(bear(service, a_jwt()), 400, "invalid_grant")
     answer = bear(service, a_jwt(), client_id="backup")
     assert grant_of(answer.json["access_token"]).client_id == "backup"
+
+
+def test_a_token_is_verified_once_for_each_key_set(service, monkeypatch):
+    """However many workloads of one issuer are trusted, a forged JWT costs the signatures of one trust."""
+    register(service, "deployer", **BY_KEY)
+    for number in range(5):
+        trust(service, f"workflow-{number}", claims={"sub": f"repo:octo/{number}"})
+    trust(service, "narrower", algorithms=["ES256"])
+    model, verified = JWSRegistry.algorithms["ES256"], []
+    verify = type(model).verify
+
+    def counted(*arguments):
+        verified.append(1)
+        return verify(*arguments)
+
+    monkeypatch.setattr(type(model), "verify", counted)
+    refused(bear(service, a_jwt(ec_key(12))), 400, "invalid_grant")
+    assert len(verified) == 2
+    assert bear(service, a_jwt(sub="repo:octo/3")).status_code == 200
 
 
 def test_the_same_id_of_two_issuers(trusting):

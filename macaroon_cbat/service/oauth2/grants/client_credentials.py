@@ -46,5 +46,6 @@ class ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc] # Authlib
             scope=granted_scope(client, form.scope, audience, issuer.audience),
             audience=audience,
             certificate=granted_certificate(client, request.presented),
+            is_a_beginning=True,
         )
         return 200, token_response(issuer, request, authorization), None
