@@ -101,7 +101,7 @@ class FamilyStore:
                 found = _moved_on(connection, found, *successor, now)
                 before_commit()
                 return Rotation("rotated", found)
-            if presented_id == found.previous_id and now < found.rotated_at + grace:
+            if found.was_just_replaced(presented_id, now, grace):
                 before_commit()
                 return Rotation("repeated", found)
             _end(connection, found, now, lasting)

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from macaroon_cbat.certificate.thumbprint import Thumbprint
-from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW, EpochSeconds
 from macaroon_cbat.macaroon.identifier import Actor
 from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 
@@ -36,6 +36,15 @@ class Family(Struct, frozen=True, kw_only=True):
     created_at: EpochSeconds
     rotated_at: EpochSeconds
     expires_at: EpochSeconds
+
+    def was_just_replaced(self, token_id: str, now: EpochSeconds, grace: int) -> bool:
+        """Return True for the token before the current one within the grace, in seconds.
+
+        The clock that rotated it may be ahead of this one a little. After a clock was set back by more, no
+        one can tell how long ago that was, so the token counts as one of long ago.
+        """
+        age = now - self.rotated_at
+        return token_id == self.previous_id and grace > 0 and -LONGEST_CLOCK_SKEW <= age < grace
 
 
 class Rotation(NamedTuple):

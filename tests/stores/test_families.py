@@ -90,6 +90,21 @@ def test_a_replayed_token_ends_the_family(stores, presented, at):
     assert rotate(stores, SECOND, THIRD).outcome == "gone"
 
 
+@pytest.mark.parametrize(("behind", "outcome"), [(300, "repeated"), (301, "replayed")])
+def test_a_clock_that_is_set_back_makes_no_grace_longer(stores, behind, outcome):
+    """A clock may be behind the one that rotated, as clocks are; set back by more, it tells no age."""
+    begin(stores)
+    rotate(stores, FIRST, SECOND)
+    assert rotate(stores, FIRST, THIRD, NOW - behind).outcome == outcome
+
+
+def test_without_a_grace_no_slow_clock_gives_one(stores):
+    """Without a grace the second use ends the family, also by a clock that is behind."""
+    begin(stores)
+    rotate(stores, FIRST, SECOND, grace=0)
+    assert rotate(stores, FIRST, THIRD, NOW - 1, grace=0).outcome == "replayed"
+
+
 def test_an_expired_family_is_gone(stores):
     """After its end a family is neither found nor rotated, and the next one to begin sweeps it away."""
     begin(stores)

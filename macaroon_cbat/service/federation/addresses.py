@@ -1,13 +1,18 @@
 """Addresses that the service may connect to: public ones, unless the operator has said otherwise."""
 
 import socket
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from macaroon_cbat.client.sockets import Deadline, Dial, connected
 
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
 """The addresses by which a host without IPv4 reaches an IPv4 host (RFC 6052 2.1)."""
+_NOT_PUBLIC = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"), IPv6Network("3fff::/20"))
+"""Networks that older versions of Python take for public: RFC 6890 2.1, RFC 7526, RFC 9637.
+
+A cloud has had the metadata of its machines at 192.0.0.192.
+"""
 
 
 class PrivateAddress(OSError):
@@ -27,9 +32,13 @@ def is_public(address: str) -> bool:
     if isinstance(plain, IPv6Address):
         inner = _ipv4_inside(plain)
         if inner is None:
-            return plain in _GLOBAL_UNICAST and plain.is_global
+            return plain in _GLOBAL_UNICAST and plain.is_global and not _is_set_aside(plain)
         plain = inner
-    return plain.is_global and not plain.is_multicast and not plain.is_reserved
+    return not (_is_set_aside(plain) or plain.is_multicast or plain.is_reserved) and plain.is_global
+
+
+def _is_set_aside(address: IPv4Address | IPv6Address) -> bool:
+    return any(address in network for network in _NOT_PUBLIC)
 
 
 def _ipv4_inside(address: IPv6Address) -> IPv4Address | None:

@@ -102,8 +102,7 @@ def _claims(
 def _refuse_replaced(token: PresentedRefreshToken, families: RefreshFamilies, now: EpochSeconds) -> None:
     """Raise Revoked for a token that a refresh would take for a replay; asking ends no family."""
     family, jti = token.family, token.grant.jti
-    grace_ends = family.rotated_at + families.settings.refresh_grace
-    if jti != family.token_id and not (jti == family.previous_id and now < grace_ends):
+    if jti != family.token_id and not family.was_just_replaced(jti, now, families.settings.refresh_grace):
         raise Revoked("this refresh token was replaced by another one")
 
 
