@@ -65,6 +65,8 @@ class FamilyStore:
 
     def find(self, family: str, now: EpochSeconds) -> tuple[Family, RootKey] | None:
         """Return a live family and its key, or None."""
+        if "\0" in family:
+            return None  # PostgreSQL fails on NUL, and no one has verified the name yet
         with self._database.reading() as connection:
             row = connection.execute(_LIVE, {"name": family, "now": now}).one_or_none()
         if row is None:
@@ -188,6 +190,8 @@ def _sealed_name(family: str) -> str:
 
 
 def _found(connection: Connection, family: str, now: EpochSeconds) -> Family | None:
+    if "\0" in family:
+        return None
     row = connection.execute(_LIVE, {"name": family, "now": now}).one_or_none()
     return None if row is None else _family(row)
 

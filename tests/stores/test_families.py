@@ -57,6 +57,16 @@ def test_a_family_is_found_with_its_key(stores):
     assert stores.families.find(SECOND, NOW) is None
 
 
+def test_a_name_that_no_family_has(stores):
+    """Any text may stand in a forged token: a NUL character names no family, on every database."""
+    forged = f"{FAMILY}\0"
+    begin(stores)
+    assert stores.families.find(forged, NOW) is None
+    assert stores.families.end(forged, NOW, lasting=LASTING) is None
+    assert stores.families.label(forged, "laptop", NOW) is None
+    assert current(stores) == FIRST
+
+
 def test_a_rotation_moves_on(stores):
     """The current token is replaced by its successor, whose lifetime begins anew."""
     begin(stores)
