@@ -10,6 +10,7 @@ import pytest
 from macaroon_cbat.server.stopping import IS_STOPPING
 from macaroon_cbat.service.discharges.approvals import Approvals
 from macaroon_cbat.service.discharges.links import LIFETIME, Asked
+from macaroon_cbat.service.settings import LASTING
 from tests.support.bakery_caveats import discharged, encrypted, form_of
 from tests.support.devices import OWN, PersonInBrowser, fields_of
 from tests.support.people import SIGN_IN
@@ -253,6 +254,19 @@ def test_links_and_approvals_expire(asking, ada, service):
     refused_page(ada.open(other.page, method="GET"), 400)
     assert service.open(other.wait, method="GET").status_code == 400
     assert asking.redeem(**token).status_code == 403
+
+
+def test_a_revoked_person_has_approved_nothing(asking, ada, service):
+    """Revoking the tokens of a person ends the approvals so far; one of a later login counts."""
+    decide(ada, asking.page)
+    token = asking.token()
+    stores = service.app.extensions["macaroon_cbat"]
+    stores.revocations.revoke("subject", "user:ada", now=NOW, expires_at=NOW + LASTING)
+    assert asking.redeem(**token).status_code == 403
+    service.now = NOW + 1
+    later = Asking(service)
+    decide(ada, later.page)
+    assert later.redeem(**later.token()).status_code == 200
 
 
 def test_a_wait_without_a_decision_leads_back(asking):
