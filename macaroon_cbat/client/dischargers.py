@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from macaroon_cbat.client.authentication import ClientAuthentication
 from macaroon_cbat.client.https import HttpsAnswer, HttpsRequest
+from macaroon_cbat.client.oauth_answers import is_shown_whole
 from macaroon_cbat.client.own_connections import OwnConnections
 from macaroon_cbat.errors import MalformedMacaroon, Refused, SettingsError
 from macaroon_cbat.macaroon.json_form import text_of_json
@@ -131,8 +132,12 @@ class Discharger:
             raise self._nonsense(self.location, error) from error
         if (here.scheme, here.netloc) != (there.scheme, there.netloc):
             raise Refused(answer.status, None, f"{self.location} leads to another host to wait: not followed")
-        if not window.visit.startswith("https://") or not window.visit.isprintable():
-            raise Refused(answer.status, None, f"{self.location} leads a person to what is no https URL")
+        if not is_shown_whole(window.visit):
+            raise Refused(
+                answer.status,
+                None,
+                f"{self.location} leads a person to what is no https URL, or has a disguised host",
+            )
         return window
 
     def _interact(self, window: _Window) -> dict[str, str]:

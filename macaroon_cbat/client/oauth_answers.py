@@ -1,5 +1,6 @@
 """The answers of an authorization server: JSON of a known shape, or an error (RFC 6749 5)."""
 
+import re
 from typing import Annotated, TypeVar
 
 from msgspec import Meta, Struct
@@ -10,7 +11,8 @@ from macaroon_cbat.text.printable import printable
 
 Shape = TypeVar("Shape", bound=Struct)
 _HOST = r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+])(?::[0-9]{1,5})?"
-HttpsUri = Annotated[str, Meta(pattern=rf"^https://{_HOST}(?:[/?][!-\[\]-~]*)?\Z")]
+_SHOWN = rf"^https://{_HOST}(?:[/?][!-\[\]-~]*)?\Z"
+HttpsUri = Annotated[str, Meta(pattern=_SHOWN)]
 """A URL whose host is the text before its first slash: a person may be shown it, to open it."""
 
 _LONGEST_DESCRIPTION = 500
@@ -21,6 +23,11 @@ class _OAuthError(Struct):
 
     error: Annotated[str, Meta(pattern=r"^[\x20\x21\x23-\x5b\x5d-\x7e]{1,100}\Z")]
     error_description: str = ""
+
+
+def is_shown_whole(url: str) -> bool:
+    """Return True for a URL that a person may be shown, as HttpsUri is."""
+    return re.match(_SHOWN, url) is not None
 
 
 def read_answer(status: int, body: bytes, shape: type[Shape], url: str) -> Shape:

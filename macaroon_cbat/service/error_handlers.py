@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
@@ -51,7 +52,13 @@ def refuse_other_spellings(app: Flask) -> None:
 
 
 def _refuse_leading_slashes() -> None:
-    if not request.environ["PATH_INFO"].startswith("/") or request.environ["PATH_INFO"].startswith("//"):
+    """Raise NotFound for a path that a proxy in front could have read as another one.
+
+    waitress leaves slashes at the beginning out of PATH_INFO; REQUEST_URI has what was sent.
+    """
+    path = request.environ["PATH_INFO"]
+    sent = unquote(request.environ.get("REQUEST_URI", "").partition("?")[0])
+    if not path.startswith("/") or path.startswith("//") or sent.startswith("//"):
         raise NotFound
 
 

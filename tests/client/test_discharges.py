@@ -293,6 +293,15 @@ WINDOWS = {
     "a page that is a script": (window(visit="javascript:alert(1)"), "no https URL"),
     "a page in the clear": (window(visit="http://third.example/"), "no https URL"),
     "a page with a command for terminals": (window(visit="https://third.example/\x1b[2J"), "no https URL"),
+    "a page of a disguised host": (window(visit="https://third.example@evil.example/"), "disguised host"),
+    "a page of a host that browsers read otherwise": (
+        window(visit="https://third.example\\@evil.example/"),
+        "disguised host",
+    ),
+    "a page of a host with another slash": (
+        window(visit="https://third.example\u2215.evil.example/"),
+        "disguised host",
+    ),
     "a page that is no URL": (window(visit="https://[third"), "does not answer as a discharger"),
     "no URL to wait": (window(wait="https://[third"), "does not answer as a discharger"),
     "no page": ((401, {"Code": "interaction required"}), "refuses the discharge"),

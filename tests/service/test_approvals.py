@@ -10,6 +10,7 @@ import pytest
 from macaroon_cbat.server.stopping import IS_STOPPING
 from macaroon_cbat.service.discharges.approvals import Approvals
 from macaroon_cbat.service.discharges.links import LIFETIME, Asked
+from macaroon_cbat.service.settings import LASTING
 from tests.support.bakery_caveats import discharged, encrypted, form_of
 from tests.support.devices import OWN, PersonInBrowser, fields_of
 from tests.support.people import SIGN_IN
@@ -101,6 +102,8 @@ def test_the_page_shows_every_word(asking, ada, service):
     shown = ada.open(asking.page, method="GET")
     assert "Pay 7 EUR to &lt;b&gt;Example&lt;/b&gt; &amp; Co." in shown.text
     assert "<b>Example</b>" not in shown.text
+    piled = Asking(service, f"user-approves user:ada Pay k{chr(0x323) * 90} 7 EUR")
+    assert chr(0x323) * 5 not in ada.open(piled.page, method="GET").text
     long = Asking(service, f"user-approves user:ada {'x' * 900} the end")
     assert "the end" in ada.open(long.page, method="GET").text
 
@@ -253,6 +256,19 @@ def test_links_and_approvals_expire(asking, ada, service):
     refused_page(ada.open(other.page, method="GET"), 400)
     assert service.open(other.wait, method="GET").status_code == 400
     assert asking.redeem(**token).status_code == 403
+
+
+def test_a_revoked_person_has_approved_nothing(asking, ada, service):
+    """Revoking the tokens of a person ends the approvals so far; one of a later login counts."""
+    decide(ada, asking.page)
+    token = asking.token()
+    stores = service.app.extensions["macaroon_cbat"]
+    stores.revocations.revoke("subject", "user:ada", now=NOW, expires_at=NOW + LASTING)
+    assert asking.redeem(**token).status_code == 403
+    service.now = NOW + 1
+    later = Asking(service)
+    decide(ada, later.page)
+    assert later.redeem(**later.token()).status_code == 200
 
 
 def test_a_wait_without_a_decision_leads_back(asking):

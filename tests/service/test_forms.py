@@ -163,6 +163,8 @@ def test_a_page_shows_markup_as_text(service, member):
         pytest.param("a\r\nb\x00", "a\\r\\nb\\x00", id="controls"),
         pytest.param("x" * 200, "x" * 99 + "\u2026", id="length"),
         pytest.param("Z\u00fcrich \u2713", "Z\u00fcrich \u2713", id="honest"),
+        pytest.param("k" + "\u0323" * 6, "k" + "\u0323" * 4 + "\\u0323" * 2, id="a pile of marks"),
+        pytest.param("\u05de\u05b7\u05bc\u0596", "\u05de\u05b7\u05bc\u0596", id="marks of a language"),
     ],
 )
 def test_text_of_a_client_is_one_plain_line(text, shown):

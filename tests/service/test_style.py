@@ -11,6 +11,9 @@ READ = [("ink", "card"), ("ink", "paper"), ("soft", "card"), ("soft", "paper"), 
         ("warn-ink", "warn"), ("good-ink", "good")]  # fmt: skip
 SEEN = [("accent", "card"), ("soft", "card"), ("warn-line", "warn"), ("good-line", "good")]
 
+NAMED = r"(<[a-z]+>|.)\{\{ (?:client_name|client|name|person|text)\|"
+"""An element, or a character, before what a client or a provider named."""
+
 
 def colours(scheme):
     """Return the colours of a scheme by name; the dark ones replace the light ones."""
@@ -44,3 +47,14 @@ def test_text_can_be_read(scheme, text, ground):
 def test_lines_that_mean_something_can_be_seen(scheme, line, ground):
     """Edges of fields, of focus and of notices have a contrast of 3 to 1 with what they stand on."""
     assert contrast(scheme, line, ground) >= 3
+
+
+def test_a_name_turns_no_text_round_it():
+    """Names and identifiers in a line are isolated from its direction: each stands in such an element."""
+    assert "strong, code, bdi { unicode-bidi: isolate; }" in STYLE
+    folder = files("macaroon_cbat.service.pages").joinpath("templates")
+    templates = [one for one in folder.iterdir() if one.name.endswith(".html")]
+    lines = [line for one in templates for line in one.read_text(encoding="utf-8").splitlines()]
+    shown = [one for line in lines for one in re.findall(NAMED, line)]
+    assert len(shown) > 10
+    assert set(shown) == {"<bdi>", "<strong>", "<dd>"}

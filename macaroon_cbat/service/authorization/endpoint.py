@@ -18,7 +18,13 @@ from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.audit import write_done, write_or_log_done, write_or_log_refusal
 from macaroon_cbat.service.authorization.answers import code_url, refusal_url
 from macaroon_cbat.service.authorization.asking import Asked, AskedRequests
-from macaroon_cbat.service.authorization.consent import Consents, consent_content, redirect_host
+from macaroon_cbat.service.authorization.consent import (
+    Consents,
+    consent_content,
+    digest_of,
+    redirect_host,
+    renewal_of,
+)
 from macaroon_cbat.service.authorization.parameters import Parameters, parameters_of
 from macaroon_cbat.service.authorization.people import People, Person
 from macaroon_cbat.service.authorization.pushed import PushedRequest, PushedRequests
@@ -85,20 +91,21 @@ class AuthorizationEndpoint:
             return self._login(name, asked.request, visit)
         client = self._client_still(asked.request)
         if self.consents.is_known(person, client, asked.request, now):
-            code, record = new_code(_approval(asked.request, person, now))
+            code, record = new_code(self._approval(asked.request, person, client, now))
             self.asked.decide(name, [record], now, lambda: None)
             return see_other(self._code_url(asked.request, code))
-        content = consent_content(client, asked.request, person, self.issuer.lifetime, self.rules)
-        content |= {"action": self.issuer.url + CONSENT_PATH, "request_name": name}
-        content |= {"csrf": visit.token(_PURPOSE, name + person.session)}
-        content |= {"is_vetted": is_vetted(self.registrations, client.client_id, now)}
+        content = self._content(asked.request, person, client, now)
+        shown = digest_of(content)
+        content |= {"action": self.issuer.url + CONSENT_PATH, "request_name": name, "shown": shown}
+        content |= {"csrf": visit.token(_PURPOSE, _matter(name, person, shown))}
         return visit.keep(page("consent.html", content))
 
     def decide(self) -> Response:
         """Carry out the decision of the person about a waiting request, once."""
         now, visit, person = self._now(), self.people.forms.visit(request), self.people.signed_in(request)
-        session = "" if person is None else person.session
-        fields = self.people.forms.posted(request, _PURPOSE, lambda found: found.get("request", "") + session)
+        fields = self.people.forms.posted(
+            request, _PURPOSE, lambda found: _matter(found.get("request", ""), person, found.get("shown", ""))
+        )
         decision, name = fields.get("decision"), fields["request"]
         if decision not in ("allow", "refuse"):
             raise InvalidRequest("the form has no decision: press one of its buttons")
@@ -106,6 +113,8 @@ class AuthorizationEndpoint:
         if person is None or asked.needs_login(person, now):
             return self._login(name, asked.request, visit)
         client = self._client_still(asked.request)
+        if fields["shown"] != digest_of(self._content(asked.request, person, client, now)):
+            return see_other(self.issuer.url + _consent(name))  # the client has changed: it is shown anew
         carry_out = self._refuse if decision == "refuse" else self._allow
         url = carry_out(name, asked.request, person, client, now)
         return leave_for(url, client.metadata.client_name or client.client_id)
@@ -114,7 +123,7 @@ class AuthorizationEndpoint:
         self, name: str, wanted: AuthorizationRequest, person: Person, client: Client, now: EpochSeconds
     ) -> str:
         """Return the URL with a code. The decision, its code and its audit line are one transaction."""
-        code, record = new_code(_approval(wanted, person, now))
+        code, record = new_code(self._approval(wanted, person, client, now))
         added = [record, *self.consents.records(person, client, wanted, now)]
         audit = partial(write_done, "consent.given", **_audited(wanted, person))
         self.asked.decide(name, added, now, audit)
@@ -158,7 +167,8 @@ class AuthorizationEndpoint:
         asked = Asked(wanted, visit.name, session, now)
         is_logged_in = person is not None and not asked.needs_login(person, now)
         if person is not None and is_logged_in and self.consents.is_known(person, client, wanted, now):
-            return see_other(self._code_url(wanted, self.codes.issue(_approval(wanted, person, now))))
+            code = self.codes.issue(self._approval(wanted, person, client, now))
+            return see_other(self._code_url(wanted, code))
         if "none" in wanted.prompts:
             if not is_logged_in:
                 raise LoginRequired("the person has to log in: send the request without prompt=none")
@@ -185,6 +195,31 @@ class AuthorizationEndpoint:
             raise InvalidRequest("the redirect_uri is no longer registered: begin again in the application")
         return client
 
+    def _content(
+        self, wanted: AuthorizationRequest, person: Person, client: Client, now: EpochSeconds
+    ) -> dict[str, object]:
+        """Return what the page of consent shows."""
+        content = consent_content(client, wanted, person, self.issuer.lifetime, self.rules)
+        return content | {"is_vetted": is_vetted(self.registrations, client.client_id, now)}
+
+    def _approval(
+        self, wanted: AuthorizationRequest, person: Person, client: Client, now: EpochSeconds
+    ) -> Approval:
+        return Approval(
+            client_id=wanted.client_id,
+            redirect_uri=wanted.named_uri,
+            code_challenge=wanted.code_challenge,
+            scope=wanted.scope,
+            audience=wanted.audience,
+            subject=person.subject,
+            approved_at=now,
+            family=new_family(),
+            carried=wanted.carried,
+            certificate=wanted.certificate,
+            dpop_jkt=wanted.dpop_jkt,
+            is_renewed=renewal_of(client, self.rules) is not None,
+        )
+
     def _code_url(self, wanted: AuthorizationRequest, code: str) -> str:
         return code_url(wanted.redirect_uri, code, wanted.state, self.issuer.url)
 
@@ -196,20 +231,9 @@ def _consent(name: str) -> str:
     return f"{CONSENT_PATH}?{urlencode({'request': name})}"
 
 
-def _approval(wanted: AuthorizationRequest, person: Person, now: EpochSeconds) -> Approval:
-    return Approval(
-        client_id=wanted.client_id,
-        redirect_uri=wanted.named_uri,
-        code_challenge=wanted.code_challenge,
-        scope=wanted.scope,
-        audience=wanted.audience,
-        subject=person.subject,
-        approved_at=now,
-        family=new_family(),
-        carried=wanted.carried,
-        certificate=wanted.certificate,
-        dpop_jkt=wanted.dpop_jkt,
-    )
+def _matter(name: str, person: Person | None, shown: str) -> str:
+    """Return the matter of a form: a request, a session, and what the page showed."""
+    return f"{name} {'' if person is None else person.session} {shown}"
 
 
 def _audited(wanted: AuthorizationRequest, person: Person) -> dict[str, object]:

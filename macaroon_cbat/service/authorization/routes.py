@@ -122,7 +122,7 @@ def people_routes(
         people=people,
         pushed=pushed,
         asked=AskedRequests(stores.expiring),
-        consents=Consents(stores.expiring, people.sessions.lifetime),
+        consents=Consents(stores.expiring, people.sessions.lifetime, rules),
         codes=Codes(stores.expiring),
         rules=rules,
         clock=clock,

@@ -30,6 +30,8 @@ _WAIT, _LONGEST = 4.0, 8.0
 _LARGEST = 256 * 1024
 _MOST_AT_ONCE = 3
 """Threads of a process that wait for the provider at a time: the others go on to answer other requests."""
+_MOST_WAITING = 2
+"""Threads that wait for their turn: with more, an outage of the provider would be one of tokens."""
 
 
 class Upstream:
@@ -43,7 +45,7 @@ class Upstream:
     ) -> None:
         """Ask this provider; nothing is read before the first login. Raises SettingsError.
 
-        A thread waits `patience` seconds for its turn.
+        A thread waits `patience` seconds for its turn, and none where others do so already.
         """
         self._patience = patience
         assert settings.upstream_issuer is not None
@@ -54,6 +56,7 @@ class Upstream:
         self._connections = PerProcess(lambda: Connections(context))
         self._monotonic = monotonic
         self._looking, self._asking = threading.Lock(), threading.Semaphore(_MOST_AT_ONCE)
+        self._waiting = threading.Semaphore(_MOST_WAITING)
         self._known: Provider | None = None
         self.looked_at = -KEPT_SECONDS
 
@@ -92,13 +95,24 @@ class Upstream:
 
         Meanwhile the others go on with what is known, or wait if nothing is, or it lacks their key.
         """
-        if not self._looking.acquire(timeout=0 if kept == KEPT_SECONDS else self._patience):
+        if not self._has_turn(self._looking, is_patient=kept != KEPT_SECONDS):
             return
         try:
             if self._monotonic() - self.looked_at >= kept:
                 self._read_anew()
         finally:
             self._looking.release()
+
+    def _has_turn(self, queue: "threading.Lock | threading.Semaphore", *, is_patient: bool = True) -> bool:
+        """Return True with this lock held; of the threads that would have to wait for it, few do."""
+        if queue.acquire(blocking=False):
+            return True
+        if not is_patient or not self._waiting.acquire(blocking=False):
+            return False
+        try:
+            return queue.acquire(timeout=self._patience)
+        finally:
+            self._waiting.release()
 
     def _read_anew(self) -> None:
         """Read the document and the keys. If that fails, what was known is not used any more."""
@@ -122,7 +136,7 @@ class Upstream:
             authorization=authorization,
             is_repeatable=form is None,
         )
-        if not self._asking.acquire(timeout=self._patience):
+        if not self._has_turn(self._asking):
             raise LoginUnavailable("too many logins wait for the upstream provider")
         try:
             answer = self._connections.current().exchange(request)

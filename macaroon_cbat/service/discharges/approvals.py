@@ -28,6 +28,7 @@ class Decision(Struct, frozen=True):
     state: Literal["approved", "refused", "redeemed"]
     digest: str
     subject: str
+    decided_at: EpochSeconds = EpochSeconds(0)
 
 
 class Approvals:
@@ -54,7 +55,7 @@ class Approvals:
 
         An error of `audit` leaves it undecided, and no client sees a decision before it is audited.
         """
-        decision = Decision("approved" if is_approved else "refused", asked.digest, asked.subject)
+        decision = Decision("approved" if is_approved else "refused", asked.digest, asked.subject, now)
         content = msgspec.json.encode(decision)
         ends_at = asked.expires_at
         if not self._store.add(_KIND, secret, content, expires_at=ends_at, now=now, before_commit=audit):

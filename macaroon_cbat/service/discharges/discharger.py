@@ -20,7 +20,8 @@ from macaroon_cbat.service.discharges.keys import DischargeKeys
 from macaroon_cbat.service.discharges.links import Links
 from macaroon_cbat.service.discharges.shapes import APPROVE_PATH, WAIT_PATH, Wanted
 from macaroon_cbat.service.metrics import count_discharged
-from macaroon_cbat.stores import Client
+from macaroon_cbat.service.oauth2.owner_rights import reason_of_end
+from macaroon_cbat.stores import Client, RevocationStore
 
 LIFETIME = 120
 """Seconds for which a discharge is valid: it is bound and sent at once."""
@@ -45,6 +46,7 @@ class Discharger:
     issuer: str
     keys: DischargeKeys
     approvals: Approvals | None
+    revocations: RevocationStore
 
     def discharge(self, wanted: Wanted, caller: Callable[[], Client], now: EpochSeconds) -> dict[str, object]:
         """Return the discharge of a caveat, as the bakery's clients read it; `caller` is the known client.
@@ -83,8 +85,16 @@ class Discharger:
         def audit(decision: Decision) -> None:
             write_done("discharge.minted", subject=decision.subject, reason=request.condition)
 
+        self._refuse_ended(self.approvals.find(wanted.secret, now))
         self.approvals.redeem(wanted.secret, digest, now, audit)
         return _Confirmed(subject=check.subject)
+
+    def _refuse_ended(self, decision: Decision | None) -> None:
+        """Raise ConditionNotMet if the tokens of the person were revoked since: so are all approvals."""
+        if decision is not None and (
+            reason := reason_of_end(self.revocations, decision.subject, decision.subject, decision.decided_at)
+        ):
+            raise ConditionNotMet(f"the approval of {decision.subject} has ended: {reason}")
 
     def _minted(
         self,

@@ -148,7 +148,9 @@ def discharge_routes(
     """
     issuer = server.issuer.url
     approvals = None if people is None else Approvals(server.stores.expiring, waiters)
-    discharger = Discharger(issuer, DischargeKeys(server.stores.root_keys), approvals)
+    discharger = Discharger(
+        issuer, DischargeKeys(server.stores.root_keys), approvals, server.stores.revocations
+    )
     views = _Views(server, discharger, clock)
     routed = [(INFO, views.info), (PUBLIC_KEY, views.public_key), (DISCHARGE, views.discharge)]
     if people is not None and approvals is not None:

@@ -45,6 +45,8 @@ class Approval(Struct, frozen=True, kw_only=True):
     certificate: str | None = None
     """The thumbprint of the certificate over which a public client pushed the request."""
     dpop_jkt: str | None = None
+    is_renewed: bool = True
+    """True if the person allowed the client to renew its token; the client may be changed meanwhile."""
     is_used: bool = False
 
 

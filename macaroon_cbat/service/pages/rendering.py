@@ -4,8 +4,9 @@ A page runs no script and loads nothing. The policy allows its one style by a ha
 """
 
 import re
+import unicodedata
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
@@ -24,6 +25,8 @@ with extra("service"):
 
 _PAGES = "macaroon_cbat.pages"
 _LONGEST_SHOWN = 100
+_MOST_MARKS = 4
+"""Marks on one letter that languages use."""
 _SOURCE = re.compile(r"(?P<origin>https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?)(?:[/?]|\Z)")
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):")
 _HEADERS = {
@@ -99,8 +102,16 @@ def leave_for(url: str, name: str) -> Response:
 
 def plain(value: object) -> str:
     """Return text of a client as one short line, with controls and marks of writing direction escaped."""
-    text = escaped(str(value))
+    text = whole(value)
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "\u2026"
+
+
+def whole(value: object) -> str:
+    """Return text of a client as one line, all of it; marks in a pile are escaped.
+
+    A letter with many marks is painted over the lines around it, a warning among them.
+    """
+    return "".join(_calm(escaped(str(value))))
 
 
 def form_source(url: str) -> str | None:
@@ -112,6 +123,13 @@ def form_source(url: str) -> str | None:
         return found["origin"]
     named = _SCHEME.match(url)
     return None if named is None else f"{named['scheme'].lower()}:"
+
+
+def _calm(text: str) -> Iterator[str]:
+    marks = 0
+    for character in text:
+        marks = marks + 1 if unicodedata.category(character)[0] == "M" else 0
+        yield character if marks <= _MOST_MARKS else character.encode("unicode_escape").decode()
 
 
 def _policy(form_targets: Iterable[str]) -> str:
@@ -153,6 +171,6 @@ def _templates() -> Environment:
         auto_reload=False,
     )
     templates.filters["plain"] = plain
-    templates.filters["whole"] = lambda value: escaped(str(value))  # nothing that a person decides is cut
+    templates.filters["whole"] = whole  # nothing that a person decides is cut
     templates.globals["style"] = Markup(_style())  # noqa: S704 # our own file
     return templates

@@ -3,8 +3,9 @@
 import pytest
 
 from macaroon_cbat.service.registration_settings import RegistrationSettings
-from tests.support.browsers import Browser, answer_in
-from tests.support.registering import APP, CALLBACK, invitation, register
+from tests.support.browsers import Browser, answer_in, exchange
+from tests.support.certificates import certified
+from tests.support.registering import APP, CALLBACK, ask, invitation, path_of, register
 from tests.support.service import API
 
 EVIL = "https://login.attacker.example/cb"
@@ -61,3 +62,63 @@ def test_the_page_of_consent_warns_of_a_client_that_registered_itself(browser):
     invited = client(browser, "https://app.example/cb", hosts=("app.example",))
     page = browser.consent_page(invited, redirect_uri="https://app.example/cb")
     assert "registered itself" not in page.text
+
+
+LASTING = APP | {"redirect_uris": [EVIL], "client_name": "The bank"}
+SHORT = LASTING | {"grant_types": ["authorization_code"]}
+
+
+def left_with(answer) -> str:
+    """Return the code with which a page sends the browser on."""
+    return answer_in(answer.headers["Refresh"].removeprefix("0; url="))["code"]
+
+
+def change(browser: Browser, made: dict[str, str], members: dict[str, object]) -> None:
+    """Let a client change its own registration."""
+    members = members | {"client_id": made["client_id"]}
+    answer = ask(browser.service, "PUT", path_of(made), made["registration_access_token"], members)
+    assert answer.status_code == 200, answer.text
+
+
+def tokens(browser: Browser, client_id: str, code: str) -> dict[str, object]:
+    """Return the token answer for a code."""
+    one = certified("CN=one")
+    answer = exchange(
+        browser.service, code, client_id, client_secret=None, redirect_uri=EVIL, certificate=one
+    )
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [pytest.param(LASTING, id="a longer access"), pytest.param(SHORT | {"client_name": "Us"}, id="a name")],
+)
+def test_a_decision_counts_for_what_the_page_showed(browser, changed):
+    """A client that changes itself while the page of consent is open has the person asked anew."""
+    made = register(browser.service, None, SHORT).json
+    page = browser.consent_page(made["client_id"], redirect_uri=EVIL)
+    change(browser, made, changed)
+    again = browser.press(page)
+    assert (again.status_code, "Refresh" in again.headers) == (303, False)
+    shown = browser.get(again.location)
+    assert shown.text != page.text
+    assert left_with(browser.press(shown))
+
+
+def test_a_client_cannot_say_itself_what_its_page_showed(browser):
+    """The page's own form names what it showed; a browser cannot send another name."""
+    page = browser.consent_page(client(browser), redirect_uri=EVIL)
+    assert browser.press(page, shown="x" * 43).status_code == 403
+
+
+def test_no_consent_is_stretched_to_a_login_that_is_renewed(browser):
+    """A client that adds refresh tokens to its registration gets none for what was allowed before."""
+    made = register(browser.service, None, SHORT).json
+    client_id = made["client_id"]
+    code = left_with(browser.press(browser.consent_page(client_id, redirect_uri=EVIL)))
+    change(browser, made, LASTING)
+    assert "refresh_token" not in tokens(browser, client_id, code)
+    page = browser.consent_page(client_id, redirect_uri=EVIL)
+    assert "renewed without you" in page.text
+    assert "refresh_token" in tokens(browser, client_id, left_with(browser.press(page)))

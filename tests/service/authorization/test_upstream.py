@@ -1,5 +1,6 @@
 """The requests to the provider: how often, and how many at a time."""
 
+import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -135,6 +136,34 @@ def test_a_hanging_provider_holds_few_threads(login, upstream, clock):
     is_released.set()
     for one in waiting:
         one.join()
+
+
+def test_a_hanging_provider_makes_few_wait(service, upstream, clock):
+    """Few threads wait for their turn at a provider that hangs; the others are free at once."""
+    patient = Login(
+        Upstream(upstream.settings(), clock, patience=60),
+        upstream.settings(),
+        service.stores.expiring,
+        ISSUER,
+    )
+    provider = patient.upstream.provider()
+    is_released = threading.Event()
+    upstream.faults["hold"] = is_released
+    told: queue.Queue[str] = queue.Queue()
+
+    def ask() -> None:
+        with pytest.raises(LoginUnavailable) as caught:
+            patient.upstream.id_token(provider, "x", "y", "z")
+        told.put(str(caught.value))
+
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(8)]
+    for one in threads:
+        one.start()
+    assert all("too many logins" in told.get(timeout=5) for _ in range(3))
+    is_released.set()
+    for one in threads:
+        one.join()
+    assert all("answered 400" in told.get_nowait() for _ in range(5))
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from macaroon_cbat.service.oauth2.entitlements import (
 )
 from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.oauth2.grants.offered import OfferedGrant
-from macaroon_cbat.service.oauth2.grants.token_response import family_response
+from macaroon_cbat.service.oauth2.grants.token_response import family_response, token_response
 from macaroon_cbat.service.oauth2.owner_rights import reason_of_end
 from macaroon_cbat.service.oauth2.pkce import METHOD
 from macaroon_cbat.service.oauth2.shapes import ClientName, TokenAnswer
@@ -96,9 +96,9 @@ class AuthorizationCode(AuthorizationCodeGrant):  # type: ignore[misc] # Authlib
             carried=approval.carried,
             family=approval.family,
         )
-        return 200, self._answer(authorization), None
+        return 200, self._answer(authorization, is_renewed=approval.is_renewed), None
 
-    def _answer(self, authorization: Authorization) -> TokenAnswer:
+    def _answer(self, authorization: Authorization, *, is_renewed: bool) -> TokenAnswer:
         """Return the answer for a code that is used with it, or raise CodeUsedTwice.
 
         Without a family a token is minted first, and nothing is answered unless the code is used then.
@@ -106,9 +106,11 @@ class AuthorizationCode(AuthorizationCodeGrant):  # type: ignore[misc] # Authlib
         request: FormRequest = self.request
         assert self.code is not None
         try:
-            answer = family_response(
-                self.server.issuer, self.server.families, request, authorization, use_of(self.code)
-            )
+            issuer, families = self.server.issuer, self.server.families
+            if is_renewed:
+                answer = family_response(issuer, families, request, authorization, use_of(self.code))
+            else:  # no person has allowed more, whatever the client is registered for by now
+                answer = token_response(issuer, request, authorization)
             if answer.refresh_token is UNSET:
                 self._codes.use(self.code, request.now)
         except CodeUsedTwice as error:
