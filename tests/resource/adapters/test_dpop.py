@@ -4,6 +4,7 @@ import pytest
 
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.macaroon.caveats import Expiry, key_confirmation
+from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW
 from macaroon_cbat.macaroon.custom import CustomCaveat
 from macaroon_cbat.macaroon.dpop_nonces import DpopNonces
 from macaroon_cbat.macaroon.dpop_proof import PROOF_SECONDS
@@ -228,7 +229,9 @@ class Shared:
         """Tell whether the name is new, or raise Unavailable."""
         if self.is_down:
             raise Unavailable("the shared memory is down")
-        assert now < until <= now + PROOF_SECONDS + 62
+        assert (
+            now + PROOF_SECONDS + LONGEST_CLOCK_SKEW < until <= now + PROOF_SECONDS + 2 * LONGEST_CLOCK_SKEW
+        )
         is_new = name not in self.names
         self.names.add(name)
         return is_new
