@@ -43,7 +43,9 @@ class ProofRules(Struct, frozen=True):
         except UseDpopNonce as error:
             raise NonceRequired(error.nonce) from error
         except InvalidDpopProof as error:
-            raise ProofRefused(str(error)) from error
+            refused = ProofRefused(str(error))
+            refused.told = error.told
+            raise refused from error
         if presented.is_used:
             return
         if not announces_blocking(self.used):

@@ -97,6 +97,17 @@ def test_a_token_without_its_proof_is_worthless(adapter, either, log, presented)
     assert (line_of(log)["error"], line_of(log)["status"]) == ("invalid_dpop_proof", 401)
 
 
+def test_the_path_that_the_server_routes_is_for_its_log(adapter, log):
+    """A proof for another URL is answered with the origin alone: a proxy may have rewritten the path."""
+    app = adapter.make(require="dpop", root_path="/inner")
+    used = proof(KEYED, htu=f"{API}/outer")
+    answer = ask(adapter, app, KEYED, used, root="/inner")
+    told = answer.json()["error_description"]
+    assert told.endswith(f"htu is '{API}/outer': write the URL of the request, at {API}")
+    assert "inner" not in told + answer.header("WWW-Authenticate")
+    assert f"{API}/inner/invoices" in line_of(log)["reason"]
+
+
 def test_another_key_is_refused(adapter, either):
     """A thief's proof by the thief's own key does not confirm the token."""
     reply = ask(adapter, either, KEYED, proof(KEYED, private=key("ES256", "thief")))
