@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import urlencode, urlsplit
 
-from macaroon_cbat.client.line import Line
+from macaroon_cbat.client.line import Line, Secured
 from macaroon_cbat.client.network_failures import failure_in_words
 from macaroon_cbat.client.sockets import Deadline, Dial, connected
 from macaroon_cbat.errors import Unavailable
@@ -93,6 +93,7 @@ class Connections:
         """Connect with this context over TCP connections that `dial` makes."""
         self._context = context
         self._context.set_alpn_protocols(["http/1.1"])
+        self._context.sslsocket_class = Secured
         self._dial = dial
         self._kept: deque[Line] = deque()
         self._is_over = False

@@ -42,6 +42,14 @@ class _AnswerReader(io.BufferedReader):
         super().close()
 
 
+class Secured(ssl.SSLSocket):
+    """A TLS socket that closes itself: `ssl` drops one that its peer reset before the handshake."""
+
+    def __del__(self) -> None:
+        """Close it."""
+        self.close()
+
+
 class Line:
     """One TLS connection, in the place of a socket under `http.client`: it keeps the exchange's deadline."""
 

@@ -172,7 +172,11 @@ def _check_target(htu: str, targets: Collection[Target]) -> None:
         raise _invalid(f"htu {quoted(htu)} is no http or https URL without a user") from None
     if target not in targets:
         here = " or ".join(map(str, targets)) or "not known here, so that no proof fits"
-        raise _invalid(f"htu is {quoted(htu)}, and the target of the request is {quoted(here)}")
+        error = _invalid(f"htu is {quoted(htu)}, and the target of the request is {quoted(here)}")
+        # The path is as this server routes it, maybe below a proxy: that is for the log.
+        origins = " or ".join(sorted({one.origin for one in targets})) or "a place that is not known here"
+        error.told = str(_invalid(f"htu is {quoted(htu)}: write the URL of the request, at {origins}"))
+        raise error
 
 
 def _check_times(claims: dict[str, Any], request: ProvedRequest) -> None:

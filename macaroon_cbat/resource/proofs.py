@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from macaroon_cbat.errors import InvalidDpopProof, UseDpopNonce
 from macaroon_cbat.errors.dpop import NonceRequired, ProofRefused
 from macaroon_cbat.macaroon.caveats import Access
+from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW
 from macaroon_cbat.macaroon.custom import Judge
 from macaroon_cbat.macaroon.dpop_nonces import DpopNonces
 from macaroon_cbat.macaroon.dpop_proof import DpopProof, ProvedRequest, read_proof, verify_proof
@@ -42,12 +43,15 @@ class ProofRules(Struct, frozen=True):
         except UseDpopNonce as error:
             raise NonceRequired(error.nonce) from error
         except InvalidDpopProof as error:
-            raise ProofRefused(str(error)) from error
+            refused = ProofRefused(str(error))
+            refused.told = error.told
+            raise refused from error
         if presented.is_used:
             return
         if not announces_blocking(self.used):
             about_to_block()
-        if not self.used.add(proof.use_name(), proof.usable_until(access.clock_skew), access.now):
+        until = proof.usable_until(LONGEST_CLOCK_SKEW)  # a reload, or a guard that shares it, may allow more
+        if not self.used.add(proof.use_name(), until, access.now):
             raise ProofRefused("the DPoP proof was used before: make one for each request")
         presented.is_used = True
 

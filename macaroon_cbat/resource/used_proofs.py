@@ -7,8 +7,8 @@ from macaroon_cbat.files.process_values import ProcessLock
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.resource.proof_table import ProofTable
 
-MOST_PROOFS = 250_000
-"""Proofs that are remembered at once, in 10 MB: 2,700 new ones a second, with the default clock skew."""
+MOST_PROOFS = 1_000_000
+"""Proofs that are remembered at once, in 40 MB: 2,700 new ones a second, each for six minutes."""
 
 
 class UsedProofs(Protocol):

@@ -1,6 +1,10 @@
 """Exchanges of clients with the service: bounded in time, and alone on a connection."""
 
+import select
+import socket
 import ssl
+import struct
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +37,29 @@ def test_an_exchange_ends_in_time(tmp_path: Path, temper: Temper) -> None:
         with pytest.raises(Unavailable, match="did not answer in time"):
             client()
         assert len(service.asked) == 1
+
+
+def reset_at_once(*_: object) -> socket.socket:
+    """Return a connection that its peer has reset already."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        near = socket.create_connection(listener.getsockname())
+        far, _address = listener.accept()
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    far.close()
+    reset = select.poll()
+    reset.register(near, select.POLLHUP)
+    assert reset.poll(20_000)
+    return near
+
+
+def test_a_connection_that_was_reset_leaves_no_socket_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that resets a connection before the handshake leaves no socket to be collected."""
+    left: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", left.append)
+    connections = Connections(ssl.create_default_context(), reset_at_once)
+    with pytest.raises(Unavailable, match="ended the connection"):
+        connections.exchange(HttpsRequest(method="GET", url="https://localhost/", timeout=20, limit=1))
+    assert left == []
 
 
 def answer(body: bytes) -> bytes:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from macaroon_cbat.certificate.raw_connection import RawConnection
 from macaroon_cbat.errors import SettingsError
@@ -121,6 +122,19 @@ def test_a_reload_forgets_no_proof(folder: Path):
     after = put_in_force(loaded(folder, clock_skew=31), before)
     assert asked(after, text, used).status == 401
     assert after.over_grpc.admission.proofs.used is before.over_grpc.admission.proofs.used
+
+
+def test_a_greater_clock_skew_brings_no_proof_back(folder: Path):
+    """A proof that was used is not usable again once a reload lets older ones in."""
+    before, text = in_force(folder), token()
+    used = proving(text)
+    assert asked(before, text, used).status == 200
+    after = put_in_force(loaded(folder, clock_skew=300), before)
+    gateway = after.over_http
+    later = structs.replace(gateway.admission, clock=lambda: time.time() + 120)
+    after = structs.replace(after, over_http=structs.replace(gateway, admission=later))
+    assert asked(after, text, proving(text)).status == 200
+    assert asked(after, text, used).status == 401
 
 
 def test_the_policy_requires_nonces(folder: Path):

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from macaroon_cbat.client.line import Secured
 from macaroon_cbat.tls.development_ca import development_certificates
 
 Temper = Callable[["Silent", ssl.SSLSocket], None]
@@ -80,6 +81,7 @@ def silent_service(folder: Path, temper: Temper) -> Iterator[Silent]:
     files = development_certificates(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files.certificate, files.key)
+    context.sslsocket_class = Secured  # a client may reset its connection first
     with socket.create_server(("127.0.0.1", 0)) as listener:
         service = Silent(listener.getsockname()[1], folder / "ca.pem")
         threads = [threading.Thread(target=_accept, args=(service, listener, context, temper))]

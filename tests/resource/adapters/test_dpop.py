@@ -4,6 +4,7 @@ import pytest
 
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.macaroon.caveats import Expiry, key_confirmation
+from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW
 from macaroon_cbat.macaroon.custom import CustomCaveat
 from macaroon_cbat.macaroon.dpop_nonces import DpopNonces
 from macaroon_cbat.macaroon.dpop_proof import PROOF_SECONDS
@@ -94,6 +95,17 @@ def test_a_token_without_its_proof_is_worthless(adapter, either, log, presented)
     assert f', Bearer realm="{API}"' in challenge
     assert challenge.count("error=") == 1
     assert (line_of(log)["error"], line_of(log)["status"]) == ("invalid_dpop_proof", 401)
+
+
+def test_the_path_that_the_server_routes_is_for_its_log(adapter, log):
+    """A proof for another URL is answered with the origin alone: a proxy may have rewritten the path."""
+    app = adapter.make(require="dpop", root_path="/inner")
+    used = proof(KEYED, htu=f"{API}/outer")
+    answer = ask(adapter, app, KEYED, used, root="/inner")
+    told = answer.json()["error_description"]
+    assert told.endswith(f"htu is '{API}/outer': write the URL of the request, at {API}")
+    assert "inner" not in told + answer.header("WWW-Authenticate")
+    assert f"{API}/inner/invoices" in line_of(log)["reason"]
 
 
 def test_another_key_is_refused(adapter, either):
@@ -228,7 +240,9 @@ class Shared:
         """Tell whether the name is new, or raise Unavailable."""
         if self.is_down:
             raise Unavailable("the shared memory is down")
-        assert now < until <= now + PROOF_SECONDS + 62
+        assert (
+            now + PROOF_SECONDS + LONGEST_CLOCK_SKEW < until <= now + PROOF_SECONDS + 2 * LONGEST_CLOCK_SKEW
+        )
         is_new = name not in self.names
         self.names.add(name)
         return is_new
