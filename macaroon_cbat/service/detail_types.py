@@ -87,7 +87,7 @@ def _read(file: Path) -> Types:
         tables = tomllib.loads(file.read_text())
     except OSError as error:
         raise SettingsError(f"the authorization details {file} cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # beside TOMLDecodeError, of a number of 5,000 digits
         raise SettingsError(f"the authorization details {file} are no TOML: {error}") from error
     return {name: _type(name, table, file) for name, table in tables.items()}
 

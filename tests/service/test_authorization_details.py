@@ -189,6 +189,8 @@ def test_custom_caveats_are_introspected_by_those_that_judge_them(service):
 
 BAD_FILES = {
     "no TOML": ("[payment", "are no TOML"),
+    "a number of 5,000 digits": (f"a = {'9' * 5000}", "are no TOML"),
+    "deep TOML": (f"a = {'[' * 3000}", "are no TOML"),
     "no table": ("payment = 1", "'payment'"),
     "no description": ("[payment]", "description is missing"),
     "an unknown member": ('[payment]\ndescription = "x"\nscope = "y"', "scope is unknown"),
