@@ -15,7 +15,7 @@ from http.client import HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import urlencode, urlsplit
 
 from macaroon_cbat.client.line import Line, Secured
-from macaroon_cbat.client.network_failures import failure_in_words
+from macaroon_cbat.client.network_failures import CA_OPTIONS, failure_in_words
 from macaroon_cbat.client.sockets import Deadline, Dial, connected
 from macaroon_cbat.errors import Unavailable
 
@@ -89,9 +89,12 @@ class AnswerTooLong(Unavailable):
 class Connections:
     """Connections made with one TLS context, kept between exchanges. Thread-safe; of one process only."""
 
-    def __init__(self, context: ssl.SSLContext, dial: Dial = connected) -> None:
-        """Connect with this context over TCP connections that `dial` makes."""
-        self._context = context
+    def __init__(self, context: ssl.SSLContext, dial: Dial = connected, ca_remedy: str = CA_OPTIONS) -> None:
+        """Connect with this context over TCP connections that `dial` makes.
+
+        `ca_remedy` is what to do about a server's certificate of an unknown CA, for messages.
+        """
+        self._context, self._ca_remedy = context, ca_remedy
         self._context.set_alpn_protocols(["http/1.1"])
         self._context.sslsocket_class = Secured
         self._dial = dial
@@ -110,7 +113,7 @@ class Connections:
         try:
             answer = self._ask(request, deadline)
         except (OSError, HTTPException, ValueError) as error:
-            raise no_answer(request.url, error) from error
+            raise no_answer(request.url, error, self._ca_remedy) from error
         if len(answer.body) > request.limit:
             raise AnswerTooLong(request.url, answer.status, request.limit)
         return answer
@@ -175,12 +178,12 @@ class Connections:
         return Line(place, tls, HTTPSConnection(host, port, context=self._context), deadline)
 
 
-def no_answer(url: str, error: Exception) -> Unavailable:
+def no_answer(url: str, error: Exception, ca_remedy: str) -> Unavailable:
     """Return the error for a URL that gave no whole answer: what failed, and what to do."""
     # By hand, since the failure may be that no URL parser reads it.
     place = url.partition("://")[2].partition("/")[0].rpartition("@")[2] or url
     kind = "answer" if isinstance(error, OSError) else "usable answer"
-    return Unavailable(f"no {kind} from {url}: {failure_in_words(error, place)}")
+    return Unavailable(f"no {kind} from {url}: {failure_in_words(error, place, ca_remedy)}")
 
 
 def _content_of(response: HTTPResponse, limit: int) -> bytes:

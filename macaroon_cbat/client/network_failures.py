@@ -4,6 +4,7 @@ import http.client
 import socket
 import ssl
 from collections.abc import Iterator
+from functools import partial
 
 _MOST = 20
 _NAME_MISMATCH = (62, 63, 64)
@@ -15,11 +16,15 @@ _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RE
 _CERTIFICATE_REFUSED = ("BAD_CERTIFICATE", "UNKNOWN_CA", "CERTIFICATE_UNKNOWN", "CERTIFICATE_EXPIRED")
 
 
-def failure_in_words(error: BaseException, place: str) -> str:
+CA_OPTIONS = "name the PEM file of its CA (--cacert, or ca= in Python and policy files)"
+"""The remedy of a holder or resource server for a server's certificate of an unknown CA."""
+
+
+def failure_in_words(error: BaseException, place: str, ca_remedy: str = CA_OPTIONS) -> str:
     """Return why no answer came from the place, a host with its port, and what to do.
 
     The error is one of Python's, or a library's that carries one. An unknown error is returned as its own
-    text.
+    text. `ca_remedy` says how the caller is told of a CA.
     """
     causes = list(_causes(error))
     names = {type(cause).__name__ for cause in causes}
@@ -27,7 +32,7 @@ def failure_in_words(error: BaseException, place: str) -> str:
         remedy = "correct it, or list the host in NO_PROXY"
         return f"the proxy that HTTPS_PROXY names gives no way to {place}: {remedy}"
     for kind, words in (
-        (ssl.SSLError, _tls_words),
+        (ssl.SSLError, partial(_tls_words, ca_remedy=ca_remedy)),
         (socket.gaierror, _name_words),
         (OSError, _connection_words),
         (http.client.RemoteDisconnected, _connection_words),
@@ -53,9 +58,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         waiting += [other for other in carried if isinstance(other, BaseException)]
 
 
-def _tls_words(error: BaseException, place: str) -> str:
+def _tls_words(error: BaseException, place: str, *, ca_remedy: str) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return _certificate_words(error, place)
+        return _certificate_words(error, place, ca_remedy)
     reason = str(getattr(error, "reason", None) or "")
     if any(name in reason for name in _NO_TLS):
         return f"{place} does not speak TLS: give the port of its https listener"
@@ -71,13 +76,10 @@ def _tls_words(error: BaseException, place: str) -> str:
     return f"TLS with {place} failed ({reason or error}): ask its operator, or look into its log"
 
 
-def _certificate_words(error: ssl.SSLCertVerificationError, place: str) -> str:
+def _certificate_words(error: ssl.SSLCertVerificationError, place: str, ca_remedy: str) -> str:
     code = error.verify_code
     if code in _NO_TRUST:
-        return (
-            f"the certificate of {place} is of no CA that is trusted here: "
-            "name the PEM file of its CA (--cacert, or ca= in Python and policy files)"
-        )
+        return f"the certificate of {place} is of no CA that is trusted here: {ca_remedy}"
     if code in _NAME_MISMATCH:
         return (
             f"the certificate of {place} is for another name ({error.verify_message}): "

@@ -56,6 +56,7 @@ class DetailType(Struct, frozen=True, forbid_unknown_fields=True):
         return _mistake({name: value for name, value in detail.items() if name != "type"}, self.members, "")
 
 
+_SETTING = "MACAROON_CBAT_AUTHORIZATION_DETAILS"
 Types = Mapping[str, DetailType]
 _NONE: Types = MappingProxyType({})
 
@@ -86,9 +87,11 @@ def _read(file: Path) -> Types:
     try:
         tables = tomllib.loads(file.read_text())
     except OSError as error:
-        raise SettingsError(f"the authorization details {file} cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"the authorization details {file} are no TOML: {error}") from error
+        raise SettingsError(
+            f"{_SETTING}: {file} cannot be read ({error.strerror}): name the TOML file of the types"
+        ) from error
+    except (ValueError, RecursionError) as error:  # beside TOMLDecodeError, of a number of 5,000 digits
+        raise SettingsError(f"{_SETTING}: {file} is no TOML ({error}): correct it") from error
     return {name: _type(name, table, file) for name, table in tables.items()}
 
 

@@ -136,7 +136,6 @@ def refuse_key_sources(
 
     A client of private_key_jwt may have none: only JWTs of a trusted issuer authenticate it then.
     """
-    refuse_repeated("certificate", certificates)
     if jwks is not None:
         refuse_keys(jwks)
     if jwks_uri is not None:

@@ -216,11 +216,11 @@ def metadata_from(members: dict[str, object], known: Iterable[str] = ()) -> Clie
 def read_metadata(members: dict[str, object], shape: type[Metadata], known: Iterable[str] = ()) -> Metadata:
     """Return checked metadata of this shape, every audience in its canonical spelling.
 
-    Unused members of RFC 7591 are ignored. Raises InvalidClientMetadata, which names the mistake, and
-    InvalidRedirectUri for a redirect URI that no client may have.
+    Raises InvalidClientMetadata, which names the mistake, and InvalidRedirectUri for a URI that is none.
     """
     try:
         metadata = msgspec.convert(used_metadata(members), shape)
+        refuse_repeated("certificate", metadata.certificates)  # an older release stored such
         for uri in metadata.redirect_uris:
             if mistake := redirect_mistake(uri):
                 raise InvalidRedirectUri(f"redirect URI {uri[:100]!r} {mistake}")

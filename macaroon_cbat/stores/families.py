@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select, tuple_, update
 
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.macaroon.claims import EpochSeconds
@@ -149,13 +149,12 @@ class FamilyStore:
         limit: int,
     ) -> tuple[list[Family], Place | None]:
         """Return live families of a client, a subject, both or all, oldest first, and where to go on."""
-        began = families.c.created_at
-        is_after = or_(began > after[0], and_(began == after[0], families.c.family > after[1]))
-        query = select(families).where(is_after, families.c.expires_at > now)
+        place = tuple_(families.c.created_at, families.c.family)
+        query = select(families).where(place > tuple_(*after), families.c.expires_at > now)
         for column, value in ((families.c.client_id, client_id), (families.c.subject, subject)):
             query = query if value is None else query.where(column == value)
         with self._database.reading() as connection:
-            rows = connection.execute(query.order_by(began, families.c.family).limit(limit + 1)).all()
+            rows = connection.execute(query.order_by(*place).limit(limit + 1)).all()
         found = [_family(row) for row in rows[:limit]]
         last = (found[-1].created_at, found[-1].family) if len(rows) > limit else None
         return found, last

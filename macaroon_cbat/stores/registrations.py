@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, delete, func, select, update
 
-from macaroon_cbat.errors import InvalidToken, TooManyRequests
+from macaroon_cbat.errors import InvalidToken, SettingsError, TooManyRequests, Unavailable
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.keys import KEY_BYTES, RootKey
 from macaroon_cbat.stores.client_store import add_client
@@ -24,6 +24,12 @@ from macaroon_cbat.stores.wrapping_key import WrappingKey
 
 MOST_UNUSED = 1000
 """Clients that registered openly and got no token yet, at most."""
+SURE_SECONDS = 900
+"""The seconds for which such a client surely stays: time for its person to log in and consent.
+
+After them it gives way to a newcomer when all places are taken. An attacker that fills the places therefore
+has to fill them again and again, and takes none away from a client that is about to be used.
+"""
 
 _NEVER = 253_402_300_799
 _KINDS: tuple[RecordKind, ...] = ("invitation", "registered")
@@ -88,7 +94,7 @@ class RegistrationStore:
         return RootKey(name, secret)
 
     def invitation(self, name: str, now: EpochSeconds) -> RootKey | None:
-        """Return the key of a live invitation, or None."""
+        """Return the key of a live invitation, or None. Raises Unavailable."""
         found = self._found("invitation", name, now)
         return None if found is None else found.key
 
@@ -144,7 +150,10 @@ class RegistrationStore:
         if content is None:
             return None
         record = msgspec.json.decode(content, type=_Record)
-        secret = self._wrapping_key().unwrap(_sealed(kind, hash_of(name)), record.wrapped_secret)
+        try:
+            secret = self._wrapping_key().unwrap(_sealed(kind, hash_of(name)), record.wrapped_secret)
+        except SettingsError as error:  # another process made it under a key that was replaced meanwhile
+            raise Unavailable(str(error)) from error
         return Registered(RootKey(name, secret), bytes(record.bounds))
 
 
@@ -180,14 +189,27 @@ def _spend(connection: Connection, new: NewRegistration, now: EpochSeconds) -> N
 
 
 def _remove_unused(connection: Connection, now: EpochSeconds) -> None:
-    """Remove openly registered clients that got no token in time, or raise TooManyRequests."""
+    """Remove openly registered clients that got no token in time, so that a newcomer has a place.
+
+    The oldest gives way if all places are taken. Raises TooManyRequests while that one is too new.
+    """
     expired = connection.execute(select(clients.c.client_id).where(clients.c.unused_until <= now)).scalars()
     for client_id in expired.all():
-        connection.execute(delete(clients).where(clients.c.client_id == client_id))
-        drop_record(connection, "registered", client_id)
-    waiting = select(func.count()).select_from(clients).where(clients.c.unused_until.is_not(None))
-    if connection.execute(waiting).scalar_one() >= MOST_UNUSED:
-        raise TooManyRequests("too many clients registered that are not used yet: try again later", 3600)
+        _remove(connection, client_id)
+    is_unused = clients.c.unused_until.is_not(None)
+    waiting = select(func.count()).select_from(clients).where(is_unused)
+    if connection.execute(waiting).scalar_one() < MOST_UNUSED:
+        return
+    oldest = select(clients.c.client_id, clients.c.created_at).where(is_unused)
+    client_id, made = connection.execute(oldest.order_by(clients.c.created_at).limit(1)).one()
+    if (left := made + SURE_SECONDS - now) > 0:
+        raise TooManyRequests(f"too many clients registered that are not used yet: wait {left} s", left)
+    _remove(connection, client_id)
+
+
+def _remove(connection: Connection, client_id: str) -> None:
+    connection.execute(delete(clients).where(clients.c.client_id == client_id))
+    drop_record(connection, "registered", client_id)
 
 
 def _sealed(kind: str, name_hash: bytes) -> str:

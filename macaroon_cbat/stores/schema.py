@@ -1,6 +1,6 @@
 """The tables of the newest schema."""
 
-from sqlalchemy import BigInteger, Column, LargeBinary, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, MetaData, String, Table, Text, UniqueConstraint
 
 schema = MetaData()
 
@@ -55,7 +55,7 @@ families = Table(
     "families",
     schema,
     Column("family", String(22), primary_key=True),
-    Column("client_id", String(64), nullable=False, index=True),
+    Column("client_id", String(64), nullable=False),
     Column("subject", Text, nullable=False, index=True),
     Column("content", Text, nullable=False),
     Column("wrapped_secret", LargeBinary, nullable=False),
@@ -64,6 +64,8 @@ families = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("rotated_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False, index=True),
+    Index("ix_families_place", "created_at", "family"),
+    Index("ix_families_client_place", "client_id", "created_at", "family"),
 )
 
 trusted_issuers = Table(

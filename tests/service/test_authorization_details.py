@@ -204,7 +204,9 @@ def test_custom_caveats_are_introspected_by_those_that_judge_them(service):
 
 
 BAD_FILES = {
-    "no TOML": ("[payment", "are no TOML"),
+    "no TOML": ("[payment", "is no TOML"),
+    "a number of 5,000 digits": (f"a = {'9' * 5000}", "is no TOML"),
+    "deep TOML": (f"a = {'[' * 3000}", "is no TOML"),
     "no table": ("payment = 1", "'payment'"),
     "no description": ("[payment]", "description is missing"),
     "an unknown member": ('[payment]\ndescription = "x"\nscope = "y"', "scope is unknown"),
@@ -227,5 +229,5 @@ def test_an_unusable_file_is_refused_at_the_start(tmp_path, text, reason):
 
 def test_a_missing_file_is_refused_at_the_start(tmp_path):
     """A file that is not there is named."""
-    with pytest.raises(SettingsError, match="cannot be read"):
+    with pytest.raises(SettingsError, match=r"MACAROON_CBAT_AUTHORIZATION_DETAILS: .* cannot be read"):
         DetailTypes(tmp_path / "types.toml")

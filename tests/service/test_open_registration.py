@@ -1,6 +1,10 @@
 """Open registration: off unless it is switched on, and narrow then."""
 
+import sqlite3
+
 import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.service.registration.registrar import UNUSED_SECONDS
@@ -119,14 +123,58 @@ def test_a_client_that_got_a_token_stays(service):
     assert [ask("open"), ask("late")] == [200, 401]
 
 
+def test_a_token_is_given_though_its_client_cannot_be_marked_used(service):
+    """A database that fails after a token is minted uses no code up in vain: the next token marks it."""
+    with service.stores.database.writing() as connection:
+        members = {"secret": "s" * 43, "now": NOW, "unused_until": NOW + 60}
+        add_client(connection, "open", client_metadata(), **members)
+    engine = service.app.extensions["macaroon_cbat"].database.engine
+
+    def fail(_connection, _cursor, statement, *_):
+        if statement.startswith("UPDATE clients"):
+            raise OperationalError(statement, {}, sqlite3.OperationalError("database or disk is full"))
+
+    def ask():
+        headers = {"Authorization": basic("open", "s" * 43)}
+        form = {"grant_type": "client_credentials"}
+        return service.open("/oauth2/token", data=form, headers=headers).status_code
+
+    event.listen(engine, "before_cursor_execute", fail)
+    assert ask() == 200
+    event.remove(engine, "before_cursor_execute", fail)
+    assert service.stores.clients.look_up("open").unused_until == NOW + 60
+    assert ask() == 200
+    assert service.stores.clients.look_up("open").unused_until is None
+
+
 def test_unused_clients_are_bounded(opened, monkeypatch):
-    """While too many uninvited clients are unused, no further one registers; one by invitation does."""
+    """While too many uninvited clients are unused and new, no further one registers; an invited one does."""
     monkeypatch.setattr(registrations, "MOST_UNUSED", 2)
     assert [register(opened, None).status_code for _ in range(3)] == [201, 201, 429]
-    assert register(opened, None).headers["Retry-After"]
+    opened.now = NOW + 1
+    assert register(opened, None).headers["Retry-After"] == str(registrations.SURE_SECONDS - 1)
     assert register(opened, invitation(opened)).status_code == 201
     opened.now = NOW + UNUSED_SECONDS
     assert register(opened, None).status_code == 201
+
+
+def test_places_are_not_kept_for_a_day(opened, monkeypatch):
+    """A flood of registrations keeps newcomers out for minutes: the oldest unused client gives way to one.
+
+    A client that has got a token never gives way, nor does one that is new.
+    """
+    monkeypatch.setattr(registrations, "MOST_UNUSED", 2)
+    used, unused = register(opened, None).json, register(opened, None).json
+    opened.stores.clients.keep(used["client_id"])
+    opened.now = NOW + 60
+    later = register(opened, None).json
+    opened.now = NOW + registrations.SURE_SECONDS
+    newest = register(opened, None)
+    assert newest.status_code == 201
+    assert register(opened, None).status_code == 429
+    there = [opened.stores.clients.look_up(one["client_id"]) is not None
+             for one in (used, unused, later, newest.json)]  # fmt: skip
+    assert there == [True, False, True, True]
 
 
 @pytest.mark.parametrize(

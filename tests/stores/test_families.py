@@ -11,7 +11,18 @@ from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.keys import RootKey
 from macaroon_cbat.stores import ClientMetadata, Stores, WrappingKey
 from macaroon_cbat.stores.family import Family, Granted, Rotation
-from tests.support.databases import METADATA, NOW, ON_SQLITE, SECRET, all_rows, every_byte, grant, remove
+from tests.support.databases import (
+    METADATA,
+    NOW,
+    ON_SQLITE,
+    SECRET,
+    all_rows,
+    every_byte,
+    grant,
+    opened,
+    remove,
+    url_in,
+)
 
 FAMILY, FIRST, SECOND, THIRD = ("FFECAwQFBgcICQoLDA0ODw", "AAECAwQFBgcICQoLDA0ODw",
     "BBECAwQFBgcICQoLDA0ODw", "CCECAwQFBgcICQoLDA0ODw")  # fmt: skip
@@ -276,6 +287,24 @@ def test_families_are_listed_in_pages(stores):
     bobs, _ = stores.families.live(NOW, subject="user:bob", client_id="billing", limit=9)
     assert [one.family for one in bobs] == names[1::2]
     assert stores.families.live(NOW, client_id="other", limit=9) == ([], None)
+
+
+@pytest.mark.parametrize("of", [{}, {"client_id": "billing"}], ids=["all", "a client"])
+def test_a_page_is_read_in_order(tmp_path, of):
+    """A page is read along an index, and no list of all families is sorted for it: anyone may ask for one."""
+    stores, asked = opened(url_in(tmp_path)), []
+    engine = stores.database.engine
+
+    def see(connection, _cursor, statement, parameters, *_):
+        if statement.startswith("SELECT families"):
+            explained = connection.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            asked.extend(step[-1] for step in explained.fetchall())
+
+    event.listen(engine, "before_cursor_execute", see)
+    stores.families.live(NOW, after=(NOW - 60, FAMILY), limit=3, **of)
+    stores.database.close()
+    [step] = asked
+    assert step.startswith("SEARCH families USING INDEX")
 
 
 def test_a_family_may_have_a_label(stores):

@@ -1,9 +1,13 @@
 """Migrations: the data of an older version are carried over."""
 
+import json
+
 import pytest
 
+from macaroon_cbat.errors import InvalidClientMetadata
 from macaroon_cbat.macaroon.revocation import Revocations
 from macaroon_cbat.stores import ClientMetadata, Database
+from macaroon_cbat.stores.clients import metadata_from
 from tests.support.databases import METADATA, NOW, SECRET, WRAPPING_KEY, execute, grant, opened
 from tests.support.migrations import migrate
 from tests.support.racer import DAY
@@ -166,3 +170,21 @@ def test_old_revocations_concern_the_canonical_spelling(spelled):
     page = spelled.revocations.after(0, "https://api.example")
     assert [one.value[0] for one in page.decisions] == ["1", "2", "3"]
     assert [one.value[0] for one in spelled.revocations.after(0, "urn:a").decisions] == ["3"]
+
+
+def test_an_old_client_that_names_a_certificate_twice_stays(empty_url):
+    """A row that an older release wrote is read, though no client could register it now."""
+    migrate(empty_url, "0004")
+    old, once = Database(empty_url), "A" * 43
+    metadata = {"token_endpoint_auth_method": "self_signed_tls_client_auth", "scope": "read"}
+    with old.writing() as connection:
+        into = "clients (client_id, metadata, created_at, tokens_since)"
+        text = json.dumps(metadata | {"certificates": [once, once]})
+        insert(connection, into, ("twice", text, NOW - DAY, NOW - DAY))
+    old.close()
+    stores = opened(empty_url)
+    [client] = stores.clients.all()
+    assert client.metadata.certificates == (once, once)
+    with pytest.raises(InvalidClientMetadata, match="listed twice"):
+        metadata_from(json.loads(text))
+    stores.database.close()

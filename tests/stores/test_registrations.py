@@ -97,6 +97,17 @@ def test_what_an_administrator_ends_is_ended(invited, end):
     assert invited.registrations.registered("app", NOW) is None
 
 
+def test_a_key_that_another_process_wrapped_anew_is_unavailable(invited, open_again):
+    """A process with the wrapping key of before answers that it cannot tell: no client did anything wrong."""
+    register(invited)
+    new = structs.replace(WrappingKey(bytes(32)), previous=(WRAPPING_KEY.secret,))
+    open_again().root_keys.rewrap(new)
+    with pytest.raises(Unavailable, match="another wrapping key"):
+        invited.registrations.registered("app", NOW)
+    with pytest.raises(Unavailable, match="another wrapping key"):
+        invited.registrations.invitation("invitation", NOW)
+
+
 def test_keys_are_encrypted_and_rewrapped(invited, open_again):
     """No key of an invitation or registration lies in the clear, and a rewrap encrypts each anew."""
     _, key = register(invited)

@@ -13,7 +13,7 @@ from urllib.parse import quote_plus
 
 from macaroon_cbat.client.https import Connections, HttpsRequest
 from macaroon_cbat.client.trust import server_trust
-from macaroon_cbat.errors import Unavailable
+from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.errors.people import LoginUnavailable
 from macaroon_cbat.files.process_values import PerProcess
 from macaroon_cbat.service.authorization.provider import Provider, discovered
@@ -26,6 +26,7 @@ KEPT_SECONDS = 3600.0
 RETRY_SECONDS = 5.0
 """Seconds after a look in which no other is made: an outage, and a token of an unknown key, cost little."""
 
+_CA = "MACAROON_CBAT_UPSTREAM_CA"
 _WAIT, _LONGEST = 4.0, 8.0
 _LARGEST = 256 * 1024
 _MOST_AT_ONCE = 3
@@ -52,8 +53,12 @@ class Upstream:
         assert settings.upstream_client_id is not None
         self.issuer, self.client_id = settings.upstream_issuer, settings.upstream_client_id
         self._secret = settings.secret()
-        context = server_trust(settings.upstream_ca)
-        self._connections = PerProcess(lambda: Connections(context))
+        try:
+            context = server_trust(settings.upstream_ca)
+        except SettingsError as error:
+            raise SettingsError(f"{_CA}: {error}") from error
+        remedy = f"name the PEM file of its CA in {_CA}"
+        self._connections = PerProcess(lambda: Connections(context, ca_remedy=remedy))
         self._monotonic = monotonic
         self._looking, self._asking = threading.Lock(), threading.Semaphore(_MOST_AT_ONCE)
         self._waiting = threading.Semaphore(_MOST_WAITING)

@@ -23,6 +23,11 @@ WAIT_SECONDS, LONGEST_SECONDS = 3.0, 5.0
 LARGEST_DOCUMENT = 256 * 1024
 """Bytes of a key set or of metadata. Those of Entra ID have about 10,000."""
 
+_CA_REMEDY = (
+    "name the PEM file of an issuer's CA with --issuer-ca, and let a client publish its keys under a "
+    "certificate that the CAs of this machine vouch for"
+)
+
 _OPENID = "/.well-known/openid-configuration"
 
 
@@ -82,7 +87,8 @@ def _discovered(place: Place, seconds: float) -> str:
 
 
 def _got(url: str, place: Place, seconds: float) -> tuple[int, bytes]:
-    connections = Connections(_context(place.ca), dial_to(allows_private=place.private_addresses))
+    dial = dial_to(allows_private=place.private_addresses)
+    connections = Connections(_context(place.ca), dial, _CA_REMEDY)
     request = HttpsRequest(
         method="GET",
         url=url,

@@ -27,6 +27,7 @@ from macaroon_cbat.service.oauth2.client_authentication import (
     authenticated_client,
     is_public,
     lasting,
+    let_stay,
     refuse_public,
     refuse_revoked_certificate,
 )
@@ -95,9 +96,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
     def create_token_response(self, request: FormRequest) -> Response:
         """Return the answer of the token endpoint; a client that got a token is there to stay."""
         response: Response = super().create_token_response(request)
-        client = getattr(request.client, "record", None)
-        if isinstance(client, Client) and client.unused_until is not None:
-            self.stores.clients.keep(client.client_id)
+        let_stay(getattr(request.client, "record", None), self.stores.clients)
         return response
 
     def create_oauth2_request(self, request: FormRequest) -> FormRequest:

@@ -1,5 +1,6 @@
 """The authentication of clients (RFC 6749 2.3, RFC 8705 2): all failures look alike to a client."""
 
+import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TypeVar
@@ -8,7 +9,7 @@ from cryptography.x509 import Certificate
 
 from macaroon_cbat.certificate.source import PresentedCertificate
 from macaroon_cbat.certificate.thumbprint import DerCertificate, Thumbprint
-from macaroon_cbat.errors import InvalidClient
+from macaroon_cbat.errors import InvalidClient, Unavailable
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.oauth2.certificate_subjects import is_named_by
 from macaroon_cbat.service.oauth2.client_certificates import ClientTrust
@@ -18,6 +19,8 @@ from macaroon_cbat.stores import Client, ClientStore, RevocationStore
 from macaroon_cbat.stores.client_keys import certificates_in
 from macaroon_cbat.stores.clients import has_secret
 from macaroon_cbat.stores.spiffe_ids import SpiffeId, parse_spiffe_pattern
+
+log = logging.getLogger("macaroon_cbat.service")
 
 _Found = TypeVar("_Found")
 _Judgment = Callable[[DerCertificate | None, EpochSeconds, Iterable[DerCertificate]], _Found]
@@ -64,6 +67,20 @@ def lasting(client: Client, now: EpochSeconds) -> Client:
     if client.unused_until is not None and client.unused_until <= now:
         raise InvalidClient(f"{client.client_id} registered openly and was not used in time")
     return client
+
+
+def let_stay(client: Client | None, clients: ClientStore) -> None:
+    """Let a client stay that registered openly and has got a token.
+
+    The token is minted and its code used up, so it is given even if this cannot be written. The next token
+    lets the client stay then.
+    """
+    if client is None or client.unused_until is None:
+        return
+    try:
+        clients.keep(client.client_id)
+    except Unavailable as error:
+        log.warning("client %s got a token, and is still taken for unused: %s", client.client_id, error)
 
 
 def refuse_revoked_certificate(presented: PresentedCertificate, revocations: RevocationStore) -> None:

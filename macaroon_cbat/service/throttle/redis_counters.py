@@ -13,6 +13,7 @@ from collections.abc import Callable
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.service.throttle.counters import MOST_REMEMBERED, Count, Counters, MemoryCounters
+from macaroon_cbat.service.variables import PREFIX
 from macaroon_cbat.text.base64url import encode
 
 log = logging.getLogger("macaroon_cbat.service")
@@ -29,7 +30,10 @@ class RedisCounters:
     """Counters in Redis. While it is out of reach, those in the memory of this process count instead."""
 
     def __init__(self, url: str, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Count at this URL; nothing is sent yet. Raises SettingsError, or MissingExtra without redis."""
+        """Count at this URL; nothing is sent yet. Raises SettingsError, or MissingExtra without redis.
+
+        An option that redis does not know is found here, not by the first request.
+        """
         with extra("redis"):
             from limits.errors import StorageError
             from limits.storage import RedisStorage
@@ -44,11 +48,14 @@ class RedisCounters:
                 socket_timeout=_PATIENCE_SECONDS,
                 socket_connect_timeout=_PATIENCE_SECONDS,
             )
-        except ValueError as error:  # its words may have a part of the password
+            self._storage.storage.connection_pool.make_connection()  # reads the options of the URL
+        except (AttributeError, TypeError, ValueError) as error:  # its words may have a part of the password
             raise SettingsError(
-                "the storage of limits is no URL of Redis: write redis://HOST[:PORT][/DATABASE]"
+                f"{PREFIX}LIMITS_STORAGE is no URL of Redis, or has an option that redis does not know: "
+                "write redis://HOST[:PORT][/DATABASE]"
             ) from error
-        self._failure = StorageError
+        self._failures = (StorageError, ValueError)
+        """ValueError is for a key that holds no number: another user of this Redis wrote it."""
         self._monotonic = monotonic
         self._instead = MemoryCounters(monotonic)
         self._away_until = 0.0
@@ -99,7 +106,7 @@ class RedisCounters:
             return instead(self._instead)
         try:
             return ask()
-        except self._failure as error:
+        except self._failures as error:
             self._away_until = self._monotonic() + _AWAY_SECONDS
             log.error("Redis does not count attempts, this process does: %s", error)  # noqa: TRY400 # no defect
             return instead(self._instead)

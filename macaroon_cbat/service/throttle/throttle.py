@@ -105,8 +105,14 @@ class Throttle:
         self._count("public", _place(address), self._settings.public_requests, _MINUTE)
 
     def registration(self, address: str | None) -> None:
-        """Count a registration, or raise TooManyRequests."""
-        self._count("registration", _place(address), self._settings.registrations, _HOUR)
+        """Count a registration, or raise TooManyRequests.
+
+        All who register share the places of unused clients, and one network of IPv6 has 65,536 of those that
+        `_place` tells apart: it gets as many as ten addresses.
+        """
+        limit = self._settings.registrations
+        self._count("registration", _network(address), limit * 10, _HOUR)
+        self._count("registration", _place(address), limit, _HOUR)
 
     def login(self, address: str | None) -> None:
         """Count a page or login of a person, or raise TooManyRequests."""
@@ -136,8 +142,18 @@ def _place(address: str | None) -> str | None:
     """Return the address as limits know it: of IPv6 the network of 64 bits, which one client may have."""
     found = None if address is None else plain_address(address)
     if isinstance(found, IPv6Address):
-        return f"{IPv6Address(int(found) >> 64 << 64)}/64"
+        return _first_bits(found, 64)
     return None if found is None else str(found)
+
+
+def _network(address: str | None) -> str | None:
+    """Return the network of 48 bits, which one site may have of IPv6; None for another address."""
+    found = None if address is None else plain_address(address)
+    return _first_bits(found, 48) if isinstance(found, IPv6Address) else None
+
+
+def _first_bits(address: IPv6Address, bits: int) -> str:
+    return f"{IPv6Address(int(address) >> (128 - bits) << (128 - bits))}/{bits}"
 
 
 def _too_many(reason: str, count: Count) -> TooManyRequests:

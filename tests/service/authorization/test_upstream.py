@@ -11,6 +11,7 @@ import pytest
 from flask import Flask, request
 from joserfc.jwk import ECKey
 
+from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.errors.people import LoginRefused, LoginUnavailable
 from macaroon_cbat.service.authorization.login import Login
 from macaroon_cbat.service.authorization.upstream import KEPT_SECONDS, RETRY_SECONDS, Upstream
@@ -212,3 +213,16 @@ def test_first_logins_wait_for_the_document(upstream, clock, held):
 def _failed(login, provider) -> None:
     with pytest.raises(LoginUnavailable):
         login.upstream.id_token(provider, "x", "y", "z")
+
+
+def test_a_provider_of_another_ca_is_met_with_the_setting(upstream, clock):
+    """The line about a certificate of an unknown CA names the setting, as no option is there to give."""
+    asking = Upstream(upstream.settings(upstream_ca=None), clock)
+    with pytest.raises(LoginUnavailable, match=r"no CA that is trusted here: .* MACAROON_CBAT_UPSTREAM_CA"):
+        asking.provider()
+
+
+def test_an_unusable_ca_names_its_setting(upstream, tmp_path):
+    """A file of CAs that cannot be loaded is a SettingsError that names the setting."""
+    with pytest.raises(SettingsError, match="MACAROON_CBAT_UPSTREAM_CA: cannot load"):
+        Upstream(upstream.settings(upstream_ca=tmp_path))

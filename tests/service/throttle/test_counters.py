@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 
 import pytest
+from redis import Redis
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.service.throttle.counters import MOST_REMEMBERED, Count, Counters, MemoryCounters
@@ -86,6 +87,18 @@ def test_a_count_in_redis_is_known_for_a_second(redis, clock):
     assert first.look("known").attempts == 1
 
 
+@pytest.mark.parametrize("text", ["no number", "1.5"])
+def test_a_key_that_another_user_of_redis_wrote_fails_nothing(redis, clock, text):
+    """A counter that holds no number is not believed, and refuses no request: this process counts."""
+    counters = RedisCounters(redis.url, clock)
+    counters.add(text, 60)
+    with Redis.from_url(redis.url) as other:
+        for key in list(other.scan_iter()):
+            other.set(key, text)
+    assert counters.look(text) == Count()
+    assert counters.add(text, 60).attempts == 1
+
+
 def test_without_redis_each_process_counts(clock, caplog):
     """While Redis is away, attempts are counted in memory, and no request fails or waits long."""
     with redis_server() as running:
@@ -124,8 +137,10 @@ def test_another_storage_is_refused(url):
     assert "localhost" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("url", ["redis://localhost:port", "redis://localhost/0?socket_timeout=x"])
+@pytest.mark.parametrize(
+    "url", ["redis://localhost:port", "redis://localhost/0?socket_timeout=x", "redis://localhost?unknown=1"]
+)
 def test_an_unusable_url_is_refused(url):
-    """A URL that Redis cannot have is a SettingsError."""
-    with pytest.raises(SettingsError, match="no URL of Redis"):
+    """A URL that Redis cannot have, or an option that it does not know, is a SettingsError at the start."""
+    with pytest.raises(SettingsError, match="MACAROON_CBAT_LIMITS_STORAGE is no URL of Redis"):
         RedisCounters(url)

@@ -276,6 +276,18 @@ def test_an_address_is_what_one_client_has(first, second, is_same):
     assert (locked(throttle, address=second) is not None) is is_same
 
 
+def test_one_site_does_not_register_for_all():
+    """The networks of 64 bits within one of 48 register together as often as ten addresses."""
+    throttle = Throttle(ThrottleSettings(registrations=1))
+    for number in range(10):
+        throttle.registration(f"2001:db8:0:{number:x}::1")
+    with pytest.raises(TooManyRequests, match="2001:db8::/48"):
+        throttle.registration("2001:db8:0:ffff::1")
+    throttle.registration("2001:db8:1::1")
+    for number in range(20):
+        throttle.registration(f"192.0.2.{number}")
+
+
 UNUSABLE = [{"lockout_seconds": 0}, {"lockout_seconds": 86_401}, {"logins": -1}, {"registrations": 10**9}]
 
 
