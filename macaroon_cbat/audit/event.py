@@ -111,9 +111,26 @@ class AuditEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def audit_line(event: AuditEvent) -> str:
     """Return the event as one line of printable ASCII, without the line end; what is None is left out."""
+    return _plain_line(event) or _escaped_line(event)
+
+
+def _plain_line(event: AuditEvent) -> str | None:
+    """Return the line of an event whose members are short and of printable ASCII, as most are, or None."""
+    try:
+        line = _encode(event)
+    except UnicodeEncodeError:  # a lone surrogate
+        return None
+    return line.decode() if len(line) <= MAX_MEMBER and line.isascii() and b"\x7f" not in line else None
+
+
+def _escaped_line(event: AuditEvent) -> str:
+    """Return the line of any event; dearer."""
     members = msgspec.to_builtins(event)
     text = json.dumps({name: _bounded(value) for name, value in members.items()}, separators=(",", ":"))
     return text.replace("\x7f", "\\u007f")
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 def _bounded(value: object) -> object:

@@ -20,6 +20,7 @@ class AuditFile(logging.Handler):
     def __init__(self, file: Path | None) -> None:
         """Open the file, made with mode 0600 if it is missing; None is standard error."""
         self._file = file
+        self._path = str(file)  # each line asks for it
         self._process = this_process()
         self._descriptor = self._open()
         super().__init__()  # from here on logging closes it at exit
@@ -73,7 +74,7 @@ class AuditFile(logging.Handler):
         if self._file is None:
             return False
         try:
-            return not os.path.samestat(self._file.stat(), os.fstat(self._descriptor))
+            return not os.path.samestat(os.stat(self._path), os.fstat(self._descriptor))  # noqa: PTH116
         except FileNotFoundError:
             return True
 

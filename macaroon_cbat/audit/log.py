@@ -4,6 +4,7 @@ import atexit
 import logging
 import os
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from macaroon_cbat.audit.event import AuditEvent, Utc, audit_line
 from macaroon_cbat.audit.plain_refusals import tell
@@ -70,7 +71,12 @@ def _write_or_log(event: AuditEvent) -> None:
 
 def utc(moment: float) -> Utc:
     """Return seconds since the epoch as RFC 3339 spells them, in UTC."""
-    return Utc(datetime.fromtimestamp(int(moment), UTC).isoformat().replace("+00:00", "Z"))
+    return _second(int(moment))
+
+
+@lru_cache(maxsize=8)
+def _second(second: int) -> Utc:
+    return Utc(datetime.fromtimestamp(second, UTC).isoformat().replace("+00:00", "Z"))
 
 
 _refusals = RefusalLines(_write_or_log)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from flask import Flask, current_app, request
+from flask import Flask, Request, current_app, request
 from msgspec import UNSET
 
 from macaroon_cbat.audit import utc, write, write_or_log
@@ -15,6 +15,7 @@ from macaroon_cbat.macaroon.claims import EpochSeconds, several
 from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.service.http.client_certificate import client_certificate
+from macaroon_cbat.service.http.request_input import request_at_hand
 from macaroon_cbat.service.metrics import count_introspected, count_locked, count_minted, count_revoked
 
 _CLOCK = "macaroon_cbat.audit"
@@ -64,7 +65,8 @@ def authentic_caller() -> str:
 
 def event(kind: EventKind, *, status: int = 200, **members: Any) -> AuditEvent:
     """Return an event about the request at hand."""
-    names = _names()
+    here = request_at_hand()
+    names = _names(here)
     members = {"trust": names.trust, "subject": names.subject, **members}
     return AuditEvent(
         at=utc(current_app.extensions[_CLOCK]()),
@@ -72,8 +74,8 @@ def event(kind: EventKind, *, status: int = 200, **members: Any) -> AuditEvent:
         who=names.client_id,
         status=status,
         # The rule, not the path: a request for /TOKEN must not write a token into the log.
-        endpoint=None if request.url_rule is None else request.url_rule.rule,
-        address=request.remote_addr,
+        endpoint=None if here.url_rule is None else here.url_rule.rule,
+        address=here.remote_addr,
         **members,
     )
 
@@ -148,8 +150,8 @@ def write_or_log_refusal(status: int, error: str | None, reason: str) -> None:
     write_or_log(event(kind, status=status, **members))
 
 
-def _names() -> _Names:
-    found = request.environ.get(_NAMES)
+def _names(here: Request | None = None) -> _Names:
+    found = (here or request).environ.get(_NAMES)
     return found if isinstance(found, _Names) else _Names()
 
 

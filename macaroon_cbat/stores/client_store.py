@@ -25,6 +25,7 @@ from macaroon_cbat.stores.clients import (
 from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.expiring import drop_record
 from macaroon_cbat.stores.families import has_family
+from macaroon_cbat.stores.prepared import Prepared
 from macaroon_cbat.stores.revocations import refuse_nameless
 from macaroon_cbat.stores.schema import clients
 from macaroon_cbat.stores.token_starts import first_valid_second, revoke_tokens_so_far
@@ -84,8 +85,8 @@ class ClientStore:
         """Return the client as it is in the database now, or None if it is not registered."""
         if not _CLIENT_ID.match(client_id):
             return None  # PostgreSQL fails on NUL
-        with self._database.reading() as connection:
-            client = _found(connection, client_id)
+        rows = self._database.rows(_LOOK_UP, {"client_id": client_id})
+        client = _client(*rows[0]) if rows else None
         if client is None:
             self._seen.pop(client_id, None)
             return None
@@ -241,3 +242,4 @@ def _decode(metadata: str) -> ClientMetadata:
 
 _DECODER = msgspec.json.Decoder(ClientMetadata)
 _FIND = select(clients).where(clients.c.client_id == bindparam("client_id"))
+_LOOK_UP = Prepared(_FIND)

@@ -18,6 +18,7 @@ from macaroon_cbat.macaroon.revocation import Revocation
 from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.expiring import RecordChange, change_record
 from macaroon_cbat.stores.family import Family, Granted, Place, Rotation
+from macaroon_cbat.stores.prepared import Prepared
 from macaroon_cbat.stores.revocations import concerning, record, refuse_nameless
 from macaroon_cbat.stores.schema import families
 from macaroon_cbat.stores.wrapping_key import WrappingKey
@@ -67,10 +68,10 @@ class FamilyStore:
         """Return a live family and its key, or None."""
         if "\0" in family:
             return None  # PostgreSQL fails on NUL, and no one has verified the name yet
-        with self._database.reading() as connection:
-            row = connection.execute(_LIVE, {"name": family, "now": now}).one_or_none()
-        if row is None:
+        rows = self._database.rows(_FIND, {"name": family, "now": now})
+        if not rows:
             return None
+        [row] = rows
         try:
             secret = self._wrapping_key().unwrap(_sealed_name(family), bytes(row.wrapped_secret))
         except SettingsError as error:  # another process began it under a key that was replaced meanwhile
@@ -219,6 +220,7 @@ def _family(row: Any) -> Family:
 _DECODER = msgspec.json.Decoder(Granted)
 _IS_NAMED = families.c.family == bindparam("name")
 _LIVE = select(families).where(_IS_NAMED, families.c.expires_at > bindparam("now"))
+_FIND = Prepared(_LIVE)
 _MOVE = (
     update(families)
     .where(_IS_NAMED)

@@ -5,7 +5,7 @@ sequence never finds a smaller one later.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -37,13 +37,13 @@ from macaroon_cbat.macaroon.revocation import (
     names_of,
 )
 from macaroon_cbat.stores.database import Database
+from macaroon_cbat.stores.prepared import Prepared
 from macaroon_cbat.stores.schema import feed_positions, revocations
 
 MEMORY_SECONDS = 1.0
 """The seconds for which a process takes a certificate as not revoked before it reads the database again."""
 
 _MOST_REMEMBERED = 10_000
-_NAME = ("kind", "value")
 PAGE = 10_000
 """Revocations on one page of the feed at most."""
 LONGEST_NAME = 2000
@@ -93,10 +93,10 @@ class RevocationStore:
         """Look each certificate up again at its next use, instead of up to MEMORY_SECONDS later."""
         self._unrevoked_until.clear()
 
-    def concerning(self, grant: Grant, certificate: Thumbprint | None) -> Revocations:
-        """Return the revocations that concern this grant on a connection with this certificate."""
-        with self._database.reading() as connection:
-            return concerning(connection, grant, certificate)
+    def concerning(self, grant: Grant, *certificates: Thumbprint | None) -> Revocations:
+        """Return the revocations that concern this grant on a connection with any of these certificates."""
+        names = dict.fromkeys(name for each in certificates for name in names_of(grant, each))
+        return Revocations(map(_decision, self._database.rows(_about_names(len(names)), _named(names))))
 
     def reason(self, grant: Grant, certificate: Thumbprint | None, /) -> str | None:
         """Return why this grant is refused on a connection with this certificate, or None."""
@@ -106,9 +106,7 @@ class RevocationStore:
         """Return True if a certificate is revoked. False may be MEMORY_SECONDS old."""
         if self._monotonic() < self._unrevoked_until.get(certificate, 0.0):
             return False
-        with self._database.reading() as connection:
-            query = select(revocations.c.sequence).where(_is_about("certificate", certificate))
-            is_revoked = connection.execute(query).one_or_none() is not None
+        is_revoked = bool(self._database.rows(_about_names(1), _named([("certificate", certificate)])))
         if len(self._unrevoked_until) >= _MOST_REMEMBERED:
             self.forget()
         if not is_revoked:
@@ -157,10 +155,15 @@ class RevocationStore:
 def concerning(connection: Connection, grant: Grant, certificate: Thumbprint | None) -> Revocations:
     """Return the revocations that concern this grant on a connection with this certificate."""
     names = list(names_of(grant, certificate))
-    values = {
-        f"{what}_{n}": text for n, name in enumerate(names) for what, text in zip(_NAME, name, strict=True)
-    }
-    return Revocations(_decision(row) for row in connection.execute(_about(len(names)), values))
+    return Revocations(_decision(row) for row in connection.execute(_about(len(names)), _named(names)))
+
+
+def _named(names: Iterable[tuple[RevocationKind, str]]) -> dict[str, str]:
+    """Return the values of the query about these names."""
+    values: dict[str, str] = {}
+    for n, (kind, value) in enumerate(names):
+        values[f"kind_{n}"], values[f"value_{n}"] = kind, value
+    return values
 
 
 def refuse_nameless(kind: RevocationKind, value: str) -> None:
@@ -221,10 +224,15 @@ def _next_sequence(connection: Connection) -> int:
 @cache
 def _about(count: int) -> Select[Any]:
     """Return the query about so many names. It is made once: every use of a token asks it."""
-    kind, value = (getattr(revocations.c, what) for what in _NAME)
+    kind, value = revocations.c.kind, revocations.c.value
     return select(revocations).where(
         or_(*((kind == bindparam(f"kind_{n}")) & (value == bindparam(f"value_{n}")) for n in range(count)))
     )
+
+
+@cache
+def _about_names(count: int) -> Prepared:
+    return Prepared(_about(count))
 
 
 def _is_about(kind: RevocationKind, value: str) -> ColumnElement[bool]:

@@ -103,8 +103,7 @@ class RootKeyStore:
     def records(self) -> list[RootKeyRecord]:
         """Return the record of every key: the retired ones first, the next one last."""
         with self._database.reading() as connection:
-            rows = _rows(connection)
-        return [_record(row) for row in rows]
+            return [_record(row) for row in _rows(connection)]
 
     def ensure(self, now: EpochSeconds) -> None:
         """Make a missing current or next key. Raises SettingsError unless the wrapping key opens all."""
@@ -177,9 +176,8 @@ class RootKeyStore:
                 raise Conflict(f"key {kid} is {state}: rotate until it is retiring, then retire it")
             _move(connection, kid, "retired", now)
             if revoked_until is not None:
-                record(
-                    connection, Revocation(kind="key", value=kid, revoked_at=now, expires_at=revoked_until)
-                )
+                decision = Revocation(kind="key", value=kid, revoked_at=now, expires_at=revoked_until)
+                record(connection, decision)
         self.forget()
 
     def retire_outlived(self, now: EpochSeconds, longest_lifetime: int) -> list[str]:
@@ -210,6 +208,8 @@ class RootKeyStore:
         connection.execute(insert(root_keys).values(asdict(_Row(kid, wrapped, now, state, now))))
 
     def _look(self) -> dict[KeyState, list[RootKey]]:
+        if self._monotonic() < self._look_again_at and (seen := self._seen):
+            return seen  # without the lock: a reader of the database sets the time last
         with self._lock.current():
             if not self._seen or self._monotonic() >= self._look_again_at:
                 self._seen = self._read()

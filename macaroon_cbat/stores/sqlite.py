@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 from weakref import WeakSet
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, event
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from macaroon_cbat.stores.private import make_private, refuse_foreign
 from macaroon_cbat.stores.read_only import ReadOnlyConnection, connect_read_only, is_read_only
@@ -16,6 +17,8 @@ BUSY_SECONDS = 5
 """The seconds that a writer waits for another one before Unavailable is raised."""
 
 _PAUSE_SECONDS = 0.01
+_HURRIED = "macaroon_cbat_hurried"
+"""Marks a connection on which a writer has shortened the time that it waits for others."""
 
 
 def prepare_sqlite(engine: Engine, *, is_for_a_command: bool = False) -> None:
@@ -49,12 +52,13 @@ def prepare_sqlite(engine: Engine, *, is_for_a_command: bool = False) -> None:
         if milliseconds is None:
             connection.exec_driver_sql("BEGIN")
         else:
+            connection.info[_HURRIED] = True
             connection.exec_driver_sql(f"PRAGMA busy_timeout = {milliseconds}")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     @event.listens_for(engine, "checkin")
-    def _returned(connection: sqlite3.Connection | None, _record: object) -> None:
-        if connection is not None:
+    def _returned(connection: sqlite3.Connection | None, record: ConnectionPoolEntry) -> None:
+        if connection is not None and record.info.pop(_HURRIED, False):
             connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
 
 

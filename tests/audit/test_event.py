@@ -1,6 +1,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from macaroon_cbat.audit.event import MAX_MEMBER, AuditEvent, Utc, audit_line
 
@@ -45,3 +47,16 @@ def test_a_member_is_bounded():
     assert read["reason"] == "x" * MAX_MEMBER
     assert len(read["address"]) == MAX_MEMBER
     assert len(line(reason="\U0001f600" * 100_000)) < 12 * MAX_MEMBER + 100
+
+
+TEXTS = st.text(st.characters(exclude_categories=()), max_size=40) | st.text('\x00\x1f\x7f"\\/\n\u2028é')
+
+
+@given(reason=TEXTS, who=TEXTS, repeated=st.integers(1, MAX_MEMBER))
+def test_short_events_are_spelled_as_long_ones(reason, who, repeated):
+    """A line does not depend on the way that it was made: short events take a shorter one."""
+    short = line(reason=reason, who=who, counts={who: 1})
+    padded = line(reason=reason, who=who, counts={who: 1}, error="x" * MAX_MEMBER, count=repeated)
+    padding = f',"error":"{"x" * MAX_MEMBER}"'
+    start, _, end = padded.partition(padding)
+    assert short == start + end.replace(f'"count":{repeated},', "")

@@ -37,15 +37,15 @@ def test_a_database_that_fails_under_a_poll_costs_no_login(service, approved, ce
     engine = service.app.extensions["macaroon_cbat"].database.engine
     begun = iter(range(1, 100))
 
-    def fail(_connection: object) -> None:
+    def fail(*_connection: object) -> None:
         if next(begun) == number:
             raise OperationalError("BEGIN", None, Exception("the database was killed"))
 
-    event.listen(engine, "begin", fail)
+    event.listen(engine, "checkout", fail)
     try:
         failed = later(service, approved, certificate)
     finally:
-        event.remove(engine, "begin", fail)
+        event.remove(engine, "checkout", fail)
     assert failed.status_code == 503
     assert later(service, approved, certificate).status_code == 200
     refused(later(service, approved, certificate), 400, "invalid_grant")

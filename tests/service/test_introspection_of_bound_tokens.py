@@ -1,6 +1,7 @@
 """A certificate-bound token is active only where its certificate is compared (RFC 8705 3.2)."""
 
 import pytest
+from sqlalchemy import event
 
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.macaroon.caveats import PathPrefix, Scope, confirmation
@@ -123,3 +124,19 @@ def test_a_bound_child_of_less_scope_is_described_to_who_compares(service, certi
     """A bound token is narrowed by its other caveats as any."""
     token = attenuate(bound(service, certificate.thumbprint), [Scope("read unknown")])
     assert ask(service, token, "comparing-api").json["scope"] == "read"
+
+
+@pytest.mark.parametrize("named", ["its own", "another one", "none"])
+def test_the_database_is_asked_once(service, certificate, other_certificate, named):
+    """The revocations of a token and of every certificate in question are read at one moment."""
+    token = bound(service, certificate.thumbprint)
+    names = {"its own": certificate.thumbprint, "another one": other_certificate.thumbprint}
+    form = {} if named == "none" else {"client_certificate": names[named]}
+    ask(service, token, "comparing-api", **form)  # the caller and the keys are in memory for a second
+    asked: list[object] = []
+    engine = service.app.extensions["macaroon_cbat"].database.engine
+    event.listen(engine, "checkout", listener := lambda *_: asked.append(1))
+    answer = ask(service, token, "comparing-api", **form)
+    event.remove(engine, "checkout", listener)
+    assert answer.json["active"] is (named != "another one")
+    assert len(asked) == 1

@@ -34,7 +34,7 @@ def introspection_answer(
     text: str,
     caller: Client,
     issuer: Issuer,
-    revocations: Callable[[Grant, Thumbprint | None], Revocations],
+    revocations: Callable[[Grant, Thumbprint | None, Thumbprint | None], Revocations],
     now: EpochSeconds,
     *,
     presented: Thumbprint | None = None,
@@ -57,10 +57,10 @@ def introspection_answer(
         grant, written = issuer.authentic(text, discharges)
         texts = one_each(written)
         audiences = _asking_audiences(grant, caller, issuer.url)
-        bound_to, judged, of_the_request = sorted_caveats(texts)
-        certificate, key = bound_to
+        (certificate, key), judged, of_the_request = sorted_caveats(texts)
+        revoked = revocations(grant, certificate, presented)
         for each in {certificate, presented}:
-            refuse_revoked(grant, each, revocations(grant, each))
+            refuse_revoked(grant, each, revoked)
         details = understood_details(of_the_request, caller)
         if certificate is not None and presented is None and not caller.metadata.checks_certificates:
             raise InvalidToken(
@@ -75,7 +75,7 @@ def introspection_answer(
         write_or_log_introspected(grant, active=False, reason=str(error))
         return INACTIVE
     shown = texts if caller.metadata.understands_caveats else None
-    claims = _claims(principal, bound_to, shown)
+    claims = _claims(principal, (certificate, key), shown)
     if (left := audiences_left(grant, judged, audiences)) is not None:
         claims["aud"] = left
     if details is not None:

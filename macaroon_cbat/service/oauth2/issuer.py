@@ -81,9 +81,10 @@ class Issuer:
             sub=authorization.subject,
         )
         bindings = confirmations_for(authorization.certificate, authorization.proof_key)
-        caveats = [each for each in bindings if caveat_text(each) not in authorization.carried]
+        carried = authorization.carried
+        caveats = [each for each in bindings if not carried or caveat_text(each) not in carried]
         key = _audience_key(root, grant.audience)
-        return Minted(mint(key, self.url, grant, caveats, carried=authorization.carried), grant)
+        return Minted(mint(key, self.url, grant, caveats, carried=carried), grant)
 
     def dpop_nonces(self) -> DpopNonces:
         """Return the nonces of DPoP proofs, the same in every process until the root key rotates."""

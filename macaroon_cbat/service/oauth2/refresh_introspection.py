@@ -47,7 +47,7 @@ def refresh_token_answer(
     now: EpochSeconds,
     *,
     presented: Thumbprint | None,
-    revocations: Callable[[Grant, Thumbprint | None], Revocations],
+    revocations: Callable[[Grant, Thumbprint | None, Thumbprint | None], Revocations],
 ) -> dict[str, object]:
     """Return the claims of a refresh token that its client could use now, or `{"active": false}` alone.
 
@@ -63,8 +63,9 @@ def refresh_token_answer(
         if caller.metadata.serves:
             raise InvalidToken("a refresh token, and its client is a resource server: it is no access token")
         certificate, proof_key = bound_to = _bound_to(token.carried)
+        revoked = revocations(grant, certificate, presented)
         for each in {certificate, presented}:
-            refuse_revoked(grant, each, revocations(grant, each))
+            refuse_revoked(grant, each, revoked)
         _refuse_replaced(token, families, now)
         access = Access(now=now, certificate=presented or certificate, proof_key=proof_key)
         rights = presented_rights(grant, token.carried, access)

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Union
 
-from flask import Flask, Response, request
+from flask import Flask, Response
 
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.http.operations import SHORTENED, Operation, add_route
-from macaroon_cbat.service.http.request_input import FORM, required
+from macaroon_cbat.service.http.request_input import FORM, request_at_hand, required
 from macaroon_cbat.service.locations import Locations
 from macaroon_cbat.service.oauth2.authorization_server import AuthorizationServer
 from macaroon_cbat.service.oauth2.form_request import FormRequest, read_form_request
@@ -93,7 +93,7 @@ def oauth_routes(app: Flask, server: AuthorizationServer, clock: Callable[[], fl
 
     def read(operation: Operation, *several: str) -> FormRequest:
         uri, now = issuer + operation.path, EpochSeconds(int(clock()))
-        return read_form_request(request, uri, now, several=several)
+        return read_form_request(request_at_hand(), uri, now, several=several)
 
     def token() -> Response:
         form_request = read(TOKEN, "resource")
