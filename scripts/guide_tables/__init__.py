@@ -1,1 +1,1 @@
-"""Tables of the guide, generated from the code."""
+"""Tables of the guide, generated from the code, and from what the tests declare about standards."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from guide_tables.certificate_formats import certificate_formats
@@ -10,6 +11,7 @@ from guide_tables.events import audit_events, audit_members
 from guide_tables.figures import figures, floors
 from guide_tables.metrics import metrics
 from guide_tables.settings import guard_settings, policy_members, service_settings
+from guide_tables.standards import programs, standards
 
 GUIDE = Path(__file__).parents[2] / "macaroon_cbat" / "guide"
 TABLES = {
@@ -23,6 +25,11 @@ TABLES = {
     "errors": errors,
     "figures": figures,
     "floors": floors,
+    "standards-oauth": partial(standards, "oauth"),
+    "standards-identities": partial(standards, "identities"),
+    "standards-http": partial(standards, "http"),
+    "standards-macaroons": partial(standards, "macaroons"),
+    "standards-programs": programs,
 }
 _TABLE = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 

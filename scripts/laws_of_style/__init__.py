@@ -1,1 +1,1 @@
-"""Laws of length and language, held in every module of the package."""
+"""Laws of length in every module of the package, and of language in every file."""

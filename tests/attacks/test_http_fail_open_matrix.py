@@ -47,7 +47,7 @@ def test_a_thumbprint_in_another_letter_case(target: Target):
         assert_refused(target.call(with_cnf(b'{"cnf":{"x5t#S256":"%s"}}' % text.encode()), target.holder))
 
 
-def test_a_certificate_header_from_anybody(target: Target):
+def test_a_certificate_header_from_any_client(target: Target):
     """A certificate header from a client counts for nothing (Keycloak before 2025, Gravitee, OpenShift)."""
     headers = {"X-Forwarded-Client-Cert": target.thumbprint(target.holder)}
     assert_refused(target.call(target.bound(), None, headers=headers))

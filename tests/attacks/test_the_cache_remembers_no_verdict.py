@@ -51,7 +51,7 @@ def test_an_unknown_caveat_refuses_every_time():
     assert judged(token(BOUND, Scope("read")))
 
 
-def test_what_nobody_has_verified_leaves_nothing_in_the_cache():
+def test_what_is_unverified_leaves_nothing_in_the_cache():
     """Caveats that are read unverified, as a holder's tools do, fill no memory: strangers can send them."""
     remembered_caveats.cache_clear()
     text = attenuate(signed(b'{"exp": 1}'), [Scope("read")])

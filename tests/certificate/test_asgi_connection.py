@@ -66,7 +66,7 @@ def test_the_certificate_is_the_chain_s_first(chain):
     "extensions",
     [None, {}, {"tls": None}, {"tls": {}}, *({"tls": {"client_cert_chain": n}} for n in (None, []))],
 )
-def test_no_certificate_is_nobody(extensions):
+def test_no_certificate_is_read_as_none(extensions):
     """Without the extension, or without a certificate in it, there is none."""
     assert tls_connection(connection_of(extensions=extensions)).thumbprint is None
     assert tls_connection(connection_of()).thumbprint is None
@@ -79,7 +79,7 @@ def test_what_is_no_pem_is_an_error(text):
         with_chain([text]).certificate()
 
 
-def test_an_empty_certificate_is_nobody():
+def test_an_empty_certificate_is_none():
     """Armour around nothing is no certificate, whose hash could be bound to."""
     text = "-----BEGIN CERTIFICATE-----\n\n-----END CERTIFICATE-----\n"
     assert tls_connection(with_chain([text])) == NO_CERTIFICATE

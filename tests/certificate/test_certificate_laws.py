@@ -153,7 +153,7 @@ REFUSED = {
     "an unknown key": f"{HASH};Thumb=x",
     "two hashes": f"{HASH};{HASH}",
     "two certificates": f"{HASH};{CERT};{CERT}",
-    "a certificate of somebody else": f"{HASH};{OTHER_CERT}",
+    "another certificate": f"{HASH};{OTHER_CERT}",
     "an unquoted certificate": f"{HASH};Cert={escaped_pem(HOLDER)}",
     "an open quote": f'{HASH};Subject="CN=a',
     "text after a quote": f'{HASH};Subject="CN=a"b',

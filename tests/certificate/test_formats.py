@@ -63,7 +63,7 @@ def test_the_first_of_kong_s_chain_is_the_client_s():
 
 
 @pytest.mark.parametrize("name", NONE)
-def test_no_certificate_is_nobody(name: str):
+def test_no_certificate_is_read_as_none(name: str):
     """The value that the product writes without a certificate is no certificate."""
     assert FORMATS[name].read(*NONE[name]) == NO_CERTIFICATE
 

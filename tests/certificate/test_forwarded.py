@@ -135,7 +135,7 @@ def test_a_named_proxy_is_believed(texts, secret, environ):
 
 
 @pytest.mark.parametrize(("texts", "secret", "environ"), STRANGERS.values(), ids=STRANGERS)
-def test_nobody_else_is_believed(texts, secret, environ):
+def test_no_other_sender_is_believed(texts, secret, environ):
     """A certificate header from any sender but a trusted one is ignored, and the reason names it."""
     source = Forwarded("haproxy", trust=trusted_proxies(texts, secret=secret))
     peer = source(connection_of(environ, CLIENTCERT))

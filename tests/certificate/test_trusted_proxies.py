@@ -14,7 +14,7 @@ def test_the_secret_must_be_there_to_be_enough():
 
 
 UNUSABLE = {
-    "nobody": ([], "no trusted proxy is named"),
+    "no proxy": ([], "no trusted proxy is named"),
     "an empty text": ([""], "no trusted proxy is named"),
     "an empty text among others": (["unix", ""], "'' is no trusted proxy"),
     "everybody": (["0.0.0.0/0"], "is every network"),

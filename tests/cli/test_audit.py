@@ -120,7 +120,7 @@ def test_a_revoked_key(command, file):
 def test_what_changed_nothing_is_no_line(command, file):
     """A command that is refused changes nothing and leaves no line."""
     for arguments in (
-        ("client", "remove", "nobody"),
+        ("client", "remove", "unknown"),
         ("key", "retire", "nokey"),
         ("revoke", "certificate", "x"),
     ):
@@ -135,7 +135,7 @@ def test_standard_error_and_none(add, command):
     assert json.loads(line)["event"] == "client.added"
 
 
-def test_a_full_disk_adds_nobody(add, command):
+def test_a_full_disk_adds_no_client(add, command):
     """With an audit log that cannot be written no client is added: one line, status 1."""
     process = add(log="/dev/full")
     assert (process.returncode, process.stdout) == (1, b"")

@@ -43,7 +43,7 @@ def test_the_secret_may_go_to_a_file(data, tmp_path):
     assert secret not in result.output
 
 
-def test_a_secret_that_cannot_be_written_registers_nobody(data, tmp_path):
+def test_a_secret_that_cannot_be_written_registers_no_client(data, tmp_path):
     """A secret that cannot be written to its file registers no client."""
     file = tmp_path / "missing" / "secret"
     result = call("client", "add", "billing", *SCOPE, "--secret-file", file, "--data", data)

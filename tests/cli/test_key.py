@@ -44,7 +44,7 @@ def test_an_output_that_cannot_be_written_is_named(registered, tmp_path, name):
     assert str(file) in complaint(result, 2)
 
 
-def test_an_audience_of_nobody_is_noted(registered):
+def test_an_audience_without_a_client_is_noted(registered):
     """Keys of an audience that no client is registered for come with a note, not on standard output."""
     result = call("key", "export", "--audience", "https://other.example", "--data", registered)
     assert result.exit_code == 0

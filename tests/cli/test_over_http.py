@@ -119,7 +119,7 @@ def test_revocations_are_made_alike(service, over, tmp_path, other_file):
     assert out("revoke", "certificate", other_file, *over).startswith("revoked certificate ")
     mine = ("--client-id", "ops", "--client-secret-file", service.secret, "--cert", other_file)
     assert "invalid_client" in complaint(call("key", "list", *service.access, *mine), 1)
-    assert out("revoke", "client", "somebody", "--force", *over) == "revoked client somebody\n"
+    assert out("revoke", "client", "suspect", "--force", *over) == "revoked client suspect\n"
     for where in (over, ("--data", service.data)):
         assert "no client is named 'nosuch'" in complaint(call("revoke", "client", "nosuch", *where), 1)
 

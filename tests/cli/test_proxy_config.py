@@ -106,7 +106,7 @@ ENCODED = [
     "%23",
     "x?y",
 ]
-"""What becomes syntax, or a delimiter, once it is decoded."""
+"""Text that becomes syntax, or a delimiter, once it is decoded."""
 NO_PATH_OF_AN_AUDIENCE = [*(text for text in NO_PATHS if text != "~x"), *ENCODED]
 
 

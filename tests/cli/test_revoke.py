@@ -134,7 +134,7 @@ def test_a_key_is_retired(data, decisions, command):
 def test_a_key_that_mints_is_not_retired(data, decisions, command):
     """The current or next key, or an unknown one, is not retired: one line, status not 0, no change."""
     current, coming = (one["kid"] for one in members("key", "list", "--data", data))
-    for kid, reason in ((current, "rotate until"), (coming, "rotate until"), ("nobody", "see key list")):
+    for kid, reason in ((current, "rotate until"), (coming, "rotate until"), ("unknown", "see key list")):
         result = call(*command, kid, "--data", data)
         assert reason in complaint(result, result.exit_code)
         assert result.exit_code in {1, 2}

@@ -127,7 +127,7 @@ def test_the_key_may_have_a_file_of_its_own(served, client, tmp_path):
     assert read_macaroon(out("token", "mint", *served.access, *secret, *pair).strip())
 
 
-@pytest.mark.parametrize("name", ["billing", "nobody"], ids=["a wrong secret", "an unknown client"])
+@pytest.mark.parametrize("name", ["billing", "unknown"], ids=["a wrong secret", "an unknown client"])
 def test_a_wrong_secret_is_refused(served, client, name):
     """A refusal by the service is one line with its error code, status 1, and never the secret."""
     options = ("--client-id", name, "--client-secret", "wrong-secret")
@@ -150,9 +150,9 @@ def test_what_is_not_registered_is_refused(credentials, options, reason):
 
 def test_a_service_that_cannot_be_asked_is_status_1(served):
     """A service that does not answer, or is not trusted, is one line with status 1."""
-    nobody = ("--issuer", f"https://localhost:{free_port()}", "--cacert", served.data / "ca.pem")
+    silent = ("--issuer", f"https://localhost:{free_port()}", "--cacert", served.data / "ca.pem")
     rest = ("--client-id", "a", "--client-secret", "b")
-    complaint(call("token", "mint", *nobody, *rest), 1)
+    complaint(call("token", "mint", *silent, *rest), 1)
     complaint(call("token", "mint", "--issuer", served.issuer, *rest), 1)
 
 

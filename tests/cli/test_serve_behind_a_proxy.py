@@ -74,7 +74,7 @@ def test_the_proxy_speaks_for_the_holder(service: Any, people: Any):
     assert not any(people["proxy"][0].thumbprint.encode() in bytes(caveat) for caveat in caveats)
 
 
-def test_nobody_else_does(service: Any, people: Any):
+def test_no_other_sender_does(service: Any, people: Any):
     """A stranger with the secret, the proxy without it, and the holder itself bind nothing."""
     value = SPELLINGS["rfc9440"](people["holder"][0].der)[0]
     for name, headers in (

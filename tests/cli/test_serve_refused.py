@@ -109,7 +109,7 @@ def test_a_url_that_cannot_be_used(data, file, url, reason):
 
 def test_a_database_out_of_reach(data, file, monkeypatch):
     """A database that does not answer is one line with status 1: it may answer later."""
-    url = f"postgresql://nobody:hunter2@127.0.0.1:{free_port()}/db"
+    url = f"postgresql://cbat:hunter2@127.0.0.1:{free_port()}/db"
     monkeypatch.setenv("MACAROON_CBAT_DATABASE_URL", url)
     monkeypatch.setenv("MACAROON_CBAT_WRAPPING_KEY", "B" * 42 + "E")
     line = complaint(call("key", "list", "--data", data), 1)

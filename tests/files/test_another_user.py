@@ -15,7 +15,7 @@ from macaroon_cbat.files.places import destination
 from macaroon_cbat.files.replacement import _device, _folder
 from macaroon_cbat.resource import Introspection
 from macaroon_cbat.resource.key_file import KeyFile
-from tests.support.another_user import FORGED, KEYS, NOBODY, act_as_another, as_user, granting, private
+from tests.support.another_user import ANOTHER_USER, FORGED, KEYS, act_as_another, as_user, granting, private
 from tests.support.tls_servers import make_client
 from tests.support.tokens import API, GRANT, ISSUER
 
@@ -23,7 +23,7 @@ from tests.support.tokens import API, GRANT, ISSUER
 def test_a_file_of_another_user_is_refused(place: Path):
     """A key file of another user is refused, in a folder of ours too and with mode 0600."""
     file = private(place / "keys.json", KEYS)
-    os.chown(file, NOBODY, NOBODY)
+    os.chown(file, ANOTHER_USER, ANOTHER_USER)
     with pytest.raises(
         SettingsError, match=rf"key file {file} belongs to another user \(uid 65534\): chown 0"
     ):
@@ -33,9 +33,9 @@ def test_a_file_of_another_user_is_refused(place: Path):
 def test_a_file_of_root_is_taken_by_a_service(place: Path):
     """A file of root is taken by a process of another user whose group may read it: a Kubernetes secret."""
     file = private(place / "keys.json", KEYS)
-    os.chown(file, 0, NOBODY)
+    os.chown(file, 0, ANOTHER_USER)
     file.chmod(0o440)
-    assert as_user(NOBODY, NOBODY, lambda: KeyFile(file).audience) == API
+    assert as_user(ANOTHER_USER, ANOTHER_USER, lambda: KeyFile(file).audience) == API
 
 
 def test_a_folder_of_the_users_private_group_is_taken(place: Path):
@@ -58,7 +58,7 @@ def test_a_folder_of_another_user_is_refused(place: Path, up: int):
     """A folder of another user on the way is refused: its owner can put anything there."""
     (place / "upper/lower").mkdir(parents=True)
     file = private(place / "upper/lower/keys.json", KEYS)
-    os.chown(file.parents[up], NOBODY, NOBODY)
+    os.chown(file.parents[up], ANOTHER_USER, ANOTHER_USER)
     with pytest.raises(
         SettingsError, match=rf"replaced by another user \(uid 65534, who owns {file.parents[up]}\)"
     ):
@@ -66,7 +66,7 @@ def test_a_folder_of_another_user_is_refused(place: Path, up: int):
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o720, 0o2775], ids=oct)
-@pytest.mark.parametrize("group", [0, NOBODY], ids=["root's group", "another group"])
+@pytest.mark.parametrize("group", [0, ANOTHER_USER], ids=["root's group", "another group"])
 @pytest.mark.parametrize("up", [0, 1], ids=["its folder", "the folder above"])
 def test_a_folder_that_a_group_can_write_is_refused(place: Path, mode: int, group: int, up: int):
     """A folder that a group can write is refused as a file is that a group can write."""
@@ -131,7 +131,7 @@ def test_an_access_control_list_that_lets_others_read_is_refused(place: Path, ta
         ClientCertificate,
         lambda file: Introspection(ISSUER, API, "api", certificate=file),
     ]
-    os.setxattr(pair, "system.posix_acl_access", granting(tag, NOBODY))
+    os.setxattr(pair, "system.posix_acl_access", granting(tag, ANOTHER_USER))
     assert pair.stat().st_mode & 0o777 == 0o640
     for reader in read:
         with pytest.raises(SettingsError, match=f"access control list.*setfacl -b {pair}"):
@@ -201,7 +201,7 @@ def test_a_link_that_others_could_have_made_leads_no_secret(place: Path, mode: i
 def test_a_secret_in_the_folder_of_another_user_is_ours(place: Path):
     """Root may leave a secret in a user's folder: that user can remove it, and not read it."""
     (place / "home").mkdir(mode=0o700)
-    os.chown(place / "home", NOBODY, NOBODY)
+    os.chown(place / "home", ANOTHER_USER, ANOTHER_USER)
     with written(place / "home/secret", "secret file", may_replace=False) as stream:
         act_as_another(
             'for f in .macaroon_cbat.* secret; do test -e "$f"; if cat "$f"; then exit 1; fi; done',
@@ -215,7 +215,7 @@ def test_a_secret_in_the_folder_of_another_user_is_ours(place: Path):
 def test_a_folder_that_became_a_link_is_not_entered(place: Path):
     """A folder that another user replaces by a link, once its path was looked at, gets nothing."""
     (place / "home/out").mkdir(parents=True)
-    os.chown(place / "home", NOBODY, NOBODY)
+    os.chown(place / "home", ANOTHER_USER, ANOTHER_USER)
     end = destination(place / "home/out/secret", "secret file", is_private=True)
     act_as_another("mv out old && ln -s .. out", folder=place / "home")
     with pytest.raises(OSError, match=r"Not a directory|symbolic links"), _folder(end):
@@ -225,10 +225,10 @@ def test_a_folder_that_became_a_link_is_not_entered(place: Path):
 def test_the_group_of_a_service_reads_on(place: Path):
     """A file that a service's group reads is replaced by one that it reads; a looser one is not."""
     file = private(place / "keys.json", KEYS)
-    os.chown(file, 0, NOBODY)
+    os.chown(file, 0, ANOTHER_USER)
     file.chmod(0o640)
     replace_file(file, [KEYS])
-    assert as_user(NOBODY, NOBODY, lambda: KeyFile(file).audience) == API
+    assert as_user(ANOTHER_USER, ANOTHER_USER, lambda: KeyFile(file).audience) == API
     assert file.stat().st_mode & 0o777 == 0o640
     file.chmod(0o644)
     replace_file(file, [KEYS])
@@ -239,7 +239,7 @@ def test_a_pipe_that_another_user_put_there_meanwhile_gets_nothing(place: Path):
     """The open pipe is judged, not what the name led to before: a user who wins the race reads no secret."""
     file = place / "client.secret"
     os.mkfifo(file)
-    os.chown(file, NOBODY, NOBODY)
+    os.chown(file, ANOTHER_USER, ANOTHER_USER)
     reading = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
     try:
         with pytest.raises(SettingsError, match=r"belongs to another user \(uid 65534\)"):
@@ -263,6 +263,6 @@ def test_a_file_that_another_user_put_there_meanwhile_opens_nothing(place: Path)
     with written(file, "secret file", may_replace=True) as stream:
         stream.write(b"secret")
         file.touch(mode=0o640)
-        os.chown(file, NOBODY, NOBODY)
+        os.chown(file, ANOTHER_USER, ANOTHER_USER)
     found = file.stat()
     assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (0, 0, 0o600)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from macaroon_cbat.errors import SettingsError
-from tests.support.another_user import NOBODY, act_as_another, private
+from tests.support.another_user import ANOTHER_USER, act_as_another, private
 from tests.support.databases import METADATA, NOW, opened, url_in
 
 
@@ -35,7 +35,7 @@ def test_a_file_of_another_user_beside_the_database_is_refused(place: Path, suff
     opened(url_in(place)).database.close()
     [database] = place.iterdir()
     beside = private(place / (database.name + suffix), b"")
-    os.chown(beside, NOBODY, NOBODY)
+    os.chown(beside, ANOTHER_USER, ANOTHER_USER)
     with pytest.raises(SettingsError, match=rf"{suffix} belongs to another user"):
         opened(url_in(place))
 

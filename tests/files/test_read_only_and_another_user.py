@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.another_user import NOBODY, as_user
+from tests.support.another_user import ANOTHER_USER, as_user
 from tests.support.command_line import API, READING, call, out, with_database
 
 CHANGING = {"client add": ("client", "add", "b", "--scope", "read"), "key rotate": ("key", "rotate")}
@@ -33,7 +33,7 @@ def readable(data: Path) -> Iterator[Path]:
     """Let another user own everything in the folder, read it, and write nothing."""
     for path in (data, *data.iterdir()):
         path.chmod(0o500 if path.is_dir() else 0o400)
-        os.chown(path, NOBODY, NOBODY)
+        os.chown(path, ANOTHER_USER, ANOTHER_USER)
     yield data
     for path in (data, *data.iterdir()):
         os.chown(path, 0, 0)
@@ -46,7 +46,7 @@ def said_by_another(*command: str | Path) -> str:
         result = call(*command)
         return f"{result.exit_code} {result.stdout}{result.stderr if result.exit_code else ''}"
 
-    return as_user(NOBODY, NOBODY, act)
+    return as_user(ANOTHER_USER, ANOTHER_USER, act)
 
 
 @pytest.mark.parametrize("command", READING.values(), ids=READING)

@@ -44,7 +44,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("token", "certificate", "why"), REFUSED.values(), ids=REFUSED)
-def test_anybody_else_is_refused(  # noqa: PLR0917 # fixtures
+def test_every_other_caller_is_refused(  # noqa: PLR0917 # fixtures
     ask: Ask,
     running: Running,
     clients: dict[str, bytes],
@@ -170,7 +170,7 @@ def test_a_path_with_two_readings_is_refused(ask: Ask, running: Running, holder:
     assert "more than one way" in running.audit()[-1]["reason"]
 
 
-def test_a_public_path_has_nobody(ask: Ask):
+def test_a_public_path_has_no_principal(ask: Ask):
     """A public path gets 200 without a token, and all five headers empty, so that a copy overwrites."""
     spoofed = tuple((name, "root") for name in NO_PRINCIPAL)
     answer = ask(Asked(uri="/health", more=spoofed))

@@ -196,7 +196,7 @@ def test_head_has_no_body(running: Running):
         assert bool(body) == (method == b"GET")
 
 
-def test_whoever_does_not_finish_is_cut_off(running: Running):
+def test_a_client_that_does_not_finish_is_cut_off(running: Running):
     """A connection that says nothing, or half a request, is closed; others are answered meanwhile."""
     silent = [running.connect() for _ in range(50)]
     for sock in silent[:25]:

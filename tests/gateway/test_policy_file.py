@@ -146,13 +146,13 @@ MISTAKES = {
         "'Ssl_Client_Verify' is no name for a certificate header",
     ),
     "trusting everybody": (GOOD.replace('["unix"]', '["0.0.0.0/0"]'), "is every network"),
-    "trusting nobody": (
+    "trusting no proxy": (
         GOOD.replace('["unix"]', "[]"),
         "[proxy], trust is invalid: write one trusted proxy at least",
     ),
     "trusting nonsense": (GOOD.replace('["unix"]', '["nginx"]'), "'nginx' is no trusted proxy"),
     "trusting a certificate": (GOOD.replace('["unix"]', f'["x5t#S256={"A" * 43}"]'), "no TLS"),
-    "nobody could ask": (
+    "no proxy could ask": (
         GOOD.replace('["unix"]', '["127.0.0.1/32"]'),
         "trust names no proxy that can connect to",
     ),

@@ -82,7 +82,7 @@ def test_a_proxy_that_does_not_say_whether_there_is_a_certificate_is_503(
 
 
 @pytest.mark.parametrize("address", ["192.0.2.7, 192.0.2.8", "unknown", "", "192.0.2.7:1234"])
-def test_an_address_that_is_not_one_is_nobodys(running: Running, kind: str, holder: Client, address: str):
+def test_a_malformed_address_is_no_address(running: Running, kind: str, holder: Client, address: str):
     """Without exactly one client address no `ip` caveat is met and none is audited; other tokens are good."""
     asked = Asked(token=good(holder.der), certificate=holder.der, address=address)
     assert KINDS[kind](running, asked).status == 200

@@ -87,7 +87,7 @@ def test_every_token_is_asked_about(realm: Realm, holder: Client, thief: Client)
         assert ask(running, token, holder).status == 503
 
 
-def test_waiting_for_the_service_holds_nobody_else_up(realm: Realm, holder: Client):
+def test_waiting_for_the_service_holds_no_other_request_up(realm: Realm, holder: Client):
     """While many questions wait for a service that says nothing, others are answered, in order each."""
     with closing(socket.create_server(("127.0.0.1", free_port()))) as silent:
         issuer = f"https://localhost:{silent.getsockname()[1]}"

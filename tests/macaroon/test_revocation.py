@@ -59,7 +59,7 @@ def decided(kind: str, value: str, revoked_at: int = NOW, expires_at: int = NOW 
         pytest.param("subject", "alice", {}, {"sub": "bob"}, id="subject"),
         pytest.param("key", "k1", {}, {"kid": "k2"}, id="key"),
         pytest.param("family", "f1", {"fam": "f1"}, {"fam": "f2"}, id="family"),
-        pytest.param("family", "f1", {"fam": "f1"}, {}, id="family of nobody"),
+        pytest.param("family", "f1", {"fam": "f1"}, {}, id="family, of a grant without one"),
     ],
 )
 def test_a_kind_concerns_its_own_name(kind, value, revoked, others):

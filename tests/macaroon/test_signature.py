@@ -130,7 +130,7 @@ NOT_DISCHARGED = {
         UNFIT,
     ),
     "the root macaroon as its own discharge": ([ROOT_MACAROON], MISSING),
-    "one right, three nobody asked for": (
+    "one right, three not asked for": (
         [DISCHARGE] + [replace(DISCHARGE, identifier=bytes([n])) for n in range(3)],
         EXTRA,
     ),

@@ -73,7 +73,7 @@ def test_a_bound_token_gives_its_principal():
     ],
 )
 @pytest.mark.parametrize("changes", [{}, {"aud": UNSET}], ids=["for one audience", "for the issuer"])
-def test_a_principal_knows_whether_somebody_restricted_it(caveats, is_attenuated, changes):
+def test_a_principal_knows_whether_it_was_restricted(caveats, is_attenuated, changes):
     """A token with caveats beyond the one confirmation that the service may mint is attenuated."""
     grant = msgspec.structs.replace(GRANT, **changes)
     texts = AuthenticCaveats(tuple(caveat_text(caveat) for caveat in caveats))

@@ -42,7 +42,7 @@ proxy_set_header ssl-client-cert $ssl_client_escaped_cert;
 proxy_set_header ssl-client-verify $ssl_client_verify;
 proxy_set_header ssl-client-subject-dn $ssl_client_s_dn;
 proxy_set_header ssl-client-issuer-dn $ssl_client_i_dn;"""
-"""What the controller writes for an Ingress with auth-tls-pass-certificate-to-upstream."""
+"""The lines that the controller writes for an Ingress with auth-tls-pass-certificate-to-upstream."""
 HAPROXY = """\
 global
     tune.bufsize 32768
@@ -130,7 +130,7 @@ def test_a_holder_is_let_in(ingress: Ingress) -> None:
     assert ingress.ask("CA-signed").outcome == "200"
 
 
-def test_without_a_certificate_nobody_is(ingress: Ingress) -> None:
+def test_a_token_without_its_certificate_is_refused(ingress: Ingress) -> None:
     """A stolen token without a certificate is refused, though a client writes the controller's headers."""
     assert ingress.ask(None).outcome == "401"
     assert ingress.ask(None, *spoof_of(ingress.name, ingress.world)).outcome == "401"

@@ -127,7 +127,7 @@ def test_the_certificate_of_apache_s_connection_is_found(apache: Apache):
         )
 
 
-def test_no_certificate_is_nobody(apache: Apache):
+def test_no_certificate_is_read_as_none(apache: Apache):
     """Without a certificate Apache shows an empty variable."""
     environ = apache.environ(apache.tls)
     assert environ["SSL_CLIENT_CERT"] == ""

@@ -57,7 +57,7 @@ def test_who_is_refused_and_why(app, log, case, answer, reason):
 
 
 @pytest.mark.parametrize("text", ["rubbish", None, 'x","who":"operator'], ids=["rubbish", "none", "forged"])
-def test_nobody_is_named_without_a_signature(app, log, text):
+def test_no_client_is_named_without_a_signature(app, log, text):
     """An event of a token that is not authentic names neither client nor token."""
     assert call(app, text).status_code == 401
     found = only(log)
@@ -76,7 +76,7 @@ def test_junk_hides_no_stolen_token(app, log, text):
     assert thumbprint_of(DerCertificate(CERTIFICATE)) in line["reason"]
 
 
-def test_a_forged_identifier_names_nobody(app, log):
+def test_a_forged_identifier_names_no_client(app, log):
     """A token with a wrong signature does not write its claims into the log."""
     text = bound()
     assert call(app, text[:-4] + "AAAA").status_code == 401

@@ -115,7 +115,7 @@ def test_a_hundred_caveats_are_not_too_many(app: Flask):
 
 def test_a_line_break_in_an_identifier_is_one_log_line(app: Flask, log: pytest.LogCaptureFixture):
     """An attacker who has no token at all cannot write a log line of his own either."""
-    judge(app, log, signed(identifier=b'{"x\\n2026 refused nobody":1}'), "identifier")
+    judge(app, log, signed(identifier=b'{"x\\n2026 refused none":1}'), "identifier")
 
 
 def test_a_third_party_caveat_needs_its_discharge(app: Flask, log: pytest.LogCaptureFixture):
@@ -126,7 +126,7 @@ def test_a_third_party_caveat_needs_its_discharge(app: Flask, log: pytest.LogCap
     judge(app, log, to_text(third), "does not follow")
 
 
-@pytest.mark.parametrize("path", ["/invoices\r2026 refused nobody", "/invoices\x1b[2J", "/invoices\u2028"])
+@pytest.mark.parametrize("path", ["/invoices\r2026 refused none", "/invoices\x1b[2J", "/invoices\u2028"])
 def test_a_strange_path_is_one_log_line(app: Flask, log: pytest.LogCaptureFixture, path: str):
     """A path with control characters is shown escaped."""
     app.add_url_rule("/<path:any>", "any", app.view_functions["files"])

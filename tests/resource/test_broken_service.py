@@ -59,7 +59,7 @@ def test_no_usable_answer_is_503(url: str, folder: Path, log: pytest.LogCaptureF
     assert f"/{temper}" in refused(asking(url, folder / "ca.pem", temper), log)
 
 
-def test_nobody_there_is_503(folder: Path, url: str, log: pytest.LogCaptureFixture):
+def test_a_service_that_is_down_is_503(folder: Path, url: str, log: pytest.LogCaptureFixture):
     """A service that is down is "cannot tell"."""
     refused(asking(f"https://localhost:{free_port()}", folder / "ca.pem"), log)
 

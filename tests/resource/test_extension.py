@@ -120,7 +120,7 @@ def test_one_application_has_one_guard():
         Guard(app, keys=KEYS)
 
 
-def test_a_guard_that_was_never_installed_lets_nobody_in():
+def test_a_guard_that_was_never_installed_lets_no_client_in():
     """A view under a guard without init_app fails instead of letting a client in."""
     app = Flask("resource")
     add_views(app, Guard(keys=KEYS))

@@ -48,7 +48,7 @@ def test_a_header_does_not_hide_the_certificate(app: Flask, name: str):
 
 
 @pytest.mark.parametrize("key", UNPREFIXED)
-def test_keys_of_servers_that_nobody_named_do_not_count(app: Flask, key: str):
+def test_keys_of_servers_that_are_not_named_do_not_count(app: Flask, key: str):
     """A certificate in another server's environment key does not count while the deployer names no source."""
     assert call(app, bound(), certificate=None, environ={key: PEM}).status_code == 401
     assert call(app, bound(), certificate=None, environ={key: CERTIFICATE}).status_code == 401
@@ -118,7 +118,7 @@ NO_CERTIFICATE = {
     "gunicorn saw none": {"gunicorn.socket": Connection(None)},
     "gunicorn saw no bytes": {"gunicorn.socket": Connection(b"")},
     "werkzeug saw no bytes": {"werkzeug.socket": Connection(b"")},
-    "nobody saw any": {},
+    "no server saw any": {},
 }
 
 

@@ -18,7 +18,7 @@ from tests.support.guarded_app import bound, call, make_app
 from tests.support.tokens import KEYS, NOW, OTHER_CERTIFICATE, came_from, token
 
 PLAIN = came_from("192.0.2.7")
-"""What waitress shows of a connection: it speaks plain HTTP."""
+"""The environment of a connection that waitress serves: it speaks plain HTTP."""
 
 
 class Socket:

@@ -140,7 +140,7 @@ def test_caveats_about_the_request_are_judged_here(app: Flask, token: str, met: 
 
 
 @pytest.mark.parametrize(("met", "unmet"), OF_THE_REQUEST.values(), ids=OF_THE_REQUEST)
-def test_caveats_that_nobody_would_judge_are_refused(
+def test_caveats_without_a_judge_are_refused(
     service: Service, secrets: dict[str, str], token: str, met: Caveat, unmet: Caveat
 ):
     """For one that is not registered as understanding caveats, such a token is inactive, met or not."""
@@ -197,7 +197,7 @@ def test_a_refresh_token_is_no_access_token():
     assert call(app, make_token(fam="family")).status_code == 503
 
 
-@pytest.mark.parametrize("name", ["api", "nobody"])
+@pytest.mark.parametrize("name", ["api", "unknown"])
 def test_wrong_credentials_of_ours_are_503(service: Service, secrets: dict[str, str], token: str, name: str):
     """A service that does not know the resource server gives no verdict: that is not the caller's fault."""
     assert call(asking(service, name, "wrong"), attenuate(token, [BOUND])).status_code == 503

@@ -67,7 +67,7 @@ def test_a_child_reads_no_answer_of_another_process(feeding: Feeding, asking: In
 def test_a_stale_feed_that_asks_instead_is_as_safe(feeding: Feeding, asking: Introspection):
     """The same holds for an Introspection that is asked while the feed is stale."""
     token, keys = feeding.token(), feeding.keys()
-    feed = RevocationFeed(feeding.connection("nobody"))
+    feed = RevocationFeed(feeding.connection("reporting"))
     verifier = OfflineVerifier(keys, feed, when_stale=asking)
     assert passes(verifier, token)
     assert in_each_child(verifier, token) == [0] * CHILDREN

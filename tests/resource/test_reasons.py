@@ -175,7 +175,7 @@ def test_explaining_is_announced_loudly(caplog):
     assert "development" in line
 
 
-def test_explaining_lets_nobody_in(adapter: Adapter):
+def test_explaining_lets_no_client_in(adapter: Adapter):
     """A guard that explains refuses what others refuse."""
     app = adapter.make(explain=True)
     statuses = [

@@ -88,7 +88,7 @@ def test_caveats_about_the_request_count(ops, method, path):
 
 def test_who_may_not_ask_learns_nothing(ops):
     """A stranger's question is not even read: the refusal is about the stranger."""
-    for path in (CLIENTS + "/nobody", CLIENTS + "/billing"):
+    for path in (CLIENTS + "/unknown", CLIENTS + "/billing"):
         refused(ops("GET", path, Scope("keys")), 403, "insufficient_scope")
     refused(ops("POST", CLIENTS, Scope("keys"), data=b"{"), 403, "insufficient_scope")
 

@@ -156,7 +156,7 @@ BAD = {
     "another content type": lambda s: s.open("/oauth2/token", json={}),
     "no grant type": lambda s: s.open("/oauth2/token", data={"a": "b"}),
     "a repeated parameter": lambda s: s.open("/oauth2/token", data={"a\nb": ["1", "2"]}),
-    "nobody": lambda s: s.open("/oauth2/introspect", data={"token": "x"}),
+    "no credentials": lambda s: s.open("/oauth2/introspect", data={"token": "x"}),
     "no JSON": lambda s: s.open("/macaroon/inspect", data=b"{", content_type="application/json"),
     "a forged client name": lambda s: s.open(
         "/oauth2/token",

@@ -114,7 +114,7 @@ LET_IN = {
     ("self_signed_tls_client_auth", "no secret"): {"registered"},
     ("tls_client_auth", "no secret"): {"of the CA"},
 }
-"""Over which certificates each client gets a token, by what it presents; over no other ones."""
+"""The certificates with which each client gets a token, and no others, by what it presents."""
 
 OTHERWISE = {
     "right in both": (400, "invalid_request"),

@@ -127,7 +127,7 @@ BAD: dict[str, tuple[Callable[[Asking], TestResponse], int, str]] = {
         409,
         "conflict",
     ),
-    "a key that nobody knows": (lambda a: a.admin("POST", KEYS + "/none/retire"), 404, "not_found"),
+    "an unknown key": (lambda a: a.admin("POST", KEYS + "/none/retire"), 404, "not_found"),
 }
 
 

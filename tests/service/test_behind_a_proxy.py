@@ -79,7 +79,7 @@ def test_a_stranger_s_header_binds_nothing(bound, certificate: Identity, caplog,
     assert "a certificate header is ignored" in str(audited["reason"])
 
 
-def test_without_a_header_a_stranger_is_nobody(bound, file):
+def test_without_a_header_a_stranger_has_no_certificate(bound, file):
     """A stranger without a header is refused as without a certificate; no header is told as ignored."""
     before = REGISTRY.get_sample_value(IGNORED) or 0
     refused(ask(bound, STRANGER), 400, "invalid_request")

@@ -57,7 +57,7 @@ def test_an_unbound_client_is_bound_to_nothing(trusting, certificate):
     assert "cnf" not in trusting.introspect(token)
 
 
-def test_another_clients_certificate_makes_nobody_that_client(trusting, certificate):
+def test_another_clients_certificate_makes_no_client_that_one(trusting, certificate):
     """A client over a connection with the certificate of another one is itself, by its own proof."""
     token = token_of(ask(trusting, "bound-basic", certificate, SECRETS["billing"]))
     assert (grant_of(token).client_id, grant_of(token).sub) == ("bound-basic", "bound-basic")

@@ -165,7 +165,7 @@ def test_a_uri_like_the_registered_one_is_another(trusting, ca, uri):
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_public_ca_names_nobody(trusting, client):
+def test_a_public_ca_names_no_client(trusting, client):
     """A certificate with the very names of a client admits no client when another CA issued it."""
     names = (x509.DNSName(DNS), x509.UniformResourceIdentifier(URI))
     refused(ask(trusting, client, certified(DN, PUBLIC_CA, names=names)), 401, "invalid_client")

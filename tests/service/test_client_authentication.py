@@ -75,7 +75,7 @@ def test_a_plus_is_a_space_inside_basic(registered):
         pytest.param({}, basic("billing", ""), id="an empty secret"),
         pytest.param({}, basic("billing", RIGHT.swapcase()), id="the secret in the other case"),
         pytest.param({}, basic("billing", SECRETS["payroll"]), id="the secret of another client"),
-        pytest.param({}, basic("nobody", RIGHT), id="an unknown client"),
+        pytest.param({}, basic("unknown", RIGHT), id="an unknown client"),
         pytest.param({}, basic("", RIGHT), id="no client"),
         pytest.param({}, basic("self-signed", RIGHT), id="a secret of a client without one"),
         pytest.param({}, basic("public", ""), id="an empty secret of a public client"),
@@ -110,10 +110,10 @@ def test_a_plus_is_a_space_inside_basic(registered):
         pytest.param({"client_id": "billing", "client_secret": ""}, None, id="an empty secret in the form"),
         pytest.param({"client_id": "billing", "client_secret": "no"}, None, id="a wrong secret in the form"),
         pytest.param(
-            {"client_id": "nobody", "client_secret": RIGHT}, None, id="an unknown client in the form"
+            {"client_id": "unknown", "client_secret": RIGHT}, None, id="an unknown client in the form"
         ),
-        pytest.param({"client_id": "nobody"}, None, id="an unknown client without a secret"),
-        pytest.param({"client_secret": RIGHT}, None, id="a secret of nobody"),
+        pytest.param({"client_id": "unknown"}, None, id="an unknown client without a secret"),
+        pytest.param({"client_secret": RIGHT}, None, id="a secret without a client"),
         pytest.param({}, None, id="nothing at all"),
         pytest.param({"client_id": "self-signed"}, None, id="a certificate client without certificate"),
         pytest.param({"client_id": "public"}, None, id="a public client without certificate"),
@@ -122,7 +122,7 @@ def test_a_plus_is_a_space_inside_basic(registered):
 def test_every_failure_looks_alike(registered, form, authorization):
     """A failed client authentication of any kind gets the same answer, byte for byte."""
     answer = ask(registered, form, authorization)
-    expected = ask(registered, {}, basic("nobody", "nothing"))
+    expected = ask(registered, {}, basic("unknown", "nothing"))
     refused(answer, 401, "invalid_client")
     assert (answer.data, dict(answer.headers)) == (expected.data, dict(expected.headers))
     assert answer.headers["WWW-Authenticate"].startswith("Basic ")

@@ -153,7 +153,7 @@ def test_a_confidential_client_of_dpop_keys_needs_no_proof_here(service):
     assert listed(service, headers={"Authorization": basic("keyed", SECRETS["billing"])}) == [family]
 
 
-NOBODY = {
+WITHOUT_RIGHT = {
     "no credentials": ({}, "", 401, None),
     "a wrong secret": ({"Authorization": basic(WEB, "wrong")}, "", 401, "invalid_client"),
     "a name alone": ({}, f"?client_id={WEB}", 401, "invalid_client"),
@@ -162,7 +162,7 @@ NOBODY = {
 }
 
 
-@pytest.mark.parametrize(("headers", "query", "status", "code"), NOBODY.values(), ids=NOBODY)
+@pytest.mark.parametrize(("headers", "query", "status", "code"), WITHOUT_RIGHT.values(), ids=WITHOUT_RIGHT)
 def test_a_list_needs_credentials(service, headers, query, status, code):
     """A caller without credentials, or with a malformed request, sees no list."""
     answer = ask(service, path=GRANTS + query, headers=headers)

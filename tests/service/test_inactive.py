@@ -139,7 +139,7 @@ def test_a_token_of_another_issuer_is_inactive(service):
     ],
     ids=repr,
 )
-def test_a_caveat_that_nobody_knows_is_inactive(service, text):
+def test_an_unknown_caveat_is_inactive(service, text):
     """An authentic token with a caveat that cannot be read is inactive for everybody."""
     token = service.token()
     secret = service.keys().keys[grant_of(token).kid].secret

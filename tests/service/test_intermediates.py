@@ -121,7 +121,7 @@ MIDDLES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("options", MIDDLES.values(), ids=MIDDLES)
-def test_an_intermediate_that_may_not_issue_lets_nobody_in(trusting, ca, options):
+def test_an_intermediate_that_may_not_issue_lets_no_client_in(trusting, ca, options):
     """A certificate of the trusted root that may not issue this one completes no chain."""
     middle = authority("CN=Sub CA", ca, **options)
     refused(ask(trusting, certified(DN, middle), middle), 401, "invalid_client")
@@ -142,7 +142,7 @@ def signed_by_openssl(folder: Path, root: Identity, middle: Identity, digest: st
 
 
 @pytest.mark.parametrize(("digest", "status"), [("-sha256", 200), ("-sha1", 401), ("-md5", 401)])
-def test_a_broken_hash_in_the_middle_lets_nobody_in(start, tmp_path, digest, status):
+def test_a_broken_hash_in_the_middle_lets_no_client_in(start, tmp_path, digest, status):
     """An intermediate that its root signed over SHA-1 or MD5 completes no chain."""
     root = authority("CN=Root", key=rsa.generate_private_key(65537, 2048))
     middle = authority("CN=Sub CA", root)

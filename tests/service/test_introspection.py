@@ -54,7 +54,7 @@ def test_an_active_token_is_described(service):
     }
 
 
-def test_nobody_may_store_the_answer(service):
+def test_no_cache_may_store_the_answer(service):
     """The answer is JSON that no cache may store."""
     answer = service.post("/oauth2/introspect", {"token": service.token()}, "api")
     assert answer.mimetype == "application/json"
@@ -124,7 +124,7 @@ def test_caveats_that_leave_nothing_make_it_inactive(service, caller, caveats):
 
 
 @pytest.mark.parametrize("caveat", OF_THE_REQUEST)
-def test_a_caveat_that_nobody_judges_makes_it_inactive(service, caveat):
+def test_a_caveat_without_a_judge_makes_it_inactive(service, caveat):
     """A caveat about the request makes the token inactive for who would not judge it."""
     token = attenuate(service.token(), [caveat])
     assert service.introspect(token, "api") == INACTIVE

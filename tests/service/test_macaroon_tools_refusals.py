@@ -42,7 +42,7 @@ from tests.support.service import refused
         ),
     ],
 )
-def test_a_caveat_that_nobody_could_read_is_refused(service, caveat):
+def test_a_caveat_that_no_verifier_could_read_is_refused(service, caveat):
     """A caveat that every verifier would refuse is refused here, before it is appended."""
     body = f'{{"macaroon":"{service.token()}","caveat":{caveat}}}'
     assert len(refused(raw(service, "/macaroon/restrict", body), 400, "invalid_request")) < 300

@@ -24,7 +24,7 @@ PARAMETERS = {
     (GRANTS, "after"): (["0", "1." + "A" * 22], ["", "1", "x"]),
     (GRANTS + "/{family}", "client_id"): ([], []),  # tests/service/test_grants.py does
 }
-"""By path and name: values that pass, and values that do not."""
+"""Values that pass, and values that do not, by path and name."""
 
 
 @pytest.fixture

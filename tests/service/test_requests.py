@@ -48,7 +48,7 @@ def test_the_grant_type_is_required(service, body, code):
         pytest.param("scope=read&scope=read", id="the scope, alike"),
         pytest.param("scope=&scope=read", id="the scope, empty once"),
         pytest.param("client_id=billing&client_id=payroll", id="the client"),
-        pytest.param("colour=red&colour=blue", id="one that nobody knows"),
+        pytest.param("colour=red&colour=blue", id="one that is unknown"),
         pytest.param("%C3%A4=1&%C3%A4=2", id="one that is no ASCII"),
         pytest.param("a%0Ab=1&a%0Ab=2", id="one of two lines"),
         pytest.param("=1&=2", id="one without a name"),

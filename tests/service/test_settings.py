@@ -183,7 +183,7 @@ def test_an_empty_variable_is_refused(tmp_path, name):
     [
         pytest.param("{file}/data", id="below a file"),
         pytest.param("{file}", id="a file"),
-        pytest.param("~nobody-of-this-name/data", id="in the home of nobody"),
+        pytest.param("~no-such-user/data", id="in the home of an unknown user"),
         pytest.param("/dev/null/data", id="below a device"),
     ],
 )

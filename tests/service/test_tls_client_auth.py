@@ -95,9 +95,7 @@ OTHER_CA = authority()
         pytest.param(lambda ca: certified(DN, OTHER_CA), id="of another CA of the same name"),
         pytest.param(lambda ca: certified(DN, ca, usage=SERVER_AUTH), id="for servers"),
         pytest.param(lambda ca: certified(DN, certified("CN=x", ca)), id="issued by a client of the CA"),
-        pytest.param(
-            lambda ca: certified(DN, authority("CN=Sub CA", ca)), id="of an intermediate that nobody knows"
-        ),
+        pytest.param(lambda ca: certified(DN, authority("CN=Sub CA", ca)), id="of an unknown intermediate"),
         pytest.param(lambda ca: ca, id="the CA itself"),
     ],
 )
@@ -162,7 +160,7 @@ def test_an_intermediate_in_the_file_may_sign(start, ca, tmp_path):
     refused(ask(service, "by-dn", certified(DN, stray)), 401, "invalid_client")
 
 
-def test_without_a_ca_nobody_is_trusted(service, ca):
+def test_without_a_ca_no_client_is_trusted(service, ca):
     """No certificate lets a tls_client_auth client in while no CA is set."""
     metadata = client_metadata(token_endpoint_auth_method="tls_client_auth", **CLIENTS["by-dn"])
     service.stores.clients.add("by-dn", metadata, secret=None, now=NOW)

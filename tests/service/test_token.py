@@ -176,7 +176,7 @@ def test_a_token_has_one_audience(service, client, asked, audience):
 @pytest.mark.parametrize(
     ("client", "asked"),
     [
-        pytest.param("billing", {"resource": OTHER_API}, id="of somebody else"),
+        pytest.param("billing", {"resource": OTHER_API}, id="of another client"),
         pytest.param("billing", {"resource": API + "//"}, id="that only looks like it"),
         pytest.param("billing", {"resource": API + "/a"}, id="below it"),
         pytest.param("billing", {"resource": "api"}, id="that is no URI"),

@@ -243,7 +243,7 @@ def test_an_actor_tokens_caveats_are_judged_here(service, text):
     refused(ask(service, subject_token(service), BACKEND, **form), 400, "invalid_request")
 
 
-def test_nobody_else_exchanges_a_token(service):
+def test_a_client_outside_may_act_exchanges_no_token(service):
     """A client that is not named in may_act gets nothing for another client's token."""
     description = refused(ask(service, subject_token(service), STRANGER), 400, "invalid_request")
     assert "not registered with this one in may_act" in description

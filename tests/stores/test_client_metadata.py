@@ -79,7 +79,7 @@ def test_honest_metadata_is_taken(members):
         pytest.param(SELF_SIGNED | {"certificates": ()}, "self_signed", id="self-signed without certificate"),
         pytest.param(SELF_SIGNED | {"certificates": ("ab" * 32,)}, "not hex", id="a thumbprint in hex"),
         pytest.param(SELF_SIGNED | {"certificates": (THUMBPRINT + "=",)}, "43", id="a padded thumbprint"),
-        pytest.param(BY_CA, "exactly one", id="a CA-signed certificate of anybody"),
+        pytest.param(BY_CA, "exactly one", id="a CA-signed certificate of any client"),
         pytest.param(
             BY_CA | {"tls_client_auth_san_dns": "a", "tls_client_auth_san_uri": "b:c"},
             "exactly one",

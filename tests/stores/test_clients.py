@@ -37,8 +37,8 @@ def test_a_client_is_found_as_it_was_added(stores, open_again):
     assert added.metadata == metadata
 
 
-@pytest.mark.parametrize("name", ["nobody", "", "Billing", "billing ", "bill%", "billin_", "' OR 1=1 --"])
-def test_another_name_finds_nobody(stores, name):
+@pytest.mark.parametrize("name", ["unknown", "", "Billing", "billing ", "bill%", "billin_", "' OR 1=1 --"])
+def test_another_name_finds_no_client(stores, name):
     """A name finds the client that has exactly this name, or none."""
     stores.clients.add("billing", METADATA, secret=SECRET, now=NOW)
     assert stores.clients.find(name) is None
@@ -46,7 +46,7 @@ def test_another_name_finds_nobody(stores, name):
 
 
 @pytest.mark.parametrize("name", ["a\0b", "\0", "\ud800", "x" * 100_000])
-def test_a_name_that_nobody_could_have_finds_nobody(stores, name):
+def test_an_impossible_name_finds_no_client(stores, name):
     """A name that cannot be registered is not even asked for: some databases would choke on it."""
     with without(stores, "clients"):
         assert stores.clients.find(name) is None

@@ -172,7 +172,7 @@ def test_a_read_only_database_is_unavailable(stores, tmp_path):
 
 def test_what_is_no_database_is_unavailable(tmp_path):
     """A file that is no database is Unavailable, and stays as it is."""
-    content = b"this is somebody's diary, not a database" * 100
+    content = b"this is a diary, not a database" * 100
     (tmp_path / "db.sqlite3").write_bytes(content)
     with pytest.raises(Unavailable, match="not a database"):
         opened(url_in(tmp_path))

@@ -206,7 +206,7 @@ def test_an_audience_sees_what_concerns_it(stores):
         stores.revocations.revoke("token", name, now=NOW, expires_at=NOW + DAY, audience=audience)
     assert names(stores) == ["mine", "all"]
     assert [one.value for one in stores.revocations.after(0, OTHER_API).decisions] == ["other", "all"]
-    assert [one.value for one in stores.revocations.after(0, "https://nobody.example").decisions] == ["all"]
+    assert [one.value for one in stores.revocations.after(0, "https://unknown.example").decisions] == ["all"]
 
 
 def test_writers_in_several_processes_leave_no_gap(racers, stores, url):

@@ -91,7 +91,7 @@ def test_a_key_that_was_removed_is_forgotten(stores, open_again):
 
 def test_an_unknown_key_is_refused(stores):
     """A name that no root key has is UnknownKey."""
-    for kid in ("nobody", "", stores.root_keys.current().kid.upper() + "X"):
+    for kid in ("unknown", "", stores.root_keys.current().kid.upper() + "X"):
         with pytest.raises(UnknownKey):
             stores.root_keys.find(kid)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from macaroon_cbat.macaroon.keys import audience_keys, write_key_file
 from tests.support.tokens import API, ISSUER, ROOT
 
-NOBODY = 65534
+ANOTHER_USER = 65534
 KEYS = write_key_file(audience_keys(ISSUER, API, [ROOT]))
 FORGED = write_key_file(audience_keys("https://evil.example", API, [ROOT]))
 
@@ -41,7 +41,13 @@ def act_as_another(script: str, *, folder: Path, standard_input: bytes = b"") ->
     """Run a shell script as a user that owns nothing here."""
     command = ["sh", "-ec", script]
     subprocess.run(
-        command, cwd=folder, input=standard_input, check=True, user=NOBODY, group=NOBODY, extra_groups=[]
+        command,
+        cwd=folder,
+        input=standard_input,
+        check=True,
+        user=ANOTHER_USER,
+        group=ANOTHER_USER,
+        extra_groups=[],
     )
 
 

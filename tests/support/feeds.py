@@ -36,7 +36,7 @@ class Feeding:
             ("certified", *KNOWS, *by_certificate),
             ("bound", *KNOWS, "--bound"),
             ("elsewhere", "--scope", "keys revocations", "--serves", "https://other.example"),
-            ("nobody", "--scope", "read", "--audience", API),
+            ("reporting", "--scope", "read", "--audience", API),
         ):
             self.secrets[name] = self.service.add(name, *options)
 

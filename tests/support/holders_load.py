@@ -76,7 +76,7 @@ def _work(holder: _Holder, told: Told, stopped: threading.Event, *, takes_back: 
                 if status == 200:
                     told.revoked.add(name)
         except (OSError, http.client.HTTPException):
-            told.lost += 1  # no answer: nobody knows whether it was done
+            told.lost += 1  # no answer: it is unknown whether it was done
             stopped.wait(_PAUSE)
 
 

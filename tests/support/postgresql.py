@@ -22,7 +22,7 @@ import psycopg
 from tests.support.ports import free_port
 
 SECONDS = 60
-_UNPRIVILEGED = "nobody"
+_UNPRIVILEGED = pwd.getpwuid(65534).pw_name
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",

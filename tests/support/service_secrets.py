@@ -37,11 +37,11 @@ def ask_with_secrets(service) -> None:
         service.ask_token(name)
         for form in (
             {"client_id": name, "client_secret": secret},
-            {"client_id": "nobody", "client_secret": secret},
+            {"client_id": "unknown", "client_secret": secret},
             {"client_id": [name, name], "client_secret": [secret, secret]},
             {"client_secret": secret},
         ):
             service.open("/oauth2/token", data=GRANT_TYPE | form)
-        for header in (basic("nobody", secret), basic(name, secret)[:-3], "Bearer " + secret):
+        for header in (basic("unknown", secret), basic(name, secret)[:-3], "Bearer " + secret):
             service.open("/oauth2/token", data=GRANT_TYPE, headers={"Authorization": header})
         service.open("/oauth2/token?client_secret=" + secret, data=GRANT_TYPE)

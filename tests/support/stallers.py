@@ -91,7 +91,7 @@ async def connect(port: int, kind: str, context: ssl.SSLContext, gate: asyncio.S
             await loop.sock_connect(sock, ("127.0.0.1", port))
             await loop.create_connection(lambda: found, sock=sock, **secured)  # type: ignore[call-overload]  # keywords as a value
     except OSError:
-        # A full house drops whoever is slow to shake hands.
+        # A full house drops a client that is slow to shake hands.
         sock.close()
         found.lasted = 0
     return found

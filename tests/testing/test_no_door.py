@@ -61,7 +61,7 @@ def test_text_is_no_certificate(value: str):
     assert reply.status in (401, 503)
 
 
-def test_fake_keys_are_nobody_s():
+def test_fake_keys_open_no_real_service():
     """A guard with the keys of a real service refuses what fake keys mint, under the same names."""
     real = audience_keys(ISSUER, API, [RootKey("test", bytes(range(32)))])
     flask = ADAPTERS["Flask"]

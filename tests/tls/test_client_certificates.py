@@ -58,13 +58,13 @@ def test_a_stolen_certificate_is_refused(
     """A client that holds a certificate but not its key does not get through the handshake."""
     context = server.context(version=version)
     victim = clients["P-256"]
-    context.load_cert_chain(_with_key_of_somebody_else(victim, tmp_path))
+    context.load_cert_chain(_with_another_key(victim, tmp_path))
     # TLS 1.3 tells the client only when it reads.
     with pytest.raises(ssl.SSLError, match=r"DECRYPT_ERROR|decrypt error"):
         server.ask(context=context)
 
 
-def _with_key_of_somebody_else(victim: Client, folder: Path) -> Path:
+def _with_another_key(victim: Client, folder: Path) -> Path:
     """Write the victim's certificate with a key whose public half is the victim's and whose secret is not."""
     own = ec.generate_private_key(ec.SECP256R1())
     point = victim.certificate.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)

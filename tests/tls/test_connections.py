@@ -130,7 +130,7 @@ def test_one_byte_a_record(server: Server, clients: dict[str, Client]) -> None:
         assert speak(connection, b"o").json()["bytes"] == 5
 
 
-def test_an_abrupt_end_hurts_nobody(server: Server) -> None:
+def test_an_abrupt_end_hurts_no_other_client(server: Server) -> None:
     """Clients that vanish at any point leave no trace but free room."""
     before = len(server.log())
     request = b"POST /big HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello"

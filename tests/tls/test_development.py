@@ -92,7 +92,7 @@ def _let_it_expire(files: DevelopmentCertificates) -> None:
     _reissue(files, files.ca.with_suffix(".key"), days=29)
 
 
-def _issue_by_somebody_else(files: DevelopmentCertificates) -> None:
+def _issue_by_another_ca(files: DevelopmentCertificates) -> None:
     other = files.ca.with_name("other.key")
     other.write_bytes(_pem(ec.generate_private_key(ec.SECP256R1())))
     _reissue(files, other, days=300)
@@ -124,7 +124,7 @@ def _reissue(files: DevelopmentCertificates, signer: Path, *, days: int) -> None
     "spoil",
     [
         _remove_certificate, _remove_key, _spoil_certificate, _exchange_key, _let_it_expire,
-        _issue_by_somebody_else,
+        _issue_by_another_ca,
     ],
 )  # fmt: skip
 def test_a_server_certificate_that_is_no_good_is_replaced(tmp_path: Path, spoil: object) -> None:

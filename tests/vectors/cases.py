@@ -151,7 +151,7 @@ FAIL_OPEN = {
         "liboauth2 optional lets it through", signed(b'{"cnf":{"jkt":"abc"}}'), "CaveatsNotMet"
     ),
     "cnf-with-unknown-member": Case(
-        "a second confirmation that nobody checks", signed(CNF[:-2] + b',"jkt":"abc"}}'), "CaveatsNotMet"
+        "a second confirmation that no verifier checks", signed(CNF[:-2] + b',"jkt":"abc"}}'), "CaveatsNotMet"
     ),
     "cnf-null": Case("no object at all", signed(b'{"cnf":null}'), "CaveatsNotMet"),
     "thumbprint-other-case": Case(
@@ -180,7 +180,7 @@ FAIL_OPEN = {
 
 FORGED = {
     "unsigned-caveat": Case(
-        "pymacaroons verifies this, because nobody satisfies it and so it leaves it out of the chain",
+        "pymacaroons verifies this, because it is not satisfied and pymacaroons leaves it out of the chain",
         respelled(caveats=(*PARSED.caveats, b'{"scope":"admin"}')),
         "SignatureMismatch",
     ),
@@ -221,7 +221,7 @@ FORGED = {
     "forged-and-expired": Case(
         "signature first, meaning second", by_key(b""), "SignatureMismatch", {"now": NOW + 10_000}
     ),
-    "discharge-missing": Case("nobody discharged it", spell(ASKING), "NotDischarged"),
+    "discharge-missing": Case("without its discharge", spell(ASKING), "NotDischarged"),
     "discharge-not-bound": Case(
         "a discharge that was never bound",
         spell(ASKING),
@@ -235,12 +235,12 @@ FORGED = {
         discharges=[discharge(ASKED_KEY, [], OTHER_ASKING)],
     ),
     "discharge-of-another-key": Case(
-        "minted by somebody else",
+        "minted with another key",
         spell(ASKING),
         "NotDischarged",
         discharges=[discharge(b"j" * 32, [], ASKING)],
     ),
-    "discharge-nobody-asked-for": Case(
+    "discharge-not-asked-for": Case(
         "one too many", HONEST, "NotDischarged", discharges=[discharge(ASKED_KEY, [], PARSED)]
     ),
 }

@@ -62,7 +62,7 @@ def noise(comment: str, text: bytes) -> Case:
 
 
 NOT_UNDERSTOOD = {
-    "caveat-unknown": noise("nobody here knows what it restricts", b'{"role":"clerk"}'),
+    "caveat-unknown": noise("a restriction of unknown meaning", b'{"role":"clerk"}'),
     "caveat-not-json": noise("a caveat of another service", b"time < 2030-01-01T00:00"),
     "caveat-repeated-key": noise("which of the two counts?", b'{"exp":1,"exp":1767229999}'),
     "caveat-wrong-type": noise("a number as a string", b'{"exp":"1767229999"}'),
@@ -91,7 +91,7 @@ NOT_MET = {
     "htu-other": refused("another resource", TargetUri("https://api.example/invoices/8")),
     "path-beside": refused("a prefix that ends inside a segment", PathPrefix("/inv")),
     "path-traversal": refused("dots that lead out", PathPrefix("/invoices"), path="/invoices/../admin"),
-    "path-unknown": refused("nobody knows the path", PathPrefix("/"), path=None),
+    "path-unknown": refused("a path that is unknown", PathPrefix("/"), path=None),
     "ip-other": refused("from elsewhere", ClientAddress("198.51.100.0/24")),
     "revoked": Case("taken back", HONEST, "Revoked", revoked=[GRANT.jti]),
 }
@@ -102,7 +102,9 @@ def identified(comment: str, expect: str, identifier: bytes) -> Case:
 
 
 IDENTIFIERS = {
-    "kid-unknown": identified("a key nobody has", "UnknownKey", identifier_text(grant(kid="k9"))),
+    "kid-unknown": identified(
+        "a key that the verifier lacks", "UnknownKey", identifier_text(grant(kid="k9"))
+    ),
     "audience-other": identified("for another server", "UnknownKey", identifier_text(grant(aud=OTHER_API))),
     "audience-several": identified(
         "to be introspected", "UnknownKey", identifier_text(grant(aud=(API, ISSUER)))
@@ -114,7 +116,7 @@ IDENTIFIERS = {
         "a later version may mean something else", "MalformedMacaroon", identifier_text(GRANT)[:-2] + b"2}"
     ),
     "identifier-unknown-member": identified(
-        "a restriction nobody here knows", "MalformedMacaroon", identifier_text(GRANT)[:-1] + b',"x":1}'
+        "a restriction of a later version", "MalformedMacaroon", identifier_text(GRANT)[:-1] + b',"x":1}'
     ),
     "identifier-repeated-key": identified(
         "which of the two counts?",

@@ -80,7 +80,7 @@ def test_client_secret_post_walks(house: House, guarded: Server):
 REFUSED = {
     "a wrong secret": ("basic", "wrong", "P-256"),
     "another certificate than registered": ("self-signed", None, "RSA"),
-    "a certificate of nobody trusted": ("of-a-ca", None, "of an unknown CA"),
+    "a certificate of an unknown CA": ("of-a-ca", None, "of an unknown CA"),
     "a certificate for another name": ("of-a-ca", None, "CA-signed for another"),
     "a certificate where a secret is registered": ("basic", None, "P-256"),
 }

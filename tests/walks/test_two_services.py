@@ -61,7 +61,7 @@ def test_a_revocation_at_one_is_known_everywhere(twins: Twins, house: House):
             assert [call() for call in calls] == [200, 200]
             assert twins.is_active(to, token)
             twins.take_back(by, token)
-            assert not twins.is_active(to, token), "one look at the database, whoever is asked"
+            assert not twins.is_active(to, token), "one look at the database, whichever service is asked"
             wait_until(lambda calls=calls: [call() for call in calls] == [401, 401])
 
 

@@ -152,7 +152,7 @@ def test_head_gets_no_body():
 
 def test_a_principal_from_outside_does_not_count():
     """A principal that stands in the scope already is not the guard's: it puts its own there or refuses."""
-    scope = scope_of(Asked()) | {asgi.PRINCIPAL: "somebody"}
+    scope = scope_of(Asked()) | {asgi.PRINCIPAL: "a principal from outside"}
     assert messages_of(guard().require()(answering()), scope)[0]["status"] == 401
 
 

@@ -59,7 +59,7 @@ def test_a_source_of_the_deployer_s_is_asked(adapter, name):
 
 
 @pytest.mark.parametrize("headers", ATTACKS.values(), ids=ATTACKS)
-def test_an_ambiguous_header_lets_nobody_in(adapter, headers):
+def test_an_ambiguous_header_lets_no_client_in(adapter, headers):
     """A header that came twice, or under a name that some server takes for it, never lets a client in."""
     reply = adapter.call(
         adapter.make(certificate_source=one_header), bound(), certificate=None, headers=headers

@@ -57,7 +57,7 @@ def test_a_guard_around_an_application_leaves_public_paths_open(guard, app, send
     """Public paths reach the application without a principal, whatever stands in scope or environment."""
     guarded = guard(**SETTINGS, public=["/health", "/static/*"]).require("read")(app)
     for path in ("/health", "/static/", "/static/a.css"):
-        assert send(guarded, Asked(path, shown={key: "somebody"})).body == b"ran"
+        assert send(guarded, Asked(path, shown={key: "a principal from outside"})).body == b"ran"
     assert [send(guarded, Asked(path)).status for path in CLOSED] == [401] * len(CLOSED)
     override = (("X-Original-URL", "/x"),)
     assert send(guarded, Asked("/health", headers=override)).status == 401
@@ -161,7 +161,7 @@ def test_a_middleware_that_copies_the_scope_opens_nothing():
     assert statuses(app, "/required") == (401, 200)
 
 
-def test_a_middleware_behind_the_guard_answers_nobody():
+def test_a_middleware_behind_the_guard_answers_no_stranger():
     """A middleware that answers by itself does so for no client without a token, and not for a valid one."""
     app = FastAPI()
     ran = []

@@ -50,7 +50,7 @@ def test_unusable_settings_are_refused_at_the_start(settings: Any, reason: str):
     assert one_line(error)
 
 
-def test_without_the_middleware_nobody_is_let_in():
+def test_without_the_middleware_no_client_is_let_in():
     """A view under the decorator fails where the middleware is missing."""
     with pytest.raises(SettingsError, match="MIDDLEWARE lacks"):
         require("read")(lambda _: HttpResponse())(request_of(bound()))

@@ -128,7 +128,7 @@ def test_a_proxy_that_says_nothing_is_misconfigured(adapter, source, log):
 @pytest.mark.parametrize(
     "shown", [[], [("Proxysecret", "another secret of the")], [("Proxy_secret", SECRET)]]
 )
-def test_without_the_secret_nobody_is_a_proxy(adapter, source, shown):
+def test_without_the_secret_no_sender_is_a_proxy(adapter, source, shown):
     """No sender without the secret is believed at the address of a proxy that has one."""
     trust, came = source
     app = adapter.make(certificate_source=ours(trust, SECRET))
@@ -154,7 +154,7 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("headers", ATTACKS.values(), ids=ATTACKS)
-def test_what_a_client_smuggles_through_the_proxy_lets_nobody_in(adapter, source, headers):
+def test_what_a_client_smuggles_through_the_proxy_lets_it_nowhere(adapter, source, headers):
     """A second spelling or value beside the proxy's lets no client in: 400, or the server drops it.
 
     What is left where the server drops it is the proxy's own value, or none, which is 503.

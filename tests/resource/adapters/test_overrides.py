@@ -88,7 +88,7 @@ def test_a_header_that_names_another_method(adapter, guarded, name, value, statu
 
 @pytest.mark.parametrize("name", ["x_vhm_root", "x-vhm_root", "X_Vhm-Root"])
 @pytest.mark.parametrize("framework", ASYNC)
-def test_underscores_are_hyphens_to_somebody(framework, name):
+def test_underscores_are_hyphens_to_an_application(framework, name):
     """ASGI keeps names with `_` apart, which an application may read as those with `-`."""
     one = ASYNC[framework]
     asked = {"path": "/files/7", "headers": [(name, "/invoices")]}

@@ -88,7 +88,7 @@ def test_a_connection_goes_on_after_a_refusal(behind: Running):
         assert (status, json.loads(found)["client"]) == (200, "billing")
 
 
-def test_anybody_may_read_the_metadata(behind: Running):
+def test_the_metadata_need_no_token(behind: Running):
     """The metadata document is there without a token, and without a word about the certificate."""
     status, body = behind.ask(f"GET {WELL_KNOWN} HTTP/1.1")
     assert (status, json.loads(body)["resource"]) == (200, "https://api.example")

@@ -51,7 +51,7 @@ def test_a_guard_may_stand_before_a_whole_application():
     assert call(app, bound(), certificate=THIEF).status == 401
 
 
-def test_a_guard_that_was_never_installed_lets_nobody_in():
+def test_a_guard_that_was_never_installed_lets_no_client_in():
     """An endpoint under a guard without init_app fails instead of letting a client in."""
     app, orphan = FastAPI(), guard()
 
@@ -126,7 +126,7 @@ def test_an_endpoint_may_answer_a_refusal_by_itself():
         try:
             return PlainTextResponse((await public.require("read")(request)).client_id)
         except HTTPException:
-            return PlainTextResponse("hello, whoever you are")
+            return PlainTextResponse("hello, stranger")
 
     app = Starlette(routes=[Route("/", front)])
     public.init_app(app)

@@ -35,7 +35,7 @@ def test_the_age_is_that_of_the_last_answer(alone: Feeding):
         now[0] += 7
         wait_until(lambda: shown() == 0)
     now[0] += 3
-    assert shown() == 3, "nobody asks the feed meanwhile"
+    assert shown() == 3, "the feed is not asked meanwhile"
     now[0] += 58
     assert shown() == 61
     with pytest.raises(Unavailable, match="61 s old"):

@@ -107,7 +107,7 @@ def test_keys_are_refreshed_beside_the_requests(feeding: Feeding):
     wait_until(lambda: twice in feed.kids)
 
 
-def test_without_service_or_snapshot_nobody_can_tell(feeding: Feeding):
+def test_without_service_or_snapshot_is_unavailable(feeding: Feeding):
     """Before the first keys a token is neither good nor bad: 503."""
     feed = dead(feeding)
     with pytest.raises(Unavailable):

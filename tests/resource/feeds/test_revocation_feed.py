@@ -127,7 +127,7 @@ def test_a_stale_feed_may_ask_instead(alone: Feeding):
     with alone.service.running():
         token = alone.token()
         keys = alone.keys()
-        feed = RevocationFeed(alone.connection("nobody"))
+        feed = RevocationFeed(alone.connection("reporting"))
         app = make_app(keys=keys, revocations=feed, when_stale=asking, clock=time.time)
         assert call(app, token).status_code == 200
         alone.revoke("token", grant_of(token).jti)

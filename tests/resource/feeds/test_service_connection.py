@@ -27,7 +27,7 @@ def test_it_authenticates_and_binds(feeding: Feeding, name: str):
 
 @pytest.mark.parametrize(
     ("name", "status", "code"),
-    [("nobody", 400, "invalid_target"), ("elsewhere", 403, "access_denied")],
+    [("reporting", 400, "invalid_target"), ("elsewhere", 403, "access_denied")],
 )
 def test_a_refusal_says_which(feeding: Feeding, name: str, status: int, code: str):
     """A client that lacks scope or audience is told so by the service's own error."""

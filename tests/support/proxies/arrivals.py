@@ -58,7 +58,7 @@ def _assert_judged(stand: Stand, each: Arrival, target: str) -> None:
         return
     assert target.partition("?")[0] == _PUBLIC, f"judged as another path: {each}"
     for name in PRINCIPAL:
-        assert arrived(each, name) in ([], [""]), f"somebody else: {each}"
+        assert arrived(each, name) in ([], [""]), f"another principal: {each}"
 
 
 def arrived(each: Arrival, name: str) -> list[str]:

@@ -51,11 +51,11 @@ from tests.support.tokens import API
 
 
 def no_certificate(stand: Stand) -> list[str]:
-    nobody = Ask(headers=bearer(stand.world.bound()))
+    without = Ask(headers=bearer(stand.world.bound()))
     return [
-        *challenged(stand, nobody, "invalid_token"),
+        *challenged(stand, without, "invalid_token"),
         *challenged(stand, Ask(), "Bearer"),
-        *refused(stand, h2(nobody)),
+        *refused(stand, h2(without)),
     ]
 
 

@@ -51,7 +51,7 @@ def document(stand: Stand) -> list[str]:
         )
         replies.append(stand.say_h2((*target, ("content-length", "7")), body=EVIL.encode()))
     readings = [each for each in seen if _is_reading(stand, each)]
-    assert len(readings) >= 2, "nobody could read the document"
+    assert len(readings) >= 2, "no request read the document"
     for each in readings:
         method, path, _ = each["line"].split(" ")
         assert (method in {"GET", "HEAD"}, path) == (True, DOCUMENT), each["line"]

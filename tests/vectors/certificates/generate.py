@@ -62,7 +62,7 @@ def vectors() -> Vectors:
         )
         if name in NONE:
             comment = "what is sent when no certificate was presented"
-            made[f"{name}-none"] = other(name, "nobody", comment, fields_of(name, NONE[name]))
+            made[f"{name}-none"] = other(name, "no certificate", comment, fields_of(name, NONE[name]))
     return made | chains() | contradictions() | elements()
 
 

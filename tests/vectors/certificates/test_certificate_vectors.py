@@ -21,7 +21,7 @@ def outcome(vector: dict) -> str:
     except MacaroonError as error:
         return type(error).__name__
     if peer.thumbprint is None:
-        return "nobody"
+        return "no certificate"
     assert peer.thumbprint == vector["thumbprint"]
     assert (peer.certificate is not None) == vector["has_certificate"]
     return "accepted"
