@@ -23,8 +23,7 @@ def upgrade() -> None:
         sa.Column("rotated_at", sa.BigInteger, nullable=False),
         sa.Column("expires_at", sa.BigInteger, nullable=False),
     )
-    op.create_index("ix_families_place", "families", ["created_at", "family"])
-    op.create_index("ix_families_client_place", "families", ["client_id", "created_at", "family"])
+    op.create_index("ix_families_client_id", "families", ["client_id"])
     op.create_index("ix_families_subject", "families", ["subject"])
     op.create_index("ix_families_expires_at", "families", ["expires_at"])
     op.create_table(
