@@ -192,8 +192,8 @@ def _sealed_name(family: str) -> str:
 def _found(connection: Connection, family: str, now: EpochSeconds) -> Family | None:
     if "\0" in family:
         return None
-    row = connection.execute(_LIVE, {"name": family, "now": now}).one_or_none()
-    return None if row is None else _family(row)
+    rows = _FIND.within(connection, {"name": family, "now": now})
+    return _family(rows[0]) if rows else None
 
 
 def _moved_on(
@@ -202,7 +202,7 @@ def _moved_on(
     moved = {
         "token_id": token_id, "previous_id": found.token_id, "rotated_at": now, "expires_at": expires_at
     }  # fmt: skip
-    connection.execute(_MOVE, {"name": found.family} | moved)
+    _MOVE.within(connection, {"name": found.family} | moved)
     return msgspec.structs.replace(found, **moved)
 
 
@@ -219,11 +219,7 @@ def _family(row: Any) -> Family:
 
 _DECODER = msgspec.json.Decoder(Granted)
 _IS_NAMED = families.c.family == bindparam("name")
-_LIVE = select(families).where(_IS_NAMED, families.c.expires_at > bindparam("now"))
-_FIND = Prepared(_LIVE)
-_MOVE = (
-    update(families)
-    .where(_IS_NAMED)
-    .values({name: bindparam(name) for name in ("token_id", "previous_id", "rotated_at", "expires_at")})
-)
+_FIND = Prepared(select(families).where(_IS_NAMED, families.c.expires_at > bindparam("now")))
+_MOVED = ("token_id", "previous_id", "rotated_at", "expires_at")
+_MOVE = Prepared(update(families).where(_IS_NAMED).values({name: bindparam(name) for name in _MOVED}))
 """These statements are made once: every refresh executes them."""

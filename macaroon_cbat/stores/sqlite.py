@@ -4,6 +4,7 @@ import os
 import sqlite3
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 from weakref import WeakSet
 
@@ -48,13 +49,14 @@ def prepare_sqlite(engine: Engine, *, is_for_a_command: bool = False) -> None:
     @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:
         # A writer takes its lock first: a reader that turns writer could fail half-way.
+        driver: Any = connection.connection.driver_connection
         milliseconds = connection.get_execution_options().get("macaroon_cbat_writes")
         if milliseconds is None:
-            connection.exec_driver_sql("BEGIN")
+            driver.execute("BEGIN")
         else:
             connection.info[_HURRIED] = True
-            connection.exec_driver_sql(f"PRAGMA busy_timeout = {milliseconds}")
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            driver.execute(f"PRAGMA busy_timeout = {milliseconds}")
+            driver.execute("BEGIN IMMEDIATE")
 
     @event.listens_for(engine, "checkin")
     def _returned(connection: sqlite3.Connection | None, record: ConnectionPoolEntry) -> None:

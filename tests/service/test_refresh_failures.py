@@ -1,13 +1,12 @@
 """Refreshes at the same instant, and refreshes whose database or audit log fails: no family forks."""
 
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import event
 
 from macaroon_cbat.audit.file import write_log_to
 from macaroon_cbat.service.refresh_settings import RefreshSettings
+from tests.support.failing_database import ROTATION, failing_at
 from tests.support.refresh import ask_refresh, begun, family_of, refreshed, register, rows
 from tests.support.service import grant_of, refused
 
@@ -41,36 +40,15 @@ def test_without_a_grace_one_of_them_succeeds(start):
     assert rows(service) == []
 
 
-STEPS = ["select", "update", "commit"]
-
-
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", ROTATION)
 def test_a_database_that_fails_costs_no_token(service, step):
     """Whichever step of a rotation the database fails at, the client goes on with its old token."""
     register(service)
     token = begun(service)
     before = rows(service)
-    engine = service.app.extensions["macaroon_cbat"].database.engine
-    writes = []
-
-    def begins(connection) -> None:
-        if "macaroon_cbat_writes" in connection.get_execution_options():
-            writes.append(connection)
-
-    def executes(connection, _cursor, statement, *_rest) -> None:
-        if writes and statement.lower().startswith(step):
-            raise sqlite3.OperationalError("disk I/O error")
-
-    def commits(connection) -> None:
-        if writes and step == "commit":
-            raise sqlite3.OperationalError("disk I/O error")
-
-    listened = (("begin", begins), ("before_cursor_execute", executes), ("commit", commits))
-    for name, listener in listened:
-        event.listen(engine, name, listener)
-    refused(ask_refresh(service, token), 503, "temporarily_unavailable")
-    for name, listener in listened:
-        event.remove(engine, name, listener)
+    with failing_at(service.app.extensions["macaroon_cbat"].database.engine, step) as failed:
+        refused(ask_refresh(service, token), 503, "temporarily_unavailable")
+    assert failed == [step]
     assert rows(service) == before
     refreshed(service, token)
     assert len(rows(service)) == 1

@@ -1,10 +1,8 @@
 """Refresh families in the database: rotation is one transaction, and one of all users moves a family on."""
 
-import sqlite3
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from macaroon_cbat.errors import InvalidRequest, Unavailable
 from macaroon_cbat.macaroon.claims import EpochSeconds
@@ -23,6 +21,7 @@ from tests.support.databases import (
     remove,
     url_in,
 )
+from tests.support.failing_database import ROTATION, failing_at
 
 FAMILY, FIRST, SECOND, THIRD = ("FFECAwQFBgcICQoLDA0ODw", "AAECAwQFBgcICQoLDA0ODw",
     "BBECAwQFBgcICQoLDA0ODw", "CCECAwQFBgcICQoLDA0ODw")  # fmt: skip
@@ -153,28 +152,14 @@ def test_a_rotation_that_fails_before_its_end_did_not_happen(stores, error):
     assert rotate(stores, FIRST, SECOND).outcome == "rotated"
 
 
-STATEMENTS = {"at the wait": 1, "at the begin": 2, "at the look": 3, "at the change": 4, "at the commit": 5}
-
-
-@pytest.mark.parametrize("step", STATEMENTS.values(), ids=STATEMENTS)
+@pytest.mark.parametrize("step", ROTATION)
 @ON_SQLITE
 def test_a_database_that_fails_between_the_steps_forks_nothing(stores, step):
-    """Whichever statement of a rotation fails, the old token goes on, in one family."""
+    """Whichever step of a rotation fails, the old token goes on, in one family."""
     begin(stores)
-    engine, seen = stores.database.engine, []
-
-    def breaks(*_arguments: object) -> None:
-        seen.append(1)
-        if len(seen) == step:
-            raise sqlite3.OperationalError("disk I/O error")
-
-    event.listen(engine, "before_cursor_execute", breaks)
-    event.listen(engine, "commit", breaks)
-    with pytest.raises((Unavailable, sqlite3.Error)):
+    with failing_at(stores.database.engine, step) as refused, pytest.raises(Unavailable):
         rotate(stores, FIRST, SECOND)
-    assert len(seen) >= step
-    event.remove(engine, "before_cursor_execute", breaks)
-    event.remove(engine, "commit", breaks)
+    assert refused == [step]
     assert current(stores) == FIRST
     assert rotate(stores, FIRST, SECOND).outcome == "rotated"
     assert len(all_rows(stores)["families"]) == 1

@@ -1,10 +1,13 @@
 """Writers that go on while their database fails under them, and what they were told."""
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
+
+from sqlalchemy import Engine, event
 
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.stores import Stores
@@ -12,6 +15,46 @@ from tests.support.databases import METADATA, NOW, SECRET
 from tests.support.racer import DAY
 
 Write = Callable[[Stores, str], object]
+
+
+ROTATION = {
+    "the wait": (sqlite3.SQLITE_PRAGMA, "busy_timeout"),
+    "the begin": (sqlite3.SQLITE_TRANSACTION, "BEGIN"),
+    "the look": (sqlite3.SQLITE_READ, "families"),
+    "the change": (sqlite3.SQLITE_UPDATE, "families"),
+    "the commit": (sqlite3.SQLITE_TRANSACTION, "COMMIT"),
+}
+"""The steps of the transaction that rotates a refresh family, as SQLite is asked for them."""
+
+
+@contextmanager
+def failing_at(engine: Engine, step: str) -> Iterator[list[str]]:
+    """Let SQLite refuse this step to every writer until the block ends; yield a list of each refusal."""
+    refused: list[str] = []
+
+    def taken(connection: sqlite3.Connection, *_: object) -> None:
+        begun: list[object] = []
+
+        def asked(action: int, about: str | None, *_: object) -> int:
+            begun.extend([about] if (action, about) == ROTATION["the begin"] else [])
+            if (action, about) != ROTATION[step] or not (begun or step == "the wait"):
+                return sqlite3.SQLITE_OK
+            refused.append(step)
+            return sqlite3.SQLITE_DENY
+
+        connection.set_authorizer(asked)
+
+    def returned(connection: sqlite3.Connection | None, *_: object) -> None:
+        if connection is not None:
+            connection.set_authorizer(None)
+
+    event.listen(engine, "checkout", taken)
+    event.listen(engine, "checkin", returned, insert=True)
+    try:
+        yield refused
+    finally:
+        event.remove(engine, "checkout", taken)
+        event.remove(engine, "checkin", returned)
 
 
 def revoke(stores: Stores, name: str) -> str:
