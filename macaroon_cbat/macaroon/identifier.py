@@ -85,9 +85,12 @@ def read_identifier(identifier: bytes) -> Grant:
     """
     try:
         grant = _decode(identifier)
+        is_canonical = _encode(grant) == identifier
+    except RecursionError:  # an attacker nests actors; deep in a caller's own stack that is too much
+        raise malformed("the identifier is nested too deeply", _FOREIGN) from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise malformed(f"the identifier is not one of this issuer: {error}", _FOREIGN) from error
-    if _encode(grant) != identifier:
+    if not is_canonical:
         raise malformed("the identifier is not in its canonical form", _FOREIGN)
     return grant
 

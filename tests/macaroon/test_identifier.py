@@ -96,6 +96,20 @@ def test_what_this_service_does_not_write_is_malformed(identifier):
         read_identifier(identifier)
 
 
+def test_nested_actors_are_malformed_however_deep_the_caller_is():
+    """An identifier of nested actors is malformed also where the framework around has used up the stack."""
+    nested = b'{"act":' * 800
+
+    def reads_below(frames: int) -> str:
+        if frames:
+            return reads_below(frames - 1)
+        with pytest.raises(MalformedMacaroon, match="identifier") as refusal:
+            read_identifier(nested)
+        return str(refusal.value)
+
+    assert {reads_below(frames) for frames in range(0, 500, 100)}
+
+
 def test_a_grant_does_not_change():
     """A grant is a value: no code widens it after the signature was verified."""
     with pytest.raises(AttributeError):

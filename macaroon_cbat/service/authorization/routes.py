@@ -31,7 +31,7 @@ from macaroon_cbat.service.oauth2.routes import PAR_PATH
 from macaroon_cbat.service.oauth2.shapes import ClientName, RequestedScope
 from macaroon_cbat.service.pages.cookies import Cookies
 from macaroon_cbat.service.pages.forms import Forms
-from macaroon_cbat.service.pages.routes import add_page
+from macaroon_cbat.service.pages.routes import add_page, get_alone
 from macaroon_cbat.service.upstream_settings import UpstreamSettings
 from macaroon_cbat.stores import Stores
 
@@ -127,10 +127,10 @@ def people_routes(
         rules=rules,
         clock=clock,
     )
-    add_page(app, "GET", AUTHORIZE_PATH, endpoint.authorize, root_path, label="authorize")
-    add_page(app, "GET", CONSENT_PATH, endpoint.ask, root_path, label="consent")
+    add_page(app, "GET", AUTHORIZE_PATH, get_alone(endpoint.authorize), root_path, label="authorize")
+    add_page(app, "GET", CONSENT_PATH, get_alone(endpoint.ask), root_path, label="consent")
     add_page(app, "POST", CONSENT_PATH, endpoint.decide, root_path, label="decision")
-    add_page(app, "GET", CALLBACK_PATH, lambda: people.come_back(request), root_path, label="callback")
+    add_page(app, "GET", CALLBACK_PATH, get_alone(people.come_back, request), root_path, label="callback")
     add_page(app, "GET", LOGOUT_PATH, logout.ask, root_path, label="logout")
     add_page(app, "POST", LOGOUT_PATH, logout.carry_out, root_path, label="logged_out")
     add_route(app, PAR, lambda: _push(server, pushed, rules, EpochSeconds(int(clock()))), root_path)

@@ -1,9 +1,11 @@
 """Routes that answer with pages, and the choice between a page and JSON."""
 
-from typing import Literal
+from functools import wraps
+from typing import Any, Literal
 
 from flask import Flask, Request, Response, current_app, request
 from flask.typing import RouteCallable
+from werkzeug.exceptions import MethodNotAllowed
 
 from macaroon_cbat.service.pages.rendering import home_url, page, page_routes
 
@@ -35,6 +37,21 @@ def add_page(
     """
     app.add_url_rule(root_path + path, label, view, methods=[method])
     page_routes(app).add(label)
+
+
+def get_alone(view: Any, *arguments: object) -> Any:
+    """Return the view, with its arguments, of a page that uses up what it is sent: without Flask's HEAD.
+
+    A HEAD request, as programs that check links send it, must change nothing (RFC 9110 9.2.1).
+    """
+
+    @wraps(view)
+    def guarded() -> Any:
+        if request.method != "GET":
+            raise MethodNotAllowed(["GET"])
+        return view(*arguments)
+
+    return guarded
 
 
 def prefers_page(request: Request) -> bool:

@@ -85,6 +85,15 @@ def test_a_reference_is_used_once(browser, with_people):
     assert (again.status_code, again.location) == (400, None)
 
 
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "POST"])
+def test_only_a_visit_uses_a_reference(browser, with_people, method):
+    """A program that checks a link by HEAD, or asks for the methods, does not use its reference up."""
+    asked = {"client_id": WEB, "request_uri": pushed(with_people)}
+    checked = with_people.open("/oauth2/authorize", method=method, query_string=asked)
+    assert (checked.location, checked.status_code == 405) == (None, method != "OPTIONS")
+    assert browser.get("/oauth2/authorize", asked).status_code == 303
+
+
 def test_a_reference_is_over_soon(browser, with_people):
     """A reference is refused after its time."""
     reference = pushed(with_people)
