@@ -77,14 +77,14 @@ class RefreshFamilies:
         one transaction with its beginning; an error of `before_commit` begins nothing. Raises InvalidGrant
         for a public client without a binding.
         """
-        client, name = authorization.client, authorization.family or new_family()
+        client = authorization.client
         bound_to = authorization.certificate if is_public(client) else None
         proof_key = authorization.proof_key if is_public(client) else None
         bindings = confirmations_for(bound_to, proof_key)
         if is_public(client) and not bindings:
             raise InvalidGrant("a public client gets a refresh token only when it is bound (RFC 8705 4)")
         begun = Family(
-            family=name,
+            family=authorization.family or new_family(),
             client_id=client.client_id,
             subject=authorization.subject,
             granted=Granted(
@@ -100,12 +100,11 @@ class RefreshFamilies:
             rotated_at=now,
             expires_at=self._expiry(client, now, now),
         )
-        key = RootKey(name, os.urandom(KEY_BYTES))
+        key = RootKey(begun.family, os.urandom(KEY_BYTES))
         refresh_key = audience_key(key, None, "refresh")
         text = self._token(client, begun, refresh_key, authorization.carried, bindings)
-        if reason := self.store.begin(
-            begun, key, _grant(client, begun), now, uses, before_commit=before_commit
-        ):
+        first = _grant(client, begun)
+        if reason := self.store.begin(begun, key, first, now, uses, before_commit=before_commit):
             raise InvalidGrant(f"{reason}: log in again")
         return text
 
