@@ -39,13 +39,15 @@ class FamilyStore:
         grant: Grant,
         now: EpochSeconds,
         uses: RecordChange | None = None,
+        *,
+        before_commit: Callable[[], None] = lambda: None,
     ) -> str | None:
         """Begin a family with its key and the grant of its first token; forget those that have expired.
 
         Returns the reason, and begins nothing, if the grant is revoked already: the client, the subject, or
         the family itself, whose name may be known before it begins. `uses` is the change of the record that
-        the family comes from, in the same transaction: its error begins nothing. Raises InvalidRequest for a
-        subject that cannot be a name.
+        the family comes from, in the same transaction: its error begins nothing, as that of
+        `before_commit` does. Raises InvalidRequest for a subject that cannot be a name.
         """
         refuse_nameless("subject", new.subject)
         row = msgspec.structs.asdict(new) | {
@@ -62,6 +64,7 @@ class FamilyStore:
                 return reason
             connection.execute(delete(families).where(families.c.expires_at <= now - _KEPT_SECONDS))
             connection.execute(insert(families).values(row))
+            before_commit()
         return None
 
     def find(self, family: str, now: EpochSeconds) -> tuple[Family, RootKey] | None:

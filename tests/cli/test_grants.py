@@ -56,7 +56,7 @@ def begun(service):
         with stores_of(service.data) as stores:
             client = stores.clients.look_up(client_id)
             families = RefreshFamilies(service.issuer, stores.families, settings_in(service).refresh)
-            return families.begin(Authorization(client=client, **rights), EpochSeconds(int(time())))[1]
+            return families.begin(Authorization(client=client, **rights), EpochSeconds(int(time())))
 
     return begin
 

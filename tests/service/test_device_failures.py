@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
+from macaroon_cbat.audit.file import write_log_to
 from macaroon_cbat.service.oauth2.grants.device_code import DEVICE_CODE
 from tests.support.devices import PersonInBrowser, begin, poll, register_terminal
 from tests.support.service import OTHER_API, refused
@@ -31,7 +32,7 @@ def later(service, code, certificate, **form):
     return poll(service, code, certificate, **form)
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_a_database_that_fails_under_a_poll_costs_no_login(service, approved, certificate, number):
     """Whichever transaction fails before the tokens, a repeated poll gets them, and no third one does."""
     engine = service.app.extensions["macaroon_cbat"].database.engine
@@ -49,6 +50,15 @@ def test_a_database_that_fails_under_a_poll_costs_no_login(service, approved, ce
     assert failed.status_code == 503
     assert later(service, approved, certificate).status_code == 200
     refused(later(service, approved, certificate), 400, "invalid_grant")
+
+
+def test_an_audit_log_that_fails_under_a_poll_costs_no_login(service, approved, certificate):
+    """A poll whose token cannot be audited is 503, and a repeated one gets the tokens."""
+    write_log_to("/dev/full")
+    refused(later(service, approved, certificate), 503, "temporarily_unavailable")
+    write_log_to(None)
+    assert service.stores.families.live(int(service.now), limit=5)[0] == []
+    assert later(service, approved, certificate).status_code == 200
 
 
 @pytest.mark.parametrize(

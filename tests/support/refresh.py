@@ -43,7 +43,7 @@ def begun(service: Service, client_id: str = WEB, *caveats: Caveat, **changes: A
     assert client is not None
     members = {"subject": "user:alice", "scope": "read write", "audience": API} | changes
     families = RefreshFamilies(ISSUER, service.stores.families, service.settings.refresh)
-    _, text = families.begin(Authorization(client=client, **members), seconds(service.now))
+    text = families.begin(Authorization(client=client, **members), seconds(service.now))
     return attenuate(text, caveats)
 
 

@@ -63,23 +63,28 @@ class RefreshFamilies:
     settings: RefreshSettings
 
     def begin(
-        self, authorization: Authorization, now: EpochSeconds, uses: RecordChange | None = None
-    ) -> tuple[Authorization, str]:
-        """Begin a family; return the authorization as one of this family, and the first refresh token.
+        self,
+        authorization: Authorization,
+        now: EpochSeconds,
+        uses: RecordChange | None = None,
+        before_commit: Callable[[], None] = lambda: None,
+    ) -> str:
+        """Begin the family of an authorization, or a new one; return the first refresh token.
 
         A public client's refresh token is bound to the certificate of the authorization (RFC 8705 4) and to
         the key of its DPoP proof (RFC 9449 5). A confidential client proves itself anew at each use, perhaps
         with a renewed certificate or key. `uses` is the change of the record that the family comes from, in
-        one transaction with its beginning. Raises InvalidGrant for a public client without a binding.
+        one transaction with its beginning; an error of `before_commit` begins nothing. Raises InvalidGrant
+        for a public client without a binding.
         """
-        client, name = authorization.client, authorization.family or new_family()
+        client = authorization.client
         bound_to = authorization.certificate if is_public(client) else None
         proof_key = authorization.proof_key if is_public(client) else None
         bindings = confirmations_for(bound_to, proof_key)
         if is_public(client) and not bindings:
             raise InvalidGrant("a public client gets a refresh token only when it is bound (RFC 8705 4)")
         begun = Family(
-            family=name,
+            family=authorization.family or new_family(),
             client_id=client.client_id,
             subject=authorization.subject,
             granted=Granted(
@@ -95,12 +100,13 @@ class RefreshFamilies:
             rotated_at=now,
             expires_at=self._expiry(client, now, now),
         )
-        key = RootKey(name, os.urandom(KEY_BYTES))
+        key = RootKey(begun.family, os.urandom(KEY_BYTES))
         refresh_key = audience_key(key, None, "refresh")
         text = self._token(client, begun, refresh_key, authorization.carried, bindings)
-        if reason := self.store.begin(begun, key, _grant(client, begun), now, uses):
+        first = _grant(client, begun)
+        if reason := self.store.begin(begun, key, first, now, uses, before_commit=before_commit):
             raise InvalidGrant(f"{reason}: log in again")
-        return replace(authorization, family=name), text
+        return text
 
     def presented(self, macaroon: Macaroon, unverified: Grant, now: EpochSeconds) -> PresentedRefreshToken:
         """Return the refresh token that a macaroon is, or raise InvalidToken.

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import event
 
+from macaroon_cbat.audit.file import write_log_to
 from tests.support.browsers import RENEWING, WEB, exchange
 from tests.support.service import refused
 
@@ -47,6 +48,17 @@ def test_a_code_is_not_lost_by_an_outage(browser, with_people, client, statement
     assert with_people.introspect(answer.json["access_token"])["active"]
     families, _ = with_people.stores.families.live(int(with_people.now), limit=5)
     assert len(families) == (client == RENEWING)
+
+
+@pytest.mark.parametrize("client", [WEB, RENEWING])
+def test_a_code_is_not_lost_by_a_full_disk(browser, with_people, client):
+    """A code whose token cannot be audited is not used, and begins no family."""
+    code = browser.code(client)
+    write_log_to("/dev/full")
+    refused(exchange(with_people, code, client), 503, "temporarily_unavailable")
+    write_log_to(None)
+    assert with_people.stores.families.live(int(with_people.now), limit=5)[0] == []
+    assert exchange(with_people, code, client).status_code == 200
 
 
 @pytest.mark.parametrize(

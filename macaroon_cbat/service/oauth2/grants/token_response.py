@@ -1,19 +1,18 @@
 """The end of every grant: a token is minted for what was authorized, audited, and answered."""
 
-from contextlib import suppress
+from functools import partial
 from typing import Literal
 
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from macaroon_cbat.errors import MacaroonError, Unavailable
 from macaroon_cbat.service.audit import write_minted, write_or_log_key_changes
 from macaroon_cbat.service.oauth2.authorization import Authorization
 from macaroon_cbat.service.oauth2.authorization_details import carried_details, detailed
 from macaroon_cbat.service.oauth2.entitlements import refuse_unregistered, require_proof
 from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.oauth2.issuer import Issuer, Minted
-from macaroon_cbat.service.oauth2.refresh_families import RefreshFamilies
+from macaroon_cbat.service.oauth2.refresh_families import RefreshFamilies, new_family
 from macaroon_cbat.service.oauth2.shapes import TokenAnswer
 from macaroon_cbat.stores import RecordChange
 
@@ -22,7 +21,6 @@ def token_response(
     issuer: Issuer,
     request: FormRequest,
     authorization: Authorization,
-    refresh_token: str | UnsetType = UNSET,
 ) -> TokenAnswer:
     """Return the answer with a new token (RFC 6749 5.1); the audit log has it before the client.
 
@@ -30,7 +28,7 @@ def token_response(
     """
     minted = minted_for(issuer, request, authorization)
     write_minted(minted.grant, authorization.certificate, request.proof_key)
-    return answer_of(minted, request, authorization, refresh_token)
+    return answer_of(minted, request, authorization)
 
 
 def family_response(
@@ -43,20 +41,19 @@ def family_response(
     """Return the answer with a new token, and with a refresh token if the client is registered for them.
 
     It is for grants that a client cannot simply repeat, and so not for client_credentials (RFC 6749 4.4.3).
-    A family whose first answer fails is ended at once. `uses` is the change of a record that a family comes
-    from, in one transaction with its beginning. Raises InvalidGrant and Unavailable.
+    `uses` is the change of a record that a family comes from. That, the beginning of the family and the audit
+    line of its first token are one transaction, after which nothing can fail. Raises InvalidGrant and
+    Unavailable.
     """
     if "refresh_token" not in authorization.client.metadata.allowed_grants:
         return token_response(issuer, request, authorization)
     refuse_unregistered(authorization.client, authorization.audience, issuer.audience)
-    authorization = detailed(request, authorization)
-    begun, refresh_token = families.begin(with_proof(request, authorization), request.now, uses)
-    try:
-        return token_response(issuer, request, begun, refresh_token)
-    except MacaroonError:
-        with suppress(Unavailable):
-            families.end(str(begun.family), request.now)
-        raise
+    authorization = with_proof(request, detailed(request, authorization))
+    authorization = replace(authorization, family=authorization.family or new_family())
+    minted = minted_for(issuer, request, authorization)
+    audit = partial(write_minted, minted.grant, authorization.certificate, request.proof_key)
+    refresh_token = families.begin(authorization, request.now, uses, audit)
+    return answer_of(minted, request, authorization, refresh_token)
 
 
 def with_proof(request: FormRequest, authorization: Authorization) -> Authorization:
