@@ -198,6 +198,17 @@ def test_the_challenge_offers_what_is_required(adapter, require, parts):
     assert "error" not in challenge
 
 
+WANTED = {"dpop": ("DPoP",), "either": ("Bearer", "DPoP"), "certificate": ("Bearer",)}
+
+
+@pytest.mark.parametrize("require", WANTED)
+def test_a_request_without_a_token_learns_what_to_send(adapter, require):
+    """The answer to a request without a token names each scheme that the guard takes, and no other."""
+    told = adapter.call(adapter.make(require=require)).json()["error_description"]
+    named = [scheme for scheme in ("Bearer", "DPoP") if f"Authorization: {scheme}" in told]
+    assert named == list(WANTED[require])
+
+
 def test_the_document_says_what_is_required(adapter):
     """The metadata document says which proofs are taken, and whether a key is required (RFC 9728)."""
     document = adapter.call(adapter.make(require="dpop"), path=WELL_KNOWN).json()
