@@ -247,6 +247,10 @@ class Shared:
     def __init__(self, *, is_down=False):
         self.names, self.is_down = set(), is_down
 
+    def __len__(self):
+        """Count the names: a memory without any is false."""
+        return len(self.names)
+
     def add(self, name, until, now):
         """Tell whether the name is new, or raise Unavailable."""
         if self.is_down:
@@ -271,13 +275,14 @@ def test_a_shared_memory_covers_several_guards(adapter):
 
 WRONG = {
     "another word": ({"require": "mtls"}, "require is 'mtls'"),
+    "a bare secret": ({"require": "dpop", "dpop_nonces": SECRET}, "write DpopNonces"),
     "a contradiction": ({"require": "either", "require_certificate": False}, "contradict"),
 }
 
 
 @pytest.mark.parametrize(("settings", "reason"), WRONG.values(), ids=WRONG)
 def test_settings_that_contradict_each_other(settings, reason):
-    """An unknown requirement, and one beside require_certificate=False, is a SettingsError."""
+    """A requirement that contradicts another, and a setting of another kind, is a SettingsError."""
     with pytest.raises(SettingsError, match=reason):
         ADAPTERS["WSGI"].make(**settings)
 
