@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Collection, Mapping
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Literal, TypedDict, get_args
 
@@ -115,6 +116,8 @@ def _memory(settings: GuardSettings) -> UsedProofs:
     memory = settings.get("used_proofs")
     if memory is None:  # an empty memory may be false
         memory = RememberedProofs()
+    if iscoroutinefunction(getattr(memory, "add", None)):
+        raise SettingsError("used_proofs has an async add: give it a plain function, which runs in a thread")
     return memory.prepare() if isinstance(memory, RememberedProofs) else memory
 
 

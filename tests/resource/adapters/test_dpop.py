@@ -209,6 +209,32 @@ def test_a_request_without_a_token_learns_what_to_send(adapter, require):
     assert named == list(WANTED[require])
 
 
+class Redis:
+    """A memory that returns what its database does."""
+
+    def __init__(self, returned):
+        self.returned = returned
+
+    def add(self, _name, _until, _now):
+        """Return it."""
+        return self.returned
+
+
+class Later:
+    """A memory for an event loop."""
+
+    async def add(self, _name, _until, _now):
+        """Return True, later."""
+        return True
+
+
+@pytest.mark.parametrize("returned", [None, "OK", 1, [True]], ids=repr)
+def test_a_memory_that_answers_something_else_is_503(adapter, returned):
+    """An answer other than True and False does not say that a proof is new, however true it is."""
+    app = adapter.make(require="dpop", used_proofs=Redis(returned))
+    assert ask(adapter, app, KEYED, proof(KEYED)).status == 503
+
+
 def test_the_document_says_what_is_required(adapter):
     """The metadata document says which proofs are taken, and whether a key is required (RFC 9728)."""
     document = adapter.call(adapter.make(require="dpop"), path=WELL_KNOWN).json()
@@ -275,6 +301,7 @@ def test_a_shared_memory_covers_several_guards(adapter):
 
 WRONG = {
     "another word": ({"require": "mtls"}, "require is 'mtls'"),
+    "an async memory": ({"require": "dpop", "used_proofs": Later()}, "async add"),
     "a bare secret": ({"require": "dpop", "dpop_nonces": SECRET}, "write DpopNonces"),
     "a contradiction": ({"require": "either", "require_certificate": False}, "contradict"),
 }
