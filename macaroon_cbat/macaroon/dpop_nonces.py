@@ -23,7 +23,9 @@ class DpopNonces(Struct, frozen=True):
     secret: bytes
 
     def __post_init__(self) -> None:
-        """Refuse a secret that could be guessed."""
+        """Refuse a secret that could be guessed, or that no request could be answered with."""
+        if not isinstance(self.secret, bytes):
+            raise TypeError("the secret of nonces is text: give bytes, as secret.encode() does")
         if len(self.secret) < LEAST_SECRET_BYTES:
             raise ValueError(f"the secret of nonces has {LEAST_SECRET_BYTES} random bytes at least")
 

@@ -60,8 +60,8 @@ class Guard:
         """Let this function judge the custom caveats of this name, once all others allow the request.
 
         It takes the caveat's JSON value and the facts of the request, and returns the reason to refuse it, or
-        None. It runs in a thread unless `blocks` is False. Raises SettingsError for an unusable name or
-        judge.
+        None. It runs in a thread unless `blocks` is False for every judge. Raises SettingsError for an
+        unusable name or judge.
         """
         self._judges.add(name, judge, blocks=blocks)
 

@@ -26,6 +26,7 @@ class CaveatJudges(Mapping[str, Judge]):
     def __init__(self, judges: Mapping[str, Callable[..., Any]]) -> None:
         """Register each of these. Raises SettingsError for a name or a judge that no guard can use."""
         self._judges: dict[str, Judge] = {}
+        self._blocks = False
         for name, judge in judges.items():
             self.add(name, judge)
 
@@ -44,7 +45,8 @@ class CaveatJudges(Mapping[str, Judge]):
     def add(self, name: str, judge: Callable[..., Any], *, blocks: bool = True) -> None:
         """Let this function judge the custom caveats of this name.
 
-        An event loop calls it in a thread, unless `blocks` is False. Raises SettingsError for a name that is
+        An event loop calls it in a thread, unless `blocks` is False and so it is for every other judge: a
+        request would ask it twice if one after it needed a thread. Raises SettingsError for a name that is
         taken or that no custom caveat can have, and for a function that cannot be called with a caveat's
         value and the facts of the request.
         """
@@ -62,16 +64,20 @@ class CaveatJudges(Mapping[str, Judge]):
             raise SettingsError(
                 f"the judge of caveat {name!r} takes other arguments than (value, access): {error}"
             ) from error
-        self._judges[name] = _safe(name, judge, blocks=blocks)
+        self._blocks = self._blocks or blocks
+        self._judges[name] = _safe(name, judge, self._announce)
+
+    def _announce(self) -> None:
+        if self._blocks:
+            about_to_block()
 
 
-def _safe(name: str, judge: Callable[..., Any], *, blocks: bool) -> Judge:
+def _safe(name: str, judge: Callable[..., Any], announce: Callable[[], None]) -> Judge:
     """Return the judge, whose every error is a refusal, or Unavailable where it cannot tell."""
 
     @wraps(judge)
     def judging(value: Any, access: Access) -> str | None:
-        if blocks:
-            about_to_block()
+        announce()
         try:
             found = judge(value, access)
         except (Unavailable, MustBlock):

@@ -143,6 +143,7 @@ def require(scope: str = "") -> Callable[[View], View]:
                 try:
                     before = admitted_before(getattr(request, _ADMITTED, None), admission, presented, scope)
                     principal = before or await admit(admission, presented, scope)
+                    setattr(request, _ADMITTED, Admitted(admission, presented, principal))
                 except (OAuthError, Unavailable) as error:
                     return _response(answer_to(error, admission, presented), request)
                 request.principal = principal
@@ -156,6 +157,7 @@ def require(scope: str = "") -> Callable[[View], View]:
                 try:
                     before = admitted_before(getattr(request, _ADMITTED, None), admission, presented, scope)
                     request.principal = before or admission.admit(presented, scope)
+                    setattr(request, _ADMITTED, Admitted(admission, presented, request.principal))
                 except (OAuthError, Unavailable) as error:
                     return _response(answer_to(error, admission, presented), request)
                 return _uncached(_at_hand(view(request, *args, **kwargs)))

@@ -110,7 +110,10 @@ class Guard:
                 try:
                     found = admitted_before(request.environ.get(_ADMITTED), admission, presented, scope)
                     # Unlike `g` the environment never outlives the request.
-                    request.environ[PRINCIPAL] = found or admission.admit(presented, scope)
+                    if found is None:
+                        found = admission.admit(presented, scope)
+                        request.environ[_ADMITTED] = Admitted(admission, presented, found)
+                    request.environ[PRINCIPAL] = found
                 except (OAuthError, Unavailable) as error:
                     return _response(answer_to(error, admission, presented))
                 return _uncached(make_response(current_app.ensure_sync(view)(*args, **kwargs)))

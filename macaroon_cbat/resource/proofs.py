@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from macaroon_cbat.errors import InvalidDpopProof, UseDpopNonce
+from macaroon_cbat.errors import InvalidDpopProof, Unavailable, UseDpopNonce
 from macaroon_cbat.errors.dpop import NonceRequired, ProofRefused
 from macaroon_cbat.macaroon.caveats import Access
 from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW
@@ -51,7 +51,12 @@ class ProofRules(Struct, frozen=True):
         if not announces_blocking(self.used):
             about_to_block()
         until = proof.usable_until(LONGEST_CLOCK_SKEW)  # a reload, or a guard that shares it, may allow more
-        if not self.used.add(proof.use_name(), until, access.now):
+        found: object = self.used.add(proof.use_name(), until, access.now)
+        if not isinstance(found, bool):  # a coroutine, for one, is true
+            raise Unavailable(
+                f"the memory of used proofs returned {type(found).__name__}: let add return True or False"
+            )
+        if not found:
             raise ProofRefused("the DPoP proof was used before: make one for each request")
         presented.is_used = True
 

@@ -5,7 +5,7 @@ import logging
 import msgspec
 from msgspec import Struct
 
-from macaroon_cbat.errors import OAuthError, ServerMisconfigured, Unavailable, UseDpopNonce
+from macaroon_cbat.errors import MissingToken, OAuthError, ServerMisconfigured, Unavailable, UseDpopNonce
 from macaroon_cbat.macaroon.bearer import Scheme, challenge
 from macaroon_cbat.macaroon.verification import Requirement
 from macaroon_cbat.resource.admission import Admission
@@ -20,6 +20,15 @@ _SCHEMES: dict[Requirement, tuple[Scheme, ...]] = {
     "either": ("Bearer", "DPoP"),
 }
 """The schemes that a guard asks for, by the confirmation that it requires."""
+
+
+_WANTED: dict[Requirement, str] = {
+    "certificate": MissingToken.fixed_description,
+    "dpop": "send a macaroon that is bound to a DPoP key as Authorization: DPoP, and a proof as DPoP",
+    "either": "send a certificate-bound macaroon as Authorization: Bearer, or one that is bound to a DPoP "
+    "key as Authorization: DPoP, and a proof as DPoP",
+}
+"""The remedy of a request without a token, by the confirmation that the guard requires."""
 
 
 class Answer(Struct, frozen=True):
@@ -53,9 +62,12 @@ def refusal(error: OAuthError, admission: Admission, request: PresentedRequest) 
         authorization=request.authorization,
     )
     headers = [("WWW-Authenticate", value)]
+    description = error.description
+    if isinstance(error, MissingToken) and error.told is None:
+        description = _WANTED[admission.require]
     if isinstance(error, UseDpopNonce):
         headers.append(("DPoP-Nonce", error.nonce))
-    return _answer(error.status, error.code or "missing_token", error.description, *headers)
+    return _answer(error.status, error.code or "missing_token", description, *headers)
 
 
 def unavailable(error: Unavailable, request: str) -> Answer:

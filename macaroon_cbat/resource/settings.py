@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Collection, Mapping
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Literal, TypedDict, get_args
 
@@ -106,11 +107,17 @@ def check_settings(settings: GuardSettings, *, is_around: bool = False) -> None:
     checked_root_path(settings.get("root_path", ""))
     check_default(settings, is_around=is_around)
     _check_requirement(settings)
+    if not isinstance(settings.get("dpop_nonces"), DpopNonces | None):
+        raise SettingsError("dpop_nonces is no DpopNonces: write DpopNonces(secret), of 32 random bytes")
 
 
 def _memory(settings: GuardSettings) -> UsedProofs:
     """Return the memory of used proofs, shared with processes that are forked: any guard may be sent some."""
-    memory = settings.get("used_proofs") or RememberedProofs()
+    memory = settings.get("used_proofs")
+    if memory is None:  # an empty memory may be false
+        memory = RememberedProofs()
+    if iscoroutinefunction(getattr(memory, "add", None)):
+        raise SettingsError("used_proofs has an async add: give it a plain function, which runs in a thread")
     return memory.prepare() if isinstance(memory, RememberedProofs) else memory
 
 

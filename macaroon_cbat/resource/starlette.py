@@ -13,7 +13,7 @@ from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.macaroon.custom import Judge
 from macaroon_cbat.macaroon.verification import Principal
 from macaroon_cbat.resource.asgi import presented, send_answer
-from macaroon_cbat.resource.default_deny import admitted_before, default_deny
+from macaroon_cbat.resource.default_deny import Admitted, admitted_before, default_deny
 from macaroon_cbat.resource.event_loop import admit
 from macaroon_cbat.resource.metadata import metadata_path
 from macaroon_cbat.resource.responses import Answer, answer_to, metadata_answer
@@ -84,8 +84,8 @@ class Guard:
         """Let this function judge the custom caveats of this name, once all others allow the request.
 
         It takes the caveat's JSON value and the facts of the request, and returns the reason to refuse it, or
-        None. It runs in a thread unless `blocks` is False. Raises SettingsError for an unusable name or
-        judge.
+        None. It runs in a thread unless `blocks` is False for every judge. Raises SettingsError for an
+        unusable name or judge.
         """
         self._judges.add(name, judge, blocks=blocks)
 
@@ -120,6 +120,8 @@ class Guard:
             try:
                 before = admitted_before(connection.scope.get(ADMITTED), self._admission, request, scope)
                 found = before or await admit(self._admission, request, scope)
+                if connection.scope["type"] == "http":  # an open WebSocket may be judged anew
+                    connection.scope[ADMITTED] = Admitted(self._admission, request, found)
             except (OAuthError, Unavailable) as error:
                 answer = answer_to(error, self._admission, request)
                 judged.append(answer)

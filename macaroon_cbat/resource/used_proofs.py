@@ -2,13 +2,15 @@
 
 from typing import Protocol
 
-from macaroon_cbat.errors import Unavailable
+from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.files.process_values import ProcessLock
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.resource.proof_table import ProofTable
 
 MOST_PROOFS = 1_000_000
 """Proofs that are remembered at once, in 40 MB: 2,700 new ones a second, each for six minutes."""
+
+_MOST_OF_ALL = 100_000_000
 
 
 class UsedProofs(Protocol):
@@ -38,7 +40,9 @@ class RememberedProofs:
     announces_blocking = True
 
     def __init__(self, most: int = MOST_PROOFS) -> None:
-        """Remember about this many at once."""
+        """Remember about this many at once, or raise SettingsError."""
+        if not 1 <= most <= _MOST_OF_ALL:
+            raise SettingsError(f"most is {most!r}: remember 1 to {_MOST_OF_ALL} proofs, in 40 bytes each")
         self._most = most
         self._table: ProofTable | None = None
         self._lock = ProcessLock()

@@ -1,8 +1,10 @@
 """The verifiers of a guard: offline with the keys of an audience, or another one such as Introspection."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.macaroon.caveats import Access
@@ -116,7 +118,7 @@ class OfflineVerifier:
 
         Raises InvalidToken if the token is not valid for this access, Unavailable if that cannot be told.
         """
-        revocations = self._revocations
+        revocations, asking = self._revocations, _Asking()
         try:
             principal = verify(
                 text,
@@ -124,19 +126,34 @@ class OfflineVerifier:
                 access,
                 require_certificate=require_certificate,
                 revocations=revocations,
-                custom=custom,
+                custom=custom if self._when_stale is None else asking.of(custom),
                 discharges=discharges,
             )
             if revocations is not None:
                 _check_issuer(revocations, self._keys)  # now: the key file may have been replaced
         except Unavailable:
-            if self._when_stale is None:
+            if self._when_stale is None or asking.has_asked:
                 raise
         else:
             return principal
         return self._when_stale.verify(
             text, access, require_certificate=require_certificate, custom=custom, discharges=discharges
         )
+
+
+@dataclass(slots=True)
+class _Asking:
+    """The asking of judges, which comes last: by then neither keys nor revocations are stale."""
+
+    has_asked: bool = False
+
+    def of(self, judges: Mapping[str, Judge]) -> Mapping[str, Judge]:
+        """Return the judges, each of which is noted when it is asked."""
+        return {name: partial(self._ask, judge) for name, judge in judges.items()}
+
+    def _ask(self, judge: Judge, value: Any, access: Access) -> str | None:
+        self.has_asked = True
+        return judge(value, access)
 
 
 def _check_issuer(revocations: IssuerRevocations, keys: AudienceKeySource) -> None:

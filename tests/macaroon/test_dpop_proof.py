@@ -357,6 +357,8 @@ def test_a_secret_of_nonces_is_long_and_is_not_shown():
     """A short secret is refused, and no secret is in the representation."""
     with pytest.raises(ValueError, match="32 random bytes"):
         DpopNonces(b"short")
+    with pytest.raises(TypeError, match="give bytes"):
+        DpopNonces("0" * 64)  # type: ignore[arg-type]
     assert repr(NONCES) == "<DpopNonces>"
 
 

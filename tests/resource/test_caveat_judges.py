@@ -115,6 +115,22 @@ def test_a_guard_around_an_application_takes_judges():
     assert threads == [threading.main_thread()] * 2
 
 
+def test_no_judge_is_asked_twice_for_another_ones_thread():
+    """A judge that never blocks is asked once, too, where one that is asked after it needs a thread."""
+    asked: list[str] = []
+
+    async def endpoint(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    guard = asgi.Guard(keys=KEYS, clock=lambda: NOW)
+    guard.caveat("payment", lambda *_: asked.append("payment"), blocks=False)
+    guard.caveat("tenant", lambda *_: asked.append("tenant"))
+    headers = (("Authorization", f"Bearer {bound(PAYMENT, CustomCaveat('tenant', 1))}"),)
+    reply = through_asgi(guard.require("read")(endpoint), Asked(headers=headers, certificate=CERTIFICATE))
+    assert (reply.status, asked) == (200, ["payment", "tenant"])
+
+
 def judge_of_the_project(_value: Any, _access: Any) -> None:
     return None
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from macaroon_cbat.errors import Unavailable
+from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.resource.used_proofs import RememberedProofs
 from tests.support.forks import in_children
 
@@ -24,6 +24,13 @@ def test_a_proof_is_new_once():
     assert not memory.add(name(1), NOW + 9, NOW + 5)
     assert memory.add(name(2), NOW + 5, NOW)
     assert memory.add(name(1), NOW + 11, NOW + 6)
+
+
+@pytest.mark.parametrize("most", [0, -1, 10**12])
+def test_a_memory_of_another_size_is_refused_at_the_start(most):
+    """A number of proofs that no memory holds is a SettingsError, and no traceback at the first request."""
+    with pytest.raises(SettingsError, match="remember 1 to"):
+        RememberedProofs(most=most)
 
 
 def test_of_two_threads_one_finds_it_new():

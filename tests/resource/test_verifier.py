@@ -7,6 +7,7 @@ import pytest
 
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import Revoked, SettingsError, Unavailable
+from macaroon_cbat.macaroon.custom import CustomCaveat
 from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.keys import audience_keys, write_key_file
 from macaroon_cbat.resource import Introspection
@@ -73,6 +74,20 @@ def test_the_fallback_is_not_asked_while_the_revocations_are_current(answer: str
     other = OfflineVerifier(KEYS, Followed("revoked, says the fallback" if answer is None else None))
     app = make_app(revocations=Followed(answer), when_stale=other)
     assert call(app, bound()).status_code == (200 if answer is None else 401)
+
+
+def test_the_fallback_is_not_asked_for_a_judge_that_cannot_tell():
+    """A judge whose database is away is 503 at once: it is asked once, and no other verifier is."""
+    asked: list[object] = []
+
+    def away(value: object, _access: object) -> None:
+        asked.append(value)
+        raise Unavailable("the database is away")
+
+    other = OfflineVerifier(KEYS, Followed())
+    app = make_app(revocations=Followed(), when_stale=other, caveats={"payment": away})
+    assert call(app, bound(CustomCaveat("payment", 7))).status_code == 503
+    assert asked == [7]
 
 
 FOREIGN = {

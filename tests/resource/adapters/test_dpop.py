@@ -198,6 +198,43 @@ def test_the_challenge_offers_what_is_required(adapter, require, parts):
     assert "error" not in challenge
 
 
+WANTED = {"dpop": ("DPoP",), "either": ("Bearer", "DPoP"), "certificate": ("Bearer",)}
+
+
+@pytest.mark.parametrize("require", WANTED)
+def test_a_request_without_a_token_learns_what_to_send(adapter, require):
+    """The answer to a request without a token names each scheme that the guard takes, and no other."""
+    told = adapter.call(adapter.make(require=require)).json()["error_description"]
+    named = [scheme for scheme in ("Bearer", "DPoP") if f"Authorization: {scheme}" in told]
+    assert named == list(WANTED[require])
+
+
+class Redis:
+    """A memory that returns what its database does."""
+
+    def __init__(self, returned):
+        self.returned = returned
+
+    def add(self, _name, _until, _now):
+        """Return it."""
+        return self.returned
+
+
+class Later:
+    """A memory for an event loop."""
+
+    async def add(self, _name, _until, _now):
+        """Return True, later."""
+        return True
+
+
+@pytest.mark.parametrize("returned", [None, "OK", 1, [True]], ids=repr)
+def test_a_memory_that_answers_something_else_is_503(adapter, returned):
+    """An answer other than True and False does not say that a proof is new, however true it is."""
+    app = adapter.make(require="dpop", used_proofs=Redis(returned))
+    assert ask(adapter, app, KEYED, proof(KEYED)).status == 503
+
+
 def test_the_document_says_what_is_required(adapter):
     """The metadata document says which proofs are taken, and whether a key is required (RFC 9728)."""
     document = adapter.call(adapter.make(require="dpop"), path=WELL_KNOWN).json()
@@ -236,6 +273,10 @@ class Shared:
     def __init__(self, *, is_down=False):
         self.names, self.is_down = set(), is_down
 
+    def __len__(self):
+        """Count the names: a memory without any is false."""
+        return len(self.names)
+
     def add(self, name, until, now):
         """Tell whether the name is new, or raise Unavailable."""
         if self.is_down:
@@ -260,13 +301,15 @@ def test_a_shared_memory_covers_several_guards(adapter):
 
 WRONG = {
     "another word": ({"require": "mtls"}, "require is 'mtls'"),
+    "an async memory": ({"require": "dpop", "used_proofs": Later()}, "async add"),
+    "a bare secret": ({"require": "dpop", "dpop_nonces": SECRET}, "write DpopNonces"),
     "a contradiction": ({"require": "either", "require_certificate": False}, "contradict"),
 }
 
 
 @pytest.mark.parametrize(("settings", "reason"), WRONG.values(), ids=WRONG)
 def test_settings_that_contradict_each_other(settings, reason):
-    """An unknown requirement, and one beside require_certificate=False, is a SettingsError."""
+    """A requirement that contradicts another, and a setting of another kind, is a SettingsError."""
     with pytest.raises(SettingsError, match=reason):
         ADAPTERS["WSGI"].make(**settings)
 

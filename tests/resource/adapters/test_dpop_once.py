@@ -1,18 +1,24 @@
-"""One request and its proof, which several guards, or one guard twice, may judge."""
+"""One request, its proof and its judges: several guards, or one guard twice, may judge it."""
 
 from typing import Annotated, Any
 
 import pytest
+from django.http import HttpResponse
+from django.urls import path
 from fastapi import Depends, FastAPI
 from flask import Flask
 
 from macaroon_cbat import Principal
 from macaroon_cbat.macaroon.caveats import key_confirmation
+from macaroon_cbat.macaroon.custom import CustomCaveat
 from macaroon_cbat.resource import Guard, wsgi
+from macaroon_cbat.resource.django import require
 from tests.support import denying_applications as denying
 from tests.support.adapter_applications import settings_of
 from tests.support.adapters import Asked, through_asgi, through_wsgi
+from tests.support.django_project import asgi_application, wsgi_application
 from tests.support.dpop import jkt, key, proof
+from tests.support.guarded_app import bound
 from tests.support.starlette_calls import guard as starlette_guard
 from tests.support.tokens import token
 
@@ -20,9 +26,9 @@ KEYED = token(key_confirmation(jkt(key())))
 DPOP = {"require": "dpop"}
 
 
-def stacked_in_flask() -> Any:
+def stacked_in_flask(**settings: Any) -> Any:
     app = Flask("stacked")
-    guard = Guard(app, **settings_of(DPOP))
+    guard = Guard(app, **settings_of(settings or DPOP))
     app.add_url_rule("/invoices", "invoices", guard.require("read")(guard.require("write")(lambda: "ran")))
     return app.wsgi_app
 
@@ -36,15 +42,48 @@ def stacked_in_wsgi() -> Any:
     return one.require("read")(one.require("write")(other.require()(app)))
 
 
-def stacked_in_fastapi() -> Any:
+def stacked_in_fastapi(**settings: Any) -> Any:
     app = FastAPI()
-    guard = starlette_guard(app, **DPOP)
+    guard = starlette_guard(app, **(settings or DPOP))
 
     @app.get("/invoices", dependencies=[Depends(guard.require("read"))])
     async def invoices(_: Annotated[Principal, Depends(guard.require("write"))]) -> str:
         return "ran"
 
     return app
+
+
+async def _later(_request: Any) -> HttpResponse:
+    return HttpResponse()
+
+
+def stacked_in_django(**settings: Any) -> Any:
+    view = require("read")(require("write")(lambda _: HttpResponse()))
+    return wsgi_application(settings_of(settings), (path("invoices", view),))
+
+
+def stacked_in_async_django(**settings: Any) -> Any:
+    return asgi_application(
+        settings_of(settings), (path("invoices", require("read")(require("write")(_later))),)
+    )
+
+
+STACKED = {
+    "Flask": (stacked_in_flask, through_wsgi),
+    "FastAPI": (stacked_in_fastapi, through_asgi),
+    "Django": (stacked_in_django, through_wsgi),
+    "Django, async": (stacked_in_async_django, through_asgi),
+}
+
+
+@pytest.mark.parametrize(("make", "send"), STACKED.values(), ids=STACKED)
+def test_a_request_asks_a_judge_once(make, send):
+    """However often a guard stands over a view, a judge that counts is asked once about a request."""
+    asked: list[Any] = []
+    app = make(caveats={"payment": lambda value, _: asked.append(value)})
+    headers = (("Authorization", f"Bearer {bound(CustomCaveat('payment', 7))}"),)
+    assert [send(app, Asked(headers=headers)).status for _ in range(2)] == [200, 200]
+    assert asked == [7, 7]
 
 
 APPLICATIONS = {
