@@ -26,6 +26,8 @@ NO_JUDGES: Mapping[str, Judge] = MappingProxyType({})
 """The judges of a verifier that knows no custom caveat."""
 
 AUTHORIZATION_DETAILS = "authorization_details"
+REGISTRATION = "registration"
+"""The caveat that bounds registrations, which the service judges at its own endpoint (RFC 7591)."""
 MAX_QUESTIONS = 100
 """Judges that are asked for one request, each of which may ask a database; a detail is a question, too."""
 

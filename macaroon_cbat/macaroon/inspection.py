@@ -12,7 +12,7 @@ from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import MalformedMacaroon
 from macaroon_cbat.macaroon.caveats import Confirmation, KeyConfirmation
 from macaroon_cbat.macaroon.claims import EpochSeconds
-from macaroon_cbat.macaroon.custom import AnyCaveat, CustomCaveat, read_any_caveats, split
+from macaroon_cbat.macaroon.custom import REGISTRATION, AnyCaveat, CustomCaveat, read_any_caveats, split
 from macaroon_cbat.macaroon.identifier import Grant, read_identifier
 from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.macaroon.rights import Remark, Rights, granted, narrow
@@ -65,6 +65,8 @@ def _assessed(macaroon: Macaroon, readings: Sequence[_Reading], now: EpochSecond
 
 
 def _custom_remark(caveat: CustomCaveat) -> Remark:
+    if caveat.name == REGISTRATION:
+        return Remark("'registration' narrows an invitation: no other token is good with it", is_fatal=False)
     return Remark(
         f"{quoted(caveat.name)} is a custom caveat: only a resource server that judges it accepts the token",
         is_fatal=False,

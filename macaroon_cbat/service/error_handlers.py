@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from macaroon_cbat.errors import (
     AuthorizationPending,
@@ -29,6 +29,7 @@ from macaroon_cbat.service.audit import write_or_log_refusal
 from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.metrics import count_refused
 from macaroon_cbat.service.pages.routes import error_page, is_refused_by_page
+from macaroon_cbat.text.printable import printable
 
 log = logging.getLogger("macaroon_cbat.service")
 
@@ -106,7 +107,7 @@ def _unavailable(error: Unavailable) -> Response:
     if isinstance(error, ServerMisconfigured):
         say_once(log, f"no client certificate reaches the service, because {error}{_BEHIND_A_PROXY}")
         return _error(error.code, error.description, error.status)
-    log.error("unavailable %s: %s", request.path, error)
+    log.error("unavailable %s: %s", printable(request.path), error)
     counted = "proxy_misconfigured" if isinstance(error, ProxyMisconfigured) else error.code
     response = _error(error.code, error.description, error.status, counted)
     response.headers["Retry-After"] = _RETRY_SECONDS
@@ -133,10 +134,12 @@ def _words_of(error: HTTPException) -> str:
         return f"the method is not allowed here: send {' or '.join(methods)}"
     if isinstance(error, NotFound):
         return "this path is unknown: find the endpoints in the metadata document (RFC 8414)"
+    if isinstance(error, RequestEntityTooLarge):
+        return "the body is too large: send less"
     return error.name
 
 
 def _broken(error: Exception) -> Response:
     """Return the response to a defect of ours; only the log gets its traceback."""
-    log.error("defect at %s", request.path, exc_info=error)
+    log.error("defect at %s", printable(request.path), exc_info=error)
     return _error("server_error", "the service has failed: its operator finds the reason in the log", 500)

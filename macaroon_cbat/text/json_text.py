@@ -120,6 +120,8 @@ _FORMS = {
     "x5t#S256": "the 43 characters that macaroon-cbat thumbprint prints",
     "jkt": "the 43 characters of the key's thumbprint (RFC 7638)",
     "htm": "an HTTP method, such as GET",
+    "hosts": "a host in lower case without a port, such as app.example, xn--bcher-kva.example or [::1], or a "
+    "scheme with its colon",
 }
 """The right form of a member, in plain words."""
 

@@ -97,7 +97,7 @@ def test_keys(command, file):
         ("token", "x" * 22, "token_id"),
         ("client", "billing", "client_id"),
         ("subject", 'a"b', "subject"),
-        ("family", "f", "family"),
+        ("family", "FFECAwQFBgcICQoLDA0ODw", "family"),
         ("certificate", THUMBPRINT, "certificate"),
     ],
 )

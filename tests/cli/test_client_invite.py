@@ -59,6 +59,11 @@ def test_every_bound_is_an_option(data, tmp_path):
         (("--scope", "read", "--audience", "https://localhost:8443"), 1, "the service itself"),
         (("--scope", "read"), 1, "audiences is empty"),
         (("--scope", "read", "--host", "app.example/path"), 2, "no invitation"),
+        (
+            ("--scope", "read", "--host", "b\xfccher.example"),
+            2,
+            "hosts[0] is malformed: write a host in lower",
+        ),
         (("--scope", "a  b"), 2, "no invitation"),
     ],
     ids=str,
@@ -66,6 +71,16 @@ def test_every_bound_is_an_option(data, tmp_path):
 def test_an_invitation_beyond_reason_is_refused(data, options, status, reason):
     """An invitation for the service itself, or of malformed bounds, is not made."""
     assert reason in complaint(call("client", "invite", *options, "--data", data), status)
+
+
+def test_a_holder_that_narrows_an_invitation_is_told_so(data):
+    """The command says that no other token is good with the caveat, and names no resource server."""
+    text = out("client", "invite", *BOUNDS, "--data", data)
+    narrowed = call("token", "attenuate", "--caveat", 'registration={"registrations":1}', stdin=text)
+    assert narrowed.exit_code == 0
+    assert (
+        narrowed.stderr == "warning: 'registration' narrows an invitation: no other token is good with it\n"
+    )
 
 
 def test_a_file_that_exists_stays(data, tmp_path):

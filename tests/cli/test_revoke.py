@@ -41,7 +41,7 @@ def registered(data):
         ("token", "-N" + "A" * 20),
         ("client", "billing"),
         ("subject", "billing"),
-        ("family", "f1"),
+        ("family", "FFECAwQFBgcICQoLDA0ODw"),
         ("certificate", THUMBPRINT),
         ("certificate", "-" + THUMBPRINT[1:]),
     ],
@@ -72,7 +72,7 @@ def test_what_is_left_of_a_removed_client_can_be_revoked(registered, decisions, 
     assert decisions() == [(kind, "nosuch")]
 
 
-@pytest.mark.parametrize(("kind", "value"), [("token", "A" * 22), ("family", "f1")])
+@pytest.mark.parametrize(("kind", "value"), [("token", "A" * 22), ("family", "FFECAwQFBgcICQoLDA0ODw")])
 def test_what_cannot_be_known_is_said(data, kind, value):
     """Whether a token or family exists is recorded nowhere, and the command says so."""
     result = call("revoke", kind, value, "--data", data)
@@ -110,6 +110,14 @@ def test_what_is_revoked_is_listed(registered):
 def test_what_is_no_thumbprint_is_refused(data, decisions, value):
     """A certificate that is named by neither file nor thumbprint is refused in one line; nothing changes."""
     assert "no file" in complaint(call("revoke", "certificate", value, "--data", data), 2)
+    assert decisions() == []
+
+
+@pytest.mark.parametrize("kind", ["token", "family"])
+@pytest.mark.parametrize("value", ["x", "A" * 21, "user:alice"])
+def test_a_name_that_none_can_have_is_refused(data, decisions, kind, value):
+    """The revocation of a mistyped token or family is not acknowledged, and nothing changes."""
+    assert "22 characters" in complaint(call("revoke", kind, value, "--data", data), 1)
     assert decisions() == []
 
 

@@ -157,7 +157,7 @@ VALUES = {
     "token": "A" * 22,
     "client": "billing",
     "subject": "billing",
-    "family": "f",
+    "family": "A" * 22,
     "certificate": "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0",
 }
 

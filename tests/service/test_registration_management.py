@@ -9,7 +9,7 @@ from macaroon_cbat.service.admin.revocable import LASTING
 from macaroon_cbat.service.admin.shapes import RevocationRequest
 from tests.support.administrator import administrator
 from tests.support.certificates import certified
-from tests.support.databases import NOW
+from tests.support.databases import NOW, without
 from tests.support.registering import APP, EVERY_METHOD, ask, child, invitation, path_of, register, registered
 from tests.support.service import API, ISSUER, OTHER_API, client_metadata, refused
 
@@ -249,3 +249,13 @@ def test_no_revocation_of_a_macaroon_of_registration_is_acknowledged(service, ma
     form = {"client_id": made["client_id"], "token": token}
     answer = service.open("/oauth2/revoke", ONE, data=form)
     assert "nothing was revoked" in refused(answer, 400, "invalid_request")
+
+
+def test_no_path_forges_a_line_of_the_log(service, made, caplog):
+    """The path of a request that failed is one line of the log, whatever the client wrote into it."""
+    with without(service.stores, "expiring_records"):
+        answer = ask(service, "GET", path_of(made) + "%0Aforged", made["registration_access_token"])
+    refused(answer, 503, "temporarily_unavailable")
+    [line] = [one.getMessage() for one in caplog.records if one.getMessage().startswith("unavailable ")]
+    assert r"\nforged: the database" in line
+    assert "\n" not in line

@@ -274,6 +274,18 @@ def test_families_are_listed_in_pages(stores):
     assert stores.families.live(NOW, client_id="other", limit=9) == ([], None)
 
 
+@pytest.mark.parametrize("name", ["\0" * 22, "", "x", f"{FAMILY}\n"], ids=ascii)
+def test_text_that_is_no_name_names_no_family(stores, name):
+    """A name that no family has, NUL among it, is unknown: an attacker writes it into an identifier."""
+    assert stores.families.find(name, NOW) is None
+    assert stores.families.label(name, "x", NOW) is None
+    assert stores.families.end(name, NOW, lasting=LASTING) is None
+    rotation = stores.families.rotate(
+        name, FIRST, (SECOND, NOW + IDLE), NOW, grace=GRACE, lasting=LASTING, before_commit=lambda: None
+    )
+    assert rotation == Rotation("gone", None)
+
+
 @pytest.mark.parametrize("of", [{}, {"client_id": "billing"}], ids=["all", "a client"])
 def test_a_page_is_read_in_order(tmp_path, of):
     """A page is read along an index, and no list of all families is sorted for it: anyone may ask for one."""

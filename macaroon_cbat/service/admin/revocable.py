@@ -38,6 +38,10 @@ def revocable(kind: RevocationKind, value: str) -> str:
         raise InvalidRequest(
             "value: this is not the id of a token: send its jti, 22 characters, and never its text"
         )
+    elif kind == "family" and not _TOKEN_ID.match(value):
+        raise InvalidRequest(
+            "value: this is no name of a family: send the 22 characters that grant list shows"
+        )
     elif not value.isprintable():
         raise InvalidRequest("value: this name has control characters: leave them out")
     return value

@@ -17,13 +17,13 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from macaroon_cbat.errors import InvalidClientMetadata, InvalidRedirectUri
 from macaroon_cbat.macaroon.audiences import canonical_audience, is_among
 from macaroon_cbat.macaroon.claims import AudienceText
+from macaroon_cbat.macaroon.custom import REGISTRATION
 from macaroon_cbat.stores import ClientMetadata
 from macaroon_cbat.stores.clients import ClientAuthMethod, GrantType
 from macaroon_cbat.stores.registrations import Counter
 from macaroon_cbat.text.json_text import UnusableJson, read_members
 from macaroon_cbat.text.printable import quoted
 
-CAVEAT = "registration"
 _Value = TypeVar("_Value", bound=str)
 _IS_ADDRESS = re.compile(r"\[|[0-9.]+\Z")
 LOOPBACK = ("127.0.0.1", "[::1]", "localhost")
@@ -58,7 +58,7 @@ class Bounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def caveat_text(caveat: RegistrationCaveat) -> bytes:
     """Return the text of a caveat, compact."""
-    return msgspec.json.encode({CAVEAT: caveat})
+    return msgspec.json.encode({REGISTRATION: caveat})
 
 
 def read_registration(text: bytes) -> RegistrationCaveat | None:
@@ -71,10 +71,10 @@ def read_registration(text: bytes) -> RegistrationCaveat | None:
         members = read_members(text)
     except UnusableJson:
         return None
-    if members.keys() != {CAVEAT}:
+    if members.keys() != {REGISTRATION}:
         return None
     try:
-        return msgspec.convert(members[CAVEAT], RegistrationCaveat)
+        return msgspec.convert(members[REGISTRATION], RegistrationCaveat)
     except msgspec.ValidationError as error:
         raise ValueError(f"malformed caveat {quoted(text)}: {error}") from error
 
