@@ -9,7 +9,7 @@ from macaroon_cbat.certificate.thumbprint import DerCertificate
 class RawConnection:
     """The connection of one request, with its raw header fields."""
 
-    __slots__ = ("_address", "_certificate", "_is_unix_socket", "fields", "header")
+    __slots__ = ("_address", "_is_unix_socket", "fields", "header")
 
     def __init__(
         self,
@@ -17,17 +17,14 @@ class RawConnection:
         *,
         address: str | None,
         is_unix_socket: bool,
-        certificate: DerCertificate | None = None,
     ) -> None:
         """Take the fields as they came, and the facts of the connection."""
         self._address, self._is_unix_socket = address, is_unix_socket
-        self._certificate = certificate
         self.fields = tuple(fields)
         self.header = HeaderFields(self.fields).one
 
-    def certificate(self) -> DerCertificate | None:
-        """Return the certificate of the connection itself; None without TLS or without a certificate."""
-        return self._certificate
+    def certificate(self) -> None:
+        """Return None: a proxy ends TLS, and tells the certificate in a header field."""
 
     def intermediates(self) -> tuple[DerCertificate, ...]:
         """Return none: the service alone builds paths, and it reads no raw fields."""

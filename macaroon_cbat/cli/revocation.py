@@ -12,8 +12,8 @@ from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.cli.options import json_option, print_json, say
 from macaroon_cbat.cli.thumbprint import thumbprint_in
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.macaroon.claims import NEVER
 from macaroon_cbat.macaroon.revocation import KINDS, Revocation, RevocationKind
-from macaroon_cbat.service.admin.revocable import NEVER
 from macaroon_cbat.service.admin.shapes import RevocationRequest
 from macaroon_cbat.service.cursors import BEGINNING
 

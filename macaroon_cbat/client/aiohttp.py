@@ -12,13 +12,11 @@ other session, before a connection is made. A session belongs to one event loop,
 
 import asyncio
 from collections.abc import Awaitable
-from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Unpack
 from weakref import WeakKeyDictionary
 
+from macaroon_cbat.client.aiohttp_sessions import Chains, is_replayable, refuse_connections, session_over
 from macaroon_cbat.client.certificate import ClientCertificate
 from macaroon_cbat.client.children import ChildSettings
 from macaroon_cbat.client.discharges import DischargeClient
@@ -32,38 +30,7 @@ with extra("aiohttp"):
     import aiohttp
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
     from aiohttp.connector import Connection
-    from aiohttp.payload import BytesPayload
     from aiohttp.tracing import Trace
-    from yarl import URL
-
-_REFUSED = {"connector", "connector_owner", "request_class"}
-
-
-@dataclass(slots=True)
-class _Chain:
-    """A request and the redirects that follow it. A child stays within the origin that was asked first."""
-
-    origin: URL | None = None
-    has_left: bool = False
-
-    def may_carry_child(self, url: URL) -> bool:
-        """Return True unless a redirect has led to another origin."""
-        if self.origin is None:
-            self.origin = url.origin()
-        self.has_left = self.has_left or url.origin() != self.origin
-        return not self.has_left
-
-
-_chain: ContextVar[_Chain | None] = ContextVar("macaroon_cbat_redirects", default=None)
-
-
-async def _begin_chain(_session: object, context: SimpleNamespace, _event: object) -> None:
-    context.chain = _Chain()
-    _chain.set(context.chain)
-
-
-async def _go_on_with_chain(_session: object, context: SimpleNamespace, _event: object) -> None:
-    _chain.set(context.chain)  # requests that were sent meanwhile, such as a middleware's, began their own
 
 
 class MacaroonAuth:
@@ -90,9 +57,9 @@ class MacaroonAuth:
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Attach the child and send the request; try once more with a fresh token."""
         connector = request.session.connector
-        if not isinstance(connector, CertificateConnector) or request not in connector.chains:
+        if not isinstance(connector, CertificateConnector) or not connector.chains.knows(request):
             raise outside_session("certificate_session")
-        if not connector.chains[request].may_carry_child(request.url):
+        if not connector.chains.may_carry_child(request):
             return await handler(request)
         return await self._send(request, handler, connector)
 
@@ -133,17 +100,7 @@ class CertificateConnector(aiohttp.BaseConnector):
             lambda key: aiohttp.TCPConnector(ssl=key.context())
         )
         """The connection pools by certificate; their number is that of the certificates in use."""
-        self.chains: WeakKeyDictionary[ClientRequest, _Chain] = WeakKeyDictionary()
-        """The chain of redirects that each request belongs to."""
-
-    async def begin_chain(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        """Note the chain of the request: the outermost middleware, which no nested request comes before."""
-        if (chain := _chain.get()) is not None:
-            self.chains[request] = chain
-        try:
-            return await handler(request)
-        finally:
-            _chain.set(chain)  # aiohttp may send the request again, after requests that began their own
+        self.chains = Chains()
 
     def attach(self, request: ClientRequest, bound: Bound) -> None:
         """Give the request this child, and later a connection that matches it."""
@@ -192,25 +149,14 @@ def certificate_session(
     `ca` is a PEM file with the CA of the resource servers, by default the system's CAs. `settings` are those
     of aiohttp.ClientSession. Raises SettingsError for one that would take another connection.
     """
-    if refused := settings.keys() & _REFUSED:
-        raise SettingsError(
-            f"a certificate session makes its connections itself: leave out {', '.join(sorted(refused))}"
-        )
+    refuse_connections(settings, "a certificate session")
     connector = CertificateConnector(auth.certificate, ca)
-    tracing = aiohttp.TraceConfig()
-    tracing.on_request_start.append(_begin_chain)
-    tracing.on_request_redirect.append(_go_on_with_chain)
-    # The auth comes last, next to the connection: other middlewares may change method and target.
-    middlewares = (connector.begin_chain, *settings.pop("middlewares", ()), auth)
-    traces = [*(settings.pop("trace_configs", None) or ()), tracing]
-    return aiohttp.ClientSession(
-        connector=connector, middlewares=middlewares, trace_configs=traces, **settings
-    )
+    return session_over(connector, connector.chains, auth, **settings)
 
 
 def _may_retry(request: ClientRequest, response: ClientResponse) -> bool:
-    is_replayable = request.body == b"" or isinstance(request.body, BytesPayload)
-    return is_replayable and is_rejected(response.status, response.headers.get("WWW-Authenticate"))
+    is_again = is_rejected(response.status, response.headers.get("WWW-Authenticate"))
+    return is_again and is_replayable(request)
 
 
 async def _closed(connector: aiohttp.TCPConnector) -> None:

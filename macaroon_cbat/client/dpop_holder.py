@@ -10,11 +10,17 @@ from urllib.parse import urlsplit
 from macaroon_cbat.client.children import ChildSettings, ChildTerms, proved_child
 from macaroon_cbat.client.discharges import DischargeClient
 from macaroon_cbat.client.dpop_key import ProofKey
-from macaroon_cbat.client.holder import RenewableSource, TokenSource, is_rejected
-from macaroon_cbat.errors import OAuthError, SettingsError
+from macaroon_cbat.client.holder import (
+    RenewableSource,
+    TokenSource,
+    discharge_headers,
+    is_rejected,
+    require_https,
+    token_of,
+    unusable_token,
+)
+from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.claims import EpochSeconds
-from macaroon_cbat.macaroon.credential_headers import DISCHARGE
-from macaroon_cbat.macaroon.minting import bind_discharge
 
 PLACEHOLDER = "DPoP made-when-sent"
 """The value of Authorization until the request is sent, which tells nothing to whom it reaches."""
@@ -42,9 +48,7 @@ class Proved:
     def headers(self) -> dict[str, str]:
         """The header fields to send (RFC 9449 7.1), each discharge bound to this very child."""
         fields = {"Authorization": f"DPoP {self.child}", "DPoP": self.proof}
-        if self.discharges:
-            fields[DISCHARGE] = ",".join(bind_discharge(self.child, text) for text in self.discharges)
-        return fields
+        return fields | discharge_headers(self.child, self.discharges)
 
 
 class DpopHolder:
@@ -68,18 +72,13 @@ class DpopHolder:
         Raises SettingsError for a URL other than https and for a token that is bound to another key or to a
         certificate, and what the source raises.
         """
-        if not uri.lower().startswith("https://"):
-            raise SettingsError(
-                f"a token is sent over https only: request {urlsplit(uri).hostname} by an https:// URL"
-            )
-        token = self._source if isinstance(self._source, str) else self._source()
+        require_https(uri)
+        token = token_of(self._source)
         # First, since a person may have to decide: child and proof are good for a minute.
         discharges = () if self._discharges is None else self._discharges.collect(token)
         now = EpochSeconds(int(time.time()))
-        try:
+        with unusable_token():
             child = proved_child(token, self._key.thumbprint, self._terms, method, uri, now=now)
-        except (OAuthError, ValueError) as error:
-            raise SettingsError(f"this token is of no use for this request: {error}") from error
         proof = self._key.proof(method, uri, token=child, nonce=self._nonces.get(_origin(uri)))
         return Proved(child, proof, token, method, uri, discharges=discharges)
 
@@ -120,6 +119,11 @@ class DpopHolder:
         if len(self._nonces) >= _MOST_ORIGINS:
             self._nonces = {}
         self._nonces[_origin(uri)] = nonce
+
+
+def outside_session() -> SettingsError:
+    """Return the error of a DpopAuth whose request would be sent without a proof."""
+    return SettingsError("a DpopAuth works only in a session that dpop_session made: send the request in one")
 
 
 def _origin(uri: str) -> str:

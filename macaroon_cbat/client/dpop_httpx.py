@@ -18,8 +18,9 @@ from macaroon_cbat.client.discharges import DischargeClient
 from macaroon_cbat.client.dpop_holder import PLACEHOLDER, DpopHolder, Proved
 from macaroon_cbat.client.dpop_key import ProofKey
 from macaroon_cbat.client.holder import TokenSource
+from macaroon_cbat.client.httpx import allowed
+from macaroon_cbat.client.httpx_bodies import is_replayable
 from macaroon_cbat.client.trust import server_trust
-from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.errors.extras import extra
 
 with extra("httpx"):
@@ -71,7 +72,7 @@ class DpopTransport(httpx.BaseTransport):
         while True:
             response = self._transport.handle_request(_proved(request, proved))
             status, fields = response.status_code, response.headers
-            anew = holder.again(proved, status, fields, is_replayable=_is_replayable(request))
+            anew = holder.again(proved, status, fields, is_replayable=is_replayable(request))
             if anew is None:
                 return response
             response.read()
@@ -97,7 +98,7 @@ class AsyncDpopTransport(httpx.AsyncBaseTransport):
         proved = await anyio.to_thread.run_sync(holder.prove, request.method, str(request.url))
         while True:
             response = await self._transport.handle_async_request(_proved(request, proved))
-            again = partial(holder.again, is_replayable=_is_replayable(request))
+            again = partial(holder.again, is_replayable=is_replayable(request))
             status, fields = response.status_code, response.headers
             anew = await anyio.to_thread.run_sync(again, proved, status, fields)
             if anew is None:
@@ -117,21 +118,13 @@ def dpop_client(auth: DpopAuth, ca: Path | str | None = None, **settings: Any) -
     `settings` are those of httpx.Client. Raises SettingsError for one that would take another transport.
     """
     transport = DpopTransport(httpx.HTTPTransport(verify=server_trust(ca)))
-    return httpx.Client(auth=auth, transport=transport, **_allowed(settings))
+    return httpx.Client(auth=auth, transport=transport, **allowed(settings, "a DPoP client"))
 
 
 def async_dpop_client(auth: DpopAuth, ca: Path | str | None = None, **settings: Any) -> httpx.AsyncClient:
     """Return an httpx.AsyncClient that does what `dpop_client` does."""
     transport = AsyncDpopTransport(httpx.AsyncHTTPTransport(verify=server_trust(ca)))
-    return httpx.AsyncClient(auth=auth, transport=transport, **_allowed(settings))
-
-
-def _allowed(settings: dict[str, Any]) -> dict[str, Any]:
-    if refused := settings.keys() & {"transport", "verify", "cert", "proxy", "mounts"}:
-        raise SettingsError(
-            f"a DPoP client makes its connections itself: leave out {', '.join(sorted(refused))}"
-        )
-    return settings
+    return httpx.AsyncClient(auth=auth, transport=transport, **allowed(settings, "a DPoP client"))
 
 
 def _holder_of(request: httpx.Request) -> DpopHolder | None:
@@ -149,7 +142,3 @@ def _proved(request: httpx.Request, proved: Proved) -> httpx.Request:
     return httpx.Request(
         request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
     )
-
-
-def _is_replayable(request: httpx.Request) -> bool:
-    return isinstance(request.stream, httpx.ByteStream)

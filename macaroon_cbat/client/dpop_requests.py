@@ -13,10 +13,10 @@ from typing import Any, NoReturn, Self, Unpack
 
 from macaroon_cbat.client.children import ChildSettings
 from macaroon_cbat.client.discharges import DischargeClient
-from macaroon_cbat.client.dpop_holder import PLACEHOLDER, DpopHolder
+from macaroon_cbat.client.dpop_holder import PLACEHOLDER, DpopHolder, outside_session
 from macaroon_cbat.client.dpop_key import ProofKey
 from macaroon_cbat.client.holder import TokenSource
-from macaroon_cbat.client.requests import ContextAdapter
+from macaroon_cbat.client.requests import ContextAdapter, is_replayable
 from macaroon_cbat.client.trust import ServerTrust, TrustedCas
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.errors.extras import extra
@@ -40,9 +40,7 @@ class _Held(str):
 
     def encode(self, *_encoding: object, **_errors: object) -> NoReturn:
         """Raise SettingsError: `http.client` calls this just before it sends the header."""
-        raise SettingsError(
-            "a DpopAuth works only in a session that dpop_session made: send the request in one"
-        )
+        raise outside_session()
 
 
 class DpopAuth(AuthBase):
@@ -95,14 +93,13 @@ class DpopAdapter(BaseAdapter):
         held = request.headers.get("Authorization")
         if not isinstance(held, _Held):
             return self._finish(request, self._adapter().send(request, *args, **options))
-        is_replayable = request.body is None or isinstance(request.body, (str, bytes))
         proved = held.holder.prove(str(request.method), str(request.url))
         while True:
             sent = request.copy()
             sent.headers.update(proved.headers)
             response = self._adapter().send(sent, *args, **options)
             status, fields = response.status_code, response.headers
-            anew = held.holder.again(proved, status, fields, is_replayable=is_replayable)
+            anew = held.holder.again(proved, status, fields, is_replayable=is_replayable(request))
             if anew is None:
                 return self._finish(request, response)
             _ = response.content  # read to its end, the connection can be used again

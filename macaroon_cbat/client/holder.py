@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol, Unpack, runtime_checkable
 from urllib.parse import urlsplit
@@ -59,9 +60,7 @@ class Bound:
     @property
     def further_headers(self) -> dict[str, str]:
         """The headers beside Authorization: the discharges, each bound to this very child."""
-        if not self.discharges:
-            return {}
-        return {DISCHARGE: ",".join(bind_discharge(self.child, text) for text in self.discharges)}
+        return discharge_headers(self.child, self.discharges)
 
     def for_request(self, method: str, uri: str) -> "Bound":
         """Return itself, or a new child if a redirect led to another method or target."""
@@ -91,19 +90,45 @@ def outside_session(factory: str) -> SettingsError:
     )
 
 
-def bind(token: str, credentials: Credentials, terms: ChildTerms, method: str, uri: str) -> Bound:
-    """Return the child of one request, made now. Raises SettingsError if it could only leak or fail."""
+def require_https(uri: str) -> None:
+    """Raise SettingsError unless a request goes to an https URL: a token must not leak."""
     if not uri.lower().startswith("https://"):
         raise SettingsError(
             f"a token is sent over https only: request {urlsplit(uri).hostname} by an https:// URL"
         )
+
+
+@contextmanager
+def unusable_token() -> Iterator[None]:
+    """Raise SettingsError in place of an error that a token causes.
+
+    In a resource server that calls another one, an OAuthError would blame its own caller.
+    """
+    try:
+        yield
+    except (OAuthError, ValueError) as error:
+        raise SettingsError(f"this token is of no use for this request: {error}") from error
+
+
+def discharge_headers(child: str, discharges: Sequence[str]) -> dict[str, str]:
+    """Return the header of these discharges, each bound to this very child; none without discharges."""
+    if not discharges:
+        return {}
+    return {DISCHARGE: ",".join(bind_discharge(child, text) for text in discharges)}
+
+
+def token_of(source: TokenSource) -> str:
+    """Return the token of a source for the next request, or raise what the source raises."""
+    return source if isinstance(source, str) else source()
+
+
+def bind(token: str, credentials: Credentials, terms: ChildTerms, method: str, uri: str) -> Bound:
+    """Return the child of one request, made now. Raises SettingsError if it could only leak or fail."""
+    require_https(uri)
     made_at = time.time()
     now = EpochSeconds(int(made_at))
-    try:
+    with unusable_token():
         child = request_child(token, credentials.thumbprint, terms, method, uri, now=now)
-    except (OAuthError, ValueError) as error:
-        # In a resource server that calls another one, an OAuthError would blame its own caller.
-        raise SettingsError(f"this token is of no use for this request: {error}") from error
     return Bound(child, token, credentials, terms, method, uri, made_at)
 
 
@@ -124,10 +149,10 @@ class Holder:
 
     def bind(self, method: str, uri: str) -> Bound:
         """Return a fresh child for one request, or raise what the source or `bind` raises."""
-        credentials, token = self.certificate.current(), self._token()
+        credentials, token = self.certificate.current(), token_of(self._source)
         if credentials is not self.certificate.current():
             # Some tokens come bound to the certificate that was in use when they were fetched.
-            credentials, token = self.certificate.current(), self._token()
+            credentials, token = self.certificate.current(), token_of(self._source)
         discharges = () if self._discharges is None else self._discharges.collect(token)
         bound = bind(token, credentials, self._terms, method, uri)
         return replace(bound, certificate=self.certificate, discharges=discharges)
@@ -150,9 +175,6 @@ class Holder:
         lifetime = self._terms.lifetime
         if not compare_clocks(urlsplit(uri).netloc, date, age, sent=bound.made_at, lifetime=lifetime):
             compare_with_token(bound.token, now=time.time(), lifetime=lifetime)
-
-    def _token(self) -> str:
-        return self._source if isinstance(self._source, str) else self._source()
 
 
 def is_rejected(status: int, challenge: str | None) -> bool:

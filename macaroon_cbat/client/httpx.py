@@ -18,7 +18,7 @@ from macaroon_cbat.client.certificate import ClientCertificate
 from macaroon_cbat.client.children import ChildSettings
 from macaroon_cbat.client.discharges import DischargeClient
 from macaroon_cbat.client.holder import Bound, Holder, TokenSource, is_rejected, outside_session
-from macaroon_cbat.client.httpx_bodies import AsyncLeasedBody, LeasedBody
+from macaroon_cbat.client.httpx_bodies import AsyncLeasedBody, LeasedBody, is_replayable
 from macaroon_cbat.client.pools import PoolKey, Pools
 from macaroon_cbat.client.trust import ServerTrust
 from macaroon_cbat.errors import SettingsError
@@ -171,7 +171,11 @@ def certificate_client(auth: MacaroonAuth, ca: Path | str | None = None, **setti
     `ca` is a PEM file with the CA of the resource servers, by default the system's CAs. `settings` are
     those of httpx.Client. Raises SettingsError for one that would take another connection, such as `proxy`.
     """
-    return httpx.Client(auth=auth, transport=CertificateTransport(auth.certificate, ca), **_allowed(settings))
+    return httpx.Client(
+        auth=auth,
+        transport=CertificateTransport(auth.certificate, ca),
+        **allowed(settings, "a certificate client"),
+    )
 
 
 def async_certificate_client(
@@ -179,16 +183,19 @@ def async_certificate_client(
 ) -> httpx.AsyncClient:
     """Return an httpx.AsyncClient that does what `certificate_client` does."""
     return httpx.AsyncClient(
-        auth=auth, transport=AsyncCertificateTransport(auth.certificate, ca), **_allowed(settings)
+        auth=auth,
+        transport=AsyncCertificateTransport(auth.certificate, ca),
+        **allowed(settings, "a certificate client"),
     )
 
 
-def _allowed(settings: dict[str, Any]) -> dict[str, Any]:
-    refused = settings.keys() & {"transport", "verify", "cert", "proxy", "mounts"}
-    if refused:
-        raise SettingsError(
-            f"a certificate client makes its connections itself: leave out {', '.join(sorted(refused))}"
-        )
+def allowed(settings: dict[str, Any], what: str) -> dict[str, Any]:
+    """Return the settings, or raise SettingsError for one that would take another connection.
+
+    `what` is the kind of client that is made.
+    """
+    if refused := settings.keys() & {"transport", "verify", "cert", "proxy", "mounts"}:
+        raise SettingsError(f"{what} makes its connections itself: leave out {', '.join(sorted(refused))}")
     return settings
 
 
@@ -226,8 +233,8 @@ def _prepared(
 
 
 def _may_retry(request: httpx.Request, response: httpx.Response) -> bool:
-    is_replayable = isinstance(request.stream, httpx.ByteStream)
-    return is_replayable and is_rejected(response.status_code, response.headers.get("WWW-Authenticate"))
+    is_again = is_rejected(response.status_code, response.headers.get("WWW-Authenticate"))
+    return is_again and is_replayable(request)
 
 
 def _close(transports: list[httpx.HTTPTransport]) -> None:

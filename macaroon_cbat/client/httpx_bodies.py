@@ -1,4 +1,4 @@
-"""Response bodies of httpx that end the lease of a connection pool."""
+"""Bodies of httpx: responses that end the lease of a connection pool, and requests that can be sent again."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
@@ -44,3 +44,8 @@ class AsyncLeasedBody(httpx.AsyncByteStream):
             await self._body.aclose()
         finally:
             await self._ended()
+
+
+def is_replayable(request: httpx.Request) -> bool:
+    """Return True if the body of the request can be sent again."""
+    return isinstance(request.stream, httpx.ByteStream)

@@ -104,7 +104,9 @@ class LoginFile:
                 f"there is no login in {self.file}: begin one with macaroon-cbat login"
             ) from error
         except OSError as error:
-            raise SettingsError(f"the login {self.file} cannot be read ({error.strerror})") from error
+            raise SettingsError(
+                f"the login {self.file} cannot be read ({error.strerror}): make it readable, or log in again"
+            ) from error
         try:
             return read_json_text(content[:_MOST_BYTES], SavedLogin)
         except UnusableJson as error:

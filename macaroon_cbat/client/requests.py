@@ -83,8 +83,7 @@ class MacaroonAuth(AuthBase):
         request = response.request
         authorization = request.headers.get("Authorization")
         self._hear(response)
-        is_replayable = request.body is None or isinstance(request.body, (str, bytes))
-        if not isinstance(authorization, _Authorization) or not is_replayable:
+        if not isinstance(authorization, _Authorization) or not is_replayable(request):
             return response
         if not is_rejected(response.status_code, response.headers.get("WWW-Authenticate")):
             return response
@@ -189,6 +188,11 @@ def certificate_session(auth: MacaroonAuth, ca: Path | str | None = None) -> req
     session.auth = auth
     session.mount("https://", CertificateAdapter(auth.certificate, ca))
     return session
+
+
+def is_replayable(request: requests.PreparedRequest) -> bool:
+    """Return True if the body of the request can be sent again."""
+    return request.body is None or isinstance(request.body, (str, bytes))
 
 
 def _close(adapters: list[ContextAdapter]) -> None:

@@ -16,6 +16,7 @@ from macaroon_cbat.text.json_text import UnusableJson, read_json_text
 
 _TOKEN_PATH = "/oauth2/token"
 _ANSWER_BYTES = 8 << 20
+_WAIT_SECONDS = 30.0
 _TERMS = ChildTerms(bind_request=True)
 
 
@@ -28,12 +29,11 @@ def base_of(token_endpoint: str) -> str:
 
 
 class ServiceCalls:
-    """Calls of one client, over connections with its certificate. `timeout` counts seconds."""
+    """Calls of one client, over connections with its certificate."""
 
-    def __init__(self, tokens: TokenClient, *, timeout: float = 30) -> None:
+    def __init__(self, tokens: TokenClient) -> None:
         """Call with tokens of this client, whose resource is the issuer, and with its certificate."""
         self._tokens = tokens
-        self._timeout = timeout
 
     def call(self, method: str, path: str, members: object = None) -> Any:
         """Return the answer's JSON, None for none; raise Refused or Unavailable."""
@@ -71,7 +71,7 @@ class ServiceCalls:
         request = HttpsRequest(
             method=bound.method,
             url=bound.uri,
-            timeout=self._timeout,
+            timeout=_WAIT_SECONDS,
             limit=_ANSWER_BYTES,
             json=body,
             authorization=bound.authorization,

@@ -9,6 +9,9 @@ from macaroon_cbat.text.short_memory import remembering
 EpochSeconds = NewType("EpochSeconds", int)
 """Whole seconds since 1970-01-01T00:00:00Z (RFC 7519 NumericDate without a fraction)."""
 
+NEVER = EpochSeconds(253_402_300_799)
+"""The last second of the year 9999, at which nothing really ends."""
+
 LONGEST_CLOCK_SKEW = 300
 """The most seconds by which an operator may let the clocks of service and resource server differ."""
 

@@ -10,6 +10,8 @@ from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.audiences import ascii_host_example
 
 WELL_KNOWN = "/.well-known/oauth-authorization-server"
+OPENID_CONFIGURATION = "/.well-known/openid-configuration"
+"""The place of metadata below the issuer and its path (OpenID Connect Discovery 4)."""
 
 
 def plain_issuer(url: str, what: str = "the issuer") -> str:

@@ -20,7 +20,6 @@ from macaroon_cbat.service.oauth2.grants.authorization_code import OFFERED_TO_BR
 from macaroon_cbat.service.oauth2.grants.device_code import OFFERED_TO_DEVICES
 from macaroon_cbat.service.oauth2.grants.offered import OFFERED, OfferedGrant
 from macaroon_cbat.service.oauth2.routes import token_operation
-from macaroon_cbat.service.pages.cookies import Cookies
 from macaroon_cbat.service.pages.forms import Forms
 from macaroon_cbat.service.pages.people import PeopleAtHand
 
@@ -90,7 +89,7 @@ def _add_devices(
     """Route device authorization and its page, at which these people sign in."""
     issuer = server.issuer.url
     device_authorization.device_authorization_route(app, server, clock, root_path)
-    forms = Forms(issuer, Cookies(issuer))
+    forms = Forms(issuer)
     device_pages(app, DevicePage(issuer, server.stores, people, forms, clock), root_path)
     parts.metadata.append(device_authorization.metadata)
     parts.operations.append(device_authorization.DEVICE_AUTHORIZATION)

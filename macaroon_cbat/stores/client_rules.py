@@ -9,10 +9,9 @@ from macaroon_cbat.macaroon.audiences import canonical_audience
 from macaroon_cbat.macaroon.custom import check_custom_name
 from macaroon_cbat.stores.client_keys import certificates_in, refuse_keys, refuse_keys_uri
 from macaroon_cbat.stores.distinguished_names import INVISIBLE
+from macaroon_cbat.stores.grant_types import DEVICE_CODE
 
-PUBLIC_GRANTS = frozenset(
-    {"authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"}
-)
+PUBLIC_GRANTS = frozenset({"authorization_code", "refresh_token", DEVICE_CODE})
 """The grants of a public client: those in which a person decides, and what follows from them."""
 
 GROUP_NAME = r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}\Z"

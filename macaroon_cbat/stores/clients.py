@@ -25,6 +25,7 @@ from macaroon_cbat.stores.client_rules import (
     refuse_repeated,
     refuse_repeated_audiences,
 )
+from macaroon_cbat.stores.grant_types import GrantType
 from macaroon_cbat.stores.redirect_uris import redirect_mistake
 from macaroon_cbat.stores.spiffe_ids import parse_spiffe_pattern
 from macaroon_cbat.text.json_text import plain_reason
@@ -36,14 +37,6 @@ ClientAuthMethod = Literal[
     "self_signed_tls_client_auth",
     "private_key_jwt",
     "none",
-]
-GrantType = Literal[
-    "client_credentials",
-    "authorization_code",
-    "refresh_token",
-    "urn:ietf:params:oauth:grant-type:device_code",
-    "urn:ietf:params:oauth:grant-type:jwt-bearer",
-    "urn:ietf:params:oauth:grant-type:token-exchange",
 ]
 SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
 UNUSED_METADATA = frozenset(

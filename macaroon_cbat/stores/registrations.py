@@ -13,7 +13,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, delete, func, select, update
 
 from macaroon_cbat.errors import InvalidToken, SettingsError, TooManyRequests, Unavailable
-from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.claims import NEVER, EpochSeconds
 from macaroon_cbat.macaroon.keys import KEY_BYTES, RootKey
 from macaroon_cbat.stores.client_store import add_client
 from macaroon_cbat.stores.clients import Client, ClientMetadata
@@ -31,7 +31,6 @@ After them it gives way to a newcomer when all places are taken. An attacker tha
 has to fill them again and again, and takes none away from a client that is about to be used.
 """
 
-_NEVER = 253_402_300_799
 _KINDS: tuple[RecordKind, ...] = ("invitation", "registered")
 
 
@@ -126,7 +125,7 @@ class RegistrationStore:
                 unused_until=new.unused_until,
             )
             content = msgspec.json.encode(record)
-            add_record(connection, "registered", new.client_id, content, expires_at=_NEVER, now=now)
+            add_record(connection, "registered", new.client_id, content, expires_at=NEVER, now=now)
             before_commit(client)
         return client, RootKey(new.client_id, secret)
 

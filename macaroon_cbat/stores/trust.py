@@ -163,11 +163,6 @@ def origin_of(url: str) -> tuple[str, int]:
 Trust = TypeVar("Trust", bound=TrustedIssuer)
 
 
-def trusted_from(members: dict[str, object]) -> TrustedIssuer:
-    """Return checked trust. Raises InvalidRequest, which names the mistake."""
-    return read_trust(members, TrustedIssuer)
-
-
 def read_trust(members: dict[str, object], shape: type[Trust]) -> Trust:
     """Return checked trust of this shape, every resource in its canonical spelling. Raises InvalidRequest."""
     try:

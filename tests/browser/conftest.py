@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Browser
 
 from macaroon_cbat.client import ClientCertificate
-from macaroon_cbat.service.oauth2.grants.device_code import DEVICE_CODE
 from macaroon_cbat.stores import open_stores, read_wrapping_key
+from macaroon_cbat.stores.grant_types import DEVICE_CODE
 from tests.support.browser import chromium
 from tests.support.databases import NOW
 from tests.support.devices import terminal_metadata

@@ -55,7 +55,7 @@ def test_a_refused_token_is_one_line(audited, file, certificate):
         "endpoint": "/oauth2/token",
         "status": 400,
         "error": "invalid_scope",
-        "reason": "the scope 'root' is not registered for this client",
+        "reason": "the scope 'root' is not registered for this client: register it",
     }
     form = {"grant_type": "client_credentials", "client_id": "billing", "client_secret": "wrong"}
     audited.open("/oauth2/token", data=form)

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from macaroon_cbat.macaroon.inspection import confirmations
 from macaroon_cbat.macaroon.wire import read_macaroon
-from macaroon_cbat.service.oauth2.grants.device_code import DEVICE_CODE
+from macaroon_cbat.stores.grant_types import DEVICE_CODE
 from tests.support.devices import PersonInBrowser, begin, poll, register_terminal
 from tests.support.service import API, ISSUER, OTHER_API, SECRETS, basic, grant_of, refused
 

@@ -5,7 +5,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from macaroon_cbat.audit.file import write_log_to
-from macaroon_cbat.service.oauth2.grants.device_code import DEVICE_CODE
+from macaroon_cbat.stores.grant_types import DEVICE_CODE
 from tests.support.devices import PersonInBrowser, begin, poll, register_terminal
 from tests.support.service import OTHER_API, refused
 

@@ -10,7 +10,7 @@ from macaroon_cbat.service.pages.rendering import form_source, leave_for, page, 
 from tests.support.service import ISSUER
 
 COOKIES = Cookies(ISSUER)
-FORMS = Forms(ISSUER, COOKIES)
+FORMS = Forms(ISSUER)
 OWN = {"Origin": ISSUER, "Sec-Fetch-Site": "same-origin"}
 
 

@@ -37,8 +37,8 @@ def test_the_issuer_is_an_audience_of_reserved_scopes(served):
     ("form", "code", "reason"),
     [
         ({"resource": ISSUER, "scope": "read"}, "invalid_scope", "'read' is not for the service itself"),
-        ({"resource": API, "scope": "keys"}, "invalid_scope", f"for the service itself, resource={ISSUER}"),
-        ({"scope": "read keys"}, "invalid_scope", f"for the service itself, resource={ISSUER}"),
+        ({"resource": API, "scope": "keys"}, "invalid_scope", f"request it with resource={ISSUER}"),
+        ({"scope": "read keys"}, "invalid_scope", f"request it with resource={ISSUER}"),
         ({"resource": ISSUER, "scope": "admin"}, "invalid_scope", "'admin' is not registered"),
         ({"resource": ISSUER + "//"}, "invalid_target", "not registered for this client"),
         ({"resource": OTHER_API}, "invalid_target", "not registered for this client"),

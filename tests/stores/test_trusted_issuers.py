@@ -4,12 +4,12 @@ import msgspec
 import pytest
 
 from macaroon_cbat.errors import Conflict, InvalidRequest, Unavailable
-from macaroon_cbat.stores.trust import trusted_from
+from macaroon_cbat.stores.trust import TrustedIssuer, read_trust
 from macaroon_cbat.stores.trusted_issuers import MEMORY_SECONDS, TrustedIssuers
 from tests.support.databases import NOW
 from tests.support.federated import IDP, PEOPLE, WORKLOAD
 
-TRUSTED = trusted_from(WORKLOAD)
+TRUSTED = read_trust(WORKLOAD, TrustedIssuer)
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_a_name_is_taken_once(trusted):
     """A second trust of one name is a conflict, and the first one stays."""
     trusted.add("idp", TRUSTED, NOW)
     with pytest.raises(Conflict):
-        trusted.add("idp", trusted_from(PEOPLE), NOW)
+        trusted.add("idp", read_trust(PEOPLE, TrustedIssuer), NOW)
     assert trusted.find("idp").trusted == TRUSTED
 
 
@@ -81,5 +81,7 @@ def test_every_member_is_stored(trusted):
     """No member of a trust is lost in the database."""
     members = {name: getattr(TRUSTED, name) for name in TRUSTED.__struct_fields__}
     changed = {"jwks": None, "jwks_uri": f"{IDP}/jwks", "issuer_ca": "x", "private_addresses": True}
-    full = trusted_from(msgspec.to_builtins(members) | changed | {"reusable": True, "subject": "sub"})
+    full = read_trust(
+        msgspec.to_builtins(members) | changed | {"reusable": True, "subject": "sub"}, TrustedIssuer
+    )
     assert trusted.add("idp", full, NOW).trusted == trusted.find("idp").trusted == full

@@ -7,8 +7,8 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from macaroon_cbat.service.oauth2.grants.device_code import DEVICE_CODE
 from macaroon_cbat.stores import ClientMetadata
+from macaroon_cbat.stores.grant_types import DEVICE_CODE
 from tests.support.certificates import Identity
 from tests.support.databases import NOW
 from tests.support.people import COOKIE

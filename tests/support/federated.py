@@ -6,8 +6,8 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from macaroon_cbat.service.oauth2.foreign_subjects import JWT_BEARER, TOKEN_EXCHANGE
-from macaroon_cbat.stores.trust import trusted_from
+from macaroon_cbat.stores.grant_types import JWT_BEARER, TOKEN_EXCHANGE
+from macaroon_cbat.stores.trust import TrustedIssuer, read_trust
 from tests.support.databases import NOW
 from tests.support.foreign_tokens import ec_key, key_set, public_jwk, signed_jwt
 from tests.support.service import API, ISSUER, OTHER_API, SECRETS, Service, basic, client_metadata
@@ -42,7 +42,7 @@ PEOPLE: dict[str, Any] = {
 
 def trust(service: Service, name: str = "idp", members: Mapping[str, Any] = WORKLOAD, **changes: Any) -> None:
     """Let the service trust an issuer."""
-    service.stores.trusted_issuers.add(name, trusted_from({**members, **changes}), NOW)
+    service.stores.trusted_issuers.add(name, read_trust({**members, **changes}, TrustedIssuer), NOW)
     service.app.extensions["macaroon_cbat"].forget()
 
 

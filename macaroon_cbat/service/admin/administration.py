@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from msgspec.structs import asdict
 
-from macaroon_cbat.audit.event import EventKind
 from macaroon_cbat.errors import InvalidRequest, NotFound, Unavailable
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.revocation import KINDS, Revocation, RevocationKind
+from macaroon_cbat.service.admin.audited import audit_done, audit_gained
 from macaroon_cbat.service.admin.registration import changed_metadata
 from macaroon_cbat.service.admin.revocable import expiry_of, revocable
 from macaroon_cbat.service.admin.shapes import (
@@ -92,7 +92,7 @@ class Administration:
         secret = secrets.token_urlsafe(SECRET_BYTES) if has_secret else None
         client = self.stores.clients.add(client_id, metadata, secret=secret, now=self._now())
         try:
-            self._audit_gained("client.added", client_id, metadata)
+            audit_gained(self.audit, "client.added", client_id=client_id, **rights_of(metadata))
         except Unavailable as error:
             self._take_back(client_id, error)
             raise
@@ -111,7 +111,7 @@ class Administration:
         def changed(before: ClientMetadata) -> ClientMetadata:
             after = changed_metadata(before, members, self.issuer)
             if takes_away(after, before):  # the client gains a right, which must not apply unaudited
-                self._audit_gained("client.changed", client_id, after)
+                audit_gained(self.audit, "client.changed", client_id=client_id, **rights_of(after))
             return after
 
         found = self.stores.clients.change(client_id, changed, self._now, lasting=LASTING)
@@ -121,14 +121,14 @@ class Administration:
         if after.metadata == before.metadata:
             self._audit_unchanged(client_id, after.metadata)
         elif not takes_away(after.metadata, before.metadata):
-            self._audit_done("client.changed", client_id=client_id, **rights_of(after.metadata))
+            audit_done(self.audit, "client.changed", client_id=client_id, **rights_of(after.metadata))
         return ChangedClient(**asdict(_shown(after)), tokens_revoked=after.tokens_since > before.tokens_since)
 
     def remove_client(self, client_id: str) -> None:
         """Remove a client and revoke its tokens at once, or raise NotFound."""
         if not self.stores.clients.remove(client_id, self._now, lasting=LASTING):
             raise _no_client(client_id)
-        self._audit_done("client.removed", client_id=client_id)
+        audit_done(self.audit, "client.removed", client_id=client_id)
 
     def keys(self) -> list[RootKeyRecord]:
         """Return the record of every root key, without its secret."""
@@ -137,13 +137,13 @@ class Administration:
     def rotate(self) -> RootKeyRecord:
         """Let the next root key mint, and return its record."""
         record = self.stores.root_keys.rotate(self._now())
-        self._audit_done("key.rotated", kid=record.kid)
+        audit_done(self.audit, "key.rotated", kid=record.kid)
         return record
 
     def retire(self, kid: str) -> None:
         """Retire a retiring root key and all its tokens at once, or raise NotFound or Conflict."""
         self._retire(kid, self._now())
-        self._audit_done("key.retired", kid=kid)
+        audit_done(self.audit, "key.retired", kid=kid)
 
     def revoke(self, wanted: RevocationRequest) -> Revocation:
         """Revoke what the value names, or raise InvalidRequest or NotFound if it can name nothing."""
@@ -158,7 +158,7 @@ class Administration:
         else:
             self._end_family_of(kind, value, now)
             decision = self.stores.revocations.revoke(kind, value, now=now, expires_at=expires_at)
-        self._audit_done("revoked", **{KINDS[kind].audited_as: value})
+        audit_done(self.audit, "revoked", **{KINDS[kind].audited_as: value})
         return decision
 
     def revocations(self, kind: str | None = None, after: str = BEGINNING) -> RevocationList:
@@ -220,19 +220,6 @@ class Administration:
             self.audit("client.changed", client_id=client_id, **rights_of(metadata))
         except Unavailable as error:
             raise Unavailable(f"not audited, and there was nothing to change: {error}") from error
-
-    def _audit_done(self, kind: EventKind, /, **members: Any) -> None:
-        try:
-            self.audit(kind, **members)
-        except Unavailable as error:
-            raise Unavailable(f"done, but not audited: {error}") from error
-
-    def _audit_gained(self, kind: EventKind, client_id: str, metadata: ClientMetadata) -> None:
-        """Write the rights that a client is about to get, or raise Unavailable before it gets them."""
-        try:
-            self.audit(kind, client_id=client_id, **rights_of(metadata))
-        except Unavailable as error:
-            raise Unavailable(f"not done, because it cannot be audited: {error}") from error
 
     def _retire(self, kid: str, now: EpochSeconds) -> None:
         self.stores.root_keys.retire(kid, now, revoked_until=expiry_of("key", now))

@@ -3,13 +3,10 @@
 import re
 
 from macaroon_cbat.errors import InvalidRequest
-from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.claims import NEVER, EpochSeconds
 from macaroon_cbat.macaroon.identifier import TOKEN_ID_PATTERN
 from macaroon_cbat.macaroon.revocation import KINDS, RevocationKind
 from macaroon_cbat.service.settings import LASTING
-
-NEVER = 253_402_300_799
-"""The last second of the year 9999."""
 
 _TOKEN_ID = re.compile(TOKEN_ID_PATTERN)
 _SINGLE_CASE = re.compile(r"(?:[A-Z0-9_-]{43}|[a-z0-9_-]{43})\Z")

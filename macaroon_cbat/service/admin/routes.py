@@ -27,9 +27,7 @@ from macaroon_cbat.service.admin.operations import (
     SHOW_CLIENT,
     SHOW_TRUST,
 )
-from macaroon_cbat.service.admin.shapes import (
-    RevocationRequest,
-)
+from macaroon_cbat.service.admin.shapes import RevocationRequest
 from macaroon_cbat.service.audit import authentic_caller
 from macaroon_cbat.service.http.operations import Operation, add_route
 from macaroon_cbat.service.http.request_input import read_json, read_query, refuse_body

@@ -6,23 +6,22 @@ from dataclasses import dataclass
 
 from msgspec.structs import asdict
 
-from macaroon_cbat.errors import InvalidRequest, NotFound, Unavailable
+from macaroon_cbat.errors import InvalidRequest, NotFound
 from macaroon_cbat.macaroon.audiences import is_among
 from macaroon_cbat.macaroon.claims import EpochSeconds, scope_tokens
 from macaroon_cbat.macaroon.issuers import is_same_issuer
+from macaroon_cbat.service.admin.audited import audit_done, audit_gained
 from macaroon_cbat.service.admin.shapes import TrustedIssuerRecord, TrustRegistration
 from macaroon_cbat.service.federation.jose import usable_keys
 from macaroon_cbat.service.registration.rules import Audit
 from macaroon_cbat.service.reserved_scopes import RESERVED_SCOPES
 from macaroon_cbat.stores import Client, Stores, TrustedIssuer, TrustRecord
+from macaroon_cbat.stores.grant_types import JWT_BEARER, TOKEN_EXCHANGE
 from macaroon_cbat.stores.trust import GRANTING, read_trust
 
 _USER = "user"
 """The name before the subjects of people who log in at the upstream provider."""
-_GRANTS = {
-    "jwt-bearer": "urn:ietf:params:oauth:grant-type:jwt-bearer",
-    "token-exchange": "urn:ietf:params:oauth:grant-type:token-exchange",
-}
+_GRANTS = {"jwt-bearer": JWT_BEARER, "token-exchange": TOKEN_EXCHANGE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +63,7 @@ class TrustAdministration:
         """Trust an issuer no more, within a second; or raise NotFound. Tokens that were minted live on."""
         if not self.stores.trusted_issuers.remove(name):
             raise _no_trust(name)
-        try:
-            self.audit("trust.removed", trust=name)
-        except Unavailable as error:
-            raise Unavailable(f"done, but not audited: {error}") from error
+        audit_done(self.audit, "trust.removed", trust=name)
 
     def _refuse(self, name: str, trusted: TrustedIssuer) -> None:
         """Raise InvalidRequest or NotFound for trust that this service must not or cannot have."""
@@ -95,11 +91,9 @@ class TrustAdministration:
             raise InvalidRequest(f"the scope {reserved[0]} is for the service itself: add it as a resource")
 
     def _audit_gained(self, name: str, trusted: TrustedIssuer) -> None:
-        members = {"scope": trusted.scope, "audience": " ".join(trusted.resources) or None}
-        try:
-            self.audit("trust.added", trust=name, issuer=trusted.issuer, client_id=trusted.client, **members)
-        except Unavailable as error:
-            raise Unavailable(f"not done, because it cannot be audited: {error}") from error
+        about = {"trust": name, "issuer": trusted.issuer, "client_id": trusted.client}
+        rights = {"scope": trusted.scope, "audience": " ".join(trusted.resources) or None}
+        audit_gained(self.audit, "trust.added", **about, **rights)
 
 
 def _refuse_unusable_keys(trusted: TrustedIssuer) -> None:

@@ -115,8 +115,10 @@ class AuthorizationEndpoint:
         client = self._client_still(asked.request)
         if fields["shown"] != digest_of(self._content(asked.request, person, client, now)):
             return see_other(self.issuer.url + _consent(name))  # the client has changed: it is shown anew
-        carry_out = self._refuse if decision == "refuse" else self._allow
-        url = carry_out(name, asked.request, person, client, now)
+        if decision == "allow":
+            url = self._allow(name, asked.request, person, client, now)
+        else:
+            url = self._refuse(name, asked.request, person, now)
         return leave_for(url, client.metadata.client_name or client.client_id)
 
     def _allow(
@@ -129,9 +131,7 @@ class AuthorizationEndpoint:
         self.asked.decide(name, added, now, audit)
         return self._code_url(wanted, code)
 
-    def _refuse(
-        self, name: str, wanted: AuthorizationRequest, person: Person, _client: Client, now: EpochSeconds
-    ) -> str:
+    def _refuse(self, name: str, wanted: AuthorizationRequest, person: Person, now: EpochSeconds) -> str:
         """Return the URL with the refusal."""
         error = DeniedByPerson("the person has refused the request")
         audit = partial(write_or_log_done, "consent.refused", status=303, **_audited(wanted, person))

@@ -7,10 +7,8 @@ from msgspec import Struct
 
 from macaroon_cbat.errors.people import LoginUnavailable
 from macaroon_cbat.macaroon.audiences import audience_mistake
+from macaroon_cbat.macaroon.issuers import OPENID_CONFIGURATION
 from macaroon_cbat.service.federation.jose import PublicKeys, usable_keys
-
-DISCOVERY = "/.well-known/openid-configuration"
-"""The place of the document, below the issuer and its path."""
 
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
@@ -34,7 +32,7 @@ def discovered(issuer: str, read: Callable[[str], dict[str, Any]]) -> Provider:
     Its endpoints may be on other hosts, as those of large providers are. Raises LoginUnavailable for a
     document of another issuer, an endpoint without https, and a key set without usable keys.
     """
-    url = issuer + DISCOVERY
+    url = issuer + OPENID_CONFIGURATION
     document = read(url)
     if document.get("issuer") != issuer:
         raise LoginUnavailable(f"{url} names another issuer: correct MACAROON_CBAT_UPSTREAM_ISSUER")

@@ -19,11 +19,7 @@ from macaroon_cbat.service.authorization.parameters import LONGEST_PARAMETER, MO
 from macaroon_cbat.service.authorization.prompting import read_max_age, read_prompt
 from macaroon_cbat.service.authorization.pushed import PushedRequest
 from macaroon_cbat.service.detail_types import DetailTypes
-from macaroon_cbat.service.oauth2.authorization_details import (
-    Details,
-    read_authorization_details,
-    refuse_misdirected,
-)
+from macaroon_cbat.service.oauth2.authorization_details import requested_details
 from macaroon_cbat.service.oauth2.entitlements import (
     Audience,
     granted_audience,
@@ -135,7 +131,8 @@ def authorization_request(
     audience = granted_audience(client, named_resources(parameters.resources), rules.issuer)
     scope = granted_scope(client, once.get("scope"), audience, rules.issuer)
     refuse_operators_rights(audience, scope, rules.issuer)
-    details = _details(once.get("authorization_details"), client, audience, rules)
+    types = rules.detail_types.current()
+    details = requested_details(once.get("authorization_details"), client, audience, types)
     return AuthorizationRequest(
         client_id=client.client_id,
         redirect_uri=destination.redirect_uri,
@@ -147,7 +144,7 @@ def authorization_request(
         prompts=read_prompt(once.get("prompt")),
         max_age=read_max_age(once.get("max_age")),
         carried=() if details is None else (details.caveat,),
-        detail_lines=() if details is None else details.consent_lines(rules.detail_types.current()),
+        detail_lines=() if details is None else details.consent_lines(types),
         certificate=None if pushed is None else pushed.certificate,
         dpop_jkt=_bound_key(once.get("dpop_jkt"), None if pushed is None else pushed.proof_key),
     )
@@ -169,15 +166,6 @@ def _refuse_unreadable(parameters: Parameters) -> None:
         )
     if "request_uri" in parameters.once:
         raise InvalidRequest("the parameter request_uri stands in a pushed request: leave it out")
-
-
-def _details(text: str | None, client: Client, audience: Audience, rules: Rules) -> Details | None:
-    """Return the authorization details that an audience of the request judges (RFC 9396), or None."""
-    types = rules.detail_types.current()
-    details = read_authorization_details(text, client, types)
-    if details is not None:
-        refuse_misdirected(details, audience, types)
-    return details
 
 
 def _bound_key(named: str | None, proved: str | None) -> str | None:

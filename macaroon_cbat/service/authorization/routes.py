@@ -29,7 +29,6 @@ from macaroon_cbat.service.oauth2.form_request import read_form_request
 from macaroon_cbat.service.oauth2.pkce import METHOD
 from macaroon_cbat.service.oauth2.routes import PAR_PATH
 from macaroon_cbat.service.oauth2.shapes import ClientName, RequestedScope
-from macaroon_cbat.service.pages.cookies import Cookies
 from macaroon_cbat.service.pages.forms import Forms
 from macaroon_cbat.service.pages.routes import add_page, get_alone
 from macaroon_cbat.service.upstream_settings import UpstreamSettings
@@ -95,7 +94,7 @@ def people_of(
         lifetime=settings.session_lifetime,
         login_rules=settings.login_rules,
     )
-    return People(login, sessions, Forms(issuer, Cookies(issuer)), clock)
+    return People(login, sessions, Forms(issuer), clock)
 
 
 def people_routes(

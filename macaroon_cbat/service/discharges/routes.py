@@ -35,7 +35,6 @@ from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.oauth2.authorization_server import AuthorizationServer
 from macaroon_cbat.service.oauth2.client_authentication import refuse_public
 from macaroon_cbat.service.oauth2.form_request import FormRequest
-from macaroon_cbat.service.pages.cookies import Cookies
 from macaroon_cbat.service.pages.forms import Forms
 from macaroon_cbat.service.pages.people import PeopleAtHand
 from macaroon_cbat.service.throttle.attempts import address_to_limit
@@ -155,7 +154,7 @@ def discharge_routes(
     routed = [(INFO, views.info), (PUBLIC_KEY, views.public_key), (DISCHARGE, views.discharge)]
     if people is not None and approvals is not None:
         routed.append((WAIT, views.wait))
-        forms = Forms(issuer, Cookies(issuer))
+        forms = Forms(issuer)
         approval_pages(app, ApprovalPage(discharger, approvals, people, forms, clock), root_path)
     for operation, view in routed:
         add_route(app, operation, view, root_path)

@@ -25,7 +25,9 @@ def narrowed(client: Client, trusted: TrustedIssuer, own: Collection[str]) -> Cl
         allowed = trusted.scope.split(" ")
         scopes = [scope for scope in scopes if scope in allowed]
         if not scopes:
-            raise InvalidScope(f"client {client.client_id} has no scope that the trusted issuer may grant")
+            raise InvalidScope(
+                f"client {client.client_id} has no scope that its trusted issuer may grant: add one"
+            )
     audiences = metadata.audiences
     if trusted.resources:
         audiences = tuple(one for one in audiences if is_among(one, trusted.resources))
@@ -33,7 +35,7 @@ def narrowed(client: Client, trusted: TrustedIssuer, own: Collection[str]) -> Cl
         scopes = [scope for scope in scopes if is_open[scope in RESERVED_SCOPES]]
         if not scopes and metadata.scope is not None:
             raise InvalidTarget(
-                f"client {client.client_id} has no audience that is open to the trusted issuer"
+                f"client {client.client_id} has no audience that its trusted issuer may grant: add one"
             )
     scope = " ".join(scopes) or None
     return msgspec.structs.replace(

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from macaroon_cbat.client.https import Connections, HttpsRequest
 from macaroon_cbat.errors import Unavailable
-from macaroon_cbat.macaroon.issuers import metadata_url
+from macaroon_cbat.macaroon.issuers import OPENID_CONFIGURATION, metadata_url
 from macaroon_cbat.service.federation.addresses import dial_to
 from macaroon_cbat.stores.trust import https_mistake, origin_of
 from macaroon_cbat.text.json_text import UnusableJson, read_members
@@ -27,8 +27,6 @@ _CA_REMEDY = (
     "name the PEM file of an issuer's CA with --issuer-ca, and let a client publish its keys under a "
     "certificate that the CAs of this machine vouch for"
 )
-
-_OPENID = "/.well-known/openid-configuration"
 
 
 class Place(Struct, frozen=True):
@@ -66,7 +64,7 @@ def _discovered(place: Place, seconds: float) -> str:
     The metadata may name no other origin than the issuer's own: who can write them must not choose the host
     that this service connects to.
     """
-    url = place.issuer.removesuffix("/") + _OPENID
+    url = place.issuer.removesuffix("/") + OPENID_CONFIGURATION
     status, body = _got(url, place, seconds)
     if status != 200:
         url = metadata_url(place.issuer)

@@ -85,7 +85,7 @@ def detailed(request: FormRequest, authorization: Authorization) -> Authorizatio
     wanted = read_authorization_details(text, authorization.client, types)
     if wanted is None or wanted.caveat in authorization.carried:
         return authorization
-    refuse_misdirected(wanted, authorization.audience, types)
+    _refuse_misdirected(wanted, authorization.audience, types)
     before = carried_details(authorization.carried)
     if before is None and not authorization.is_a_beginning:  # a person has approved none of them
         raise _invalid("names a detail, and the grant has none: ask for it where the grant begins")
@@ -94,7 +94,20 @@ def detailed(request: FormRequest, authorization: Authorization) -> Authorizatio
     return replace(authorization, carried=(*authorization.carried, wanted.caveat))
 
 
-def refuse_misdirected(details: Details, audience: str | tuple[str, ...] | None, types: Types) -> None:
+def requested_details(
+    text: str | None, client: Client, audience: str | tuple[str, ...] | None, types: Types
+) -> Details | None:
+    """Return the details of a request that a person decides, each for an audience of the request; or None.
+
+    Raises InvalidAuthorizationDetails as `read_authorization_details`, and for a type that none judges.
+    """
+    details = read_authorization_details(text, client, types)
+    if details is not None:
+        _refuse_misdirected(details, audience, types)
+    return details
+
+
+def _refuse_misdirected(details: Details, audience: str | tuple[str, ...] | None, types: Types) -> None:
     """Raise InvalidAuthorizationDetails for a type that no audience of the token judges."""
     for one in details.elements:
         judging = types[one["type"]].audiences
@@ -137,7 +150,7 @@ def _check(number: int, element: object, client: Client, types: Types) -> None:
     if kind not in types:
         raise _invalid(f"has the unknown type {quoted(kind)}: the metadata of the service name the types")
     if kind not in client.metadata.authorization_details_types:
-        raise _invalid(f"has type {quoted(kind)}, for which this client is not registered")
+        raise _invalid(f"has type {quoted(kind)}, for which this client is not registered: register it")
     if mistake := types[kind].mistake(element):
         raise _invalid(f"is wrong in detail {number} of type {quoted(kind)}: {mistake}")
 

@@ -10,20 +10,16 @@ from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.http.operations import Operation, add_route
 from macaroon_cbat.service.http.request_input import FORM
 from macaroon_cbat.service.http.responses import answer
-from macaroon_cbat.service.oauth2.authorization_details import (
-    Details,
-    read_authorization_details,
-    refuse_misdirected,
-)
+from macaroon_cbat.service.oauth2.authorization_details import requested_details
 from macaroon_cbat.service.oauth2.authorization_server import AuthorizationServer
 from macaroon_cbat.service.oauth2.client_authentication import is_public
 from macaroon_cbat.service.oauth2.device_codes import INTERVAL, LIFETIME, DeviceCodes, DeviceRequest
 from macaroon_cbat.service.oauth2.entitlements import granted_audience, granted_scope, named_resources
 from macaroon_cbat.service.oauth2.form_request import FormRequest, read_form_request
-from macaroon_cbat.service.oauth2.grants.device_code import DEVICE_CODE
 from macaroon_cbat.service.oauth2.owner_rights import refuse_operators_rights
 from macaroon_cbat.service.oauth2.shapes import ClientName, RequestedScope
 from macaroon_cbat.stores import Client
+from macaroon_cbat.stores.grant_types import DEVICE_CODE
 
 DEVICE_PATH = "/device"
 """The path of the page at which a person enters a user code."""
@@ -105,26 +101,16 @@ def _asked(server: AuthorizationServer, form_request: FormRequest) -> DeviceRequ
     audience = granted_audience(client, named_resources(form_request.resources), own)
     scope = granted_scope(client, form.scope, audience, own)
     refuse_operators_rights(audience, scope, own)
-    details = _details(server, client, form.authorization_details, audience)
+    types = server.detail_types.current()
+    details = requested_details(form.authorization_details, client, audience, types)
     return DeviceRequest(
         client_id=client.client_id,
         scope=scope,
         audience=audience,
         carried=() if details is None else (details.caveat,),
-        detail_lines=() if details is None else details.consent_lines(server.detail_types.current()),
+        detail_lines=() if details is None else details.consent_lines(types),
         begun_at=form_request.now,
         certificate=form_request.presented.thumbprint if is_public(client) else None,
         proof_key=form_request.proof_key,
         address=form_request.address(),
     )
-
-
-def _details(
-    server: AuthorizationServer, client: Client, text: str | None, audience: str | tuple[str, ...] | None
-) -> Details | None:
-    """Return the authorization details that an audience of the request judges, or None."""
-    types = server.detail_types.current()
-    details = read_authorization_details(text, client, types)
-    if details is not None:
-        refuse_misdirected(details, audience, types)
-    return details

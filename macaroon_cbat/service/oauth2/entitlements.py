@@ -66,7 +66,7 @@ def granted_audience(client: Client, resource: Audience, issuer: str) -> Audienc
             )
         return issuer
     if resource is not None and resource not in registered:
-        raise InvalidTarget("this resource is not registered for this client")
+        raise InvalidTarget("this resource is not registered for this client: register it")
     return resource
 
 
@@ -77,7 +77,7 @@ def _granted_audiences(resources: tuple[str, ...], registered: Sequence[str], is
     if len(resources) > MOST_AUDIENCES:
         raise InvalidTarget(f"the request names {len(resources)} resources: name {MOST_AUDIENCES} at most")
     if unknown := [resource for resource in resources if resource not in registered]:
-        raise InvalidTarget(f"the resource {unknown[0][:200]} is not registered for this client")
+        raise InvalidTarget(f"the resource {unknown[0][:200]} is not registered for this client: register it")
     return resources
 
 
@@ -88,7 +88,9 @@ def refuse_unregistered(client: Client, audience: Audience, issuer: str) -> None
     """
     registered = client.metadata.audiences
     if registered and audience != issuer and not (audience and set(several(audience)) <= set(registered)):
-        raise InvalidTarget("a resource of the grant is not open to this client as it authenticated")
+        raise InvalidTarget(
+            "a resource of the grant is not open to this client as it authenticated now: name others"
+        )
 
 
 def granted_scope(client: Client, requested: str | None, audience: Audience, issuer: str) -> str:
@@ -103,9 +105,11 @@ def granted_scope(client: Client, requested: str | None, audience: Audience, iss
     open_here = [scope for scope in registered if (scope in RESERVED_SCOPES) == is_own]
     wanted = open_here if requested is None else requested.split(" ")
     if unknown := [scope for scope in wanted if scope not in registered]:
-        raise InvalidScope(f"the scope {unknown[0][:60]!r} is not registered for this client")
+        raise InvalidScope(f"the scope {unknown[0][:60]!r} is not registered for this client: register it")
     if misplaced := [scope for scope in wanted if scope not in open_here]:
-        where = "not for the service itself" if is_own else f"for the service itself, resource={issuer}"
+        where = "not for the service itself: leave it out"
+        if not is_own:
+            where = f"for the service itself: request it with resource={issuer}"
         raise InvalidScope(f"the scope {misplaced[0]!r} is {where}")
     if not wanted:
         raise InvalidScope(

@@ -28,11 +28,8 @@ from macaroon_cbat.service.oauth2.entitlements import (
 from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.oauth2.owner_rights import reason_of_end
 from macaroon_cbat.stores import Client, RevocationStore
-from macaroon_cbat.stores.clients import GrantType
+from macaroon_cbat.stores.grant_types import JWT_BEARER, TOKEN_EXCHANGE, GrantType
 from macaroon_cbat.stores.trust import ForeignTokenType, TrustUse
-
-JWT_BEARER: GrantType = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-TOKEN_EXCHANGE: GrantType = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 _TOKEN_TYPE = "urn:ietf:params:oauth:token-type:"
 _ENDED = "the JWT was issued before the tokens of its subject were revoked: request a new one"

@@ -164,7 +164,9 @@ def _audience(
     else:
         audience = granted_audience(client, before, issuer.audience)
     if isinstance(audience, str) and is_same_audience(audience, issuer.audience) and audience != before:
-        raise InvalidTarget("a token for a resource server cannot become one for the service itself")
+        raise InvalidTarget(
+            "a token for a resource server cannot become one for the service itself: use another grant"
+        )
     if not rights.allows_audience(audience):
         raise InvalidTarget("an aud caveat of the subject token excludes this resource: name another one")
     return audience

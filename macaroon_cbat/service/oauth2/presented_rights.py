@@ -57,9 +57,13 @@ class PresentedRights(Struct, frozen=True, kw_only=True):
         left = self.scope & client.metadata.scopes
         wanted = left if requested is None else frozenset(requested.split(" "))
         if beyond := sorted(wanted - left):
-            raise InvalidScope(f"the scope {beyond[0][:60]!r} is not among those of the presented token")
+            raise InvalidScope(
+                f"the scope {beyond[0][:60]!r} is not among those of the presented token: leave it out"
+            )
         if not wanted:
-            raise InvalidScope("the caveats of the presented token leave no scope")
+            raise InvalidScope(
+                "the caveats of the presented token leave no scope: use one with fewer caveats"
+            )
         return " ".join(sorted(wanted))
 
     def allows_audience(self, audience: str | tuple[str, ...] | None) -> bool:

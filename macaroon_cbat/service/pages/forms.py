@@ -74,7 +74,11 @@ class Forms:
     """The forms of one issuer."""
 
     issuer: str
-    cookies: Cookies
+
+    @property
+    def cookies(self) -> Cookies:
+        """The cookies of the same issuer."""
+        return Cookies(self.issuer)
 
     def visit(self, request: Request) -> Visit:
         """Return the visit of the browser at hand, a new one if it sends no cookie."""

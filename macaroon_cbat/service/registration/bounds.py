@@ -19,7 +19,8 @@ from macaroon_cbat.macaroon.audiences import canonical_audience, is_among
 from macaroon_cbat.macaroon.claims import AudienceText
 from macaroon_cbat.macaroon.custom import REGISTRATION
 from macaroon_cbat.stores import ClientMetadata
-from macaroon_cbat.stores.clients import ClientAuthMethod, GrantType
+from macaroon_cbat.stores.clients import ClientAuthMethod
+from macaroon_cbat.stores.grant_types import GrantType
 from macaroon_cbat.stores.registrations import Counter
 from macaroon_cbat.text.json_text import UnusableJson, read_members
 from macaroon_cbat.text.printable import quoted

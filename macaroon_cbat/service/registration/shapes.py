@@ -6,7 +6,8 @@ from msgspec import Meta, Struct
 
 from macaroon_cbat.macaroon.claims import ScopeText
 from macaroon_cbat.service.registration.bounds import HostText
-from macaroon_cbat.stores.clients import ClientAuthMethod, GrantType
+from macaroon_cbat.stores.clients import ClientAuthMethod
+from macaroon_cbat.stores.grant_types import GrantType
 
 LONGEST_INVITATION = 90 * 86_400
 """Seconds that an invitation lives at most."""

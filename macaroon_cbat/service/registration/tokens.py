@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from macaroon_cbat.audit.event import OPERATOR
 from macaroon_cbat.errors import InvalidToken
-from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.claims import NEVER, EpochSeconds
 from macaroon_cbat.macaroon.identifier import TOKEN_ID_BYTES, Grant, read_identifier
 from macaroon_cbat.macaroon.keys import AudienceKey, RootKey, audience_key
 from macaroon_cbat.macaroon.minting import mint
@@ -32,9 +32,6 @@ from macaroon_cbat.service.registration.bounds import (
 )
 from macaroon_cbat.stores.registrations import Counter, Registered
 from macaroon_cbat.text.base64url import encode
-
-NEVER = EpochSeconds(253_402_300_799)
-"""The last second of the year 9999: a registration access token lives as long as its client."""
 
 _MANAGES = "registration"
 """The scope in the identifier of a registration access token, which names no right of an access token."""

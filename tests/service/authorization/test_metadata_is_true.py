@@ -9,7 +9,8 @@ from cryptography import x509
 
 from macaroon_cbat.macaroon.proof_keys import SIGNING_ALGORITHMS
 from macaroon_cbat.service.parts import ALWAYS_ON
-from macaroon_cbat.stores.clients import ClientAuthMethod, GrantType
+from macaroon_cbat.stores.clients import ClientAuthMethod
+from macaroon_cbat.stores.grant_types import GrantType
 from tests.support import dpop
 from tests.support.certificates import certified
 from tests.support.databases import NOW

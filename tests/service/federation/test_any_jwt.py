@@ -15,12 +15,12 @@ from macaroon_cbat.service.federation.judging import fitting, issuer_of, signed_
 from macaroon_cbat.service.federation.jwt import read_jwt
 from macaroon_cbat.service.federation.published_keys import PublishedKeys
 from macaroon_cbat.service.federation.refusals import UnacceptableJwt
-from macaroon_cbat.stores.trust import TrustedIssuer, TrustRecord, trusted_from
+from macaroon_cbat.stores.trust import TrustedIssuer, TrustRecord, read_trust
 from tests.support.databases import NOW
 from tests.support.federated import IDP, KEY, KEYS, WORKLOAD
 from tests.support.foreign_tokens import signed_jwt
 
-RECORD = TrustRecord("idp", trusted_from(WORKLOAD), 0)
+RECORD = TrustRecord("idp", read_trust(WORKLOAD, TrustedIssuer), 0)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(printable, max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
@@ -65,4 +65,4 @@ def test_any_key(members, changes):
 def test_any_trust(changes):
     """Any members of trust are trust, or are refused by name, and raise no other error."""
     with suppress(InvalidRequest):
-        trusted_from(json.loads(json.dumps({**WORKLOAD, **changes})))
+        read_trust(json.loads(json.dumps({**WORKLOAD, **changes})), TrustedIssuer)

@@ -7,7 +7,7 @@ from joserfc.jwk import ECKey
 from macaroon_cbat.errors import InvalidClient, Unavailable
 from macaroon_cbat.service.federation.client_assertions import ASSERTION_TYPES, client_of_assertion
 from macaroon_cbat.service.federation.federation import federation_of
-from macaroon_cbat.service.oauth2.foreign_subjects import JWT_BEARER, TOKEN_EXCHANGE
+from macaroon_cbat.stores.grant_types import JWT_BEARER, TOKEN_EXCHANGE
 from tests.support.databases import NOW
 from tests.support.federated import IDP, PEOPLE, WORKLOAD, a_jwt, register, trust
 from tests.support.foreign_tokens import ec_key, key_set, pem_of, public_jwk, signed_jwt

@@ -1,6 +1,6 @@
 import pytest
 
-from macaroon_cbat.service.oauth2.foreign_subjects import TOKEN_EXCHANGE
+from macaroon_cbat.stores.grant_types import TOKEN_EXCHANGE
 from tests.support.databases import NOW
 from tests.support.federated import PEOPLE, a_jwt, ask, bear, register, trust
 from tests.support.service import API, OTHER_API, grant_of, refused

@@ -3,8 +3,8 @@ from joserfc.jws import JWSRegistry
 
 from macaroon_cbat.macaroon.inspection import confirmations
 from macaroon_cbat.macaroon.wire import read_macaroon
-from macaroon_cbat.service.oauth2.foreign_subjects import JWT_BEARER, TOKEN_EXCHANGE
 from macaroon_cbat.service.throttle.settings import ThrottleSettings
+from macaroon_cbat.stores.grant_types import JWT_BEARER, TOKEN_EXCHANGE
 from macaroon_cbat.text.base64url import decode, encode
 from tests.support.databases import NOW
 from tests.support.dpop import jkt, key, proof

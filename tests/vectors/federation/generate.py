@@ -12,7 +12,7 @@ from macaroon_cbat.service.federation.judging import Accepted, fitting, issuer_o
 from macaroon_cbat.service.federation.jwt import read_jwt
 from macaroon_cbat.service.federation.published_keys import PublishedKeys
 from macaroon_cbat.service.federation.refusals import UnacceptableJwt
-from macaroon_cbat.stores.trust import TrustRecord, trusted_from
+from macaroon_cbat.stores.trust import TrustedIssuer, TrustRecord, read_trust
 from tests.vectors.federation.attack_cases import ATTACKS
 from tests.vectors.federation.cases import Case
 from tests.vectors.federation.shaped_cases import SHAPED
@@ -35,7 +35,7 @@ def render(case: Case) -> str:
 
 def judged(vector: dict) -> Accepted:
     """Return what comes of a token, by nothing but what the vector says; or raise UnacceptableJwt."""
-    trusted = trusted_from(json.loads(vector["trust"]))
+    trusted = read_trust(json.loads(vector["trust"]), TrustedIssuer)
     jwt = read_jwt(vector["token"])
     refuse_kind(jwt, GRANT_KINDS)
     issuer = issuer_of(jwt)

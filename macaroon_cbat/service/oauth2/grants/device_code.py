@@ -4,9 +4,6 @@ A code is used together with the beginning of its family, or once its token is m
 failed, or named what it cannot have, polls again, and the person need not.
 """
 
-from typing import Literal
-
-from authlib.oauth2.rfc6749 import UnauthorizedClientError
 from authlib.oauth2.rfc8628 import DeviceCodeGrant
 from msgspec import UNSET, Struct
 
@@ -22,15 +19,13 @@ from macaroon_cbat.service.oauth2.entitlements import (
 )
 from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.oauth2.grants.offered import OfferedGrant
+from macaroon_cbat.service.oauth2.grants.registered_client import authenticate_registered
 from macaroon_cbat.service.oauth2.grants.token_response import family_response
 from macaroon_cbat.service.oauth2.issuer import Issuer
 from macaroon_cbat.service.oauth2.owner_rights import reason_of_end
 from macaroon_cbat.service.oauth2.shapes import ClientName, TokenAnswer
 from macaroon_cbat.stores import Client, RevocationStore
-
-DEVICE_CODE: Literal["urn:ietf:params:oauth:grant-type:device_code"] = (
-    "urn:ietf:params:oauth:grant-type:device_code"
-)
+from macaroon_cbat.stores.grant_types import DEVICE_CODE
 
 
 class DeviceCodeForm(Struct, frozen=True, tag_field="grant_type", tag=DEVICE_CODE):
@@ -53,10 +48,7 @@ class DeviceCodePoll(DeviceCodeGrant):  # type: ignore[misc] # Authlib is untype
 
     def validate_token_request(self) -> None:
         """Authenticate the client, and refuse one that is not registered for this grant."""
-        client = self.authenticate_token_endpoint_client()
-        if not client.check_grant_type(self.GRANT_TYPE):
-            raise UnauthorizedClientError
-        self.request.client = client
+        authenticate_registered(self)
 
     def create_token_response(self) -> tuple[int, TokenAnswer, None]:
         """Return the token answer, or raise what the client is to know: pending, slower, denied, expired."""

@@ -3,10 +3,11 @@
 from authlib.oauth2.rfc6749 import BaseGrant, TokenEndpointMixin
 from msgspec import Struct
 
-from macaroon_cbat.service.oauth2.foreign_subjects import JWT_BEARER, bearer_jwt
+from macaroon_cbat.service.oauth2.foreign_subjects import bearer_jwt
 from macaroon_cbat.service.oauth2.form_request import FormRequest
 from macaroon_cbat.service.oauth2.grants.token_response import token_response
 from macaroon_cbat.service.oauth2.shapes import ClientName, RequestedScope, TokenAnswer
+from macaroon_cbat.stores.grant_types import JWT_BEARER
 
 
 class JwtBearerForm(Struct, frozen=True, tag_field="grant_type", tag=JWT_BEARER):

@@ -8,11 +8,7 @@ from msgspec import Struct
 from macaroon_cbat.service.oauth2.grants.client_credentials import ClientCredentials, ClientCredentialsForm
 from macaroon_cbat.service.oauth2.grants.jwt_bearer import JwtBearer, JwtBearerForm
 from macaroon_cbat.service.oauth2.grants.refresh_token import RefreshToken, RefreshTokenForm
-from macaroon_cbat.service.oauth2.grants.token_exchange import (
-    TOKEN_EXCHANGE,
-    TokenExchange,
-    TokenExchangeForm,
-)
+from macaroon_cbat.service.oauth2.grants.token_exchange import TokenExchange, TokenExchangeForm
 
 
 class OfferedGrant(NamedTuple):
@@ -29,7 +25,7 @@ OFFERED = (
     OfferedGrant("client_credentials", ClientCredentialsForm, ClientCredentials),
     OfferedGrant("refresh_token", RefreshTokenForm, RefreshToken),
     OfferedGrant(JwtBearer.GRANT_TYPE, JwtBearerForm, JwtBearer),
-    OfferedGrant(TOKEN_EXCHANGE, TokenExchangeForm, TokenExchange),
+    OfferedGrant(TokenExchange.GRANT_TYPE, TokenExchangeForm, TokenExchange),
 )
 TokenForm = ClientCredentialsForm | RefreshTokenForm | JwtBearerForm | TokenExchangeForm
 """The form of the token endpoint: that of one grant, by its `grant_type`."""

@@ -2,7 +2,6 @@
 
 from functools import partial
 
-from authlib.oauth2.rfc6749 import UnauthorizedClientError
 from authlib.oauth2.rfc6749.grants import RefreshTokenGrant
 from msgspec import Struct
 
@@ -17,6 +16,7 @@ from macaroon_cbat.service.metrics import count_replayed
 from macaroon_cbat.service.oauth2.authorization import Authorization
 from macaroon_cbat.service.oauth2.entitlements import granted_certificate, named_resources, narrowed_audience
 from macaroon_cbat.service.oauth2.form_request import FormRequest
+from macaroon_cbat.service.oauth2.grants.registered_client import authenticate_registered
 from macaroon_cbat.service.oauth2.grants.token_response import answer_of, minted_for
 from macaroon_cbat.service.oauth2.presented_rights import PresentedRights, presented_rights, refused_as
 from macaroon_cbat.service.oauth2.refresh_families import PresentedRefreshToken, RefreshFamilies
@@ -47,10 +47,7 @@ class RefreshToken(RefreshTokenGrant):  # type: ignore[misc] # Authlib is untype
 
     def validate_token_request(self) -> None:
         """Authenticate the client, which must be registered for this grant."""
-        client = self.authenticate_token_endpoint_client()
-        if not client.check_grant_type(self.GRANT_TYPE):
-            raise UnauthorizedClientError
-        self.request.client = client
+        authenticate_registered(self)
 
     def create_token_response(self) -> tuple[int, TokenAnswer, None]:
         """Return the token answer with the next refresh token, or raise InvalidGrant."""

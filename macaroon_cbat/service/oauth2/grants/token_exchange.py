@@ -1,6 +1,5 @@
 """The token exchange grant (RFC 8693): a token of this service or of a trusted issuer gives another one."""
 
-from authlib.oauth2.rfc6749 import UnauthorizedClientError
 from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
 from msgspec import Struct
 from msgspec.structs import replace
@@ -9,12 +8,12 @@ from macaroon_cbat.errors import InvalidRequest
 from macaroon_cbat.service.oauth2.authorization import Authorization
 from macaroon_cbat.service.oauth2.foreign_subjects import exchanged_jwt, is_foreign
 from macaroon_cbat.service.oauth2.form_request import FormRequest
+from macaroon_cbat.service.oauth2.grants.registered_client import authenticate_registered
 from macaroon_cbat.service.oauth2.grants.token_response import token_response
 from macaroon_cbat.service.oauth2.macaroon_exchange import MacaroonExchange, WantedExchange
 from macaroon_cbat.service.oauth2.shapes import ClientName, RequestedScope, TokenAnswer
-from macaroon_cbat.stores import Client
+from macaroon_cbat.stores.grant_types import TOKEN_EXCHANGE
 
-TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 
 
@@ -59,19 +58,11 @@ class TokenExchange(BaseGrant, TokenEndpointMixin):  # type: ignore[misc] # Auth
     def _exchanged(self, form: TokenExchangeForm) -> Authorization:
         """Return the authorization by a macaroon of this service, for a client that authenticates."""
         _refuse_other_tokens(form)
-        client, request = self._authenticated(), self.request
+        authenticate_registered(self)
+        client, request = self.request.client.record, self.request
         wanted = WantedExchange(form.subject_token, form.actor_token, request.resources, form.scope)
         exchange = MacaroonExchange(client, request, self.server.issuer, self.server.stores)
         return exchange.authorization(wanted)
-
-    def _authenticated(self) -> Client:
-        """Return the authenticated client, which must be registered for this grant."""
-        client = self.authenticate_token_endpoint_client()
-        if not client.check_grant_type(self.GRANT_TYPE):
-            raise UnauthorizedClientError
-        self.request.client = client
-        record: Client = client.record
-        return record
 
 
 def _refuse_other_requests(form: TokenExchangeForm) -> None:
