@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from macaroon_cbat.errors import InvalidRequest, Unavailable
 from macaroon_cbat.macaroon.claims import EpochSeconds
