@@ -47,7 +47,8 @@ _OPTIONS = (
         "--may-act",
         multiple=True,
         metavar="ID",
-        help=f"A client that may exchange its tokens, and acts for its users then (RFC 8693). {REPEATED}",
+        help="A client that may exchange its tokens, and acts for its users then (RFC 8693); with its own "
+        f"name, it takes them to all its audiences. {REPEATED}",
     ),
     click.option("--no-may-act", is_flag=True, help="No other client may exchange its tokens."),
     click.option(

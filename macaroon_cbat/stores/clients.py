@@ -63,8 +63,8 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `tls_client_auth_spiffe_id` is the SPIFFE ID of its workload, or a pattern of them that ends with /*.
     `certificates` are the thumbprints of its certificates, for self_signed_tls_client_auth. The keys of
     `jwks` or `jwks_uri` name theirs, or are those of private_key_jwt. Clients in `may_act` may exchange its
-    tokens for others of the same subject (RFC 8693 4.4). `groups` are those into which the operator has put
-    it, for caveats that demand a member of one.
+    tokens for others of the same subject (RFC 8693 4.4), itself among them for all its audiences. `groups`
+    are those into which the operator has put it, for caveats that demand a member of one.
     `understands_caveats` states that this resource server judges every caveat itself, and `judged_caveats`
     that it judges details of these types, and custom caveats of these names if it understands caveats.
     `checks_certificates` and `checks_proofs` state that it compares `cnf` with certificates and DPoP proofs.

@@ -37,7 +37,7 @@ APP, BACKEND, STRANGER = "app", "backend", "stranger"
 def _registered(service):
     """Register an application, a backend that may act for its users, and one that may not."""
     rights = {"grant_types": BOTH, "audiences": (API, OTHER_API), "scope": "read write audit"}
-    for name, changes in ((APP, {"may_act": (BACKEND,)}), (BACKEND, {}), (STRANGER, {})):
+    for name, changes in ((APP, {"may_act": (APP, BACKEND)}), (BACKEND, {}), (STRANGER, {})):
         metadata = client_metadata(**(rights | changes))
         service.stores.clients.add(name, metadata, secret=SECRETS["billing"], now=NOW)
 
@@ -80,9 +80,26 @@ def test_an_exchanged_token_verifies_offline(service):
 
 @pytest.mark.parametrize("parameter", ["resource", "audience"])
 def test_the_audience_may_change_within_the_registration(service, parameter):
-    """A token for another audience is given if the client is registered for it, by either parameter."""
+    """A client that acts for its users gets them to another audience of its own, by either parameter."""
     text = exchanged(service, subject_token(service), **{parameter: OTHER_API})["access_token"]
     assert grant_of(text).aud == OTHER_API
+
+
+def test_a_subject_goes_no_further_than_its_own_token(service):
+    """A client that may not act for its users reaches no audience that they did not approve, by exchange."""
+    token = subject_token(service, client_id=STRANGER)
+    description = refused(ask(service, token, STRANGER, resource=OTHER_API), 400, "invalid_target")
+    assert "in its own may_act" in description
+    both = subject_token(service, client_id=STRANGER, aud=(API, OTHER_API))
+    assert grant_of(exchanged(service, both, STRANGER, resource=OTHER_API)["access_token"]).aud == OTHER_API
+    assert grant_of(exchanged(service, token, STRANGER)["access_token"]).aud == API
+    refused(ask(service, token, STRANGER, resource=[API, OTHER_API]), 400, "invalid_target")
+
+
+def test_a_client_reaches_its_audiences_in_its_own_name(service):
+    """A client may exchange a token in its own name for every audience: it could request one as well."""
+    token = subject_token(service, client_id=STRANGER, sub=STRANGER)
+    assert grant_of(exchanged(service, token, STRANGER, resource=OTHER_API)["access_token"]).aud == OTHER_API
 
 
 TEXTS = {

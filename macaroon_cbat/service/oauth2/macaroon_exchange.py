@@ -1,9 +1,10 @@
 """The exchange of a macaroon of this service for another one (RFC 8693): narrower, or for another audience.
 
 The new token carries every caveat of the old one, ends no later, and is of the same subject and refresh
-family. A client may exchange its own tokens. Those of another client it may exchange only if that client is
-registered with its name in `may_act`; the new token then names it as the actor. A holder says which client
-may exchange a token by the certificate that it binds the token to.
+family. A client may exchange its own tokens, in the name of another subject for the audiences that they have.
+Those of another client it may exchange only if that client is registered with its name in `may_act`; the new
+token then names it as the actor. A holder says which client may exchange a token by the certificate that it
+binds the token to.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 
 from macaroon_cbat.errors import InvalidRequest, InvalidTarget
 from macaroon_cbat.macaroon.audiences import is_same_audience
-from macaroon_cbat.macaroon.claims import EpochSeconds, scope_tokens
+from macaroon_cbat.macaroon.claims import EpochSeconds, scope_tokens, several
 from macaroon_cbat.macaroon.identifier import Actor, Grant, read_identifier
 from macaroon_cbat.macaroon.target import parse_target
 from macaroon_cbat.macaroon.verification import judge, refuse_revoked
@@ -22,6 +23,7 @@ from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.service.audit import is_with
 from macaroon_cbat.service.oauth2.authorization import Authorization
 from macaroon_cbat.service.oauth2.entitlements import (
+    Audience,
     granted_audience,
     granted_certificate,
     granted_scope,
@@ -150,13 +152,11 @@ def _length(actor: Actor | None) -> int:
     return links
 
 
-def _audience(
-    wanted: WantedExchange, rights: PresentedRights, client: Client, issuer: Issuer
-) -> str | tuple[str, ...] | None:
+def _audience(wanted: WantedExchange, rights: PresentedRights, client: Client, issuer: Issuer) -> Audience:
     """Return the audience of the new token: the named one, else that of the old one (RFC 8707 2)."""
     before = None if rights.grant.aud is UNSET else rights.grant.aud
     named = named_resources(wanted.resources)
-    audience: str | tuple[str, ...] | None
+    audience: Audience
     if named is not None:
         audience = granted_audience(client, named, issuer.audience)
     elif client.client_id == rights.grant.client_id:
@@ -169,4 +169,22 @@ def _audience(
         )
     if not rights.allows_audience(audience):
         raise InvalidTarget("an aud caveat of the subject token excludes this resource: name another one")
+    _refuse_wider(rights.grant, audience, client)
     return audience
+
+
+def _refuse_wider(grant: Grant, audience: Audience, client: Client) -> None:
+    """Raise InvalidTarget for a resource beyond those of a client's own token in the name of another subject.
+
+    A person approved the audiences of a login, and a trust in an issuer bounds those of its subjects. A
+    refresh reaches no other one, so an exchange does not either, unless the operator says that this client
+    acts for its users: by its own name in its `may_act`. A token in its own name it could request anyway.
+    """
+    name = client.client_id
+    if grant.client_id != name or grant.sub == name or grant.aud is UNSET or name in client.metadata.may_act:
+        return
+    if not set(several(audience or ())) <= set(several(grant.aud)):
+        raise InvalidTarget(
+            "the subject token is for other resources: request one that is for this one, too, or let the "
+            "operator name this client in its own may_act"
+        )

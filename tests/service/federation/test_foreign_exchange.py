@@ -133,3 +133,10 @@ def test_a_jwt_does_not_undo_a_revocation(service, issued_at):
     assert "were revoked" in refused(exchange(service, token, "web"), 400, "invalid_request")
     assert bear(service, a_jwt(sub="bob"), "web").status_code == 200
     assert bear(service, a_jwt(sub="alice", iat=NOW + 3), "web").status_code == 200
+
+
+def test_an_exchange_stays_within_the_trust(with_people):
+    """The macaroon of a subject is exchanged for no resource that the trust in its issuer leaves out."""
+    token = bear(with_people, a_jwt(sub="alice"), "web").json["access_token"]
+    answer = exchange(with_people, token, "web", kind="access_token", resource=OTHER_API)
+    refused(answer, 400, "invalid_target")
