@@ -136,10 +136,11 @@ class FamilyViews:
             self._now(),
             client_id=owner.client_id,
             subject=owner.subject,
+            certificate=owner.certificate,
             after=place_after(query.get("after", BEGINNING)),
             limit=FAMILY_PAGE,
         )
-        return answer(family_list(filter(owner.owns, found), last, self.server.stores.clients))
+        return answer(family_list(found, last, self.server.stores.clients))
 
     def named(self, family: str) -> Response:
         """Give a family of the owner a label, and answer with it."""

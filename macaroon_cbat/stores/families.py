@@ -52,6 +52,7 @@ class FamilyStore:
         refuse_nameless("subject", new.subject)
         row = msgspec.structs.asdict(new) | {
             "content": msgspec.json.encode(new.granted).decode(),
+            "certificate": new.granted.certificate,
             "wrapped_secret": self._wrapping_key().wrap(_sealed_name(new.family), key.secret),
         }
         del row["granted"]
@@ -149,13 +150,18 @@ class FamilyStore:
         *,
         client_id: str | None = None,
         subject: str | None = None,
+        certificate: str | None = None,
         after: Place = (0, ""),
         limit: int,
     ) -> tuple[list[Family], Place | None]:
-        """Return live families of a client, a subject, both or all, oldest first, and where to go on."""
+        """Return live families of all these that are named, or all, oldest first, and where to go on."""
         place = tuple_(families.c.created_at, families.c.family)
         query = select(families).where(place > tuple_(*after), families.c.expires_at > now)
-        for column, value in ((families.c.client_id, client_id), (families.c.subject, subject)):
+        for column, value in (
+            (families.c.client_id, client_id),
+            (families.c.subject, subject),
+            (families.c.certificate, certificate),
+        ):
             query = query if value is None else query.where(column == value)
         with self._database.reading() as connection:
             rows = connection.execute(query.order_by(*place).limit(limit + 1)).all()

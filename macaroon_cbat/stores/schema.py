@@ -64,6 +64,8 @@ families = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("rotated_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("certificate", String(43), nullable=True),
+    Index("ix_families_certificate_place", "certificate", "created_at", "family"),
     Index("ix_families_place", "created_at", "family"),
     Index("ix_families_client_place", "client_id", "created_at", "family"),
 )

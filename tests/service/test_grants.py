@@ -4,6 +4,7 @@ import pytest
 
 from macaroon_cbat.macaroon.caveats import confirmation, key_confirmation
 from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
+from macaroon_cbat.service import family_routes
 from macaroon_cbat.service.family_lists import FAMILY_PAGE
 from macaroon_cbat.service.oauth2.authorization import Authorization
 from macaroon_cbat.service.oauth2.issuer import Issuer
@@ -124,6 +125,17 @@ def test_a_public_client_sees_those_of_its_certificate(service, certificate, oth
     path = f"{GRANTS}/{mine}?client_id={PHONE}"
     refused(ask(service, "DELETE", path, other_certificate, headers={}), 404, "not_found")
     assert ask(service, "DELETE", path, certificate, headers={}).status_code == 204
+
+
+def test_a_public_client_learns_nothing_of_other_logins(service, certificate, other_certificate, monkeypatch):
+    """A page has the families of one certificate alone, and no cursor names those of others before them."""
+    monkeypatch.setattr(family_routes, "FAMILY_PAGE", 1)
+    for _ in range(3):
+        begun(service, PHONE, certificate=other_certificate.thumbprint)
+    service.now += 1
+    mine = family_of(begun(service, PHONE, certificate=certificate.thumbprint))
+    answer = ask(service, path=f"{GRANTS}?client_id={PHONE}", headers={}, certificate=certificate).json
+    assert ([one["family"] for one in answer["grants"]], answer["cursor"]) == ([mine], None)
 
 
 def test_a_public_client_without_a_certificate_sees_nothing(service):

@@ -188,3 +188,23 @@ def test_an_old_client_that_names_a_certificate_twice_stays(empty_url):
     with pytest.raises(InvalidClientMetadata, match="listed twice"):
         metadata_from(json.loads(text))
     stores.database.close()
+
+
+@pytest.mark.parametrize("certificate", ["A" * 43, None])
+def test_an_old_family_is_found_by_its_certificate(empty_url, certificate):
+    """A login of before is in the list of the certificate that it is bound to, and of no other."""
+    migrate(empty_url, "0006")
+    old = Database(empty_url)
+    content = {"scope": "read"} | ({} if certificate is None else {"certificate": certificate})
+    with old.writing() as connection:
+        into = (
+            "families (family, client_id, subject, content, wrapped_secret, token_id, created_at, "
+            "rotated_at, expires_at)"
+        )
+        row = ("F" * 22, "phone", "user:alice", json.dumps(content), b"", "T" * 22, NOW, NOW, NOW + DAY)
+        insert(connection, into, row)
+    old.close()
+    stores = opened(empty_url)
+    found, _ = stores.families.live(NOW, client_id="phone", certificate="A" * 43, limit=9)
+    assert [one.family for one in found] == ([] if certificate is None else ["F" * 22])
+    stores.database.close()
