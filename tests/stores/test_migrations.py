@@ -193,7 +193,7 @@ def test_an_old_client_that_names_a_certificate_twice_stays(empty_url):
 @pytest.mark.parametrize("certificate", ["A" * 43, None])
 def test_an_old_family_is_found_by_its_certificate(empty_url, certificate):
     """A login of before is in the list of the certificate that it is bound to, and of no other."""
-    migrate(empty_url, "0006")
+    migrate(empty_url, "0005")
     old = Database(empty_url)
     content = {"scope": "read"} | ({} if certificate is None else {"certificate": certificate})
     with old.writing() as connection:
