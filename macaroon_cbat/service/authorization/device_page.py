@@ -93,7 +93,7 @@ class DevicePage:
             "audiences": several(asked.audience or ()),
             "details": asked.detail_lines,
             # No host that an operator named tells here who gets the access, as it does where a code goes.
-            "is_vetted": self.stores.registrations.registered(asked.client_id, now) is None,
+            "is_vetted": self.stores.registrations.bounds(asked.client_id, now) is None,
             "address": asked.address,
             "minutes": max(0, now - asked.begun_at) // 60,
             "field": FIELD,
