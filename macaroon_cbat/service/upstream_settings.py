@@ -29,7 +29,7 @@ class UpstreamSettings:
         str | None,
         Setting(
             meaning="issuer of the OpenID Connect provider at which people log in",
-            shape="https://HOST[:PORT][/PATH]",
+            shape="https://HOST[:PORT][/PATH][/], letter by letter as its ID tokens name it",
             default="none: people cannot log in",
         ),
     ] = None
@@ -103,7 +103,8 @@ class UpstreamSettings:
         """Refuse what could only fail at the first login, or let the wrong people in."""
         refuse_out_of_range(self)
         self._refuse_halves()
-        if self.upstream_issuer is not None and (mistake := issuer_mistake(self.upstream_issuer)):
+        named = None if self.upstream_issuer is None else self.upstream_issuer.removesuffix("/")
+        if named is not None and (mistake := issuer_mistake(named)):
             raise SettingsError(f"{PREFIX}{_ISSUER} {self.upstream_issuer!r} {mistake}")
         if not _SCOPES.match(self.upstream_scopes) or "openid" not in self.upstream_scopes.split(" "):
             raise SettingsError(

@@ -150,6 +150,7 @@ class ClientStore:
             revoke_tokens_so_far(connection, "client", client_id, clock(), lasting)
             connection.execute(delete(clients).where(clients.c.client_id == client_id))
             drop_record(connection, "registered", client_id)
+            drop_record(connection, "self_registered", client_id)
         self._seen.pop(client_id, None)
         return True
 

@@ -29,6 +29,7 @@ RecordKind = Literal[
     "invitation",  # the key of an initial access token
     "registration",  # the registrations that were made with an initial access token
     "registered",  # the key of a client's registration access token, and its bounds
+    "self_registered",  # the bounds of a client that registered itself, for as long as it is registered
     "discharge",  # a discharge that waits for its user
 ]
 """Kinds of records; a name of one kind is not found under another."""

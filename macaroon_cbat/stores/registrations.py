@@ -101,6 +101,17 @@ class RegistrationStore:
         """Return the key and bounds of a client that registered itself, or None."""
         return self._found("registered", client_id, now)
 
+    def bounds(self, client_id: str, now: EpochSeconds) -> bytes | None:
+        """Return the bounds of a client that registered itself as JSON, or None for an operator's client.
+
+        They are known for as long as the client is: it is no operator's because its tokens were revoked.
+        """
+        with self._database.reading() as connection:
+            kept = find_record(connection, "self_registered", client_id, now)
+            if kept is None and (older := find_record(connection, "registered", client_id, now)):
+                kept = bytes(msgspec.json.decode(older, type=_Record).bounds)
+        return kept
+
     def register(
         self, new: NewRegistration, now: EpochSeconds, before_commit: Callable[[Client], None]
     ) -> tuple[Client, RootKey]:
@@ -126,6 +137,7 @@ class RegistrationStore:
             )
             content = msgspec.json.encode(record)
             add_record(connection, "registered", new.client_id, content, expires_at=NEVER, now=now)
+            add_record(connection, "self_registered", new.client_id, new.bounds, expires_at=NEVER, now=now)
             before_commit(client)
         return client, RootKey(new.client_id, secret)
 
@@ -209,6 +221,7 @@ def _remove_unused(connection: Connection, now: EpochSeconds) -> None:
 def _remove(connection: Connection, client_id: str) -> None:
     connection.execute(delete(clients).where(clients.c.client_id == client_id))
     drop_record(connection, "registered", client_id)
+    drop_record(connection, "self_registered", client_id)
 
 
 def _sealed(kind: str, name_hash: bytes) -> str:

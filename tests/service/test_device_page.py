@@ -7,9 +7,11 @@ from contextlib import closing
 
 import pytest
 
+from macaroon_cbat.service.oauth2.grants.device_code import DEVICE_CODE
 from macaroon_cbat.service.oauth2.user_codes import ALPHABET, new_user_code, read_user_code
 from tests.support.devices import BROWSER, PersonInBrowser, begin, fields_of, poll, register_terminal
 from tests.support.people import SIGN_IN
+from tests.support.registering import invitation, registered
 from tests.support.service import ISSUER, refused
 
 ATTACK = "\"><script>alert(1)</script>'"
@@ -262,3 +264,19 @@ def test_a_database_out_of_reach_is_a_page(service, ada, begun, certificate):
     assert int(answer.headers["Retry-After"]) > 0
     assert "Not available at the moment" in answer.text
     assert is_pending(service, begun, certificate)
+
+
+def test_the_page_warns_of_a_program_that_registered_itself(service, begun, ada, certificate):
+    """A person learns that no operator has checked the name which a program gave itself by an invitation."""
+    assert "registered itself" not in ada.enter(begun["user_code"]).text
+    members = {
+        "client_name": "Terminal",
+        "grant_types": [DEVICE_CODE],
+        "token_endpoint_auth_method": "none",
+        "tls_client_certificate_bound_access_tokens": True,
+    }
+    invited = registered(service, invitation(service, grant_types=[DEVICE_CODE]), members)
+    own = begin(service, certificate, client_id=invited["client_id"]).json
+    shown = ada.enter(own["user_code"]).text
+    assert "<strong>Terminal</strong>" in shown
+    assert "registered itself" in shown

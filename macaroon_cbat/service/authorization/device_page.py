@@ -92,6 +92,8 @@ class DevicePage:
             "scopes": asked.scope.split(" "),
             "audiences": several(asked.audience or ()),
             "details": asked.detail_lines,
+            # No host that an operator named tells here who gets the access, as it does where a code goes.
+            "is_vetted": self.stores.registrations.bounds(asked.client_id, now) is None,
             "address": asked.address,
             "minutes": max(0, now - asked.begun_at) // 60,
             "field": FIELD,

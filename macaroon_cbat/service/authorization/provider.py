@@ -32,7 +32,7 @@ def discovered(issuer: str, read: Callable[[str], dict[str, Any]]) -> Provider:
     Its endpoints may be on other hosts, as those of large providers are. Raises LoginUnavailable for a
     document of another issuer, an endpoint without https, and a key set without usable keys.
     """
-    url = issuer + OPENID_CONFIGURATION
+    url = issuer.removesuffix("/") + OPENID_CONFIGURATION
     document = read(url)
     if document.get("issuer") != issuer:
         raise LoginUnavailable(f"{url} names another issuer: correct MACAROON_CBAT_UPSTREAM_ISSUER")

@@ -12,5 +12,5 @@ def is_vetted(registrations: RegistrationStore, client_id: str, now: EpochSecond
 
     Any other client may be an attacker's: it has registered itself, with a name and a host of its choice.
     """
-    found = registrations.registered(client_id, now)
-    return found is None or msgspec.json.decode(found.bounds, type=Bounds).hosts is not None
+    bounds = registrations.bounds(client_id, now)
+    return bounds is None or msgspec.json.decode(bounds, type=Bounds).hosts is not None

@@ -48,6 +48,19 @@ def test_a_provider_may_want_the_secret_in_the_form(start, upstream):
     assert come_back(Browser(service, upstream)).status_code == 303
 
 
+def test_the_issuer_may_end_with_a_slash(services, upstream):
+    """A provider whose name ends with a slash is one: the document is found without it, the rest says it."""
+    issuer = upstream.issuer + "/"
+    upstream.faults.update(document={"issuer": issuer}, claims={"iss": issuer})
+    service = services.start_new(people=upstream.settings(upstream_issuer=issuer))
+    register_clients(service)
+    browser = Browser(service, upstream)
+    back = upstream.log_in(browser.authorize().location)
+    assert browser.get(back).status_code == 403
+    back = upstream.log_in(browser.authorize().location).partition("&iss=")[0]
+    assert browser.get(back).status_code == 303
+
+
 @pytest.mark.parametrize(
     "claims",
     [

@@ -1,10 +1,15 @@
 """Clients that registered themselves: the service leads no person on to them unasked, nor lends its name."""
 
 import pytest
+from msgspec.structs import replace
 
+from macaroon_cbat.macaroon.identifier import read_identifier
+from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.service.registration_settings import RegistrationSettings
+from macaroon_cbat.service.settings import LASTING as LASTING_SECONDS
 from tests.support.browsers import Browser, answer_in, exchange
 from tests.support.certificates import certified
+from tests.support.databases import NOW
 from tests.support.registering import APP, CALLBACK, ask, invitation, path_of, register
 from tests.support.service import API
 
@@ -122,3 +127,39 @@ def test_no_consent_is_stretched_to_a_login_that_is_renewed(browser):
     page = browser.consent_page(client_id, redirect_uri=EVIL)
     assert "renewed without you" in page.text
     assert "refresh_token" in tokens(browser, client_id, left_with(browser.press(page)))
+
+
+ENDED = {
+    "its tokens are revoked": lambda stores, made: stores.clients.revoke_tokens(
+        "client", made["client_id"], lambda: NOW, lasting=LASTING_SECONDS
+    ),
+    "its registration access token is revoked": lambda stores, made: stores.registrations.end(
+        read_identifier(read_macaroon(made["registration_access_token"]).identifier).jti
+    ),
+    "a right is taken away": lambda stores, made: stores.clients.change(
+        made["client_id"],
+        lambda metadata: replace(metadata, grant_types=("authorization_code",)),
+        lambda: NOW,
+        lasting=LASTING_SECONDS,
+    ),
+}
+
+
+@pytest.mark.parametrize("ended", ENDED.values(), ids=ENDED)
+def test_no_operator_has_checked_what_one_has_revoked(browser, ended):
+    """A client that registered itself stays one, whatever an operator revokes or takes away from it."""
+    made = register(browser.service, None, LASTING).json
+    assert ended(browser.service.stores, made) is not False
+    answer = browser.authorize(made["client_id"], redirect_uri=EVIL, scope="none")
+    assert (answer.status_code, answer.location) == (400, None)
+    page = browser.consent_page(made["client_id"], redirect_uri=EVIL)
+    assert "This application registered itself" in page.text
+
+
+def test_a_removed_client_leaves_no_mark(browser):
+    """An operator may give the name of a removed client to a client of its own."""
+    name = client(browser)
+    stores = browser.service.stores
+    assert stores.registrations.bounds(name, NOW) is not None
+    stores.clients.remove(name, lambda: NOW, lasting=LASTING_SECONDS)
+    assert stores.registrations.bounds(name, NOW) is None
