@@ -16,6 +16,8 @@ from hashlib import blake2b
 from struct import Struct
 from typing import Literal
 
+from macaroon_cbat.errors import Unavailable
+
 _NAME_BYTES, _SLOT_BYTES = 16, 20
 _MOST_IN_WINDOW = 64
 _FEW = 64
@@ -35,12 +37,20 @@ class ProofTable:
         self._until = Struct("<I")
         self._key = os.urandom(32)
         self._file = _memory_file()
-        weakref.finalize(self, os.close, self._file)
+        self._own = _identity_of(self._file)
+        weakref.finalize(self, _close, self._file, self._own)
         os.ftruncate(self._file, self._slots * _SLOT_BYTES)
         self._memory = mmap.mmap(self._file, self._slots * _SLOT_BYTES)
 
     def add(self, name: bytes, until: int, now: int) -> Found:
-        """Add a name that is new; "full" if every slot of its window holds a name that counts now."""
+        """Add a name that is new; "full" if every slot of its window holds a name that counts now.
+
+        Raises Unavailable if the file was closed, with which the processes are kept apart.
+        """
+        if _identity_of(self._file) != self._own:
+            raise Unavailable(
+                "the memory of used DPoP proofs was closed, as daemons close every file: make the guard then"
+            )
         digest = blake2b(name, digest_size=_NAME_BYTES + 8, key=self._key).digest()
         short, place = digest[:_NAME_BYTES], int.from_bytes(digest[_NAME_BYTES:], "big")
         start = place % (self._slots - self._window + 1) * _SLOT_BYTES
@@ -64,6 +74,20 @@ class ProofTable:
         slot = start + number * _SLOT_BYTES
         self._memory[slot : slot + _SLOT_BYTES] = name + self._until.pack(until)
         return "new"
+
+
+def _identity_of(file: int) -> tuple[int, int] | None:
+    """Return the identity of an open file, None for a closed one: another file may have its number by now."""
+    try:
+        found = os.fstat(file)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _close(file: int, own: tuple[int, int] | None) -> None:
+    if _identity_of(file) == own:
+        os.close(file)
 
 
 def _first_free(untils: tuple[int, ...], now: int) -> int | None:

@@ -14,7 +14,7 @@ from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW
 from macaroon_cbat.macaroon.custom import Judge
 from macaroon_cbat.macaroon.dpop_nonces import DpopNonces
 from macaroon_cbat.macaroon.dpop_proof import DpopProof, ProvedRequest, read_proof, verify_proof
-from macaroon_cbat.resource.blocking import about_to_block, announces_blocking
+from macaroon_cbat.resource.blocking import MustBlock, about_to_block, announces_blocking
 from macaroon_cbat.resource.presented_proof import PresentedProof
 from macaroon_cbat.resource.used_proofs import RememberedProofs, UsedProofs
 
@@ -48,17 +48,26 @@ class ProofRules(Struct, frozen=True):
             raise refused from error
         if presented.is_used:
             return
+        if not self._is_new(proof, access):
+            raise ProofRefused("the DPoP proof was used before: make one for each request")
+        presented.is_used = True
+
+    def _is_new(self, proof: DpopProof, access: Access) -> bool:
+        """Return True, once, for a proof; every error of the memory is Unavailable."""
         if not announces_blocking(self.used):
             about_to_block()
         until = proof.usable_until(LONGEST_CLOCK_SKEW)  # a reload, or a guard that shares it, may allow more
-        found: object = self.used.add(proof.use_name(), until, access.now)
-        if not isinstance(found, bool):  # a coroutine, for one, is true
-            raise Unavailable(
-                f"the memory of used proofs returned {type(found).__name__}: let add return True or False"
-            )
-        if not found:
-            raise ProofRefused("the DPoP proof was used before: make one for each request")
-        presented.is_used = True
+        try:
+            found: object = self.used.add(proof.use_name(), until, access.now)
+        except (Unavailable, MustBlock):
+            raise
+        except Exception as error:
+            raise Unavailable(f"the memory of used proofs failed: {type(error).__name__}: {error}") from error
+        if isinstance(found, bool):
+            return found
+        raise Unavailable(  # a coroutine, for one, is true
+            f"the memory of used proofs returned {type(found).__name__}: let add return True or False"
+        )
 
 
 def claimed_proof(presented: PresentedProof | None) -> DpopProof:

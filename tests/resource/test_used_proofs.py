@@ -86,6 +86,24 @@ def test_of_several_processes_one_finds_it_new():
     os.close(writing)
 
 
+def test_a_daemon_that_closes_its_files_cannot_tell():
+    """Once every file of a process was closed a proof is 503, also where another file has the number then."""
+    memory = RememberedProofs().prepare()
+
+    def is_unavailable(_number: int) -> bool:
+        os.closerange(3, 256)
+        with pytest.raises(Unavailable, match="closed, as daemons close"):
+            memory.add(name(1), NOW + 9, NOW)
+        for _ in range(100):
+            os.pipe()
+        with pytest.raises(Unavailable, match="closed, as daemons close"):
+            memory.add(name(1), NOW + 9, NOW)
+        return True
+
+    assert in_children(1, is_unavailable) == [0]
+    assert memory.add(name(1), NOW + 9, NOW)
+
+
 def test_a_large_memory_holds_what_it_says():
     """A table that is half full finds a place for each name, and each is used then."""
     memory = RememberedProofs(most=5000)

@@ -216,7 +216,9 @@ class Redis:
         self.returned = returned
 
     def add(self, _name, _until, _now):
-        """Return it."""
+        """Return it, or raise it."""
+        if isinstance(self.returned, Exception):
+            raise self.returned
         return self.returned
 
 
@@ -228,9 +230,9 @@ class Later:
         return True
 
 
-@pytest.mark.parametrize("returned", [None, "OK", 1, [True]], ids=repr)
+@pytest.mark.parametrize("returned", [None, "OK", 1, [True], ConnectionResetError()], ids=repr)
 def test_a_memory_that_answers_something_else_is_503(adapter, returned):
-    """An answer other than True and False does not say that a proof is new, however true it is."""
+    """An error, or an answer that is neither True nor False, does not say that a proof is new."""
     app = adapter.make(require="dpop", used_proofs=Redis(returned))
     assert ask(adapter, app, KEYED, proof(KEYED)).status == 503
 
