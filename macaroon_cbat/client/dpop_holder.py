@@ -23,7 +23,7 @@ from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.claims import EpochSeconds
 
 PLACEHOLDER = "DPoP made-when-sent"
-"""The value of Authorization until the request is sent, which tells nothing to whom it reaches."""
+"""The value of Authorization until the request is sent, which gives nothing away where it is shown."""
 
 _NONCE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,500}\Z")
 _WANTS_NONCE = re.compile(r'\berror="?use_dpop_nonce\b')

@@ -72,7 +72,10 @@ class Discharger:
     def _approved(
         self, check: Approval, request: CaveatRequest, wanted: Wanted, now: EpochSeconds
     ) -> _Confirmed:
-        """Return who approved, by the secret of an approval. Raises InteractionRequired without one."""
+        """Return the confirmation by a person, for the secret of an approval.
+
+        Raises InteractionRequired without a secret.
+        """
         if self.approvals is None:
             raise ConditionNotMet("no person can sign in at this service: set an upstream provider")
         digest = sha256(wanted.caveat).hexdigest()

@@ -82,7 +82,9 @@ class RefreshFamilies:
         proof_key = authorization.proof_key if is_public(client) else None
         bindings = confirmations_for(bound_to, proof_key)
         if is_public(client) and not bindings:
-            raise InvalidGrant("a public client gets a refresh token only when it is bound (RFC 8705 4)")
+            raise InvalidGrant(
+                "a public client gets a refresh token only when it is bound: present a certificate"
+            )
         begun = Family(
             family=authorization.family or new_family(),
             client_id=client.client_id,

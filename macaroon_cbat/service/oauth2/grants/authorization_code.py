@@ -160,9 +160,13 @@ def _refuse_changed(stores: Stores, approval: Approval, request: FormRequest) ->
     if reason is not None:
         raise InvalidGrant(f"the approval has ended: {reason}")
     if approval.certificate is not None and request.presented.thumbprint != approval.certificate:
-        raise InvalidGrant("the code was requested over a connection with another client certificate")
+        raise InvalidGrant(
+            "the code was requested over a connection with another client certificate: use that"
+        )
     if approval.dpop_jkt is not None and request.proof_key != approval.dpop_jkt:
-        raise InvalidGrant("the code is bound to another key than that of the DPoP proof (RFC 9449 10)")
+        raise InvalidGrant(
+            "the code is bound to another key than that of the DPoP proof (RFC 9449 10): prove that"
+        )
 
 
 OFFERED_TO_BROWSERS = OfferedGrant(

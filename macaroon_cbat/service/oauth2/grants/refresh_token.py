@@ -122,7 +122,7 @@ def _refuse_other_binding(granted: Granted, access: Access) -> None:
         None,
         access.proof_key,
     ):
-        raise InvalidGrant("the refresh token is bound to another certificate or DPoP key")
+        raise InvalidGrant("the refresh token is bound to another certificate or DPoP key: use that")
 
 
 def _ended(rotation: Rotation, grant: Grant) -> InvalidGrant:
