@@ -22,8 +22,11 @@ import subprocess
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from tests.support.fork_servers import ForkServers
 
 ROOT = Path(__file__).parents[2]
 _PACKAGES = (
@@ -60,11 +63,25 @@ def preload() -> None:
 
 
 def main() -> None:
-    """Fork a process for each message on standard input, and tell the pid and later the status of each."""
+    """Fork a server for each socket that standard input brings, and wait for them at its end."""
     preload()
     gc.collect()
     gc.freeze()
     sock = socket.socket(fileno=os.dup(0))
+    while fds := socket.recv_fds(sock, 16, 1)[1]:
+        if not os.fork():
+            sock.close()
+            _serve(socket.socket(fileno=fds[0]))
+            return
+        os.close(fds[0])
+    sock.close()
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.wait()
+
+
+def _serve(sock: socket.socket) -> None:
+    """Fork a process for each message on this socket, and tell the pid and later the status of each."""
     woken, wakes = os.pipe()
     os.set_blocking(wakes, False)
     signal.set_wakeup_fd(wakes)
@@ -152,8 +169,7 @@ class _Server:
         self._lock, self._ended = threading.Lock(), dict[int, int]()
         self._socket, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with its:
-            command = [sys.executable, "-m", "tests.support.fork_server"]
-            self._process = subprocess.Popen(command, stdin=its, cwd=ROOT, env=environment)
+            _fork_servers().serve(environment, its)
 
     def fork(self, message: dict[str, Any], fds: list[int]) -> int:
         """Return the pid of a new process that runs a module."""
@@ -186,11 +202,28 @@ class _Server:
     def end(self) -> None:
         """End the server; what it forked goes on."""
         self._socket.close()
-        self._process.wait()
 
 
 _servers: dict[tuple[tuple[str, str], ...], _Server] = {}
 _starting = threading.Lock()
+_kept = list[ForkServers]()
+
+
+@contextlib.contextmanager
+def shared() -> Iterator[None]:
+    """Start the servers that this process and those that it forks use in this context."""
+    _kept.append(ForkServers())
+    try:
+        yield
+    finally:
+        _kept.pop().end()
+
+
+def _fork_servers() -> ForkServers:
+    if not _kept:
+        _kept.append(ForkServers())
+        atexit.register(_kept[0].end)
+    return _kept[0]
 
 
 def _server_for(environment: dict[str, str]) -> _Server:
@@ -202,7 +235,7 @@ def _server_for(environment: dict[str, str]) -> _Server:
     key = tuple(sorted(read_at_start.items()))
     with _starting:
         if key not in _servers:
-            _servers[key] = _Server(read_at_start | {"PATH": os.environ["PATH"]})
+            _servers[key] = _Server(read_at_start)
             atexit.register(_servers[key].end)
         return _servers[key]
 

@@ -21,6 +21,8 @@ from typing import Any
 import pytest
 from _pytest.config import create_terminal_writer
 
+from tests.support import fork_server
+
 _BYTES = 2
 """The length of a file's number in the queue: a process reads all of it or, at the end, nothing."""
 
@@ -202,7 +204,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     if not count or session.config.option.collectonly or session.testsfailed or not session.items:
         return None
     assert threading.active_count() == 1, "a fork would lose threads that were started by collecting tests"
-    Run(session).run(count)
+    with fork_server.shared():
+        Run(session).run(count)
     if session.shouldfail:
         raise session.Failed(session.shouldfail)
     if session.shouldstop:
