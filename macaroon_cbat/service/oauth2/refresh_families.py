@@ -13,12 +13,14 @@ from functools import partial
 from msgspec import Struct
 from msgspec.structs import replace
 
+from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import InvalidGrant, InvalidToken
 from macaroon_cbat.macaroon.caveats import Caveat
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import TOKEN_ID_BYTES, Grant
 from macaroon_cbat.macaroon.keys import KEY_BYTES, AudienceKey, RootKey, audience_key
 from macaroon_cbat.macaroon.minting import mint
+from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.macaroon.signature import CarriedCaveats, OpenedCaveat, open_caveats, verify_identifier
 from macaroon_cbat.macaroon.wire import Macaroon
 from macaroon_cbat.service.oauth2.authorization import Authorization
@@ -78,13 +80,8 @@ class RefreshFamilies:
         for a public client without a binding.
         """
         client = authorization.client
-        bound_to = authorization.certificate if is_public(client) else None
-        proof_key = authorization.proof_key if is_public(client) else None
+        bound_to, proof_key = _kept_binding(authorization)
         bindings = confirmations_for(bound_to, proof_key)
-        if is_public(client) and not bindings:
-            raise InvalidGrant(
-                "a public client gets a refresh token only when it is bound: present a certificate"
-            )
         begun = Family(
             family=authorization.family or new_family(),
             client_id=client.client_id,
@@ -194,6 +191,22 @@ class RefreshFamilies:
     ) -> str:
         """Return the current refresh token of a family, which carries these caveats."""
         return mint(key, self.url, _grant(client, family), caveats, carried=carried)
+
+
+def _kept_binding(authorization: Authorization) -> tuple[Thumbprint | None, KeyThumbprint | None]:
+    """Return the certificate and the DPoP key to which the refresh tokens of a family stay bound.
+
+    Raises InvalidGrant for a public client without either.
+    """
+    if not is_public(authorization.client):
+        return None, None
+    bound_to = authorization.certificate, authorization.proof_key
+    if bound_to == (None, None):
+        raise InvalidGrant(
+            "a public client gets a refresh token only when it is bound: "
+            "present a certificate or a DPoP proof"
+        )
+    return bound_to
 
 
 def _grant(client: Client, family: Family) -> Grant:

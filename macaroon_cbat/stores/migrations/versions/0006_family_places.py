@@ -1,4 +1,4 @@
-"""Indexes by which lists of refresh families go on from one place to the next, also those of one certificate."""
+"""Indexes of the places of refresh families, by which a list goes on: of all, a client, or a certificate."""
 
 import sqlalchemy as sa
 from alembic import op
