@@ -1,4 +1,4 @@
-"""Indexes by which lists of refresh families go on from one place to the next, also those of one certificate."""
+"""Indexes by which lists of refresh families go on, also among those of one certificate."""
 
 import sqlalchemy as sa
 from alembic import op
