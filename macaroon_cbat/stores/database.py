@@ -53,7 +53,16 @@ def no_database(place: str) -> SettingsError:
 
 
 def sqlite_url(file: Path) -> str:
-    """Return the URL of an SQLite database in this file. Any character of its path is escaped."""
+    """Return the URL of an SQLite database in this file. Any character of its path is escaped.
+
+    Raises SettingsError for a path that SQLite cannot open.
+    """
+    try:
+        str(file).encode()
+    except UnicodeEncodeError as error:
+        raise SettingsError(
+            f"the folder {str(file.parent)!r} is not named in UTF-8: choose another with --data"
+        ) from error
     return URL.create("sqlite", database=str(file)).render_as_string()
 
 

@@ -95,6 +95,13 @@ def test_a_folder_is_shown_as_it_was_typed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_sqlite_cannot_name_is_refused(tmp_path):
+    """A data folder whose name is not UTF-8 is refused in one line, before anything is made there."""
+    folder = tmp_path / "data\udcff"
+    line = complaint(call("serve", "--init", "--data", folder), 2)
+    assert line.endswith("is not named in UTF-8: choose another with --data")
+
+
 def test_a_forgotten_variable_adds_no_client(tmp_path):
     """With MACAROON_CBAT_DATA forgotten, no client is added where no service knows it."""
     line = complaint(call("client", "add", "a", "--scope", "read"), 2)

@@ -1,4 +1,4 @@
-"""Indexes of the places of refresh families, by which a list goes on: of all, a client, or a certificate."""
+"""Indexes by which lists of refresh families go on, also among those of one certificate."""
 
 import sqlalchemy as sa
 from alembic import op
