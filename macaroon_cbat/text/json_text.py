@@ -3,13 +3,18 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import msgspec
 
 _Shape = TypeVar("_Shape")
 _MOST_DIGITS = 100
+DEEPEST = 32
+"""Lists and objects within one another that `read_members` reads.
+
+A parser's own limit depends on how deep its caller's stack is: what it reads, later code could fail on.
+"""
 _JSON_SPACE = " \t\r\n"
 
 
@@ -36,11 +41,12 @@ def read_members(text: bytes) -> dict[str, object]:
 
     Raises UnusableJson for text that two parsers could read as two values: a repeated key at any depth,
     escaped or not, NaN, a number beyond IEEE 754 or of too many digits, half a surrogate pair, a byte order
-    mark.
+    mark. So is text that is nested deeper than DEEPEST.
     """
     try:
         spelled = text.decode()
         members = _DECODER.decode(spelled)
+        _refuse_deep(spelled, members)
         msgspec.json.encode(members)
     except json.JSONDecodeError as error:
         raise UnusableJson(_syntax_error(spelled, error)) from None
@@ -53,6 +59,23 @@ def read_members(text: bytes) -> dict[str, object]:
     if not isinstance(members, dict):
         raise UnusableJson("it is no JSON object")
     return members
+
+
+def _refuse_deep(spelled: str, value: object) -> None:
+    """Raise UnusableJson if the value, which this text spells, is nested too deeply."""
+    if spelled.count("[") + spelled.count("{") <= DEEPEST:
+        return
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [inner for outer in level for inner in _inner(outer)]
+    if any(isinstance(one, dict | list) for one in level):
+        raise UnusableJson("it is nested too deeply")
+
+
+def _inner(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def plain_reason(error: Exception) -> str:

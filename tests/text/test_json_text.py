@@ -3,7 +3,7 @@
 import pytest
 from msgspec import Raw, Struct
 
-from macaroon_cbat.text.json_text import UnusableJson, read_json_text, read_members
+from macaroon_cbat.text.json_text import DEEPEST, UnusableJson, read_json_text, read_members
 
 DEEP = b"[" * 50_000 + b"]" * 50_000
 
@@ -45,9 +45,20 @@ def test_usable_json_is_its_value():
 
 
 def test_members_are_read_whatever_they_are():
-    """Members of any kind are read, as deep as a parser follows; floats stay floats."""
+    """Members of any kind are read; floats stay floats."""
     text = b' {"a" : [1.5, {"b": null, "\\u0063": true}], "\\ud83d\\ude00": -0} '
     assert read_members(text) == {"a": [1.5, {"b": None, "c": True}], "😀": 0}
+
+
+@pytest.mark.parametrize("deeper", ["[%s]", '{"x":%s}', '[0,%s,"[["]'], ids=["arrays", "objects", "a mix"])
+def test_members_are_read_to_one_depth(deeper):
+    """Members are read to DEEPEST and no deeper, however much of its stack the caller has used."""
+    value = "1"
+    for _ in range(DEEPEST - 1):
+        value = deeper.replace("%s", value)
+    assert read_members(b'{"x":%b}' % value.encode())
+    with pytest.raises(UnusableJson, match="nested too deeply"):
+        read_members(b'{"x":%b}' % deeper.replace("%s", value).encode())
 
 
 @pytest.mark.parametrize("count", [2, 3, 9_000])
