@@ -112,6 +112,10 @@ def _unknown(place: str, name: str) -> str:
     return f"{_within(place, name)} is unknown: correct its name, or leave it out"
 
 
+def _unknown_word(place: str, word: str) -> str:
+    return f"{place or 'it'} is {word[:60]}, which is unknown here: write one of those in the documentation"
+
+
 def _missing(place: str, name: str) -> str:
     return f"{_within(place, name)} is missing: add it"
 
@@ -125,6 +129,7 @@ _PLAIN: tuple[tuple[re.Pattern[str], Callable[..., str]], ...] = (
     (re.compile(r"Expected `(?P<wanted>[a-z |]+)`, got `(?P<got>[a-z]+)`\Z"), _wrong_type),
     (re.compile(r"Expected `int` (?P<than>[<>]=) (?P<limit>-?[0-9]+)\Z"), _out_of_range),
     (re.compile(r"Expected `(?P<kind>array|object|str)` of length >= 1\Z"), _empty),
+    (re.compile(r"Invalid enum value (?P<word>.*)\Z", re.DOTALL), _unknown_word),
     (re.compile(r"Object contains unknown field `(?P<name>.*)`\Z", re.DOTALL), _unknown),
     (re.compile(r"Object missing required field `(?P<name>.*)`\Z"), _missing),
 )

@@ -1,9 +1,12 @@
 """JSON of another process is a value or one kind of error, however it is nested."""
 
+from typing import Literal
+
+import msgspec
 import pytest
 from msgspec import Raw, Struct
 
-from macaroon_cbat.text.json_text import DEEPEST, UnusableJson, read_json_text, read_members
+from macaroon_cbat.text.json_text import DEEPEST, UnusableJson, plain_reason, read_json_text, read_members
 
 DEEP = b"[" * 50_000 + b"]" * 50_000
 
@@ -67,3 +70,13 @@ def test_a_repeated_key_is_named_and_bounded(count):
     others = b"".join(b'"%d":0,' % number for number in range(count))
     with pytest.raises(UnusableJson, match=r"repeats the key 'a{40}'$"):
         read_members(b"{" + b'"' + b"a" * 99 + b'":1,' + others + b'"' + b"a" * 99 + b'":1}')
+
+
+def test_an_unknown_word_is_named_and_bounded():
+    """A word that is none of a list is named, with what to do; a long one is cut."""
+    with pytest.raises(msgspec.ValidationError) as refusal:
+        msgspec.convert({"grants": ["x" * 1000]}, dict[str, list[Literal["code"]]])
+    assert plain_reason(refusal.value).endswith(
+        "which is unknown here: write one of those in the documentation"
+    )
+    assert len(plain_reason(refusal.value)) < 200
