@@ -15,6 +15,7 @@ from collections.abc import Callable
 import certificates
 import core
 import gateway
+import in_process
 import providers
 import proxies
 import refusing
@@ -26,6 +27,7 @@ GROUPS: dict[str, Callable[[Extent], list[Case]]] = {
     "core": lambda _: core.cases(),
     "certificates": lambda _: certificates.cases(),
     "revocations": revocations.cases,
+    "requests": lambda _: in_process.cases(),
 }
 THROUGHPUT: dict[str, Callable[[Extent], list[service.Throughput]]] = {
     "service": service.throughput,

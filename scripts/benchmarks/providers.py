@@ -175,7 +175,7 @@ def _families(folder: Path, issuer: str) -> list[str]:
     client = stores.clients.look_up("load")
     assert client is not None
     authorization = Authorization(client=client, subject="user:alice", scope="read", audience=API)
-    texts = [families.begin(authorization, now)[1] for _ in range(CONNECTIONS)]
+    texts = [families.begin(authorization, now) for _ in range(CONNECTIONS)]
     stores.database.close()
     return texts
 

@@ -11,6 +11,7 @@ GROUPS = {
     "core": 15,
     "certificates": 26,
     "revocations": 10,
+    "requests": 3,
     "refusing": 4,
     "service": 3,
     "gateway": 5,
@@ -21,7 +22,7 @@ GROUPS = {
 
 
 TOGETHER = (
-    ("core", "certificates", "revocations"),
+    ("core", "certificates", "revocations", "requests"),
     ("refusing", "service", "gateway", "proxies", "providers"),
 )
 """The groups of each run: all of them once, and every run leaves others out."""
