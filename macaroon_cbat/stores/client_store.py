@@ -37,7 +37,7 @@ Clock = Callable[[], EpochSeconds]
 """Returns the current second. It is called in the transaction, which may have waited for other writers."""
 
 _MOST_SEEN = 10_000
-_CLIENT_ID = re.compile(CLIENT_NAME.replace("$", r"\Z"))
+_CLIENT_ID = re.compile(CLIENT_NAME)
 
 
 class ClientStore:

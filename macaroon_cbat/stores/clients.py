@@ -50,7 +50,7 @@ UNUSED_METADATA = frozenset(
 Any other unknown member is rejected by name: a mistyped right or restriction must not pass.
 """
 
-CLIENT_NAME = "^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}$"
+CLIENT_NAME = r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}\Z"
 _NO_SECRET = hashlib.sha256(b"no client has this secret").digest()
 
 

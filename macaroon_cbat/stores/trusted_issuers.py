@@ -20,7 +20,7 @@ MEMORY_SECONDS = 1.0
 MOST_TRUSTED = 1000
 """Trusted issuers of one service, which every process has in memory."""
 
-_NAME = re.compile(CLIENT_NAME.replace("$", r"\Z"))
+_NAME = re.compile(CLIENT_NAME)
 
 
 class TrustedIssuers:

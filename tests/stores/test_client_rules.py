@@ -60,6 +60,7 @@ MIXED = {
     "a redirect twice": (CODE | {"redirect_uris": [CALLBACK, CALLBACK]}, "twice"),
     "many redirects": (CODE | {"redirect_uris": [f"{CALLBACK}{n}" for n in range(21)]}, "20 redirect"),
     "a grant twice": ({"grant_types": [DEVICE, DEVICE]}, "twice"),
+    "a name with a line end": ({"may_act": ["billing\n"]}, "may_act"),
     "a refresh alone": ({"grant_types": ["refresh_token"]}, "gives refresh tokens"),
     "a refresh by its own credentials": (
         {"grant_types": ["client_credentials", "refresh_token"]},

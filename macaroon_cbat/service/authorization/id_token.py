@@ -13,7 +13,8 @@ SKEW = 60
 _OLDEST = 600
 """Seconds since `iat` at most: the token was fetched just now."""
 
-_SUBJECT = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?\Z", re.ASCII)
+_SUBJECT = re.compile(r"[!-~]{1,255}\Z", re.ASCII)
+"""A word: a caveat that names the person who must approve ends the name at the first space."""
 _LONGEST_NAME = 100
 
 
@@ -73,7 +74,10 @@ def person_of(
         )
     value = claims.get(subject_claim)
     if not isinstance(value, str) or not _SUBJECT.match(value):
-        raise LoginRefused(f"the claim {subject_claim} of the ID token is no usable subject")
+        raise LoginRefused(
+            f"the claim {subject_claim} of the ID token is no word of ASCII, 255 characters at most: "
+            "let another claim name the subject"
+        )
     if subject_claim == "email" and claims.get("email_verified") is not True:
         raise LoginRefused("the e-mail address of the ID token is not verified")
     known = (claims.get(name) for name in ("name", "preferred_username", "email"))

@@ -85,6 +85,7 @@ def test_the_issuer_may_end_with_a_slash(services, upstream):
         pytest.param({"sub": "a\nb"}, id="a subject of two lines"),
         pytest.param({"sub": "\u0430lice"}, id="a subject in other letters"),
         pytest.param({"sub": "x" * 256}, id="a very long subject"),
+        pytest.param({"sub": "Ann Lee"}, id="a subject that begins with another one's"),
     ],
 )
 def test_an_id_token_about_something_else_is_refused(browser, upstream, claims):
