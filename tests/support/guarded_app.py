@@ -1,5 +1,6 @@
 """A guarded application of the core's honest issuer, and how these tests call it."""
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,16 +13,19 @@ from tests.support.tokens import BOUND, KEYS, NOW, token
 
 CERTIFICATE = b"the holder's certificate"
 THIEF = b"the thief's certificate"
+_MAKING = threading.Lock()
+"""Flask compiles routes by `ast`, and CPython 3.11 fails if two threads do so at once (cpython#106905)."""
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 def make_app(**settings: Any) -> Flask:
     """Return an application whose views tell whom they let in; `settings` are those of its guard."""
     guard = Guard(**{"clock": lambda: NOW, **({} if "verifier" in settings else {"keys": KEYS}), **settings})
-    app = Flask("resource")
-    add_views(app, guard)
-    guard.init_app(app)
-    return app
+    with _MAKING:
+        app = Flask("resource")
+        add_views(app, guard)
+        guard.init_app(app)
+        return app
 
 
 def add_views(app: Flask, guard: Guard) -> None:
