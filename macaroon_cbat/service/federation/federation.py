@@ -13,6 +13,9 @@ from macaroon_cbat.stores import ExpiringStore, Stores, TrustedIssuers
 from macaroon_cbat.stores.trust import ForeignTokenType, TrustUse
 from macaroon_cbat.text.printable import quoted
 
+MOST_FETCHES_OF_CLIENTS = 2
+"""Clients that are asked for their keys at once, at most."""
+
 PLAIN: ForeignTokenType = "jwt"
 """The type of a token whose issuer need not say more of it."""
 
@@ -21,12 +24,14 @@ PLAIN: ForeignTokenType = "jwt"
 class Federation:
     """The trusted issuers, the keys that they publish, and the assertions that were used before.
 
-    `audiences` are the values of `aud` that mean this service in a client's own assertion.
+    `audiences` are the values of `aud` that mean this service in a client's own assertion. What clients
+    publish is fetched apart, so that slow ones hold up no issuer.
     """
 
     trusted: TrustedIssuers
     used: ExpiringStore
     published: PublishedKeys
+    published_by_clients: PublishedKeys
     audiences: frozenset[str]
 
     def accepted(
@@ -74,4 +79,10 @@ class Federation:
 
 def federation_of(stores: Stores, audiences: Collection[str]) -> Federation:
     """Return the door of a service whose clients name it by these audiences."""
-    return Federation(stores.trusted_issuers, stores.expiring, PublishedKeys(), frozenset(audiences))
+    return Federation(
+        stores.trusted_issuers,
+        stores.expiring,
+        PublishedKeys(),
+        PublishedKeys(most_fetches=MOST_FETCHES_OF_CLIENTS),
+        frozenset(audiences),
+    )
