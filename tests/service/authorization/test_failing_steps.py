@@ -1,31 +1,18 @@
 """The database, or the audit log, fails between two steps: nothing is half done, and the client can go on."""
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import pytest
-from sqlalchemy import event
 
 from macaroon_cbat.audit.file import write_log_to
 from tests.support.browsers import RENEWING, WEB, exchange
+from tests.support.failing_database import failing_at_statement
 from tests.support.service import refused
 
 
-@contextmanager
-def failing_at(service, statement: str) -> Iterator[None]:
+def failing_at(service, statement: str) -> AbstractContextManager[None]:
     """Let the database of a service fail at each statement that begins so, until the block ends."""
-    engine = service.app.extensions["macaroon_cbat"].database.engine
-
-    def fail(_connection, _cursor, text, *_more) -> None:
-        if text.startswith(statement):
-            raise sqlite3.OperationalError("database is locked")
-
-    event.listen(engine, "before_cursor_execute", fail)
-    try:
-        yield
-    finally:
-        event.remove(engine, "before_cursor_execute", fail)
+    return failing_at_statement(service.app.extensions["macaroon_cbat"].database.engine, statement)
 
 
 @pytest.mark.parametrize(
