@@ -37,6 +37,20 @@ def test_a_code_is_not_lost_by_an_outage(browser, with_people, client, statement
     assert len(families) == (client == RENEWING)
 
 
+@pytest.mark.parametrize("statement", ["INSERT INTO revocations", "DELETE FROM families"])
+def test_a_replay_revokes_the_tokens_and_the_family_or_neither(browser, with_people, statement):
+    """A replayed code revokes for no longer than access tokens live, so its family must end with them."""
+    code = browser.code(RENEWING)
+    token = exchange(with_people, code, RENEWING).json["access_token"]
+    with failing_at(with_people, statement):
+        refused(exchange(with_people, code, RENEWING), 503, "temporarily_unavailable")
+    families, _ = with_people.stores.families.live(int(with_people.now), limit=5)
+    assert with_people.introspect(token)["active"] is bool(families)
+    refused(exchange(with_people, code, RENEWING), 400, "invalid_grant")
+    assert with_people.stores.families.live(int(with_people.now), limit=5)[0] == []
+    assert with_people.introspect(token) == {"active": False}
+
+
 @pytest.mark.parametrize("client", [WEB, RENEWING])
 def test_a_code_is_not_lost_by_a_full_disk(browser, with_people, client):
     """A code whose token cannot be audited is not used, and begins no family."""
