@@ -111,7 +111,7 @@ class FamilyStore:
             if found.was_just_replaced(presented_id, now, grace):
                 before_commit()
                 return Rotation("repeated", found)
-            _end(connection, found, now, lasting)
+            _end(connection, found.family, now, lasting)
             return Rotation("replayed", found)
 
     def end(self, family: str, now: EpochSeconds, *, lasting: int) -> Family | None:
@@ -119,8 +119,13 @@ class FamilyStore:
         with self._database.writing() as connection:
             found = _found(connection, family, now)
             if found is not None:
-                _end(connection, found, now, lasting)
+                _end(connection, found.family, now, lasting)
         return found
+
+    def forbid(self, family: str, now: EpochSeconds, *, lasting: int) -> None:
+        """Revoke every token of a family that lives, or may begin still, and end it: all or nothing."""
+        with self._database.writing() as connection:
+            _end(connection, family, now, lasting)
 
     def end_that_of(self, token_id: str, now: EpochSeconds, *, lasting: int) -> Family | None:
         """End the live family whose current or previous refresh token has this id, and return it, or None."""
@@ -130,7 +135,7 @@ class FamilyStore:
             row = connection.execute(query).one_or_none()
             if row is None:
                 return None
-            _end(connection, _family(row), now, lasting)
+            _end(connection, row.family, now, lasting)
         return _family(row)
 
     def label(self, family: str, label: str | None, now: EpochSeconds) -> Family | None:
@@ -215,9 +220,9 @@ def _moved_on(
     return msgspec.structs.replace(found, **moved)
 
 
-def _end(connection: Connection, found: Family, now: EpochSeconds, lasting: int) -> None:
-    connection.execute(delete(families).where(families.c.family == found.family))
-    decision = Revocation(kind="family", value=found.family, revoked_at=now, expires_at=now + lasting)
+def _end(connection: Connection, family: str, now: EpochSeconds, lasting: int) -> None:
+    connection.execute(delete(families).where(families.c.family == family))
+    decision = Revocation(kind="family", value=family, revoked_at=now, expires_at=now + lasting)
     record(connection, decision)
 
 

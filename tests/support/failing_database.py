@@ -57,6 +57,21 @@ def failing_at(engine: Engine, step: str) -> Iterator[list[str]]:
         event.remove(engine, "checkin", returned)
 
 
+@contextmanager
+def failing_at_statement(engine: Engine, statement: str) -> Iterator[None]:
+    """Let the database fail at each statement that begins so, until the block ends."""
+
+    def fail(_connection: object, _cursor: object, text: str, *_more: object) -> None:
+        if text.startswith(statement):
+            raise sqlite3.OperationalError("database is locked")
+
+    event.listen(engine, "before_cursor_execute", fail)
+    try:
+        yield
+    finally:
+        event.remove(engine, "before_cursor_execute", fail)
+
+
 def revoke(stores: Stores, name: str) -> str:
     return stores.revocations.revoke("subject", name, now=NOW, expires_at=NOW + DAY).value
 

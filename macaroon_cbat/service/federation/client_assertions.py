@@ -111,7 +111,8 @@ def _verify(federation: Federation, client: Client, jwt: Jwt) -> None:
     if metadata.jwks is not None:
         given_keys(metadata.jwks).verify(jwt, ALGORITHMS)
     elif metadata.jwks_uri is not None:
-        federation.published.verify(jwt, Place(client.client_id, metadata.jwks_uri), ALGORITHMS)
+        place = Place(client.client_id, metadata.jwks_uri)
+        federation.published_by_clients.verify(jwt, place, ALGORITHMS)
     else:
         raise UnacceptableJwt(
             f"{client.client_id} has no key of its own: only its workload's issuer proves it"

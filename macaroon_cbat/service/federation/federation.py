@@ -1,7 +1,8 @@
 """The door for JWTs of trusted issuers: read, verified, judged, and used once."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Final
 
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.federation.claims import CLIENT_KINDS, GRANT_KINDS, refuse_kind
@@ -13,20 +14,31 @@ from macaroon_cbat.stores import ExpiringStore, Stores, TrustedIssuers
 from macaroon_cbat.stores.trust import ForeignTokenType, TrustUse
 from macaroon_cbat.text.printable import quoted
 
+MOST_FETCHES_OF_CLIENTS = 2
+"""Clients that are asked for their keys at once, at most."""
+
 PLAIN: ForeignTokenType = "jwt"
 """The type of a token whose issuer need not say more of it."""
+
+_KIND: Final = "used_assertion"
+
+
+def _do_nothing() -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Federation:
     """The trusted issuers, the keys that they publish, and the assertions that were used before.
 
-    `audiences` are the values of `aud` that mean this service in a client's own assertion.
+    `audiences` are the values of `aud` that mean this service in a client's own assertion. What clients
+    publish is fetched apart, so that slow ones hold up no issuer.
     """
 
     trusted: TrustedIssuers
     used: ExpiringStore
     published: PublishedKeys
+    published_by_clients: PublishedKeys
     audiences: frozenset[str]
 
     def accepted(
@@ -58,20 +70,47 @@ class Federation:
             raise UnacceptableJwt(reason, UNTRUSTED)
         return fitting(jwt, signed_by(jwt, open_here, self.published), now)
 
-    def use_once(self, accepted: Accepted, now: EpochSeconds) -> None:
+    def refuse_used(self, accepted: Accepted, now: EpochSeconds) -> None:
+        """Raise UnacceptableJwt if the JWT was used before and is not reusable; this uses nothing up."""
+        is_single = not accepted.trusted.reusable
+        if is_single and self.used.find(_KIND, accepted.token_name, now) is not None:
+            raise _used_before()
+
+    def use_once(
+        self, accepted: Accepted, now: EpochSeconds, before_commit: Callable[[], None] = _do_nothing
+    ) -> None:
         """Use the JWT up, unless it is reusable. Raises UnacceptableJwt if it was used, by any process.
 
-        Every use counts, whichever door the token comes through.
+        Every use counts, whichever door the token comes through. An error of `before_commit` leaves the JWT
+        as it was.
         """
-        if not accepted.trusted.reusable:
-            self.use_up(accepted.token_name, accepted.expires_at, now)
+        if accepted.trusted.reusable:
+            before_commit()
+        else:
+            self.use_up(accepted.token_name, accepted.expires_at, now, before_commit)
 
-    def use_up(self, name: str, expires_at: EpochSeconds, now: EpochSeconds) -> None:
+    def use_up(
+        self,
+        name: str,
+        expires_at: EpochSeconds,
+        now: EpochSeconds,
+        before_commit: Callable[[], None] = _do_nothing,
+    ) -> None:
         """Remember the name of a token until it expires. Raises UnacceptableJwt if it is remembered."""
-        if not self.used.add("used_assertion", name, expires_at=expires_at, now=now):
-            raise UnacceptableJwt("the JWT was used before: request a new one")
+        if not self.used.add(_KIND, name, expires_at=expires_at, now=now, before_commit=before_commit):
+            raise _used_before()
+
+
+def _used_before() -> UnacceptableJwt:
+    return UnacceptableJwt("the JWT was used before: request a new one")
 
 
 def federation_of(stores: Stores, audiences: Collection[str]) -> Federation:
     """Return the door of a service whose clients name it by these audiences."""
-    return Federation(stores.trusted_issuers, stores.expiring, PublishedKeys(), frozenset(audiences))
+    return Federation(
+        stores.trusted_issuers,
+        stores.expiring,
+        PublishedKeys(),
+        PublishedKeys(most_fetches=MOST_FETCHES_OF_CLIENTS),
+        frozenset(audiences),
+    )

@@ -4,7 +4,8 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from threading import Lock
+from functools import partial
+from threading import BoundedSemaphore, Lock
 from typing import Any
 
 from macaroon_cbat.errors import Unavailable
@@ -25,7 +26,9 @@ ROTATION_SECONDS = 30.0
 RETRY_SECONDS = 10.0
 """Seconds after a failed fetch in which none is tried: a slow issuer would take every thread."""
 OTHERS_SECONDS = 1.0
-"""Seconds for which a thread waits for the fetch of another thread."""
+"""Seconds from the beginning of a fetch for which other threads wait for it: one that hangs holds no more."""
+MOST_FETCHES = 4
+"""Places that are asked at once, at most: each takes a thread for as long as it is slow."""
 _MOST_PLACES = 1024
 
 
@@ -46,6 +49,7 @@ class _Remembered:
     published: _Published | None = None
     fetched_at: float = 0.0
     retry_at: float = 0.0
+    asked_at: float | None = None
     failure: str = "they are being fetched"
 
 
@@ -56,9 +60,11 @@ class PublishedKeys:
         self,
         monotonic: Callable[[], float] = time.monotonic,
         patience: float = OTHERS_SECONDS,
+        most_fetches: int = MOST_FETCHES,
     ) -> None:
         """Let keys grow old by this clock of seconds; `patience` is for the fetch of another thread."""
         self._monotonic, self._patience = monotonic, patience
+        self._fetches = PerProcess(partial(BoundedSemaphore, most_fetches))
         self._places: PerProcess[dict[Place, _Remembered]] = PerProcess(dict)
 
     def verify(self, jwt: Jwt, place: Place, algorithms: Collection[str]) -> None:
@@ -102,9 +108,7 @@ class PublishedKeys:
         if fresh is not None:
             return fresh
         stale = self._younger(known, STALE_SECONDS)
-        if self._monotonic() < known.retry_at or not known.lock.acquire(
-            timeout=0 if stale is not None else self._patience
-        ):
+        if not self._has_turn(known, is_patient=stale is None):
             return _or_unavailable(stale, place, known)
         try:
             fresh = self._fresh(known)  # another thread may have fetched them meanwhile
@@ -124,7 +128,7 @@ class PublishedKeys:
             return _or_unavailable(None, place, known)
         if known.published is before and now < known.fetched_at + ROTATION_SECONDS:
             return before
-        if not known.lock.acquire(timeout=self._patience):
+        if not self._has_turn(known):
             return _or_unavailable(None, place, known)
         try:
             if known.published is None or known.published is before:
@@ -133,12 +137,33 @@ class PublishedKeys:
         finally:
             known.lock.release()
 
+    def _has_turn(self, known: _Remembered, *, is_patient: bool = True) -> bool:
+        """Return True with the lock of a place held, unless its last fetch has just failed, or one hangs."""
+        if self._monotonic() < known.retry_at:
+            return False
+        asked_at = known.asked_at
+        left = self._patience if asked_at is None else asked_at + self._patience - self._monotonic()
+        if not known.lock.acquire(timeout=left if is_patient and left > 0 else 0):
+            return False
+        if self._monotonic() < known.retry_at:  # this thread has waited for the fetch that failed
+            known.lock.release()
+            return False
+        return True
+
     def _fetched(self, place: Place, known: _Remembered) -> _Published:
+        fetches = self._fetches.current()
+        if not fetches.acquire(blocking=False):
+            known.failure = "too many others are slow to answer"
+            raise Unavailable(known.failure)
+        known.asked_at = self._monotonic()
         try:
             found = _published(fetched_key_set(place))
         except Unavailable as error:
             known.failure, known.retry_at = str(error), self._monotonic() + RETRY_SECONDS
             raise
+        finally:
+            known.asked_at = None
+            fetches.release()
         known.published, known.fetched_at, known.retry_at = found, self._monotonic(), 0.0
         return found
 

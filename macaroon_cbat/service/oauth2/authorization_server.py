@@ -164,7 +164,8 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
     def _publishes(self, client: Client, certificate: Thumbprint) -> bool:
         """Return True if the client publishes this certificate at its `jwks_uri` (RFC 8705 2.2.2)."""
         place = Place(client.client_id, client.metadata.jwks_uri)
-        return self.federation.published.has(place, lambda keys: certificate in certificates_in(keys))
+        published = self.federation.published_by_clients
+        return published.has(place, lambda keys: certificate in certificates_in(keys))
 
     def handle_response(self, status: int, body: object, _headers: object) -> Response:
         """Return a JSON response that no cache may store."""

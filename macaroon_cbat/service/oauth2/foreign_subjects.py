@@ -5,9 +5,11 @@ and the request needs no other. With a subject, the client must authenticate: a 
 in many hands.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
-from macaroon_cbat.errors import InvalidGrant, InvalidRequest, UnauthorizedClient
+from macaroon_cbat.errors import InvalidGrant, InvalidRequest, OAuthError, UnauthorizedClient
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.audit import is_from, is_through
 from macaroon_cbat.service.federation.claims import foreign_confirmation
@@ -42,35 +44,58 @@ def is_foreign(token_type: str, text: str) -> bool:
     return kind in ("jwt", "id_token") or (kind == "access_token" and is_jwt_shaped(text))
 
 
-def bearer_jwt(server: Any, request: FormRequest, assertion: str) -> Authorization:
+class ProvedByJwt(NamedTuple):
+    """An authorization by a JWT, and how the JWT is used up."""
+
+    authorization: Authorization
+    uses: Callable[[Callable[[], None]], None]
+    """Uses the JWT up together with an action: an error of the action leaves the JWT usable."""
+
+
+def bearer_jwt(server: Any, request: FormRequest, assertion: str) -> ProvedByJwt:
     """Return the authorization by an assertion (RFC 7523 2.1).
 
     Raises InvalidGrant for one that is not acceptable (RFC 7521 4.1.1), and the errors of scope, audience and
-    client. The assertion is used up.
+    client.
     """
-    try:
-        return _authorization(server, request, _Presented(assertion, "jwt-bearer"))
-    except UnacceptableJwt as error:
-        refusal = InvalidGrant(f"the assertion is refused: {error}")
-        refusal.told = f"the assertion is refused: {error.told}"
-        raise refusal from error
+    return _proved(server, request, _Presented(assertion, "jwt-bearer"), InvalidGrant, "assertion")
 
 
-def exchanged_jwt(server: Any, request: FormRequest, subject_token: str, token_type: str) -> Authorization:
+def exchanged_jwt(server: Any, request: FormRequest, subject_token: str, token_type: str) -> ProvedByJwt:
     """Return the authorization by a subject token for which `is_foreign` is true (RFC 8693 2.1).
 
     The new token ends with the old one. Raises InvalidRequest for a token that is not acceptable (RFC 8693
-    2.2.2), and the errors of scope, audience and client. The subject token is used up.
+    2.2.2), and the errors of scope, audience and client.
     """
     if "actor_token" in request.form:
         raise InvalidRequest("an actor_token goes with a macaroon of this service: leave it out with a JWT")
     kind = cast("ForeignTokenType", token_type.removeprefix(_TOKEN_TYPE))
+    presented = _Presented(subject_token, "token-exchange", kind)
+    return _proved(server, request, presented, InvalidRequest, "subject token")
+
+
+def _proved(
+    server: Any, request: FormRequest, presented: "_Presented", refusal: type[OAuthError], what: str
+) -> ProvedByJwt:
+    federation: Federation = server.federation
+    with _refused_as(refusal, what):
+        accepted, authorization = _authorization(server, request, presented)
+
+    def use_up(action: Callable[[], None]) -> None:
+        with _refused_as(refusal, what):
+            federation.use_once(accepted, request.now, action)
+
+    return ProvedByJwt(authorization, use_up)
+
+
+@contextmanager
+def _refused_as(kind: type[OAuthError], what: str) -> Iterator[None]:
+    """Raise an error of this kind for an unacceptable JWT, which tells the client what it may learn."""
     try:
-        presented = _Presented(subject_token, "token-exchange", kind)
-        return _authorization(server, request, presented)
+        yield
     except UnacceptableJwt as error:
-        refusal = InvalidRequest(f"the subject token is refused: {error}")
-        refusal.told = f"the subject token is refused: {error.told}"
+        refusal = kind(f"the {what} is refused: {error}")
+        refusal.told = f"the {what} is refused: {error.told}"
         raise refusal from error
 
 
@@ -88,7 +113,9 @@ class _Presented(NamedTuple):
     token_type: ForeignTokenType = PLAIN
 
 
-def _authorization(server: Any, request: FormRequest, presented: _Presented) -> Authorization:
+def _authorization(
+    server: Any, request: FormRequest, presented: _Presented
+) -> tuple[Accepted, Authorization]:
     federation: Federation = server.federation
     accepted = federation.accepted(
         presented.text,
@@ -117,13 +144,16 @@ def _authorization(server: Any, request: FormRequest, presented: _Presented) -> 
         not_after=accepted.expires_at if is_exchange else None,
     )
     require_proof(client, request.proof)
-    _use_up(server, request, accepted)
-    return authorization
+    _count(server, request, accepted)
+    return accepted, authorization
 
 
-def _use_up(server: Any, request: FormRequest, accepted: Accepted) -> None:
-    """Use the JWT up, and count the request of the client that it alone proves, as of any other client."""
-    server.federation.use_once(accepted, request.now)
+def _count(server: Any, request: FormRequest, accepted: Accepted) -> None:
+    """Count the request of the client that the JWT alone proves, as of any other client.
+
+    A JWT that was used before proves nothing: an attacker who finds one costs the client no request.
+    """
+    server.federation.refuse_used(accepted, request.now)
     if isinstance(request.client, _Found):
         server.throttle.succeeded(request.client.record.client_id, request.limited_address())
 

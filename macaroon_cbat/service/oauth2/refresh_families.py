@@ -165,6 +165,10 @@ class RefreshFamilies:
         """End a live family and revoke its access tokens; return it, or None if there is none."""
         return self.store.end(family, now, lasting=LASTING)
 
+    def forbid(self, family: str, now: EpochSeconds) -> None:
+        """Revoke every token of a family that may live, or begin still, and end it if it lives."""
+        self.store.forbid(family, now, lasting=LASTING)
+
     def _found(self, unverified: Grant, now: EpochSeconds) -> tuple[Family, AudienceKey]:
         """Return the live family that an identifier names, and its key, or raise InvalidToken."""
         if not is_refresh_token(unverified):

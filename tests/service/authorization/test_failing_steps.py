@@ -1,31 +1,18 @@
 """The database, or the audit log, fails between two steps: nothing is half done, and the client can go on."""
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import pytest
-from sqlalchemy import event
 
 from macaroon_cbat.audit.file import write_log_to
 from tests.support.browsers import RENEWING, WEB, exchange
+from tests.support.failing_database import failing_at_statement
 from tests.support.service import refused
 
 
-@contextmanager
-def failing_at(service, statement: str) -> Iterator[None]:
+def failing_at(service, statement: str) -> AbstractContextManager[None]:
     """Let the database of a service fail at each statement that begins so, until the block ends."""
-    engine = service.app.extensions["macaroon_cbat"].database.engine
-
-    def fail(_connection, _cursor, text, *_more) -> None:
-        if text.startswith(statement):
-            raise sqlite3.OperationalError("database is locked")
-
-    event.listen(engine, "before_cursor_execute", fail)
-    try:
-        yield
-    finally:
-        event.remove(engine, "before_cursor_execute", fail)
+    return failing_at_statement(service.app.extensions["macaroon_cbat"].database.engine, statement)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +35,20 @@ def test_a_code_is_not_lost_by_an_outage(browser, with_people, client, statement
     assert with_people.introspect(answer.json["access_token"])["active"]
     families, _ = with_people.stores.families.live(int(with_people.now), limit=5)
     assert len(families) == (client == RENEWING)
+
+
+@pytest.mark.parametrize("statement", ["INSERT INTO revocations", "DELETE FROM families"])
+def test_a_replay_revokes_the_tokens_and_the_family_or_neither(browser, with_people, statement):
+    """A replayed code revokes for no longer than access tokens live, so its family must end with them."""
+    code = browser.code(RENEWING)
+    token = exchange(with_people, code, RENEWING).json["access_token"]
+    with failing_at(with_people, statement):
+        refused(exchange(with_people, code, RENEWING), 503, "temporarily_unavailable")
+    families, _ = with_people.stores.families.live(int(with_people.now), limit=5)
+    assert with_people.introspect(token)["active"] is bool(families)
+    refused(exchange(with_people, code, RENEWING), 400, "invalid_grant")
+    assert with_people.stores.families.live(int(with_people.now), limit=5)[0] == []
+    assert with_people.introspect(token) == {"active": False}
 
 
 @pytest.mark.parametrize("client", [WEB, RENEWING])

@@ -1,6 +1,9 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from joserfc.jws import JWSRegistry
 
+from macaroon_cbat.audit.file import write_log_to
 from macaroon_cbat.macaroon.inspection import confirmations
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.service.throttle.settings import ThrottleSettings
@@ -8,6 +11,7 @@ from macaroon_cbat.stores.grant_types import JWT_BEARER, TOKEN_EXCHANGE
 from macaroon_cbat.text.base64url import decode, encode
 from tests.support.databases import NOW
 from tests.support.dpop import jkt, key, proof
+from tests.support.failing_database import failing_at_statement
 from tests.support.federated import (
     DEPLOYER,
     IDP,
@@ -22,6 +26,7 @@ from tests.support.federated import (
 from tests.support.foreign_tokens import ec_key, segment
 from tests.support.service import API, ISSUER, OTHER_API, grant_of, refused
 
+STATEMENTS = ("SELECT expiring_records", "DELETE FROM expiring_records", "INSERT INTO expiring_records")
 BY_KEY = {"token_endpoint_auth_method": "private_key_jwt"}
 
 
@@ -87,6 +92,46 @@ def test_a_refused_request_leaves_the_jwt_usable(trusting):
     refused(bear(trusting, token, scope="audit"), 400, "invalid_scope")
     refused(bear(trusting, token, resource=OTHER_API), 400, "invalid_target")
     assert bear(trusting, token, scope="write", resource=API).status_code == 200
+
+
+@pytest.mark.parametrize("door", ["jwt-bearer", "token-exchange"])
+def test_an_outage_leaves_the_jwt_usable(trusting, door):
+    """A JWT whose token cannot be audited, or for which the database fails, is good for one token later."""
+    token = a_jwt()
+    forms = {
+        "jwt-bearer": {"grant_type": JWT_BEARER, "assertion": token},
+        "token-exchange": {
+            "grant_type": TOKEN_EXCHANGE,
+            "subject_token": token,
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        },
+    }
+    write_log_to("/dev/full")
+    refused(ask(trusting, forms[door]), 503, "temporarily_unavailable")
+    write_log_to(None)
+    engine = trusting.app.extensions["macaroon_cbat"].database.engine
+    for statement in STATEMENTS:
+        with failing_at_statement(engine, statement):
+            refused(ask(trusting, forms[door]), 503, "temporarily_unavailable")
+    assert [ask(trusting, forms[door]).status_code for _ in range(2)] == [200, 400]
+
+
+def test_a_jwt_is_used_once_of_many_at_once(on_each_database):
+    """Of several requests with one JWT at the same instant, one gets a token."""
+    service = on_each_database
+    register(service, "deployer", **BY_KEY)
+    trust(service)
+    token = a_jwt()
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: bear(service, token).status_code, range(6)))
+    assert sorted(answers) == [200] + [400] * 5
+
+
+def test_details_that_are_refused_leave_the_jwt_usable(trusting):
+    """A request with malformed authorization details uses no JWT up."""
+    token = a_jwt()
+    refused(bear(trusting, token, authorization_details="x"), 400, "invalid_authorization_details")
+    assert bear(trusting, token).status_code == 200
 
 
 def test_the_jwt_of_a_workload_counts_as_its_clients_request(start):

@@ -1,4 +1,6 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -6,6 +8,7 @@ from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.service.federation.jwt import read_jwt
 from macaroon_cbat.service.federation.published_keys import (
     FRESH_SECONDS,
+    MOST_FETCHES,
     RETRY_SECONDS,
     ROTATION_SECONDS,
     STALE_SECONDS,
@@ -211,6 +214,57 @@ def test_threads_fetch_once(keys):
     for thread in threads:
         thread.join()
     assert (verified, keys.fetches) == ([True] * 3, 1)
+
+
+@contextmanager
+def hanging(keys, path="/jwks"):
+    """Let one thread wait for an issuer that does not answer, until the block ends."""
+    gate = threading.Event()
+    keys.issuer.publish(path, key_set(OLD_JWK), gate=gate)
+    place = keys.issuer.place(path)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(keys.published.key_set, place)
+        assert keys.issuer.reached.wait(60)
+        keys.issuer.reached.clear()
+        try:
+            yield place
+        finally:
+            gate.set()
+            first.result()
+
+
+def test_an_issuer_that_hangs_holds_one_thread(keys):
+    """Threads wait for the first second of a fetch: later ones leave the issuer that hangs to one thread."""
+    with hanging(keys):
+        keys.clock.now += 60  # the patience of this test
+        for _ in range(3):
+            with pytest.raises(Unavailable, match="being fetched"):
+                keys.verify(BY_OLD)
+    keys.verify(BY_OLD)
+    assert keys.fetches == 1
+
+
+def test_issuers_that_hang_leave_threads_to_others(keys):
+    """A bounded number of places is asked at once: a further one is not, until one of them has answered."""
+    with ExitStack() as stack:
+        for number in range(MOST_FETCHES):
+            stack.enter_context(hanging(keys, f"/{number}"))
+        with pytest.raises(Unavailable, match="too many"):
+            keys.verify(BY_OLD)
+        assert keys.fetches == 0
+    keys.verify(BY_OLD)
+
+
+def test_threads_that_waited_for_a_failed_fetch_cause_no_other(keys):
+    """A thread that waits for a fetch, which fails, is told so, and does not ask again at once."""
+    gate = threading.Event()
+    keys.issuer.publish("/jwks", b"", status=500, gate=gate)
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(keys.verify, BY_OLD) for _ in range(4)]
+        assert keys.issuer.reached.wait(60)
+        gate.set()
+        assert all(isinstance(one.exception(), Unavailable) for one in asked)
+    assert keys.fetches == 1
 
 
 def test_the_raw_key_set(keys):

@@ -31,7 +31,6 @@ from macaroon_cbat.service.oauth2.grants.token_response import family_response, 
 from macaroon_cbat.service.oauth2.owner_rights import reason_of_end
 from macaroon_cbat.service.oauth2.pkce import METHOD
 from macaroon_cbat.service.oauth2.shapes import ClientName, TokenAnswer
-from macaroon_cbat.service.settings import LASTING
 from macaroon_cbat.stores import Client, Stores
 
 
@@ -127,9 +126,7 @@ class AuthorizationCode(AuthorizationCodeGrant):  # type: ignore[misc] # Authlib
         The first use may be on its way still: what it mints names the family, and is revoked before it
         exists.
         """
-        stores, now = self.server.stores, self.request.now
-        stores.revocations.revoke("family", error.family, now=now, expires_at=now + LASTING)
-        self.server.families.end(error.family, now)
+        self.server.families.forbid(error.family, self.request.now)
         known = {"client_id": error.client_id, "subject": error.subject, "family": error.family}
         write_or_log_done("code.replayed", status=400, **known)
         raise error

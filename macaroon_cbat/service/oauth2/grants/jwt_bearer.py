@@ -37,5 +37,5 @@ class JwtBearer(BaseGrant, TokenEndpointMixin):  # type: ignore[misc] # Authlib 
         """Return the token answer (RFC 6749 5.1)."""
         request: FormRequest = self.request
         form = request.read(JwtBearerForm)
-        authorization = bearer_jwt(self.server, request, form.assertion)
-        return 200, token_response(self.server.issuer, request, authorization), None
+        authorization, uses = bearer_jwt(self.server, request, form.assertion)
+        return 200, token_response(self.server.issuer, request, authorization, uses), None

@@ -49,10 +49,13 @@ class TokenExchange(BaseGrant, TokenEndpointMixin):  # type: ignore[misc] # Auth
         if form.audience is not None:
             request.resources = (*request.resources, form.audience)
         token, kind = form.subject_token, form.subject_token_type
-        is_jwt = is_foreign(kind, token)
-        authorization = exchanged_jwt(self.server, request, token, kind) if is_jwt else self._exchanged(form)
+        issuer = self.server.issuer
         # The new token ends with its subject token: a refresh token would outlive both.
-        answered = token_response(self.server.issuer, request, authorization)
+        if is_foreign(kind, token):
+            authorization, uses = exchanged_jwt(self.server, request, token, kind)
+            answered = token_response(issuer, request, authorization, uses)
+        else:
+            answered = token_response(issuer, request, self._exchanged(form))
         return 200, replace(answered, issued_token_type=ACCESS_TOKEN), None
 
     def _exchanged(self, form: TokenExchangeForm) -> Authorization:

@@ -1,5 +1,6 @@
 """The end of every grant: a token is minted for what was authorized, audited, and answered."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -21,13 +22,15 @@ def token_response(
     issuer: Issuer,
     request: FormRequest,
     authorization: Authorization,
+    uses: Callable[[Callable[[], None]], None] = lambda audit: audit(),
 ) -> TokenAnswer:
     """Return the answer with a new token (RFC 6749 5.1); the audit log has it before the client.
 
-    Raises what `with_proof` raises, and Unavailable if the token cannot be audited.
+    `uses` writes the audit line and uses up what the token is given for, both or neither. Raises what it and
+    `with_proof` raise, and Unavailable if the token cannot be audited.
     """
     minted = minted_for(issuer, request, authorization)
-    write_minted(minted.grant, authorization.certificate, request.proof_key)
+    uses(partial(write_minted, minted.grant, authorization.certificate, request.proof_key))
     return answer_of(minted, request, authorization)
 
 
