@@ -58,26 +58,24 @@ class MacaroonAuth(httpx.Auth):
         bound = self._holder.bind(request.method, str(request.url))
         response = yield _attach(request, bound)
         self._check(bound, response)
-        if _may_retry(request, response) and (anew := self._holder.bind_anew(bound)):
-            self._check(anew, (yield _attach(request, anew)))
+        if (rejected := _rejected(response)) and (anew := self._holder.bind_anew(rejected)):
+            self._check(anew, (yield _attach(response.request, anew)))
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Attach the child; a token is obtained in a thread."""
         bound = await anyio.to_thread.run_sync(self._holder.bind, request.method, str(request.url))
         response = yield _attach(request, bound)
         self._check(bound, response)
-        if _may_retry(request, response) and (
-            anew := await anyio.to_thread.run_sync(self._holder.bind_anew, bound)
-        ):
-            self._check(anew, (yield _attach(request, anew)))
+        again, in_thread = self._holder.bind_anew, anyio.to_thread.run_sync
+        if (rejected := _rejected(response)) and (anew := await in_thread(again, rejected)):
+            self._check(anew, (yield _attach(response.request, anew)))
 
     def _check(self, bound: Bound, response: httpx.Response) -> None:
         """Raise SettingsError if the child went over another transport, such as httpx.MockTransport."""
         attached: _Attached | None = response.request.extensions.get(_BOUND)
         if attached is not None and not attached.is_met and attached.is_on(response.request):
             raise outside_session(_FACTORIES)
-        headers = response.headers
-        self._holder.hear(bound, str(response.url), headers.get("Date"), headers.get("Age"))
+        self._holder.hear(bound, str(response.url), *map(response.headers.get, ("Date", "Age")))
 
 
 class _Attached:
@@ -96,8 +94,7 @@ class _Attached:
 
     def is_on(self, request: httpx.Request) -> bool:
         """Return True unless a redirect led to another origin: httpx drops the header then."""
-        sent: str | None = request.headers.get("Authorization")
-        return sent == self.bound.authorization
+        return str(request.headers.get("Authorization")) == self.bound.authorization
 
 
 class CertificateTransport(httpx.BaseTransport):
@@ -232,9 +229,15 @@ def _prepared(
     return sent, PoolKey(credentials, trust.current())
 
 
-def _may_retry(request: httpx.Request, response: httpx.Response) -> bool:
-    is_again = is_rejected(response.status_code, response.headers.get("WWW-Authenticate"))
-    return is_again and is_replayable(request)
+def _rejected(response: httpx.Response) -> Bound | None:
+    """Return the child that the server rejects, if its request can be sent again; otherwise None.
+
+    That is the last request of a chain of redirects: the first was accepted, and may have paid a bill.
+    """
+    request, challenge = response.request, response.headers.get("WWW-Authenticate")
+    is_again = is_rejected(response.status_code, challenge) and is_replayable(request)
+    attached: _Attached | None = request.extensions.get(_BOUND)
+    return attached.bound if is_again and attached is not None and attached.is_on(request) else None
 
 
 def _close(transports: list[httpx.HTTPTransport]) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 
 from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.macaroon.verification import Principal
+from macaroon_cbat.resource.admission import Admission
 from macaroon_cbat.resource.asgi import Scope
 
 with extra("fastapi"):
     from fastapi import APIRouter, FastAPI, routing
-    from fastapi.openapi.models import HTTPBearer
+    from fastapi.openapi.models import HTTPBase, HTTPBearer
     from fastapi.requests import HTTPConnection
     from fastapi.security.base import SecurityBase
 
@@ -22,22 +23,39 @@ APPLICATIONS = (FastAPI,)
 LEAVES = (routing.APIRoute, routing.APIWebSocketRoute)
 _INCLUDED: Any = getattr(routing, "_IncludedRouter", ())
 
+_BY_CERTIFICATE = "a macaroon bound to the client certificate of the connection (RFC 8705)"
+_BY_KEY = "a macaroon bound to the key of a DPoP proof, with the proof in the header DPoP (RFC 9449)"
+
 
 class Documented(SecurityBase):
     """A dependency of the guard that FastAPI reads as a security scheme."""
 
-    def __init__(self, requirement: Callable[[HTTPConnection], Awaitable[Principal]]) -> None:
-        """Describe this dependency."""
-        self.model = HTTPBearer(
-            bearerFormat="macaroon",
-            description="A macaroon bound to the client certificate of the connection (RFC 8705)",
-        )
+    def __init__(
+        self, requirement: Callable[[HTTPConnection], Awaitable[Principal]], admission: Admission
+    ) -> None:
+        """Describe this dependency of a guard with these rules."""
+        self.model = _scheme(admission)
         self.scheme_name = "macaroon"
         self._requirement = requirement
 
     async def __call__(self, connection: HTTPConnection) -> Principal:
         """Return the principal. Raises RefusedRequest if the request may not pass."""
         return await self._requirement(connection)
+
+
+def _scheme(admission: Admission) -> HTTPBase:
+    """Return the security scheme of a guard: the confirmation that it requires of every token."""
+    if admission.require == "dpop":
+        return HTTPBase(scheme="DPoP", description=_sentence(_BY_KEY))
+    if admission.require == "either":
+        wanted = f"{_BY_CERTIFICATE}; or, as Authorization: DPoP, {_BY_KEY}"
+    else:
+        wanted = _BY_CERTIFICATE if admission.requires_certificate else "a macaroon, bound or not"
+    return HTTPBearer(bearerFormat="macaroon", description=_sentence(wanted))
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def is_included(route: object) -> bool:

@@ -12,6 +12,7 @@ from macaroon_cbat.errors import OAuthError, SettingsError, Unavailable
 from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.macaroon.custom import Judge
 from macaroon_cbat.macaroon.verification import Principal
+from macaroon_cbat.resource.admission import Admission
 from macaroon_cbat.resource.asgi import presented, send_answer
 from macaroon_cbat.resource.default_deny import Admitted, admitted_before, default_deny
 from macaroon_cbat.resource.event_loop import admit
@@ -129,7 +130,7 @@ class Guard:
             judged.append(PASSED)
             return found
 
-        return _documented(principal)
+        return _documented(principal, self._admission)
 
     def _document(self) -> Answer:
         return metadata_answer(self._admission, self._scopes)
@@ -143,10 +144,10 @@ async def _answer(connection: HTTPConnection, error: Exception) -> Response | No
     return Response(error.answer.body, error.answer.status, dict(error.answer.headers))
 
 
-def _documented(requirement: Requirement) -> Requirement:
+def _documented(requirement: Requirement, admission: Admission) -> Requirement:
     """Return the dependency as FastAPI describes it in OpenAPI, where FastAPI is installed."""
     try:
         from macaroon_cbat.resource.fastapi import Documented
     except ImportError:
         return requirement
-    return Documented(requirement)
+    return Documented(requirement, admission)

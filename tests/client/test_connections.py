@@ -137,6 +137,20 @@ def test_unknown_ca_is_refused(
         send("GET", server.url("/api"))
 
 
+def test_what_led_elsewhere_is_not_sent_again(
+    library: str, certificate: ClientCertificate, server: Server
+) -> None:
+    """A request that was accepted, with a redirect to one that is rejected, is not sent a second time."""
+    tokens = Tokens(LIBRARIES.index(library) * 10 + 400)
+    server.revoke(f"{tokens.number:022}")
+    query = {"number": library, "to": server.url("/api/receipt")}
+    with session_of(library, tokens, certificate, server.ca) as send:
+        assert send("POST", server.url("/pay"), params=query, data={"x": "y"}).status_code == 200
+    paid = [one["method"] for one in server.asked("paid") if one["number"] == library]
+    assert paid == ["POST"]
+    assert len(tokens.discarded) == 1
+
+
 def test_rejected_token_is_renewed_once(library: str, certificate: ClientCertificate, server: Server) -> None:
     """After 401 invalid_token the request is sent once more with a fresh token, and not a third time."""
     source = Tokens(LIBRARIES.index(library) * 10 + 100)

@@ -158,6 +158,20 @@ def test_a_holder_drops_details(paying):
     assert paying.introspect(fewer)["authorization_details"] == [ACCOUNT]
 
 
+def test_narrower_details_are_for_those_that_judge_each_caveat(paying):
+    """A holder's narrower detail is active for a server that judges both lists, and for no other."""
+    types = {"judged_caveats": ("payment",)}
+    change(paying, "api", server_metadata(**types))
+    change(paying, "knowing-api", server_metadata(understands_caveats=True, **types))
+    token = ask(paying, [PAYMENT]).json["access_token"]
+    less = {**PAYMENT, "amount": {"currency": "EUR", "value": 5}}
+    narrower = attenuate(token, [CustomCaveat("authorization_details", [less])])
+    assert paying.introspect(narrower) == {"active": False}
+    answer = paying.introspect(narrower, "knowing-api")
+    assert (answer["active"], answer["authorization_details"]) == (True, [])
+    assert [one["authorization_details"] for one in answer["caveats"]] == [[PAYMENT], [less]]
+
+
 def test_details_go_on_with_a_login(paying):
     """A refresh token keeps the granted details; a request may name fewer, and no other (RFC 9396 6.1)."""
     types = {"authorization_details_types": ("payment", "account")}

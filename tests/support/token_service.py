@@ -7,6 +7,7 @@ certificate of each connection. The first part of the path chooses:
     /echo             answers the Authorization header and the certificate, unverified
     /large            answers more than the buffers on the way hold
     /redirect?to=     redirects with 307
+    /pay?to=          notes a payment and redirects with 303; /paid/asked answers the payments
     /revoke?jti=      makes /api refuse a token
     /clock?ahead=     is /api with a clock so many seconds ahead, which its Date shows unless `date` is given;
                       with `age` the answer comes from a cache
@@ -71,6 +72,15 @@ def _echo(environ: dict[str, Any]) -> Answer:
 
 def _redirect(environ: dict[str, Any]) -> Answer:
     return "307 Temporary Redirect", {"Location": parse_qs(environ["QUERY_STRING"])["to"][0]}, b""
+
+
+def _pay(environ: dict[str, Any]) -> Answer:
+    query = parse_qs(environ["QUERY_STRING"])
+    with _lock:
+        _asked.setdefault("paid", []).append(
+            {"method": environ["REQUEST_METHOD"], "number": query["number"][0]}
+        )
+    return "303 See Other", {"Location": query["to"][0]}, b""
 
 
 def _revoke(environ: dict[str, Any]) -> Answer:
@@ -209,6 +219,7 @@ _PAGES: dict[str, Callable[[dict[str, Any]], Answer]] = {
     "nested-page": lambda _: _nested(_json({"name": "billing"})),
     "text-page": lambda _: ("200 OK", {}, b"<h1>administration</h1>"),
     "large": lambda _: ("200 OK", {}, b"x" * LARGE),
+    "pay": _pay,
     "redirect": _redirect,
     "revoke": _revoke,
 }

@@ -64,23 +64,34 @@ def understood_details(of_the_request: Sequence[bytes], caller: Client) -> list[
 
     Raises InvalidToken for a caveat about the request that the caller does not judge. A resource server is
     shown the details of the types that it judges (RFC 9396 9.2), and none of the others: one that ignores
-    them would do more than they allow. The types that it may ask for as a client do not matter.
+    them would do more than they allow. The types that it may ask for as a client do not matter. Of several
+    lists it is shown what they have in common; that may be nothing if it judges each list as a caveat.
     """
-    found: list[object] | None = None
+    found: list[list[object]] = []
     for text in of_the_request:
         caveat = _readable(text)
         if isinstance(caveat, CustomCaveat) and caveat.name == AUTHORIZATION_DETAILS:
-            shown = [one for one in caveat.value if one["type"] in caller.metadata.judged_caveats]
-            found = shown if found is None else [one for one in found if one in shown]
+            found.append([one for one in caveat.value if one["type"] in caller.metadata.judged_caveats])
         elif not caller.metadata.understands_caveats:
             raise InvalidToken(f"{caller.client_id} does not understand caveats, such as {text.decode()}")
         elif isinstance(caveat, CustomCaveat) and caveat.name not in caller.metadata.judged_caveats:
             raise InvalidToken(
                 f"{caller.client_id} is not registered as judging caveat {quoted(caveat.name)}"
             )
-    if found == []:
+    return _in_common(found, caller) if found else None
+
+
+def _in_common(found: Sequence[list[object]], caller: Client) -> list[object]:
+    """Return the details that stand in each of the lists. Raises InvalidToken."""
+    if not all(found):
         raise InvalidToken(f"{caller.client_id} is not registered as judging a type of these details")
-    return found
+    first, *others = found
+    shown = [one for one in first if all(one in each for each in others)]
+    if not shown and not caller.metadata.understands_caveats:
+        raise InvalidToken(
+            f"{caller.client_id} does not understand caveats, and no detail stands in each of them"
+        )
+    return shown
 
 
 def sorted_caveats(texts: AuthenticCaveats) -> tuple[BoundTo, AuthenticCaveats, list[bytes]]:

@@ -208,6 +208,24 @@ def test_openapi_names_the_scheme():
     assert WELL_KNOWN not in document["paths"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "scheme", "says"),
+    [
+        ({}, "bearer", "A macaroon bound to the client certificate"),
+        ({"require": "dpop"}, "DPoP", "A macaroon bound to the key of a DPoP proof"),
+        ({"require": "either"}, "bearer", "or, as Authorization: DPoP, a macaroon bound to the key"),
+        ({"require_certificate": False}, "bearer", "A macaroon, bound or not"),
+    ],
+    ids=["certificate", "dpop", "either", "unbound"],
+)
+def test_openapi_says_what_the_guard_requires(settings, scheme, says):
+    """The security scheme of FastAPI's document is that of the confirmation which the guard requires."""
+    app = FastAPI()
+    app.get("/invoices", dependencies=[Depends(guard(app, **settings).require("read"))])(lambda: "")
+    found = app.openapi()["components"]["securitySchemes"]["macaroon"]
+    assert (found["scheme"], says in found["description"]) == (scheme, True)
+
+
 WITHOUT = """
 import sys
 sys.modules["fastapi"] = None
