@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache, partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from alembic import command
@@ -85,7 +86,8 @@ class Database:
         """
         parsed = read_url(url)
         try:
-            self._engines = PerProcess(partial(_make_engine, parsed, is_for_a_command=is_for_a_command))
+            make = partial(_make_engine, parsed, is_for_a_command=is_for_a_command, served=Event())
+            self._engines = PerProcess(make)
             self._url = self.engine.url
         except (ArgumentError, SQLAlchemyError, TypeError, ValueError) as error:
             raise SettingsError(unusable(str(error))) from error
@@ -224,7 +226,7 @@ def _revisions() -> list[str]:
     return [one.revision for one in script.walk_revisions()][::-1]
 
 
-def _make_engine(url: URL, *, is_for_a_command: bool) -> Engine:
+def _make_engine(url: URL, *, is_for_a_command: bool, served: Event) -> Engine:
     is_sqlite = url.get_backend_name() == "sqlite"
     engine = create_engine(
         url,
@@ -234,7 +236,7 @@ def _make_engine(url: URL, *, is_for_a_command: bool) -> Engine:
         hide_parameters=True,
     )
     if is_sqlite:
-        prepare_sqlite(engine, is_for_a_command=is_for_a_command)
+        prepare_sqlite(engine, is_for_a_command=is_for_a_command, served=served)
     else:
         prepare_postgresql(engine)
     return engine

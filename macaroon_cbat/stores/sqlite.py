@@ -4,6 +4,7 @@ import os
 import sqlite3
 import time
 from pathlib import Path
+from threading import Event
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from weakref import WeakSet
@@ -11,6 +12,7 @@ from weakref import WeakSet
 from sqlalchemy import URL, Connection, Engine, QueuePool, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.stores.private import make_private, refuse_foreign
 from macaroon_cbat.stores.read_only import ReadOnlyConnection, connect_read_only, is_read_only
 
@@ -22,16 +24,18 @@ _HURRIED = "macaroon_cbat_hurried"
 """Marks a connection on which a writer has shortened the time that it waits for others."""
 
 
-def prepare_sqlite(engine: Engine, *, is_for_a_command: bool = False) -> None:
+def prepare_sqlite(engine: Engine, *, is_for_a_command: bool = False, served: Event | None = None) -> None:
     """Use WAL, real transactions and private files.
 
     Readers and a writer do not wait for each other in WAL mode. Idle connections are closed before a fork:
     SQLite forbids using one in the child. Connecting raises SettingsError if other users can use the file and
-    its mode cannot be changed. A command, which ends soon, may read a file that it cannot write.
+    its mode cannot be changed; once `served` is set, which the first connection does, it raises an error of
+    the driver for that. A command, which ends soon, may read a file that it cannot write.
     """
+    served = served or Event()
     _engines.add(engine)
 
-    _connect_privately(engine, is_for_a_command=is_for_a_command)
+    _connect_privately(engine, is_for_a_command=is_for_a_command, served=served)
 
     @event.listens_for(engine, "connect")
     def _connected(connection: sqlite3.Connection, _record: object) -> None:
@@ -45,6 +49,7 @@ def prepare_sqlite(engine: Engine, *, is_for_a_command: bool = False) -> None:
         except sqlite3.Error:
             connection.close()  # the pool does not own it yet
             raise
+        served.set()
 
     @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:
@@ -64,7 +69,7 @@ def prepare_sqlite(engine: Engine, *, is_for_a_command: bool = False) -> None:
             connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
 
 
-def _connect_privately(engine: Engine, *, is_for_a_command: bool) -> None:
+def _connect_privately(engine: Engine, *, is_for_a_command: bool, served: Event) -> None:
     @event.listens_for(engine, "do_connect")
     def _connecting(
         _dialect: object, _record: object, arguments: tuple[str, ...], options: dict[str, object]
@@ -76,6 +81,11 @@ def _connect_privately(engine: Engine, *, is_for_a_command: bool) -> None:
                 return connect_read_only(file, options)
             if is_written:
                 make_private(file)
+        except SettingsError as error:
+            if not served.is_set():
+                raise
+            # An operator has replaced it, or its folder, under the running service.
+            raise sqlite3.OperationalError(str(error)) from error
         except PermissionError as error:
             raise sqlite3.OperationalError(
                 f"{error.strerror}: give the user of the service the right to it"

@@ -12,7 +12,17 @@ from sqlalchemy import insert, text
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.schema import clients, service_facts
-from tests.support.databases import METADATA, NOW, execute, grant, opened, remove, revoke_token, without
+from tests.support.databases import (
+    METADATA,
+    NOW,
+    execute,
+    grant,
+    opened,
+    remove,
+    revoke_token,
+    url_in,
+    without,
+)
 
 
 @contextmanager
@@ -110,3 +120,18 @@ def test_the_reason_holds_no_parameters(stores):
     assert re.search(r"db\.sqlite3|cbat\d+", seen)
     assert METADATA.audiences[0] not in seen
     assert clients.name in seen
+
+
+def test_a_file_that_others_can_replace_meanwhile_is_unavailable(tmp_path):
+    """A folder that is opened to every user under the running service is no failure of the service."""
+    stores = opened(url_in(tmp_path))
+    stores.database.close()
+    mode = tmp_path.stat().st_mode
+    tmp_path.chmod(0o777)
+    with pytest.raises(Unavailable, match="every user"):
+        stores.revocations.reason(grant(), None)
+    with pytest.raises(Unavailable, match="every user"):
+        revoke_token(stores, grant())
+    tmp_path.chmod(mode)
+    assert stores.revocations.reason(grant(), None) is None
+    stores.database.close()
