@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import Any, Unpack
 from weakref import WeakKeyDictionary
 
-from macaroon_cbat.client.aiohttp_sessions import Chains, is_replayable, refuse_connections, session_over
+from macaroon_cbat.client.aiohttp_sessions import (
+    Chains,
+    is_replayable,
+    joined_fields,
+    refuse_connections,
+    session_over,
+)
 from macaroon_cbat.client.certificate import ClientCertificate
 from macaroon_cbat.client.children import ChildSettings
 from macaroon_cbat.client.discharges import DischargeClient
@@ -155,8 +161,8 @@ def certificate_session(
 
 
 def _may_retry(request: ClientRequest, response: ClientResponse) -> bool:
-    is_again = is_rejected(response.status, response.headers.get("WWW-Authenticate"))
-    return is_again and is_replayable(request)
+    challenge = joined_fields(response, "WWW-Authenticate").get("WWW-Authenticate")
+    return is_rejected(response.status, challenge) and is_replayable(request)
 
 
 async def _closed(connector: aiohttp.TCPConnector) -> None:

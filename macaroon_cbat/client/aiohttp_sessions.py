@@ -100,3 +100,8 @@ def refuse_connections(settings: dict[str, Any], what: str) -> None:
 def is_replayable(request: ClientRequest) -> bool:
     """Return True if the body of the request can be sent again."""
     return request.body == b"" or isinstance(request.body, BytesPayload)
+
+
+def joined_fields(response: ClientResponse, *names: str) -> dict[str, str]:
+    """Return these header fields of an answer, a repeated one with commas (RFC 9110 5.3), as others do."""
+    return {name: ", ".join(response.headers.getall(name)) for name in names if name in response.headers}

@@ -13,7 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
-from macaroon_cbat.client.aiohttp_sessions import Chains, is_replayable, refuse_connections, session_over
+from macaroon_cbat.client.aiohttp_sessions import (
+    Chains,
+    is_replayable,
+    joined_fields,
+    refuse_connections,
+    session_over,
+)
 from macaroon_cbat.client.children import ChildSettings
 from macaroon_cbat.client.discharges import DischargeClient
 from macaroon_cbat.client.dpop_holder import DpopHolder, outside_session
@@ -59,7 +65,8 @@ class DpopAuth:
             request.headers.update(proved.headers)
             response = await handler(request)
             again = partial(self.holder.again, is_replayable=is_replayable(request))
-            anew = await asyncio.to_thread(again, proved, response.status, response.headers)
+            fields = joined_fields(response, "WWW-Authenticate", "DPoP-Nonce")
+            anew = await asyncio.to_thread(again, proved, response.status, fields)
             if anew is None:
                 return response
             response.release()

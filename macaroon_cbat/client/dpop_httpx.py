@@ -8,7 +8,7 @@ Child and proof are made when a request is sent, for the method and URL that it 
 request that is sent again get their own. A redirect to another origin gets neither.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
@@ -22,6 +22,7 @@ from macaroon_cbat.client.httpx import allowed
 from macaroon_cbat.client.httpx_bodies import is_replayable
 from macaroon_cbat.client.trust import server_trust
 from macaroon_cbat.errors.extras import extra
+from macaroon_cbat.files.process_values import PerProcess
 
 with extra("httpx"):
     import anyio.to_thread
@@ -58,19 +59,22 @@ class DpopAuth(httpx.Auth):
 
 
 class DpopTransport(httpx.BaseTransport):
-    """Proves each request that carries the mark of a DpopAuth, and sends it by another transport."""
+    """Proves each request that carries the mark of a DpopAuth, and sends it by another transport.
 
-    def __init__(self, transport: httpx.BaseTransport) -> None:
-        self._transport = transport
+    Each process has a transport of its own: a forked child leaves the connections of its parent alone.
+    """
+
+    def __init__(self, make: Callable[[], httpx.BaseTransport]) -> None:
+        self._transports = PerProcess(make)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request with a new proof, again if the answer asks for that."""
-        holder = _holder_of(request)
+        holder, transport = _holder_of(request), self._transports.current()
         if holder is None:
-            return self._transport.handle_request(request)
+            return transport.handle_request(request)
         proved = holder.prove(request.method, str(request.url))
         while True:
-            response = self._transport.handle_request(_proved(request, proved))
+            response = transport.handle_request(_proved(request, proved))
             status, fields = response.status_code, response.headers
             anew = holder.again(proved, status, fields, is_replayable=is_replayable(request))
             if anew is None:
@@ -81,23 +85,23 @@ class DpopTransport(httpx.BaseTransport):
 
     def close(self) -> None:
         """Close all connections."""
-        self._transport.close()
+        self._transports.current().close()
 
 
 class AsyncDpopTransport(httpx.AsyncBaseTransport):
     """Does for `httpx.AsyncClient` what DpopTransport does for `httpx.Client`."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
-        self._transport = transport
+    def __init__(self, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
+        self._transports = PerProcess(make)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request with a new proof, again if the answer asks for that."""
-        holder = _holder_of(request)
+        holder, transport = _holder_of(request), self._transports.current()
         if holder is None:
-            return await self._transport.handle_async_request(request)
+            return await transport.handle_async_request(request)
         proved = await anyio.to_thread.run_sync(holder.prove, request.method, str(request.url))
         while True:
-            response = await self._transport.handle_async_request(_proved(request, proved))
+            response = await transport.handle_async_request(_proved(request, proved))
             again = partial(holder.again, is_replayable=is_replayable(request))
             status, fields = response.status_code, response.headers
             anew = await anyio.to_thread.run_sync(again, proved, status, fields)
@@ -109,7 +113,7 @@ class AsyncDpopTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._transport.aclose()
+        await self._transports.current().aclose()
 
 
 def dpop_client(auth: DpopAuth, ca: Path | str | None = None, **settings: Any) -> httpx.Client:
@@ -117,13 +121,15 @@ def dpop_client(auth: DpopAuth, ca: Path | str | None = None, **settings: Any) -
 
     `settings` are those of httpx.Client. Raises SettingsError for one that would take another transport.
     """
-    transport = DpopTransport(httpx.HTTPTransport(verify=server_trust(ca)))
+    context = server_trust(ca)
+    transport = DpopTransport(lambda: httpx.HTTPTransport(verify=context))
     return httpx.Client(auth=auth, transport=transport, **allowed(settings, "a DPoP client"))
 
 
 def async_dpop_client(auth: DpopAuth, ca: Path | str | None = None, **settings: Any) -> httpx.AsyncClient:
     """Return an httpx.AsyncClient that does what `dpop_client` does."""
-    transport = AsyncDpopTransport(httpx.AsyncHTTPTransport(verify=server_trust(ca)))
+    context = server_trust(ca)
+    transport = AsyncDpopTransport(lambda: httpx.AsyncHTTPTransport(verify=context))
     return httpx.AsyncClient(auth=auth, transport=transport, **allowed(settings, "a DPoP client"))
 
 

@@ -16,7 +16,8 @@ from macaroon_cbat.client.discharges import DischargeClient
 from macaroon_cbat.client.dpop_holder import PLACEHOLDER, DpopHolder, outside_session
 from macaroon_cbat.client.dpop_key import ProofKey
 from macaroon_cbat.client.holder import TokenSource
-from macaroon_cbat.client.requests import ContextAdapter, is_replayable
+from macaroon_cbat.client.pools import Pools
+from macaroon_cbat.client.requests import ContextAdapter, close_adapters, is_replayable
 from macaroon_cbat.client.trust import ServerTrust, TrustedCas
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.errors.extras import extra
@@ -77,7 +78,7 @@ class DpopAdapter(BaseAdapter):
     def __init__(self, ca: Path | str | None = None) -> None:
         super().__init__()
         self._trust = ServerTrust(ca)
-        self._made: tuple[TrustedCas, ContextAdapter] | None = None
+        self._pools: Pools[TrustedCas, ContextAdapter] = Pools(lambda cas: ContextAdapter(cas.context()))
 
     def send(
         self,
@@ -92,12 +93,12 @@ class DpopAdapter(BaseAdapter):
             raise SettingsError("a DPoP session takes neither verify=False nor cert=: give it a ca")
         held = request.headers.get("Authorization")
         if not isinstance(held, _Held):
-            return self._finish(request, self._adapter().send(request, *args, **options))
+            return self._finish(request, self._send(request, *args, **options))
         proved = held.holder.prove(str(request.method), str(request.url))
         while True:
             sent = request.copy()
             sent.headers.update(proved.headers)
-            response = self._adapter().send(sent, *args, **options)
+            response = self._send(sent, *args, **options)
             status, fields = response.status_code, response.headers
             anew = held.holder.again(proved, status, fields, is_replayable=is_replayable(request))
             if anew is None:
@@ -107,19 +108,23 @@ class DpopAdapter(BaseAdapter):
 
     def close(self) -> None:
         """Close all connections."""
-        if self._made is not None:
-            self._made[1].close()
+        close_adapters(self._pools.take_all())
 
     def _finish(self, request: requests.PreparedRequest, response: requests.Response) -> requests.Response:
         response.request = request
         response.connection = self  # type: ignore[assignment] # any adapter will do
         return response
 
-    def _adapter(self) -> ContextAdapter:
+    def _send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        """Send it over a connection of this process: a forked child leaves those of its parent alone."""
         cas = self._trust.current()
-        if self._made is None or self._made[0] is not cas:
-            self._made = cas, ContextAdapter(cas.context())
-        return self._made[1]
+        adapter, over = self._pools.lease(cas)
+        try:
+            close_adapters(over)
+            response: requests.Response = adapter.send(request, *args, **options)
+        finally:
+            close_adapters(self._pools.give_back(cas))
+        return response
 
 
 def dpop_session(auth: DpopAuth, ca: Path | str | None = None) -> requests.Session:

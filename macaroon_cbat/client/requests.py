@@ -135,17 +135,17 @@ class CertificateAdapter(BaseAdapter):
         sent, key = self._prepared(request)
         adapter, over = self.pools.lease(key)
         try:
-            _close(over)
+            close_adapters(over)
             response: requests.Response = adapter.send(sent, *args, **options)
         finally:
-            _close(self.pools.give_back(key))
+            close_adapters(self.pools.give_back(key))
         response.request = request
         response.connection = self  # type: ignore[assignment] # any adapter will do
         return response
 
     def close(self) -> None:
         """Close all connections."""
-        _close(self.pools.take_all())
+        close_adapters(self.pools.take_all())
 
     def _prepared(self, request: requests.PreparedRequest) -> tuple[requests.PreparedRequest, PoolKey]:
         """Return a copy of the request that can be sent, and the pool whose connections match it."""
@@ -195,6 +195,7 @@ def is_replayable(request: requests.PreparedRequest) -> bool:
     return request.body is None or isinstance(request.body, (str, bytes))
 
 
-def _close(adapters: list[ContextAdapter]) -> None:
+def close_adapters(adapters: list[ContextAdapter]) -> None:
+    """Close the connections of each."""
     for adapter in adapters:
         adapter.close()

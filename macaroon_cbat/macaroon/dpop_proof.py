@@ -99,7 +99,9 @@ def verify_proof(proof: DpopProof, request: ProvedRequest, nonces: DpopNonces | 
     UseDpopNonce if `nonces` are required and the proof has no recent one of them.
     """
     claims = proof.claims
-    if request.method is None or claims["htm"] != request.method:
+    if request.method is None:
+        raise _invalid("the method is not known here: send no header that may override it")
+    if claims["htm"] != request.method:
         raise _invalid(f"htm is {quoted(claims['htm'])}, and the method is {request.method!r}")
     _check_target(claims["htu"], request.targets)
     _check_times(claims, request)

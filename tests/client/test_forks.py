@@ -5,14 +5,16 @@ import logging
 import threading
 from typing import Any
 
-import httpx
 import pytest
 
 import macaroon_cbat.client.httpx as holder_httpx
 from macaroon_cbat.client import ClientCertificate
+from macaroon_cbat.client.dpop_httpx import DpopAuth, async_dpop_client
+from macaroon_cbat.client.dpop_key import DpopKey
 from macaroon_cbat.macaroon.identifier import read_identifier
 from macaroon_cbat.macaroon.wire import read_macaroon
 from tests.support.client_files import Files, make_token
+from tests.support.dpop_world import proving_session
 from tests.support.forks import in_children
 from tests.support.sessions import session_of
 from tests.support.tls_servers import wait_until
@@ -32,17 +34,19 @@ class Numbered:
 
     def is_in(self, answer: Any) -> bool:
         """Tell whether the server echoed a request that was made with this number's token."""
-        child = answer.json()["authorization"].removeprefix("Bearer ")
+        _, child = answer.json()["authorization"].split(" ")
         return int(read_identifier(read_macaroon(child).identifier).jti) == self.number
 
 
 @pytest.mark.parametrize("library", ["requests", "httpx"])
+@pytest.mark.parametrize("is_proving", [False, True], ids=["certificate", "key"])
 def test_children_of_a_session_read_their_own_answers(
-    server: Server, certificate: ClientCertificate, library: str
+    server: Server, certificate: ClientCertificate, library: str, *, is_proving: bool
 ) -> None:
     """Children of a process with a used session get the answers to their own requests, and so does it."""
     tokens = Numbered()
-    with session_of(library, tokens, certificate, server.ca) as send:
+    by_key = proving_session(library, tokens, DpopKey.generate(), server.ca)
+    with by_key if is_proving else session_of(library, tokens, certificate, server.ca) as send:
         assert tokens.is_in(send("GET", server.url("/echo")))
 
         def ask(number: int) -> bool:
@@ -53,15 +57,18 @@ def test_children_of_a_session_read_their_own_answers(
         assert tokens.is_in(send("GET", server.url("/echo")))
 
 
+@pytest.mark.parametrize("is_proving", [False, True], ids=["certificate", "key"])
 def test_children_of_an_async_client_read_their_own_answers(
-    server: Server, certificate: ClientCertificate
+    server: Server, certificate: ClientCertificate, *, is_proving: bool
 ) -> None:
     """The same holds for httpx.AsyncClient, in an event loop of the child's own."""
     tokens = Numbered()
-    auth = holder_httpx.MacaroonAuth(tokens, certificate)
-    client = httpx.AsyncClient(
-        auth=auth, transport=holder_httpx.AsyncCertificateTransport(certificate, server.ca)
-    )
+    if is_proving:
+        client = async_dpop_client(DpopAuth(tokens, DpopKey.generate()), server.ca)
+    else:
+        client = holder_httpx.async_certificate_client(
+            holder_httpx.MacaroonAuth(tokens, certificate), server.ca
+        )
 
     async def several() -> bool:
         return all([tokens.is_in(await client.get(server.url("/echo"))) for _ in range(TURNS)])

@@ -115,7 +115,9 @@ def _api(environ: dict[str, Any], ahead: int = 0) -> Answer:
         principal = verify(token, KEYS, access, revocations=revocations, discharges=discharges)
     except OAuthError as error:
         status = f"{error.status} Refused"
-        return status, {"WWW-Authenticate": challenge(error, realm="test")}, str(error).encode()
+        # Two fields of the name: servers may send a challenge in each (RFC 9110 11.6.1).
+        fields = {"www-authenticate": 'Basic realm="x"', "WWW-Authenticate": challenge(error, realm="test")}
+        return status, fields, str(error).encode()
     seen = {"token": token, "certificate": certificate, "connection": environ["REMOTE_PORT"]}
     return _json({**seen, "jti": principal.token_id, "expires_at": principal.expires_at})
 

@@ -131,6 +131,14 @@ def test_no_downgrade_to_bearer(adapter, either):
         assert reply.header("WWW-Authenticate").startswith(f'Bearer realm="{API}", error="invalid_token"')
 
 
+def test_no_proof_fits_a_method_that_a_header_overrides(adapter, either):
+    """No proof holds if a header names another method, and the answer says what to leave out."""
+    override = (("Authorization", f"DPoP {KEYED}"), ("DPoP", proof(KEYED)), ("X-HTTP-Method-Override", "PUT"))
+    reply = adapter.call(either, headers=override)
+    assert (reply.status, reply.json()["error"]) == (401, "invalid_dpop_proof")
+    assert "send no header that may override it" in reply.json()["error_description"]
+
+
 @pytest.mark.parametrize("text", [token(BOUND), token()], ids=["bound to a certificate", "unbound"])
 def test_dpop_is_for_key_bound_tokens_alone(adapter, either, text):
     """A token that no key confirms is refused with the scheme DPoP, whatever proof comes with it."""
