@@ -228,7 +228,10 @@ def require_confirmation(principal: Principal, require: Requirement) -> None:
 def require_key(principal: Principal) -> None:
     """Raise NotKeyBound for a token of the scheme DPoP that is not bound to a key (RFC 9449 7.1)."""
     if principal.proof_key is None:
-        raise _named(principal, NotKeyBound("the scheme is DPoP, and no key confirms the token: send Bearer"))
+        error = NotKeyBound("the scheme is DPoP, and no key confirms the token: send Bearer")
+        if principal.certificate is not None:
+            error.told = "the token is bound to a certificate alone: send it as Authorization: Bearer"
+        raise _named(principal, error)
 
 
 def _named(principal: Principal, error: _Refusal) -> _Refusal:

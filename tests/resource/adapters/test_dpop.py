@@ -139,11 +139,16 @@ def test_no_proof_fits_a_method_that_a_header_overrides(adapter, either):
     assert "send no header that may override it" in reply.json()["error_description"]
 
 
-@pytest.mark.parametrize("text", [token(BOUND), token()], ids=["bound to a certificate", "unbound"])
-def test_dpop_is_for_key_bound_tokens_alone(adapter, either, text):
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [(token(BOUND), "send it as Authorization: Bearer"), (token(), "append a cnf caveat")],
+    ids=["bound to a certificate", "unbound"],
+)
+def test_dpop_is_for_key_bound_tokens_alone(adapter, either, text, remedy):
     """A token that no key confirms is refused with the scheme DPoP, whatever proof comes with it."""
     reply = ask(adapter, either, text, proof(text), certificate=CERTIFICATE)
     assert (reply.status, reply.json()["error"]) == (401, "invalid_token")
+    assert remedy in reply.json()["error_description"]
     assert reply.header("WWW-Authenticate").startswith(DPOP_CHALLENGE)
 
 
