@@ -23,11 +23,11 @@ from macaroon_cbat.stores.clients import (
     secret_hash,
 )
 from macaroon_cbat.stores.database import Database
-from macaroon_cbat.stores.expiring import drop_record
 from macaroon_cbat.stores.families import has_family
 from macaroon_cbat.stores.prepared import Prepared
 from macaroon_cbat.stores.revocations import refuse_nameless
 from macaroon_cbat.stores.schema import clients
+from macaroon_cbat.stores.self_registered import drop_registration, end_registration
 from macaroon_cbat.stores.token_starts import first_valid_second, revoke_tokens_so_far
 
 MEMORY_SECONDS = 1.0
@@ -134,7 +134,7 @@ class ClientStore:
             if takes_away(before.metadata, metadata):
                 revoke_tokens_so_far(connection, "client", client_id, clock(), lasting)
                 if not is_its_own:
-                    drop_record(connection, "registered", client_id)
+                    end_registration(connection, client_id)
             after = _found(connection, client_id)
             assert after is not None
         self._seen.pop(client_id, None)
@@ -149,8 +149,7 @@ class ClientStore:
                 return False
             revoke_tokens_so_far(connection, "client", client_id, clock(), lasting)
             connection.execute(delete(clients).where(clients.c.client_id == client_id))
-            drop_record(connection, "registered", client_id)
-            drop_record(connection, "self_registered", client_id)
+            drop_registration(connection, client_id)
         self._seen.pop(client_id, None)
         return True
 
@@ -175,7 +174,7 @@ class ClientStore:
                 return None
             decision = revoke_tokens_so_far(connection, kind, name, clock(), lasting)
             if kind == "client":
-                drop_record(connection, "registered", name)  # its registration access token is one of them
+                end_registration(connection, name)  # its registration access token is one of them
         self._seen.pop(name, None)
         return decision
 

@@ -20,6 +20,12 @@ from macaroon_cbat.stores.clients import Client, ClientMetadata
 from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.expiring import RecordKind, add_record, drop_record, find_record, hash_of
 from macaroon_cbat.stores.schema import clients, expiring_records
+from macaroon_cbat.stores.self_registered import (
+    bounds_of,
+    drop_registration,
+    end_registration_of,
+    keep_bounds,
+)
 from macaroon_cbat.stores.wrapping_key import WrappingKey
 
 MOST_UNUSED = 1000
@@ -107,10 +113,7 @@ class RegistrationStore:
         They are known for as long as the client is: it is no operator's because its tokens were revoked.
         """
         with self._database.reading() as connection:
-            kept = find_record(connection, "self_registered", client_id, now)
-            if kept is None and (older := find_record(connection, "registered", client_id, now)):
-                kept = bytes(msgspec.json.decode(older, type=_Record).bounds)
-        return kept
+            return bounds_of(connection, client_id, now)
 
     def register(
         self, new: NewRegistration, now: EpochSeconds, before_commit: Callable[[Client], None]
@@ -137,7 +140,7 @@ class RegistrationStore:
             )
             content = msgspec.json.encode(record)
             add_record(connection, "registered", new.client_id, content, expires_at=NEVER, now=now)
-            add_record(connection, "self_registered", new.client_id, new.bounds, expires_at=NEVER, now=now)
+            keep_bounds(connection, new.client_id, new.bounds, now)
             before_commit(client)
         return client, RootKey(new.client_id, secret)
 
@@ -152,8 +155,7 @@ class RegistrationStore:
             query = select(table.name_hash, table.content).where(table.kind == "registered")
             for name_hash, content in connection.execute(query).all():
                 if msgspec.json.decode(bytes(content), type=_Record).token_id == token_id:
-                    is_this = (table.kind == "registered") & (table.name_hash == name_hash)
-                    connection.execute(delete(expiring_records).where(is_this))
+                    end_registration_of(connection, name_hash)
 
     def _found(self, kind: RecordKind, name: str, now: EpochSeconds) -> Registered | None:
         with self._database.reading() as connection:
@@ -220,8 +222,7 @@ def _remove_unused(connection: Connection, now: EpochSeconds) -> None:
 
 def _remove(connection: Connection, client_id: str) -> None:
     connection.execute(delete(clients).where(clients.c.client_id == client_id))
-    drop_record(connection, "registered", client_id)
-    drop_record(connection, "self_registered", client_id)
+    drop_registration(connection, client_id)
 
 
 def _sealed(kind: str, name_hash: bytes) -> str:

@@ -108,11 +108,12 @@ class Throttle:
         """Count a registration, or raise TooManyRequests.
 
         All who register share the places of unused clients, and one network of IPv6 has 65,536 of those that
-        `_place` tells apart: it gets as many as ten addresses.
+        `_place` tells apart: it gets as many as ten addresses. What one place has beyond its own limit counts
+        for its network no more, or it would use up that of its neighbours.
         """
         limit = self._settings.registrations
-        self._count("registration", _network(address), limit * 10, _HOUR)
         self._count("registration", _place(address), limit, _HOUR)
+        self._count("registration", _network(address), limit * 10, _HOUR)
 
     def login(self, address: str | None) -> None:
         """Count a page or login of a person, or raise TooManyRequests."""

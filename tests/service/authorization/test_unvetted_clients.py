@@ -156,6 +156,16 @@ def test_no_operator_has_checked_what_one_has_revoked(browser, ended):
     assert "This application registered itself" in page.text
 
 
+@pytest.mark.parametrize("ended", ENDED.values(), ids=ENDED)
+def test_no_operator_has_checked_what_registered_before_an_update(browser, ended):
+    """An older release kept the bounds of a client with the key of its registration only: they stay, too."""
+    made = register(browser.service, None, LASTING).json
+    browser.service.stores.expiring.drop("self_registered", made["client_id"])
+    assert ended(browser.service.stores, made) is not False
+    page = browser.consent_page(made["client_id"], redirect_uri=EVIL)
+    assert "This application registered itself" in page.text
+
+
 def test_a_removed_client_leaves_no_mark(browser):
     """An operator may give the name of a removed client to a client of its own."""
     name = client(browser)

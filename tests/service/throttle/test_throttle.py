@@ -288,6 +288,16 @@ def test_one_site_does_not_register_for_all():
         throttle.registration(f"192.0.2.{number}")
 
 
+def test_one_place_does_not_use_up_what_its_neighbours_may_register():
+    """A network of 64 bits that goes beyond its own limit takes nothing from the others of its 48 bits."""
+    throttle = Throttle(ThrottleSettings(registrations=1))
+    throttle.registration("2001:db8::1")
+    for _ in range(20):
+        with pytest.raises(TooManyRequests, match="2001:db8::/64"):
+            throttle.registration("2001:db8::1")
+    throttle.registration("2001:db8:0:1::1")
+
+
 UNUSABLE = [{"lockout_seconds": 0}, {"lockout_seconds": 86_401}, {"logins": -1}, {"registrations": 10**9}]
 
 
