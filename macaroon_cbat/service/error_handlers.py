@@ -1,6 +1,7 @@
 """Error handlers of the service, the one place where errors become JSON, or a page for a browser."""
 
 import logging
+import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
@@ -33,6 +34,8 @@ from macaroon_cbat.text.printable import printable
 
 log = logging.getLogger("macaroon_cbat.service")
 
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+
 _REALM = "macaroon_cbat"
 _RETRY_SECONDS = "5"
 _BEHIND_A_PROXY = (
@@ -55,10 +58,11 @@ def refuse_other_spellings(app: Flask) -> None:
 def _refuse_leading_slashes() -> None:
     """Raise NotFound for a path that a proxy in front could have read as another one.
 
-    waitress leaves slashes at the beginning out of PATH_INFO; REQUEST_URI has what was sent.
+    waitress leaves slashes at the beginning out of PATH_INFO; REQUEST_URI has what was sent, maybe with the
+    origin before the path (RFC 9112 3.2.2).
     """
     path = request.environ["PATH_INFO"]
-    sent = unquote(request.environ.get("REQUEST_URI", "").partition("?")[0])
+    sent = unquote(_ORIGIN.sub("", request.environ.get("REQUEST_URI", "")).partition("?")[0])
     if not path.startswith("/") or path.startswith("//") or sent.startswith("//"):
         raise NotFound
 

@@ -216,7 +216,8 @@ def _moved_on(
     moved = {
         "token_id": token_id, "previous_id": found.token_id, "rotated_at": now, "expires_at": expires_at
     }  # fmt: skip
-    _MOVE.within(connection, {"name": found.family} | moved)
+    # A process of an older release, which may begin families beside this one, leaves the column empty.
+    _MOVE.within(connection, {"name": found.family, "certificate": found.granted.certificate} | moved)
     return msgspec.structs.replace(found, **moved)
 
 
@@ -234,6 +235,6 @@ def _family(row: Any) -> Family:
 _DECODER = msgspec.json.Decoder(Granted)
 _IS_NAMED = families.c.family == bindparam("name")
 _FIND = Prepared(select(families).where(_IS_NAMED, families.c.expires_at > bindparam("now")))
-_MOVED = ("token_id", "previous_id", "rotated_at", "expires_at")
+_MOVED = ("token_id", "previous_id", "rotated_at", "expires_at", "certificate")
 _MOVE = Prepared(update(families).where(_IS_NAMED).values({name: bindparam(name) for name in _MOVED}))
 """These statements are made once: every refresh executes them."""

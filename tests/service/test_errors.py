@@ -57,13 +57,24 @@ def test_no_spelling_of_a_path_redirects(service, method, path):
     assert "Location" not in answer.headers
 
 
-@pytest.mark.parametrize("sent", ["//healthz", "/%2fhealthz", "/%2F/healthz?a=b"])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "//healthz",
+        "/%2fhealthz",
+        "/%2F/healthz?a=b",
+        "https://as.example//healthz",
+        "HTTP://as.example:80/%2fhealthz",
+        "http:////healthz",
+    ],
+)
 def test_a_path_is_the_one_that_was_sent(service, sent):
     """A path is 404 in a spelling that the embedded server mends: a proxy in front has read another one."""
     environ = EnvironBuilder(path="/healthz", base_url=ISSUER).get_environ() | {"REQUEST_URI": sent}
     assert Response.from_app(service.app, environ).status_code == 404
-    environ["REQUEST_URI"] = "/healthz"
-    assert Response.from_app(service.app, environ).status_code == 200
+    for plain in ("/healthz", "https://as.example/healthz", "/healthz?next=https://a.example//b"):
+        environ["REQUEST_URI"] = plain
+        assert Response.from_app(service.app, environ).status_code == 200
 
 
 def test_no_answer_names_the_host_of_the_request(service):

@@ -17,6 +17,7 @@ from tests.support.databases import (
     SECRET,
     all_rows,
     every_byte,
+    execute,
     grant,
     opened,
     remove,
@@ -273,6 +274,15 @@ def test_families_are_listed_in_pages(stores):
     bobs, _ = stores.families.live(NOW, subject="user:bob", client_id="billing", limit=9)
     assert [one.family for one in bobs] == names[1::2]
     assert stores.families.live(NOW, client_id="other", limit=9) == ([], None)
+
+
+def test_a_refresh_puts_a_family_into_the_list_of_its_certificate(stores):
+    """A process of an older release, beside this one, began it without the column that the list asks for."""
+    begin(stores, granted=Granted(scope="read", certificate="C" * 43))
+    execute(stores, "UPDATE families SET certificate = NULL")
+    rotate(stores, FIRST, SECOND)
+    found, _ = stores.families.live(NOW, certificate="C" * 43, limit=9)
+    assert [one.family for one in found] == [FAMILY]
 
 
 @pytest.mark.parametrize("name", ["\0" * 22, "", "x", f"{FAMILY}\n"], ids=ascii)
