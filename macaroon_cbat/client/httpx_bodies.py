@@ -69,7 +69,7 @@ class AsyncUnreadBody(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Read nothing."""
-        for piece in ():
+        for piece in list[bytes]():
             yield piece
 
     async def aclose(self) -> None:
