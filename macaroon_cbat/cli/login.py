@@ -149,7 +149,8 @@ def logout(file: Path | None, *, local: bool) -> None:
 
     place = login_file(file)
     if local:
-        place.delete(place.read())
+        with place.locked():  # another process may be about to write the login anew
+            place.delete(place.read())
         say(f"deleted the login {place.file}: its tokens are valid until they expire")
         return
     LoggedIn(place).log_out()

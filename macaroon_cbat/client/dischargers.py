@@ -9,6 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from macaroon_cbat.client.authentication import ClientAuthentication
 from macaroon_cbat.client.https import HttpsAnswer, HttpsRequest
@@ -38,6 +39,8 @@ class GivenDischarge(Struct, frozen=True):
 
     text: str
     payloads: Mapping[bytes, bytes]
+    is_by_person: bool = False
+    """Whether a person was led to a page for it."""
 
     def __repr__(self) -> str:
         """Show no macaroon."""
@@ -106,13 +109,13 @@ class Discharger:
         if payload is not None:
             form["caveat64"] = encode(payload)
         answer = self._ask(form)
-        if answer.status != 200:
+        if is_by_person := answer.status != 200:
             window = self._window(answer)
             form |= self._interact(window)
             answer = self._ask(form)
         if answer.status != 200:
             raise self._refused(answer, "refuses the discharge")
-        return self._read(answer, caveat.identifier)
+        return replace(self._read(answer, caveat.identifier), is_by_person=is_by_person)
 
     def _ask(self, form: Mapping[str, str]) -> HttpsAnswer:
         known = {} if self.authentication is None else self.authentication.form()

@@ -38,6 +38,8 @@ _MOST_TOKENS = 100
 class _Collected(Struct, frozen=True):
     discharges: tuple[str, ...]
     ends_at: float
+    is_by_person: bool
+    collected_at: float
 
 
 class DischargeClient:
@@ -65,7 +67,7 @@ class DischargeClient:
         A discharger that is to know its caller gets `client_id`, with the secret or the certificate. `ca` is
         the PEM file that dischargers are verified with, by default the system's CAs. `visit` leads a person
         to a page where a discharger needs a decision, for `patience` seconds at most; without it such a
-        discharge is Refused.
+        discharge is Refused. For as long after a decision, no rejection leads the person there again.
         """
         if client_secret is not None and client_id is None:
             raise SettingsError("client_secret is set without client_id: give both, or neither")
@@ -79,7 +81,7 @@ class DischargeClient:
             raise SettingsError(
                 "client_secret would go to several dischargers: use a certificate in its place"
             )
-        self._clock = clock
+        self._clock, self._patience = clock, patience
         self._locks: dict[bytes, ProcessLock] = {}
         self._collected: dict[bytes, _Collected] = {}
 
@@ -109,13 +111,23 @@ class DischargeClient:
                 self._collected[name] = known
         return known.discharges
 
-    def discard(self, token: str) -> None:
-        """Forget the discharges of a token that a resource server rejected."""
-        self._collected.pop(sha256(token.encode()).digest(), None)
+    def discard(self, token: str) -> bool:
+        """Forget the discharges of a token that a resource server rejected, and return True.
+
+        Return False, and keep them, if a person has just decided about them: a resource server that rejects
+        every token would else lead the person to a page each time.
+        """
+        name = sha256(token.encode()).digest()
+        known = self._collected.get(name)
+        if known is not None and known.is_by_person and self._clock() - known.collected_at < self._patience:
+            return False
+        self._collected.pop(name, None)
+        return True
 
     def _collect(self, root: Macaroon) -> _Collected:
         texts: list[str] = []
         ends: list[float] = []
+        is_by_person = False
         waiting: list[tuple[ThirdPartyCaveat, bytes | None, int]] = [
             (caveat, None, 1) for _, caveat in third_party_caveats(root)
         ]
@@ -130,11 +142,12 @@ class DischargeClient:
             macaroon = read_macaroon(given.text)
             texts.append(given.text)
             ends.append(_end_of(macaroon))
+            is_by_person = is_by_person or given.is_by_person
             waiting += [
                 (inner, given.payloads.get(inner.identifier), depth + 1)
                 for _, inner in third_party_caveats(macaroon)
             ]
-        return _Collected(tuple(texts), min(ends) - LEEWAY_SECONDS)
+        return _Collected(tuple(texts), min(ends) - LEEWAY_SECONDS, is_by_person, self._clock())
 
     def _discharger_at(self, location: bytes | None) -> Discharger:
         """Return the discharger, or raise SettingsError if the holder does not trust this location."""

@@ -101,8 +101,8 @@ class DpopHolder:
             return replace(anew, has_new_nonce=True, has_new_token=sent.has_new_token)
         if sent.has_new_token or not is_rejected(status, challenge):
             return None
-        if self._discharges is not None:
-            self._discharges.discard(sent.token)
+        if self._discharges is not None and not self._discharges.discard(sent.token):
+            return None
         if isinstance(self._source, str):
             return None
         if isinstance(self._source, RenewableSource):

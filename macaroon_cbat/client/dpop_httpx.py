@@ -79,8 +79,7 @@ class DpopTransport(httpx.BaseTransport):
             anew = holder.again(proved, status, fields, is_replayable=is_replayable(request))
             if anew is None:
                 return response
-            response.read()
-            response.close()
+            response.close()  # and not read to its end: a body may have none
             proved = anew
 
     def close(self) -> None:
@@ -107,8 +106,7 @@ class AsyncDpopTransport(httpx.AsyncBaseTransport):
             anew = await anyio.to_thread.run_sync(again, proved, status, fields)
             if anew is None:
                 return response
-            await response.aread()
-            await response.aclose()
+            await response.aclose()  # and not read to its end: a body may have none
             proved = anew
 
     async def aclose(self) -> None:

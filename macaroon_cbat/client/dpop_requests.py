@@ -103,7 +103,7 @@ class DpopAdapter(BaseAdapter):
             anew = held.holder.again(proved, status, fields, is_replayable=is_replayable(request))
             if anew is None:
                 return self._finish(request, response)
-            _ = response.content  # read to its end, the connection can be used again
+            response.close()  # and not read to its end: a body may have none
             proved = anew
 
     def close(self) -> None:

@@ -9,9 +9,12 @@ from macaroon_cbat.client.https import HttpsAnswer, HttpsRequest
 from macaroon_cbat.client.oauth_answers import read_answer, read_refusal
 from macaroon_cbat.client.service import Service
 from macaroon_cbat.client.service_calls import base_of
+from macaroon_cbat.errors import Refused
 
 _PATH = "/oauth2/grants"
 _ANSWER_BYTES = 4 << 20
+_MOST_PAGES, _MOST_BYTES = 1000, 64 << 20
+"""Pages and bytes of a whole list, at most: a hostile service has always one more."""
 
 
 class ListedFamily(Struct, frozen=True, kw_only=True):
@@ -36,13 +39,22 @@ class _Page(Struct, frozen=True):
 
 
 def listed_families(service: Service) -> Iterator[ListedFamily]:
-    """Yield the client's live families, oldest first. Raises Refused or Unavailable."""
-    after: str | None = "0"
-    while after is not None:
+    """Yield the client's live families, oldest first. Raises Refused, also for a list without end.
+
+    Raises Unavailable.
+    """
+    after, read = "0", 0
+    for _ in range(_MOST_PAGES):
         answer, url = _asked(service, "GET", "", {"after": after})
         page = read_answer(answer.status, answer.body, _Page, url)
         yield from page.grants
+        read += len(answer.body)
+        if page.cursor is None:
+            return
+        if not page.grants or read > _MOST_BYTES:
+            break
         after = page.cursor
+    raise Refused(200, None, f"{url} lists ever more: ask the operator of the service for grant list")
 
 
 def end_family(service: Service, family: str) -> None:

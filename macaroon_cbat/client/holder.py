@@ -158,9 +158,12 @@ class Holder:
         return replace(bound, certificate=self.certificate, discharges=discharges)
 
     def bind_anew(self, rejected: Bound) -> Bound | None:
-        """Return a child of a fresh token for the same request; None if there is no other token."""
-        if self._discharges is not None:
-            self._discharges.discard(rejected.token)
+        """Return a child of a fresh token for the same request; None if there is no other token.
+
+        None also if a person has just decided about the discharges of the rejected one.
+        """
+        if self._discharges is not None and not self._discharges.discard(rejected.token):
+            return None
         if isinstance(self._source, RenewableSource):
             self._source.discard(rejected.token)
         if isinstance(self._source, str) or self._source() == rejected.token:

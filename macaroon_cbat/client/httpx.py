@@ -18,7 +18,7 @@ from macaroon_cbat.client.certificate import ClientCertificate
 from macaroon_cbat.client.children import ChildSettings
 from macaroon_cbat.client.discharges import DischargeClient
 from macaroon_cbat.client.holder import Bound, Holder, TokenSource, is_rejected, outside_session
-from macaroon_cbat.client.httpx_bodies import AsyncLeasedBody, LeasedBody, is_replayable
+from macaroon_cbat.client.httpx_bodies import AsyncLeasedBody, LeasedBody, is_replayable, left_unread
 from macaroon_cbat.client.pools import PoolKey, Pools
 from macaroon_cbat.client.trust import ServerTrust
 from macaroon_cbat.errors import SettingsError
@@ -59,7 +59,7 @@ class MacaroonAuth(httpx.Auth):
         response = yield _attach(request, bound)
         self._check(bound, response)
         if (rejected := _rejected(response)) and (anew := self._holder.bind_anew(rejected)):
-            self._check(anew, (yield _attach(response.request, anew)))
+            self._check(anew, (yield _attach(left_unread(response).request, anew)))
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Attach the child; a token is obtained in a thread."""
@@ -68,7 +68,7 @@ class MacaroonAuth(httpx.Auth):
         self._check(bound, response)
         again, in_thread = self._holder.bind_anew, anyio.to_thread.run_sync
         if (rejected := _rejected(response)) and (anew := await in_thread(again, rejected)):
-            self._check(anew, (yield _attach(response.request, anew)))
+            self._check(anew, (yield _attach(left_unread(response).request, anew)))
 
     def _check(self, bound: Bound, response: httpx.Response) -> None:
         """Raise SettingsError if the child went over another transport, such as httpx.MockTransport."""

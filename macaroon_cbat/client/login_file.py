@@ -14,7 +14,8 @@ from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.files.replacement import written
 from macaroon_cbat.text.json_text import UnusableJson, read_json_text
 
-_MOST_BYTES = 64 * 1024
+_MOST_BYTES = 128 * 1024
+"""More than the longest answer with tokens and what stands beside them: what is written can be read."""
 _WHAT = "login"
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 

@@ -90,7 +90,7 @@ class MacaroonAuth(AuthBase):
         bound = self._holder.bind_anew(authorization.bound)
         if bound is None:
             return response
-        _ = response.content  # read to its end, the connection can be used again
+        response.close()  # and not read to its end: a body may have none
         again = request.copy()
         again.headers["Authorization"] = _Authorization(bound)
         # The adapter calls no hooks, so this happens once.

@@ -1,10 +1,12 @@
 """`login`, `logout` and `token get`: mistakes are one line that says what to do, and leave nothing behind."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
 
+from macaroon_cbat.client.login_file import LoginFile
 from tests.support.command_line import API, call, complaint, out
 from tests.support.ports import free_port
 
@@ -64,6 +66,18 @@ def test_a_service_out_of_reach_leaves_no_file(file):
 def test_a_local_logout_says_what_it_leaves(file):
     """A logout without the service deletes the file, and says that the tokens are still valid."""
     assert "its tokens are valid until they expire" in out("logout", "--local", "--login", kept(file))
+    assert not file.exists()
+
+
+def test_a_local_logout_waits_for_a_refresh(file):
+    """A login that another process renews is deleted after that, or it would be written anew."""
+    logout = threading.Thread(target=out, args=("logout", "--local", "--login", kept(file)))
+    with LoginFile(file).locked():
+        logout.start()
+        logout.join(0.3)
+        assert logout.is_alive()
+        file.write_bytes(file.read_bytes())
+    logout.join()
     assert not file.exists()
 
 

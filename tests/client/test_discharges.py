@@ -16,6 +16,7 @@ from macaroon_cbat import Expiry
 from macaroon_cbat.client import ClientCertificate, DischargeClient
 from macaroon_cbat.client.dpop_holder import DpopHolder
 from macaroon_cbat.client.dpop_key import DpopKey
+from macaroon_cbat.client.holder import Holder
 from macaroon_cbat.client.third_parties import discharger_key, read_discharger_key, require_discharge
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable
 from macaroon_cbat.macaroon.dpop_proof import read_proof
@@ -284,6 +285,53 @@ def test_a_person_is_led_to_the_page(third: Scripted):
     assert len(third.client(visit=visited.append).collect(asking(third))) == 1
     assert visited == ["https://third.example/page"]
     assert [path for path, _ in third.asked] == ["/discharge", "/wait", "/wait", "/discharge"]
+
+
+class Renewable:
+    """A source that has another token, which needs a discharge, whenever one was rejected."""
+
+    def __init__(self, discharger: Scripted) -> None:
+        self.tokens = [asking(discharger, token=make_token(number=number)) for number in range(9)]
+
+    def __call__(self) -> str:
+        """Return the first token that was not discarded."""
+        return self.tokens[0]
+
+    def discard(self, token: str) -> None:
+        """Go on with the next token."""
+        self.tokens.remove(token)
+
+
+DECIDED: Answer = (200, {"kind": "kind", "token64": b64encode(b"\xff1").decode()})
+REJECTED = {"WWW-Authenticate": 'DPoP error="invalid_token"'}
+
+
+@pytest.mark.parametrize("renews", [False, True], ids=["one token", "renewed tokens"])
+def test_rejections_lead_a_person_to_no_further_page(third: Scripted, *, renews: bool):
+    """A resource server that rejects every token leads the person to one page in the time of patience."""
+    now, visited = float(NOW), list[str]()
+    third.answer = deciding([DECIDED] * 4)
+    client = third.client(visit=visited.append, patience=300, clock=lambda: now)
+    source = Renewable(third) if renews else asking(third)
+    holder = DpopHolder(source, DpopKey.generate(), client)
+    for _ in range(3):
+        sent = holder.prove("GET", "https://api.example/invoices")
+        assert holder.again(sent, 401, REJECTED, is_replayable=True) is None
+    assert len(visited) == 1
+    now += 300
+    assert (holder.again(sent, 401, REJECTED, is_replayable=True) is not None) == renews
+    holder.prove("GET", "https://api.example/invoices")
+    assert len(visited) == 2
+
+
+def test_nor_do_those_of_a_child_by_certificate(third: Scripted, certificate: ClientCertificate):
+    """The same holds for a holder with a certificate."""
+    visited: list[str] = []
+    third.answer = deciding([DECIDED] * 4)
+    holder = Holder(Renewable(third), certificate, third.client(visit=visited.append))
+    for _ in range(3):
+        assert holder.bind_anew(holder.bind("GET", "https://api.example/invoices")) is None
+    assert len(visited) == 1
 
 
 WINDOWS = {

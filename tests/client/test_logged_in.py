@@ -47,6 +47,14 @@ def test_a_login_is_refreshed_once(server: Server, files: Files, file: LoginFile
     assert (login.refresh_token, login.renew_access_at) == ("refresh-1", int(NOW) + 570)
 
 
+def test_what_is_written_can_be_read(server: Server, files: Files, file: LoginFile) -> None:
+    """A login with the longest answer that a service can give is read, and so can be ended."""
+    login = saved(server, files, "device.granted", refresh_token="x" * (64 << 10), scope="y" * 4000)
+    with file.locked():
+        file.write(login)
+    assert file.read() == login
+
+
 def test_a_token_is_renewed_before_it_expires(server: Server, files: Files, file: LoginFile) -> None:
     """An access token is given out until 30 seconds before its end, then renewed by the newest refresh."""
     tokens = keep(file, server, files, "device.granted.granted.granted")
