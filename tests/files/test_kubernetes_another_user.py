@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from macaroon_cbat import stores
 from macaroon_cbat.cli.greeting import Greeting
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.resource.key_file import KeyFile
@@ -19,6 +20,8 @@ from tests.support.tokens import API
 
 USER, FS_GROUP = 10_001, 20_001
 NOW = EpochSeconds(1_767_222_000)
+MIGRATIONS = Path(stores.__file__).with_name("migrations")
+"""The folder is read when a database is made."""
 
 
 def mount(volume: Path, group: int) -> None:
@@ -49,6 +52,8 @@ def volume(place: Path) -> Path:
     volume.mkdir()
     volume.chmod(0o755)
     start(place / "before")()  # imports what the other user perhaps cannot read
+    closed = [str(above) for above in MIGRATIONS.parents if not above.stat().st_mode & 0o001]
+    assert not closed, f"the other user cannot read the migrations: chmod o+x {' '.join(closed)}"
     return volume
 
 
