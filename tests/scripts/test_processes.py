@@ -57,6 +57,15 @@ def test_dies():
 def test_after():
     pass
 """
+NO_END = """
+import threading
+from tests.support import processes
+
+processes.END_SECONDS = 1
+
+def test_leaves_a_thread():
+    threading.Thread(target=threading.Event().wait).start()
+"""
 BAD_END = """
 def pytest_unconfigure(config):
     if hasattr(config, "workerinput"):
@@ -127,4 +136,15 @@ def test_a_process_that_ends_badly_fails_the_run(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(BAD_END)
     answer = _run(tmp_path, "-k", "test_passes")
     assert "processes ended with [1]" in answer.stdout
+    assert answer.returncode == 3
+
+
+def test_a_thread_that_never_ends_holds_no_result_back(tmp_path: Path) -> None:
+    """A process whose test has left a thread shows it and fails the run, which tells its results."""
+    (tmp_path / "test_no_end.py").write_text(NO_END)
+    answer = _run(tmp_path, "-k", "test_leaves or test_fails")
+    assert _told(answer) == {("PASSED", "test_leaves_a_thread"), ("FAILED", "test_fails")}
+    assert "threading.py" in answer.stderr
+    answer = _run(tmp_path, "-k", "test_leaves")
+    assert "processes ended with" in answer.stdout
     assert answer.returncode == 3

@@ -5,6 +5,7 @@ of tests take. A forked process has every test at once. The tests of one file ru
 """
 
 import atexit
+import faulthandler
 import mmap
 import os
 import pickle
@@ -25,6 +26,8 @@ from tests.support import fork_server
 
 _BYTES = 2
 """The length of a file's number in the queue: a process reads all of it or, at the end, nothing."""
+END_SECONDS = 60
+"""The seconds of a process for its end, after its last test: then it shows its threads, and has failed."""
 
 
 class _Queue:
@@ -186,6 +189,8 @@ def _end_after(work: Any) -> None:
         status = 0
     except BaseException:  # noqa: BLE001 # nothing may return into the loop of the first process
         traceback.print_exc()
+    # A thread that a test has left, and that never ends, would keep the run from telling its results.
+    faulthandler.dump_traceback_later(END_SECONDS, exit=True, file=2)
     threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001
     atexit._run_exitfuncs()  # noqa: SLF001
     sys.stdout.flush()
