@@ -30,7 +30,7 @@ def posted(service, visit, fields, headers=OWN, bound_to="request 7", **argument
     with service.app.test_request_context("/x", method="POST", headers=headers | cookie, **arguments):
         from flask import request
 
-        return FORMS.posted(request, "approve", bound_to)
+        return FORMS.posted(request, "approve", bound_to, ["request"])
 
 
 def fields(visit, purpose="approve", bound_to="request 7"):
@@ -45,6 +45,14 @@ def test_a_form_of_the_own_page_counts(service, visit):
 def test_the_matter_may_be_a_field(service, visit):
     """A view may find in the fields the matter that the token is bound to."""
     assert posted(service, visit, fields(visit), bound_to=lambda form: form["request"])["answer"] == "yes"
+
+
+def test_a_form_has_the_fields_of_its_page(service, visit):
+    """A program, which knows its cookie, makes no form by which a view could fail."""
+    sent = fields(visit)
+    del sent["request"]
+    with pytest.raises(ForgedForm, match="no field request"):
+        posted(service, visit, sent, bound_to=lambda form: form["request"])
 
 
 def test_no_two_tokens_are_alike(visit):

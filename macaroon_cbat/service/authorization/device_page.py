@@ -63,7 +63,9 @@ class DevicePage:
         if person is None:
             return self.people.sign_in(request, DEVICE_PATH)
         session = person.session
-        fields = self.forms.posted(request, _PURPOSE, lambda given: _matter(session, given.get("user_code")))
+        fields = self.forms.posted(
+            request, _PURPOSE, lambda given: _matter(session, given["user_code"]), ["user_code"]
+        )
         decision = _DECISIONS.get(fields.get("decision", ""))
         if decision is None:
             raise InvalidRequest("the form says neither approve nor deny: use a button of the page")
@@ -122,7 +124,7 @@ def device_pages(app: Flask, views: DevicePage, root_path: str) -> None:
     add_page(app, "POST", DEVICE_PATH, views.decide, root_path, label="device decision")
 
 
-def _matter(session: str, user_code: str | None) -> str:
+def _matter(session: str, user_code: str) -> str:
     return f"{session} {user_code}"
 
 

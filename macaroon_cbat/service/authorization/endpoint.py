@@ -104,7 +104,10 @@ class AuthorizationEndpoint:
         """Carry out the decision of the person about a waiting request, once."""
         now, visit, person = self._now(), self.people.forms.visit(request), self.people.signed_in(request)
         fields = self.people.forms.posted(
-            request, _PURPOSE, lambda found: _matter(found.get("request", ""), person, found.get("shown", ""))
+            request,
+            _PURPOSE,
+            lambda found: _matter(found["request"], person, found["shown"]),
+            ["request", "shown"],
         )
         decision, name = fields.get("decision"), fields["request"]
         if decision not in ("allow", "refuse"):

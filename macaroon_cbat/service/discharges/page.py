@@ -63,7 +63,9 @@ class ApprovalPage:
         person = self.people.signed_in(request)
         if person is None:
             raise InvalidLink("the person is no longer signed in")
-        fields = self.forms.posted(request, _PURPOSE, lambda given: _matter(person, given.get("asked", "")))
+        fields = self.forms.posted(
+            request, _PURPOSE, lambda given: _matter(person, given["asked"]), ["asked"]
+        )
         asked, secret = self._read(fields["asked"])
         _refuse_others(person, asked)
         is_approved = _DECISIONS.get(fields.get("decision", ""))

@@ -6,7 +6,7 @@ another site can write, prove it a second time.
 
 import hmac
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -87,13 +87,18 @@ class Forms:
             return Visit(known, is_new=False, cookies=self.cookies)
         return Visit(encode(os.urandom(_SECRET_BYTES)), is_new=True, cookies=self.cookies)
 
-    def posted(self, request: Request, purpose: str, bound_to: BoundTo = "") -> dict[str, str]:
+    def posted(
+        self, request: Request, purpose: str, bound_to: BoundTo = "", names: Iterable[str] = ()
+    ) -> dict[str, str]:
         """Return the fields of a form that this browser was shown for this purpose and matter.
 
-        Raises ForgedForm for any other, and InvalidRequest for what is no form.
+        It has fields of these names. Raises ForgedForm for any other, and InvalidRequest for what is no form.
+        A program knows its own cookie, and can make a token for any form.
         """
         self._require_own_origin(request)
         fields = dict(read_form(request).once)
+        if missing := [name for name in names if name not in fields]:
+            raise ForgedForm(f"the form {purpose!r} has no field {missing[0]}")
         token = fields.pop(FIELD, "")
         matter = bound_to if isinstance(bound_to, str) else bound_to(fields)
         if not self.visit(request).has_made(token, purpose, matter):

@@ -6,6 +6,9 @@ import pytest
 
 from macaroon_cbat.service.authorization.asking import WAITING_SECONDS
 from macaroon_cbat.service.authorization.consent import in_words, redirect_host
+from macaroon_cbat.service.authorization.endpoint import CONSENT_PATH
+from macaroon_cbat.service.pages.cookies import Cookies
+from macaroon_cbat.service.pages.forms import Visit
 from tests.support.audit_events import events
 from tests.support.browsers import APP, LOOPBACK, NATIVE, PHONE, RENEWING, WEB, Browser, answer_in, form_in
 from tests.support.databases import NOW
@@ -284,3 +287,12 @@ def test_decisions_are_lines_of_the_audit_log(audited_browser, file):
     known = {"client_id": WEB, "subject": "user:alice", "audience": API}
     assert [line["scope"] for line in lines] == ["read", "write"]
     assert [known.items() <= line.items() for line in lines] == [True, True]
+
+
+@pytest.mark.parametrize(("sent", "matter"), [({}, "  "), ({"shown": "x"}, "  x"), ({"request": "x"}, "x  ")])
+def test_a_form_without_its_fields_is_forged(browser, sent, matter):
+    """A program without a login makes a token for its own cookie, and no defect of the service."""
+    visit = Visit("A" * 43, is_new=False, cookies=Cookies(ISSUER))
+    browser.client.set_cookie(visit.cookies.name("browser"), visit.secret, domain="as.example", secure=True)
+    form = {"csrf": visit.token("consent", matter), "decision": "allow"} | sent
+    assert browser.post(CONSENT_PATH, form).status_code == 403
