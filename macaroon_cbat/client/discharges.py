@@ -16,6 +16,7 @@ from macaroon_cbat.client.certificate import ClientCertificate
 from macaroon_cbat.client.dischargers import Discharger, Visit, checked_location
 from macaroon_cbat.client.own_connections import OwnConnections
 from macaroon_cbat.client.proxies import connected_through_proxy
+from macaroon_cbat.client.shared_failures import SharedFailure
 from macaroon_cbat.client.trust import ServerTrust
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.process_values import ProcessLock
@@ -33,6 +34,13 @@ LEEWAY_SECONDS = 10
 """Seconds before its end from which on a discharge is collected anew."""
 
 _MOST_TOKENS = 100
+
+
+class _Turns:
+    """The turns of the threads that need the discharges of one token."""
+
+    def __init__(self) -> None:
+        self.lock, self.failure = ProcessLock(), SharedFailure()
 
 
 class _Collected(Struct, frozen=True):
@@ -82,7 +90,7 @@ class DischargeClient:
                 "client_secret would go to several dischargers: use a certificate in its place"
             )
         self._clock, self._patience = clock, patience
-        self._locks: dict[bytes, ProcessLock] = {}
+        self._turns: dict[bytes, _Turns] = {}
         self._collected: dict[bytes, _Collected] = {}
 
     def __repr__(self) -> str:
@@ -98,14 +106,16 @@ class DischargeClient:
         root = read_macaroon(mended(token))
         if next(third_party_caveats(root), None) is None:
             return ()
-        name = sha256(token.encode()).digest()
-        if len(self._locks) >= _MOST_TOKENS:
-            self._locks.clear()
+        name, waiting_since = sha256(token.encode()).digest(), time.monotonic()
+        if len(self._turns) >= _MOST_TOKENS:
+            self._turns.clear()
+        turns = self._turns.setdefault(name, _Turns())
         # A person is led to one page, not to one for each thread; other tokens need not wait for that.
-        with self._locks.setdefault(name, ProcessLock()).current():
+        with turns.lock.current():
             known = self._collected.get(name)
             if known is None or known.ends_at <= self._clock():
-                known = self._collect(root)
+                with turns.failure.of(waiting_since):
+                    known = self._collect(root)
                 if len(self._collected) >= _MOST_TOKENS:
                     self._collected.clear()
                 self._collected[name] = known

@@ -13,6 +13,7 @@ from macaroon_cbat.client.dpop_key import ProofKey
 from macaroon_cbat.client.https import AnswerTooLong, HttpsRequest
 from macaroon_cbat.client.oauth_answers import read_answer
 from macaroon_cbat.client.service import Service
+from macaroon_cbat.client.shared_failures import SharedFailure
 from macaroon_cbat.errors import MalformedMacaroon, Refused
 from macaroon_cbat.files.process_values import ProcessLock
 from macaroon_cbat.macaroon.inspection import confirmations
@@ -70,16 +71,18 @@ class GrantedTokens:
         self._leeway = leeway
         self._monotonic = monotonic
         self._kept: GrantedToken | None = None
-        self._lock = ProcessLock()
+        self._lock, self._failure = ProcessLock(), SharedFailure()
 
     def current(self) -> GrantedToken:
         """Return a good token; of calls at the same time, one fetches. Raises Refused or Unavailable."""
         kept = self._good()
         if kept is None:
+            waiting_since = time.monotonic()
             with self._lock.current():
                 kept = self._good()
                 if kept is None:
-                    kept = self._kept = self._fetch()
+                    with self._failure.of(waiting_since):
+                        kept = self._kept = self._fetch()
         return kept
 
     def discard(self, text: str) -> None:

@@ -4,6 +4,7 @@ import json
 import ssl
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ from tests.support.discharging import in_json
 from tests.support.sessions import LIBRARIES, session_of
 from tests.support.silent_services import Silent, silent_service
 from tests.support.token_server import Server
+from tests.support.waiting_threads import wait_until_in
 
 SECRET = b"k" * 32
 Answer = tuple[int, Any]
@@ -322,6 +324,26 @@ def test_rejections_lead_a_person_to_no_further_page(third: Scripted, *, renews:
     assert (holder.again(sent, 401, REJECTED, is_replayable=True) is not None) == renews
     holder.prove("GET", "https://api.example/invoices")
     assert len(visited) == 2
+
+
+def test_a_refusal_is_the_answer_to_all_who_wait(third: Scripted):
+    """Threads that wait for the decision of a person get the refusal, and lead to no page of their own."""
+    visited: list[str] = []
+    threads = 4
+
+    def visit(url: str) -> None:
+        visited.append(url)
+        if len(visited) == 1:
+            wait_until_in(DischargeClient.collect, threads)
+
+    third.answer = deciding([(403, {"Code": "permission denied"})] * threads)
+    client, token = third.client(visit=visit), asking(third)
+    with ThreadPoolExecutor(threads) as pool:
+        for failed in [pool.submit(client.collect, token) for _ in range(threads)]:
+            assert isinstance(failed.exception(), Refused)
+    assert len(visited) == 1
+    third.answer = lambda _, form: (200, {"Macaroon": in_json(confirming(form))})
+    assert len(client.collect(token)) == 1
 
 
 def test_nor_do_those_of_a_child_by_certificate(third: Scripted, certificate: ClientCertificate):

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
 
-from macaroon_cbat.errors import Conflict, InvalidGrant, MacaroonError, Unavailable
+from macaroon_cbat.errors import Conflict, InvalidGrant, MacaroonError, TooManyRequests, Unavailable
 from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.service.oauth2.code_tries import count_try, forgive_try
 from macaroon_cbat.service.oauth2.device_codes import DeviceCodes, DeviceRequest, Poller
 from macaroon_cbat.stores.schema import expiring_records
 from tests.support.databases import NOW
@@ -62,13 +63,16 @@ def test_one_decision_of_many_holds(codes):
     assert sum(isinstance(answer, Conflict) for answer in answers) == AT_ONCE - 1
 
 
-def test_every_wrong_code_of_many_is_counted(codes):
-    """Wrong codes at the same instant are all counted, so that no guess is free."""
-    at_once(lambda: codes.count_wrong("user:ada", NOW))
-    codes.refuse_guesser("user:ada", NOW)
-    at_once(lambda: codes.count_wrong("user:ada", NOW))
-    with pytest.raises(MacaroonError, match="10 wrong codes"):
-        codes.refuse_guesser("user:ada", NOW)
+def test_every_wrong_code_of_many_is_counted(on_each_database):
+    """Tries at the same instant are all counted before a code is looked up, so that no guess is free."""
+    records = on_each_database.stores.expiring
+    tries = [*at_once(lambda: count_try(records, "user:ada", NOW))]
+    tries += at_once(lambda: count_try(records, "user:ada", NOW))
+    assert [isinstance(one, TooManyRequests) for one in tries].count(False) == 10
+    forgive_try(records, "user:ada", NOW)
+    count_try(records, "user:ada", NOW)
+    with pytest.raises(TooManyRequests, match="10 wrong codes"):
+        count_try(records, "user:ada", NOW)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from threading import Barrier
 
 import pytest
 
@@ -154,6 +155,25 @@ def test_guesses_are_bounded(service, ada, begun, certificate):
     assert PersonInBrowser(service, "eve").enter(begun["user_code"]).status_code == 200
     service.now += 600
     assert ada.enter(begin(service, certificate).json["user_code"]).status_code == 200
+
+
+def test_guesses_at_once_are_bounded(service, begun):
+    """Of many wrong codes at the same instant, in as many sessions of a person, ten are looked up."""
+    sessions = [PersonInBrowser(service, session=str(number)) for number in range(16)]
+    ready = Barrier(len(sessions))
+
+    def guess(person):
+        ready.wait()
+        return person.enter("BBBB-BBBB").status_code
+
+    with ThreadPoolExecutor(len(sessions)) as pool:
+        answers = [*pool.map(guess, sessions)]
+    assert sorted(answers) == [400] * 10 + [429] * 6
+
+
+def test_a_right_code_is_no_guess(ada, begun):
+    """A person may open the page of a right code as often as wanted."""
+    assert {ada.enter(begun["user_code"]).status_code for _ in range(12)} == {200}
 
 
 def test_user_codes_are_drawn_evenly():

@@ -22,6 +22,7 @@ from tests.support.service import (
 
 BOTH = [API, OTHER_API]
 INACTIVE = {"active": False}
+EXCHANGING = ["client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"]
 
 
 def ask(service, resources, client="reporting", **form):
@@ -121,6 +122,14 @@ def test_a_holder_narrows_the_audiences(service, narrowed, by_api, by_other):
     child = attenuate(token_for(service, *BOTH), [Audience(narrowed)])
     found = [service.introspect(child, server).get("aud") for server in ("api", "other-api")]
     assert found == [by_api, by_other]
+
+
+def test_caveats_that_leave_none_give_no_token(service):
+    """A token whose aud caveats have no audience in common is exchanged for none."""
+    change(service, "reporting", client_metadata(audiences=(API, OTHER_API), grant_types=tuple(EXCHANGING)))
+    child = attenuate(token_for(service, *BOTH), [Audience(API), Audience(OTHER_API)])
+    form = {"subject_token": child, "subject_token_type": "urn:ietf:params:oauth:token-type:access_token"}
+    refused(ask(service, BOTH, grant_type=EXCHANGING[1], **form), 400, "invalid_target")
 
 
 def test_a_server_of_both_sees_what_is_left(service):

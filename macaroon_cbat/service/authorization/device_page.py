@@ -9,6 +9,7 @@ from macaroon_cbat.errors import Conflict, InvalidRequest
 from macaroon_cbat.macaroon.claims import EpochSeconds, several
 from macaroon_cbat.service.audit import write_done, write_or_log_refusal
 from macaroon_cbat.service.http.request_input import read_query
+from macaroon_cbat.service.oauth2.code_tries import count_try, forgive_try
 from macaroon_cbat.service.oauth2.device_authorization import DEVICE_PATH
 from macaroon_cbat.service.oauth2.device_codes import Decision, DeviceCodes, DeviceRequest
 from macaroon_cbat.service.oauth2.user_codes import read_user_code
@@ -49,12 +50,12 @@ class DevicePage:
         if typed is None or is_led_by_another_site(request):
             return self._entry(person, code=code)  # a link must not use up the person's tries
         now = self._now()
-        self._codes.refuse_guesser(person.subject, now)
+        count_try(self.stores.expiring, person.subject, now)
         asked = None if code is None else self._codes.find(code, now)
         if code is None or asked is None:
-            self._codes.count_wrong(person.subject, now)
             write_or_log_refusal(400, "invalid_grant", f"{person.subject} entered a wrong user code")
             return self._entry(person, _UNKNOWN)
+        forgive_try(self.stores.expiring, person.subject, now)
         return self._confirmation(person, code, asked, now)
 
     def decide(self) -> Response:

@@ -20,7 +20,6 @@ from macaroon_cbat.errors import (
     ExpiredDeviceCode,
     InvalidGrant,
     SlowDown,
-    TooManyRequests,
     Unavailable,
 )
 from macaroon_cbat.errors.pages import DeniedByPerson
@@ -35,7 +34,6 @@ LIFETIME, INTERVAL = 600, 5
 _SLOWER, _SLOWEST, _KNOWN_LONGER = 5, 300, 300
 """Seconds more between two polls, at most so many, and for which an expired code is known as expired."""
 _HANDLE_BYTES, _SECRET_BYTES = 16, 32
-_MOST_WRONG = 10
 
 Decision = Literal["pending", "approved", "denied"]
 
@@ -168,19 +166,6 @@ class DeviceCodes:
             raise Conflict(_OVER)
         self._records.drop("user_code", user_code)
         return msgspec.json.decode(content, type=DeviceRequest)
-
-    def refuse_guesser(self, subject: str, now: EpochSeconds) -> None:
-        """Raise TooManyRequests for a person who has tried too many wrong user codes."""
-        content = self._records.find("wrong_codes", subject, now)
-        if content is not None and int(content) >= _MOST_WRONG:
-            raise TooManyRequests(
-                f"{_MOST_WRONG} wrong codes were tried: wait {LIFETIME // 60} minutes", retry_after=LIFETIME
-            )
-
-    def count_wrong(self, subject: str, now: EpochSeconds) -> None:
-        """Count a wrong user code of this person; the count begins again after the lifetime of a code."""
-        if not self._records.add("wrong_codes", subject, b"1", expires_at=now + LIFETIME, now=now):
-            self._records.change("wrong_codes", subject, lambda count: b"%d" % (int(count) + 1), now)
 
     def _free_user_code(self, handle: str, asked: DeviceRequest) -> str:
         for _ in range(5):

@@ -67,13 +67,13 @@ class PresentedRights(Struct, frozen=True, kw_only=True):
         return " ".join(sorted(wanted))
 
     def allows_audience(self, audience: str | tuple[str, ...] | None) -> bool:
-        """Return True if no aud caveat refuses each request with a token for this audience.
+        """Return True if the aud caveats together leave an audience of a token for this one or these.
 
         A token without an audience is for any that the caveats allow.
         """
         if audience is None:
             return True
-        return all(any(is_among(one, listed) for one in several(audience)) for listed in self.audiences)
+        return any(all(is_among(one, listed) for listed in self.audiences) for one in several(audience))
 
 
 def presented_rights(grant: Grant, carried: CarriedCaveats, access: Access) -> PresentedRights:
