@@ -70,8 +70,9 @@ def test_another_spelling_of_a_token_takes_it_back(service, spelled):
 
 
 def test_standard_base64_whose_plus_became_a_space_takes_the_token_back(service):
-    """A form turns an unencoded + into a space: the token is taken back."""
-    token = next(one for one in iter(service.token, None) if "+" in standard(one))
+    """A form turns an unencoded + into a space: the token is taken back, unless the space is at its end."""
+    tokens = iter(service.token, None)
+    token = next(one for one in tokens if "+" in standard(one) and not standard(one).endswith("+"))
     accepted(post(service, f"token={standard(token)}".encode()))
     assert service.introspect(token) == INACTIVE
 
