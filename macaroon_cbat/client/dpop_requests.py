@@ -17,7 +17,7 @@ from macaroon_cbat.client.dpop_holder import PLACEHOLDER, DpopHolder, outside_se
 from macaroon_cbat.client.dpop_key import ProofKey
 from macaroon_cbat.client.holder import TokenSource
 from macaroon_cbat.client.pools import Pools
-from macaroon_cbat.client.requests import ContextAdapter, close_adapters, is_replayable
+from macaroon_cbat.client.requests import ContextAdapter, close_adapters, is_replayable, send_leased
 from macaroon_cbat.client.trust import ServerTrust, TrustedCas
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.errors.extras import extra
@@ -117,14 +117,7 @@ class DpopAdapter(BaseAdapter):
 
     def _send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         """Send it over a connection of this process: a forked child leaves those of its parent alone."""
-        cas = self._trust.current()
-        adapter, over = self._pools.lease(cas)
-        try:
-            close_adapters(over)
-            response: requests.Response = adapter.send(request, *args, **options)
-        finally:
-            close_adapters(self._pools.give_back(cas))
-        return response
+        return send_leased(self._pools, self._trust.current(), request, *args, **options)
 
 
 def dpop_session(auth: DpopAuth, ca: Path | str | None = None) -> requests.Session:

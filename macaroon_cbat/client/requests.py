@@ -17,7 +17,7 @@ from macaroon_cbat.client.certificate import ClientCertificate
 from macaroon_cbat.client.children import ChildSettings
 from macaroon_cbat.client.discharges import DischargeClient
 from macaroon_cbat.client.holder import Bound, Holder, TokenSource, is_rejected, outside_session
-from macaroon_cbat.client.pools import PoolKey, Pools
+from macaroon_cbat.client.pools import Key, PoolKey, Pools
 from macaroon_cbat.client.trust import ServerTrust
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.errors.extras import extra
@@ -133,12 +133,7 @@ class CertificateAdapter(BaseAdapter):
         if verify is False or cert:
             raise SettingsError("a certificate session takes neither verify=False nor cert=: give it a ca")
         sent, key = self._prepared(request)
-        adapter, over = self.pools.lease(key)
-        try:
-            close_adapters(over)
-            response: requests.Response = adapter.send(sent, *args, **options)
-        finally:
-            close_adapters(self.pools.give_back(key))
+        response = send_leased(self.pools, key, sent, *args, **options)
         response.request = request
         response.connection = self  # type: ignore[assignment] # any adapter will do
         return response
@@ -193,6 +188,19 @@ def certificate_session(auth: MacaroonAuth, ca: Path | str | None = None) -> req
 def is_replayable(request: requests.PreparedRequest) -> bool:
     """Return True if the body of the request can be sent again."""
     return request.body is None or isinstance(request.body, (str, bytes))
+
+
+def send_leased(
+    pools: Pools[Key, ContextAdapter], key: Key, request: requests.PreparedRequest, *args: Any, **options: Any
+) -> requests.Response:
+    """Send the request over a connection of this key and process, and close those that are over."""
+    adapter, over = pools.lease(key)
+    try:
+        close_adapters(over)
+        response: requests.Response = adapter.send(request, *args, **options)
+    finally:
+        close_adapters(pools.give_back(key))
+    return response
 
 
 def close_adapters(adapters: list[ContextAdapter]) -> None:

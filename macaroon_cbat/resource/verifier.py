@@ -118,7 +118,10 @@ class OfflineVerifier:
 
         Raises InvalidToken if the token is not valid for this access, Unavailable if that cannot be told.
         """
-        revocations, asking = self._revocations, _Asking()
+        revocations, asking, judges = self._revocations, None, custom
+        if self._when_stale is not None:
+            asking = _Asking()
+            judges = asking.of(custom)
         try:
             principal = verify(
                 text,
@@ -126,13 +129,13 @@ class OfflineVerifier:
                 access,
                 require_certificate=require_certificate,
                 revocations=revocations,
-                custom=custom if self._when_stale is None else asking.of(custom),
+                custom=judges,
                 discharges=discharges,
             )
             if revocations is not None:
                 _check_issuer(revocations, self._keys)  # now: the key file may have been replaced
         except Unavailable:
-            if self._when_stale is None or asking.has_asked:
+            if self._when_stale is None or (asking is not None and asking.has_asked):
                 raise
         else:
             return principal

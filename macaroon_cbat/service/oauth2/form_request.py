@@ -1,6 +1,6 @@
 """The form request of an OAuth endpoint, as Authlib and the rules of this package read it."""
 
-from functools import lru_cache, partial
+from functools import partial
 
 from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request
 from flask import Request
@@ -25,8 +25,7 @@ class FormRequest(OAuth2Request):  # type: ignore[misc] # Authlib is untyped
 
     def __init__(self, request: Request, form: Form, uri: str, now: EpochSeconds) -> None:
         """Find the client certificate, or raise AmbiguousHeader or ProxyMisconfigured."""
-        self.__dict__.update(_post_to(uri).__dict__)
-        self.headers = request.headers
+        super().__init__("POST", uri, headers=request.headers)
         self.payload = _FormPayload(form.once)
         self.resources = form.several.get("resource", ())
         self.presented = client_certificate(request)
@@ -91,12 +90,6 @@ def read_form_request(
     """
     form = read_form(request, ignored=("token_type_hint",), several=several)
     return FormRequest(request, form, uri, now)
-
-
-@lru_cache(maxsize=64)
-def _post_to(uri: str) -> OAuth2Request:
-    """Return a request to this endpoint as Authlib begins it, which looks at the endpoint's URL each time."""
-    return OAuth2Request("POST", uri)
 
 
 class _FormPayload(OAuth2Payload):  # type: ignore[misc] # Authlib is untyped
