@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.envoy_client import envoy_grpc
+from tests.support.forged_tokens import forged
 from tests.support.gateway_process import gateway
 from tests.support.gateway_tokens import good
 from tests.support.proxy_requests import Asked, haproxy
 from tests.support.tls_servers import make_client
 
-FORGED = good(b"a certificate")[:-2] + "AA"
+FORGED = forged(good(b"a certificate"))
 REASON = "the signature does not follow from key 'k1'"
 WORDS = {True: REASON, False: "the signature of the token does not match"}
 

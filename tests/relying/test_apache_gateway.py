@@ -11,6 +11,7 @@ from macaroon_cbat.certificate.thumbprint import DerCertificate, Thumbprint, thu
 from macaroon_cbat.macaroon.caveats import ClientAddress, Expiry, Method, PathPrefix, Scope, confirmation
 from macaroon_cbat.macaroon.minting import attenuate
 from tests.support.followed_service import jti_of
+from tests.support.forged_tokens import forged
 from tests.support.proxies.clients import Ask, Reply, send
 from tests.support.proxies.showing_upstream import showing_upstream
 from tests.support.relying.apache_gateway import Gateway, apache_gateway
@@ -108,14 +109,9 @@ def test_an_unbound_token_is_refused(realm: Realm, gateway: Gateway, client: str
     assert is_refused(gateway.ask(with_token(realm.token(), presented)))
 
 
-def flipped(token: str) -> str:
-    """Return the token with another signature."""
-    return token[:-4] + ("AAAA" if token[-4:] != "AAAA" else "BBBB")
-
-
 SPOILED: dict[str, Callable[[Realm], str]] = {
     "expired": lambda realm: attenuate(realm.child(), [Expiry(int(time.time()) - 1)]),
-    "forged": lambda realm: flipped(realm.child()),
+    "forged": lambda realm: forged(realm.child()),
     "its caveat cut off": lambda realm: realm.token()[:-43] + realm.child()[-43:],
     "bound twice": lambda realm: attenuate(realm.child(), [confirmation(thumbprint(realm.thief))]),
     "of no scope": lambda realm: attenuate(realm.child(), [Scope("none")]),

@@ -13,7 +13,7 @@ from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.resource import Introspection, RevocationFeed
 from macaroon_cbat.resource.verifier import OfflineVerifier, TokenVerifier
 from tests.support.feeds import Feeding
-from tests.support.forged_answers import forged
+from tests.support.forged_tokens import forged
 from tests.support.forks import in_children
 from tests.support.guarded_app import CERTIFICATE
 from tests.support.service_process import API

@@ -12,7 +12,7 @@ from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.errors import InvalidToken, Unavailable
 from macaroon_cbat.resource import Introspection
 from tests.support.feeds import Feeding
-from tests.support.forged_answers import forged
+from tests.support.forged_tokens import forged
 from tests.support.guarded_app import CERTIFICATE, THIEF, bound, call, make_app
 from tests.support.introspecting import asking
 from tests.support.silent_services import Silent, silent_service

@@ -15,7 +15,7 @@ import requests
 from macaroon_cbat.macaroon.identifier import read_identifier
 from macaroon_cbat.macaroon.wire import read_macaroon
 from tests.support.feeds import Feeding
-from tests.support.forged_answers import forged
+from tests.support.forged_tokens import forged
 from tests.support.ports import free_port
 from tests.support.service_process import API
 from tests.support.tls_servers import ROOT, end, wait_until

@@ -14,6 +14,7 @@ from macaroon_cbat.audit.file import write_log_to
 from macaroon_cbat.audit.loggers import LINES
 from macaroon_cbat.macaroon.caveats import Method, PathPrefix, TargetUri
 from tests.support.adapters import ADAPTERS, Adapter
+from tests.support.forged_tokens import forged
 from tests.support.guarded_app import THIEF, bound, call, make_app, own_records
 from tests.support.tokens import GRANT, NOW, token
 
@@ -41,7 +42,7 @@ REFUSED = {
     ),
     "another method": (lambda: bound(Method("PUT")), {}, "401 invalid_token", "only for method 'PUT'"),
     "unbound": (token, {}, "401 invalid_token", "no cnf caveat: bind it first"),
-    "forged": (lambda: bound()[:-2] + "AA", {}, "a request is refused with 401", "does not follow from key"),
+    "forged": (lambda: forged(bound()), {}, "a request is refused with 401", "does not follow from key"),
     "rubbish": (lambda: "rubbish", {}, "401 invalid_token", "base64url"),
     "no token": (lambda: None, {}, "401 missing_token", "came: send a certificate-bound"),
     "scope": (bound, {"path": "/root"}, "403 insufficient_scope", "requires scope 'root', and"),
@@ -144,7 +145,7 @@ def test_a_program_without_any_logging_shows_it(key_file: Path):
 
 
 EXPLAINED = {
-    "forged": (lambda: bound()[:-2] + "AA", 401, "the signature does not follow from key 'k1'"),
+    "forged": (lambda: forged(bound()), 401, "the signature does not follow from key 'k1'"),
     "an unknown key": (
         lambda: bound(kid="k9"),
         401,

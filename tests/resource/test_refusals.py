@@ -9,14 +9,11 @@ from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.macaroon.caveats import Access, Audience, Method, confirmation
 from macaroon_cbat.macaroon.keys import AudienceKey
 from macaroon_cbat.macaroon.minting import add_third_party_caveat
+from tests.support.forged_tokens import forged
 from tests.support.guarded_app import THIEF, bound, call, make_app, own_records, parameters
 from tests.support.tokens import API, ISSUER, KEY, NOW, OTHER_CERTIFICATE, token
 
 METADATA = "https://api.example/.well-known/oauth-protected-resource"
-
-
-def tampered(text: str) -> str:
-    return text[:-2] + ("AA" if text[-2:] != "AA" else "BA")
 
 
 UNKNOWN_KEY = AudienceKey("k1", API, bytes(32), KEY.macaroon_key)
@@ -30,7 +27,7 @@ INVALID: dict[str, tuple[Callable[[], str], str]] = {
         lambda: add_third_party_caveat(bound(), 'x", error="none', bytes(32), b"who"),
         "third-party caveat 2 at 'x', error='none' has no discharge of its own",
     ),
-    "tampered with": (lambda: tampered(bound()), "the signature of the token does not match"),
+    "tampered with": (lambda: forged(bound()), "the signature of the token does not match"),
     "another key": (lambda: bound(key=UNKNOWN_KEY), "the signature of the token does not match"),
     "an unknown key": (
         lambda: bound(kid="k9"),

@@ -14,6 +14,7 @@ from macaroon_cbat.stores import ClientMetadata
 from macaroon_cbat.stores.root_keys import GRACE_SECONDS
 from tests.support.audit_events import events, one
 from tests.support.databases import NOW
+from tests.support.forged_tokens import forged
 from tests.support.service import API, GRANT_TYPE, ISSUER, SECRETS, grant_of
 from tests.support.service_secrets import ask_with_secrets, exercise, spellings
 
@@ -86,7 +87,7 @@ def test_a_token_that_is_not_authentic_has_no_name(audited, file):
     """A forged token's identifier is a stranger's text: it is not shown as a token's name."""
     token = audited.token()
     os.truncate(file, 0)
-    audited.introspect(token[:-4] + "AAAA")
+    audited.introspect(forged(token))
     found = one(file)
     assert (found["active"], "token_id" in found, "client_id" in found) == (False, False, False)
 

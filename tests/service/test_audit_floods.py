@@ -12,6 +12,7 @@ from macaroon_cbat.stores import ClientMetadata
 from tests.support.administrator import administrator
 from tests.support.audit_events import events
 from tests.support.databases import NOW
+from tests.support.forged_tokens import forged
 from tests.support.resource_server import ask, token_for_service
 from tests.support.service import grant_of
 
@@ -30,8 +31,8 @@ def introspected(file) -> list[dict[str, object]]:
 
 def test_forged_tokens_at_a_resource_server_are_few_lines(audited, file):
     """Forged tokens that a resource server asks about are bounded lines, and then a count of the rest."""
-    forged = audited.token()[:-4] + "AAAA"
-    assert {audited.introspect(forged)["active"] for _ in range(FLOOD)} == {False}
+    altered = forged(audited.token())
+    assert {audited.introspect(altered)["active"] for _ in range(FLOOD)} == {False}
     flush_refusals()
     assert len(introspected(file)) == DEFAULT_LINES
     [summary] = [event for event in events(file) if event["event"] == "refusals.omitted"]
@@ -68,10 +69,8 @@ def test_junk_hides_no_stolen_token(audited, file, certificate, other_certificat
 def test_a_forged_token_names_nothing_at_the_service_itself(audited, file, certificate):
     """A token whose signature is wrong writes no name into the line of its refusal."""
     administrator(audited, certificate)
-    forged = (
-        attenuate(token_for_service(audited, "ops"), [confirmation(certificate.thumbprint)])[:-4] + "AAAA"
-    )
-    assert ask(audited, "/admin/clients", forged, certificate, caveats=()).status_code == 401
+    bound = attenuate(token_for_service(audited, "ops"), [confirmation(certificate.thumbprint)])
+    assert ask(audited, "/admin/clients", forged(bound), certificate, caveats=()).status_code == 401
     line = events(file)[-1]
     assert (line["event"], "who" in line, "token_id" in line) == ("request.refused", False, False)
 

@@ -26,6 +26,7 @@ from macaroon_cbat.macaroon.keys import RootKey, audience_key
 from macaroon_cbat.macaroon.minting import add_third_party_caveat
 from macaroon_cbat.macaroon.revocation import Revocations
 from macaroon_cbat.macaroon.verification import Principal, verify
+from tests.support.forged_tokens import forged
 from tests.support.tokens import (
     API,
     GRANT,
@@ -95,7 +96,7 @@ REFUSALS = {
     "malformed": Refusal(lambda now: f"{bound()(now)}="),
     "another-audience": Refusal(lambda now: token(BOUND, key=ELSEWHERE, iat=now, aud=OTHER_API)),
     "unknown-key": Refusal(lambda now: token(BOUND, key=ROTATED, iat=now, kid="k2")),
-    "signature": Refusal(lambda now: f"{str(bound()(now))[:-4]}AAAA"),
+    "signature": Refusal(lambda now: forged(str(bound()(now)))),
     "revoked": Refusal(bound(), settings={"verifier": RevokingVerifier()}, options=None),
     "expired": Refusal(later),
     "not-yet": Refusal(early),

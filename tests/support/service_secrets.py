@@ -4,6 +4,7 @@ from base64 import b64encode, urlsafe_b64encode
 
 from macaroon_cbat.macaroon.caveats import Method, Scope
 from macaroon_cbat.macaroon.minting import attenuate
+from tests.support.forged_tokens import forged
 from tests.support.service import GRANT_TYPE, SECRETS, basic
 
 
@@ -15,7 +16,7 @@ def spellings(data: bytes) -> list[str]:
 def exercise(service, certificate, token: str) -> None:
     """Ask every endpoint, well and badly."""
     child = attenuate(token, [Scope("read"), Method("GET")])
-    broken = token[:-4] + "AAAA"
+    broken = forged(token)
     for text in (token, child, broken, token[:-1], token + "="):
         for caller in ("api", "knowing-api", "other-api"):
             service.introspect(text, caller)

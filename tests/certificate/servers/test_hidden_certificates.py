@@ -9,6 +9,7 @@ import pytest
 
 from macaroon_cbat import Expiry, confirmation, thumbprint_of
 from macaroon_cbat.certificate.thumbprint import DerCertificate
+from tests.support.forged_tokens import forged
 from tests.support.servers.commands import HIDING, SHOWING, Command, started
 from tests.support.servers.running import Server
 from tests.support.tls_servers import Client, make_client
@@ -76,7 +77,7 @@ def test_the_operator_is_told_once_and_the_client_is_not_blamed(hiding, holder: 
         assert (status, body["error"]) == (503, "server_misconfigured")
     [line] = lines_with(server, "no client certificate reaches this application")
     assert command.remedy in line
-    assert ask(server, text[:-2] + "AA", holder)[0] == 401
+    assert ask(server, forged(text), holder)[0] == 401
     assert ask(server, bound_to(holder, Expiry(NOW - 60)), holder)[0] == 401
     [line] = lines_with(server, "the signature does not follow")
     assert {"401", "invalid_token"} <= set(re.findall(r"\w+", line))  # daphne shows the audit line itself
