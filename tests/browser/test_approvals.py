@@ -45,7 +45,7 @@ class Collecting(Thread):
         return self.links[0]
 
 
-@pytest.mark.parametrize("decision", ["Approve", "Refuse"])
+@pytest.mark.parametrize("decision", ["Approve", "Deny"])
 def test_a_person_decides(site: Site, visitor: Page, decision: str):
     """A person signs in, reads every word, decides by keyboard, and the holder that waits learns it."""
     collecting, problems = Collecting(site, LONG), problems_of(visitor)
@@ -53,9 +53,7 @@ def test_a_person_decides(site: Site, visitor: Page, decision: str):
     expect(visitor.locator(".transaction")).to_have_text(LONG)
     laid_out = [is_well_laid_out(visitor)]
     visitor.get_by_role("button", name=decision).press("Enter")
-    expect(visitor.get_by_role("heading")).to_have_text(
-        {"Approve": "Approved", "Refuse": "Refused"}[decision]
-    )
+    expect(visitor.get_by_role("heading")).to_have_text({"Approve": "Approved", "Deny": "Denied"}[decision])
     expect(visitor.get_by_role("status")).to_contain_text(LONG)
     laid_out.append(is_well_laid_out(visitor))
     collecting.join(60)

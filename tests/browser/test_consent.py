@@ -87,7 +87,7 @@ def test_a_person_allows_a_client(house: House, visitor: Page):
     for text in ("accounts:list:all", AUDIENCE, "10 minutes", "client.example", "user:alice"):
         expect(visitor.locator("main")).to_contain_text(text)
     laid_out = is_well_laid_out(visitor)
-    visitor.get_by_role("button", name="Allow").press("Enter")
+    visitor.get_by_role("button", name="Approve").press("Enter")
     visitor.wait_for_url(f"{CALLBACK}?*")
     answer = answer_in(visitor.url)
     assert set(answer) == {"code", "state", "iss"}
@@ -98,7 +98,7 @@ def test_a_person_allows_a_client(house: House, visitor: Page):
 def test_a_person_refuses_a_client(house: House, visitor: Page):
     """A person who refuses is back at the client, with access_denied and without a code."""
     visitor.goto(house.link(scope="read"))
-    visitor.get_by_role("button", name="Refuse").click()
+    visitor.get_by_role("button", name="Deny").click()
     visitor.wait_for_url(f"{CALLBACK}?*")
     assert answer_in(visitor.url)["error"] == "access_denied"
 
@@ -110,7 +110,7 @@ def test_a_program_of_the_device_is_warned_about(house: House, visitor: Page):
     expect(visitor.locator(".warning")).to_contain_text("cannot prove")
     assert is_well_laid_out(visitor)
     with visitor.expect_request(f"http://127.0.0.1:{port}/callback?code=*"):
-        visitor.get_by_role("button", name="Allow").click()
+        visitor.get_by_role("button", name="Approve").click()
 
 
 def test_a_person_signs_out(house: House, visitor: Page):

@@ -133,7 +133,7 @@ def test_another_person_decides_nothing(asking, ada, service):
 
 def test_a_refusal_ends_the_wait(asking, ada):
     """A transaction that the person refuses is never discharged, and the client that waits learns it."""
-    assert "Refused" in decide(ada, asking.page, "refuse").text
+    assert "Denied" in decide(ada, asking.page, "deny").text
     answer = asking.waited()
     assert (answer.status_code, answer.json["Code"]) == (403, "permission denied")
     secret = asking.wait.partition("=")[2]
@@ -164,7 +164,7 @@ def test_an_approval_is_redeemed_once(asking, ada):
 def test_a_decision_is_made_once(asking, ada):
     """A form that is sent again decides nothing, in either way."""
     fields = fields_of(ada.open(asking.page, method="GET"))
-    assert send(ada, fields | {"decision": "refuse"}).status_code == 200
+    assert send(ada, fields | {"decision": "deny"}).status_code == 200
     refused_page(send(ada, fields | {"decision": "approve"}), 409)
     assert asking.waited().status_code == 403
 
@@ -290,7 +290,7 @@ def test_decisions_and_discharges_are_audited(asking, ada, service, caplog):
     with caplog.at_level("INFO", logger="macaroon_cbat.audit"):
         decide(ada, asking.page)
         asking.redeem(**asking.token())
-        decide(ada, Asking(service).page, "refuse")
+        decide(ada, Asking(service).page, "deny")
     lines = [
         json.loads(record.getMessage()) for record in caplog.records if record.name == "macaroon_cbat.audit"
     ]

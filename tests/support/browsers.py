@@ -95,7 +95,7 @@ class Browser:
         assert page.status_code == 200, page.text
         return page
 
-    def press(self, page: TestResponse, decision: str = "allow", **changes: str) -> TestResponse:
+    def press(self, page: TestResponse, decision: str = "approve", **changes: str) -> TestResponse:
         """Send the form of a page with this decision."""
         form = form_in(page.text)
         return self.post(form.action, form.fields | {"decision": decision} | changes)

@@ -110,7 +110,7 @@ class AuthorizationEndpoint:
             ["request", "shown"],
         )
         decision, name = fields.get("decision"), fields["request"]
-        if decision not in ("allow", "refuse"):
+        if decision not in ("approve", "deny"):
             raise InvalidRequest("the form has no decision: press one of its buttons")
         asked = self.asked.find(name, visit.name, now)
         if person is None or asked.needs_login(person, now):
@@ -118,13 +118,13 @@ class AuthorizationEndpoint:
         client = self._client_still(asked.request)
         if fields["shown"] != digest_of(self._content(asked.request, person, client, now)):
             return see_other(self.issuer.url + _consent(name))  # the client has changed: it is shown anew
-        if decision == "allow":
-            url = self._allow(name, asked.request, person, client, now)
+        if decision == "approve":
+            url = self._approve(name, asked.request, person, client, now)
         else:
-            url = self._refuse(name, asked.request, person, now)
+            url = self._deny(name, asked.request, person, now)
         return leave_for(url, client.metadata.client_name or client.client_id)
 
-    def _allow(
+    def _approve(
         self, name: str, wanted: AuthorizationRequest, person: Person, client: Client, now: EpochSeconds
     ) -> str:
         """Return the URL with a code. The decision, its code and its audit line are one transaction."""
@@ -134,7 +134,7 @@ class AuthorizationEndpoint:
         self.asked.decide(name, added, now, audit)
         return self._code_url(wanted, code)
 
-    def _refuse(self, name: str, wanted: AuthorizationRequest, person: Person, now: EpochSeconds) -> str:
+    def _deny(self, name: str, wanted: AuthorizationRequest, person: Person, now: EpochSeconds) -> str:
         """Return the URL with the refusal."""
         error = DeniedByPerson("the person has refused the request")
         audit = partial(write_or_log_done, "consent.refused", status=303, **_audited(wanted, person))

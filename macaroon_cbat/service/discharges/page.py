@@ -21,7 +21,7 @@ from macaroon_cbat.service.pages.rendering import page
 from macaroon_cbat.service.pages.routes import add_page
 
 _PURPOSE = "approval"
-_DECISIONS = {"approve": True, "refuse": False}
+_DECISIONS = {"approve": True, "deny": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class ApprovalPage:
         _refuse_others(person, asked)
         is_approved = _DECISIONS.get(fields.get("decision", ""))
         if is_approved is None:
-            raise InvalidRequest("the form says neither approve nor refuse: use a button of the page")
+            raise InvalidRequest("the form says neither approve nor deny: use a button of the page")
 
         def audit() -> None:
             kind: EventKind = "approval.given" if is_approved else "approval.refused"

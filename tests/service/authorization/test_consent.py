@@ -123,7 +123,7 @@ def test_consent_leads_to_a_device(browser, uri):
 
 def test_a_refusal_leads_to_the_client(browser):
     """A person who refuses sends access_denied to the client, with state and issuer."""
-    answer = answer_in(left_for(browser.press(browser.consent_page(), "refuse")))
+    answer = answer_in(left_for(browser.press(browser.consent_page(), "deny")))
     assert set(answer) == {"error", "error_description", "state", "iss"}
     assert answer["error"] == "access_denied"
 
@@ -131,9 +131,9 @@ def test_a_refusal_leads_to_the_client(browser):
 def test_a_request_is_decided_once(browser):
     """The form of a request works once: pressing a button again, or another one, decides nothing."""
     page = browser.consent_page()
-    left_for(browser.press(page, "refuse"))
-    assert browser.press(page, "allow").status_code == 400
-    assert browser.press(page, "refuse").status_code == 400
+    left_for(browser.press(page, "deny"))
+    assert browser.press(page, "approve").status_code == 400
+    assert browser.press(page, "deny").status_code == 400
 
 
 def test_two_presses_at_once_give_one_code(browser, with_people):
@@ -160,7 +160,7 @@ def test_a_forged_form_decides_nothing(browser, changes, headers):
     """A form that another site sends is refused, and the request still waits for its person."""
     page = browser.consent_page()
     form = form_in(page.text)
-    answer = browser.post(form.action, form.fields | {"decision": "allow"} | changes, **headers)
+    answer = browser.post(form.action, form.fields | {"decision": "approve"} | changes, **headers)
     assert answer.status_code == 403
     assert "Refresh" not in answer.headers
     assert left_for(browser.press(page))
@@ -199,7 +199,7 @@ def test_a_request_waits_for_some_minutes(browser, with_people):
     assert browser.press(page).status_code == 400
 
 
-@pytest.mark.parametrize("decision", ["", "ALLOW", "allow refuse", "yes"])
+@pytest.mark.parametrize("decision", ["", "APPROVE", "approve deny", "yes"])
 def test_an_unknown_decision_decides_nothing(browser, decision):
     """A form without one of the two decisions is refused, and the request waits on."""
     page = browser.consent_page()
@@ -259,7 +259,7 @@ def test_a_device_is_asked_each_time(browser):
 
 def test_a_refusal_is_not_remembered(browser):
     """A person who refused is asked again, and no consent is remembered."""
-    left_for(browser.press(browser.consent_page(), "refuse"))
+    left_for(browser.press(browser.consent_page(), "deny"))
     assert "wants access" in browser.get(browser.authorize().location).text
 
 
@@ -281,7 +281,7 @@ def test_a_consent_ends_when_the_client_loses_a_right(browser, with_people):
 def test_decisions_are_lines_of_the_audit_log(audited_browser, file):
     """A consent and a refusal are one line each, with client, person, scope and audience."""
     left_for(audited_browser.press(audited_browser.consent_page()))
-    left_for(audited_browser.press(audited_browser.consent_page(scope="write"), "refuse"))
+    left_for(audited_browser.press(audited_browser.consent_page(scope="write"), "deny"))
     lines = [line for line in events(file) if str(line["event"]).startswith("consent.")]
     assert [line["event"] for line in lines] == ["consent.given", "consent.refused"]
     known = {"client_id": WEB, "subject": "user:alice", "audience": API}
@@ -294,5 +294,5 @@ def test_a_form_without_its_fields_is_forged(browser, sent, matter):
     """A program without a login makes a token for its own cookie, and no defect of the service."""
     visit = Visit("A" * 43, is_new=False, cookies=Cookies(ISSUER))
     browser.client.set_cookie(visit.cookies.name("browser"), visit.secret, domain="as.example", secure=True)
-    form = {"csrf": visit.token("consent", matter), "decision": "allow"} | sent
+    form = {"csrf": visit.token("consent", matter), "decision": "approve"} | sent
     assert browser.post(CONSENT_PATH, form).status_code == 403

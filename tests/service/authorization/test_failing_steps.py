@@ -65,9 +65,9 @@ def test_a_code_is_not_lost_by_a_full_disk(browser, with_people, client):
 @pytest.mark.parametrize(
     ("decision", "statement"),
     [
-        pytest.param("allow", "INSERT INTO expiring_records", id="the code is kept"),
-        pytest.param("allow", "DELETE FROM expiring_records", id="the request is decided"),
-        pytest.param("refuse", "DELETE FROM expiring_records", id="the request is refused"),
+        pytest.param("approve", "INSERT INTO expiring_records", id="the code is kept"),
+        pytest.param("approve", "DELETE FROM expiring_records", id="the request is decided"),
+        pytest.param("deny", "DELETE FROM expiring_records", id="the request is denied"),
     ],
 )
 def test_a_decision_is_not_lost_by_an_outage(browser, with_people, statement, decision):

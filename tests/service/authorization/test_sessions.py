@@ -179,7 +179,9 @@ def test_a_session_serves_every_process(browser, with_people, start, upstream):
     other = Browser(second, upstream)
     give(other, session_of(browser))
     give(other, browser.client.get_cookie(VISIT, HOST).value, VISIT)
-    code = answer_in(other.post(form.action, form.fields | {"decision": "allow"}).headers["Refresh"])["code"]
+    code = answer_in(other.post(form.action, form.fields | {"decision": "approve"}).headers["Refresh"])[
+        "code"
+    ]
     assert grant_of(exchange(with_people, code).json["access_token"]).sub == "user:alice"
 
 
