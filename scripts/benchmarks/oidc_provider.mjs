@@ -1,7 +1,7 @@
 // npm's oidc-provider with its memory adapter, for the benchmark: certificate-bound ES256 JWTs over mutual TLS.
 // node oidc_provider.mjs '{folder, port, modules, secret, families, format}': prints one JSON line with refresh tokens
 // when ready. `format` of access tokens is jwt, or opaque, for the library introspects no JWT.
-import { generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
 import fs from 'node:fs';
 import https from 'node:https';
 
@@ -9,7 +9,11 @@ console.info = console.warn; // the library's notices would come before that lin
 
 const settings = JSON.parse(process.argv[2]);
 const { Provider } = await import(`${settings.modules}/oidc-provider/lib/index.js`);
-const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+// By way of PEM: Node 20 exports a key under a lock that the garbage of its own generation takes, too, and then
+// waits for itself without end.
+const encodings = { privateKeyEncoding: { type: 'pkcs8', format: 'pem' }, publicKeyEncoding: { type: 'spki', format: 'pem' } };
+const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256', ...encodings });
+const jwk = createPrivateKey(privateKey).export({ format: 'jwk' });
 const issuer = `https://localhost:${settings.port}`;
 const API = 'https://api.example';
 const provider = new Provider(issuer, {
@@ -54,7 +58,7 @@ const provider = new Provider(issuer, {
     },
   },
   findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
-  jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'ES256', kid: 'one' }] },
+  jwks: { keys: [{ ...jwk, use: 'sig', alg: 'ES256', kid: 'one' }] },
   rotateRefreshToken: true,
   scopes: ['openid', 'offline_access', 'read'],
   ttl: { AccessToken: 600, ClientCredentials: 600, Grant: 86400, RefreshToken: 86400 },
