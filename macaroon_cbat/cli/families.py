@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from macaroon_cbat.cli.clock import moment
+from macaroon_cbat.cli.hyphens import ARGUMENT_MAY_BEGIN_WITH_A_HYPHEN, HyphenCommand
 from macaroon_cbat.cli.options import (
     FILE,
     client_certificate,
@@ -82,7 +83,12 @@ def list_tokens(*, service: "Service", as_json: bool) -> None:
     show_families(listed_families(service), as_json=as_json)
 
 
-@click.command("end", short_help="Revoke a login of a client, and its tokens.")
+@click.command(
+    "end",
+    cls=HyphenCommand,
+    context_settings=ARGUMENT_MAY_BEGIN_WITH_A_HYPHEN,
+    short_help="Revoke a login of a client, and its tokens.",
+)
 @click.argument("family")
 @_as_a_client
 def end_token(family: str, *, service: "Service") -> None:

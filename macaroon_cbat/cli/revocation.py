@@ -9,6 +9,7 @@ from macaroon_cbat.certificate.thumbprint import parse_thumbprint
 from macaroon_cbat.cli.administration import Verbs, administration_options
 from macaroon_cbat.cli.clock import moment
 from macaroon_cbat.cli.groups import Group
+from macaroon_cbat.cli.hyphens import ARGUMENT_MAY_BEGIN_WITH_A_HYPHEN, HyphenCommand
 from macaroon_cbat.cli.options import json_option, print_json, say
 from macaroon_cbat.cli.thumbprint import thumbprint_in
 from macaroon_cbat.errors import SettingsError
@@ -49,31 +50,9 @@ def _end(one: Revocation) -> str:
     return "further notice" if one.expires_at == NEVER else moment(one.expires_at)
 
 
-_NAMES_MAY_BEGIN_WITH_A_HYPHEN = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
-
-
-class _Revoke(click.Command):
-    """A command whose VALUE may begin with -h, as token ids do: help is a `-h` that stands alone."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        options, rest = args, list[str]()
-        if "--" in args:
-            options, rest = args[: args.index("--")], args[args.index("--") :]
-        return super().parse_args(ctx, ["--help" if arg == "-h" else arg for arg in options] + rest)
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Show both names of the help, though the parser is told one."""
-        option = self.get_help_option(ctx)
-        if option is not None:
-            names, option.opts = option.opts, ["-h", *option.opts]
-        super().format_options(ctx, formatter)
-        if option is not None:
-            option.opts = names
-
-
 @click.command(
-    cls=_Revoke,
-    context_settings=_NAMES_MAY_BEGIN_WITH_A_HYPHEN,
+    cls=HyphenCommand,
+    context_settings=ARGUMENT_MAY_BEGIN_WITH_A_HYPHEN,
     short_help="Revoke a token, client, subject, family, key or certificate.",
 )
 @click.argument("kind", type=click.Choice(list(KINDS)))

@@ -82,6 +82,13 @@ def test_a_client_lists_and_ends_its_logins(service, begun):
     assert "no live refresh family of yours has this name" in line
 
 
+@pytest.mark.parametrize("family", ["-h" + "A" * 20, "--" + "A" * 20])
+def test_the_name_of_a_login_may_begin_with_a_hyphen(service, family):
+    """`token end` takes a name that looks like an option: one family in 64 has such a name."""
+    line = complaint(call("token", "end", family, *as_web(service)), 1)
+    assert "no live refresh family of yours has this name" in line
+
+
 def test_a_public_client_sees_those_of_its_certificate(service, begun, certificate, identity):
     """A phone lists and ends the families that are bound to the certificate which it presents."""
     mine = family_of(begun(PHONE, certificate=thumbprint_of(identity.der)))

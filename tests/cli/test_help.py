@@ -30,7 +30,7 @@ def test_each_command_has_help(path, option):
 
 @pytest.mark.parametrize("path", [*commands(main)], ids=" ".join)
 def test_help_shows_both_of_its_names(path):
-    """Each page names `-h` and `--help`, though `revoke` takes values that begin with -h."""
+    """Each page names `-h` and `--help`, though `revoke` and `token end` take names that begin with -h."""
     assert "\n  -h, --help  " in out(*path, "-h")
 
 

@@ -63,9 +63,13 @@ def test_a_change_of_long_ago_counts_at_the_first_look(numbers: Numbers) -> None
     assert numbers.followed.current() == 2
 
 
-def test_a_file_that_is_being_written_is_left_alone(numbers: Numbers) -> None:
+def test_a_file_that_is_being_written_is_left_alone(
+    numbers: Numbers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A file that has just changed is not read, though it could be, unless SIGHUP says so."""
     numbers.file.write_text("22")
+    [(changed, _, _)] = stamp_of([numbers.file])
+    monkeypatch.setattr("time.time_ns", lambda: changed + 10**8)
     assert not numbers.followed.look()
     assert numbers.followed.value == 1
     assert numbers.followed.look(anyway=True)

@@ -155,9 +155,10 @@ def test_headers_about_the_connection_change_nothing(running: Running):
 def test_too_much_is_431(running: Running):
     """More than 64 KB of one request are not kept, in one header or in many; blank lines count."""
     big = b"a" * MAX_REQUEST_BYTES
-    assert statuses(running, START + b"Cookie: " + big) == [431]
-    assert statuses(running, START + b"Cookie: a\r\n" * 10_000) == [431]
-    assert statuses(running, b"\r\n" * MAX_REQUEST_BYTES) == [431]
+    assert statuses(running, (START + b"Cookie: " + big)[: MAX_REQUEST_BYTES + 1]) == [431]
+    # No more than is read before the answer: the gateway closes then, and the rest could not be sent.
+    assert statuses(running, (START + b"Cookie: a\r\n" * 10_000)[: MAX_REQUEST_BYTES + 1]) == [431]
+    assert statuses(running, b"\r\n" * (MAX_REQUEST_BYTES // 2) + b"\r") == [431]
     almost = START + ASKED + b"Cookie: " + big[:-1000] + b"\r\nConnection: close\r\n\r\n"
     assert statuses(running, almost) == [200]
 

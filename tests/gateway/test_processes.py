@@ -233,9 +233,7 @@ def _lives(process: int) -> bool:
 
 def test_an_ipv6_proxy_is_known_by_its_network(tmp_path: Path):
     """A proxy at an IPv6 address is trusted by its network."""
-    with socket.socket(socket.AF_INET6) as sock:
-        sock.bind(("::1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     listen = {"http": f"[::1]:{port}"}
     proxy = {"kind": "nginx", "trust": ["::1/128"]}
     with (

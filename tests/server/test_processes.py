@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.tls_servers import SECONDS, Answer, Server, ask, next_line, running, wait_until
+from tests.support.ports import free_port
+from tests.support.tls_servers import (
+    SECONDS,
+    Answer,
+    Server,
+    ask,
+    next_line,
+    read_to_end,
+    running,
+    wait_until,
+)
 
 HURRIED = {"request_seconds": 0.5}
 BOTH = pytest.mark.parametrize("workers", [1, 2])
@@ -177,7 +187,7 @@ def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
 
 def test_the_port_can_be_used_again_at_once(tmp_path: Path) -> None:
     """A server can start on the port that another has just left."""
-    with running(tmp_path) as server, server.connect():
+    with running(tmp_path, port=free_port()) as server, server.connect():
         assert server.stop() == 0
         with running(tmp_path, port=server.port) as successor:
             assert successor.port == server.port
@@ -190,7 +200,7 @@ def test_ipv6(tmp_path: Path) -> None:
         sock = socket.create_connection(("::1", server.port))
         with server.context().wrap_socket(sock, server_hostname="::1") as secured:
             secured.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            assert b'"REMOTE_ADDR": "::1"' in secured.recv(65536)
+            assert b'"REMOTE_ADDR": "::1"' in read_to_end(secured)
 
 
 def test_more_files_than_select_can_count(tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ from types import MappingProxyType
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 WIDTHS = (390, 1280)
+_MILLISECONDS = 30_000
+"""The patience with a page; an `expect` would give a busy machine five seconds."""
 _ARGUMENTS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
@@ -46,7 +48,8 @@ def chromium(*certificates: Path, names: Mapping[str, int] = MappingProxyType({}
 def visiting(browser: Browser, **options: object) -> Iterator[Page]:
     """Open the page of a new visitor, without cookies of another; options are those of a context."""
     context: BrowserContext = browser.new_context(locale="en", **options)  # type: ignore[arg-type]
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(_MILLISECONDS)
+    expect.set_options(timeout=_MILLISECONDS)
     yield context.new_page()
     context.close()
 

@@ -50,10 +50,11 @@ class World:
 
     def localized(self, text: str) -> str:
         """Return the text with the names of this world in the place of the documentation's."""
+        text = re.sub(rf"\b({'|'.join(PORTS)})\b", lambda port: self.ports[port[1]], text)
         text = text.replace("https://auth.example", self.issuer).replace("https://api.example", self.audience)
         for top in ("/etc/", "/run/"):
             text = text.replace(top, f"{self.folder}{top}")
-        return re.sub(rf"\b({'|'.join(PORTS)})\b", lambda port: self.ports[port[1]], text)
+        return text
 
     def environment(self, *commands: Path) -> dict[str, str]:
         """Return the environment of a person who works in the folder, and has these commands before all."""
