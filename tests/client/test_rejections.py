@@ -26,7 +26,7 @@ _REJECTED = (
 
 def reject_without_end(service: Silent, connection: ssl.SSLSocket) -> None:
     """Reject the first request with a body that goes on and on, and accept the others."""
-    while service.read(connection) is not None and service.asked[-1].strip():
+    while service.read_whole(connection).strip():
         if len(service.asked) == 1:
             with suppress(OSError):
                 connection.sendall(_REJECTED)
