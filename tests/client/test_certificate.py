@@ -288,4 +288,4 @@ def test_repr_shows_no_key(certificate: ClientCertificate, pair: Pair) -> None:
     """The repr of a certificate shows its thumbprint, never its key."""
     shown = repr(certificate) + repr(certificate.current())
     assert pair.thumbprint in shown
-    assert "KEY" not in shown
+    assert "KEY" not in shown.replace(pair.thumbprint, "")  # one thumbprint in 6,000 has these letters

@@ -57,13 +57,12 @@ class Scripted:
             connection.sendall(body)
 
     def _next(self, connection: ssl.SSLSocket) -> bytes:
-        content = self.service.read(connection)
-        head = self.service.asked[-1].split(b"\r\n", 1)[0].decode()
+        head, _, content = self.service.read_whole(connection).partition(b"\r\n\r\n")
         if not head:
             return b""
-        form = dict(parse_qsl(content.decode()))
-        self.asked.append((head.split(" ")[1], form))
-        status, members = self.answer(head.split(" ")[1], form)
+        form, path = dict(parse_qsl(content.decode())), head.decode().split(" ")[1]
+        self.asked.append((path, form))
+        status, members = self.answer(path, form)
         data = members if isinstance(members, bytes) else json.dumps(members).encode()
         return b"HTTP/1.1 %d Status\r\nContent-Length: %d\r\n\r\n%s" % (status, len(data), data)
 

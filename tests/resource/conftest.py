@@ -44,12 +44,14 @@ def feeding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feeding]:
     with feeding.service.running():
         feeding.register()
         yield feeding
+        feeding.stop()
 
 
 @pytest.fixture
-def alone(feeding: Feeding, tmp_path: Path) -> Feeding:
+def alone(feeding: Feeding, tmp_path: Path) -> Iterator[Feeding]:
     """Give a service that the test starts and stops by itself."""
     development_certificates(tmp_path / "data")
     alone = Feeding(Service(tmp_path / "data", free_port()), feeding.holder, {})
     alone.register()
-    return alone
+    yield alone
+    alone.stop()

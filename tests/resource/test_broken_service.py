@@ -32,8 +32,8 @@ def client(folder: Path) -> Client:
     return make_client(folder, "api")
 
 
-def asking(url: str, ca: Path | None, temper: str = "good") -> Introspection:
-    return Introspection(url, API, "api", "s3cret", ca=ca, path=f"/{temper}", timeout=0.3)
+def asking(url: str, ca: Path | None, temper: str = "good", timeout: float = 20) -> Introspection:
+    return Introspection(url, API, "api", "s3cret", ca=ca, path=f"/{temper}", timeout=timeout)
 
 
 def refused(verifier: Introspection, log: pytest.LogCaptureFixture) -> str:
@@ -56,7 +56,7 @@ def test_the_good_one_is_believed(url: str, folder: Path):
 @pytest.mark.parametrize("temper", [temper for temper in TEMPERS if temper != "good"])
 def test_no_usable_answer_is_503(url: str, folder: Path, log: pytest.LogCaptureFixture, temper: str):
     """An answer that is late, cut, too long, a redirect, an error or no introspection is "cannot tell"."""
-    assert f"/{temper}" in refused(asking(url, folder / "ca.pem", temper), log)
+    assert f"/{temper}" in refused(asking(url, folder / "ca.pem", temper, timeout=0.3), log)
 
 
 def test_a_service_that_is_down_is_503(folder: Path, url: str, log: pytest.LogCaptureFixture):

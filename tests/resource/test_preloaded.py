@@ -58,7 +58,7 @@ def preloaded(feeding: Feeding, folder: Path, settings: dict[str, object]) -> It
 
 def is_up(url: str) -> bool:
     try:
-        return requests.get(url, timeout=5).status_code == 401
+        return requests.get(url, timeout=60).status_code == 401
     except requests.ConnectionError:
         return False
 

@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,12 @@ class Feeding:
     service: Service
     holder: Client
     secrets: dict[str, str]
+    followers: list[RevocationFeed] = field(default_factory=list)
+
+    def stop(self) -> None:
+        """Stop the feeds that were given out: a later test would else hear of the service's end."""
+        for feed in self.followers:
+            feed.stop()
 
     def register(self) -> None:
         """Register a holder, resource servers, and one that may do nothing here."""
@@ -51,8 +58,10 @@ class Feeding:
         return KeyFeed(self.connection(name), changes.pop("audience", API), **changes)
 
     def revocations(self, name: str = "invoices", **changes: Any) -> RevocationFeed:
-        """Return a new feed of what is revoked."""
-        return RevocationFeed(self.connection(name), **changes)
+        """Return a new feed of what is revoked, which is stopped before the service ends."""
+        feed = RevocationFeed(self.connection(name), **({"monotonic": slowly} | changes))
+        self.followers.append(feed)
+        return feed
 
     def token(self) -> str:
         """Return a new token of the holder, bound to CERTIFICATE."""
@@ -66,6 +75,11 @@ class Feeding:
         """Let the next key mint; return its name."""
         kid: str = json.loads(in_process("key", "rotate", "--data", self.service.data, "--json"))["kid"]
         return kid
+
+
+def slowly() -> float:
+    """Tell a time that passes thirty times slower, as do the 2 s for which the first feed is waited for."""
+    return time.monotonic() / 30
 
 
 def copy_of(file: Path, to: Path) -> Path:

@@ -21,4 +21,4 @@ def asking(alone: Feeding, cache_seconds: float = 0, **settings: object) -> Flas
         ca=alone.service.ca,
         cache_seconds=cache_seconds,
     )
-    return make_app(verifier=introspection, clock=time.time, **settings)
+    return make_app(verifier=introspection, **({"clock": time.time} | settings))

@@ -37,7 +37,11 @@ class Silent:
             _end(one)
 
     def read(self, connection: ssl.SSLSocket) -> bytes:
-        """Read one request, body and all."""
+        """Read one request, head and all; return its body."""
+        return self.read_whole(connection).partition(b"\r\n\r\n")[2]
+
+    def read_whole(self, connection: ssl.SSLSocket) -> bytes:
+        """Read one request and return it: another connection may have added to `asked` meanwhile."""
         data = b""
         while b"\r\n\r\n" not in data and (piece := connection.recv(65536)):
             data += piece
@@ -47,8 +51,9 @@ class Silent:
         ]
         while len(body) < sum(lengths) and (piece := connection.recv(65536)):
             body += piece
-        self.asked.append(head + b"\r\n\r\n" + body)
-        return body
+        whole = head + b"\r\n\r\n" + body
+        self.asked.append(whole)
+        return whole
 
 
 def never(service: Silent, connection: ssl.SSLSocket) -> None:

@@ -7,12 +7,11 @@ from types import CodeType, FrameType
 from typing import Any
 
 
-def wait_until_in(function: Callable[..., Any], threads: int) -> None:
-    """Return once so many threads are in this function, and had time to begin to wait there."""
+def wait_until_in(function: Callable[..., Any], threads: int, name: str = "waiting_since") -> None:
+    """Return once so many threads are in this function and have set the variable of this name there."""
     code: CodeType = function.__code__  # type: ignore[attr-defined] # of every function
-    while sum(frame.f_code is code for frame in _frames()) < threads:
+    while sum(frame.f_code is code and name in frame.f_locals for frame in _frames()) < threads:
         time.sleep(0.01)
-    time.sleep(0.05)
 
 
 def _frames() -> Iterator[FrameType]:

@@ -163,6 +163,8 @@ class RevocationFeed:
             try:
                 page = self._next_page(self._wait if asks_to_wait else 0)
             except (Refused, Unavailable, UnusableJson) as error:
+                if stopping.is_set():
+                    return  # none follows any more: that its last question fails concerns no operator
                 failures += 1
                 self._say_failed(error, failures)
                 stopping.wait(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures - 1, 8)))

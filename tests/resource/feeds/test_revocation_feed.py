@@ -16,7 +16,7 @@ from macaroon_cbat.resource import Introspection, RevocationFeed
 from macaroon_cbat.resource.blocking import MustBlock, never_blocking
 from macaroon_cbat.resource.verifier import OfflineVerifier
 from macaroon_cbat.tls.development_ca import development_certificates
-from tests.support.feeds import Feeding
+from tests.support.feeds import Feeding, slowly
 from tests.support.guarded_app import CERTIFICATE, bound, call, make_app
 from tests.support.service_process import API, Service
 from tests.support.tls_servers import wait_until
@@ -91,9 +91,27 @@ def test_the_first_revocations_are_waited_for(feeding: Feeding, monkeypatch: pyt
     feed.stop()
 
 
+def test_a_stopped_feed_says_nothing(feeding: Feeding, monkeypatch: pytest.MonkeyPatch, log):
+    """The last question of a feed that was stopped may fail: none follows, and no line tells of it."""
+    connection, may_fail = feeding.connection(), threading.Event()
+
+    def failing(_after: str, _wait: int) -> bytes:
+        assert may_fail.wait(60)
+        raise Unavailable("the service has ended meanwhile")
+
+    monkeypatch.setattr(connection, "revocations", failing)
+    feed, before = RevocationFeed(connection), set(threading.enumerate())
+    feed.start()
+    [thread] = {one for one in threading.enumerate() if one.name == "revocations"} - before
+    feed.stop()
+    may_fail.set()
+    thread.join(60)
+    assert "the service has ended meanwhile" not in log.text
+
+
 def test_never_loaded_is_503(alone: Feeding):
     """Without a service a feed never says that nothing is revoked."""
-    feed = alone.revocations()
+    feed = alone.revocations(monotonic=time.monotonic)
     with pytest.raises(Unavailable, match="never loaded"):
         feed.current()
     following = RevocationFeed(alone.connection(issuer=KEYS.issuer))
@@ -104,13 +122,16 @@ def test_never_loaded_is_503(alone: Feeding):
 
 def test_stale_is_503_until_it_is_current_again(alone: Feeding):
     """Without its service the feed is believed for max_staleness and then not, until the service is back."""
-    feed = alone.revocations(max_staleness=2)
+    now = [1000.0]
+    feed = alone.revocations(max_staleness=2, monotonic=lambda: now[0])
     with alone.service.running():
         token = alone.token()
         app = make_app(keys=alone.keys(), revocations=feed, clock=time.time)
         assert call(app, token).status_code == 200
+    now[0] += 2
     assert call(app, token).status_code == 200
-    wait_until(lambda: call(app, token).status_code == 503)
+    now[0] += 0.1
+    assert call(app, token).status_code == 503
     alone.revoke("token", grant_of(token).jti)
     with alone.service.running():
         wait_until(lambda: call(app, token).status_code != 503)
@@ -143,7 +164,7 @@ def test_another_database_is_read_anew(alone: Feeding, tmp_path: Path):
     anew = Feeding(other, alone.holder, {})
     anew.register()
     alone.secrets.update(anew.secrets)
-    feed = RevocationFeed(anew.connection("certified", ca=_both(alone, anew, tmp_path)))
+    feed = RevocationFeed(anew.connection("certified", ca=_both(alone, anew, tmp_path)), monotonic=slowly)
     with alone.service.running():
         alone.revoke("client", "old")
         wait_until(lambda: len(feed.current()) == 1)

@@ -12,7 +12,7 @@ from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.revocation import KEPT_LONGER_SECONDS, Revocation, Revocations
 from macaroon_cbat.resource import RevocationFeed, ServiceConnection
 from macaroon_cbat.resource.feeds.revocation_snapshot import RevocationSnapshot
-from tests.support.feeds import Feeding, copy_of
+from tests.support.feeds import Feeding, copy_of, slowly
 from tests.support.guarded_app import call, make_app
 from tests.support.tls_servers import wait_until
 
@@ -61,7 +61,7 @@ def test_a_restart_reads_on(alone: Feeding, file: Path):
         assert file.stat().st_mode & 0o777 == 0o600
         alone.revoke("subject", "three")
         listened = Listened(alone.connection())
-        feed = RevocationFeed(listened, snapshot=file)  # type: ignore[arg-type]
+        feed = RevocationFeed(listened, snapshot=file, monotonic=slowly)  # type: ignore[arg-type]
         assert names(feed) == {"one", "two", "three"}
         assert listened.cursors[0] == cursor != "0"
         feed.stop()
@@ -74,7 +74,7 @@ def test_a_snapshot_is_never_current(alone: Feeding, file: Path):
         loaded(alone, file, 1)
         token, keys = alone.token(), alone.keys()
         assert call(make_app(keys=keys, clock=time.time), token).status_code == 200
-    feed = alone.revocations(snapshot=file)
+    feed = alone.revocations(snapshot=file, monotonic=time.monotonic)
     with pytest.raises(Unavailable, match="never loaded"):
         feed.current()
     app = make_app(keys=keys, revocations=feed, clock=time.time)
@@ -111,7 +111,7 @@ def test_what_has_expired_is_not_read_on(alone: Feeding, file: Path):
         old = json.dumps(["client", "expired", 1, 2], separators=(",", ":"))
         file.write_text("\n".join([head, row, old, '{"count":2}', ""]))
         listened = Listened(alone.connection())
-        feed = RevocationFeed(listened, snapshot=file)  # type: ignore[arg-type]
+        feed = RevocationFeed(listened, snapshot=file, monotonic=slowly)  # type: ignore[arg-type]
         assert names(feed) == {"lives"}
         assert listened.cursors[0] == cursor
         feed.stop()
