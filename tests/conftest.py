@@ -33,12 +33,14 @@ settings.load_profile("steady")
 def _no_flood_before() -> None:
     """Begin each test as a process begins: what other tests have refused leaves out no line of this one.
 
-    Commands that ran in this process have set up its log and its audit log.
+    Commands that ran in this process have set up its log and its audit log. A flood of the test before has
+    begun a timer, which would tell of a flood of this one too early: it ends with the line that it waits for.
     """
+    write_log_to(None)
+    audit_log.flush_refusals()
     audit_log.forget_refusals()
     forget_floods()
     logging.getLogger("macaroon_cbat").setLevel(logging.NOTSET)
-    write_log_to(None)
 
 
 _FOLDERS = count()

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from macaroon_cbat.server.stopping import IS_STOPPING
+from macaroon_cbat.service.discharges import approvals
 from macaroon_cbat.service.discharges.approvals import Approvals
 from macaroon_cbat.service.discharges.links import LIFETIME, Asked
 from macaroon_cbat.service.settings import LASTING
@@ -277,8 +278,9 @@ def test_a_wait_without_a_decision_leads_back(asking):
     assert (answer.status_code, path_of(answer.headers["Location"])) == (303, asking.wait)
 
 
-def test_a_wait_ends_with_the_decision(asking, ada):
+def test_a_wait_ends_with_the_decision(asking, ada, monkeypatch):
     """A client that waits learns the decision as soon as it is made."""
+    monkeypatch.setattr(approvals, "LONGEST_WAIT", 60.0)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(asking.waited)
         decide(ada, asking.page)

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from macaroon_cbat.audit import flush_refusals
+from macaroon_cbat.audit import flush_refusals, refusals
 from macaroon_cbat.audit.refusals import DEFAULT_LINES
 from macaroon_cbat.macaroon.caveats import Expiry, confirmation
 from macaroon_cbat.macaroon.minting import attenuate
@@ -23,6 +23,12 @@ JUNK = {
     "another method": ("PUT", "/oauth2/token"),
     "no credentials": ("POST", "/oauth2/introspect"),
 }
+
+
+@pytest.fixture(autouse=True)
+def _one_budget(monkeypatch):
+    """Let no second budget begin, however long a flood takes."""
+    monkeypatch.setattr(refusals, "SECONDS", 3600.0)
 
 
 def introspected(file) -> list[dict[str, object]]:

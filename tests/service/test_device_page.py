@@ -180,7 +180,7 @@ def test_user_codes_are_drawn_evenly():
     """A user code is eight consonants, of which each is drawn as often as another."""
     codes = [new_user_code() for _ in range(2000)]
     letters = "".join(codes).replace("-", "")
-    assert len(set(codes)) == len(codes)
+    assert len(set(codes)) > len(codes) - 3, "two of 2000 are alike once in 13,000 times"
     assert set(letters) == set(ALPHABET)
     assert all(abs(letters.count(letter) - 800) < 200 for letter in ALPHABET)
     assert [code for code in codes if read_user_code(code) != code] == []

@@ -3,6 +3,7 @@
 import pytest
 from joserfc.jwk import ECKey, OctKey
 
+from macaroon_cbat.service.authorization import upstream as upstream_requests
 from macaroon_cbat.service.authorization.login import LOGIN_SECONDS
 from tests.support.audit_events import events
 from tests.support.browsers import Browser, answer_in, exchange, register_clients
@@ -226,8 +227,9 @@ def test_a_provider_out_of_order_is_no_refusal(browser, upstream, fault):
         pytest.param("/keys", (200, {}, b'{"keys": []}'), id="an empty key set"),
     ],
 )
-def test_a_provider_that_cannot_be_read_is_a_page(new_with_people, path, fault):
+def test_a_provider_that_cannot_be_read_is_a_page(new_with_people, path, fault, monkeypatch):
     """A login that cannot begin is a 503 page, and the provider is not asked again at once."""
+    monkeypatch.setattr(upstream_requests, "RETRY_SECONDS", 600.0)
     browser = new_with_people
     browser.upstream.faults[path] = fault
     assert [browser.authorize().status_code for _ in range(3)] == [503, 503, 503]
