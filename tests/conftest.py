@@ -15,7 +15,7 @@ from macaroon_cbat.audit import log as audit_log
 from macaroon_cbat.audit.file import write_log_to
 from macaroon_cbat.audit.loggers import forget_floods
 
-pytest_plugins = ["tests.support.shared_postgresql"]
+pytest_plugins = ["tests.support.earlier_followers", "tests.support.shared_postgresql"]
 
 os.umask(0o077)
 """The tests write keys as a careful operator does; loose modes are set where they are the matter."""

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copy
@@ -45,6 +46,14 @@ def start(services: OwnServices) -> Starter:
 @pytest.fixture
 def service(start: Starter) -> Service:
     return start()
+
+
+@pytest.fixture
+def lasting_memory(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the service remember to the end of the test what it remembers for a second: a machine is busy."""
+    stores, begun = service.app.extensions["macaroon_cbat"], time.monotonic()
+    for one in (stores.clients, stores.root_keys, stores.revocations, stores.trusted_issuers):
+        monkeypatch.setattr(one, "_monotonic", lambda: begun)
 
 
 @pytest.fixture(scope="session")

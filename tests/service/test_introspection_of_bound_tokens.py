@@ -126,13 +126,14 @@ def test_a_bound_child_of_less_scope_is_described_to_who_compares(service, certi
     assert ask(service, token, "comparing-api").json["scope"] == "read"
 
 
+@pytest.mark.usefixtures("lasting_memory")
 @pytest.mark.parametrize("named", ["its own", "another one", "none"])
 def test_the_database_is_asked_once(service, certificate, other_certificate, named):
     """The revocations of a token and of every certificate in question are read at one moment."""
     token = bound(service, certificate.thumbprint)
     names = {"its own": certificate.thumbprint, "another one": other_certificate.thumbprint}
     form = {} if named == "none" else {"client_certificate": names[named]}
-    ask(service, token, "comparing-api", **form)  # the caller and the keys are in memory for a second
+    ask(service, token, "comparing-api", **form)  # the caller and the keys are in memory now
     asked: list[object] = []
     engine = service.app.extensions["macaroon_cbat"].database.engine
     event.listen(engine, "checkout", listener := lambda *_: asked.append(1))

@@ -54,6 +54,7 @@ def test_an_administrator_is_replaced_within_a_second(ops):
     refused(ops("GET", KEYS, token=old), 401, "invalid_token")
 
 
+@pytest.mark.usefixtures("lasting_memory")
 def test_a_process_that_has_not_heard_mints_nothing_of_use(ops):
     """A token that another process mints for a client it still remembers is dead already."""
     service = ops.service

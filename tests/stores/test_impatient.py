@@ -79,7 +79,7 @@ def test_a_slow_statement_is_given_up(stores):
 def test_a_migration_takes_its_time(stores):
     """A statement of a migration may take longer, and a later one over its connection may not."""
     done = []
-    with soon(), pytest.raises(Unavailable, match="no answer for"), stores.database.writing() as connection:
+    with pytest.raises(Unavailable, match="no answer for"), stores.database.writing() as connection, soon():
         with unhurried(connection):
             connection.execute(SLOW)
             done.append("a migration")

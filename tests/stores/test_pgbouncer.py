@@ -105,10 +105,10 @@ def test_a_pooler_that_starts_again_costs_nothing(server):
 
 def test_a_pooler_without_a_free_connection_is_unavailable(server, monkeypatch):
     """A process in the queue of PgBouncer finds the database Unavailable, and does not wait for minutes."""
-    monkeypatch.setattr(ImpatientConnection, "answer_seconds", 2.0)
     with pgbouncer(server, pool_mode="session", default_pool_size=1) as pooled:
         url = pooled(server.new_database())
         first, second = opened(url), Database(url)
+        monkeypatch.setattr(ImpatientConnection, "answer_seconds", 2.0)
         with pytest.raises(Unavailable, match="no answer"), second.reading():
             pass
         assert first.revocations.newest() == 0

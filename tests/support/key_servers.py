@@ -89,6 +89,8 @@ def key_server(folder: Path) -> Iterator[KeyServer]:
         server.keys = keys  # type: ignore[attr-defined]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        yield keys
-        server.shutdown()
-        thread.join()
+        try:
+            yield keys
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,10 +1,12 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import pytest
 
 from macaroon_cbat.errors import Unavailable
+from macaroon_cbat.service.federation import published_keys, reaching
 from macaroon_cbat.service.federation.jwt import read_jwt
 from macaroon_cbat.service.federation.published_keys import (
     FRESH_SECONDS,
@@ -58,8 +60,10 @@ class Keys:
 
 
 @pytest.fixture
-def keys(issuer):
-    """Return what remembers the keys of an issuer that publishes an old one."""
+def keys(issuer, monkeypatch):
+    """Return what remembers the keys of an issuer that publishes an old one, and waits a minute for it."""
+    monkeypatch.setattr(reaching, "WAIT_SECONDS", 60)
+    monkeypatch.setattr(published_keys, "fetched_key_set", partial(reaching.fetched_key_set, seconds=60))
     issuer.publish("/jwks", key_set(OLD_JWK))
     return Keys(issuer)
 

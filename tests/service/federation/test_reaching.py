@@ -6,7 +6,7 @@ from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.service.federation.addresses import is_public
 from macaroon_cbat.service.federation.reaching import LARGEST_DOCUMENT, Place, fetched_key_set
 from tests.support.federated import KEYS
-from tests.support.key_servers import DISCOVERY, METADATA
+from tests.support.key_servers import DISCOVERY, METADATA, key_server
 
 PUBLIC = ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
 ELSEWHERE = [
@@ -122,13 +122,14 @@ def test_a_document_that_is_no_key_set(issuer, body):
         fetched_key_set(issuer.place())
 
 
-def test_a_slow_issuer(issuer):
+def test_a_slow_issuer(tmp_path):
     """An issuer that does not answer in time is given up."""
     gate = threading.Event()
-    issuer.publish("/jwks", KEYS, gate=gate)
-    with pytest.raises(Unavailable, match="in time"):
-        fetched_key_set(issuer.place(), 0.2)
-    gate.set()
+    with key_server(tmp_path) as slow:  # which may read the request that was given up after this test
+        slow.publish("/jwks", KEYS, gate=gate)
+        with pytest.raises(Unavailable, match="in time"):
+            fetched_key_set(slow.place(), 0.2)
+        gate.set()
 
 
 def test_a_server_of_another_ca(issuer):
