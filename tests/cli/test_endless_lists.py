@@ -27,9 +27,9 @@ def endless(page: Page) -> Callable[[Silent, ssl.SSLSocket], None]:
     """Return a service whose list of logins has these pages, by number."""
 
     def serve(service: Silent, connection: ssl.SSLSocket) -> None:
-        while service.read(connection) == b"" and service.asked[-1].strip():
+        while (request := service.read_whole(connection)).strip():
             members = {"issuer": service.url, "token_endpoint": f"{service.url}/oauth2/token"}
-            if b" /.well-known/" not in service.asked[-1].split(b"\r\n")[0]:
+            if b" /.well-known/" not in request.split(b"\r\n")[0]:
                 members = page(len(service.asked))
             data = json.dumps(members).encode()
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(data), data))

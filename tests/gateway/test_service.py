@@ -28,6 +28,7 @@ def test_a_revocation_reaches_the_gateway(realm: Realm, holder: Client, thief: C
     """A token that the service minted passes, over the holder's certificate alone, until it is taken back."""
     with realm.service.running(), following(realm) as running:
         token = bound(realm.token(), holder)
+        wait_until(lambda: ask(running, token, holder).status == 200)
         assert ask(running, token, holder).principal["Principalclient"] == "billing"
         assert ask(running, token, thief).status == 401
         realm.revoke("token", jti_of(token))

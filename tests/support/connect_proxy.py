@@ -48,7 +48,9 @@ def _serve(proxy: ConnectProxy, client: socket.socket) -> None:
     with client, suppress(OSError):
         head = b""
         while not head.endswith(b"\r\n\r\n"):
-            head += client.recv(1)
+            if not (letter := client.recv(1)):
+                return  # gone before its head was whole
+            head += letter
         proxy.heads.append(head.decode())
         host, _, port = head.split()[1].decode().rpartition(":")
         with socket.create_connection((host, int(port))) as server:
