@@ -39,9 +39,9 @@ class _Page(Struct, frozen=True):
 
 
 def listed_families(service: Service) -> Iterator[ListedFamily]:
-    """Yield the client's live families, oldest first. Raises Refused, also for a list without end.
+    """Yield the client's live families, oldest first.
 
-    Raises Unavailable.
+    Raises Unavailable, or Refused, which also stands for a list without end.
     """
     after, read = "0", 0
     for _ in range(_MOST_PAGES):

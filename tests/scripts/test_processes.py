@@ -41,7 +41,7 @@ def test_ends_in_an_error(ends_badly):
 def test_warns():
     warnings.warn("a warning")
 
-@pytest.mark.skip(reason="a reason")
+@pytest.mark.skip(reason="the runner has to tell of it")
 def test_is_skipped():
     pass
 """

@@ -1,4 +1,3 @@
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copy
@@ -6,6 +5,7 @@ from shutil import copy
 import pytest
 
 from macaroon_cbat.audit.file import write_log_to
+from macaroon_cbat.stores import client_store, revocations, root_keys, trusted_issuers
 from tests.support.certificates import Identity, authority, certified
 from tests.support.databases import url_in
 from tests.support.people import PeopleByCookie
@@ -49,11 +49,10 @@ def service(start: Starter) -> Service:
 
 
 @pytest.fixture
-def lasting_memory(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the service remember to the end of the test what it remembers for a second: a machine is busy."""
-    stores, begun = service.app.extensions["macaroon_cbat"], time.monotonic()
-    for one in (stores.clients, stores.root_keys, stores.revocations, stores.trusted_issuers):
-        monkeypatch.setattr(one, "_monotonic", lambda: begun)
+def lasting_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a service remember to the end of the test what it remembers for a second: a machine is busy."""
+    for remembering in (client_store, revocations, root_keys, trusted_issuers):
+        monkeypatch.setattr(remembering, "MEMORY_SECONDS", 3600.0)
 
 
 @pytest.fixture(scope="session")

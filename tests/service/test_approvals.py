@@ -104,7 +104,9 @@ def test_the_page_shows_every_word(asking, ada, service):
     assert "Pay 7 EUR to &lt;b&gt;Example&lt;/b&gt; &amp; Co." in shown.text
     assert "<b>Example</b>" not in shown.text
     piled = Asking(service, f"user-approves user:ada Pay k{chr(0x323) * 90} 7 EUR")
-    assert chr(0x323) * 5 not in ada.open(piled.page, method="GET").text
+    calm = ada.open(piled.page, method="GET").text
+    assert chr(0x323) * 4 + "\\u0323" in calm
+    assert chr(0x323) * 5 not in calm
     long = Asking(service, f"user-approves user:ada {'x' * 900} the end")
     assert "the end" in ada.open(long.page, method="GET").text
 

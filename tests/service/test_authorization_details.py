@@ -12,6 +12,7 @@ from macaroon_cbat.macaroon.minting import attenuate
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.service.detail_types import DetailTypes
 from macaroon_cbat.service.oauth2.authorization_details import Details
+from macaroon_cbat.stores.grant_types import TOKEN_EXCHANGE
 from tests.support.databases import NOW
 from tests.support.refresh import REFRESH, WEB, ask_refresh, begun, refreshed, register, web_metadata
 from tests.support.service import (
@@ -189,14 +190,13 @@ def test_details_go_on_with_a_login(paying):
 def test_a_login_without_details_gets_none_later(paying):
     """A refresh or an exchange adds no detail to a grant that has none: the person approved none."""
     types = {"authorization_details_types": ("payment", "account"), "audiences": (API,)}
-    exchange = "urn:ietf:params:oauth:grant-type:token-exchange"
     register(paying)
-    metadata = web_metadata(grant_types=(*REFRESH, exchange), **types)
+    metadata = web_metadata(grant_types=(*REFRESH, TOKEN_EXCHANGE), **types)
     change(paying, WEB, metadata)
     paying.now += 10
     token, wanted = begun(paying, WEB), {"authorization_details": json.dumps([PAYMENT])}
     refused(ask_refresh(paying, token, **wanted), 400, "invalid_authorization_details")
-    form = {"subject_token": refreshed(paying, token)["access_token"], "grant_type": exchange}
+    form = {"subject_token": refreshed(paying, token)["access_token"], "grant_type": TOKEN_EXCHANGE}
     form |= {"subject_token_type": "urn:ietf:params:oauth:token-type:access_token", "client_id": WEB}
     answer = paying.open("/oauth2/token", data=form | wanted | {"client_secret": SECRETS["billing"]})
     assert "the grant has none" in refused(answer, 400, "invalid_authorization_details")

@@ -6,7 +6,7 @@ from types import FrameType
 import pytest
 
 from macaroon_cbat.service.oauth2 import client_certificates
-from macaroon_cbat.stores import client_store, clients, database, revocations
+from macaroon_cbat.stores import client_store, clients, database
 from tests.support.certificates import certified
 from tests.support.databases import NOW
 from tests.support.service import GRANT_TYPE, basic, client_metadata
@@ -37,10 +37,8 @@ def strangers(ca):
 
 
 @pytest.fixture
-def trusting(trusting_ca, monkeypatch):
+def trusting(trusting_ca, lasting_memory):
     """Return a service with these clients; what it has in memory stays there, however slow the machine is."""
-    for remembering in (client_store, revocations):
-        monkeypatch.setattr(remembering, "MEMORY_SECONDS", 3600.0)
     service = trusting_ca
     for name, members in KNOWN.items():
         secret = None if members else "right" * 8

@@ -64,7 +64,7 @@ def test_one_decision_of_many_holds(codes):
 
 
 def test_every_wrong_code_of_many_is_counted(on_each_database):
-    """Tries at the same instant are all counted before a code is looked up, so that no guess is free."""
+    """Tries at the same instant are all counted, so that no guess is free; a right one is taken back."""
     records = on_each_database.stores.expiring
     tries = [*at_once(lambda: count_try(records, "user:ada", NOW))]
     tries += at_once(lambda: count_try(records, "user:ada", NOW))

@@ -61,7 +61,7 @@ def test_no_two_tokens_are_alike(visit):
 
 
 FOREIGN = {
-    "no token": lambda own, _: {"answer": "yes"},
+    "no token": lambda own, _: {"answer": "yes", "request": "request 7"},
     "an empty token": lambda own, _: fields(own) | {"csrf": ""},
     "a token of another browser": lambda own, other: fields(other),
     "a token of another form": lambda own, _: fields(own, "deny"),
@@ -79,7 +79,7 @@ def test_a_forged_token_counts_for_nothing(service, visit, forged):
         from flask import request
 
         other = FORMS.visit(request)
-    with pytest.raises(ForgedForm):
+    with pytest.raises(ForgedForm, match="no token"):
         posted(service, visit, forged(visit, other))
 
 

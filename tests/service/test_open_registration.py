@@ -1,10 +1,6 @@
 """Open registration: off unless it is switched on, and narrow then."""
 
-import sqlite3
-
 import pytest
-from sqlalchemy import event
-from sqlalchemy.exc import OperationalError
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.service.registration.registrar import UNUSED_SECONDS
@@ -12,6 +8,7 @@ from macaroon_cbat.service.registration_settings import RegistrationSettings
 from macaroon_cbat.stores import registrations
 from macaroon_cbat.stores.client_store import add_client
 from tests.support.databases import NOW
+from tests.support.failing_database import failing_at_statement
 from tests.support.registering import APP, child, invitation, path_of, register, registered
 from tests.support.service import API, OTHER_API, basic, client_metadata, refused
 
@@ -128,20 +125,14 @@ def test_a_token_is_given_though_its_client_cannot_be_marked_used(service):
     with service.stores.database.writing() as connection:
         members = {"secret": "s" * 43, "now": NOW, "unused_until": NOW + 60}
         add_client(connection, "open", client_metadata(), **members)
-    engine = service.app.extensions["macaroon_cbat"].database.engine
-
-    def fail(_connection, _cursor, statement, *_):
-        if statement.startswith("UPDATE clients"):
-            raise OperationalError(statement, {}, sqlite3.OperationalError("database or disk is full"))
 
     def ask():
         headers = {"Authorization": basic("open", "s" * 43)}
         form = {"grant_type": "client_credentials"}
         return service.open("/oauth2/token", data=form, headers=headers).status_code
 
-    event.listen(engine, "before_cursor_execute", fail)
-    assert ask() == 200
-    event.remove(engine, "before_cursor_execute", fail)
+    with failing_at_statement(service.app.extensions["macaroon_cbat"].database.engine, "UPDATE clients"):
+        assert ask() == 200
     assert service.stores.clients.look_up("open").unused_until == NOW + 60
     assert ask() == 200
     assert service.stores.clients.look_up("open").unused_until is None

@@ -6,6 +6,7 @@ from macaroon_cbat.errors import UnknownKey
 from macaroon_cbat.macaroon.caveats import Access, Audience
 from macaroon_cbat.macaroon.minting import attenuate
 from macaroon_cbat.macaroon.verification import verify
+from macaroon_cbat.stores.grant_types import TOKEN_EXCHANGE
 from tests.support.databases import NOW
 from tests.support.service import (
     API,
@@ -22,7 +23,6 @@ from tests.support.service import (
 
 BOTH = [API, OTHER_API]
 INACTIVE = {"active": False}
-EXCHANGING = ["client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"]
 
 
 def ask(service, resources, client="reporting", **form):
@@ -126,10 +126,14 @@ def test_a_holder_narrows_the_audiences(service, narrowed, by_api, by_other):
 
 def test_caveats_that_leave_none_give_no_token(service):
     """A token whose aud caveats have no audience in common is exchanged for none."""
-    change(service, "reporting", client_metadata(audiences=(API, OTHER_API), grant_types=tuple(EXCHANGING)))
+    change(
+        service,
+        "reporting",
+        client_metadata(audiences=(API, OTHER_API), grant_types=("client_credentials", TOKEN_EXCHANGE)),
+    )
     child = attenuate(token_for(service, *BOTH), [Audience(API), Audience(OTHER_API)])
     form = {"subject_token": child, "subject_token_type": "urn:ietf:params:oauth:token-type:access_token"}
-    refused(ask(service, BOTH, grant_type=EXCHANGING[1], **form), 400, "invalid_target")
+    refused(ask(service, BOTH, grant_type=TOKEN_EXCHANGE, **form), 400, "invalid_target")
 
 
 def test_a_server_of_both_sees_what_is_left(service):

@@ -15,12 +15,12 @@ from macaroon_cbat.stores.schema import clients, service_facts
 from tests.support.databases import (
     METADATA,
     NOW,
+    ON_SQLITE,
     execute,
     grant,
     opened,
     remove,
     revoke_token,
-    url_in,
     without,
 )
 
@@ -122,9 +122,9 @@ def test_the_reason_holds_no_parameters(stores):
     assert clients.name in seen
 
 
-def test_a_file_that_others_can_replace_meanwhile_is_unavailable(tmp_path):
+@ON_SQLITE
+def test_a_file_that_others_can_replace_meanwhile_is_unavailable(stores, tmp_path):
     """A folder that is opened to every user under the running service is no failure of the service."""
-    stores = opened(url_in(tmp_path))
     stores.database.close()
     mode = tmp_path.stat().st_mode
     tmp_path.chmod(0o777)
@@ -134,4 +134,3 @@ def test_a_file_that_others_can_replace_meanwhile_is_unavailable(tmp_path):
         revoke_token(stores, grant())
     tmp_path.chmod(mode)
     assert stores.revocations.reason(grant(), None) is None
-    stores.database.close()

@@ -147,22 +147,17 @@ def test_a_hanging_provider_holds_few_threads(login, upstream, clock):
         one.join()
 
 
-def test_a_hanging_provider_makes_few_wait(service, upstream, clock):
+def test_a_hanging_provider_makes_few_wait(upstream, clock):
     """Few threads wait for their turn at a provider that hangs; the others are free at once."""
-    patient = Login(
-        Upstream(upstream.settings(), clock, patience=60),
-        upstream.settings(),
-        service.stores.expiring,
-        ISSUER,
-    )
-    provider = patient.upstream.provider()
+    patient = Upstream(upstream.settings(), clock, patience=60)
+    provider = patient.provider()
     is_released = threading.Event()
     upstream.faults["hold"] = is_released
     told: queue.Queue[str] = queue.Queue()
 
     def ask() -> None:
         with pytest.raises(LoginUnavailable) as caught:
-            patient.upstream.id_token(provider, "x", "y", "z")
+            patient.id_token(provider, "x", "y", "z")
         told.put(str(caught.value))
 
     threads = [threading.Thread(target=ask, daemon=True) for _ in range(8)]

@@ -1,7 +1,5 @@
 """Issuers whose keys are fetched over TLS, before the token endpoint of one application."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 
 from macaroon_cbat.service.federation.reaching import LARGEST_DOCUMENT
@@ -82,14 +80,3 @@ def test_issuers_are_not_mixed_up(discovering, issuer):
     trust(discovering, "other", issuer="https://other.example", jwks=key_set(public_jwk(ec_key(12), "k1")))
     refused(bear(discovering, a_jwt(ec_key(12), iss=issuer.url)), 400, "invalid_grant")
     refused(bear(discovering, a_jwt(KEY, iss="https://other.example")), 400, "invalid_grant")
-
-
-def test_one_of_many_at_once(on_each_database):
-    """Of many requests with one JWT at the same time, one succeeds: the database decides."""
-    service = on_each_database
-    register(service, "deployer", **BY_KEY)
-    trust(service)
-    token = a_jwt()
-    with ThreadPoolExecutor(4) as threads:
-        answers = list(threads.map(lambda _: bear(service, token), range(8)))
-    assert sorted(answer.status_code for answer in answers) == [200] + [400] * 7

@@ -117,14 +117,14 @@ def test_an_outage_leaves_the_jwt_usable(trusting, door):
 
 
 def test_a_jwt_is_used_once_of_many_at_once(on_each_database):
-    """Of several requests with one JWT at the same instant, one gets a token."""
+    """Of many requests with one JWT at the same instant, one gets a token: the database decides."""
     service = on_each_database
     register(service, "deployer", **BY_KEY)
     trust(service)
     token = a_jwt()
     with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda _: bear(service, token).status_code, range(6)))
-    assert sorted(answers) == [200] + [400] * 5
+        answers = list(pool.map(lambda _: bear(service, token).status_code, range(8)))
+    assert sorted(answers) == [200] + [400] * 7
 
 
 def test_details_that_are_refused_leave_the_jwt_usable(trusting):

@@ -79,8 +79,6 @@ def test_processes_share_counts_in_redis(redis, clock):
 
 def test_redis_learns_no_names(redis, clock):
     """Names of clients and their addresses are not at rest in Redis."""
-    from redis import Redis
-
     RedisCounters(redis.url, clock).add("pair 192.0.2.7 billing", 60)
     with Redis.from_url(redis.url) as client:
         assert not any(b"billing" in key or b"192.0" in key for key in client.scan_iter())
