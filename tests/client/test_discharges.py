@@ -32,6 +32,8 @@ from tests.support.waiting_threads import wait_until_in
 
 SECRET = b"k" * 32
 Answer = tuple[int, Any]
+DECIDED: Answer = (200, {"kind": "kind", "token64": b64encode(b"\xff1").decode()})
+REJECTED = {"WWW-Authenticate": 'DPoP error="invalid_token"'}
 
 
 @dataclass
@@ -155,8 +157,7 @@ def test_rejected_ones_are_collected_anew(third: Scripted):
     uri = "https://api.example/invoices"
     holder = DpopHolder(asking(third), DpopKey.generate(), third.client())
     sent = holder.prove("GET", uri)
-    rejected = {"WWW-Authenticate": 'DPoP error="invalid_token"'}
-    assert holder.again(sent, 401, rejected, is_replayable=True) is None
+    assert holder.again(sent, 401, REJECTED, is_replayable=True) is None
     holder.prove("GET", uri)
     assert len(third.asked) == 2
 
@@ -282,7 +283,7 @@ def deciding(waits: list[Answer]) -> Callable[..., Answer]:
 def test_a_person_is_led_to_the_page(third: Scripted):
     """A holder leads the person to the page, waits as long as the discharger says, and redeems the token."""
     visited: list[str] = []
-    third.answer = deciding([(303, {}), (200, {"kind": "kind", "token64": b64encode(b"\xff1").decode()})])
+    third.answer = deciding([(303, {}), DECIDED])
     assert len(third.client(visit=visited.append).collect(asking(third))) == 1
     assert visited == ["https://third.example/page"]
     assert [path for path, _ in third.asked] == ["/discharge", "/wait", "/wait", "/discharge"]
@@ -303,10 +304,6 @@ class Renewable:
         self.tokens.remove(token)
 
 
-DECIDED: Answer = (200, {"kind": "kind", "token64": b64encode(b"\xff1").decode()})
-REJECTED = {"WWW-Authenticate": 'DPoP error="invalid_token"'}
-
-
 @pytest.mark.parametrize("renews", [False, True], ids=["one token", "renewed tokens"])
 def test_rejections_lead_a_person_to_no_further_page(third: Scripted, *, renews: bool):
     """A resource server that rejects every token leads the person to one page in the time of patience."""
@@ -323,6 +320,16 @@ def test_rejections_lead_a_person_to_no_further_page(third: Scripted, *, renews:
     assert (holder.again(sent, 401, REJECTED, is_replayable=True) is not None) == renews
     holder.prove("GET", "https://api.example/invoices")
     assert len(visited) == 2
+
+
+def test_nor_do_those_of_a_child_by_certificate(third: Scripted, certificate: ClientCertificate):
+    """The same holds for a holder with a certificate."""
+    visited: list[str] = []
+    third.answer = deciding([DECIDED] * 4)
+    holder = Holder(Renewable(third), certificate, third.client(visit=visited.append))
+    for _ in range(3):
+        assert holder.bind_anew(holder.bind("GET", "https://api.example/invoices")) is None
+    assert len(visited) == 1
 
 
 def test_a_refusal_is_the_answer_to_all_who_wait(third: Scripted):
@@ -343,16 +350,6 @@ def test_a_refusal_is_the_answer_to_all_who_wait(third: Scripted):
     assert len(visited) == 1
     third.answer = lambda _, form: (200, {"Macaroon": in_json(confirming(form))})
     assert len(client.collect(token)) == 1
-
-
-def test_nor_do_those_of_a_child_by_certificate(third: Scripted, certificate: ClientCertificate):
-    """The same holds for a holder with a certificate."""
-    visited: list[str] = []
-    third.answer = deciding([DECIDED] * 4)
-    holder = Holder(Renewable(third), certificate, third.client(visit=visited.append))
-    for _ in range(3):
-        assert holder.bind_anew(holder.bind("GET", "https://api.example/invoices")) is None
-    assert len(visited) == 1
 
 
 WINDOWS = {

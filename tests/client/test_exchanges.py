@@ -5,7 +5,6 @@ import socket
 import ssl
 import struct
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,13 +17,11 @@ from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.macaroon.identifier import read_identifier
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.resource import Introspection, ServiceConnection
-from tests.support import silent_services
 from tests.support.client_files import Files, make_pair
 from tests.support.forks import in_children
-from tests.support.silent_services import Silent, Temper, silent_service
+from tests.support.silent_services import TEMPERS, Silent, Temper, at_each_temper, silent_service
 from tests.support.token_server import Server
 
-TEMPERS = [silent_services.never, silent_services.drop_by_drop, silent_services.drop_by_drop_in_the_head]
 CHILDREN, TURNS = 4, 15
 
 
@@ -33,14 +30,12 @@ def test_an_exchange_ends_in_time(tmp_path: Path) -> None:
 
     All are asked at once: each takes the whole timeout, which covers a handshake on a busy machine.
     """
-    with ThreadPoolExecutor(len(TEMPERS)) as pool:
-        assert list(pool.map(lambda temper: asked_in_vain(tmp_path, temper), TEMPERS)) == [1] * len(TEMPERS)
+    assert at_each_temper(tmp_path, asked_in_vain) == [1] * len(TEMPERS)
 
 
 def asked_in_vain(folder: Path, temper: Temper) -> int:
     """Return the number of requests that a service of this temper gets until the client gives up."""
-    (own := folder / temper.__name__).mkdir()
-    with silent_service(own, temper) as service:
+    with silent_service(folder, temper) as service:
         client = TokenClient(
             issuer=service.url, client_id="billing", client_secret="s", ca=service.ca, timeout=4
         )

@@ -1,7 +1,6 @@
 """Hostile servers as a holder meets them: a rejection that never ends, and no answer at all."""
 
 import ssl
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,7 +13,6 @@ from macaroon_cbat.client.dpop_key import DpopKey
 from macaroon_cbat.client.granted_tokens import GrantedTokens
 from macaroon_cbat.errors import Unavailable
 from tests.support.dpop_world import proving_session
-from tests.support.gateway_tokens import good
 from tests.support.sessions import Tokens, session_of
 from tests.support.silent_services import Silent, silent_service
 from tests.support.waiting_threads import wait_until_in
@@ -50,24 +48,9 @@ def test_what_a_rejection_says_is_not_waited_for(
     assert [request[:4] for request in hostile.asked if request.strip()] == [b"GET "] * 2
 
 
-class Renewed:
-    """A source whose first token was rejected."""
-
-    def __init__(self) -> None:
-        self.tokens = [good(None, exp=int(time.time()) + 500), good(None, exp=int(time.time()) + 400)]
-
-    def __call__(self) -> str:
-        """Return the first token that was not discarded."""
-        return self.tokens[0]
-
-    def discard(self, token: str) -> None:
-        """Go on with the next token."""
-        self.tokens.remove(token)
-
-
 def test_nor_is_it_for_a_proof(library: str, hostile: Silent) -> None:
     """The same holds for a session that proves its requests."""
-    with proving_session(library, Renewed(), DpopKey.generate(), hostile.ca) as send:
+    with proving_session(library, Tokens(1), DpopKey.generate(), hostile.ca) as send:
         assert send("GET", hostile.url, timeout=15).status_code == 200
     assert [request[:4] for request in hostile.asked if request.strip()] == [b"GET "] * 2
 

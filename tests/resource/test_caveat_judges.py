@@ -92,6 +92,11 @@ def sent(app: Any, send: Callable[..., Any]) -> int:
     return int(send(app, Asked(headers=headers, certificate=CERTIFICATE)).status)
 
 
+async def endpoint(_scope: Any, _receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
 def test_a_guard_around_an_application_takes_judges():
     """The guards of WSGI and ASGI ask a judge that was registered after `require`."""
     threads: list[threading.Thread] = []
@@ -102,10 +107,6 @@ def test_a_guard_around_an_application_takes_judges():
     def view(_environ: Any, start_response: Any) -> list[bytes]:
         start_response("200 OK", [("Content-Type", "text/plain")])
         return []
-
-    async def endpoint(_scope: Any, _receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
 
     around, around_async = wsgi.Guard(keys=KEYS, clock=lambda: NOW), asgi.Guard(keys=KEYS, clock=lambda: NOW)
     apps = around.require("read")(view), around_async.require("read")(endpoint)
@@ -118,10 +119,6 @@ def test_a_guard_around_an_application_takes_judges():
 def test_no_judge_is_asked_twice_for_another_ones_thread():
     """A judge that never blocks is asked once, too, where one that is asked after it needs a thread."""
     asked: list[str] = []
-
-    async def endpoint(_scope: Any, _receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
 
     guard = asgi.Guard(keys=KEYS, clock=lambda: NOW)
     guard.caveat("payment", lambda *_: asked.append("payment"), blocks=False)

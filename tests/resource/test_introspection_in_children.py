@@ -10,7 +10,7 @@ from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.errors import InvalidToken, Unavailable
 from macaroon_cbat.macaroon.caveats import Access
 from macaroon_cbat.macaroon.claims import EpochSeconds
-from macaroon_cbat.resource import Introspection, RevocationFeed
+from macaroon_cbat.resource import Introspection
 from macaroon_cbat.resource.verifier import OfflineVerifier, TokenVerifier
 from tests.support.feeds import Feeding
 from tests.support.forged_tokens import forged
@@ -67,7 +67,7 @@ def test_a_child_reads_no_answer_of_another_process(feeding: Feeding, asking: In
 def test_a_stale_feed_that_asks_instead_is_as_safe(feeding: Feeding, asking: Introspection):
     """The same holds for an Introspection that is asked while the feed is stale."""
     token, keys = feeding.token(), feeding.keys()
-    feed = RevocationFeed(feeding.connection("reporting"))
+    feed = feeding.revocations("reporting", monotonic=time.monotonic)
     verifier = OfflineVerifier(keys, feed, when_stale=asking)
     assert passes(verifier, token)
     assert in_each_child(verifier, token) == [0] * CHILDREN

@@ -15,7 +15,7 @@ from macaroon_cbat.audit.loggers import LINES
 from macaroon_cbat.macaroon.caveats import Method, PathPrefix, TargetUri
 from tests.support.adapters import ADAPTERS, Adapter
 from tests.support.forged_tokens import forged
-from tests.support.guarded_app import THIEF, bound, call, make_app, own_records
+from tests.support.guarded_app import THIEF, bound, call, make_app
 from tests.support.tokens import GRANT, NOW, token
 
 
@@ -104,7 +104,7 @@ def test_an_audit_log_has_it_instead(app: Flask, caplog, audit_file: Path):
 def test_logging_that_takes_audit_lines_has_it_once(app: Flask, log: pytest.LogCaptureFixture):
     """The audit line says it, and no second line does, where the application's own logging takes INFO."""
     call(app, bound(), certificate=THIEF)
-    assert len(own_records(log)) == 1
+    assert len(log.records) == 1
 
 
 def test_junk_hides_no_stolen_token(app: Flask, caplog):

@@ -10,7 +10,7 @@ from macaroon_cbat.macaroon.caveats import Access, Audience, Method, confirmatio
 from macaroon_cbat.macaroon.keys import AudienceKey
 from macaroon_cbat.macaroon.minting import add_third_party_caveat
 from tests.support.forged_tokens import forged
-from tests.support.guarded_app import THIEF, bound, call, make_app, own_records, parameters
+from tests.support.guarded_app import THIEF, bound, call, make_app, parameters
 from tests.support.tokens import API, ISSUER, KEY, NOW, OTHER_CERTIFICATE, token
 
 METADATA = "https://api.example/.well-known/oauth-protected-resource"
@@ -59,7 +59,7 @@ def test_a_bad_token_is_401_invalid_token(
     assert (found["realm"], found["error"], found["resource_metadata"]) == (API, "invalid_token", METADATA)
     assert set(found) == {"realm", "error", "error_description", "resource_metadata"}
     assert response.headers["Cache-Control"] == "no-store"
-    assert len(own_records(log)) == 1
+    assert len(log.records) == 1
 
 
 def test_no_credentials_is_401_without_an_error_code(app: Flask):
@@ -84,7 +84,7 @@ def test_too_little_scope_names_the_scope(app: Flask, log: pytest.LogCaptureFixt
     assert (found["error"], found["scope"], found["realm"]) == ("insufficient_scope", "read write", API)
     assert found["resource_metadata"] == METADATA
     assert response.headers["Cache-Control"] == "no-store"
-    assert len(own_records(log)) == 1
+    assert len(log.records) == 1
 
 
 def test_the_certificate_is_judged_before_the_scope(app: Flask):

@@ -5,7 +5,6 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,14 +13,12 @@ from flask import Flask
 from macaroon_cbat.errors import SettingsError, Unavailable, UnknownKey
 from macaroon_cbat.macaroon.keys import write_key_file
 from macaroon_cbat.resource import Introspection, KeyFeed, ServiceConnection
-from tests.support import silent_services
 from tests.support.feeds import Feeding
 from tests.support.guarded_app import bound, call, make_app
-from tests.support.silent_services import Silent, Temper, silent_service
+from tests.support.silent_services import TEMPERS, Silent, Temper, at_each_temper, silent_service
 from tests.support.tls_servers import make_client, wait_until
 from tests.support.tokens import ACCESS, API, GRANT, ISSUER, KEYS, grant
 
-TEMPERS = [silent_services.never, silent_services.drop_by_drop, silent_services.drop_by_drop_in_the_head]
 FLOOD = 40
 
 
@@ -97,11 +94,7 @@ def test_introspection_holds_few_requests(tmp_path: Path):
 
     A service of each temper is asked at the same time: each makes the test wait for patience and a timeout.
     """
-    folders = [tmp_path / temper.__name__ for temper in TEMPERS]
-    for folder in folders:
-        folder.mkdir()
-    with ThreadPoolExecutor(len(TEMPERS)) as pool:
-        assert list(pool.map(_holds_few, folders, TEMPERS)) == ["held two, then one"] * len(TEMPERS)
+    assert at_each_temper(tmp_path, _holds_few) == ["held two, then one"] * len(TEMPERS)
 
 
 def _holds_few(folder: Path, temper: Temper) -> str:

@@ -3,12 +3,10 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from types import SimpleNamespace
 
 import pytest
 
 from macaroon_cbat.errors import SettingsError, Unavailable
-from macaroon_cbat.resource import proof_table
 from macaroon_cbat.resource.used_proofs import RememberedProofs
 from tests.support.forks import in_children
 
@@ -111,7 +109,7 @@ def test_a_daemon_that_closes_its_files_cannot_tell():
 def test_a_large_memory_holds_what_it_says(monkeypatch: pytest.MonkeyPatch):
     """A table that is half full finds a place for each name, and each is used then."""
     # The secret of a table scatters its names: by one in 100,000 a name finds 64 neighbours and no place.
-    monkeypatch.setattr(proof_table, "os", SimpleNamespace(**vars(os) | {"urandom": bytes}))
+    monkeypatch.setattr(os, "urandom", bytes)
     memory = RememberedProofs(most=5000)
     assert all(memory.add(name(number), NOW + 9, NOW) for number in range(5000))
     assert not any(memory.add(name(number), NOW + 9, NOW) for number in range(5000))

@@ -13,7 +13,6 @@ from macaroon_cbat.audit.file import write_log_to
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.service import settings_from_environment
 from tests.support.audit_events import events, one
-from tests.support.guarded_app import own_records
 from tests.support.service import Service, grant_of, refused
 
 
@@ -62,7 +61,7 @@ def test_a_full_disk_stops_minting(full, caplog):
     answer = full.ask_token()
     unavailable(answer)
     assert "access_token" not in answer.text
-    [record] = [record for record in own_records(caplog) if record.levelno == logging.ERROR]
+    [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert "No space left on device" in record.getMessage()
 
 
@@ -110,7 +109,7 @@ def test_without_a_file_the_ordinary_log_has_the_lines(service, caplog):
     """Unless a file is named, audit lines are ordinary log lines of the logger macaroon_cbat.audit.event."""
     with caplog.at_level("INFO", "macaroon_cbat"):
         service.token()
-    [record] = own_records(caplog)
+    [record] = caplog.records
     assert (record.name, record.levelname) == ("macaroon_cbat.audit", "INFO")
     assert json.loads(record.getMessage())["event"] == "token.minted"
 

@@ -8,7 +8,6 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Response
 
 from tests.support.databases import NOW
-from tests.support.guarded_app import own_records
 from tests.support.service import GRANT_TYPE, ISSUER, refused
 
 EVIL = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
@@ -137,7 +136,7 @@ def test_a_vanished_database_is_503(service, caplog, table, ask):
     caplog.clear()
     with caplog.at_level("INFO", "macaroon_cbat"):
         unavailable(ask(service, token))
-    [record] = own_records(caplog)
+    [record] = caplog.records
     assert record.levelname == "ERROR"
     assert "no such table" in record.getMessage()
 
@@ -171,7 +170,7 @@ def test_a_defect_is_500(service, caplog):
     description = refused(answer, 500, "server_error")
     assert "nonsense" not in description
     assert "Error" not in answer.text
-    [record] = own_records(caplog)
+    [record] = caplog.records
     assert record.exc_info is not None
     assert service.ask_token("payroll").status_code == 200
 

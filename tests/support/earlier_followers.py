@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 FOLLOWERS = {"revocations", "revocation-snapshot", "key-feed"}
-"""The names of threads that nothing stops before their process ends."""
+"""The names of the threads of feeds, which may outlive their test."""
 
 
 @pytest.fixture(autouse=True)

@@ -29,7 +29,7 @@ class Feeding:
     followers: list[RevocationFeed] = field(default_factory=list)
 
     def stop(self) -> None:
-        """Stop the feeds that were given out: a later test would else hear of the service's end."""
+        """Stop the feeds that were given out, or they ask on until the process ends."""
         for feed in self.followers:
             feed.stop()
 

@@ -1,11 +1,9 @@
 """A guarded application of the core's honest issuer, and how these tests call it."""
 
-import logging
 import threading
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
 from flask import Flask, jsonify
 from werkzeug.test import TestResponse
 
@@ -38,11 +36,6 @@ def add_views(app: Flask, guard: Guard) -> None:
         app.add_url_rule(path, path, guard.require(scope)(view), methods=METHODS)
     app.add_url_rule("/files/<path:rest>", "files", guard.require("read")(view), methods=METHODS)
     app.add_url_rule("/public", "public", lambda: "for everybody")
-
-
-def own_records(log: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    """Return what this thread logged: a follower of an earlier test may still tell of its service's end."""
-    return [record for record in log.records if record.thread == threading.get_ident()]
 
 
 def call(

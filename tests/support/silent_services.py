@@ -4,14 +4,17 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from macaroon_cbat.client.line import Secured
 from macaroon_cbat.tls.development_ca import development_certificates
 
 Temper = Callable[["Silent", ssl.SSLSocket], None]
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -129,3 +132,17 @@ def _serve(service: Silent, raw: socket.socket, context: ssl.SSLContext, temper:
 def _end(twin: socket.socket) -> None:
     with suppress(OSError):
         twin.shutdown(socket.SHUT_RDWR)
+
+
+TEMPERS: tuple[Temper, ...] = (never, drop_by_drop, drop_by_drop_in_the_head)
+
+
+def at_each_temper(folder: Path, do: Callable[[Path, Temper], Result]) -> list[Result]:
+    """Do this for each temper at the same time, each with a folder of its own; return the results."""
+
+    def do_one(temper: Temper) -> Result:
+        (own := folder / temper.__name__).mkdir()
+        return do(own, temper)
+
+    with ThreadPoolExecutor(len(TEMPERS)) as pool:
+        return list(pool.map(do_one, TEMPERS))

@@ -1,17 +1,22 @@
 """Threads that wait for one another, and the moment at which so many do."""
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
 from typing import Any
 
+from tests.support.tls_servers import wait_until
 
-def wait_until_in(function: Callable[..., Any], threads: int, name: str = "waiting_since") -> None:
-    """Return once so many threads are in this function and have set the variable of this name there."""
+
+def wait_until_in(function: Callable[..., Any], threads: int) -> None:
+    """Return once so many threads are in this function and have set its variable `waiting_since`."""
     code: CodeType = function.__code__  # type: ignore[attr-defined] # of every function
-    while sum(frame.f_code is code and name in frame.f_locals for frame in _frames()) < threads:
-        time.sleep(0.01)
+
+    def are_waiting() -> bool:
+        found = (frame.f_code is code and "waiting_since" in frame.f_locals for frame in _frames())
+        return sum(found) >= threads
+
+    wait_until(are_waiting)
 
 
 def _frames() -> Iterator[FrameType]:

@@ -55,7 +55,7 @@ def test_members_are_read_whatever_they_are():
 
 @pytest.mark.parametrize("deeper", ["[%s]", '{"x":%s}', '[0,%s,"[["]'], ids=["arrays", "objects", "a mix"])
 def test_members_are_read_to_one_depth(deeper):
-    """Members are read to DEEPEST and no deeper, however much of its stack the caller has used."""
+    """Members are read to DEEPEST and no deeper."""
     value = "1"
     for _ in range(DEEPEST - 1):
         value = deeper.replace("%s", value)

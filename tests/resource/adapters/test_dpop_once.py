@@ -28,7 +28,7 @@ DPOP = {"require": "dpop"}
 
 def stacked_in_flask(**settings: Any) -> Any:
     app = Flask("stacked")
-    guard = Guard(app, **settings_of(settings or DPOP))
+    guard = Guard(app, **settings_of(settings))
     app.add_url_rule("/invoices", "invoices", guard.require("read")(guard.require("write")(lambda: "ran")))
     return app.wsgi_app
 
@@ -44,7 +44,7 @@ def stacked_in_wsgi() -> Any:
 
 def stacked_in_fastapi(**settings: Any) -> Any:
     app = FastAPI()
-    guard = starlette_guard(app, **(settings or DPOP))
+    guard = starlette_guard(app, **settings)
 
     @app.get("/invoices", dependencies=[Depends(guard.require("read"))])
     async def invoices(_: Annotated[Principal, Depends(guard.require("write"))]) -> str:
@@ -87,9 +87,9 @@ def test_a_request_asks_a_judge_once(make, send):
 
 
 APPLICATIONS = {
-    "Flask, two decorators": (stacked_in_flask, through_wsgi),
+    "Flask, two decorators": (lambda: stacked_in_flask(**DPOP), through_wsgi),
     "WSGI, three guards": (stacked_in_wsgi, through_wsgi),
-    "FastAPI, two dependencies": (stacked_in_fastapi, through_asgi),
+    "FastAPI, two dependencies": (lambda: stacked_in_fastapi(**DPOP), through_asgi),
     "Flask, denying": (lambda: denying.flask(**DPOP), through_wsgi),
     "Starlette, denying": (lambda: denying.starlette_application(**DPOP), through_asgi),
     "FastAPI, denying": (lambda: denying.fastapi(**DPOP), through_asgi),

@@ -148,13 +148,12 @@ def test_a_stale_feed_may_ask_instead(alone: Feeding):
     with alone.service.running():
         token = alone.token()
         keys = alone.keys()
-        feed = RevocationFeed(alone.connection("reporting"))
+        feed = alone.revocations("reporting", monotonic=time.monotonic)
         app = make_app(keys=keys, revocations=feed, when_stale=asking, clock=time.time)
         assert call(app, token).status_code == 200
         alone.revoke("token", grant_of(token).jti)
         assert call(app, token).status_code == 401
     assert call(app, token).status_code == 503
-    feed.stop()
 
 
 def test_another_database_is_read_anew(alone: Feeding, tmp_path: Path):
