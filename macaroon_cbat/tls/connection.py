@@ -10,6 +10,7 @@ from macaroon_cbat.tls.deadlines import Room
 from macaroon_cbat.tls.exchange import Exchange
 from macaroon_cbat.tls.host import Host
 from macaroon_cbat.tls.link import Link
+from macaroon_cbat.tls.parked import end_wait, unpark
 from macaroon_cbat.tls.receiver import Receiver
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.request_head import UnusableRequest
@@ -75,8 +76,10 @@ class Connection:
         self._close(lingering=True)
 
     def on_end(self) -> None:
-        """Answer a request that is complete, else close."""
-        if self._exchange is not None:
+        """Answer a request that is complete, else close. A client that ends a wait for an event is gone."""
+        if self._exchange is not None and self._exchange.is_parked:
+            self._link.drop()
+        elif self._exchange is not None:
             self._link.watch()
         else:
             self._close()
@@ -134,6 +137,8 @@ class Connection:
         if exchange is None:
             return
         exchange.is_announced = False
+        if exchange.is_parked and not unpark(exchange, self._host, self._link, self):
+            return
         is_whole = exchange.is_finished
         turn = _TURN_BYTES
         while self._link.can_send():
@@ -226,6 +231,9 @@ class Connection:
         """Refuse a request that took too long, or close."""
         rooms = self._host.rooms
         self._link.room = None
+        if self._exchange is not None and room is rooms.parked:
+            end_wait(self._exchange, self._host, self._link, self)
+            return
         log.debug("cut off %s: too slow", self._address[0])
         if self._receiver.request is not None:
             self._refuse(408)
@@ -235,7 +243,12 @@ class Connection:
             self._close()
 
     def on_stop(self) -> None:
-        """Close between two requests. A handshake may finish, for a request is about to follow."""
+        """Close between two requests. A handshake may finish, for a request is about to follow.
+
+        An application that has parked a response finishes it.
+        """
+        if self._exchange is not None and self._link.room is self._host.rooms.parked:
+            end_wait(self._exchange, self._host, self._link, self)
         is_between_requests = self._exchange is None and self._receiver.request is None
         if is_between_requests and self._link.room is not self._host.rooms.handshake:
             self._close()

@@ -9,6 +9,9 @@ from macaroon_cbat.server.limits import Limits
 _LINGER_SECONDS = 2.0
 """The time in which a refused client may read its answer before the socket is closed."""
 
+_SLOT_SECONDS = 0.25
+"""The precision of parked responses' time."""
+
 _SPARED_SECONDS = 0.1
 """The age below which a client is not dropped for a newcomer, or newcomers would drop each other."""
 
@@ -68,6 +71,39 @@ class Room:
         return list(self._since)
 
 
+class ParkedRoom(Room):
+    """Connections whose responses are parked, each for as long as its application says."""
+
+    __slots__ = ("_slot_of", "_slots")
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+        self._slots: dict[int, dict[Waiter, None]] = {}
+        self._slot_of: dict[Waiter, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._slot_of)
+
+    def enter_for(self, connection: "Waiter", now: float, seconds: float) -> None:
+        """Start the time of this connection: so many seconds, rounded up to a slot."""
+        slot = self._slot_of[connection] = int((now + seconds) / _SLOT_SECONDS) + 1
+        self._slots.setdefault(slot, {})[connection] = None
+
+    def leave(self, connection: "Waiter") -> None:
+        """Stop its time."""
+        slot = self._slot_of.pop(connection, None)
+        if slot is not None:
+            self._slots[slot].pop(connection, None)
+
+    def expired(self, now: float) -> Iterator["Waiter"]:
+        """Remove and yield those whose time is over."""
+        for slot in sorted(slot for slot in self._slots if slot * _SLOT_SECONDS <= now):
+            for connection in list(self._slots.pop(slot)):
+                if self._slot_of.get(connection) == slot:  # one that ends may end others
+                    del self._slot_of[connection]
+                    yield connection
+
+
 class Rooms:
     """The rooms of a server: one for each thing that it waits for from a client."""
 
@@ -77,7 +113,8 @@ class Rooms:
         self.idle = Room(limits.idle_seconds)
         self.reader = Room(limits.request_seconds)
         self.linger = Room(_LINGER_SECONDS)
-        self.all = (self.handshake, self.request, self.idle, self.reader, self.linger)
+        self.parked = ParkedRoom()
+        self.all = (self.handshake, self.request, self.idle, self.reader, self.linger, self.parked)
 
     def burdens(self, unread_bytes: int, threads: int) -> list[Waiter]:
         """Return the slow readers to drop, the slowest first, because together they take up too much.

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from macaroon_cbat.server.parking import ParkedResponse, answer_text
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.session import Shown
 from macaroon_cbat.tls.unsent_bytes import UnsentBytes
@@ -50,6 +51,8 @@ class Exchange:
         self._is_abandoned = False
         self._is_started = False
         self._has_begun = False
+        self.parked: ParkedResponse | None = None
+        self.is_parked = False
 
     # In the thread
 
@@ -59,7 +62,7 @@ class Exchange:
         try:
             if self._begin():
                 task.service()
-            self.keeps_alive = not task.close_on_finish
+            self._settle(task)
         except ClientGone:
             self.is_broken = True
         except BaseException:
@@ -68,9 +71,28 @@ class Exchange:
             if not task.wrote_header:
                 self._answer_failure()
         finally:
+            self._forget_unused_park()
             self.request.close()
-            self.is_finished = True
+            self.is_finished = not self.is_parked
             self.announce()
+
+    def park(self, seconds: float, on_end: Callable[[], None]) -> ParkedResponse:
+        """Have no thread make this response, as `server.parking` says; the application calls it."""
+        self.parked = ParkedResponse(seconds, on_end, self.announce)
+        return self.parked
+
+    def _settle(self, task: Task) -> None:
+        """Note how the connection goes on after the response."""
+        self.keeps_alive = not task.close_on_finish
+        if task.is_parked():
+            connection = self.request.headers.get("CONNECTION", "").lower()
+            self.keeps_alive = self.request.version == "1.1" and connection != "close"
+            self.is_parked = True
+
+    def _forget_unused_park(self) -> None:
+        """End the wait of an application that has parked its response and then failed, or answered itself."""
+        if self.parked is not None and not self.is_parked:
+            self.parked.end_wait()
 
     def _begin(self) -> bool:
         """Take the request, unless its client is gone or it was withdrawn."""
@@ -125,6 +147,20 @@ class Exchange:
 
     # In the loop
 
+    def unpark(self, *, is_last: bool) -> bool:
+        """Return True once the application has finished its parked response, which can be taken then."""
+        if self.parked is None or self.parked.answer is None:
+            return False
+        self.keeps_alive = self.keeps_alive and not is_last
+        is_head = self.request.command == "HEAD"
+        text = answer_text(self.parked.answer, is_head=is_head, is_last=not self.keeps_alive)
+        with self._lock:
+            before = self._unsent.waiting_bytes
+            self._unsent.append(text)
+            self._count_since(before)
+        self.is_parked, self.is_finished = False, True
+        return True
+
     def queued_bytes(self) -> int:
         """Return how many bytes the request holds while no thread has taken it."""
         return 0 if self._is_started else self.request.held_bytes()
@@ -168,6 +204,8 @@ class Exchange:
             self._lock.notify()
             if not self._is_started:
                 self.request.close()
+        if self.parked is not None:
+            self.parked.end_wait()
 
 
 def _announce_nothing() -> None:

@@ -13,6 +13,7 @@ from waitress.task import WSGITask
 
 from macaroon_cbat.certificate.untrusted_headers import UNTRUSTED_HEADERS
 from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE, PEER_INTERMEDIATES
+from macaroon_cbat.server.parking import PARK
 from macaroon_cbat.server.stopping import IS_STOPPING
 from macaroon_cbat.tls.backlog import Backlog
 
@@ -94,6 +95,15 @@ class Task(WSGITask):  # type: ignore[misc]  # waitress ships no types
         if is_body_due and announced is not None and sent < announced:
             raise IncompleteResponseError(f"the application sent {sent} of {announced} bytes")
 
+    def is_parked(self) -> bool:
+        """Return True if the application has parked the response and begun none itself."""
+        return self.channel.parked is not None and not self.complete
+
+    def finish(self) -> None:
+        """End the response, unless it is parked."""
+        if not self.is_parked():
+            super().finish()
+
     def write(self, data: bytes) -> None:
         """Send the header and this part together: one record, one packet."""
         super().write(data)
@@ -115,6 +125,7 @@ class Task(WSGITask):  # type: ignore[misc]  # waitress ships no types
             environ["HTTPS"] = "on"
             environ["wsgi.multiprocess"] = self.channel.site.is_multiprocess
             environ[IS_STOPPING] = self.channel.site.stops
+            environ[PARK] = self.channel.park
             environ[PEER_CERTIFICATE] = self.channel.peer_certificate
             environ[PEER_INTERMEDIATES] = self.channel.peer_intermediates
         return cast("dict[str, Any]", self.environ)

@@ -19,10 +19,12 @@ from tests.support.tls_application import make_application
 class Stepped:
     """A loop without threads: requests stay in its queue until `serve` runs one."""
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    def __init__(self, folder: Path, limits: Limits, application: Any = None) -> None:
         files = self.files = development_certificates(folder)
         self.listener = socket.socket()
-        site = Site(make_application(folder), adjustments(), "localhost", 1, False, removed_keys(()))
+        site = Site(
+            application or make_application(folder), adjustments(), "localhost", 1, False, removed_keys(())
+        )
         self.loop = Loop(
             self.listener,
             ServerCertificate(files.certificate, files.key),
@@ -150,9 +152,9 @@ class SteppedClient:
 
 
 @contextmanager
-def stepped(folder: Path, **limits: Any) -> Iterator[Stepped]:
-    """Give a loop to step through."""
-    found = Stepped(folder, Limits(**limits))
+def stepped(folder: Path, application: Any = None, **limits: Any) -> Iterator[Stepped]:
+    """Give a loop to step through, which serves the usual application or this one."""
+    found = Stepped(folder, Limits(**limits), application)
     try:
         yield found
     finally:

@@ -1,0 +1,67 @@
+"""An application whose responses wait for one event, and which tells how many wait."""
+
+import json
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qsl
+
+from macaroon_cbat.server.parking import ParkedResponse, finish_all, park_of
+
+NEWS = b'{"news":true}'
+NO_NEWS = b'{"news":false}'
+FIELDS = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+
+
+class ParkingApplication:
+    """`/park` waits for `/finish`; `/parked` counts.
+
+    `/both` parks and answers itself, `/fails` parks and fails, `/forgets` never finishes, `/early` finishes before it
+    returns.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: dict[ParkedResponse, None] = {}
+        self.parked: list[ParkedResponse] = []
+        self.ended = 0
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Serve one request."""
+        path, query = environ["PATH_INFO"], dict(parse_qsl(environ["QUERY_STRING"]))
+        if path in {"/finish", "/parked"}:
+            return self._tell(start_response, is_event=path == "/finish")
+        self._park(environ, float(query.get("seconds", 60)), is_finishing=path != "/forgets")
+        if path == "/fails":
+            raise RuntimeError("after it has parked")
+        if path == "/both":
+            start_response("200 OK", [("Content-Length", "4")])
+            return [b"both"]
+        if path == "/early":
+            self.finish()
+        return []
+
+    def _park(self, environ: dict[str, Any], seconds: float, *, is_finishing: bool) -> None:
+        def on_end() -> None:
+            self.ended += 1
+            self.waiting.pop(parked, None)
+            if is_finishing:
+                parked.finish("200 OK", FIELDS, NO_NEWS)
+
+        park = park_of(environ)
+        assert park is not None
+        parked = park(seconds, on_end)
+        self.parked.append(parked)
+        self.waiting[parked] = None
+
+    def finish(self) -> None:
+        """Let the event happen."""
+        waiting, self.waiting = self.waiting, {}
+        finish_all((parked, "200 OK", FIELDS, NEWS) for parked in waiting)
+
+    def _tell(self, start_response: Callable[..., Any], *, is_event: bool) -> list[bytes]:
+        told = {"waiting": len(self.waiting), "ended": self.ended, "threads": threading.active_count()}
+        if is_event:
+            self.finish()
+        body = json.dumps(told).encode()
+        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
