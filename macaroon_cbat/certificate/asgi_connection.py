@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from macaroon_cbat.certificate.address import plain_address
-from macaroon_cbat.certificate.header_fields import HeaderFields
+from macaroon_cbat.certificate.raw_connection import RawConnection
 from macaroon_cbat.certificate.thumbprint import DerCertificate
 from macaroon_cbat.errors import ProxyMisconfigured
 
@@ -37,13 +37,13 @@ def _unknown() -> AsgiServer:
 class AsgiConnection:
     """The connection of one ASGI request or WebSocket, as four ASGI servers describe it."""
 
-    __slots__ = ("_fields", "_scope", "_server")
+    __slots__ = ("_raw", "_scope", "_server")
 
     def __init__(self, scope: Mapping[str, Any], server: Callable[[], AsgiServer] = _unknown) -> None:
         """Keep the scope; `server` returns the facts that a scope does not tell."""
         self._scope = scope
         self._server = server
-        self._fields: HeaderFields | None = None
+        self._raw: RawConnection | None = None
 
     def certificate(self) -> DerCertificate | None:
         """Return the certificate of this very TLS connection, if the server has ASGI's TLS extension."""
@@ -100,9 +100,9 @@ class AsgiConnection:
 
     def header(self, name: str) -> str | None:
         """Return the value of a header, or None; the scope keeps every header as it came."""
-        if self._fields is None:
-            self._fields = HeaderFields(self._scope["headers"])
-        return self._fields.one(name)
+        if self._raw is None:
+            self._raw = RawConnection(self._scope["headers"], address=None, is_unix_socket=False)
+        return self._raw.header(name)
 
     def _came_with(self, text: str) -> bool:
         """Return True if the text stands in any header, in any letter case."""

@@ -1,6 +1,5 @@
-"""The raw header fields of a request: no two merged, none dropped, no name in two spellings."""
+"""The names of the raw header fields of a request: no two merged, none dropped, none in two spellings."""
 
-from collections.abc import Iterable
 from functools import lru_cache
 
 from macaroon_cbat.errors import AmbiguousHeader
@@ -8,33 +7,63 @@ from macaroon_cbat.errors import AmbiguousHeader
 _FOLDED = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ-.", b"abcdefghijklmnopqrstuvwxyz__")
 """The characters that some servers behind proxies take for one another in a name."""
 
-_TWICE = (b"", b"")
+Field = tuple[bytes, bytes]
+"""Name and value of a field as it came."""
+
+UNREAD = -2
+"""The place of a name that was not asked for before."""
+
+_TWICE = -1
+_MOST_LAYOUTS = 256
+_MOST_NAMES, _LONGEST_NAMES = 64, 1024
+"""Names of a request, and their bytes, whose layout is remembered: a client may have written them."""
+_MOST_PLACES = 64
 
 
-class HeaderFields:
-    """The fields of one request, in which a name has one spelling and one value, or none at all."""
+class Layout:
+    """The places of the fields of one request, in which a name has one spelling and one value, or none.
 
-    __slots__ = ("_fields",)
+    It depends on the names alone, letter by letter and in their order, and holds no value.
+    """
 
-    def __init__(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
-        """Take the fields as they came: name and value, in any letter case, repeated ones repeated."""
-        folded: dict[bytes, tuple[bytes, bytes]] = {}
-        for field in fields:
-            name = field[0].translate(_FOLDED)
-            folded[name] = _TWICE if name in folded else field
-        self._fields = folded
+    __slots__ = ("_folded", "_names", "names", "places")
 
-    def one(self, name: str) -> str | None:
-        """Return the value of a header, or None. Raises AmbiguousHeader for two, or a misspelled name."""
+    def __init__(self, names: tuple[bytes, ...]) -> None:
+        """Take the names as they came, in any letter case, repeated ones repeated."""
+        self._names = names
+        self.names = frozenset([name.lower() for name in names])
+        self.places: dict[str, int | None] = {}
+        """The place of each name that was asked for and is unambiguous; None if it did not come."""
+        self._folded: dict[bytes, int] = {}
+        for place, name in enumerate(names):
+            folded = name.translate(_FOLDED)
+            self._folded[folded] = _TWICE if folded in self._folded else place
+
+    def place(self, name: str) -> int | None:
+        """Return the place of a header, or None. Raises AmbiguousHeader for two, or a misspelled name."""
         wanted, folded = _spellings(name)
-        field = self._fields.get(folded)
-        if field is None:
-            return None
-        if field is _TWICE:
-            raise AmbiguousHeader(f"{name}, or a header that looks like it, came more than once")
-        if field[0].lower() != wanted:
-            raise AmbiguousHeader(f"a header that looks like {name} came as {field[0].decode('latin-1')!r}")
-        return field[1].decode("latin-1").strip(" \t")
+        place = self._folded.get(folded)
+        if place is not None:
+            if place == _TWICE:
+                raise AmbiguousHeader(f"{name}, or a header that looks like it, came more than once")
+            came = self._names[place]
+            if came.lower() != wanted:
+                raise AmbiguousHeader(f"a header that looks like {name} came as {came.decode('latin-1')!r}")
+        if len(self.places) < _MOST_PLACES:  # this package reads few names, and settings name few
+            self.places[name] = place
+        return place
+
+
+def layout_of(fields: tuple[Field, ...]) -> Layout:
+    """Return the layout of these fields, which is remembered: requests by one proxy have the same."""
+    names = tuple([field[0] for field in fields])
+    if len(names) > _MOST_NAMES or len(b"".join(names)) > _LONGEST_NAMES:
+        return Layout(names)
+    return remembered_layout(names)
+
+
+remembered_layout = lru_cache(maxsize=_MOST_LAYOUTS)(Layout)
+"""`Layout` with a memory, for names that are neither many nor long."""
 
 
 @lru_cache

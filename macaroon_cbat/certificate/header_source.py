@@ -1,6 +1,7 @@
 """The certificate source that reads headers and judges no trust: its caller has to have done that."""
 
 import re
+from functools import lru_cache
 
 from macaroon_cbat.certificate.chains import CHAINS
 from macaroon_cbat.certificate.formats import FORMATS, CertificateFormat
@@ -10,6 +11,10 @@ from macaroon_cbat.errors import ProxyMisconfigured, SettingsError
 
 SECRET_HEADER = "Proxysecret"
 """The header in which a proxy shows its secret."""
+
+_MOST_REMEMBERED = 1024
+_LONGEST_REMEMBERED = 4096
+"""Characters of the longest value that is remembered, a certificate of 3 KB: so the memory is bounded."""
 
 _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*\Z")
 
@@ -21,7 +26,7 @@ class HeaderSource:
     the gateway does; every other one needs `Forwarded`.
     """
 
-    __slots__ = ("_chain", "_companions", "_format", "header")
+    __slots__ = ("_chain", "_companions", "_format", "_names", "header", "remembered")
 
     def __init__(
         self,
@@ -41,12 +46,15 @@ class HeaderSource:
         self._chain = CHAINS.get(format)
         self._companions = _named_companions(self._format, companion)
         self.header = _checked_name(header or self._format.header, self._companions)
+        self._names = (self.header, *self._companions)
+        # A pure function of these texts: trust in their sender is judged for each request, elsewhere.
+        self.remembered = lru_cache(maxsize=_MOST_REMEMBERED)(self._format.read)
 
     @property
     def headers(self) -> tuple[str, ...]:
         """The headers in which the proxy tells the certificate, and what came with it."""
         beside = () if self._chain is None or self._chain.header is None else (self._chain.header,)
-        return (self.header, *self._companions, *beside)
+        return (*self._names, *beside)
 
     @property
     def has_chain(self) -> bool:
@@ -72,7 +80,11 @@ class HeaderSource:
 
     def read(self, connection: RequestConnection) -> PresentedCertificate:
         """Return what `__call__` returns, on a server that was checked."""
-        return self._format.read(*[connection.header(name) for name in (self.header, *self._companions)])
+        values = [connection.header(name) for name in self._names]
+        for value in values:
+            if value is not None and len(value) > _LONGEST_REMEMBERED:
+                return self._format.read(*values)
+        return self.remembered(*values)
 
     def intermediates(self, connection: RequestConnection, /) -> tuple[DerCertificate, ...]:
         """Return the certificates beside the client's own; raises AmbiguousHeader for malformed ones."""

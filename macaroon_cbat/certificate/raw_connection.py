@@ -2,26 +2,32 @@
 
 from collections.abc import Iterable
 
-from macaroon_cbat.certificate.header_fields import HeaderFields
+from macaroon_cbat.certificate.header_fields import UNREAD, Field, layout_of
 from macaroon_cbat.certificate.thumbprint import DerCertificate
 
 
 class RawConnection:
     """The connection of one request, with its raw header fields."""
 
-    __slots__ = ("_address", "_is_unix_socket", "fields", "header")
+    __slots__ = ("_address", "_is_unix_socket", "_layout", "fields")
 
-    def __init__(
-        self,
-        fields: Iterable[tuple[bytes, bytes]],
-        *,
-        address: str | None,
-        is_unix_socket: bool,
-    ) -> None:
+    def __init__(self, fields: Iterable[Field], *, address: str | None, is_unix_socket: bool) -> None:
         """Take the fields as they came, and the facts of the connection."""
         self._address, self._is_unix_socket = address, is_unix_socket
         self.fields = tuple(fields)
-        self.header = HeaderFields(self.fields).one
+        self._layout = layout_of(self.fields)
+
+    @property
+    def names(self) -> frozenset[bytes]:
+        """The names of all fields, in small letters."""
+        return self._layout.names
+
+    def header(self, name: str) -> str | None:
+        """Return the value of a header, or None. Raises AmbiguousHeader for two, or a misspelled name."""
+        place = self._layout.places.get(name, UNREAD)
+        if place == UNREAD:
+            place = self._layout.place(name)
+        return None if place is None else self.fields[place][1].decode("latin-1").strip(" \t")
 
     def certificate(self) -> None:
         """Return None: a proxy ends TLS, and tells the certificate in a header field."""

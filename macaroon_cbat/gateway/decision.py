@@ -6,7 +6,7 @@ from macaroon_cbat.certificate.forwarded import TrustedProxies
 from macaroon_cbat.errors import OAuthError, Unavailable, UntrustedProxy
 from macaroon_cbat.gateway.principal_headers import EMPTY_PRINCIPAL_HEADERS, principal_headers
 from macaroon_cbat.gateway.question import Facts, Kind, Question
-from macaroon_cbat.gateway.rules import Rules, method_of, path_of
+from macaroon_cbat.gateway.rules import Rules
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.resource.admission import Admission
 from macaroon_cbat.resource.presented_proof import presented_proof
@@ -46,8 +46,7 @@ class Gateway(Struct, frozen=True, kw_only=True):
             if question.is_for(self.document):
                 return self._document()
             facts = question.facts(self.kind, self.path_prefix)
-            method, path = method_of(facts.method), path_of(facts.uri)
-            rule = self.rules.rule_for(method, path)
+            rule, path = self.rules.route(facts.method, facts.uri)
         except (OAuthError, Unavailable) as error:
             request = _presented(now, question, facts, None)
             self.admission.write_or_log_refusal(error, request)

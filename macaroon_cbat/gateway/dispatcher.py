@@ -7,7 +7,7 @@ from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.gateway.decision import Gateway, Untrusted
 from macaroon_cbat.gateway.policy_in_force import InForce
 from macaroon_cbat.gateway.question import Question
-from macaroon_cbat.resource.blocking import MustBlock, never_blocking
+from macaroon_cbat.resource.blocking import MustBlock, NeverBlocking
 from macaroon_cbat.resource.blocking_pool import in_thread
 from macaroon_cbat.resource.responses import Answer, unavailable
 
@@ -28,7 +28,7 @@ class Dispatcher:
     def at_once(self, question: Question, over: Over) -> Answer | Untrusted | None:
         """Return the decision, or None if the service has to be asked first (`resource.blocking`)."""
         try:
-            with never_blocking():
+            with NeverBlocking():
                 return self._gateway(over).decide(question)
         except MustBlock:
             return None

@@ -145,17 +145,17 @@ class HttpConnection(asyncio.Protocol):
             return
         self._unfinished = 0
         is_last = self._is_old or not self._parser.should_keep_alive() or self._parser.should_upgrade()
-        self._waiting.append((self._question, is_last))
         self._is_deaf = is_last
         if not self._is_answering:
-            self._answer_next()
-        elif len(self._waiting) > _MAX_WAITING:
+            self._answer(self._question, is_last=is_last)
+            return
+        self._waiting.append((self._question, is_last))
+        if len(self._waiting) > _MAX_WAITING:
             self._transport.abort()
 
     # Answering
 
-    def _answer_next(self) -> None:
-        question, is_last = self._waiting.popleft()
+    def _answer(self, question: HttpQuestion, *, is_last: bool) -> None:
         decision = self._dispatcher.at_once(question, "http")
         if decision is not None:
             self._write(decision, question, is_last=is_last)
@@ -171,7 +171,8 @@ class HttpConnection(asyncio.Protocol):
             return
         self._write(decision, question, is_last=is_last)
         while self._waiting and not self._is_answering:
-            self._answer_next()
+            question, is_last = self._waiting.popleft()
+            self._answer(question, is_last=is_last)
 
     def _write(self, decision: Answer | Untrusted, question: HttpQuestion, *, is_last: bool) -> None:
         answer = decision.answer if isinstance(decision, Untrusted) else decision

@@ -1,6 +1,7 @@
 """The five headers of a principal, which a proxy copies to the server behind it and strips from requests."""
 
 import re
+from collections.abc import Iterable
 from urllib.parse import quote
 
 from macaroon_cbat.macaroon.verification import Principal
@@ -20,12 +21,18 @@ _KEPT = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
 
 def principal_headers(principal: Principal) -> tuple[tuple[str, str], ...]:
     """Return all five. All but visible ASCII, and `%` itself, is percent-encoded (RFC 3986, UTF-8)."""
+    client, subject, token_id = principal.client_id, principal.subject, principal.token_id
+    scope: Iterable[str] = principal.scope if len(principal.scope) == 1 else sorted(principal.scope)
+    if not _PLAIN.match(f"{client}{subject}{token_id}{''.join(scope)}"):
+        client, subject, token_id = _visible(client), _visible(subject), _visible(token_id)
+        scope = map(_visible, scope)
+    certificate = principal.certificate or ""
     return (
-        (CLIENT, _visible(principal.client_id)),
-        (SUBJECT, _visible(principal.subject)),
-        (SCOPE, " ".join(map(_visible, sorted(principal.scope)))),
-        (TOKEN_ID, _visible(principal.token_id)),
-        (CERTIFICATE, principal.certificate or ""),
+        (CLIENT, client),
+        (SUBJECT, subject),
+        (SCOPE, " ".join(scope)),
+        (TOKEN_ID, token_id),
+        (CERTIFICATE, certificate),
     )
 
 

@@ -12,7 +12,8 @@ judged: a rule has to name such a method to open it.
 
 import re
 from collections.abc import Sequence
-from typing import Annotated
+from functools import lru_cache
+from typing import Annotated, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from msgspec import Meta, Struct
@@ -66,11 +67,22 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 _ByMethod = dict[str | None, Rule]
 
+_MOST_ROUTES = 4096
+_LONGEST_ROUTE = 256
+"""Characters of the longest method and path that are remembered: a client writes both."""
+
+
+class Route(NamedTuple):
+    """The rule of a method and a path, percent-decoded. It says what is needed, and admits no request."""
+
+    rule: Rule
+    path: str
+
 
 class Rules:
     """The rules of one gateway, indexed by path."""
 
-    __slots__ = ("_exact", "_lengths", "_prefixes", "_similar")
+    __slots__ = ("_exact", "_lengths", "_prefixes", "_similar", "remembered")
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         """Index rules without mistakes. Raises ValueError if two are about the same requests."""
@@ -84,12 +96,28 @@ class Rules:
                 by_method[method] = rule
         self._lengths = sorted({len(path) for path in self._prefixes}, reverse=True)
         self._similar = SimilarPaths(self._prefixes, self._exact)
+        self.remembered = lru_cache(maxsize=_MOST_ROUTES)(self._route)
 
     def scopes(self) -> set[str]:
         """Return every scope that a rule requires."""
         every = (*self._exact.values(), *self._prefixes.values())
         needs = [rule.scope for by_method in every for rule in by_method.values()]
         return {scope for need in needs if need for scope in need.split(" ")}
+
+    def route(self, method: str, uri: str) -> Route:
+        """Return the rule and the path of a request line. Raises InvalidRequest, or NoRule.
+
+        What is found is remembered by method and path as long as these rules are in force; a refusal is not.
+        The query is checked each time.
+        """
+        raw, _, query = uri.partition("?")
+        if len(method) + len(raw) > _LONGEST_ROUTE or (query and not _VISIBLE.match(query)):
+            return self._route(method, uri)
+        return self.remembered(method, raw)
+
+    def _route(self, method: str, uri: str) -> Route:
+        method, path = method_of(method), path_of(uri)
+        return Route(self.rule_for(method, path), path)
 
     def rule_for(self, method: str, path: str) -> Rule:
         """Return the rule for this method and plain path. Raises NoRule."""

@@ -29,7 +29,7 @@ def read_credentials(authorization: str | tuple[str, ...] | None) -> tuple[Schem
     if authorization is None:
         raise MissingToken(f"no Authorization header came: {MissingToken.fixed_description}")
     name, _, token = authorization.partition(" ")
-    if _SECOND_CREDENTIAL.search(authorization):
+    if "," in authorization and _SECOND_CREDENTIAL.search(authorization):
         raise InvalidRequest("the request has more than one Authorization header: send one")
     scheme = _SCHEMES.get(name.lower())
     if scheme is None:

@@ -2,7 +2,7 @@
 
 from macaroon_cbat.macaroon.verification import Principal
 from macaroon_cbat.resource.admission import Admission
-from macaroon_cbat.resource.blocking import MustBlock, announces_blocking, never_blocking
+from macaroon_cbat.resource.blocking import MustBlock, NeverBlocking, announces_blocking
 from macaroon_cbat.resource.blocking_pool import in_thread
 from macaroon_cbat.resource.request import PresentedRequest
 
@@ -14,7 +14,7 @@ async def admit(admission: Admission, request: PresentedRequest, scope: str = ""
     """
     if announces_blocking(admission.verifier):
         try:
-            with never_blocking():
+            with NeverBlocking():
                 return admission.admit(request, scope)
         except MustBlock:
             pass

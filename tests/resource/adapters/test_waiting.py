@@ -12,7 +12,7 @@ import pytest
 from macaroon_cbat.certificate.source import PresentedCertificate
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.resource import Introspection, asgi
-from macaroon_cbat.resource.blocking import MustBlock, about_to_block, never_blocking
+from macaroon_cbat.resource.blocking import MustBlock, NeverBlocking, about_to_block
 from macaroon_cbat.resource.blocking_pool import MAX_WAITING
 from macaroon_cbat.resource.event_loop import admit
 from macaroon_cbat.resource.settings import make_admission
@@ -170,10 +170,10 @@ def test_a_remembered_answer_is_judged_in_place(tmp_path):
         verifier = Introspection(
             url, API, "api", "s3cret", ca=tmp_path / "ca.pem", path="/good", cache_seconds=60
         )
-        with never_blocking(), pytest.raises(MustBlock):
+        with NeverBlocking(), pytest.raises(MustBlock):
             verifier.verify(bound(), ACCESS, require_certificate=True)
         verifier.verify(bound(), ACCESS, require_certificate=True)
-        with never_blocking():
+        with NeverBlocking():
             assert verifier.verify(bound(), ACCESS, require_certificate=True).client_id == "billing"
 
 
@@ -183,10 +183,10 @@ def test_feeds_wait_once(feeding):
     assert verifier.announces_blocking
     text = feeding.token()
     now = access(now=int(time.time()))
-    with never_blocking(), pytest.raises(MustBlock):
+    with NeverBlocking(), pytest.raises(MustBlock):
         verifier.verify(text, now, require_certificate=True)
     assert verifier.verify(text, now, require_certificate=True).client_id == "billing"
-    with never_blocking():
+    with NeverBlocking():
         assert verifier.verify(text, now, require_certificate=True).client_id == "billing"
 
 

@@ -13,7 +13,7 @@ from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.macaroon.identifier import Grant, read_identifier
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.resource import Introspection, RevocationFeed
-from macaroon_cbat.resource.blocking import MustBlock, never_blocking
+from macaroon_cbat.resource.blocking import MustBlock, NeverBlocking
 from macaroon_cbat.resource.verifier import OfflineVerifier
 from macaroon_cbat.tls.development_ca import development_certificates
 from tests.support.feeds import Feeding, slowly
@@ -84,7 +84,7 @@ def test_the_first_revocations_are_waited_for(feeding: Feeding, monkeypatch: pyt
     ticks = itertools.count(0, 0.001)  # a clock that stands still while it is not looked at
     feed = RevocationFeed(connection, monotonic=lambda: next(ticks))
     feed.start()
-    with never_blocking(), pytest.raises(MustBlock):
+    with NeverBlocking(), pytest.raises(MustBlock):
         feed.current()
     may_answer.set()
     assert feed.current().reason(grant_of(feeding.token()), None) is None
