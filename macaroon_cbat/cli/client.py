@@ -6,7 +6,7 @@ from typing import get_args
 import click
 
 from macaroon_cbat.cli.administration import Verbs, administration_options
-from macaroon_cbat.cli.client_change import change
+from macaroon_cbat.cli.client_update import update
 from macaroon_cbat.cli.client_grants import grants_options
 from macaroon_cbat.cli.client_invite import invite
 from macaroon_cbat.cli.client_lines import (
@@ -30,7 +30,7 @@ def client() -> None:
     """Clients and resource servers."""
 
 
-client.add_command(change)
+client.add_command(update)
 client.add_command(invite)
 
 

@@ -82,19 +82,19 @@ def test_trusted_issuers_are_administered_alike(service, over):
 
 
 def test_a_client_is_changed_alike(service, over):
-    """`client change` and `client show` do and print the same over HTTP as on the database."""
+    """`client update` and `client show` do and print the same over HTTP as on the database."""
     here = ("--data", service.data)
     for name in ("near", "far"):
         out("client", "add", name, "--scope", "read", "--audience", API, *here)
     for options in (("--serves", API), ("--serves-nothing",), ("--scope", "read write"), ("--bound",)):
-        near = members("client", "change", "near", *options, *here)
-        far = members("client", "change", "far", *options, *over)
+        near = members("client", "update", "near", *options, *here)
+        far = members("client", "update", "far", *options, *over)
         assert near | {"client_id": ""} == far | {"client_id": ""}
     for option in ((), ("--json",)):
         assert out("client", "show", "far", *option, *over) == out("client", "show", "far", *option, *here)
-    for command in (("change", "nosuch", "--bound"), ("show", "nosuch")):
+    for command in (("update", "nosuch", "--bound"), ("show", "nosuch")):
         assert "no client 'nosuch'" in complaint_of_usage(call("client", *command, *over))
-    assert "absolute URI" in complaint(call("client", "change", "far", "--serves", "api", *over), 1)
+    assert "absolute URI" in complaint(call("client", "update", "far", "--serves", "api", *over), 1)
 
 
 def complaint_of_usage(result):

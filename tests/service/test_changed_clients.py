@@ -145,7 +145,7 @@ def test_an_audience_that_is_not_served_any_more_gives_nothing(ops, certificate)
         answer = ask(ops.service, path, token_for_service(ops.service), certificate)
         description = refused(answer, 403, "access_denied")
         assert description == (
-            "client invoices serves no audience: to allow it, run macaroon-cbat client change invoices "
+            "client invoices serves no audience: to allow it, run macaroon-cbat client update invoices "
             "--serves URL"
         )
 
