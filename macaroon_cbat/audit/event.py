@@ -35,6 +35,7 @@ EventKind = Literal[
     "client.invited",  # an administrator makes an initial access token
     "client.registered",  # a client registers itself, by an invitation or openly
     "client.changed",  # an administrator changes the rights of a client, or it does itself
+    "client.secret_rotated",  # an administrator gives a client another secret
     "client.removed",  # a client is removed, by an administrator or itself, which revokes its tokens
     "key.rotated",  # a new root key begins to mint, by command or by policy
     "key.retired",  # a root key ends, and with it all of its tokens
@@ -89,6 +90,10 @@ class AuditEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The granted or registered scopes, with a space between two."""
     serves: str | None = None
     """The audiences that a registered client serves, with a space between two."""
+    secret: str | None = None
+    """`old` where the client proved itself by the secret that a rotation has replaced."""
+    until: Utc | None = None
+    """The time until which a client's old secret stays valid."""
     active: bool | None = None
     """Whether an introspected token was called active."""
     endpoint: str | None = None

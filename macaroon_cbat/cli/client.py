@@ -6,8 +6,9 @@ from typing import get_args
 import click
 
 from macaroon_cbat.cli.administration import Verbs, administration_options
-from macaroon_cbat.cli.client_change import change
+from macaroon_cbat.cli.client_apply import apply_file
 from macaroon_cbat.cli.client_grants import grants_options
+from macaroon_cbat.cli.client_import import import_clients
 from macaroon_cbat.cli.client_invite import invite
 from macaroon_cbat.cli.client_lines import (
     AUDIENCE,
@@ -17,8 +18,12 @@ from macaroon_cbat.cli.client_lines import (
     judges_option,
     line_of,
     metadata_of,
+    secret_facts_of,
     usage_of_unknown_names,
 )
+from macaroon_cbat.cli.client_secret import rotate_secret
+from macaroon_cbat.cli.client_update import update
+from macaroon_cbat.cli.clock import moment
 from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.cli.options import FILE, force_option, is_standard_output, json_option, print_json, say
 from macaroon_cbat.cli.registration import SecretOutput, register, strong_thumbprint_in
@@ -30,8 +35,11 @@ def client() -> None:
     """Clients and resource servers."""
 
 
-client.add_command(change)
+client.add_command(update)
 client.add_command(invite)
+client.add_command(rotate_secret)
+client.add_command(import_clients)
+client.add_command(apply_file)
 
 
 @client.command()
@@ -175,9 +183,11 @@ def show(name: str, *, verbs: Verbs, as_json: bool) -> None:
     with usage_of_unknown_names():
         one = verbs.client(name)
     if as_json:
-        print_json({"client_id": one.client_id, **metadata_of(one)})
+        print_json({"client_id": one.client_id, **metadata_of(one), **secret_facts_of(one)})
         return
     say(line_of(one))
+    if one.old_secret_until is not None:
+        say(f"its old secret is valid until {moment(one.old_secret_until)}")
 
 
 @client.command(short_help="Remove client NAME, and revoke its tokens.")

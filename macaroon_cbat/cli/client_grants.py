@@ -1,4 +1,4 @@
-"""Options of `client add` and `client change` about grants: redirect URIs, keys, names and lifetimes."""
+"""Options of `client add` and `client update` about grants: redirect URIs, keys, names and lifetimes."""
 
 import json
 from collections.abc import Callable

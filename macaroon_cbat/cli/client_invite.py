@@ -8,9 +8,10 @@ import click
 import msgspec
 
 from macaroon_cbat.audit.event import OPERATOR
-from macaroon_cbat.cli.administration import HttpAdministration, Verbs, administration_options
+from macaroon_cbat.cli.administration import Verbs, administration_options
 from macaroon_cbat.cli.client_grants import GRANTS
 from macaroon_cbat.cli.client_lines import AUDIENCE, REPEATED
+from macaroon_cbat.cli.http_administration import HttpAdministration
 from macaroon_cbat.cli.options import FILE, force_option, json_option, now, output_to
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.service.admin.operations import INVITATIONS

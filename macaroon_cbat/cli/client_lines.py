@@ -57,6 +57,12 @@ def metadata_of(one: ClientRecord) -> dict[str, object]:
     return {name: value for name, value in members.items() if name in ClientMetadata.__struct_fields__}
 
 
+def secret_facts_of(one: ClientRecord) -> dict[str, object]:
+    """Return what may be told of a client's secrets, for JSON: nothing where it has none."""
+    facts = {"client_secret_id": one.client_secret_id, "old_secret_until": one.old_secret_until}
+    return {name: value for name, value in facts.items() if value is not None}
+
+
 @contextmanager
 def usage_of_unknown_names() -> Iterator[None]:
     """Turn a name that no client has into wrong usage."""

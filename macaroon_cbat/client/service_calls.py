@@ -1,5 +1,7 @@
 """Calls to the service itself, such as administration: bound macaroons whose audience is the issuer."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +19,7 @@ from macaroon_cbat.text.json_text import UnusableJson, read_json_text
 _TOKEN_PATH = "/oauth2/token"
 _ANSWER_BYTES = 8 << 20
 _WAIT_SECONDS = 30.0
+_NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 _TERMS = ChildTerms(bind_request=True)
 
 
@@ -35,11 +38,16 @@ class ServiceCalls:
         """Call with tokens of this client, whose resource is the issuer, and with its certificate."""
         self._tokens = tokens
 
-    def call(self, method: str, path: str, members: object = None) -> Any:
-        """Return the answer's JSON, None for none; raise Refused or Unavailable."""
+    def call(
+        self, method: str, path: str, members: object = None, further: Mapping[str, str] = _NO_FIELDS
+    ) -> Any:
+        """Return the answer's JSON, None for none; raise Refused or Unavailable.
+
+        `further` are header fields of the request, such as If-Match.
+        """
         url = base_of(self._tokens.service.endpoint("token_endpoint")) + path
         body = None if members is None else msgspec.json.encode(members)
-        answer = self._ask(method, url, body)
+        answer = self._ask(method, url, body, further)
         if answer.status in (200, 201):
             try:
                 return read_json_text(answer.body, object)
@@ -49,15 +57,15 @@ class ServiceCalls:
             raise read_refusal(answer.status, answer.body, url)
         return None
 
-    def _ask(self, method: str, url: str, body: bytes | None) -> HttpsAnswer:
+    def _ask(self, method: str, url: str, body: bytes | None, further: Mapping[str, str]) -> HttpsAnswer:
         """Return the answer; a token that the service rejects is replaced once."""
         own, bound = self._bind(method, url)
-        answer = self._send(own, bound, body)
+        answer = self._send(own, bound, body, further)
         if is_rejected(answer.status, answer.challenge):
             self._tokens.discard(bound.token)
             own, anew = self._bind(method, url)
             if anew.token != bound.token:
-                return self._send(own, anew, body)
+                return self._send(own, anew, body, further)
         return answer
 
     def _bind(self, method: str, url: str) -> tuple[Own, Bound]:
@@ -67,7 +75,7 @@ class ServiceCalls:
             raise SettingsError("calls to the service need a client certificate: give the TokenClient one")
         return own, bind(token, own.credentials, _TERMS, method, url)
 
-    def _send(self, own: Own, bound: Bound, body: bytes | None) -> HttpsAnswer:
+    def _send(self, own: Own, bound: Bound, body: bytes | None, further: Mapping[str, str]) -> HttpsAnswer:
         request = HttpsRequest(
             method=bound.method,
             url=bound.uri,
@@ -75,6 +83,7 @@ class ServiceCalls:
             limit=_ANSWER_BYTES,
             json=body,
             authorization=bound.authorization,
+            further=further,
             is_repeatable=bound.method == "GET",
         )
         return self._tokens.service.exchange(request, own)

@@ -35,6 +35,7 @@ from macaroon_cbat.errors.oauth import InvalidScope as InvalidScope
 from macaroon_cbat.errors.oauth import InvalidTarget as InvalidTarget
 from macaroon_cbat.errors.oauth import NotFound as NotFound
 from macaroon_cbat.errors.oauth import OAuthError as OAuthError
+from macaroon_cbat.errors.oauth import PreconditionFailed as PreconditionFailed
 from macaroon_cbat.errors.oauth import RefusedGrant as RefusedGrant
 from macaroon_cbat.errors.oauth import SlowDown as SlowDown
 from macaroon_cbat.errors.oauth import TooManyRequests as TooManyRequests

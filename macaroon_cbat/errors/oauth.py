@@ -51,6 +51,13 @@ class Conflict(InvalidRequest):
     code = "conflict"
 
 
+class PreconditionFailed(InvalidRequest):
+    """The thing was changed since the caller read it (RFC 9110 13.1.1)."""
+
+    status = 412
+    code = "precondition_failed"
+
+
 class AmbiguousHeader(InvalidRequest):
     """A header came twice, under a second name as well, or malformed: perhaps an attacker wrote one."""
 

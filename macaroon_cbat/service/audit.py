@@ -28,12 +28,16 @@ _REFUSALS: dict[str, EventKind] = {"token": "token.refused", "callback": "login.
 
 
 class _Names(NamedTuple):
-    """The authenticated client, authentic token, and subject of a trusted issuer's JWT, of one request."""
+    """The authentic names of one request: its client, token, and the subject of a trusted issuer's JWT.
+
+    `secret` is `old` if the client proved itself by the secret that was replaced.
+    """
 
     client_id: str | None = None
     token_id: str | None = None
     trust: str | None = None
     subject: str | None = None
+    secret: str | None = None
 
 
 def audit_requests(app: Flask, clock: Callable[[], float]) -> None:
@@ -43,7 +47,12 @@ def audit_requests(app: Flask, clock: Callable[[], float]) -> None:
 
 def is_from(client_id: str) -> None:
     """Remember the client that the request at hand has authenticated."""
-    request.environ[_NAMES] = _Names(client_id)
+    request.environ[_NAMES] = _Names(client_id, secret=_names().secret)
+
+
+def is_by_old_secret() -> None:
+    """Remember that the client of the request at hand proved itself by the secret that was replaced."""
+    request.environ[_NAMES] = _names()._replace(secret="old")  # noqa: S106 # which one it is
 
 
 def is_with(client_id: str, token_id: str) -> None:
@@ -67,7 +76,7 @@ def event(kind: EventKind, *, status: int = 200, **members: Any) -> AuditEvent:
     """Return an event about the request at hand."""
     here = request_at_hand()
     names = _names(here)
-    members = {"trust": names.trust, "subject": names.subject, **members}
+    members = {"trust": names.trust, "subject": names.subject, "secret": names.secret, **members}
     return AuditEvent(
         at=utc(current_app.extensions[_CLOCK]()),
         event=kind,

@@ -40,7 +40,7 @@ def require_served(client: Client, issuer: str, wanted: str | None = None) -> li
 def how_to_serve(client: Client) -> str:
     """Return the command with which the operator lets the client serve one audience more."""
     kept = "".join(f" --serves {quote(audience)}" for audience in client.metadata.serves)
-    return f"to allow it, run macaroon-cbat client change {client.client_id}{kept} --serves URL"
+    return f"to allow it, run macaroon-cbat client update {client.client_id}{kept} --serves URL"
 
 
 def check_who_serves(clients: Iterable[Client], issuer: str) -> None:

@@ -3,11 +3,9 @@
 import re
 import time
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
-import msgspec
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from macaroon_cbat.audit.event import OPERATOR, POLICY
@@ -15,16 +13,19 @@ from macaroon_cbat.errors import ClientExists, InvalidClientMetadata
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.revocation import Revocation
 from macaroon_cbat.stores.client_changes import takes_away
-from macaroon_cbat.stores.clients import (
-    CLIENT_NAME,
-    SECRET_METHODS,
-    Client,
-    ClientMetadata,
-    secret_hash,
+from macaroon_cbat.stores.client_rows import (
+    LOOK_UP,
+    MOST_SEEN,
+    client_of,
+    client_row,
+    found_client,
+    metadata_text,
+    refuse_credentials,
 )
+from macaroon_cbat.stores.client_secrets import NewSecret, put_secret, secret_hash
+from macaroon_cbat.stores.clients import CLIENT_NAME, Client, ClientMetadata
 from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.families import has_family
-from macaroon_cbat.stores.prepared import Prepared
 from macaroon_cbat.stores.revocations import refuse_nameless
 from macaroon_cbat.stores.schema import clients
 from macaroon_cbat.stores.self_registered import drop_registration, end_registration
@@ -33,11 +34,17 @@ from macaroon_cbat.stores.token_starts import first_valid_second, revoke_tokens_
 MEMORY_SECONDS = 1.0
 """The seconds for which a process uses a client from memory before it reads the database again."""
 
+Expectation = Callable[[Client], None]
+"""Raises an error if a client is not as the caller of a change has seen it."""
+
 Clock = Callable[[], EpochSeconds]
 """Returns the current second. It is called in the transaction, which may have waited for other writers."""
 
-_MOST_SEEN = 10_000
 _CLIENT_ID = re.compile(CLIENT_NAME)
+
+
+def no_expectation(_: Client) -> None:
+    """Change the client however it is."""
 
 
 class ClientStore:
@@ -53,11 +60,12 @@ class ClientStore:
         self._seen: dict[str, tuple[float, Client]] = {}
 
     def add(
-        self, client_id: str, metadata: ClientMetadata, *, secret: str | None, now: EpochSeconds
+        self, client_id: str, metadata: ClientMetadata, *, secret: str | bytes | None, now: EpochSeconds
     ) -> Client:
         """Register a client and return it.
 
-        A secret must be random, with at least 128 bits: it is stored as a plain SHA-256. Raises ClientExists
+        A secret must be random, with at least 128 bits: it is stored as a plain SHA-256, which may be given
+        in its place as bytes. Raises ClientExists
         if the name is taken, and InvalidClientMetadata if it is malformed or the credentials do not match.
         """
         with self._database.writing() as connection:
@@ -85,12 +93,12 @@ class ClientStore:
         """Return the client as it is in the database now, or None if it is not registered."""
         if not _CLIENT_ID.match(client_id):
             return None  # PostgreSQL fails on NUL
-        rows = self._database.rows(_LOOK_UP, {"client_id": client_id})
-        client = _client(*rows[0]) if rows else None
+        rows = self._database.rows(LOOK_UP, {"client_id": client_id})
+        client = client_of(*rows[0]) if rows else None
         if client is None:
             self._seen.pop(client_id, None)
             return None
-        if len(self._seen) >= _MOST_SEEN:
+        if len(self._seen) >= MOST_SEEN:
             self.forget()
         self._seen[client_id] = (self._monotonic() + MEMORY_SECONDS, client)
         return client
@@ -103,7 +111,7 @@ class ClientStore:
         """Return every client, by name."""
         with self._database.reading() as connection:
             rows = connection.execute(select(clients)).all()
-        return sorted((_client(*row) for row in rows), key=lambda client: client.client_id)
+        return sorted((client_of(*row) for row in rows), key=lambda client: client.client_id)
 
     def change(
         self,
@@ -113,6 +121,7 @@ class ClientStore:
         *,
         lasting: int,
         is_its_own: bool = False,
+        expects: Expectation = no_expectation,
     ) -> tuple[Client, Client] | None:
         """Change the metadata of a client; return the client before and after, or None if there is none.
 
@@ -124,29 +133,52 @@ class ClientStore:
         if not _CLIENT_ID.match(client_id):
             return None
         with self._database.writing() as connection:
-            before = _found(connection, client_id)
+            before = found_client(connection, client_id)
             if before is None:
                 return None
+            expects(before)
             metadata = changed(before.metadata)
-            _refuse_credentials(metadata, has_secret=before.secret_hash is not None)
-            row = {"metadata": msgspec.json.encode(metadata).decode()}
+            refuse_credentials(metadata, has_secret=before.secret_hash is not None)
+            row = {"metadata": metadata_text(metadata)}
             connection.execute(update(clients).where(clients.c.client_id == client_id).values(row))
             if takes_away(before.metadata, metadata):
                 revoke_tokens_so_far(connection, "client", client_id, clock(), lasting)
                 if not is_its_own:
                     end_registration(connection, client_id)
-            after = _found(connection, client_id)
+            after = found_client(connection, client_id)
             assert after is not None
         self._seen.pop(client_id, None)
         return before, after
 
-    def remove(self, client_id: str, clock: Clock, *, lasting: int) -> bool:
+    def rotate_secret(
+        self, client_id: str, wanted: NewSecret, clock: Clock, *, lasting: int, expects: Expectation
+    ) -> tuple[Client, Client] | None:
+        """Give a client its next secret; return it before and after, or None if there is none.
+
+        Raises Conflict for a client without a secret, and what `expects` raises; nothing has changed then.
+        """
+        if not _CLIENT_ID.match(client_id):
+            return None
+        with self._database.writing() as connection:
+            before = found_client(connection, client_id)
+            if before is None:
+                return None
+            expects(before)
+            after = put_secret(connection, before, wanted, clock(), lasting)
+        self._seen.pop(client_id, None)
+        return before, after
+
+    def remove(
+        self, client_id: str, clock: Clock, *, lasting: int, expects: Expectation = no_expectation
+    ) -> bool:
         """Remove a client and revoke its tokens in one transaction; return False if there is none."""
         if not _CLIENT_ID.match(client_id):
             return False
         with self._database.writing() as connection:
-            if _found(connection, client_id) is None:
+            found = found_client(connection, client_id)
+            if found is None:
                 return False
+            expects(found)
             revoke_tokens_so_far(connection, "client", client_id, clock(), lasting)
             connection.execute(delete(clients).where(clients.c.client_id == client_id))
             drop_registration(connection, client_id)
@@ -184,7 +216,7 @@ def add_client(
     client_id: str,
     metadata: ClientMetadata,
     *,
-    secret: str | None,
+    secret: str | bytes | None,
     now: EpochSeconds,
     unused_until: EpochSeconds | None = None,
 ) -> Client:
@@ -195,51 +227,19 @@ def add_client(
         raise InvalidClientMetadata(
             f"the name {client_id!r} is reserved for the audit log: choose another name"
         )
-    _refuse_credentials(metadata, has_secret=secret is not None)
-    hashed = None if secret is None else secret_hash(secret)
+    refuse_credentials(metadata, has_secret=secret is not None)
+    hashed = secret_hash(secret) if isinstance(secret, str) else secret
     since = first_valid_second(connection, client_id, now)
     client = Client(client_id, hashed, metadata, now, since, unused_until)
     try:
-        connection.execute(insert(clients).values(_row(client)))
+        connection.execute(insert(clients).values(client_row(client)))
     except IntegrityError as error:
         raise ClientExists(f"client {client_id} exists: choose another name, or remove it first") from error
     return client
 
 
-def _refuse_credentials(metadata: ClientMetadata, *, has_secret: bool) -> None:
-    if (metadata.token_endpoint_auth_method in SECRET_METHODS) != has_secret:
-        raise InvalidClientMetadata(
-            "the secret does not match token_endpoint_auth_method: give one with client_secret_basic or "
-            "client_secret_post, and with no other method"
-        )
-
-
-def _found(connection: Connection, client_id: str) -> Client | None:
-    row = connection.execute(_FIND, {"client_id": client_id}).one_or_none()
-    return None if row is None else _client(*row)
-
-
 def _is_known(connection: Connection, kind: Literal["client", "subject"], name: str) -> bool:
     """Return True for the name of a client, and for a subject that has a refresh family."""
-    if _CLIENT_ID.match(name) and _found(connection, name) is not None:
+    if _CLIENT_ID.match(name) and found_client(connection, name) is not None:
         return True
     return kind == "subject" and has_family(connection, name)
-
-
-def _row(client: Client) -> dict[str, object]:
-    return msgspec.structs.asdict(client) | {"metadata": msgspec.json.encode(client.metadata).decode()}
-
-
-def _client(client_id: str, hashed: bytes | None, metadata: str, *seconds: Any) -> Client:
-    return Client(client_id, hashed, _decode(metadata), *seconds)
-
-
-@lru_cache(maxsize=_MOST_SEEN)
-def _decode(metadata: str) -> ClientMetadata:
-    """Return checked metadata. It is cached: the time of a refusal must not reveal registered names."""
-    return _DECODER.decode(metadata)
-
-
-_DECODER = msgspec.json.Decoder(ClientMetadata)
-_FIND = select(clients).where(clients.c.client_id == bindparam("client_id"))
-_LOOK_UP = Prepared(_FIND)

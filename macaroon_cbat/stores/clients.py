@@ -1,7 +1,5 @@
 """Registered clients and resource servers: their names, authentication methods and rights."""
 
-import hashlib
-import hmac
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -51,7 +49,6 @@ Any other unknown member is rejected by name: a mistyped right or restriction mu
 """
 
 CLIENT_NAME = r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}\Z"
-_NO_SECRET = hashlib.sha256(b"no client has this secret").digest()
 
 
 class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -148,7 +145,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Client(Struct, frozen=True):
-    """A registered client. Only the hash of its secret is stored.
+    """A registered client. Only the hash of its secret is stored, and that of the one before.
 
     `tokens_since` is the second from which on its tokens are valid; those of earlier seconds are revoked.
     A client that registered itself openly is gone at `unused_until` if it got no token until then.
@@ -160,21 +157,13 @@ class Client(Struct, frozen=True):
     created_at: EpochSeconds
     tokens_since: EpochSeconds
     unused_until: EpochSeconds | None = None
+    old_secret_hash: bytes | None = None
+    old_secret_until: EpochSeconds | None = None
+    """The second in which the old secret proves nothing any more."""
 
     def __repr__(self) -> str:
         """Show the name, and no secret."""
         return f"<Client {self.client_id}>"
-
-
-def has_secret(client: Client | None, secret: str) -> bool:
-    """Return True if this is the client's secret. An unknown client takes the same time."""
-    expected = client.secret_hash if client is not None and client.secret_hash is not None else _NO_SECRET
-    return hmac.compare_digest(secret_hash(secret), expected) and expected is not _NO_SECRET
-
-
-def secret_hash(secret: str) -> bytes:
-    """Return the SHA-256 that is stored of a random secret."""
-    return hashlib.sha256(secret.encode()).digest()
 
 
 Metadata = TypeVar("Metadata", bound=ClientMetadata)

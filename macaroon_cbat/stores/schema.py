@@ -13,6 +13,8 @@ clients = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("tokens_since", BigInteger, nullable=False),
     Column("unused_until", BigInteger, nullable=True),
+    Column("old_secret_hash", LargeBinary(32), nullable=True),
+    Column("old_secret_until", BigInteger, nullable=True),
 )
 
 root_keys = Table(

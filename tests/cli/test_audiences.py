@@ -16,11 +16,11 @@ SPELLINGS = ["https://api.example/", "https://API.example", "https://api.example
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_registration_and_export_agree(tmp_path: Path, spelling: str):
-    """`client add`, `client change` and `key export` mean one audience by every spelling of it."""
+    """`client add`, `client update` and `key export` mean one audience by every spelling of it."""
     data = ("--data", with_database(tmp_path / "data"))
     added = members("client", "add", "billing", "--scope", "read", "--audience", spelling, *data)
     assert added["audiences"] == [API]
-    changed = members("client", "change", "billing", "--audience", API, "--serves", spelling, *data)
+    changed = members("client", "update", "billing", "--audience", API, "--serves", spelling, *data)
     assert (changed["audiences"], changed["serves"]) == ([API], [API])
     exported = call("key", "export", "--audience", spelling, *data)
     assert (json.loads(exported.stdout)["audience"], "no client" in exported.stderr) == (API, False)

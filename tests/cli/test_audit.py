@@ -62,10 +62,10 @@ def test_clients(add, command, file):
         "scope": "read",
     }
     done(command("client", "list"))
-    done(command("client", "change", "billing", "--serves", API))
+    done(command("client", "update", "billing", "--serves", API))
     rights = {"client_id": "billing", "audience": API, "scope": "read", "serves": API}
     assert last(file, 2) == {"event": "client.changed", **rights}
-    done(command("client", "change", "billing", "--serves-nothing"))
+    done(command("client", "update", "billing", "--serves-nothing"))
     rights.pop("serves")
     assert last(file, 3) == {"event": "client.changed", **rights}
     done(command("client", "remove", "billing"))
@@ -153,10 +153,10 @@ def test_a_full_disk_gives_no_right(add, command):
     def serves():
         return json.loads(done(command("client", "show", "billing", "--json"))).get("serves", [])
 
-    assert command("client", "change", "billing", "--serves", API, **full).returncode == 1
+    assert command("client", "update", "billing", "--serves", API, **full).returncode == 1
     assert serves() == []
-    done(command("client", "change", "billing", "--serves", API))
-    assert command("client", "change", "billing", "--serves-nothing", **full).returncode == 1
+    done(command("client", "update", "billing", "--serves", API))
+    assert command("client", "update", "billing", "--serves-nothing", **full).returncode == 1
     assert serves() == []
 
 

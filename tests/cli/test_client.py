@@ -249,9 +249,9 @@ def test_an_application_is_added_with_its_grants(data, tmp_path):
         "refresh_idle_seconds": 3600,
         "refresh_max_seconds": 86400,
     }
-    changed = members("client", "change", "app", "--no-par", "--refresh-max", "90000", "--data", data)
+    changed = members("client", "update", "app", "--no-par", "--refresh-max", "90000", "--data", data)
     assert changed["tokens_revoked"] is False
-    changed = members("client", "change", "app", "--no-dpop", "--data", data)
+    changed = members("client", "update", "app", "--no-dpop", "--data", data)
     assert (changed["tokens_revoked"], "dpop_bound_access_tokens" in changed) == (True, False)
 
 
@@ -289,8 +289,8 @@ def test_clients_that_may_act_are_named(data):
     names = ("--may-act", "backend", "--may-act", "worker")
     added = members("client", "add", "shop", "--scope", "read", "--audience", API, *names, *here)
     assert added["may_act"] == ["backend", "worker"]
-    assert members("client", "change", "shop", "--may-act", "backend", *here)["may_act"] == ["backend"]
-    assert "may_act" not in members("client", "change", "shop", "--no-may-act", *here)
-    both = call("client", "change", "shop", "--may-act", "a", "--no-may-act", *here)
+    assert members("client", "update", "shop", "--may-act", "backend", *here)["may_act"] == ["backend"]
+    assert "may_act" not in members("client", "update", "shop", "--no-may-act", *here)
+    both = call("client", "update", "shop", "--may-act", "a", "--no-may-act", *here)
     assert (both.exit_code, "contradict each other" in both.stderr) == (2, True)
-    assert "may_act[0]" in complaint(call("client", "change", "shop", "--may-act", "a b", *here), 1)
+    assert "may_act[0]" in complaint(call("client", "update", "shop", "--may-act", "a b", *here), 1)

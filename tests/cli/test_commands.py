@@ -44,8 +44,9 @@ def test_every_command_explains_itself(path):
 def test_the_commands_are_those_of_the_documentation():
     """The command line has the commands that scripts and the README rely on, and no others."""
     assert {" ".join(path) for path in commands(main)} == {
-        "", "client", "client add", "client change", "client invite", "client list", "client remove",
-        "client show", "gateway", "grant", "grant list", "guide", "key", "key export",
+        "", "client", "client add", "client apply", "client import", "client update", "client invite",
+        "client list", "client remove", "client rotate-secret", "client show", "gateway", "grant",
+        "grant list", "guide", "key", "key export",
         "key generate-wrapping", "key list", "key retire", "key rewrap", "key rotate", "login", "logout",
         "proxy-config", "revocation", "revocation list", "revoke", "serve", "thumbprint", "token",
         "token attenuate", "token discharge", "token end", "token get", "token inspect", "token list",

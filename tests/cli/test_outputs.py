@@ -234,10 +234,10 @@ def test_a_change_of_nothing_is_not_said_to_be_done(data):
     """A change to what a client is already, which cannot be audited, is not called done."""
     out(*ADD, "--data", data)
     log = {"MACAROON_CBAT_AUDIT_LOG": "/dev/full"}
-    done = run("client", "change", "billing", "--scope", "read", "--data", data, **log)
+    done = run("client", "update", "billing", "--scope", "read", "--data", data, **log)
     assert done.returncode == 1
     assert done.stderr.startswith(b"Error: not audited, and there was nothing to change: ")
-    done = run("client", "change", "billing", "--unbound", "--scope", "nothing", "--data", data, **log)
+    done = run("client", "update", "billing", "--unbound", "--scope", "nothing", "--data", data, **log)
     assert done.stderr.startswith(b"Error: not done, because it cannot be audited: ")
     assert json.loads(out("client", "show", "billing", "--json", "--data", data))["scope"] == "read"
 

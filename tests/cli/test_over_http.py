@@ -82,19 +82,40 @@ def test_trusted_issuers_are_administered_alike(service, over):
 
 
 def test_a_client_is_changed_alike(service, over):
-    """`client change` and `client show` do and print the same over HTTP as on the database."""
+    """`client update` and `client show` do and print the same over HTTP as on the database."""
     here = ("--data", service.data)
     for name in ("near", "far"):
         out("client", "add", name, "--scope", "read", "--audience", API, *here)
     for options in (("--serves", API), ("--serves-nothing",), ("--scope", "read write"), ("--bound",)):
-        near = members("client", "change", "near", *options, *here)
-        far = members("client", "change", "far", *options, *over)
+        near = members("client", "update", "near", *options, *here)
+        far = members("client", "update", "far", *options, *over)
         assert near | {"client_id": ""} == far | {"client_id": ""}
     for option in ((), ("--json",)):
         assert out("client", "show", "far", *option, *over) == out("client", "show", "far", *option, *here)
-    for command in (("change", "nosuch", "--bound"), ("show", "nosuch")):
+    for command in (("update", "nosuch", "--bound"), ("show", "nosuch")):
         assert "no client 'nosuch'" in complaint_of_usage(call("client", *command, *over))
-    assert "absolute URI" in complaint(call("client", "change", "far", "--serves", "api", *over), 1)
+    assert "absolute URI" in complaint(call("client", "update", "far", "--serves", "api", *over), 1)
+
+
+def test_secrets_and_files_of_clients_are_applied_alike(service, over, tmp_path):
+    """`client rotate-secret`, `import` and `apply` do over HTTP what they do on the database."""
+    here = ("--data", service.data)
+    line = '{"client_id": "%s", "scope": "read", "client_secret_sha256": "' + "a" * 64 + '"}\n'
+    for name, place in (("here", here), ("there", over)):
+        assert out("client", "import", "-", *place, stdin=line % name).startswith(
+            f"{name}  client_secret_basic"
+        )
+        rotated = members("client", "rotate-secret", name, "--keep-old", "1h", *place)
+        assert (rotated["tokens_revoked"], rotated["old_secret_until"] > 0) == (False, True)
+        told = members("client", "show", name, *place)
+        assert told["old_secret_until"] == rotated["old_secret_until"]
+        file = tmp_path / f"{name}.toml"
+        file.write_text(f'[clients.{name}]\nscope = "write"\nsecret_sha256 = "{"b" * 64}"\n')
+        assert call("client", "apply", file, "--dry-run", *place).exit_code == 3
+        assert "its tokens are revoked" in out("client", "apply", file, "--yes", *place)
+        again = call("client", "apply", file, "--dry-run", *place)
+        assert (again.exit_code, again.stderr.splitlines()[0]) == (0, "nothing differs")
+    assert "no client 'nosuch'" in complaint_of_usage(call("client", "rotate-secret", "nosuch", *over))
 
 
 def complaint_of_usage(result):

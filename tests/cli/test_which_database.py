@@ -21,7 +21,7 @@ from tests.support.ports import free_port
 
 CHANGING = {
     "client add": ("client", "add", "b", "--scope", "read", "--audience", API),
-    "client change": ("client", "change", "a", "--scope", "write"),
+    "client update": ("client", "update", "a", "--scope", "write"),
     "client remove": ("client", "remove", "a"),
     "key rotate": ("key", "rotate"),
     "key rewrap": ("key", "rewrap"),

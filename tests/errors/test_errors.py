@@ -26,6 +26,7 @@ ANSWERS = {
     "UnsupportedMediaType": (415, "invalid_request"),
     "NotFound": (404, "not_found"),
     "Conflict": (409, "conflict"),
+    "PreconditionFailed": (412, "precondition_failed"),
     "AmbiguousHeader": (400, "invalid_request"),
     "ClientExists": (409, "invalid_client_metadata"),
     "MissingToken": (401, None),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from macaroon_cbat.cli.clients_file import read_clients
 from macaroon_cbat.gateway.policy_file import read_policy
 from macaroon_cbat.service.detail_types import DetailTypes
 from tests.support.guide import CHAPTERS, ROOT, Block, blocks, every_block, section
@@ -15,6 +16,9 @@ from tests.support.guide_world import world
 
 READ = {"sh", "python", "toml", "json", "text", "console"}
 """The languages of blocks. `text` is shown and never typed: layouts, and what programs answer."""
+
+READERS: dict[str, Any] = {"# details.toml": DetailTypes, "# clients.toml": read_clients}
+"""The readers of TOML files that are no policies of a gateway."""
 
 TYPES = Path(sys.prefix) / "types-of-the-guide"
 """The checker's notes on package and libraries, kept for the next run; it reads every block anew."""
@@ -46,11 +50,13 @@ def test_every_program_has_right_types(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("block", every_block("toml"), ids=str)
 def test_every_policy_is_one(block: Block, tmp_path: Path) -> None:
-    """Each TOML block is a whole file: a policy that the gateway reads, or details that the service does."""
+    """Each TOML block is a whole file: a policy of the gateway, details of the service, or its clients."""
     file = tmp_path / "block.toml"
     file.write_text(block.text)
-    read: Any = DetailTypes if block.text.startswith("# details.toml") else read_policy
-    read(file)
+    secret = tmp_path / "reporting.secret"
+    secret.touch(0o600)
+    secret.write_text("x" * 43)
+    READERS.get(block.text.partition("\n")[0], read_policy)(file)
 
 
 @pytest.mark.parametrize("block", every_block("json"), ids=str)

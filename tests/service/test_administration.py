@@ -2,6 +2,7 @@
 
 import pytest
 
+from macaroon_cbat.stores.client_secrets import secret_hash, secret_name
 from tests.support.administrator import CLIENTS, KEYS, NEW, REVOCATIONS, administrator, state
 from tests.support.databases import NOW
 from tests.support.service import API, GRANT_TYPE, basic, refused
@@ -24,6 +25,7 @@ def test_a_client_is_registered_and_can_ask(ops):
         "client_secret_expires_at": 0,
         "scope": "read",
         "audiences": [API],
+        "client_secret_id": secret_name(secret_hash(answer.json["client_secret"])),
     }
     assert len(answer.json["client_secret"]) == 43
     headers = {"Authorization": basic("orders", answer.json["client_secret"])}
@@ -34,12 +36,14 @@ def test_a_secret_is_never_shown_again(ops):
     """Neither the secret of a client nor its hash is shown after registration, alone or in the list."""
     secret = ops("POST", CLIENTS, json=NEW).json["client_secret"]
     shown = ops("GET", CLIENTS + "/orders")
-    assert shown.json == {**NEW, "client_id_issued_at": NOW}
+    named = {"client_secret_id": secret_name(secret_hash(secret))}
+    assert shown.json == {**NEW, "client_id_issued_at": NOW, **named}
     listed = ops("GET", CLIENTS)
     assert shown.json in listed.json
     assert [one["client_id"] for one in listed.json] == sorted(one["client_id"] for one in listed.json)
     for answer in (shown, listed):
         assert secret not in answer.text
+        assert secret_hash(secret).hex() not in answer.text
         assert "secret_hash" not in answer.text
 
 

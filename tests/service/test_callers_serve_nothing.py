@@ -27,7 +27,7 @@ def test_a_caller_gets_no_keys_and_no_feed(service, attacker, certificate, path,
     """A client that may call an audience, and serves none, is refused its keys and its revocations."""
     answer = ask(service, path, attacker, certificate, query=query if path == KEYS else {})
     description = refused(answer, 403, "access_denied")
-    assert "macaroon-cbat client change attacker --serves" in description
+    assert "macaroon-cbat client update attacker --serves" in description
     assert '"k"' not in answer.text
 
 

@@ -32,8 +32,8 @@ def changed(ops, client, **members):
 
 def test_what_is_named_changes_and_the_rest_stays(ops):
     """A change puts the members that it names in place of what they were, and answers with all of them."""
-    ops("POST", CLIENTS, json=NEW)
-    shown = {**NEW, "client_id_issued_at": NOW}
+    named = ops("POST", CLIENTS, json=NEW).json["client_secret_id"]
+    shown = {**NEW, "client_id_issued_at": NOW, "client_secret_id": named}
     assert changed(ops, "orders", serves=[API]) == {**shown, "serves": [API], "tokens_revoked": False}
     assert changed(ops, "orders", scope="read write")["serves"] == [API]
     assert ops("GET", CLIENTS + "/orders").json == {**shown, "scope": "read write", "serves": [API]}
@@ -145,7 +145,7 @@ def test_an_audience_that_is_not_served_any_more_gives_nothing(ops, certificate)
         answer = ask(ops.service, path, token_for_service(ops.service), certificate)
         description = refused(answer, 403, "access_denied")
         assert description == (
-            "client invoices serves no audience: to allow it, run macaroon-cbat client change invoices "
+            "client invoices serves no audience: to allow it, run macaroon-cbat client update invoices "
             "--serves URL"
         )
 

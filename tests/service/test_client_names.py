@@ -6,7 +6,7 @@ from types import FrameType
 import pytest
 
 from macaroon_cbat.service.oauth2 import client_certificates
-from macaroon_cbat.stores import client_store, clients, database
+from macaroon_cbat.stores import client_secrets, client_store, database
 from tests.support.certificates import certified
 from tests.support.databases import NOW
 from tests.support.service import GRANT_TYPE, basic, client_metadata
@@ -16,7 +16,7 @@ COSTLY = {
     client_store.ClientStore.look_up.__code__: "database",
     database.Database.reading.__wrapped__.__code__: "connection",
     database.Database.rows.__code__: "connection",
-    clients.secret_hash.__code__: "hash",
+    client_secrets.secret_hash.__code__: "hash",
     client_certificates.ClientTrust.verified.__code__: "chain",
     client_certificates.ClientTrust.spiffe_id.__code__: "SVID",
 }

@@ -116,7 +116,7 @@ def test_keys_of_what_is_not_served_are_refused_with_what_to_run(service, certif
     """A resource server of one audience gets no other's keys by any spelling, and learns how it could."""
     register(service, "invoices", serves=(API,))
     answer = ask(service, KEYS, token_for_service(service), certificate, query={"audience": wanted})
-    assert "client change invoices --serves https://api.example --serves URL" in refused(
+    assert "client update invoices --serves https://api.example --serves URL" in refused(
         answer, 403, "access_denied"
     )
 
@@ -193,5 +193,5 @@ def test_the_start_names_servers_of_nothing(start, caplog):
     start()
     warned = [one.getMessage() for one in caplog.records if "serves no audience" in one.getMessage()]
     assert [text.split()[1] for text in warned] == ["asking", "comparing", "followed"]
-    assert "run macaroon-cbat client change followed --serves URL" in warned[2]
+    assert "run macaroon-cbat client update followed --serves URL" in warned[2]
     assert all(one.levelno == logging.WARNING for one in caplog.records if "serves no" in one.getMessage())

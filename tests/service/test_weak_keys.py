@@ -119,7 +119,7 @@ def test_a_weak_key_does_not_replace_a_strong_one(tmp_path, data, kind):
     method = ("--scope", "read", "--auth", "self_signed_tls_client_auth")
     members("client", "add", "it", *method, "--certificate", strong, "--data", data)
     before = members("client", "list", "--data", data)
-    assert str(weak) in complaint(call("client", "change", "it", "--certificate", weak, "--data", data), 2)
+    assert str(weak) in complaint(call("client", "update", "it", "--certificate", weak, "--data", data), 2)
     assert members("client", "list", "--data", data) == before
 
 

@@ -8,8 +8,8 @@ import pytest
 from macaroon_cbat.errors import InvalidClientMetadata
 from macaroon_cbat.stores import ClientMetadata
 from macaroon_cbat.stores import client_store as store_of_clients
+from macaroon_cbat.stores.client_secrets import has_secret
 from macaroon_cbat.stores.client_store import MEMORY_SECONDS, ClientStore
-from macaroon_cbat.stores.clients import has_secret
 from tests.support.databases import METADATA, NOW, ON_SQLITE, every_byte, remove, without
 
 SECRET = secrets.token_urlsafe(32)
@@ -126,19 +126,19 @@ def test_a_client_has_its_own_secret_only(stores):
     """Exactly the secret that was registered is a client's secret."""
     billing = stores.clients.add("billing", METADATA, secret=SECRET, now=NOW)
     payroll = stores.clients.add("payroll", METADATA, secret="another" * 4, now=NOW)
-    assert has_secret(billing, SECRET)
-    assert has_secret(stores.clients.find("payroll"), "another" * 4)
+    assert has_secret(billing, SECRET, NOW)
+    assert has_secret(stores.clients.find("payroll"), "another" * 4, NOW)
     for wrong in ("", SECRET[:-1], SECRET + "A", SECRET.swapcase(), SECRET + "\0", "another" * 4):
-        assert not has_secret(billing, wrong)
-    assert not has_secret(payroll, SECRET)
-    assert not has_secret(billing, str(billing.secret_hash))
+        assert not has_secret(billing, wrong, NOW)
+    assert not has_secret(payroll, SECRET, NOW)
+    assert not has_secret(billing, str(billing.secret_hash), NOW)
 
 
 @pytest.mark.parametrize("secret", ["", "no client has this secret", "anything"])
 def test_who_has_no_secret_has_none_at_all(stores, secret):
     """No text is the secret of an unknown client, or of one that authenticates by certificate."""
-    assert not has_secret(None, secret)
-    assert not has_secret(stores.clients.add("tls", BY_CERTIFICATE, secret=None, now=NOW), secret)
+    assert not has_secret(None, secret, NOW)
+    assert not has_secret(stores.clients.add("tls", BY_CERTIFICATE, secret=None, now=NOW), secret, NOW)
 
 
 def test_a_client_does_not_print_its_secret(stores):
@@ -179,7 +179,7 @@ def test_the_process_that_removes_a_client_forgets_it_at_once(stores):
 
 def test_what_is_remembered_of_clients_is_bounded(stores, monkeypatch):
     """Any number of clients takes up a bounded amount of memory."""
-    monkeypatch.setattr(store_of_clients, "_MOST_SEEN", 3)
+    monkeypatch.setattr(store_of_clients, "MOST_SEEN", 3)
     for number in range(10):
         stores.clients.add(f"c{number}", METADATA, secret=SECRET, now=NOW)
         assert stores.clients.find(f"c{number}") is not None

@@ -14,10 +14,19 @@ def administrator(service: Service, certificate: Identity):
     """Return what asks as client `ops`, whose macaroon has these caveats besides the confirmation."""
     register(service, "ops", scope="read admin keys", audiences=(API,), serves=(API,))
 
-    def ask(method: str, path: str, *caveats: Caveat, over=certificate, client="ops", token=None, **request):
+    def ask(
+        method: str,
+        path: str,
+        *caveats: Caveat,
+        over=certificate,
+        client="ops",
+        token=None,
+        further=(),
+        **request,
+    ):
         text = token or token_for_service(service, client)
         bound = attenuate(text, [confirmation(certificate.thumbprint), *caveats])
-        headers = {"Authorization": f"Bearer {bound}"}
+        headers = {"Authorization": f"Bearer {bound}", **dict(further)}
         return service.open(path, over, method=method, headers=headers, **request)
 
     ask.service = service

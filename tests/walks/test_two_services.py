@@ -185,7 +185,7 @@ def test_a_lost_right_is_lost_everywhere(twins: Twins, *, at_the_other: bool):
             try:
                 again.keys(API)
             except Refused as refusal:
-                return refusal.status == 403 and "client change invoices --serves URL" in str(refusal)
+                return refusal.status == 403 and "client update invoices --serves URL" in str(refusal)
             return False
 
         wait_until(is_refused)

@@ -1,9 +1,9 @@
 """The verbs of administration, for `macaroon-cbat` on the database and for the endpoints under /admin."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec.structs import asdict
 
@@ -13,6 +13,7 @@ from macaroon_cbat.macaroon.revocation import KINDS, Revocation, RevocationKind
 from macaroon_cbat.service.admin.audited import audit_done, audit_gained
 from macaroon_cbat.service.admin.registration import changed_metadata
 from macaroon_cbat.service.admin.revocable import expiry_of, revocable
+from macaroon_cbat.service.admin.secrets import SecretAdministration
 from macaroon_cbat.service.admin.shapes import (
     ChangedClient,
     ClientRecord,
@@ -22,6 +23,7 @@ from macaroon_cbat.service.admin.shapes import (
     RevocationRequest,
 )
 from macaroon_cbat.service.admin.trust import TrustAdministration
+from macaroon_cbat.service.admin.versions import ANY, is_one_of, shown
 from macaroon_cbat.service.cursors import BEGINNING, read_cursor, view_name, write_cursor
 from macaroon_cbat.service.family_lists import (
     FAMILY_PAGE,
@@ -38,7 +40,7 @@ from macaroon_cbat.service.registration.rules import (
     rights_of,
 )
 from macaroon_cbat.service.settings import LASTING
-from macaroon_cbat.stores import Client, ClientMetadata, RootKeyRecord, Stores
+from macaroon_cbat.stores import ClientMetadata, RootKeyRecord, Stores
 from macaroon_cbat.stores.client_changes import takes_away
 from macaroon_cbat.stores.clients import SECRET_METHODS, read_metadata
 
@@ -66,16 +68,22 @@ class Administration:
         """The verbs about trusted issuers."""
         return TrustAdministration(self.stores, self.issuer, self.clock, self.audit)
 
+    @property
+    def secrets(self) -> SecretAdministration:
+        """The verb about secrets of clients."""
+        return SecretAdministration(self.stores, self.clock, self.audit)
+
     def clients(self) -> list[ClientRecord]:
         """Return every client, by name."""
-        return [_shown(client) for client in self.stores.clients.all()]
+        now = self._now()
+        return [shown(client, now) for client in self.stores.clients.all()]
 
     def client(self, client_id: str) -> ClientRecord:
         """Return a client, or raise NotFound."""
         client = self.stores.clients.find(client_id)
         if client is None:
             raise _no_client(client_id)
-        return _shown(client)
+        return shown(client, self._now())
 
     def add_client(self, members: dict[str, object]) -> NewClient:
         """Register a client as the members of a ClientRegistration say, with a secret where it needs one.
@@ -89,23 +97,27 @@ class Administration:
         )
         refuse_registration(metadata, self.issuer)
         has_secret = metadata.token_endpoint_auth_method in SECRET_METHODS
-        secret = secrets.token_urlsafe(SECRET_BYTES) if has_secret else None
-        client = self.stores.clients.add(client_id, metadata, secret=secret, now=self._now())
+        hashed = None if wanted.client_secret_sha256 is None else bytes.fromhex(wanted.client_secret_sha256)
+        secret = secrets.token_urlsafe(SECRET_BYTES) if has_secret and hashed is None else None
+        client = self.stores.clients.add(client_id, metadata, secret=secret or hashed, now=self._now())
         try:
             audit_gained(self.audit, "client.added", client_id=client_id, **rights_of(metadata))
         except Unavailable as error:
             self._take_back(client_id, error)
             raise
         return NewClient(
-            **asdict(_shown(client)),
+            **asdict(shown(client, self._now())),
             client_secret=secret,
             client_secret_expires_at=0 if has_secret else None,
         )
 
-    def change_client(self, client_id: str, members: dict[str, object]) -> ChangedClient:
-        """Replace these members of a client's metadata; its name and secret stay.
+    def change_client(
+        self, client_id: str, members: dict[str, object], versions: Collection[str] = ANY
+    ) -> ChangedClient:
+        """Merge these members into a client's metadata (RFC 7396); its name and secret stay.
 
-        A client that loses a right loses its tokens, too. Raises NotFound or InvalidClientMetadata.
+        A client that loses a right loses its tokens, too. Raises NotFound, InvalidClientMetadata, and
+        PreconditionFailed for a client of none of these versions.
         """
 
         def changed(before: ClientMetadata) -> ClientMetadata:
@@ -114,7 +126,8 @@ class Administration:
                 audit_gained(self.audit, "client.changed", client_id=client_id, **rights_of(after))
             return after
 
-        found = self.stores.clients.change(client_id, changed, self._now, lasting=LASTING)
+        expects = is_one_of(versions, self._now())
+        found = self.stores.clients.change(client_id, changed, self._now, lasting=LASTING, expects=expects)
         if found is None:
             raise _no_client(client_id)
         before, after = found
@@ -122,11 +135,14 @@ class Administration:
             self._audit_unchanged(client_id, after.metadata)
         elif not takes_away(after.metadata, before.metadata):
             audit_done(self.audit, "client.changed", client_id=client_id, **rights_of(after.metadata))
-        return ChangedClient(**asdict(_shown(after)), tokens_revoked=after.tokens_since > before.tokens_since)
+        return ChangedClient(
+            **asdict(shown(after, self._now())), tokens_revoked=after.tokens_since > before.tokens_since
+        )
 
-    def remove_client(self, client_id: str) -> None:
-        """Remove a client and revoke its tokens at once, or raise NotFound."""
-        if not self.stores.clients.remove(client_id, self._now, lasting=LASTING):
+    def remove_client(self, client_id: str, versions: Collection[str] = ANY) -> None:
+        """Remove a client and revoke its tokens at once, or raise NotFound or PreconditionFailed."""
+        expects = is_one_of(versions, self._now())
+        if not self.stores.clients.remove(client_id, self._now, lasting=LASTING, expects=expects):
             raise _no_client(client_id)
         audit_done(self.audit, "client.removed", client_id=client_id)
 
@@ -226,11 +242,6 @@ class Administration:
 
     def _now(self) -> EpochSeconds:
         return EpochSeconds(int(self.clock()))
-
-
-def _shown(client: Client) -> ClientRecord:
-    members: dict[str, Any] = asdict(client.metadata)
-    return ClientRecord(client_id=client.client_id, client_id_issued_at=client.created_at, **members)
 
 
 def _no_client(client_id: str) -> NotFound:

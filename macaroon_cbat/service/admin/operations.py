@@ -12,6 +12,8 @@ from macaroon_cbat.service.admin.shapes import (
     NewClient,
     RevocationList,
     RevocationRequest,
+    RotatedSecret,
+    SecretRotation,
     TrustedIssuerRecord,
     TrustRegistration,
 )
@@ -76,7 +78,18 @@ CHANGE_CLIENT = Operation(
     names=_CLIENT,
     example={"serves": ["https://api.example"]},
     answer=ChangedClient,
-    refusals=(404,),
+    refusals=(404, 412),
+)
+ROTATE_SECRET = Operation(
+    method="POST",
+    path=CLIENTS + "/{client_id}/secret",
+    summary="Give a client a new secret, and let the old one be valid for a while",
+    caller="admin",
+    body=SecretRotation,
+    names=_CLIENT,
+    example={"keep_old_seconds": 86_400},
+    answer=RotatedSecret,
+    refusals=(404, 409, 412),
 )
 REMOVE_CLIENT = Operation(
     method="DELETE",
@@ -85,7 +98,7 @@ REMOVE_CLIENT = Operation(
     caller="admin",
     names=_CLIENT,
     status=204,
-    refusals=(404,),
+    refusals=(404, 412),
 )
 INVITE = Operation(
     method="POST",
@@ -193,7 +206,7 @@ REMOVE_TRUST = Operation(
 )
 OPERATIONS = (
     *(LIST_TRUST, ADD_TRUST, SHOW_TRUST, REMOVE_TRUST),
-    *(LIST_CLIENTS, ADD_CLIENT, SHOW_CLIENT, CHANGE_CLIENT, REMOVE_CLIENT, INVITE),
+    *(LIST_CLIENTS, ADD_CLIENT, SHOW_CLIENT, CHANGE_CLIENT, ROTATE_SECRET, REMOVE_CLIENT, INVITE),
     *(LIST_KEYS, ROTATE, RETIRE),
     *(LIST_REVOCATIONS, REVOKE),
     LIST_FAMILIES,

@@ -1,7 +1,7 @@
 """The routes under /admin, for bound macaroons of this service with the scope `admin`."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial, wraps
 from typing import Any
 
@@ -24,13 +24,15 @@ from macaroon_cbat.service.admin.operations import (
     RETIRE,
     REVOKE,
     ROTATE,
+    ROTATE_SECRET,
     SHOW_CLIENT,
     SHOW_TRUST,
 )
-from macaroon_cbat.service.admin.shapes import RevocationRequest
+from macaroon_cbat.service.admin.shapes import ClientRecord, RevocationRequest, SecretRotation
+from macaroon_cbat.service.admin.versions import ANY, version_of
 from macaroon_cbat.service.audit import authentic_caller
 from macaroon_cbat.service.http.operations import Operation, add_route
-from macaroon_cbat.service.http.request_input import read_json, read_query, refuse_body
+from macaroon_cbat.service.http.request_input import MERGE_PATCH, read_json, read_query, refuse_body
 from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.registration.invitations import new_invitation
@@ -41,12 +43,6 @@ log = logging.getLogger("macaroon_cbat.service")
 
 def admin_routes(app: Flask, guard: OwnGuard, verbs: Administration) -> None:
     """Route the verbs, each behind the guard."""
-
-    def add_client() -> Any:
-        return verbs.add_client(read_json(request, dict[str, object]))
-
-    def change_client(client_id: str) -> Any:
-        return verbs.change_client(client_id, read_json(request, dict[str, object]))
 
     def add_trust() -> Any:
         return verbs.trust.add(read_json(request, dict[str, object]))
@@ -60,10 +56,8 @@ def admin_routes(app: Flask, guard: OwnGuard, verbs: Administration) -> None:
         SHOW_TRUST: verbs.trust.one,
         REMOVE_TRUST: verbs.trust.remove,
         LIST_CLIENTS: verbs.clients,
-        ADD_CLIENT: add_client,
         SHOW_CLIENT: verbs.client,
-        CHANGE_CLIENT: change_client,
-        REMOVE_CLIENT: verbs.remove_client,
+        **_client_changes(verbs),
         INVITE: partial(_invite, verbs),
         LIST_KEYS: verbs.keys,
         ROTATE: verbs.rotate,
@@ -74,6 +68,30 @@ def admin_routes(app: Flask, guard: OwnGuard, verbs: Administration) -> None:
     }
     for operation, verb in verb_of.items():
         add_route(app, operation, _guarded(guard, operation, verb), guard.locations.root_path)
+
+
+def _client_changes(verbs: Administration) -> dict[Operation, Callable[..., Any]]:
+    """Return the verbs that change clients, which read the body and If-Match of the request at hand."""
+
+    def add_client() -> Any:
+        return verbs.add_client(read_json(request, dict[str, object]))
+
+    def change_client(client_id: str) -> Any:
+        members = read_json(request, dict[str, object], MERGE_PATCH)
+        return verbs.change_client(client_id, members, _versions())
+
+    def rotate_secret(client_id: str) -> Any:
+        return verbs.secrets.rotate(client_id, read_json(request, SecretRotation), _versions())
+
+    def remove_client(client_id: str) -> None:
+        verbs.remove_client(client_id, _versions())
+
+    return {
+        ADD_CLIENT: add_client,
+        CHANGE_CLIENT: change_client,
+        ROTATE_SECRET: rotate_secret,
+        REMOVE_CLIENT: remove_client,
+    }
 
 
 def _invite(verbs: Administration) -> Any:
@@ -93,6 +111,16 @@ def _guarded(guard: OwnGuard, operation: Operation, verb: Callable[..., Any]) ->
         done = verb(**names, **query)
         if operation.method != "GET":
             log.info("%s did %s %r", admin.client_id, operation.method, request.path)
-        return answer(done, operation.status)
+        response = answer(done, operation.status)
+        if isinstance(done, ClientRecord):
+            response.set_etag(version_of(done))
+        return response
 
     return view
+
+
+def _versions() -> Collection[str]:
+    """Return the versions that If-Match names; a weak one is none, and one of them must match."""
+    if "If-Match" not in request.headers or request.if_match.star_tag:
+        return ANY
+    return request.if_match.as_set() or ("",)

@@ -13,6 +13,7 @@ from macaroon_cbat.text.json_text import plain_reason, read_json_text
 
 Shape = TypeVar("Shape")
 FormShape = TypeVar("FormShape", bound=Struct)
+MERGE_PATCH = "application/merge-patch+json"
 FORM = "application/x-www-form-urlencoded"
 _REASON = 120  # characters: a reason may quote the name of a member, and that could be a token
 
@@ -121,12 +122,12 @@ def refuse_body(request: Request) -> None:
         raise InvalidRequest("the request has a body: send none to this endpoint")
 
 
-def read_json(request: Request, shape: type[Shape]) -> Shape:
-    """Return the JSON body as this msgspec shape.
+def read_json(request: Request, shape: type[Shape], also: str = "application/json") -> Shape:
+    """Return the JSON body, whose type may `also` be another, as this msgspec shape.
 
     Raises UnsupportedMediaType for another content type, and InvalidRequest that names what does not fit.
     """
-    if request.mimetype != "application/json":
+    if request.mimetype not in ("application/json", also):
         raise UnsupportedMediaType("the body is not declared as JSON: send Content-Type: application/json")
     try:
         body = request.get_data()

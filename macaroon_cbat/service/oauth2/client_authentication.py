@@ -11,13 +11,14 @@ from macaroon_cbat.certificate.source import PresentedCertificate
 from macaroon_cbat.certificate.thumbprint import DerCertificate, Thumbprint
 from macaroon_cbat.errors import InvalidClient, Unavailable
 from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.service.audit import is_by_old_secret
 from macaroon_cbat.service.oauth2.certificate_subjects import is_named_by
 from macaroon_cbat.service.oauth2.client_certificates import ClientTrust
 from macaroon_cbat.service.oauth2.credentials import PresentedCredentials
 from macaroon_cbat.service.oauth2.key_strength import weakness_of
 from macaroon_cbat.stores import Client, ClientStore, RevocationStore
 from macaroon_cbat.stores.client_keys import certificates_in
-from macaroon_cbat.stores.clients import has_secret
+from macaroon_cbat.stores.client_secrets import proven_secret
 from macaroon_cbat.stores.spiffe_ids import SpiffeId, parse_spiffe_pattern
 
 log = logging.getLogger("macaroon_cbat.service")
@@ -104,13 +105,13 @@ def refuse_public(client: Client) -> None:
 class _Proof:
     """The judgments of the certificate of one request, each made once however many clients need it."""
 
-    __slots__ = ("_credentials", "_now", "_spiffe_id", "_trust", "_verified", "publishes")
+    __slots__ = ("_credentials", "_spiffe_id", "_trust", "_verified", "now", "publishes")
 
     def __init__(
         self, credentials: PresentedCredentials, trust: ClientTrust, now: EpochSeconds, publishes: Publishes
     ) -> None:
-        self._credentials, self._trust, self._now = credentials, trust, now
-        self.publishes = publishes
+        self._credentials, self._trust = credentials, trust
+        self.publishes, self.now = publishes, now
         self._verified: Certificate | InvalidClient | None = None
         self._spiffe_id: SpiffeId | InvalidClient | None = None
 
@@ -136,7 +137,7 @@ class _Proof:
         certificate = self._credentials.presented.certificate
         sent = () if certificate is None else self._credentials.intermediates()
         try:
-            return judgment(certificate, self._now, sent)
+            return judgment(certificate, self.now, sent)
         except InvalidClient as error:
             return error
 
@@ -153,12 +154,13 @@ def _proved(client: Client | None, credentials: PresentedCredentials, proof: _Pr
     client_secret_basic and client_secret_post carry the same secret: a client that is registered for one may
     use the other. A client of another method has no secret and must not send one.
     """
-    has_its_secret = credentials.secret is not None and has_secret(client, credentials.secret)
+    secret = credentials.secret
+    which = None if secret is None else proven_secret(client, secret, proof.now)
     if client is None:
         raise InvalidClient(f"unknown client {credentials.client_id[:_LONGEST_NAME]!r}")
     match client.metadata.token_endpoint_auth_method:
         case "client_secret_basic" | "client_secret_post":
-            _require_secret(client, credentials, is_right=has_its_secret)
+            _require_secret(client, credentials, which)
         case "self_signed_tls_client_auth":
             _require_registered_certificate(client, _only_certificate(client, credentials), proof.publishes)
         case "tls_client_auth":
@@ -176,11 +178,16 @@ def _proved(client: Client | None, credentials: PresentedCredentials, proof: _Pr
     return client
 
 
-def _require_secret(client: Client, credentials: PresentedCredentials, *, is_right: bool) -> None:
+def _require_secret(client: Client, credentials: PresentedCredentials, which: str | None) -> None:
+    """Raise InvalidClient unless the secret is a valid one; an old one is noted for the audit log."""
     if credentials.secret is None:
         raise InvalidClient(f"{client.client_id} authenticates by a secret, but sent none")
-    if not is_right:
+    if which == "ended":
+        raise InvalidClient(f"the old secret of {client.client_id} has ended: it has to send the new one")
+    if which is None:
         raise InvalidClient(f"wrong secret of {client.client_id}")
+    if which == "old":
+        is_by_old_secret()
 
 
 def _require_no_secret(client: Client, credentials: PresentedCredentials) -> None:

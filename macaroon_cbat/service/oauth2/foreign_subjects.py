@@ -214,5 +214,5 @@ def _named_client(request: FormRequest) -> str | None:
 def _require_grant(client: Client, grant_type: GrantType) -> None:
     if grant_type not in client.metadata.allowed_grants:
         raise UnauthorizedClient(
-            f"client {client.client_id} is not registered for {grant_type}: change it with client change"
+            f"client {client.client_id} is not registered for {grant_type}: change it with client update"
         )

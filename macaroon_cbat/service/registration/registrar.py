@@ -16,7 +16,8 @@ from macaroon_cbat.service.registration.shapes import RegistrationAnswer
 from macaroon_cbat.service.registration.tokens import Invitation, mint_management, new_token_id
 from macaroon_cbat.service.settings import LASTING
 from macaroon_cbat.stores import Client, ClientMetadata, Stores
-from macaroon_cbat.stores.clients import SECRET_METHODS, has_secret
+from macaroon_cbat.stores.client_secrets import has_secret
+from macaroon_cbat.stores.clients import SECRET_METHODS
 from macaroon_cbat.stores.registrations import NewRegistration, Registered
 
 REGISTER = "/oauth2/register"
@@ -113,7 +114,7 @@ class Registrar:
             raise InvalidClientMetadata(f"{sent[0]}: leave out what the service alone decides")
         secret = members.get("client_secret")
         if secret is not None and not (
-            isinstance(secret, str) and has_secret(self._client(client_id), secret)
+            isinstance(secret, str) and has_secret(self._client(client_id), secret, self._now())
         ):
             raise InvalidClientMetadata("client_secret: send the present one, or none")
 

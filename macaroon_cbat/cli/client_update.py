@@ -1,4 +1,4 @@
-"""`macaroon-cbat client change`: give a registered client a right, or take one away."""
+"""`macaroon-cbat client update`: give a registered client a right, or take one away."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ _KNOWN_KEYS = (
 @judges_option
 @administration_options
 @json_option
-def change(
+def update(
     name: str,
     scope: str | None,
     audiences: tuple[str, ...],
