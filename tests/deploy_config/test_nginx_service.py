@@ -117,7 +117,7 @@ def test_the_secret_is_private(gate: Gate):
 
 
 def test_the_other_process_serves_on(gate: Gate):
-    """When a process of the service has ended, each request is answered by the other."""
+    """Requests are answered by the other process when one of the service has ended."""
     gate.first.close()
     path = "/.well-known/oauth-authorization-server"
     assert {gate.ask("GET", path)[0] for _ in range(6)} == {200}
