@@ -1,12 +1,11 @@
 """`macaroon-cbat proxy-config`: a configuration for the proxy in front of a resource server."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
 
-from macaroon_cbat.cli.options import FILE, force_option, is_standard_output, output_to, read_secret
+from macaroon_cbat.cli.generated_files import write_files
+from macaroon_cbat.cli.options import FILE, force_option, is_standard_output, read_secret
 from macaroon_cbat.cli.proxy_introspection import introspecting_options
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.proxy_config import (
@@ -127,47 +126,14 @@ def proxy_config(
     )
     files = render(proxy, settings)
     if output is not None:
-        _write(files, output, settings, force=force)
+        write_files(files, output, _secrets(settings), force=force)
     elif len(files) > 1:
         raise SettingsError(f"{' and '.join(files)} are needed: name a folder for them with --output")
     else:
         click.echo("".join(files.values()), nl=False)
 
 
-def _write(files: dict[str, str], output: Path, settings: ProxyConfigSettings, *, force: bool) -> None:
-    """Write the files into the folder, private where they hold a secret. Raises SettingsError."""
+def _secrets(settings: ProxyConfigSettings) -> list[str]:
+    """Return the secrets that make a file private."""
     asked = settings.introspecting
-    secrets = [secret for secret in (settings.secret, asked and asked.client_secret) if secret]
-    _make_folder(output)
-    with ExitStack() as stack:  # each is open before the first one is written
-        for name, text in files.items():
-            is_secret = any(secret in text for secret in secrets)
-            stack.enter_context(_file(output / name, text, force=force, mode=0o600 if is_secret else 0o644))
-
-
-def _make_folder(folder: Path) -> None:
-    """Make the folder and those above it, or raise SettingsError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(
-            f"the folder {folder} cannot be made ({error.strerror}): name another with --output"
-        ) from error
-
-
-@contextmanager
-def _file(file: Path, text: str, *, force: bool, mode: int) -> Iterator[None]:
-    """Write the file when the block ends; Apache's workers read refuse.lua as another user."""
-    remedy = "name another folder, or replace it with --force"
-    may_replace = force or _is_generated(file, text)
-    with output_to(file, "file", may_replace=may_replace, mode=mode, remedy=remedy) as stream:
-        yield
-        stream.write(text.encode())
-
-
-def _is_generated(file: Path, text: str) -> bool:
-    """Return True for what this command wrote before: its first line says what it is."""
-    try:
-        return file.is_file() and file.read_bytes().partition(b"\n")[0] == text.encode().partition(b"\n")[0]
-    except OSError:
-        return False
+    return [secret for secret in (settings.secret, asked and asked.client_secret) if secret]

@@ -21,6 +21,7 @@ _READ_FIRST = (
     "settings",
     "audit-events",
     "metrics",
+    "deploying",
     "401",
     "errors",
     "threat-model",

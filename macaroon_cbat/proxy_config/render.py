@@ -84,6 +84,10 @@ class ProxyConfigSettings:
     """Audience of the gateway's policy file: its path is that of the metadata document (RFC 9728)."""
     websockets: tuple[str, ...] = ()
     """Paths on which a client may open a WebSocket."""
+    further_upstreams: tuple[Address, ...] = ()
+    """Further processes of the upstream, which take turns with it."""
+    is_service: bool = False
+    """True if the upstream is the service itself."""
     removed_headers: tuple[str, ...] = ()
     """Further headers that the proxy removes from requests, beside UNTRUSTED_HEADERS."""
 

@@ -87,6 +87,14 @@ def proxy_process(
         yield
 
 
+@contextmanager
+def nginx_process(folder: Path, port: int) -> Iterator[None]:
+    """Run nginx on the configuration that is in the folder already, from when it listens on."""
+    with process(_command("nginx", folder), folder) as running:
+        wait_for_port(port, running, folder)
+        yield
+
+
 def _hurry(file: Path) -> None:
     """Have Envoy close a connection that it refused in a tenth of its second; nothing else changes."""
     text, mark = file.read_text(), "stat_prefix: macaroon_cbat\n"
