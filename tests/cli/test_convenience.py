@@ -22,7 +22,7 @@ from tests.support.command_line import API, call, complaint, environment, member
         (("key", "exprt"), "'exprt' is no command: did you mean export?"),
         (
             ("client", "xyzzy"),
-            "'xyzzy' is no command: the commands are add, change, invite, list, remove, show",
+            "'xyzzy' is no command: the commands are add, apply, import, invite, list, remove, ",
         ),
         (("revocation", "lst"), "'lst' is no command: did you mean list?"),
     ],
@@ -38,7 +38,10 @@ def test_an_unknown_command_of_a_group_names_the_nearest(words, remedy):
     [
         ("servce", "'servce' is no command: did you mean serve?"),
         ("clients", "'clients' is no command: did you mean client?"),
-        ("xyzzy", "'xyzzy' is no command: the commands are client, gateway, grant, guide, key,"),
+        (
+            "xyzzy",
+            "'xyzzy' is no command: the commands are client, deploy-config, gateway, grant, guide, key,",
+        ),
         ("\x1b[2J", "'\\\\x1b[2J' is no command"),
     ],
 )
