@@ -23,7 +23,7 @@ def log_to_stderr(environment: Mapping[str, str] = os.environ) -> None:
 def set_log(form: str, level: str) -> None:
     """Write in this form from this level on; a later call changes both."""
     logging.basicConfig(level=logging.WARNING)  # adds a handler for standard error, unless there is one
-    for handler in logging.getLogger().handlers:
+    for handler in logging.root.handlers:
         if type(handler) is logging.StreamHandler:
             handler.setFormatter(formatter(form))
     logging.getLogger("macaroon_cbat").setLevel(level.upper())
