@@ -12,12 +12,13 @@ from macaroon_cbat.certificate.source import CertificateSource, tls_connection
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW
 from macaroon_cbat.macaroon.issuers import is_root_path, issuer_mistake, plain_issuer
-from macaroon_cbat.service.data_places import DataPlaces, data_folder, database_url, refuse_both, wrapping_key
+from macaroon_cbat.service.data_places import DataPlaces, data_folder, database_url, wrapping_key
 from macaroon_cbat.service.limits import USUAL, ServiceLimits
 from macaroon_cbat.service.operation_settings import USUAL_OPERATION, OperationSettings
 from macaroon_cbat.service.proxies import ProxySettings
 from macaroon_cbat.service.refresh_settings import USUAL_REFRESH, RefreshSettings
 from macaroon_cbat.service.registration_settings import BY_INVITATION, RegistrationSettings
+from macaroon_cbat.service.secret_files import refuse_both
 from macaroon_cbat.service.service_links import without_service_links
 from macaroon_cbat.service.throttle.settings import USUAL_THROTTLE, ThrottleSettings
 from macaroon_cbat.service.upstream_settings import NO_UPSTREAM, UpstreamSettings, refuse_unused
@@ -202,7 +203,7 @@ def settings_from_environment(
         plain["root_path"] = plain["root_path"].removesuffix("/")
     return Settings(
         database_url=url,
-        wrapping_key=wrapping_key(places, url, folder, creates=creates),
+        wrapping_key=wrapping_key(places, url, folder, environment, creates=creates),
         certificate_source=ProxySettings(**read_variables(ProxySettings, given)).certificate_source(),
         refresh=RefreshSettings(**read_variables(RefreshSettings, given)),
         people=UpstreamSettings(**read_variables(UpstreamSettings, given)),
