@@ -106,6 +106,8 @@ class AuditEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The whole reason, which the caller is not told."""
     address: str | None = None
     """The client address that the server saw."""
+    request_id: str | None = None
+    """The id of the request, which the log and the answer (`X-Request-ID`) name as well."""
     since: Utc | None = None
     """The time of the first omitted line."""
     count: int | None = None

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from macaroon_cbat.cli.options import FILE, log_to_stderr
+from macaroon_cbat.cli.logs import log_to_stderr
+from macaroon_cbat.cli.options import FILE
 from macaroon_cbat.errors import MacaroonError, SettingsError
 from macaroon_cbat.macaroon.audiences import canonical_audience
 

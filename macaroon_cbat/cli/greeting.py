@@ -32,7 +32,7 @@ class Greeting:
     issuer: str
     workers: int
     threads: int
-    metrics: tuple[str, int | None]
+    management: tuple[str, int | None]
     data: Path
     certificate: Path
     ca: Path | None
@@ -46,13 +46,13 @@ class Greeting:
         sys.stdout.flush()
 
     def _facts(self, host: str, port: int) -> list[str]:
-        metrics_host, metrics_port = self.metrics
+        management_host, management_port = self.management
         facts = {
             "listens on": _place(host, port),
             "workers": f"{self.workers}, with {self.threads} threads each",
-            "metrics": None
-            if metrics_port is None
-            else f"http://{_place(metrics_host, metrics_port, '/metrics')}",
+            "management": None
+            if management_port is None
+            else f"http://{_place(management_host, management_port)}",
             "data folder": str(self.data),
             "certificate": quote(str(self.certificate)) if self.ca is None else None,
             "server trusted": quote(str(self.ca)) if self.ca is not None else None,

@@ -10,6 +10,7 @@ from macaroon_cbat.cli.clock import moment
 from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.cli.options import (
     FILE,
+    data_option,
     database_options,
     force_option,
     json_option,
@@ -22,7 +23,7 @@ from macaroon_cbat.cli.options import (
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.audiences import audience_setting, is_among
 from macaroon_cbat.macaroon.keys import audience_keys, read_key_file, write_key_file
-from macaroon_cbat.service.settings import DEFAULT_ISSUER
+from macaroon_cbat.service.settings import DEFAULT_ISSUER, settings_from_environment
 from macaroon_cbat.stores.wrapping_key import new_wrapping_key_text, replace_wrapping_key
 
 _SAME_KEY = (
@@ -75,12 +76,16 @@ def retire(kid: str, *, verbs: Verbs) -> None:
 
 @key.command("generate-wrapping")
 @click.option("--output", type=FILE, metavar="FILE", help="Write to a new FILE with mode 0600.")
-def generate_wrapping(output: Path | None) -> None:
+@click.option("--with-present", is_flag=True, help="Put the present key behind it, for key rewrap.")
+@data_option
+def generate_wrapping(output: Path | None, data: Path | None, *, with_present: bool) -> None:
     """Make a new wrapping key: 32 random bytes as base64url.
 
     Services that share a database server need the same one: for MACAROON_CBAT_WRAPPING_KEY_FILE, or for
-    MACAROON_CBAT_WRAPPING_KEY. Keep a copy apart from the database: without it the root keys are lost.
+    MACAROON_CBAT_WRAPPING_KEY. Keep a copy apart from the database: without it the root keys are lost. With
+    MACAROON_CBAT_WRAPPING_COMMAND, encrypt what this prints into the file, and let the command decrypt it.
     """
+    previous = _present_keys(data) if with_present else ()
     if output is not None and output.is_symlink() and not output.exists():
         raise SettingsError(
             f"the wrapping key {output} exists as a link to {output.readlink()}, which is missing: "
@@ -88,7 +93,13 @@ def generate_wrapping(output: Path | None) -> None:
         )
     remedy = "name another file, or remove this one if no database needs it"
     with output_to(output or Path("-"), "wrapping key", may_replace=False, remedy=remedy) as stream:
-        stream.write(new_wrapping_key_text().encode() + b"\n")
+        stream.write(new_wrapping_key_text(previous).encode() + b"\n")
+
+
+def _present_keys(data: Path | None) -> tuple[bytes, ...]:
+    """Return the wrapping key in force, and those that it replaces."""
+    present = settings_from_environment(data=data, creates=False).wrapping_key
+    return (present.secret, *present.previous)
 
 
 @key.command()
@@ -98,6 +109,7 @@ def rewrap(data: Path | None) -> None:
 
     With wrapping.key in the data folder, a new one is made. With MACAROON_CBAT_WRAPPING_KEY_FILE, put the
     new key in front of the old one in that file, separated by a space, on every host; rewrap; drop the old.
+    With MACAROON_CBAT_WRAPPING_COMMAND, encrypt both into that file (generate-wrapping --with-present).
     With MACAROON_CBAT_WRAPPING_KEY do the same there, and restart the services before you rewrap. See
     generate-wrapping. Hosts that share a database, but no data folder, need one of the two.
     """

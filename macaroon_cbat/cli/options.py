@@ -1,7 +1,6 @@
 """Options, input and output that several commands share."""
 
 import json
-import logging
 import os
 import sys
 import time
@@ -75,12 +74,6 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def force_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --force, for commands that write files."""
     return click.option("--force", is_flag=True, help="Replace a file that exists already.")(command)
-
-
-def log_to_stderr() -> None:
-    """Write the log of this package, and the warnings of other packages, to standard error."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("macaroon_cbat").setLevel(logging.INFO)
 
 
 def now() -> EpochSeconds:

@@ -15,12 +15,13 @@ from macaroon_cbat.gateway.http_connection import REQUEST_SECONDS
 from macaroon_cbat.gateway.places import check_free, listening_at, remove_socket
 from macaroon_cbat.gateway.policy_in_force import LoadedPolicy, PolicyWatch, places, put_in_force
 from macaroon_cbat.gateway.worker import Worker
-from macaroon_cbat.resource.feeds.ages import FeedAges
+from macaroon_cbat.resource.feeds.ages import FeedAges, unknown_feeds
 from macaroon_cbat.resource.used_proofs import RememberedProofs
 from macaroon_cbat.server.address import Address
 from macaroon_cbat.server.limits import Limits, limits_that_fit
-from macaroon_cbat.server.metrics_page import serve_metrics
+from macaroon_cbat.server.management import serve_management
 from macaroon_cbat.server.prefork import Prefork
+from macaroon_cbat.server.readiness import Readiness
 from macaroon_cbat.server.shared_counters import ignoring_leftovers, sharing_counters, take_counters
 from macaroon_cbat.server.signals import hearing_hangups
 
@@ -90,7 +91,7 @@ class _Parent:
         _audit(self._first, self._file)  # opened anew: a file shared with the parent could not be locked
         if "metrics" in self._listening:
             take_counters()
-            serve_metrics(self._listening["metrics"], FeedAges())
+            serve_management(self._listening["metrics"], Readiness({"feeds": unknown_feeds}), [FeedAges()])
         return Worker(
             self._file,
             self._watch.loaded,

@@ -12,9 +12,13 @@ class CertificateExpiry:
         self.gauge = Gauge(
             "macaroon_cbat_server_certificate_expiry_timestamp_seconds",
             "When the server certificate that new connections get expires, in seconds since the epoch.",
-            lambda: self._seconds,
+            self.seconds,
         )
         """The collector; it shows nothing before there is a certificate."""
+
+    def seconds(self) -> int | None:
+        """Return the expiry in seconds since the epoch; None before there is a certificate."""
+        return self._seconds
 
     def show(self, seconds: int) -> None:
         """Show these seconds since the epoch from now on."""

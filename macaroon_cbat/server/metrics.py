@@ -1,4 +1,4 @@
-"""Counters and gauges of prometheus_client; where it is not installed, nothing is counted or shown.
+"""Counters, histograms and gauges of prometheus_client; without it nothing is counted or shown.
 
 prometheus_client decides when it is imported whether processes share their counters, and a server says so
 after its modules are imported. So it is imported with the first count, and not here.
@@ -6,7 +6,8 @@ after its modules are imported. So it is imported with the first count, and not 
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Protocol
 
 from macaroon_cbat.files.process_values import ProcessLock
 
@@ -20,21 +21,32 @@ _UNWRITABLE = (OSError, ValueError, TypeError)
 """A file that cannot be opened, and after a fork one that is closed already: metrics decide no answer."""
 
 
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+"""The upper bounds of a histogram, in seconds."""
+
+
+class Member(Protocol):
+    """A counter, histogram or gauge of a group."""
+
+    def make(self, client: ModuleType, /) -> None:
+        """Make it with prometheus_client."""
+
+
 class CounterGroup:
     """Counters that are made together: with the first count of one, all are shown, at zero."""
 
-    __slots__ = ("_counters", "_is_made", "_making")
+    __slots__ = ("_is_made", "_making", "_members")
 
     def __init__(self) -> None:
         """Begin without counters."""
-        self._counters: list[Counter] = []
+        self._members: list[Member] = []
         self._is_made = False
         # The first requests may come at once, and prometheus_client takes no name twice.
         self._making = ProcessLock()
 
-    def add(self, counter: "Counter") -> None:
-        """Make this counter with the others."""
-        self._counters.append(counter)
+    def add(self, member: Member) -> None:
+        """Make this one with the others."""
+        self._members.append(member)
 
     def make(self) -> None:
         """Make the counters of this process, unless that was tried before."""
@@ -51,8 +63,8 @@ class CounterGroup:
         except ImportError:
             return
         try:
-            for counter in self._counters:
-                counter.make(prometheus_client.Counter)
+            for member in self._members:
+                member.make(prometheus_client)
         except _UNWRITABLE as error:
             _complain(error)
 
@@ -81,9 +93,9 @@ class Counter:
         self._children: dict[tuple[object, ...], prometheus_client.Counter] = {}
         group.add(self)
 
-    def make(self, kind: "type[prometheus_client.Counter]") -> None:
+    def make(self, client: ModuleType) -> None:
         """Make the counter, as its group says."""
-        counter = kind(self._name, self._text, self._labels)
+        counter = client.Counter(self._name, self._text, self._labels)
         self._children = {values: _child(counter, values) for values in self._shown}
         self._counter = counter
 
@@ -107,6 +119,69 @@ class Counter:
             _complain(error)
             return
         self._children[values] = child
+
+
+class Histogram:
+    """A histogram of seconds with labels, whose values are words of ours."""
+
+    __slots__ = ("_children", "_group", "_histogram", "_labels", "_name", "_text")
+
+    def __init__(self, name: str, text: str, labels: Sequence[str], *, group: CounterGroup) -> None:
+        """Show the seconds under this name."""
+        self._name, self._text, self._labels, self._group = name, text, labels, group
+        self._histogram: prometheus_client.Histogram | None = None
+        self._children: dict[tuple[str, ...], prometheus_client.Histogram] = {}
+        group.add(self)
+
+    def make(self, client: ModuleType) -> None:
+        """Make the histogram, as its group says."""
+        self._histogram = client.Histogram(self._name, self._text, self._labels, buckets=BUCKETS)
+
+    def observe(self, seconds: float, *values: str) -> None:
+        """Count so many seconds under these label values; where that cannot be written, log it and go on."""
+        try:
+            self._children[values].observe(seconds)
+        except KeyError:
+            self._observe_new(seconds, values)
+        except _UNWRITABLE as error:
+            _complain(error)
+
+    def _observe_new(self, seconds: float, values: tuple[str, ...]) -> None:
+        self._group.make()
+        if self._histogram is None:
+            return
+        try:
+            child = self._histogram.labels(*values)
+            child.observe(seconds)
+        except _UNWRITABLE as error:
+            _complain(error)
+            return
+        self._children[values] = child
+
+
+class PublishedGauge:
+    """A gauge that each process sets now and then; the page shows the sum over the processes that live."""
+
+    __slots__ = ("_gauge", "_labels", "_name", "_text")
+
+    def __init__(self, name: str, text: str, labels: Sequence[str], *, group: CounterGroup) -> None:
+        """Show the values under this name."""
+        self._name, self._text, self._labels = name, text, labels
+        self._gauge: prometheus_client.Gauge | None = None
+        group.add(self)
+
+    def make(self, client: ModuleType) -> None:
+        """Make the gauge, as its group says."""
+        self._gauge = client.Gauge(self._name, self._text, self._labels, multiprocess_mode="livesum")
+
+    def publish(self, value: float, *values: str) -> None:
+        """Show this value of the process from now on."""
+        if self._gauge is None:
+            return
+        try:
+            self._gauge.labels(*values).set(value)
+        except _UNWRITABLE as error:
+            _complain(error)
 
 
 class Gauge:

@@ -21,8 +21,9 @@ log = logging.getLogger("macaroon_cbat.metrics")
 
 _VARIABLES = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 _FOLDER = _VARIABLES[0]
-_FILE_BYTES = 1 << 17
-"""Bytes for all possible time series, each of an endpoint and an error, at about 200 bytes."""
+_FILES = {"counter": 1 << 17, "histogram": 1 << 20, "gauge_livesum": 1 << 16}
+"""The kinds of files of a process, and their bytes: room for all possible time series at about 200 bytes,
+each of an endpoint and an error, or of an endpoint, a class of status and a bucket."""
 
 _held: list[int] = []
 """The descriptor that holds the lock of this process's file."""
@@ -79,16 +80,18 @@ def _folder(processes: int, spare: Path | None) -> Iterator[str]:
                 continue
             yield str(Path(folder).absolute())
             return
+    needed = processes * sum(_FILES.values())
     raise SettingsError(
-        f"the metrics of {processes} processes find no folder with room for {processes * _FILE_BYTES} bytes "
+        f"the metrics of {processes} processes find no folder with room for {needed} bytes "
         f"({'; '.join(reasons)}): mount a writable /tmp, or name another folder in TMPDIR"
     )
 
 
 def _make_files(folder: Path, processes: int) -> None:
     for number in range(processes):
-        with (folder / f"counter_{number}.db").open("xb") as file:
-            file.write(bytes(_FILE_BYTES))
+        for kind, size in _FILES.items():
+            with (folder / f"{kind}_{number}.db").open("xb") as file:
+                file.write(bytes(size))
 
 
 def take_counters() -> None:

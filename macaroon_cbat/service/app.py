@@ -18,7 +18,6 @@ from macaroon_cbat.service.authorization.routes import people_of
 from macaroon_cbat.service.detail_types import DetailTypes
 from macaroon_cbat.service.error_handlers import answer_errors, refuse_other_spellings
 from macaroon_cbat.service.family_routes import FamilyViews, family_routes
-from macaroon_cbat.service.health import health_route
 from macaroon_cbat.service.home import home_routes
 from macaroon_cbat.service.http.client_certificate import find_certificates_by
 from macaroon_cbat.service.locations import Locations
@@ -32,6 +31,7 @@ from macaroon_cbat.service.oauth2.registered_scopes import RegisteredScopes
 from macaroon_cbat.service.oauth2.routes import assertion_audiences, oauth_routes
 from macaroon_cbat.service.oauth2.server_metadata import server_metadata
 from macaroon_cbat.service.oauth2.token_proofs import TokenProofs
+from macaroon_cbat.service.observation import Observed
 from macaroon_cbat.service.openapi import document_route
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.pages.people import PeopleAtHand
@@ -70,7 +70,8 @@ def create_app(
     stores, url = _opened(settings, EpochSeconds(int(clock())))
     app = _without_routes(settings, clock)
     app.extensions["macaroon_cbat"] = stores
-    find_certificates_by(app, certificate_source or settings.certificate_source)
+    source = certificate_source or settings.certificate_source
+    find_certificates_by(app, source)
     root_path = issuer_path(url) if settings.root_path is None else settings.root_path
     locations = Locations(url, settings.mtls_url or url, root_path)
     use_pages(app, locations)
@@ -87,9 +88,9 @@ def create_app(
     parts.metadata.append(registration_routes(app, guard, open_bounds(settings.registration), root_path))
     about = server_metadata(server, RegisteredScopes(stores.clients), trusts_a_ca=bool(trust.followed))
     metadata_routes(app, locations, [*ALWAYS_ON, about, *parts.metadata])
-    health_route(app, stores, root_path)
     home_routes(app, locations, parts.device_path)
     document_route(app, locations.mtls_url, root_path, parts.operations)
+    app.wsgi_app = Observed(app.wsgi_app, source)  # type: ignore[method-assign] # as Flask documents it
     return app
 
 

@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from macaroon_cbat.audit import utc, write, write_or_log
 from macaroon_cbat.audit.event import POLICY, AuditEvent, EventKind
+from macaroon_cbat.audit.request_id import REQUEST_ID
 from macaroon_cbat.certificate.source import NO_CERTIFICATE, PresentedCertificate, with_ignored
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import MacaroonError, TooManyRequests
@@ -85,6 +86,7 @@ def event(kind: EventKind, *, status: int = 200, **members: Any) -> AuditEvent:
         # The rule, not the path: a request for /TOKEN must not write a token into the log.
         endpoint=None if here.url_rule is None else here.url_rule.rule,
         address=here.remote_addr,
+        request_id=here.environ.get(REQUEST_ID),
         **members,
     )
 

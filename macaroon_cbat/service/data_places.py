@@ -1,16 +1,18 @@
 """The places of the database and of the wrapping key that encrypts its root keys."""
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.files.modes import open_private
-from macaroon_cbat.service.variables import PREFIX, Setting
+from macaroon_cbat.service.secret_files import secret_in
+from macaroon_cbat.service.variables import PREFIX, Setting, refuse_out_of_range
 from macaroon_cbat.stores import (
     EMBEDDED,
+    WrappingCommand,
     WrappingKey,
     is_missing,
     no_database,
@@ -19,15 +21,12 @@ from macaroon_cbat.stores import (
     read_wrapping_key,
     sqlite_file,
     sqlite_url,
+    unwrapped_key,
     wrapping_key_from_text,
 )
-from macaroon_cbat.text.plain_text import LONGEST_SECRET, secret_of
 
-_FROM_FILES = ("DATABASE_URL", "WRAPPING_KEY")
-"""The variables that hold a secret, and may be read from the file that NAME_FILE names."""
-
-_SUFFIX = "_FILE"
 _KEY_FILE = "wrapping.key"
+_ALWAYS_PASSED = ("PATH", "HOME", "LANG", "TMPDIR")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,16 +66,64 @@ class DataPlaces:
             meaning="file with that key, from macaroon-cbat key generate-wrapping", shape="a private file"
         ),
     ] = None
+    wrapping_command: Annotated[
+        str | None,
+        Setting(
+            meaning="command that decrypts what is in that file: it reads it, and answers the key",
+            shape="a program and its arguments, run without a shell",
+            default="none: the file holds the key itself",
+        ),
+    ] = field(default=None, repr=False)
+    wrapping_environment: Annotated[
+        str | None,
+        Setting(
+            meaning="variables that the command gets besides PATH, HOME, LANG and TMPDIR",
+            shape="names with a space between two",
+            default="no others",
+        ),
+    ] = None
+    wrapping_seconds: Annotated[
+        int,
+        Setting(
+            meaning="time in which the command must answer",
+            shape="a number of seconds from 1 to 60",
+            least=1,
+            most=60,
+        ),
+    ] = 10
 
+    def __post_init__(self) -> None:
+        """Refuse what could only fail later."""
+        refuse_out_of_range(self)
 
-def refuse_both(given: Mapping[str, str]) -> None:
-    """Raise SettingsError if a variable is set both itself and as a file."""
-    for name in _FROM_FILES:
-        if name in given and name + _SUFFIX in given:
+    def command(self, environment: Mapping[str, str]) -> WrappingCommand | None:
+        """Return the command that decrypts the wrapping key, with its part of the environment, or None.
+
+        Raises SettingsError for a command that cannot be read, or that has nothing to decrypt.
+        """
+        if self.wrapping_command is None:
+            return None
+        if self.wrapping_key_file is None:
             raise SettingsError(
-                f"{PREFIX}{name} and {PREFIX}{name}{_SUFFIX} are both set: unset one of them, so that it is "
-                "clear which one is meant"
+                f"{PREFIX}WRAPPING_COMMAND is set without {PREFIX}WRAPPING_KEY_FILE: encrypt what "
+                "macaroon-cbat key generate-wrapping prints, and set that to the file"
             )
+        try:
+            words = tuple(shlex.split(self.wrapping_command))
+        except ValueError as error:
+            raise SettingsError(f"{PREFIX}WRAPPING_COMMAND is no command ({error}): quote it anew") from error
+        if not words:
+            raise SettingsError(f"{PREFIX}WRAPPING_COMMAND names no program: name one, or unset it")
+        passed = {name: environment[name] for name in self._passed() if name in environment}
+        return WrappingCommand(words, passed, seconds=self.wrapping_seconds)
+
+    def _passed(self) -> tuple[str, ...]:
+        named = (self.wrapping_environment or "").split()
+        if own := [name for name in named if name.startswith(PREFIX)]:
+            raise SettingsError(
+                f"{PREFIX}WRAPPING_ENVIRONMENT names {own[0]}, which the command has no use for: leave it out"
+            )
+        return (*_ALWAYS_PASSED, *named)
 
 
 def database_url(places: DataPlaces, folder: Path, *, creates: bool) -> str:
@@ -86,7 +133,7 @@ def database_url(places: DataPlaces, folder: Path, *, creates: bool) -> str:
     not be made.
     """
     if places.database_url_file is not None:
-        return _url_in(places.database_url_file)
+        return secret_in(places.database_url_file, "DATABASE_URL_FILE", "URL of the database")
     if places.database_url is not None:
         return places.database_url
     file = folder / EMBEDDED
@@ -97,14 +144,17 @@ def database_url(places: DataPlaces, folder: Path, *, creates: bool) -> str:
     return sqlite_url(file.resolve())
 
 
-def wrapping_key(places: DataPlaces, url: str, folder: Path, *, creates: bool) -> WrappingKey:
+def wrapping_key(
+    places: DataPlaces, url: str, folder: Path, environment: Mapping[str, str], *, creates: bool
+) -> WrappingKey:
     """Return the key that is set, else the key of the embedded database, made with a new one if `creates`.
 
     Hosts that share a database server need the same key, so none is made for it. Raises SettingsError for a
     key that is missing or unusable.
     """
+    command = places.command(environment)
     if places.wrapping_key_file is not None:
-        return _given_key(places.wrapping_key_file)
+        return _given_key(places.wrapping_key_file, command)
     if places.wrapping_key is not None:
         return wrapping_key_from_text(places.wrapping_key, PREFIX + "WRAPPING_KEY")
     file = folder / _KEY_FILE
@@ -121,21 +171,12 @@ def wrapping_key(places: DataPlaces, url: str, folder: Path, *, creates: bool) -
     )
 
 
-def _url_in(file: Path) -> str:
-    """Return the URL in a private file, or raise SettingsError."""
-    name = f"{PREFIX}DATABASE_URL{_SUFFIX}"
-    try:
-        with open_private(file, "file with the database URL") as stream:
-            return secret_of(stream.read(LONGEST_SECRET + 1), f"the file {file} of {name}")
-    except OSError as error:
-        reason = error.strerror
-        raise SettingsError(f"{name}: {file} cannot be read ({reason}): write the URL into it") from error
-
-
-def _given_key(file: Path) -> WrappingKey:
+def _given_key(file: Path, command: WrappingCommand | None) -> WrappingKey:
+    if command is not None:
+        return unwrapped_key(file, command)
     if not _is_there(file):
         raise SettingsError(
-            f"{PREFIX}WRAPPING_KEY{_SUFFIX}: there is no file {file}: restore the one that belongs to the "
+            f"{PREFIX}WRAPPING_KEY_FILE: there is no file {file}: restore the one that belongs to the "
             f"database, or for a new database run macaroon-cbat key generate-wrapping --output {file}"
         )
     return read_wrapping_key(file, is_given=True)

@@ -4,8 +4,9 @@ import logging
 from collections.abc import Callable
 
 from macaroon_cbat.errors import Unavailable
-from macaroon_cbat.server.metrics import Counter, CounterGroup, Gauge
+from macaroon_cbat.server.metrics import Counter, CounterGroup, Gauge, Histogram, PublishedGauge
 from macaroon_cbat.stores import Stores
+from macaroon_cbat.stores.pool import pool_counts
 
 log = logging.getLogger("macaroon_cbat.metrics")
 
@@ -36,6 +37,18 @@ _LOCKED = Counter(
 )
 _IGNORED = Counter(
     "macaroon_cbat_certificate_headers_ignored", "Certificate headers of untrusted senders.", group=_ALL
+)
+_SECONDS = Histogram(
+    "macaroon_cbat_request_seconds",
+    "Seconds until a response began.",
+    ["endpoint", "status"],
+    group=_ALL,
+)
+_CONNECTIONS = PublishedGauge(
+    "macaroon_cbat_database_connections",
+    "Connections to the database.",
+    ["state"],
+    group=_ALL,
 )
 
 
@@ -82,6 +95,18 @@ def count_locked() -> None:
 def count_ignored() -> None:
     """Count a certificate header that was not believed."""
     _IGNORED.count()
+
+
+def count_seconds(seconds: float, endpoint: str | None, status: str) -> None:
+    """Count a request by the name of its view and the class of its status, such as 2xx."""
+    _SECONDS.observe(seconds, endpoint or "none", status)
+
+
+def publish_connections(stores: Stores) -> None:
+    """Show how many connections this process has to the database."""
+    counts = pool_counts(stores.database)
+    _CONNECTIONS.publish(counts.in_use, "in use")
+    _CONNECTIONS.publish(counts.idle, "idle")
 
 
 def key_age(stores: Stores, clock: Callable[[], float]) -> Gauge:

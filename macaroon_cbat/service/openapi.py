@@ -11,7 +11,6 @@ from msgspec import Struct
 
 from macaroon_cbat.service import family_routes, macaroon_tools, resource_feeds
 from macaroon_cbat.service.admin import operations as admin
-from macaroon_cbat.service.health import HEALTH
 from macaroon_cbat.service.home import HOME
 from macaroon_cbat.service.http.operations import Operation, add_route
 from macaroon_cbat.service.http.responses import answer
@@ -31,7 +30,7 @@ OPERATIONS = (
     *oauth2.OPERATIONS,
     *macaroon_tools.OPERATIONS,
     *resource_feeds.OPERATIONS,
-    *(HOME, METADATA, HEALTH, DOCUMENT),
+    *(HOME, METADATA, DOCUMENT),
     *family_routes.OPERATIONS,
     *admin.OPERATIONS,
     *registration.OPERATIONS,

@@ -1,8 +1,8 @@
 """Service links: the variables that Kubernetes sets in every container for each Service of its namespace.
 
 A Service `macaroon-cbat` sets `MACAROON_CBAT_PORT=tcp://10.0.0.1:8443` and more, a Service
-`macaroon-cbat-metrics` sets `MACAROON_CBAT_METRICS_PORT`. They are not settings. A service link is recognised
-by name and value together.
+`macaroon-cbat-management` sets `MACAROON_CBAT_MANAGEMENT_PORT`. They are not settings. A service link is
+recognised by name and value together.
 """
 
 import logging

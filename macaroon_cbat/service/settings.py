@@ -12,11 +12,13 @@ from macaroon_cbat.certificate.source import CertificateSource, tls_connection
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW
 from macaroon_cbat.macaroon.issuers import is_root_path, issuer_mistake, plain_issuer
-from macaroon_cbat.service.data_places import DataPlaces, data_folder, database_url, refuse_both, wrapping_key
+from macaroon_cbat.service.data_places import DataPlaces, data_folder, database_url, wrapping_key
 from macaroon_cbat.service.limits import USUAL, ServiceLimits
+from macaroon_cbat.service.operation_settings import USUAL_OPERATION, OperationSettings
 from macaroon_cbat.service.proxies import ProxySettings
 from macaroon_cbat.service.refresh_settings import USUAL_REFRESH, RefreshSettings
 from macaroon_cbat.service.registration_settings import BY_INVITATION, RegistrationSettings
+from macaroon_cbat.service.secret_files import refuse_both
 from macaroon_cbat.service.service_links import without_service_links
 from macaroon_cbat.service.throttle.settings import USUAL_THROTTLE, ThrottleSettings
 from macaroon_cbat.service.upstream_settings import NO_UPSTREAM, UpstreamSettings, refuse_unused
@@ -135,15 +137,6 @@ class Settings:
             most=1,
         ),
     ] = 0
-    metrics_port: Annotated[
-        int | None,
-        Setting(
-            meaning="port of the metrics page of serve",
-            shape="a port from 1 to 65535",
-            least=1,
-            most=(1 << 16) - 1,
-        ),
-    ] = None
     people: UpstreamSettings = NO_UPSTREAM
     """The provider at which people log in, if they can, and their sessions."""
     throttle: ThrottleSettings = USUAL_THROTTLE
@@ -154,6 +147,8 @@ class Settings:
     """Lifetimes of refresh tokens."""
     registration: RegistrationSettings = BY_INVITATION
     """Rights for which any client may register itself."""
+    operation: OperationSettings = USUAL_OPERATION
+    """Log and management port."""
     certificate_source: CertificateSource = tls_connection
     """Finds the client certificate of a request: on the TLS connection, or in a trusted proxy's header."""
 
@@ -172,14 +167,14 @@ class Settings:
 VARIABLES: dict[str, Variable] = {
     one.name: one
     for settings in (
-        *(DataPlaces, Settings, RefreshSettings, RegistrationSettings, UpstreamSettings),
+        *(DataPlaces, Settings, OperationSettings, RefreshSettings, RegistrationSettings, UpstreamSettings),
         *(ProxySettings, ThrottleSettings, ServiceLimits),
     )
     for one in variables_of(settings)
 }
 """Every environment variable of the service, by its name without MACAROON_CBAT_."""
 
-_OPTIONS_ALONE = {"HOST", "PORT", "WORKERS", "THREADS", "CERT", "KEY", "METRICS_HOST"}
+_OPTIONS_ALONE = {"HOST", "PORT", "WORKERS", "THREADS", "CERT", "KEY"}
 
 
 def settings_from_environment(
@@ -208,13 +203,14 @@ def settings_from_environment(
         plain["root_path"] = plain["root_path"].removesuffix("/")
     return Settings(
         database_url=url,
-        wrapping_key=wrapping_key(places, url, folder, creates=creates),
+        wrapping_key=wrapping_key(places, url, folder, environment, creates=creates),
         certificate_source=ProxySettings(**read_variables(ProxySettings, given)).certificate_source(),
         refresh=RefreshSettings(**read_variables(RefreshSettings, given)),
         people=UpstreamSettings(**read_variables(UpstreamSettings, given)),
         registration=RegistrationSettings(**read_variables(RegistrationSettings, given)),
         throttle=ThrottleSettings(**read_variables(ThrottleSettings, given)),
         limits=ServiceLimits(**read_variables(ServiceLimits, given)),
+        operation=OperationSettings(**read_variables(OperationSettings, given)),
         **plain,
     )
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.macaroon.issuers import issuer_mistake
+from macaroon_cbat.service.secret_files import secret_in
 from macaroon_cbat.service.variables import PREFIX, Setting, refuse_out_of_range
-from macaroon_cbat.text.plain_text import LONGEST_SECRET, secret_of
 
 DEFAULT_SCOPES = "openid profile"
 _SCOPES = re.compile(r"[!#-\[\]-~]+(?: [!#-\[\]-~]+)*\Z", re.ASCII)
@@ -141,14 +140,7 @@ class UpstreamSettings:
         file = self.upstream_client_secret_file
         if file is None:
             return self.upstream_client_secret
-        name = f"{PREFIX}UPSTREAM_CLIENT_SECRET_FILE"
-        try:
-            with open_private(file, "file with the secret of the upstream provider") as stream:
-                return secret_of(stream.read(LONGEST_SECRET + 1), f"the file {file} of {name}")
-        except OSError as error:
-            raise SettingsError(
-                f"{name}: {file} cannot be read ({error.strerror}): write the secret into it"
-            ) from error
+        return secret_in(file, "UPSTREAM_CLIENT_SECRET_FILE", "secret of the upstream provider")
 
     def _allowed(self) -> tuple[str, str]:
         claim, _, value = (self.upstream_allowed or "").partition("=")

@@ -24,7 +24,7 @@ class Setting:
     """The words about a variable, for messages and for tables of settings.
 
     `shape` completes "must be ..." and names the unit. `default` says what the field's own default does not.
-    `least` and `most` bound a number.
+    `least` and `most` bound a number; `words` are all values that a text may have, if it is one of a few.
     """
 
     meaning: str
@@ -32,6 +32,7 @@ class Setting:
     default: str | None = None
     least: int = 0
     most: int = 999_999_999
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Variable:
             if not _NUMBER.match(text):
                 raise self.unusable(text)
             return int(text)
+        if self.setting.words and text not in self.setting.words:
+            raise self.unusable(text)
         return Path(text) if self.kind is Path else text
 
     def unusable(self, text: str) -> SettingsError:
@@ -76,9 +79,11 @@ def read_variables(settings: type, given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def refuse_out_of_range(settings: object) -> None:
-    """Raise SettingsError for a number that is not whole, less than the least or more than the most."""
+    """Raise SettingsError for a number that is not whole or out of range, and for a word that is unknown."""
     for one in variables_of(type(settings)):
         value = getattr(settings, one.field)
+        if one.setting.words and value not in one.setting.words:
+            raise one.unusable(str(value))
         if one.kind is not int or value is None:
             continue
         if type(value) is not int or not one.setting.least <= value <= one.setting.most:

@@ -29,7 +29,9 @@ with extra("service"):
     from macaroon_cbat.stores.trust import TrustRecord as TrustRecord
     from macaroon_cbat.stores.trusted_issuers import TrustedIssuers as TrustedIssuers
     from macaroon_cbat.stores.urls import read_url as read_url
+    from macaroon_cbat.stores.wrapping_command import WrappingCommand as WrappingCommand
     from macaroon_cbat.stores.wrapping_key import WrappingKey as WrappingKey
     from macaroon_cbat.stores.wrapping_key import read_or_make_wrapping_key as read_or_make_wrapping_key
     from macaroon_cbat.stores.wrapping_key import read_wrapping_key as read_wrapping_key
+    from macaroon_cbat.stores.wrapping_key import unwrapped_key as unwrapped_key
     from macaroon_cbat.stores.wrapping_key import wrapping_key_from_text as wrapping_key_from_text

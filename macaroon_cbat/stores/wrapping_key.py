@@ -9,11 +9,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 
-from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.files import replace_file
 from macaroon_cbat.files.lock import locked
 from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.files.places import destination
+from macaroon_cbat.stores.wrapping_command import WrappingCommand
 from macaroon_cbat.text.base64url import decode_written_key, encode
 
 WRAPPING_KEY_BYTES = 32
@@ -26,12 +27,14 @@ class WrappingKey(Struct, frozen=True):
     An operator may rewrap the root keys while a process runs if the key has a `file`. The process encrypts
     under the key that is in the file at that moment, and reads the file again if it cannot decrypt a root
     key. A file that the operator wrote, perhaps for several hosts, `is_given`: rewrapping never writes it.
+    With a `command`, the file holds the key encrypted, and the command decrypts it.
     """
 
     secret: bytes
     previous: tuple[bytes, ...] = ()
     file: Path | None = None
     is_given: bool = False
+    command: WrappingCommand | None = None
 
     def __repr__(self) -> str:
         """Show no key."""
@@ -40,8 +43,7 @@ class WrappingKey(Struct, frozen=True):
     def wrap(self, kid: str, secret: bytes) -> bytes:
         """Return nonce and ciphertext of a root key. The name of the key is authenticated as well."""
         nonce = os.urandom(_NONCE_BYTES)
-        newest = self if self.file is None else _read(self.file, is_given=self.is_given)
-        return nonce + AESGCM(newest.secret).encrypt(nonce, secret, kid.encode())
+        return nonce + AESGCM((self._newest() or self).secret).encrypt(nonce, secret, kid.encode())
 
     def unwrap(self, kid: str, wrapped: bytes) -> bytes:
         """Return the root key. Raises SettingsError if it was encrypted under another wrapping key."""
@@ -57,9 +59,22 @@ class WrappingKey(Struct, frozen=True):
 
     def _all(self) -> Iterator[bytes]:
         yield from (self.secret, *self.previous)
-        if self.file is not None:
-            newer = _read(self.file, is_given=self.is_given)
+        if (newer := self._newest()) is not None:
             yield from (newer.secret, *newer.previous)
+
+    def _newest(self) -> "WrappingKey | None":
+        """Return the key that is in the file now, or None without a file.
+
+        Raises Unavailable if its command does not answer: the process may go on with the next request.
+        """
+        if self.file is None:
+            return None
+        if self.command is None:
+            return _read(self.file, is_given=self.is_given)
+        try:
+            return unwrapped_key(self.file, self.command)
+        except SettingsError as error:
+            raise Unavailable(str(error)) from error
 
 
 def replace_wrapping_key(file: Path, rewrap: Callable[[WrappingKey], int]) -> int:
@@ -133,9 +148,22 @@ def read_wrapping_key(file: Path, *, is_given: bool = False) -> WrappingKey:
     return _read(file, is_given=is_given)
 
 
-def new_wrapping_key_text() -> str:
-    """Return a new random key as text."""
-    return wrapping_key_text(WrappingKey(os.urandom(WRAPPING_KEY_BYTES)))
+def unwrapped_key(file: Path, command: WrappingCommand) -> WrappingKey:
+    """Return the key that the file holds encrypted, as the command answers it: as text, or as its 32 bytes.
+
+    Raises SettingsError if the command does not answer, or answers no key.
+    """
+    answer = command.unwrapped(file)
+    if len(answer) == WRAPPING_KEY_BYTES:
+        return WrappingKey(answer, (), file, is_given=True, command=command)
+    text = answer.decode(errors="replace")
+    key = wrapping_key_from_text(text, f"the answer of the wrapping command about {file}")
+    return WrappingKey(key.secret, key.previous, file, is_given=True, command=command)
+
+
+def new_wrapping_key_text(previous: tuple[bytes, ...] = ()) -> str:
+    """Return a new random key as text, before the previous ones."""
+    return wrapping_key_text(WrappingKey(os.urandom(WRAPPING_KEY_BYTES), previous))
 
 
 def _read(file: Path, *, is_given: bool = False) -> WrappingKey:

@@ -116,6 +116,7 @@ class FollowingLoop:
 
     loop: Serving
     following: Following
+    on_stop: Callable[[], object]
 
     def run(self, lifeline: int | None = None) -> None:
         """Serve until stopped, or until the other end of the lifeline pipe is gone."""
@@ -124,6 +125,7 @@ class FollowingLoop:
 
     def stop(self) -> None:
         """Finish what is under way and return from `run`; called by a signal handler."""
+        self.on_stop()
         self.loop.stop()
 
 

@@ -37,6 +37,7 @@ def serve(  # noqa: PLR0913  # one keyword a setting
     threads: int = 8,
     on_ready: Callable[[str, int], None] | None = None,
     on_end: Callable[[], None] | None = None,
+    on_stop: Callable[[], None] | None = None,
     proxy_headers: Iterable[str] = CERTIFICATE_HEADERS,
     limits: Limits = Limits(),  # noqa: B008  # frozen
     followed: Sequence[Followed[Any]] = (),
@@ -49,7 +50,8 @@ def serve(  # noqa: PLR0913  # one keyword a setting
     The application finds the client certificate in its environ under PEER_CERTIFICATE. Nothing was checked
     but that the client holds its key. Each worker calls `make_app` once, after the fork. `on_ready` gets the
     host and the real port once requests are answered; `on_end` is called in each worker after its last one,
-    for a worker runs no `atexit`. The application sees `proxy_headers` alone of the UNTRUSTED_HEADERS: it
+    for a worker runs no `atexit`. `on_stop` is called there when a stop signal comes, by its handler: it may
+    set a flag and no more. The application sees `proxy_headers` alone of the UNTRUSTED_HEADERS: it
     must judge their sender, as `Forwarded` does.
 
     `certificate`, `key` and the `passphrase_file` of an encrypted key are followed: new connections get the
@@ -78,7 +80,7 @@ def serve(  # noqa: PLR0913  # one keyword a setting
                 following = Following(pair, hangups, duties)
                 site = Site(make_app(), adjustments(), host, real_port, not is_alone, removed)
                 loop = Loop(listener, pair, site, limits, threads, on_end=on_end or _do_nothing)
-                return FollowingLoop(loop, following)
+                return FollowingLoop(loop, following, on_stop or _do_nothing)
 
             announce = partial(on_ready or _do_nothing, host, real_port)
             if is_alone:

@@ -13,10 +13,12 @@ _PREFIX = "macaroon_cbat_"
 _KINDS = {
     "Counter": "counter",
     "Gauge": "gauge",
+    "PublishedGauge": "gauge",
+    "Histogram": "histogram",
     "GaugeMetricFamily": "gauge",
     "CounterMetricFamily": "counter",
 }
-_SUFFIX = {"counter": "_total", "gauge": ""}
+_SUFFIX = {"counter": "_total", "gauge": "", "histogram": ""}
 
 
 def metrics() -> str:

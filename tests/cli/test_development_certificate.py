@@ -108,7 +108,7 @@ def test_ones_own_certificate_is_no_reason_to_warn(data, tmp_path):
 def test_it_is_renewed_while_the_service_runs(data, workers):
     """A development certificate that expires within 30 days is issued anew for its names, and presented."""
     metrics = free_port()
-    options = ("--issuer", "https://auth:8443", "--workers", workers, "--metrics-port", str(metrics))
+    options = ("--issuer", "https://auth:8443", "--workers", workers, "--management-port", str(metrics))
     with serving(data, *options) as service:
         soon = let_expire(data, days=29)
         eventually(lambda: {scrape(metrics)[EXPIRY] for _ in range(8)}, {soon})
@@ -153,7 +153,7 @@ def test_every_address_is_that_of_both_families(data, tmp_path, metrics_host):
     audit = tmp_path / "audit.log"
     secret = members("client", "add", "billing", "--scope", "read", "--data", data)["client_secret"]
     metrics = free_port()
-    options = ("--host", "::", "--metrics-port", str(metrics), "--metrics-host", metrics_host)
+    options = ("--host", "::", "--management-port", str(metrics), "--management-host", metrics_host)
     with serving(data, *options, MACAROON_CBAT_AUDIT_LOG=str(audit)) as service:
         for host in ("127.0.0.1", "::1"):
             with closing(connect(service, host=host)) as connection:

@@ -65,9 +65,9 @@ def test_the_age_of_the_key_is_shown(data):
 
 
 def test_the_port_may_come_from_the_environment(data):
-    """MACAROON_CBAT_METRICS_PORT does as --metrics-port."""
+    """MACAROON_CBAT_MANAGEMENT_PORT does as --management-port."""
     port = free_port()
-    with serving(data, MACAROON_CBAT_METRICS_PORT=str(port)):
+    with serving(data, MACAROON_CBAT_MANAGEMENT_PORT=str(port)):
         assert counters(port)["tokens_revoked_total{}"] == 0
 
 
@@ -107,11 +107,14 @@ def test_nothing_is_left_behind(data, tmp_path):
 @pytest.mark.parametrize(
     ("options", "variables", "reason"),
     [
-        pytest.param(("--metrics-port", "{taken}"), {}, "--metrics-port", id="a port in use"),
-        pytest.param((), {"MACAROON_CBAT_METRICS_PORT": "x"}, "METRICS_PORT", id="no number"),
-        pytest.param((), {"MACAROON_CBAT_METRICS_PORT": "0"}, "METRICS_PORT", id="no port"),
+        pytest.param(("--management-port", "{taken}"), {}, "--management-port", id="a port in use"),
+        pytest.param((), {"MACAROON_CBAT_MANAGEMENT_PORT": "x"}, "MANAGEMENT_PORT", id="no number"),
+        pytest.param((), {"MACAROON_CBAT_MANAGEMENT_PORT": "0"}, "MANAGEMENT_PORT", id="no port"),
         pytest.param(
-            ("--metrics-port", "{free}", "--metrics-host", "256.1.1.1"), {}, "--metrics-host", id="no address"
+            ("--management-port", "{free}", "--management-host", "256.1.1.1"),
+            {},
+            "--management-host",
+            id="no address",
         ),
     ],
 )

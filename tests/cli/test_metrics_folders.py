@@ -49,7 +49,10 @@ def test_a_successor_needs_no_room(data, tmp_path):
             os.kill(killed, signal.SIGKILL)
             wait_until(lambda dead=killed: dead not in (now := workers_of(service.pid)) and len(now) == 2)
         wait_until(lambda: counters(port)["tokens_revoked_total{}"] == 0)
-        assert counter_files(tmp_path) == ["counter_0.db", "counter_1.db"]
+        assert counter_files(tmp_path) == [
+            *("counter_0.db", "counter_1.db", "gauge_livesum_0.db", "gauge_livesum_1.db"),
+            *("histogram_0.db", "histogram_1.db"),
+        ]
         [folder] = tmp_path.glob("macaroon-cbat-*")
         stats = [file.stat() for file in folder.iterdir()]
         assert all(one.st_blocks * 512 >= one.st_size > 0 for one in stats)

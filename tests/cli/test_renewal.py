@@ -104,7 +104,7 @@ def test_a_renewed_certificate_is_presented(data, tmp_path, workers, signals):
     first, second = new_pair((-1, 20)), new_pair((-1, 40))
     certificate, key = lay_down(tmp_path, first)
     metrics = free_port()
-    options = ("--cert", certificate, "--key", key, "--workers", workers, "--metrics-port", str(metrics))
+    options = ("--cert", certificate, "--key", key, "--workers", workers, "--management-port", str(metrics))
     with serving(data, *options) as service:
         assert presented(port_of(service)) == {first.der}
         assert scrape(metrics)[EXPIRY] == first.expires

@@ -42,15 +42,17 @@ def facts(greeting: str) -> dict[str, str]:
 
 
 def test_the_greeting_says_where_it_listens(tmp_path):
-    """With port 0 the real port is named, everywhere; workers and metrics are there as well."""
+    """With port 0 the real port is named, everywhere; workers and the management port are there as well."""
     port = free_port()
-    with greeted(tmp_path / "data", "--port", "0", "--workers", "2", "--metrics-port", str(port)) as greeting:
+    with greeted(
+        tmp_path / "data", "--port", "0", "--workers", "2", "--management-port", str(port)
+    ) as greeting:
         found = facts(greeting)
     [real] = re.findall(r"^127\.0\.0\.1:([0-9]+)$", found["listens on"])
     assert int(real) > 0
     assert greeting.startswith(f"macaroon-cbat serves https://localhost:{real}\n")
     assert found["workers"] == "2, with 8 threads each"
-    assert found["metrics"] == f"http://127.0.0.1:{port}/metrics"
+    assert found["management"] == f"http://127.0.0.1:{port}"
     assert found["server trusted"] == str(tmp_path / "data" / "ca.pem")
     assert COMMANDS in greeting
 

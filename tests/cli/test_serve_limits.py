@@ -33,8 +33,8 @@ def test_the_times_can_be_set(data):
             half.sendall(b"POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx")
             assert half.recv(65536).startswith(b"HTTP/1.1 408 ")
         with connect(service) as idle:
-            idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert read_to_end(idle).endswith(b'{"status":"ok"}')
+            idle.sendall(b"GET /.well-known/oauth-authorization-server HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert read_to_end(idle).endswith(b"}")
 
 
 def test_an_idle_connection_can_be_kept_longer(data):
@@ -43,7 +43,7 @@ def test_an_idle_connection_can_be_kept_longer(data):
         serving(data, "--idle-seconds", "60", MACAROON_CBAT_IDLE_SECONDS="1") as service,
         connect(service, timeout=3) as idle,
     ):
-        idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        idle.sendall(b"GET /.well-known/oauth-authorization-server HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert idle.recv(65536).startswith(b"HTTP/1.1 200 ")
         with pytest.raises(TimeoutError):
             idle.recv(1)

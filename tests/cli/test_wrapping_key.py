@@ -13,6 +13,8 @@ from tests.support.postgresql import Postgres
 
 KEY, OTHER = "A" * 42 + "E", "B" * 42 + "E"
 SECRET_URL = "postgresql://user:hunter2@127.0.0.1:1/db"
+SECRETS = {"DATABASE_URL": SECRET_URL, "WRAPPING_KEY": KEY, "LIMITS_STORAGE": "redis://:hunter2@127.0.0.1:1"}
+"""Settings that hold a secret, with one."""
 
 
 @pytest.fixture
@@ -99,7 +101,9 @@ def test_a_link_is_not_replaced_by_a_key(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("DATABASE_URL", SECRET_URL), ("WRAPPING_KEY", KEY)], ids=lambda one: one.lower()
+    ("name", "value"),
+    [*SECRETS.items(), ("UPSTREAM_CLIENT_SECRET", "hunter2")],
+    ids=lambda one: one.lower(),
 )
 def test_a_setting_and_its_file_together_are_an_error(tmp_path, data, monkeypatch, name, value):
     """A setting that is there itself and as a file is an error that says so, and shows no secret."""
@@ -110,7 +114,7 @@ def test_a_setting_and_its_file_together_are_an_error(tmp_path, data, monkeypatc
     assert value not in line
 
 
-@pytest.mark.parametrize("name", ["DATABASE_URL", "WRAPPING_KEY"])
+@pytest.mark.parametrize("name", SECRETS)
 @pytest.mark.parametrize("content", [None, "", "\n", "hunter2 hunter2", "\x00", "folder", "open"], ids=repr)
 def test_a_file_without_a_secret_is_refused(tmp_path, data, monkeypatch, name, content):
     """A file that is missing, empty, open to others or no secret is one line without what it holds."""
@@ -118,9 +122,7 @@ def test_a_file_without_a_secret_is_refused(tmp_path, data, monkeypatch, name, c
     if content == "folder":
         file.mkdir()
     elif content is not None:
-        private(
-            file, {"DATABASE_URL": SECRET_URL, "WRAPPING_KEY": KEY}[name] if content == "open" else content
-        )
+        private(file, SECRETS[name] if content == "open" else content)
         file.chmod(0o644 if content == "open" else 0o600)
     monkeypatch.setenv(f"MACAROON_CBAT_{name}_FILE", str(file))
     line = complaint(call("client", "list", "--data", data), 2)

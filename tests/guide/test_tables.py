@@ -32,7 +32,8 @@ service.start_counting()
 resource.count_refused(Inactive(""))
 resource.count_unavailable(Unavailable(""))
 families = prometheus_client.REGISTRY.collect()
-registered = [one.name + "_total" for one in families if one.name.startswith("macaroon_cbat_")]
+ours = [one for one in families if one.name.startswith("macaroon_cbat_")]
+registered = [one.name + "_total" * (one.type == "counter") for one in ours]
 print(json.dumps({{"made": made, "named": named, "registered": registered}}))
 """
 

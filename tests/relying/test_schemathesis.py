@@ -16,7 +16,6 @@ RIGHTS = {"ops": ["--scope", "admin"], "api": ["--scope", "keys revocations", "-
 
 READ = {
     "GET /",
-    "GET /healthz",
     "GET /admin/clients",
     "GET /admin/keys",
     "GET /admin/grants",

@@ -28,7 +28,6 @@ REQUESTS = {
     "an administrator is refused": ("/admin/keys", {"method": "GET"}, 401, 1),
     "an unknown path": ("/nowhere", {"method": "GET"}, 404, 1),
     "the metadata": ("/.well-known/oauth-authorization-server", {"method": "GET"}, 200, 0),
-    "the health": ("/healthz", {"method": "GET"}, 200, 0),
 }
 
 

@@ -42,10 +42,10 @@ def test_an_unknown_path_is_json(service, method, path):
         "//oauth2/token",
         "/oauth2//token",
         "/admin//clients",
-        "/healthz/",
+        "/openapi.json/",
         "/oauth2/token/",
-        "//healthz//",
-        "/%2Fhealthz",
+        "//openapi.json//",
+        "/%2Fopenapi.json",
         "/%2F%2Foauth2/token",
         "/%2Fadmin/clients",
     ],
@@ -60,19 +60,23 @@ def test_no_spelling_of_a_path_redirects(service, method, path):
 @pytest.mark.parametrize(
     "sent",
     [
-        "//healthz",
-        "/%2fhealthz",
-        "/%2F/healthz?a=b",
-        "https://as.example//healthz",
-        "HTTP://as.example:80/%2fhealthz",
-        "http:////healthz",
+        "//openapi.json",
+        "/%2fopenapi.json",
+        "/%2F/openapi.json?a=b",
+        "https://as.example//openapi.json",
+        "HTTP://as.example:80/%2fopenapi.json",
+        "http:////openapi.json",
     ],
 )
 def test_a_path_is_the_one_that_was_sent(service, sent):
     """A path is 404 in a spelling that the embedded server mends: a proxy in front has read another one."""
-    environ = EnvironBuilder(path="/healthz", base_url=ISSUER).get_environ() | {"REQUEST_URI": sent}
+    environ = EnvironBuilder(path="/openapi.json", base_url=ISSUER).get_environ() | {"REQUEST_URI": sent}
     assert Response.from_app(service.app, environ).status_code == 404
-    for plain in ("/healthz", "https://as.example/healthz", "/healthz?next=https://a.example//b"):
+    for plain in (
+        "/openapi.json",
+        "https://as.example/openapi.json",
+        "/openapi.json?next=https://a.example//b",
+    ):
         environ["REQUEST_URI"] = plain
         assert Response.from_app(service.app, environ).status_code == 200
 
@@ -91,7 +95,7 @@ def test_no_answer_names_the_host_of_the_request(service):
     ] == []
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/.well-known/oauth-authorization-server"])
+@pytest.mark.parametrize("path", ["/openapi.json", "/.well-known/oauth-authorization-server"])
 def test_another_method_is_json(service, path):
     """A method that a path does not have is 405 in JSON, with those that it has."""
     answer = service.open(path, method="POST")
@@ -105,18 +109,16 @@ def test_a_path_that_is_not_there_is_json(service):
     assert told == "this path is unknown: find the endpoints in the metadata document (RFC 8414)"
 
 
-def test_a_healthy_service_says_so(service):
-    """The health check answers 200 as long as the database does."""
-    answer = service.open("/healthz", method="GET")
-    assert (answer.status_code, answer.json) == (200, {"status": "ok"})
-    assert answer.headers["Cache-Control"] == "no-store"
+@pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz", "/metrics"])
+def test_what_operators_ask_is_not_public(service, path):
+    """Probes and metrics are on the management port: where clients ask, their paths are unknown."""
+    refused(service.open(path, method="GET"), 404, "not_found")
 
 
 @pytest.mark.parametrize(
     ("table", "ask"),
     [
         pytest.param("clients", lambda s, _: s.ask_token(), id="token"),
-        pytest.param("root_keys", lambda s, _: s.open("/healthz", method="GET"), id="health check"),
         pytest.param(
             "clients", lambda s, t: s.post("/oauth2/introspect", {"token": t}, "api"), id="who asks"
         ),

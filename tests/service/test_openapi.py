@@ -113,7 +113,6 @@ def test_answers_fit_their_schemas(service, document, certificate):
         ),
         ("/resource/keys", ask(service, "/resource/keys", bound, certificate)),
         ("/resource/revocations", ask(service, "/resource/revocations", bound, certificate)),
-        ("/healthz", service.open("/healthz", method="GET")),
         (CLIENTS, ops("GET", CLIENTS)),
         (CLIENTS, ops("POST", CLIENTS, json=NEW)),
         (CLIENTS + "/{client_id}", ops("GET", CLIENTS + "/orders")),

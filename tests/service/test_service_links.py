@@ -44,7 +44,7 @@ def test_service_links_are_no_settings(tmp_path, caplog, service, host):
     environment = {"MACAROON_CBAT_DATA": str(tmp_path), **links(service, host)}
     with caplog.at_level(logging.WARNING):
         made = settings_from_environment(environment)
-    assert made.metrics_port is None
+    assert made.operation.management_port is None
     [line] = caplog.messages
     assert "enableServiceLinks: false" in line
     assert service in line
@@ -52,7 +52,7 @@ def test_service_links_are_no_settings(tmp_path, caplog, service, host):
 
 def test_an_environment_without_links_is_not_mentioned(tmp_path, caplog):
     """Without such a Service the log says nothing."""
-    settings_from_environment({"MACAROON_CBAT_DATA": str(tmp_path), "MACAROON_CBAT_METRICS_PORT": "9100"})
+    settings_from_environment({"MACAROON_CBAT_DATA": str(tmp_path), "MACAROON_CBAT_MANAGEMENT_PORT": "9100"})
     assert caplog.messages == []
 
 
@@ -85,10 +85,12 @@ def test_a_look_alike_is_a_mistake(tmp_path, name, value):
 
 
 @pytest.mark.parametrize("value", ["x", "tcp://x:1", "10.0.0.1:9100", ""])
-def test_a_metrics_port_that_is_no_link_is_a_mistake(tmp_path, value):
-    """METRICS_PORT is a setting: only an address of Kubernetes in it is left out."""
-    with pytest.raises(SettingsError, match="METRICS_PORT"):
-        settings_from_environment({"MACAROON_CBAT_DATA": str(tmp_path), "MACAROON_CBAT_METRICS_PORT": value})
+def test_a_management_port_that_is_no_link_is_a_mistake(tmp_path, value):
+    """MANAGEMENT_PORT is a setting: only an address of Kubernetes in it is left out."""
+    with pytest.raises(SettingsError, match="MANAGEMENT_PORT"):
+        settings_from_environment(
+            {"MACAROON_CBAT_DATA": str(tmp_path), "MACAROON_CBAT_MANAGEMENT_PORT": value}
+        )
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_a_metrics_port_that_is_no_link_is_a_mistake(tmp_path, value):
         ("ISUER", "ISSUER"),
         ("DATABSE_URL", "DATABASE_URL"),
         ("TOKENS_LIFETIME", "TOKEN_LIFETIME"),
-        ("METRIC_PORT", "METRICS_PORT"),
+        ("MANAGMENT_PORT", "MANAGEMENT_PORT"),
     ],
 )
 def test_a_typo_is_told_the_nearest_setting(tmp_path, name, meant):
@@ -113,12 +115,12 @@ def test_a_typo_is_told_the_nearest_setting(tmp_path, name, meant):
     "name", ["DATA", "DATABASE_URL", "ISSUER", "WRAPPING_KEY", "TRUSTED_PROXIES", "CLIENT_CA", "AUDIT_LOG"]
 )
 def test_no_setting_is_lost(name):
-    """A setting other than the metrics port is never taken for a service link, whatever its value."""
+    """A setting other than the management port is never taken for a service link, whatever its value."""
     given = {name: "tcp://10.0.0.1:8443"}
     assert without_service_links(given) == given
 
 
-@pytest.mark.parametrize("name", ["HOST", "PORT", "WORKERS", "THREADS", "CERT", "KEY", "METRICS_HOST"])
+@pytest.mark.parametrize("name", ["HOST", "PORT", "WORKERS", "THREADS", "CERT", "KEY"])
 def test_an_option_that_is_no_setting_is_named(name: str):
     """A variable for what `serve` takes as an option alone is no setting; the message names the option."""
     option = name.lower().replace("_", "-")

@@ -1,14 +1,17 @@
 """The settings of a deployer; every mistake is one line that says what to do."""
 
 from base64 import urlsafe_b64encode
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.service import create_app, settings_from_environment
-from macaroon_cbat.service.data_places import data_folder
-from macaroon_cbat.service.settings import VARIABLES
+from macaroon_cbat.service.data_places import DataPlaces, data_folder
+from macaroon_cbat.service.settings import VARIABLES, Settings
+from macaroon_cbat.service.throttle.settings import ThrottleSettings
+from macaroon_cbat.service.upstream_settings import UpstreamSettings
 from macaroon_cbat.stores import WrappingKey
 
 KEY = WrappingKey(bytes(range(32)))
@@ -222,3 +225,27 @@ def test_the_environment_is_enough(tmp_path, monkeypatch):
     metadata = app.test_client().get("/.well-known/oauth-authorization-server").json
     assert metadata["issuer"] == "https://as.example"
     app.extensions["macaroon_cbat"].database.close()
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n"], ids=repr)
+def test_the_storage_of_limits_may_be_in_a_file(tmp_path, ending):
+    """The URL of Redis, which holds its password, is read from a private file without its line end."""
+    file = tmp_path / "redis"
+    file.touch(0o600)
+    file.write_text("rediss://:hunter2@127.0.0.1:6379" + ending, newline="")
+    read = settings(tmp_path / "data", LIMITS_STORAGE_FILE=str(file))
+    assert read.throttle.storage() == "rediss://:hunter2@127.0.0.1:6379"
+    assert "hunter2" not in repr(read)
+
+
+def test_every_secret_may_be_in_a_file():
+    """Each setting that is not shown, because it may hold a secret, has another one that names its file."""
+    hidden = {
+        field.name.upper()
+        for kind in (DataPlaces, Settings, UpstreamSettings, ThrottleSettings)
+        for field in fields(kind)
+        if not field.repr and field.name.upper() in VARIABLES
+    }
+    assert {"DATABASE_URL", "WRAPPING_KEY", "UPSTREAM_CLIENT_SECRET", "LIMITS_STORAGE"} <= hidden
+    without_file = {name for name in hidden if f"{name}_FILE" not in VARIABLES}
+    assert without_file == {"WRAPPING_COMMAND"}  # its secrets come by its own ways

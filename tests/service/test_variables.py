@@ -6,6 +6,7 @@ import pytest
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.service import Settings, settings_from_environment
+from macaroon_cbat.service.operation_settings import OperationSettings
 from macaroon_cbat.service.settings import LONGEST_LIFETIME, VARIABLES
 from macaroon_cbat.stores import WrappingKey
 
@@ -58,8 +59,6 @@ def test_a_number_has_a_range(tmp_path, name, beyond):
         {"key_rotation": -1},
         {"key_rotation": LONGEST_LIFETIME - 1},
         {"audit_refusals": -1},
-        {"metrics_port": 0},
-        {"metrics_port": 1 << 16},
         {"root_path": "auth"},
         {"issuer": "http://as.example"},
         {"mtls_url": "https://as.example/"},
@@ -70,3 +69,14 @@ def test_settings_of_a_program_are_checked_as_well(wrong):
     """An application that makes its Settings itself learns of a wrong value at once."""
     with pytest.raises(SettingsError, match=f"^MACAROON_CBAT_{next(iter(wrong)).upper()} "):
         Settings(database_url="sqlite://", wrapping_key=KEY, **wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"management_port": 0}, {"management_port": 1 << 16}, {"log_format": "xml"}, {"log_level": "INFO"}],
+    ids=str,
+)
+def test_settings_of_operation_are_checked_as_well(wrong):
+    """A port out of range and a word that is none of a few are refused, by the name of the variable."""
+    with pytest.raises(SettingsError, match=f"^MACAROON_CBAT_{next(iter(wrong)).upper()} must be "):
+        OperationSettings(**wrong)

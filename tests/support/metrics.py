@@ -25,7 +25,7 @@ def measured(data: Path, workers: int, **variables: str) -> Iterator[tuple[Serve
     billing = members("client", "add", "billing", "--scope", "read write", *register)["client_secret"]
     api = members("client", "add", "api", "--serves", API, "--data", data)["client_secret"]
     port = free_port()
-    with serving(data, "--workers", str(workers), "--metrics-port", str(port), **variables) as service:
+    with serving(data, "--workers", str(workers), "--management-port", str(port), **variables) as service:
         yield service, Caller(service, {"billing": billing, "api": api}), port
 
 
@@ -107,10 +107,9 @@ def counted(rounds: int) -> dict[str, float]:
 
 
 def counters(port: int) -> dict[str, float]:
+    """Return the counters of events, without histograms, gauges and the metrics of processes."""
     found = scrape(port)
-    for gauge in ("key_age_seconds{}", "server_certificate_expiry_timestamp_seconds{}"):
-        found.pop(gauge)
-    return found
+    return {name: value for name, value in found.items() if "_total{" in name and "process_" not in name}
 
 
 def workers_of(pid: int) -> list[int]:

@@ -157,7 +157,7 @@ def test_a_service_killed_under_load_loses_nothing(busy: Realm, house: House):
         assert told.minted <= audited(busy, "token.minted")
         assert told.revoked <= audited(busy, "token.revoked")
         with busy.service.running():
-            assert requests.get(busy.service.issuer + "/healthz", verify=str(ca), timeout=60).ok
+            assert requests.get(busy.service.issuer + "/openapi.json", verify=str(ca), timeout=60).ok
             check_the_feed(busy, reader, told)
             keys = json.loads(busy.service.command("key", "list", "--json"))
             assert [one["state"] for one in keys] == ["current", "next"]

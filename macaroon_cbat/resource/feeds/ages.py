@@ -52,6 +52,14 @@ class FeedAges:
             yield family
 
 
+def unknown_feeds() -> str | None:
+    """Return which keys or revocations are not known yet, for a readiness probe; None if all are."""
+    with _lock.current():
+        feeds = [(kind, feed) for kind, known in _feeds.items() for feed in known]
+    missing = sorted({kind for kind, feed in feeds if feed.age() == float("inf")})
+    return f"not known yet: {' and '.join(f'{kind}s' for kind in missing)}" if missing else None
+
+
 def show_age(kind: str, feed: Feed) -> None:
     """Show the age of this feed as long as it is in use; do nothing without prometheus_client."""
     try:

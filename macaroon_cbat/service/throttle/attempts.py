@@ -31,7 +31,7 @@ REGISTRATIONS = frozenset({"register"})
 
 def throttle_of(settings: ThrottleSettings) -> Throttle:
     """Return the limits, counted where the settings say. Raises SettingsError."""
-    url = settings.limits_storage
+    url = settings.storage()
     counters = None if url is None else RedisCounters(url)
     return Throttle(settings, counters, locked=write_or_log_locked)
 

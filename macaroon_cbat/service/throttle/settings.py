@@ -1,9 +1,11 @@
 """Settings of the limits on attempts. Successful requests of a client are not limited unless it is set."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.service.secret_files import secret_in
 from macaroon_cbat.service.variables import PREFIX, Setting, refuse_out_of_range
 
 _SCHEMES = ("redis://", "rediss://", "redis+unix://")
@@ -26,6 +28,9 @@ class ThrottleSettings:
         ),
     ] = field(default=None, repr=False)
     """It may hold a password."""
+    limits_storage_file: Annotated[
+        Path | None, Setting(meaning="file with that URL", shape="a private file")
+    ] = None
     lockout_failures: Annotated[
         int, _attempts("wrong secrets of a client from an address, after which this pair is locked")
     ] = 10
@@ -56,11 +61,18 @@ class ThrottleSettings:
     def __post_init__(self) -> None:
         """Refuse what could only fail later."""
         refuse_out_of_range(self)
-        if self.limits_storage is not None and not self.limits_storage.startswith(_SCHEMES):
+        storage = self.storage()
+        if storage is not None and not storage.startswith(_SCHEMES):
             raise SettingsError(
                 f"{PREFIX}LIMITS_STORAGE must be redis://HOST[:PORT][/DATABASE], or rediss:// or "
                 "redis+unix://, or unset"
             )
+
+    def storage(self) -> str | None:
+        """Return the URL of the storage, from its file if that is named. Raises SettingsError."""
+        if self.limits_storage_file is None:
+            return self.limits_storage
+        return secret_in(self.limits_storage_file, "LIMITS_STORAGE_FILE", "URL of Redis")
 
 
 USUAL_THROTTLE = ThrottleSettings()

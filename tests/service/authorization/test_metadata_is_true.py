@@ -20,7 +20,7 @@ from tests.support.service import API, GRANT_TYPE, ISSUER, SECRETS, Service, bas
 PATH = "/.well-known/oauth-authorization-server"
 TOKEN = "/oauth2/token"
 OTHER_PAGES = {
-    *("home", "guide", "guide chapter", "document", "healthz", "authorization_server_metadata"),
+    *("home", "guide", "guide chapter", "document", "authorization_server_metadata"),
     *("consent", "decision", "callback", "logout", "logged_out", "device", "device decision"),
     *("approval", "approval decision", "discharge info", "discharge public key", "discharge wait"),
 }

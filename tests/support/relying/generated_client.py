@@ -12,7 +12,6 @@ from generated.api.default import (
     delete_admin_clients_client_id,
     get_admin_clients_client_id,
     get_admin_revocations,
-    get_healthz,
     get_resource_keys,
     get_resource_revocations,
     patch_admin_clients_client_id,
@@ -91,7 +90,6 @@ def main() -> dict[str, object]:
     gone = delete_admin_clients_client_id.sync_detailed("orders", client=operator)
     missing = get_admin_clients_client_id.sync("orders", client=operator)
     return {
-        "health": get_healthz.sync(client=OPEN).status.value,
         "made": made.client_id,
         "active": before.active,
         "audience": before.aud,

@@ -1,4 +1,4 @@
-"""The metrics page is at one place, and speaks HTTP as strictly as the service does."""
+"""The management page has three places, and speaks HTTP as strictly as the service does."""
 
 import socket
 
@@ -11,9 +11,9 @@ from tests.support.tls_servers import read_to_end
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory):
-    """Run a service with a metrics page."""
+    """Run a service with a management page."""
     port = free_port()
-    with serving(tmp_path_factory.mktemp("page") / "data", "--metrics-port", str(port)):
+    with serving(tmp_path_factory.mktemp("page") / "data", "--management-port", str(port)):
         yield port
 
 
@@ -45,14 +45,17 @@ def test_the_page_is_at_metrics(port, target):
         "/metrics/../",
         "/%6detrics",
         "/favicon.ico",
+        "/oauth2/token",
+        "/admin/clients",
+        "/healthz",
         "*",
     ],
 )
 def test_nothing_is_elsewhere(port, target):
-    """Any other path is 404, which says where the metrics are."""
+    """Any other path is 404, which says what there is."""
     status, answer = say(port, f"GET {target} HTTP/1.1\nHost: x:9100")
     assert status == 404
-    assert b"the metrics are at /metrics" in answer
+    assert b"this port has /livez, /readyz and /metrics" in answer
     assert b"tokens_revoked" not in answer
 
 
@@ -73,3 +76,13 @@ def test_http_1_0_needs_no_host(port):
 def test_the_page_can_only_be_read(port, method):
     """No other method than GET does anything."""
     assert say(port, f"{method} /metrics HTTP/1.1\nHost: x\nContent-Length: 0")[0] == 501
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
+def test_nothing_is_kept(port, path):
+    """Every answer is fresh, and HEAD has the header of GET without its body."""
+    whole, header = (say(port, f"{method} {path} HTTP/1.1\nHost: x")[1] for method in ("GET", "HEAD"))
+    assert b"\r\nCache-Control: no-store\r\n" in whole
+    assert whole.partition(b"\r\n\r\n")[2] != b""
+    assert header.partition(b"\r\n\r\n")[2] == b""
+    assert header.split()[1] == whole.split()[1] == b"200"

@@ -1,0 +1,96 @@
+"""The processes of `serve`: the application of each, its management page, and the files that all follow."""
+
+import socket
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from macaroon_cbat import __version__
+from macaroon_cbat.audit import flush_refusals
+from macaroon_cbat.audit.file import reopen_logs
+from macaroon_cbat.certificate.forwarded import Forwarded
+from macaroon_cbat.cli.greeting import Greeting
+from macaroon_cbat.files.followed import Followed
+from macaroon_cbat.server.certificate_expiry import CertificateExpiry
+from macaroon_cbat.server.management import management_listener, serve_management
+from macaroon_cbat.server.process_metrics import BuildInfo, ProcessMetrics, main_process
+from macaroon_cbat.server.readiness import Readiness
+from macaroon_cbat.server.shared_counters import take_counters
+from macaroon_cbat.service import Settings, create_app
+from macaroon_cbat.service.metrics import key_age, publish_connections
+from macaroon_cbat.service.oauth2.client_certificates import client_trust
+from macaroon_cbat.service.proxies import ProxiesWithSecretFile
+from macaroon_cbat.service.readiness import service_checks
+from macaroon_cbat.stores import Stores
+from macaroon_cbat.tls import serve
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+
+def serve_service(settings: Settings, greeting: Greeting, **listening: Any) -> None:
+    """Serve until a signal ends it; `listening` is what remains of the command's options."""
+    source, workers = settings.certificate_source, greeting.workers
+    with management_listener(*greeting.management, processes=workers, spare=greeting.data) as management:
+        process = _Process(settings, management, feed_waiters=greeting.threads // 2, is_worker=workers > 1)
+        serve(
+            process.application,
+            certificate=greeting.certificate,
+            workers=workers,
+            threads=greeting.threads,
+            proxy_headers=source.headers if isinstance(source, Forwarded) else (),
+            on_end=flush_refusals,
+            on_ready=greeting.say,
+            on_stop=process.stop,
+            limits=settings.limits.of_server(),
+            followed=process.followed(),
+            on_hangup=reopen_logs,
+            on_certificate=process.expiry.show,
+            **listening,
+        )
+
+
+class _Process:
+    """A process that serves: its application, and the metrics of all processes."""
+
+    def __init__(
+        self, settings: Settings, management: socket.socket | None, *, feed_waiters: int, is_worker: bool
+    ) -> None:
+        self._settings, self._management, self._feed_waiters = settings, management, feed_waiters
+        self._is_worker = is_worker
+        self._trust = client_trust(settings)
+        self._readiness = Readiness({})
+        self.expiry = CertificateExpiry()
+
+    def application(self) -> "WSGIApplication":
+        """Return the application, made after the fork."""
+        if self._management is not None:
+            take_counters()
+        app = create_app(self._settings, trust=self._trust, feed_waiters=self._feed_waiters)
+        if self._management is not None:
+            self._show(self._management, app.extensions["macaroon_cbat"])
+        return app
+
+    def _show(self, management: socket.socket, stores: Stores) -> None:
+        """Answer probes and scrapes."""
+        self._readiness = Readiness(service_checks(stores, self.expiry.seconds, time.time))
+        main = main_process(is_worker=self._is_worker)
+        collectors = (
+            key_age(stores, time.time),
+            self.expiry.gauge,
+            ProcessMetrics(main),
+            BuildInfo(__version__),
+        )
+        publish = partial(publish_connections, stores)
+        serve_management(management, self._readiness, collectors, publish=publish)
+
+    def stop(self) -> None:
+        """Say to probes that the process is stopping; called by a signal handler."""
+        self._readiness.stop()
+
+    def followed(self) -> list[Followed[Any]]:
+        """Return the files that all processes follow: a replacing worker begins with the valid ones."""
+        certificate_source = self._settings.certificate_source
+        proxies = certificate_source.trust if isinstance(certificate_source, Forwarded) else None
+        secret = proxies.followed if isinstance(proxies, ProxiesWithSecretFile) else None
+        return [*self._trust.followed, *([] if secret is None else [secret])]
