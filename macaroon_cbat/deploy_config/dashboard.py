@@ -5,6 +5,10 @@ from typing import Any, NamedTuple
 
 _RATE = "[$__rate_interval]"
 
+_QUANTILE = (
+    f"histogram_quantile({{}}, sum by (endpoint, le) (rate(macaroon_cbat_request_seconds_bucket{_RATE})))"
+)
+
 
 class Panel(NamedTuple):
     """One graph: its title, the unit of Grafana, and the expression and legend of each line."""
@@ -23,6 +27,17 @@ PANELS = (
             (f"sum(rate(macaroon_cbat_tokens_introspected_total{_RATE}))", "introspected"),
             (f"sum(rate(macaroon_cbat_tokens_revoked_total{_RATE}))", "revoked"),
         ),
+    ),
+    Panel(
+        "Requests a second",
+        "ops",
+        ((f"sum by (endpoint, status) (rate(macaroon_cbat_request_seconds_count{_RATE}))",
+          "{{endpoint}} {{status}}"),),
+    ),
+    Panel(
+        "Seconds until a response begins",
+        "s",
+        ((_QUANTILE.format(0.5), "{{endpoint}} median"), (_QUANTILE.format(0.99), "{{endpoint}} 99 %")),
     ),
     Panel(
         "Refused requests a second",
@@ -46,6 +61,19 @@ PANELS = (
           "{{instance}}"),),
     ),
     Panel("Age of the root key", "s", (("max(macaroon_cbat_key_age_seconds)", "key"),)),
+    Panel(
+        "Memory of a service",
+        "bytes",
+        (('process_resident_memory_bytes{job="macaroon-cbat"}', "{{instance}}"),),
+    ),
+    Panel(
+        "Open files and connections to the database",
+        "short",
+        (
+            ('process_open_fds{job="macaroon-cbat"}', "{{instance}} files"),
+            ("sum by (instance, state) (macaroon_cbat_database_connections)", "{{instance}} {{state}}"),
+        ),
+    ),
     Panel(
         "Resource servers: let through and refused, a second",
         "ops",

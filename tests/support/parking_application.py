@@ -16,8 +16,8 @@ FIELDS = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
 class ParkingApplication:
     """`/park` waits for `/finish`; `/parked` counts.
 
-    `/both` parks and answers itself, `/fails` parks and fails, `/forgets` never finishes, `/early` finishes before it
-    returns.
+    `/both` parks and answers itself, `/fails` parks and fails, `/forgets` never finishes, `/early` finishes
+    before it returns.
     """
 
     def __init__(self) -> None:

@@ -1,0 +1,1 @@
+"""An hour in which everything runs at once, and breaks."""
