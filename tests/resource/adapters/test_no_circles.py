@@ -31,7 +31,7 @@ def garbage() -> Iterator[list[Any]]:
 @pytest.mark.parametrize("settings", [{}, {"default": "deny"}], ids=["allow", "deny"])
 @pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=ADAPTERS)
 def test_a_request_leaves_no_circle(adapter: Adapter, settings: dict[str, Any]):
-    """What a guard keeps with a request does not lead back to the request."""
+    """A guard keeps nothing with a request that leads back to the request."""
     app = adapter.make(**settings)
     assert adapter.call(app, bound()).status in (200, 403)
     with garbage() as left:
