@@ -4,6 +4,7 @@ A source is called with the connection of a request. `tls_connection` believes t
 nothing else; `forwarded` has the source for servers behind a proxy.
 """
 
+from functools import lru_cache
 from typing import Protocol
 
 from msgspec import Struct
@@ -119,4 +120,16 @@ def presented_certificate(certificate: DerCertificate | None) -> PresentedCertif
     """Return the certificate as presented; none for no bytes, whose hash any client could claim."""
     if not certificate:
         return NO_CERTIFICATE
+    if len(certificate) > _LONGEST_REMEMBERED:
+        return _presented(certificate)
+    return remembered_presented(certificate)
+
+
+def _presented(certificate: DerCertificate) -> PresentedCertificate:
     return PresentedCertificate(thumbprint=thumbprint_of(certificate), certificate=certificate)
+
+
+_MOST_REMEMBERED, _LONGEST_REMEMBERED = 1024, 4096
+
+remembered_presented = lru_cache(maxsize=_MOST_REMEMBERED)(_presented)
+"""The certificates presented last, by all of their bytes: those of a connection come with each request."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import iscoroutinefunction
 from typing import Any, ParamSpec, Unpack, cast
 
 from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
@@ -22,7 +23,7 @@ from macaroon_cbat.resource.settings import GuardSettings, check_settings, judge
 from macaroon_cbat.resource.wsgi import PRINCIPAL
 
 with extra("flask"):
-    from flask import Flask, Response, current_app, has_request_context, make_response, request
+    from flask import Flask, Request, Response, current_app, has_request_context, request
     from flask.views import MethodView
     from werkzeug.local import LocalProxy
 
@@ -103,20 +104,25 @@ class Guard:
         self._scopes.update(scope.split())
 
         def decorate(view: Callable[Parameters, Any]) -> Callable[Parameters, Any]:
+            is_async = iscoroutinefunction(view)
+
             @wraps(view)
             def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Any:
-                admission = self._admission()
-                presented = _presented(admission)
+                app = _current_app()
+                admission = self._admission(app)
+                asked = _current_request()
+                environ, presented = asked.environ, _presented(asked, admission)
                 try:
-                    found = admitted_before(request.environ.get(_ADMITTED), admission, presented, scope)
+                    found = admitted_before(environ.get(_ADMITTED), admission, presented, scope)
                     # Unlike `g` the environment never outlives the request.
                     if found is None:
                         found = admission.admit(presented, scope)
-                        request.environ[_ADMITTED] = Admitted(admission, presented, found)
-                    request.environ[PRINCIPAL] = found
+                        environ[_ADMITTED] = Admitted(admission, presented, found)
+                    environ[PRINCIPAL] = found
                 except (OAuthError, Unavailable) as error:
                     return _response(answer_to(error, admission, presented))
-                return _uncached(make_response(current_app.ensure_sync(view)(*args, **kwargs)))
+                run = app.ensure_sync(view) if is_async else view
+                return _uncached(app.make_response(run(*args, **kwargs)))
 
             setattr(guarded, _REQUIRED, (self, scope))
             return guarded
@@ -125,20 +131,20 @@ class Guard:
 
     def _through(self, deny: DefaultDeny) -> Response | None:
         """Return the refusal of a request that may not reach its view, or None."""
-        request.environ.pop(_ADMITTED, None)
-        admission = deny.admission
-        presented = _presented(admission)
+        asked, admission = _current_request(), deny.admission
+        asked.environ.pop(_ADMITTED, None)
+        presented = _presented(asked, admission)
         if deny.is_open(presented):
             return None
-        scope = self._required(current_app.view_functions.get(request.endpoint or ""))
+        scope = self._required(_current_app().view_functions.get(asked.endpoint or ""))
         try:
             principal = admission.admit(presented, scope or "")
             # Without a view there is nothing to guard: a valid token learns that it is 404 or a redirect.
-            if scope is None and request.routing_exception is None:
+            if scope is None and asked.routing_exception is None:
                 raise deny.unguarded(presented, principal)
         except (OAuthError, Unavailable) as error:
             return _response(answer_to(error, admission, presented))
-        request.environ[_ADMITTED] = Admitted(admission, presented, principal)
+        asked.environ[_ADMITTED] = Admitted(admission, presented, principal)
         return None
 
     def _required(self, view: Any) -> str | None:
@@ -150,25 +156,34 @@ class Guard:
         guard, scope = getattr(view, _REQUIRED, (None, None))
         return scope if guard is self else None
 
-    def _admission(self) -> Admission:
-        """Return this guard's rules for the current application, never another guard's, maybe laxer ones."""
-        installed: dict[Guard, Admission] = current_app.extensions.get("macaroon_cbat", {})
+    def _admission(self, app: Flask) -> Admission:
+        """Return this guard's rules for the application, never another guard's, maybe laxer ones."""
+        installed: dict[Guard, Admission] = app.extensions.get("macaroon_cbat", {})
         if self not in installed:
             raise SettingsError("a view is under a guard on which init_app(app) was never called")
         return installed[self]
 
 
-def _presented(admission: Admission) -> PresentedRequest:
-    environ = request.environ
+def _current_app() -> Flask:
+    # Each attribute of a proxy of Flask's finds the object anew, so a guard finds it once.
+    return cast("Flask", cast("Any", current_app)._get_current_object())  # noqa: SLF001 # as Flask documents
+
+
+def _current_request() -> Request:
+    return cast("Request", cast("Any", request)._get_current_object())  # noqa: SLF001 # the same
+
+
+def _presented(asked: Request, admission: Admission) -> PresentedRequest:
+    environ = asked.environ
     method: str = environ["REQUEST_METHOD"]
-    path, why = _path(environ.get("PATH_INFO", ""), admission.root_path)
+    path, why = _path(asked, admission.root_path)
     credentials = credentials_in_environ(environ)
     return PresentedRequest(
         now=admission.now(),
         authorization=environ.get("HTTP_AUTHORIZATION"),
         connection=WsgiConnection(environ),
         # Werkzeug makes capital letters of any others.
-        method=request.method if method == method.upper() else method,
+        method=asked.method if method == method.upper() else method,
         path=path,
         address=environ.get("REMOTE_ADDR"),
         why_no_path=why,
@@ -178,12 +193,15 @@ def _presented(admission: Admission) -> PresentedRequest:
     )
 
 
-def _path(path_info: str, root_path: str) -> tuple[str | None, str | None]:
+def _path(asked: Request, root_path: str) -> tuple[str | None, str | None]:
     """Return the whole path, or None and why it is unknown; Werkzeug routes `request.path`."""
-    if _UNDECODABLE in request.path:
+    environ, path = asked.environ, asked.path
+    if _UNDECODABLE in path:
         return None, NOT_UTF_8
-    path = request.path if path_info.startswith("/") or not path_info else path_info
-    return whole_path("SCRIPT_NAME", request.environ.get("SCRIPT_NAME", ""), path, root_path)
+    path_info: str = environ.get("PATH_INFO", "")
+    if path_info and not path_info.startswith("/"):
+        path = path_info
+    return whole_path("SCRIPT_NAME", environ.get("SCRIPT_NAME", ""), path, root_path)
 
 
 def _response(answer: Answer) -> Response:

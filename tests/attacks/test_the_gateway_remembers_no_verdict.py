@@ -12,6 +12,8 @@ from macaroon_cbat.certificate.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.certificate.header_fields import layout_of, remembered_layout
 from macaroon_cbat.certificate.header_source import HeaderSource
 from macaroon_cbat.certificate.raw_connection import RawConnection
+from macaroon_cbat.certificate.source import presented_certificate, remembered_presented
+from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.errors import AmbiguousHeader, InvalidRequest, NoRule
 from macaroon_cbat.gateway.rules import Rule, Rules
 from tests.support.proxy_requests import Asked
@@ -205,3 +207,16 @@ def test_the_memory_of_one_layout_is_bounded():
     connection = sent(("Host", "x"))
     assert [connection.header(f"X-{number}") for number in range(200)] == [None] * 200
     assert len(layout_of(connection.fields).places) <= 64
+
+
+def test_the_memory_of_presented_certificates_is_bounded():
+    """A connection's certificate is remembered by all of its bytes; neither many nor a long one fill it."""
+    remembered_presented.cache_clear()
+    alike = [DerCertificate(b"%256d" % number) for number in range(1100)]
+    for one in alike:
+        assert presented_certificate(one).thumbprint == thumbprint_of(one)
+    full = remembered_presented.cache_info()
+    long = DerCertificate(bytes(4097))
+    assert presented_certificate(long).thumbprint == thumbprint_of(long)
+    assert remembered_presented.cache_info().misses == full.misses
+    assert full.currsize == full.maxsize == 1024
