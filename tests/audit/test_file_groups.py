@@ -134,7 +134,7 @@ def test_a_pipe_gets_lines_one_by_one(tmp_path):
 
 
 def test_a_child_that_is_forked_while_lines_wait(audit, file):
-    """A child whose parent had a thread that wrote for others writes its own lines, and does not wait for it."""
+    """A child of a process in which a thread writes for others writes its own lines without that thread."""
     audit.append("of the parent")
     with gathered(audit, file) as told:
         file.rename(file.with_suffix(".1"))  # the child's lines go where no lock is held
