@@ -3,6 +3,7 @@
 import atexit
 import logging
 import os
+from abc import ABC, abstractmethod
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -16,10 +17,21 @@ troubles = logging.getLogger("macaroon_cbat.audit_log")
 """The log of what is wrong with the audit log: not a child of `log`, or its lines would be audited."""
 
 
+class LineHandler(logging.Handler, ABC):
+    """A handler that takes a line as it is, for which no record need be made."""
+
+    @abstractmethod
+    def append(self, line: str) -> None:
+        """Write the line. Raises OSError."""
+
+
 def write(event: AuditEvent) -> None:
     """Write the event. Raises Unavailable: an action that cannot be audited must not be acknowledged."""
     try:
-        log.info("%s", audit_line(event))
+        if (handler := _only_handler()) is None:
+            log.info("%s", audit_line(event))
+        else:
+            handler.append(audit_line(event))
     except OSError as error:
         place = f"the audit log {error.filename or ''}".rstrip()
         reason = error.strerror or str(error)
@@ -57,6 +69,15 @@ def bound_refusals(lines: int) -> None:
 def is_audited() -> bool:
     """Return True if audit lines go somewhere: to a file, or to the application's own logging."""
     return log.isEnabledFor(logging.INFO) and log.hasHandlers()
+
+
+def _only_handler() -> LineHandler | None:
+    """Return the handler that alone gets every line, unfiltered; None if the logger must see to the lines."""
+    handlers = log.handlers
+    if len(handlers) != 1 or log.propagate or log.filters or not log.isEnabledFor(logging.INFO):
+        return None
+    [only] = handlers
+    return only if isinstance(only, LineHandler) and not only.filters and only.level <= logging.INFO else None
 
 
 def _write_or_log(event: AuditEvent) -> None:

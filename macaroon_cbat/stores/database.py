@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 from pathlib import Path
 from threading import Event
@@ -19,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.files.process_values import PerProcess
+from macaroon_cbat.stores.group_commit import GroupCommits
 from macaroon_cbat.stores.postgresql import (
     postgresql_arguments,
     prepare_postgresql,
@@ -91,9 +92,8 @@ class Database:
             self._url = self.engine.url
         except (ArgumentError, SQLAlchemyError, TypeError, ValueError) as error:
             raise SettingsError(unusable(str(error))) from error
-        self._turns = (
-            PerProcess(partial(WriteQueue, monotonic)) if parsed.get_backend_name() == "sqlite" else None
-        )
+        self._is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._groups = PerProcess(partial(GroupCommits, self._begun, monotonic))
 
     def __repr__(self) -> str:
         """Show the URL without its options: a password may be among them."""
@@ -123,11 +123,23 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Yield a connection whose work is committed at the end, all or nothing. Raises Unavailable."""
-        with self._translated(), self.turn() as seconds, self.engine.connect() as connection:
+        """Yield a connection whose work is committed at the end, all or nothing. Raises Unavailable.
+
+        Writers of one process that wait in line share a commit, which all of them wait for.
+        """
+        seconds = float(BUSY_SECONDS)
+        with self._translated():
+            begin = self._groups.current().writing if self._is_sqlite else self._begun
+            with begin(seconds) as writer:
+                yield writer
+
+    @contextmanager
+    def _begun(self, seconds: float) -> Iterator[Connection]:
+        """Yield a connection with a transaction, which waits so many seconds for other processes."""
+        with self.engine.connect() as connection:
             writer = connection.execution_options(macaroon_cbat_writes=int(seconds * 1000))
             with writer.begin():
-                if self._turns is None:
+                if not self._is_sqlite:
                     take_writers_lock(writer)
                 yield writer
 
@@ -148,7 +160,7 @@ class Database:
         with self.writing() as connection:
             configuration.attributes["connection"] = connection
             self._refuse_newer(MigrationContext.configure(connection).get_current_revision())
-            with unhurried(connection) if self._turns is None else nullcontext():
+            with nullcontext() if self._is_sqlite else unhurried(connection):
                 command.upgrade(configuration, "head")
 
     def check_schema(self) -> None:
@@ -184,14 +196,10 @@ class Database:
         """The SQLAlchemy engine of this process, for event listeners and the statistics of its pool."""
         return self._engines.current()
 
-    def turn(self) -> AbstractContextManager[float]:
-        """Wait for earlier writers of this process; yield the seconds that are left for other processes.
-
-        PostgreSQL itself queues the writers of all processes.
-        """
-        if self._turns is None:
-            return nullcontext(float(BUSY_SECONDS))
-        return self._turns.current().turn(BUSY_SECONDS)
+    @property
+    def turns(self) -> WriteQueue:
+        """The queue of this process's writers; PostgreSQL itself queues those of all processes."""
+        return self._groups.current().turns
 
     @property
     def _driver_error(self) -> type[Exception]:

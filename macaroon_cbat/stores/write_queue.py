@@ -28,13 +28,37 @@ class WriteQueue:
     @contextmanager
     def turn(self, seconds: float) -> Iterator[float]:
         """Wait for the turn, and yield the seconds that are left. Raises TimeoutError if none are."""
+        left = self.take(seconds)
+        try:
+            yield left
+        finally:
+            self.pass_on()
+
+    def take(self, seconds: float) -> float:
+        """Wait for the turn, and return the seconds that are left. Raises TimeoutError if none are.
+
+        The thread must end its turn by `pass_on` or a successful `hand_over`.
+        """
         ends_at = self._monotonic() + seconds
         if not self._take(seconds):
             raise TimeoutError(f"other writers took {seconds:.0f} s and more")
-        try:
-            yield max(0.0, ends_at - self._monotonic())
-        finally:
-            self._pass_on()
+        return max(0.0, ends_at - self._monotonic())
+
+    def hand_over(self) -> bool:
+        """Give the turn to the thread that has waited longest; return False, and keep it, if none waits."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+                return True
+            return False
+
+    def pass_on(self) -> None:
+        """End the turn."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._is_taken = False
 
     def _take(self, seconds: float) -> bool:
         with self._lock:
@@ -51,10 +75,3 @@ class WriteQueue:
                 self._waiting.remove(mine)
                 return False
         return True  # the turn came between the timeout and the lock
-
-    def _pass_on(self) -> None:
-        with self._lock:
-            if self._waiting:
-                self._waiting.popleft().release()
-            else:
-                self._is_taken = False

@@ -3,8 +3,7 @@
 import json
 import logging
 import os
-import resource
-import signal
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,6 +12,7 @@ from macaroon_cbat.audit.file import write_log_to
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.service import settings_from_environment
 from tests.support.audit_events import events, one
+from tests.support.file_limits import files_limited_to
 from tests.support.service import Service, grant_of, refused
 
 
@@ -91,18 +91,23 @@ def test_half_a_line_is_taken_back(audited, file):
     """A line cut short by a full disk leaves nothing that could spoil the next one."""
     audited.token()
     whole = file.read_bytes()
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 50, before[1]))
+    with files_limited_to(len(whole) + 50):
         answer = audited.post("/macaroon/inspect", {})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
     refused(answer, 415, "invalid_request")
     assert file.read_bytes() == whole
     audited.token()
     assert len(events(file)) == 2
+
+
+def test_a_disk_that_fills_up_gives_no_token_without_its_line(audited, file):
+    """Of requests at once on a disk that fills up, exactly those get a token whose lines are in the file."""
+    audited.token()
+    room = file.stat().st_size
+    with files_limited_to(9 * room + room // 2), ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: audited.ask_token(), range(24)))
+    tokens = [answer.json["access_token"] for answer in answers if answer.status_code == 200]
+    assert Counter(answer.status_code for answer in answers) == {200: 8, 503: 16}
+    assert sorted(str(e["token_id"]) for e in events(file)[1:]) == sorted(grant_of(t).jti for t in tokens)
 
 
 def test_without_a_file_the_ordinary_log_has_the_lines(service, caplog):

@@ -58,7 +58,7 @@ def test_a_fork_amid_transactions_hangs_no_child(stores):
 @ON_SQLITE
 def test_a_child_waits_for_no_turn_of_its_parent(stores):
     """A turn to write that a thread of the parent has is not waited for in a child."""
-    with stores.database.turn():
+    with stores.database.turns.turn(5):
         assert in_children(1, lambda _: revoke(stores, "of the child")) == [0]
 
 

@@ -140,7 +140,7 @@ def test_the_wait_is_one_for_both(stores, url):
         with database.writing() as connection:
             left.append(busy_timeout(connection))
 
-    with database.turn():  # which looks at the clock twice
+    with database.turns.turn(5):  # which looks at the clock twice
         thread = threading.Thread(target=write)
         thread.start()
         wait_until(lambda: len(looks) == 3)

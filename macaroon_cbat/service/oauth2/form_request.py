@@ -1,6 +1,6 @@
 """The form request of an OAuth endpoint, as Authlib and the rules of this package read it."""
 
-from functools import partial
+from functools import lru_cache, partial
 
 from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request
 from flask import Request
@@ -25,7 +25,8 @@ class FormRequest(OAuth2Request):  # type: ignore[misc] # Authlib is untyped
 
     def __init__(self, request: Request, form: Form, uri: str, now: EpochSeconds) -> None:
         """Find the client certificate, or raise AmbiguousHeader or ProxyMisconfigured."""
-        super().__init__("POST", uri, headers=request.headers)
+        self.__dict__.update(_blank(uri))  # what Authlib's own initializer sets
+        self.headers = request.headers
         self.payload = _FormPayload(form.once)
         self.resources = form.several.get("resource", ())
         self.presented = client_certificate(request)
@@ -90,6 +91,12 @@ def read_form_request(
     """
     form = read_form(request, ignored=("token_type_hint",), several=several)
     return FormRequest(request, form, uri, now)
+
+
+@lru_cache(maxsize=16)
+def _blank(uri: str) -> dict[str, object]:
+    """Return what Authlib gives every request to this endpoint, whose scheme it judges once here."""
+    return dict(vars(OAuth2Request("POST", uri)))
 
 
 class _FormPayload(OAuth2Payload):  # type: ignore[misc] # Authlib is untyped
