@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -16,11 +17,13 @@ FIELDS = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
 class ParkingApplication:
     """`/park` waits for `/finish`; `/parked` counts.
 
-    `/both` parks and answers itself, `/fails` parks and fails, `/forgets` never finishes, `/early` finishes before it
-    returns.
+    `/both` parks and answers itself, `/fails` parks and fails, `/forgets` never finishes, `/early` finishes
+    before it returns.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, told: Path | None = None) -> None:
+        """Write the file `told` with the first response that is parked."""
+        self._told = told
         self.waiting: dict[ParkedResponse, None] = {}
         self.parked: list[ParkedResponse] = []
         self.ended = 0
@@ -52,6 +55,8 @@ class ParkingApplication:
         parked = park(seconds, on_end)
         self.parked.append(parked)
         self.waiting[parked] = None
+        if self._told is not None:
+            self._told.touch()
 
     def finish(self) -> None:
         """Let the event happen."""
