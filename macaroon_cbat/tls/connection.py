@@ -4,12 +4,12 @@ All of it runs in the loop's thread. A thread that serves a request sees its Exc
 """
 
 import logging
-import socket
+from functools import partial
 
-from macaroon_cbat.tls.deadlines import Room
+from macaroon_cbat.server.link import Link
+from macaroon_cbat.server.rooms import Room
 from macaroon_cbat.tls.exchange import Exchange
 from macaroon_cbat.tls.host import Host
-from macaroon_cbat.tls.link import Link
 from macaroon_cbat.tls.parked import end_wait, unpark
 from macaroon_cbat.tls.receiver import Receiver
 from macaroon_cbat.tls.request import Request
@@ -19,7 +19,9 @@ from macaroon_cbat.tls.waitress import error_answer, https_expected
 
 log = logging.getLogger("macaroon_cbat.tls")
 
-_WRITE_BYTES = 1 << 15  # two TLS records at a time, so that little is encrypted ahead of a slow reader
+_WRITE_BYTES = (
+    1 << 14
+)  # one TLS record: a slow reader's time runs anew with each, and little is encrypted ahead
 _TURN_BYTES = 1 << 19  # of one response in one turn: a fast reader leaves turns to the other clients
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TLS_HANDSHAKE = 0x16  # the first byte of a ClientHello, and of no HTTP request
@@ -28,18 +30,18 @@ _TLS_HANDSHAKE = 0x16  # the first byte of a ClientHello, and of no HTTP request
 class Connection:
     """The state of one client. It is in a room while the server waits for it, else in none."""
 
-    __slots__ = ("_address", "_exchange", "_host", "_link", "_receiver", "_session", "counted_bytes")
+    __slots__ = ("_address", "_exchange", "_host", "_receiver", "_rooms", "_session", "counted_bytes", "link")
 
-    def __init__(self, host: Host, sock: socket.socket, address: tuple[str, int]) -> None:
-        self._host = host
+    def __init__(self, host: Host, address: tuple[str, int]) -> None:
+        self._host, self._rooms = host, host.rooms
         self._address = address
         self._session: Session | None = None
         self._exchange: Exchange | None = None
         self._receiver = Receiver(host.new_request)
         self.counted_bytes = 0
-        self._link = Link(host, sock, self)
+        self.link = Link(host, self)
 
-    def on_ciphertext(self, ciphertext: bytes) -> None:
+    def on_data(self, ciphertext: bytes) -> None:
         """Decrypt the bytes that came, and work on them."""
         if self._session is None and ciphertext[0] != _TLS_HANDSHAKE:
             self._refuse_plain_http(ciphertext)
@@ -53,35 +55,27 @@ class Connection:
             self._close(lingering=True)
             return
         if session.established and not was_established:
-            self._on_established()
+            # A client without a request must not hold up a server that stops.
+            self.link.wait_in(self._rooms.linger if self._host.site.is_stopping else self._rooms.request)
         if plaintext:
             self._on_plaintext(plaintext)
         else:
-            self._link.send(session.take_output())
+            self.link.send(session.take_output())
         if session.ended:
-            self._link.end_input()
+            self.link.end_input()
         self._host.holdings.count(self)
-
-    def _on_established(self) -> None:
-        rooms = self._host.rooms
-        # When the server stops, a client without a request must not hold it up for long.
-        self._link.wait_in(rooms.linger if self._host.site.is_stopping else rooms.request)
 
     def _refuse_plain_http(self, beginning: bytes) -> None:
         log.debug("refused %s: it does not speak TLS", self._address[0])
         if not beginning[:1].isalpha():
-            self._link.drop()
+            self.link.drop()
             return
-        self._link.send(https_expected())
+        self.link.send(https_expected())
         self._close(lingering=True)
 
     def on_end(self) -> None:
         """Answer a request that is complete, else close. A client that ends a wait for an event is gone."""
-        if self._exchange is not None and self._exchange.is_parked:
-            self._link.drop()
-        elif self._exchange is not None:
-            self._link.watch()
-        else:
+        if self._exchange is None or self._exchange.is_parked:
             self._close()
 
     def _on_plaintext(self, plaintext: bytes) -> None:
@@ -90,17 +84,21 @@ class Connection:
             return
         # Nothing more is read meanwhile: what a client sends ahead waits in the kernel.
         self._receiver.ahead += plaintext
-        self._link.wants_input = False
-        self._link.watch()
+        self.link.wants_input = False
+        self.link.watch()
 
     def _parse(self, data: bytes) -> None:
         # The time of a request begins here; neither blank lines nor bytes that trickle start it anew.
-        if self._link.room is not self._host.rooms.request:
-            self._link.wait_in(self._host.rooms.request)
+        if self.link.room is not self._rooms.request:
+            self.link.wait_in(self._rooms.request)
         try:
             request = self._receiver.receive(data)
         except UnusableRequest as refused:
             self._refuse(refused.status)
+            return
+        except Exception:
+            log.exception("the server failed to read a request")
+            self._refuse(500)
             return
         if request is not None:
             self._begin_exchange(request)
@@ -109,15 +107,11 @@ class Connection:
 
     def _begin_exchange(self, request: Request) -> None:
         assert self._session is not None
-        self._link.wait_in(None)
-        self._link.owes_response = True
+        self.link.wait_in(None)
+        self.link.owes_response = True
         site, shown = self._host.site, self._session.shown()
-        self._exchange = Exchange(request, site, self._address, shown, self._announce)
+        self._exchange = Exchange(request, site, self._address, shown, partial(self._host.post, self))
         self._host.submit(self._exchange)
-
-    def _announce(self) -> None:
-        # The only method that a thread calls.
-        self._host.post(self)
 
     def _refuse(self, status: int) -> None:
         log.info("refused a request of %s: %d", self._address[0], status)
@@ -127,29 +121,25 @@ class Connection:
 
     # From responses to bytes
 
-    def on_drained(self) -> None:
-        """Go on sending the response."""
-        self.on_response()
-
     def on_response(self) -> None:
         """Send what the thread has made so far."""
         exchange = self._exchange
         if exchange is None:
             return
         exchange.is_announced = False
-        if exchange.is_parked and not unpark(exchange, self._host, self._link, self):
+        if exchange.is_parked and not unpark(exchange, self._host, self.link, self):
             return
         is_whole = exchange.is_finished
         turn = _TURN_BYTES
-        while self._link.can_send():
+        while self.link.can_send():
             if turn <= 0:
-                self._link.watch(has_more=True)
+                self._host.post(self)
                 return
             try:
                 data = exchange.take(_WRITE_BYTES)
             except Exception:
                 log.exception("cannot read what the application answers with")
-                self._link.drop()
+                self.link.drop()
                 return
             if not data:
                 if is_whole:
@@ -158,8 +148,10 @@ class Connection:
             turn -= len(data)
             self._send_plaintext(data)
 
+    on_drained = on_response
+
     def _on_answered(self, exchange: Exchange) -> None:
-        link = self._link
+        link = self.link
         self._exchange = None
         link.owes_response = False
         if exchange.is_broken:
@@ -169,7 +161,7 @@ class Connection:
             self._close(lingering=bool(self._receiver.ahead))
         else:
             ahead = self._receiver.take_ahead()
-            link.wait_in(self._host.rooms.request if ahead else self._host.rooms.idle)
+            link.wait_in(self._rooms.request if ahead else self._rooms.idle)
             link.wants_input = True
             link.watch()
             if ahead:
@@ -179,20 +171,20 @@ class Connection:
     def _send_plaintext(self, plaintext: bytes) -> None:
         try:
             if self._session is not None:
-                self._link.send(self._session.encrypt(plaintext))
+                self.link.send(self._session.encrypt(plaintext))
                 return
         except TlsFailure:
             pass
-        self._link.drop()
+        self.link.drop()
 
     # The end
 
     def _close(self, *, lingering: bool = False) -> None:
-        if self._link.is_closing():
+        if self.link.is_closing():
             return
         self._receiver.discard()
         session, self._session = self._session, None
-        self._link.close(b"" if session is None else session.close(), lingering=lingering)
+        self.link.close(b"" if session is None else session.close(), lingering=lingering)
 
     def held_bytes(self) -> int:
         """Return how many bytes of the client are kept, without a request that a thread works on."""
@@ -205,7 +197,7 @@ class Connection:
         exchange, is_half_sent = self._exchange, self._receiver.request is not None
         if exchange is not None and exchange.withdraw():
             self._host.withdraw(exchange)
-            self._exchange, self._link.owes_response = None, False
+            self._exchange, self.link.owes_response = None, False
         elif exchange is not None or not is_half_sent:
             self.drop()
             return
@@ -229,32 +221,28 @@ class Connection:
 
     def on_deadline(self, room: Room) -> None:
         """Refuse a request that took too long, or close."""
-        rooms = self._host.rooms
-        self._link.room = None
-        if self._exchange is not None and room is rooms.parked:
-            end_wait(self._exchange, self._host, self._link, self)
+        self.link.room = None
+        if self._exchange is not None and room is self._rooms.parked:
+            end_wait(self._exchange, self._host, self.link, self)
             return
         log.debug("cut off %s: too slow", self._address[0])
         if self._receiver.request is not None:
             self._refuse(408)
-        elif room is rooms.handshake or room is rooms.reader or self._link.is_closing():
-            self._link.drop(resetting=room is rooms.reader)
+        elif room is self._rooms.handshake or room is self._rooms.reader or self.link.is_closing():
+            self.link.drop(resetting=room is self._rooms.reader)
         else:
             self._close()
 
     def on_stop(self) -> None:
-        """Close between two requests. A handshake may finish, for a request is about to follow.
-
-        An application that has parked a response finishes it.
-        """
-        if self._exchange is not None and self._link.room is self._host.rooms.parked:
-            end_wait(self._exchange, self._host, self._link, self)
+        """Close between two requests, end waits. A handshake may finish: a request is about to follow."""
+        if self._exchange is not None and self.link.room is self._rooms.parked:
+            end_wait(self._exchange, self._host, self.link, self)
         is_between_requests = self._exchange is None and self._receiver.request is None
-        if is_between_requests and self._link.room is not self._host.rooms.handshake:
+        if is_between_requests and self.link.room is not self._rooms.handshake:
             self._close()
 
     def drop(self) -> None:
         """End at once, to make room for another client."""
-        is_slow_reader = self._link.room is self._host.rooms.reader
+        is_slow_reader = self.link.room is self._rooms.reader
         self._close()
-        self._link.drop(resetting=is_slow_reader)
+        self.link.drop(resetting=is_slow_reader)

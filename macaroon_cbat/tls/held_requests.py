@@ -23,20 +23,17 @@ class Holdings:
     share of the bound is never refused for the others' sake.
     """
 
-    def __init__(
-        self,
-        limit: int,
-        clients: int,
-        everyone: Callable[[], Iterable[HoldingClient]],
-        warn: Callable[[int], None],
-    ) -> None:
-        """Let so many clients hold so many bytes together; `everyone` returns them, the oldest first."""
-        self._limit = limit
-        self._share = limit // clients
+    def __init__(self, everyone: Callable[[], Iterable[HoldingClient]], warn: Callable[[int], None]) -> None:
+        """Let clients hold nothing until `allow`; `everyone` returns them, the oldest first."""
+        self._limit = self._share = 0
         self._everyone = everyone
         self._warn = warn
         self.held_bytes = 0
         """An upper bound of the bytes held: a thread that takes a request does not report it."""
+
+    def allow(self, limit: int, clients: int) -> None:
+        """Let so many clients hold so many bytes together."""
+        self._limit, self._share = limit, limit // clients
 
     def count(self, client: HoldingClient) -> None:
         """Count a client anew, and refuse requests if all together hold too much."""

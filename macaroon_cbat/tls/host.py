@@ -1,13 +1,11 @@
 """The loop as its connections see it, and a connection as the loop sees it.
 
-These Protocols let `link` and `connection` be written and read without the loop that owns them.
+These Protocols let `connection` be written and read without the loop that owns it.
 """
 
-import socket
-from collections.abc import Callable
 from typing import Protocol
 
-from macaroon_cbat.tls.deadlines import Rooms
+from macaroon_cbat.server.link import Reactor
 from macaroon_cbat.tls.exchange import Exchange
 from macaroon_cbat.tls.held_requests import HoldingClient, Holdings
 from macaroon_cbat.tls.request import Request
@@ -28,16 +26,6 @@ class ServedConnection(HoldingClient, Protocol):
         """End at once, to make room for another client."""
 
 
-class Reactor(Protocol):
-    """The time of one process, its waiting rooms, and the events of its sockets."""
-
-    now: float
-    rooms: Rooms
-
-    def watch(self, sock: socket.socket, old: int, new: int, callback: Callable[[int], None], /) -> None:
-        """Change the events that the callback is called for."""
-
-
 class Host(Reactor, Protocol):
     """The loop that serves a connection."""
 
@@ -55,7 +43,7 @@ class Host(Reactor, Protocol):
         """Have no thread take this request."""
 
     def post(self, client: ServedConnection, /) -> None:
-        """Have the loop look at the response of this client; any thread may call it."""
+        """Have the loop look at the response of this client in its next turn; any thread may call it."""
 
     def forget(self, client: ServedConnection, /) -> None:
         """Leave out a client that is gone."""

@@ -2,11 +2,11 @@
 
 import logging
 
+from macaroon_cbat.server.link import Link
 from macaroon_cbat.server.parking import GRACE_SECONDS, UNFINISHED
-from macaroon_cbat.tls.deadlines import Waiter
+from macaroon_cbat.server.rooms import Waiter
 from macaroon_cbat.tls.exchange import Exchange
 from macaroon_cbat.tls.host import Host
-from macaroon_cbat.tls.link import Link
 
 log = logging.getLogger("macaroon_cbat.tls")
 
@@ -36,5 +36,5 @@ def end_wait(exchange: Exchange, host: Host, link: Link, owner: Waiter) -> None:
 
 def _wait(seconds: float, host: Host, link: Link, owner: Waiter) -> None:
     link.wait_in(None)
-    host.rooms.parked.enter_for(owner, host.now, seconds)
+    host.rooms.parked.enter_for(owner, host.now(), seconds)
     link.room = host.rooms.parked

@@ -79,7 +79,7 @@ def serve(  # noqa: PLR0913  # one keyword a setting
             def make_loop() -> FollowingLoop:
                 following = Following(pair, hangups, duties)
                 site = Site(make_app(), adjustments(), host, real_port, not is_alone, removed)
-                loop = Loop(listener, pair, site, limits, threads, on_end=on_end or _do_nothing)
+                loop = Loop([listener], pair, site, limits, threads, on_end=on_end or _do_nothing)
                 return FollowingLoop(loop, following, on_stop or _do_nothing)
 
             announce = partial(on_ready or _do_nothing, host, real_port)

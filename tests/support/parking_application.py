@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -20,7 +21,9 @@ class ParkingApplication:
     before it returns.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, told: Path | None = None) -> None:
+        """Write the file `told` with the first response that is parked."""
+        self._told = told
         self.waiting: dict[ParkedResponse, None] = {}
         self.parked: list[ParkedResponse] = []
         self.ended = 0
@@ -52,6 +55,8 @@ class ParkingApplication:
         parked = park(seconds, on_end)
         self.parked.append(parked)
         self.waiting[parked] = None
+        if self._told is not None:
+            self._told.touch()
 
     def finish(self) -> None:
         """Let the event happen."""

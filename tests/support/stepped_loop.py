@@ -1,5 +1,6 @@
 """A server's loop that the test steps through: its clock stands still until the test moves it."""
 
+import asyncio
 import socket
 import ssl
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from macaroon_cbat.server.limits import Limits
+from macaroon_cbat.server.listener import listening_socket
 from macaroon_cbat.tls.connection import Connection
 from macaroon_cbat.tls.development_ca import development_certificates
 from macaroon_cbat.tls.loop import Loop
@@ -21,34 +23,35 @@ class Stepped:
 
     def __init__(self, folder: Path, limits: Limits, application: Any = None) -> None:
         files = self.files = development_certificates(folder)
-        self.listener = socket.socket()
+        self.listener = listening_socket("127.0.0.1", 0)
+        self._events: Any = asyncio.SelectorEventLoop()
+        self._seconds = 0.0
         site = Site(
             application or make_application(folder), adjustments(), "localhost", 1, False, removed_keys(())
         )
         self.loop = Loop(
-            self.listener,
+            [self.listener],
             ServerCertificate(files.certificate, files.key),
             site,
             limits,
             1,
             on_end=lambda: None,
+            events=self._events,
+            now=lambda: self._seconds,
         )
-        self.loop.now = 0.0
         self.clients: list[SteppedClient] = []
 
     def at(self, seconds: float) -> None:
         """Let it be that late, and do what is due."""
-        self.loop.now = seconds
-        self.loop._on_tick()
+        self._seconds = seconds
+        self.loop.on_tick()
         self.turn()
 
     def turn(self) -> None:
         """Handle what the sockets are ready for until nothing is left."""
-        while ready := self.loop._selector.select(0):
-            for key, events in ready:
-                key.data(events)
-        while self.loop._changed:
-            self.loop._changed.popleft().on_response()
+        while self._events._ready or self._events._selector.select(0):
+            self._events.call_soon(self._events.stop)
+            self._events.run_forever()
 
     def serve(self) -> None:
         """Run one request as a thread would."""
@@ -69,8 +72,8 @@ class Stepped:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         theirs.setblocking(False)
-        connection = Connection(self.loop, ours, ("192.0.2.7", 1))
-        self.loop._connections[connection] = None
+        connection = self.loop.welcome(ours, ("192.0.2.7", 1))
+        self.turn()
         trust = ssl.create_default_context(cafile=self.files.ca)
         if certificate is not None:
             trust.load_cert_chain(certificate)
@@ -148,7 +151,7 @@ class SteppedClient:
     @property
     def is_served(self) -> bool:
         """Tell whether the server still has this connection and means to keep it."""
-        return not self.connection._link.is_closing()
+        return not self.connection.link.is_closing()
 
 
 @contextmanager

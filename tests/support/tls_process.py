@@ -13,6 +13,7 @@ from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.server import prefork
 from macaroon_cbat.tls.development_ca import development_certificates
 from macaroon_cbat.tls.server import Limits, serve
+from tests.support.parking_application import ParkingApplication
 from tests.support.tls_application import make_application
 
 log = logging.getLogger("tests")
@@ -30,6 +31,8 @@ def main() -> None:
     folder = Path(settings.pop("folder"))
     limits = Limits(**settings.pop("limits", {}))
     behaviour = settings.pop("make_app", "")
+    if settings.pop("is_without_uvloop", False):
+        sys.modules["uvloop"] = None  # type: ignore[assignment]  # as if it were not installed
     if settings.pop("is_nohup", False):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if "longest_delay" in settings:
@@ -45,7 +48,7 @@ def main() -> None:
             raise SettingsError("the database is not there")
         if behaviour == "dies":
             os._exit(9)
-        return make_application(folder)
+        return ParkingApplication(folder / "parked") if behaviour == "parks" else make_application(folder)
 
     try:
         serve(

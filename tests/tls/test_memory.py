@@ -142,7 +142,7 @@ def test_what_a_client_leaves_behind_is_freed(server):
     clients = [queued(server, 10_000) for _ in range(10)]
     kept = [weakref.ref(client.connection._session._connection) for client in clients]
     for client in clients:
-        client.connection._link.drop()
+        client.connection.link.drop()
     assert server.loop.holdings.held_bytes == 0
     assert len(server.loop._requests) == 0
     assert [session() for session in kept] == [None] * 10
@@ -154,7 +154,7 @@ def test_a_refused_client_leaves_no_tls(server):
     kept = weakref.ref(client.connection._session._connection)
     client.send(b"nonsense\r\n\r\n")
     assert client.look().startswith(b"HTTP/1.1 400 ")
-    assert client.connection in server.loop._connections
+    assert client.connection in server.loop.connections
     assert kept() is None
 
 

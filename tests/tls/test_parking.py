@@ -105,7 +105,7 @@ def test_a_client_that_goes_is_forgotten(server, application):
     client = parked(server)
     client.sock.close()
     server.turn()
-    assert (application.ended, len(application.waiting), len(server.loop._connections)) == (1, 0, 0)
+    assert (application.ended, len(application.waiting), len(server.loop.connections)) == (1, 0, 0)
     application.parked[0].finish("200 OK", [], b"late")
     server.turn()
 

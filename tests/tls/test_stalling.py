@@ -58,6 +58,7 @@ def test_a_full_house_drops_stallers_not_clients(tmp_path: Path, clients: dict[s
     kinds = ["silence", "hello", "slow header", "slow body"]
     limits = {"connections": 50, "request_seconds": 120.0}
     with running(tmp_path, limits=limits) as server:
+        assert server.ask().status == 200  # the event loop has opened its own files by then
         before = descriptors(server)
         with stalling(server, 40, *kinds) as stallers:
             next_line(stallers)

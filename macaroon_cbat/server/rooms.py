@@ -34,7 +34,7 @@ class Room:
 
     __slots__ = ("_since", "seconds")
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
         self._since: OrderedDict[Waiter, float] = OrderedDict()
 
@@ -77,7 +77,7 @@ class ParkedRoom(Room):
     __slots__ = ("_slot_of", "_slots")
 
     def __init__(self) -> None:
-        super().__init__(0.0)
+        super().__init__()
         self._slots: dict[int, dict[Waiter, None]] = {}
         self._slot_of: dict[Waiter, int] = {}
 
@@ -107,14 +107,17 @@ class ParkedRoom(Room):
 class Rooms:
     """The rooms of a server: one for each thing that it waits for from a client."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.handshake = Room(limits.handshake_seconds)
-        self.request = Room(limits.request_seconds)
-        self.idle = Room(limits.idle_seconds)
-        self.reader = Room(limits.request_seconds)
-        self.linger = Room(_LINGER_SECONDS)
-        self.parked = ParkedRoom()
+    def __init__(self) -> None:
+        """Begin with rooms for no time at all: `allow` sets it."""
+        self.handshake, self.request, self.idle = Room(), Room(), Room()
+        self.reader, self.linger, self.parked = Room(), Room(_LINGER_SECONDS), ParkedRoom()
         self.all = (self.handshake, self.request, self.idle, self.reader, self.linger, self.parked)
+
+    def allow(self, limits: Limits) -> None:
+        """Let clients take these seconds, those that wait already as well."""
+        self.handshake.seconds = limits.handshake_seconds
+        self.request.seconds = self.reader.seconds = limits.request_seconds
+        self.idle.seconds = limits.idle_seconds
 
     def burdens(self, unread_bytes: int, threads: int) -> list[Waiter]:
         """Return the slow readers to drop, the slowest first, because together they take up too much.

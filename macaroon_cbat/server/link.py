@@ -1,0 +1,220 @@
+"""The transport of one connection: output that waits for its reader, what to read, and a clean end."""
+
+import asyncio
+import logging
+import socket
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol, cast
+
+from macaroon_cbat.server.rooms import Room, Rooms, Waiter
+
+log = logging.getLogger("macaroon_cbat.server")
+
+READ_BYTES = 1 << 14
+"""One TLS record: more would keep other clients waiting for their turn."""
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds, so that close() sends RST
+
+
+class Reactor(Protocol):
+    """The time of one process, its waiting rooms, and a buffer that all of its sockets read into."""
+
+    rooms: Rooms
+    read_buffer: memoryview
+
+    def now(self) -> float:
+        """Return the seconds of its clock."""
+
+
+class LinkOwner(Waiter, Protocol):
+    """The connection that takes what a link receives."""
+
+    def on_data(self, data: bytes, /) -> None:
+        """Take bytes from the socket."""
+
+    def on_end(self) -> None:
+        """Learn that no more bytes will come."""
+
+    def on_drained(self) -> None:
+        """Send more: what waited is gone."""
+
+    def on_gone(self) -> None:
+        """Clean up: the socket is closed."""
+
+
+class Link(asyncio.BufferedProtocol):
+    """A transport that waits in at most one room and never reads while its output is stuck."""
+
+    __slots__ = (
+        "_is_blocked", "_is_closing", "_is_reading", "_lingers", "_owner", "_reactor", "_transport",
+        "is_ended", "is_open", "owes_response", "room", "wants_input",
+    )  # fmt: skip
+
+    def __init__(self, reactor: Reactor, owner: LinkOwner) -> None:
+        self._reactor = reactor
+        self._owner = owner
+        self._transport: asyncio.Transport | None = None
+        self._is_blocked = False
+        self._is_reading = True
+        self._is_closing = False
+        self._lingers = False
+        self.room: Room | None = None
+        self.is_open = True
+        self.is_ended = False
+        self.owes_response = False
+        self.wants_input = True
+        self.wait_in(reactor.rooms.handshake)
+
+    # What the event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, unless the connection was dropped before that."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own class has no such base
+        # Everything that the kernel does not take at once counts as stuck.
+        self._transport.set_write_buffer_limits(high=0)
+        if not self.is_open:
+            self._transport.abort()
+
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        """Return the buffer of the process: it is empty again before another socket is read."""
+        return self._reactor.read_buffer
+
+    def buffer_updated(self, size: int) -> None:
+        """Take bytes from the socket."""
+        # A closing client still sends what was refused. Unread, it would make the kernel send a reset,
+        # which takes the refusal from the client as well.
+        if self.is_open and not self._is_closing:
+            data = bytes(self._reactor.read_buffer[:size])
+            self._safely(lambda: self._owner.on_data(data))
+
+    def eof_received(self) -> bool:
+        """Read no more, and keep the other direction open."""
+        if self.is_open:
+            self._safely(self.end_input)
+        return True
+
+    def pause_writing(self) -> None:
+        """Wait for the reader. Its time runs anew only after it has taken a whole piece."""
+        self._is_blocked = True
+        reader = self._reactor.rooms.reader
+        if self.is_open and (self.owes_response or self._is_closing) and self.room is not reader:
+            self.wait_in(reader)
+        self.watch()
+
+    def resume_writing(self) -> None:
+        """Go on: the kernel has taken everything."""
+        self._is_blocked = False
+        if not self.is_open:
+            return
+        if self.room is self._reactor.rooms.reader:
+            self.wait_in(None)
+        self.watch()
+        self._safely(self._finish_closing if self._is_closing else self._owner.on_drained)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Clean up."""
+        self._transport = None
+        if self.is_open:
+            self.is_open = False
+            self.wait_in(None)
+            self._owner.on_gone()
+
+    def _safely(self, do: Callable[[], None]) -> None:
+        try:
+            do()
+        except Exception:
+            # One connection that fails in an unforeseen way must not take the others with it.
+            log.exception("dropped a connection")
+            self.drop()
+
+    def end_input(self) -> None:
+        """Read no more: the client has said that it will send nothing."""
+        self.is_ended = True
+        self.watch()
+        if self._is_closing and not self._is_blocked:
+            self.drop()
+        elif not self._is_closing:
+            self._owner.on_end()
+
+    # What goes out
+
+    def can_send(self) -> bool:
+        """Return True if output would go out now rather than wait."""
+        return self.is_open and not self._is_blocked
+
+    def send(self, data: bytes) -> None:
+        """Send what the socket takes and keep the rest."""
+        if data and self.is_open and self._transport is not None:
+            self._transport.write(data)
+
+    # What to wait for
+
+    def wait_in(self, room: Room | None) -> None:
+        """Let the time of this room run, or none."""
+        if self.room is not None:
+            self.room.leave(self._owner)
+        self.room = room
+        if room is not None:
+            room.enter(self._owner, self._reactor.now())
+
+    def watch(self) -> None:
+        """Read if that is useful now: a client that does not read gets nothing read either."""
+        is_useful = self.wants_input and not self.is_ended and not self._is_blocked
+        if is_useful == self._is_reading or not self.is_open or self._transport is None:
+            return
+        self._is_reading = is_useful
+        if is_useful:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    # The end
+
+    def close(self, farewell: bytes, *, lingering: bool) -> None:
+        """Send what is left and the farewell, then close; lingering reads on so that the answer arrives."""
+        self._is_closing = True
+        self._lingers = lingering
+        self.wants_input = True
+        self.send(farewell)
+        if not self._is_blocked:
+            self._finish_closing()
+        elif self.room is not self._reactor.rooms.reader:
+            self.wait_in(self._reactor.rooms.reader)
+
+    def is_closing(self) -> bool:
+        """Return True if nothing more will be read or answered."""
+        return self._is_closing or not self.is_open
+
+    def _finish_closing(self) -> None:
+        if not self.is_open:
+            return
+        if not self._lingers or self.is_ended or self._transport is None:
+            self.drop()
+            return
+        try:
+            self._transport.write_eof()
+        except OSError:
+            self.drop()
+            return
+        self.wait_in(self._reactor.rooms.linger)
+        self.watch()
+
+    def drop(self, *, resetting: bool = False) -> None:
+        """Close at once; `resetting` also throws away what the kernel still holds for the reader."""
+        if not self.is_open:
+            return
+        self.is_open = False  # first: what the owner does below may come back here
+        self.wait_in(None)
+        if self._transport is not None:
+            if resetting:
+                self._reset_on_close(self._transport.get_extra_info("socket"))
+            self._transport.abort()
+        self._owner.on_gone()
+
+    @staticmethod
+    def _reset_on_close(sock: socket.socket) -> None:
+        # Some systems refuse it after the client has gone, when it is not needed.
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
