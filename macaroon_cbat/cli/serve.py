@@ -24,9 +24,10 @@ from macaroon_cbat.server.metrics_page import metrics_listener, serve_metrics
 from macaroon_cbat.server.shared_counters import take_counters
 from macaroon_cbat.service import Settings, create_app, settings_from_environment
 from macaroon_cbat.service.data_places import data_folder
-from macaroon_cbat.service.metrics import key_age
+from macaroon_cbat.service.metrics import follower_gauges, key_age
 from macaroon_cbat.service.oauth2.client_certificates import client_trust
 from macaroon_cbat.service.proxies import ProxiesWithSecretFile
+from macaroon_cbat.service.resource_feeds import FEEDS
 from macaroon_cbat.stores import open_stores
 from macaroon_cbat.tls import serve
 
@@ -168,7 +169,8 @@ class _Worker:
         app = create_app(self._settings, trust=self._trust, feed_waiters=self._feed_waiters)
         if self._metrics is not None:
             age = key_age(app.extensions["macaroon_cbat"], time.time)
-            serve_metrics(self._metrics, age, self.expiry.gauge)
+            waiting = follower_gauges(app.extensions[FEEDS])
+            serve_metrics(self._metrics, age, self.expiry.gauge, *waiting)
         return app
 
     def followed(self) -> list[Followed[Any]]:
