@@ -17,10 +17,11 @@ from macaroon_cbat.server.process_metrics import BuildInfo, ProcessMetrics, main
 from macaroon_cbat.server.readiness import Readiness
 from macaroon_cbat.server.shared_counters import take_counters
 from macaroon_cbat.service import Settings, create_app
-from macaroon_cbat.service.metrics import key_age, publish_connections
+from macaroon_cbat.service.metrics import follower_gauges, key_age, publish_connections
 from macaroon_cbat.service.oauth2.client_certificates import client_trust
 from macaroon_cbat.service.proxies import ProxiesWithSecretFile
 from macaroon_cbat.service.readiness import service_checks
+from macaroon_cbat.service.resource_feeds import FEEDS, ResourceFeeds
 from macaroon_cbat.stores import Stores
 from macaroon_cbat.tls import serve
 
@@ -68,16 +69,17 @@ class _Process:
             take_counters()
         app = create_app(self._settings, trust=self._trust, feed_waiters=self._feed_waiters)
         if self._management is not None:
-            self._show(self._management, app.extensions["macaroon_cbat"])
+            self._show(self._management, app.extensions["macaroon_cbat"], app.extensions[FEEDS])
         return app
 
-    def _show(self, management: socket.socket, stores: Stores) -> None:
+    def _show(self, management: socket.socket, stores: Stores, feeds: ResourceFeeds) -> None:
         """Answer probes and scrapes."""
         self._readiness = Readiness(service_checks(stores, self.expiry.seconds, time.time))
         main = main_process(is_worker=self._is_worker)
         collectors = (
             key_age(stores, time.time),
             self.expiry.gauge,
+            *follower_gauges(feeds),
             ProcessMetrics(main),
             BuildInfo(__version__),
         )

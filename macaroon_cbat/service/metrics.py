@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from typing import Literal, Protocol
 
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.server.metrics import Counter, CounterGroup, Gauge, Histogram, PublishedGauge
@@ -51,6 +52,14 @@ _CONNECTIONS = PublishedGauge(
     group=_ALL,
 )
 
+_WAITED = Counter(
+    "macaroon_cbat_feed_waits",
+    "Waits for a revocation that ended: with one, with none in time, or to be admitted anew.",
+    ["end"],
+    group=_ALL,
+    shown=[("revocation",), ("time",), ("rights",)],
+)
+
 
 def start_counting() -> None:
     """Show every counter from the start, at zero."""
@@ -92,6 +101,11 @@ def count_locked() -> None:
     _LOCKED.count()
 
 
+def count_wait(end: Literal["revocation", "time", "rights"]) -> None:
+    """Count a wait for a revocation that has ended so."""
+    _WAITED.count(end)
+
+
 def count_ignored() -> None:
     """Count a certificate header that was not believed."""
     _IGNORED.count()
@@ -121,3 +135,34 @@ def key_age(stores: Stores, clock: Callable[[], float]) -> Gauge:
         return max(0.0, clock() - current.since)
 
     return Gauge("macaroon_cbat_key_age_seconds", "Age of the current root key.", age)
+
+
+class _Feeds(Protocol):
+    """The feeds of a process, whose followers are a sized collection with an age."""
+
+    @property
+    def followers(self) -> "_Followers":
+        """The requests of this process that wait for a revocation."""
+
+
+class _Followers(Protocol):
+    def __len__(self) -> int: ...
+
+    def age(self) -> float | None:
+        """Return the seconds since the last look."""
+
+
+def follower_gauges(feeds: _Feeds) -> tuple[Gauge, Gauge]:
+    """Return the gauges of the requests that wait for a revocation in the process that shows them."""
+    return (
+        Gauge(
+            "macaroon_cbat_feed_followers",
+            "Requests of this process that wait for a revocation.",
+            lambda: len(feeds.followers),
+        ),
+        Gauge(
+            "macaroon_cbat_feed_look_age_seconds",
+            "Age of this process's last look for revocations; not shown while no request waits for one.",
+            feeds.followers.age,
+        ),
+    )

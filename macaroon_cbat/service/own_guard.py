@@ -26,11 +26,12 @@ from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.credential_headers import CredentialHeaders, credentials_in_environ
 from macaroon_cbat.macaroon.discharge_headers import presented_macaroons
 from macaroon_cbat.macaroon.dpop_proof import DpopProof, read_proof
-from macaroon_cbat.macaroon.identifier import Grant
+from macaroon_cbat.macaroon.identifier import Grant, read_identifier
 from macaroon_cbat.macaroon.keys import AudienceKey
 from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.macaroon.target import Target
 from macaroon_cbat.macaroon.verification import Principal, require_key, require_scope, verify
+from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.service.audit import is_with
 from macaroon_cbat.service.http.client_certificate import client_certificate, require_reachable
 from macaroon_cbat.service.locations import Locations
@@ -87,6 +88,12 @@ class OwnGuard:
         if scope not in client.metadata.scopes:
             raise AccessDenied(f"client {client.client_id!r} is no longer registered for scope {scope!r}")
         return client, principal
+
+    def grant_of(self, request: Request) -> Grant:
+        """Return the grant of the token of a request that was admitted, which is authentic since then."""
+        headers = credentials_in_environ(request.environ)
+        _, text, _ = presented_macaroons(request.environ.get("HTTP_AUTHORIZATION"), headers)
+        return read_identifier(read_macaroon(text).identifier)
 
     def access(self, request: Request, proof_key: KeyThumbprint | None = None) -> Access:
         """Return the facts of a request, by which caveats are judged."""

@@ -1,41 +1,45 @@
 """The routes under /resource: keys and revocations of the audiences that a resource server serves."""
 
+import random
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from threading import BoundedSemaphore
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from flask import Flask, Response, request
 from msgspec import Struct
 
 from macaroon_cbat.errors import InvalidRequest, UnknownKey
+from macaroon_cbat.files.process_values import PerProcess
+from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.keys import audience_keys, write_key_file
-from macaroon_cbat.macaroon.revocation import RevocationRow, row_of
-from macaroon_cbat.server.stopping import is_stopping
-from macaroon_cbat.service.cursors import (
-    AFTER,
-    BEGINNING,
-    OTHER_VIEW,
-    CursorText,
-    read_cursor,
-    view_name,
-    write_cursor,
-)
+from macaroon_cbat.server.parking import park_of
+from macaroon_cbat.service.cursors import AFTER, BEGINNING, OTHER_VIEW, read_cursor, view_name
+from macaroon_cbat.service.following.follower import Follower, Rights
+from macaroon_cbat.service.following.followers import Followers
+from macaroon_cbat.service.following.pages import RevocationFeedPage, page_text
+from macaroon_cbat.service.following.watch import Watch
+from macaroon_cbat.service.http.client_certificate import client_certificate
 from macaroon_cbat.service.http.operations import Operation, Parameter, add_route
 from macaroon_cbat.service.http.request_input import read_query
-from macaroon_cbat.service.http.responses import answer
+from macaroon_cbat.service.http.responses import Parked, answer
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.served_audiences import require_served
-from macaroon_cbat.stores import RevocationPage
+from macaroon_cbat.stores import Client, RevocationPage
 
 REFRESH_SECONDS = 300
 """Seconds until a resource server should fetch its keys again: a next key is published long before."""
 
 LONGEST_WAIT = 30
-_LOOK_SECONDS = 0.1
-_ADMIT_SECONDS = 1.0
+_SPREAD_PART = 0.2
+"""The part of a wait by which it may end early: followers that began together do not come back together."""
+
+FEEDS = "macaroon_cbat.feeds"
+"""The key of the ResourceFeeds among the extensions of the application."""
+
 _WAIT = re.compile(r"[0-9]{1,4}\Z")
 
 
@@ -44,14 +48,6 @@ class AudienceKeyFiles(Struct):
 
     audiences: list[dict[str, Any]]
     expires_in: int
-
-
-class RevocationFeedPage(Struct):
-    """The revocations after a cursor: kind, value, revoked_at, expires_at. Resume from `cursor`."""
-
-    cursor: CursorText
-    is_last: bool
-    decisions: list[RevocationRow]
 
 
 KEYS = Operation(
@@ -79,7 +75,7 @@ REVOCATIONS = Operation(
         ),
     },
     answer=RevocationFeedPage,
-    answer_example={"cursor": "AAAAAAAAAAAAAAAA.0", "is_last": True, "decisions": []},
+    answer_example={"cursor": "AAAAAAAAAAAAAAAA.0", "is_last": True, "decisions": [], "complete_after": 29},
 )
 OPERATIONS = (KEYS, REVOCATIONS)
 
@@ -94,23 +90,39 @@ def metadata(base: str) -> Mapping[str, object]:
 
 def resource_routes(app: Flask, feeds: "ResourceFeeds", root_path: str) -> None:
     """Route keys and revocations to these feeds."""
+    app.extensions[FEEDS] = feeds
     add_route(app, KEYS, feeds.keys, root_path)
     add_route(app, REVOCATIONS, feeds.revocations, root_path)
 
 
 class ResourceFeeds:
-    """The endpoints under /resource. At most `waiters` requests wait for a revocation at a time.
+    """The endpoints under /resource.
 
-    A further request is answered at once, so that threads remain for others.
+    Requests that wait for a revocation take no thread where the server parks their responses. Elsewhere at
+    most `waiters` of them wait at a time: a further one is answered at once, so that threads remain for
+    others.
     """
 
-    def __init__(self, guard: OwnGuard, waiters: int) -> None:
-        """Answer the resource servers that this guard admits."""
+    def __init__(self, guard: OwnGuard, waiters: int, spread: Callable[[], float] = random.random) -> None:
+        """Answer the resource servers that this guard admits; `spread` draws from 0 to 1 for each wait."""
         self._guard = guard
         self._stores = guard.stores
         self._issuer = guard.issuer.url
         self._instance = guard.stores.instance()
+        self._spread = spread
         self._room = BoundedSemaphore(waiters) if waiters > 0 else None
+        fields = list(answer({}).headers.items(lower=False))
+        kept = [(name, value) for name, value in fields if name != "Content-Length"]
+        self._watches = PerProcess(lambda: Watch(guard.stores, guard.clock, kept))
+
+    @property
+    def followers(self) -> Followers:
+        """The requests of this process that wait."""
+        return self._watches.current().followers
+
+    def close(self) -> None:
+        """End all waits of this process, for example before its database is closed."""
+        self._watches.current().stop()
 
     def keys(self) -> Response:
         """Return the key files of the audiences that the caller serves, as AudienceKeyFiles."""
@@ -125,18 +137,31 @@ class ResourceFeeds:
 
         The decisions follow the cursor without a gap. `wait` is how many seconds to wait for the next one.
         """
-        served = self._served()
+        arrived, position = time.monotonic(), self.followers.position
+        caller = self._caller()
         query = read_query(request, *REVOCATIONS.query)
-        feed = view_name(self._instance, served)
-        cursor = read_cursor(query.get("after", BEGINNING), feed, self._stores)
+        cursor = read_cursor(query.get("after", BEGINNING), caller.view, self._stores)
         wait = _seconds(query.get("wait", "0"))
-        page = self._wait_for_page(cursor, served, wait)
-        rows = [row_of(each) for each in page.decisions]
-        return answer(RevocationFeedPage(write_cursor(feed, page.cursor), page.is_last, rows))
+        page = self._stores.revocations.after(cursor, *caller.served)
+        if wait and position is None and not page.decisions:  # the first to wait: begin before it is admitted
+            self._watches.current().begin()
+            position = self.followers.position
+            self._refuse_changed(caller)
+            page = self._stores.revocations.after(cursor, *caller.served)
+        if not wait or position is None or page.decisions or not page.is_last:
+            return _answered(caller.view, page)
+        return self._awaited(caller, page.cursor, wait, arrived, position)
 
-    def _served(self) -> list[str]:
-        """Return the audiences that the caller serves now; raise as `OwnGuard.admit` and `require_served`."""
-        return require_served(self._guard.admit(request, REVOCATIONS.caller), self._issuer)
+    def _caller(self) -> "_Caller":
+        """Return the caller as it is admitted now; raise as `OwnGuard.admitted` and `require_served`."""
+        client, principal = self._guard.admitted(request, REVOCATIONS.caller)
+        served = frozenset(require_served(client, self._issuer))
+        return _Caller(client, principal.expires_at, served, view_name(self._instance, served))
+
+    def _refuse_changed(self, caller: "_Caller") -> None:
+        """Raise InvalidRequest if the caller serves other audiences by now, or what `_caller` raises."""
+        if self._caller().view != caller.view:
+            raise InvalidRequest(OTHER_VIEW)
 
     def _key_files(self, served: list[str]) -> list[bytes]:
         store, roots, states = self._stores.root_keys, [], {}
@@ -150,33 +175,46 @@ class ResourceFeeds:
             states[record.kid] = record.state
         return [write_key_file(audience_keys(self._issuer, audience, roots), states) for audience in served]
 
-    def _wait_for_page(self, cursor: int, served: list[str], wait: int) -> RevocationPage:
-        page = self._stores.revocations.after(cursor, *served)
-        if page.decisions or not wait or self._room is None or not self._room.acquire(blocking=False):
-            return page
+    def _awaited(self, caller: "_Caller", cursor: int, wait: int, arrived: float, position: int) -> Response:
+        """Return the page that ends a wait; the caller was admitted at this position."""
+        certificate = client_certificate(request).thumbprint
+        rights = Rights(caller.client, self._guard.grant_of(request), certificate, caller.expires_at)
+        follower = Follower(rights, caller.view, caller.served, cursor, arrived)
+        seconds = wait * (1 - _SPREAD_PART * self._spread())
+        park = park_of(request.environ)
+        if park is not None:
+            self._watches.current().park(follower, position, partial(park, seconds))
+            return Parked()
+        body = self._waited(follower, position, seconds)
+        if follower.is_suspect:
+            self._refuse_changed(caller)
+        return _answer_text(body)
+
+    def _waited(self, follower: Follower, position: int, seconds: float) -> bytes:
+        """Wait in this thread, if there is room, and return the body of the response."""
+        if self._room is None or not self._room.acquire(blocking=False):
+            return page_text(follower.view, follower.position)
         try:
-            return self._awaited(page, served, wait)
+            return self._watches.current().hold(follower, position, seconds)
         finally:
             self._room.release()
 
-    def _awaited(self, page: RevocationPage, served: list[str], wait: int) -> RevocationPage:
-        """Wait for a decision, or for the server to stop.
 
-        A right that the caller loses meanwhile ends the wait within a second.
-        """
-        revocations = self._stores.revocations
-        ends_at = time.monotonic() + wait
-        admit_at = time.monotonic() + _ADMIT_SECONDS
-        while not (page.decisions or is_stopping(request.environ)) and time.monotonic() < ends_at:
-            time.sleep(_LOOK_SECONDS)
-            has_news = revocations.newest() > page.cursor
-            if has_news or time.monotonic() >= admit_at:
-                if set(self._served()) != set(served):
-                    raise InvalidRequest(OTHER_VIEW)
-                admit_at = time.monotonic() + _ADMIT_SECONDS
-            if has_news:
-                page = revocations.after(page.cursor, *served)
-        return page
+class _Caller(NamedTuple):
+    """A resource server, as it was admitted."""
+
+    client: Client
+    expires_at: EpochSeconds
+    served: frozenset[str]
+    view: str
+
+
+def _answered(view: str, page: RevocationPage) -> Response:
+    return _answer_text(page_text(view, page.cursor, page.decisions, is_last=page.is_last))
+
+
+def _answer_text(body: bytes) -> Response:
+    return answer(msgspec.Raw(body))
 
 
 def _seconds(text: str) -> int:

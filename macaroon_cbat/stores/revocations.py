@@ -36,6 +36,7 @@ from macaroon_cbat.macaroon.revocation import (
     Revocations,
     names_of,
 )
+from macaroon_cbat.stores.announcements import announce
 from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.prepared import Prepared
 from macaroon_cbat.stores.schema import feed_positions, revocations
@@ -218,6 +219,7 @@ def _next_sequence(connection: Connection) -> int:
     position = (connection.execute(_NEWEST).scalar_one_or_none() or 0) + 1
     connection.execute(delete(feed_positions).where(feed_positions.c.feed == "revocations"))
     connection.execute(insert(feed_positions).values(feed="revocations", position=position))
+    announce(connection)
     return position
 
 

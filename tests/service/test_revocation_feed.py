@@ -1,12 +1,8 @@
 """Revocations as resource servers read them: in order, without a gap, and only their part."""
 
-import time
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 from sqlalchemy import insert
 
-from macaroon_cbat.server.stopping import IS_STOPPING
 from macaroon_cbat.stores.revocations import PAGE
 from macaroon_cbat.stores.schema import feed_positions, revocations
 from tests.support.databases import NOW, url_in
@@ -20,7 +16,6 @@ from tests.support.service import (
     refused,
     settings_in,
 )
-from tests.support.waiting_clock import HeldClock, WaitingClock, wait_by
 
 KEYS, REVOCATIONS = "/resource/keys", "/resource/revocations"
 
@@ -155,63 +150,6 @@ def test_a_cursor_from_the_future_is_refused(served, feed):
 def test_a_wait_out_of_bounds_is_refused(lasting_feed, wait):
     """Waiting takes 0 to 30 whole seconds."""
     assert "0 to 30" in refused(lasting_feed(wait=wait), 400, "invalid_request")
-
-
-def test_a_waiting_request_ends_with_the_revocation(served, feed, monkeypatch):
-    """A waiting request is answered with the next decision, well before the wait is over."""
-    cursor = feed().json["cursor"]
-    clock = WaitingClock(lambda: take_back(served, "soon"))
-    wait_by(monkeypatch, clock)
-    assert values(feed(cursor, wait="30")) == ["soon"]
-    assert 0 < clock.monotonic() < 1
-
-
-def test_a_wait_in_vain_ends_in_time(served, feed, monkeypatch):
-    """Decisions about others end no wait, and the cursor has moved on over them."""
-    cursor = feed().json["cursor"]
-    clock = WaitingClock(lambda: take_back(served, "elsewhere", audience=OTHER_API))
-    wait_by(monkeypatch, clock)
-    answer = feed(cursor, wait="1")
-    assert values(answer) == []
-    assert answer.json["cursor"] != cursor, "it has waited beyond the decision"
-    assert 1 <= clock.monotonic() < 2
-
-
-def test_a_service_that_stops_ends_each_wait(served, feed, monkeypatch):
-    """A wait ends with an empty page at the first look after the server has begun to stop."""
-    cursor = feed().json["cursor"]
-    inner, told = served.app.wsgi_app, iter([False, False, True])
-    monkeypatch.setattr(
-        served.app,
-        "wsgi_app",
-        lambda environ, start: inner({**environ, IS_STOPPING: lambda: next(told)}, start),
-    )
-    answer = feed(cursor, wait="30")
-    assert answer.json == {"cursor": cursor, "is_last": True, "decisions": []}
-    assert list(told) == []
-
-
-def test_a_wait_ends_by_real_clocks(feed):
-    """A wait takes the seconds that it names."""
-    cursor, begun = feed().json["cursor"], time.monotonic()
-    assert values(feed(cursor, wait="1")) == []
-    assert time.monotonic() - begun >= 1
-
-
-def test_only_so_many_wait(served, feed, monkeypatch):
-    """A request that finds no room to wait is answered at once."""
-    cursor = feed().json["cursor"]
-    clock = HeldClock()
-    wait_by(monkeypatch, clock)
-    with ThreadPoolExecutor(4) as pool:
-        waiting = [pool.submit(feed, cursor, wait="30") for _ in range(4)]
-        clock.wait_for(4)
-        assert values(feed(cursor, wait="30")) == []
-        assert not clock.is_slept_by_another()
-        assert not any(one.done() for one in waiting)
-        take_back(served, "soon")
-        clock.go_on()
-        assert [values(one.result()) for one in waiting] == [["soon"]] * 4
 
 
 @pytest.mark.parametrize("path", [KEYS, REVOCATIONS])

@@ -22,6 +22,7 @@ from macaroon_cbat.macaroon.minting import mint
 from macaroon_cbat.macaroon.wire import read_macaroon
 from macaroon_cbat.service import Settings, create_app
 from macaroon_cbat.service.pages.people import PeopleAtHand
+from macaroon_cbat.service.resource_feeds import FEEDS
 from macaroon_cbat.service.throttle.attempts import THROTTLE
 from macaroon_cbat.stores import (
     ClientMetadata,
@@ -108,6 +109,7 @@ class Service:
 
     def close(self) -> None:
         """Let go of the database."""
+        self.app.extensions[FEEDS].close()
         self.stores.database.close()
 
     def begin_again_on(self, database: Path) -> None:
@@ -120,6 +122,7 @@ class Service:
 
     def begin_again_with(self, rows: Rows) -> None:
         """Be as one that has just started on a database with these rows."""
+        self.app.extensions[FEEDS].close()
         put_rows(self.stores, rows)
         self._begin_again()
 

@@ -11,11 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import requests
 
 from macaroon_cbat.certificate.thumbprint import thumbprint_of
 from macaroon_cbat.errors import MacaroonError
 from tests.support.followed_service import Realm, caller, jti_of, passes
 from tests.support.holders import House
+from tests.support.ports import free_port
 from tests.support.service_process import API, resource_server
 from tests.support.tls_servers import wait_until
 
@@ -138,23 +140,20 @@ def test_a_restarted_resource_server_needs_no_service(realm: Realm, house: House
 
 
 def test_many_followers_leave_the_service_free(realm: Realm):
-    """With 20 followers waiting at 8 threads, tokens are still minted at once."""
-    with realm.service.running("--threads", "8"):
+    """With 20 followers that wait at 2 threads, tokens are minted, and each follower gets the news."""
+    with realm.service.running("--threads", "2"), ThreadPoolExecutor(FOLLOWERS) as pool:
         connections = [realm.connection() for _ in range(FOLLOWERS)]
         cursors = [json.loads(connection.revocations("0", 0))["cursor"] for connection in connections]
-        threads = [
-            threading.Thread(target=connection.revocations, args=(cursor, 30))
+        waiting = [
+            pool.submit(connection.revocations, cursor, 30)
             for connection, cursor in zip(connections, cursors, strict=True)
         ]
-        for thread in threads:
-            thread.start()
-        wait_until(lambda: sum(thread.is_alive() for thread in threads) == 4)  # half of the threads wait
         for _ in range(10):
             realm.token()
-        assert sum(thread.is_alive() for thread in threads) == 4, "nor is a token waited for"
+        assert not any(one.done() for one in waiting), "nor is a token waited for"
         realm.revoke("client", "news")
-        for thread in threads:
-            thread.join()
+        pages = [json.loads(one.result()) for one in waiting]
+        assert [[row[1] for row in page["decisions"]] for page in pages] == [["news"]] * FOLLOWERS
 
 
 def test_the_certificate_of_a_resource_server_can_be_revoked(realm: Realm):
@@ -176,19 +175,26 @@ def _certificate_in(file: Path) -> str:
 
 
 def test_a_stopping_service_does_not_keep_its_followers(realm: Realm):
-    """A service that is told to stop answers the follower that waits, with no decision, and ends well."""
-    with realm.service.running("--threads", "2") as server, ThreadPoolExecutor(2) as pool:
+    """A service that is told to stop answers the followers that wait, with no decision, and ends well."""
+    page = ("--metrics-port", str(port := free_port()))
+    with realm.service.running(*page) as server, ThreadPoolExecutor(2) as pool:
         connections = [realm.connection() for _ in range(2)]
         cursors = [json.loads(connection.revocations("0", 0))["cursor"] for connection in connections]
         waiting = [
             pool.submit(connection.revocations, cursor, 30)
             for connection, cursor in zip(connections, cursors, strict=True)
         ]
-        # One of two threads may wait. That the other request was answered shows that this one waits.
-        wait_until(lambda: any(one.done() for one in waiting))
-        assert [one.done() for one in waiting].count(True) == 1
+        wait_until(lambda: _metric(port, "macaroon_cbat_feed_followers") == 2)
+        assert 0 <= _metric(port, "macaroon_cbat_feed_look_age_seconds") < 60
         server.process.terminate()
         assert [json.loads(one.result())["decisions"] for one in waiting] == [[], []]
         assert server.process.wait(timeout=60) == 0
     with pytest.raises(OSError), socket.create_connection(("127.0.0.1", realm.service.port), 1):
         pass
+
+
+def _metric(port: int, name: str) -> float:
+    """Return a value of the metrics page."""
+    page = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=60).text
+    [line] = [line for line in page.splitlines() if line.startswith(f"{name} ")]
+    return float(line.partition(" ")[2])

@@ -1,7 +1,13 @@
-"""Responses of the service: JSON, and redirects."""
+"""Responses of the service: JSON, redirects, and those that are parked."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
 from flask import Response
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 _encode = msgspec.json.Encoder().encode
 
@@ -28,3 +34,11 @@ def see_other(url: str) -> Response:
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
+
+
+class Parked(Response):
+    """The place of a response that was parked: the server sends what finishes it."""
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:  # noqa: ARG002
+        """Answer nothing."""
+        return []

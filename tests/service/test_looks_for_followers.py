@@ -1,0 +1,220 @@
+"""Looks for all followers of a process, one by one: the waits that end, and when a page is complete."""
+
+import json
+from dataclasses import dataclass, field
+
+import pytest
+
+from macaroon_cbat.errors import Unavailable
+from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.service.cursors import view_name
+from macaroon_cbat.service.following.follower import Follower, Rights
+from macaroon_cbat.service.following.followers import Followers
+from macaroon_cbat.stores import ClientMetadata, revocation_news
+from tests.support.databases import NOW, SECRET, execute, grant, opened, url_in, without
+from tests.support.service import API, OTHER_API
+
+
+@dataclass
+class Stepped:
+    """Followers of a database that look when the test says so."""
+
+    stores: object
+    now: float = 1000.0
+    followers: Followers = field(init=False)
+
+    def __post_init__(self):
+        self.followers = Followers(self.stores, lambda: float(NOW), lambda: self.now)
+        metadata = ClientMetadata(scope="revocations", serves=(API,))
+        self.client = self.stores.clients.add("invoices", metadata, secret=SECRET, now=NOW)
+        self.followers.begin()
+
+    def follower(self, *served: str, position: int | None = None) -> Follower:
+        """Return a follower that has arrived now and knows everything up to the newest revocation."""
+        rights = Rights(self.client, grant(client_id="invoices"), None, EpochSeconds(NOW + 600))
+        audiences = frozenset(served or (API,))
+        newest = self.stores.revocations.newest() if position is None else position
+        return Follower(rights, view_name("database", audiences), audiences, newest, self.now)
+
+    def waiting(self, *served: str) -> Follower:
+        """Return a follower that waits."""
+        follower = self.follower(*served)
+        assert self.followers.join(follower, self.followers.position)
+        return follower
+
+    def revoke(self, *names: str, audience: str = API) -> None:
+        """Revoke tokens."""
+        for name in names:
+            self.stores.revocations.revoke("token", name, now=NOW, expires_at=NOW + 600, audience=audience)
+
+    def look(self, after: float = 0.0) -> dict[Follower, dict[str, object]]:
+        """Look after so many seconds; return the page of each follower whose wait ends."""
+        self.now += after
+        endings = self.followers.look()
+        return {one: json.loads(body) for body, ended in endings.items() for one in ended}
+
+
+@pytest.fixture
+def stepped(tmp_path):
+    stores = opened(url_in(tmp_path))
+    yield Stepped(stores)
+    stores.database.close()
+
+
+def names(page):
+    return [name for _, name, _, _ in page["decisions"]]
+
+
+def sequence(page):
+    return int(page["cursor"].partition(".")[2])
+
+
+def test_a_look_without_news_ends_nothing(stepped):
+    """Nothing ends while nothing is revoked."""
+    stepped.waiting()
+    assert stepped.look(after=3) == {}
+    assert len(stepped.followers) == 1
+
+
+def test_each_view_gets_its_part(stepped):
+    """Followers of different audiences get the decisions about theirs, from one look."""
+    first, second, both = stepped.waiting(API), stepped.waiting(OTHER_API), stepped.waiting(API, OTHER_API)
+    stepped.revoke("one")
+    stepped.revoke("two", audience=OTHER_API)
+    pages = {one: names(page) for one, page in stepped.look().items()}
+    assert pages == {first: ["one"], second: ["two"], both: ["one", "two"]}
+
+
+def test_a_follower_that_knows_a_revocation_is_not_told_it_again(stepped):
+    """A follower whose first page had a revocation already gets the ones after that."""
+    early = stepped.waiting()
+    stepped.revoke("known")
+    late = stepped.waiting()
+    stepped.revoke("new")
+    pages = stepped.look()
+    assert (names(pages[early]), names(pages[late])) == (["known", "new"], ["new"])
+    assert pages[early]["cursor"] == pages[late]["cursor"]
+
+
+def test_a_follower_that_knows_all_news_goes_on_waiting(stepped):
+    """A look ends no wait of a follower to whom nothing in it is new."""
+    stepped.revoke("known")
+    stepped.waiting()
+    assert stepped.look() == {}
+    stepped.revoke("new")
+    [page] = stepped.look().values()
+    assert names(page) == ["new"]
+
+
+def test_a_moved_position_refuses_a_follower(stepped):
+    """A follower that was admitted before the last look does not wait: its own right may be revoked."""
+    position, late = stepped.followers.position, stepped.follower()
+    stepped.revoke("soon")
+    stepped.look()
+    assert not stepped.followers.join(late, position)
+    assert len(stepped.followers) == 0
+
+
+def test_a_wait_that_a_look_has_ended_cannot_end_in_vain(stepped):
+    """A time-out beside a look must not lead the follower past the news: only one of them ends the wait."""
+    follower = stepped.waiting()
+    stepped.revoke("soon")
+    assert list(stepped.look()) == [follower]
+    assert stepped.followers.leave(follower) is None
+
+
+def test_a_page_is_complete_as_of_the_look(stepped):
+    """A page says as of when it is complete: as of its look, never as of a later moment."""
+    follower, in_vain = stepped.waiting(), stepped.waiting(OTHER_API)
+    stepped.look(after=7.9)
+    stepped.now += 2
+    [early] = [json.loads(stepped.followers.leave(in_vain))]
+    assert early["complete_after"] == 7
+    stepped.revoke("soon")
+    assert stepped.look(after=2.5)[follower]["complete_after"] == 12
+
+
+def test_a_page_is_never_complete_before_its_request(stepped):
+    """A page whose wait ends before the next look is complete as of its arrival."""
+    stepped.look()
+    stepped.now += 5
+    follower = stepped.waiting()
+    stepped.now += 20
+    assert json.loads(stepped.followers.leave(follower))["complete_after"] == 0
+
+
+def test_a_failing_database_makes_nothing_complete(stepped):
+    """While the database cannot be read, no wait ends, and pages are complete as of the last look."""
+    follower = stepped.waiting()
+    stepped.look(after=1)
+    with without(stepped.stores, "feed_positions"), pytest.raises(Unavailable):
+        stepped.look(after=20)
+    assert len(stepped.followers) == 1
+    assert stepped.followers.age() == 20
+    assert json.loads(stepped.followers.leave(follower))["complete_after"] == 1
+
+
+def test_registrations_that_cannot_be_read_end_no_wait_with_news(stepped):
+    """News are given out only by a look that has seen which followers still have their rights."""
+    follower = stepped.waiting()
+    stepped.revoke("soon")
+    with without(stepped.stores, "clients"), pytest.raises(Unavailable):
+        stepped.look(after=2)
+    assert names(stepped.look()[follower]) == ["soon"]
+
+
+def test_an_older_database_ends_all_waits(stepped):
+    """Once an operator has restored an older database, every follower asks again."""
+    stepped.revoke("one", "two")
+    stepped.look()
+    follower = stepped.waiting()
+    execute(stepped.stores, "UPDATE feed_positions SET position = 1")
+    page = stepped.look()[follower]
+    assert (names(page), page["complete_after"], sequence(page)) == ([], 0, 2)
+    assert stepped.followers.position == 1
+
+
+def test_more_than_a_page_is_no_last_page(stepped, monkeypatch):
+    """A page that ends before the newest revocation says so, and is complete as of no moment."""
+    monkeypatch.setattr(revocation_news.RevocationNews.after, "__defaults__", (2,))
+    first = stepped.waiting()
+    stepped.revoke("one", "two", "three")
+    page = stepped.look(after=3)[first]
+    assert (names(page), page["is_last"], sequence(page)) == (["one", "two"], False, 2)
+    second = stepped.follower(position=2)
+    assert stepped.followers.join(second, 2)
+    assert stepped.followers.age() == 3
+    page = stepped.look()[second]
+    assert (names(page), page["is_last"]) == (["three"], True)
+
+
+def test_what_was_revoked_again_comes_once(stepped):
+    """A revocation that is made again moves in the order, and comes at its new place alone."""
+    follower = stepped.waiting()
+    stepped.revoke("one", "two", "one")
+    page = stepped.look()[follower]
+    assert (names(page), sequence(page)) == (["two", "one"], 3)
+
+
+def test_the_end_of_looking_ends_all_waits(stepped):
+    """Once nothing looks any more, no follower waits in vain, and the next one begins anew."""
+    stepped.revoke("one")
+    stepped.look()
+    follower = stepped.waiting()
+    stepped.revoke("unseen")
+    endings = stepped.followers.end()
+    [(body, [ended])] = endings.items()
+    assert ended is follower
+    assert (sequence(json.loads(body)), names(json.loads(body))) == (1, [])
+    assert stepped.followers.position is None
+    assert not stepped.followers.join(follower, 1)
+    assert stepped.followers.begin()
+    assert stepped.followers.position == 2
+
+
+def test_looking_goes_on_while_any_follower_waits(stepped):
+    """The thread that looks ends only when none waits."""
+    follower = stepped.waiting()
+    assert stepped.followers.end(only_if_idle=True) is None
+    stepped.followers.leave(follower)
+    assert stepped.followers.end(only_if_idle=True) == {}
