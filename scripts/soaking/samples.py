@@ -35,6 +35,6 @@ class Samples:
 
 
 HEADINGS = (
-    "| process | MB first | MB most | MB last | MB an hour, last two thirds | files after a third | files last |\n"
+    "| process | MB first | MB most | MB last | MB an hour, last 2/3 | files after 1/3 | files last |\n"
     "| --- | --- | --- | --- | --- | --- | --- |"
 )
