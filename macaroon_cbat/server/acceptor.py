@@ -12,7 +12,7 @@ from typing import Protocol
 from macaroon_cbat.server.limits import Limits
 from macaroon_cbat.server.rooms import Rooms
 
-log = logging.getLogger("macaroon_cbat.server")
+log = logging.getLogger("macaroon_cbat.tls")
 
 _ACCEPTS_A_TURN = 4  # a flood of handshakes must leave turns to the clients that are served
 _QUEUE_TURNS = 1024  # times _ACCEPTS_A_TURN: all of the kernel's queue when the server stops

@@ -12,7 +12,7 @@ from email.utils import formatdate
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-log = logging.getLogger("macaroon_cbat.server")
+log = logging.getLogger("macaroon_cbat.tls")
 
 PARK = "macaroon_cbat.park"
 """Environment key under which the embedded server shows its `Park`. No client can write it."""
