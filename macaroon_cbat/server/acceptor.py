@@ -4,18 +4,24 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Callable, Sequence, Sized
+import time
+from collections.abc import Callable, Iterator, Sequence, Sized
+from contextlib import contextmanager
 from typing import Protocol
 
 from macaroon_cbat.server.limits import Limits
 from macaroon_cbat.server.rooms import Rooms
 
-log = logging.getLogger("macaroon_cbat.server")
+log = logging.getLogger("macaroon_cbat.tls")
 
-_ACCEPTS_A_TURN = 8  # a flood of handshakes must leave turns to the clients that are served
+_ACCEPTS_A_TURN = 4  # a flood of handshakes must leave turns to the clients that are served
 _QUEUE_TURNS = 1024  # times _ACCEPTS_A_TURN: all of the kernel's queue when the server stops
 _WARNING_SECONDS = 10.0  # a flood of clients must not become a flood of lines
+_SHARE = 2
+"""Times as long as for handshakes, the loop is there for those who are served."""
 _LONGEST_PAUSE = 0.1
+_BUSY_SECONDS = 0.1
+"""The time after the last request for which newcomers wait for others."""
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})  # a drop frees some
 
 
@@ -32,12 +38,43 @@ class Warnings:
             log.warning(text, *values)
 
 
+class Turns:
+    """The time that handshakes have taken, of which those who are served get twice as much.
+
+    Thousands of clients that return at once, after a restart, would take all of it.
+    """
+
+    __slots__ = ("_owed", "_served_at")
+
+    def __init__(self) -> None:
+        self._owed, self._served_at = 0.0, 0.0
+
+    @contextmanager
+    def handshake(self) -> Iterator[None]:
+        """Count the time of the block, which is one step of a handshake."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._owed += time.perf_counter() - began
+
+    def serve(self, now: float) -> None:
+        """Note that a request has come."""
+        self._served_at = now
+
+    def take_owed(self, now: float) -> float:
+        """Return for how many seconds newcomers shall wait: for none, unless there are requests."""
+        owed, self._owed = self._owed, 0.0
+        return min(_SHARE * owed, _LONGEST_PAUSE) if now - self._served_at < _BUSY_SECONDS else 0.0
+
+
 class Welcoming(Protocol):
     """The server whose connections these are."""
 
     events: asyncio.AbstractEventLoop
     limits: Limits
     rooms: Rooms
+    turns: Turns
     warnings: Warnings
 
     @property
@@ -49,9 +86,6 @@ class Welcoming(Protocol):
 
     def welcome(self, sock: socket.socket, address: tuple[str, int], /) -> object:
         """Serve this connection."""
-
-    def owed_seconds(self) -> float:
-        """Return for how long newcomers shall wait, because the last ones took as long from others."""
 
 
 class Acceptor:
@@ -96,7 +130,7 @@ class Acceptor:
     def _on_readable(self, listener: socket.socket) -> None:
         if not self._accept(listener):
             return
-        if pause := min(self._server.owed_seconds(), _LONGEST_PAUSE):
+        if pause := self._server.turns.take_owed(self._server.now()):
             self.pause()
             self._server.events.call_later(pause, self.resume)
 

@@ -10,6 +10,9 @@ _RESERVED_DESCRIPTORS = 128
 """Descriptors for the database, log files and the server itself."""
 
 
+USUAL_CONNECTIONS = 4096
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Limits of each worker. Raises SettingsError for a limit that no request could keep."""
@@ -21,7 +24,7 @@ class Limits:
     idle_seconds: float = 15.0
     """The time for a client to use its connection again: longer than a proxy keeps it, or the proxy gets
     errors."""
-    connections: int = 4096
+    connections: int = USUAL_CONNECTIONS
     """Open connections; beyond them the slowest client is dropped, or the new one waits."""
     body_bytes: int = 1 << 20
     """Bytes of one request's body."""
@@ -40,7 +43,10 @@ class Limits:
 
 
 def limits_that_fit(limits: Limits) -> Limits:
-    """Raise the soft limit of open files to the hard one; return limits with no more connections than fit."""
+    """Raise the soft limit of open files to the hard one; return limits with no more connections than fit.
+
+    Raises SettingsError if more than USUAL_CONNECTIONS are asked for and do not fit.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         # Some systems name an unlimited hard limit and refuse it as a soft one.
@@ -50,4 +56,10 @@ def limits_that_fit(limits: Limits) -> Limits:
     if soft == resource.RLIM_INFINITY:
         return limits
     room = max(soft - _RESERVED_DESCRIPTORS, soft // 2)
+    if limits.connections > max(room, USUAL_CONNECTIONS):
+        raise SettingsError(
+            f"the limit of open files is {soft}, and {limits.connections} connections need "
+            f"{limits.connections + _RESERVED_DESCRIPTORS}: raise it with LimitNOFILE= or ulimit -n, "
+            "or set fewer connections"
+        )
     return replace(limits, connections=min(limits.connections, room))

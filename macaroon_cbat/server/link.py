@@ -10,7 +10,7 @@ from typing import Protocol, cast
 
 from macaroon_cbat.server.rooms import Room, Rooms, Waiter
 
-log = logging.getLogger("macaroon_cbat.server")
+log = logging.getLogger("macaroon_cbat.tls")
 
 READ_BYTES = 1 << 14
 """One TLS record: more would keep other clients waiting for their turn."""

@@ -5,7 +5,7 @@ import socket
 
 from macaroon_cbat.errors import SettingsError
 
-BACKLOG = 1024
+BACKLOG = 4096
 """Connections that may wait to be accepted; over a Unix socket the next one is refused at once."""
 IN_PYTHON = " (port= in Python)"
 """The end of an advice, for callers of `tls.serve`, who have no options."""

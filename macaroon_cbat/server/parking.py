@@ -12,7 +12,7 @@ from email.utils import formatdate
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-log = logging.getLogger("macaroon_cbat.server")
+log = logging.getLogger("macaroon_cbat.tls")
 
 PARK = "macaroon_cbat.park"
 """Environment key under which the embedded server shows its `Park`. No client can write it."""
@@ -55,6 +55,10 @@ class ParkedResponse:
             self.answer = ParkedAnswer(status, tuple(fields), body)
         self._announce()
 
+    def release(self) -> None:
+        """Let go of the connection: an application may keep this longer than it waits."""
+        self._announce = _announce_nothing
+
     @property
     def is_over(self) -> bool:
         """Return True once the application was told that the wait is over."""
@@ -72,6 +76,10 @@ class ParkedResponse:
             on_end()
         except Exception:
             log.exception("the application failed to end a wait")
+
+
+def _announce_nothing() -> None:
+    pass
 
 
 Park = Callable[[float, Callable[[], None]], ParkedResponse]

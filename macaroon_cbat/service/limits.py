@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from macaroon_cbat.server.limits import Limits
+from macaroon_cbat.server.limits import USUAL_CONNECTIONS, Limits
 from macaroon_cbat.service.variables import Setting, refuse_out_of_range
 
 
@@ -35,6 +35,16 @@ class ServiceLimits:
         ),
     ] = 1 << 16
 
+    connections: Annotated[
+        int,
+        Setting(
+            meaning="most connections of one process, followers that wait included",
+            shape="a number of connections from 64 to 100000",
+            least=64,
+            most=100_000,
+        ),
+    ] = USUAL_CONNECTIONS
+
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
         refuse_out_of_range(self)
@@ -46,6 +56,7 @@ class ServiceLimits:
             handshake_seconds=self.handshake_seconds,
             request_seconds=self.request_seconds,
             idle_seconds=self.idle_seconds,
+            connections=self.connections,
             body_bytes=max(usual.body_bytes, self.body_bytes),
         )
 

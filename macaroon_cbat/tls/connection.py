@@ -15,7 +15,7 @@ from macaroon_cbat.tls.receiver import Receiver
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.request_head import UnusableRequest
 from macaroon_cbat.tls.session import Session, TlsFailure
-from macaroon_cbat.tls.waitress import error_answer, https_expected
+from macaroon_cbat.tls.waitress import error_answer
 
 log = logging.getLogger("macaroon_cbat.tls")
 
@@ -24,7 +24,6 @@ _WRITE_BYTES = (
 )  # one TLS record: a slow reader's time runs anew with each, and little is encrypted ahead
 _TURN_BYTES = 1 << 19  # of one response in one turn: a fast reader leaves turns to the other clients
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_TLS_HANDSHAKE = 0x16  # the first byte of a ClientHello, and of no HTTP request
 
 
 class Connection:
@@ -43,20 +42,15 @@ class Connection:
 
     def on_data(self, ciphertext: bytes) -> None:
         """Decrypt the bytes that came, and work on them."""
-        if self._session is None and ciphertext[0] != _TLS_HANDSHAKE:
-            self._refuse_plain_http(ciphertext)
-            return
         session = self._session = self._session or Session(self._host.certificate.context)
-        was_established = session.established
+        receive = session.receive if session.established else self._shake_hands
         try:
-            plaintext = session.receive(ciphertext)
+            plaintext = receive(ciphertext)
         except TlsFailure as failure:
-            log.info("refused the TLS of %s: %s", self._address[0], failure)
+            log.log(failure.level, "refused the TLS of %s: %s", self._address[0], failure)
+            self.link.send(failure.answer)
             self._close(lingering=True)
             return
-        if session.established and not was_established:
-            # A client without a request must not hold up a server that stops.
-            self.link.wait_in(self._rooms.linger if self._host.site.is_stopping else self._rooms.request)
         if plaintext:
             self._on_plaintext(plaintext)
         else:
@@ -65,13 +59,15 @@ class Connection:
             self.link.end_input()
         self._host.holdings.count(self)
 
-    def _refuse_plain_http(self, beginning: bytes) -> None:
-        log.debug("refused %s: it does not speak TLS", self._address[0])
-        if not beginning[:1].isalpha():
-            self.link.drop()
-            return
-        self.link.send(https_expected())
-        self._close(lingering=True)
+    def _shake_hands(self, ciphertext: bytes) -> bytes:
+        session = self._session
+        assert session is not None
+        with self._host.turns.handshake():
+            plaintext = session.receive(ciphertext)
+        if session.established:
+            # A client without a request must not hold up a server that stops.
+            self.link.wait_in(self._rooms.linger if self._host.site.is_stopping else self._rooms.request)
+        return plaintext
 
     def on_end(self) -> None:
         """Answer a request that is complete, else close. A client that ends a wait for an event is gone."""

@@ -159,6 +159,7 @@ class Exchange:
             self._unsent.append(text)
             self._count_since(before)
         self.is_parked, self.is_finished = False, True
+        self.parked.release()
         return True
 
     def queued_bytes(self) -> int:
@@ -206,6 +207,7 @@ class Exchange:
                 self.request.close()
         if self.parked is not None:
             self.parked.end_wait()
+            self.parked.release()
 
 
 def _announce_nothing() -> None:

@@ -5,6 +5,7 @@ These Protocols let `connection` be written and read without the loop that owns 
 
 from typing import Protocol
 
+from macaroon_cbat.server.acceptor import Turns
 from macaroon_cbat.server.link import Reactor
 from macaroon_cbat.tls.exchange import Exchange
 from macaroon_cbat.tls.held_requests import HoldingClient, Holdings
@@ -32,6 +33,7 @@ class Host(Reactor, Protocol):
     certificate: ServerCertificate
     site: Site
     holdings: Holdings
+    turns: Turns
 
     def new_request(self) -> Request:
         """Return an empty request within the limits."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from macaroon_cbat.certificate.address import plain_text
-from macaroon_cbat.server.acceptor import Acceptor, Warnings
+from macaroon_cbat.server.acceptor import Acceptor, Turns, Warnings
 from macaroon_cbat.server.event_loop import new_event_loop
 from macaroon_cbat.server.limits import Limits
 from macaroon_cbat.server.link import READ_BYTES
@@ -56,7 +56,7 @@ class Loop:
         self._on_end = on_end
         self.read_buffer = memoryview(bytearray(READ_BYTES))
         self.connections: dict[ServedConnection, None] = {}  # the oldest one first
-        self.warnings = Warnings(now)
+        self.warnings, self.turns = Warnings(now), Turns()
         self._acceptor = Acceptor(listeners, self)
         self.holdings = Holdings(lambda: self.connections, self._warn_of_holdings)
         self._changed: deque[ServedConnection] = deque()
@@ -104,6 +104,7 @@ class Loop:
 
     def submit(self, exchange: Exchange) -> None:
         """Have a thread serve this request."""
+        self.turns.serve(self.now())
         self._requests.put(exchange)
 
     def withdraw(self, exchange: Exchange) -> None:
@@ -131,10 +132,6 @@ class Loop:
         self.connections[connection] = None
         self.events.create_task(self.events.connect_accepted_socket(lambda: connection.link, sock))
         return connection
-
-    def owed_seconds(self) -> float:
-        """Return for how long newcomers shall wait."""
-        return 0.0
 
     # The loop itself
 

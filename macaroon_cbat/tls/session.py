@@ -1,5 +1,6 @@
 """The TLS of one connection as a value converter: ciphertext in, plaintext out, and back; no sockets."""
 
+import logging
 from contextlib import suppress
 
 from OpenSSL import SSL, crypto
@@ -7,6 +8,7 @@ from OpenSSL import SSL, crypto
 from macaroon_cbat.certificate.thumbprint import DerCertificate
 from macaroon_cbat.tls.context import NoCommonProtocolError, describe
 from macaroon_cbat.tls.record_lengths import RecordLengths
+from macaroon_cbat.tls.waitress import https_expected
 
 _RECORD_BYTES = 16384
 _OUTPUT_BYTES = 1 << 15
@@ -31,8 +33,25 @@ Shown = tuple[DerCertificate | None, tuple[DerCertificate, ...]]
 """The client's certificate, and the certificates that it sent beside it."""
 
 
+_TLS_HANDSHAKE = 0x16
+"""The first byte of a ClientHello, and of no HTTP request."""
+
+
 class TlsFailure(Exception):
-    """The client broke the protocol or was refused; the rest of `take_output` holds the alert for it."""
+    """The client broke the protocol or was refused; `answer`, then `take_output`, tell it so."""
+
+    level = logging.INFO
+    answer = b""
+
+
+class NotTlsError(TlsFailure):
+    """The client speaks another protocol, which is told so if it is HTTP."""
+
+    level = logging.DEBUG
+
+    def __init__(self, beginning: bytes) -> None:
+        super().__init__("it does not speak TLS")
+        self.answer = https_expected() if beginning[:1].isalpha() else b""
 
 
 class Session:
@@ -63,6 +82,8 @@ class Session:
         self._records.received(ciphertext)
         if self.established:
             return self._decrypted(ciphertext)
+        if not self._handshake_bytes and ciphertext[0] != _TLS_HANDSHAKE:
+            raise NotTlsError(ciphertext)
         room = HANDSHAKE_BYTES - self._handshake_bytes
         plaintext = self._decrypted(ciphertext[:room])
         if len(ciphertext) > room:

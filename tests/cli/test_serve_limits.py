@@ -12,7 +12,7 @@ from tests.support.command_line import call, run, serving
 from tests.support.ports import free_port
 from tests.support.tls_servers import read_to_end
 
-LIMITS = ["HANDSHAKE_SECONDS", "REQUEST_SECONDS", "IDLE_SECONDS", "BODY_BYTES"]
+LIMITS = ["HANDSHAKE_SECONDS", "REQUEST_SECONDS", "IDLE_SECONDS", "BODY_BYTES", "CONNECTIONS"]
 
 
 def connect(service, *, timeout=60):

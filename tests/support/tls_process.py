@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 from functools import partial
@@ -25,18 +26,25 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
+def _be_surrounded(settings: dict[str, Any]) -> None:
+    """Take out the settings of what is around the server."""
+    if settings.pop("is_without_uvloop", False):
+        sys.modules["uvloop"] = None  # type: ignore[assignment]  # as if it were not installed
+    if "open_files" in settings:
+        resource.setrlimit(resource.RLIMIT_NOFILE, settings.pop("open_files"))
+    if settings.pop("is_nohup", False):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if "longest_delay" in settings:
+        prefork.LONGEST_DELAY = settings.pop("longest_delay")
+
+
 def main() -> None:
     """Serve as the settings say; say `ready PORT`, or `settings MESSAGE` and end with 2."""
     settings: dict[str, Any] = json.loads(sys.argv[1])
     folder = Path(settings.pop("folder"))
     limits = Limits(**settings.pop("limits", {}))
     behaviour = settings.pop("make_app", "")
-    if settings.pop("is_without_uvloop", False):
-        sys.modules["uvloop"] = None  # type: ignore[assignment]  # as if it were not installed
-    if settings.pop("is_nohup", False):
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    if "longest_delay" in settings:
-        prefork.LONGEST_DELAY = settings.pop("longest_delay")
+    _be_surrounded(settings)
     files, main_process = development_certificates(folder), os.getpid()
     logging.basicConfig(level=logging.INFO)
 

@@ -1,3 +1,4 @@
+import resource
 from dataclasses import fields
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.server.limits import Limits
 from macaroon_cbat.tls.server import serve
-from tests.support.tls_servers import SECONDS, Server, end, start
+from tests.support.tls_servers import SECONDS, Server, end, running, start
 
 FILES = {"certificate": Path("server.pem"), "key": Path("server.key")}
 
@@ -70,6 +71,23 @@ def test_limits_have_sane_defaults() -> None:
     limits = Limits()
     assert (limits.handshake_seconds, limits.request_seconds, limits.idle_seconds) == (5, 10, 15)
     assert (limits.connections, limits.body_bytes, limits.header_bytes) == (4096, 1 << 20, 1 << 16)
+
+
+def test_too_few_open_files_are_refused(tmp_path: Path) -> None:
+    """More connections than the hard limit of open files has room for are refused, with the number."""
+    process, line = start(tmp_path, limits={"connections": 5000}, open_files=(200, 5000))
+    end(process)
+    assert line == (
+        "settings the limit of open files is 5000, and 5000 connections need 5128: "
+        "raise it with LimitNOFILE= or ulimit -n, or set fewer connections"
+    )
+
+
+def test_the_soft_limit_of_open_files_is_raised(tmp_path: Path) -> None:
+    """The server takes as many open files as its connections need, where the hard limit allows it."""
+    with running(tmp_path, limits={"connections": 5000}, open_files=(200, 5128)) as server:
+        soft, _ = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+    assert soft == 5128
 
 
 def test_workers_that_cannot_live_end_the_server(tmp_path: Path) -> None:
