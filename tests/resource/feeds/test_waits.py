@@ -156,7 +156,7 @@ def test_a_wait_takes_half_of_the_staleness_at_most(max_staleness, wait):
 
 @pytest.mark.parametrize("age", [60, 61, float("inf")])
 def test_a_stale_feed_does_not_wait(age):
-    """What is stale is confirmed at once."""
+    """A feed that is stale is confirmed at once."""
     assert Waits(60, lambda: 0.0).seconds(age) == 0
 
 
