@@ -2,7 +2,6 @@
 
 import socket
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from macaroon_cbat import __version__
@@ -17,7 +16,7 @@ from macaroon_cbat.server.process_metrics import BuildInfo, ProcessMetrics, main
 from macaroon_cbat.server.readiness import Readiness
 from macaroon_cbat.server.shared_counters import take_counters
 from macaroon_cbat.service import Settings, create_app
-from macaroon_cbat.service.metrics import follower_gauges, key_age, publish_connections
+from macaroon_cbat.service.metrics import key_age, look_age, publish_connections, publish_followers
 from macaroon_cbat.service.oauth2.client_certificates import client_trust
 from macaroon_cbat.service.proxies import ProxiesWithSecretFile
 from macaroon_cbat.service.readiness import service_checks
@@ -79,11 +78,15 @@ class _Process:
         collectors = (
             key_age(stores, time.time),
             self.expiry.gauge,
-            *follower_gauges(feeds),
+            look_age(feeds),
             ProcessMetrics(main),
             BuildInfo(__version__),
         )
-        publish = partial(publish_connections, stores)
+
+        def publish() -> None:
+            publish_connections(stores)
+            publish_followers(feeds)
+
         serve_management(management, self._readiness, collectors, publish=publish)
 
     def stop(self) -> None:

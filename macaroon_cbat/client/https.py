@@ -20,6 +20,8 @@ from macaroon_cbat.client.sockets import Deadline, Dial, connected
 from macaroon_cbat.errors import Unavailable
 
 _MOST_KEPT = 32
+_AT_ONCE_SECONDS = 2.0
+"""The seconds within which a kept connection that ends was closed before the request came."""
 _MOST_FRAMING = 256 * 1024
 """Bytes of an answer's header and framing; as many again as its body may have come on top."""
 
@@ -127,8 +129,11 @@ class Connections:
         place = urlsplit(request.url).netloc
         if request.is_repeatable and (kept := self._take(place)) is not None:
             kept.deadline = deadline
-            with suppress(ConnectionError, ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            try:
                 return self._over(kept, request)
+            except (ConnectionError, ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                if deadline.spent() > _AT_ONCE_SECONDS:
+                    raise  # a request that waits was cut: the caller pauses, as thousands of others do
             # The service closed it at this very moment, and the request may be sent twice.
         return self._over(self._opened(request.url, place, deadline), request)
 

@@ -10,7 +10,12 @@ class Deadline:
 
     def __init__(self, wait: float, longest: float) -> None:
         self._wait = wait
-        self._ends_at = time.monotonic() + longest
+        self._began_at = time.monotonic()
+        self._ends_at = self._began_at + longest
+
+    def spent(self) -> float:
+        """Return the seconds since the exchange began."""
+        return time.monotonic() - self._began_at
 
     def left(self) -> float:
         """Return the seconds to wait for the next part, or raise TimeoutError."""

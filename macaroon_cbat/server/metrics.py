@@ -179,7 +179,7 @@ class PublishedGauge:
         if self._gauge is None:
             return
         try:
-            self._gauge.labels(*values).set(value)
+            (self._gauge.labels(*values) if values else self._gauge).set(value)
         except _UNWRITABLE as error:
             _complain(error)
 

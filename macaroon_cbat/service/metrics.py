@@ -51,7 +51,9 @@ _CONNECTIONS = PublishedGauge(
     ["state"],
     group=_ALL,
 )
-
+_FOLLOWERS = PublishedGauge(
+    "macaroon_cbat_feed_followers", "Requests that wait for a revocation.", [], group=_ALL
+)
 _WAITED = Counter(
     "macaroon_cbat_feed_waits",
     "Waits for a revocation that ended: with one, with none in time, or to be admitted anew.",
@@ -152,17 +154,15 @@ class _Followers(Protocol):
         """Return the seconds since the last look."""
 
 
-def follower_gauges(feeds: _Feeds) -> tuple[Gauge, Gauge]:
-    """Return the gauges of the requests that wait for a revocation in the process that shows them."""
-    return (
-        Gauge(
-            "macaroon_cbat_feed_followers",
-            "Requests of this process that wait for a revocation.",
-            lambda: len(feeds.followers),
-        ),
-        Gauge(
-            "macaroon_cbat_feed_look_age_seconds",
-            "Age of this process's last look for revocations; not shown while no request waits for one.",
-            feeds.followers.age,
-        ),
+def publish_followers(feeds: _Feeds) -> None:
+    """Show how many requests of this process wait for a revocation."""
+    _FOLLOWERS.publish(len(feeds.followers))
+
+
+def look_age(feeds: _Feeds) -> Gauge:
+    """Return the gauge of the age of the last look for revocations, in the process that shows it."""
+    return Gauge(
+        "macaroon_cbat_feed_look_age_seconds",
+        "Age of this process's last look for revocations; not shown while no request waits for one.",
+        feeds.followers.age,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from macaroon_cbat.client import ClientCertificate, TokenClient
+from macaroon_cbat.client import ClientCertificate, TokenClient, https
 from macaroon_cbat.client.https import Connections, HttpsRequest
 from macaroon_cbat.client.service_calls import ServiceCalls
 from macaroon_cbat.client.trust import ServerTrust
@@ -86,6 +86,41 @@ def test_an_unasked_answer_ends_the_connection(tmp_path: Path) -> None:
         request = HttpsRequest(method="GET", url=service.url, timeout=60, limit=1000)
         assert [connections.exchange(request).body for _ in range(2)] == [b"own", b"own"]
         connections.end()
+
+
+def answering_once(service: Silent, connection: ssl.SSLSocket) -> None:
+    """Answer the first request of all; end each connection after the next one on it, without an answer."""
+    service.read(connection)
+    if len(service.asked) in (1, 3):
+        connection.sendall(answer(b"own"))
+        service.read(connection)
+
+
+@pytest.mark.parametrize(
+    ("at_once", "asked"),
+    [pytest.param(60.0, 3, id="at once, is sent again"), pytest.param(0.0, 2, id="later, is not")],
+)
+def test_a_request_whose_connection_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: float, asked: int
+) -> None:
+    """A request is sent again only if its kept connection ends at once: one that waited was cut."""
+    monkeypatch.setattr(https, "_AT_ONCE_SECONDS", at_once)
+    with silent_service(tmp_path, answering_once) as service:
+        context = ssl.create_default_context(cafile=service.ca)
+        connections = Connections(context)
+        request = HttpsRequest(method="GET", url=f"{service.url}/", timeout=20, limit=10)
+        assert connections.exchange(request).body == b"own"
+        told = said(connections, request)
+        assert (len(service.asked), told) == (asked, b"own" if asked == 3 else b"")
+        connections.end()
+
+
+def said(connections: Connections, request: HttpsRequest) -> bytes:
+    """Return the body of the answer, or nothing if none came."""
+    try:
+        return connections.exchange(request).body
+    except Unavailable:
+        return b""
 
 
 def without_end(beginning: bytes, piece: bytes) -> Temper:

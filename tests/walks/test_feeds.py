@@ -176,7 +176,7 @@ def _certificate_in(file: Path) -> str:
 
 def test_a_stopping_service_does_not_keep_its_followers(realm: Realm):
     """A service that is told to stop answers the followers that wait, with no decision, and ends well."""
-    page = ("--metrics-port", str(port := free_port()))
+    page = ("--management-port", str(port := free_port()))
     with realm.service.running(*page) as server, ThreadPoolExecutor(2) as pool:
         connections = [realm.connection() for _ in range(2)]
         cursors = [json.loads(connection.revocations("0", 0))["cursor"] for connection in connections]

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable
@@ -19,18 +20,13 @@ from macaroon_cbat.resource.blocking import about_to_block
 from macaroon_cbat.resource.feeds.ages import show_age
 from macaroon_cbat.resource.feeds.revocation_snapshot import RevocationSnapshot
 from macaroon_cbat.resource.feeds.service_connection import ServiceConnection
+from macaroon_cbat.resource.feeds.waits import Waits
 from macaroon_cbat.text.json_text import UnusableJson, read_json_text
 
 log = logging.getLogger("macaroon_cbat.resource")
 
-LONGEST_WAIT = 5
-"""Seconds that one request waits for a revocation; a stopping embedded server ends the wait."""
-
 _BEGINNING = "0"
 _POLL_SECONDS = 0.5
-_FIRST_PAUSE = 0.25
-_LONGEST_PAUSE = 5.0
-"""Seconds before the service is asked again after a failure; they double with each one in a row."""
 _FORGET_SECONDS = 60.0
 _FIRST_LOAD_SECONDS = 2.0
 
@@ -39,6 +35,8 @@ class _Page(Struct, frozen=True):
     cursor: str
     is_last: bool
     decisions: list[RevocationRow]
+    complete_after: Annotated[int, Meta(ge=0)] = 0
+    """The page is complete as of so many seconds after the request arrived at the service."""
 
 
 class RevocationFeed:
@@ -67,7 +65,7 @@ class RevocationFeed:
         self.issuer = connection.issuer
         self._connection = connection
         self._max_staleness = max_staleness
-        self._wait = int(min(LONGEST_WAIT, max_staleness / 4))
+        self._waits = Waits(max_staleness, monotonic)
         self._monotonic = monotonic
         self._lock = processes.ProcessLock()
         self._thread: Thread | None = None
@@ -159,21 +157,24 @@ class RevocationFeed:
     def _follow_until(self, stopping: Event) -> None:
         failures = 0
         while not stopping.is_set():
-            started, asks_to_wait = self._monotonic(), self._known is self._read
+            started, is_known = self._monotonic(), self._known is self._read
+            wait = self._waits.seconds(self.age()) if is_known and not failures else 0
             try:
-                page = self._next_page(self._wait if asks_to_wait else 0)
+                page = self._next_page(wait)
             except (Refused, Unavailable, UnusableJson) as error:
                 if stopping.is_set():
                     return  # none follows any more: that its last question fails concerns no operator
                 failures += 1
+                if wait:
+                    self._waits.cut(self._monotonic() - started)
                 self._say_failed(error, failures)
-                stopping.wait(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures - 1, 8)))
+                stopping.wait(self._waits.pause(failures))
                 continue
             if stopping.is_set():
                 return  # another thread may be reading by now
-            failures = 0
+            has_failed, failures = bool(failures), 0
             self._apply(page, started)
-            if asks_to_wait and page.is_last and not page.decisions:
+            if is_known and not has_failed and page.is_last and not page.decisions:
                 # Where the service has no room to wait, it answers at once.
                 stopping.wait(max(0.0, _POLL_SECONDS - (self._monotonic() - started)))
 
@@ -182,7 +183,11 @@ class RevocationFeed:
         return read_json_text(self._connection.revocations(self._cursor, wait), _Page)
 
     def _apply(self, page: _Page, started: float) -> None:
-        """Apply one page; after the last one the revocations are complete as of `started` at least."""
+        """Apply one page; after the last one the revocations are complete as of `started` at least.
+
+        A page that waited is complete as of a later moment, which the service counts from the arrival of the
+        request: that is after `started`. The time since then is no reason to believe more.
+        """
         for decision in page.decisions:
             self._read.apply(decision)
         self._cursor = page.cursor
@@ -195,7 +200,7 @@ class RevocationFeed:
             self._known = (
                 self._read
             )  # a process that forks in between must not take the ones before for fresh
-            self._fresh_at = started
+            self._fresh_at = min(started + page.complete_after, self._monotonic())
             if self._snapshot is not None:
                 self._snapshot.keep(self._cursor, self._read)
 

@@ -23,6 +23,7 @@ from macaroon_cbat.macaroon.caveats import Expiry, Scope, confirmation
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.minting import attenuate
 from macaroon_cbat.resource.clock_skew import checked_skew
+from macaroon_cbat.text.printable import printable
 
 CHILD_SECONDS = 60
 MAX_ANSWER_BYTES = 8 << 20
@@ -108,6 +109,11 @@ class ServiceConnection:
         answer = self.service.exchange(request, own)
         if answer.status != 200:
             raise read_refusal(answer.status, answer.body, request.url)
+        if answer.age not in (None, "0"):  # the present is asked for, and only the service knows it
+            raise Unavailable(
+                f"the answer of {request.url} is {printable(str(answer.age))} s old: let no cache before the "
+                "service keep it"
+            )
         return answer.body
 
     def _token_and_time(self) -> tuple[str, EpochSeconds]:

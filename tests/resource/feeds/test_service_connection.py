@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,20 @@ def test_a_forked_child_has_connections_of_its_own(feeding: Feeding):
         os._exit(0 if is_whole else 1)
     assert all(json.loads(connection.keys(API)) for _ in range(20))
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_kept_answer_confirms_nothing(feeding: Feeding, monkeypatch: pytest.MonkeyPatch):
+    """The page that a cache before the service has kept is refused, whatever it says of itself."""
+    connection = feeding.connection()
+    connection.revocations("0", 0)
+    exchange = connection.service.exchange
+    ages = iter(["0", "3\x1b[31m"])
+    monkeypatch.setattr(
+        connection.service, "exchange", lambda *asked: replace(exchange(*asked), age=next(ages))
+    )
+    assert b'"is_last":true' in connection.revocations("0", 0)
+    with pytest.raises(Unavailable, match=r"is 3\\x1b\[31m s old: let no cache"):
+        connection.revocations("0", 0)
 
 
 def test_unusable_settings_are_said_at_once(feeding: Feeding, tmp_path: Path):

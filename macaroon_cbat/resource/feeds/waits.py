@@ -1,0 +1,70 @@
+"""The seconds for which a follower lets the service wait with its answer, and its pauses after failures."""
+
+import logging
+import random
+from collections.abc import Callable
+
+log = logging.getLogger("macaroon_cbat.resource")
+
+LONGEST_WAIT = 30
+"""Seconds that one request waits for a revocation at most; a stopping embedded server ends the wait."""
+
+CUT_SECONDS = 600.0
+"""Seconds for which waits stay shorter than those that a proxy has cut."""
+
+_FIRST_PAUSE = 0.25
+_LONGEST_PAUSE = 5.0
+"""Seconds before the service is asked again after a failure; they double with each one in a row.
+
+Each pause is drawn from a half to the whole of it: many followers that fail at one moment must not all come
+back at one.
+"""
+
+_SAME_SECONDS = 1.0
+_KEPT_PART = 0.8
+
+
+class Waits:
+    """The waits of one follower: long, but well within its staleness, and shorter than a proxy's patience."""
+
+    def __init__(
+        self,
+        max_staleness: float,
+        monotonic: Callable[[], float],
+        spread: Callable[[], float] = random.random,
+    ) -> None:
+        """Let no wait take more than half of what is left of these seconds of staleness.
+
+        `spread` draws from 0 to 1 how much is kept of the second half of a pause.
+        """
+        self._max_staleness, self._monotonic, self._spread = max_staleness, monotonic, spread
+        self._cut_after: float | None = None
+        self._shorter, self._shorter_until = float(LONGEST_WAIT), 0.0
+
+    def seconds(self, age: float) -> int:
+        """Return the whole seconds to wait next, at this age of what is known."""
+        longest = self._shorter if self._monotonic() < self._shorter_until else LONGEST_WAIT
+        return int(max(0.0, min(longest, (self._max_staleness - age) / 2)))
+
+    def pause(self, failures: int) -> float:
+        """Return the seconds of pause after so many failures in a row."""
+        longest: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures - 1, 8))
+        return longest * (1 + self._spread()) / 2
+
+    def cut(self, lasted: float) -> None:
+        """Learn that a wait failed after so many seconds.
+
+        A service that restarts cuts one wait; a proxy cuts each after the same time. So two alike shorten
+        those that follow.
+        """
+        before, self._cut_after = self._cut_after, lasted
+        if lasted < _SAME_SECONDS or before is None or abs(before - lasted) > _SAME_SECONDS:
+            return
+        self._cut_after = None
+        self._shorter = max(1.0, lasted * _KEPT_PART)
+        self._shorter_until = self._monotonic() + CUT_SECONDS
+        log.info(
+            "the waits for revocations were cut after %.0f s, as by a proxy: they take at most %d s now",
+            lasted,
+            self._shorter,
+        )
