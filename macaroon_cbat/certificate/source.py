@@ -4,12 +4,12 @@ A source is called with the connection of a request. `tls_connection` believes t
 nothing else; `forwarded` has the source for servers behind a proxy.
 """
 
-from functools import lru_cache
 from typing import Protocol
 
 from msgspec import Struct
 
 from macaroon_cbat.certificate.thumbprint import DerCertificate, Thumbprint, thumbprint_of
+from macaroon_cbat.text.short_memory import remembering
 
 
 class PresentedCertificate(Struct, frozen=True, kw_only=True):
@@ -120,16 +120,11 @@ def presented_certificate(certificate: DerCertificate | None) -> PresentedCertif
     """Return the certificate as presented; none for no bytes, whose hash any client could claim."""
     if not certificate:
         return NO_CERTIFICATE
-    if len(certificate) > _LONGEST_REMEMBERED:
-        return _presented(certificate)
     return remembered_presented(certificate)
 
 
-def _presented(certificate: DerCertificate) -> PresentedCertificate:
-    return PresentedCertificate(thumbprint=thumbprint_of(certificate), certificate=certificate)
-
-
-_MOST_REMEMBERED, _LONGEST_REMEMBERED = 1024, 4096
-
-remembered_presented = lru_cache(maxsize=_MOST_REMEMBERED)(_presented)
-"""The certificates presented last, by all of their bytes: those of a connection come with each request."""
+@remembering(1024, longest=4096)
+def remembered_presented(certificate: bytes) -> PresentedCertificate:
+    """Return these bytes with their hash. Remembered: a connection's certificate comes with each request."""
+    der = DerCertificate(certificate)
+    return PresentedCertificate(thumbprint=thumbprint_of(der), certificate=der)

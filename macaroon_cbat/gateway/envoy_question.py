@@ -11,6 +11,7 @@ from macaroon_cbat.certificate.raw_connection import RawConnection
 from macaroon_cbat.certificate.thumbprint import DerCertificate
 from macaroon_cbat.errors import ProxyMisconfigured
 from macaroon_cbat.gateway.question import Facts, Kind, authorization_of, credentials_of
+from macaroon_cbat.text.short_memory import remembering
 
 if TYPE_CHECKING:
     from envoy.service.auth.v3.attribute_context_pb2 import AttributeContext
@@ -32,9 +33,8 @@ class EnvoyConnection:
         source: "AttributeContext.Peer",
     ) -> None:
         """Take metadata and peer as gRPC has them; `source` is the client as Envoy describes it."""
-        found = None if is_unix_socket else _PEER.match(unquote(peer))
         fields = [(_bytes(name), _bytes(value)) for name, value in metadata]
-        address = None if found is None else found[1] or found[2]
+        address = None if is_unix_socket else _address_of(peer)
         self._raw = RawConnection(fields, address=address, is_unix_socket=is_unix_socket)
         self._source = source
 
@@ -46,7 +46,7 @@ class EnvoyConnection:
         """
         text = self._source.certificate
         if text:
-            return read_escaped_pem(text).certificate
+            return remembered_certificate(text)
         if self._source.principal:
             raise ProxyMisconfigured(
                 "Envoy does not send the client certificate that it has: set include_peer_certificate: true"
@@ -119,6 +119,18 @@ class EnvoyQuestion:
             yield _bytes(name), _bytes(value)
         for field in http.header_map.headers:
             yield _bytes(field.key), field.raw_value or _bytes(field.value)
+
+
+@remembering(1024, longest=4096)
+def remembered_certificate(text: str) -> DerCertificate | None:
+    """Return the certificate that this text is, whole. Remembered: a client's comes with each request."""
+    return read_escaped_pem(text).certificate
+
+
+@remembering(1024)
+def _address_of(peer: str) -> str | None:
+    found = _PEER.match(unquote(peer))
+    return None if found is None else found[1] or found[2]
 
 
 def _bytes(text: str | bytes) -> bytes:

@@ -35,6 +35,10 @@ Envoy keeps an idle connection for an hour, and fails a request if it finds the 
 gateway keeps connections of trusted proxies for longer.
 """
 
+LINGER_SECONDS = 2.0
+"""The time for which a proxy may send on after its last answer, once the kernel has that. What comes is not
+read as a question: left unread, it would make the kernel send a reset, which takes the answer with it."""
+
 _MAX_WAITING = 32  # questions sent ahead on one connection; proxies send the next one after an answer
 
 
@@ -59,8 +63,9 @@ class HttpConnection(asyncio.Protocol):
         self._question: HttpQuestion | None = None
         self._unfinished = 0
         self._waiting: deque[tuple[HttpQuestion, bool]] = deque()
-        self._is_answering = self._is_stopping = self._is_deaf = self._is_old = False
+        self._is_answering = self._is_stopping = self._is_deaf = self._is_old = self._is_ending = False
         self._since, self._idle_seconds = 0.0, UNPROVEN_SECONDS
+        self._taken_since: float | None = None
 
     # What the event loop calls
 
@@ -187,11 +192,18 @@ class HttpConnection(asyncio.Protocol):
         """Answer with this status, or with none beside an answer under way, and end."""
         if self._is_deaf:
             return
-        if not self._is_answering:
-            self._transport.write(error_text(status))
+        if self._is_answering:
+            self._close()
+            return
+        self._transport.write(error_text(status))
         self._end()
 
     def _end(self) -> None:
+        """Send the end behind the last answer. The proxy closes the connection, or `sweep` does."""
+        self._is_deaf = self._is_ending = True
+        self._transport.write_eof()
+
+    def _close(self) -> None:
         self._is_deaf = True
         self._transport.close()
 
@@ -210,7 +222,13 @@ class HttpConnection(asyncio.Protocol):
         """Close if a request is not complete or an answer not taken in time, or if nothing comes at all."""
         if self._is_answering:
             return
-        is_stuck = self._unfinished or self._transport.get_write_buffer_size() or self._transport.is_closing()
+        unsent = self._transport.get_write_buffer_size()
+        if self._is_ending and not unsent:
+            self._taken_since = self._taken_since or now
+            if now - self._taken_since > LINGER_SECONDS:
+                self._transport.abort()
+            return
+        is_stuck = self._unfinished or unsent or self._transport.is_closing()
         if now - self._since > (REQUEST_SECONDS if is_stuck else self._idle_seconds):
             self._transport.abort()
 
@@ -218,4 +236,4 @@ class HttpConnection(asyncio.Protocol):
         """End after the answers to the questions that have come, or now if there are none."""
         self._is_stopping = True
         if not self._unfinished and not self._is_answering:
-            self._end()
+            self._close()

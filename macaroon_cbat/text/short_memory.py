@@ -26,15 +26,17 @@ class Remembering(Protocol[Text_contra, Value_co]):
         """Return the statistics of `lru_cache`."""
 
 
-def remembering(most: int) -> Callable[[Callable[[Text], Value]], Remembering[Text, Value]]:
-    """Return a decorator that caches a pure function for this many short texts."""
+def remembering(
+    most: int, longest: int = LONGEST_REMEMBERED
+) -> Callable[[Callable[[Text], Value]], Remembering[Text, Value]]:
+    """Return a decorator that caches a pure function for this many texts, none of them longer."""
 
     def of(read: Callable[[Text], Value]) -> Remembering[Text, Value]:
         remembered = lru_cache(maxsize=most)(read)
 
         @wraps(read)
         def reading(text: Text) -> Value:
-            return remembered(text) if len(text) <= LONGEST_REMEMBERED else read(text)
+            return remembered(text) if len(text) <= longest else read(text)
 
         shown: Any = reading
         shown.cache_clear, shown.cache_info = remembered.cache_clear, remembered.cache_info

@@ -15,6 +15,7 @@ from macaroon_cbat.certificate.raw_connection import RawConnection
 from macaroon_cbat.certificate.source import presented_certificate, remembered_presented
 from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.errors import AmbiguousHeader, InvalidRequest, NoRule
+from macaroon_cbat.gateway.envoy_question import remembered_certificate
 from macaroon_cbat.gateway.rules import Rule, Rules
 from tests.support.proxy_requests import Asked
 from tests.support.tokens import CERTIFICATE, OTHER_CERTIFICATE
@@ -207,6 +208,17 @@ def test_the_memory_of_one_layout_is_bounded():
     connection = sent(("Host", "x"))
     assert [connection.header(f"X-{number}") for number in range(200)] == [None] * 200
     assert len(layout_of(connection.fields).places) <= 64
+
+
+def test_the_memory_of_envoy_s_certificates_is_bounded():
+    """A certificate that Envoy sends over gRPC is remembered by all of its text, and a refused one never."""
+    remembered_certificate.cache_clear()
+    for _ in range(2):
+        assert remembered_certificate(PEM)
+        with pytest.raises(AmbiguousHeader):
+            remembered_certificate(PEM[:-1])
+    assert remembered_certificate(Asked(certificate=sequence(bytes(4096))).pem)
+    assert remembered_certificate.cache_info().currsize == 1
 
 
 def test_the_memory_of_presented_certificates_is_bounded():

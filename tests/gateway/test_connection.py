@@ -11,10 +11,11 @@ import pytest
 import uvloop
 
 from macaroon_cbat.gateway.dispatcher import Dispatcher
-from macaroon_cbat.gateway.http_connection import PROVEN_SECONDS, REQUEST_SECONDS
+from macaroon_cbat.gateway.http_connection import LINGER_SECONDS, PROVEN_SECONDS, REQUEST_SECONDS
 from macaroon_cbat.macaroon.keys import write_key_file
-from tests.support.gateway_in_process import deciding_by, opened
+from tests.support.gateway_in_process import deciding_by, opened, over_tcp
 from tests.support.gateway_tokens import good
+from tests.support.tls_servers import SECONDS
 from tests.support.tokens import KEYS
 
 START = b"GET / HTTP/1.1\r\nHost: x\r\n"
@@ -247,3 +248,45 @@ def test_a_question_that_waits_is_answered_before_the_end(run, waiting):
             assert b"connection: close" in answers
 
     run(stop())
+
+
+REFUSED = {
+    "too long": (HALF + b"X: " + b"a" * 70_000, 431),
+    "no HTTP": (b"nonsense\r\n\r\n", 400),
+    "a body": (HALF + b"Content-Length: 4000000\r\n\r\n", 400),
+    "a last question": (PUBLIC.replace(b"Host: x", b"Host: x\r\nConnection: close"), 200),
+}
+
+
+@pytest.mark.parametrize(("start", "status"), REFUSED.values(), ids=REFUSED)
+def test_the_last_answer_reaches_a_proxy_that_still_sends(
+    run, deciding: Dispatcher, start: bytes, status: int
+):
+    """A proxy that sends on after the last answer gets that answer and the end, and no reset in its place."""
+
+    async def send_on() -> None:
+        async with opened(deciding, pair=over_tcp) as one:
+            sending = asyncio.get_running_loop().sock_sendall(one.proxy, start + b"a" * 4_000_000)
+            await asyncio.wait_for(sending, SECONDS)
+            answers = await one.answers()
+            assert answers.startswith(b"HTTP/1.1 %d" % status)
+            assert answers.count(b"HTTP/1.1") == 1
+
+    run(send_on())
+
+
+def test_a_proxy_that_sends_on_is_cut_off(run, deciding: Dispatcher):
+    """After the last answer a connection stays for a moment and no longer, however much a proxy sends."""
+
+    async def send_on() -> None:
+        async with opened(deciding) as one:
+            last = one.comes(b"nonsense\r\n\r\n")
+            one.comes(b"more")
+            one.connection.sweep(last)
+            one.connection.sweep(last + LINGER_SECONDS - A_MOMENT)
+            assert not one.transport.is_closing()
+            one.comes(b"more")
+            one.connection.sweep(last + LINGER_SECONDS + A_MOMENT)
+            assert one.transport.is_closing()
+
+    run(send_on())

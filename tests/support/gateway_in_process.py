@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,10 +42,20 @@ class Opened:
         return await asyncio.wait_for(receiving, SECONDS)
 
 
+Pair = tuple[socket.socket, socket.socket]
+
+
+def over_tcp() -> Pair:
+    """Return the two ends of a connection over loopback, where a reset takes the answer with it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname())
+        return listener.accept()[0], theirs
+
+
 @asynccontextmanager
-async def opened(deciding: Dispatcher) -> AsyncIterator[Opened]:
-    """Connect a proxy, over a Unix socket."""
-    ours, theirs = socket.socketpair()
+async def opened(deciding: Dispatcher, pair: Callable[[], Pair] = socket.socketpair) -> AsyncIterator[Opened]:
+    """Connect a proxy, over a Unix socket unless told otherwise."""
+    ours, theirs = pair()
     theirs.setblocking(False)
     make = lambda: HttpConnection(deciding, {}, is_unix_socket=True, limit=10)  # noqa: E731
     transport, connection = await asyncio.get_running_loop().connect_accepted_socket(make, ours)
