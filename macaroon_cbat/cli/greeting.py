@@ -13,10 +13,8 @@ import click
 
 from macaroon_cbat.certificate.address import plain_address
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.server.listener import address_of
 from macaroon_cbat.service.data_places import data_folder
 
-_EVERY = {"0.0.0.0": "every IPv4 address", "::": "every IPv6 and IPv4 address"}  # noqa: S104  # named, not used
 _NEXT = """
 Next, in another terminal:
   {command} client add trial --scope "read write" --audience https://api.example{option}
@@ -32,27 +30,24 @@ class Greeting:
     issuer: str
     workers: int
     threads: int
-    management: tuple[str, int | None]
+    places: list[str]
     data: Path
     certificate: Path
     ca: Path | None
 
-    def say(self, host: str, port: int) -> None:
+    def say(self, management: str | None) -> None:
         """Print the lines. They name no commands to try in production, where these would add a client."""
-        lines = [f"macaroon-cbat serves {self.issuer}", *self._facts(host, port)]
+        lines = [f"macaroon-cbat serves {self.issuer}", *self._facts(management)]
         if self.ca is not None and is_of_this_machine(self.issuer):
             lines.append(self._next(self.ca))
         click.echo("\n".join(lines))
         sys.stdout.flush()
 
-    def _facts(self, host: str, port: int) -> list[str]:
-        management_host, management_port = self.management
+    def _facts(self, management: str | None) -> list[str]:
         facts = {
-            "listens on": _place(host, port),
+            "listens on": ", ".join(self.places),
             "workers": f"{self.workers}, with {self.threads} threads each",
-            "management": None
-            if management_port is None
-            else f"http://{_place(management_host, management_port)}",
+            "management": management,
             "data folder": str(self.data),
             "certificate": quote(str(self.certificate)) if self.ca is None else None,
             "server trusted": quote(str(self.ca)) if self.ca is not None else None,
@@ -70,12 +65,6 @@ def is_of_this_machine(issuer: str) -> bool:
     host = (urlsplit(issuer).hostname or "").removesuffix(".")
     address = plain_address(host)
     return address.is_loopback if address else host == "localhost" or host.endswith(".localhost")
-
-
-def _place(host: str, port: int, path: str = "") -> str:
-    address = address_of(host)
-    place = f"[{address}]:{port}{path}" if ":" in address else f"{address}:{port}{path}"
-    return f"{place} ({_EVERY[address]})" if address in _EVERY else place
 
 
 def _default_folder() -> Path | None:

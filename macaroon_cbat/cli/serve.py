@@ -7,13 +7,13 @@ import click
 
 from macaroon_cbat.cli.greeting import Greeting
 from macaroon_cbat.cli.limits import limit_options, with_limits
+from macaroon_cbat.cli.listening import listening_options, opened
 from macaroon_cbat.cli.logs import log_to_stderr
 from macaroon_cbat.cli.options import FILE, data_option, now
 from macaroon_cbat.cli.server_certificate import server_certificate
 from macaroon_cbat.cli.service_process import serve_service
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.issuers import plain_issuer
-from macaroon_cbat.server.listener import free_port
 from macaroon_cbat.service import Settings, settings_from_environment
 from macaroon_cbat.service.data_places import data_folder
 from macaroon_cbat.stores import open_stores
@@ -24,19 +24,7 @@ from macaroon_cbat.stores import open_stores
 @click.option(
     "--init", is_flag=True, help="Make the database, or bring it to this version, record --issuer, and end."
 )
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    help="Address to listen on; 0.0.0.0 is every IPv4 address, :: every IPv6 and IPv4 one.",
-)
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=8443,
-    show_default=True,
-    help="Port to listen on; 0 takes a free one.",
-)
+@listening_options
 @click.option(
     "--issuer", metavar="URL", help="Public URL. [env: MACAROON_CBAT_ISSUER; default: https://localhost:PORT]"
 )
@@ -71,8 +59,10 @@ from macaroon_cbat.stores import open_stores
 @limit_options
 def serve_command(
     data: Path | None,
-    host: str,
+    hosts: tuple[str, ...],
     port: int,
+    socket_mode: int,
+    socket_group: str | None,
     issuer: str | None,
     workers: int,
     threads: int,
@@ -82,6 +72,7 @@ def serve_command(
     management_port: int | None,
     management_host: str | None,
     *,
+    ipv6_only: bool,
     init: bool,
     **limits: int | None,
 ) -> None:
@@ -92,33 +83,39 @@ def serve_command(
     if init:
         click.echo(f"the database in {_prepare(settings, recorded=settings.issuer)} is ready")
         return
-    port = port or free_port(host)
-    settings = _named(settings, port)
     if passphrase_file is not None and key is None:
         raise SettingsError(
             "--key-passphrase-file goes with --key: name the key, or leave the passphrase out"
         )
     folder = data or data_folder()
-    files, renew = server_certificate(folder, host, settings, certificate, key)
-    _prepare(settings)
-    greeting = Greeting(
-        issuer=str(settings.issuer),
-        workers=workers,
-        threads=threads,
-        management=(
-            management_host or settings.operation.management_host,
-            management_port or settings.operation.management_port,
-        ),
-        data=folder,
-        certificate=files.certificate,
-        ca=files.ca if certificate is None else None,
-    )
-    serve_service(
-        settings, greeting, host=host, port=port, key=files.key, passphrase_file=passphrase_file, renew=renew
-    )
+    with opened(
+        hosts, port, ipv6_only=ipv6_only, socket_mode=socket_mode, socket_group=socket_group
+    ) as places:
+        places.check(settings)
+        settings = _named(settings, places.port)
+        files, renew = server_certificate(folder, places.hosts, settings, certificate, key)
+        _prepare(settings)
+        greeting = Greeting(
+            issuer=str(settings.issuer),
+            places=places.shown,
+            workers=workers,
+            threads=threads,
+            data=folder,
+            certificate=files.certificate,
+            ca=files.ca if certificate is None else None,
+        )
+        management = _management(settings, management_host, management_port)
+        pair = {"key": files.key, "passphrase_file": passphrase_file, "renew": renew}
+        serve_service(settings, greeting, places, management, **pair)
 
 
-def _named(settings: Settings, port: int) -> Settings:
+def _management(settings: Settings, host: str | None, port: int | None) -> tuple[str, int | None]:
+    """Return host and port of the management page: those of the options before those of the settings."""
+    operation = settings.operation
+    return host or operation.management_host, port or operation.management_port
+
+
+def _named(settings: Settings, port: int | None) -> Settings:
     """Return the settings with an issuer: that of this machine if none was given."""
     return settings if settings.issuer else replace(settings, issuer=f"https://localhost:{port}")
 

@@ -1,7 +1,7 @@
 """The certificate of `serve`: the operator's own, or one from the development CA that is renewed in time."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,19 +15,19 @@ log = logging.getLogger("macaroon_cbat.tls")
 
 
 def server_certificate(
-    folder: Path, host: str, settings: Settings, certificate: Path | None, key: Path | None
+    folder: Path, names: Sequence[str], settings: Settings, certificate: Path | None, key: Path | None
 ) -> tuple[DevelopmentCertificates, Callable[[], None] | None]:
     """Return the files of the certificate, and the function that renews one of the development CA.
 
-    Such a certificate names `host` and the hosts of the service's URLs. Raises SettingsError if half of the
-    pair is named, or the development CA is not usable.
+    Such a certificate has these names and the hosts of the service's URLs. Raises SettingsError if half of
+    the pair is named, or the development CA is not usable.
     """
     if (certificate is None) != (key is None):
         raise SettingsError("--cert and --key go together: give both, or neither")
     if certificate is not None and key is not None:
         return DevelopmentCertificates(ca=certificate, certificate=certificate, key=key), None
     urls = [url for url in (settings.issuer, settings.mtls_url) if url is not None]
-    hosts = [host, *(urlsplit(url).hostname or "localhost" for url in urls)]
+    hosts = [*names, *(urlsplit(url).hostname or "localhost" for url in urls)]
     files = development_certificates(folder, *hosts)
     if settings.certificate_source is tls_connection:
         _warn_of_foreign(urls, files.ca)

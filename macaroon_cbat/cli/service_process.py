@@ -2,6 +2,7 @@
 
 import socket
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from macaroon_cbat import __version__
@@ -9,6 +10,7 @@ from macaroon_cbat.audit import flush_refusals
 from macaroon_cbat.audit.file import reopen_logs
 from macaroon_cbat.certificate.forwarded import Forwarded
 from macaroon_cbat.cli.greeting import Greeting
+from macaroon_cbat.cli.listening import Places, shown_place
 from macaroon_cbat.files.followed import Followed
 from macaroon_cbat.server.certificate_expiry import CertificateExpiry
 from macaroon_cbat.server.management import management_listener, serve_management
@@ -28,10 +30,18 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 
-def serve_service(settings: Settings, greeting: Greeting, **listening: Any) -> None:
-    """Serve until a signal ends it; `listening` is what remains of the command's options."""
+def serve_service(
+    settings: Settings, greeting: Greeting, places: Places, address: tuple[str, int | None], **pair: Any
+) -> None:
+    """Serve at these places until a signal ends it; probes and metrics are at the address.
+
+    `pair` are the key of the server certificate and what belongs to it.
+    """
     source, workers = settings.certificate_source, greeting.workers
-    with management_listener(*greeting.management, processes=workers, spare=greeting.data) as management:
+    with management_listener(
+        *address, processes=workers, spare=greeting.data, handed=places.management
+    ) as management:
+        shown = None if management is None else f"http://{shown_place(management)}"
         process = _Process(settings, management, feed_waiters=greeting.threads // 2, is_worker=workers > 1)
         serve(
             process.application,
@@ -40,13 +50,15 @@ def serve_service(settings: Settings, greeting: Greeting, **listening: Any) -> N
             threads=greeting.threads,
             proxy_headers=source.headers if isinstance(source, Forwarded) else (),
             on_end=flush_refusals,
-            on_ready=greeting.say,
+            listeners=places.sockets,
+            on_ready=lambda *_: greeting.say(shown),
+            on_loop=process.watch,
             on_stop=process.stop,
             limits=settings.limits.of_server(),
             followed=process.followed(),
             on_hangup=reopen_logs,
             on_certificate=process.expiry.show,
-            **listening,
+            **pair,
         )
 
 
@@ -88,6 +100,10 @@ class _Process:
             publish_followers(feeds)
 
         serve_management(management, self._readiness, collectors, publish=publish)
+
+    def watch(self, is_alive: Callable[[], bool]) -> None:
+        """Let probes learn whether the loop of this process goes on."""
+        self._readiness.is_alive = is_alive
 
     def stop(self) -> None:
         """Say to probes that the process is stopping; called by a signal handler."""

@@ -22,6 +22,7 @@ from macaroon_cbat.server.limits import Limits, limits_that_fit
 from macaroon_cbat.server.management import serve_management
 from macaroon_cbat.server.prefork import Prefork
 from macaroon_cbat.server.readiness import Readiness
+from macaroon_cbat.server.service_manager import Watchdog, telling_of_reload
 from macaroon_cbat.server.shared_counters import ignoring_leftovers, sharing_counters, take_counters
 from macaroon_cbat.server.signals import hearing_hangups
 
@@ -83,6 +84,7 @@ class _Parent:
         self._watch, self._file, self._listening, self._envoy = watch, file, listening, envoy
         self._connections = limits_that_fit(Limits()).connections
         self._is_asked, self._look_at = False, 0.0
+        self._watchdog = Watchdog()
         self._used = RememberedProofs().prepare()  # here, so that all workers share it
         self.prefork = Prefork(list(listening.values()), workers, REQUEST_SECONDS, self._tick)
 
@@ -108,10 +110,15 @@ class _Parent:
 
     def _tick(self) -> None:
         anyway, self._is_asked = self._is_asked, False
+        self._watchdog.look(is_alive=True)
         if anyway:
-            reopen_logs()
-        elif time.monotonic() < self._look_at:
-            return
+            with telling_of_reload():
+                reopen_logs()
+                self._look(anyway=True)
+        elif time.monotonic() >= self._look_at:
+            self._look(anyway=False)
+
+    def _look(self, *, anyway: bool) -> None:
         self._look_at = time.monotonic() + LOOK_SECONDS
         if self._watch.look(anyway=anyway):
             self.prefork.signal_workers(signal.SIGHUP)

@@ -18,7 +18,7 @@ from macaroon_cbat.gateway.http_connection import REQUEST_SECONDS, HttpConnectio
 from macaroon_cbat.gateway.policy_in_force import InForce, LoadedPolicy, load_policy, put_in_force
 from macaroon_cbat.resource.used_proofs import UsedProofs
 from macaroon_cbat.server.address import Address
-from macaroon_cbat.server.listener import BACKLOG
+from macaroon_cbat.server.unix_listener import BACKLOG
 
 with extra("gateway"):
     import uvloop

@@ -91,7 +91,8 @@ class _Page:
         """Return the answer to GET for this path; `accepted` is the Accept header."""
         match path:
             case "/livez":
-                return _json(200, {"status": "live"})
+                is_alive = self._readiness.is_alive()
+                return _json(200 if is_alive else 503, {"status": "live" if is_alive else "hanging"})
             case "/readyz":
                 return self._ready()
             case "/metrics":

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.server.service_manager import tell_ready, tell_stopping
 from macaroon_cbat.server.signals import (
     holding_signals_back,
     leave_signals_to_the_parent,
@@ -91,6 +92,8 @@ class Prefork:
         self._start(len(dead))
 
     def _stop(self) -> None:
+        if not self._is_stopping:
+            tell_stopping()
         self._is_stopping = True
         # Otherwise the kernel goes on taking connections that no worker will accept.
         for listener in self._listeners:
@@ -122,6 +125,7 @@ class Prefork:
                 if not self._is_announced:
                     self._is_announced = True
                     self._announce()
+                    tell_ready(f"serving with {self._workers} workers")
             elif said and not self._is_announced:
                 raise SettingsError(said.decode())
             elif said:

@@ -28,6 +28,8 @@ class Readiness:
         self._checks, self._monotonic = checks, monotonic
         self._lock = ProcessLock()
         self._round: _Round | None = None
+        self.is_alive: Callable[[], bool] = lambda: True
+        """Return False if the process answers no requests any more, and must be restarted."""
         self.is_stopping = False
         """True once the process finishes what is under way; a signal handler may set it."""
 

@@ -8,9 +8,10 @@ from functools import partial
 
 from macaroon_cbat.server.link import Link
 from macaroon_cbat.server.rooms import Room
-from macaroon_cbat.tls.exchange import Exchange
+from macaroon_cbat.tls.exchange import ClientAddress, Exchange, is_over_tls
 from macaroon_cbat.tls.host import Host
 from macaroon_cbat.tls.parked import end_wait, unpark
+from macaroon_cbat.tls.plain_session import PlainSession
 from macaroon_cbat.tls.receiver import Receiver
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.request_head import UnusableRequest
@@ -31,10 +32,10 @@ class Connection:
 
     __slots__ = ("_address", "_exchange", "_host", "_receiver", "_rooms", "_session", "counted_bytes", "link")
 
-    def __init__(self, host: Host, address: tuple[str, int]) -> None:
+    def __init__(self, host: Host, address: ClientAddress) -> None:
         self._host, self._rooms = host, host.rooms
         self._address = address
-        self._session: Session | None = None
+        self._session: Session | PlainSession | None = None if is_over_tls(address) else PlainSession()
         self._exchange: Exchange | None = None
         self._receiver = Receiver(host.new_request)
         self.counted_bytes = 0

@@ -20,6 +20,15 @@ _LOOK_SECONDS = 0.05
 """The time after which a thread looks again whether other readers have made room."""
 
 
+ClientAddress = tuple[str, int | None]
+"""Address and port of a client; no port over a Unix socket, as waitress has it."""
+
+
+def is_over_tls(address: ClientAddress) -> bool:
+    """Return False for a connection over a Unix socket, whose proxy has terminated TLS."""
+    return address[1] is not None
+
+
 class ClientGone(Exception):
     """The client went away while its response was being made."""
 
@@ -31,7 +40,7 @@ class Exchange:
         self,
         request: Request,
         site: Site,
-        address: tuple[str, int],
+        address: ClientAddress,
         shown: Shown,
         changed: Callable[[], None],
     ) -> None:

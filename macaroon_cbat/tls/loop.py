@@ -28,6 +28,7 @@ from macaroon_cbat.tls.server_certificate import ServerCertificate
 from macaroon_cbat.tls.waitress import Site
 
 _TICK_SECONDS = 0.25  # deadlines are whole seconds: a client gains a quarter of one at most
+_LIFE_SECONDS = 10.0  # a loop without a turn for so long hangs: a busy machine pauses it for a second at most
 _CLOSING_TURNS = 3  # the event loop closes a socket in the turn after it was dropped
 
 
@@ -86,6 +87,10 @@ class Loop:
         self._stops += 1
         self._wake(self._on_stop)
 
+    def goes_on(self) -> bool:
+        """Return True if the loop had a turn within the last seconds."""
+        return self.now() - self.last_turn < _LIFE_SECONDS
+
     def allow(self, limits: Limits) -> None:
         """Put other limits in force, for waits that begin from now on as well as for those under way."""
         self._wake(lambda: self._allow(limits))
@@ -128,7 +133,9 @@ class Loop:
 
     def welcome(self, sock: socket.socket, address: tuple[str, int]) -> Connection:
         """Serve this connection."""
-        connection = Connection(self, (plain_text(address[0]), address[1]))
+        is_local = sock.family == socket.AF_UNIX
+        client = ("localhost", None) if is_local else (plain_text(address[0]), address[1])
+        connection = Connection(self, client)
         self.connections[connection] = None
         self.events.create_task(self.events.connect_accepted_socket(lambda: connection.link, sock))
         return connection

@@ -4,13 +4,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from macaroon_cbat.files.followed import LOOK_SECONDS, Followed
 from macaroon_cbat.server.prefork import Serving
+from macaroon_cbat.server.service_manager import Watchdog, telling_of_reload
 from macaroon_cbat.tls.server_certificate import ServerCertificate
 
 log = logging.getLogger("macaroon_cbat.tls")
@@ -50,7 +51,10 @@ class Duties:
     """Called with the second at which the certificate in force expires."""
 
     is_quiet: bool = False
-    """True if another process warns of files that cannot be used."""
+    """True if another process warns of files that cannot be used, and talks to the service manager."""
+
+    is_alive: Callable[[], bool] = lambda: True  # a field's default
+    """Return True if the process serves, as the service manager's watchdog asks."""
 
 
 class Following:
@@ -67,6 +71,7 @@ class Following:
         self._certificate, self._hangups, self._duties = certificate, hangups, duties
         self._monotonic = monotonic
         self._heard = hangups.count
+        self._watchdog = Watchdog(monotonic)
         self._look_at = monotonic() + LOOK_SECONDS
         self._renew_at = monotonic() + _RENEW_SECONDS
         for one in (certificate.followed, *duties.others):
@@ -75,8 +80,15 @@ class Following:
 
     def tick(self) -> None:
         """Do the duties that are due, several times a second. The process goes on if one fails."""
-        now, count = self._monotonic(), self._hangups.count
+        if not self._duties.is_quiet:
+            self._watchdog.look(is_alive=self._duties.is_alive())
+        count = self._hangups.count
         is_asked, self._heard = count != self._heard, count
+        with telling_of_reload() if is_asked and not self._duties.is_quiet else nullcontext():
+            self._do(is_asked=is_asked)
+
+    def _do(self, *, is_asked: bool) -> None:
+        now = self._monotonic()
         if is_asked:
             _safely(self._duties.on_hangup)
         if is_asked or now >= self._renew_at:

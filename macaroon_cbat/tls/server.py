@@ -1,8 +1,10 @@
 """Serve a WSGI application over TLS; it sees the client certificate of each connection."""
 
 import signal
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +13,9 @@ from macaroon_cbat.certificate.formats import CERTIFICATE_HEADERS
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.followed import Followed
 from macaroon_cbat.server.limits import Limits, limits_that_fit
-from macaroon_cbat.server.listener import listening_socket
+from macaroon_cbat.server.listener import UNIX, listening
 from macaroon_cbat.server.prefork import Prefork
+from macaroon_cbat.server.service_manager import tell_ready, tell_stopping
 from macaroon_cbat.server.signals import hearing_hangups, stopping_on_signals
 from macaroon_cbat.tls.loop import Loop
 from macaroon_cbat.tls.renewal import Duties, Following, FollowingLoop, Hangups
@@ -28,8 +31,9 @@ __all__ = ["Limits", "serve"]
 def serve(  # noqa: PLR0913  # one keyword a setting
     make_app: "Callable[[], WSGIApplication]",
     *,
-    host: str = "127.0.0.1",
+    host: str | Sequence[str] = "127.0.0.1",
     port: int = 8443,
+    listeners: Sequence[socket.socket] | None = None,
     certificate: Path,
     key: Path,
     passphrase_file: Path | None = None,
@@ -44,6 +48,7 @@ def serve(  # noqa: PLR0913  # one keyword a setting
     renew: Callable[[], object] | None = None,
     on_hangup: Callable[[], object] | None = None,
     on_certificate: Callable[[int], object] | None = None,
+    on_loop: Callable[[Callable[[], bool]], object] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, finish the requests under way and return. Raises SettingsError.
 
@@ -54,6 +59,11 @@ def serve(  # noqa: PLR0913  # one keyword a setting
     set a flag and no more. The application sees `proxy_headers` alone of the UNTRUSTED_HEADERS: it
     must judge their sender, as `Forwarded` does.
 
+    `host` is one address or several; `unix:PATH` is a Unix socket for owner and group, over which a proxy
+    speaks plain HTTP. `listeners` are sockets that listen already, in place of host and port. `on_loop` gets,
+    in each worker, a function that tells whether its loop goes on. A service manager that set NOTIFY_SOCKET
+    (systemd's `Type=notify`) is told when the server is ready, reloads and stops.
+
     `certificate`, `key` and the `passphrase_file` of an encrypted key are followed: new connections get the
     last valid pair, within seconds, or at once after SIGHUP, which ends nothing. SIGHUP also calls
     `on_hangup` in each worker, in a thread: reopen logs there. `renew` is called once an hour and after
@@ -63,7 +73,8 @@ def serve(  # noqa: PLR0913  # one keyword a setting
     """
     if workers < 1 or threads < 1:
         raise SettingsError("at least one worker and one thread are needed")
-    with hearing_hangups((hangups := Hangups()).hear):
+    with ExitStack() as stack:
+        stack.enter_context(hearing_hangups((hangups := Hangups()).hear))
         pair, limits = ServerCertificate(certificate, key, passphrase_file), limits_that_fit(limits)
         removed, is_alone = removed_keys(proxy_headers), workers == 1
         duties = Duties(
@@ -73,22 +84,40 @@ def serve(  # noqa: PLR0913  # one keyword a setting
             on_certificate=on_certificate or _do_nothing,
             is_quiet=not is_alone,
         )
-        with closing(listening_socket(host, port)) as listener:
-            real_port: int = listener.getsockname()[1]
+        hosts = [host] if isinstance(host, str) else host
+        listening_at = stack.enter_context(listening(hosts, port) if listeners is None else _lent(listeners))
+        name, real_port = _named(listening_at, hosts)
 
-            def make_loop() -> FollowingLoop:
-                following = Following(pair, hangups, duties)
-                site = Site(make_app(), adjustments(), host, real_port, not is_alone, removed)
-                loop = Loop([listener], pair, site, limits, threads, on_end=on_end or _do_nothing)
-                return FollowingLoop(loop, following, on_stop or _do_nothing)
+        def make_loop() -> FollowingLoop:
+            site = Site(make_app(), adjustments(), name, real_port, not is_alone, removed)
+            loop = Loop(listening_at, pair, site, limits, threads, on_end=on_end or _do_nothing)
+            (on_loop or _do_nothing)(loop.goes_on)
+            following = Following(pair, hangups, replace(duties, is_alive=loop.goes_on))
+            return FollowingLoop(loop, following, on_stop or _do_nothing)
 
-            announce = partial(on_ready or _do_nothing, host, real_port)
-            if is_alone:
-                _run_here(make_loop, announce)
-            else:
-                prefork = Prefork([listener], workers, limits.request_seconds)
-                prefork.tick = Following(pair, hangups, _duties_of_parent(prefork, followed, renew)).tick
-                prefork.run(make_loop, announce)
+        announce = partial(on_ready or _do_nothing, name, real_port)
+        if is_alone:
+            _run_here(make_loop, announce)
+        else:
+            prefork = Prefork(listening_at, workers, limits.request_seconds)
+            prefork.tick = Following(pair, hangups, _duties_of_parent(prefork, followed, renew)).tick
+            prefork.run(make_loop, announce)
+
+
+@contextmanager
+def _lent(listeners: Sequence[socket.socket]) -> Iterator[Sequence[socket.socket]]:
+    """Close the sockets at the end. Raises SettingsError if there are none."""
+    if not listeners:
+        raise SettingsError("there is no listening socket: pass one, or host and port")
+    with ExitStack() as stack:
+        yield [stack.enter_context(closing(sock)) for sock in listeners]
+
+
+def _named(listeners: Sequence[socket.socket], hosts: Sequence[str]) -> tuple[str, int]:
+    """Return the first host and its port, as the application sees them; port 443 for Unix sockets alone."""
+    ports = [sock.getsockname()[1] for sock in listeners if sock.family != socket.AF_UNIX]
+    names = [one for one in hosts if not one.startswith(UNIX)]
+    return (names[0] if names else "localhost"), (ports[0] if ports else 443)
 
 
 def _duties_of_parent(
@@ -105,8 +134,14 @@ def _duties_of_parent(
 
 def _run_here(make_loop: Callable[[], FollowingLoop], announce: Callable[[], None]) -> None:
     loop = make_loop()
-    with stopping_on_signals(loop.stop):
+
+    def stop() -> None:
+        tell_stopping()
+        loop.stop()
+
+    with stopping_on_signals(stop):
         announce()
+        tell_ready("serving")
         loop.run()
 
 

@@ -126,8 +126,9 @@ class Task(WSGITask):  # type: ignore[misc]  # waitress ships no types
             environ["wsgi.multiprocess"] = self.channel.site.is_multiprocess
             environ[IS_STOPPING] = self.channel.site.stops
             environ[PARK] = self.channel.park
-            environ[PEER_CERTIFICATE] = self.channel.peer_certificate
-            environ[PEER_INTERMEDIATES] = self.channel.peer_intermediates
+            if self.channel.addr[1] is not None:  # else the connection itself can show no certificate
+                environ[PEER_CERTIFICATE] = self.channel.peer_certificate
+                environ[PEER_INTERMEDIATES] = self.channel.peer_intermediates
         return cast("dict[str, Any]", self.environ)
 
 
