@@ -21,6 +21,7 @@ import proxies
 import refusing
 import revocations
 import service
+import sizing
 from timing import Case, Extent, Figure, Measure, time_side_by_side
 
 GROUPS: dict[str, Callable[[Extent], list[Case]]] = {
@@ -38,6 +39,7 @@ THROUGHPUT: dict[str, Callable[[Extent], list[service.Throughput]]] = {
 MEASURES: dict[str, Callable[[Extent], list[Measure]]] = {
     "revocations": revocations.catching_up,
     "refusing": refusing.delays,
+    "sizing": sizing.sizes,
 }
 SMALL = Extent(
     rounds=1,
@@ -46,6 +48,7 @@ SMALL = Extent(
     revocations=2_000,
     arrivals=2,
     refusals=2,
+    rows=20,
     load_rounds=1,
     is_warmed=False,
 )

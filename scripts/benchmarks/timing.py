@@ -32,6 +32,8 @@ class Extent:
     revocations: int = 1_000_000
     arrivals: int = 20
     refusals: int = 200
+    rows: int = 3_000
+    """Rows of each kind whose space is measured."""
     load_rounds: int = 3
     """Of every load on servers."""
     is_warmed: bool = True

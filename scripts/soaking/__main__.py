@@ -17,7 +17,7 @@ from scripts.soaking.ledger import Ledger
 from scripts.soaking.samples import HEADINGS, Samples
 
 ROTATIONS, KILLS, FAILOVERS, CHECKS, SAMPLES = 12, 60, 2, 60, 360
-"""How often in the whole time each is done: in an hour, a kill and a check every minute."""
+"""Times that each is done: in an hour, a kill and a check every minute."""
 
 
 def main() -> int:

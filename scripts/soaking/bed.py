@@ -49,7 +49,7 @@ class Balance(Gate):
 
 
 class Bed:
-    """What runs, and how it is broken."""
+    """Servers that run, and the ways in which they are broken."""
 
     def __init__(self, folder: Path, pair: Pair, gate: Balance, ends: ExitStack) -> None:
         """Register the clients and start all servers."""

@@ -13,6 +13,7 @@ GROUPS = {
     "revocations": 10,
     "requests": 3,
     "refusing": 4,
+    "sizing": 8,
     "service": 3,
     "gateway": 5,
     "proxies": 7,
@@ -23,7 +24,7 @@ GROUPS = {
 
 TOGETHER = (
     ("core", "certificates", "revocations", "requests"),
-    ("refusing", "service", "gateway", "proxies", "providers"),
+    ("refusing", "sizing", "service", "gateway", "proxies", "providers"),
 )
 """The groups of each run: all of them once, and every run leaves others out."""
 
