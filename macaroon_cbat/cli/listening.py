@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import click
+import click.core
 
 from macaroon_cbat.certificate.source import tls_connection
 from macaroon_cbat.errors import SettingsError

@@ -131,10 +131,9 @@ class Loop:
 
     # For the acceptor
 
-    def welcome(self, sock: socket.socket, address: tuple[str, int]) -> Connection:
-        """Serve this connection."""
-        is_local = sock.family == socket.AF_UNIX
-        client = ("localhost", None) if is_local else (plain_text(address[0]), address[1])
+    def welcome(self, sock: socket.socket, address: tuple[str, int] | str | bytes) -> Connection:
+        """Serve this connection: over TCP, whose addresses are tuples, or a Unix socket."""
+        client = (plain_text(address[0]), address[1]) if isinstance(address, tuple) else ("localhost", None)
         connection = Connection(self, client)
         self.connections[connection] = None
         self.events.create_task(self.events.connect_accepted_socket(lambda: connection.link, sock))

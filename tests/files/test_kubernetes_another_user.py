@@ -79,11 +79,11 @@ def test_a_user_without_a_home_is_told_what_to_type(volume: Path):
                 issuer="https://localhost:8443",
                 workers=1,
                 threads=8,
-                metrics=("127.0.0.1", None),
+                places=["https://127.0.0.1:8443"],
                 data=volume,
                 certificate=volume / "server.pem",
                 ca=volume / "ca.pem",
-            ).say("127.0.0.1", 8443)
+            ).say(None)
         return output.getvalue()
 
     assert f'client add trial --scope "read write" --audience https://api.example --data {volume}' in as_user(
