@@ -38,6 +38,7 @@ print(json.dumps([(one.exit_code, one.stderr) for one in done]))
 ARGUMENTS = [[], ["--help"], ["x", "--data", "d"]]
 LACKING = {
     "client": "service",
+    "database": "service",
     "key": "service",
     "proxy-config": "gateway",
     "revocation": "service",
