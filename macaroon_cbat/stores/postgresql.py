@@ -82,9 +82,9 @@ def prepare_postgresql(engine: Engine, hosts: Hosts) -> None:
 
 
 def is_pooled(connection: Any) -> bool:
-    """Return True if a pooler such as PgBouncer stands between: a LISTEN would not last there.
+    """Return True if a pooler such as PgBouncer stands between: another process answers than the first one.
 
-    A pooler names a process of its own at the start of a connection, and not the server's.
+    A pooler that lends the server for one transaction would listen for its next client.
     """
     (pid,) = connection.execute("SELECT pg_backend_pid()").fetchone()
     is_other: bool = pid != connection.info.backend_pid
