@@ -18,10 +18,11 @@ from macaroon_cbat.files.process_values import PerProcess
 from macaroon_cbat.stores.group_commit import GroupCommits
 from macaroon_cbat.stores.hosts import Hosts
 from macaroon_cbat.stores.postgresql import (
+    Work,
     postgresql_arguments,
     prepare_postgresql,
     prove_primary,
-    take_writers_lock,
+    take_lock,
 )
 from macaroon_cbat.stores.prepared import Prepared
 from macaroon_cbat.stores.primacy import Primacy
@@ -131,7 +132,7 @@ class Database:
         waits longer for the writers before it, and takes as long as its tables are large.
         """
         self._require_primary()
-        with self._transaction(is_migration=is_migration) as writer:
+        with self._transaction("migrating" if is_migration else "writing") as writer:
             yield writer
 
     @property
@@ -161,7 +162,7 @@ class Database:
             self._primacy.current().require()
 
     def _prove(self) -> None:
-        prove_primary(self.place, self._connection, self._transaction)
+        prove_primary(self.place, self._connection, partial(self._transaction, "proving"))
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
@@ -169,24 +170,21 @@ class Database:
             yield connection
 
     @contextmanager
-    def _transaction(self, *, is_migration: bool = False) -> Iterator[Connection]:
+    def _transaction(self, work: Work) -> Iterator[Connection]:
         seconds = float(BUSY_SECONDS)
         with self._translated():
-            if self._is_sqlite:
-                begun = self._groups.current().writing(seconds)
-            else:
-                begun = self._begun(seconds, is_migration=is_migration)
+            begun = self._groups.current().writing(seconds) if self._is_sqlite else self._begun(seconds, work)
             with begun as writer:
                 yield writer
 
     @contextmanager
-    def _begun(self, seconds: float, *, is_migration: bool = False) -> Iterator[Connection]:
+    def _begun(self, seconds: float, work: Work = "writing") -> Iterator[Connection]:
         """Yield a connection with a transaction, which waits so many seconds for other processes."""
         with self.engine.connect() as connection:
             writer = connection.execution_options(macaroon_cbat_writes=int(seconds * 1000))
             with writer.begin():
                 if not self._is_sqlite:
-                    take_writers_lock(writer, is_migration=is_migration)
+                    take_lock(writer, work)
                 yield writer
 
     @property

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import URL, Connection, Engine, event, text
 
@@ -19,11 +19,16 @@ from macaroon_cbat.stores.sqlite import BUSY_SECONDS
 _WRITER_LOCK = 0x6D616361726F6F6E
 """The number of the advisory lock that every writer takes: "macaroon" in ASCII."""
 
+_PROOF_LOCK = _WRITER_LOCK + 1
+
+Work = Literal["writing", "migrating", "proving"]
+"""The work of a transaction that changes something."""
+
 _BEGIN_WRITING = (
     "SELECT set_config('lock_timeout', '{seconds}s', true), "
     "CASE WHEN current_setting('synchronous_commit') IN ('off', 'local') "
     "THEN set_config('synchronous_commit', 'on', true) END, "
-    f"pg_advisory_xact_lock({_WRITER_LOCK})"
+    "pg_advisory_xact_lock({number})"
 )
 MIGRATION_SECONDS = 600
 """The seconds that a migration waits for another one."""
@@ -98,17 +103,19 @@ def _search_path(url: URL) -> str | None:
     return re.sub(r"\\(.)", r"\1", found[-1]) if found else None
 
 
-def take_writers_lock(writer: Connection, *, is_migration: bool = False) -> None:
-    """Wait for other writers. One writer at a time, as on SQLite, leaves no gaps in the feed.
+def take_lock(writer: Connection, work: Work) -> None:
+    """Wait for others that do this work. One writer at a time, as on SQLite, leaves no gaps in the feed.
 
     A commit is acknowledged once it lasts, whatever the server or the role is set to. A migration waits for
-    another one, and then no longer than any writer for the users of a table, who would wait behind it.
+    another one, and then no longer than any writer for the users of a table, who would wait behind it. Of
+    proofs one alone can be stuck on a server that is cut off, and none waits for a migration.
     """
-    if not is_migration:
-        writer.exec_driver_sql(_BEGIN_WRITING.format(seconds=BUSY_SECONDS))
+    number = _PROOF_LOCK if work == "proving" else _WRITER_LOCK
+    if work != "migrating":
+        writer.exec_driver_sql(_BEGIN_WRITING.format(seconds=BUSY_SECONDS, number=number))
         return
     with unhurried(writer):
-        writer.exec_driver_sql(_BEGIN_WRITING.format(seconds=MIGRATION_SECONDS))
+        writer.exec_driver_sql(_BEGIN_WRITING.format(seconds=MIGRATION_SECONDS, number=number))
     writer.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
 
 

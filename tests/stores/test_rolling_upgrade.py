@@ -110,7 +110,7 @@ def test_an_older_job_leaves_a_newer_schema(url, newer, upgraded):
 def test_newer_code_waits_for_its_job(url, newer):
     """A newer version that may not upgrade the schema ends, until the job has run."""
     versions, there = newer((ADDING, VERSIONS.newest)), Database(url)
-    assert f"schema {VERSIONS.newest}), and this one needs schema 9001" in (mistake(there, versions) or "")
+    assert "which brings it to 9001 unless" in (mistake(there, versions) or "")
     upgrade(there, versions)
     assert mistake(there, versions) is None
     there.close()
