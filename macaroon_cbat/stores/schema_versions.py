@@ -22,8 +22,8 @@ _WORKS_WITH = "schema works with"
 """The name of the fact: the oldest revision whose code works with the schema."""
 
 _OLDER = (
-    "the database in {place} is of an older version (schema {found}): restart macaroon-cbat serve, which brings "
-    "it to {newest} unless MACAROON_CBAT_DATABASE_UPGRADE is 0, or run macaroon-cbat database upgrade"
+    "the database in {place} is of an older version (schema {found}): restart macaroon-cbat serve, which "
+    "brings it to {newest} unless MACAROON_CBAT_DATABASE_UPGRADE is 0, or run macaroon-cbat database upgrade"
 )
 _NEWER = (
     "the database in {place} has schema {found!r}, which this version ({newest!r}) does not know and which "
