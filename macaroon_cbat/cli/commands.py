@@ -26,6 +26,7 @@ class _Misuse(click.ClickException):
 
 _COMMANDS = {
     "client": ("macaroon_cbat.cli.client:client", "service"),
+    "database": ("macaroon_cbat.cli.database:database", "service"),
     "deploy-config": ("macaroon_cbat.cli.deploy_config:deploy_config", "service"),
     "gateway": ("macaroon_cbat.cli.gateway:gateway", None),
     "grant": ("macaroon_cbat.cli.grant:grant", "service"),

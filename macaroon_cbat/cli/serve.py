@@ -81,7 +81,7 @@ def serve_command(
     issuer = None if issuer is None else plain_issuer(issuer, "--issuer")
     settings = with_limits(settings_from_environment(data=data, issuer=issuer), limits)
     if init:
-        click.echo(f"the database in {_prepare(settings, recorded=settings.issuer)} is ready")
+        click.echo(f"the database in {_prepare(settings, is_init=True)} is ready")
         return
     if passphrase_file is not None and key is None:
         raise SettingsError(
@@ -120,15 +120,16 @@ def _named(settings: Settings, port: int | None) -> Settings:
     return settings if settings.issuer else replace(settings, issuer=f"https://localhost:{port}")
 
 
-def _prepare(settings: Settings, *, recorded: str | None = None) -> str:
+def _prepare(settings: Settings, *, is_init: bool = False) -> str:
     """Open and upgrade the database before any worker is forked, so that mistakes show at once, in one line.
 
     Commands before the first start, such as key export, use the recorded issuer.
     """
-    stores = open_stores(settings.database_url, settings.wrapping_key, now())
+    upgrades = bool(settings.database_upgrade) or is_init
+    stores = open_stores(settings.database_url, settings.wrapping_key, now(), upgrades=upgrades)
     try:
-        if recorded is not None:
-            stores.record_issuer(recorded)
+        if is_init and settings.issuer is not None:
+            stores.record_issuer(settings.issuer)
     finally:
         stores.database.close()
     return stores.database.place

@@ -18,6 +18,7 @@ _READ_FIRST = (
     "federation",
     "registration",
     "operating",
+    "postgresql",
     "monitoring",
     "settings",
     "audit-events",

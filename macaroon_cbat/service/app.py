@@ -135,7 +135,8 @@ def _without_routes(settings: Settings, clock: Callable[[], float]) -> Flask:
 
 def _opened(settings: Settings, now: EpochSeconds) -> tuple[Stores, str]:
     """Return the stores, and the issuer that they are of from now on."""
-    stores = open_stores(settings.database_url, settings.wrapping_key, now)
+    upgrades = bool(settings.database_upgrade)
+    stores = open_stores(settings.database_url, settings.wrapping_key, now, upgrades=upgrades)
     try:
         url = settings.issuer or stores.recorded_issuer() or DEFAULT_ISSUER
         check_who_serves(stores.clients.all(), url)

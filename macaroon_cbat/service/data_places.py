@@ -52,6 +52,14 @@ class DataPlaces:
     database_url_file: Annotated[
         Path | None, Setting(meaning="file with that URL", shape="a private file")
     ] = None
+    database_upgrade: Annotated[
+        int,
+        Setting(
+            meaning="whether a service that starts makes the tables, or brings them to its version",
+            shape="1 or 0",
+            most=1,
+        ),
+    ] = 1
     wrapping_key: Annotated[
         str | None,
         Setting(

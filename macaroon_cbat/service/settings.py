@@ -137,6 +137,8 @@ class Settings:
             most=1,
         ),
     ] = 0
+    database_upgrade: int = 1
+    """1 if the service upgrades the schema of the database, or makes it."""
     people: UpstreamSettings = NO_UPSTREAM
     """The provider at which people log in, if they can, and their sessions."""
     throttle: ThrottleSettings = USUAL_THROTTLE
@@ -190,7 +192,7 @@ def settings_from_environment(
     `creates` is false. Service links of Kubernetes are not settings. Raises SettingsError for an unknown
     variable, an unusable value, and a database or key that is missing.
     """
-    given = _given(environment)
+    given = given_variables(environment)
     plain = read_variables(Settings, given)
     places = DataPlaces(**read_variables(DataPlaces, given))
     folder = data or data_folder(environment)
@@ -204,6 +206,7 @@ def settings_from_environment(
     return Settings(
         database_url=url,
         wrapping_key=wrapping_key(places, url, folder, environment, creates=creates),
+        database_upgrade=places.database_upgrade,
         certificate_source=ProxySettings(**read_variables(ProxySettings, given)).certificate_source(),
         refresh=RefreshSettings(**read_variables(RefreshSettings, given)),
         people=UpstreamSettings(**read_variables(UpstreamSettings, given)),
@@ -215,7 +218,7 @@ def settings_from_environment(
     )
 
 
-def _given(environment: Mapping[str, str]) -> dict[str, str]:
+def given_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that are set, without their prefix, or raise SettingsError for an unknown one."""
     given = without_service_links(
         {name.removeprefix(PREFIX): value for name, value in environment.items() if name.startswith(PREFIX)}
@@ -223,15 +226,10 @@ def _given(environment: Mapping[str, str]) -> dict[str, str]:
     if unknown := sorted(given.keys() - VARIABLES.keys()):
         raise SettingsError(_unknown(unknown[0]))
     if empty := sorted(name for name, value in given.items() if not value):
-        raise SettingsError(_empty(VARIABLES[empty[0]]))
+        raise VARIABLES[empty[0]].empty()
     refuse_both(given)
     refuse_unused(given)
     return given
-
-
-def _empty(one: Variable) -> str:
-    words = f"{one.setting.shape} ({one.setting.meaning}), or unset it (default: {one.default})"
-    return f"{PREFIX}{one.name} is empty: set it to {words}"
 
 
 def _unknown(name: str) -> str:

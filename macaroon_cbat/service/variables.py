@@ -55,6 +55,11 @@ class Variable:
             raise self.unusable(text)
         return Path(text) if self.kind is Path else text
 
+    def empty(self) -> SettingsError:
+        """Return the error for a variable that is set to nothing."""
+        words = f"{self.setting.shape} ({self.setting.meaning}), or unset it (default: {self.default})"
+        return SettingsError(f"{PREFIX}{self.name} is empty: set it to {words}")
+
     def unusable(self, text: str) -> SettingsError:
         """Return the error for a value out of shape."""
         return SettingsError(f"{PREFIX}{self.name} must be {self.setting.shape}, not {text[:_QUOTED]!r}")

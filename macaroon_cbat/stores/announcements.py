@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from macaroon_cbat.stores.database import Database
+from macaroon_cbat.stores.postgresql import is_pooled
 
 log = logging.getLogger("macaroon_cbat.stores")
 
@@ -106,7 +107,7 @@ class _Heard:
         self._open_again_at = self._monotonic() + _RETRY_SECONDS
         try:
             self._connection = connection = _detached(self._database)
-            if self._is_pooled(connection):
+            if is_pooled(connection):
                 log.info("revocations are looked for: a pooler hides what PostgreSQL announces")
                 self._open_again_at = self._monotonic() + _POOLER_SECONDS
                 self.close()
@@ -116,14 +117,6 @@ class _Heard:
             self._lose(error)
             return False
         return True
-
-    def _is_pooled(self, connection: Any) -> bool:
-        """Return True if another process than the one that was connected to answers.
-
-        A pooler that lends the server for one transaction would listen for its next client.
-        """
-        (answering,) = connection.execute("SELECT pg_backend_pid()").fetchone()
-        return bool(answering != connection.info.backend_pid)
 
     def _lose(self, error: Exception) -> None:
         log.warning("announcements of PostgreSQL are not heard, revocations are looked for: %s", error)

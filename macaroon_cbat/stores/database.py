@@ -3,16 +3,12 @@
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from functools import cache, partial
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
@@ -20,16 +16,19 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.files.process_values import PerProcess
 from macaroon_cbat.stores.group_commit import GroupCommits
+from macaroon_cbat.stores.hosts import Hosts
 from macaroon_cbat.stores.postgresql import (
+    Work,
     postgresql_arguments,
     prepare_postgresql,
-    take_writers_lock,
-    unhurried,
+    prove_primary,
+    take_lock,
 )
 from macaroon_cbat.stores.prepared import Prepared
+from macaroon_cbat.stores.primacy import Primacy
 from macaroon_cbat.stores.remedies import with_remedy
 from macaroon_cbat.stores.sqlite import BUSY_SECONDS, prepare_sqlite, sqlite_file
-from macaroon_cbat.stores.urls import read_url, unusable
+from macaroon_cbat.stores.urls import read_url, shown, unusable
 from macaroon_cbat.stores.write_queue import WriteQueue
 
 EMBEDDED = "macaroon_cbat.sqlite3"
@@ -83,7 +82,7 @@ class Database:
     ) -> None:
         """Take a SQLAlchemy URL and open nothing yet. Raises SettingsError if the URL is unusable.
 
-        A command ends soon, so it may read a file that it cannot write.
+        A command ends soon, so it may read a file that it cannot write, and a standby.
         """
         parsed = read_url(url)
         try:
@@ -94,6 +93,8 @@ class Database:
             raise SettingsError(unusable(str(error))) from error
         self._is_sqlite = parsed.get_backend_name() == "sqlite"
         self._groups = PerProcess(partial(GroupCommits, self._begun, monotonic))
+        is_proved = not (self._is_sqlite or is_for_a_command)
+        self._primacy = PerProcess(partial(Primacy, self._prove, monotonic)) if is_proved else None
 
     def __repr__(self) -> str:
         """Show the URL without its options: a password may be among them."""
@@ -102,7 +103,8 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Yield a connection that reads one consistent state. Raises Unavailable."""
-        with self._translated(), self.engine.connect() as connection:
+        self._require_primary()
+        with self._connection() as connection:
             yield connection
 
     def rows(self, asked: Prepared, values: Mapping[str, object]) -> list[Any]:
@@ -110,6 +112,7 @@ class Database:
 
         This is for the requests that come most often: it costs a fifth of `reading`.
         """
+        self._require_primary()
         engine = self.engine
         with self._translated():
             connection = engine.raw_connection()
@@ -122,70 +125,23 @@ class Database:
                 connection.close()
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, is_migration: bool = False) -> Iterator[Connection]:
         """Yield a connection whose work is committed at the end, all or nothing. Raises Unavailable.
 
-        Writers of one process that wait in line share a commit, which all of them wait for.
+        Writers of one process that wait in line share a commit, which all of them wait for. A migration
+        waits longer for the writers before it, and takes as long as its tables are large.
         """
-        seconds = float(BUSY_SECONDS)
-        with self._translated():
-            begin = self._groups.current().writing if self._is_sqlite else self._begun
-            with begin(seconds) as writer:
-                yield writer
-
-    @contextmanager
-    def _begun(self, seconds: float) -> Iterator[Connection]:
-        """Yield a connection with a transaction, which waits so many seconds for other processes."""
-        with self.engine.connect() as connection:
-            writer = connection.execution_options(macaroon_cbat_writes=int(seconds * 1000))
-            with writer.begin():
-                if not self._is_sqlite:
-                    take_writers_lock(writer)
-                yield writer
+        self._require_primary()
+        with self._transaction("migrating" if is_migration else "writing") as writer:
+            yield writer
 
     @property
     def place(self) -> str:
         """The place of the data, for messages: a folder, a file, or the URL of a server without secrets."""
         file = sqlite_file(self._url)
         if file is None:
-            return self._url.set(query={}, drivername=self._url.get_backend_name()).render_as_string()
+            return shown(self._url)
         return str(file.parent if file.name == EMBEDDED else file)
-
-    def upgrade(self) -> None:
-        """Bring the schema to the newest version. Raises SettingsError if it is newer than the code."""
-        with self.reading() as connection:
-            if MigrationContext.configure(connection).get_current_revision() == _revisions()[-1]:
-                return
-        configuration = _configuration()
-        with self.writing() as connection:
-            configuration.attributes["connection"] = connection
-            self._refuse_newer(MigrationContext.configure(connection).get_current_revision())
-            with nullcontext() if self._is_sqlite else unhurried(connection):
-                command.upgrade(configuration, "head")
-
-    def check_schema(self) -> None:
-        """Raise SettingsError unless the database has the schema of this version; change nothing."""
-        file = sqlite_file(self._url)
-        if file is not None and is_missing(file):
-            raise no_database(self.place)
-        with self.reading() as connection:
-            found = MigrationContext.configure(connection).get_current_revision()
-        if found is None:
-            raise no_database(self.place)
-        self._refuse_newer(found)
-        if found != _revisions()[-1]:
-            raise SettingsError(
-                f"the database in {self.place} is of an older version (schema {found}): restart "
-                f"macaroon-cbat serve, which brings it to {_revisions()[-1]}, or use --init"
-            )
-
-    def _refuse_newer(self, found: str | None) -> None:
-        if found is not None and found not in _revisions():
-            raise SettingsError(
-                f"the database in {self.place} has schema {found!r}, which this version "
-                f"({_revisions()[-1]!r}) does not know: install the newer macaroon_cbat "
-                "that wrote it, or point to another database"
-            )
 
     def close(self) -> None:
         """Close every pooled connection of this process; the next use opens new ones."""
@@ -200,6 +156,36 @@ class Database:
     def turns(self) -> WriteQueue:
         """The queue of this process's writers; PostgreSQL itself queues those of all processes."""
         return self._groups.current().turns
+
+    def _require_primary(self) -> None:
+        if self._primacy is not None:
+            self._primacy.current().require()
+
+    def _prove(self) -> None:
+        prove_primary(self.place, self._connection, partial(self._transaction, "proving"))
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        with self._translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, work: Work) -> Iterator[Connection]:
+        seconds = float(BUSY_SECONDS)
+        with self._translated():
+            begun = self._groups.current().writing(seconds) if self._is_sqlite else self._begun(seconds, work)
+            with begun as writer:
+                yield writer
+
+    @contextmanager
+    def _begun(self, seconds: float, work: Work = "writing") -> Iterator[Connection]:
+        """Yield a connection with a transaction, which waits so many seconds for other processes."""
+        with self.engine.connect() as connection:
+            writer = connection.execution_options(macaroon_cbat_writes=int(seconds * 1000))
+            with writer.begin():
+                if not self._is_sqlite:
+                    take_lock(writer, work)
+                yield writer
 
     @property
     def _driver_error(self) -> type[Exception]:
@@ -220,31 +206,18 @@ class Database:
             ) from error
 
 
-def _configuration() -> Config:
-    configuration = Config()
-    migrations = str(Path(__file__).parent / "migrations")
-    configuration.set_main_option("script_location", migrations.replace("%", "%%"))
-    return configuration
-
-
-@cache
-def _revisions() -> list[str]:
-    """Return the revisions of the schema, the newest last: their files are read once in a process."""
-    script = ScriptDirectory.from_config(_configuration())
-    return [one.revision for one in script.walk_revisions()][::-1]
-
-
 def _make_engine(url: URL, *, is_for_a_command: bool, served: Event) -> Engine:
     is_sqlite = url.get_backend_name() == "sqlite"
+    hosts = None if is_sqlite else Hosts(url)
     engine = create_engine(
         url,
-        connect_args={"timeout": BUSY_SECONDS} if is_sqlite else postgresql_arguments(url),
+        connect_args={"timeout": BUSY_SECONDS} if hosts is None else postgresql_arguments(url, hosts),
         pool_pre_ping=not is_sqlite,
         pool_timeout=BUSY_SECONDS,
         hide_parameters=True,
     )
-    if is_sqlite:
+    if hosts is None:
         prepare_sqlite(engine, is_for_a_command=is_for_a_command, served=served)
     else:
-        prepare_postgresql(engine)
+        prepare_postgresql(engine, hosts)
     return engine

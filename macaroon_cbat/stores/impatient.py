@@ -6,10 +6,12 @@ from collections.abc import Generator
 from typing import Any, TypeVar
 
 from macaroon_cbat.errors.extras import extra
+from macaroon_cbat.stores.hosts import Host, Hosts
 from macaroon_cbat.stores.sqlite import BUSY_SECONDS
 
 with extra("postgresql"):
     from psycopg import Connection, OperationalError
+    from psycopg.errors import Diagnostic, ReadOnlySqlTransaction
 
 ANSWER_SECONDS = 2 * BUSY_SECONDS
 """The seconds that one statement may take, the queue of a pooler included.
@@ -28,16 +30,60 @@ class ImpatientConnection(Connection[Any]):
     """
 
     answer_seconds: float | None = ANSWER_SECONDS
+    _hosts: Hosts | None = None
+    _host: Host | None = None
+    _generation = 0
+    _warning: str | None = None
+
+    def belongs_to(self, hosts: Hosts) -> None:
+        """Tell the hosts of the URL which of them answered, and when it no longer does."""
+        self._hosts, self._generation = hosts, hosts.generation
+        self._host = hosts.prefer(self.info.host, self.info.port)
+        self.add_notice_handler(self._noticed)
+
+    def give_up(self) -> None:
+        """Let no one use this connection again, nor any other one that was made before now."""
+        if self._hosts is not None:
+            self._hosts.give_up(self._host, self._generation)
+
+    @property
+    def number_of_hosts(self) -> int:
+        """The number of hosts in the URL."""
+        return 1 if self._hosts is None else len(self._hosts.all)
 
     def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
         """Run the generator to its end, within the time limit."""
-        if self.answer_seconds is None:
-            return super().wait(gen, *arguments, **options)
+        if self._hosts is not None and self._generation != self._hosts.generation:
+            self.pgconn.finish()
+            raise OperationalError("the server was given up: it became read-only, or was cut off")
         try:
-            return super().wait(_until(gen, time.monotonic() + self.answer_seconds), *arguments, **options)
+            if self.answer_seconds is None:
+                return super().wait(gen, *arguments, **options)
+            deadline = time.monotonic() + self.answer_seconds
+            return super().wait(_until(gen, deadline), *arguments, **options)
         except _NoAnswer as error:
             self.pgconn.finish()
+            self._leave()
             raise OperationalError(f"no answer for {self.answer_seconds} s") from error
+        except ReadOnlySqlTransaction:
+            self.give_up()  # a demoted primary keeps the connections that it has
+            raise
+        except OperationalError:
+            if self.broken:
+                self._leave()
+            raise
+
+    def commit(self) -> None:
+        """Commit, or raise OperationalError if the server warns that the commit may not last.
+
+        PostgreSQL reports success when an administrator ends its wait for the synchronous standby by
+        pg_cancel_backend, though the transaction is lost if that standby is promoted. It only warns.
+        """
+        self._warning = None
+        super().commit()
+        if self._warning is not None:
+            self.give_up()
+            raise OperationalError(f"the commit is not acknowledged: {self._warning}")
 
     def refuse_other_schema(self, wanted: str) -> None:
         """Close the connection and raise OperationalError unless its search path is this one.
@@ -52,6 +98,14 @@ class ImpatientConnection(Connection[Any]):
                 f"search_path is {found}, not {wanted}: a pooler ignored the options of the database URL, so "
                 f"leave them out and set it on the server (ALTER ROLE ... SET search_path = {wanted})"
             )
+
+    def _leave(self) -> None:
+        if self._hosts is not None:
+            self._hosts.leave(self._host)
+
+    def _noticed(self, notice: Diagnostic) -> None:
+        if notice.severity_nonlocalized == "WARNING":
+            self._warning = notice.message_primary
 
 
 def _plain(search_path: str) -> str:

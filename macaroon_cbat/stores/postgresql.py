@@ -5,39 +5,71 @@ never prepared, settings are made for one transaction, and the lock of the write
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from itertools import count
+from typing import Any, Literal
 
-from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy import URL, Connection, Engine, event, text
 
+from macaroon_cbat.errors import Unavailable
+from macaroon_cbat.stores.hosts import Hosts
 from macaroon_cbat.stores.sqlite import BUSY_SECONDS
 
 _WRITER_LOCK = 0x6D616361726F6F6E
 """The number of the advisory lock that every writer takes: "macaroon" in ASCII."""
 
+_PROOF_LOCK = _WRITER_LOCK + 1
+
+Work = Literal["writing", "migrating", "proving"]
+"""The work of a transaction that changes something."""
+
+_BEGIN_WRITING = (
+    "SELECT set_config('lock_timeout', '{seconds}s', true), "
+    "CASE WHEN current_setting('synchronous_commit') IN ('off', 'local') "
+    "THEN set_config('synchronous_commit', 'on', true) END, "
+    "pg_advisory_xact_lock({number})"
+)
+MIGRATION_SECONDS = 600
+"""The seconds that a migration waits for another one."""
+
+_CONNECT_SECONDS = 3
+"""The seconds that one of several hosts has to answer; all of them may be asked."""
+
+_SITUATION = text("SELECT pg_is_in_recovery(), current_setting('synchronous_standby_names') <> ''")
+_STANDBY = (
+    "the server is a standby, which may lag behind: name the primary in the database URL, or the hosts of "
+    "both with a comma between"
+)
+_WRITE = text("SELECT pg_logical_emit_message(true, 'macaroon_cbat', '')")
+"""Writes a few bytes that belong to no table, and are committed as anything else is."""
+
+Begin = Callable[[], AbstractContextManager[Connection]]
+
 _SEARCH_PATH = re.compile(r"(?:-c\s*|--)search[_-]path=((?:\\.|[^\s\\])*)")
 
 
-def postgresql_arguments(url: URL) -> dict[str, object]:
+def postgresql_arguments(url: URL, hosts: Hosts) -> dict[str, object]:
     """Return the arguments of psycopg that detect a vanished server soon, on a silent network as well.
 
-    Options of the URL take precedence.
+    One of several hosts is used for as long as it can be written to. Options of the URL take precedence.
     """
-    wanted = {
+    wanted: dict[str, object] = {
         "connect_timeout": BUSY_SECONDS,
         "tcp_user_timeout": BUSY_SECONDS * 1000,
         "keepalives_idle": BUSY_SECONDS,
         "keepalives_interval": 1,
         "keepalives_count": 3,
     }
+    if len(hosts.all) > 1:
+        wanted |= {"connect_timeout": _CONNECT_SECONDS, "target_session_attrs": "read-write"}
     return {
         "prepare_threshold": None,
         **{name: value for name, value in wanted.items() if name not in url.query},
     }
 
 
-def prepare_postgresql(engine: Engine) -> None:
+def prepare_postgresql(engine: Engine, hosts: Hosts) -> None:
     """Use connections that do not wait for ever for an answer, to the schema that the URL names."""
     from macaroon_cbat.stores.impatient import ImpatientConnection  # psycopg is there by now
 
@@ -47,10 +79,21 @@ def prepare_postgresql(engine: Engine) -> None:
     def _connecting(
         _dialect: object, _record: object, arguments: tuple[str, ...], options: dict[str, Any]
     ) -> Any:
-        connection = ImpatientConnection.connect(*arguments, **options)
+        connection = ImpatientConnection.connect(*arguments, **options | hosts.in_order())
         if wanted is not None:
             connection.refuse_other_schema(wanted)
+        connection.belongs_to(hosts)
         return connection
+
+
+def is_pooled(connection: Any) -> bool:
+    """Return True if a pooler such as PgBouncer stands between: another process answers than the first one.
+
+    A pooler that lends the server for one transaction would listen for its next client.
+    """
+    (pid,) = connection.execute("SELECT pg_backend_pid()").fetchone()
+    is_other: bool = pid != connection.info.backend_pid
+    return is_other
 
 
 def _search_path(url: URL) -> str | None:
@@ -60,10 +103,43 @@ def _search_path(url: URL) -> str | None:
     return re.sub(r"\\(.)", r"\1", found[-1]) if found else None
 
 
-def take_writers_lock(writer: Connection) -> None:
-    """Wait for other writers. One writer at a time, as on SQLite, leaves no gaps in the feed."""
+def take_lock(writer: Connection, work: Work) -> None:
+    """Wait for others that do this work. One writer at a time, as on SQLite, leaves no gaps in the feed.
+
+    A commit is acknowledged once it lasts, whatever the server or the role is set to. A migration waits for
+    another one, and then no longer than any writer for the users of a table, who would wait behind it. Of
+    proofs one alone can be stuck on a server that is cut off, and none waits for a migration.
+    """
+    number = _PROOF_LOCK if work == "proving" else _WRITER_LOCK
+    if work != "migrating":
+        writer.exec_driver_sql(_BEGIN_WRITING.format(seconds=BUSY_SECONDS, number=number))
+        return
+    with unhurried(writer):
+        writer.exec_driver_sql(_BEGIN_WRITING.format(seconds=MIGRATION_SECONDS, number=number))
     writer.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
-    writer.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+
+
+def prove_primary(place: str, reading: Begin, writing: Begin) -> None:
+    """Raise Unavailable unless the server is the primary, and its synchronous standby has what it commits.
+
+    A server that is not is given up, and the next host of the URL is tried.
+    """
+    for tried in count(1):
+        with reading() as connection:
+            driver: Any = connection.connection.driver_connection
+            is_standby, waits_for_one = connection.execute(_SITUATION).one()
+        try:
+            if is_standby:
+                raise Unavailable(f"the database in {place} cannot be used: {_STANDBY}")
+            if waits_for_one:
+                with writing() as connection:
+                    connection.execute(_WRITE)
+        except Unavailable:
+            driver.give_up()
+            if tried >= driver.number_of_hosts:
+                raise
+        else:
+            return
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from macaroon_cbat.stores.revocations import RevocationStore
 from macaroon_cbat.stores.root_keys import RootKeyStore
 from macaroon_cbat.stores.schema import service_facts
 from macaroon_cbat.stores.trusted_issuers import TrustedIssuers
+from macaroon_cbat.stores.upgrades import refuse_mistake, upgrade
 from macaroon_cbat.stores.wrapping_key import WrappingKey
 
 
@@ -68,12 +69,19 @@ class Stores:
             connection.execute(insert(service_facts).values(name="issuer", value=issuer))
 
 
-def open_stores(url: str, wrapping_key: WrappingKey, now: EpochSeconds, *, creates: bool = True) -> Stores:
+def open_stores(
+    url: str,
+    wrapping_key: WrappingKey,
+    now: EpochSeconds,
+    *,
+    creates: bool = True,
+    upgrades: bool = True,
+) -> Stores:
     """Open the database, upgrade its schema, and make the first root keys if there are none.
 
-    Nothing is made or upgraded unless `creates` is true. Raises SettingsError if something is missing then,
-    or if the URL, the schema or the wrapping key does not fit. Raises Unavailable if the database is out of
-    reach.
+    Nothing is made or upgraded unless `creates` is true, and no table unless `upgrades` is. Raises
+    SettingsError if something is missing then, or if the URL, the schema or the wrapping key does not fit.
+    Raises Unavailable if the database is out of reach.
     """
     database = Database(url, is_for_a_command=not creates)
     root_keys = RootKeyStore(database, wrapping_key)
@@ -89,11 +97,13 @@ def open_stores(url: str, wrapping_key: WrappingKey, now: EpochSeconds, *, creat
     )
     try:
         if creates:
-            database.upgrade()
+            if upgrades:
+                upgrade(database)
+            refuse_mistake(database)
             root_keys.ensure(now)
             stores.instance()
         else:
-            database.check_schema()
+            refuse_mistake(database, is_for_a_command=True)
             if not root_keys.check():
                 raise no_database(database.place)
     except MacaroonError:

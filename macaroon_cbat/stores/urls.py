@@ -11,6 +11,12 @@ from macaroon_cbat.errors.extras import extra
 
 _DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
 _EXAMPLES = "sqlite:////var/lib/cbat/db.sqlite3 or postgresql://user@host/database"
+_SEVERAL_HOSTS = re.compile(
+    r"(?P<scheme>[\w+]+://)(?P<user>[^:/@?]*(?::[^@]*)?@)?(?P<hosts>[^/@?]*,[^/@?]*)(?P<rest>(?:[/?].*)?)",
+    re.DOTALL,
+)
+_HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
+_USUAL_PORT = "5432"
 _NUMBER = re.compile(r"[0-9]{1,9}\Z")
 _TLS_VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 _SQLITE: dict[str, Sequence[str] | None] = {
@@ -47,7 +53,7 @@ _DRIVERS_OWN = {
 def read_url(text: str) -> URL:
     """Return a URL that names its driver. Raises SettingsError, in one line without a password."""
     try:
-        url = make_url(text)
+        url = _one_url(text)
         if url.drivername == "postgres":
             url = url.set(drivername="postgresql")
         backend, _, driver = url.drivername.partition("+")
@@ -65,6 +71,34 @@ def read_url(text: str) -> URL:
     if url.port is not None and not _is_port(str(url.port)):
         raise SettingsError(unusable(f"port {url.port} is not from 1 to 65535"))
     return url.set(drivername=f"{backend}+{_DRIVERS[backend]}")
+
+
+def shown(url: URL) -> str:
+    """Return a URL for messages, with every host and without password and options."""
+    plain = url.set(query={}, drivername=url.get_backend_name()).render_as_string()
+    named, ports = url.query.get("host", ()), url.query.get("port")
+    hosts = named if isinstance(named, str) else ",".join(named)
+    if isinstance(named, str) and isinstance(ports, str):
+        pairs = zip(hosts.split(","), ports.split(","), strict=False)
+        hosts = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in pairs)
+    start, at, end = plain.partition("@") if "@" in plain else plain.partition("//")
+    return f"{start}{at}{hosts}{end}"
+
+
+def _one_url(text: str) -> URL:
+    """Return a URL. Several hosts, with commas between as libpq writes them, become its options."""
+    found = _SEVERAL_HOSTS.fullmatch(text)
+    if found is None:
+        return make_url(text)
+    places = [_HOST_AND_PORT.fullmatch(one) for one in found["hosts"].split(",")]
+    url = make_url(f"{found['scheme']}{found['user'] or ''}{found['rest']}")
+    if "host" in url.query or "port" in url.query:
+        raise ArgumentError("hosts are in two places: write all of them in front of the database")
+    named = [(one["host"].strip("[]"), one["port"]) for one in places if one is not None]
+    if len(named) != len(places):
+        raise ArgumentError(f"{found['hosts'][:60]!r} is no list of hosts such as db1:5432,db2:5432")
+    hosts, ports = (",".join(each) for each in zip(*((h, p or _USUAL_PORT) for h, p in named), strict=True))
+    return url.update_query_dict({"host": hosts, "port": ports})
 
 
 def unusable(reason: str) -> str:

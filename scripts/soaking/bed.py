@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.replicated import Pair, replicated
-
 from tests.support.service_process import API, Service, on_a_server, resource_server
 from tests.support.tls_relay import Gate
 from tests.support.tls_servers import Server

@@ -45,7 +45,8 @@ def test_the_commands_are_those_of_the_documentation():
     """The command line has the commands that scripts and the README rely on, and no others."""
     assert {" ".join(path) for path in commands(main)} == {
         "", "client", "client add", "client apply", "client import", "client update", "client invite",
-        "client list", "client remove", "client rotate-secret", "client show", "deploy-config",
+        "client list", "client remove", "client rotate-secret", "client show", "database", "database check",
+        "database upgrade", "deploy-config",
         "deploy-config compose", "deploy-config grafana", "deploy-config kubernetes",
         "deploy-config nginx-service", "deploy-config prometheus", "deploy-config systemd", "gateway",
         "grant", "grant list", "guide", "key", "key export",

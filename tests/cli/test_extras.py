@@ -38,6 +38,7 @@ print(json.dumps([(one.exit_code, one.stderr) for one in done]))
 ARGUMENTS = [[], ["--help"], ["x", "--data", "d"]]
 LACKING = {
     "client": "service",
+    "database": "service",
     "key": "service",
     "proxy-config": "gateway",
     "revocation": "service",
@@ -71,7 +72,7 @@ def test_help_lists_what_is_not_installed():
     listed = " ".join(done.stdout.split())
     assert done.returncode == 0
     assert [name for name in main.list_commands(None) if f" {name} " not in listed] == []
-    assert listed.count("Not installed: pip install 'macaroon_cbat[service]'") == 8
+    assert listed.count("Not installed: pip install 'macaroon_cbat[service]'") == 9
 
 
 def test_a_gateway_without_its_extra_is_one_line(tmp_path):

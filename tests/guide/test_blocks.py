@@ -12,7 +12,7 @@ from macaroon_cbat.cli.clients_file import read_clients
 from macaroon_cbat.gateway.policy_file import read_policy
 from macaroon_cbat.service.detail_types import DetailTypes
 from tests.support.guide import CHAPTERS, ROOT, Block, blocks, every_block, section
-from tests.support.guide_world import world
+from tests.support.guide_world import databases_of, world
 
 READ = {"sh", "python", "toml", "json", "text", "console"}
 """The languages of blocks. `text` is shown and never typed: layouts, and what programs answer."""
@@ -28,9 +28,11 @@ COMMANDED = [chapter for chapter in CHAPTERS if blocks(chapter, "sh", "python")]
 
 @pytest.mark.timeout(600)  # on a busy machine
 @pytest.mark.parametrize("chapter", COMMANDED, ids=lambda chapter: chapter.stem)
-def test_a_chapter_works_as_written(chapter: Path, tmp_path: Path) -> None:
+def test_a_chapter_works_as_written(chapter: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """The commands and programs of a chapter, run one after the other, all succeed."""
-    with world(tmp_path / "world") as here:
+    needs_a_server = "db1.example" in chapter.read_text()
+    databases = databases_of(request.getfixturevalue("shared_postgresql").port) if needs_a_server else {}
+    with world(tmp_path / "world", databases) as here:
         for block in blocks(chapter, "sh", "python", "toml"):
             here.run(block)
 

@@ -1,10 +1,7 @@
 """A PostgreSQL that keeps its connections open and says nothing."""
 
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -14,7 +11,7 @@ from macaroon_cbat.stores.impatient import ImpatientConnection
 from macaroon_cbat.stores.postgresql import unhurried
 from tests.support.databases import opened
 from tests.support.failing_database import revoke
-from tests.support.postgresql import Postgres, postgres
+from tests.support.postgresql import Postgres, postgres, suspended
 
 SLOW = text("SELECT pg_sleep(2)")
 ON_A_SERVER = pytest.mark.parametrize("url", ["postgresql", "pgbouncer"], indirect=True)
@@ -33,22 +30,6 @@ def mortal() -> Iterator[Postgres]:
     """Run a server that these tests may suspend."""
     with postgres(outlives="kills") as one:
         yield one
-
-
-@contextmanager
-def suspended(server: Postgres) -> Iterator[None]:
-    """Stop every process of the server, as a machine does that hangs; let it go on when the block ends."""
-    assert server.process is not None
-    pid = server.process.pid
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    processes = [pid, *map(int, children)]
-    for process in processes:
-        os.kill(process, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for process in reversed(processes):
-            os.kill(process, signal.SIGCONT)
 
 
 @pytest.mark.usefixtures("hurried")

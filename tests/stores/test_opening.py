@@ -60,6 +60,7 @@ def test_a_failed_migration_leaves_nothing(empty_url):
 def test_a_newer_database_is_refused(stores, url):
     """A database that a newer version wrote is a SettingsError in one line that says what to do."""
     execute(stores, "UPDATE alembic_version SET version_num = '9999'")
+    execute(stores, "UPDATE service_facts SET value = '9999' WHERE name = 'schema works with'")
     with pytest.raises(SettingsError, match=r"9999.*install the newer macaroon_cbat") as refused:
         opened(url)
     assert "\n" not in str(refused.value)

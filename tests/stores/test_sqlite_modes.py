@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from macaroon_cbat.stores import Database
+from macaroon_cbat.stores.upgrades import upgrade
 from tests.support.databases import METADATA, NOW, opened, url_in
 
 BESIDE = ["db.sqlite3", "db.sqlite3-shm", "db.sqlite3-wal"]
@@ -77,7 +78,7 @@ def test_names_with_options_are_private_too(tmp_path: Path):
     database = Database(f"sqlite:///file:{tmp_path}/my%20db.sqlite3?mode=rwc&uri=true")
     before = os.umask(0)
     try:
-        database.upgrade()
+        upgrade(database)
     finally:
         os.umask(before)
     assert modes(tmp_path)["my db.sqlite3"] == 0o600
@@ -88,6 +89,6 @@ def test_reading_only_makes_nothing(tmp_path: Path):
     """A database that is opened for reading only is neither made nor changed."""
     database = Database(f"sqlite:///file:{tmp_path}/db.sqlite3?mode=ro&uri=true")
     with pytest.raises(Exception, match="unable to open"):
-        database.upgrade()
+        upgrade(database)
     assert list(tmp_path.iterdir()) == []
     database.close()

@@ -46,12 +46,16 @@ class World:
     audience: str
     commands: Path
     """The folder of the command that shell blocks type."""
+    databases: dict[str, str] = field(default_factory=dict)
+    """The servers in the place of the documentation's hosts of a database."""
     ports: dict[str, str] = field(default_factory=lambda: {port: str(free_port()) for port in PORTS})
 
     def localized(self, text: str) -> str:
         """Return the text with the names of this world in the place of the documentation's."""
         text = re.sub(rf"\b({'|'.join(PORTS)})\b", lambda port: self.ports[port[1]], text)
         text = text.replace("https://auth.example", self.issuer).replace("https://api.example", self.audience)
+        for name, server in self.databases.items():
+            text = text.replace(name, server)
         for top in ("/etc/", "/run/"):
             text = text.replace(top, f"{self.folder}{top}")
         return text
@@ -123,8 +127,14 @@ def _check(block: Block, done: "subprocess.CompletedProcess[str]") -> None:
     assert done.returncode == 0, f"{block}: {done.stdout}{done.stderr}"
 
 
+def databases_of(port: int) -> dict[str, str]:
+    """Return the server that listens there, for an administrator and as two hosts of one database."""
+    here = f"127.0.0.1:{port}"
+    return {"postgres@db1.example": f"cbat@{here}", "db1.example,db2.example": f"{here},{here}"}
+
+
 @contextmanager
-def world(folder: Path) -> Iterator[World]:
+def world(folder: Path, databases: dict[str, str] | None = None) -> Iterator[World]:
     """Run the service and the resource server until the block ends."""
     for name in FOLDERS:
         (folder / name).mkdir(parents=True)
@@ -132,7 +142,7 @@ def world(folder: Path) -> Iterator[World]:
     service.data.mkdir()
     port = free_port()
     with typed_commands() as commands, service.running():
-        here = World(folder, service.issuer, f"https://localhost:{port}", commands)
+        here = World(folder, service.issuer, f"https://localhost:{port}", commands, databases or {})
         _fill(here, service)
         argument = (
             f'{{"folder": "{folder}/api", "port": {port}, "keys": "{folder}/keys.json", "require": "either"}}'

@@ -2,11 +2,13 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -23,20 +25,39 @@ def program() -> str:
     return found
 
 
+@dataclass
+class Pooler:
+    """One PgBouncer: called with the URL of a database of its server, it returns its own."""
+
+    folder: Path
+    port: int
+    settings: dict[str, str | int]
+    process: subprocess.Popen[bytes] | None = None
+
+    def __call__(self, url: str) -> str:
+        """Return the URL of the database through this pooler."""
+        return make_url(url).set(host="127.0.0.1", port=self.port, query={}).render_as_string(False)
+
+    def lead_to(self, server: Postgres) -> None:
+        """Stand before another server from now on, as an operator tells it after a failover."""
+        assert self.process is not None
+        _configure(self.folder, server, self.port, self.settings)
+        self.process.send_signal(signal.SIGHUP)
+
+
 @contextmanager
-def pgbouncer(
-    server: Postgres, *, port: int | None = None, **settings: str | int
-) -> Iterator[Callable[[str], str]]:
-    """Run one before a server until the block ends; it turns the URL of a database there into its own."""
+def pgbouncer(server: Postgres, *, port: int | None = None, **settings: str | int) -> Iterator[Pooler]:
+    """Run one before a server until the block ends."""
     folder, port = Path(tempfile.mkdtemp(prefix="macaroon-cbat-pgbouncer-")), port or free_port()
     try:
+        pooler = Pooler(folder, port, settings)
         _configure(folder, server, port, settings)
         command = [*unprivileged(), program(), str(folder / "pgbouncer.ini")]
         with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+            process = pooler.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
         try:
             _wait_for(port, process, folder)
-            yield lambda url: make_url(url).set(port=port).render_as_string(hide_password=False)
+            yield pooler
         finally:
             process.kill()  # asked to end, it would wait for its clients
             process.wait(SECONDS)

@@ -154,6 +154,22 @@ class Postgres:
 
 
 @contextmanager
+def suspended(server: Postgres) -> Iterator[None]:
+    """Stop every process of the server, as a machine does that hangs; let it go on when the block ends."""
+    assert server.process is not None
+    pid = server.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    processes = [pid, *map(int, children)]
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in reversed(processes):
+            os.kill(process, signal.SIGCONT)
+
+
+@contextmanager
 def postgres(*, outlives: Literal["power cuts", "kills", "nothing"]) -> Iterator[Postgres]:
     """Run a server of its own until the block ends; what it outlives costs time."""
     folder = Path(tempfile.mkdtemp(prefix="macaroon-cbat-postgres-"))

@@ -5,6 +5,7 @@ from alembic import op
 
 revision = "0008"
 down_revision = "0006"
+works_with = "0006"
 
 
 def upgrade() -> None:

@@ -1,0 +1,220 @@
+"""A primary and its synchronous standby: what fails over, what is cut off, and what may come back."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from macaroon_cbat.errors import Unavailable
+from macaroon_cbat.stores import Database, RevocationStore, Stores, open_stores
+from macaroon_cbat.stores.impatient import ImpatientConnection
+from macaroon_cbat.stores.primacy import PROVED_SECONDS
+from tests.support.databases import NOW, WRAPPING_KEY, opened
+from tests.support.failing_database import check_nothing_is_lost, revoke, writing
+from tests.support.pgbouncer import pgbouncer
+from tests.support.postgresql import suspended
+from tests.support.replicated import Pair, ask, replicated, wait_for
+from tests.support.tls_servers import wait_until
+
+WAITS = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Pair]:
+    """Run both servers once for these tests, each of which may kill one."""
+    with replicated() as pair:
+        yield pair
+
+
+@pytest.fixture
+def pair(servers: Pair) -> Pair:
+    """Give a primary and a standby that follows it."""
+    servers.heal()
+    return servers
+
+
+@pytest.fixture
+def url(pair: Pair) -> str:
+    """Name a database by both of its hosts, the primary first."""
+    return pair.new_database()
+
+
+@pytest.fixture
+def stores(url: str) -> Iterator[Stores]:
+    one = opened(url)
+    yield one
+    one.database.close()
+
+
+@pytest.fixture
+def hurried_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait one second for an answer instead of ten."""
+    monkeypatch.setattr(ImpatientConnection, "answer_seconds", 1.0)
+
+
+def name_of(stores: Stores) -> str:
+    return str(stores.database.engine.url.database)
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        """Return the seconds it was set to."""
+        return self.now
+
+
+def test_a_failover_loses_nothing(pair, url, stores):
+    """The primary is killed under load and its standby promoted: all that was acknowledged is there."""
+    with writing(stores) as told:
+        wait_until(lambda: len(told) > 60 or told.broken)
+        pair.primary.kill()
+        wait_until(lambda: told.refused or told.broken)
+        pair.promote()
+        before = len(told)
+        wait_until(lambda: len(told) > before + 60 or told.broken)
+    check_nothing_is_lost(stores, told)
+    again = opened(url)
+    check_nothing_is_lost(again, told)
+    again.database.close()
+
+
+@pytest.mark.usefixtures("hurried", "hurried_answers")
+def test_an_old_primary_that_comes_back_is_not_written_to(pair, url, stores):
+    """A primary that hung while its standby was promoted acknowledges nothing afterwards."""
+    revoke(stores, "alice")
+    old = pair.primary
+    with suspended(old):
+        pair.promote()
+        revoke(stores, "bob")
+    back = opened(pair.url(name_of(stores), old, pair.primary))
+    revoke(back, "carol")
+    assert [one.value for one in back.revocations.after(0).decisions] == ["alice", "bob", "carol"]
+    assert ask(pair.primary, "SELECT count(*) FROM revocations", name_of(stores)) == [(3,)]
+    assert ask(old, "SELECT max(position) FROM feed_positions", name_of(stores)) == [(1,)]
+    back.database.close()
+
+
+@pytest.mark.usefixtures("hurried", "hurried_answers")
+def test_a_primary_without_its_standby_acknowledges_nothing(pair, stores):
+    """While the standby is out of reach writers get Unavailable; once it is back, they go on."""
+    pair.part()
+    for name in ("alice", "bob"):
+        with pytest.raises(Unavailable):
+            revoke(stores, name)
+    pair.rejoin()
+    wait_until(lambda: succeeds(stores, "alice"))
+    assert [one.value for one in stores.revocations.after(0).decisions] == ["alice"]
+
+
+def succeeds(stores: Stores, name: str) -> bool:
+    try:
+        revoke(stores, name)
+    except Unavailable:
+        return False
+    return True
+
+
+@pytest.mark.usefixtures("hurried", "hurried_answers")
+def test_a_primary_without_its_standby_is_believed_for_a_moment(pair, url):
+    """A primary that is cut off, as after a failover, is soon Unavailable for reads too."""
+    revoke_at_once = opened(url)
+    clock = Clock()
+    alone = Database(pair.url(name_of(revoke_at_once), pair.primary), monotonic=clock)
+    store = RevocationStore(alone, monotonic=clock)
+    store.after(0)
+    with revoke_at_once.database.writing(is_migration=True):
+        clock.now += PROVED_SECONDS
+        store.after(0)
+    pair.part()
+    clock.now += PROVED_SECONDS - 1
+    store.after(0)
+    clock.now += 1
+    with pytest.raises(Unavailable):
+        store.after(0)
+    pair.rejoin()
+    wait_until(lambda: succeeds(revoke_at_once, "alice"))
+    store.after(0)
+    for database in (alone, revoke_at_once.database):
+        database.close()
+
+
+def end_the_wait(pair: Pair, how: str) -> None:
+    """End the wait of a commit for the standby, as an administrator does."""
+    wait_for(pair.primary, WAITS)
+    ask(pair.primary, f"SELECT {how}(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+
+
+def test_a_commit_that_only_the_primary_has_is_not_acknowledged(pair, stores):
+    """A commit whose wait for the standby was ended is Unavailable, though PostgreSQL calls it done."""
+    pair.part()
+    with ThreadPoolExecutor() as pool:
+        told = pool.submit(revoke, stores, "alice")
+        end_the_wait(pair, "pg_cancel_backend")
+        assert isinstance(told.exception(), Unavailable)
+    pair.promote()
+    assert stores.revocations.after(0).decisions == []
+    revoke(stores, "alice")
+    assert [one.value for one in stores.revocations.after(0).decisions] == ["alice"]
+
+
+def test_what_was_not_acknowledged_may_be_asked_for_again(pair, stores):
+    """A revocation whose commit broke off, but is there after all, is made again without harm."""
+    pair.part()
+    with ThreadPoolExecutor() as pool:
+        told = pool.submit(revoke, stores, "alice")
+        end_the_wait(pair, "pg_terminate_backend")
+        assert isinstance(told.exception(), Unavailable)
+    pair.rejoin()
+    revoke(stores, "alice")
+    page = stores.revocations.after(0)
+    assert [one.value for one in page.decisions] == ["alice"]
+
+
+def test_a_primary_that_becomes_read_only_is_left(pair, stores):
+    """A primary that was fenced, and keeps its connections, costs one answer: then the new one is used."""
+    revoke(stores, "alice")
+    ask(pair.primary, "ALTER SYSTEM SET default_transaction_read_only = on")
+    ask(pair.primary, "SELECT pg_reload_conf()")
+    wait_for(pair.primary, "SELECT current_setting('transaction_read_only')::bool")
+    pair.promote()
+    with pytest.raises(Unavailable, match="read-only"):
+        revoke(stores, "bob")
+    revoke(stores, "bob")
+    assert ask(pair.primary, "SELECT count(*) FROM revocations", name_of(stores)) == [(2,)]
+
+
+def test_a_service_refuses_a_standby(pair, url, stores):
+    """A service that is led to a standby alone says so: what it read there might be old."""
+    with pytest.raises(Unavailable, match="the server is a standby"):
+        opened(pair.url(name_of(stores), pair.standby))
+
+
+def test_a_command_may_read_a_standby(pair, stores):
+    """An operator's command that only reads may ask a standby, and writes nothing there."""
+    revoke(stores, "alice")
+    wait_for(pair.standby, "SELECT count(*) = 1 FROM revocations", name_of(stores))
+    with_standby = pair.url(name_of(stores), pair.standby)
+    reading = open_stores(with_standby, WRAPPING_KEY, NOW, creates=False)
+    assert [one.value for one in reading.revocations.after(0).decisions] == ["alice"]
+    with pytest.raises(Unavailable, match="read-only"):
+        revoke(reading, "bob")
+    reading.database.close()
+
+
+@pytest.mark.usefixtures("hurried", "hurried_answers")
+def test_a_pooler_is_led_to_the_new_primary(pair, url):
+    """Behind PgBouncer, which is told of the new primary, a service goes on as it did."""
+    with pgbouncer(pair.primary, pool_mode="transaction", server_login_retry=1) as pooler:
+        stores = opened(pooler(pair.url(url.rpartition("/")[2], pair.primary)))
+        revoke(stores, "alice")
+        pair.primary.kill()
+        with pytest.raises(Unavailable):
+            revoke(stores, "bob")
+        pair.promote()
+        pooler.lead_to(pair.primary)
+        wait_until(lambda: succeeds(stores, "bob"))
+        assert [one.value for one in stores.revocations.after(0).decisions] == ["alice", "bob"]
+        stores.database.close()
