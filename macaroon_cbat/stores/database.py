@@ -123,10 +123,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Yield a connection whose work is committed at the end, all or nothing. Raises Unavailable.
-
-        Writers of one process that wait in line share a commit, which all of them wait for.
-        """
+        """Yield a connection whose work is committed at the end, all or nothing. Raises Unavailable."""
         seconds = float(BUSY_SECONDS)
         with self._translated():
             begin = self._groups.current().writing if self._is_sqlite else self._begun
@@ -240,6 +237,8 @@ def _make_engine(url: URL, *, is_for_a_command: bool, served: Event) -> Engine:
         url,
         connect_args={"timeout": BUSY_SECONDS} if is_sqlite else postgresql_arguments(url),
         pool_pre_ping=not is_sqlite,
+        pool_size=15,  # and none beyond, which would be opened for one use alone
+        max_overflow=0,
         pool_timeout=BUSY_SECONDS,
         hide_parameters=True,
     )
