@@ -19,6 +19,7 @@ from macaroon_cbat.service.detail_types import DetailTypes
 from macaroon_cbat.service.error_handlers import answer_errors, refuse_other_spellings
 from macaroon_cbat.service.family_routes import FamilyViews, family_routes
 from macaroon_cbat.service.home import home_routes
+from macaroon_cbat.service.http.application import Application
 from macaroon_cbat.service.http.client_certificate import find_certificates_by
 from macaroon_cbat.service.locations import Locations
 from macaroon_cbat.service.macaroon_tools import macaroon_routes
@@ -28,7 +29,7 @@ from macaroon_cbat.service.oauth2.authorization_server import AuthorizationServe
 from macaroon_cbat.service.oauth2.client_certificates import ClientTrust, client_trust
 from macaroon_cbat.service.oauth2.issuer import Issuer
 from macaroon_cbat.service.oauth2.registered_scopes import RegisteredScopes
-from macaroon_cbat.service.oauth2.routes import assertion_audiences, oauth_routes
+from macaroon_cbat.service.oauth2.routes import OPERATIONS, assertion_audiences, oauth_routes
 from macaroon_cbat.service.oauth2.server_metadata import server_metadata
 from macaroon_cbat.service.oauth2.token_proofs import TokenProofs
 from macaroon_cbat.service.observation import Observed
@@ -80,6 +81,7 @@ def create_app(
     server, guard = _server_and_guard(settings, stores, locations, clock, trust=trust, people=people)
     limit_attempts(app, server.throttle)
     oauth_routes(app, server, clock, root_path)
+    app.find_at_once(*(one.endpoint for one in OPERATIONS))
     family_routes(app, FamilyViews(server, guard, clock), root_path)
     parts = parts_of(app, server, people, clock, root_path, waiters=feed_waiters // 2)
     macaroon_routes(app, clock, root_path)
@@ -121,9 +123,9 @@ def _server_and_guard(
     return server, OwnGuard(issuer, stores, clock, locations, proofs)
 
 
-def _without_routes(settings: Settings, clock: Callable[[], float]) -> Flask:
+def _without_routes(settings: Settings, clock: Callable[[], float]) -> Application:
     """Return an application that has no route yet, and answers every error."""
-    app = Flask("macaroon_cbat.service", static_folder=None)
+    app = Application("macaroon_cbat.service")
     app.config["MAX_CONTENT_LENGTH"] = settings.limits.body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.limits.body_bytes
     refuse_other_spellings(app)

@@ -213,6 +213,8 @@ def _make_engine(url: URL, *, is_for_a_command: bool, served: Event) -> Engine:
         url,
         connect_args={"timeout": BUSY_SECONDS} if hosts is None else postgresql_arguments(url, hosts),
         pool_pre_ping=not is_sqlite,
+        pool_size=15,  # and none beyond, which would be opened for one use alone
+        max_overflow=0,
         pool_timeout=BUSY_SECONDS,
         hide_parameters=True,
     )
