@@ -16,6 +16,7 @@ from macaroon_cbat.deploy_config.settings import (
     read_namespace,
     read_path,
     read_port,
+    read_role,
     read_target,
     read_user,
 )
@@ -52,6 +53,7 @@ _DATABASE = _option(
 _OWNER = _option(
     "--owner-database-url-file", None, "File with its URL for the role that owns the tables.", **_FILE
 )
+_ROLE = _option("--database-role", _USUAL.role, "Role of the service in PostgreSQL.", metavar="NAME")
 _WORKERS = click.option(
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes of one service."
 )
@@ -93,7 +95,19 @@ def systemd(output: Path, *, force: bool, user: str, program: Path, **given: Any
 
 @deploy_config.command("compose", short_help="A compose file and the image's Containerfile.")
 @_with(
-    *(_ISSUER, _LISTEN, _MANAGEMENT, _CERTIFICATE, _KEY, _WRAPPING_KEY, _DATABASE, _OWNER, _WORKERS, _IMAGE)
+    *(
+        _ISSUER,
+        _LISTEN,
+        _MANAGEMENT,
+        _CERTIFICATE,
+        _KEY,
+        _WRAPPING_KEY,
+        _DATABASE,
+        _OWNER,
+        _ROLE,
+        _WORKERS,
+        _IMAGE,
+    )
 )
 def compose(output: Path, *, force: bool, image: str, **given: Any) -> None:
     """Write a compose file and the image's Containerfile."""
@@ -105,6 +119,7 @@ def compose(output: Path, *, force: bool, image: str, **given: Any) -> None:
 @_with(
     _ISSUER,
     _MANAGEMENT,
+    _ROLE,
     _WORKERS,
     _IMAGE,
     _option("--namespace", _USUAL.namespace, "Namespace of all objects.", metavar="NAME"),
@@ -195,6 +210,8 @@ def _settings(*, issuer: str, **given: Any) -> DeploySettings:
     for name, read in _READERS.items():
         if given.get(name) is not None:
             given[name] = read(given[name], f"--{name.replace('_', '-')}")
+    if "database_role" in given:
+        given["role"] = read_role(given.pop("database_role"))
     if "cert" in given:
         given["certificate"] = given.pop("cert")
     owner = "owner_database_url_file"

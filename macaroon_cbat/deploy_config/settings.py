@@ -35,6 +35,8 @@ class DeploySettings:
     """File with the URL of PostgreSQL for the role of the service; None for SQLite."""
     owner_database_url_file: Path | None = None
     """File with the URL for the role that owns the tables."""
+    role: str = "cbat_service"
+    """The role of the service in the database, whose rights the job of upgrades grants."""
     program: Path = Path("/opt/macaroon-cbat/bin/macaroon-cbat")
     user: str = "macaroon-cbat"
     workers: int = 1
@@ -88,6 +90,11 @@ def read_image(text: str) -> str:
 def read_namespace(text: str) -> str:
     """Return the name of a namespace of Kubernetes (RFC 1123). Raises SettingsError for anything else."""
     return _matching(text, _NAMESPACE, "--namespace", "use up to 63 small letters, digits and hyphens")
+
+
+def read_role(text: str) -> str:
+    """Return the name of a role of PostgreSQL. Raises SettingsError for anything else."""
+    return _matching(text, _USER, "--database-role", "use up to 31 small letters, digits, _ and -")
 
 
 def read_user(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ def main() -> int:
     parser.add_argument("--followers", type=int, default=200)
     parser.add_argument("--pause", type=float, default=2.0, help="seconds between two turns of a holder")
     options = parser.parse_args()
+    os.umask(0o077)  # the keys that it writes must be private, or the servers refuse them
     ledger = Ledger(STALENESS)
     with tempfile.TemporaryDirectory(prefix="macaroon-cbat-soak-") as name, bed(Path(name)) as one:
         print(f"{options.holders} holders and {options.followers} followers run for {options.seconds} s")

@@ -14,7 +14,7 @@ from tests.support.tls_relay import Gate
 from tests.support.tls_servers import Server
 from tests.support.two_services import Twins
 
-STALENESS = 30
+STALENESS = 60
 """Seconds for which the resource server goes on with the revocations that it has."""
 
 
@@ -55,24 +55,26 @@ class Bed:
         self.pair, self.gate, self._ends = pair, gate, ends
         database = on_a_server(pair.new_database())
         self.twins = Twins(folder, database, gate)
-        self.services: dict[Service, tuple[ExitStack, Server]] = {}
+        ends.callback(self.close)
+        self.services: dict[int, tuple[ExitStack, Server]] = {}
+        """The running services by their ports."""
         for each in (self.twins.service, self.twins.other):
             self._start(each)
-        gate.lead_to(*(each.port for each in self.services))
+        gate.lead_to(*self.services)
         following = {**self.twins.following, "max_staleness": STALENESS}
         self.api = ends.enter_context(resource_server(folder / "api", following=following))
 
     def _start(self, service: Service) -> None:
         ends = ExitStack()
-        self.services[service] = ends, ends.enter_context(service.running())
+        self.services[service.port] = ends, ends.enter_context(service.running())
 
     def pid(self, service: Service) -> int:
         """Return the process of a service now."""
-        return self.services[service][1].process.pid
+        return self.services[service.port][1].process.pid
 
     def kill(self, service: Service) -> None:
         """Kill a service as it stands, and start it again."""
-        ends, server = self.services[service]
+        ends, server = self.services[service.port]
         server.process.kill()
         ends.close()
         self._start(service)
@@ -98,9 +100,7 @@ def bed(folder: Path) -> Iterator[Bed]:
     gate = Balance()
     with ExitStack() as ends:
         ends.callback(gate.close)
-        one = Bed(folder, ends.enter_context(replicated()), gate, ends)
-        ends.callback(one.close)
-        yield one
+        yield Bed(folder, ends.enter_context(replicated()), gate, ends)
 
 
 def in_background(work: Callable[..., None], *arguments: Any) -> threading.Thread:

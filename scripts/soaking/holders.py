@@ -60,7 +60,7 @@ class Holder:
             self._ledger.judge("a child of another certificate", self._stolen(), since=None)
         elif draw < 0.5 and (revoked := self._ledger.a_revoked(self._random.random())):
             self._ledger.judge("a revoked token", self._call(revoked[0]), since=revoked[1])
-        elif draw > 0.9 and self._calls_left == 0:
+        elif draw > 0.7 and self._calls_left == 0:
             self._take_back()
 
     def _call(self, token: str) -> int:

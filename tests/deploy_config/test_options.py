@@ -36,6 +36,7 @@ FILES = ["--cert", "--key", "--wrapping-key-file", "--database-url-file"]
         ("systemd", "--user", ""),
         ("compose", "--image", ""),
         ("kubernetes", "--namespace", ""),
+        ("kubernetes", "--database-role", ""),
         ("systemd", "--listen", ""),
         ("compose", "--management", ""),
     ],
