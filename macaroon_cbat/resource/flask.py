@@ -80,7 +80,8 @@ class Guard:
         # No URL rule: those of Werkzeug read <x> as a variable, and redirect to the Host that came.
         @app.before_request
         def oauth_protected_resource() -> Response | None:
-            if request.path == path and request.method in ("GET", "HEAD"):
+            asked = _current_request()
+            if asked.path == path and asked.method in ("GET", "HEAD"):
                 return _response(metadata_answer(admission, self._scopes))
             return None if deny is None else self._through(deny)
 
@@ -210,5 +211,8 @@ def _response(answer: Answer) -> Response:
 
 def _uncached(response: Response) -> Response:
     """Keep the answer out of shared caches unless the view decided: it depends on the certificate."""
-    response.headers.setdefault("Cache-Control", "no-store")
+    headers = response.headers
+    # Not by setdefault: it looks by way of an exception, and an answer has few headers.
+    if not any(name.lower() == "cache-control" for name, _ in headers):
+        headers.add("Cache-Control", "no-store")
     return response

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import certificates
 import core
 import gateway
+import guards
 import in_process
 import providers
 import proxies
@@ -35,6 +36,7 @@ THROUGHPUT: dict[str, Callable[[Extent], list[service.Throughput]]] = {
     "gateway": gateway.throughput,
     "proxies": proxies.throughput,
     "providers": providers.throughput,
+    "guards": guards.throughput,
 }
 MEASURES: dict[str, Callable[[Extent], list[Measure]]] = {
     "revocations": revocations.catching_up,

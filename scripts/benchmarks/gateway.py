@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
+from children import children
 from service import Throughput
 from timing import Extent
 
@@ -77,6 +78,19 @@ async def main():
 
 asyncio.run(main())
 """
+IN_TURN = """
+local children, requests, number = {%s}, {}, 0
+function init()
+    for each, child in ipairs(children) do
+        wrk.headers["Authorization"] = "Bearer " .. child
+        requests[each] = wrk.format()
+    end
+end
+function request()
+    number = number %% #requests + 1
+    return requests[number]
+end
+"""
 ENDING_EARLY = """
 local answers = 0
 function response()
@@ -106,10 +120,13 @@ def throughput(extent: Extent) -> list[Throughput]:
 def _loads(folder: Path, stack: ExitStack) -> dict[str, Callable[[float], float]]:
     """Start every server; return by the name of its line what asks it and tells the rate."""
     holder = make_client(folder, "holder")
-    asked = Asked(token=good(holder.der), certificate=holder.der)
+    text = good(holder.der)
+    asked = Asked(token=text, certificate=holder.der)
     script, body = folder / "wrk.lua", folder / "check"
     fields = forwarded(asked, [("Clientcert", asked.pem), ("Clientcertverify", "SUCCESS")])
     script.write_text("".join(f'wrk.headers["{name}"] = "{value}"\n' for name, value in fields))
+    distinct = folder / "children.lua"
+    distinct.write_text(script.read_text() + IN_TURN % ",".join(f'"{one}"' for one in children(text)))
     message = check_request(asked).SerializeToString()
     body.write_bytes(struct.pack(">BI", 0, len(message)) + message)
     http, grpc = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
@@ -123,6 +140,7 @@ def _loads(folder: Path, stack: ExitStack) -> dict[str, Callable[[float], float]
     bare = {code: stack.enter_context(_bare(code)) for code in (BARE_HTTP, BARE_ASGI, BARE_GRPC)}
     return {
         "gateway over HTTP": lambda seconds: _wrk(http, script, seconds),
+        "gateway over HTTP, distinct children": lambda seconds: _wrk(http, distinct, seconds),
         "bare, the gateway's own protocol": lambda seconds: _wrk(bare[BARE_HTTP], script, seconds),
         "bare uvicorn": lambda seconds: _wrk(bare[BARE_ASGI], script, seconds),
         "gateway over gRPC": lambda seconds: _h2load(grpc, body, seconds),

@@ -2,7 +2,7 @@
 
 The third line of each is the same configuration with a bare server that says 200 to everything in the
 place of the gateway: what asking any server costs. Behind each stands an nginx that answers at once.
-All lines take turns in every round.
+All lines take turns in every round, and each sends distinct children of one token in turn.
 """
 
 import subprocess
@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from children import children, in_turn
 from service import Throughput
 from timing import Extent
 from tls_load import Answers, Load, answers, throughput_of
@@ -112,9 +113,9 @@ def _stand(line: Line, world: World) -> Iterator[Stand]:
 
 
 def _load(stand: Stand, world: World) -> Load:
-    text = world.bound()
-    request = f"GET /invoices HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {text}\r\n\r\n"
-    return Load(stand.ports.tls, world.ca, world.holders["self-signed"].file, request.encode())
+    start = "GET /invoices HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "
+    requests = [f"{start}{child}\r\n\r\n".encode() for child in children(world.bound())]
+    return Load(stand.ports.tls, world.ca, world.holders["self-signed"].file, in_turn(requests))
 
 
 @contextmanager

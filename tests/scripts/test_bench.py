@@ -15,16 +15,17 @@ GROUPS = {
     "refusing": 4,
     "sizing": 8,
     "service": 3,
-    "gateway": 5,
+    "gateway": 6,
     "proxies": 7,
     "providers": 6,
+    "guards": 3,
 }
 """The groups, and how many figures each has."""
 
 
 TOGETHER = (
     ("core", "certificates", "revocations", "requests"),
-    ("refusing", "sizing", "service", "gateway", "proxies", "providers"),
+    ("refusing", "sizing", "service", "gateway", "proxies", "providers", "guards"),
 )
 """The groups of each run: all of them once, and every run leaves others out."""
 
