@@ -12,6 +12,7 @@ from macaroon_cbat.stores.sqlite import BUSY_SECONDS
 with extra("postgresql"):
     from psycopg import Connection, OperationalError
     from psycopg.errors import Diagnostic, ReadOnlySqlTransaction
+    from psycopg.pq import TransactionStatus
 
 ANSWER_SECONDS = 2 * BUSY_SECONDS
 """The seconds that one statement may take, the queue of a pooler included.
@@ -53,9 +54,7 @@ class ImpatientConnection(Connection[Any]):
 
     def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
         """Run the generator to its end, within the time limit."""
-        if self._hosts is not None and self._generation != self._hosts.generation:
-            self.pgconn.finish()
-            raise OperationalError("the server was given up: it became read-only, or was cut off")
+        self._refuse_given_up()
         try:
             if self.answer_seconds is None:
                 return super().wait(gen, *arguments, **options)
@@ -98,6 +97,16 @@ class ImpatientConnection(Connection[Any]):
                 f"search_path is {found}, not {wanted}: a pooler ignored the options of the database URL, so "
                 f"leave them out and set it on the server (ALTER ROLE ... SET search_path = {wanted})"
             )
+
+    def _refuse_given_up(self) -> None:
+        """Close a connection that was given up; a transaction that has begun may end."""
+        if (
+            self._hosts is not None
+            and self._generation != self._hosts.generation
+            and self.pgconn.transaction_status == TransactionStatus.IDLE
+        ):
+            self.pgconn.finish()
+            raise OperationalError("the server was given up: it became read-only, or was cut off")
 
     def _leave(self) -> None:
         if self._hosts is not None:

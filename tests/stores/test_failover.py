@@ -188,6 +188,7 @@ def test_a_primary_that_becomes_read_only_is_left(pair, stores):
 
 def test_a_service_refuses_a_standby(pair, url, stores):
     """A service that is led to a standby alone says so: what it read there might be old."""
+    wait_for(pair.standby, "SELECT count(*) > 0 FROM root_keys", name_of(stores))
     with pytest.raises(Unavailable, match="the server is a standby"):
         opened(pair.url(name_of(stores), pair.standby))
 

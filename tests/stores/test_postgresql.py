@@ -123,3 +123,17 @@ def test_a_database_that_may_only_be_read_is_unavailable_for_writers(stores, url
     with pytest.raises(Unavailable, match="read-only"):
         revoke(standby, "alice")
     standby.database.close()
+
+
+@ON_POSTGRESQL
+def test_a_writer_that_is_refused_ends_no_reading(stores, url):
+    """A write where only reading is allowed costs the connections of others nothing while they read."""
+    standby = opened(url + "?options=-c%20default_transaction_read_only=on")
+    with standby.database.reading() as connection:
+        before = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        with pytest.raises(Unavailable, match="read-only"):
+            revoke(standby, "alice")
+        assert connection.execute(text("SELECT pg_backend_pid()")).scalar_one() == before
+    with standby.database.reading() as connection:
+        assert connection.execute(text("SELECT pg_backend_pid()")).scalar_one() != before
+    standby.database.close()
