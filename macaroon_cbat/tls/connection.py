@@ -75,6 +75,10 @@ class Connection:
         if self._exchange is None or self._exchange.is_parked:
             self._close()
 
+    def is_parked(self) -> bool:
+        """Return True if no thread makes the response."""
+        return self._exchange is not None and self._exchange.is_parked
+
     def _on_plaintext(self, plaintext: bytes) -> None:
         if self._exchange is None:
             self._parse(plaintext)
