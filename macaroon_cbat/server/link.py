@@ -4,7 +4,6 @@ import asyncio
 import logging
 import socket
 import struct
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol, cast
 
@@ -15,6 +14,7 @@ log = logging.getLogger("macaroon_cbat.tls")
 READ_BYTES = 1 << 14
 """One TLS record: more would keep other clients waiting for their turn."""
 
+_FAILED = "dropped a connection"  # one that fails in an unforeseen way must not take the others with it
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds, so that close() sends RST
 
 
@@ -85,14 +85,22 @@ class Link(asyncio.BufferedProtocol):
         """Take bytes from the socket."""
         # A closing client still sends what was refused. Unread, it would make the kernel send a reset,
         # which takes the refusal from the client as well.
-        if self.is_open and not self._is_closing:
-            data = bytes(self._reactor.read_buffer[:size])
-            self._safely(lambda: self._owner.on_data(data))
+        if not self.is_open or self._is_closing:
+            return
+        try:
+            self._owner.on_data(bytes(self._reactor.read_buffer[:size]))
+        except Exception:
+            log.exception(_FAILED)
+            self.drop()
 
     def eof_received(self) -> bool:
         """Read no more, and keep the other direction open."""
         if self.is_open:
-            self._safely(self.end_input)
+            try:
+                self.end_input()
+            except Exception:
+                log.exception(_FAILED)
+                self.drop()
         return True
 
     def pause_writing(self) -> None:
@@ -111,7 +119,11 @@ class Link(asyncio.BufferedProtocol):
         if self.room is self._reactor.rooms.reader:
             self.wait_in(None)
         self.watch()
-        self._safely(self._finish_closing if self._is_closing else self._owner.on_drained)
+        try:
+            (self._finish_closing if self._is_closing else self._owner.on_drained)()
+        except Exception:
+            log.exception(_FAILED)
+            self.drop()
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Clean up."""
@@ -120,14 +132,6 @@ class Link(asyncio.BufferedProtocol):
             self.is_open = False
             self.wait_in(None)
             self._owner.on_gone()
-
-    def _safely(self, do: Callable[[], None]) -> None:
-        try:
-            do()
-        except Exception:
-            # One connection that fails in an unforeseen way must not take the others with it.
-            log.exception("dropped a connection")
-            self.drop()
 
     def end_input(self) -> None:
         """Read no more: the client has said that it will send nothing."""

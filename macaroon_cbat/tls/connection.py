@@ -20,9 +20,7 @@ from macaroon_cbat.tls.waitress import error_answer
 
 log = logging.getLogger("macaroon_cbat.tls")
 
-_WRITE_BYTES = (
-    1 << 14
-)  # one TLS record: a slow reader's time runs anew with each, and little is encrypted ahead
+_WRITE_BYTES = 1 << 14  # one TLS record: a slow reader's time runs anew with each
 _TURN_BYTES = 1 << 19  # of one response in one turn: a fast reader leaves turns to the other clients
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -74,6 +72,10 @@ class Connection:
         """Answer a request that is complete, else close. A client that ends a wait for an event is gone."""
         if self._exchange is None or self._exchange.is_parked:
             self._close()
+
+    def is_parked(self) -> bool:
+        """Return True if no thread makes the response."""
+        return self._exchange is not None and self._exchange.is_parked
 
     def _on_plaintext(self, plaintext: bytes) -> None:
         if self._exchange is None:

@@ -20,6 +20,9 @@ class ServedConnection(HoldingClient, Protocol):
     def on_response(self) -> None:
         """Send what a thread has made so far."""
 
+    def is_parked(self) -> bool:
+        """Return True if no thread makes its response."""
+
     def on_stop(self) -> None:
         """End, unless a request is under way."""
 

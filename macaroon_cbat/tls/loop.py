@@ -29,6 +29,7 @@ from macaroon_cbat.tls.waitress import Site
 
 _TICK_SECONDS = 0.25  # deadlines are whole seconds: a client gains a quarter of one at most
 _LIFE_SECONDS = 10.0  # a loop without a turn for so long hangs: a busy machine pauses it for a second at most
+_FINISHED_A_TURN = 64  # one event may finish thousands of parked responses, and others are served meanwhile
 _CLOSING_TURNS = 3  # the event loop closes a socket in the turn after it was dropped
 
 
@@ -61,6 +62,7 @@ class Loop:
         self._acceptor = Acceptor(listeners, self)
         self.holdings = Holdings(lambda: self.connections, self._warn_of_holdings)
         self._changed: deque[ServedConnection] = deque()
+        self._finished: deque[ServedConnection] = deque()
         self._is_woken = False
         self._requests = RequestQueue()
         self._threads = [
@@ -157,7 +159,16 @@ class Loop:
     def _on_changed(self) -> None:
         self._is_woken = False
         for _ in range(len(self._changed)):  # what threads append meanwhile waits for the next turn
-            self._changed.popleft().on_response()
+            client = self._changed.popleft()
+            if client.is_parked():
+                self._finished.append(client)
+            else:
+                client.on_response()
+        for _ in range(min(len(self._finished), _FINISHED_A_TURN)):
+            self._finished.popleft().on_response()
+        if self._finished and not self._is_woken:
+            self._is_woken = True
+            self.events.call_soon(self._on_changed)
         if self.site.backlog.is_full():
             self.on_tick()
 

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ def _be_surrounded(settings: dict[str, Any]) -> None:
     """Take out the settings of what is around the server."""
     if settings.pop("is_without_uvloop", False):
         sys.modules["uvloop"] = None  # type: ignore[assignment]  # as if it were not installed
+    if settings.pop("is_without_temporary_folder", False):
+        tempfile.tempdir = "/nonexistent"
     if "open_files" in settings:
         resource.setrlimit(resource.RLIMIT_NOFILE, settings.pop("open_files"))
     if settings.pop("is_nohup", False):

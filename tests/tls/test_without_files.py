@@ -45,3 +45,12 @@ def test_a_streamed_response_arrives_whole(fileless: Server, path: str, body: by
 def test_a_body_beyond_the_bound_is_413(fileless: Server) -> None:
     """A body beyond the bound is told so, as it is anywhere."""
     assert fileless.ask("/echo", method="POST", body=b"x" * ((1 << 20) + 1)).status == 413
+
+
+def test_no_temporary_folder_is_needed(tmp_path: Path) -> None:
+    """A server whose temporary folder is missing serves bodies and responses up to the bounds."""
+    body = BIG[: 1 << 20]
+    with running(tmp_path, is_without_temporary_folder=True) as server:
+        told = server.ask("/echo", method="POST", body=body).json()
+        assert told == {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+        assert server.ask("/huge").body == BIG * 8
