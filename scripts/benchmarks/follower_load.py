@@ -1,8 +1,8 @@
 """Many followers of the revocations in one process: real mutual TLS over loopback, one connection each.
 
 `python -m follower_load SETTINGS`, in JSON. Each follower asks as RevocationFeed does: it waits up to 30 s,
-asks again at once after a page with news, and pauses after a failure. A line on standard input is a question; its
-answer is one line of JSON.
+asks again at once after a page with news, and pauses after a failure. A line on standard input is a question;
+its answer is one line of JSON.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Thousands of followers of the revocations: their cost, the arrival of news, and their return after a restart.
+"""Thousands of followers of the revocations: their cost, the arrival of news, their return after a restart.
 
 The followers are processes of this same machine and take more of it than the service. So the cost of the
 service is its own processor time; times of arrival are ceilings.

@@ -37,7 +37,7 @@ class Followers:
         self, stores: Stores, clock: Callable[[], float], monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         """Follow these stores; `clock` judges whether tokens have expired."""
-        self._news = RevocationNews(stores.database)
+        self._news = RevocationNews(stores.revocations, stores.database)
         self._database = stores.database
         self._clock, self._monotonic = clock, monotonic
         self._lock = threading.Lock()
