@@ -44,6 +44,7 @@ class Page(msgspec.Struct):
     is_last: bool
     decisions: list[list[Any]]
     complete_after: int = 0
+    ask_within: int = 0
 
 
 @dataclass
@@ -90,8 +91,9 @@ class Follower:
                 await asyncio.sleep(longest * (1 + random.random()) / 2)  # noqa: S311 # no secret
                 continue
             has_failed, failures = bool(failures), 0
-            if page.is_last and not page.decisions and not has_failed:
-                await asyncio.sleep(max(0.0, POLL_SECONDS - (time.monotonic() - begun)))
+            if page.is_last and not has_failed:
+                polled = 0.0 if page.decisions else POLL_SECONDS - (time.monotonic() - begun)
+                await asyncio.sleep(max(0.0, polled, random.random() * page.ask_within))  # noqa: S311 # the same
 
     async def _turn(self, wait: int) -> Page:
         async with asyncio.timeout(TIMEOUT + wait):

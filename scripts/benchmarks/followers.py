@@ -126,7 +126,12 @@ class Fleet:
         """Return a session of the operator, who revokes."""
         files = {"ca": self.folder / "ca.pem"}
         tokens = TokenClient(
-            issuer=self.issuer, client_id="ops", client_secret=SECRET, resource=self.issuer, **files
+            issuer=self.issuer,
+            client_id="ops",
+            client_secret=SECRET,
+            resource=self.issuer,
+            timeout=60,
+            **files,
         )
         auth = MacaroonAuth(tokens, ClientCertificate(make_client(self.folder, "ops").file))
         return certificate_session(auth, self.folder / "ca.pem")

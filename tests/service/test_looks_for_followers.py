@@ -9,6 +9,7 @@ from sqlalchemy import insert
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.cursors import view_name
+from macaroon_cbat.service.following import followers
 from macaroon_cbat.service.following.follower import Follower, Rights
 from macaroon_cbat.service.following.followers import Followers
 from macaroon_cbat.stores import ClientMetadata
@@ -176,6 +177,20 @@ def test_an_older_database_ends_all_waits(stepped):
     page = stepped.look()[follower]
     assert (names(page), page["complete_after"], sequence(page)) == ([], 0, 2)
     assert stepped.followers.position == 1
+
+
+def test_many_followers_are_told_to_come_back_one_after_the_other(stepped, monkeypatch):
+    """The followers of one look are given a second for each thousand of them, and ten at most."""
+    monkeypatch.setattr(followers, "_ASKED_PER_SECOND", 2)
+    few = [stepped.waiting()]
+    stepped.revoke("one")
+    assert [page["ask_within"] for page in stepped.look().values()] == [0] * len(few)
+    some = [stepped.waiting() for _ in range(6)]
+    stepped.revoke("two")
+    assert [page["ask_within"] for page in stepped.look().values()] == [3] * len(some)
+    many = [stepped.waiting() for _ in range(50)]
+    stepped.revoke("three")
+    assert [page["ask_within"] for page in stepped.look().values()] == [10] * len(many)
 
 
 def test_more_than_a_page_is_no_last_page(stepped):
