@@ -34,15 +34,6 @@ class ServiceLimits:
             most=1 << 24,
         ),
     ] = 1 << 16
-    connections: Annotated[
-        int,
-        Setting(
-            meaning="open connections of one process: each follower that waits has one",
-            shape="a number from 64 to 100000",
-            least=64,
-            most=100_000,
-        ),
-    ] = 4096
 
     connections: Annotated[
         int,
@@ -67,7 +58,6 @@ class ServiceLimits:
             idle_seconds=self.idle_seconds,
             connections=self.connections,
             body_bytes=max(usual.body_bytes, self.body_bytes),
-            connections=self.connections,
         )
 
 

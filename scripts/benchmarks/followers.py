@@ -57,8 +57,8 @@ def measures(extent: Extent) -> list[Measure]:
         folder = Path(name)
         with _fleet(folder / "sqlite", "SQLite", extent, services=1) as fleet:
             lines = [*_idle(fleet), *_arrivals(fleet, "1 process, SQLite"), *_coming_back(fleet, pool)]
-        with _fleet(folder / "postgresql", "PostgreSQL", extent, services=3) as fleet:
-            lines += _arrivals(fleet, "3 processes, PostgreSQL")
+        with _fleet(folder / "postgresql", "PostgreSQL", extent, services=extent.services) as fleet:
+            lines += _arrivals(fleet, f"{extent.services} processes, PostgreSQL")
         return [Measure("followers", extent.followers, ""), *lines]
 
 

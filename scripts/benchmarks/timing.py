@@ -36,6 +36,8 @@ class Extent:
     """Rows of each kind whose space is measured."""
     followers: int = 10_000
     follower_processes: int = 2
+    services: int = 3
+    """The processes on one PostgreSQL whose followers share news."""
     idle_seconds: float = 60.0
     """The length of the measurement while followers wait for nothing."""
     arrival_pause: float = 15.0
