@@ -75,7 +75,13 @@ REVOCATIONS = Operation(
         ),
     },
     answer=RevocationFeedPage,
-    answer_example={"cursor": "AAAAAAAAAAAAAAAA.0", "is_last": True, "decisions": [], "complete_after": 29},
+    answer_example={
+        "cursor": "AAAAAAAAAAAAAAAA.0",
+        "is_last": True,
+        "decisions": [],
+        "complete_after": 29,
+        "ask_within": 0,
+    },
 )
 OPERATIONS = (KEYS, REVOCATIONS)
 

@@ -8,8 +8,11 @@ from sqlalchemy import bindparam, select
 from macaroon_cbat.macaroon.revocation import Revocation
 from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.prepared import Prepared
-from macaroon_cbat.stores.revocations import PAGE
-from macaroon_cbat.stores.schema import feed_positions, revocations
+from macaroon_cbat.stores.revocations import PAGE, RevocationStore
+from macaroon_cbat.stores.schema import revocations
+
+_MARGIN = 100
+"""The revocations that may be made between two statements of one look."""
 
 
 class News(Struct, frozen=True):
@@ -24,27 +27,28 @@ class News(Struct, frozen=True):
 class RevocationNews:
     """The revocations of all processes on a database, as they come."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, stored: RevocationStore, database: Database) -> None:
         """Read this database."""
+        self._stored = stored
         self._database = database
 
     def position(self) -> int:
         """Return the position of the newest revocation; 0 before the first. Raises Unavailable."""
-        found = self._database.rows(_POSITION, {"feed": "revocations"})
-        position: int = found[0].position if found else 0
-        return position
+        return self._stored.newest()
 
     def after(self, position: int, limit: int = PAGE) -> News:
         """Return the revocations after this position, or raise Unavailable.
 
-        The position is an earlier one if an operator has restored an older database.
+        The position is an earlier one if an operator has restored an older database. The revocations are
+        read after the newest position: what is revoked again in between has a later one, and is found there.
         """
         newest = self.position()
         if newest <= position:
             return News([], newest, is_last=True)
-        up_to = min(newest, position + limit)
-        rows = self._database.rows(_BETWEEN, {"position": position, "up_to": up_to})
-        return News(rows, up_to, is_last=up_to == newest)
+        rows = self._database.rows(_BETWEEN, {"position": position, "up_to": position + limit})
+        last = rows[-1].sequence if rows else position
+        reached = min(position + limit, max(newest, last))
+        return News(rows, reached, is_last=newest <= position + limit - _MARGIN)
 
 
 def decision_of(row: Any) -> Revocation:
@@ -52,7 +56,6 @@ def decision_of(row: Any) -> Revocation:
     return Revocation(kind=row.kind, value=row.value, revoked_at=row.revoked_at, expires_at=row.expires_at)
 
 
-_POSITION = Prepared(select(feed_positions.c.position).where(feed_positions.c.feed == bindparam("feed")))
 _BETWEEN = Prepared(
     select(revocations)
     .where(revocations.c.sequence > bindparam("position"), revocations.c.sequence <= bindparam("up_to"))

@@ -120,18 +120,17 @@ class RevocationStore:
         The cursor of the page passes revocations that concern other audiences. Expired revocations may be
         on the page: they do no harm.
         """
+        if (newest := self.newest()) <= cursor:
+            return RevocationPage([], cursor)
         concerns = or_(revocations.c.audience.is_(None), revocations.c.audience.in_(audiences))
+        query = select(revocations).where(revocations.c.sequence > cursor, concerns)
         with self._database.reading() as connection:
-            newest = connection.execute(_NEWEST).scalar_one_or_none() or 0
-            query = select(revocations).where(
-                revocations.c.sequence > cursor, revocations.c.sequence <= newest, concerns
-            )
+            # No upper bound: what was revoked again after `newest` was read has a later sequence by now.
             rows = connection.execute(query.order_by(revocations.c.sequence).limit(limit)).all()
+        last = rows[-1].sequence if rows else cursor
         is_whole = len(rows) < limit
         return RevocationPage(
-            [_decision(row) for row in rows],
-            max(cursor, newest) if is_whole else rows[-1].sequence,
-            is_whole,
+            [_decision(row) for row in rows], max(newest, last) if is_whole else last, is_whole
         )
 
     def live(
@@ -149,8 +148,9 @@ class RevocationStore:
 
     def newest(self) -> int:
         """Return the cursor of the newest revocation; 0 before the first."""
-        with self._database.reading() as connection:
-            return connection.execute(_NEWEST).scalar_one_or_none() or 0
+        found = self._database.rows(_POSITION, {"feed": "revocations"})
+        position: int = found[0].position if found else 0
+        return position
 
 
 def concerning(connection: Connection, grant: Grant, certificate: Thumbprint | None) -> Revocations:
@@ -246,3 +246,4 @@ def _decision(row: Row[tuple[int, str, str, str | None, int, int]]) -> Revocatio
 
 
 _NEWEST = select(func.max(feed_positions.c.position)).where(feed_positions.c.feed == "revocations")
+_POSITION = Prepared(select(feed_positions.c.position).where(feed_positions.c.feed == bindparam("feed")))

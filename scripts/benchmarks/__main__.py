@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import certificates
 import core
+import followers
 import gateway
 import guards
 import in_process
@@ -42,6 +43,7 @@ MEASURES: dict[str, Callable[[Extent], list[Measure]]] = {
     "revocations": revocations.catching_up,
     "refusing": refusing.delays,
     "sizing": sizing.sizes,
+    "followers": followers.measures,
 }
 SMALL = Extent(
     rounds=1,
@@ -51,6 +53,11 @@ SMALL = Extent(
     arrivals=2,
     refusals=2,
     rows=20,
+    followers=12,
+    follower_processes=1,
+    services=2,
+    idle_seconds=0.4,
+    arrival_pause=0.1,
     load_rounds=1,
     is_warmed=False,
 )
@@ -64,6 +71,12 @@ def main() -> None:
         "--rounds", type=int, default=40, help="rounds of every case, interleaved (default 40)"
     )
     parser.add_argument("--seconds", type=float, default=4.0, help="length of a round of load (default 4)")
+    parser.add_argument(
+        "--followers", type=int, default=10_000, help="followers that wait at a time (default 10000)"
+    )
+    parser.add_argument(
+        "--arrivals", type=int, default=20, help="revocations whose arrival is timed (default 20)"
+    )
     parser.add_argument("--small", action="store_true", help="show that all of it runs; compare no figure")
     known = list(dict.fromkeys([*GROUPS, *THROUGHPUT, *MEASURES]))
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"what to measure: {', '.join(known)}")
@@ -72,7 +85,7 @@ def main() -> None:
     asked = arguments.groups or known
     if unknown := set(asked) - set(known):
         parser.error(f"no group {', '.join(sorted(unknown))}; there is: {', '.join(known)}")
-    extent = SMALL if arguments.small else Extent(rounds=arguments.rounds, seconds=arguments.seconds)
+    extent = SMALL if arguments.small else extent_of(arguments)
     costs = {name: time_side_by_side(GROUPS[name](extent), extent.rounds) for name in asked if name in GROUPS}
     rates = {name: THROUGHPUT[name](extent) for name in asked if name in THROUGHPUT}
     measures = {name: MEASURES[name](extent) for name in asked if name in MEASURES}
@@ -83,6 +96,16 @@ def main() -> None:
         print_table(costs, extent.rounds)
     print_rates(rates)
     print_measures(measures)
+
+
+def extent_of(arguments: argparse.Namespace) -> Extent:
+    """Return the extent that the command line asks for."""
+    return Extent(
+        rounds=arguments.rounds,
+        seconds=arguments.seconds,
+        followers=arguments.followers,
+        arrivals=arguments.arrivals,
+    )
 
 
 def print_measures(measures: dict[str, list[Measure]]) -> None:

@@ -34,6 +34,14 @@ class Extent:
     refusals: int = 200
     rows: int = 3_000
     """Rows of each kind whose space is measured."""
+    followers: int = 10_000
+    follower_processes: int = 2
+    services: int = 3
+    """The processes on one PostgreSQL whose followers share news."""
+    idle_seconds: float = 60.0
+    """The length of the measurement while followers wait for nothing."""
+    arrival_pause: float = 15.0
+    """The seconds between two revocations: every follower waits again by then."""
     load_rounds: int = 3
     """Of every load on servers."""
     is_warmed: bool = True

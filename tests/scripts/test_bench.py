@@ -14,6 +14,7 @@ GROUPS = {
     "requests": 3,
     "refusing": 4,
     "sizing": 8,
+    "followers": 16,
     "service": 3,
     "gateway": 6,
     "proxies": 7,
@@ -25,7 +26,7 @@ GROUPS = {
 
 TOGETHER = (
     ("core", "certificates", "revocations", "requests"),
-    ("refusing", "sizing", "service", "gateway", "proxies", "providers", "guards"),
+    ("refusing", "sizing", "followers", "service", "gateway", "proxies", "providers", "guards"),
 )
 """The groups of each run: all of them once, and every run leaves others out."""
 

@@ -4,14 +4,19 @@ import json
 from dataclasses import dataclass, field
 
 import pytest
+from sqlalchemy import insert
 
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.cursors import view_name
+from macaroon_cbat.service.following import followers
 from macaroon_cbat.service.following.follower import Follower, Rights
 from macaroon_cbat.service.following.followers import Followers
-from macaroon_cbat.stores import ClientMetadata, revocation_news
+from macaroon_cbat.stores import ClientMetadata
+from macaroon_cbat.stores.revocations import PAGE
+from macaroon_cbat.stores.schema import feed_positions, revocations
 from tests.support.databases import NOW, SECRET, execute, grant, opened, url_in, without
+from tests.support.resource_server import TIMES
 from tests.support.service import API, OTHER_API
 
 
@@ -174,18 +179,53 @@ def test_an_older_database_ends_all_waits(stepped):
     assert stepped.followers.position == 1
 
 
-def test_more_than_a_page_is_no_last_page(stepped, monkeypatch):
-    """A page that ends before the newest revocation says so, and is complete as of no moment."""
-    monkeypatch.setattr(revocation_news.RevocationNews.after, "__defaults__", (2,))
+def test_many_followers_are_told_to_come_back_one_after_the_other(stepped, monkeypatch):
+    """The followers of one look are given a second for each thousand of them, and ten at most."""
+    monkeypatch.setattr(followers, "_ASKED_PER_SECOND", 2)
+    few = [stepped.waiting()]
+    stepped.revoke("one")
+    assert [page["ask_within"] for page in stepped.look().values()] == [0] * len(few)
+    some = [stepped.waiting() for _ in range(6)]
+    stepped.revoke("two")
+    assert [page["ask_within"] for page in stepped.look().values()] == [3] * len(some)
+    many = [stepped.waiting() for _ in range(50)]
+    stepped.revoke("three")
+    assert [page["ask_within"] for page in stepped.look().values()] == [10] * len(many)
+
+
+def test_more_than_a_page_is_no_last_page(stepped):
+    """A page that may end before the newest revocation says so, and is complete as of no moment."""
     first = stepped.waiting()
-    stepped.revoke("one", "two", "three")
+    rows = [
+        {"sequence": n, "kind": "token", "value": f"{n:022}", "audience": API, **TIMES}
+        for n in range(1, PAGE + 8)
+    ]
+    with stepped.stores.database.writing() as connection:
+        connection.execute(insert(revocations), rows)
+        connection.execute(insert(feed_positions).values(feed="revocations", position=PAGE + 7))
     page = stepped.look(after=3)[first]
-    assert (names(page), page["is_last"], sequence(page)) == (["one", "two"], False, 2)
-    second = stepped.follower(position=2)
-    assert stepped.followers.join(second, 2)
+    assert (len(names(page)), page["is_last"], sequence(page)) == (PAGE, False, PAGE)
     assert stepped.followers.age() == 3
+    second = stepped.follower(position=PAGE)
+    assert stepped.followers.join(second, PAGE)
     page = stepped.look()[second]
-    assert (names(page), page["is_last"]) == (["three"], True)
+    assert (len(names(page)), page["is_last"], sequence(page)) == (7, True, PAGE + 7)
+
+
+def test_what_is_revoked_again_during_a_look_is_not_missed(stepped, monkeypatch):
+    """A revocation that gets a later place between the statements of a look is on the page all the same."""
+    follower = stepped.waiting()
+    stepped.revoke("one")
+    newest = stepped.stores.revocations.newest
+
+    def newest_and_one_again():
+        found = newest()
+        stepped.revoke("one")
+        return found
+
+    monkeypatch.setattr(stepped.stores.revocations, "newest", newest_and_one_again)
+    page = stepped.look()[follower]
+    assert (names(page), sequence(page)) == (["one"], 2)
 
 
 def test_what_was_revoked_again_comes_once(stepped):

@@ -233,3 +233,20 @@ def test_another_process_sees_a_revocation_at_once(racers, stores, url):
     assert reason(stores, grant()) is None
     asked = msgspec.structs.replace(grant(), sub=names_of_one[0])
     assert reason(stores, asked)
+
+
+def test_what_is_revoked_again_while_a_page_is_read_is_not_missed(stores, open_again, monkeypatch):
+    """A revocation that gets a later place between the statements of a page is on the page all the same."""
+    other, again = stores.revocations, open_again().revocations
+    revoke_token(stores, grant())
+    other.revoke("token", "again", now=NOW, expires_at=NOW + 600)
+    newest = other.newest
+
+    def newest_and_again():
+        found = newest()
+        again.revoke("token", "again", now=NOW, expires_at=NOW + 600)
+        return found
+
+    monkeypatch.setattr(other, "newest", newest_and_again)
+    page = other.after(0)
+    assert [each.value for each in page.decisions] == ["AAECAwQFBgcICQoLDA0ODw", "again"]

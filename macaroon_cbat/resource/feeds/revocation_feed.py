@@ -37,6 +37,8 @@ class _Page(Struct, frozen=True):
     decisions: list[RevocationRow]
     complete_after: Annotated[int, Meta(ge=0)] = 0
     """The page is complete as of so many seconds after the request arrived at the service."""
+    ask_within: Annotated[int, Meta(ge=0)] = 0
+    """So many others read it that the service wants each to ask again at a moment within these seconds."""
 
 
 class RevocationFeed:
@@ -174,9 +176,10 @@ class RevocationFeed:
                 return  # another thread may be reading by now
             has_failed, failures = bool(failures), 0
             self._apply(page, started)
-            if is_known and not has_failed and page.is_last and not page.decisions:
+            if is_known and not has_failed and page.is_last:
                 # Where the service has no room to wait, it answers at once.
-                stopping.wait(max(0.0, _POLL_SECONDS - (self._monotonic() - started)))
+                polled = 0.0 if page.decisions else _POLL_SECONDS - (self._monotonic() - started)
+                stopping.wait(max(0.0, polled, self._waits.moment(page.ask_within)))
 
     def _next_page(self, wait: int) -> _Page:
         """Fetch the next page; the service waits up to `wait` seconds for a revocation."""

@@ -20,6 +20,7 @@ Each pause is drawn from a half to the whole of it: many followers that fail at 
 back at one.
 """
 
+_LONGEST_MOMENT = 10.0
 _SAME_SECONDS = 1.0
 _KEPT_PART = 0.8
 
@@ -50,6 +51,10 @@ class Waits:
         """Return the seconds of pause after so many failures in a row."""
         longest: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures - 1, 8))
         return longest * (1 + self._spread()) / 2
+
+    def moment(self, within: int) -> float:
+        """Return the seconds until the next request, which the service wants within so many."""
+        return self._spread() * min(within, _LONGEST_MOMENT, self._max_staleness / 4)
 
     def cut(self, lasted: float) -> None:
         """Learn that a wait failed after so many seconds.

@@ -22,6 +22,10 @@ from macaroon_cbat.stores.waiting_clients import clients_named
 RIGHTS_SECONDS = 1.0
 """The time between two looks at the registrations of the clients that wait."""
 
+_LONGEST_ASK_WITHIN = 10
+_ASKED_PER_SECOND = 1000
+"""The requests a second that followers of one look send: a process answers twice as many, and others too."""
+
 Endings = dict[bytes, list[Follower]]
 """The followers whose waits end, by the body of their responses: most have the same."""
 
@@ -37,7 +41,7 @@ class Followers:
         self, stores: Stores, clock: Callable[[], float], monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         """Follow these stores; `clock` judges whether tokens have expired."""
-        self._news = RevocationNews(stores.database)
+        self._news = RevocationNews(stores.revocations, stores.database)
         self._database = stores.database
         self._clock, self._monotonic = clock, monotonic
         self._lock = threading.Lock()
@@ -125,39 +129,48 @@ class Followers:
         revoked = Revocations(map(decision_of, news.rows)) if news.rows else None
         return [one for one in self._waiting if one.rights.may_be_lost(clients, revoked, now)]
 
-    def _suspected(self, followers: Iterable[Follower]) -> Endings:
+    def _suspected(self, followers: list[Follower]) -> Endings:
         """End these waits with what was told before: a page that is complete as of their arrival."""
         endings: Endings = defaultdict(list)
+        ask_within = _ask_within(followers)
         for one in followers:
             self._remove(one)
             one.is_suspect = True
-            endings[page_text(one.view, one.position)].append(one)
+            endings[page_text(one.view, one.position, ask_within=ask_within)].append(one)
         return endings
 
     def _add_concerned(self, endings: Endings, news: News, before: int, began: float) -> Endings:
         """End the waits that the news concern: of each view, with the part that concerns it."""
         texts: dict[tuple[str, int, int], bytes] = {}
-        for one in self._concerned(news.rows):
+        concerned = self._concerned(news.rows)
+        ask_within = _ask_within(concerned)
+        for one in concerned:
             since, waited = max(one.position, before), int(began - one.arrived)
             text = texts.get((one.view, since, waited))
             if text is None:
-                text = texts[one.view, since, waited] = self._text(one, news, since, waited)
+                text = texts[one.view, since, waited] = self._text(one, news, since, waited, ask_within)
             if text:
                 self._remove(one)
                 endings[text].append(one)
         return endings
 
-    def _text(self, one: Follower, news: News, since: int, waited: int) -> bytes:
+    def _text(self, one: Follower, news: News, since: int, waited: int, ask_within: int) -> bytes:
         """Return the page of a follower and of all of its view, or b"" if nothing is new to them."""
         rows = [
             row
             for row in news.rows
             if row.sequence > since and (row.audience is None or row.audience in one.served)
         ]
-        decisions = map(decision_of, rows)
         if not rows:
             return b""
-        return page_text(one.view, news.position, decisions, is_last=news.is_last, complete_after=waited)
+        return page_text(
+            one.view,
+            news.position,
+            map(decision_of, rows),
+            is_last=news.is_last,
+            complete_after=waited,
+            ask_within=ask_within if news.is_last else 0,
+        )
 
     def _concerned(self, rows: Iterable[Any]) -> list[Follower]:
         audiences = {row.audience for row in rows}
@@ -177,3 +190,8 @@ class Followers:
             if not others:
                 del self._by_audience[audience]
         return True
+
+
+def _ask_within(followers: list[Follower]) -> int:
+    """Return the seconds over which so many followers should spread their next requests."""
+    return min(_LONGEST_ASK_WITHIN, len(followers) // _ASKED_PER_SECOND)

@@ -193,6 +193,23 @@ def test_the_longest_wait_is_tried_again():
     assert waits.seconds(0.0) == 30
 
 
+@pytest.mark.parametrize(
+    ("within", "max_staleness", "seconds"), [(0, 60, 0), (3, 60, 1.5), (10_000, 60, 5), (8, 4, 0.5)]
+)
+def test_followers_of_one_look_ask_again_one_after_the_other(within, max_staleness, seconds):
+    """A follower asks again at a moment of its own, as the service wants it, and long before it is stale."""
+    assert Waits(max_staleness, lambda: 0.0, lambda: 0.5).moment(within) == seconds
+
+
+def test_a_page_is_read_at_the_pace_that_it_names(follow, monkeypatch):
+    """After a page that many read, a follower pauses; after one with news that few read, it asks at once."""
+    paused = []
+    monkeypatch.setattr(Waits, "moment", lambda _waits, within: paused.append(within) or 0.0)
+    news = [["client", "mallory", 1, 2]]
+    follow(answered(), answered(decisions=news, ask_within=4), answered(decisions=news))
+    assert paused == [4, 0]
+
+
 def test_followers_do_not_come_back_together():
     """After the same failures, pauses differ by up to a half."""
     drawn = [Waits(60, lambda: 0.0, lambda drawn=drawn: drawn) for drawn in (0.0, 0.5, 1.0)]  # type: ignore[misc]

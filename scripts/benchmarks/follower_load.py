@@ -1,0 +1,225 @@
+"""Many followers of the revocations in one process: real mutual TLS over loopback, one connection each.
+
+`python -m follower_load SETTINGS`, in JSON. Each follower asks as RevocationFeed does: it waits up to 30 s,
+asks again at once after a page with news, and pauses after a failure. A line on standard input is a question;
+its answer is one line of JSON.
+"""
+
+import asyncio
+import json
+import random
+import resource
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+
+WAIT, POLL_SECONDS, FIRST_PAUSE, LONGEST_PAUSE, TIMEOUT = 30, 0.5, 0.25, 5.0, 5.0
+AT_A_TIME = 32
+"""Followers that connect at a time at the very beginning."""
+
+Result = TypeVar("Result")
+
+
+class Settings(msgspec.Struct):
+    """The service of each follower in turn, and the certificate and token of each client in turn."""
+
+    ports: list[int]
+    ca: str
+    followers: int
+    first: int
+    clients: list[tuple[str, str]]
+
+
+class Page(msgspec.Struct):
+    """A page of the feed."""
+
+    cursor: str
+    is_last: bool
+    decisions: list[list[Any]]
+    complete_after: int = 0
+    ask_within: int = 0
+
+
+@dataclass
+class Told:
+    """The arrivals of what was revoked, and the number of followers that are current."""
+
+    arrivals: dict[str, list[float]] = field(default_factory=dict)
+    current: int = 0
+    polls: int = 0
+    failures: int = 0
+    refused: int = 0
+
+
+class Gone(Exception):
+    """The service has ended a connection."""
+
+
+class Follower:
+    """One follower: its connection, and the cursor up to which it knows everything."""
+
+    def __init__(self, port: int, context: ssl.SSLContext, token: str, told: Told) -> None:
+        self._port, self._context, self._told = port, context, told
+        self._tail = (
+            f" HTTP/1.1\r\nHost: localhost:{port}\r\nAccept: application/json\r\n"
+            f"Authorization: Bearer {token}\r\n\r\n"
+        )
+        self._cursor, self._is_current = "0", False
+        self._tls: ssl.SSLSocket | None = None
+
+    async def follow(self, doors: asyncio.Semaphore) -> None:
+        """Follow for ever."""
+        async with doors:
+            with suppress(OSError, Gone, TimeoutError):
+                await self._turn(wait=0)
+        failures = 0
+        while True:
+            begun = time.monotonic()
+            try:
+                page = await self._turn(WAIT if self._is_current and not failures else 0)
+            except (OSError, Gone, TimeoutError):
+                self._lose()
+                failures += 1
+                longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 8))
+                await asyncio.sleep(longest * (1 + random.random()) / 2)  # noqa: S311 # no secret
+                continue
+            has_failed, failures = bool(failures), 0
+            if page.is_last and not has_failed:
+                polled = 0.0 if page.decisions else POLL_SECONDS - (time.monotonic() - begun)
+                await asyncio.sleep(max(0.0, polled, random.random() * page.ask_within))  # noqa: S311 # the same
+
+    async def _turn(self, wait: int) -> Page:
+        async with asyncio.timeout(TIMEOUT + wait):
+            tls = self._tls = self._tls or await self._connected()
+            question = f"GET /resource/revocations?after={self._cursor}&wait={wait}{self._tail}"
+            await _done(tls, lambda: tls.send(question.encode()))
+            status, body = await self._answer(tls)
+        if status != 200:
+            self._told.refused += 1
+            raise Gone(f"it answered {status}")
+        page = msgspec.json.decode(body, type=Page)
+        self._told.polls += 1
+        now = time.monotonic()
+        for row in page.decisions:
+            self._told.arrivals.setdefault(row[1], []).append(now)
+        self._cursor = page.cursor
+        if page.is_last and not self._is_current:
+            self._is_current = True
+            self._told.current += 1
+        return page
+
+    async def _connected(self) -> ssl.SSLSocket:
+        raw = socket.socket()
+        raw.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", self._port))
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            tls = self._context.wrap_socket(raw, server_hostname="localhost", do_handshake_on_connect=False)
+        except BaseException:
+            raw.close()
+            raise
+        try:
+            await _done(tls, tls.do_handshake)
+        except BaseException:
+            tls.close()
+            raise
+        return tls
+
+    async def _answer(self, tls: ssl.SSLSocket) -> tuple[int, bytes]:
+        data = b""
+        while (end := data.find(b"\r\n\r\n")) < 0 or len(data) < end + 4 + _length(data[:end]):
+            piece = await _done(tls, lambda: tls.recv(65536))
+            if not piece:
+                raise Gone("it has ended the connection")
+            data += piece
+        return int(data[9:12]), data[end + 4 :]
+
+    def _lose(self) -> None:
+        self._told.failures += 1
+        tls, self._tls = self._tls, None
+        if tls is not None:
+            tls.close()
+        if self._is_current:
+            self._is_current = False
+            self._told.current -= 1
+
+
+def _length(head: bytes) -> int:
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            return int(value)
+    raise Gone("the answer has no length")
+
+
+async def _done(tls: ssl.SSLSocket, act: Callable[[], Result]) -> Result:
+    """Return what the act on this socket gives, once the socket is ready for it."""
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            return act()
+        except ssl.SSLWantReadError:
+            await _ready(tls, loop.add_reader, loop.remove_reader)
+        except ssl.SSLWantWriteError:
+            await _ready(tls, loop.add_writer, loop.remove_writer)
+
+
+async def _ready(tls: ssl.SSLSocket, add: Callable[..., Any], remove: Callable[..., Any]) -> None:
+    ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    number = tls.fileno()
+    add(number, lambda: ready.done() or ready.set_result(None))
+    try:
+        await ready
+    finally:
+        remove(number)
+
+
+async def _follow(settings: Settings, answer: Callable[[Told, str], object]) -> None:
+    told, doors = Told(), asyncio.Semaphore(AT_A_TIME)
+    contexts = [_context(settings.ca, certificate) for certificate, _ in settings.clients]
+    following: list[Awaitable[None]] = []
+    for number in range(settings.first, settings.first + settings.followers):
+        port = settings.ports[number % len(settings.ports)]
+        client = number % len(settings.clients)
+        follower = Follower(port, contexts[client], settings.clients[client][1], told)
+        following.append(asyncio.ensure_future(follower.follow(doors)))
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        sys.stdout.write(json.dumps(answer(told, line.strip())) + "\n")
+        sys.stdout.flush()
+
+
+def _context(ca: str, certificate: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca)
+    context.load_cert_chain(certificate)
+    return context
+
+
+def _answered(told: Told, question: str) -> object:
+    """Return what is asked for: the times at which a name arrived, or the numbers of all followers."""
+    if question.startswith("arrivals "):
+        return told.arrivals.get(question.partition(" ")[2], [])
+    return {
+        "current": told.current,
+        "polls": told.polls,
+        "failures": told.failures,
+        "refused": told.refused,
+    }
+
+
+def main() -> None:
+    """Follow until standard input ends."""
+    settings = msgspec.json.decode(sys.argv[1], type=Settings)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    asyncio.run(_follow(settings, _answered))
+
+
+if __name__ == "__main__":
+    main()
