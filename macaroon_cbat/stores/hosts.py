@@ -10,6 +10,9 @@ from typing import Any
 from sqlalchemy import URL
 from sqlalchemy.exc import ArgumentError
 
+CONNECT_SECONDS = 3
+"""The seconds that one of several hosts has to answer; all of them may be asked."""
+
 Host = tuple[str, str]
 """The name of a host and its port, as the URL has them; an empty port is the usual one."""
 
@@ -25,12 +28,10 @@ class Hosts:
         """Grows whenever every connection made so far must be given up."""
         self._first = 0
 
-    def in_order(self) -> dict[str, str]:
-        """Return the options that name the hosts, the preferred one in front; none for a single host."""
-        if len(self.all) < 2:
-            return {}
-        hosts, ports = zip(*(self.all[self._first :] + self.all[: self._first]), strict=True)
-        return {"host": ",".join(hosts), "port": ",".join(ports)}
+    def in_order(self) -> list[dict[str, str]]:
+        """Return the options of libpq that name each host, the preferred one in front."""
+        turned = self.all[self._first :] + self.all[: self._first]
+        return [{"host": host, **({"port": port} if port else {})} for host, port in turned]
 
     def prefer(self, host: str, port: int) -> Host | None:
         """Try this host first from now on, which has just answered; return it."""

@@ -6,11 +6,11 @@ from collections.abc import Generator
 from typing import Any, TypeVar
 
 from macaroon_cbat.errors.extras import extra
-from macaroon_cbat.stores.hosts import Host, Hosts
+from macaroon_cbat.stores.hosts import CONNECT_SECONDS, Host, Hosts
 from macaroon_cbat.stores.sqlite import BUSY_SECONDS
 
 with extra("postgresql"):
-    from psycopg import Connection, OperationalError
+    from psycopg import Connection, Error, OperationalError
     from psycopg.errors import Diagnostic, ReadOnlySqlTransaction
     from psycopg.pq import TransactionStatus
 
@@ -27,7 +27,8 @@ _Answer = TypeVar("_Answer")
 class ImpatientConnection(Connection[Any]):
     """A connection that is closed, with an OperationalError, if no answer comes in time.
 
-    `answer_seconds` None means no limit.
+    `answer_seconds` None means no limit. A statement that is a transaction by itself has half of the time:
+    by one, the pool tries a connection that it kept.
     """
 
     answer_seconds: float | None = ANSWER_SECONDS
@@ -35,6 +36,43 @@ class ImpatientConnection(Connection[Any]):
     _host: Host | None = None
     _generation = 0
     _warning: str | None = None
+
+    @classmethod
+    def connect_to_one_of(cls, hosts: Hosts, *arguments: str, **options: Any) -> "ImpatientConnection":
+        """Connect to the first host that takes writes, or to the only host whatever it takes.
+
+        A host is asked itself: of a pooler, libpq learns no more than what its server was once. Where the URL
+        has another `target_session_attrs`, libpq judges. Raises OperationalError if no host will do.
+        """
+        if len(hosts.all) < 2:
+            return cls.connect(*arguments, **options)
+        is_asked = options.get("target_session_attrs", "read-write") == "read-write"
+        if is_asked:
+            options.pop("target_session_attrs", None)
+        failures = []
+        for place in hosts.in_order():
+            try:
+                connection = cls.connect(*arguments, **options | place)
+                if is_asked:
+                    connection.refuse_read_only()
+            except Error as error:
+                failures.append(f"{place['host']}: {error}")
+            else:
+                return connection
+        raise OperationalError(f"no host takes writes: {'; '.join(failures)}")
+
+    def refuse_read_only(self) -> None:
+        """Close the connection and raise OperationalError if its server takes no writes, or is silent."""
+        try:
+            self.answer_seconds = CONNECT_SECONDS
+            (is_read_only,) = self.execute("SHOW transaction_read_only").fetchone() or ("on",)
+            self.rollback()
+            if is_read_only == "on":
+                raise OperationalError("the server is read-only")
+        except Error:
+            self.close()
+            raise
+        del self.answer_seconds
 
     def belongs_to(self, hosts: Hosts) -> None:
         """Tell the hosts of the URL which of them answered, and when it no longer does."""
@@ -56,14 +94,14 @@ class ImpatientConnection(Connection[Any]):
         """Run the generator to its end, within the time limit."""
         self._refuse_given_up()
         try:
-            if self.answer_seconds is None:
+            seconds = self._seconds()
+            if seconds is None:
                 return super().wait(gen, *arguments, **options)
-            deadline = time.monotonic() + self.answer_seconds
-            return super().wait(_until(gen, deadline), *arguments, **options)
+            return super().wait(_until(gen, time.monotonic() + seconds), *arguments, **options)
         except _NoAnswer as error:
             self.pgconn.finish()
             self._leave()
-            raise OperationalError(f"no answer for {self.answer_seconds} s") from error
+            raise OperationalError(f"no answer for {seconds:g} s") from error
         except ReadOnlySqlTransaction:
             self.give_up()  # a demoted primary keeps the connections that it has
             raise
@@ -97,6 +135,12 @@ class ImpatientConnection(Connection[Any]):
                 f"search_path is {found}, not {wanted}: a pooler ignored the options of the database URL, so "
                 f"leave them out and set it on the server (ALTER ROLE ... SET search_path = {wanted})"
             )
+
+    def _seconds(self) -> float | None:
+        """Return the time limit of what begins now."""
+        if self.answer_seconds is None or not self.autocommit:
+            return self.answer_seconds
+        return self.answer_seconds / 2
 
     def _refuse_given_up(self) -> None:
         """Close a connection that was given up; a transaction that has begun may end."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import URL, Connection, Engine, event, text
 
 from macaroon_cbat.errors import Unavailable
-from macaroon_cbat.stores.hosts import Hosts
+from macaroon_cbat.stores.hosts import CONNECT_SECONDS, Hosts
 from macaroon_cbat.stores.sqlite import BUSY_SECONDS
 
 _WRITER_LOCK = 0x6D616361726F6F6E
@@ -33,9 +33,6 @@ _BEGIN_WRITING = (
 MIGRATION_SECONDS = 600
 """The seconds that a migration waits for another one."""
 
-_CONNECT_SECONDS = 3
-"""The seconds that one of several hosts has to answer; all of them may be asked."""
-
 _SITUATION = text("SELECT pg_is_in_recovery(), current_setting('synchronous_standby_names') <> ''")
 _STANDBY = (
     "the server is a standby, which may lag behind: name the primary in the database URL, or the hosts of "
@@ -52,7 +49,7 @@ _SEARCH_PATH = re.compile(r"(?:-c\s*|--)search[_-]path=((?:\\.|[^\s\\])*)")
 def postgresql_arguments(url: URL, hosts: Hosts) -> dict[str, object]:
     """Return the arguments of psycopg that detect a vanished server soon, on a silent network as well.
 
-    One of several hosts is used for as long as it can be written to. Options of the URL take precedence.
+    Options of the URL take precedence.
     """
     wanted: dict[str, object] = {
         "connect_timeout": BUSY_SECONDS,
@@ -62,7 +59,7 @@ def postgresql_arguments(url: URL, hosts: Hosts) -> dict[str, object]:
         "keepalives_count": 3,
     }
     if len(hosts.all) > 1:
-        wanted |= {"connect_timeout": _CONNECT_SECONDS, "target_session_attrs": "read-write"}
+        wanted["connect_timeout"] = CONNECT_SECONDS
     return {
         "prepare_threshold": None,
         **{name: value for name, value in wanted.items() if name not in url.query},
@@ -79,7 +76,7 @@ def prepare_postgresql(engine: Engine, hosts: Hosts) -> None:
     def _connecting(
         _dialect: object, _record: object, arguments: tuple[str, ...], options: dict[str, Any]
     ) -> Any:
-        connection = ImpatientConnection.connect(*arguments, **options | hosts.in_order())
+        connection = ImpatientConnection.connect_to_one_of(hosts, *arguments, **options)
         if wanted is not None:
             connection.refuse_other_schema(wanted)
         connection.belongs_to(hosts)

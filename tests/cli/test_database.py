@@ -3,13 +3,14 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 
 from macaroon_cbat.errors import SettingsError, Unavailable
-from macaroon_cbat.stores import Database, postgresql
+from macaroon_cbat.stores import Database, Stores, postgresql
 from macaroon_cbat.stores.schema_versions import VERSIONS
 from tests.support.command_line import call, complaint
 from tests.support.databases import NOW, execute, opened
@@ -32,13 +33,29 @@ def server(shared_postgresql: Postgres) -> Iterator[Postgres]:
         ask(shared_postgresql, f'DROP ROLE "{role}"')
 
 
-@pytest.fixture
-def urls(server: Postgres) -> Iterator[dict[str, str]]:
+@contextmanager
+def new_database(server: Postgres) -> Iterator[dict[str, str]]:
     """Name an empty database that belongs to the owner, by each role."""
     url = server.new_database()
     ask(server, f"ALTER DATABASE {url.rpartition('/')[2]} OWNER TO {OWNER}")
     yield {role: url.replace("cbat@", f"{role}@") for role in (OWNER, SERVER)}
     server.drop(url)
+
+
+@pytest.fixture
+def urls(server: Postgres) -> Iterator[dict[str, str]]:
+    with new_database(server) as named:
+        yield named
+
+
+@pytest.fixture(scope="module")
+def stores(server: Postgres) -> Iterator[Stores]:
+    """Open a database that the owner made, under the role of the service."""
+    with new_database(server) as named:
+        done(database("upgrade", named[OWNER], "--grant-to", SERVER))
+        one = opened(named[SERVER])
+        yield one
+        one.database.close()
 
 
 def database(command: str, url: str, *options: str, **variables: str) -> Result:
@@ -77,13 +94,10 @@ def test_a_job_makes_the_tables_and_a_service_uses_them(urls, tmp_path):
         pytest.param("UPDATE alembic_version SET version_num = '0001'", id="change the version"),
     ],
 )
-def test_the_role_of_the_service_changes_no_table(urls, statement):
+def test_the_role_of_the_service_changes_no_table(stores, statement):
     """A service that was broken into can change rows, and no table."""
-    done(database("upgrade", urls[OWNER], "--grant-to", SERVER))
-    stores = opened(urls[SERVER])
     with pytest.raises(Unavailable, match=r"permission denied|must be owner"):
         execute(stores, statement)
-    stores.database.close()
 
 
 def test_an_upgrade_again_says_so(urls):

@@ -186,6 +186,16 @@ def test_a_primary_that_becomes_read_only_is_left(pair, stores):
     assert ask(pair.primary, "SELECT count(*) FROM revocations", name_of(stores)) == [(2,)]
 
 
+@pytest.mark.parametrize(("option", "is_led"), [("", True), ("?target_session_attrs=any", False)])
+def test_the_host_that_takes_writes_is_used(pair, stores, option, is_led):
+    """Of several hosts the one that takes writes is used, unless the URL says otherwise."""
+    wait_for(pair.standby, "SELECT count(*) > 0 FROM root_keys", name_of(stores))
+    there = Database(pair.url(name_of(stores), pair.standby, pair.primary) + option, is_for_a_command=True)
+    with there.reading() as connection:
+        assert connection.exec_driver_sql("SELECT pg_is_in_recovery()").scalar_one() is not is_led
+    there.close()
+
+
 def test_a_service_refuses_a_standby(pair, url, stores):
     """A service that is led to a standby alone says so: what it read there might be old."""
     wait_for(pair.standby, "SELECT count(*) > 0 FROM root_keys", name_of(stores))
@@ -219,3 +229,23 @@ def test_a_pooler_is_led_to_the_new_primary(pair, url):
         wait_until(lambda: succeeds(stores, "bob"))
         assert [one.value for one in stores.revocations.after(0).decisions] == ["alice", "bob"]
         stores.database.close()
+
+
+@pytest.mark.usefixtures("hurried", "hurried_answers")
+def test_a_pooler_beside_each_server_is_left_for_the_other(pair, url):
+    """Behind one PgBouncer for each server, a service goes to the one whose server takes writes now."""
+    settings = {"pool_mode": "transaction", "server_login_retry": 1}
+    name = url.rpartition("/")[2]
+    with pgbouncer(pair.primary, **settings) as first, pgbouncer(pair.standby, **settings) as second:
+        there = f"postgresql://cbat@127.0.0.1:{first.port},127.0.0.1:{second.port}/{name}"
+        stores = opened(there)
+        revoke(stores, "alice")
+        wait_for(pair.standby, "SELECT count(*) = 1 FROM revocations", name)
+        opened(f"postgresql://cbat@127.0.0.1:{second.port},127.0.0.1:{first.port}/{name}").database.close()
+        pair.primary.kill()
+        pair.promote()
+        wait_until(lambda: succeeds(stores, "bob"))
+        again = opened(there)
+        assert [one.value for one in again.revocations.after(0).decisions] == ["alice", "bob"]
+        for one in (stores, again):
+            one.database.close()

@@ -8,10 +8,10 @@ import pytest
 
 from macaroon_cbat import stores as package
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.stores import Database, open_stores
+from macaroon_cbat.stores import Database
 from macaroon_cbat.stores.schema_versions import VERSIONS, SchemaVersions
 from macaroon_cbat.stores.upgrades import mistake, upgrade
-from tests.support.databases import METADATA, NOW, SECRET, WRAPPING_KEY, execute, opened
+from tests.support.databases import METADATA, NOW, ON_SQLITE, SECRET, execute, opened
 from tests.support.failing_database import check_nothing_is_lost, writing
 from tests.support.tls_servers import wait_until
 
@@ -59,6 +59,7 @@ def upgraded(url: str) -> Callable[[SchemaVersions], None]:
     return by
 
 
+@pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
 def test_older_code_goes_on_while_a_newer_schema_is_made(stores, newer, upgraded, open_again):
     """A schema that adds is made under load: running processes of before lose nothing, and new ones start."""
     with writing(stores, threads=3) as told:
@@ -74,6 +75,7 @@ def test_older_code_goes_on_while_a_newer_schema_is_made(stores, newer, upgraded
     assert execute(again, "SELECT DISTINCT shape FROM root_keys") == [("round",)]
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     "revisions",
     [
@@ -92,12 +94,14 @@ def test_older_code_refuses_a_newer_schema_that_takes_something(revisions, url, 
     assert "\n" not in str(refused.value)
 
 
+@ON_SQLITE
 def test_older_code_may_be_several_revisions_behind(url, newer, upgraded):
     """Revisions that all say that they work with older code let it start, however many they are."""
     upgraded(newer((ADDING, VERSIONS.newest), ("", VERSIONS.newest)))
     opened(url).database.close()
 
 
+@ON_SQLITE
 def test_an_older_job_leaves_a_newer_schema(url, newer, upgraded):
     """A job of an older version after the newer one changes nothing, and says nothing of a version."""
     upgraded(newer((ADDING, VERSIONS.newest)))
@@ -107,6 +111,7 @@ def test_an_older_job_leaves_a_newer_schema(url, newer, upgraded):
     there.close()
 
 
+@ON_SQLITE
 def test_newer_code_waits_for_its_job(url, newer):
     """A newer version that may not upgrade the schema ends, until the job has run."""
     versions, there = newer((ADDING, VERSIONS.newest)), Database(url)
@@ -116,9 +121,8 @@ def test_newer_code_waits_for_its_job(url, newer):
     there.close()
 
 
-def test_this_version_works_beside_the_one_before(empty_url):
+@ON_SQLITE
+def test_this_version_works_beside_the_one_before(stores):
     """The package's own latest revision is one beside which the code of the revision before it goes on."""
-    stores = open_stores(empty_url, WRAPPING_KEY, NOW)
     [(oldest,)] = execute(stores, "SELECT value FROM service_facts WHERE name = 'schema works with'")
     assert oldest < VERSIONS.newest
-    stores.database.close()
