@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from flask import Response
+from werkzeug.wsgi import ClosingIterator
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -14,7 +15,7 @@ _encode = msgspec.json.Encoder().encode
 
 def answer(members: object, status: int = 200, *, cacheable: bool = False) -> Response:
     """Return a JSON response, which no cache may store unless it is `cacheable` (RFC 6749 5.1)."""
-    response = Response(b"" if status == 204 else _encode(members), status, mimetype="application/json")
+    response = _Json(b"" if status == 204 else _encode(members), status, mimetype="application/json")
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "max-age=300" if cacheable else "no-store"
     if not cacheable:
@@ -34,6 +35,17 @@ def see_other(url: str) -> Response:
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
+
+
+class _Json(Response):
+    """JSON whose headers are sent as they are: nothing in them is relative, and the length is known."""
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Send the response; Werkzeug has to see to one without a body."""
+        if environ["REQUEST_METHOD"] == "HEAD" or self.status_code == 204:
+            return super().__call__(environ, start_response)
+        start_response(self.status, self.headers.to_wsgi_list())
+        return ClosingIterator(self.iter_encoded(), self.close)
 
 
 class Parked(Response):
