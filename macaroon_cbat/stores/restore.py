@@ -24,6 +24,7 @@ from macaroon_cbat.stores.postgresql import unhurried
 from macaroon_cbat.stores.repeated import AuditLine, Repeated, repeat
 from macaroon_cbat.stores.revocations import record
 from macaroon_cbat.stores.schema import root_keys, schema, service_facts
+from macaroon_cbat.stores.schema_versions import VERSIONS
 from macaroon_cbat.stores.stores import RESTORED_AT
 
 _ROWS = 1000
@@ -46,13 +47,13 @@ def restore_backup(
     the backup are repeated, and returned. An error of `before_commit` restores nothing. Raises SettingsError
     for a database that is not empty, and for a backup that is damaged or of a newer version.
     """
-    with database.writing() as connection:
+    with database.writing(is_migration=True) as connection:
         is_server = connection.dialect.name == "postgresql"
         with unhurried(connection) if is_server else nullcontext():
             tables = _prepared(connection, manifest.schema, database.place)
             for name, one in manifest.tables.items():
                 _fill(connection, tables[name], folder / one.file, one)
-            _upgrade(connection, "head")
+            VERSIONS.upgrade(connection, database.place)
             now = clock()
             _retire_root_keys(connection, now, lasting)
             repeated = repeat(connection, since, now)
@@ -85,7 +86,8 @@ def _prepared(connection: Connection, wanted: str, place: str) -> dict[str, Tabl
 
 
 def _is_empty(connection: Connection) -> bool:
-    counts = [select(func.count()).select_from(table) for table in schema.tables.values()]
+    tables = [table for table in schema.tables.values() if table is not service_facts]
+    counts = [select(func.count()).select_from(table) for table in tables]
     return not any(connection.execute(count).scalar_one() for count in counts)
 
 

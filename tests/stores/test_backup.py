@@ -16,6 +16,7 @@ from macaroon_cbat.stores.restore import restore_backup
 from macaroon_cbat.stores.schema import feed_positions, revocations
 from macaroon_cbat.stores.trust import read_trust
 from macaroon_cbat.stores.trusted_issuers import TrustedIssuer
+from macaroon_cbat.stores.upgrades import upgrade
 from tests.support.databases import (
     METADATA,
     NOW,
@@ -182,7 +183,7 @@ def test_nothing_is_restored_over_a_database(stores, folder, url):
 def test_a_database_with_empty_tables_is_empty(folder, empty):
     """Tables that another role made beforehand are filled."""
     database = Database(empty)
-    database.upgrade()
+    upgrade(database)
     database.close()
     restore(empty, folder)
     stores = opened(empty)
@@ -254,7 +255,7 @@ def test_a_spoiled_backup_is_not_restored(folder, empty, spoil, reason):
     with pytest.raises(SettingsError, match=reason):
         restore(empty, folder)
     database = Database(empty)
-    database.upgrade()
+    upgrade(database)
     with database.reading() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM clients").scalar_one() == 0
     database.close()
