@@ -42,9 +42,11 @@ EventKind = Literal[
     "key.rewrapped",  # the root keys are encrypted under another wrapping key
     "key.exported",  # the keys of an audience are written to a file
     "family.revoked",  # a client or subject revokes a refresh family
+    "database.saved",  # the operator makes a backup
+    "database.restored",  # the operator restores a backup, which revokes every token so far
     "trust.added",  # an administrator trusts an issuer of JWTs
     "trust.removed",  # an administrator trusts an issuer no more
-    "revoked",  # an administrator revokes a token, client, subject, family, key or certificate
+    "revoked",  # an administrator revokes a token, client, subject, family, key, certificate or all tokens
 ]
 """Kinds of events. The guide shows the comment beside each (`scripts/guide-tables`)."""
 
@@ -69,6 +71,8 @@ class AuditEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The client that the event is about."""
     subject: str | None = None
     """The subject whose tokens are revoked, or the person who logs in or decides."""
+    every: str | None = None
+    """`tokens` if every token so far is revoked."""
     family: str | None = None
     """The token family that is revoked."""
     trust: str | None = None

@@ -25,6 +25,7 @@ class _Misuse(click.ClickException):
 
 
 _COMMANDS = {
+    "backup": ("macaroon_cbat.cli.backup:backup", "service"),
     "client": ("macaroon_cbat.cli.client:client", "service"),
     "database": ("macaroon_cbat.cli.database:database", "service"),
     "deploy-config": ("macaroon_cbat.cli.deploy_config:deploy_config", "service"),
@@ -34,6 +35,7 @@ _COMMANDS = {
     "key": ("macaroon_cbat.cli.key:key", "service"),
     "login": ("macaroon_cbat.cli.login:login", None),
     "logout": ("macaroon_cbat.cli.login:logout", None),
+    "restore": ("macaroon_cbat.cli.backup:restore", "service"),
     "revocation": ("macaroon_cbat.cli.revocation:revocation", "service"),
     "proxy-config": ("macaroon_cbat.cli.proxy_config:proxy_config", "gateway"),
     "revoke": ("macaroon_cbat.cli.revocation:revoke", "service"),

@@ -53,7 +53,7 @@ def _end(one: Revocation) -> str:
 @click.command(
     cls=HyphenCommand,
     context_settings=ARGUMENT_MAY_BEGIN_WITH_A_HYPHEN,
-    short_help="Revoke a token, client, subject, family, key or certificate.",
+    short_help="Revoke a token, client, subject, family, key, certificate or all tokens.",
 )
 @click.argument("kind", type=click.Choice(list(KINDS)))
 @click.argument("value")
@@ -67,7 +67,8 @@ def revoke(kind: RevocationKind, value: str, *, verbs: Verbs, force: bool) -> No
     A client or subject must be registered: a name with a slip of the pen revokes nothing. A certificate is
     named by its thumbprint or its file; from then on no token, bound or not, is accepted over a connection
     made with it. The service has no list of tokens, and none of families that have ended (grant list shows
-    the live ones): a name of either is revoked even if it does not exist.
+    the live ones): a name of either is revoked even if it does not exist. `revoke all tokens` revokes every
+    token so far of every client, with all refresh tokens, codes, sessions and invitations.
     """
     if kind == "certificate":
         value = _thumbprint(value)

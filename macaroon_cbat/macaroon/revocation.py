@@ -1,4 +1,4 @@
-"""Revocations as a value: of tokens, clients, subjects, families, keys and certificates."""
+"""Revocations as a value: of tokens, clients, subjects, families, keys, certificates, or all tokens."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,8 +11,11 @@ from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW, EpochSeconds, Seconds
 from macaroon_cbat.macaroon.identifier import Grant, NonEmpty
 
-RevocationKind = Literal["token", "client", "subject", "family", "key", "certificate"]
-"""The kind of name that is revoked: `jti`, `client_id`, `sub`, `fam`, `kid` or `x5t#S256`."""
+RevocationKind = Literal["token", "client", "subject", "family", "key", "certificate", "all"]
+"""The kind of name that is revoked: `jti`, `client_id`, `sub`, `fam`, `kid`, `x5t#S256`, or EVERY_TOKEN."""
+
+EVERY_TOKEN = "tokens"
+"""The one value of the kind `all`: every token so far of the service, also of unknown clients and keys."""
 
 KEPT_LONGER_SECONDS = LONGEST_CLOCK_SKEW + 60
 """Seconds after `expires_at` for which a decision is kept.
@@ -28,7 +31,7 @@ class KindOfRevocation:
     """The meaning of one kind of revocation."""
 
     claim: str | None
-    """The member of Grant that has the name; None for the thumbprint of the connection's certificate."""
+    """The member of Grant that has the name; None for a certificate's thumbprint, and for EVERY_TOKEN."""
     audited_as: str
     """The member of an audit event that has the name."""
     is_up_to: bool = False
@@ -47,6 +50,7 @@ KINDS: Mapping[RevocationKind, KindOfRevocation] = MappingProxyType(
         "family": KindOfRevocation(claim="fam", audited_as="family", is_listed=False),
         "key": KindOfRevocation(claim="kid", audited_as="kid"),
         "certificate": KindOfRevocation(claim=None, audited_as="certificate", outlives_tokens=True),
+        "all": KindOfRevocation(claim=None, audited_as="every", is_up_to=True),
     }
 )
 """Every kind of revocation."""
@@ -58,9 +62,9 @@ UP_TO = tuple(kind for kind, meaning in KINDS.items() if meaning.is_up_to)
 class Revocation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One decision to revoke.
 
-    A client or subject loses the tokens issued up to `revoked_at`; later ones are valid. The other kinds are
-    revoked for good. After `expires_at`, by the clock of the verifier, no token is left that the decision
-    could concern.
+    A client or subject loses the tokens issued up to `revoked_at`, or all of them do; later ones are valid.
+    The other kinds are revoked for good. After `expires_at`, by the clock of the verifier, no token is left
+    that the decision could concern.
     """
 
     kind: RevocationKind
@@ -85,8 +89,11 @@ def row_of(decision: Revocation) -> RevocationRow:
 
 def names_of(grant: Grant, certificate: Thumbprint | None) -> Iterator[tuple[RevocationKind, str]]:
     """Yield each kind and name by which this grant on a connection with this certificate can be revoked."""
+    yield "all", EVERY_TOKEN
+    if certificate is not None:
+        yield "certificate", certificate
     for kind, meaning in KINDS.items():
-        name = certificate if meaning.claim is None else getattr(grant, meaning.claim)
+        name = None if meaning.claim is None else getattr(grant, meaning.claim)
         if isinstance(name, str):
             yield kind, name
 
@@ -175,6 +182,8 @@ class Revocations:
             return f"key {grant.kid!r} is revoked"
         if grant.fam in lasting["family"]:
             return f"family {grant.fam!r} is revoked"
+        if up_to["all"] and _covers(up_to["all"], EVERY_TOKEN, grant.iat):
+            return "every token that was issued until then is revoked"
         if _covers(up_to["client"], grant.client_id, grant.iat):
             return f"the tokens of client {grant.client_id!r} are revoked"
         if _covers(up_to["subject"], grant.sub, grant.iat):

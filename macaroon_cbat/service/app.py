@@ -108,7 +108,13 @@ def _server_and_guard(
     """Return the server of the OAuth endpoints, and the guard of the service's own."""
     issuer = Issuer(locations.issuer, stores.root_keys, settings.token_lifetime, settings.key_rotation)
     needs_nonce = bool(settings.dpop_nonces)
-    proofs = TokenProofs(issuer, locations.mtls_url, stores.expiring, needs_nonce=needs_nonce)
+    proofs = TokenProofs(
+        issuer,
+        locations.mtls_url,
+        stores.expiring,
+        needs_nonce=needs_nonce,
+        restored_at=stores.restored_at(),
+    )
     server = AuthorizationServer(
         issuer,
         stores,

@@ -1,14 +1,17 @@
 """The stores of one database, opened with the newest schema."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import delete, insert, select
 
 from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.revocation import Revocation
 from macaroon_cbat.stores.client_store import ClientStore
 from macaroon_cbat.stores.database import Database, no_database
+from macaroon_cbat.stores.every_token import revoke_every_token
 from macaroon_cbat.stores.expiring import ExpiringStore
 from macaroon_cbat.stores.families import FamilyStore
 from macaroon_cbat.stores.registrations import RegistrationStore
@@ -18,6 +21,9 @@ from macaroon_cbat.stores.schema import service_facts
 from macaroon_cbat.stores.trusted_issuers import TrustedIssuers
 from macaroon_cbat.stores.upgrades import refuse_mistake, upgrade
 from macaroon_cbat.stores.wrapping_key import WrappingKey
+
+RESTORED_AT = "restored_at"
+"""The name of the fact that a database was restored, and when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +46,24 @@ class Stores:
         self.revocations.forget()
         self.trusted_issuers.forget()
 
+    def revoke_all_tokens(self, clock: Callable[[], EpochSeconds], *, lasting: int) -> Revocation:
+        """Revoke every token so far, and return the revocation."""
+        with self.database.writing() as connection:
+            decision = revoke_every_token(connection, clock(), lasting)
+        self.clients.forget()
+        return decision
+
     def recorded_issuer(self) -> str | None:
         """Return the issuer of the service that last ran on this database, or None."""
         with self.database.reading() as connection:
             query = select(service_facts.c.value).where(service_facts.c.name == "issuer")
             return connection.execute(query).scalar_one_or_none()
+
+    def restored_at(self) -> int:
+        """Return the second in which this database was restored from a backup, or 0."""
+        with self.database.reading() as connection:
+            query = select(service_facts.c.value).where(service_facts.c.name == RESTORED_AT)
+            return int(connection.execute(query).scalar_one_or_none() or 0)
 
     def instance(self) -> str:
         """Return the random name of this database, drawn when the database is made."""

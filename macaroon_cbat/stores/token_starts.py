@@ -46,7 +46,8 @@ def first_valid_second(connection: Connection, name: str, now: EpochSeconds) -> 
 
     The clock of the process that mints its first token may be behind.
     """
-    concerning = revocations.c.kind.in_(UP_TO) & (revocations.c.value == name)
+    is_named = (revocations.c.value == name) | (revocations.c.kind == "all")
+    concerning = revocations.c.kind.in_(UP_TO) & is_named
     query = select(func.max(revocations.c.revoked_at)).where(concerning)
     revoked_at = connection.execute(query).scalar_one_or_none()
     earliest = now - LONGEST_CLOCK_SKEW

@@ -44,14 +44,14 @@ def test_every_command_explains_itself(path):
 def test_the_commands_are_those_of_the_documentation():
     """The command line has the commands that scripts and the README rely on, and no others."""
     assert {" ".join(path) for path in commands(main)} == {
-        "", "client", "client add", "client apply", "client import", "client update", "client invite",
-        "client list", "client remove", "client rotate-secret", "client show", "database", "database check",
-        "database upgrade", "deploy-config",
+        "", "backup", "client", "client add", "client apply", "client import", "client update",
+        "client invite", "client list", "client remove", "client rotate-secret", "client show", "database",
+        "database check", "database upgrade", "deploy-config",
         "deploy-config compose", "deploy-config grafana", "deploy-config kubernetes",
         "deploy-config nginx-service", "deploy-config prometheus", "deploy-config systemd", "gateway",
         "grant", "grant list", "guide", "key", "key export",
         "key generate-wrapping", "key list", "key retire", "key rewrap", "key rotate", "login", "logout",
-        "proxy-config", "revocation", "revocation list", "revoke", "serve", "thumbprint", "token",
+        "proxy-config", "restore", "revocation", "revocation list", "revoke", "serve", "thumbprint", "token",
         "token attenuate", "token discharge", "token end", "token get", "token inspect", "token list",
         "token mint", "token prove", "token verify", "trust", "trust add", "trust check", "trust list",
         "trust remove", "trust show",

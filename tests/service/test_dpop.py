@@ -13,7 +13,7 @@ from macaroon_cbat.macaroon.caveats import (
 from macaroon_cbat.macaroon.minting import attenuate
 from macaroon_cbat.macaroon.wire import read_macaroon
 from tests.support.audit_events import events
-from tests.support.databases import NOW
+from tests.support.databases import NOW, execute
 from tests.support.dpop import jkt, key, proof
 from tests.support.refresh import WEB, begun, web_metadata
 from tests.support.service import API, GRANT_TYPE, ISSUER, SECRETS, basic, client_metadata, refused, seconds
@@ -238,3 +238,13 @@ def test_a_thumbprint_that_is_none_is_a_bad_request(service):
     headers = {"Authorization": basic("api", SECRETS["api"])}
     answer = service.open("/oauth2/introspect", data={"token": "x", "dpop_jkt": "x"}, headers=headers)
     assert "dpop_jkt" in refused(answer, 400, "invalid_request")
+
+
+def test_a_proof_from_before_a_restore_is_refused(service, start):
+    """After a restore, which forgot which proofs were used, a proof from before it is refused."""
+    execute(service.stores, "INSERT INTO service_facts VALUES ('restored_at', :at)", at=str(NOW))
+    restored = start(dpop_nonces=0, token_lifetime=601)
+    restored.now = NOW + 31
+    for issued in (NOW, NOW + 30):
+        assert "restored" in str(refused(ask(restored, proving(iat=issued)), 400, "invalid_dpop_proof"))
+    assert ask(restored, proving(iat=NOW + 31)).status_code == 200

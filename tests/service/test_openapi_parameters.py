@@ -10,7 +10,7 @@ from tests.support.service import API, SECRETS, basic, refused
 
 FEED, AUDIENCE_KEYS = "/resource/revocations", "/resource/keys"
 FAMILIES, GRANTS = "/admin/grants", "/oauth2/grants"
-KINDS = ["token", "client", "subject", "family", "key", "certificate"]
+KINDS = ["token", "client", "subject", "family", "key", "certificate", "all"]
 PARAMETERS = {
     (FEED, "after"): (["0"], ["", "1", "x", "-1", "A.1", "a" * 16 + ".x"]),
     (FEED, "wait"): (["0", "1", "30"], ["-1", "31", "1.5", "x", "", "+1", "1e1"]),

@@ -169,6 +169,8 @@ class Administration:
         if kind == "key":
             self._retire(value, now)
             decision = Revocation(kind=kind, value=value, revoked_at=now, expires_at=expires_at)
+        elif kind == "all":
+            decision = self.stores.revoke_all_tokens(self._now, lasting=LASTING)
         elif kind in ("client", "subject"):
             decision = self._revoke_tokens(kind, value, force=wanted.force)
         else:

@@ -5,7 +5,7 @@ import re
 from macaroon_cbat.errors import InvalidRequest
 from macaroon_cbat.macaroon.claims import NEVER, EpochSeconds
 from macaroon_cbat.macaroon.identifier import TOKEN_ID_PATTERN
-from macaroon_cbat.macaroon.revocation import KINDS, RevocationKind
+from macaroon_cbat.macaroon.revocation import EVERY_TOKEN, KINDS, RevocationKind
 from macaroon_cbat.service.settings import LASTING
 
 _TOKEN_ID = re.compile(TOKEN_ID_PATTERN)
@@ -31,6 +31,9 @@ def revocable(kind: RevocationKind, value: str) -> str:
             raise InvalidRequest(
                 "value: this thumbprint has lost its letter case: copy it from macaroon-cbat thumbprint"
             )
+    elif kind == "all":
+        if value != EVERY_TOKEN:
+            raise InvalidRequest(f"value: every token is revoked by the value {EVERY_TOKEN}: send that")
     elif kind == "token" and not _TOKEN_ID.match(value):
         raise InvalidRequest(
             "value: this is not the id of a token: send its jti, 22 characters, and never its text"

@@ -93,6 +93,7 @@ class TrustedIssuerRecord(TrustedIssuer, frozen=True, kw_only=True):
 class RevocationRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A value to revoke: a token's id, a client, subject, family, key, or a certificate's thumbprint.
 
+    Kind `all` with the value `tokens` revokes every token so far.
     `force` revokes the tokens of a client or subject even if no client of that name is registered.
     """
 

@@ -54,6 +54,19 @@ def live_until(claims: Mapping[str, Any], now: EpochSeconds, longest: int = LONG
     return EpochSeconds(ceil(expires_at))
 
 
+def refuse_from_before(claims: Mapping[str, Any], restored_at: int, longest: int = LONGEST_JWT) -> None:
+    """Raise UnacceptableJwt for a JWT that may have been used before the database was restored.
+
+    What was used after the backup is forgotten. Without `iat`, only time shows that the JWT is newer.
+    """
+    issued_at, expires_at = _seconds(claims, "iat"), _seconds(claims, "exp") or 0
+    issued_since = expires_at - longest if issued_at is None else issued_at
+    if restored_at and issued_since <= restored_at + DEFAULT_CLOCK_SKEW:
+        raise UnacceptableJwt(
+            "the JWT may have been used before the database was restored: request a new one"
+        )
+
+
 def refuse_audience(claims: Mapping[str, Any], expected: Collection[str], *, is_alone: bool = False) -> None:
     """Raise UnacceptableJwt unless `aud` names this service, and no other one where it must stand alone."""
     named = claims.get("aud")

@@ -8,6 +8,7 @@ from macaroon_cbat.service.federation.claims import (
     CLIENT_KINDS,
     live_until,
     refuse_audience,
+    refuse_from_before,
     refuse_kind,
     subject_of,
 )
@@ -78,6 +79,7 @@ def _own(
     expires_at = live_until(claims, now, LONGEST_ASSERTION)
     # One value alone: an assertion that two servers accept lets one of them be the client at the other.
     refuse_audience(claims, federation.audiences, is_alone=True)
+    refuse_from_before(claims, federation.restored_at, LONGEST_ASSERTION)
     federation.use_up(f"client {name} jti {subject_of(claims, 'jti')}", expires_at, now)
     return client
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from macaroon_cbat.macaroon.claims import EpochSeconds
-from macaroon_cbat.service.federation.claims import CLIENT_KINDS, GRANT_KINDS, refuse_kind
+from macaroon_cbat.service.federation.claims import CLIENT_KINDS, GRANT_KINDS, refuse_from_before, refuse_kind
 from macaroon_cbat.service.federation.judging import Accepted, fitting, issuer_of, signed_by
 from macaroon_cbat.service.federation.jwt import read_jwt
 from macaroon_cbat.service.federation.published_keys import PublishedKeys
@@ -40,6 +40,8 @@ class Federation:
     published: PublishedKeys
     published_by_clients: PublishedKeys
     audiences: frozenset[str]
+    restored_at: int = 0
+    """The second in which the database was restored, which forgot what was used before; or 0."""
 
     def accepted(
         self,
@@ -73,6 +75,8 @@ class Federation:
     def refuse_used(self, accepted: Accepted, now: EpochSeconds) -> None:
         """Raise UnacceptableJwt if the JWT was used before and is not reusable; this uses nothing up."""
         is_single = not accepted.trusted.reusable
+        if is_single:
+            refuse_from_before(accepted.jwt.claims, self.restored_at)
         if is_single and self.used.find(_KIND, accepted.token_name, now) is not None:
             raise _used_before()
 
@@ -87,6 +91,7 @@ class Federation:
         if accepted.trusted.reusable:
             before_commit()
         else:
+            refuse_from_before(accepted.jwt.claims, self.restored_at)
             self.use_up(accepted.token_name, accepted.expires_at, now, before_commit)
 
     def use_up(
@@ -113,4 +118,5 @@ def federation_of(stores: Stores, audiences: Collection[str]) -> Federation:
         PublishedKeys(),
         PublishedKeys(most_fetches=MOST_FETCHES_OF_CLIENTS),
         frozenset(audiences),
+        stores.restored_at(),
     )

@@ -14,10 +14,13 @@ from macaroon_cbat.stores import ExpiringStore
 class TokenProof:
     """A proof that holds for the request at hand; once used, it is good for no other. `key` is proved."""
 
-    def __init__(self, proof: DpopProof, now: EpochSeconds, used: ExpiringStore) -> None:
-        """Take a verified proof."""
+    def __init__(
+        self, proof: DpopProof, now: EpochSeconds, used: ExpiringStore, restored_at: int = 0
+    ) -> None:
+        """Take a verified proof. What was used before the second `restored_at` is forgotten."""
         self.key: KeyThumbprint = proof.proof_key
         self._proof, self._now, self._used = proof, now, used
+        self._restored_at = restored_at
         self._is_used = False
 
     def use(self) -> None:
@@ -28,6 +31,10 @@ class TokenProof:
         """
         if self._is_used:
             return
+        if self._restored_at and self._proof.claims["iat"] <= self._restored_at + DEFAULT_CLOCK_SKEW:
+            raise InvalidDpopProof(
+                "the DPoP proof may have been used before the database was restored: make another one"
+            )
         name, until = self._proof.use_name().hex(), self._proof.usable_until(DEFAULT_CLOCK_SKEW) + 1
         if not self._used.add("used_proof", name, expires_at=until, now=self._now):
             raise InvalidDpopProof("the DPoP proof was used before: make one for each request")
@@ -37,8 +44,14 @@ class TokenProof:
 class TokenProofs:
     """The verification of the proofs that requests to the service bring."""
 
-    def __init__(self, issuer: Issuer, mtls_url: str, used: ExpiringStore, *, needs_nonce: bool) -> None:
-        """Verify for the endpoints of this issuer, which clients may also reach below `mtls_url`."""
+    def __init__(
+        self, issuer: Issuer, mtls_url: str, used: ExpiringStore, *, needs_nonce: bool, restored_at: int = 0
+    ) -> None:
+        """Verify for the endpoints of this issuer, which clients may also reach below `mtls_url`.
+
+        `restored_at` is the second in which the database was restored, or 0. A nonce is never older.
+        """
+        self._restored_at = 0 if needs_nonce else restored_at
         self._issuer, self._mtls_url = issuer, mtls_url
         self._used = used
         self._needs_nonce = needs_nonce
@@ -69,7 +82,7 @@ class TokenProofs:
             now=now, clock_skew=DEFAULT_CLOCK_SKEW, method=method, targets=targets, token=token
         )
         verify_proof(proof, request, self._nonces() if self._needs_nonce else None)
-        return TokenProof(proof, now, self._used)
+        return TokenProof(proof, now, self._used, self._restored_at)
 
     def _nonces(self) -> DpopNonces:
         """Return the nonces, of a secret that every process of the service derives from the root key."""

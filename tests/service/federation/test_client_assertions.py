@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from authlib.oauth2.rfc7523 import private_key_jwt_sign
 from authlib.oauth2.rfc7523.assertion import sign_jwt_bearer_assertion
@@ -363,3 +365,26 @@ def test_a_registered_key_that_is_not_for_verifying(service):
     register(service, "robot", token_endpoint_auth_method="private_key_jwt", jwks=useless)
     with pytest.raises(InvalidClient, match="of no use"):
         proved(service, an_assertion())
+
+
+@pytest.mark.parametrize(
+    ("claims", "is_taken"),
+    [
+        ({"iat": NOW}, False),
+        ({"iat": NOW + 30}, False),
+        ({"iat": NOW + 31}, True),
+        ({"iat": None, "exp": NOW + 60}, False),
+        ({"iat": None, "exp": NOW + 3631}, True),
+    ],
+    ids=["before", "within a clock's error", "after", "unknown", "certainly after"],
+)
+def test_what_may_have_been_used_before_a_restore_is_refused(by_key, claims, is_taken):
+    """After a restore, which forgot what was used, an assertion from before it is refused."""
+    federation = replace(federation_of(by_key.stores, {ISSUER}), restored_at=NOW)
+    asked = {"federation": federation, "now": NOW + 31}
+    assertion = an_assertion(**{"exp": NOW + 300, "aud": ISSUER, **claims})
+    if is_taken:
+        assert proved(by_key, assertion, **asked).client_id == "robot"
+        return
+    with pytest.raises(InvalidClient, match="used before the database was restored"):
+        proved(by_key, assertion, **asked)

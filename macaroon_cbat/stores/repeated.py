@@ -1,0 +1,78 @@
+"""The events of the audit log since a backup, repeated in the restored database."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, delete, select
+
+from macaroon_cbat.macaroon.claims import NEVER, EpochSeconds
+from macaroon_cbat.macaroon.revocation import Revocation
+from macaroon_cbat.stores.revocations import record, refuse_nameless
+from macaroon_cbat.stores.schema import clients, trusted_issuers
+from macaroon_cbat.stores.self_registered import drop_registration
+
+_LOST = ("client.removed", "client.changed", "client.secret_rotated")
+"""Events after which a client is not the one of the backup: its rights or its secret differ."""
+
+
+class AuditLine(Struct, frozen=True):
+    """The members of an audit event that a restore uses."""
+
+    at: str
+    event: str
+    client_id: str | None = None
+    trust: str | None = None
+    certificate: str | None = None
+
+
+class Repeated(Struct):
+    """The outcome of a repetition: clients and trust that are left out, and certificates that are revoked."""
+
+    clients: list[str]
+    trust: list[str]
+    certificates: list[str]
+
+
+def audit_lines(lines: Iterable[bytes]) -> Iterator[AuditLine]:
+    """Yield the events in an audit log. A last line without its end was acknowledged to no caller.
+
+    Raises ValueError, which names the line that is none.
+    """
+    for number, line in enumerate(lines, 1):
+        try:
+            yield msgspec.json.decode(line, type=AuditLine)
+        except (msgspec.MsgspecError, ValueError) as error:
+            if line.endswith(b"\n"):
+                raise ValueError(f"line {number} is no audit event") from error
+
+
+def repeat(connection: Connection, events: Iterable[AuditLine], now: EpochSeconds) -> Repeated:
+    """Make again in a writer's transaction what took a right away. Returns what was found and done.
+
+    A client that was changed or whose secret was replaced is left out: the backup has its old rights and
+    secret. Revocations of tokens, clients and keys need no repetition where every token is revoked. Raises
+    InvalidRequest for a certificate that is none.
+    """
+    done = Repeated([], [], [])
+    for event in events:
+        if event.event in _LOST and event.client_id is not None:
+            _drop(connection, clients, clients.c.client_id, event.client_id, done.clients)
+            drop_registration(connection, event.client_id)
+        elif event.event == "trust.removed" and event.trust is not None:
+            _drop(connection, trusted_issuers, trusted_issuers.c.name, event.trust, done.trust)
+        elif event.event == "revoked" and event.certificate is not None:
+            refuse_nameless("certificate", event.certificate)
+            revoked = Revocation(
+                kind="certificate", value=event.certificate, revoked_at=now, expires_at=NEVER
+            )
+            record(connection, revoked)
+            done.certificates.append(event.certificate)
+    return done
+
+
+def _drop(connection: Connection, table: Any, column: Any, name: str, done: list[str]) -> None:
+    if connection.execute(select(column).where(column == name)).one_or_none() is not None:
+        connection.execute(delete(table).where(column == name))
+        done.append(name)
