@@ -1,7 +1,6 @@
 """The database of the service: its engine, transactions and schema."""
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -25,7 +24,7 @@ from macaroon_cbat.stores.postgresql import (
     take_lock,
 )
 from macaroon_cbat.stores.prepared import Prepared
-from macaroon_cbat.stores.primacy import Primacy
+from macaroon_cbat.stores.primacy import Primacy, since_boot
 from macaroon_cbat.stores.remedies import with_remedy
 from macaroon_cbat.stores.sqlite import BUSY_SECONDS, prepare_sqlite, sqlite_file
 from macaroon_cbat.stores.urls import read_url, shown, unusable
@@ -78,7 +77,7 @@ class Database:
         url: str,
         *,
         is_for_a_command: bool = False,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = since_boot,
     ) -> None:
         """Take a SQLAlchemy URL and open nothing yet. Raises SettingsError if the URL is unusable.
 

@@ -26,6 +26,7 @@ Work = Literal["writing", "migrating", "proving"]
 
 _BEGIN_WRITING = (
     "SELECT set_config('lock_timeout', '{seconds}s', true), "
+    "set_config('client_min_messages', 'warning', true), "
     "CASE WHEN current_setting('synchronous_commit') IN ('off', 'local') "
     "THEN set_config('synchronous_commit', 'on', true) END, "
     "pg_advisory_xact_lock({number})"
@@ -103,7 +104,8 @@ def _search_path(url: URL) -> str | None:
 def take_lock(writer: Connection, work: Work) -> None:
     """Wait for others that do this work. One writer at a time, as on SQLite, leaves no gaps in the feed.
 
-    A commit is acknowledged once it lasts, whatever the server or the role is set to. A migration waits for
+    A commit is acknowledged once it lasts, and a warning about it is heard, whatever the server or the role
+    is set to. A migration waits for
     another one, and then no longer than any writer for the users of a table, who would wait behind it. Of
     proofs one alone can be stuck on a server that is cut off, and none waits for a migration.
     """

@@ -18,10 +18,18 @@ RENEWED_SECONDS = 5.0
 """The age of a proof in seconds at which the next request makes a new one."""
 
 
+_CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # Linux alone has the first
+
+
+def since_boot() -> float:
+    """Return the seconds since the machine started; on Linux, those in which it was suspended count."""
+    return time.clock_gettime(_CLOCK)
+
+
 class Primacy:
     """The proofs of one process. One thread at a time makes one, while the others go by the last."""
 
-    def __init__(self, prove: Callable[[], None], monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, prove: Callable[[], None], monotonic: Callable[[], float] = since_boot) -> None:
         """Prove by this function, which raises Unavailable if the server cannot."""
         self._prove = prove
         self._monotonic = monotonic
@@ -32,11 +40,11 @@ class Primacy:
 
     def require(self) -> None:
         """Return if there is a proof that is good, made now if need be. Raises Unavailable."""
-        age, attempts = self._age(), self._attempts
+        age, waiting_since = self._age(), self._attempts
         if age < RENEWED_SECONDS or not self._lock.acquire(blocking=age >= PROVED_SECONDS):
             return
         try:
-            if self._attempts == attempts:  # else another thread made one while this one waited
+            if self._attempts == waiting_since:  # else another thread made one while this one waited
                 self._renew()
             if self._failure is not None and self._age() >= PROVED_SECONDS:
                 raise Unavailable(str(self._failure)) from self._failure

@@ -71,6 +71,21 @@ def test_an_older_schema_is_not_upgraded_by_the_way(old, command):
     assert everything(old / "macaroon_cbat.sqlite3") == before
 
 
+def test_a_service_that_may_not_upgrade_leaves_an_older_schema(old):
+    """`serve` with MACAROON_CBAT_DATABASE_UPGRADE=0 ends beside an older schema, and leaves it as it is."""
+    before = everything(old / "macaroon_cbat.sqlite3")
+    line = complaint(call("serve", "--data", old, MACAROON_CBAT_DATABASE_UPGRADE="0"), 2)
+    assert "or run macaroon-cbat database upgrade" in line
+    assert everything(old / "macaroon_cbat.sqlite3") == before
+
+
+@pytest.mark.parametrize("value", ["2", "no", "-1"])
+def test_whether_to_upgrade_is_one_or_zero(data, value):
+    """A value of MACAROON_CBAT_DATABASE_UPGRADE that is neither is refused."""
+    line = complaint(call("client", "list", "--data", data, MACAROON_CBAT_DATABASE_UPGRADE=value), 2)
+    assert f"MACAROON_CBAT_DATABASE_UPGRADE must be 1 or 0, not {value!r}" in line
+
+
 @pytest.mark.parametrize("command", [("serve", "--init"), ("client", "list", "--init")], ids=" ".join)
 def test_an_older_schema_is_brought_up_to_date(old, command):
     """`serve`, and --init, bring a database of an older version up to date."""

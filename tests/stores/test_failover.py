@@ -34,9 +34,9 @@ def pair(servers: Pair) -> Pair:
 
 
 @pytest.fixture
-def url(pair: Pair) -> str:
-    """Name a database by both of its hosts, the primary first."""
-    return pair.new_database()
+def url(pair: Pair, request: pytest.FixtureRequest) -> str:
+    """Name a database by both of its hosts, the primary first, with the options of the test."""
+    return pair.new_database() + getattr(request, "param", "")
 
 
 @pytest.fixture
@@ -147,6 +147,7 @@ def end_the_wait(pair: Pair, how: str) -> None:
     ask(pair.primary, f"SELECT {how}(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
 
 
+@pytest.mark.parametrize("url", ["?options=-cclient_min_messages%3Derror"], indirect=True)
 def test_a_commit_that_only_the_primary_has_is_not_acknowledged(pair, stores):
     """A commit whose wait for the standby was ended is Unavailable, though PostgreSQL calls it done."""
     pair.part()
