@@ -117,4 +117,4 @@ def _over_http(
         scope="admin",
         resource=issuer,
     )
-    return HttpAdministration(ServiceCalls(tokens))
+    return HttpAdministration(ServiceCalls(tokens), client_id)

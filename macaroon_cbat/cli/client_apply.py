@@ -5,10 +5,11 @@ from pathlib import Path
 import click
 
 from macaroon_cbat.cli.administration import Verbs, administration_options
-from macaroon_cbat.cli.client_differences import Difference, differences
+from macaroon_cbat.cli.client_differences import Difference, Removed, differences
 from macaroon_cbat.cli.clients_file import read_clients
+from macaroon_cbat.cli.http_administration import HttpAdministration
 from macaroon_cbat.cli.options import FILE, say
-from macaroon_cbat.errors import MacaroonError
+from macaroon_cbat.errors import MacaroonError, SettingsError
 
 _DIFFERS = 3
 """The exit status of a dry run that finds a difference: neither a refusal nor wrong usage."""
@@ -29,6 +30,7 @@ def apply_file(file: Path, *, verbs: Verbs, dry_run: bool, yes: bool, prune: boo
     that loses a right loses its tokens.
     """
     found = differences(read_clients(file), verbs.clients(), prunes=prune)
+    _refuse_own_end(found, verbs)
     for each in found:
         for line in each.lines():
             say(line)
@@ -40,6 +42,13 @@ def apply_file(file: Path, *, verbs: Verbs, dry_run: bool, yes: bool, prune: boo
     if not yes:
         click.confirm("Make these changes?", abort=True, err=True)
     _make(found, verbs)
+
+
+def _refuse_own_end(found: list[Difference], verbs: Verbs) -> None:
+    """Raise SettingsError if the client that administers over HTTP would be removed."""
+    own = verbs.client_id if isinstance(verbs, HttpAdministration) else None
+    if any(isinstance(each, Removed) and each.record.client_id == own for each in found):
+        raise SettingsError(f"the file does not have the client {own}, as which you administer: add it first")
 
 
 def _make(found: list[Difference], verbs: Verbs) -> None:

@@ -72,9 +72,9 @@ class HttpSecrets:
 class HttpAdministration:
     """The verbs through the HTTP interface. Raises Refused, Unavailable, and NotFound for unknown names."""
 
-    def __init__(self, calls: ServiceCalls) -> None:
+    def __init__(self, calls: ServiceCalls, client_id: str) -> None:
         """Call as this client."""
-        self._calls = calls
+        self._calls, self.client_id = calls, client_id
 
     @property
     def trust(self) -> HttpTrust:

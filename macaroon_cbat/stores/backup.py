@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Row, Select, select
 
 from macaroon_cbat.files import written
 from macaroon_cbat.stores.backup_format import (
@@ -23,6 +23,7 @@ from macaroon_cbat.stores.backup_format import (
 from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.postgresql import unhurried
 from macaroon_cbat.stores.schema import expiring_records, service_facts
+from macaroon_cbat.stores.self_registered import bounds_alone
 
 _ROWS = 5000
 """Rows that are read at once."""
@@ -69,17 +70,23 @@ def _write_table(connection: Connection, folder: Path, name: str) -> TableFile:
     """Write the rows of a table into a file of its own."""
     [table] = [table for table in TABLES if table.name == name]
     file, count = f"{name}.jsonl", 0
-    secret = table.columns.keys().index("wrapped_secret") if "wrapped_secret" in table.columns else None
     with written(folder / file, "backup", may_replace=False) as stream:
         hashed = Hashed(stream)
         for row in connection.execute(_query(name)).yield_per(_ROWS):
-            values: list[Any] = list(row)
-            if secret is not None:
-                values[secret] = b""
-            hashed.write(line_of(values))
+            hashed.write(line_of(_without_secret(row)))
             count += 1
         sha256 = hashed.hexdigest()
     return TableFile(file, tuple(map(str, table.columns.keys())), bytes_columns(table), count, sha256)
+
+
+def _without_secret(row: Row[Any]) -> list[Any]:
+    """Return the values of a row without the encrypted key in it, of a root key or a registration."""
+    values = row._asdict()
+    if "wrapped_secret" in values:
+        values["wrapped_secret"] = b""
+    if values.get("kind") == "registered":
+        values["content"] = bounds_alone(bytes(values["content"]))
+    return list(values.values())
 
 
 def _query(name: str) -> Select[Any]:

@@ -60,5 +60,10 @@ def drop_registration(connection: Connection, client_id: str) -> None:
     drop_record(connection, "self_registered", client_id)
 
 
+def bounds_alone(record: bytes) -> bytes:
+    """Return the record of a registration's key without the key."""
+    return msgspec.json.encode(_Older(msgspec.Raw(_bounds_in(record))))
+
+
 def _bounds_in(record: bytes) -> bytes:
     return bytes(msgspec.json.decode(record, type=_Older).bounds)

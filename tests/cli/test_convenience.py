@@ -40,7 +40,7 @@ def test_an_unknown_command_of_a_group_names_the_nearest(words, remedy):
         ("clients", "'clients' is no command: did you mean client?"),
         (
             "xyzzy",
-            "'xyzzy' is no command: the commands are client, deploy-config, gateway, grant, guide, key,",
+            "'xyzzy' is no command: the commands are backup, client, database, deploy-config,",
         ),
         ("\x1b[2J", "'\\\\x1b[2J' is no command"),
     ],

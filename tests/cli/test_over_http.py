@@ -116,6 +116,9 @@ def test_secrets_and_files_of_clients_are_applied_alike(service, over, tmp_path)
         again = call("client", "apply", file, "--dry-run", *place)
         assert (again.exit_code, again.stderr.splitlines()[0]) == (0, "nothing differs")
     assert "no client 'nosuch'" in complaint_of_usage(call("client", "rotate-secret", "nosuch", *over))
+    assert "the client ops, as which you administer" in complaint(
+        call("client", "apply", file, "--prune", "--yes", *over), 2
+    )
 
 
 def complaint_of_usage(result):

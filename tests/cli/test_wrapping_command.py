@@ -42,14 +42,8 @@ def encrypted(file, plain: bytes) -> None:
 def test_openssl_decrypts_the_key(wrapped, data):
     """With the command, commands work on the database as with the key itself, which is nowhere on disk."""
     assert [one["state"] for one in members("key", "list", "--data", data)] == ["current", "next"]
-    done = run(
-        *("key", "export", "--audience", "https://api.example", "--data", data),
-        KEK="k",
-        MACAROON_CBAT_WRAPPING_KEY_FILE=str(wrapped),
-        MACAROON_CBAT_WRAPPING_COMMAND=f"openssl enc -d -aes-256-cbc {' '.join(KEK)}",
-        MACAROON_CBAT_WRAPPING_ENVIRONMENT="KEK",
-    )
-    assert done.returncode == 0, done.stderr
+    exported = call("key", "export", "--audience", "https://api.example", "--data", data)
+    assert exported.exit_code == 0, exported.stderr
 
 
 def test_the_key_is_replaced_by_rewrapping(wrapped, data):

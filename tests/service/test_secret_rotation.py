@@ -128,15 +128,12 @@ def test_the_audit_log_says_which_secret_was_used(audited, file, certificate):
     """A rotation is one line, a token by the old secret says so, and an ended one is no wrong one."""
     ops = administrator(audited, certificate)
     new = rotated(ops, keep_old_seconds=60)["client_secret"]
-    assert events(file)[-1] | {"who": "", "endpoint": "", "status": 0} == {
-        "at": "2025-12-31T23:00:00Z",
+    rotation = events(file)[-1]
+    assert {name: rotation[name] for name in ("event", "who", "client_id", "until")} == {
         "event": "client.secret_rotated",
-        "who": "",
+        "who": "ops",
         "client_id": "billing",
         "until": "2025-12-31T23:01:00Z",
-        "endpoint": "",
-        "status": 0,
-        "address": "127.0.0.1",
     }
     asked(ops, SECRETS["billing"])
     asked(ops, new)

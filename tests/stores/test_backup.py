@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
 
 from macaroon_cbat.errors import SettingsError, Unavailable
-from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.macaroon.claims import NEVER, EpochSeconds
 from macaroon_cbat.stores import Database
 from macaroon_cbat.stores.backup import _snapshot, write_backup
 from macaroon_cbat.stores.backup_format import MANIFEST, read_manifest
@@ -57,6 +58,8 @@ def fill(stores) -> None:
     revoke_token(stores, grant())
     stores.revocations.revoke("certificate", "A" * 43, now=NOW, expires_at=NOW + DAY)
     stores.expiring.add("used_assertion", "seen", b"", expires_at=NOW + DAY, now=NOW)
+    registration = b'{"wrapped_secret":"c2VjcmV0","bounds":{"scope":"read"},"token_id":"t"}'
+    stores.expiring.add("registered", "payroll", registration, expires_at=NEVER, now=NOW)
     stores.expiring.add("session", "open", b"{}", expires_at=NOW + DAY, now=NOW)
 
 
@@ -132,6 +135,8 @@ def test_nothing_from_before_lets_in(stores, restored):
     for kid in (*old, "younger-than-the-backup"):
         assert restored.revocations.reason(grant("B" * 22, kid=kid, iat=LATER), None) is not None
     assert restored.expiring.find("session", "open", NOW) is None
+    assert restored.expiring.find("registered", "payroll", NOW) is None
+    assert restored.registrations.bounds("payroll", NOW) == b'{"scope":"read"}'
     assert restored.expiring.find("used_assertion", "seen", NOW) is not None
 
 
@@ -154,6 +159,10 @@ def test_a_backup_holds_no_secret_that_mints(stores, folder):
         assert hashlib.sha256(secret).digest() not in content
     assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
     assert not (folder / "families.jsonl").exists()
+    records = [json.loads(line) for line in (folder / "expiring_records.jsonl").read_text().splitlines()]
+    assert [b64decode(row[2]) for row in records if row[0] == "registered"] == [
+        b'{"bounds":{"scope":"read"}}'
+    ]
     assert b"session" not in (folder / "expiring_records.jsonl").read_bytes()
 
 
