@@ -62,9 +62,11 @@ def verify_signature(
     """
     signature = _mac(key.macaroon_key, macaroon.identifier)
     for caveat in macaroon.caveats:
-        if not isinstance(caveat, bytes):
+        if type(caveat) is not bytes:
             return _verify_with_discharges(macaroon, key, discharges)
-        signature = _mac(signature, caveat)
+        # The same as _mac(signature, caveat), without the call: this line is most of a verification.
+        inner = sha256(signature.translate(_INNER) + _INNER_REST + caveat).digest()
+        signature = sha256(signature.translate(_OUTER) + _OUTER_REST + inner).digest()
     if not compare_digest(signature, macaroon.signature):
         raise SignatureMismatch(f"the signature does not follow from key {key.kid!r}")
     if discharges:
