@@ -4,7 +4,7 @@ Birgisson et al., "Macaroons: Cookies with Contextual Caveats" (2014), 2.2, in l
 construction. Every discharge must be used exactly once and be bound to the root macaroon.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from hmac import compare_digest
 from typing import NewType
@@ -112,6 +112,13 @@ def _own_chain(macaroon: Macaroon, key: AudienceKey) -> list[tuple[bytes, bytes 
     if not compare_digest(signature, macaroon.signature):
         raise SignatureMismatch(f"the signature does not follow from key {key.kid!r}")
     return reached
+
+
+def extended(signature: bytes, texts: Iterable[bytes]) -> bytes:
+    """Return the signature of a macaroon after these further first-party caveats."""
+    for text in texts:
+        signature = _mac(signature, text)
+    return signature
 
 
 def sealed(key: bytes, signature: bytes) -> bytes:

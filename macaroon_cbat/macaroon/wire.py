@@ -25,8 +25,8 @@ MAX_CAVEATS = 100
 MAX_DISCHARGES = 16
 
 _VERSION, _END, _LOCATION, _IDENTIFIER, _VID, _SIGNATURE = 2, 0, 1, 2, 4, 6
-_SIGNATURE_BYTES = 32
-_SIGNATURE_HEAD = bytes((_END, _SIGNATURE, _SIGNATURE_BYTES))
+SIGNATURE_BYTES = 32
+SIGNATURE_HEAD = bytes((_END, _SIGNATURE, SIGNATURE_BYTES))
 """The end of the caveats, and the field of the signature without its content."""
 _MORE = 0x80
 
@@ -94,7 +94,7 @@ def _read_binary(data: bytes) -> Macaroon:
             caveats.append(caveat)
     else:
         raise MalformedMacaroon(f"more than {MAX_CAVEATS} caveats")
-    if data[at : at + 3] != _SIGNATURE_HEAD or len(data) != at + 3 + _SIGNATURE_BYTES:
+    if data[at : at + 3] != SIGNATURE_HEAD or len(data) != at + 3 + SIGNATURE_BYTES:
         raise MalformedMacaroon("the macaroon does not end with one signature of 32 bytes")
     return Macaroon(location, identifier, tuple(caveats), data[at + 3 :])
 
