@@ -81,7 +81,7 @@ def narrowed_by(  # noqa: C901 # one loop: a call for each kind would cost more 
             bound_to = found[1]
         else:
             try:
-                kind, value = _limit_in(text)
+                kind, value = remembered_limit(text)
             except ValueError:
                 return None
             if kind is Scope:
@@ -112,7 +112,7 @@ def _rights(grant: Grant, scope: frozenset[str], ends: int, bound_to: bytes | No
 
 
 @lru_cache(4096)
-def _limit_in(text: bytes) -> Limit:
+def remembered_limit(text: bytes) -> Limit:
     """Return the limit in a text. Raises ValueError for other caveats, and for texts too long to be kept.
 
     Only authentic texts come here: what an attacker writes would fill the memory.
