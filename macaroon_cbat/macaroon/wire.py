@@ -80,7 +80,7 @@ def _read_binary(data: bytes) -> Macaroon:
         raise MalformedMacaroon("not a version 2 macaroon")
     location, identifier, at = _head(data)
     caveats: list[bytes | ThirdPartyCaveat] = []
-    for _ in range(MAX_CAVEATS + 1):
+    for _ in range(MAX_CAVEATS):
         kind = data[at]
         if kind == _END:
             break
@@ -93,7 +93,8 @@ def _read_binary(data: bytes) -> Macaroon:
             caveat, at = _caveat(data, at)
             caveats.append(caveat)
     else:
-        raise MalformedMacaroon(f"more than {MAX_CAVEATS} caveats")
+        if data[at] != _END:
+            raise MalformedMacaroon(f"more than {MAX_CAVEATS} caveats")
     if data[at : at + 3] != SIGNATURE_HEAD or len(data) != at + 3 + SIGNATURE_BYTES:
         raise MalformedMacaroon("the macaroon does not end with one signature of 32 bytes")
     return Macaroon(location, identifier, tuple(caveats), data[at + 3 :])
