@@ -9,6 +9,7 @@ from macaroon_cbat.client.certificate import ClientCertificate as ClientCertific
 from macaroon_cbat.client.certificate import Credentials as Credentials
 from macaroon_cbat.client.children import ChildTerms as ChildTerms
 from macaroon_cbat.client.children import bind_to_certificate as bind_to_certificate
+from macaroon_cbat.client.children import parent_of as parent_of
 from macaroon_cbat.client.children import request_child as request_child
 from macaroon_cbat.client.discharges import DischargeClient as DischargeClient
 from macaroon_cbat.client.dpop_key import DpopKey as DpopKey

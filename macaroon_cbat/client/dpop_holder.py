@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Unpack
 from urllib.parse import urlsplit
 
-from macaroon_cbat.client.children import ChildSettings, ChildTerms, proved_child
+from macaroon_cbat.client.children import ChildSettings, ChildTerms, LastParent, proved_child
 from macaroon_cbat.client.discharges import DischargeClient
 from macaroon_cbat.client.dpop_key import ProofKey
 from macaroon_cbat.client.holder import (
@@ -64,6 +64,7 @@ class DpopHolder:
         """Prove by this key; nothing is fetched yet."""
         self._source, self._key, self._discharges = source, key, discharges
         self._terms = ChildTerms(**settings)
+        self._parents = LastParent()
         self._nonces: dict[str, str] = {}
 
     def prove(self, method: str, uri: str) -> Proved:
@@ -78,7 +79,8 @@ class DpopHolder:
         discharges = () if self._discharges is None else self._discharges.collect(token)
         now = EpochSeconds(int(time.time()))
         with unusable_token():
-            child = proved_child(token, self._key.thumbprint, self._terms, method, uri, now=now)
+            parent = self._parents.of(token)
+            child = proved_child(parent, self._key.thumbprint, self._terms, method, uri, now=now)
         proof = self._key.proof(method, uri, token=child, nonce=self._nonces.get(_origin(uri)))
         return Proved(child, proof, token, method, uri, discharges=discharges)
 

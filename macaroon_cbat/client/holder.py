@@ -9,7 +9,7 @@ from typing import Protocol, Unpack, runtime_checkable
 from urllib.parse import urlsplit
 
 from macaroon_cbat.client.certificate import ClientCertificate, Credentials
-from macaroon_cbat.client.children import ChildSettings, ChildTerms, request_child
+from macaroon_cbat.client.children import ChildSettings, ChildTerms, LastParent, Parent, request_child
 from macaroon_cbat.client.clock import compare_clocks, compare_with_token
 from macaroon_cbat.client.discharges import DischargeClient
 from macaroon_cbat.errors import OAuthError, SettingsError
@@ -122,13 +122,22 @@ def token_of(source: TokenSource) -> str:
     return source if isinstance(source, str) else source()
 
 
-def bind(token: str, credentials: Credentials, terms: ChildTerms, method: str, uri: str) -> Bound:
+def bind(
+    token: str,
+    credentials: Credentials,
+    terms: ChildTerms,
+    method: str,
+    uri: str,
+    *,
+    parents: LastParent | None = None,
+) -> Bound:
     """Return the child of one request, made now. Raises SettingsError if it could only leak or fail."""
     require_https(uri)
     made_at = time.time()
     now = EpochSeconds(int(made_at))
     with unusable_token():
-        child = request_child(token, credentials.thumbprint, terms, method, uri, now=now)
+        parent: str | Parent = token if parents is None else parents.of(token)
+        child = request_child(parent, credentials.thumbprint, terms, method, uri, now=now)
     return Bound(child, token, credentials, terms, method, uri, made_at)
 
 
@@ -145,6 +154,7 @@ class Holder:
         self._source = source
         self._discharges = discharges
         self._terms = ChildTerms(**settings)
+        self._parents = LastParent()
         self.certificate = certificate
 
     def bind(self, method: str, uri: str) -> Bound:
@@ -154,7 +164,7 @@ class Holder:
             # Some tokens come bound to the certificate that was in use when they were fetched.
             credentials, token = self.certificate.current(), token_of(self._source)
         discharges = () if self._discharges is None else self._discharges.collect(token)
-        bound = bind(token, credentials, self._terms, method, uri)
+        bound = bind(token, credentials, self._terms, method, uri, parents=self._parents)
         return replace(bound, certificate=self.certificate, discharges=discharges)
 
     def bind_anew(self, rejected: Bound) -> Bound | None:

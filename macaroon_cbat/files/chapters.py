@@ -29,6 +29,7 @@ _READ_FIRST = (
     "threat-model",
     "cryptography",
     "comparison",
+    "speed",
     "design",
     "standards",
 )

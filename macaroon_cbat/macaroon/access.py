@@ -8,7 +8,7 @@ from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
 from macaroon_cbat.macaroon.target import Target
 
 
-class Access(Struct, frozen=True, kw_only=True):
+class Access(Struct, frozen=True, kw_only=True, gc=False):
     """The facts of one request. A fact that is None is unknown, and a caveat about it refuses."""
 
     now: EpochSeconds

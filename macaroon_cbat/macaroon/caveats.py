@@ -26,7 +26,7 @@ from macaroon_cbat.text.short_memory import remembering
 MethodText = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")]
 
 
-class Scope(Struct, frozen=True, forbid_unknown_fields=True):
+class Scope(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Keeps only these scopes; the intersection is taken where the principal is made."""
 
     scope: ScopeText
@@ -36,7 +36,7 @@ class Scope(Struct, frozen=True, forbid_unknown_fields=True):
         return None
 
 
-class Expiry(Struct, frozen=True, forbid_unknown_fields=True):
+class Expiry(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Refuses from this second on (RFC 7519 4.1.4)."""
 
     exp: Seconds
@@ -48,7 +48,7 @@ class Expiry(Struct, frozen=True, forbid_unknown_fields=True):
         return f"exp: expired at {self.exp}, {access.now - self.exp} s ago"
 
 
-class NotBefore(Struct, frozen=True, forbid_unknown_fields=True):
+class NotBefore(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Refuses before this second (RFC 7519 4.1.5)."""
 
     nbf: Seconds
@@ -60,7 +60,7 @@ class NotBefore(Struct, frozen=True, forbid_unknown_fields=True):
         return f"nbf: not valid for another {self.nbf - access.now} s"
 
 
-class Audience(Struct, frozen=True, forbid_unknown_fields=True):
+class Audience(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Refuses resource servers that are not listed (RFC 7519 4.1.3)."""
 
     aud: AudienceText | Annotated[tuple[AudienceText, ...], Meta(min_length=1)]
@@ -72,7 +72,7 @@ class Audience(Struct, frozen=True, forbid_unknown_fields=True):
         return f"aud: meant for audience {quoted(self.aud)}, not {access.audience!r}"
 
 
-class Method(Struct, frozen=True, forbid_unknown_fields=True):
+class Method(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Refuses other HTTP methods; case-sensitive (RFC 9110 9.1, RFC 9449 4.2)."""
 
     htm: MethodText | Annotated[tuple[MethodText, ...], Meta(min_length=1)]
@@ -84,7 +84,7 @@ class Method(Struct, frozen=True, forbid_unknown_fields=True):
         return f"htm: only for method {quoted(self.htm)}, not {access.method!r}"
 
 
-class TargetUri(Struct, frozen=True, forbid_unknown_fields=True):
+class TargetUri(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Refuses other targets; query and fragment do not take part (RFC 9449 4.2, 4.3)."""
 
     htu: str
@@ -100,7 +100,7 @@ class TargetUri(Struct, frozen=True, forbid_unknown_fields=True):
         return f"htu: only for {quoted(self.htu)}, not {quoted(access.target and str(access.target))}"
 
 
-class PathPrefix(Struct, frozen=True, forbid_unknown_fields=True):
+class PathPrefix(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Refuses paths that are neither this one nor below it."""
 
     path: str
@@ -120,7 +120,7 @@ class PathPrefix(Struct, frozen=True, forbid_unknown_fields=True):
         return f"path: only for {quoted(self.path)}, not {quoted(requested)}"
 
 
-class ClientAddress(Struct, frozen=True, forbid_unknown_fields=True):
+class ClientAddress(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Refuses client addresses outside these networks (CIDR)."""
 
     ip: str | Annotated[tuple[str, ...], Meta(min_length=1)]

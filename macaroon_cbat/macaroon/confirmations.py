@@ -17,13 +17,13 @@ from macaroon_cbat.text.base64url import PATTERN_OF_32_BYTES
 ThumbprintText = Annotated[str, Meta(pattern=PATTERN_OF_32_BYTES)]
 
 
-class ConfirmationMethods(Struct, frozen=True, forbid_unknown_fields=True):
+class ConfirmationMethods(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The member of `cnf` that names a certificate by its thumbprint (RFC 8705 3.1)."""
 
     thumbprint: ThumbprintText = field(name="x5t#S256")
 
 
-class Confirmation(Struct, frozen=True, forbid_unknown_fields=True):
+class Confirmation(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Refuses every connection but those made with this certificate (RFC 8705 3.1)."""
 
     cnf: ConfirmationMethods
@@ -37,13 +37,13 @@ class Confirmation(Struct, frozen=True, forbid_unknown_fields=True):
         return f"cnf: bound to certificate {self.cnf.thumbprint}, not to {access.certificate}"
 
 
-class KeyMethods(Struct, frozen=True, forbid_unknown_fields=True):
+class KeyMethods(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The member of `cnf` that names a key by its JWK thumbprint (RFC 9449 6.1)."""
 
     jkt: ThumbprintText
 
 
-class KeyConfirmation(Struct, frozen=True, forbid_unknown_fields=True):
+class KeyConfirmation(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Refuses every request without a DPoP proof by this key (RFC 9449 6.1)."""
 
     cnf: KeyMethods

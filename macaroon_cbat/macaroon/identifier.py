@@ -20,14 +20,14 @@ TOKEN_ID_BYTES = 16
 TOKEN_ID_PATTERN = r"^[A-Za-z0-9_-]{22}\Z"
 
 
-class Actor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Actor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A party that acts for the subject, and the actor before it (RFC 8693 4.1)."""
 
     act: "Actor | UnsetType" = UNSET
     sub: NonEmpty
 
 
-class Grant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Grant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The most a macaroon allows: client, subject, scope, audience, lifetime.
 
     Until `verify_signature` has returned, an attacker may have written every field.

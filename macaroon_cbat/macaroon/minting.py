@@ -1,4 +1,4 @@
-"""Minting, attenuation, third-party caveats and the binding of discharges: the wall around pymacaroons.
+"""Minting, third-party caveats and the binding of discharges: the wall around pymacaroons.
 
 pymacaroons writes and `wire` reads: text reaches pymacaroons only after `wire` has found it canonical and
 within the limits, and always as version 2.
@@ -12,6 +12,7 @@ from pymacaroons.macaroon import MACAROON_V2
 from pymacaroons.utils import sign_first_party_caveat, sign_third_party_caveat
 
 from macaroon_cbat.errors import InvalidRequest
+from macaroon_cbat.macaroon.attenuation import attenuate as attenuate  # noqa: PLC0414 # found here by others
 from macaroon_cbat.macaroon.custom import AnyCaveat, any_text
 from macaroon_cbat.macaroon.identifier import Grant, identifier_text
 from macaroon_cbat.macaroon.keys import KEY_BYTES, AudienceKey
@@ -44,16 +45,6 @@ def mint(
     for each in carried:
         _carry(macaroon, each)
     return _append(macaroon, caveats)
-
-
-def attenuate(text: str, caveats: Iterable[AnyCaveat]) -> str:
-    """Return a child of the macaroon with further caveats; no key is needed. Padding is mended.
-
-    The signature is not verified: that takes the audience key. Raises MalformedMacaroon for a malformed
-    macaroon, ValueError for a caveat that no verifier could read, and InvalidRequest if the child would
-    exceed 100 caveats or 8,000 characters.
-    """
-    return _append(_readable(text), caveats)
 
 
 def add_third_party_caveat(text: str, location: str, caveat_key: bytes, caveat_identifier: bytes) -> str:

@@ -4,7 +4,7 @@ Birgisson et al., "Macaroons: Cookies with Contextual Caveats" (2014), 2.2, in l
 construction. Every discharge must be used exactly once and be bound to the root macaroon.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from hmac import compare_digest
 from typing import NewType
@@ -62,9 +62,11 @@ def verify_signature(
     """
     signature = _mac(key.macaroon_key, macaroon.identifier)
     for caveat in macaroon.caveats:
-        if not isinstance(caveat, bytes):
+        if type(caveat) is not bytes:
             return _verify_with_discharges(macaroon, key, discharges)
-        signature = _mac(signature, caveat)
+        # The same as _mac(signature, caveat), without the call: this line is most of a verification.
+        inner = sha256(signature.translate(_INNER) + _INNER_REST + caveat).digest()
+        signature = sha256(signature.translate(_OUTER) + _OUTER_REST + inner).digest()
     if not compare_digest(signature, macaroon.signature):
         raise SignatureMismatch(f"the signature does not follow from key {key.kid!r}")
     if discharges:
@@ -110,6 +112,13 @@ def _own_chain(macaroon: Macaroon, key: AudienceKey) -> list[tuple[bytes, bytes 
     if not compare_digest(signature, macaroon.signature):
         raise SignatureMismatch(f"the signature does not follow from key {key.kid!r}")
     return reached
+
+
+def extended(signature: bytes, texts: Iterable[bytes]) -> bytes:
+    """Return the signature of a macaroon after these further first-party caveats."""
+    for text in texts:
+        signature = _mac(signature, text)
+    return signature
 
 
 def sealed(key: bytes, signature: bytes) -> bytes:

@@ -1,22 +1,20 @@
 """The verdict on a macaroon: the signature first, then revocation and caveats."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeVar
+from typing import TypeVar
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import (
     CaveatsNotMet,
-    InsufficientScope,
     NotCertificateBound,
     NotDischarged,
     OAuthError,
     RefusedGrant,
     Revoked,
 )
-from macaroon_cbat.errors.dpop import NotBound, NotKeyBound
 from macaroon_cbat.macaroon.caveats import (
     Access,
     Audience,
@@ -28,51 +26,24 @@ from macaroon_cbat.macaroon.caveats import (
     remembered_caveats,
 )
 from macaroon_cbat.macaroon.claims import EpochSeconds, scope_tokens
-from macaroon_cbat.macaroon.conditions import Attributes, attributes
-from macaroon_cbat.macaroon.custom import NO_JUDGES, CustomCaveat, Judge, refusals
+from macaroon_cbat.macaroon.conditions import attributes
+from macaroon_cbat.macaroon.custom import NO_JUDGES, Judge, refusals
 from macaroon_cbat.macaroon.identifier import Grant, read_identifier
-from macaroon_cbat.macaroon.keys import KeySource
+from macaroon_cbat.macaroon.keys import AudienceKey, KeySource
+from macaroon_cbat.macaroon.known_chains import Chain, KnownChains
+from macaroon_cbat.macaroon.narrowing import narrowed_by
 from macaroon_cbat.macaroon.other_texts import OtherTexts, read_others
-from macaroon_cbat.macaroon.proof_keys import KeyThumbprint
+from macaroon_cbat.macaroon.principal import Principal as Principal  # noqa: PLC0414 # others import it from here
+from macaroon_cbat.macaroon.principal import Requirement as Requirement  # noqa: PLC0414 # the same
+from macaroon_cbat.macaroon.principal import require_confirmation as require_confirmation  # noqa: PLC0414
+from macaroon_cbat.macaroon.principal import require_key as require_key  # noqa: PLC0414
+from macaroon_cbat.macaroon.principal import require_scope as require_scope  # noqa: PLC0414
 from macaroon_cbat.macaroon.revocation import RevocationSource
 from macaroon_cbat.macaroon.signature import AuthenticCaveats, verify_signature
 from macaroon_cbat.macaroon.unmet import not_met
 from macaroon_cbat.macaroon.wire import read_discharges, read_macaroon
 
 _Refusal = TypeVar("_Refusal", bound=OAuthError)
-
-Requirement = Literal["certificate", "dpop", "either"]
-"""The confirmation that a resource server requires: by a certificate, by a DPoP key, by one of them."""
-
-
-class Principal(Struct, frozen=True, kw_only=True):
-    """The rights of a request, after verification: the grant, narrowed by every caveat."""
-
-    client_id: str
-    """The client that the service minted the token for, as registered."""
-    subject: str
-    """The resource owner (`sub`); for client credentials, the client itself."""
-    scope: frozenset[str]
-    """The scope tokens that are left after all caveats; never empty."""
-    token_id: str
-    """The `jti`: 22 characters of base64url, by which the token is revoked and audited."""
-    audience: str | None
-    """The audience of the resource server that verified, an absolute URI; None if the access named none."""
-    issued_at: EpochSeconds
-    expires_at: EpochSeconds
-    """The earliest `exp` of grant and caveats; the access may have come up to the clock skew later."""
-    certificate: Thumbprint | None
-    """The certificate that the token is bound to and the connection was made with; None if it is unbound."""
-    declared: Attributes = ()
-    """The attributes that third parties declared in discharges, each name once. A holder can add a third
-    party of its own choice: they name, for a log or a page, and grant nothing."""
-    proof_key: KeyThumbprint | None = None
-    """The key that the token is bound to and the request's DPoP proof is signed with; None if it is bound to
-    none."""
-    is_attenuated: bool = False
-    """True if a holder restricted the token: it has caveats beyond a confirmation, which may be minted."""
-    custom: tuple[CustomCaveat, ...] = ()
-    """The custom caveats of the token, none of which refused the access."""
 
 
 def verify(
@@ -84,6 +55,7 @@ def verify(
     revocations: RevocationSource | None = None,
     discharges: Sequence[str] = (),
     custom: Mapping[str, Judge] = NO_JUDGES,
+    known: KnownChains | None = None,
 ) -> Principal:
     """Return the principal that presents this token.
 
@@ -92,7 +64,8 @@ def verify(
     refused unless `require_certificate` is False. No revocation is looked up if `revocations` is None.
     `discharges` are tokens of other services that satisfy third-party caveats, 16 at most, each bound to this
     macaroon. `custom` judges custom caveats by their names, once all others allow the access; an error that
-    a judge raises passes.
+    a judge raises passes. `known` are the chains that this verifier has verified before: what they say of a
+    token is judged anew.
 
     Raises MalformedMacaroon for text or a discharge in any other spelling, UnknownKey if `keys` has no key
     for the token, SignatureMismatch if the HMAC chain does not hold, NotDischarged if a third-party caveat
@@ -101,17 +74,55 @@ def verify(
     unbound token. Each of these is an InvalidToken (401). Raises Unavailable (503) if `revocations` or
     `keys` cannot tell. The scope that a resource requires is not checked here: see `require_scope`.
     """
+    if known is None or discharges:
+        _, fresh = _verified(text, keys, discharges)
+        return _admitted(fresh, access, revocations, custom, require_certificate=require_certificate)
+    key, chain = None, known.find(text, keys)
+    if chain is None:
+        key, chain = _verified(text, keys, known=known)
+    try:
+        principal = _admitted(chain, access, revocations, custom, require_certificate=require_certificate)
+    except Revoked:
+        known.forget(text)
+        raise
+    if key is not None:
+        known.add(text, key, chain)
+    return principal
+
+
+def _verified(
+    text: str, keys: KeySource, discharges: Sequence[str] = (), known: KnownChains | None = None
+) -> tuple[AudienceKey, Chain]:
+    """Return the chain of a token, once its signature holds, and the key that it follows from."""
     macaroon = read_macaroon(text)
-    grant = read_identifier(macaroon.identifier)
+    identifier = macaroon.identifier
+    grant = read_identifier(identifier) if known is None else known.grant_in(identifier)
     key = keys.key_for(grant)
     try:
-        caveats = verify_signature(macaroon, key, read_discharges(discharges))
+        caveats = verify_signature(macaroon, key, read_discharges(discharges) if discharges else ())
     except NotDischarged as error:
         _of(grant, error)
         raise
+    return key, Chain(identifier, grant, caveats, narrowed_by(grant, caveats))
+
+
+def _admitted(
+    chain: Chain,
+    access: Access,
+    revocations: RevocationSource | None,
+    custom: Mapping[str, Judge],
+    *,
+    require_certificate: bool,
+) -> Principal:
+    """Return the principal of an authentic token, unless it is revoked or a caveat refuses the access."""
     if revocations is not None:
-        refuse_revoked(grant, access.certificate, revocations)
-    return judge(grant, caveats, access, require_certificate=require_certificate, custom=custom)
+        refuse_revoked(chain.grant, access.certificate, revocations)
+    narrowed = chain.narrowed
+    if narrowed is not None and narrowed.allows(access):
+        rights = narrowed.rights
+        if rights.certificate is not None or not require_certificate:
+            return rights
+    return judge(chain.grant, chain.caveats, access, require_certificate=require_certificate, custom=custom)
 
 
 def refuse_revoked(grant: Grant, certificate: Thumbprint | None, revocations: RevocationSource) -> None:
@@ -204,39 +215,6 @@ def _narrowed(grant: Grant, caveats: Sequence[Caveat], access: Access) -> Princi
         proof_key=proof_key,
         is_attenuated=appended > (certificate is not None) + (proof_key is not None),
     )
-
-
-def require_scope(principal: Principal, scope: str) -> None:
-    """Raise InsufficientScope unless the principal has each of these space-separated scopes."""
-    if not principal.scope.issuperset(scope.split()):
-        raise _named(principal, InsufficientScope(scope, principal.scope))
-
-
-def require_confirmation(principal: Principal, require: Requirement) -> None:
-    """Raise NotKeyBound or NotBound unless the token is bound as required.
-
-    `verify` itself requires the certificate, where one is required.
-    """
-    if require == "dpop" and principal.proof_key is None:
-        raise _named(principal, NotKeyBound("the token has no cnf caveat with a jkt: bind it to a key first"))
-    if require == "either" and principal.proof_key is None and principal.certificate is None:
-        raise _named(
-            principal, NotBound("the token has no cnf caveat: bind it to a certificate or key first")
-        )
-
-
-def require_key(principal: Principal) -> None:
-    """Raise NotKeyBound for a token of the scheme DPoP that is not bound to a key (RFC 9449 7.1)."""
-    if principal.proof_key is None:
-        error = NotKeyBound("the scheme is DPoP, and no key confirms the token: send Bearer")
-        if principal.certificate is not None:
-            error.told = "the token is bound to a certificate alone: send it as Authorization: Bearer"
-        raise _named(principal, error)
-
-
-def _named(principal: Principal, error: _Refusal) -> _Refusal:
-    error.grant = RefusedGrant(principal.client_id, principal.token_id)
-    return error
 
 
 def _of(grant: Grant, error: _Refusal) -> _Refusal:

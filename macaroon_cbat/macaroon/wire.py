@@ -25,12 +25,13 @@ MAX_CAVEATS = 100
 MAX_DISCHARGES = 16
 
 _VERSION, _END, _LOCATION, _IDENTIFIER, _VID, _SIGNATURE = 2, 0, 1, 2, 4, 6
-_SIGNATURE_BYTES = 32
-_SIGNATURE_HEAD = bytes((_SIGNATURE, _SIGNATURE_BYTES))
+SIGNATURE_BYTES = 32
+SIGNATURE_HEAD = bytes((_END, _SIGNATURE, SIGNATURE_BYTES))
+"""The end of the caveats, and the field of the signature without its content."""
 _MORE = 0x80
 
 
-class ThirdPartyCaveat(Struct, frozen=True):
+class ThirdPartyCaveat(Struct, frozen=True, gc=False):
     """A caveat that another service discharges: place, name and the encrypted key of the discharge."""
 
     location: bytes | None
@@ -38,7 +39,7 @@ class ThirdPartyCaveat(Struct, frozen=True):
     vid: bytes
 
 
-class Macaroon(Struct, frozen=True):
+class Macaroon(Struct, frozen=True, gc=False):
     """A well-formed macaroon. Nothing in it is authenticated, and the MAC never covers `location`.
 
     A first-party caveat is the bytes of its text.
@@ -77,24 +78,45 @@ def _read_binary(data: bytes) -> Macaroon:
     """Return the macaroon in V2 binary, in one pass. Raises IndexError if bytes are missing."""
     if data[0] != _VERSION:
         raise MalformedMacaroon("not a version 2 macaroon")
-    location, at = _optional_location(data, 1)
-    identifier, at = _field(data, at, _IDENTIFIER)
-    at = _end(data, at)
+    location, identifier, at = _head(data)
     caveats: list[bytes | ThirdPartyCaveat] = []
-    while (kind := data[at]) != _END:
-        if len(caveats) == MAX_CAVEATS:
-            raise MalformedMacaroon(f"more than {MAX_CAVEATS} caveats")
-        length = data[at + 1]
-        end = at + 2 + length
-        if kind == _IDENTIFIER and length < _MORE and data[end] == _END:
-            caveats.append(data[at + 2 : end])  # nearly all are short first-party caveats
+    for _ in range(MAX_CAVEATS):
+        kind = data[at]
+        if kind == _END:
+            break
+        start = at + 2
+        end = start + data[at + 1]
+        if kind == _IDENTIFIER and end < start + _MORE and data[end] == _END:
+            caveats.append(data[start:end])  # nearly all are short first-party caveats
             at = end + 1
         else:
             caveat, at = _caveat(data, at)
             caveats.append(caveat)
-    if data[at + 1 : at + 3] != _SIGNATURE_HEAD or len(data) != at + 3 + _SIGNATURE_BYTES:
+    else:
+        if data[at] != _END:
+            raise MalformedMacaroon(f"more than {MAX_CAVEATS} caveats")
+    if data[at : at + 3] != SIGNATURE_HEAD or len(data) != at + 3 + SIGNATURE_BYTES:
         raise MalformedMacaroon("the macaroon does not end with one signature of 32 bytes")
     return Macaroon(location, identifier, tuple(caveats), data[at + 3 :])
+
+
+def _head(data: bytes) -> tuple[bytes | None, bytes, int]:
+    """Return location and identifier, and the start of the caveats."""
+    location, at = None, 1
+    if data[1] == _LOCATION:
+        at = 3 + data[2]
+        location = data[3:at]
+        if data[2] & _MORE or not location.isascii():
+            location, at = _optional_location(data, 1)
+    length, start = data[at + 1], at + 2
+    if length & _MORE:  # nearly always: an identifier has 128 bytes or more
+        high, start = data[start], start + 1
+        length = length + (high << 7) - _MORE if 0 < high < _MORE else len(data)
+    end = start + length
+    if data[at] != _IDENTIFIER or end >= len(data) or data[end]:  # another field than _END
+        _, end = _field(data, at, _IDENTIFIER)
+        _end(data, end)
+    return location, data[start:end], end + 1
 
 
 def _caveat(data: bytes, at: int) -> tuple[bytes | ThirdPartyCaveat, int]:

@@ -10,6 +10,7 @@ from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.macaroon.caveats import Access
 from macaroon_cbat.macaroon.custom import NO_JUDGES, Judge
 from macaroon_cbat.macaroon.keys import AudienceKeys, KeySource
+from macaroon_cbat.macaroon.known_chains import KnownChains
 from macaroon_cbat.macaroon.revocation import RevocationSource
 from macaroon_cbat.macaroon.verification import Principal, verify
 from macaroon_cbat.resource.blocking import announces_blocking
@@ -88,6 +89,7 @@ class OfflineVerifier:
         self._keys = keys
         self._revocations = revocations
         self._when_stale = when_stale
+        self._known = KnownChains()
         self.audience = keys.audience
         if revocations is not None and revocations.issuer != keys.issuer:
             raise SettingsError(
@@ -131,6 +133,7 @@ class OfflineVerifier:
                 revocations=revocations,
                 custom=judges,
                 discharges=discharges,
+                known=self._known,
             )
             if revocations is not None:
                 _check_issuer(revocations, self._keys)  # now: the key file may have been replaced

@@ -13,11 +13,13 @@ import sys
 from collections.abc import Callable
 
 import certificates
+import chart
 import core
 import followers
 import gateway
 import guards
 import in_process
+import peers
 import providers
 import proxies
 import refusing
@@ -28,6 +30,7 @@ from timing import Case, Extent, Figure, Measure, time_side_by_side
 
 GROUPS: dict[str, Callable[[Extent], list[Case]]] = {
     "core": lambda _: core.cases(),
+    "peers": peers.cases,
     "certificates": lambda _: certificates.cases(),
     "revocations": revocations.cases,
     "requests": lambda _: in_process.cases(),
@@ -78,17 +81,26 @@ def main() -> None:
         "--arrivals", type=int, default=20, help="revocations whose arrival is timed (default 20)"
     )
     parser.add_argument("--small", action="store_true", help="show that all of it runs; compare no figure")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the figures of peers, and draw the chart of the guide"
+    )
     known = list(dict.fromkeys([*GROUPS, *THROUGHPUT, *MEASURES]))
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"what to measure: {', '.join(known)}")
     arguments = parser.parse_args()
     os.umask(0o077)  # the keys that it writes must be private, or the servers refuse them
     asked = arguments.groups or known
+    if arguments.keep and "peers" not in asked:
+        parser.error("--keep keeps the figures of peers: name that group")
     if unknown := set(asked) - set(known):
         parser.error(f"no group {', '.join(sorted(unknown))}; there is: {', '.join(known)}")
     extent = SMALL if arguments.small else extent_of(arguments)
     costs = {name: time_side_by_side(GROUPS[name](extent), extent.rounds) for name in asked if name in GROUPS}
     rates = {name: THROUGHPUT[name](extent) for name in asked if name in THROUGHPUT}
     measures = {name: MEASURES[name](extent) for name in asked if name in MEASURES}
+    if arguments.keep:
+        chart.keep(costs["peers"], extent.rounds)
+    for sentence in peers.left_out():
+        print(sentence, file=sys.stderr)
     if arguments.json:
         print_json(costs, rates, measures, extent.rounds)
         return

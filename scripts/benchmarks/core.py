@@ -7,6 +7,8 @@ before each round: each token is seen for the first time. The token that comes a
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from typing import Any
 
 import pymacaroons
 from msgspec.structs import replace
@@ -15,6 +17,7 @@ from timing import Case
 
 from macaroon_cbat.certificate.thumbprint import DerCertificate, thumbprint_of
 from macaroon_cbat.errors import InvalidToken
+from macaroon_cbat.macaroon.attenuation import Attenuable, attenuable
 from macaroon_cbat.macaroon.caveats import (
     Access,
     Audience,
@@ -28,7 +31,9 @@ from macaroon_cbat.macaroon.caveats import (
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import Grant, identifier_text
 from macaroon_cbat.macaroon.keys import RootKey, audience_keys
+from macaroon_cbat.macaroon.known_chains import KnownChains
 from macaroon_cbat.macaroon.minting import attenuate, mint
+from macaroon_cbat.macaroon.narrowing import remembered_limit
 from macaroon_cbat.macaroon.signature import verify_signature
 from macaroon_cbat.macaroon.verification import verify
 from macaroon_cbat.macaroon.wire import read_macaroon
@@ -139,8 +144,67 @@ def verifying() -> list[Case]:
     return [
         Case(yardsticks[0], always_true, pool),
         Case(yardsticks[1], judging, pool),
-        Case("verify, each token new", verify, ours, yardsticks, remembered_caveats.cache_clear),
+        Case("verify, each token new", verify, ours, yardsticks, forget),
         Case("verify, same token again", verify, ours[:1] * POOL, yardsticks),
+    ]
+
+
+def verifying_as_guards_do(pool: list[tuple[str, Access]], beside: tuple[str, ...]) -> list[Case]:
+    """Return the ways in which tokens come to a guard, which remembers the chains that it has verified."""
+    ours = [(text, KEYS, facts) for text, facts in pool]
+    parent = mint(KEY, ISSUER, grant(POOL))
+    children = [(attenuate(parent, caveats(n)), KEYS, access(n)) for n in range(POOL)]
+    first = attenuate(parent, caveats(POOL)), KEYS, access(POOL)
+    fresh, reading, repeating = _Memory(), _Memory((first,)), KnownChains()
+    return [
+        Case("verify, each token new", verify, ours, beside, forget),
+        Case("verify in a guard, each token new", partial(verify, known=fresh), ours, beside, fresh.renew),
+        Case(
+            "verify in a guard, each a new child of one token",
+            partial(verify, known=reading),
+            children,
+            beside,
+            reading.renew,
+        ),
+        Case("verify in a guard, the same tokens again", partial(verify, known=repeating), ours, beside),
+    ]
+
+
+class _Memory(KnownChains):
+    """The memory of a guard that has started anew and has seen these requests alone."""
+
+    def __init__(self, seen: tuple[tuple[Any, ...], ...] = ()) -> None:
+        super().__init__()
+        self._seen_before = seen
+
+    def renew(self) -> None:
+        """Start anew."""
+        forget()
+        super().__init__()
+        for request in self._seen_before:
+            verify(*request, known=self)
+
+
+def forget() -> None:
+    """Empty the caches of caveats, so that each is read for the first time."""
+    remembered_caveats.cache_clear()
+    remembered_limit.cache_clear()
+
+
+def children() -> list[Case]:
+    """Return what a child costs beside pymacaroons, which reads the token and writes the child each time."""
+    pool = [(mint(KEY, ISSUER, grant(n)), caveats(n)) for n in range(POOL)]
+    texts = [(text, [caveat_text(c).decode() for c in appended]) for text, appended in pool]
+    known, _ = attenuable(pool[0][0])
+    two = [(text, appended[:2]) for text, appended in texts]
+    just_in_time = [(known, [one.encode() for one in appended]) for _, appended in two]
+    theirs = ("pymacaroons, child with 2 caveats", "pymacaroons, child with 4 caveats")
+    return [
+        Case(theirs[0], pymacaroons_attenuate, two),
+        Case("child with 2 caveats", attenuate, [(text, typed[:2]) for text, typed in pool], theirs[:1]),
+        Case("child with 2 caveats of a known token", Attenuable.child, just_in_time, theirs[:1]),
+        Case(theirs[1], pymacaroons_attenuate, texts),
+        Case("child with 4 caveats", attenuate, pool, theirs[1:]),
     ]
 
 
@@ -172,7 +236,7 @@ def refusing() -> list[Case]:
 
 
 def writing() -> list[Case]:
-    """Return what minting and attenuating cost above pymacaroons, which both call."""
+    """Return what minting costs above pymacaroons, which does it, and attenuating beside it."""
     pool = [(mint(KEY, ISSUER, grant(n)), caveats(n)) for n in range(POOL)]
     plain = [(text, [caveat_text(c).decode() for c in appended]) for text, appended in pool]
     return [

@@ -16,6 +16,7 @@ from macaroon_cbat import (
 )
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.client import ChildTerms, attenuate, bind_to_certificate, request_child
+from macaroon_cbat.client.children import LastParent
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.target import parse_target
 from tests.support.client_files import AUDIENCE, ISSUER, NOW, ROOT, Pair, added, make_token
@@ -161,3 +162,12 @@ def test_attenuate_is_the_core_s() -> None:
     """The holder narrows a token by any caveat."""
     token = make_token()
     assert added(attenuate(token, [Scope("read")]), token) == [Scope("read")]
+
+
+def test_a_holder_reads_a_token_once():
+    """Children of the same token have the same parent, which prints no token; another token has its own."""
+    parents, first, second = LastParent(), make_token(), appended(make_token(), b'{"exp":1}')
+    kept = parents.of(first)
+    assert parents.of(first) is kept
+    assert (parents.of(second).token, parents.of(first).token) == (second, first)
+    assert first not in repr(kept)

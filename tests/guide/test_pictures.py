@@ -1,4 +1,4 @@
-"""The two pictures of the guide, as XML."""
+"""The pictures of the guide, as XML."""
 
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -7,7 +7,7 @@ import pytest
 
 GUIDE = Path(__file__).parents[2] / "macaroon_cbat" / "guide"
 SVG = "{http://www.w3.org/2000/svg}"
-PICTURES = ("flow.svg", "thief.svg")
+PICTURES = ("flow.svg", "thief.svg", "speed.svg")
 EM = 0.58
 """Width of an average character of a wide sans serif font, as a part of its size."""
 
@@ -35,7 +35,9 @@ def texts() -> list[tuple[str, str, float, float, float]]:
         for node in root.iter(f"{SVG}text"):
             words = "".join(node.itertext())
             width = EM * float(inherited(node, "font-size", parents) or 20) * len(words)
-            shift = {"middle": width / 2}.get(inherited(node, "text-anchor", parents) or "start", 0)
+            shift = {"middle": width / 2, "end": width}.get(
+                inherited(node, "text-anchor", parents) or "start", 0
+            )
             start = float(node.attrib["x"]) - shift
             found.append((name, words, start, start + width, float(node.attrib["y"])))
     return found

@@ -52,6 +52,15 @@ def statuses(app: Flask) -> list[int]:
     return [call(app, text).status_code for text in (bound(), NEW_TOKEN)]
 
 
+def test_a_token_that_is_known_goes_with_its_key(app: Flask, key_file: Path, clock: Clock):
+    """A token that was admitted often is refused as soon as the file without its key is read."""
+    text = bound()
+    assert [call(app, text).status_code for _ in range(3)] == [200, 200, 200]
+    replace(key_file, audience_keys(ISSUER, API, [NEW]))
+    clock.now += LOOK_SECONDS
+    assert [call(app, text).status_code for _ in range(2)] == [401, 401]
+
+
 def test_a_replaced_file_is_followed_within_a_second(app: Flask, key_file: Path, clock: Clock):
     """A new key counts a second after it is in the file, and not by chance before."""
     assert statuses(app) == [200, 401]

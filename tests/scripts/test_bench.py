@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 GROUPS = {
     "core": 15,
+    "peers": 13,
     "certificates": 26,
     "revocations": 10,
     "requests": 3,
@@ -25,7 +26,7 @@ GROUPS = {
 
 
 TOGETHER = (
-    ("core", "certificates", "revocations", "requests"),
+    ("core", "peers", "certificates", "revocations", "requests"),
     ("refusing", "sizing", "followers", "service", "gateway", "proxies", "providers", "guards"),
 )
 """The groups of each run: all of them once, and every run leaves others out."""

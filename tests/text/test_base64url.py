@@ -4,7 +4,7 @@ import base64
 import os
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from macaroon_cbat.text.base64url import NotBase64url, decode, decode_written_key, encode, spells_32_bytes
@@ -25,6 +25,19 @@ def test_one_spelling(text):
     except NotBase64url:
         return
     assert encode(data) == text
+
+
+@given(
+    st.lists(
+        st.sampled_from(["A", "w", "-", "=", '"', "\\/", "\\n", "\\\\", "\\u0041", "\\u00e9"]), max_size=8
+    )
+)
+def test_an_escape_of_json_spells_nothing(parts):
+    """A text that JSON would read as another one decodes to nothing, even where the lengths would fit."""
+    text = "".join(parts)
+    assume(not set(text) <= set("Aw-"))
+    with pytest.raises(NotBase64url):
+        decode(text)
 
 
 @pytest.mark.parametrize(
