@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
 from macaroon_cbat.cli.greeting import Greeting
-from macaroon_cbat.cli.limits import limit_options, with_limits
+from macaroon_cbat.cli.limits import limit_options, with_limits, without_limits
 from macaroon_cbat.cli.listening import listening_options, opened
 from macaroon_cbat.cli.logs import log_to_stderr
 from macaroon_cbat.cli.options import FILE, data_option, now
@@ -59,10 +60,6 @@ from macaroon_cbat.stores import open_stores
 @limit_options
 def serve_command(
     data: Path | None,
-    hosts: tuple[str, ...],
-    port: int,
-    socket_mode: int,
-    socket_group: str | None,
     issuer: str | None,
     workers: int,
     threads: int,
@@ -72,13 +69,13 @@ def serve_command(
     management_port: int | None,
     management_host: str | None,
     *,
-    ipv6_only: bool,
     init: bool,
-    **limits: int | None,
+    **others: Any,
 ) -> None:
     """Run the service over TLS; it asks for client certificates and accepts any."""
     log_to_stderr()
     issuer = None if issuer is None else plain_issuer(issuer, "--issuer")
+    at, limits = without_limits(others)
     settings = with_limits(settings_from_environment(data=data, issuer=issuer), limits)
     if init:
         click.echo(f"the database in {_prepare(settings, is_init=True)} is ready")
@@ -88,9 +85,7 @@ def serve_command(
             "--key-passphrase-file goes with --key: name the key, or leave the passphrase out"
         )
     folder = data or data_folder()
-    with opened(
-        hosts, port, ipv6_only=ipv6_only, socket_mode=socket_mode, socket_group=socket_group
-    ) as places:
+    with opened(**at) as places:
         places.check(settings)
         settings = _named(settings, places.port)
         files, renew = server_certificate(folder, places.hosts, settings, certificate, key)
