@@ -1,6 +1,8 @@
 """`macaroon-cbat serve`: the service on the embedded TLS server."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.issuers import plain_issuer
 from macaroon_cbat.service import Settings, settings_from_environment
 from macaroon_cbat.service.data_places import data_folder
+from macaroon_cbat.service.reloading import SettingsInForce
+from macaroon_cbat.service.settings_file import with_file
 from macaroon_cbat.stores import open_stores
 
 
@@ -73,18 +77,16 @@ def serve_command(
     **others: Any,
 ) -> None:
     """Run the service over TLS; it asks for client certificates and accepts any."""
-    log_to_stderr()
+    log_to_stderr(environment := with_file())
     issuer = None if issuer is None else plain_issuer(issuer, "--issuer")
     at, limits = without_limits(others)
-    settings = with_limits(settings_from_environment(data=data, issuer=issuer), limits)
+    read = partial(_read, data=data, issuer=issuer, limits=limits)
+    settings = read(environment)
     if init:
         click.echo(f"the database in {_prepare(settings, is_init=True)} is ready")
         return
-    if passphrase_file is not None and key is None:
-        raise SettingsError(
-            "--key-passphrase-file goes with --key: name the key, or leave the passphrase out"
-        )
-    folder = data or data_folder()
+    _check_passphrase(passphrase_file, key)
+    folder = data or data_folder(environment)
     with opened(**at) as places:
         places.check(settings)
         settings = _named(settings, places.port)
@@ -100,14 +102,35 @@ def serve_command(
             ca=files.ca if certificate is None else None,
         )
         management = _management(settings, management_host, management_port)
+        in_force = SettingsInForce(settings, environment, partial(read, creates=False))
         pair = {"key": files.key, "passphrase_file": passphrase_file, "renew": renew}
-        serve_service(settings, greeting, places, management, **pair)
+        serve_service(in_force, greeting, places, management, **pair)
 
 
 def _management(settings: Settings, host: str | None, port: int | None) -> tuple[str, int | None]:
-    """Return host and port of the management page: those of the options before those of the settings."""
+    """Return the address of the management page; an option comes before a variable."""
     operation = settings.operation
     return host or operation.management_host, port or operation.management_port
+
+
+def _read(
+    environment: Mapping[str, str],
+    *,
+    data: Path | None,
+    issuer: str | None,
+    limits: Mapping[str, int | None],
+    creates: bool = True,
+) -> Settings:
+    """Return the settings of these variables and options."""
+    settings = settings_from_environment(environment, data=data, issuer=issuer, creates=creates)
+    return with_limits(settings, limits)
+
+
+def _check_passphrase(file: Path | None, key: Path | None) -> None:
+    if file is not None and key is None:
+        raise SettingsError(
+            "--key-passphrase-file goes with --key: name the key, or leave the passphrase out"
+        )
 
 
 def _named(settings: Settings, port: int | None) -> Settings:

@@ -41,6 +41,9 @@ class Duties:
     others: Sequence[Followed[Any]] = ()
     """Further values that the process follows."""
 
+    before_hangup: Callable[[], object]
+    """Called after SIGHUP, before all else."""
+
     on_hangup: Callable[[], object]
     """Called after SIGHUP, before the certificate is read again."""
 
@@ -90,6 +93,7 @@ class Following:
     def _do(self, *, is_asked: bool) -> None:
         now = self._monotonic()
         if is_asked:
+            _safely(self._duties.before_hangup)
             _safely(self._duties.on_hangup)
         if is_asked or now >= self._renew_at:
             self._renew_at = now + _RENEW_SECONDS
