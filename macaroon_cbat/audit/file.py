@@ -163,17 +163,17 @@ def write_log_to(target: str | None) -> None:
     A process has one such logger, so the last call applies. Raises SettingsError for a file that cannot be
     opened.
     """
-    for handler in [one for one in log.handlers if isinstance(one, AuditFile)]:
-        log.removeHandler(handler)
-        handler.close()
-    log.propagate = target is None
-    log.setLevel(logging.NOTSET if target is None else logging.INFO)
-    if target is None:
-        return
+    before = [one for one in log.handlers if isinstance(one, AuditFile)]
     try:
-        log.addHandler(AuditFile(None if target == STDERR else Path(target)))
+        if target is not None:  # before the old one goes: no line is lost while a process changes
+            log.addHandler(AuditFile(None if target == STDERR else Path(target)))
     except OSError as error:
         raise SettingsError(
             f"the audit log {target!r} cannot be opened ({error.strerror}): "
             "name a writable file in MACAROON_CBAT_AUDIT_LOG"
         ) from error
+    log.propagate = target is None
+    log.setLevel(logging.NOTSET if target is None else logging.INFO)
+    for handler in before:
+        log.removeHandler(handler)
+        handler.close()

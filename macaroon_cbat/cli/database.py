@@ -1,6 +1,5 @@
 """`macaroon-cbat database ...`: the schema, for the operator's jobs. They need no wrapping key."""
 
-import os
 from pathlib import Path
 
 import click
@@ -9,6 +8,7 @@ from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.cli.options import data_option, say
 from macaroon_cbat.service.data_places import DataPlaces, data_folder, database_url
 from macaroon_cbat.service.settings import given_variables
+from macaroon_cbat.service.settings_file import with_file
 from macaroon_cbat.service.variables import read_variables
 from macaroon_cbat.stores import Database, sqlite_file
 from macaroon_cbat.stores.schema_versions import VERSIONS
@@ -66,5 +66,6 @@ def check(data: Path | None) -> None:
 
 def _url(data: Path | None, *, creates: bool) -> str:
     """Return the URL of the database that the environment names. Raises SettingsError."""
-    places = DataPlaces(**read_variables(DataPlaces, given_variables(os.environ)))
-    return database_url(places, data or data_folder(), creates=creates)
+    environment = with_file()
+    places = DataPlaces(**read_variables(DataPlaces, given_variables(environment)))
+    return database_url(places, data or data_folder(environment), creates=creates)

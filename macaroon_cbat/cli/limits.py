@@ -26,6 +26,13 @@ def _told(variable: Variable) -> str:
     return f"{told} [default: {variable.default}; env: {PREFIX}{variable.name}]"
 
 
+def without_limits(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, int | None]]:
+    """Return the other options of the command, and its limits."""
+    names = {variable.field for variable in variables_of(ServiceLimits)}
+    others = {name: value for name, value in options.items() if name not in names}
+    return others, {name: options[name] for name in names}
+
+
 def with_limits(settings: Settings, given: Mapping[str, int | None]) -> Settings:
     """Return the settings with the limits that options name."""
     named = {name: value for name, value in given.items() if value is not None}

@@ -1,12 +1,15 @@
 """`macaroon-cbat serve`: the service on the embedded TLS server."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
 from macaroon_cbat.cli.greeting import Greeting
-from macaroon_cbat.cli.limits import limit_options, with_limits
+from macaroon_cbat.cli.limits import limit_options, with_limits, without_limits
 from macaroon_cbat.cli.listening import listening_options, opened
 from macaroon_cbat.cli.logs import log_to_stderr
 from macaroon_cbat.cli.options import FILE, data_option, now
@@ -16,6 +19,8 @@ from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.issuers import plain_issuer
 from macaroon_cbat.service import Settings, settings_from_environment
 from macaroon_cbat.service.data_places import data_folder
+from macaroon_cbat.service.reloading import SettingsInForce
+from macaroon_cbat.service.settings_file import with_file
 from macaroon_cbat.stores import open_stores
 
 
@@ -59,10 +64,6 @@ from macaroon_cbat.stores import open_stores
 @limit_options
 def serve_command(
     data: Path | None,
-    hosts: tuple[str, ...],
-    port: int,
-    socket_mode: int,
-    socket_group: str | None,
     issuer: str | None,
     workers: int,
     threads: int,
@@ -72,25 +73,21 @@ def serve_command(
     management_port: int | None,
     management_host: str | None,
     *,
-    ipv6_only: bool,
     init: bool,
-    **limits: int | None,
+    **others: Any,
 ) -> None:
     """Run the service over TLS; it asks for client certificates and accepts any."""
-    log_to_stderr()
+    log_to_stderr(environment := with_file())
     issuer = None if issuer is None else plain_issuer(issuer, "--issuer")
-    settings = with_limits(settings_from_environment(data=data, issuer=issuer), limits)
+    at, limits = without_limits(others)
+    read = partial(_read, data=data, issuer=issuer, limits=limits)
+    settings = read(environment)
     if init:
         click.echo(f"the database in {_prepare(settings, is_init=True)} is ready")
         return
-    if passphrase_file is not None and key is None:
-        raise SettingsError(
-            "--key-passphrase-file goes with --key: name the key, or leave the passphrase out"
-        )
-    folder = data or data_folder()
-    with opened(
-        hosts, port, ipv6_only=ipv6_only, socket_mode=socket_mode, socket_group=socket_group
-    ) as places:
+    _check_passphrase(passphrase_file, key)
+    folder = data or data_folder(environment)
+    with opened(**at) as places:
         places.check(settings)
         settings = _named(settings, places.port)
         files, renew = server_certificate(folder, places.hosts, settings, certificate, key)
@@ -105,14 +102,35 @@ def serve_command(
             ca=files.ca if certificate is None else None,
         )
         management = _management(settings, management_host, management_port)
+        in_force = SettingsInForce(settings, environment, partial(read, creates=False))
         pair = {"key": files.key, "passphrase_file": passphrase_file, "renew": renew}
-        serve_service(settings, greeting, places, management, **pair)
+        serve_service(in_force, greeting, places, management, **pair)
 
 
 def _management(settings: Settings, host: str | None, port: int | None) -> tuple[str, int | None]:
-    """Return host and port of the management page: those of the options before those of the settings."""
+    """Return the address of the management page; an option comes before a variable."""
     operation = settings.operation
     return host or operation.management_host, port or operation.management_port
+
+
+def _read(
+    environment: Mapping[str, str],
+    *,
+    data: Path | None,
+    issuer: str | None,
+    limits: Mapping[str, int | None],
+    creates: bool = True,
+) -> Settings:
+    """Return the settings of these variables and options."""
+    settings = settings_from_environment(environment, data=data, issuer=issuer, creates=creates)
+    return with_limits(settings, limits)
+
+
+def _check_passphrase(file: Path | None, key: Path | None) -> None:
+    if file is not None and key is None:
+        raise SettingsError(
+            "--key-passphrase-file goes with --key: name the key, or leave the passphrase out"
+        )
 
 
 def _named(settings: Settings, port: int | None) -> Settings:

@@ -19,6 +19,7 @@ _READ_FIRST = (
     "registration",
     "operating",
     "postgresql",
+    "running",
     "monitoring",
     "settings",
     "audit-events",

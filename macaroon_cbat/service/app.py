@@ -11,6 +11,7 @@ from macaroon_cbat.certificate.source import CertificateSource
 from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.issuers import issuer_path
+from macaroon_cbat.service.adjusting import bound_bodies, make_adjustable
 from macaroon_cbat.service.admin.administration import Administration
 from macaroon_cbat.service.admin.routes import admin_routes
 from macaroon_cbat.service.audit import audit_requests, write_done
@@ -80,6 +81,7 @@ def create_app(
     people = people or people_of(settings.people, stores, url, clock)
     server, guard = _server_and_guard(settings, stores, locations, clock, trust=trust, people=people)
     limit_attempts(app, server.throttle)
+    make_adjustable(app, server, settings)
     oauth_routes(app, server, clock, root_path)
     app.find_at_once(*(one.endpoint for one in OPERATIONS))
     family_routes(app, FamilyViews(server, guard, clock), root_path)
@@ -132,8 +134,7 @@ def _server_and_guard(
 def _without_routes(settings: Settings, clock: Callable[[], float]) -> Application:
     """Return an application that has no route yet, and answers every error."""
     app = Application("macaroon_cbat.service")
-    app.config["MAX_CONTENT_LENGTH"] = settings.limits.body_bytes
-    app.config["MAX_FORM_MEMORY_SIZE"] = settings.limits.body_bytes
+    bound_bodies(app, settings)
     refuse_other_spellings(app)
     answer_errors(app)
     start_counting()

@@ -1,6 +1,7 @@
 """The settings of operation: the ordinary log, and the port of probes and metrics."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from macaroon_cbat.audit.log_format import JSON, LEVELS, TEXT
@@ -11,6 +12,13 @@ from macaroon_cbat.service.variables import Setting, refuse_out_of_range
 class OperationSettings:
     """Log and management port. Raises SettingsError for a value out of shape."""
 
+    settings: Annotated[
+        Path | None,
+        Setting(
+            meaning="file of further variables, NAME=VALUE, which SIGHUP reads again",
+            shape="a private file",
+        ),
+    ] = None
     log_format: Annotated[
         str, Setting(meaning="form of the ordinary log's lines", shape="text or json", words=(TEXT, JSON))
     ] = TEXT

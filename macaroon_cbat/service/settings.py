@@ -20,6 +20,7 @@ from macaroon_cbat.service.refresh_settings import USUAL_REFRESH, RefreshSetting
 from macaroon_cbat.service.registration_settings import BY_INVITATION, RegistrationSettings
 from macaroon_cbat.service.secret_files import refuse_both
 from macaroon_cbat.service.service_links import without_service_links
+from macaroon_cbat.service.settings_file import with_file
 from macaroon_cbat.service.throttle.settings import USUAL_THROTTLE, ThrottleSettings
 from macaroon_cbat.service.upstream_settings import NO_UPSTREAM, UpstreamSettings, refuse_unused
 from macaroon_cbat.service.variables import (
@@ -192,6 +193,7 @@ def settings_from_environment(
     `creates` is false. Service links of Kubernetes are not settings. Raises SettingsError for an unknown
     variable, an unusable value, and a database or key that is missing.
     """
+    environment = with_file(environment)
     given = given_variables(environment)
     plain = read_variables(Settings, given)
     places = DataPlaces(**read_variables(DataPlaces, given))

@@ -50,6 +50,9 @@ class Duties:
     on_certificate: Callable[[int], object]
     """Called with the second at which the certificate in force expires."""
 
+    before_hangup: Callable[[], object] = lambda: None  # a field's default
+    """Called after SIGHUP, before all else."""
+
     is_quiet: bool = False
     """True if another process warns of files that cannot be used, and talks to the service manager."""
 
@@ -90,6 +93,7 @@ class Following:
     def _do(self, *, is_asked: bool) -> None:
         now = self._monotonic()
         if is_asked:
+            _safely(self._duties.before_hangup)
             _safely(self._duties.on_hangup)
         if is_asked or now >= self._renew_at:
             self._renew_at = now + _RENEW_SECONDS

@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from macaroon_cbat.certificate.formats import CERTIFICATE_HEADERS
 from macaroon_cbat.errors import SettingsError
@@ -28,6 +28,16 @@ if TYPE_CHECKING:
 __all__ = ["Limits", "serve"]
 
 
+class RunningLoop(Protocol):
+    """The loop of a process, as its application may reach it from any thread."""
+
+    def goes_on(self) -> bool:
+        """Return True if the loop had a turn within the last seconds."""
+
+    def allow(self, limits: Limits) -> None:
+        """Put other limits in force."""
+
+
 def serve(  # noqa: PLR0913  # one keyword a setting
     make_app: "Callable[[], WSGIApplication]",
     *,
@@ -46,9 +56,10 @@ def serve(  # noqa: PLR0913  # one keyword a setting
     limits: Limits = Limits(),  # noqa: B008  # frozen
     followed: Sequence[Followed[Any]] = (),
     renew: Callable[[], object] | None = None,
+    before_hangup: Callable[[], object] | None = None,
     on_hangup: Callable[[], object] | None = None,
     on_certificate: Callable[[int], object] | None = None,
-    on_loop: Callable[[Callable[[], bool]], object] | None = None,
+    on_loop: Callable[[RunningLoop], object] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, finish the requests under way and return. Raises SettingsError.
 
@@ -61,12 +72,13 @@ def serve(  # noqa: PLR0913  # one keyword a setting
 
     `host` is one address or several; `unix:PATH` is a Unix socket for owner and group, over which a proxy
     speaks plain HTTP. `listeners` are sockets that listen already, in place of host and port. `on_loop` gets,
-    in each worker, a function that tells whether its loop goes on. A service manager that set NOTIFY_SOCKET
-    (systemd's `Type=notify`) is told when the server is ready, reloads and stops.
+    in each worker, its loop, which says whether it goes on, and takes other limits. A service manager that
+    set NOTIFY_SOCKET (systemd's `Type=notify`) is told when the server is ready, reloads and stops.
 
     `certificate`, `key` and the `passphrase_file` of an encrypted key are followed: new connections get the
     last valid pair, within seconds, or at once after SIGHUP, which ends nothing. SIGHUP also calls
-    `on_hangup` in each worker, in a thread: reopen logs there. `renew` is called once an hour and after
+    `before_hangup` in the process that was started, and then `on_hangup` in each worker, in a thread: reopen
+    logs there. `renew` is called once an hour and after
     SIGHUP, in one process: it may replace the files. `on_certificate` is told in each worker at which
     second the certificate in force expires. `followed` are values that all processes follow alike, so that
     a new worker begins with the last valid ones.
@@ -79,10 +91,10 @@ def serve(  # noqa: PLR0913  # one keyword a setting
         removed, is_alone = removed_keys(proxy_headers), workers == 1
         duties = Duties(
             others=followed,
+            before_hangup=before_hangup or _do_nothing,
             on_hangup=on_hangup or _do_nothing,
-            renew=(renew if is_alone else None) or _do_nothing,
+            renew=renew or _do_nothing,
             on_certificate=on_certificate or _do_nothing,
-            is_quiet=not is_alone,
         )
         hosts = [host] if isinstance(host, str) else host
         listening_at = stack.enter_context(listening(hosts, port) if listeners is None else _lent(listeners))
@@ -91,17 +103,28 @@ def serve(  # noqa: PLR0913  # one keyword a setting
         def make_loop() -> FollowingLoop:
             site = Site(make_app(), adjustments(), name, real_port, not is_alone, removed)
             loop = Loop(listening_at, pair, site, limits, threads, on_end=on_end or _do_nothing)
-            (on_loop or _do_nothing)(loop.goes_on)
-            following = Following(pair, hangups, replace(duties, is_alive=loop.goes_on))
-            return FollowingLoop(loop, following, on_stop or _do_nothing)
+            (on_loop or _do_nothing)(loop)
+            own = replace(duties if is_alone else _of_worker(duties), is_alive=loop.goes_on)
+            return FollowingLoop(loop, Following(pair, hangups, own), on_stop or _do_nothing)
 
         announce = partial(on_ready or _do_nothing, name, real_port)
         if is_alone:
             _run_here(make_loop, announce)
         else:
             prefork = Prefork(listening_at, workers, limits.request_seconds)
-            prefork.tick = Following(pair, hangups, _duties_of_parent(prefork, followed, renew)).tick
+            prefork.tick = Following(pair, hangups, _of_parent(duties, prefork)).tick
             prefork.run(make_loop, announce)
+
+
+def _of_worker(duties: Duties) -> Duties:
+    """Return the duties of a process beside others, whose parent warns and renews."""
+    return replace(duties, before_hangup=_do_nothing, renew=_do_nothing, is_quiet=True)
+
+
+def _of_parent(duties: Duties, prefork: Prefork) -> Duties:
+    """Return the duties of the process that warns, renews, and passes SIGHUP on to the workers."""
+    hand_on = partial(prefork.signal_workers, signal.SIGHUP)
+    return replace(duties, on_hangup=hand_on, on_certificate=_do_nothing)
 
 
 @contextmanager
@@ -118,18 +141,6 @@ def _named(listeners: Sequence[socket.socket], hosts: Sequence[str]) -> tuple[st
     ports = [sock.getsockname()[1] for sock in listeners if sock.family != socket.AF_UNIX]
     names = [one for one in hosts if not one.startswith(UNIX)]
     return (names[0] if names else "localhost"), (ports[0] if ports else 443)
-
-
-def _duties_of_parent(
-    prefork: Prefork, followed: Sequence[Followed[Any]], renew: Callable[[], object] | None
-) -> Duties:
-    """Return the duties of the process that warns, renews, and passes SIGHUP on to the workers."""
-    return Duties(
-        others=followed,
-        on_hangup=partial(prefork.signal_workers, signal.SIGHUP),
-        renew=renew or _do_nothing,
-        on_certificate=_do_nothing,
-    )
 
 
 def _run_here(make_loop: Callable[[], FollowingLoop], announce: Callable[[], None]) -> None:

@@ -94,8 +94,12 @@ class World:
 
     def _start(self, block: Block, command: str) -> None:
         """Run a server until it takes connections, and end it."""
+        found = SERVERS.match(command)
+        exported = "" if found is None else found[1] or ""
         with subprocess.Popen(
-            ["bash", "-euc", f"exec {command}"], cwd=self.folder, env=self.environment()
+            ["bash", "-euc", f"{exported}exec {command.removeprefix(exported)}"],
+            cwd=self.folder,
+            env=self.environment(),
         ) as server:
             try:
                 while not self._answers():

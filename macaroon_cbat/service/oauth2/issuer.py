@@ -52,6 +52,10 @@ class Issuer:
         self.lifetime = lifetime
         self._root_keys = root_keys
 
+    def adjust(self, lifetime: int, rotation: int) -> None:
+        """Mint with another lifetime, and rotate after another time, from now on."""
+        self.lifetime, self._rotation = lifetime, rotation
+
     def keep_keys(self, now: EpochSeconds) -> Iterable[tuple[EventKind, str]]:
         """Rotate and retire root keys that are due; return each change, as event and key id.
 

@@ -46,6 +46,10 @@ class Throttle:
         self._wrong: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._salt = os.urandom(16)
 
+    def adjust(self, settings: ThrottleSettings) -> None:
+        """Judge by other limits from now on; what was counted stays counted."""
+        self._settings = settings
+
     def forget(self) -> None:
         """Forget what this process remembers of attempts."""
         self._counters.forget()
