@@ -4,7 +4,7 @@ import pytest
 
 from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE
 from tests.support.databases import NOW, remove
-from tests.support.service import GRANT_TYPE, SECRETS, basic, client_metadata, refused
+from tests.support.service import GRANT_TYPE, SECRETS, basic, client_metadata, refused, told_of
 
 SPECIAL = "p%40ss:w+rd /?&=\u00fc\u20ac"
 RIGHT = SECRETS["billing"]
@@ -124,7 +124,7 @@ def test_every_failure_looks_alike(registered, form, authorization):
     answer = ask(registered, form, authorization)
     expected = ask(registered, {}, basic("unknown", "nothing"))
     refused(answer, 401, "invalid_client")
-    assert (answer.data, dict(answer.headers)) == (expected.data, dict(expected.headers))
+    assert told_of(answer) == told_of(expected)
     assert answer.headers["WWW-Authenticate"].startswith("Basic ")
 
 
