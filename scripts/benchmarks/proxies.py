@@ -1,7 +1,7 @@
 """Requests per second and p99 of nginx and Envoy that ask the gateway, beside the same proxies without it.
 
-The third line of each is the same configuration with a bare server that says 200 to everything in the
-place of the gateway: what asking any server costs. Behind each stands an nginx that answers at once.
+Lines between have a bare server that says 200 to everything in the place of the gateway, over gRPC one of
+grpc.aio: what asking any server costs. Behind each stands an nginx that answers at once.
 All lines take turns in every round, and each sends distinct children of one token in turn.
 """
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from children import children, in_turn
+from gateway import BARE_GRPC
 from service import Throughput
 from timing import Extent
 from tls_load import Answers, Load, answers, throughput_of
@@ -86,24 +87,26 @@ def _lines() -> Iterator[Line]:
     for proxy in ("nginx", "envoy"):
         protocols = ("http", "grpc") if proxy == "envoy" else ("http",)
         yield Line(f"{proxy}, asking no server", Row(proxy, proxy, is_guarded=True))
-        yield Line(f"{proxy}, asking a bare server", Row(proxy, proxy), is_bare=True)
         for protocol in protocols:
             named = f" ({protocol})" if len(protocols) > 1 else ""
+            row = Row(proxy, proxy, protocol=protocol)
+            yield Line(f"{proxy}, asking a bare server{named}", row, is_bare=True)
             yield Line(f"{proxy}, asking the gateway{named}", Row(proxy, proxy, protocol=protocol))
 
 
 @contextmanager
 def _stand(line: Line, world: World) -> Iterator[Stand]:
-    """Run one line; the bare server takes the gateway's socket."""
+    """Run one line; the bare server takes the gateway's place."""
     with make_stand(line.row, world) as stand:
         if not line.is_bare:
             yield stand
             return
         stand.stop_gateway()
-        stand.socket.unlink()
-        with subprocess.Popen(
-            [sys.executable, "-c", BARE, str(stand.socket)], stdout=subprocess.PIPE
-        ) as bare:
+        code, place = BARE_GRPC, str(stand.gateway_port)
+        if line.row.protocol == "http":
+            stand.socket.unlink()
+            code, place = BARE, str(stand.socket)
+        with subprocess.Popen([sys.executable, "-c", code, place], stdout=subprocess.PIPE) as bare:
             try:
                 assert bare.stdout is not None
                 assert bare.stdout.readline()

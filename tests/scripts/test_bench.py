@@ -18,7 +18,7 @@ GROUPS = {
     "followers": 16,
     "service": 3,
     "gateway": 6,
-    "proxies": 7,
+    "proxies": 8,
     "providers": 6,
     "guards": 3,
 }
