@@ -1,5 +1,6 @@
 """The audit log as a file: appended in whole lines, reopened after it was rotated."""
 
+import errno
 import logging
 import os
 import stat
@@ -25,7 +26,7 @@ class AuditFile(LineHandler):
         self._path = str(file)  # each group of lines asks for it
         self._process = this_process()
         self._descriptor, self._opened = self._open()
-        self._is_torn = False
+        self._is_torn = self._is_closed = False
         self._groups = PerProcess(lambda: LineGroups(self._write))
         super().__init__()  # from here on logging closes it at exit
 
@@ -66,6 +67,7 @@ class AuditFile(LineHandler):
         if self._file is not None:
             with self._groups.current().writing:
                 os.close(self._descriptor)
+                self._is_closed = True
         super().close()
 
     def _write(self, lines: Sequence[bytes]) -> Written:
@@ -117,6 +119,9 @@ class AuditFile(LineHandler):
                 self._is_torn = False
 
     def _follow(self) -> None:
+        """Open the file again if it was rotated, or in a forked child. Raises OSError."""
+        if self._is_closed:  # another file may have the descriptor by now
+            raise OSError(errno.EBADF, "it was closed")
         was_rotated = self._was_rotated()
         if was_rotated or self._process != this_process():
             # A forked child needs a description of its own: a lock over its parent's would lock out neither.

@@ -27,15 +27,19 @@ class LineGroups:
     def append(self, line: bytes) -> OSError | None:
         """Return once the line was written, or the error for which it was not."""
         mine = _Line(line)
-        with self._lock:
-            self._waiting.append(mine)
-            if self._is_led:
-                mine.turn = _taken()
-            self._is_led = True
-        if mine.turn is not None:
-            self._wait(mine, mine.turn)
-        if not mine.is_settled:
-            self._lead()
+        try:
+            with self._lock:
+                self._waiting.append(mine)
+                mine.turn = _taken() if self._is_led else None
+                mine.is_to_lead = not self._is_led
+                self._is_led = True
+            if mine.turn is not None:
+                mine.turn.acquire()
+            if not mine.is_settled:
+                self._lead()
+        except BaseException:
+            self._leave(mine)
+            raise
         return mine.error
 
     @property
@@ -43,25 +47,22 @@ class LineGroups:
         """The number of lines that wait for a thread to write them."""
         return len(self._waiting)
 
-    def _wait(self, mine: "_Line", turn: Lock) -> None:
-        """Wait until another thread has settled the line, or has left it to this one to lead."""
-        try:
-            turn.acquire()
-        except BaseException:  # the signal that ends this thread must not end the others' writing
-            with self._lock:
-                if mine in self._waiting:
-                    self._waiting.remove(mine)
-            if mine.is_to_lead:
-                self._hand_over()
-            raise
+    def _leave(self, mine: "_Line") -> None:
+        """Take the line back: the signal that ends its thread must not end the writing of others."""
+        with self._lock:
+            if mine in self._waiting:
+                self._waiting.remove(mine)
+        if mine.is_to_lead and not mine.is_settled:
+            self._hand_over()
 
     def _lead(self) -> None:
         """Write every line that waits, the caller's among them, and let a thread lead that came meanwhile."""
-        with self._lock:
-            group = list(self._waiting)
-            self._waiting.clear()
+        group: list[_Line] = []
         written, error = 0, OSError(0, "the thread that wrote the line was interrupted")
         try:
+            with self._lock:
+                group += self._waiting
+                self._waiting.clear()
             with self.writing:
                 written, stopped = self._write([each.text for each in group])
             error = stopped or error

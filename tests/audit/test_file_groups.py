@@ -93,6 +93,18 @@ def test_a_file_that_is_emptied_while_lines_wait(audit, file):
     assert written(told) == sorted(file.read_text().splitlines())
 
 
+def test_a_file_that_was_closed_refuses_lines(audit, file, tmp_path):
+    """A thread that comes after the log was moved elsewhere is refused, and writes to no other open file."""
+    closed = AuditFile(tmp_path / "closed.log")
+    number = closed.fileno()
+    closed.close()
+    other = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)
+    with pytest.raises(OSError, match="it was closed"):
+        closed.append("late")
+    assert (other, (tmp_path / "other").read_bytes()) == (number, b"")
+    os.close(other)
+
+
 def test_a_file_that_cannot_be_opened_again_refuses_the_group(audit, file):
     """If the folder is gone when the file was rotated, no line is told of; once it is back, lines go on."""
     away = file.parent.with_name("away")
