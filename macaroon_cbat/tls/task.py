@@ -111,14 +111,12 @@ class Task:
 
     def _send_file(self, body: FileBody) -> None:
         self._announce_length(len(body))
-        head = self._head()
+        self._send(self._head())
+        self._sent = len(body)
         if self._has_body():
-            self._channel.write(head)
-            self._sent = len(body)
             self._channel.write(body)
         else:
             body.close()
-            self._channel.write(head)
 
     def _announce_length(self, length: int) -> None:
         self._fields = [field for field in self._fields if field[0].lower() != "content-length"]
@@ -136,7 +134,11 @@ class Task:
         else:
             body = self._within_length(data)
         if head or body:
-            self._channel.write(head + body if head else body)
+            self._send(head + body if head else body)
+
+    def _send(self, data: bytes) -> None:
+        self.has_begun = True  # not before: where the header cannot be made, the server answers itself
+        self._channel.write(data)
 
     def _within_length(self, data: bytes) -> bytes:
         if self._length is not None and self._sent + len(data) > self._length:
@@ -166,7 +168,6 @@ class Task:
             fields.append(("Connection", "Keep-Alive" if self.keeps_alive else "close"))
         if not any(name.lower() == "date" for name, _ in fields):
             fields.append(("Date", _date(int(time()))))
-        self.has_begun = True
         return _text(self._request.version, self._status, fields)
 
 
