@@ -58,8 +58,8 @@ def refuse_other_spellings(app: Flask) -> None:
 def _refuse_leading_slashes() -> None:
     """Raise NotFound for a path that a proxy in front could have read as another one.
 
-    waitress leaves slashes at the beginning out of PATH_INFO; REQUEST_URI has what was sent, maybe with the
-    origin before the path (RFC 9112 3.2.2).
+    The embedded server leaves slashes at the beginning out of PATH_INFO; REQUEST_URI has what was sent,
+    maybe with the origin before the path (RFC 9112 3.2.2).
     """
     path = request.environ["PATH_INFO"]
     sent = unquote(_ORIGIN.sub("", request.environ.get("REQUEST_URI", "")).partition("?")[0])

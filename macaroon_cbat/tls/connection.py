@@ -8,6 +8,7 @@ from functools import partial
 
 from macaroon_cbat.server.link import Link
 from macaroon_cbat.server.rooms import Room
+from macaroon_cbat.tls.error_answers import error_answer
 from macaroon_cbat.tls.exchange import ClientAddress, Exchange, is_over_tls
 from macaroon_cbat.tls.host import Host
 from macaroon_cbat.tls.parked import end_wait, unpark
@@ -16,7 +17,6 @@ from macaroon_cbat.tls.receiver import Receiver
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.request_head import UnusableRequest
 from macaroon_cbat.tls.session import Session, TlsFailure
-from macaroon_cbat.tls.waitress import error_answer
 
 log = logging.getLogger("macaroon_cbat.tls")
 

@@ -5,11 +5,15 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from macaroon_cbat.server.parking import ParkedResponse, answer_text
+from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE, PEER_INTERMEDIATES
+from macaroon_cbat.server.parking import PARK, ParkedResponse, answer_text
+from macaroon_cbat.tls.error_answers import error_answer
+from macaroon_cbat.tls.file_body import FileBody
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.session import Shown
+from macaroon_cbat.tls.site import Site
+from macaroon_cbat.tls.task import Task
 from macaroon_cbat.tls.unsent_bytes import UnsentBytes
-from macaroon_cbat.tls.waitress import ReadOnlyFileBasedBuffer, Site, Task, error_answer
 
 log = logging.getLogger("macaroon_cbat.tls")
 
@@ -21,7 +25,7 @@ _LOOK_SECONDS = 0.05
 
 
 ClientAddress = tuple[str, int | None]
-"""Address and port of a client; no port over a Unix socket, as waitress has it."""
+"""Address and port of a client; no port over a Unix socket."""
 
 
 def is_over_tls(address: ClientAddress) -> bool:
@@ -34,7 +38,12 @@ class ClientGone(Exception):
 
 
 class Exchange:
-    """The channel of a waitress task, which touches neither the socket nor TLS."""
+    """The channel of a task, which touches neither the socket nor TLS."""
+
+    __slots__ = (
+        "_changed", "_is_abandoned", "_is_started", "_lock", "_room", "_shown", "_unsent", "addr",
+        "is_announced", "is_broken", "is_finished", "is_parked", "keeps_alive", "parked", "request", "site",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -44,22 +53,19 @@ class Exchange:
         shown: Shown,
         changed: Callable[[], None],
     ) -> None:
-        self.request = request
-        self.site = self.server = site
-        self.adj = site.adj
+        self.request, self.site = request, site
         self.addr = address
-        self.peer_certificate, self.peer_intermediates = shown
+        self._shown = shown
         self.is_finished = False
         self.is_broken = False
         self.keeps_alive = False
         self.is_announced = False
-        self.has_file = False
         self._changed = changed
-        self._lock = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._room: threading.Event | None = None
         self._unsent = UnsentBytes()
         self._is_abandoned = False
         self._is_started = False
-        self._has_begun = False
         self.parked: ParkedResponse | None = None
         self.is_parked = False
 
@@ -67,17 +73,17 @@ class Exchange:
 
     def run(self) -> None:
         """Call the application. The exchange ends finished and announced, even if the application fails."""
-        task = Task(self, self.request)
+        task = Task(self, self.request, self.site.stops)
         try:
             if self._begin():
-                task.service()
-            self._settle(task)
+                task.run(self.site.application, self._environ())
+                self._settle(task)
         except ClientGone:
             self.is_broken = True
         except BaseException:
             log.exception("the application failed at %s %s", self.request.command, self.request.path)
-            self.is_broken = task.wrote_header
-            if not task.wrote_header:
+            self.is_broken = task.has_begun
+            if not task.has_begun:
                 self._answer_failure()
         finally:
             self._forget_unused_park()
@@ -85,18 +91,29 @@ class Exchange:
             self.is_finished = not self.is_parked
             self.announce()
 
+    def _environ(self) -> dict[str, Any]:
+        """Return the WSGI environment with the certificate of this very connection."""
+        environ = self.site.environ(self.request, *self.addr)
+        environ[PARK] = self.park
+        # The name by which waitress shows its connection, and `certificate.wsgi_servers` finds this one.
+        environ["waitress.client_disconnected"] = self.check_client_disconnected
+        if is_over_tls(self.addr):  # else the connection itself can show no certificate
+            environ[PEER_CERTIFICATE], environ[PEER_INTERMEDIATES] = self._shown
+        return environ
+
     def park(self, seconds: float, on_end: Callable[[], None]) -> ParkedResponse:
         """Have no thread make this response, as `server.parking` says; the application calls it."""
         self.parked = ParkedResponse(seconds, on_end, self.announce)
         return self.parked
 
     def _settle(self, task: Task) -> None:
-        """Note how the connection goes on after the response."""
-        self.keeps_alive = not task.close_on_finish
-        if task.is_parked():
-            connection = self.request.headers.get("CONNECTION", "").lower()
-            self.keeps_alive = self.request.version == "1.1" and connection != "close"
+        """End the response, or leave it parked, and note how the connection goes on after it."""
+        if self.parked is not None and not task.is_answered():
+            self.keeps_alive = task.keeps_alive and self.request.version == "1.1"
             self.is_parked = True
+        else:
+            task.finish()
+            self.keeps_alive = task.keeps_alive
 
     def _forget_unused_park(self) -> None:
         """End the wait of an application that has parked its response and then failed, or answered itself."""
@@ -110,28 +127,32 @@ class Exchange:
             return self._is_started
 
     def _answer_failure(self) -> None:
+        head, end, body = error_answer(500).partition(b"\r\n\r\n")
         try:
-            self.write_soon(error_answer(500))
-        except (ClientGone, OSError):
+            self.write(head + end + (b"" if self.request.command == "HEAD" else body))
+        except ClientGone:
             self.is_broken = True
 
-    def write_soon(self, data: Any) -> int:
+    def write(self, data: bytes | FileBody) -> None:
         """Queue a part of the response, or raise ClientGone; wait while the reader is too far behind."""
+        while not self._queue(data):
+            self.announce()
+            if self._room is not None:
+                self._room.wait(_LOOK_SECONDS)
+        self.announce()
+
+    def _queue(self, data: bytes | FileBody) -> bool:
+        """Return False if the reader is too far behind; it sets `_room` when it has taken something."""
         with self._lock:
-            while self._must_wait() and not self._is_abandoned:
-                self.announce()
-                self._lock.wait(_LOOK_SECONDS)
             if self._is_abandoned:
                 raise ClientGone
-            self.has_file = isinstance(data, ReadOnlyFileBasedBuffer)
-            if not self._has_all_it_may():
-                before = self._unsent.waiting_bytes
-                self._unsent.append(data)
-                self._count_since(before)
-            elif self.has_file:
-                data.close()
-            self._has_begun = True
-        return len(data)
+            if self._must_wait():
+                self._room = threading.Event()
+                return False
+            before = self._unsent.waiting_bytes
+            self._unsent.append(data)
+            self._count_since(before)
+            return True
 
     def _must_wait(self) -> bool:
         return self._unsent.waiting_bytes > _WAITING_BYTES or self.site.backlog.is_full()
@@ -140,10 +161,6 @@ class Exchange:
         """Count what was added or taken among what this process keeps for its readers."""
         self.site.backlog.add(self._unsent.waiting_bytes - before)
 
-    def _has_all_it_may(self) -> bool:
-        """Return True after the header of an answer to HEAD: a body would be taken for the next answer."""
-        return self._has_begun and self.request.command == "HEAD"
-
     def announce(self) -> None:
         """Tell the loop once that there is something to send."""
         if not self.is_announced:
@@ -151,7 +168,7 @@ class Exchange:
             self._changed()
 
     def check_client_disconnected(self) -> bool:
-        """Return True if the client is gone, as waitress asks it for the application."""
+        """Return True if the client is gone; an application may ask."""
         return self._is_abandoned
 
     # In the loop
@@ -198,9 +215,13 @@ class Exchange:
             before = self._unsent.waiting_bytes
             data = self._unsent.take(size)
             self._count_since(before)
-            if data:
-                self._lock.notify()
+            self._make_room()
             return data
+
+    def _make_room(self) -> None:
+        room, self._room = self._room, None
+        if room is not None:
+            room.set()
 
     def abandon(self) -> None:
         """Release the thread: the client reads no more."""
@@ -211,7 +232,7 @@ class Exchange:
             self._count_since(before)
             # A thread may work on it for long: it must not keep the connection in memory.
             self._changed = _announce_nothing
-            self._lock.notify()
+            self._make_room()
             if not self._is_started:
                 self.request.close()
         if self.parked is not None:

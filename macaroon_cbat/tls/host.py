@@ -11,7 +11,7 @@ from macaroon_cbat.tls.exchange import Exchange
 from macaroon_cbat.tls.held_requests import HoldingClient, Holdings
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.server_certificate import ServerCertificate
-from macaroon_cbat.tls.waitress import Site
+from macaroon_cbat.tls.site import Site
 
 
 class ServedConnection(HoldingClient, Protocol):

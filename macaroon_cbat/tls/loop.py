@@ -25,7 +25,7 @@ from macaroon_cbat.tls.host import ServedConnection
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.request_queue import RequestQueue
 from macaroon_cbat.tls.server_certificate import ServerCertificate
-from macaroon_cbat.tls.waitress import Site
+from macaroon_cbat.tls.site import Site
 
 _TICK_SECONDS = 0.25  # deadlines are whole seconds: a client gains a quarter of one at most
 _LIFE_SECONDS = 10.0  # a loop without a turn for so long hangs: a busy machine pauses it for a second at most

@@ -15,12 +15,10 @@ _FIELD_BYTES = 128
 
 
 class Request:
-    """A request that takes bytes until it is `completed`, and is waitress's request then.
+    """A request that takes bytes until it is `completed`.
 
     Nothing here goes to a file, and `held_bytes` is what it takes up.
     """
-
-    url_scheme = "https"
 
     def __init__(self, header_bytes: int, body_bytes: int) -> None:
         """Receive a header and a body of so many bytes at most."""
@@ -92,7 +90,10 @@ class Request:
             # The application gets the content, whose length is known by now.
             self.headers["CONTENT_LENGTH"] = str(len(content))
 
-    # What waitress's task calls
+    def keeps_alive(self) -> bool:
+        """Return True if the client may use its connection again (RFC 9112 9.3)."""
+        options = {option.strip(" \t").lower() for option in self.headers.get("CONNECTION", "").split(",")}
+        return "close" not in options and (self.version == "1.1" or "keep-alive" in options)
 
     def get_body_stream(self) -> BytesIO:
         """Return the body as a file."""

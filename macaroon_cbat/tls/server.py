@@ -20,7 +20,7 @@ from macaroon_cbat.server.signals import hearing_hangups, stopping_on_signals
 from macaroon_cbat.tls.loop import Loop
 from macaroon_cbat.tls.renewal import Duties, Following, FollowingLoop, Hangups
 from macaroon_cbat.tls.server_certificate import ServerCertificate
-from macaroon_cbat.tls.waitress import Site, adjustments, removed_keys
+from macaroon_cbat.tls.site import Site, removed_keys
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -101,7 +101,7 @@ def serve(  # noqa: PLR0913  # one keyword a setting
         name, real_port = _named(listening_at, hosts)
 
         def make_loop() -> FollowingLoop:
-            site = Site(make_app(), adjustments(), name, real_port, not is_alone, removed)
+            site = Site(make_app(), name, real_port, not is_alone, removed)
             loop = Loop(listening_at, pair, site, limits, threads, on_end=on_end or _do_nothing)
             (on_loop or _do_nothing)(loop)
             own = replace(duties if is_alone else _of_worker(duties), is_alive=loop.goes_on)

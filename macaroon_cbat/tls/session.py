@@ -7,8 +7,8 @@ from OpenSSL import SSL, crypto
 
 from macaroon_cbat.certificate.thumbprint import DerCertificate
 from macaroon_cbat.tls.context import NoCommonProtocolError, describe
+from macaroon_cbat.tls.error_answers import https_expected
 from macaroon_cbat.tls.record_lengths import RecordLengths
-from macaroon_cbat.tls.waitress import https_expected
 
 _RECORD_BYTES = 16384
 _OUTPUT_BYTES = 1 << 15

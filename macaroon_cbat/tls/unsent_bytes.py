@@ -3,7 +3,7 @@
 from collections import deque
 from typing import Any
 
-from macaroon_cbat.tls.waitress import ReadOnlyFileBasedBuffer
+from macaroon_cbat.tls.file_body import FileBody
 
 _SMALL_BYTES = 1 << 12
 _GLUED_BYTES = 1 << 16
@@ -22,8 +22,8 @@ class UnsentBytes:
         """The bytes in memory: a file, however long, takes up none."""
 
     def append(self, data: Any) -> None:
-        """Queue bytes, or a file as waitress wraps it."""
-        if isinstance(data, ReadOnlyFileBasedBuffer):
+        """Queue bytes, or a file."""
+        if isinstance(data, FileBody):
             self._parts.append(data)
             return
         self.waiting_bytes += len(data)
@@ -44,11 +44,9 @@ class UnsentBytes:
         """
         while self._parts:
             part = self._parts[0]
-            if isinstance(part, ReadOnlyFileBasedBuffer):
-                data: bytes = part.get(size, skip=True)
-                is_taken = not data
-                if is_taken and len(part):
-                    raise OSError(f"{len(part)} bytes of a file are missing: it was cut off meanwhile")
+            if isinstance(part, FileBody):
+                data = part.take(size)
+                is_taken = not len(part)
             else:
                 data = bytes(memoryview(part)[self._offset : self._offset + size])
                 self._offset += len(data)
@@ -69,5 +67,5 @@ class UnsentBytes:
     def _drop_first(self) -> None:
         part = self._parts.popleft()
         self._offset = 0
-        if isinstance(part, ReadOnlyFileBasedBuffer):
+        if isinstance(part, FileBody):
             part.close()

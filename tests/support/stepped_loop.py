@@ -14,7 +14,7 @@ from macaroon_cbat.tls.connection import Connection
 from macaroon_cbat.tls.development_ca import development_certificates
 from macaroon_cbat.tls.loop import Loop
 from macaroon_cbat.tls.server_certificate import ServerCertificate
-from macaroon_cbat.tls.waitress import Site, adjustments, removed_keys
+from macaroon_cbat.tls.site import Site, removed_keys
 from tests.support.tls_application import make_application
 
 
@@ -26,9 +26,7 @@ class Stepped:
         self.listener = listening_socket("127.0.0.1", 0)
         self._events: Any = asyncio.SelectorEventLoop()
         self._seconds = 0.0
-        site = Site(
-            application or make_application(folder), adjustments(), "localhost", 1, False, removed_keys(())
-        )
+        site = Site(application or make_application(folder), "localhost", 1, False, removed_keys(()))
         self.loop = Loop(
             [self.listener],
             ServerCertificate(files.certificate, files.key),

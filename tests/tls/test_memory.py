@@ -169,7 +169,7 @@ def test_a_thread_at_work_keeps_no_abandoned_connection(server):
     exchange.announce()
     assert not server.loop._changed
     with pytest.raises(ClientGone):
-        exchange.write_soon(b"too late")
+        exchange.write(b"too late")
 
 
 def test_requests_are_taken_in_turn(server):

@@ -6,7 +6,7 @@ import pytest
 
 from macaroon_cbat.certificate.formats import CERTIFICATE_HEADERS
 from macaroon_cbat.certificate.untrusted_headers import UNTRUSTED_HEADERS
-from macaroon_cbat.tls.waitress import removed_keys
+from macaroon_cbat.tls.site import removed_keys
 from tests.support.stepped_loop import stepped
 from tests.support.tls_servers import Server, speak
 
