@@ -7,6 +7,7 @@ its answer is one line of JSON.
 
 import asyncio
 import json
+import os
 import random
 import resource
 import ssl
@@ -87,7 +88,8 @@ class Follower:
             has_failed, failures = bool(failures), 0
             if page.is_last and not has_failed:
                 polled = 0.0 if page.decisions else POLL_SECONDS - (time.monotonic() - begun)
-                await asyncio.sleep(max(0.0, polled, random.random() * page.ask_within))  # noqa: S311 # the same
+                moment = (0.1 + 0.9 * random.random()) * page.ask_within  # noqa: S311 # the same
+                await asyncio.sleep(max(0.0, polled, moment))
 
     async def _turn(self, wait: int) -> Page:
         async with asyncio.timeout(TIMEOUT + wait):
@@ -167,6 +169,7 @@ def _answered(told: Told, question: str) -> object:
 
 def main() -> None:
     """Follow until standard input ends."""
+    os.nice(10)  # they would have machines of their own: they must not take that of the service
     settings = msgspec.json.decode(sys.argv[1], type=Settings)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
