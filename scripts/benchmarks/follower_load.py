@@ -7,24 +7,23 @@ its answer is one line of JSON.
 
 import asyncio
 import json
+import os
 import random
 import resource
-import socket
 import ssl
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
+from follower_line import Gone, Line, connected
 
 WAIT, POLL_SECONDS, FIRST_PAUSE, LONGEST_PAUSE, TIMEOUT = 30, 0.5, 0.25, 5.0, 5.0
 AT_A_TIME = 32
 """Followers that connect at a time at the very beginning."""
-
-Result = TypeVar("Result")
 
 
 class Settings(msgspec.Struct):
@@ -58,10 +57,6 @@ class Told:
     refused: int = 0
 
 
-class Gone(Exception):
-    """The service has ended a connection."""
-
-
 class Follower:
     """One follower: its connection, and the cursor up to which it knows everything."""
 
@@ -72,7 +67,7 @@ class Follower:
             f"Authorization: Bearer {token}\r\n\r\n"
         )
         self._cursor, self._is_current = "0", False
-        self._tls: ssl.SSLSocket | None = None
+        self._line: Line | None = None
 
     async def follow(self, doors: asyncio.Semaphore) -> None:
         """Follow for ever."""
@@ -93,59 +88,40 @@ class Follower:
             has_failed, failures = bool(failures), 0
             if page.is_last and not has_failed:
                 polled = 0.0 if page.decisions else POLL_SECONDS - (time.monotonic() - begun)
-                await asyncio.sleep(max(0.0, polled, random.random() * page.ask_within))  # noqa: S311 # the same
+                moment = (0.1 + 0.9 * random.random()) * page.ask_within  # noqa: S311 # the same
+                await asyncio.sleep(max(0.0, polled, moment))
 
     async def _turn(self, wait: int) -> Page:
         async with asyncio.timeout(TIMEOUT + wait):
-            tls = self._tls = self._tls or await self._connected()
-            question = f"GET /resource/revocations?after={self._cursor}&wait={wait}{self._tail}"
-            await _done(tls, lambda: tls.send(question.encode()))
-            status, body = await self._answer(tls)
+            line = self._line = self._line or await connected(self._port, self._context)
+            await line.send(
+                f"GET /resource/revocations?after={self._cursor}&wait={wait}{self._tail}".encode()
+            )
+            status, body = await self._answer(line)
         if status != 200:
             self._told.refused += 1
             raise Gone(f"it answered {status}")
         page = msgspec.json.decode(body, type=Page)
         self._told.polls += 1
-        now = time.monotonic()
         for row in page.decisions:
-            self._told.arrivals.setdefault(row[1], []).append(now)
+            self._told.arrivals.setdefault(row[1], []).append(line.came_at)
         self._cursor = page.cursor
         if page.is_last and not self._is_current:
             self._is_current = True
             self._told.current += 1
         return page
 
-    async def _connected(self) -> ssl.SSLSocket:
-        raw = socket.socket()
-        raw.setblocking(False)
-        try:
-            await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", self._port))
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            tls = self._context.wrap_socket(raw, server_hostname="localhost", do_handshake_on_connect=False)
-        except BaseException:
-            raw.close()
-            raise
-        try:
-            await _done(tls, tls.do_handshake)
-        except BaseException:
-            tls.close()
-            raise
-        return tls
-
-    async def _answer(self, tls: ssl.SSLSocket) -> tuple[int, bytes]:
+    async def _answer(self, line: Line) -> tuple[int, bytes]:
         data = b""
         while (end := data.find(b"\r\n\r\n")) < 0 or len(data) < end + 4 + _length(data[:end]):
-            piece = await _done(tls, lambda: tls.recv(65536))
-            if not piece:
-                raise Gone("it has ended the connection")
-            data += piece
+            data += await line.receive()
         return int(data[9:12]), data[end + 4 :]
 
     def _lose(self) -> None:
         self._told.failures += 1
-        tls, self._tls = self._tls, None
-        if tls is not None:
-            tls.close()
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
         if self._is_current:
             self._is_current = False
             self._told.current -= 1
@@ -157,28 +133,6 @@ def _length(head: bytes) -> int:
         if name.lower() == b"content-length":
             return int(value)
     raise Gone("the answer has no length")
-
-
-async def _done(tls: ssl.SSLSocket, act: Callable[[], Result]) -> Result:
-    """Return what the act on this socket gives, once the socket is ready for it."""
-    loop = asyncio.get_running_loop()
-    while True:
-        try:
-            return act()
-        except ssl.SSLWantReadError:
-            await _ready(tls, loop.add_reader, loop.remove_reader)
-        except ssl.SSLWantWriteError:
-            await _ready(tls, loop.add_writer, loop.remove_writer)
-
-
-async def _ready(tls: ssl.SSLSocket, add: Callable[..., Any], remove: Callable[..., Any]) -> None:
-    ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    number = tls.fileno()
-    add(number, lambda: ready.done() or ready.set_result(None))
-    try:
-        await ready
-    finally:
-        remove(number)
 
 
 async def _follow(settings: Settings, answer: Callable[[Told, str], object]) -> None:
@@ -215,6 +169,7 @@ def _answered(told: Told, question: str) -> object:
 
 def main() -> None:
     """Follow until standard input ends."""
+    os.nice(10)  # they would have machines of their own: they must not take that of the service
     settings = msgspec.json.decode(sys.argv[1], type=Settings)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

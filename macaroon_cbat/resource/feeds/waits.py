@@ -53,8 +53,11 @@ class Waits:
         return longest * (1 + self._spread()) / 2
 
     def moment(self, within: int) -> float:
-        """Return the seconds until the next request, which the service wants within so many."""
-        return self._spread() * min(within, _LONGEST_MOMENT, self._max_staleness / 4)
+        """Return the seconds until the next request, which the service wants within so many.
+
+        The first tenth is for the service to give the same page to the others.
+        """
+        return (0.1 + 0.9 * self._spread()) * min(within, _LONGEST_MOMENT, self._max_staleness / 4)
 
     def cut(self, lasted: float) -> None:
         """Learn that a wait failed after so many seconds.
