@@ -56,7 +56,7 @@ class ImpatientConnection(Connection[Any]):
                 if is_asked:
                     connection.refuse_read_only()
             except Error as error:
-                failures.append(f"{place['host']}: {error}")
+                failures.append(f"{':'.join(place.values())}: {error}")
             else:
                 return connection
         raise OperationalError(f"no host takes writes: {'; '.join(failures)}")

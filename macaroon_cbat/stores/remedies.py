@@ -12,7 +12,9 @@ _REMEDIES = {
         "PgBouncer passes no startup parameters on, so leave it out of the URL "
         "(ALTER ROLE ... SET does the same on the server)"
     ),
-    "session is read-only": "promote the standby that has every commit, or start the primary",
+    "no host takes writes.*the server is read-only": (
+        "promote the standby that has every commit, or start the primary"
+    ),
     "Connection refused": "start the server, or correct host and port in the URL",
     'database "[^"]*" does not exist': "make it on the server, or correct its name in the URL",
     'role "[^"]*" does not exist|authentication failed': "correct user and password in the URL",
