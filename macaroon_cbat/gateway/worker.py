@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING, Any
 from macaroon_cbat.audit import flush_refusals
 from macaroon_cbat.audit.file import reopen_logs
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.gateway.dispatcher import Dispatcher
 from macaroon_cbat.gateway.http_connection import REQUEST_SECONDS, HttpConnection
 from macaroon_cbat.gateway.policy_in_force import InForce, LoadedPolicy, load_policy, put_in_force
 from macaroon_cbat.resource.used_proofs import UsedProofs
 from macaroon_cbat.server.address import Address
+from macaroon_cbat.server.event_loop import new_event_loop
 from macaroon_cbat.server.unix_listener import BACKLOG
-
-with extra("gateway"):
-    import uvloop
 
 if TYPE_CHECKING:
     from macaroon_cbat.gateway.envoy_grpc import EnvoyServer
@@ -57,7 +54,7 @@ class Worker:
         self._connections: dict[HttpConnection, None] = {}  # the oldest one first
         self._is_stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        self._runner = asyncio.Runner(loop_factory=new_event_loop)
         self._envoy = None if envoy is None else self._runner.run(self._answer_envoy(envoy))
 
     def stop(self) -> None:
