@@ -29,6 +29,7 @@ from macaroon_cbat.service.proxies import ProxiesWithSecretFile
 from macaroon_cbat.service.readiness import service_checks
 from macaroon_cbat.service.reloading import SettingsInForce
 from macaroon_cbat.service.resource_feeds import FEEDS, ResourceFeeds
+from macaroon_cbat.service.tracing import TRACING, Tracing
 from macaroon_cbat.stores import Stores
 from macaroon_cbat.tls import serve
 from macaroon_cbat.tls.server import RunningLoop
@@ -63,7 +64,7 @@ def serve_service(
             workers=workers,
             threads=greeting.threads,
             proxy_headers=source.headers if isinstance(source, Forwarded) else (),
-            on_end=flush_refusals,
+            on_end=process.end,
             listeners=places.sockets,
             on_ready=lambda *_: greeting.say(shown),
             on_loop=process.watch,
@@ -93,6 +94,7 @@ class _Process:
         self._trust = client_trust(in_force.settings)
         self._readiness = Readiness({})
         self._loop: RunningLoop | None = None
+        self._tracing: Tracing | None = None
         self._adjust: Callable[[Settings], None] = lambda _settings: None
         self._adjusted = in_force.settings
         self.expiry = CertificateExpiry()
@@ -103,7 +105,7 @@ class _Process:
             take_counters()
         self._adjusted = settings = self._in_force.settings
         app = create_app(settings, trust=self._trust, feed_waiters=self._feed_waiters)
-        self._adjust = adjust(app)
+        self._adjust, self._tracing = adjust(app), app.extensions[TRACING]
         if self._management is not None:
             self._show(self._management, app.extensions["macaroon_cbat"], app.extensions[FEEDS])
         return app
@@ -152,6 +154,12 @@ class _Process:
         self._adjusted = new
         set_log(new.operation.log_format, new.operation.log_level)
         self._loop.allow(limits_that_fit(new.limits.of_server()))
+
+    def end(self) -> None:
+        """Write and send what waits: a worker runs no exit handlers."""
+        flush_refusals()
+        if self._tracing is not None:
+            self._tracing.stop()
 
     def stop(self) -> None:
         """Say to probes that the process is stopping; called by a signal handler."""

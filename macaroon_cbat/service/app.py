@@ -45,6 +45,7 @@ from macaroon_cbat.service.resource_feeds import ResourceFeeds, resource_routes
 from macaroon_cbat.service.served_audiences import check_who_serves
 from macaroon_cbat.service.settings import DEFAULT_ISSUER, Settings, settings_from_environment
 from macaroon_cbat.service.throttle.attempts import limit_attempts, throttle_of
+from macaroon_cbat.service.tracing import TRACING, Tracing
 from macaroon_cbat.stores import Stores, open_stores
 
 
@@ -94,8 +95,16 @@ def create_app(
     metadata_routes(app, locations, [*ALWAYS_ON, about, *parts.metadata])
     home_routes(app, locations, parts.device_path)
     document_route(app, locations.mtls_url, root_path, parts.operations)
-    app.wsgi_app = Observed(app.wsgi_app, source)  # type: ignore[method-assign] # as Flask documents it
+    _observe(app, source, settings, root_path)
     return app
+
+
+def _observe(app: Flask, source: CertificateSource, settings: Settings, root_path: str) -> None:
+    """Give each request an id, and those about tokens spans if these are wanted. Raises MissingExtra."""
+    is_traced = bool(settings.operation.traces)
+    tracing = Tracing({root_path + one.rule: one.rule for one in OPERATIONS}) if is_traced else None
+    app.extensions[TRACING] = tracing
+    app.wsgi_app = Observed(app.wsgi_app, source, tracing)  # type: ignore[method-assign] # as Flask documents
 
 
 def _server_and_guard(

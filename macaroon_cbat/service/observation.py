@@ -16,6 +16,7 @@ from macaroon_cbat.certificate.source import CertificateSource
 from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.service.metrics import count_seconds
+from macaroon_cbat.service.tracing import Tracing
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -28,11 +29,16 @@ _REQUEST = "werkzeug.request"
 class Observed:
     """A WSGI application around the service's own."""
 
-    __slots__ = ("_application", "_trust")
+    __slots__ = ("_application", "_tracing", "_trust")
 
-    def __init__(self, application: "WSGIApplication", source: CertificateSource) -> None:
-        """Observe the application; the proxies that `source` trusts may name the id of a request."""
-        self._application = application
+    def __init__(
+        self, application: "WSGIApplication", source: CertificateSource, tracing: Tracing | None = None
+    ) -> None:
+        """Observe the application; the proxies that `source` trusts may name the id of a request.
+
+        With `tracing` the requests that it names have spans.
+        """
+        self._application, self._tracing = application, tracing
         self._trust: Trust | None = getattr(source, "trust", None)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -44,11 +50,14 @@ class Observed:
         shown = environ.get(_KEY)
         name = new_request_id() if shown is None else self._id_of(shown, environ)
         environ[REQUEST_ID] = name
+        span = None if self._tracing is None else self._tracing.begin(environ, name, self._is_trusted)
 
         def start(line: str, fields: list[tuple[str, str]], *error: Any) -> Callable[[bytes], object]:
             endpoint = environ[_REQUEST].endpoint  # Flask takes the request away before it returns
             count_seconds(perf_counter() - began, endpoint, f"{line[0]}xx")
             fields.append((HEADER, name))
+            if span is not None:
+                span.answer(int(line[:3]))
             return start_response(line, fields, *error)
 
         begun = begin_request(name)
@@ -56,13 +65,18 @@ class Observed:
             return self._application(environ, start)
         finally:
             end_request(begun)
+            if span is not None:
+                span.end()
 
     def _id_of(self, shown: str, environ: "WSGIEnvironment") -> str:
         """Return the id that a trusted proxy sent, or a new one: a client must not choose what logs say."""
+        return shown if is_well_formed(shown) and self._is_trusted(environ) else new_request_id()
+
+    def _is_trusted(self, environ: "WSGIEnvironment") -> bool:
+        """Return True for a request of a trusted proxy."""
+        if self._trust is None:
+            return False
         try:
-            if self._trust is not None and is_well_formed(shown):
-                is_trusted = self._trust.distrust(WsgiConnection(environ)) is None
-                return shown if is_trusted else new_request_id()
+            return self._trust.distrust(WsgiConnection(environ)) is None
         except MacaroonError:
-            pass  # the same error answers the request, if it needs the proxy
-        return new_request_id()
+            return False  # the same error answers the request, if it needs the proxy

@@ -30,6 +30,14 @@ class OperationSettings:
             words=LEVELS,
         ),
     ] = "info"
+    traces: Annotated[
+        int,
+        Setting(
+            meaning="whether requests about tokens have spans (OpenTelemetry), as OTEL_ variables say",
+            shape="1 or 0",
+            most=1,
+        ),
+    ] = 0
     management_port: Annotated[
         int | None,
         Setting(
