@@ -11,17 +11,20 @@ from macaroon_cbat.audit.event import OPERATOR, AuditEvent
 from macaroon_cbat.audit.file import write_log_to
 from macaroon_cbat.cli.audit import write_before
 from macaroon_cbat.cli.clock import moment
-from macaroon_cbat.cli.options import FILE, data_option, now, output_to, read_file, say, stores_in
+from macaroon_cbat.cli.options import FILE, data_option, now, output_to, read_file, say
 from macaroon_cbat.cli.restored_log import LoggedSince
+from macaroon_cbat.cli.which_database import named_url
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW, EpochSeconds
-from macaroon_cbat.service.settings import LASTING, Settings, settings_from_environment
+from macaroon_cbat.service.settings import LASTING, Settings, given_variables, settings_from_environment
+from macaroon_cbat.service.settings_file import with_file
 from macaroon_cbat.stores import Database, open_stores
 from macaroon_cbat.stores.backup import write_backup
 from macaroon_cbat.stores.backup_format import Manifest, read_manifest
 from macaroon_cbat.stores.key_escrow import sealed_wrapping_key
 from macaroon_cbat.stores.repeated import Repeated
 from macaroon_cbat.stores.restore import restore_backup
+from macaroon_cbat.stores.upgrades import refuse_mistake
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _KEY_FILE = "wrapping-key.pem"
@@ -42,12 +45,15 @@ def backup(folder: Path, recipient: Path | None, data: Path | None) -> None:
     """Write a backup of the database into the new folder DIR, while services run.
 
     It has clients, trusted issuers and revocations as they are at one moment, for any kind of database, and
-    nothing that mints: no root key, no refresh token. A restore needs no wrapping key. With
-    --wrapping-key-for it is added for other copies of the database, and `openssl cms -decrypt` opens it.
+    nothing that mints: no root key, no refresh token. Neither it nor a restore needs the old wrapping key.
+    With --wrapping-key-for it is added for other copies of the database: `openssl cms -decrypt` opens it.
     """
-    settings, stores = stores_in(data)
+    sealed = None if recipient is None else _sealed(data, recipient)
+    write_log_to(given_variables(with_file()).get("AUDIT_LOG"))
+    database = Database(named_url(data, creates=False), is_for_a_command=True)
+    click.get_current_context().call_on_close(database.close)
+    refuse_mistake(database, is_for_a_command=True)
     made_at = now()
-    sealed = None if recipient is None else _sealed(settings, recipient)
     _make_folder(folder)
     _audit_saved(made_at)
     try:
@@ -55,7 +61,7 @@ def backup(folder: Path, recipient: Path | None, data: Path | None) -> None:
             with output_to(folder / _KEY_FILE, "wrapping key", may_replace=False) as stream:
                 stream.write(sealed)
         key_file = None if sealed is None else _KEY_FILE
-        write_backup(stores.database, folder, version=__version__, made_at=made_at, wrapping_key=key_file)
+        write_backup(database, folder, version=__version__, made_at=made_at, wrapping_key=key_file)
     except OSError as error:
         raise SettingsError(f"the backup {folder} cannot be written ({error.strerror}): remove it") from error
     manifest, digest = read_manifest(folder)
@@ -117,7 +123,8 @@ def _restored(settings: Settings, folder: Path, manifest: Manifest, since: Logge
     return done
 
 
-def _sealed(settings: Settings, recipient: Path) -> bytes:
+def _sealed(data: Path | None, recipient: Path) -> bytes:
+    settings = settings_from_environment(data=data, creates=False)
     certificate = read_file(recipient, _LARGEST_CERTIFICATE)
     return sealed_wrapping_key(settings.wrapping_key, certificate, str(recipient))
 

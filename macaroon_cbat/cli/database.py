@@ -6,10 +6,7 @@ import click
 
 from macaroon_cbat.cli.groups import Group
 from macaroon_cbat.cli.options import data_option, say
-from macaroon_cbat.service.data_places import DataPlaces, data_folder, database_url
-from macaroon_cbat.service.settings import given_variables
-from macaroon_cbat.service.settings_file import with_file
-from macaroon_cbat.service.variables import read_variables
+from macaroon_cbat.cli.which_database import named_url
 from macaroon_cbat.stores import Database, sqlite_file
 from macaroon_cbat.stores.schema_versions import VERSIONS
 from macaroon_cbat.stores.upgrades import mistake, upgrade
@@ -32,7 +29,7 @@ def upgrade_command(data: Path | None, roles: tuple[str, ...]) -> None:
     then a service with MACAROON_CBAT_DATABASE_UPGRADE=0 has rights to rows alone. Jobs that start at once
     take turns.
     """
-    there = Database(_url(data, creates=True))
+    there = Database(named_url(data, creates=True))
     try:
         if roles and sqlite_file(there.engine.url) is not None:
             raise click.UsageError("SQLite has no roles: leave --grant-to out")
@@ -53,7 +50,7 @@ def check(data: Path | None) -> None:
     It changes nothing. It needs the tables of this version, or newer ones that say they work with it, and
     the rights of the role that the database URL names.
     """
-    there = Database(_url(data, creates=False), is_for_a_command=True)
+    there = Database(named_url(data, creates=False), is_for_a_command=True)
     try:
         reason = mistake(there)
     finally:
@@ -62,10 +59,3 @@ def check(data: Path | None) -> None:
         say(reason, err=True)
         click.get_current_context().exit(1)
     say(f"the database in {there.place} is ready for this version (schema {VERSIONS.newest})")
-
-
-def _url(data: Path | None, *, creates: bool) -> str:
-    """Return the URL of the database that the environment names. Raises SettingsError."""
-    environment = with_file()
-    places = DataPlaces(**read_variables(DataPlaces, given_variables(environment)))
-    return database_url(places, data or data_folder(environment), creates=creates)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Row, Select, select
 
+from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files import written
 from macaroon_cbat.stores.backup_format import (
     KEPT_RECORDS,
@@ -23,6 +23,7 @@ from macaroon_cbat.stores.backup_format import (
 from macaroon_cbat.stores.database import Database
 from macaroon_cbat.stores.postgresql import unhurried
 from macaroon_cbat.stores.schema import expiring_records, service_facts
+from macaroon_cbat.stores.schema_versions import VERSIONS
 from macaroon_cbat.stores.self_registered import bounds_alone
 
 _ROWS = 5000
@@ -34,15 +35,20 @@ def write_backup(
 ) -> Manifest:
     """Write a backup of the database into an empty folder, and return its manifest.
 
-    Raises Unavailable without the database, and OSError for a file that cannot be written. The manifest is
-    written last: without it, there is no backup.
+    Raises Unavailable without the database, SettingsError for one of another version, and OSError for a file
+    that cannot be written. The manifest is written last: without it, there is no backup.
     """
     with _snapshot(database) as connection:
-        schema = MigrationContext.configure(connection).get_current_revision()
+        schema = VERSIONS.found(connection)
+        if schema != VERSIONS.newest:
+            raise SettingsError(
+                f"the database in {database.place} has schema {schema!r}, and this version saves "
+                f"{VERSIONS.newest!r}: make the backup with the version of the service"
+            )
         issuer = select(service_facts.c.value).where(service_facts.c.name == "issuer")
         manifest = Manifest(
             version=version,
-            schema=str(schema),
+            schema=schema,
             made_at=made_at,
             issuer=connection.execute(issuer).scalar_one_or_none(),
             tables={table.name: _write_table(connection, folder, table.name) for table in TABLES},

@@ -59,6 +59,15 @@ def test_a_backup_is_restored_by_the_log(saved, data, log, tmp_path):
     ]
 
 
+def test_a_backup_needs_no_wrapping_key(data, tmp_path):
+    """The host that makes backups need not have the wrapping key, and a missing database is none."""
+    (data / "wrapping.key").unlink()
+    assert call("backup", tmp_path / "saved", "--data", data).exit_code == 0
+    assert "no database" in complaint(call("backup", tmp_path / "none", "--data", tmp_path / "empty"), 2)
+    assert not (tmp_path / "none").exists()
+    assert not (tmp_path / "empty").exists()
+
+
 def test_without_a_log_it_must_be_said(saved, tmp_path):
     """A restore needs the audit log, or the word that there is none; not both."""
     new = ("--data", tmp_path / "new")
