@@ -13,7 +13,7 @@ import resource
 import ssl
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -138,15 +138,22 @@ def _length(head: bytes) -> int:
 async def _follow(settings: Settings, answer: Callable[[Told, str], object]) -> None:
     told, doors = Told(), asyncio.Semaphore(AT_A_TIME)
     contexts = [_context(settings.ca, certificate) for certificate, _ in settings.clients]
-    following: list[Awaitable[None]] = []
+    following: list[asyncio.Task[None]] = []
     for number in range(settings.first, settings.first + settings.followers):
         port = settings.ports[number % len(settings.ports)]
         client = number % len(settings.clients)
         follower = Follower(port, contexts[client], settings.clients[client][1], told)
         following.append(asyncio.ensure_future(follower.follow(doors)))
+        following[-1].add_done_callback(_report)
     while line := await asyncio.to_thread(sys.stdin.readline):
         sys.stdout.write(json.dumps(answer(told, line.strip())) + "\n")
         sys.stdout.flush()
+
+
+def _report(ended: "asyncio.Task[None]") -> None:
+    """Say why a follower has ended, which none should."""
+    if not ended.cancelled():
+        sys.stderr.write(f"a follower has ended: {ended.exception()!r}\n")
 
 
 def _context(ca: str, certificate: str) -> ssl.SSLContext:
@@ -169,7 +176,7 @@ def _answered(told: Told, question: str) -> object:
 
 def main() -> None:
     """Follow until standard input ends."""
-    os.nice(10)  # they would have machines of their own: they must not take that of the service
+    os.nice(3)  # they would have machines of their own: they must not take that of the service
     settings = msgspec.json.decode(sys.argv[1], type=Settings)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

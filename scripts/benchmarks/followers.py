@@ -113,9 +113,8 @@ class Fleet:
         deadline = time.monotonic() + PATIENCE
         while (current := self.total("current")) < self.extent.followers:
             if time.monotonic() > deadline:
-                raise RuntimeError(
-                    f"{current} of {self.extent.followers} followers are current: {self.logs()}"
-                )
+                told = f"{self.asked('numbers')} {self.logs()}"
+                raise RuntimeError(f"{current} of {self.extent.followers} followers are current: {told}")
             time.sleep(0.1)
 
     def logs(self) -> str:
