@@ -60,13 +60,32 @@ def prepare_sqlite(engine: Engine, *, is_for_a_command: bool = False, served: Ev
             driver.execute("BEGIN")
         else:
             connection.info[_HURRIED] = True
-            driver.execute(f"PRAGMA busy_timeout = {milliseconds}")
-            driver.execute("BEGIN IMMEDIATE")
+            _begin_to_write(driver, milliseconds)
 
     @event.listens_for(engine, "checkin")
     def _returned(connection: sqlite3.Connection | None, record: ConnectionPoolEntry) -> None:
         if connection is not None and record.info.pop(_HURRIED, False):
             connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+
+
+def _begin_to_write(driver: sqlite3.Connection, milliseconds: int) -> None:
+    """Take the lock of the writers of all processes, or raise an error of the driver after this time.
+
+    SQLite by itself looks for the lock ten times a second in the end. A process whose writers stand in line
+    leaves it free for moments that are shorter, and would keep it from the others.
+    """
+    deadline = time.monotonic() + milliseconds / 1000
+    driver.execute("PRAGMA busy_timeout = 1")  # look once a millisecond
+    while True:
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() >= deadline:
+                raise
+        else:
+            driver.execute(f"PRAGMA busy_timeout = {milliseconds}")
+            return
 
 
 def _connect_privately(engine: Engine, *, is_for_a_command: bool, served: Event) -> None:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from mmap import mmap
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.stores import Database
 from macaroon_cbat.stores.group_commit import MOST_WRITERS, SECONDS
 from tests.support.file_limits import files_limited_to
+from tests.support.forks import in_children
 from tests.support.tls_servers import wait_until
 
 Body = Callable[[Connection, int], None]
@@ -183,3 +185,24 @@ def test_a_group_takes_no_writer_after_its_time(line):
     with line.up(body) as told:
         pass
     assert (len(succeeded(told)), line.commits) == (WRITERS, WRITERS)
+
+
+def test_processes_whose_writers_stand_in_line_starve_none(line):
+    """Of two processes that write all the time each gets a share, though groups leave hardly a gap."""
+    written, ready = (memoryview(mmap(-1, 16)).cast("q") for _ in range(2))  # which the children share
+
+    def write(process: int) -> bool:
+        def work(number: int) -> None:
+            while sum(written) < 2000:
+                with line.database.writing() as connection:
+                    connection.exec_driver_sql("INSERT INTO written (text) VALUES (?)", (str(number),))
+                    written[process] += 1
+
+        line.rows()
+        ready[process] = 1
+        wait_until(lambda: sum(ready) == 2, pause=0.001)
+        with ThreadPoolExecutor(6) as pool:
+            return list(pool.map(work, range(6))) == [None] * 6
+
+    assert in_children(2, write) == [0, 0]
+    assert min(written) > max(written) / 5, list(written)
