@@ -91,18 +91,30 @@ def test_a_client_chooses_no_id(behind, service, sent):
     assert all(MADE.fullmatch(answer.headers["X-Request-ID"]) for answer in answers)
 
 
-def test_ordinary_lines_name_the_request(service, caplog):
+class Lines(logging.Handler):
+    """A handler that writes each record at once, in both formats."""
+
+    def __init__(self) -> None:
+        """Begin without lines."""
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        self.lines += [formatter(form).format(record) for form in (TEXT, JSON)]
+
+
+def test_ordinary_lines_name_the_request(service):
     """A line that is logged while a request is answered ends with its id; a line of no request has none."""
-    log, lines = logging.getLogger("macaroon_cbat.service"), []
-    record = logging.makeLogRecord({"name": log.name, "msg": "something", "levelname": "WARNING"})
-
-    @service.app.before_request
-    def look():
-        lines.extend([formatter(form).format(record) for form in (TEXT, JSON)])
-
-    answer = service.open("/nowhere")
-    name = answer.headers["X-Request-ID"]
-    assert lines[0].endswith(f"WARNING macaroon_cbat.service: something [request {name}]")
-    assert f'"request_id":"{name}"' in lines[1]
-    assert formatter(TEXT).format(record).endswith("something")
-    assert "request_id" not in formatter(JSON).format(record)
+    log, handler = logging.getLogger("macaroon_cbat.service"), Lines()
+    log.addHandler(handler)
+    try:
+        name = service.open("/nowhere").headers["X-Request-ID"]
+        log.warning("something")
+    finally:
+        log.removeHandler(handler)
+    text, structured, later, later_structured = handler.lines
+    assert text.endswith(f"[request {name}]")
+    assert f'"request_id":"{name}"' in structured
+    assert later.endswith("something")
+    assert "request_id" not in later_structured
