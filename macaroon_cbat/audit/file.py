@@ -162,6 +162,22 @@ def reopen_logs() -> None:
                 troubles.error("the audit log cannot be reopened: %s", error)
 
 
+def check_log(target: str | None) -> None:
+    """Raise SettingsError for an audit log that cannot be opened; it is made if it is missing."""
+    if target is not None:
+        _opened(target).close()
+
+
+def _opened(target: str) -> AuditFile:
+    try:
+        return AuditFile(None if target == STDERR else Path(target))
+    except OSError as error:
+        raise SettingsError(
+            f"the audit log {target!r} cannot be opened ({error.strerror}): "
+            "name a writable file in MACAROON_CBAT_AUDIT_LOG"
+        ) from error
+
+
 def write_log_to(target: str | None) -> None:
     """Write audit lines to this file, or to standard error (`-`); None leaves them to the logging set-up.
 
@@ -169,14 +185,8 @@ def write_log_to(target: str | None) -> None:
     opened.
     """
     before = [one for one in log.handlers if isinstance(one, AuditFile)]
-    try:
-        if target is not None:  # before the old one goes: no line is lost while a process changes
-            log.addHandler(AuditFile(None if target == STDERR else Path(target)))
-    except OSError as error:
-        raise SettingsError(
-            f"the audit log {target!r} cannot be opened ({error.strerror}): "
-            "name a writable file in MACAROON_CBAT_AUDIT_LOG"
-        ) from error
+    if target is not None:  # before the old one goes: no line is lost while a process changes
+        log.addHandler(_opened(target))
     log.propagate = target is None
     log.setLevel(logging.NOTSET if target is None else logging.INFO)
     for handler in before:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from macaroon_cbat.audit.file import check_log
 from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.service.limits import ServiceLimits
 from macaroon_cbat.service.settings import Settings
@@ -52,6 +53,8 @@ class SettingsInForce:
                 return False
             # With every variable: a mistake in one that cannot change is told before the next start finds it.
             found = self._read(variables)
+            if found.audit_log != self.settings.audit_log:
+                check_log(found.audit_log)  # here: a worker that starts later could not do without it
         except MacaroonError as error:
             if not is_quiet:
                 log.error("keeping the settings in force: %s", error)  # noqa: TRY400 # no defect of ours

@@ -102,8 +102,13 @@ def test_what_may_not_change_is_named(in_force, variables, caplog, name, value) 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("TOKEN_LIFETIME", "0"), ("LOG_LEVEL", "loud"), ("ISSUER", "http://x"), ("TOKENS_LIFETIME", "77")],
-    ids=["out of range", "no word", "unusable and not to change", "a typo"],
+    [
+        pytest.param("TOKEN_LIFETIME", "0", id="out of range"),
+        pytest.param("LOG_LEVEL", "loud", id="no word"),
+        pytest.param("ISSUER", "http://x", id="unusable and not to change"),
+        pytest.param("TOKENS_LIFETIME", "77", id="a typo"),
+        pytest.param("AUDIT_LOG", "/proc/nowhere/audit.log", id="no place for the audit log"),
+    ],
 )
 def test_a_mistake_changes_nothing(in_force, variables, caplog, name, value) -> None:
     """One wrong variable leaves all in force, right ones beside it too; the log has the line of a start."""
