@@ -94,12 +94,12 @@ class Acceptor:
     def __init__(self, listeners: Sequence[socket.socket], server: Welcoming) -> None:
         """Accept for this server."""
         self._listeners, self._server = listeners, server
-        self._is_accepting = self._is_over = False
+        self._is_accepting = self._is_over = self._is_giving_way = False
 
     def resume(self) -> None:
         """Accept again, if there is room."""
         server = self._server
-        if self._is_accepting or self._is_over:
+        if self._is_accepting or self._is_over or self._is_giving_way:
             return
         if (
             len(server.connections) >= server.limits.connections
@@ -132,7 +132,12 @@ class Acceptor:
             return
         if pause := self._server.turns.take_owed(self._server.now()):
             self.pause()
-            self._server.events.call_later(pause, self.resume)
+            self._is_giving_way = True
+            self._server.events.call_later(pause, self._go_on)
+
+    def _go_on(self) -> None:
+        self._is_giving_way = False
+        self.resume()
 
     def _accept(self, listener: socket.socket) -> bool:
         """Accept a few; return False if there are no more, or no room for more."""

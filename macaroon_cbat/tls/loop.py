@@ -138,8 +138,15 @@ class Loop:
         client = (plain_text(address[0]), address[1]) if isinstance(address, tuple) else ("localhost", None)
         connection = Connection(self, client)
         self.connections[connection] = None
-        self.events.create_task(self.events.connect_accepted_socket(lambda: connection.link, sock))
+        self.events.create_task(self._connect(connection, sock))
         return connection
+
+    async def _connect(self, connection: Connection, sock: socket.socket) -> None:
+        try:
+            await self.events.connect_accepted_socket(lambda: connection.link, sock)
+        except OSError:  # the client has gone already, which some systems tell here
+            sock.close()
+            connection.drop()
 
     # The loop itself
 

@@ -5,7 +5,8 @@ could be understood in two ways is refused.
 """
 
 import re
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 MAX_FIELDS = 128
@@ -32,8 +33,7 @@ class UnusableRequest(Exception):
         super().__init__(status)
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(NamedTuple):
     """The header of a request: field names in upper case with underscores, values of one name joined.
 
     `length` is that of the body in bytes, None for a chunked one. `target` is in origin-form or `*`.
@@ -99,7 +99,7 @@ def _fields(lines: list[bytes]) -> dict[str, str]:
         found = _FIELD.fullmatch(line)
         if found is None:
             raise UnusableRequest(400)
-        name = found[1].decode("ascii").upper().replace("-", "_")
+        name = _key(found[1])
         if b"_" in found[1]:
             # Such a name would merge with the one spelled with hyphens: the field is dropped.
             if name in _FRAMING:
@@ -112,6 +112,11 @@ def _fields(lines: list[bytes]) -> dict[str, str]:
             value = f"{fields[name]}, {value}"
         fields[name] = value
     return fields
+
+
+@lru_cache(maxsize=512)
+def _key(name: bytes) -> str:
+    return name.decode("ascii").upper().replace("-", "_")
 
 
 def _host(fields: dict[str, str], version: str) -> str | None:
