@@ -132,7 +132,7 @@ class Fleet:
             timeout=60,
             **files,
         )
-        auth = MacaroonAuth(tokens, ClientCertificate(make_client(self.folder, "ops").file))
+        auth = MacaroonAuth(tokens, ClientCertificate(self.folder / "ops.pem"))
         return certificate_session(auth, self.folder / "ca.pem")
 
 
@@ -162,6 +162,7 @@ def _prepare(fleet: Fleet) -> list[tuple[str, str]]:
     """Register everybody; return the certificate and the bound token of each client that follows."""
     folder, now = fleet.folder, EpochSeconds(int(time.time()))
     development_certificates(folder)
+    make_client(folder, "ops")
     files = [make_client(folder, f"certificate-{number}").file for number in range(CERTIFICATES)]
     settings = settings_from_environment({**os.environ, **fleet.environment}, data=folder)
     stores = open_stores(settings.database_url, settings.wrapping_key, now)
