@@ -83,9 +83,8 @@ class Connection:
         if self._exchange is None:
             self._parse(plaintext)
             return
-        # What is sent ahead waits in the kernel. A client that waits for an event is read: it may go.
         self._receiver.ahead += plaintext
-        self.link.wants_input = self._exchange.is_parked
+        self.link.wants_input = self._exchange.is_parked  # one that waits for an event may go
         self.link.watch()
         if len(self._receiver.ahead) > _AHEAD_BYTES:
             self.drop()
