@@ -66,7 +66,7 @@ class KnownChains:
         """Return the chain of this very text, if it follows from the key that its grant names now."""
         name = hash(text[-_NAME:])
         chain = self._chains.get(name)
-        if chain is None:
+        if chain is None or len(text) > LONGEST_KNOWN or not text.isascii():
             return None
         try:
             key = keys.key_for(chain.grant)

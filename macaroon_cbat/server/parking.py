@@ -69,7 +69,8 @@ class ParkedResponse:
 
         The server calls this when the time is over, the client has gone, or the server stops.
         """
-        on_end, self._on_end = self._on_end, None
+        with _claiming:
+            on_end, self._on_end = self._on_end, None
         if on_end is None or self.answer is not None:
             return
         try:
@@ -82,10 +83,12 @@ def _announce_nothing() -> None:
     pass
 
 
-Park = Callable[[float, Callable[[], None]], ParkedResponse]
+Park = Callable[[float, Callable[[], None]], ParkedResponse | None]
 """Park the response to a request for so many seconds, after which the second argument is called, in the loop.
 
 It is called, too, when the client goes and when the server stops: it must be quick, and may call `finish`.
+The client may go before the application has noted that it waits: one that notes it then looks at `is_over`.
+The result is None if no place is left, since other connections need some: the application answers at once.
 The server answers 503 by itself if an application does not finish within GRACE_SECONDS after that.
 """
 

@@ -105,8 +105,8 @@ class ResourceFeeds:
     """The endpoints under /resource.
 
     Requests that wait for a revocation take no thread where the server parks their responses. Elsewhere at
-    most `waiters` of them wait at a time: a further one is answered at once, so that threads remain for
-    others.
+    most `waiters` of them wait at a time, so that threads remain for others. One that finds no place to wait
+    is answered at once, here as there.
     """
 
     def __init__(self, guard: OwnGuard, waiters: int, spread: Callable[[], float] = random.random) -> None:
@@ -189,8 +189,8 @@ class ResourceFeeds:
         seconds = wait * (1 - _SPREAD_PART * self._spread())
         park = park_of(request.environ)
         if park is not None:
-            self._watches.current().park(follower, position, partial(park, seconds))
-            return Parked()
+            body = self._watches.current().park(follower, position, partial(park, seconds))
+            return Parked() if body is None else _answer_text(body)
         body = self._waited(follower, position, seconds)
         if follower.is_suspect:
             self._refuse_changed(caller)

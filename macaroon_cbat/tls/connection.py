@@ -9,7 +9,7 @@ from functools import partial
 from macaroon_cbat.server.link import Link
 from macaroon_cbat.server.rooms import Room
 from macaroon_cbat.tls.error_answers import error_answer
-from macaroon_cbat.tls.exchange import ClientAddress, Exchange, is_over_tls
+from macaroon_cbat.tls.exchange import Exchange
 from macaroon_cbat.tls.host import Host
 from macaroon_cbat.tls.parked import end_wait, unpark
 from macaroon_cbat.tls.plain_session import PlainSession
@@ -17,11 +17,13 @@ from macaroon_cbat.tls.receiver import Receiver
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.request_head import UnusableRequest
 from macaroon_cbat.tls.session import Session, TlsFailure
+from macaroon_cbat.tls.site import ClientAddress, is_over_tls
 
 log = logging.getLogger("macaroon_cbat.tls")
 
 _WRITE_BYTES = 1 << 14  # one TLS record: a slow reader's time runs anew with each
 _TURN_BYTES = 1 << 19  # of one response in one turn: a fast reader leaves turns to the other clients
+_AHEAD_BYTES = 1 << 16  # behind a request that waits for an event: more comes from no honest client
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -81,10 +83,11 @@ class Connection:
         if self._exchange is None:
             self._parse(plaintext)
             return
-        # Nothing more is read meanwhile: what a client sends ahead waits in the kernel.
         self._receiver.ahead += plaintext
-        self.link.wants_input = False
+        self.link.wants_input = self._exchange.is_parked  # one that waits for an event may go
         self.link.watch()
+        if len(self._receiver.ahead) > _AHEAD_BYTES:
+            self.drop()
 
     def _parse(self, data: bytes) -> None:
         # The time of a request begins here; neither blank lines nor bytes that trickle start it anew.

@@ -11,7 +11,7 @@ from macaroon_cbat.tls.error_answers import error_answer
 from macaroon_cbat.tls.file_body import FileBody
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.session import Shown
-from macaroon_cbat.tls.site import Site
+from macaroon_cbat.tls.site import ClientAddress, Site, is_over_tls
 from macaroon_cbat.tls.task import Task
 from macaroon_cbat.tls.unsent_bytes import UnsentBytes
 
@@ -24,15 +24,6 @@ _LOOK_SECONDS = 0.05
 """The time after which a thread looks again whether other readers have made room."""
 
 
-ClientAddress = tuple[str, int | None]
-"""Address and port of a client; no port over a Unix socket."""
-
-
-def is_over_tls(address: ClientAddress) -> bool:
-    """Return False for a connection over a Unix socket, whose proxy has terminated TLS."""
-    return address[1] is not None
-
-
 class ClientGone(Exception):
     """The client went away while its response was being made."""
 
@@ -41,8 +32,9 @@ class Exchange:
     """The channel of a task, which touches neither the socket nor TLS."""
 
     __slots__ = (
-        "_changed", "_is_abandoned", "_is_started", "_lock", "_room", "_shown", "_unsent", "addr",
-        "is_announced", "is_broken", "is_finished", "is_parked", "keeps_alive", "parked", "request", "site",
+        "_changed", "_has_place", "_is_abandoned", "_is_started", "_lock", "_room", "_shown", "_unsent",
+        "addr", "is_announced", "is_broken", "is_finished", "is_parked", "keeps_alive", "parked", "request",
+        "site",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +60,7 @@ class Exchange:
         self._is_started = False
         self.parked: ParkedResponse | None = None
         self.is_parked = False
+        self._has_place = False
 
     # In the thread
 
@@ -86,7 +79,7 @@ class Exchange:
             if not task.has_begun:
                 self._answer_failure()
         finally:
-            self._forget_unused_park()
+            self._end_vain_park()
             self.request.close()
             self.is_finished = not self.is_parked
             self.announce()
@@ -101,8 +94,11 @@ class Exchange:
             environ[PEER_CERTIFICATE], environ[PEER_INTERMEDIATES] = self._shown
         return environ
 
-    def park(self, seconds: float, on_end: Callable[[], None]) -> ParkedResponse:
+    def park(self, seconds: float, on_end: Callable[[], None]) -> ParkedResponse | None:
         """Have no thread make this response, as `server.parking` says; the application calls it."""
+        if not self._has_place and not self.site.places.take():
+            return None
+        self._has_place = True
         self.parked = ParkedResponse(seconds, on_end, self.announce)
         return self.parked
 
@@ -115,10 +111,19 @@ class Exchange:
             task.finish()
             self.keeps_alive = task.keeps_alive
 
-    def _forget_unused_park(self) -> None:
-        """End the wait of an application that has parked its response and then failed, or answered itself."""
-        if self.parked is not None and not self.is_parked:
-            self.parked.end_wait()
+    def _end_vain_park(self) -> None:
+        """End the wait of an application that has failed or answered itself, or whose client has gone."""
+        if self.parked is not None and (self._is_abandoned or not self.is_parked):
+            self._leave_parking(self.parked)
+
+    def _leave_parking(self, parked: ParkedResponse) -> None:
+        """Give the place back once, and let go of the application's wait."""
+        with self._lock:
+            has_place, self._has_place = self._has_place, False
+        if has_place:
+            self.site.places.give()
+        parked.end_wait()
+        parked.release()
 
     def _begin(self) -> bool:
         """Take the request, unless its client is gone or it was withdrawn."""
@@ -137,8 +142,9 @@ class Exchange:
         """Queue a part of the response, or raise ClientGone; wait while the reader is too far behind."""
         while not self._queue(data):
             self.announce()
-            if self._room is not None:
-                self._room.wait(_LOOK_SECONDS)
+            room = self._room  # once: the loop sets it to None
+            if room is not None:
+                room.wait(_LOOK_SECONDS)
         self.announce()
 
     def _queue(self, data: bytes | FileBody) -> bool:
@@ -185,7 +191,7 @@ class Exchange:
             self._unsent.append(text)
             self._count_since(before)
         self.is_parked, self.is_finished = False, True
-        self.parked.release()
+        self._leave_parking(self.parked)
         return True
 
     def queued_bytes(self) -> int:
@@ -236,8 +242,7 @@ class Exchange:
             if not self._is_started:
                 self.request.close()
         if self.parked is not None:
-            self.parked.end_wait()
-            self.parked.release()
+            self._leave_parking(self.parked)
 
 
 def _announce_nothing() -> None:

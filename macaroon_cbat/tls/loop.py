@@ -102,6 +102,7 @@ class Loop:
         self.rooms.allow(limits)
         self.holdings.allow(limits.pending_bytes, limits.connections)
         self.site.backlog.allow(limits.unread_bytes)
+        self.site.places.allow(limits.connections, self._warn_of_places)
 
     def _wake(self, callback: Callable[[], None]) -> None:
         with suppress(RuntimeError):  # a thread may end its request after the loop
@@ -203,6 +204,9 @@ class Loop:
 
     def _warn_of_holdings(self, held_bytes: int) -> None:
         self.warnings.warn("requests under way hold %d bytes: refusing the largest", held_bytes)
+
+    def _warn_of_places(self, places: int) -> None:
+        self.warnings.warn("%d responses wait for events, as many as may: answering others at once", places)
 
     # The end
 

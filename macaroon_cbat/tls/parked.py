@@ -12,11 +12,18 @@ log = logging.getLogger("macaroon_cbat.tls")
 
 
 def unpark(exchange: Exchange, host: Host, link: Link, owner: Waiter) -> bool:
-    """Return True if the parked response is finished; else wait for it, as long as it may take."""
+    """Return True if the parked response is finished; else wait for it, as long as it may take.
+
+    The connection is read meanwhile, for a client that goes is noticed only so.
+    """
     if exchange.unpark(is_last=host.site.is_stopping):
         link.wait_in(None)
         return True
-    if link.room is None:
+    if link.is_ended:
+        owner.drop()
+    elif link.room is None:
+        link.wants_input = True
+        link.watch()
         assert exchange.parked is not None
         _wait(0.0 if host.site.is_stopping else exchange.parked.seconds, host, link, owner)
     return False

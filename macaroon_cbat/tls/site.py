@@ -9,10 +9,19 @@ from macaroon_cbat.certificate.untrusted_headers import UNTRUSTED_HEADERS
 from macaroon_cbat.server.stopping import IS_STOPPING
 from macaroon_cbat.tls.backlog import Backlog
 from macaroon_cbat.tls.file_body import FileBody
+from macaroon_cbat.tls.parking_places import ParkingPlaces
 from macaroon_cbat.tls.request import Request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
+
+ClientAddress = tuple[str, int | None]
+"""Address and port of a client; no port over a Unix socket."""
+
+
+def is_over_tls(address: ClientAddress) -> bool:
+    """Return False for a connection over a Unix socket, whose proxy has terminated TLS."""
+    return address[1] is not None
 
 
 @dataclass(slots=True)
@@ -26,6 +35,7 @@ class Site:
     removed_keys: frozenset[str]
     is_stopping: bool = False
     backlog: Backlog = field(default_factory=Backlog)
+    places: ParkingPlaces = field(default_factory=ParkingPlaces)
     _environ: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

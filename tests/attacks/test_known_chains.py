@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from macaroon_cbat.errors import (
     CaveatsNotMet,
     InvalidToken,
+    MalformedMacaroon,
     NotCertificateBound,
     NotDischarged,
     Revoked,
@@ -80,6 +81,13 @@ class Verifier:
             self(text, **further)
         assert len(self.known) == 1
         return self
+
+
+@pytest.mark.parametrize("beginning", ["\udc80", "é", "A" * 9_000], ids=["surrogate", "letter", "long"])
+def test_the_end_of_a_known_token_makes_no_other_text_one(beginning):
+    """Text that ends as a known token is as malformed as if none were known."""
+    with pytest.raises(MalformedMacaroon):
+        Verifier().knowing(CHILD)(beginning + CHILD)
 
 
 class Unreachable:

@@ -7,6 +7,7 @@ import pytest
 
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.revocation import Revocation
+from macaroon_cbat.server.parking import ParkedResponse
 from macaroon_cbat.stores.revocations import record
 from tests.support.databases import NOW, remove
 from tests.support.resource_server import register, rewritten, token_for_service
@@ -123,6 +124,26 @@ def test_parked_followers_hold_no_thread(parked):
     waiting = [parked.begin() for _ in range(6)]
     revoke(parked, "soon")
     assert [one.values() for one in waiting] == [["soon"]] * 6
+
+
+def test_a_client_that_goes_before_it_waits_is_not_kept(parked):
+    """A server that ends a wait while it begins leaves no follower behind."""
+    gone = []
+
+    def park(seconds, on_end):
+        gone.append(ParkedResponse(seconds, on_end, lambda: None))
+        gone[0].end_wait()
+        return gone[0]
+
+    assert parked.ask_to_wait(park) == []
+    assert (len(gone), len(parked.registered)) == (1, 0)
+
+
+def test_a_request_without_a_place_is_answered_at_once(parked):
+    """A server that parks no more responses has the page sent as it is now."""
+    [(status, page)] = parked.ask_to_wait(lambda _seconds, _on_end: None)
+    assert (status, page["is_last"], page["decisions"], page["complete_after"]) == ("200 OK", True, [], 0)
+    assert len(parked.registered) == 0
 
 
 LOSSES = {

@@ -18,7 +18,7 @@ class ParkingApplication:
     """`/park` waits for `/finish`; `/parked` counts.
 
     `/both` parks and answers itself, `/fails` parks and fails, `/forgets` never finishes, `/early` finishes
-    before it returns.
+    before it returns. A request that finds no place to wait is answered with NO_NEWS.
     """
 
     def __init__(self, told: Path | None = None) -> None:
@@ -27,13 +27,18 @@ class ParkingApplication:
         self.waiting: dict[ParkedResponse, None] = {}
         self.parked: list[ParkedResponse] = []
         self.ended = 0
+        self.meanwhile: Callable[[], object] = lambda: None
+        """Called while a request is worked on, before its response is parked."""
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve one request."""
         path, query = environ["PATH_INFO"], dict(parse_qsl(environ["QUERY_STRING"]))
         if path in {"/finish", "/parked"}:
             return self._tell(start_response, is_event=path == "/finish")
-        self._park(environ, float(query.get("seconds", 60)), is_finishing=path != "/forgets")
+        self.meanwhile()
+        if not self._park(environ, float(query.get("seconds", 60)), is_finishing=path != "/forgets"):
+            start_response("200 OK", [("Content-Length", str(len(NO_NEWS)))])
+            return [NO_NEWS]
         if path == "/fails":
             raise RuntimeError("after it has parked")
         if path == "/both":
@@ -43,8 +48,9 @@ class ParkingApplication:
             self.finish()
         return []
 
-    def _park(self, environ: dict[str, Any], seconds: float, *, is_finishing: bool) -> None:
+    def _park(self, environ: dict[str, Any], seconds: float, *, is_finishing: bool) -> bool:
         def on_end() -> None:
+            assert parked is not None
             self.ended += 1
             self.waiting.pop(parked, None)
             if is_finishing:
@@ -53,10 +59,13 @@ class ParkingApplication:
         park = park_of(environ)
         assert park is not None
         parked = park(seconds, on_end)
+        if parked is None:
+            return False
         self.parked.append(parked)
         self.waiting[parked] = None
         if self._told is not None:
             self._told.touch()
+        return True
 
     def finish(self) -> None:
         """Let the event happen."""

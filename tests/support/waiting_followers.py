@@ -10,7 +10,7 @@ from werkzeug.test import EnvironBuilder, TestResponse
 from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE
 from macaroon_cbat.macaroon.caveats import confirmation
 from macaroon_cbat.macaroon.minting import attenuate
-from macaroon_cbat.server.parking import PARK, ParkedResponse
+from macaroon_cbat.server.parking import PARK, Park, ParkedResponse
 from macaroon_cbat.service.following.followers import Followers
 from macaroon_cbat.service.resource_feeds import FEEDS
 from tests.support.certificates import Identity
@@ -105,6 +105,17 @@ class WaitingFollowers:
     def _until_held_ends(self, _waiting: Waiting, request: EnvironBuilder) -> tuple[int, Any]:
         answer = self.service.app.test_client().open(request)
         return answer.status_code, answer.json
+
+    def ask_to_wait(self, park: Park) -> list[tuple[str, Any]]:
+        """Ask the service to wait over a connection that parks so; return what it answers by itself."""
+        token = token_for_service(self.service)
+        request = self._request(token, after=self.ask(token=token).json["cursor"], wait=30)
+        begun: list[str] = []
+        answered = self.service.app(
+            {**request.get_environ(), PARK: park}, lambda status, _fields: begun.append(status)
+        )
+        body = b"".join(answered)
+        return [(status, json.loads(body)) for status in begun]
 
     def _until_parked_ends(self, waiting: Waiting, request: EnvironBuilder) -> tuple[int, Any]:
         body = b"".join(self.service.app({**request.get_environ(), PARK: waiting.park}, _answers_itself))

@@ -1,5 +1,7 @@
 """Responses that wait without a thread: each ends once."""
 
+from socket import create_connection
+
 import pytest
 
 from tests.support.parking_application import NEWS, NO_NEWS, ParkingApplication
@@ -110,6 +112,45 @@ def test_a_client_that_goes_is_forgotten(server, application):
     server.turn()
 
 
+@pytest.mark.parametrize("says_goodbye", [True, False], ids=["goodbye", "dropped"])
+def test_a_client_that_goes_before_its_response_is_parked(server, application, says_goodbye):
+    """A client that goes while a thread works on its request leaves no wait behind, and no connection."""
+    client = server.client()
+    client.send(get("/park"))
+
+    def leave():
+        if says_goodbye:
+            client.sock.close()
+            server.turn()
+        else:
+            client.connection.drop()
+
+    application.meanwhile = leave
+    server.serve()
+    assert (application.ended, len(application.waiting), len(server.loop.connections)) == (1, 0, 0)
+    assert len(server.loop.site.places) == 0
+
+
+def test_a_client_that_asks_ahead_and_goes_is_forgotten(server, application):
+    """Requests behind a parked one do not hide that their client has gone."""
+    client = server.client()
+    client.send(get("/park"))
+    client.send(get("/parked"))
+    server.serve()
+    client.send(get("/parked"))
+    client.sock.close()
+    server.turn()
+    assert (application.ended, len(application.waiting), len(server.loop.connections)) == (1, 0, 0)
+
+
+def test_a_client_that_asks_too_far_ahead_is_dropped(server, application):
+    """Requests behind a parked one are kept up to a bound."""
+    client = parked(server)
+    for _ in range(5):
+        client.send(get("/parked").ljust(16384, b"x"))
+    assert (application.ended, client.is_served, server.loop.holdings.held_bytes) == (1, False, 0)
+
+
 def test_a_forgetful_application_is_answered_for(server, application):
     """A response that the application does not finish becomes 503 five seconds after the end of its wait."""
     client = parked(server, "/forgets?seconds=10")
@@ -152,6 +193,43 @@ def test_parked_connections_are_in_use(server):
     server.at(25)
     assert server.loop.rooms.evictable(25) is None
     assert all(client.is_served for client in clients)
+
+
+def test_parked_connections_leave_some_to_others(tmp_path, application):
+    """A newcomer is served however many would wait: a sixteenth of the connections never do."""
+    with stepped(tmp_path, application, connections=16) as server:
+        clients = [server.client() for _ in range(16)]
+        for client in clients:
+            client.send(get("/park"))
+            server.serve()
+        assert [client.look() != b"" for client in clients] == [False] * 15 + [True]
+        assert clients[-1].look().endswith(NO_NEWS)
+        server.at(1)
+        with create_connection(server.listener.getsockname()):
+            server.turn()
+        assert (clients[-1].is_served, clients[0].is_served) == (False, True)
+        clients[0].sock.close()
+        server.turn()
+        parked(server)
+
+
+@pytest.mark.parametrize(
+    ("path", "is_gone"), [("/park", True), ("/both", False), ("/fails", False), ("/early", False)]
+)
+def test_a_place_is_given_back_once(tmp_path, application, path, is_gone):
+    """Each end of a wait gives its place back, and only its own."""
+    with stepped(tmp_path, application, connections=16) as server:
+        waiting = parked(server)
+        client = server.client()
+        client.send(get(path))
+        server.serve()
+        if is_gone:
+            client.sock.close()
+        server.turn()
+        assert len(server.loop.site.places) == (0 if path == "/early" else 1)
+        waiting.sock.close()
+        server.turn()
+        assert len(server.loop.site.places) == 0
 
 
 @pytest.mark.parametrize(

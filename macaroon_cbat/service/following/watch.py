@@ -58,19 +58,28 @@ class Watch:
             self._thread.join()
 
     def park(
-        self, follower: Follower, position: int, park: Callable[[Callable[[], None]], ParkedResponse]
-    ) -> None:
-        """Park the response of a follower that was admitted at this position."""
+        self, follower: Follower, position: int, park: Callable[[Callable[[], None]], ParkedResponse | None]
+    ) -> bytes | None:
+        """Park the response of a follower that was admitted at this position.
+
+        Return the page that answers it at once if no place is left, else None.
+        """
 
         def on_end() -> None:
             body = self.followers.leave(follower)
             if body is not None:
                 count_wait("time")
-                parked.finish(_OK, self._fields, body)
+                finish(_OK, self._fields, body)
 
         follower.parked = parked = park(on_end)
+        if parked is None:
+            return page_text(follower.view, follower.position)
+        finish = parked.finish
         if not self.followers.join(follower, position):
-            parked.finish(_OK, self._fields, page_text(follower.view, follower.position))
+            finish(_OK, self._fields, page_text(follower.view, follower.position))
+        elif parked.is_over:  # the client went before it was noted
+            on_end()
+        return None
 
     def hold(self, follower: Follower, position: int, seconds: float) -> bytes:
         """Block this thread for so many seconds at most; return the page that ends the wait."""

@@ -1,0 +1,51 @@
+"""The connections of one process that may wait for events of its application, and those kept for others."""
+
+import threading
+from collections.abc import Callable
+
+_PART = 16
+_MOST_KEPT = 256
+"""The connections kept for others: a sixteenth, and no more than so many.
+
+A parked response keeps its connection, so no newcomer gets its place. If all waited, not one would be served.
+"""
+
+
+class ParkingPlaces:
+    """A count of parked responses. Threads take places and the loop gives them back; safe for both."""
+
+    __slots__ = ("_limit", "_lock", "_taken", "_warn")
+
+    def __init__(self) -> None:
+        """Have places without end until `allow`."""
+        self._lock = threading.Lock()
+        self._taken = 0
+        self._limit: int | None = None
+        self._warn: Callable[[int], None] = _say_nothing
+
+    def allow(self, connections: int, warn: Callable[[int], None]) -> None:
+        """Keep a part of so many connections for others; tell `warn` the number of places if none is left."""
+        self._limit, self._warn = connections - min(connections // _PART, _MOST_KEPT), warn
+
+    def take(self) -> bool:
+        """Return False if no place is left."""
+        with self._lock:
+            limit = self._limit
+            if limit is None or self._taken < limit:
+                self._taken += 1
+                return True
+        self._warn(limit)
+        return False
+
+    def give(self) -> None:
+        """Give a place back."""
+        with self._lock:
+            self._taken -= 1
+
+    def __len__(self) -> int:
+        """Return the number of places that are taken."""
+        return self._taken
+
+
+def _say_nothing(_places: int) -> None:
+    pass
