@@ -72,7 +72,7 @@ def test_help_lists_what_is_not_installed():
     listed = " ".join(done.stdout.split())
     assert done.returncode == 0
     assert [name for name in main.list_commands(None) if f" {name} " not in listed] == []
-    assert listed.count("Not installed: pip install 'macaroon_cbat[service]'") == 9
+    assert listed.count("Not installed: pip install 'macaroon_cbat[service]'") == 11
 
 
 def test_a_gateway_without_its_extra_is_one_line(tmp_path):
