@@ -4,7 +4,6 @@ The resource server judges the caveats, and compares the certificate with that o
 """
 
 import hashlib
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from macaroon_cbat.client.https import HttpsRequest
 from macaroon_cbat.client.own_connections import OwnConnections
 from macaroon_cbat.client.trust import ServerTrust
 from macaroon_cbat.errors import Inactive, SettingsError, Unavailable
+from macaroon_cbat.files.clock import since_boot
 from macaroon_cbat.macaroon.audiences import audience_setting
 from macaroon_cbat.macaroon.caveats import Access
 from macaroon_cbat.macaroon.credential_headers import DISCHARGE
@@ -116,7 +116,7 @@ class Introspection:
         texts = unverified_texts(macaroon, read_discharges(discharges))
         presented = ",".join((text, *discharges))
         if not self._remembered.has(presented, access.certificate):
-            started = time.monotonic()
+            started = since_boot()
             self._ask(text, grant, access, discharges)
             self._remembered.add(presented, access.certificate, started, grant.exp - access.now)
         # The service has verified the chains over these very texts, so the caveats in them are authentic.
@@ -175,7 +175,7 @@ class _Remembered:
 
     def has(self, text: str, certificate: Thumbprint | None) -> bool:
         """Return True if the service's answer still applies."""
-        return time.monotonic() < self._until.get(_name(text, certificate), 0.0)
+        return since_boot() < self._until.get(_name(text, certificate), 0.0)
 
     def add(self, text: str, certificate: Thumbprint | None, asked_at: float, lifetime: int) -> None:
         """Remember the answer, for the token's lifetime in seconds at most."""

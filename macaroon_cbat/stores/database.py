@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemy
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from macaroon_cbat.errors import SettingsError, Unavailable
+from macaroon_cbat.files.clock import since_boot
 from macaroon_cbat.files.process_values import PerProcess
 from macaroon_cbat.stores.group_commit import GroupCommits
 from macaroon_cbat.stores.hosts import Hosts
@@ -24,7 +25,7 @@ from macaroon_cbat.stores.postgresql import (
     take_lock,
 )
 from macaroon_cbat.stores.prepared import Prepared
-from macaroon_cbat.stores.primacy import Primacy, since_boot
+from macaroon_cbat.stores.primacy import Primacy
 from macaroon_cbat.stores.remedies import with_remedy
 from macaroon_cbat.stores.sqlite import BUSY_SECONDS, prepare_sqlite, sqlite_file
 from macaroon_cbat.stores.urls import read_url, shown, unusable

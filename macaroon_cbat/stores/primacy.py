@@ -5,25 +5,17 @@ reads, and lacks what is revoked at the new primary. So no read counts unless th
 commit a moment ago.
 """
 
-import time
 from collections.abc import Callable
 from threading import Lock
 
 from macaroon_cbat.errors import Unavailable
+from macaroon_cbat.files.clock import since_boot
 
 PROVED_SECONDS = 10.0
 """The seconds for which a proof is good: less than tools take to promote a standby by themselves."""
 
 RENEWED_SECONDS = 5.0
 """The age of a proof in seconds at which the next request makes a new one."""
-
-
-_CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # Linux alone has the first
-
-
-def since_boot() -> float:
-    """Return the seconds since the machine started; on Linux, those in which it was suspended count."""
-    return time.clock_gettime(_CLOCK)
 
 
 class Primacy:

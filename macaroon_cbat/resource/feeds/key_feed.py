@@ -2,7 +2,6 @@
 
 import logging
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
@@ -11,6 +10,7 @@ from typing import Annotated
 from msgspec import Meta, Raw, Struct
 
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable, UnknownKey
+from macaroon_cbat.files.clock import since_boot
 from macaroon_cbat.files.process_values import ProcessLock
 from macaroon_cbat.macaroon.audiences import audience_setting
 from macaroon_cbat.macaroon.identifier import Grant
@@ -55,7 +55,7 @@ class KeyFeed:
         audience: str,
         *,
         snapshot: Path | str | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = since_boot,
     ) -> None:
         """Read the snapshot; keys are fetched when the first token comes. May raise SettingsError."""
         self.issuer, self.audience = connection.issuer, audience_setting(audience)

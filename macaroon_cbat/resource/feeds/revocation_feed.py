@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable
 from macaroon_cbat.files import process_values as processes
+from macaroon_cbat.files.clock import since_boot
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.revocation import RevocationRow, Revocations
@@ -59,7 +60,7 @@ class RevocationFeed:
         *,
         max_staleness: float = 60,
         snapshot: Path | str | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = since_boot,
     ) -> None:
         """Read the snapshot; no request is sent yet. Raises SettingsError for unusable settings."""
         if max_staleness < 1:
