@@ -103,6 +103,8 @@ def restore(
     if manifest.made_at > now() + LONGEST_CLOCK_SKEW:
         raise SettingsError(f"the backup is of {moment(manifest.made_at)}: set this machine's clock first")
     since = LoggedSince(manifest.made_at, logs)
+    if since.newest > utc(now() + LONGEST_CLOCK_SKEW):
+        raise SettingsError(f"the audit log goes on until {since.newest}: set this machine's clock first")
     settings = settings_from_environment(data=data)
     write_log_to(settings.audit_log)
     done = _restored(settings, folder, manifest, since)

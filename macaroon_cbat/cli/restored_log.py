@@ -15,19 +15,26 @@ An event is written before its change is committed, and the clocks of two servic
 
 
 class LoggedSince:
-    """The events since a backup. Raises SettingsError for logs that do not reach back to it."""
+    """The events since a backup. Raises SettingsError for logs that do not reach back to it.
+
+    In the log that has the backup, whatever follows it came after it, however the clock was set meanwhile.
+    """
 
     def __init__(self, made_at: int, files: Iterable[Path]) -> None:
         """Read the files; without any, there is no event."""
         self.events: list[AuditLine] = []
+        self.newest: str = utc(0)
+        """The time of the newest event."""
         since, saved = utc(made_at - _SLACK_SECONDS), utc(made_at)
         is_whole = has_files = False
         for file in files:
-            has_files = True
+            has_files, is_after = True, False
             for event in _events(file):
-                is_whole |= event.event == "database.saved" and event.at == saved
-                if event.at >= since:
+                is_after |= event.event == "database.saved" and event.at == saved
+                self.newest = max(self.newest, event.at)
+                if is_after or event.at >= since:
                     self.events.append(event)
+            is_whole |= is_after
         if has_files and not is_whole:
             raise SettingsError(
                 f"the audit log does not have the backup of {saved}: give the older file as well"

@@ -9,12 +9,13 @@ import json
 import logging
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +27,11 @@ from macaroon_cbat.server.shared_counters import ignoring_leftovers, sharing_cou
 
 log = logging.getLogger("macaroon_cbat.metrics")
 _PATIENCE_SECONDS = 5.0
+"""Seconds without a byte after which a client is left."""
+LONGEST_SECONDS = 10.0
+"""Seconds of one request and its answer at most: a client that drips must not keep a thread."""
+MOST_CLIENTS = 64
+"""Clients at once; one more ends the oldest. Threads and descriptors are those of the service, too."""
 _PLAIN, _JSON = "text/plain; charset=utf-8", "application/json"
 _PLACES = "this port has /livez, /readyz and /metrics\n"
 
@@ -160,12 +166,41 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     publish: Callable[[], None]
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        """Begin without a client."""
+        self._since: dict[socket.socket, float] = {}  # the oldest first
+        self._lock = Lock()
+        super().__init__(*arguments, **named)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread; end the oldest client if there are too many."""
+        with self._lock:
+            self._leave(len(self._since) - MOST_CLIENTS + 1)
+            self._since[request] = time.monotonic()
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close the connection, which makes room for another one."""
+        with self._lock:
+            self._since.pop(request, None)
+        super().shutdown_request(request)
+
     def service_actions(self) -> None:
-        """Publish the gauges of this process."""
+        """End clients that are too slow, and publish the gauges of this process."""
+        with self._lock:
+            until = time.monotonic() - LONGEST_SECONDS
+            self._leave(sum(since <= until for since in self._since.values()))
         try:
             self.publish()
         except Exception:
             log.exception("gauges cannot be published")
+
+    def _leave(self, count: int) -> None:
+        """End the oldest clients, whose threads close the connections; the caller has the lock."""
+        for request in list(self._since)[: max(0, count)]:
+            del self._since[request]
+            with suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 # http.server's
         """Log one line if a client goes away, and no traceback on standard error."""

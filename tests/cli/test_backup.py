@@ -2,9 +2,11 @@
 
 import json
 import subprocess
+import time
 
 import pytest
 
+from macaroon_cbat.audit import utc
 from tests.support.certificates import certified
 from tests.support.command_line import call, complaint, members, out
 from tests.support.rsa_keys import rsa_key
@@ -83,7 +85,7 @@ def test_a_log_must_reach_back_to_the_backup(saved, log, tmp_path):
     """A log that began after the backup, because it was rotated, needs the one before it as well."""
     older, newer = tmp_path / "audit.log.1", tmp_path / "newer"
     log.rename(older)
-    newer.write_text('{"at":"2099-01-01T00:00:00Z","event":"client.removed","client_id":"billing"}\n')
+    newer.write_text(f'{{"at":"{utc(time.time())}","event":"client.removed","client_id":"billing"}}\n')
     new = ("--data", tmp_path / "new")
     assert "give the older file" in complaint(call("restore", saved, "--audit-log", newer, *new), 2)
     result = call("restore", saved, "--audit-log", older, "--audit-log", newer, *new)
@@ -126,6 +128,24 @@ def test_a_clock_behind_the_backup_restores_nothing(saved, tmp_path):
     manifest.write_text(json.dumps(members | {"made_at": members["made_at"] + 3600}))
     line = complaint(call("restore", saved, "--without-audit-log", "--data", tmp_path / "new"), 2)
     assert "clock" in line
+
+
+def test_a_clock_behind_the_log_restores_nothing(saved, log, tmp_path):
+    """A token that was issued after the machine's time would be let in: events from later are refused."""
+    with log.open("a") as stream:
+        stream.write(f'{{"at":"{utc(time.time() + 3600)}","event":"token.minted"}}\n')
+    line = complaint(call("restore", saved, "--audit-log", log, "--data", tmp_path / "new"), 2)
+    assert "the audit log goes on until" in line
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_clock_that_was_set_back_loses_no_event(saved, log, tmp_path):
+    """An event behind the backup in its log came after it, even if its time is an earlier one."""
+    with log.open("a") as stream:
+        stream.write('{"at":"2020-01-01T00:00:00Z","event":"client.removed","client_id":"billing"}\n')
+    new = ("--data", tmp_path / "new")
+    assert call("restore", saved, "--audit-log", log, *new).exit_code == 0
+    assert [one["client_id"] for one in members("client", "list", *new)] == ["payroll"]
 
 
 def test_nothing_is_overwritten(saved, data, tmp_path):
