@@ -5,12 +5,14 @@ the loop as its connections see it.
 """
 
 import asyncio
+import logging
 import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from macaroon_cbat.certificate.address import plain_text
 from macaroon_cbat.server.acceptor import Acceptor, Turns, Warnings
@@ -26,6 +28,8 @@ from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.request_queue import RequestQueue
 from macaroon_cbat.tls.server_certificate import ServerCertificate
 from macaroon_cbat.tls.site import Site
+
+log = logging.getLogger("macaroon_cbat.tls")
 
 _TICK_SECONDS = 0.25  # deadlines are whole seconds: a client gains a quarter of one at most
 _LIFE_SECONDS = 10.0  # a loop without a turn for so long hangs: a busy machine pauses it for a second at most
@@ -171,9 +175,10 @@ class Loop:
             if client.is_parked():
                 self._finished.append(client)
             else:
-                client.on_response()
+                _do(client.on_response, client.drop)
         for _ in range(min(len(self._finished), _FINISHED_A_TURN)):
-            self._finished.popleft().on_response()
+            client = self._finished.popleft()
+            _do(client.on_response, client.drop)
         if self._finished and not self._is_woken:
             self._is_woken = True
             self.events.call_soon(self._on_changed)
@@ -189,7 +194,7 @@ class Loop:
         self.last_turn = now = self.now()
         for room in self.rooms.all:
             for connection in room.expired(now):
-                connection.on_deadline(room)
+                _do(partial(connection.on_deadline, room), connection.drop)
         for connection in self.rooms.burdens(self.limits.unread_bytes, len(self._threads)):
             connection.drop()
         if self._stop_before is None:
@@ -233,3 +238,12 @@ class Loop:
             self.events.run_forever()
         self.events.close()
         self._on_end()
+
+
+def _do(what: Callable[[], None], drop: Callable[[], None]) -> None:
+    """Do this for a connection: one that fails in an unforeseen way is dropped and harms no other."""
+    try:
+        what()
+    except Exception:
+        log.exception("dropped a connection")
+        drop()

@@ -151,6 +151,27 @@ def test_a_client_that_asks_too_far_ahead_is_dropped(server, application):
     assert (application.ended, client.is_served, server.loop.holdings.held_bytes) == (1, False, 0)
 
 
+def test_an_answer_that_cannot_be_sent_harms_no_other(server, application, caplog):
+    """A response that no server could send costs its own connection, and the others are answered."""
+    clients = [parked(server) for _ in range(3)]
+    application.parked[0].finish("200 OK", [], None)
+    application.finish()
+    server.turn()
+    assert [client.is_served for client in clients] == [False, True, True]
+    assert [answered(client) for client in clients[1:]] == [(b"HTTP/1.1 200 OK", NEWS)] * 2
+    assert "dropped a connection" in caplog.text
+    assert len(server.loop.site.places) == 0
+
+
+def test_a_wait_that_cannot_be_ended_harms_no_other(server, application, caplog):
+    """A response that is unusable when its time is over costs its own connection."""
+    first, second = parked(server, "/park?seconds=10"), parked(server, "/park?seconds=10")
+    first.connection._exchange.parked = None
+    server.at(11)
+    assert (first.is_served, answered(second)) == (False, (b"HTTP/1.1 200 OK", NO_NEWS))
+    assert "dropped a connection" in caplog.text
+
+
 def test_a_forgetful_application_is_answered_for(server, application):
     """A response that the application does not finish becomes 503 five seconds after the end of its wait."""
     client = parked(server, "/forgets?seconds=10")
