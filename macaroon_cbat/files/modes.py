@@ -1,6 +1,8 @@
 """Refusal of files with secrets that other users of the machine can read or replace."""
 
+import errno
 import os
+import select
 import stat
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +14,8 @@ from macaroon_cbat.files.notices import warn_once
 from macaroon_cbat.files.places import refuse_other_owner, refuse_replaceable
 
 _WRITE_OR_RUN = 3
+PIPE_SECONDS = 30
+"""Seconds for which a named pipe may have no writer: one that was read already never has one again."""
 
 
 def open_private(file: Path, what: str) -> BinaryIO:
@@ -19,12 +23,16 @@ def open_private(file: Path, what: str) -> BinaryIO:
 
     Raises SettingsError if another user can read, write or replace it, and OSError if it is missing. Its
     group may read it, as Kubernetes mounts files for `fsGroup` (0440): the log has one warning about that. A
-    group without other users may write it too, as the kubelet makes files on a volume (0660).
+    group without other users may write it too, as the kubelet makes files on a volume (0660). A named pipe
+    into which no process writes is an OSError: a signal could not end the wait for one.
     """
     refuse_replaceable(file, what)
-    stream = file.open("rb")
+    stream = open(file, "rb", opener=_open_at_once)  # noqa: SIM115 # Path.open takes no opener
     try:
         found = os.fstat(stream.fileno())
+        if stat.S_ISFIFO(found.st_mode):
+            _await_writer(stream)
+        os.set_blocking(stream.fileno(), True)
         if stat.S_ISREG(found.st_mode):
             refuse_other_owner(found, file, file, what)
             _refuse_acl(stream, file, what)
@@ -33,6 +41,18 @@ def open_private(file: Path, what: str) -> BinaryIO:
         stream.close()
         raise
     return stream
+
+
+def _open_at_once(name: str, flags: int) -> int:
+    """Open the file without waiting for the writer of a named pipe."""
+    return os.open(name, flags | os.O_NONBLOCK)
+
+
+def _await_writer(pipe: BinaryIO) -> None:
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    if not poll.poll(PIPE_SECONDS * 1000):
+        raise TimeoutError(errno.ETIMEDOUT, "no process writes into this pipe")
 
 
 def _refuse_mode(found: os.stat_result, group: int, file: Path, what: str) -> None:

@@ -71,4 +71,6 @@ def _pair(line: str, place: str) -> tuple[str, str]:
         value = value[1:-1]
     if "\\" in value:
         raise SettingsError(f"{place} has a backslash, which programs read in several ways: leave it out")
+    if "\0" in value:
+        raise SettingsError(f"{place} has a NUL, which no variable can have: leave it out")
     return name, value

@@ -1,5 +1,6 @@
 """Manifests that Kubernetes takes as they are, of pods that need nothing of their host."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,3 +66,13 @@ def test_only_pods_of_the_service_get_requests(objects: dict[str, Any]):
     ):
         assert selector.items() <= labels.items()
         assert not selector.items() <= job.items()
+
+
+@pytest.mark.parametrize("word", ["null", "yes", "123"])
+def test_a_name_that_yaml_reads_as_another_thing_stays_a_name(tmp_path: Path, word: str):
+    """A namespace or role such as `null` is text in every file, and no missing value or number."""
+    names = ("--namespace", word, "--database-role", "null")
+    folder = written("kubernetes", tmp_path / "k8s", *ISSUER, *names)
+    objects = [one for file in ("upgrade.yaml", "service.yaml") for one in manifests(folder / file)]
+    assert {one["metadata"]["namespace"] for one in objects} == {word}
+    assert objects[0]["spec"]["template"]["spec"]["containers"][0]["args"][-1] == "null"

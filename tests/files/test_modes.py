@@ -1,6 +1,8 @@
 """Files with secrets: refused when other users of the machine can read or replace them."""
 
+import os
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ from macaroon_cbat.cli.options import read_secret
 from macaroon_cbat.client import ClientCertificate
 from macaroon_cbat.client.secret import read_secret_file
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.files import modes
+from macaroon_cbat.files.modes import open_private
 from macaroon_cbat.resource import Introspection, ServiceConnection
 from macaroon_cbat.resource.feeds.snapshot import read_snapshot
 from macaroon_cbat.stores import WrappingKey, read_or_make_wrapping_key
@@ -131,3 +135,21 @@ def test_development_keys_that_others_can_use_are_refused(tmp_path: Path, name: 
     (tmp_path / name).chmod(0o644)
     with pytest.raises(SettingsError, match=f"chmod 600 {tmp_path / name}"):
         development_certificates(tmp_path)
+
+
+def test_a_pipe_without_a_writer_is_not_waited_for(tmp_path, monkeypatch):
+    """A reload that finds a named pipe goes on, and the process can be stopped."""
+    monkeypatch.setattr(modes, "PIPE_SECONDS", 0)
+    os.mkfifo(pipe := tmp_path / "pipe", 0o600)
+    with pytest.raises(OSError, match="no process writes into this pipe"):
+        open_private(pipe, "settings file")
+
+
+def test_a_pipe_is_read_to_its_end(tmp_path):
+    """A secret may come from a named pipe, whose writer may be slow."""
+    os.mkfifo(pipe := tmp_path / "pipe", 0o600)
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"s3cret",))
+    writer.start()
+    with open_private(pipe, "secret") as stream:
+        assert stream.read() == b"s3cret"
+    writer.join()

@@ -20,6 +20,7 @@ LINES = {
     "an empty value": (f"{LIFETIME}=", ""),
 }
 MISTAKES = {
+    "NUL": (f"{LIFETIME}=secret\0", "has a NUL"),
     "no equals sign": ("nonsense-secret", "line 1 .* sets no setting"),
     "another program's variable": ("PATH=/secret", "line 1 .* sets no setting"),
     "a small letter": ("macaroon_cbat_issuer=secret", "line 1 .* sets no setting"),
