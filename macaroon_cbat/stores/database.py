@@ -221,5 +221,5 @@ def _make_engine(url: URL, *, is_for_a_command: bool, served: Event) -> Engine:
     if hosts is None:
         prepare_sqlite(engine, is_for_a_command=is_for_a_command, served=served)
     else:
-        prepare_postgresql(engine, hosts)
+        prepare_postgresql(engine, hosts, is_for_a_command=is_for_a_command)
     return engine

@@ -5,6 +5,7 @@ wait for that.
 """
 
 from collections.abc import Mapping
+from threading import Lock
 from typing import Any
 
 from sqlalchemy import URL
@@ -27,18 +28,39 @@ class Hosts:
         self.generation = 0
         """Grows whenever every connection made so far must be given up."""
         self._first = 0
+        self._last: Host | None = None
+        self._lock = Lock()
 
     def in_order(self) -> list[dict[str, str]]:
         """Return the options of libpq that name each host, the preferred one in front."""
         turned = self.all[self._first :] + self.all[: self._first]
         return [{"host": host, **({"port": port} if port else {})} for host, port in turned]
 
+    def join(self, host: str, port: int) -> tuple[Host | None, int]:
+        """Prefer the host of a new connection; return it, and the generation of the connection.
+
+        If another host answered before, every connection made so far must be given up: the two may be an old
+        and a new primary, of which one lacks what is revoked at the other.
+        """
+        with self._lock:
+            if self.is_other(host, port):
+                self.generation += 1
+            self._last = self.prefer(host, port)
+            return self._last, self.generation
+
+    def is_other(self, host: str, port: int) -> bool:
+        """Return True if the last connection was to another host than this one."""
+        return self._last is not None and self._last != self._found(host, port)
+
     def prefer(self, host: str, port: int) -> Host | None:
         """Try this host first from now on, which has just answered; return it."""
-        found = next((one for one in self.all if one in ((host, str(port)), (host, ""))), None)
+        found = self._found(host, port)
         if found is not None:
             self._first = self.all.index(found)
         return found
+
+    def _found(self, host: str, port: int) -> Host | None:
+        return next((one for one in self.all if one in ((host, str(port)), (host, ""))), None)
 
     def leave(self, host: Host | None) -> None:
         """Try the host after this one first from now on, unless another one is first already."""
@@ -47,9 +69,10 @@ class Hosts:
 
     def give_up(self, host: Host | None, generation: int) -> None:
         """Leave this host, and give up every connection of this generation."""
-        if generation == self.generation:
-            self.generation += 1
-            self.leave(host)
+        with self._lock:
+            if generation == self.generation:
+                self.generation += 1
+                self.leave(host)
 
 
 def _pairs(options: Mapping[str, Any]) -> list[Host]:

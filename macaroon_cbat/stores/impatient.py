@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
 from macaroon_cbat.errors.extras import extra
@@ -38,14 +38,22 @@ class ImpatientConnection(Connection[Any]):
     _warning: str | None = None
 
     @classmethod
-    def connect_to_one_of(cls, hosts: Hosts, *arguments: str, **options: Any) -> "ImpatientConnection":
-        """Connect to the first host that takes writes, or to the only host whatever it takes.
+    def connect_to_one_of(
+        cls,
+        hosts: Hosts,
+        check: Callable[["ImpatientConnection"], None],
+        *arguments: str,
+        **options: Any,
+    ) -> "ImpatientConnection":
+        """Connect to the first host that takes writes, or to the only host, unless `check` raises an error.
 
         A host is asked itself: of a pooler, libpq learns no more than what its server was once. Where the URL
         has another `target_session_attrs`, libpq judges. Raises OperationalError if no host will do.
         """
         if len(hosts.all) < 2:
-            return cls.connect(*arguments, **options)
+            connection = cls.connect(*arguments, **options)
+            check(connection)
+            return connection
         is_asked = options.get("target_session_attrs", "read-write") == "read-write"
         if is_asked:
             options.pop("target_session_attrs", None)
@@ -55,6 +63,7 @@ class ImpatientConnection(Connection[Any]):
                 connection = cls.connect(*arguments, **options | place)
                 if is_asked:
                     connection.refuse_read_only()
+                check(connection)
             except Error as error:
                 failures.append(f"{':'.join(place.values())}: {error}")
             else:
@@ -74,11 +83,33 @@ class ImpatientConnection(Connection[Any]):
             raise
         del self.answer_seconds
 
+    def prove(self, situation: str, standby: str, writing: Iterable[str]) -> None:
+        """Prove that the server is the primary, or close the connection and raise an error of the driver.
+
+        `situation` returns whether it is a standby, and whether its commits wait for one. If they do, the
+        statements of `writing` are committed.
+        """
+        try:
+            self.answer_seconds = CONNECT_SECONDS
+            is_standby, waits_for_one = self.execute(situation.encode()).fetchone() or (True, False)
+            if is_standby:
+                raise OperationalError(standby)
+            for statement in writing if waits_for_one else ():
+                self.execute(statement.encode())
+            self.commit()
+        except Error:
+            self.close()
+            raise
+        del self.answer_seconds
+
+    def hear_warnings(self) -> None:
+        """Let `commit` know from now on what the server warns of."""
+        self.add_notice_handler(self._noticed)
+
     def belongs_to(self, hosts: Hosts) -> None:
         """Tell the hosts of the URL which of them answered, and when it no longer does."""
-        self._hosts, self._generation = hosts, hosts.generation
-        self._host = hosts.prefer(self.info.host, self.info.port)
-        self.add_notice_handler(self._noticed)
+        self._hosts = hosts
+        self._host, self._generation = hosts.join(self.info.host, self.info.port)
 
     def give_up(self) -> None:
         """Let no one use this connection again, nor any other one that was made before now."""

@@ -34,12 +34,12 @@ _BEGIN_WRITING = (
 MIGRATION_SECONDS = 600
 """The seconds that a migration waits for another one."""
 
-_SITUATION = text("SELECT pg_is_in_recovery(), current_setting('synchronous_standby_names') <> ''")
+_SITUATION = "SELECT pg_is_in_recovery(), current_setting('synchronous_standby_names') <> ''"
 _STANDBY = (
     "the server is a standby, which may lag behind: name the primary in the database URL, or the hosts of "
     "both with a comma between"
 )
-_WRITE = text("SELECT pg_logical_emit_message(true, 'macaroon_cbat', '')")
+_WRITE = "SELECT pg_logical_emit_message(true, 'macaroon_cbat', '')"
 """Writes a few bytes that belong to no table, and are committed as anything else is."""
 
 Begin = Callable[[], AbstractContextManager[Connection]]
@@ -67,17 +67,27 @@ def postgresql_arguments(url: URL, hosts: Hosts) -> dict[str, object]:
     }
 
 
-def prepare_postgresql(engine: Engine, hosts: Hosts) -> None:
-    """Use connections that do not wait for ever for an answer, to the schema that the URL names."""
+def prepare_postgresql(engine: Engine, hosts: Hosts, *, is_for_a_command: bool) -> None:
+    """Use connections that do not wait for ever for an answer, to the schema that the URL names.
+
+    A command may read a standby. For a service, another host than before is proved as it is connected to:
+    the last proof of `prove_primary` was about the host before.
+    """
     from macaroon_cbat.stores.impatient import ImpatientConnection  # psycopg is there by now
 
     wanted = _search_path(engine.url)
+
+    def check(connection: ImpatientConnection) -> None:
+        connection.hear_warnings()
+        if not is_for_a_command and hosts.is_other(connection.info.host, connection.info.port):
+            lock = _BEGIN_WRITING.format(seconds=BUSY_SECONDS, number=_PROOF_LOCK)
+            connection.prove(_SITUATION, _STANDBY, (lock, _WRITE))
 
     @event.listens_for(engine, "do_connect")
     def _connecting(
         _dialect: object, _record: object, arguments: tuple[str, ...], options: dict[str, Any]
     ) -> Any:
-        connection = ImpatientConnection.connect_to_one_of(hosts, *arguments, **options)
+        connection = ImpatientConnection.connect_to_one_of(hosts, check, *arguments, **options)
         if wanted is not None:
             connection.refuse_other_schema(wanted)
         connection.belongs_to(hosts)
@@ -126,13 +136,13 @@ def prove_primary(place: str, reading: Begin, writing: Begin) -> None:
     for tried in count(1):
         with reading() as connection:
             driver: Any = connection.connection.driver_connection
-            is_standby, waits_for_one = connection.execute(_SITUATION).one()
+            is_standby, waits_for_one = connection.execute(text(_SITUATION)).one()
         try:
             if is_standby:
                 raise Unavailable(f"the database in {place} cannot be used: {_STANDBY}")
             if waits_for_one:
                 with writing() as connection:
-                    connection.execute(_WRITE)
+                    connection.execute(text(_WRITE))
         except Unavailable:
             driver.give_up()
             if tried >= driver.number_of_hosts:

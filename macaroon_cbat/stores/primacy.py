@@ -17,6 +17,10 @@ PROVED_SECONDS = 10.0
 RENEWED_SECONDS = 5.0
 """The age of a proof in seconds at which the next request makes a new one."""
 
+_TOO_LATE = (
+    "the proof that the database is the primary is older than it may be: look for a server, or a machine, "
+    "that was suspended"
+)
 
 class Primacy:
     """The proofs of one process. One thread at a time makes one, while the others go by the last."""
@@ -38,8 +42,8 @@ class Primacy:
         try:
             if self._attempts == waiting_since:  # else another thread made one while this one waited
                 self._renew()
-            if self._failure is not None and self._age() >= PROVED_SECONDS:
-                raise Unavailable(str(self._failure)) from self._failure
+            if self._age() >= PROVED_SECONDS:
+                raise Unavailable(str(self._failure or _TOO_LATE)) from self._failure
         finally:
             self._lock.release()
 

@@ -1,7 +1,12 @@
 """The busiest routes are found at once, and answer as the slow way to them does."""
 
+import gc
+import weakref
+
 import pytest
-from flask import request, session, url_for
+from flask import after_this_request, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask.wrappers import Response
 
 from macaroon_cbat.service.http.application import Application
 
@@ -46,6 +51,26 @@ def test_hosts_that_an_embedding_application_trusts_are_checked_first():
         app.test_client().post("/busy", base_url=f"https://{host}") for host in ("as.example", "evil.example")
     ]
     assert [each.status_code for each in answers] == [200, 400]
+
+
+def test_a_function_of_one_request_is_not_kept():
+    """What an embedding application gives Flask for one request alone is gone after it."""
+    app = application()
+    alive: weakref.WeakSet[object] = weakref.WeakSet()
+
+    @app.get("/alone")
+    def alone() -> ResponseReturnValue:
+        def unchanged(response: Response) -> Response:
+            return response
+
+        alive.add(unchanged)
+        after_this_request(unchanged)
+        return "done"
+
+    for _ in range(3):
+        assert app.test_client().get("/alone").data == b"done"
+    gc.collect()
+    assert not alive
 
 
 @pytest.mark.parametrize(("key", "kept"), [(None, 500), ("k" * 32, 200)], ids=["without a key", "with a key"])

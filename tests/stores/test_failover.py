@@ -99,6 +99,23 @@ def test_an_old_primary_that_comes_back_is_not_written_to(pair, url, stores):
 
 
 @pytest.mark.usefixtures("hurried", "hurried_answers")
+def test_an_old_primary_is_not_read_in_place_of_a_new_one(pair, stores):
+    """The proof of one server says nothing of another: an old primary lacks what was revoked since."""
+    revoke(stores, "alice")
+    old, name = pair.primary, name_of(stores)
+    pair.promote()
+    there = opened(pair.url(name, pair.primary, old))
+    revoke(there, "bob")
+    pair.primary.kill()
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            there.revocations.after(0)
+    pair.primary.start()
+    assert [one.value for one in there.revocations.after(0).decisions] == ["alice", "bob"]
+    there.database.close()
+
+
+@pytest.mark.usefixtures("hurried", "hurried_answers")
 def test_a_primary_without_its_standby_acknowledges_nothing(pair, stores):
     """While the standby is out of reach writers get Unavailable; once it is back, they go on."""
     pair.part()

@@ -95,6 +95,17 @@ def test_the_host_that_answered_is_first():
     assert names(hosts) == "db3,db1,db2"
 
 
+def test_connections_to_two_hosts_are_not_used_at_once():
+    """A connection to another host than before lets all earlier ones be given up, and no other one does."""
+    hosts = Hosts(read_url("postgresql://db1,db2/d"))
+    (first, before), again = hosts.join("db1", 5432), hosts.join("db1", 5432)
+    assert (first, before) == again
+    second, after = hosts.join("db2", 5432)
+    assert second != first
+    assert after == hosts.generation != before
+    assert hosts.join("db2", 5432) == (second, after)
+
+
 def test_a_single_host_stays_as_it_is():
     """One host, which may be a name that leads to the primary, is connected to as the URL says."""
     hosts = Hosts(read_url("postgresql://db1:5433/d"))

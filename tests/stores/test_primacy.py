@@ -16,6 +16,7 @@ class Server:
     def __init__(self) -> None:
         """Begin as a primary."""
         self.now, self.asked, self.is_cut_off = 1000.0, 0, False
+        self.breaks_by: Exception | None = None
         self.answers, self.is_asked = threading.Event(), threading.Event()
         self.answers.set()
         self.primacy = Primacy(self.prove, lambda: self.now)
@@ -25,6 +26,8 @@ class Server:
         self.asked += 1
         self.is_asked.set()
         self.answers.wait()
+        if self.breaks_by is not None:
+            raise self.breaks_by
         if self.is_cut_off:
             raise Unavailable("it is cut off")
 
@@ -67,6 +70,32 @@ def test_a_proof_is_as_old_as_its_beginning(server):
         first.result()
     server.primacy.require()
     assert server.asked == 2
+
+
+def test_a_proof_that_took_too_long_is_none(server):
+    """A proof that is too old when it comes, as after the machine was suspended, lets no request go on."""
+    server.answers.clear()
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(server.primacy.require)
+        server.is_asked.wait()
+        server.now += PROVED_SECONDS
+        server.answers.set()
+        with pytest.raises(Unavailable, match="older than it may be"):
+            first.result()
+    server.primacy.require()
+    assert server.asked == 2
+
+
+def test_a_proof_that_breaks_off_is_none(server):
+    """A proof that ends in an unexpected error is none for those who waited for it either."""
+    server.breaks_by = ValueError("a defect")
+    server.answers.clear()
+    with ThreadPoolExecutor(4) as pool:
+        results = [pool.submit(server.primacy.require) for _ in range(4)]
+        wait_until_in(Primacy.require, 4)
+        server.answers.set()
+        errors = [type(one.exception()) for one in results]
+    assert sorted(map(str, errors)) == sorted(map(str, [ValueError, *[Unavailable] * 3]))
 
 
 def test_others_go_by_the_last_proof_meanwhile(server):
