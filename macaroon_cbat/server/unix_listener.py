@@ -15,6 +15,8 @@ MODE = 0o660
 """Owner and group alone: a process that connects speaks as the proxy."""
 _LONGEST_PATH = 100
 """Bytes: the kernel's limit is 107, and a draft of the name needs a few."""
+_DRAFT_BYTES = 3
+"""Random bytes in the name of a draft, which is 6 bytes longer than the shortest name at most."""
 
 
 def is_too_long(path: Path) -> bool:
@@ -46,11 +48,10 @@ def unix_listener(path: Path, *, mode: int = MODE, group: str | None = None) -> 
     gid = -1 if group is None else _id_of(group)
     if is_answered(path):
         raise SettingsError(f"{path} is in use: stop the other server or listen elsewhere")
-    draft = path.with_name(f".{os.getpid()}.sock")
+    # Containers that share a volume all have a process 1, so a process number could name two drafts.
+    draft = path.with_name(f".{os.urandom(_DRAFT_BYTES).hex()}")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with suppress(FileNotFoundError):
-            draft.unlink()
         before = os.umask(0o777)
         try:
             listener.bind(os.fspath(draft))

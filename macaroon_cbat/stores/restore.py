@@ -10,8 +10,8 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from msgspec import MsgspecError
-from sqlalchemy import Connection, MetaData, Table, delete, func, insert, inspect, select, update
-from sqlalchemy.exc import CompileError, IntegrityError
+from sqlalchemy import Connection, Integer, MetaData, Table, delete, func, insert, inspect, select, update
+from sqlalchemy.exc import CompileError, DataError, IntegrityError
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.modes import open_private
@@ -29,6 +29,7 @@ from macaroon_cbat.stores.stores import RESTORED_AT
 
 _ROWS = 1000
 """Rows that are inserted at once."""
+_TOO_LARGE = 1 << 63
 
 
 def restore_backup(
@@ -99,7 +100,7 @@ def _fill(connection: Connection, table: Table, file: Path, one: TableFile) -> N
         with open_private(file, "file of the backup") as stream:
             hashed = Hashed(stream)
             for line in hashed:
-                rows.append(row_of(line, one))
+                rows.append(_checked(row_of(line, one), table))
                 count += 1
                 if len(rows) >= _ROWS:
                     connection.execute(insert(table), rows)
@@ -108,10 +109,21 @@ def _fill(connection: Connection, table: Table, file: Path, one: TableFile) -> N
                 connection.execute(insert(table), rows)
     except OSError as error:
         raise SettingsError(f"{file} cannot be read ({error.strerror}): take another backup") from error
-    except (ValueError, KeyError, MsgspecError, CompileError, IntegrityError) as error:
+    except (ValueError, KeyError, MsgspecError, CompileError, DataError, IntegrityError) as error:
         raise _damaged(file) from error
     if (count, hashed.hexdigest()) != (one.rows, one.sha256):
         raise _damaged(file)
+
+
+def _checked(row: dict[str, object], table: Table) -> dict[str, object]:
+    """Return the row, or raise ValueError for a value of another type: SQLite would take it."""
+    for name, value in row.items():
+        is_number = isinstance(table.columns[name].type, Integer)
+        if value is not None and is_number != isinstance(value, int):
+            raise ValueError(f"{name} has another type")
+        if isinstance(value, int) and abs(value) >= _TOO_LARGE:
+            raise ValueError(f"{name} is too large")
+    return row
 
 
 def _damaged(file: Path) -> SettingsError:

@@ -10,6 +10,7 @@ import pytest
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.server.listener import SocketFile, listening, place_of
+from macaroon_cbat.server.unix_listener import is_answered
 
 EVERY = "::"
 
@@ -112,3 +113,13 @@ def test_the_file_of_a_successor_stays(tmp_path: Path):
         successor.bind(os.fspath(path))
     assert path.is_socket()
     successor.close()
+
+
+def test_a_draft_of_another_server_stays(tmp_path: Path):
+    """Process 1 of each container on a volume has the same number, and takes no socket from the other."""
+    other = tmp_path / f".{os.getpid()}.sock"
+    with socket.socket(socket.AF_UNIX) as draft:
+        draft.bind(str(other))
+        draft.listen()
+        with listening([f"unix:{tmp_path / 'own.sock'}"], 0):
+            assert is_answered(other)

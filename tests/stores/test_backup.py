@@ -234,7 +234,19 @@ SPOILED = {
     "a path": (lambda folder: with_table(folder, file="../clients.jsonl"), "outside of the backup"),
     "a column": (lambda folder: with_table(folder, columns=["x"] * 8), "damaged or changed"),
     "no bytes": (lambda folder: with_table(folder, bytes_columns=["x"]), "damaged or changed"),
+    "text for a number": (lambda folder: with_value(folder, "tokens_since", "abc"), "damaged or changed"),
+    "number for text": (lambda folder: with_value(folder, "metadata", 7), "damaged or changed"),
+    "too large": (lambda folder: with_value(folder, "created_at", 2**63), "damaged or changed"),
 }
+
+
+def with_value(folder: Path, column: str, value: object) -> None:
+    """Put a value into each row of the clients, and its hash into the manifest, as an attacker would."""
+    file = folder / "clients.jsonl"
+    columns = json.loads((folder / MANIFEST).read_text())["tables"]["clients"]["columns"]
+    rows = [dict(zip(columns, json.loads(line), strict=True)) for line in file.read_text().splitlines()]
+    file.write_text("".join(json.dumps([*(row | {column: value}).values()]) + "\n" for row in rows))
+    with_table(folder, sha256=hashlib.sha256(file.read_bytes()).hexdigest())
 
 
 def longer(file: Path) -> None:
