@@ -54,7 +54,7 @@ def test_hosts_that_an_embedding_application_trusts_are_checked_first():
 
 
 def test_a_function_of_one_request_is_not_kept():
-    """What an embedding application gives Flask for one request alone is gone after it."""
+    """A function that an embedding application gives Flask for one request is gone after it."""
     app = application()
     alive: weakref.WeakSet[object] = weakref.WeakSet()
 
