@@ -30,7 +30,7 @@ class GroupCommits:
 
     def __init__(self, begin: Begin, monotonic: Callable[[], float]) -> None:
         """Begin transactions by this function; the clock `monotonic` returns seconds."""
-        self.turns = WriteQueue(monotonic)
+        self.turns = WriteQueue(monotonic, self._abandon)
         self._begin = begin
         self._monotonic = monotonic
         self._open: _Group | None = None  # for the writer alone whose turn it is
@@ -58,6 +58,14 @@ class GroupCommits:
         except BaseException:
             self.turns.pass_on()
             raise
+
+    def _abandon(self) -> None:
+        """End the turn of a writer that was interrupted as it came: those before it wait for a commit."""
+        group, self._open = self._open, None
+        if group is None:
+            self.turns.pass_on()
+        else:
+            self._end_turn(group)
 
     def _end_turn(self, group: "_Group") -> None:
         """Leave the group to the next writer in line, or commit it."""

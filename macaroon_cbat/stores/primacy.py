@@ -22,6 +22,7 @@ _TOO_LATE = (
     "that was suspended"
 )
 
+
 class Primacy:
     """The proofs of one process. One thread at a time makes one, while the others go by the last."""
 

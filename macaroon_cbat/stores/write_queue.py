@@ -13,9 +13,17 @@ class WriteQueue:
     SQLite itself lets the thread write that retries at the right moment, and may starve the others.
     """
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Make a free lock. Deadlines are on the clock `monotonic`, in seconds."""
+    def __init__(
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        abandon: Callable[[], None] | None = None,
+    ) -> None:
+        """Make a free lock. Deadlines are on the clock `monotonic`, in seconds.
+
+        `abandon` ends the turn, in place of `pass_on`, of a thread that was interrupted as its turn came.
+        """
         self._monotonic = monotonic
+        self._abandon = abandon or self.pass_on
         self._lock = Lock()
         self._is_taken = False
         self._waiting: deque[Lock] = deque()
@@ -68,10 +76,19 @@ class WriteQueue:
             mine = Lock()
             mine.acquire()
             self._waiting.append(mine)
-        if mine.acquire(timeout=seconds):
-            return True
+        try:
+            if mine.acquire(timeout=seconds):
+                return True
+        except BaseException:  # a signal, or a greenlet's timeout, must not take the turn of others with it
+            if not self._leaves(mine):
+                self._abandon()
+            raise
+        return not self._leaves(mine)  # else the turn came between the timeout and the lock
+
+    def _leaves(self, mine: Lock) -> bool:
+        """Leave the line; return False if the turn has come already."""
         with self._lock:
             if mine in self._waiting:
                 self._waiting.remove(mine)
-                return False
-        return True  # the turn came between the timeout and the lock
+                return True
+            return False

@@ -59,4 +59,4 @@ def test_an_unknown_group_is_refused():
     done = subprocess.run(
         [ROOT / "scripts" / "bench", "cores"], check=False, capture_output=True, text=True, timeout=100
     )
-    assert (done.returncode, "no group cores; there is: core, peers, certificates," in done.stderr) == (2, True)
+    assert (done.returncode, "no group cores; there is: core, peers," in done.stderr) == (2, True)

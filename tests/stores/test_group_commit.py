@@ -17,6 +17,7 @@ from macaroon_cbat.stores import Database
 from macaroon_cbat.stores.group_commit import MOST_WRITERS, SECONDS
 from tests.support.file_limits import files_limited_to
 from tests.support.forks import in_children
+from tests.support.interruptions import Signalled, signalled
 from tests.support.tls_servers import wait_until
 
 Body = Callable[[Connection, int], None]
@@ -166,6 +167,30 @@ def test_a_transaction_that_is_lost_refuses_all_that_were_in_it(line, is_noticed
         pass
     assert succeeded(told) == line.rows() == [*range(5, WRITERS)]
     assert [type(each.exception()) for each in told[:4]] == [Unavailable] * 4
+
+
+def test_a_writer_that_is_interrupted_leaves_no_other_without_a_commit(line):
+    """A signal that ends a writer as its turn comes keeps none waiting that wrote before it."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def let_the_turn_come() -> None:
+        go_on.set()
+        wait_until(lambda: line.waiting == 0)
+
+    def write() -> None:
+        with line.database.writing() as connection:
+            begun.set()
+            go_on.wait()
+            add(connection, 0)
+
+    interrupted = signalled(lambda: line.waiting == 1, let_the_turn_come)
+    with ThreadPoolExecutor() as pool:
+        told = [pool.submit(write)]
+        begun.wait()
+        with pytest.raises(Signalled), interrupted, line.database.writing():
+            pass
+    assert succeeded(told) == [0]
+    assert line.rows() == [0]
 
 
 def test_a_group_is_bounded(line):

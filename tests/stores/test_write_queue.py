@@ -12,6 +12,7 @@ from macaroon_cbat.stores.database import BUSY_SECONDS
 from macaroon_cbat.stores.write_queue import WriteQueue
 from tests.support.databases import ON_SQLITE
 from tests.support.failing_database import revoke
+from tests.support.interruptions import Signalled, signalled
 from tests.support.tls_servers import wait_until
 
 
@@ -44,6 +45,17 @@ def test_a_turn_that_does_not_come_is_given_up():
     turns = WriteQueue()
     with turns.turn(1):
         with pytest.raises(TimeoutError), turns.turn(0.05):
+            pass
+        assert queued(turns, 0)
+    with turns.turn(0) as left:
+        assert left == 0
+
+
+def test_a_writer_that_is_interrupted_leaves_the_line():
+    """A signal that ends a waiting thread keeps no other one from its turn."""
+    turns = WriteQueue()
+    with turns.turn(20):
+        with pytest.raises(Signalled), signalled(lambda: queued(turns, 1)), turns.turn(20):
             pass
         assert queued(turns, 0)
     with turns.turn(0) as left:
