@@ -29,7 +29,12 @@ def apply_file(file: Path, *, verbs: Verbs, dry_run: bool, yes: bool, prune: boo
     them a registered client keeps its own. `keep_old = "24h"` lets the secret before it stay valid. A client
     that loses a right loses its tokens.
     """
-    found = differences(read_clients(file), verbs.clients(), prunes=prune)
+    wanted = read_clients(file)
+    if prune and not wanted:
+        raise SettingsError(
+            f"{file} has no client, and --prune would remove every one: name the whole file, or remove each"
+        )
+    found = differences(wanted, verbs.clients(), prunes=prune)
     _refuse_own_end(found, verbs)
     for each in found:
         for line in each.lines():

@@ -32,7 +32,7 @@ def read_clients(file: Path) -> list[WantedClient]:
     """Return the clients in the file, by name. Raises SettingsError, which names the client and member."""
     try:
         members = tomllib.loads(text_of(read_file(file, _LARGEST), str(file)))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # beside TOMLDecodeError, of a number of 5,000 digits
         raise SettingsError(f"{file} is no TOML: {error}") from error
     clients = members.pop("clients", {})
     if members or not isinstance(clients, dict):

@@ -22,6 +22,8 @@ def refuse_replaceable(file: Path, what: str) -> None:
     Every folder from the root, every symbolic link and the file must belong to this process's user or to
     root. Other users may write none of the folders, unless the sticky bit protects the entries of others.
     """
+    if "\0" in str(file):  # the system calls would raise ValueError
+        raise OSError(errno.EINVAL, "its name holds a NUL", str(file))
     for path, found in _way_to(file):
         if found is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))

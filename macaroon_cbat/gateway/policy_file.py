@@ -134,10 +134,10 @@ def read_policy(file: Path) -> Policy:
         raise SettingsError(f"the policy file {file} cannot be read: {error.strerror}") from error
     try:
         policy = msgspec.convert(tomllib.loads(text_of(content, f"the policy file {file}")), Policy)
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{file} is no TOML: {error}") from error
     except msgspec.ValidationError as error:
         raise SettingsError(f"{file}: {mistake_of(error)}") from error
+    except (ValueError, RecursionError) as error:  # beside TOMLDecodeError, of a number of 5,000 digits
+        raise SettingsError(f"{file} is no TOML: {error}") from error
     if mistake := _mistake(policy):
         raise SettingsError(f"{file}: {mistake}")
     return policy

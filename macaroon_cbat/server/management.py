@@ -139,7 +139,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with a page, or 404."""
-        status, kind, body = self.page.answer(urlsplit(self.path).path, self.headers.get("Accept", ""))
+        try:
+            path = urlsplit(self.path).path
+        except ValueError:  # an address with half a bracket
+            path = ""
+        status, kind, body = self.page.answer(path, self.headers.get("Accept", ""))
         self.send_response(status)
         for name, value in (
             ("Content-Type", kind),

@@ -40,7 +40,10 @@ def metrics_text(collectors: Sequence[Collector]) -> Callable[[str], tuple[int, 
         registry.register(collector)
 
     def answer(accepted: str) -> tuple[int, str, bytes]:
-        encode, kind = choose_encoder(accepted)
+        try:
+            encode, kind = choose_encoder(accepted)
+        except (TypeError, ValueError):  # it fails on a version in quotation marks, or of letters
+            encode, kind = choose_encoder("")
         return 200, kind, encode(registry)
 
     return answer

@@ -108,6 +108,27 @@ def test_removals_are_asked_for(applied, data, file):
     assert [one["client_id"] for one in listed(data)] == ["web"]
 
 
+def test_an_empty_file_prunes_nothing(applied, data, file):
+    """A file that is just being written has no client yet, and must not remove every one."""
+    file.write_text("")
+    assert "has no client" in complaint(applied("--yes", "--prune"), 2)
+    assert len(listed(data)) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (f"refresh_idle_seconds = {'9' * 5000}\n", "is no TOML"),
+        ('secret_file = "a\\u0000b"\n', "its name holds a NUL"),
+    ],
+    ids=["many digits", "NUL"],
+)
+def test_what_a_library_fails_on_is_a_mistake(applied, file, text, words):
+    """A number that Python does not read, or a name that the system does not take, is one line."""
+    file.write_text(f'[clients.billing]\nscope = "read"\n{text}')
+    assert words in complaint(applied("--yes"), 2)
+
+
 @pytest.mark.parametrize(
     ("keep", "words"),
     [

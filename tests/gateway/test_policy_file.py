@@ -68,6 +68,8 @@ def test_a_good_file_is_summed_up(folder: Path):
 
 
 MISTAKES = {
+    "many digits": (f"a = {'9' * 5000}", "is no TOML"),
+    "nested deeply": ("a = " + "[" * 5000, "is no TOML"),
     "no toml": ("audience = \n", "is no TOML"),
     "unknown member": (
         GOOD.replace("[listen]", "colour = 1\n[listen]"),

@@ -50,3 +50,19 @@ def test_a_client_that_drips_is_left(page, monkeypatch):
     monkeypatch.setattr(management, "LONGEST_SECONDS", 0.0)
     with begun(page) as client:
         assert client.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    ("request_line", "accepted", "status"),
+    [
+        (b"GET /metrics", b'application/openmetrics-text; version="1.0.0"', b"200"),
+        (b"GET /metrics", b"application/openmetrics-text;version=newest", b"200"),
+        (b"GET http://[::1/livez", b"*/*", b"404"),
+    ],
+    ids=["quoted version", "version of letters", "half a bracket"],
+)
+def test_an_odd_request_is_answered(page, request_line, accepted, status):
+    """A request that a library cannot read has an answer all the same."""
+    with socket.create_connection(page, PATIENCE) as client:
+        client.sendall(request_line + b" HTTP/1.1\r\nHost: here\r\nAccept: " + accepted + b"\r\n\r\n")
+        assert client.recv(100).split()[1:2] == [status]
