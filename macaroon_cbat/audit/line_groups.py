@@ -67,9 +67,17 @@ class LineGroups:
                 written, stopped = self._write([each.text for each in group])
             error = stopped or error
         finally:
-            for number, each in enumerate(group):
-                each.settle(None if number < written else error)
-            self._hand_over()
+            try:
+                self._tell(group, written, error)
+            except BaseException:
+                self._tell(group, written, error)  # a signal comes between two steps, which may be repeated
+                raise
+
+    def _tell(self, group: list["_Line"], written: int, error: OSError) -> None:
+        """Tell each thread of a group how it ended, and let another one lead."""
+        for number, each in enumerate(group):
+            each.settle(None if number < written else error)
+        self._hand_over()
 
     def _hand_over(self) -> None:
         with self._lock:

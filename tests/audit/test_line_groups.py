@@ -102,6 +102,26 @@ def test_a_thread_that_fails_while_it_writes_for_others_refuses_them():
         disk.groups.append(b"later")
 
 
+def test_a_thread_that_is_interrupted_while_it_tells_others_tells_them_all():
+    """A signal that comes when the lines are written leaves no thread waiting for that, and no later one."""
+
+    class Interrupting(int):
+        is_over = False
+
+        def __gt__(self, other: int) -> bool:
+            if other == 2 and not self.is_over:  # two of the group have been told
+                self.is_over = True
+                raise KeyboardInterrupt
+            return super().__gt__(other)
+
+    disk = Disk(lambda lines: (Interrupting(len(lines)), None))
+    told = disk.gather(5)
+    disk.let_go()
+    assert isinstance(told[1].exception(), KeyboardInterrupt)
+    assert [each.result() for each in told[2:]] == [None] * 4
+    assert disk.groups.append(b"later") is None
+
+
 def test_a_thread_that_is_interrupted_while_it_waits_leaves_the_others_alone():
     """A signal that ends a waiting thread takes its line back; the lines around it are written."""
 
