@@ -62,8 +62,8 @@ def create_app(
 
     `certificate_source` and `trust`, the CAs of clients, replace those of the settings. `people` lets people
     sign in, in place of the upstream provider; where nothing does, what needs a person is off. Where no
-    server parks responses, at most `feed_waiters` requests wait for a revocation at a time; anywhere, half as
-    many wait for a person: keep both below the number of threads. An embedding application finds the stores
+    server parks responses, at most `feed_waiters` requests wait for a revocation at a time, and half as many
+    for a person: keep both below the number of threads. An embedding application finds the stores
     under `app.extensions["macaroon_cbat"]`. Raises SettingsError for unusable settings, and Unavailable when
     the database is out of reach.
     """
