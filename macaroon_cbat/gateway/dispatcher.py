@@ -1,12 +1,13 @@
 """The dispatch of a gateway's questions: to the event loop, or to a thread that may ask the service."""
 
 import logging
+from collections.abc import Callable
 from typing import Literal
 
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.gateway.decision import Gateway, Untrusted
 from macaroon_cbat.gateway.policy_in_force import InForce
-from macaroon_cbat.gateway.question import Question
+from macaroon_cbat.gateway.question import HttpQuestion, Question
 from macaroon_cbat.resource.blocking import MustBlock, NeverBlocking
 from macaroon_cbat.resource.blocking_pool import in_thread
 from macaroon_cbat.resource.responses import Answer, unavailable
@@ -27,14 +28,15 @@ class Dispatcher:
 
     def at_once(self, question: Question, over: Over) -> Answer | Untrusted | None:
         """Return the decision, or None if the service has to be asked first (`resource.blocking`)."""
-        try:
-            with NeverBlocking():
-                return self._gateway(over).decide(question)
-        except MustBlock:
-            return None
-        except Exception:
-            log.exception("a question could not be answered")
-            return _DEFECT
+        return _without_blocking(self._gateway(over).decide, question)
+
+    def known(self, data: bytes, address: str | None) -> Answer | Untrusted | None:
+        """Return the decision about bytes over HTTP, or None to have them parsed: the head is not known."""
+        return _without_blocking(self.in_force.over_http.decide_known, data, address)
+
+    def remember(self, data: bytes, question: HttpQuestion) -> None:
+        """Keep the head of a question over HTTP, which was answered with 200 just now."""
+        self.in_force.over_http.remember(data, question)
 
     async def after_waiting(self, question: Question, over: Over) -> Answer | Untrusted:
         """Return the decision once the service has answered, without blocking the event loop."""
@@ -49,3 +51,16 @@ class Dispatcher:
 
     def _gateway(self, over: Over) -> Gateway:
         return self.in_force.over_http if over == "http" else self.in_force.over_grpc
+
+
+def _without_blocking(
+    decide: Callable[..., Answer | Untrusted | None], *arguments: object
+) -> Answer | Untrusted | None:
+    try:
+        with NeverBlocking():
+            return decide(*arguments)
+    except MustBlock:
+        return None
+    except Exception:
+        log.exception("a question could not be answered")
+        return _DEFECT

@@ -20,12 +20,12 @@ TARGET = "/"
 
 
 class Facts(Struct, frozen=True):
-    """The request that a question is about. `uri` is path and query as the client sent them."""
+    """The request that a question is about, as far as it is known. `uri` is path and query as they came."""
 
-    method: str
-    uri: str
-    authorization: str | None
-    address: str | None
+    method: str = ""
+    uri: str = ""
+    authorization: str | None = None
+    address: str | None = None
     credentials: CredentialHeaders = ()
 
 
