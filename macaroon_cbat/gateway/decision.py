@@ -5,9 +5,9 @@ from contextlib import suppress
 from msgspec import Struct, field
 
 from macaroon_cbat.certificate.forwarded import TrustedProxies
-from macaroon_cbat.certificate.source import PresentedCertificate, RequestConnection
+from macaroon_cbat.certificate.source import PresentedCertificate
 from macaroon_cbat.errors import OAuthError, Unavailable, UntrustedProxy
-from macaroon_cbat.gateway.known_heads import KnownHeads
+from macaroon_cbat.gateway.known_heads import Head, KnownHeads
 from macaroon_cbat.gateway.principal_headers import EMPTY_PRINCIPAL_HEADERS, principal_headers
 from macaroon_cbat.gateway.question import Facts, HttpQuestion, Kind, Question
 from macaroon_cbat.gateway.rules import Rules
@@ -50,31 +50,31 @@ class Gateway(Struct, frozen=True, kw_only=True):
                 return self._document()
             facts = question.facts(self.kind, self.path_prefix)
         except (OAuthError, Unavailable) as error:
-            return self._noted(error, question.connection, Facts(address=question.connection.address()))
-        return self._judged(question.connection, facts)
+            return self._noted(error, question, Facts(address=question.connection.address()))
+        return self._judged(question, facts)
 
     def decide_known(self, data: bytes, address: str | None) -> Answer | Untrusted | None:
         """Return the decision about the question that these bytes are, or None if its head is not known."""
         known = self.heads.find(data, address)
-        return None if known is None else self._judged(known[0].connection, known[1], known[0].presented)
+        return None if known is None else self._judged(*known)
 
     def remember(self, data: bytes, question: HttpQuestion) -> None:
         """Keep the head of a question that was parsed from these bytes, and answered with 200."""
         with suppress(OAuthError, Unavailable):  # a public path may be asked about without a certificate
-            presented = self.admission.certificate_source(question.connection)
-            self.heads.add(data, question, question.facts(self.kind, self.path_prefix), presented)
+            certificate = question.presented(self.admission.certificate_source)
+            self.heads.add(data, question, question.facts(self.kind, self.path_prefix), certificate)
 
-    def _judged(
-        self, connection: RequestConnection, facts: Facts, known: PresentedCertificate | None = None
-    ) -> Answer | Untrusted:
-        """Return the decision about the request; its certificate is the known one, if there is one."""
+    def _judged(self, question: Question | Head, facts: Facts) -> Answer | Untrusted:
+        """Return the decision about a request that a trusted proxy asks about."""
+        path = None
         try:
             rule, path = self.rules.route(facts.method, facts.uri)
-        except OAuthError as error:
-            return self._noted(error, connection, facts)
-        if rule.public:
-            return _PUBLIC
-        request = self._presented(connection, facts, path, known)
+            if rule.public:
+                return _PUBLIC
+            certificate = question.presented(self.admission.certificate_source)
+        except (OAuthError, Unavailable) as error:
+            return self._noted(error, question, facts, path)
+        request = self._presented(question, facts, path, certificate)
         try:
             principal = self.admission.admit(request, rule.scope or "")
         except (OAuthError, Unavailable) as error:
@@ -82,10 +82,14 @@ class Gateway(Struct, frozen=True, kw_only=True):
         return Answer(200, principal_headers(principal), b"")
 
     def _noted(
-        self, error: OAuthError | Unavailable, connection: RequestConnection, facts: Facts
+        self,
+        error: OAuthError | Unavailable,
+        question: Question | Head,
+        facts: Facts,
+        path: str | None = None,
     ) -> Answer | Untrusted:
         """Return the refusal of what no guard has judged, once it is audited and counted."""
-        request = self._presented(connection, facts)
+        request = self._presented(question, facts, path)
         self.admission.write_or_log_refusal(error, request)
         return self._refused(error, request)
 
@@ -104,21 +108,21 @@ class Gateway(Struct, frozen=True, kw_only=True):
 
     def _presented(
         self,
-        connection: RequestConnection,
+        question: Question | Head,
         facts: Facts,
-        path: str | None = None,
-        known: PresentedCertificate | None = None,
+        path: str | None,
+        certificate: PresentedCertificate | None = None,
     ) -> PresentedRequest:
         """Return the request that is judged."""
         return PresentedRequest(
             now=self.admission.now(),
             authorization=facts.authorization,
             proof=presented_proof(facts.credentials) if facts.credentials else None,
-            connection=connection,
+            connection=question.connection,
             method=facts.method,
             path=path,
             address=facts.address,
             is_address_known=True,
             credentials=facts.credentials,
-            certificate=known,
+            certificate=certificate,
         )

@@ -2,10 +2,9 @@
 
 import logging
 from collections.abc import Callable
-from typing import Literal
 
 from macaroon_cbat.errors import Unavailable
-from macaroon_cbat.gateway.decision import Gateway, Untrusted
+from macaroon_cbat.gateway.decision import Untrusted
 from macaroon_cbat.gateway.policy_in_force import InForce
 from macaroon_cbat.gateway.question import HttpQuestion, Question
 from macaroon_cbat.resource.blocking import MustBlock, NeverBlocking
@@ -13,8 +12,6 @@ from macaroon_cbat.resource.blocking_pool import in_thread
 from macaroon_cbat.resource.responses import Answer, unavailable
 
 log = logging.getLogger("macaroon_cbat.gateway")
-
-Over = Literal["http", "grpc"]
 
 _DEFECT = Answer(500, (("Content-Type", "application/json"),), b'{"error":"server_error"}')
 
@@ -26,21 +23,21 @@ class Dispatcher:
         """Begin with this policy."""
         self.in_force = in_force
 
-    def at_once(self, question: Question, over: Over) -> Answer | Untrusted | None:
+    def at_once(self, question: Question) -> Answer | Untrusted | None:
         """Return the decision, or None if the service has to be asked first (`resource.blocking`)."""
-        return _without_blocking(self._gateway(over).decide, question)
+        return _without_blocking(self.in_force.gateway.decide, question)
 
     def known(self, data: bytes, address: str | None) -> Answer | Untrusted | None:
         """Return the decision about bytes over HTTP, or None to have them parsed: the head is not known."""
-        return _without_blocking(self.in_force.over_http.decide_known, data, address)
+        return _without_blocking(self.in_force.gateway.decide_known, data, address)
 
     def remember(self, data: bytes, question: HttpQuestion) -> None:
         """Keep the head of a question over HTTP, which was answered with 200 just now."""
-        self.in_force.over_http.remember(data, question)
+        self.in_force.gateway.remember(data, question)
 
-    async def after_waiting(self, question: Question, over: Over) -> Answer | Untrusted:
+    async def after_waiting(self, question: Question) -> Answer | Untrusted:
         """Return the decision once the service has answered, without blocking the event loop."""
-        gateway = self._gateway(over)
+        gateway = self.in_force.gateway
         try:
             return await in_thread(gateway.admission.verifier.issuer, gateway.decide, question)
         except Unavailable as error:
@@ -48,9 +45,6 @@ class Dispatcher:
         except Exception:
             log.exception("a question could not be answered")
             return _DEFECT
-
-    def _gateway(self, over: Over) -> Gateway:
-        return self.in_force.over_http if over == "http" else self.in_force.over_grpc
 
 
 def _without_blocking(

@@ -63,8 +63,8 @@ class HttpConnection(asyncio.Protocol):
         self._question: HttpQuestion | None = None
         self._unfinished = 0
         self._waiting: deque[tuple[HttpQuestion, bool]] = deque()
-        self._is_answering = self._is_stopping = self._is_deaf = self._is_old = self._is_ending = False
-        self._is_admitted = False
+        self._is_answering = self._is_stopping = self._is_deaf = self._is_old = False
+        self._is_ending = self._is_admitted = False
         self._since, self._idle_seconds = 0.0, UNPROVEN_SECONDS
         self._taken_since: float | None = None
 
@@ -103,8 +103,7 @@ class HttpConnection(asyncio.Protocol):
             return
         self._is_admitted = False
         self._parse(data)
-        is_whole = is_first and not self._unfinished and not self._is_deaf
-        if is_whole and self._is_admitted and self._question is not None:
+        if is_first and self._is_admitted and self._question and not (self._unfinished or self._is_deaf):
             self._dispatcher.remember(data, self._question)
 
     def _parse(self, data: bytes) -> None:
@@ -174,7 +173,7 @@ class HttpConnection(asyncio.Protocol):
     # Answering
 
     def _answer(self, question: HttpQuestion, *, is_last: bool) -> None:
-        decision = self._dispatcher.at_once(question, "http")
+        decision = self._dispatcher.at_once(question)
         if decision is not None:
             self._write(decision, is_head=question.method == "HEAD", is_last=is_last)
             return
@@ -183,7 +182,7 @@ class HttpConnection(asyncio.Protocol):
 
     async def _answer_later(self, question: HttpQuestion, *, is_last: bool) -> None:
         """Write the answer once the service has answered, then those to the questions that came meanwhile."""
-        decision = await self._dispatcher.after_waiting(question, "http")
+        decision = await self._dispatcher.after_waiting(question)
         self._is_answering = False
         if self._transport.is_closing():
             return
@@ -206,20 +205,17 @@ class HttpConnection(asyncio.Protocol):
         """Answer with this status, or with none beside an answer under way, and end."""
         if self._is_deaf:
             return
-        if self._is_answering:
-            self._close()
+        if not self._is_answering:
+            self._transport.write(error_text(status))
+            self._end()
             return
-        self._transport.write(error_text(status))
-        self._end()
+        self._is_deaf = True
+        self._transport.close()
 
     def _end(self) -> None:
         """Send the end behind the last answer. The proxy closes the connection, or `sweep` does."""
         self._is_deaf = self._is_ending = True
         self._transport.write_eof()
-
-    def _close(self) -> None:
-        self._is_deaf = True
-        self._transport.close()
 
     # What the worker and other connections call
 
@@ -250,4 +246,5 @@ class HttpConnection(asyncio.Protocol):
         """End after the answers to the questions that have come, or now if there are none."""
         self._is_stopping = True
         if not self._unfinished and not self._is_answering:
-            self._close()
+            self._is_deaf = True
+            self._transport.close()

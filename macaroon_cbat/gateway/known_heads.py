@@ -8,7 +8,7 @@ and which certificate the client presented. Token and target are judged each tim
 from msgspec import Struct
 
 from macaroon_cbat.certificate.raw_connection import RawConnection
-from macaroon_cbat.certificate.source import PresentedCertificate
+from macaroon_cbat.certificate.source import CertificateSource, PresentedCertificate
 from macaroon_cbat.gateway.question import TARGET, Facts, HttpQuestion
 from macaroon_cbat.text.generations import Generations
 
@@ -27,13 +27,17 @@ _Parts = tuple[tuple[str | None, bytes, bytes, bytes], str, str]
 
 
 class Head(Struct, frozen=True):
-    """What is the same in each question of a trusted proxy about one client."""
+    """The same in each question of a trusted proxy about one client."""
 
     connection: RawConnection
     """The proxy's, without a field."""
     method: str
     address: str | None
-    presented: PresentedCertificate
+    certificate: PresentedCertificate
+
+    def presented(self, _source: CertificateSource, /) -> PresentedCertificate:
+        """Return the client's certificate, which was found before."""
+        return self.certificate
 
 
 class KnownHeads:
@@ -50,7 +54,7 @@ class KnownHeads:
         return len(self._heads)
 
     def find(self, data: bytes, address: str | None) -> tuple[Head, Facts] | None:
-        """Return what is known of the question that these bytes from this address are, and what it asks."""
+        """Return the head of the question that these bytes from this address are, and its request."""
         parts = _parts(data, address)
         if parts is None or (head := self._heads.get(parts[0])) is None:
             return None
@@ -82,9 +86,6 @@ def _parts(data: bytes, address: str | None) -> _Parts | None:
     if uri < 0:
         return None
     after = data.find(b"\r", uri + 2)
+    authorization = data[token + _TOKEN_AT : between].decode("latin-1").strip(" \t")
     name = (address, data[:token], data[between:uri], data[after:])
-    return (
-        name,
-        data[token + _TOKEN_AT : between].decode("latin-1"),
-        data[uri + _URI_AT : after].decode("latin-1"),
-    )
+    return name, authorization, data[uri + _URI_AT : after].decode("latin-1").strip(" \t")
