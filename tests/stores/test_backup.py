@@ -332,6 +332,17 @@ def test_what_was_taken_away_since_is_taken_away_again(folder, empty):
     stores.database.close()
 
 
+@ON_SQLITE
+def test_root_keys_since_the_backup_are_retired(folder, empty):
+    """Each root key that was made, retired or revoked since is retired: whoever has it forges new tokens."""
+    kinds = ("key.rotated", "key.retired", "revoked")
+    restore(empty, folder, [event(kind, kid=f"kid of {kind}") for kind in kinds])
+    stores = opened(empty)
+    decisions = stores.revocations.after(0).decisions
+    assert {f"kid of {kind}" for kind in kinds} <= {one.value for one in decisions if one.kind == "key"}
+    stores.database.close()
+
+
 def test_a_torn_last_line_is_no_event():
     """A line whose end is missing was acknowledged to no caller; any other that is none is an error."""
     line = b'{"at":"x","event":"revoked","kid":"k"}\n'
