@@ -17,6 +17,8 @@ _LOST = ("client.removed", "client.changed", "client.secret_rotated")
 """Events after which a client is not the one of the backup: its rights or its secret differ."""
 _OF_KEYS = ("key.rotated", "key.retired", "revoked")
 """Events that name a root key; whichever it was, it is retired in a restored database."""
+_BEGINNING = b'{"at":"'
+"""The beginning of every line of an audit log."""
 
 
 class AuditLine(Struct, frozen=True):
@@ -39,15 +41,18 @@ class Repeated(Struct):
 
 
 def audit_lines(lines: Iterable[bytes]) -> Iterator[AuditLine]:
-    """Yield the events in an audit log. A last line without its end was acknowledged to no caller.
+    """Yield the events in an audit log.
 
-    Raises ValueError, which names the line that is none.
+    The beginning of a line, which a full disk or a killed process leaves, was acknowledged to no caller. The
+    next event may follow on the same line. Raises ValueError, which names the line that is neither.
     """
     for number, line in enumerate(lines, 1):
+        start = max(0, line.rfind(_BEGINNING))  # text of a client has its quotation marks escaped
         try:
-            yield msgspec.json.decode(line, type=AuditLine)
+            yield msgspec.json.decode(line[start:], type=AuditLine)
         except (msgspec.MsgspecError, ValueError) as error:
-            if line.endswith(b"\n"):
+            is_torn = line.startswith(_BEGINNING) and not line.rstrip().endswith(b"}")
+            if line.endswith(b"\n") and not is_torn:
                 raise ValueError(f"line {number} is no audit event") from error
 
 
