@@ -9,7 +9,8 @@ from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.stores import Database, RevocationStore, Stores, open_stores
 from macaroon_cbat.stores.impatient import ImpatientConnection
 from macaroon_cbat.stores.primacy import PROVED_SECONDS
-from tests.support.databases import NOW, WRAPPING_KEY, opened
+from tests.support.command_line import call, complaint
+from tests.support.databases import METADATA, NOW, SECRET, WRAPPING_KEY, opened
 from tests.support.failing_database import check_nothing_is_lost, revoke, writing
 from tests.support.pgbouncer import pgbouncer
 from tests.support.postgresql import suspended
@@ -220,6 +221,20 @@ def test_a_primary_that_becomes_read_only_is_left(pair, stores):
         revoke(stores, "bob")
     revoke(stores, "bob")
     assert ask(pair.primary, "SELECT count(*) FROM revocations", name_of(stores)) == [(2,)]
+
+
+def test_a_backup_is_made_at_the_primary(pair, url, stores, tmp_path):
+    """A standby may be behind: a backup of it would have what was revoked before its own moment."""
+    stores.clients.add("billing", METADATA, secret=SECRET, now=NOW)
+    wait_for(pair.standby, "SELECT count(*) = 1 FROM clients", name_of(stores))
+    ask(pair.standby, "SELECT pg_wal_replay_pause()")
+    stores.clients.remove("billing", lambda: NOW, lasting=60)
+    for there in (pair.url(name_of(stores), pair.standby), f"{url}?target_session_attrs=standby"):
+        result = call("backup", tmp_path / "backup", MACAROON_CBAT_DATABASE_URL=there)
+        assert "the server is a standby" in complaint(result, 1)
+    ask(pair.standby, "SELECT pg_wal_replay_resume()")
+    assert call("backup", tmp_path / "backup", MACAROON_CBAT_DATABASE_URL=url).exit_code == 0
+    assert (tmp_path / "backup" / "clients.jsonl").read_bytes() == b""
 
 
 @pytest.mark.parametrize(("option", "is_led"), [("", True), ("?target_session_attrs=any", False)])
