@@ -9,6 +9,7 @@ from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.stores import Database, RevocationStore, Stores, open_stores
 from macaroon_cbat.stores.impatient import ImpatientConnection
 from macaroon_cbat.stores.primacy import PROVED_SECONDS
+from tests.support.clock import Clock
 from tests.support.command_line import call, complaint
 from tests.support.databases import METADATA, NOW, SECRET, WRAPPING_KEY, opened
 from tests.support.failing_database import check_nothing_is_lost, revoke, writing
@@ -56,16 +57,6 @@ def hurried_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def name_of(stores: Stores) -> str:
     return str(stores.database.engine.url.database)
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        """Return the seconds it was set to."""
-        return self.now
 
 
 def test_a_failover_loses_nothing(pair, url, stores):
