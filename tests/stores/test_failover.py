@@ -16,6 +16,7 @@ from tests.support.failing_database import check_nothing_is_lost, revoke, writin
 from tests.support.pgbouncer import pgbouncer
 from tests.support.postgresql import suspended
 from tests.support.replicated import Pair, ask, replicated, wait_for
+from tests.support.tls_relay import gate
 from tests.support.tls_servers import wait_until
 
 WAITS = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
@@ -105,6 +106,22 @@ def test_an_old_primary_is_not_read_in_place_of_a_new_one(pair, stores):
     pair.primary.start()
     assert [one.value for one in there.revocations.after(0).decisions] == ["alice", "bob"]
     there.database.close()
+
+
+@pytest.mark.usefixtures("hurried", "hurried_answers")
+def test_one_name_that_leads_elsewhere_is_noticed(pair, url):
+    """Behind an address that moves and cuts nothing, old connections end with the first new one."""
+    with gate() as address:
+        address.target = pair.primary.port
+        stores = opened(f"postgresql://cbat@127.0.0.1:{address.port}/{url.rpartition('/')[2]}")
+        revoke(stores, "alice")
+        pair.promote()
+        address.target = pair.primary.port
+        with stores.database.engine.connect():  # others use the connections to the old primary
+            wait_until(lambda: succeeds(stores, "bob"))
+        seen = {tuple(one.value for one in stores.revocations.after(0).decisions) for _ in range(4)}
+        assert seen == {("alice", "bob")}
+        stores.database.close()
 
 
 @pytest.mark.usefixtures("hurried", "hurried_answers")
