@@ -76,8 +76,9 @@ REVOCATIONS = Operation(
     query={
         "after": AFTER,
         "wait": Parameter(
-            "seconds to wait for the next revocation if there is none yet; with `Accept: application/x-ndjson` "
-            "the answer is a stream of pages, each on a line, after a silence of so many seconds or 10 at most",
+            "seconds to wait for the next revocation if there is none yet. With `Accept: "
+            "application/x-ndjson` the answer is a stream: pages, each on a line, of which another one comes "
+            "after so many seconds of silence, 10 at most",
             {"type": "integer", "minimum": 0, "maximum": LONGEST_WAIT, "default": 0},
         ),
     },

@@ -145,7 +145,7 @@ def test_a_request_that_is_the_last_ends_the_connection(server, application):
 
 
 def test_writes_after_the_end_are_nothing(server, application):
-    """What is written or finished after the end, or after the client has gone, is neither sent nor kept."""
+    """A part that is written after the end, or after the client has gone, is neither sent nor kept."""
     client, gone = streaming(server), streaming(server)
     first, second = application.parked
     first.finish("200 OK", [], b"end")
@@ -224,7 +224,7 @@ def test_a_reader_that_takes_nothing_is_dropped(server, application):
 
 
 def test_a_reader_that_leaves_too_much_is_dropped(server, application):
-    """What waits for one reader is bounded; other streams go on, and nothing is kept of the dropped one."""
+    """The bytes that wait for one reader are bounded; other streams go on, and nothing of it is kept."""
     slow, client = streaming(server), streaming(server)
     written = 0
     while slow.is_served:
