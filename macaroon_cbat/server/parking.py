@@ -193,15 +193,6 @@ def park_of(environ: Mapping[str, Any]) -> Park | None:
     return found
 
 
-def finish_all(answers: Iterable[tuple[ParkedResponse, str, Fields, bytes]]) -> None:
-    """Finish many responses: response, status, fields and body of each.
-
-    Responses with the very same fields and body are made into text once.
-    """
-    for parked, status, fields, body in answers:
-        parked.finish(status, fields, body)
-
-
 def write_all(streams: Iterable[ParkedResponse], part: bytes) -> None:
     """Write one part to many streams; it is made into text once."""
     chunk = chunk_of(part)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from macaroon_cbat.server.parking import ParkedResponse, finish_all, park_of, write_all
+from macaroon_cbat.server.parking import ParkedResponse, park_of, write_all
 
 NEWS = b'{"news":true}'
 NO_NEWS = b'{"news":false}'
@@ -74,7 +74,8 @@ class ParkingApplication:
     def finish(self) -> None:
         """Let the event happen."""
         waiting, self.waiting = self.waiting, {}
-        finish_all((parked, "200 OK", FIELDS, NEWS) for parked in waiting)
+        for parked in waiting:
+            parked.finish("200 OK", FIELDS, NEWS)
 
     def write(self, part: bytes) -> None:
         """Write a part to all streams."""
