@@ -139,6 +139,15 @@ def key_age(stores: Stores, clock: Callable[[], float]) -> Gauge:
     return Gauge("macaroon_cbat_key_age_seconds", "Age of the current root key.", age)
 
 
+def certificate_expiry(seconds: Callable[[], int | None]) -> Gauge:
+    """Return the gauge of the server certificate's expiry; nothing is shown before there is a certificate."""
+    return Gauge(
+        "macaroon_cbat_server_certificate_expiry_timestamp_seconds",
+        "When the server certificate that new connections get expires, in seconds since the epoch.",
+        seconds,
+    )
+
+
 class _Feeds(Protocol):
     """The feeds of a process, whose followers are a sized collection with an age."""
 

@@ -70,8 +70,8 @@ def postgresql_arguments(url: URL, hosts: Hosts) -> dict[str, object]:
 def prepare_postgresql(engine: Engine, hosts: Hosts, *, is_for_a_command: bool) -> None:
     """Use connections that do not wait for ever for an answer, to the schema that the URL names.
 
-    A command may read a standby. For a service, another host than before is proved as it is connected to:
-    the last proof of `prove_primary` was about the host before.
+    A command may read a standby. For a service, another server than before is proved as it is connected to:
+    the last proof of `prove_primary` was about the server before.
     """
     from macaroon_cbat.stores.impatient import ImpatientConnection  # psycopg is there by now
 
@@ -79,7 +79,7 @@ def prepare_postgresql(engine: Engine, hosts: Hosts, *, is_for_a_command: bool) 
 
     def check(connection: ImpatientConnection) -> None:
         connection.hear_warnings()
-        if not is_for_a_command and hosts.is_other(connection.info.host, connection.info.port):
+        if not is_for_a_command and connection.is_to_another(hosts):
             lock = _BEGIN_WRITING.format(seconds=BUSY_SECONDS, number=_PROOF_LOCK)
             connection.prove(_SITUATION, _STANDBY, (lock, _WRITE))
 
@@ -115,9 +115,9 @@ def take_lock(writer: Connection, work: Work) -> None:
     """Wait for others that do this work. One writer at a time, as on SQLite, leaves no gaps in the feed.
 
     A commit is acknowledged once it lasts, and a warning about it is heard, whatever the server or the role
-    is set to. A migration waits for
-    another one, and then no longer than any writer for the users of a table, who would wait behind it. Of
-    proofs one alone can be stuck on a server that is cut off, and none waits for a migration.
+    is set to. A migration waits for another one, and then no longer than any writer for the users of a table,
+    who would wait behind it. Of proofs one alone can be stuck on a server that is cut off, and none waits for
+    a migration.
     """
     number = _PROOF_LOCK if work == "proving" else _WRITER_LOCK
     if work != "migrating":
@@ -153,8 +153,11 @@ def prove_primary(place: str, reading: Begin, writing: Begin) -> None:
 
 @contextmanager
 def unhurried(connection: Connection) -> Iterator[None]:
-    """Lift the time limit of statements in the block: a migration takes as long as its tables are large."""
+    """Lift PostgreSQL's time limit of statements in the block: some take as long as tables are large."""
     driver: Any = connection.connection.driver_connection
+    if connection.dialect.name != "postgresql":
+        yield
+        return
     driver.answer_seconds, before = None, driver.answer_seconds
     try:
         yield

@@ -11,18 +11,9 @@ from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.stores import WrappingCommand, unwrapped_key
 from macaroon_cbat.stores.wrapping_command import RETRY_SECONDS
 from macaroon_cbat.stores.wrapping_key import new_wrapping_key_text, wrapping_key_from_text
+from tests.support.clock import Clock
 
 FIRST, SECOND = new_wrapping_key_text(), new_wrapping_key_text()
-
-
-class Clock:
-    """A clock that tests set."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        """Return the seconds."""
-        return self.now
 
 
 @pytest.fixture
@@ -115,6 +106,34 @@ def test_without_an_answer_there_is_no_key(file, command, script, seconds, reaso
     """A command without a usable answer is an error at the start, which says what happened."""
     with pytest.raises(SettingsError, match=reason):
         unwrapped_key(file, command(script, seconds))
+
+
+KEY = bytes.fromhex("c76cf198eb67059da34c3ce068142e3a1a16121334233e22ed687e13abb581d5")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        KEY.hex(" "),
+        KEY.hex(":"),
+        KEY.hex(" ", 2),
+        KEY.hex("\n", 8),
+        "0x" + KEY.hex(",").replace(",", ", 0x"),
+        "".join(f"\\x{each:02x}" for each in KEY),
+        repr(KEY),
+        repr(list(KEY)),
+        KEY,
+    ],
+    ids=["pairs", "colons", "fours", "lines", "C", "escapes", "bytes", "numbers", "raw"],
+)
+def test_no_spelling_of_a_key_is_logged(file, command, tmp_path, said):
+    """A dump of a key, as tools print while they are debugged, is left out, and the words around it stay."""
+    text = said if isinstance(said, bytes) else said.encode()
+    (tmp_path / "said").write_bytes(b"Refused:\n" + text + b"\nsee the log")
+    with pytest.raises(SettingsError) as failed:
+        unwrapped_key(file, command(f"cat {tmp_path / 'said'} >&2; exit 1"))
+    _, _, told = str(failed.value).partition("it said: Refused: ")
+    assert re.fullmatch(r"\W*[...]\W*see the log", told), told
 
 
 def test_what_it_says_is_logged_without_keys(file, command, caplog):
