@@ -52,11 +52,11 @@ _CONNECTIONS = PublishedGauge(
     group=_ALL,
 )
 _FOLLOWERS = PublishedGauge(
-    "macaroon_cbat_feed_followers", "Requests that wait for a revocation.", [], group=_ALL
+    "macaroon_cbat_feed_followers", "Requests that wait for a revocation, as a stream or not.", [], group=_ALL
 )
 _WAITED = Counter(
     "macaroon_cbat_feed_waits",
-    "Waits for a revocation that ended: with one, with none in time, or to be admitted anew.",
+    "Waits for a revocation that ended: with one, in time (as streams do), or to be admitted anew.",
     ["end"],
     group=_ALL,
     shown=[("revocation",), ("time",), ("rights",)],
