@@ -55,7 +55,7 @@ def test_an_event_finishes_all(server, application):
 
 
 def test_each_response_has_a_field_of_its_own(server, application):
-    """Responses that share an answer differ by the field that names the request, which is in each header once."""
+    """Responses that share an answer differ by the field that names the request, and by nothing else."""
     clients = [parked(server) for _ in range(2)]
     for number, one in enumerate(application.parked):
         one.add_field("X-Request-ID", f"id-{number}")
