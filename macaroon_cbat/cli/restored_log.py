@@ -5,7 +5,7 @@ from pathlib import Path
 
 from macaroon_cbat.audit import utc
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.stores.repeated import AuditLine, audit_lines
+from macaroon_cbat.stores.repeated import REPEATED, AuditLine, audit_lines
 
 _SLACK_SECONDS = 60
 """Seconds before the backup from which on events are repeated.
@@ -23,6 +23,7 @@ class LoggedSince:
     def __init__(self, made_at: int, files: Iterable[Path]) -> None:
         """Read the files; without any, there is no event."""
         self.events: list[AuditLine] = []
+        """Those that a restore repeats, alone: the log of a day may be larger than the memory."""
         self.newest: str = utc(0)
         """The time of the newest event."""
         since, saved = utc(made_at - _SLACK_SECONDS), utc(made_at)
@@ -32,7 +33,7 @@ class LoggedSince:
             for event in _events(file):
                 is_after |= event.event == "database.saved" and event.at == saved
                 self.newest = max(self.newest, event.at)
-                if is_after or event.at >= since:
+                if event.event in REPEATED and (is_after or event.at >= since):
                     self.events.append(event)
             is_whole |= is_after
         if has_files and not is_whole:

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from macaroon_cbat.audit import utc
+from macaroon_cbat.cli.restored_log import LoggedSince
 from tests.support.certificates import certified
 from tests.support.command_line import call, complaint, members, out
 from tests.support.rsa_keys import rsa_key
@@ -195,3 +196,14 @@ def test_a_recipient_without_an_rsa_key_is_refused(data, tmp_path):
         line = complaint(call("backup", tmp_path / "saved", "--wrapping-key-for", other, "--data", data), 2)
         assert "RSA key" in line or "no certificate" in line
     assert not (tmp_path / "saved").exists()
+
+
+def test_a_log_is_not_kept_in_memory(tmp_path):
+    """Of the log of a busy day, a restore keeps what it repeats: removals, and no token that was minted."""
+    log = tmp_path / "audit.log"
+    kinds = ["database.saved", *["token.minted"] * 100, "client.removed", "trust.removed", "key.rotated"]
+    lines = [json.dumps({"at": utc(1000 + n), "event": kind, "kid": "k"}) for n, kind in enumerate(kinds)]
+    log.write_text("\n".join([*lines, ""]))
+    since = LoggedSince(1000, [log])
+    assert [one.event for one in since.events] == ["client.removed", "trust.removed", "key.rotated"]
+    assert since.newest == utc(1000 + len(kinds) - 1)

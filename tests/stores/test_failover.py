@@ -119,7 +119,7 @@ def test_an_old_primary_is_not_read_in_place_of_a_new_one(pair, stores):
 
 @pytest.mark.usefixtures("hurried", "hurried_answers")
 def test_one_name_that_leads_elsewhere_is_noticed(pair, url):
-    """Behind one address that follows the primary and cuts nothing, no old connection is read once one is new."""
+    """Behind an address that moves and cuts nothing, no old connection is read once one is new."""
     with gate() as address:
         address.target = pair.primary.port
         stores = opened(f"postgresql://cbat@127.0.0.1:{address.port}/{url.rpartition('/')[2]}")
