@@ -207,3 +207,15 @@ def test_a_log_is_not_kept_in_memory(tmp_path):
     since = LoggedSince(1000, [log])
     assert [one.event for one in since.events] == ["client.removed", "trust.removed", "key.rotated"]
     assert since.newest == utc(1000 + len(kinds) - 1)
+
+
+def test_the_log_of_a_clock_that_is_behind_counts(tmp_path):
+    """In another service's log, what its clock puts a little before the backup may have come after it."""
+    made_at = 100_000
+    own, others = tmp_path / "own.log", tmp_path / "others.log"
+    removed = [{"at": utc(made_at - 300), "event": "client.removed", "client_id": "billing"}]
+    saved = [{"at": utc(made_at), "event": "database.saved"}]
+    for file, lines in ((own, removed + saved), (others, removed)):
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert LoggedSince(made_at, [own]).events == []
+    assert [one.client_id for one in LoggedSince(made_at, [own, others]).events] == ["billing"]
