@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
+from macaroon_cbat.audit.loggers import indented
 from macaroon_cbat.audit.request_id import request_at_work
+from macaroon_cbat.errors.texts import escaped
 
 TEXT, JSON = "text", "json"
 LEVELS = ("debug", "info", "warning", "error")
@@ -15,16 +17,31 @@ _encode = msgspec.json.Encoder().encode
 
 
 class TextLines(logging.Formatter):
-    """Time, level, logger and message, and the request that the line is about."""
+    """Time, level, logger and message, and the request that the line is about.
+
+    Every other line of a record, a traceback's, is indented: no text that any package logs begins a line.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one printable line, and the traceback below it."""
+        record.message, record.asctime = record.getMessage(), self.formatTime(record)
+        below = [self._traceback(record), record.stack_info]
+        return "\n".join([self.formatMessage(record), *(indented(text) for text in below if text)])
+
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 # the name in logging
-        """Return the first line; a traceback follows it."""
-        line, request_id = super().formatMessage(record), request_at_work()
+        """Return the first line."""
+        line, request_id = escaped(super().formatMessage(record)), request_at_work()
         is_named = request_id is None or record.name == _AUDIT  # whose lines have a member for it
         return line if is_named else f"{line} [request {request_id}]"
+
+    def _traceback(self, record: logging.LogRecord) -> str | None:
+        """Return the traceback as Python writes it: a text that was kept may be indented already."""
+        if record.exc_info and record.exc_info[0] is not None:
+            return self.formatException(record.exc_info)
+        return record.exc_text
 
 
 class JsonLines(logging.Formatter):

@@ -46,7 +46,7 @@ class LogLines(logging.Filter):
         text = printable(record.getMessage()) + remark
         record.msg, record.args = text, None
         if record.exc_info and record.exc_info[0] is not None:
-            record.exc_text = _indented(record.exc_info)
+            record.exc_text = indented("".join(traceback.format_exception(record.exc_info[1])))
         return True
 
     def _remark(self, kind: str) -> str | None:
@@ -66,10 +66,9 @@ class LogLines(logging.Filter):
         return remark + (f" (more like this are left out for {SECONDS:.0f} s)" if seen == LINES else "")
 
 
-def _indented(exc_info: tuple[type[BaseException], BaseException, object]) -> str:
-    """Return the traceback, indented: text in an exception cannot begin a line of the log."""
-    text = "".join(traceback.format_exception(exc_info[1]))
-    return "\n".join(_INDENT + printable(line) for line in text.split("\n"))
+def indented(text: str) -> str:
+    """Return a traceback with each line indented and printable: text in it cannot begin a line of the log."""
+    return "\n".join(_INDENT + printable(line) for line in text.rstrip("\n").split("\n"))
 
 
 def guard_logs() -> None:

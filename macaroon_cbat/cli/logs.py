@@ -2,10 +2,13 @@
 
 import logging
 import os
+import threading
 from collections.abc import Mapping
 
 from macaroon_cbat.audit.log_format import JSON, LEVELS, TEXT, formatter
 from macaroon_cbat.errors import SettingsError
+
+log = logging.getLogger("macaroon_cbat.service")
 
 _FORMAT, _LEVEL = "MACAROON_CBAT_LOG_FORMAT", "MACAROON_CBAT_LOG_LEVEL"
 
@@ -26,7 +29,16 @@ def set_log(form: str, level: str) -> None:
     for handler in logging.root.handlers:
         if type(handler) is logging.StreamHandler:
             handler.setFormatter(formatter(form))
+    # Python would write these to standard error by itself, with any text that is in them.
+    logging.captureWarnings(capture=True)
+    threading.excepthook = _log_failure
     logging.getLogger("macaroon_cbat").setLevel(level.upper())
+
+
+def _log_failure(failed: threading.ExceptHookArgs) -> None:
+    """Log what a thread has not caught."""
+    if failed.exc_value is not None and failed.exc_type is not SystemExit:
+        log.error("a thread failed", exc_info=failed.exc_value)
 
 
 def _word(environment: Mapping[str, str], name: str, words: tuple[str, ...], default: str) -> str:

@@ -1,6 +1,6 @@
 """`macaroon-cbat serve`: the service on the embedded TLS server."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from macaroon_cbat.cli.server_certificate import server_certificate
 from macaroon_cbat.cli.service_process import serve_service
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.issuers import plain_issuer
+from macaroon_cbat.server.limits import limits_that_fit
 from macaroon_cbat.service import Settings, settings_from_environment
 from macaroon_cbat.service.data_places import data_folder
 from macaroon_cbat.service.reloading import SettingsInForce
@@ -102,7 +103,7 @@ def serve_command(
             ca=files.ca if certificate is None else None,
         )
         management = _management(settings, management_host, management_port)
-        in_force = SettingsInForce(settings, environment, partial(read, creates=False))
+        in_force = SettingsInForce(settings, environment, partial(_read_again, read))
         pair = {"key": files.key, "passphrase_file": passphrase_file, "renew": renew}
         serve_service(in_force, greeting, places, management, **pair)
 
@@ -124,6 +125,13 @@ def _read(
     """Return the settings of these variables and options."""
     settings = settings_from_environment(environment, data=data, issuer=issuer, creates=creates)
     return with_limits(settings, limits)
+
+
+def _read_again(read: Callable[..., Settings], environment: Mapping[str, str]) -> Settings:
+    """Return the settings for a reload. Raises SettingsError for limits with which no worker starts."""
+    settings = read(environment, creates=False)
+    limits_that_fit(settings.limits.of_server())
+    return settings
 
 
 def _check_passphrase(file: Path | None, key: Path | None) -> None:

@@ -8,7 +8,7 @@ access token, because the use is part of the derivation.
 import hmac
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Literal, NewType, Protocol
+from typing import Literal, Protocol, Self
 
 import msgspec
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -23,10 +23,26 @@ from macaroon_cbat.text.json_text import UnusableJson, read_json_text
 from macaroon_cbat.text.plain_text import text_of
 
 KEY_BYTES = 32
+INNER, INNER_REST = bytes(byte ^ 0x36 for byte in range(256)), b"\x36" * 32
+OUTER, OUTER_REST = bytes(byte ^ 0x5C for byte in range(256)), b"\x5c" * 32
+"""The translation of a key of 32 bytes into each block of HMAC-SHA256, and the rest of it (RFC 2104)."""
+
 KeyUse = Literal["access", "refresh", "discharge", "nonce", "registration"]
 
-MacaroonKey = NewType("MacaroonKey", bytes)
-"""32 bytes that start the HMAC chain of a macaroon: HMAC("macaroons-key-generator", audience key)."""
+
+class MacaroonKey(bytes):
+    """32 bytes that start the HMAC chain of a macaroon: HMAC("macaroons-key-generator", audience key)."""
+
+    inner: bytes
+    """The block that HMAC hashes before a message."""
+    outer: bytes
+    """The block that HMAC hashes before the inner hash."""
+
+    def __new__(cls, key: bytes) -> Self:
+        """Make the two blocks, once for all tokens."""
+        made = super().__new__(cls, key)
+        made.inner, made.outer = key.translate(INNER) + INNER_REST, key.translate(OUTER) + OUTER_REST
+        return made
 
 
 class RootKey(Struct, frozen=True):

@@ -10,7 +10,6 @@ from typing import Any
 
 from msgspec import Struct
 
-from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.macaroon.caveats import (
     Access,
     Audience,
@@ -23,7 +22,7 @@ from macaroon_cbat.macaroon.caveats import (
     TargetUri,
     read_caveats,
 )
-from macaroon_cbat.macaroon.claims import EpochSeconds, scope_tokens
+from macaroon_cbat.macaroon.claims import scope_tokens
 from macaroon_cbat.macaroon.identifier import Grant
 from macaroon_cbat.macaroon.principal import Principal
 from macaroon_cbat.macaroon.signature import AuthenticCaveats
@@ -66,7 +65,8 @@ def narrowed_by(  # noqa: C901 # one loop: a call for each kind would cost more 
     That is so of a caveat that is not known here or names a key, of a text of several, of two that
     contradict each other, of other spellings of an audience than the grant's, and if no scope is left.
     """
-    if not isinstance(grant.aud, str):
+    audience = grant.aud
+    if not isinstance(audience, str):
         return None
     ends, bound_to, scope = grant.exp, None, _tokens(grant.scope)
     others: tuple[Caveat, ...] = ()
@@ -88,7 +88,7 @@ def narrowed_by(  # noqa: C901 # one loop: a call for each kind would cost more 
                 scope &= value
             elif kind is not Audience:
                 others += (value,)
-            elif value != grant.aud:
+            elif value != audience:
                 return None
     if not scope:
         return None
@@ -97,16 +97,15 @@ def narrowed_by(  # noqa: C901 # one loop: a call for each kind would cost more 
 
 def _rights(grant: Grant, scope: frozenset[str], ends: int, bound_to: bytes | None, number: int) -> Principal:
     """Return the rights at the one audience of the grant; `number` is that of all caveats."""
-    assert isinstance(grant.aud, str)
-    return Principal(
+    return Principal(  # the names for seconds and text would cost a call each
         client_id=grant.client_id,
         subject=grant.sub,
         scope=scope,
         token_id=grant.jti,
-        audience=grant.aud,
-        issued_at=EpochSeconds(grant.iat),
-        expires_at=EpochSeconds(ends),
-        certificate=None if bound_to is None else Thumbprint(bound_to.decode()),
+        audience=grant.aud,  # type: ignore[arg-type] # `narrowed_by` has seen that it is text
+        issued_at=grant.iat,  # type: ignore[arg-type]
+        expires_at=ends,  # type: ignore[arg-type]
+        certificate=None if bound_to is None else bound_to.decode(),  # type: ignore[arg-type]
         is_attenuated=number > (bound_to is not None),
     )
 

@@ -81,13 +81,12 @@ def _read_binary(data: bytes) -> Macaroon:
     location, identifier, at = _head(data)
     caveats: list[bytes | ThirdPartyCaveat] = []
     for _ in range(MAX_CAVEATS):
-        kind = data[at]
+        kind, size = data[at], data[at + 1]
         if kind == _END:
             break
-        start = at + 2
-        end = start + data[at + 1]
-        if kind == _IDENTIFIER and end < start + _MORE and data[end] == _END:
-            caveats.append(data[start:end])  # nearly all are short first-party caveats
+        end = at + 2 + size
+        if kind == _IDENTIFIER and size < _MORE and not data[end]:
+            caveats.append(data[at + 2 : end])  # nearly all are short first-party caveats
             at = end + 1
         else:
             caveat, at = _caveat(data, at)
@@ -97,26 +96,27 @@ def _read_binary(data: bytes) -> Macaroon:
             raise MalformedMacaroon(f"more than {MAX_CAVEATS} caveats")
     if data[at : at + 3] != SIGNATURE_HEAD or len(data) != at + 3 + SIGNATURE_BYTES:
         raise MalformedMacaroon("the macaroon does not end with one signature of 32 bytes")
-    return Macaroon(location, identifier, tuple(caveats), data[at + 3 :])
+    return Macaroon(location, identifier, tuple(caveats), data[-SIGNATURE_BYTES:])
 
 
 def _head(data: bytes) -> tuple[bytes | None, bytes, int]:
     """Return location and identifier, and the start of the caveats."""
-    location, at = None, 1
-    if data[1] == _LOCATION:
-        at = 3 + data[2]
-        location = data[3:at]
-        if data[2] & _MORE or not location.isascii():
-            location, at = _optional_location(data, 1)
-    length, start = data[at + 1], at + 2
-    if length & _MORE:  # nearly always: an identifier has 128 bytes or more
-        high, start = data[start], start + 1
-        length = length + (high << 7) - _MORE if 0 < high < _MORE else len(data)
-    end = start + length
-    if data[at] != _IDENTIFIER or end >= len(data) or data[end]:  # another field than _END
-        _, end = _field(data, at, _IDENTIFIER)
-        _end(data, end)
-    return location, data[start:end], end + 1
+    at = 3 + data[2]
+    location, start = data[3:at], at + 3
+    low, high = data[at + 1], data[at + 2]
+    end = start + low + (high << 7) - _MORE
+    if (
+        data[1] == _LOCATION
+        and at < 3 + _MORE
+        and location.isascii()
+        and data[at] == _IDENTIFIER
+        and low >= _MORE > high > 0
+        and not data[end]  # _END
+    ):
+        return location, data[start:end], end + 1  # nearly always: an identifier has 128 bytes or more
+    other, at = _optional_location(data, 1)
+    identifier, end = _field(data, at, _IDENTIFIER)
+    return other, identifier, _end(data, end)
 
 
 def _caveat(data: bytes, at: int) -> tuple[bytes | ThirdPartyCaveat, int]:

@@ -165,13 +165,9 @@ class Guard:
         return installed[self]
 
 
-def _current_app() -> Flask:
-    # Each attribute of a proxy of Flask's finds the object anew, so a guard finds it once.
-    return cast("Flask", cast("Any", current_app)._get_current_object())  # noqa: SLF001 # as Flask documents
-
-
-def _current_request() -> Request:
-    return cast("Request", cast("Any", request)._get_current_object())  # noqa: SLF001 # the same
+# Each attribute of a proxy of Flask's finds the object anew, so a guard finds it once.
+_current_app: Callable[[], Flask] = cast("Any", current_app)._get_current_object  # noqa: SLF001 # documented
+_current_request: Callable[[], Request] = cast("Any", request)._get_current_object  # noqa: SLF001 # the same
 
 
 def _presented(asked: Request, admission: Admission) -> PresentedRequest:
@@ -213,6 +209,8 @@ def _uncached(response: Response) -> Response:
     """Keep the answer out of shared caches unless the view decided: it depends on the certificate."""
     headers = response.headers
     # Not by setdefault: it looks by way of an exception, and an answer has few headers.
-    if not any(name.lower() == "cache-control" for name, _ in headers):
-        headers.add("Cache-Control", "no-store")
+    for name, _ in headers:
+        if name.lower() == "cache-control":
+            return response
+    headers.add("Cache-Control", "no-store")
     return response

@@ -4,6 +4,7 @@ import os
 import socket
 import stat
 from collections.abc import MutableMapping
+from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.server.listener import prepare
@@ -21,7 +22,7 @@ def handed_sockets(
     """Return the listening sockets for this process, and the one named `management`; none if there are none.
 
     The variables are removed: a child of this process gets no sockets. Raises SettingsError for a descriptor
-    that is no listening stream socket, and for variables that are malformed.
+    that is no listening stream socket or open to every user, and for variables that are malformed.
     """
     pid, count, names = (environment.pop(name, None) for name in (_PID, _FDS, _NAMES))
     if pid != str(os.getpid()) or count is None:
@@ -56,9 +57,29 @@ def _listener(descriptor: int) -> socket.socket:
         )
     sock.set_inheritable(False)
     sock.setblocking(False)
-    if sock.family != socket.AF_UNIX:
+    if sock.family == socket.AF_UNIX:
+        _refuse_open(sock)
+    else:
         prepare(sock)
     return sock
+
+
+def _refuse_open(sock: socket.socket) -> None:
+    """Raise SettingsError for a Unix socket at which every user of the machine would speak as the proxy."""
+    path = sock.getsockname()
+    try:
+        # An abstract one has no mode.
+        is_open = isinstance(path, bytes) or Path(path).stat().st_mode & stat.S_IWOTH
+    except OSError as error:
+        raise SettingsError(
+            f"the Unix socket {path} of {_FDS} cannot be looked at ({error.strerror}): let the service see it"
+        ) from error
+    if is_open:
+        name = os.fsdecode(path).replace("\0", "@")
+        raise SettingsError(
+            f"the Unix socket {name} of {_FDS} is open to every user of this machine: set a path, "
+            "SocketMode=0660 and SocketGroup= in the socket unit"
+        )
 
 
 _FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)

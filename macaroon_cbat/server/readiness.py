@@ -17,7 +17,7 @@ Check = Callable[[], Problem]
 MEMORY_SECONDS = 1.0
 """Seconds for which an answer is good: a flood of probes must not become a flood of queries."""
 PATIENCE_SECONDS = 2.0
-"""Seconds after which a check that goes on is a problem by itself: a probe waits no longer."""
+"""Seconds after which checks that go on are a problem by themselves: every probe is answered at once then."""
 
 
 class Readiness:
@@ -44,7 +44,7 @@ class Readiness:
             if current is None or (current.is_over and now - current.since >= MEMORY_SECONDS):
                 current = self._round = _Round(self._checks, now)
                 current.start()
-        return current.found_within(PATIENCE_SECONDS)
+        return current.found_until(PATIENCE_SECONDS - (now - current.since))
 
 
 class _Round:
@@ -60,10 +60,10 @@ class _Round:
     def is_over(self) -> bool:
         return not self._thread.is_alive()
 
-    def found_within(self, seconds: float) -> dict[str, Problem]:
-        self._thread.join(seconds)
+    def found_until(self, seconds: float) -> dict[str, Problem]:
+        self._thread.join(max(0.0, seconds))
         found = dict(self._found)
-        waiting = f"the check takes longer than {seconds:g} s"
+        waiting = f"the check takes longer than {PATIENCE_SECONDS:g} s"
         return {name: found.get(name, waiting) for name in self._checks}
 
     def _run(self) -> None:

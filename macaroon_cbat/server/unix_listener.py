@@ -3,6 +3,7 @@
 import grp
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -75,19 +76,32 @@ def unix_listener(path: Path, *, mode: int = MODE, group: str | None = None) -> 
 
 def is_answered(path: Path) -> bool:
     """Return True if a process listens there. Raises SettingsError for a file that is no socket."""
-    if not path.exists():
-        return False
-    if not path.is_socket():
-        raise SettingsError(f"{path} is no socket: listen elsewhere, or remove it")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.setblocking(False)  # a process that accepts no client any more would never answer
         try:
+            if not _is_socket(path):
+                return False
             asking.connect(os.fspath(path))
+        except BlockingIOError:
+            return True  # its queue is full
         except ConnectionRefusedError:
             return False
         except OSError as error:
             raise SettingsError(
-                f"{path} cannot be connected to ({error.strerror}): check its mode, or listen elsewhere"
+                f"{path} cannot be connected to ({error.strerror}): check its mode and that of its folder, "
+                "or listen elsewhere"
             ) from error
+    return True
+
+
+def _is_socket(path: Path) -> bool:
+    """Return False if nothing has this name. Raises SettingsError for another kind of file, and OSError."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISSOCK(mode):
+        raise SettingsError(f"{path} is no socket: listen elsewhere, or remove it")
     return True
 
 

@@ -19,6 +19,7 @@ from macaroon_cbat.service.authorization.routes import people_of
 from macaroon_cbat.service.detail_types import DetailTypes
 from macaroon_cbat.service.error_handlers import answer_errors, refuse_other_spellings
 from macaroon_cbat.service.family_routes import FamilyViews, family_routes
+from macaroon_cbat.service.federation.federation import federation_of
 from macaroon_cbat.service.home import home_routes
 from macaroon_cbat.service.http.application import Application
 from macaroon_cbat.service.http.client_certificate import find_certificates_by
@@ -46,6 +47,7 @@ from macaroon_cbat.service.served_audiences import check_who_serves
 from macaroon_cbat.service.settings import DEFAULT_ISSUER, Settings, settings_from_environment
 from macaroon_cbat.service.throttle.attempts import limit_attempts, throttle_of
 from macaroon_cbat.service.tracing import TRACING, Tracing
+from macaroon_cbat.service.waiting_threads import WaitingThreads
 from macaroon_cbat.stores import Stores, open_stores
 
 
@@ -62,8 +64,9 @@ def create_app(
 
     `certificate_source` and `trust`, the CAs of clients, replace those of the settings. `people` lets people
     sign in, in place of the upstream provider; where nothing does, what needs a person is off. Where no
-    server parks responses, at most `feed_waiters` requests wait for a revocation at a time; anywhere, half as
-    many wait for a person: keep both below the number of threads. An embedding application finds the stores
+    server parks responses, at most `feed_waiters` requests wait for a revocation at a time, and half as many
+    for a person. A quarter more than `feed_waiters` wait for other servers, anywhere. Keep all of them below
+    the number of threads. An embedding application finds the stores
     under `app.extensions["macaroon_cbat"]`. Raises SettingsError for unusable settings, and Unavailable when
     the database is out of reach.
     """
@@ -71,16 +74,16 @@ def create_app(
     write_log_to(settings.audit_log)
     bound_refusals(settings.audit_refusals)
     stores, url = _opened(settings, EpochSeconds(int(clock())))
-    app = _without_routes(settings, clock)
-    app.extensions["macaroon_cbat"] = stores
+    app = _without_routes(settings, stores, clock)
     source = certificate_source or settings.certificate_source
     find_certificates_by(app, source)
     root_path = issuer_path(url) if settings.root_path is None else settings.root_path
     locations = Locations(url, settings.mtls_url or url, root_path)
     use_pages(app, locations)
     trust = trust or client_trust(settings)
-    people = people or people_of(settings.people, stores, url, clock)
-    server, guard = _server_and_guard(settings, stores, locations, clock, trust=trust, people=people)
+    threads = WaitingThreads(feed_waiters + feed_waiters // 4)
+    people = people or people_of(settings.people, stores, url, clock, threads)
+    server, guard = _rooms(settings, stores, locations, clock, trust=trust, people=people, threads=threads)
     limit_attempts(app, server.throttle)
     make_adjustable(app, server, settings)
     oauth_routes(app, server, clock, root_path)
@@ -107,7 +110,7 @@ def _observe(app: Flask, source: CertificateSource, settings: Settings, root_pat
     app.wsgi_app = Observed(app.wsgi_app, source, tracing)  # type: ignore[method-assign] # as Flask documents
 
 
-def _server_and_guard(
+def _rooms(
     settings: Settings,
     stores: Stores,
     locations: Locations,
@@ -115,6 +118,7 @@ def _server_and_guard(
     *,
     trust: ClientTrust,
     people: PeopleAtHand | None,
+    threads: WaitingThreads,
 ) -> tuple[AuthorizationServer, OwnGuard]:
     """Return the server of the OAuth endpoints, and the guard of the service's own."""
     issuer = Issuer(locations.issuer, stores.root_keys, settings.token_lifetime, settings.key_rotation)
@@ -132,7 +136,7 @@ def _server_and_guard(
         trust,
         offered_grants(people),
         settings.refresh,
-        audiences=assertion_audiences(locations),
+        federation=federation_of(stores, assertion_audiences(locations), threads),
         proofs=proofs,
         detail_types=DetailTypes(settings.authorization_details),
     )
@@ -140,9 +144,10 @@ def _server_and_guard(
     return server, OwnGuard(issuer, stores, clock, locations, proofs)
 
 
-def _without_routes(settings: Settings, clock: Callable[[], float]) -> Application:
-    """Return an application that has no route yet, and answers every error."""
+def _without_routes(settings: Settings, stores: Stores, clock: Callable[[], float]) -> Application:
+    """Return an application of these stores that has no route yet, and answers every error."""
     app = Application("macaroon_cbat.service")
+    app.extensions["macaroon_cbat"] = stores
     bound_bodies(app, settings)
     refuse_other_spellings(app)
     answer_errors(app)

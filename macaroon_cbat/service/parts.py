@@ -60,7 +60,7 @@ def parts_of(
 ) -> Parts:
     """Route the parts that are on, and return them; without people none is that needs a person.
 
-    At most `waiters` requests wait for the decision of a person at a time.
+    Where no server parks responses, at most `waiters` requests wait for the decision of a person at a time.
     """
     parts = Parts(
         operations=[token_operation(server.offered)],

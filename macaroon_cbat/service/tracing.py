@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from contextvars import Token
 from typing import TYPE_CHECKING, Any
 
-from macaroon_cbat.errors.extras import extra
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.errors.extras import MissingExtra, extra
+from macaroon_cbat.service.variables import PREFIX
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -20,6 +22,7 @@ TRACING = "macaroon_cbat.tracing"
 
 _NAME = "macaroon_cbat"
 _SERVICE = "macaroon-cbat"
+_REMEDY = "pip install --force-reinstall --no-deps opentelemetry-proto"
 _PARENT, _STATE = "HTTP_TRACEPARENT", "HTTP_TRACESTATE"
 
 
@@ -120,12 +123,21 @@ def _is_set(trace: Any) -> bool:
 
 
 def _exporting() -> Any:
-    """Return a provider that sends spans in batches."""
+    """Return a provider that sends spans in batches. Raises SettingsError for messages of another package."""
     with extra("otel"):
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import OTELResourceDetector, Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    try:
+        with extra("otel"):
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    except MissingExtra:
+        raise
+    except ImportError as error:
+        raise SettingsError(
+            f"{PREFIX}TRACES: the messages of OpenTelemetry are an older copy ({error.msg}), as the extra "
+            f"envoy brings one: install them last: {_REMEDY}"
+        ) from error
     named = Resource({"service.name": _SERVICE}).merge(OTELResourceDetector().detect())
     provider = TracerProvider(resource=named, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

@@ -84,6 +84,17 @@ class ExpiringStore:
         with self._database.reading() as connection:
             return find_record(connection, kind, name, now)
 
+    def found(self, kind: RecordKind, names: Iterable[str], now: EpochSeconds) -> set[str]:
+        """Return those of the names, a few thousand at most, that live records have."""
+        by_hash = {hash_of(name): name for name in names}
+        query = select(expiring_records.c.name_hash).where(
+            expiring_records.c.kind == kind,
+            expiring_records.c.name_hash.in_(by_hash),
+            expiring_records.c.expires_at > now,
+        )
+        with self._database.reading() as connection:
+            return {by_hash[bytes(found)] for found in connection.execute(query).scalars()}
+
     def take(self, kind: RecordKind, name: str, now: EpochSeconds) -> bytes | None:
         """Return the content of a live record and delete it, or None: one caller of all gets it."""
         with self._database.writing() as connection:

@@ -3,14 +3,15 @@
 import grp
 import os
 import socket
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.server.listener import SocketFile, listening, place_of
-from macaroon_cbat.server.unix_listener import is_answered
+from macaroon_cbat.server.unix_listener import is_answered, unix_listener
+from tests.support.another_user import ANOTHER_USER, as_user
 
 EVERY = "::"
 
@@ -83,6 +84,21 @@ def test_a_stale_file_is_replaced_and_a_live_one_is_not(tmp_path: Path):
     assert not path.exists()
 
 
+def test_a_server_that_accepts_no_client_holds_up_no_start(tmp_path: Path):
+    """A process whose queue is full listens, and is not waited for: the name is in use."""
+    path = tmp_path / "service.sock"
+    with closing(socket.socket(socket.AF_UNIX)) as hanging, ExitStack() as stack:
+        hanging.bind(os.fspath(path))
+        hanging.listen(0)
+        with pytest.raises(BlockingIOError):
+            for _ in range(100):
+                client = stack.enter_context(socket.socket(socket.AF_UNIX))
+                client.setblocking(False)
+                client.connect(os.fspath(path))
+        with pytest.raises(SettingsError, match="is in use"), listening([f"unix:{path}"], 0):
+            pass
+
+
 @pytest.mark.parametrize(
     ("name", "file", "reason"),
     [
@@ -123,3 +139,10 @@ def test_a_draft_of_another_server_stays(tmp_path: Path):
         draft.listen()
         with listening([f"unix:{tmp_path / 'own.sock'}"], 0):
             assert is_answered(other)
+
+
+def test_a_folder_of_another_user_is_one_line(tmp_path: Path):
+    """A name in a folder that the service may not look into is refused in one line."""
+    tmp_path.chmod(0o700)
+    said = as_user(ANOTHER_USER, ANOTHER_USER, lambda: str(unix_listener(tmp_path / "service.sock")))
+    assert said.endswith("(Permission denied): check its mode and that of its folder, or listen elsewhere")

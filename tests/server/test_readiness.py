@@ -64,6 +64,18 @@ def test_a_check_that_hangs_is_a_problem_by_itself(monkeypatch: pytest.MonkeyPat
         assert ready.problems() == dict.fromkeys(("hanging", "behind"), "the check takes longer than 0 s")
         clock.now += 100
     gate.set()
-    monkeypatch.setattr(readiness, "PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr(readiness, "PATIENCE_SECONDS", 3600.0)
     assert ready.problems() == {"hanging": None, "behind": None}
     assert len(calls) <= 2
+
+
+def test_a_flood_of_probes_waits_for_no_check_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The patience is that of the checks, not of each probe: a flood would hold thousands of threads."""
+    monkeypatch.setattr(readiness, "PATIENCE_SECONDS", 0.1)
+    clock, gate = Clock(), threading.Event()
+    ready = Readiness({"hanging": gate.wait}, clock)
+    ready.problems()
+    monkeypatch.setattr(readiness, "PATIENCE_SECONDS", 3600.0)
+    clock.now += 3600
+    assert ready.problems() == {"hanging": "the check takes longer than 3600 s"}
+    gate.set()

@@ -149,3 +149,19 @@ def test_nothing_is_loaded_unless_it_is_wanted() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_messages_of_another_package_are_one_line() -> None:
+    """An older copy of OpenTelemetry's messages, as Envoy's API has one, ends the start with the remedy."""
+    program = (
+        "import sys, types\n"
+        "from macaroon_cbat.errors import SettingsError\n"
+        "from macaroon_cbat.service.tracing import Tracing\n"
+        "older = 'opentelemetry.proto.common.v1.common_pb2'\n"
+        "sys.modules[older] = types.ModuleType(older)\n"
+        "try:\n    Tracing({})\nexcept SettingsError as error:\n    print(error)\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.startswith("MACAROON_CBAT_TRACES: the messages of OpenTelemetry are an older copy")
+    assert done.stdout.endswith("pip install --force-reinstall --no-deps opentelemetry-proto\n")

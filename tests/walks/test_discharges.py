@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import macaroonbakery._utils as bakery_utils
@@ -13,16 +14,17 @@ from macaroon_cbat import attenuate, confirmation
 from macaroon_cbat.client import DischargeClient, discharger_key, require_discharge
 from macaroon_cbat.errors import Refused, SettingsError
 from macaroon_cbat.macaroon.minting import add_third_party_caveat
-from tests.support.bakery_caveats import encrypted
+from tests.support.bakery_caveats import encrypted, form_of
 from tests.support.bakery_discharger import BakeryDischarger, bakery_discharger
 from tests.support.devices import fields_of
 from tests.support.discharging import in_json
 from tests.support.holders import House
 from tests.support.ports import free_port
-from tests.support.service_process import Service, process
+from tests.support.service_process import API, Service, process
 from tests.support.sessions import LIBRARIES, session_of
 from tests.support.tls_servers import Server
 
+_WAITING = 12
 APPROVAL = "user-approves user:ada Pay 7 EUR"
 
 
@@ -110,6 +112,29 @@ def test_a_person_approves(house: House, offline: Server, people: Service):
         assert send("GET", url).status_code == 200
     with pytest.raises(Refused, match="a person has to decide: open https://localhost"):
         DischargeClient([people.issuer], ca=people.ca).collect(token)
+
+
+def test_clients_that_wait_for_a_person_hold_no_thread(people: Service):
+    """More clients wait than the service has threads: it mints meanwhile, and the approval ends each wait."""
+    secret = people.add("billing", "--scope", "read", "--audience", API)
+    with ThreadPoolExecutor(_WAITING) as pool, requests.Session() as session:
+        session.verify, session.trust_env = str(people.ca), False
+        key = session.get(f"{people.issuer}/discharge/info", timeout=60).json()["PublicKey"]
+        form = form_of(encrypted(APPROVAL, key))
+        refused = session.post(f"{people.issuer}/discharge", form, timeout=60).json()
+        links = refused["Info"]["InteractionMethods"]["browser-window"]
+        waiting = [
+            pool.submit(requests.get, links["WaitTokenURL"], verify=str(people.ca), timeout=60)
+            for _ in range(_WAITING)
+        ]
+        try:
+            for _ in range(_WAITING):
+                assert people.client("billing", secret, scope="read", resource=API)()
+            assert not any(one.done() for one in waiting)
+        finally:
+            approving(people)(links["VisitURL"])
+        assert [one.result().status_code for one in waiting] == [200] * _WAITING
+        assert all(len(one.result().history) <= 1 for one in waiting)
 
 
 @pytest.mark.parametrize("condition", ["ok", "nested"])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import ssl
 import threading
@@ -37,6 +38,26 @@ class Reloaded:
         tokens = [self.caller.mint(client) for client in self.clients]
         grants = [read_identifier(read_macaroon(token).identifier) for token in tokens]
         return {grant.exp - grant.iat for grant in grants}
+
+    def lifetimes_anew(self) -> list[int]:
+        """Return the lifetimes of tokens over new connections, 0 for one that fails."""
+        return [self._lifetime_anew() for _ in range(6)]
+
+    def _lifetime_anew(self) -> int:
+        context = ssl.create_default_context(cafile=self.service.data / "ca.pem")
+        port = int(self.service.issuer.rpartition(":")[2])
+        try:
+            with closing(HTTPSConnection("localhost", port, context=context, timeout=60)) as one:
+                found = read_identifier(read_macaroon(self.caller.mint(one)).identifier)
+        except OSError:
+            return 0
+        return found.exp - found.iat
+
+    def kill_workers(self) -> None:
+        """End each worker, as a crash does."""
+        pid = self.service.pid
+        for worker in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            os.kill(int(worker), signal.SIGKILL)
 
     def log(self) -> list[str]:
         """Return the lines of the log."""
@@ -116,19 +137,18 @@ def test_a_new_worker_begins_with_the_settings_of_now(reloaded: Reloaded) -> Non
     """A worker that replaces a dead one has the settings that were read last."""
     reloaded.write(f"{LIFETIME}=91")
     wait_until(lambda: reloaded.lifetimes() == {91})
-    pid = reloaded.service.pid
-    workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    for worker in workers:
-        os.kill(int(worker), signal.SIGKILL)
-    context = ssl.create_default_context(cafile=reloaded.service.data / "ca.pem")
-    port = int(reloaded.service.issuer.rpartition(":")[2])
+    reloaded.kill_workers()
+    wait_until(lambda: reloaded.lifetimes_anew() == [91] * 6)
 
-    def lifetime() -> int:
-        try:
-            with closing(HTTPSConnection("localhost", port, context=context, timeout=60)) as one:
-                found = read_identifier(read_macaroon(reloaded.caller.mint(one)).identifier)
-        except OSError:
-            return 0
-        return found.exp - found.iat
 
-    wait_until(lambda: [lifetime() for _ in range(6)] == [91] * 6)
+def test_limits_that_no_worker_could_start_with_are_a_mistake(reloaded: Reloaded) -> None:
+    """More connections than open files are refused at the reload, not by each worker that starts later."""
+    reloaded.write(f"{LIFETIME}=92")
+    wait_until(lambda: reloaded.lifetimes_anew() == [92] * 6)
+    resource.prlimit(reloaded.service.pid, resource.RLIMIT_NOFILE, (5000, 5000))
+    reloaded.write(f"{LIFETIME}=93", "MACAROON_CBAT_CONNECTIONS=100000")
+    wait_until(
+        lambda: any("keeping the settings in force: the limit of open files" in one for one in reloaded.log())
+    )
+    reloaded.kill_workers()
+    wait_until(lambda: reloaded.lifetimes_anew() == [92] * 6)

@@ -136,17 +136,46 @@ def test_a_descriptor_that_is_no_listener_is_one_line(tmp_path: Path, descriptor
         "datagrams": "kept = socket.socket(type=socket.SOCK_DGRAM); os.dup2(kept.fileno(), 3)",
         "": "os.closerange(3, 64)",
     }[descriptor]
+    assert said_of(opening).startswith(f"descriptor 3 of LISTEN_FDS {reason}")
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "said"),
+    [
+        ("{folder}/s", 0o666, "is open to every user of this machine"),
+        ("{folder}/s", 0o662, "is open to every user of this machine"),
+        (r"\0{folder}/s", None, "is open to every user of this machine"),
+        ("{folder}/s", None, "cannot be looked at"),
+        ("{folder}/s", 0o660, "taken"),
+    ],
+    ids=["mode of systemd", "written by all", "abstract", "gone", "owner and group"],
+)
+def test_a_unix_socket_that_is_open_to_all_is_one_line(
+    tmp_path: Path, name: str, mode: int | None, said: str
+) -> None:
+    """Any user who can connect would speak as the proxy, and SocketMode= of systemd lets all connect."""
+    path = name.format(folder=tmp_path)
+    settled = (
+        f"os.chmod('{path}', {mode})" if mode else f"os.path.lexists('{tmp_path}/s') and os.unlink('{path}')"
+    )
+    opening = (
+        f"kept = socket.socket(socket.AF_UNIX); kept.bind('{path}'); kept.listen()\n"
+        f"os.dup2(kept.fileno(), 3)\n{settled}"
+    )
+    assert said in said_of(opening)
+
+
+def said_of(opening: str) -> str:
+    """Return what a process says that takes descriptor 3, which these lines have opened."""
     program = (
         f"import os, socket\n{opening}\n"
         "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))\n"
         "from macaroon_cbat.errors import SettingsError\n"
         "from macaroon_cbat.server.activation import handed_sockets\n"
-        "try:\n    handed_sockets()\nexcept SettingsError as error:\n    print(error)\n"
+        "try:\n    handed_sockets()\n    print('taken')\nexcept SettingsError as error:\n    print(error)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False
-    )
-    assert done.stdout.startswith(f"descriptor 3 of LISTEN_FDS {reason}"), done.stderr
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout
 
 
 def test_sockets_for_another_process_are_left_alone(tmp_path: Path) -> None:

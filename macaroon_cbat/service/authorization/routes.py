@@ -32,6 +32,7 @@ from macaroon_cbat.service.oauth2.shapes import ClientName, RequestedScope
 from macaroon_cbat.service.pages.forms import Forms
 from macaroon_cbat.service.pages.routes import add_page, get_alone
 from macaroon_cbat.service.upstream_settings import UpstreamSettings
+from macaroon_cbat.service.waiting_threads import WaitingThreads
 from macaroon_cbat.stores import Stores
 
 AUTHORIZE_PATH = "/oauth2/authorize"
@@ -82,12 +83,19 @@ PAR = Operation(
 
 
 def people_of(
-    settings: UpstreamSettings, stores: Stores, issuer: str, clock: Callable[[], float]
+    settings: UpstreamSettings,
+    stores: Stores,
+    issuer: str,
+    clock: Callable[[], float],
+    threads: WaitingThreads,
 ) -> People | None:
-    """Return the people who can log in; None without an upstream provider. Raises SettingsError."""
+    """Return the people who can log in; None without an upstream provider. Raises SettingsError.
+
+    Only `threads` wait for the provider.
+    """
     if not settings.is_on:
         return None
-    login = Login(Upstream(settings), settings, stores.expiring, issuer)
+    login = Login(Upstream(settings, threads=threads), settings, stores.expiring, issuer)
     sessions = Sessions(
         stores,
         idle=settings.session_idle,

@@ -18,6 +18,7 @@ from macaroon_cbat.errors.people import LoginUnavailable
 from macaroon_cbat.files.process_values import PerProcess
 from macaroon_cbat.service.authorization.provider import Provider, discovered
 from macaroon_cbat.service.upstream_settings import UpstreamSettings
+from macaroon_cbat.service.waiting_threads import WaitingThreads
 from macaroon_cbat.text.json_text import UnusableJson, read_members
 
 KEPT_SECONDS = 3600.0
@@ -32,7 +33,7 @@ _LARGEST = 256 * 1024
 _MOST_AT_ONCE = 3
 """Threads of a process that wait for the provider at a time: the others go on to answer other requests."""
 _MOST_WAITING = 2
-"""Threads that wait for their turn: with more, an outage of the provider would be one of tokens."""
+"""Threads that wait for their turn besides."""
 
 
 class Upstream:
@@ -43,12 +44,14 @@ class Upstream:
         settings: UpstreamSettings,
         monotonic: Callable[[], float] = time.monotonic,
         patience: float = 1.0,
+        threads: WaitingThreads | None = None,
     ) -> None:
         """Ask this provider; nothing is read before the first login. Raises SettingsError.
 
-        A thread waits `patience` seconds for its turn, and none where others do so already.
+        A thread waits `patience` seconds for its turn, if it is among the `threads` that may.
         """
         self._patience = patience
+        self._threads = threads or WaitingThreads(_MOST_AT_ONCE + _MOST_WAITING)
         assert settings.upstream_issuer is not None
         assert settings.upstream_client_id is not None
         self.issuer, self.client_id = settings.upstream_issuer, settings.upstream_client_id
@@ -61,7 +64,6 @@ class Upstream:
         self._connections = PerProcess(lambda: Connections(context, ca_remedy=remedy))
         self._monotonic = monotonic
         self._looking, self._asking = threading.Lock(), threading.Semaphore(_MOST_AT_ONCE)
-        self._waiting = threading.Semaphore(_MOST_WAITING)
         self._known: Provider | None = None
         self.looked_at = -KEPT_SECONDS
 
@@ -100,24 +102,13 @@ class Upstream:
 
         Meanwhile the others go on with what is known, or wait if nothing is, or it lacks their key.
         """
-        if not self._has_turn(self._looking, is_patient=kept != KEPT_SECONDS):
+        if not self._threads.acquire(self._looking, 0 if kept == KEPT_SECONDS else self._patience):
             return
         try:
             if self._monotonic() - self.looked_at >= kept:
                 self._read_anew()
         finally:
             self._looking.release()
-
-    def _has_turn(self, queue: "threading.Lock | threading.Semaphore", *, is_patient: bool = True) -> bool:
-        """Return True with this lock held; of the threads that would have to wait for it, few do."""
-        if queue.acquire(blocking=False):
-            return True
-        if not is_patient or not self._waiting.acquire(blocking=False):
-            return False
-        try:
-            return queue.acquire(timeout=self._patience)
-        finally:
-            self._waiting.release()
 
     def _read_anew(self) -> None:
         """Read the document and the keys. If that fails, what was known is not used any more."""
@@ -141,10 +132,13 @@ class Upstream:
             authorization=authorization,
             is_repeatable=form is None,
         )
-        if not self._has_turn(self._asking):
-            raise LoginUnavailable("too many logins wait for the upstream provider")
+        if not self._threads.acquire(self._asking, self._patience):
+            raise _too_many()
         try:
-            answer = self._connections.current().exchange(request)
+            with self._threads.place() as may_wait:
+                if not may_wait:
+                    raise _too_many()
+                answer = self._connections.current().exchange(request)
             if answer.status != 200:
                 raise LoginUnavailable(f"{url} answered {answer.status}: {answer.body[:200]!r}")
             return read_members(answer.body)
@@ -156,3 +150,7 @@ class Upstream:
             raise LoginUnavailable(str(error)) from error
         finally:
             self._asking.release()
+
+
+def _too_many() -> LoginUnavailable:
+    return LoginUnavailable("too many logins wait for the upstream provider")

@@ -1,25 +1,31 @@
 """The decisions of people about transactions: each is made once, and redeemed once, by all processes."""
 
-import time
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+import threading
+from collections.abc import Callable
+from typing import Literal
 
 import msgspec
+from flask import Response
 from msgspec import Struct
 from msgspec.structs import replace
 
 from macaroon_cbat.errors import Conflict
 from macaroon_cbat.errors.discharges import ConditionNotMet
+from macaroon_cbat.files.process_values import PerProcess
 from macaroon_cbat.macaroon.claims import EpochSeconds
-from macaroon_cbat.server.stopping import is_stopping
+from macaroon_cbat.server.parking import Park
 from macaroon_cbat.service.discharges.links import Asked
-from macaroon_cbat.service.discharges.waiting_places import WaitingPlaces
+from macaroon_cbat.service.discharges.waits import Wait, Waits
+from macaroon_cbat.service.http.responses import finish
 from macaroon_cbat.stores import ExpiringStore
 
 _KIND: Literal["discharge"] = "discharge"
-_LOOK_SECONDS = 0.2
-LONGEST_WAIT = 8.0
-"""Seconds for which one request waits; its client is then sent to wait on."""
+LONGEST_PARKED = 30.0
+LONGEST_HELD = 8.0
+"""Seconds for which one request waits, parked or in a thread; its client is then sent to wait on."""
+
+PARKED_PLACES = 1000
+"""The parked responses of a process that wait for a decision: others that wait need places, too."""
 
 
 class Decision(Struct, frozen=True):
@@ -34,13 +40,14 @@ class Decision(Struct, frozen=True):
 class Approvals:
     """The decisions in the store, by the secret of the client that waits for one.
 
-    At most `waiters` requests of a process wait at a time, so that threads remain for others.
+    A request that waits for one takes no thread where the server parks its response. Elsewhere at most
+    `threads` of a process are blocked at a time, so that others remain.
     """
 
-    def __init__(self, store: ExpiringStore, waiters: int) -> None:
-        """Keep them in this store."""
-        self._store = store
-        self._places = WaitingPlaces(waiters)
+    def __init__(self, store: ExpiringStore, clock: Callable[[], float], threads: int) -> None:
+        """Keep them in this store; `clock` judges whether they have expired."""
+        self._store, self._clock, self._threads = store, clock, threads
+        self._waits = PerProcess(lambda: Waits(self._decided))
 
     def decide(
         self,
@@ -60,6 +67,7 @@ class Approvals:
         ends_at = asked.expires_at
         if not self._store.add(_KIND, secret, content, expires_at=ends_at, now=now, before_commit=audit):
             raise Conflict("this transaction is decided already: begin anew where you came from")
+        self._waits.current().end({secret})
 
     def find(self, secret: str, now: EpochSeconds) -> Decision | None:
         """Return the decision, or None if the person has not decided yet."""
@@ -82,21 +90,38 @@ class Approvals:
         if self._store.change(_KIND, secret, redeemed, now) is None:
             raise ConditionNotMet("nothing is approved under this secret")
 
-    def await_decision(
-        self, secret: str, clock: Callable[[], float], environ: Mapping[str, Any], address: str | None
-    ) -> Decision | None:
-        """Return the decision, after a wait for it; None if there is none yet.
+    def park(self, secret: str, address: str | None, response: Response, park: Park) -> bool:
+        """Park the response until there is a decision; return False if the server has no place for it.
 
         `address` is that of the client: no address keeps the places of others.
         """
-        decision = self.find(secret, EpochSeconds(int(clock())))
-        if decision is not None:
-            return decision
-        with self._places.one_for(address) as place:
-            ends_at = time.monotonic() + LONGEST_WAIT
-            while place and decision is None and time.monotonic() < ends_at and not is_stopping(environ):
-                is_over = place.wait(_LOOK_SECONDS)
-                decision = self.find(secret, EpochSeconds(int(clock())))
-                if is_over:
-                    break
-        return decision
+        waits = self._waits.current()
+        wait = Wait(secret, address, lambda: finish(parked, response))
+
+        def on_end() -> None:
+            if waits.leave(wait):
+                wait.end()
+
+        found = park(LONGEST_PARKED, on_end)
+        if found is None:
+            return False
+        parked = found
+        waits.begin(wait, PARKED_PLACES)
+        if parked.is_over:  # the client went before it was noted
+            on_end()
+        return True
+
+    def await_decision(self, secret: str, address: str | None) -> None:
+        """Block this thread until there is a decision; return at once if no thread may be blocked."""
+        if self._threads <= 0:
+            return
+        waits, over = self._waits.current(), threading.Event()
+        wait = Wait(secret, address, over.set)
+        waits.begin(wait, self._threads)
+        try:
+            over.wait(LONGEST_HELD)
+        finally:
+            waits.leave(wait)
+
+    def _decided(self, secrets: set[str]) -> set[str]:
+        return self._store.found(_KIND, secrets, EpochSeconds(int(self._clock())))

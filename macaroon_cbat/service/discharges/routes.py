@@ -14,6 +14,7 @@ from flask import Flask, Response, request
 from macaroon_cbat.errors import InvalidClient, OAuthError
 from macaroon_cbat.errors.discharges import ConditionNotMet, InteractionRequired
 from macaroon_cbat.macaroon.claims import EpochSeconds
+from macaroon_cbat.server.parking import park_of
 from macaroon_cbat.service.discharges.approvals import Approvals
 from macaroon_cbat.service.discharges.discharger import Discharger
 from macaroon_cbat.service.discharges.keys import DischargeKeys
@@ -31,7 +32,7 @@ from macaroon_cbat.service.discharges.shapes import (
 )
 from macaroon_cbat.service.http.operations import SHORTENED, Operation, Parameter, add_route
 from macaroon_cbat.service.http.request_input import FORM, read_form, read_query, required
-from macaroon_cbat.service.http.responses import answer
+from macaroon_cbat.service.http.responses import Parked, answer
 from macaroon_cbat.service.oauth2.authorization_server import AuthorizationServer
 from macaroon_cbat.service.oauth2.client_authentication import refuse_public
 from macaroon_cbat.service.oauth2.form_request import FormRequest
@@ -100,7 +101,7 @@ class _Views:
         return answer({"PublicKey": self._public_key()}, cacheable=True)
 
     def discharge(self) -> Response:
-        now = EpochSeconds(int(self.clock()))
+        now = self._now()
         with _in_bakery_words():
             uri = self.discharger.issuer + DISCHARGE.path
             # The bakery numbers caveats in bytes, from 0.
@@ -111,22 +112,34 @@ class _Views:
     def wait(self) -> Response:
         with _in_bakery_words():
             secret = required(read_query(request, *WAIT.query), "secret")
-            Links(self.discharger.keys).check(secret, EpochSeconds(int(self.clock())))
+            Links(self.discharger.keys).check(secret, self._now())
             approvals = self.discharger.approvals
             assert approvals is not None  # this view is routed with approvals alone
-            decision = approvals.await_decision(secret, self.clock, request.environ, address_to_limit())
+            decision = approvals.find(secret, self._now())
             if decision is None:
-                response = answer({"kind": TOKEN_KIND}, 303)
-                response.headers["Location"] = f"{self.discharger.issuer}{WAIT_PATH}?secret={secret}"
-                return response
+                return self._waited(approvals, secret)
             if decision.state != "approved":
                 raise ConditionNotMet(f"the decision is {decision.state}")
             return answer({"kind": TOKEN_KIND, "token64": b64encode(secret.encode()).decode()})
+
+    def _waited(self, approvals: Approvals, secret: str) -> Response:
+        """Return the redirect that ends each wait, however it ends: the next request finds the decision."""
+        again = answer({"kind": TOKEN_KIND}, 303)
+        again.headers["Location"] = f"{self.discharger.issuer}{WAIT_PATH}?secret={secret}"
+        park = park_of(request.environ)
+        if park is None:
+            approvals.await_decision(secret, address_to_limit())
+        elif approvals.park(secret, address_to_limit(), again, park):
+            return Parked()
+        return again
 
     def _caller(self, form: FormRequest) -> Client:
         client: Client = self.server.authenticate_client(form, (), "discharge").record
         refuse_public(client)
         return client
+
+    def _now(self) -> EpochSeconds:
+        return EpochSeconds(int(self.clock()))
 
     def _public_key(self) -> str:
         return b64encode(self.discharger.keys.current().public).decode()
@@ -143,10 +156,10 @@ def discharge_routes(
 ) -> tuple[Operation, ...]:
     """Route the service, and return its operations. Without people no person approves anything.
 
-    At most `waiters` requests of a process wait for a decision at a time.
+    Where no server parks responses, at most `waiters` requests of a process wait for a decision at a time.
     """
     issuer = server.issuer.url
-    approvals = None if people is None else Approvals(server.stores.expiring, waiters)
+    approvals = None if people is None else Approvals(server.stores.expiring, clock, waiters)
     discharger = Discharger(
         issuer, DischargeKeys(server.stores.root_keys), approvals, server.stores.revocations
     )

@@ -8,14 +8,15 @@ from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.federation.claims import CLIENT_KINDS, GRANT_KINDS, refuse_from_before, refuse_kind
 from macaroon_cbat.service.federation.judging import Accepted, fitting, issuer_of, signed_by
 from macaroon_cbat.service.federation.jwt import read_jwt
-from macaroon_cbat.service.federation.published_keys import PublishedKeys
+from macaroon_cbat.service.federation.published_keys import MOST_WAITING, PublishedKeys
 from macaroon_cbat.service.federation.refusals import UNTRUSTED, UnacceptableJwt
+from macaroon_cbat.service.waiting_threads import WaitingThreads
 from macaroon_cbat.stores import ExpiringStore, Stores, TrustedIssuers
 from macaroon_cbat.stores.trust import ForeignTokenType, TrustUse
 from macaroon_cbat.text.printable import quoted
 
-MOST_FETCHES_OF_CLIENTS = 2
-"""Clients that are asked for their keys at once, at most."""
+MOST_WAITING_FOR_CLIENTS = 2
+"""Threads that wait for the keys of clients, at most: a client may have registered itself to be slow."""
 
 PLAIN: ForeignTokenType = "jwt"
 """The type of a token whose issuer need not say more of it."""
@@ -110,13 +111,13 @@ def _used_before() -> UnacceptableJwt:
     return UnacceptableJwt("the JWT was used before: request a new one")
 
 
-def federation_of(stores: Stores, audiences: Collection[str]) -> Federation:
-    """Return the door of a service whose clients name it by these audiences."""
+def federation_of(stores: Stores, audiences: Collection[str], threads: WaitingThreads) -> Federation:
+    """Return the door of a service whose clients name it by these audiences; `threads` may wait for keys."""
     return Federation(
         stores.trusted_issuers,
         stores.expiring,
-        PublishedKeys(),
-        PublishedKeys(most_fetches=MOST_FETCHES_OF_CLIENTS),
+        PublishedKeys(threads=threads.part(MOST_WAITING)),
+        PublishedKeys(threads=threads.part(MOST_WAITING_FOR_CLIENTS)),
         frozenset(audiences),
         stores.restored_at(),
     )

@@ -4,8 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from threading import BoundedSemaphore, Lock
+from threading import Lock
 from typing import Any
 
 from macaroon_cbat.errors import Unavailable
@@ -14,6 +13,7 @@ from macaroon_cbat.service.federation.jose import PublicKeys, usable_keys
 from macaroon_cbat.service.federation.jwt import Jwt
 from macaroon_cbat.service.federation.reaching import Place, fetched_key_set
 from macaroon_cbat.service.federation.refusals import NoSuchKey
+from macaroon_cbat.service.waiting_threads import WaitingThreads
 
 log = logging.getLogger("macaroon_cbat.service")
 
@@ -27,8 +27,8 @@ RETRY_SECONDS = 10.0
 """Seconds after a failed fetch in which none is tried: a slow issuer would take every thread."""
 OTHERS_SECONDS = 1.0
 """Seconds from the beginning of a fetch for which other threads wait for it: one that hangs holds no more."""
-MOST_FETCHES = 4
-"""Places that are asked at once, at most: each takes a thread for as long as it is slow."""
+MOST_WAITING = 4
+"""Threads that ask issuers, or wait for another that does: each for as long as its issuer is slow."""
 _MOST_PLACES = 1024
 
 
@@ -60,11 +60,14 @@ class PublishedKeys:
         self,
         monotonic: Callable[[], float] = time.monotonic,
         patience: float = OTHERS_SECONDS,
-        most_fetches: int = MOST_FETCHES,
+        threads: WaitingThreads | None = None,
     ) -> None:
-        """Let keys grow old by this clock of seconds; `patience` is for the fetch of another thread."""
+        """Let keys grow old by this clock of seconds; `patience` is for the fetch of another thread.
+
+        Only `threads` wait, for an issuer or for another thread.
+        """
         self._monotonic, self._patience = monotonic, patience
-        self._fetches = PerProcess(partial(BoundedSemaphore, most_fetches))
+        self._threads = threads or WaitingThreads(MOST_WAITING)
         self._places: PerProcess[dict[Place, _Remembered]] = PerProcess(dict)
 
     def verify(self, jwt: Jwt, place: Place, algorithms: Collection[str]) -> None:
@@ -143,7 +146,7 @@ class PublishedKeys:
             return False
         asked_at = known.asked_at
         left = self._patience if asked_at is None else asked_at + self._patience - self._monotonic()
-        if not known.lock.acquire(timeout=left if is_patient and left > 0 else 0):
+        if not self._threads.acquire(known.lock, left if is_patient else 0):
             return False
         if self._monotonic() < known.retry_at:  # this thread has waited for the fetch that failed
             known.lock.release()
@@ -151,19 +154,18 @@ class PublishedKeys:
         return True
 
     def _fetched(self, place: Place, known: _Remembered) -> _Published:
-        fetches = self._fetches.current()
-        if not fetches.acquire(blocking=False):
-            known.failure = "too many others are slow to answer"
-            raise Unavailable(known.failure)
-        known.asked_at = self._monotonic()
-        try:
-            found = _published(fetched_key_set(place))
-        except Unavailable as error:
-            known.failure, known.retry_at = str(error), self._monotonic() + RETRY_SECONDS
-            raise
-        finally:
-            known.asked_at = None
-            fetches.release()
+        with self._threads.place() as may_wait:
+            if not may_wait:
+                known.failure = "too many others are slow to answer"
+                raise Unavailable(known.failure)
+            known.asked_at = self._monotonic()
+            try:
+                found = _published(fetched_key_set(place))
+            except Unavailable as error:
+                known.failure, known.retry_at = str(error), self._monotonic() + RETRY_SECONDS
+                raise
+            finally:
+                known.asked_at = None
         known.published, known.fetched_at, known.retry_at = found, self._monotonic(), 0.0
         return found
 

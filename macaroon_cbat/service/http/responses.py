@@ -7,6 +7,8 @@ import msgspec
 from flask import Response
 from werkzeug.wsgi import ClosingIterator
 
+from macaroon_cbat.server.parking import ParkedResponse
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
@@ -46,6 +48,12 @@ class _Json(Response):
             return super().__call__(environ, start_response)
         start_response(self.status, self.headers.to_wsgi_list())
         return ClosingIterator(self.iter_encoded(), self.close)
+
+
+def finish(parked: ParkedResponse, response: Response) -> None:
+    """Finish a parked response as this one."""
+    fields = [(name, value) for name, value in response.headers.items() if name != "Content-Length"]
+    parked.finish(response.status, fields, response.get_data())
 
 
 class Parked(Response):

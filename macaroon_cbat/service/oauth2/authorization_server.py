@@ -1,6 +1,6 @@
 """The wall around Authlib: its dispatch of grants and endpoints, with the rules of this package in them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
 from authlib.oauth2 import AuthorizationServer as AuthlibServer
@@ -20,7 +20,7 @@ from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.service.audit import is_from
 from macaroon_cbat.service.detail_types import NO_DETAIL_TYPES, DetailTypes
 from macaroon_cbat.service.federation.client_assertions import client_of_assertion
-from macaroon_cbat.service.federation.federation import federation_of
+from macaroon_cbat.service.federation.federation import Federation
 from macaroon_cbat.service.federation.reaching import Place
 from macaroon_cbat.service.http.responses import answer
 from macaroon_cbat.service.oauth2.client_authentication import (
@@ -69,14 +69,11 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
         offered: Sequence[OfferedGrant] = OFFERED,
         refresh: RefreshSettings = USUAL_REFRESH,
         *,
-        audiences: Collection[str],
+        federation: Federation,
         proofs: TokenProofs | None = None,
         detail_types: DetailTypes = NO_DETAIL_TYPES,
     ) -> None:
-        """Serve this issuer from these stores; `trust` are the CAs of clients, and `offered` the grants.
-
-        `audiences` are the values of `aud` that mean this service in a client's assertion.
-        """
+        """Serve this issuer from these stores; `trust` are the CAs of clients, and `offered` the grants."""
         super().__init__()
         self.issuer = issuer
         self.stores = stores
@@ -84,7 +81,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc] # Authlib is unt
         self.throttle = Throttle()
         """The limits on attempts; the application puts those of its settings in their place."""
         self.families = RefreshFamilies(issuer.url, stores.families, refresh)
-        self.federation = federation_of(stores, audiences)
+        self.federation = federation
         self._trust = trust
         self._proofs = proofs or TokenProofs(issuer, issuer.url, stores.expiring, needs_nonce=False)
         self.offered = tuple(offered)

@@ -9,6 +9,7 @@ from joserfc.jwk import ECKey
 from macaroon_cbat.errors import InvalidClient, Unavailable
 from macaroon_cbat.service.federation.client_assertions import ASSERTION_TYPES, client_of_assertion
 from macaroon_cbat.service.federation.federation import federation_of
+from macaroon_cbat.service.waiting_threads import WaitingThreads
 from macaroon_cbat.stores.grant_types import JWT_BEARER, TOKEN_EXCHANGE
 from tests.support.databases import NOW
 from tests.support.federated import IDP, PEOPLE, WORKLOAD, a_jwt, register, trust
@@ -51,7 +52,7 @@ def an_assertion(header=None, key=MINE, **claims) -> str:
 
 def proved(service, assertion, *, kind=JWT, client_id=None, now=NOW, federation=None):
     """Return the client that an assertion proves."""
-    federation = federation or federation_of(service.stores, {ISSUER, TOKEN_ENDPOINT})
+    federation = federation or federation_of(service.stores, {ISSUER, TOKEN_ENDPOINT}, WaitingThreads(4))
     return client_of_assertion(
         federation, service.stores.clients, kind, assertion, client_id=client_id, now=now
     )
@@ -380,7 +381,7 @@ def test_a_registered_key_that_is_not_for_verifying(service):
 )
 def test_what_may_have_been_used_before_a_restore_is_refused(by_key, claims, is_taken):
     """After a restore, which forgot what was used, an assertion from before it is refused."""
-    federation = replace(federation_of(by_key.stores, {ISSUER}), restored_at=NOW)
+    federation = replace(federation_of(by_key.stores, {ISSUER}, WaitingThreads(4)), restored_at=NOW)
     asked = {"federation": federation, "now": NOW + 31}
     assertion = an_assertion(**{"exp": NOW + 300, "aud": ISSUER, **claims})
     if is_taken:

@@ -1,7 +1,8 @@
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import islice
 
 import pytest
 
@@ -10,7 +11,7 @@ from macaroon_cbat.service.federation import published_keys, reaching
 from macaroon_cbat.service.federation.jwt import read_jwt
 from macaroon_cbat.service.federation.published_keys import (
     FRESH_SECONDS,
-    MOST_FETCHES,
+    MOST_WAITING,
     RETRY_SECONDS,
     ROTATION_SECONDS,
     STALE_SECONDS,
@@ -251,12 +252,22 @@ def test_an_issuer_that_hangs_holds_one_thread(keys):
 def test_issuers_that_hang_leave_threads_to_others(keys):
     """A bounded number of places is asked at once: a further one is not, until one of them has answered."""
     with ExitStack() as stack:
-        for number in range(MOST_FETCHES):
+        for number in range(MOST_WAITING):
             stack.enter_context(hanging(keys, f"/{number}"))
         with pytest.raises(Unavailable, match="too many"):
             keys.verify(BY_OLD)
         assert keys.fetches == 0
     keys.verify(BY_OLD)
+
+
+def test_an_issuer_that_hangs_makes_few_wait(keys):
+    """Few threads wait for the fetch of another: all of a process would, one after the other."""
+    with ThreadPoolExecutor(MOST_WAITING + 4) as pool, hanging(keys):
+        asked = [pool.submit(keys.verify, BY_OLD) for _ in range(MOST_WAITING + 4)]
+        refused = [one.exception() for one in islice(as_completed(asked, 60), 5)]
+        assert all("being fetched" in str(one) for one in refused)
+    assert [one.exception() for one in asked].count(None) == MOST_WAITING - 1
+    assert keys.fetches == 1
 
 
 def test_threads_that_waited_for_a_failed_fetch_cause_no_other(keys):
