@@ -80,7 +80,7 @@ class HeaderSource:
 
     def read(self, connection: RequestConnection) -> PresentedCertificate:
         """Return what `__call__` returns, on a server that was checked."""
-        values = [connection.header(name) for name in self._names]
+        values = tuple(map(connection.header, self._names))
         for value in values:
             if value is not None and len(value) > _LONGEST_REMEMBERED:
                 return self._format.read(*values)

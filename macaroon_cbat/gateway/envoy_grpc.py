@@ -8,7 +8,7 @@ from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.errors.extras import extra
 from macaroon_cbat.gateway.decision import Untrusted
 from macaroon_cbat.gateway.dispatcher import Dispatcher
-from macaroon_cbat.gateway.envoy_question import EnvoyConnection, EnvoyQuestion
+from macaroon_cbat.gateway.envoy_question import EnvoyQuestion, envoy_connection
 from macaroon_cbat.gateway.http_connection import REQUEST_SECONDS
 from macaroon_cbat.gateway.places import narrow_umask
 from macaroon_cbat.resource.responses import Answer
@@ -71,16 +71,15 @@ class EnvoyServer:
         if request is None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no CheckRequest")
         assert request is not None
-        connection = EnvoyConnection(
+        connection = envoy_connection(
             context.invocation_metadata() or (),
             peer=context.peer(),
             is_unix_socket=self._place.path is not None,
-            source=request.attributes.source,
         )
         question = EnvoyQuestion(connection, request.attributes)
-        decision = self._dispatcher.at_once(question, "grpc")
+        decision = self._dispatcher.at_once(question)
         if decision is None:
-            decision = await self._dispatcher.after_waiting(question, "grpc")
+            decision = await self._dispatcher.after_waiting(question)
         if isinstance(decision, Untrusted):
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only a trusted proxy may ask here")
         assert not isinstance(decision, Untrusted)

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from macaroon_cbat.certificate.address import plain_address
 from macaroon_cbat.certificate.formats import read_escaped_pem
 from macaroon_cbat.certificate.raw_connection import RawConnection
+from macaroon_cbat.certificate.source import CertificateSource, PresentedCertificate, presented_certificate
 from macaroon_cbat.certificate.thumbprint import DerCertificate
 from macaroon_cbat.errors import ProxyMisconfigured
 from macaroon_cbat.gateway.question import Facts, Kind, authorization_of, credentials_of
@@ -19,66 +20,13 @@ if TYPE_CHECKING:
 _PEER = re.compile(r"ipv[46]:(?:\[([^]]+)\]|([^:]+)):\d+\Z")
 
 
-class EnvoyConnection:
-    """The gRPC connection of Envoy, with the certificate of Envoy's own TLS connection to the client."""
-
-    __slots__ = ("_raw", "_source")
-
-    def __init__(
-        self,
-        metadata: Iterable[tuple[str, str | bytes]],
-        *,
-        peer: str,
-        is_unix_socket: bool,
-        source: "AttributeContext.Peer",
-    ) -> None:
-        """Take metadata and peer as gRPC has them; `source` is the client as Envoy describes it."""
-        fields = [(_bytes(name), _bytes(value)) for name, value in metadata]
-        address = None if is_unix_socket else _address_of(peer)
-        self._raw = RawConnection(fields, address=address, is_unix_socket=is_unix_socket)
-        self._source = source
-
-    def certificate(self) -> DerCertificate | None:
-        """Return the certificate that the client presented to Envoy, or None.
-
-        Raises AmbiguousHeader for text that is no certificate, and ProxyMisconfigured if Envoy names the
-        client after a certificate and does not send it.
-        """
-        text = self._source.certificate
-        if text:
-            return remembered_certificate(text)
-        if self._source.principal:
-            raise ProxyMisconfigured(
-                "Envoy does not send the client certificate that it has: set include_peer_certificate: true"
-            )
-        return None
-
-    def intermediates(self) -> tuple[DerCertificate, ...]:
-        """Return none: the service alone builds paths, and Envoy asks a gateway."""
-        return ()
-
-    def why_hidden(self) -> None:
-        """Return None: Envoy reports no connection on which it could not request a certificate."""
-
-    def shows_address(self) -> bool:
-        """Return True: gRPC names the connection's own address."""
-        return True
-
-    def merges_trailers(self) -> bool:
-        """Return False: gRPC's metadata are of the header alone."""
-        return False
-
-    def address(self) -> str | None:
-        """Return Envoy's own address; None over a Unix socket."""
-        return self._raw.address()
-
-    def is_unix_socket(self) -> bool:
-        """Return True if Envoy asks over a Unix socket."""
-        return self._raw.is_unix_socket()
-
-    def header(self, name: str) -> str | None:
-        """Return a header that Envoy itself sent (`initial_metadata`), never one of the client."""
-        return self._raw.header(name)
+def envoy_connection(
+    metadata: Iterable[tuple[str, str | bytes]], *, peer: str, is_unix_socket: bool
+) -> RawConnection:
+    """Return the gRPC connection of Envoy, with metadata and peer as gRPC has them: none is of the client."""
+    fields = [(_bytes(name), _bytes(value)) for name, value in metadata]
+    address = None if is_unix_socket else _address_of(peer)
+    return RawConnection(fields, address=address, is_unix_socket=is_unix_socket)
 
 
 class EnvoyQuestion:
@@ -86,7 +34,7 @@ class EnvoyQuestion:
 
     __slots__ = ("_attributes", "connection")
 
-    def __init__(self, connection: EnvoyConnection, attributes: "AttributeContext") -> None:
+    def __init__(self, connection: RawConnection, attributes: "AttributeContext") -> None:
         """Keep both; nothing is read yet."""
         self.connection, self._attributes = connection, attributes
 
@@ -106,6 +54,21 @@ class EnvoyQuestion:
             authorization_of(client),
             address if is_address else None,
             credentials_of(client),
+        )
+
+    def presented(self, _source: CertificateSource, /) -> PresentedCertificate:
+        """Return the certificate that the client presented to Envoy, which no header tells.
+
+        Raises AmbiguousHeader for text that is no certificate, and ProxyMisconfigured if Envoy names the
+        client after a certificate and does not send it.
+        """
+        source = self._attributes.source
+        if source.principal and not source.certificate:
+            raise ProxyMisconfigured(
+                "Envoy does not send the client certificate that it has: set include_peer_certificate: true"
+            )
+        return presented_certificate(
+            remembered_certificate(source.certificate) if source.certificate else None
         )
 
     def is_for(self, _path: str, /) -> bool:

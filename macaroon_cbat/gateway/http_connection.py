@@ -63,7 +63,8 @@ class HttpConnection(asyncio.Protocol):
         self._question: HttpQuestion | None = None
         self._unfinished = 0
         self._waiting: deque[tuple[HttpQuestion, bool]] = deque()
-        self._is_answering = self._is_stopping = self._is_deaf = self._is_old = self._is_ending = False
+        self._is_answering = self._is_stopping = self._is_deaf = self._is_old = False
+        self._is_ending = self._is_admitted = False
         self._since, self._idle_seconds = 0.0, UNPROVEN_SECONDS
         self._taken_since: float | None = None
 
@@ -72,7 +73,8 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin. Beyond the limit of connections, drop the oldest one that has proven nothing."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own class, of no such base
-        self._since = asyncio.get_running_loop().time()
+        self._now = asyncio.get_running_loop().time
+        self._since = self._now()
         if not self._is_unix_socket:
             peer = transport.get_extra_info("peername")
             self._address = plain_text(peer[0]) if peer else None
@@ -93,8 +95,18 @@ class HttpConnection(asyncio.Protocol):
         """
         if self._is_deaf:
             return
+        is_first = not self._unfinished and not self._is_answering
         if not self._unfinished:
-            self._since = asyncio.get_running_loop().time()
+            self._since = self._now()
+        if is_first and (known := self._dispatcher.known(data, self._address)) is not None:
+            self._write(known, is_head=False, is_last=False)
+            return
+        self._is_admitted = False
+        self._parse(data)
+        if is_first and self._is_admitted and self._question and not (self._unfinished or self._is_deaf):
+            self._dispatcher.remember(data, self._question)
+
+    def _parse(self, data: bytes) -> None:
         self._unfinished += len(data)  # before the parser, which sets it to 0 at the end of a request
         try:
             self._parser.feed_data(data)
@@ -124,7 +136,7 @@ class HttpConnection(asyncio.Protocol):
         """Begin a request, with a deadline of its own even if it came in one piece with another."""
         self._target, self._fields, self._question = b"", [], None
         if not self._unfinished:
-            self._since = asyncio.get_running_loop().time()
+            self._since = self._now()
             self._unfinished = 1
 
     def on_url(self, piece: bytes) -> None:
@@ -161,30 +173,31 @@ class HttpConnection(asyncio.Protocol):
     # Answering
 
     def _answer(self, question: HttpQuestion, *, is_last: bool) -> None:
-        decision = self._dispatcher.at_once(question, "http")
+        decision = self._dispatcher.at_once(question)
         if decision is not None:
-            self._write(decision, question, is_last=is_last)
+            self._write(decision, is_head=question.method == "HEAD", is_last=is_last)
             return
         self._is_answering = True
         self._waiter = asyncio.get_running_loop().create_task(self._answer_later(question, is_last=is_last))
 
     async def _answer_later(self, question: HttpQuestion, *, is_last: bool) -> None:
         """Write the answer once the service has answered, then those to the questions that came meanwhile."""
-        decision = await self._dispatcher.after_waiting(question, "http")
+        decision = await self._dispatcher.after_waiting(question)
         self._is_answering = False
         if self._transport.is_closing():
             return
-        self._write(decision, question, is_last=is_last)
+        self._write(decision, is_head=question.method == "HEAD", is_last=is_last)
         while self._waiting and not self._is_answering:
             question, is_last = self._waiting.popleft()
             self._answer(question, is_last=is_last)
 
-    def _write(self, decision: Answer | Untrusted, question: HttpQuestion, *, is_last: bool) -> None:
+    def _write(self, decision: Answer | Untrusted, *, is_head: bool, is_last: bool) -> None:
         answer = decision.answer if isinstance(decision, Untrusted) else decision
         if answer.status == 200:
+            self._is_admitted = True
             self._idle_seconds = PROVEN_SECONDS
         ends = is_last or (self._is_stopping and not self._waiting)
-        self._transport.write(answer_text(answer, is_head=question.method == "HEAD", is_last=ends))
+        self._transport.write(answer_text(answer, is_head=is_head, is_last=ends))
         if ends:
             self._end()
 
@@ -192,20 +205,17 @@ class HttpConnection(asyncio.Protocol):
         """Answer with this status, or with none beside an answer under way, and end."""
         if self._is_deaf:
             return
-        if self._is_answering:
-            self._close()
+        if not self._is_answering:
+            self._transport.write(error_text(status))
+            self._end()
             return
-        self._transport.write(error_text(status))
-        self._end()
+        self._is_deaf = True
+        self._transport.close()
 
     def _end(self) -> None:
         """Send the end behind the last answer. The proxy closes the connection, or `sweep` does."""
         self._is_deaf = self._is_ending = True
         self._transport.write_eof()
-
-    def _close(self) -> None:
-        self._is_deaf = True
-        self._transport.close()
 
     # What the worker and other connections call
 
@@ -236,4 +246,5 @@ class HttpConnection(asyncio.Protocol):
         """End after the answers to the questions that have come, or now if there are none."""
         self._is_stopping = True
         if not self._unfinished and not self._is_answering:
-            self._close()
+            self._is_deaf = True
+            self._transport.close()

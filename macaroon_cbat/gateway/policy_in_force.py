@@ -7,7 +7,6 @@ from msgspec import Struct, structs
 
 from macaroon_cbat.certificate.forwarded import TrustedProxies, trusted_proxies
 from macaroon_cbat.certificate.header_source import HeaderSource
-from macaroon_cbat.certificate.source import tls_connection
 from macaroon_cbat.client.secret import read_secret_file
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.errors.extras import require
@@ -37,11 +36,10 @@ _EXTRAS = {"metrics": ("metrics", "prometheus_client"), "grpc": ("envoy", "grpc"
 
 
 class InForce(Struct, frozen=True, kw_only=True):
-    """One policy, ready to decide by. Envoy sends the certificate over gRPC itself, without a header."""
+    """One policy, ready to decide by."""
 
     verifier: FollowedVerifier
-    over_http: Gateway
-    over_grpc: Gateway
+    gateway: Gateway
 
 
 class LoadedPolicy(Struct, frozen=True, kw_only=True):
@@ -84,12 +82,8 @@ def put_in_force(
     """
     is_same = before is not None and before.verifier.settings == loaded.verifier
     verifier = before.verifier if before is not None and is_same else make_verifier(loaded.verifier)
-    used = used if before is None else before.over_http.admission.proofs.used
-    gateway = _gateway(loaded, verifier.verifier, used)
-    over_grpc = structs.replace(
-        gateway, admission=structs.replace(gateway.admission, certificate_source=tls_connection)
-    )
-    return InForce(verifier=verifier, over_http=gateway, over_grpc=over_grpc)
+    used = used if before is None else before.gateway.admission.proofs.used
+    return InForce(verifier=verifier, gateway=_gateway(loaded, verifier.verifier, used))
 
 
 def _gateway(loaded: LoadedPolicy, verifier: TokenVerifier, used: UsedProofs | None) -> Gateway:

@@ -1,10 +1,10 @@
 """The five headers of a principal, which a proxy copies to the server behind it and strips from requests."""
 
 import re
-from functools import lru_cache
 from urllib.parse import quote
 
 from macaroon_cbat.macaroon.verification import Principal
+from macaroon_cbat.text.generations import Generations
 
 CLIENT, SUBJECT, SCOPE = "Principalclient", "Principalsubject", "Principalscope"
 TOKEN_ID, CERTIFICATE = "Principaltokenid", "Principalcertificate"
@@ -21,25 +21,31 @@ _PLAIN = re.compile(r"[!-$&-~]+\Z")
 _KEPT = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
 
 
+LONGEST_KEPT = 512
+"""Characters of the longest values whose headers are kept: a token may be sixteen times as long."""
+
+Members = tuple[str, str, frozenset[str], str, str | None]
+
+kept_headers: Generations[Members, PrincipalHeaders] = Generations(2048)
+"""The headers of principals, by what they are written from: the children of one token have the same."""
+
+
 def principal_headers(principal: Principal) -> PrincipalHeaders:
     """Return all five. All but visible ASCII, and `%` itself, is percent-encoded (RFC 3986, UTF-8)."""
-    return remembered_headers(
-        principal.client_id, principal.subject, principal.scope, principal.token_id, principal.certificate
-    )
-
-
-@lru_cache(maxsize=4096)
-def remembered_headers(
-    client: str, subject: str, scope: frozenset[str], token_id: str, certificate: str | None
-) -> PrincipalHeaders:
-    """Return the headers of these members. Remembered: the children of one token have the same."""
-    return (
-        (CLIENT, _visible(client)),
-        (SUBJECT, _visible(subject)),
-        (SCOPE, " ".join(map(_visible, sorted(scope)))),
-        (TOKEN_ID, _visible(token_id)),
-        (CERTIFICATE, certificate or ""),
-    )
+    scope, certificate = principal.scope, principal.certificate
+    members = (principal.client_id, principal.subject, scope, principal.token_id, certificate)
+    headers = kept_headers.get(members)
+    if headers is None:
+        headers = (
+            (CLIENT, _visible(principal.client_id)),
+            (SUBJECT, _visible(principal.subject)),
+            (SCOPE, " ".join(map(_visible, sorted(scope)))),
+            (TOKEN_ID, _visible(principal.token_id)),
+            (CERTIFICATE, certificate or ""),
+        )
+        if sum(len(value) for _, value in headers) <= LONGEST_KEPT:
+            kept_headers.put(members, headers)
+    return headers
 
 
 def _visible(text: str) -> str:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from macaroon_cbat.certificate.address import plain_address
 from macaroon_cbat.certificate.raw_connection import RawConnection
-from macaroon_cbat.certificate.source import RequestConnection
+from macaroon_cbat.certificate.source import CertificateSource, PresentedCertificate, RequestConnection
 from macaroon_cbat.errors import AmbiguousHeader, InvalidRequest, ProxyMisconfigured
 from macaroon_cbat.macaroon.credential_headers import CredentialHeaders, credentials_in_headers
 from macaroon_cbat.resource.metadata import WELL_KNOWN
@@ -20,12 +20,12 @@ TARGET = "/"
 
 
 class Facts(Struct, frozen=True):
-    """The request that a question is about. `uri` is path and query as the client sent them."""
+    """The request that a question is about, as far as it is known. `uri` is path and query as they came."""
 
-    method: str
-    uri: str
-    authorization: str | None
-    address: str | None
+    method: str = ""
+    uri: str = ""
+    authorization: str | None = None
+    address: str | None = None
     credentials: CredentialHeaders = ()
 
 
@@ -39,6 +39,10 @@ class HttpQuestion(Struct, frozen=True):
     def facts(self, kind: "Kind", prefix: str) -> Facts:
         """Return the request that a proxy of this kind asks about."""
         return kind.read(self, prefix)
+
+    def presented(self, source: CertificateSource) -> PresentedCertificate:
+        """Return the client's certificate, as the proxy wrote it into headers."""
+        return source(self.connection)
 
     def is_for(self, document: str) -> bool:
         """Return True for a GET or HEAD of this very target. Raises InvalidRequest for others there.
@@ -67,6 +71,9 @@ class Question(Protocol):
 
     def facts(self, kind: "Kind", prefix: str, /) -> Facts:
         """Return the client's request. Raises InvalidRequest or ProxyMisconfigured if it cannot be told."""
+
+    def presented(self, source: CertificateSource, /) -> PresentedCertificate:
+        """Return the client's certificate, by this source if headers tell it. Raises as the source does."""
 
     def is_for(self, document: str, /) -> bool:
         """Return True if it is no question but a request for that document. Raises InvalidRequest."""

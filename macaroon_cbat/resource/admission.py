@@ -80,12 +80,13 @@ class Admission(Struct, frozen=True, kw_only=True):
         Raises an OAuthError if the request is refused, Unavailable if that cannot be told. Either is audited
         and counted.
         """
-        presented = NO_CERTIFICATE
+        presented = request.certificate or NO_CERTIFICATE
         if request.overrides:
             request = _without_overridden(request, self.root_path)
         try:
             _check_method(request.method)
-            presented = self.certificate_source(request.connection)
+            if request.certificate is None:
+                presented = self.certificate_source(request.connection)
             principal = self._admit(request, presented, scope)
         except (OAuthError, Unavailable) as error:
             self.write_or_log_refusal(error, request, presented)

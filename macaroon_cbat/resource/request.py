@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from macaroon_cbat.certificate.source import RequestConnection
+from macaroon_cbat.certificate.source import PresentedCertificate, RequestConnection
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.credential_headers import CredentialHeaders
 from macaroon_cbat.resource.overrides import Overrides
@@ -16,6 +16,8 @@ class PresentedRequest(Struct, frozen=True, kw_only=True):
     authorization: str | tuple[str, ...] | None
     """The value of the Authorization header, or each value where the server keeps several apart."""
     connection: RequestConnection
+    certificate: PresentedCertificate | None = None
+    """The client's certificate, if it was found before; None has it looked for in `connection`."""
     method: str
     """The method, in the letters in which it came."""
     path: str | None

@@ -1,7 +1,7 @@
 """Backups of a database that is in use: every table as it was at one moment, without what mints."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +62,12 @@ def write_backup(
 @contextmanager
 def _snapshot(database: Database) -> Iterator[Connection]:
     """Yield a connection all of whose statements see the database at one moment."""
-    with database.reading() as connection:
-        is_server = connection.dialect.name == "postgresql"
-        with unhurried(connection) if is_server else nullcontext():
-            if is_server:
-                if connection.in_transaction():
-                    connection.rollback()
-                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            yield connection
+    with database.reading() as connection, unhurried(connection):
+        if connection.dialect.name == "postgresql":
+            if connection.in_transaction():
+                connection.rollback()
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield connection
 
 
 def _write_table(connection: Connection, folder: Path, name: str) -> TableFile:

@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -65,8 +66,8 @@ class ClientStore:
         """Register a client and return it.
 
         A secret must be random, with at least 128 bits: it is stored as a plain SHA-256, which may be given
-        in its place as bytes. Raises ClientExists
-        if the name is taken, and InvalidClientMetadata if it is malformed or the credentials do not match.
+        in its place as bytes. Raises ClientExists if the name is taken, and InvalidClientMetadata if it is
+        malformed or the credentials do not match.
         """
         with self._database.writing() as connection:
             client = add_client(connection, client_id, metadata, secret=secret, now=now)
@@ -130,13 +131,10 @@ class ClientStore:
         `is_its_own`, a client that loses a right can no longer change its registration: it would take the
         right back.
         """
-        if not _CLIENT_ID.match(client_id):
-            return None
-        with self._database.writing() as connection:
-            before = found_client(connection, client_id)
-            if before is None:
+        with self._changing(client_id, expects) as found:
+            if found is None:
                 return None
-            expects(before)
+            connection, before = found
             metadata = changed(before.metadata)
             refuse_credentials(metadata, has_secret=before.secret_hash is not None)
             row = {"metadata": metadata_text(metadata)}
@@ -147,7 +145,6 @@ class ClientStore:
                     end_registration(connection, client_id)
             after = found_client(connection, client_id)
             assert after is not None
-        self._seen.pop(client_id, None)
         return before, after
 
     def rotate_secret(
@@ -157,33 +154,38 @@ class ClientStore:
 
         Raises Conflict for a client without a secret, and what `expects` raises; nothing has changed then.
         """
-        if not _CLIENT_ID.match(client_id):
-            return None
-        with self._database.writing() as connection:
-            before = found_client(connection, client_id)
-            if before is None:
+        with self._changing(client_id, expects) as found:
+            if found is None:
                 return None
-            expects(before)
+            connection, before = found
             after = put_secret(connection, before, wanted, clock(), lasting)
-        self._seen.pop(client_id, None)
         return before, after
 
     def remove(
         self, client_id: str, clock: Clock, *, lasting: int, expects: Expectation = no_expectation
     ) -> bool:
         """Remove a client and revoke its tokens in one transaction; return False if there is none."""
-        if not _CLIENT_ID.match(client_id):
-            return False
-        with self._database.writing() as connection:
-            found = found_client(connection, client_id)
+        with self._changing(client_id, expects) as found:
             if found is None:
                 return False
-            expects(found)
+            connection, _ = found
             revoke_tokens_so_far(connection, "client", client_id, clock(), lasting)
             connection.execute(delete(clients).where(clients.c.client_id == client_id))
             drop_registration(connection, client_id)
-        self._seen.pop(client_id, None)
         return True
+
+    @contextmanager
+    def _changing(self, client_id: str, expects: Expectation) -> Iterator[tuple[Connection, Client] | None]:
+        """Yield a writer's connection and the client as it is, or None if there is none; then forget it."""
+        if not _CLIENT_ID.match(client_id):
+            yield None
+            return
+        with self._database.writing() as connection:
+            found = found_client(connection, client_id)
+            if found is not None:
+                expects(found)
+            yield None if found is None else (connection, found)
+        self._seen.pop(client_id, None)
 
     def revoke_tokens(
         self,
@@ -197,8 +199,7 @@ class ClientStore:
         """Revoke the tokens of a client or subject; tokens minted from now on are valid.
 
         Returns None and revokes nothing if `is_registered` is True and no client has this name, nor a subject
-        with a refresh family. Raises
-        InvalidRequest for a value that no client or subject can have as a name.
+        with a refresh family. Raises InvalidRequest for a value that no client or subject can have as a name.
         """
         refuse_nameless(kind, name)
         with self._database.writing() as connection:

@@ -116,9 +116,9 @@ def take_lock(writer: Connection, work: Work) -> None:
     """Wait for others that do this work. One writer at a time, as on SQLite, leaves no gaps in the feed.
 
     A commit is acknowledged once it lasts, and a warning about it is heard, whatever the server or the role
-    is set to. A migration waits for
-    another one, and then no longer than any writer for the users of a table, who would wait behind it. Of
-    proofs one alone can be stuck on a server that is cut off, and none waits for a migration.
+    is set to. A migration waits for another one, and then no longer than any writer for the users of a table,
+    who would wait behind it. Of proofs one alone can be stuck on a server that is cut off, and none waits for
+    a migration.
     """
     number = _PROOF_LOCK if work == "proving" else _WRITER_LOCK
     if work != "migrating":
@@ -154,8 +154,11 @@ def prove_primary(place: str, reading: Begin, writing: Begin) -> None:
 
 @contextmanager
 def unhurried(connection: Connection) -> Iterator[None]:
-    """Lift the time limit of statements in the block: a migration takes as long as its tables are large."""
+    """Lift PostgreSQL's time limit of statements in the block: some take as long as tables are large."""
     driver: Any = connection.connection.driver_connection
+    if connection.dialect.name != "postgresql":
+        yield
+        return
     driver.answer_seconds, before = None, driver.answer_seconds
     try:
         yield

@@ -64,8 +64,8 @@ def repeat(
     """Make again in a writer's transaction what took a right away. Returns what was found and done.
 
     A client that was changed or whose secret was replaced is left out: the backup has its old rights and
-    secret. Every root key that was made or retired since is retired, for a thief of one forges tokens of this
-    moment. Revocations of tokens and clients need no repetition where every token so far is revoked.
+    secret. Every root key that was made or retired since is retired, for a thief that has it forges tokens of
+    this moment. Revocations of tokens and clients need no repetition where every token so far is revoked.
     `lasting` is the longest lifetime of a token. Raises InvalidRequest for a name that is none.
     """
     done = Repeated([], [], [])

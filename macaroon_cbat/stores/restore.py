@@ -2,13 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from msgspec import MsgspecError
 from sqlalchemy import Connection, Integer, MetaData, Table, delete, func, insert, inspect, select, update
 from sqlalchemy.exc import CompileError, DataError, IntegrityError
@@ -48,38 +43,36 @@ def restore_backup(
     the backup are repeated, and returned. An error of `before_commit` restores nothing. Raises SettingsError
     for a database that is not empty, and for a backup that is damaged or of a newer version.
     """
-    with database.writing(is_migration=True) as connection:
-        is_server = connection.dialect.name == "postgresql"
-        with unhurried(connection) if is_server else nullcontext():
-            tables = _prepared(connection, manifest.schema, database.place)
-            for name, one in manifest.tables.items():
-                _fill(connection, tables[name], folder / one.file, one)
-            VERSIONS.upgrade(connection, database.place)
-            now = clock()
-            _retire_root_keys(connection, now, lasting)
-            repeated = repeat(connection, since, now, lasting=lasting)
-            revoke_every_token(connection, now, lasting)
-            _begin_anew(connection, now)
-            before_commit()
+    with database.writing(is_migration=True) as connection, unhurried(connection):
+        tables = _prepared(connection, manifest.schema, database.place)
+        for name, one in manifest.tables.items():
+            _fill(connection, tables[name], folder / one.file, one)
+        VERSIONS.upgrade(connection, database.place)
+        now = clock()
+        _retire_root_keys(connection, now, lasting)
+        repeated = repeat(connection, since, now, lasting=lasting)
+        revoke_every_token(connection, now, lasting)
+        _begin_anew(connection, now)
+        before_commit()
     return repeated
 
 
 def _prepared(connection: Connection, wanted: str, place: str) -> dict[str, Table]:
     """Return the empty tables of the backup's schema, made if there are none."""
-    if wanted not in _revisions():
+    if wanted not in VERSIONS.known:
         raise SettingsError(
             f"the backup has schema {wanted!r}, which this version does not know: install the newer "
             "macaroon_cbat that wrote it"
         )
-    found = MigrationContext.configure(connection).get_current_revision()
+    found = VERSIONS.found(connection)
     if found is None and not inspect(connection).get_table_names():
-        _upgrade(connection, wanted)
+        VERSIONS.bring(connection, wanted)
     elif found != wanted or not _is_empty(connection):
         raise SettingsError(
             f"the database in {place} is not empty: name a new one, or move this one away, since nothing is "
             "restored over a database"
         )
-    if wanted == _revisions()[-1]:
+    if wanted == VERSIONS.newest:
         return dict(schema.tables)
     older = MetaData()
     older.reflect(connection)
@@ -147,22 +140,3 @@ def _begin_anew(connection: Connection, now: EpochSeconds) -> None:
     facts = {"instance": os.urandom(16).hex(), RESTORED_AT: str(int(now))}
     connection.execute(delete(service_facts).where(service_facts.c.name.in_(facts)))
     connection.execute(insert(service_facts), [{"name": name, "value": facts[name]} for name in facts])
-
-
-def _upgrade(connection: Connection, revision: str) -> None:
-    configuration = _configuration()
-    configuration.attributes["connection"] = connection
-    command.upgrade(configuration, revision)
-
-
-def _revisions() -> list[str]:
-    """Return the revisions of the schema, the newest last."""
-    script = ScriptDirectory.from_config(_configuration())
-    return [one.revision for one in script.walk_revisions()][::-1]
-
-
-def _configuration() -> Config:
-    configuration = Config()
-    migrations = str(Path(__file__).parent / "migrations")
-    configuration.set_main_option("script_location", migrations.replace("%", "%%"))
-    return configuration

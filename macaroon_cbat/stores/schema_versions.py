@@ -41,7 +41,12 @@ class SchemaVersions:
     @property
     def newest(self) -> str:
         """The revision that this code is written for."""
-        return list(self._works_with)[-1]
+        return self.known[-1]
+
+    @property
+    def known(self) -> list[str]:
+        """The revisions that this code knows, the newest last."""
+        return list(self._works_with)
 
     def found(self, connection: Connection) -> str | None:
         """Return the revision of a database, or None if it has no tables of the service."""
@@ -68,15 +73,19 @@ class SchemaVersions:
             if mistake := self.mistake(writer, found, place):
                 raise SettingsError(mistake)
             return
-        configuration = self._configuration()
-        configuration.attributes["connection"] = writer
-        command.upgrade(configuration, "head")
+        self.bring(writer, self.newest)
         writer.execute(delete(service_facts).where(service_facts.c.name == _WORKS_WITH))
         writer.execute(insert(service_facts).values(name=_WORKS_WITH, value=self._oldest_code()))
 
+    def bring(self, writer: Connection, revision: str) -> None:
+        """Bring the schema to this revision, as its code left it."""
+        configuration = self._configuration()
+        configuration.attributes["connection"] = writer
+        command.upgrade(configuration, revision)
+
     def _oldest_code(self) -> str:
         """Return the oldest revision whose code works with every revision up to the newest."""
-        order = list(self._works_with)
+        order = self.known
         return order[max(order.index(oldest) for oldest in self._works_with.values())]
 
     @cached_property

@@ -1,9 +1,6 @@
 """The schema of a database, checked and brought to the newest version: by the service, or by a job for it."""
 
 from collections.abc import Iterable
-from contextlib import nullcontext
-
-from sqlalchemy import Connection
 
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.stores.database import Database, is_missing, no_database
@@ -33,7 +30,7 @@ def upgrade(
     try:
         with database.writing(is_migration=True) as writer:
             found = versions.found(writer)
-            with unhurried(writer) if _is_on_a_server(writer) else nullcontext():
+            with unhurried(writer):
                 versions.upgrade(writer, database.place)
             if roles:
                 grant_rows(writer, roles)
@@ -62,7 +59,7 @@ def mistake(
         if found is None:
             return str(no_database(database.place))
         reason = versions.mistake(connection, found, database.place)
-        if reason is None and _is_on_a_server(connection) and not is_for_a_command:
+        if reason is None and connection.dialect.name == "postgresql" and not is_for_a_command:
             reason = lacking(connection, database.place)
     return reason
 
@@ -71,7 +68,3 @@ def refuse_mistake(database: Database, *, is_for_a_command: bool = False) -> Non
     """Raise SettingsError unless this version can work with the database. Raises Unavailable."""
     if reason := mistake(database, is_for_a_command=is_for_a_command):
         raise SettingsError(reason)
-
-
-def _is_on_a_server(connection: Connection) -> bool:
-    return connection.dialect.name != "sqlite"

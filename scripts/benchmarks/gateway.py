@@ -34,8 +34,14 @@ from macaroon_cbat.resource.responses import Answer
 from macaroon_cbat.gateway.http_connection import HttpConnection
 
 class Dispatcher:
-    def at_once(self, question, over):
+    def at_once(self, question):
         return ANSWER
+
+    def known(self, data, address):
+        return None
+
+    def remember(self, data, question):
+        pass
 
 async def main():
     loop, connections = asyncio.get_running_loop(), {}

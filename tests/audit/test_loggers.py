@@ -10,6 +10,7 @@ import macaroon_cbat
 from macaroon_cbat.audit.loggers import LINES, LOGGERS, SECONDS, LogLines
 from macaroon_cbat.files.notices import say_once
 from macaroon_cbat.text.printable import MAX_SHOWN, printable
+from tests.support.clock import Clock
 
 EVIL = {
     "line feed": "a\n2026-01-01 ERROR forged",
@@ -44,14 +45,6 @@ def test_what_prints_stays():
     """Text in any script is shown as it is, but for its length."""
     assert printable("Zoë 日本語 a\\b 100%") == "Zoë 日本語 a\\b 100%"
     assert len(printable("x" * 100_000)) == MAX_SHOWN
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        """Return the time, which stands still."""
-        return self.now
 
 
 @pytest.fixture

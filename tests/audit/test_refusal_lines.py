@@ -11,18 +11,11 @@ import pytest
 from macaroon_cbat.audit import refusals
 from macaroon_cbat.audit.event import AuditEvent, Utc, audit_line
 from macaroon_cbat.audit.refusals import DEFAULT_LINES, SECONDS, RefusalLines
+from tests.support.clock import Clock
 from tests.support.tls_servers import wait_until
 
 KINDS = ("token.refused", "request.refused", "admission.refused", "token.introspected")
 EACH = DEFAULT_LINES // 5
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        """Return the time, which stands still."""
-        return self.now
 
 
 class Flood:

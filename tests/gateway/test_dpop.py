@@ -53,7 +53,7 @@ def asked(force: InForce, text: str, *proofs: str, path: str = "/invoices", kind
     ]
     connection = RawConnection(fields, address=None, is_unix_socket=True)
     target = f"/envoy{path}" if kind == "envoy" else "/"
-    answer = force.over_http.decide(HttpQuestion(connection, "GET", target))
+    answer = force.gateway.decide(HttpQuestion(connection, "GET", target))
     assert isinstance(answer, Answer)
     return answer
 
@@ -121,7 +121,7 @@ def test_a_reload_forgets_no_proof(folder: Path):
     assert asked(before, text, used).status == 401
     after = put_in_force(loaded(folder, clock_skew=31), before)
     assert asked(after, text, used).status == 401
-    assert after.over_grpc.admission.proofs.used is before.over_grpc.admission.proofs.used
+    assert after.gateway.admission.proofs.used is before.gateway.admission.proofs.used
 
 
 def test_a_greater_clock_skew_brings_no_proof_back(folder: Path):
@@ -130,9 +130,9 @@ def test_a_greater_clock_skew_brings_no_proof_back(folder: Path):
     used = proving(text)
     assert asked(before, text, used).status == 200
     after = put_in_force(loaded(folder, clock_skew=300), before)
-    gateway = after.over_http
+    gateway = after.gateway
     later = structs.replace(gateway.admission, clock=lambda: time.time() + 120)
-    after = structs.replace(after, over_http=structs.replace(gateway, admission=later))
+    after = structs.replace(after, gateway=structs.replace(gateway, admission=later))
     assert asked(after, text, proving(text)).status == 200
     assert asked(after, text, used).status == 401
 

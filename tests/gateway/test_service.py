@@ -142,8 +142,8 @@ def test_only_so_many_may_wait(
 
     async def ask_all() -> list[Answer]:
         question = HttpQuestion(connection, "GET", "/")
-        assert deciding.at_once(question, "http") is None, "the service must be asked"
-        questions = [deciding.after_waiting(question, "http") for _ in range(MAX_WAITING + 50)]
+        assert deciding.at_once(question) is None, "the service must be asked"
+        questions = [deciding.after_waiting(question) for _ in range(MAX_WAITING + 50)]
         asking = [asyncio.ensure_future(one) for one in questions]
         with silent:  # none that waits has an answer before it is closed
             ended = asyncio.as_completed(asking)
@@ -155,5 +155,5 @@ def test_only_so_many_may_wait(
     answers = asyncio.run(ask_all())
     assert {answer.status for answer in answers} == {503}
     assert sum(f"{MAX_WAITING} requests wait" in record.message for record in caplog.records) == 50
-    asyncio.run(deciding.after_waiting(HttpQuestion(connection, "GET", "/"), "http"))
+    asyncio.run(deciding.after_waiting(HttpQuestion(connection, "GET", "/")))
     assert sum(f"{MAX_WAITING} requests wait" in record.message for record in caplog.records) == 50

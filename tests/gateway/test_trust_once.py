@@ -56,7 +56,7 @@ def asked(uri: str, holder: Client, secret: str) -> Watched:
 
 
 def decided(dispatcher: Dispatcher, connection: Watched) -> Answer | Untrusted:
-    decision = dispatcher.at_once(HttpQuestion(connection, "GET", "/"), "http")
+    decision = dispatcher.at_once(HttpQuestion(connection, "GET", "/"))
     assert decision is not None
     return decision
 
@@ -88,4 +88,4 @@ def test_an_untrusted_sender_is_asked_nothing_else(
 def test_an_untrusted_sender_stays_so_in_a_thread(dispatcher: Dispatcher, holder: Client):
     """The decision in a thread says Untrusted as that in the event loop does."""
     question = HttpQuestion(asked("/health", holder, ""), "GET", "/")
-    assert isinstance(asyncio.run(dispatcher.after_waiting(question, "http")), Untrusted)
+    assert isinstance(asyncio.run(dispatcher.after_waiting(question)), Untrusted)

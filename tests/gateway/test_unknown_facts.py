@@ -30,7 +30,7 @@ def admission(tmp_path: Path) -> Admission:
     (tmp_path / "keys.json").write_bytes(write_key_file(KEYS))
     (tmp_path / "keys.json").chmod(0o600)
     deciding = deciding_by(tmp_path, keys="keys.json", require_certificate=False)
-    return deciding.in_force.over_http.admission
+    return deciding.in_force.gateway.admission
 
 
 def presented(token: str, **changes: Any) -> PresentedRequest:

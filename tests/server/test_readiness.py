@@ -7,16 +7,7 @@ import pytest
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.server import readiness
 from macaroon_cbat.server.readiness import Readiness
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        """Return the moment."""
-        return self.now
+from tests.support.clock import Clock
 
 
 def failing(error: Exception) -> None:

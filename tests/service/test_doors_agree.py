@@ -64,7 +64,7 @@ def doors(service: Service, tmp_path: Any) -> dict[str, Callable[[Headers], int]
     rules = '[[rule]]\npath = "/invoices"\nscope = "read"\n'
     places: dict[str, Any] = {"listen": {"http": "unix:x"}, "proxy": {"kind": "haproxy", "trust": ["unix"]}}
     policy = replace_policy(tmp_path, rules, audience=API, keys=str(file), **places)
-    gateway = put_in_force(load_policy(policy)).over_http
+    gateway = put_in_force(load_policy(policy)).gateway
     # The gateway itself has no judges.
     judging = replace(gateway, admission=replace(gateway.admission, custom=CaveatJudges(JUDGES)))
     found["gateway"] = partial(through_gateway, judging)

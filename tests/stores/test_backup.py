@@ -352,7 +352,7 @@ def test_what_was_taken_away_since_is_taken_away_again(folder, empty):
 
 @ON_SQLITE
 def test_root_keys_since_the_backup_are_retired(folder, empty):
-    """Each root key that was made, retired or revoked since is retired: a thief of one forges new tokens."""
+    """Each root key that was made, retired or revoked since is retired: a thief forges new tokens with it."""
     kinds = ("key.rotated", "key.retired", "revoked")
     restore(empty, folder, [event(kind, kid=f"kid of {kind}") for kind in kinds])
     stores = opened(empty)

@@ -11,18 +11,9 @@ from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.stores import WrappingCommand, unwrapped_key
 from macaroon_cbat.stores.wrapping_command import RETRY_SECONDS
 from macaroon_cbat.stores.wrapping_key import new_wrapping_key_text, wrapping_key_from_text
+from tests.support.clock import Clock
 
 FIRST, SECOND = new_wrapping_key_text(), new_wrapping_key_text()
-
-
-class Clock:
-    """A clock that tests set."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        """Return the seconds."""
-        return self.now
 
 
 @pytest.fixture

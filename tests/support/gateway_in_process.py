@@ -64,8 +64,8 @@ async def opened(deciding: Dispatcher, pair: Callable[[], Pair] = socket.socketp
         transport.abort()
 
 
-def deciding_by(folder: Path, **means: Any) -> Dispatcher:
-    """Decide by a policy file in this folder; HAProxy asks."""
+def deciding_by(folder: Path, proxy: dict[str, Any] | None = None, **means: Any) -> Dispatcher:
+    """Decide by a policy file in this folder; HAProxy asks unless another proxy is named."""
     fields = {"audience": API, "listen": {"http": "unix:x.sock"}, **means}
-    proxy = {"kind": "haproxy", "trust": ["unix"]}
+    proxy = proxy or {"kind": "haproxy", "trust": ["unix"]}
     return Dispatcher(put_in_force(load_policy(replace_policy(folder, RULES, **fields, proxy=proxy))))

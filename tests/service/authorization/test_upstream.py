@@ -16,20 +16,11 @@ from macaroon_cbat.errors.people import LoginRefused, LoginUnavailable
 from macaroon_cbat.service.authorization import upstream as upstream_requests
 from macaroon_cbat.service.authorization.login import Login
 from macaroon_cbat.service.authorization.upstream import KEPT_SECONDS, RETRY_SECONDS, Upstream
+from tests.support.clock import Clock
 from tests.support.databases import NOW
 from tests.support.service import ISSUER
 
 TWO = {"kid": "two"}
-
-
-class Clock:
-    """The monotonic clock of one service."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        """Return its seconds."""
-        return self.now
 
 
 @pytest.fixture(autouse=True)

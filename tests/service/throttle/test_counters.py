@@ -12,17 +12,8 @@ from macaroon_cbat.service.throttle import redis_counters
 from macaroon_cbat.service.throttle.counters import MOST_REMEMBERED, Count, Counters, MemoryCounters
 from macaroon_cbat.service.throttle.redis_counters import RedisCounters
 from macaroon_cbat.service.throttle.settings import ThrottleSettings
+from tests.support.clock import Clock
 from tests.support.redis import RunningRedis, redis_server
-
-
-class Clock:
-    """A clock that tests set."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        """Return the seconds."""
-        return self.now
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from macaroon_cbat.service.throttle.redis_counters import RedisCounters
 from macaroon_cbat.service.throttle.settings import ThrottleSettings
 from macaroon_cbat.service.throttle.throttle import Throttle
 from tests.support.audit_events import events
+from tests.support.clock import Clock
 from tests.support.counters import counts, difference
 from tests.support.databases import NOW
 from tests.support.service import GRANT_TYPE, SECRETS, basic, client_metadata, refused
@@ -222,16 +223,6 @@ def test_a_lock_is_audited_and_counted(audited, file):
     assert difference(before)["clients_locked_total",] == 1
     [locked] = [line for line in events(file) if line["event"] == "client.locked"]
     assert (locked["client_id"], locked["address"]) == ("billing", HERE)
-
-
-class Clock:
-    """A clock that tests set."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        """Return the seconds."""
-        return self.now
 
 
 def locked(throttle, client="billing", address=HERE):
