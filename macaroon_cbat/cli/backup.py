@@ -101,7 +101,9 @@ def restore(
         )
     manifest, digest = read_manifest(folder)
     if sha256 is not None and sha256.lower() != digest:
-        raise SettingsError(f"{folder} is not the backup with that SHA-256, but {digest}: it was changed")
+        raise SettingsError(
+            f"the backup {folder} is another one, or it was changed (its SHA-256 is {digest}): name another"
+        )
     if manifest.made_at > now() + LONGEST_CLOCK_SKEW:
         raise SettingsError(f"the backup is of {moment(manifest.made_at)}: set this machine's clock first")
     since = LoggedSince(manifest.made_at, logs)
