@@ -135,8 +135,15 @@ class AuditFile(LineHandler):
     def _open(self) -> tuple[int, os.stat_result]:
         if self._file is None:
             return STDERR_DESCRIPTOR, os.fstat(STDERR_DESCRIPTOR)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        descriptor = os.open(self._file, flags, 0o600)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+        try:
+            descriptor = os.open(self._file, flags, 0o600)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            # The wait for a reader might never end, and a reload and a rotation wait behind it.
+            raise OSError(errno.ENXIO, "no process reads this pipe", str(self._file)) from error
+        os.set_blocking(descriptor, True)
         return descriptor, os.fstat(descriptor)
 
     def _was_rotated(self) -> bool:

@@ -18,7 +18,7 @@ from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW, EpochSeconds
 from macaroon_cbat.service.settings import LASTING, Settings, given_variables, settings_from_environment
 from macaroon_cbat.service.settings_file import with_file
-from macaroon_cbat.stores import Database, open_stores
+from macaroon_cbat.stores import Database, open_stores, read_url, sqlite_file
 from macaroon_cbat.stores.backup import write_backup
 from macaroon_cbat.stores.backup_format import Manifest, read_manifest
 from macaroon_cbat.stores.key_escrow import sealed_wrapping_key
@@ -50,7 +50,9 @@ def backup(folder: Path, recipient: Path | None, data: Path | None) -> None:
     """
     sealed = None if recipient is None else _sealed(data, recipient)
     write_log_to(given_variables(with_file()).get("AUDIT_LOG"))
-    database = Database(named_url(data, creates=False), is_for_a_command=True)
+    url = named_url(data, creates=False)
+    # A standby, or a primary that is cut off, would give a backup of an earlier moment than it names.
+    database = Database(url, is_for_a_command=sqlite_file(read_url(url)) is not None)
     click.get_current_context().call_on_close(database.close)
     refuse_mistake(database, is_for_a_command=True)
     made_at = now()
@@ -99,7 +101,9 @@ def restore(
         )
     manifest, digest = read_manifest(folder)
     if sha256 is not None and sha256.lower() != digest:
-        raise SettingsError(f"{folder} is not the backup with that SHA-256, but {digest}: it was changed")
+        raise SettingsError(
+            f"the backup {folder} is another one, or it was changed (its SHA-256 is {digest}): name another"
+        )
     if manifest.made_at > now() + LONGEST_CLOCK_SKEW:
         raise SettingsError(f"the backup is of {moment(manifest.made_at)}: set this machine's clock first")
     since = LoggedSince(manifest.made_at, logs)

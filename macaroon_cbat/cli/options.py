@@ -145,7 +145,9 @@ def read_file(file: Path, at_most: int = -1) -> bytes:
         with file.open("rb") as stream:
             return stream.read(at_most)
     except OSError as error:
-        raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
+        raise SettingsError(
+            f"{file} cannot be read ({error.strerror}): name another file, or correct its mode"
+        ) from error
 
 
 def passphrase_option(command: Callable[..., Any]) -> Callable[..., Any]:

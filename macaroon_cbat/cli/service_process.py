@@ -15,7 +15,6 @@ from macaroon_cbat.cli.listening import Places, shown_place
 from macaroon_cbat.cli.logs import set_log
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.followed import Followed
-from macaroon_cbat.server.certificate_expiry import CertificateExpiry
 from macaroon_cbat.server.limits import limits_that_fit
 from macaroon_cbat.server.management import management_listener, serve_management
 from macaroon_cbat.server.process_metrics import BuildInfo, ProcessMetrics, main_process
@@ -23,7 +22,13 @@ from macaroon_cbat.server.readiness import Readiness
 from macaroon_cbat.server.shared_counters import take_counters
 from macaroon_cbat.service import Settings, create_app
 from macaroon_cbat.service.adjusting import adjust
-from macaroon_cbat.service.metrics import key_age, look_age, publish_connections, publish_followers
+from macaroon_cbat.service.metrics import (
+    certificate_expiry,
+    key_age,
+    look_age,
+    publish_connections,
+    publish_followers,
+)
 from macaroon_cbat.service.oauth2.client_certificates import client_trust
 from macaroon_cbat.service.proxies import ProxiesWithSecretFile
 from macaroon_cbat.service.readiness import service_checks
@@ -73,7 +78,7 @@ def serve_service(
             followed=process.followed(),
             before_hangup=process.reload,
             on_hangup=process.follow,
-            on_certificate=process.expiry.show,
+            on_certificate=process.note_expiry,
             **pair,
         )
 
@@ -97,7 +102,7 @@ class _Process:
         self._tracing: Tracing | None = None
         self._adjust: Callable[[Settings], None] = lambda _settings: None
         self._adjusted = in_force.settings
-        self.expiry = CertificateExpiry()
+        self._expires: int | None = None
 
     def application(self) -> "WSGIApplication":
         """Return the application, made after the fork."""
@@ -112,11 +117,11 @@ class _Process:
 
     def _show(self, management: socket.socket, stores: Stores, feeds: ResourceFeeds) -> None:
         """Answer probes and scrapes."""
-        self._readiness = Readiness(service_checks(stores, self.expiry.seconds, time.time))
+        self._readiness = Readiness(service_checks(stores, self._expiry, time.time))
         main = main_process(is_worker=self._is_worker)
         collectors = (
             key_age(stores, time.time),
-            self.expiry.gauge,
+            certificate_expiry(self._expiry),
             look_age(feeds),
             ProcessMetrics(main),
             BuildInfo(__version__),
@@ -127,6 +132,13 @@ class _Process:
             publish_followers(feeds)
 
         serve_management(management, self._readiness, collectors, publish=publish)
+
+    def note_expiry(self, seconds: int) -> None:
+        """Note when the server certificate in force expires."""
+        self._expires = seconds
+
+    def _expiry(self) -> int | None:
+        return self._expires
 
     def watch(self, loop: RunningLoop) -> None:
         """Let probes learn whether the loop of this process goes on, and give it the limits of now."""

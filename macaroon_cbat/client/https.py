@@ -8,12 +8,13 @@ second answer that arrives later still. The service, and a proxy before it, must
 import ssl
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import urlencode, urlsplit
 
+from macaroon_cbat.client.answer_lines import LINES, is_in_lines, lines_of
 from macaroon_cbat.client.line import Line, Secured
 from macaroon_cbat.client.network_failures import CA_OPTIONS, failure_in_words
 from macaroon_cbat.client.sockets import Deadline, Dial, connected
@@ -22,6 +23,7 @@ from macaroon_cbat.errors import Unavailable
 _MOST_KEPT = 32
 _AT_ONCE_SECONDS = 2.0
 """The seconds within which a kept connection that ends was closed before the request came."""
+_TOLD = ("Date", "Age", "WWW-Authenticate", "DPoP-Nonce")
 _MOST_FRAMING = 256 * 1024
 """Bytes of an answer's header and framing; as many again as its body may have come on top."""
 
@@ -47,6 +49,8 @@ class HttpsRequest:
     authorization: str | None = None
     further: Mapping[str, str] = field(default_factory=dict)
     is_repeatable: bool = True
+    line_seconds: float | None = None
+    """The number of seconds in which each line must come of an answer in lines, if one is asked for."""
 
     def target(self) -> str:
         """Return the request target (RFC 9112 3.2.1)."""
@@ -60,7 +64,8 @@ class HttpsRequest:
 
     def headers(self) -> dict[str, str]:
         """Return the header fields beyond those that every request has."""
-        fields = {"Accept": "application/json", **self.further}
+        accepted = "application/json" if self.line_seconds is None else f"{LINES}, application/json"
+        fields = {"Accept": accepted, **self.further}
         if self.form is not None:
             fields["Content-Type"] = "application/x-www-form-urlencoded"
         elif self.json is not None:
@@ -70,7 +75,10 @@ class HttpsRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpsAnswer:
-    """The whole answer to one request; `challenge` is its WWW-Authenticate field, `nonce` its DPoP-Nonce."""
+    """The whole answer to one request; `challenge` is its WWW-Authenticate field, `nonce` its DPoP-Nonce.
+
+    An answer in lines has no body: `lines` yields each as it comes, and raises Unavailable if it does not.
+    """
 
     status: int
     body: bytes
@@ -78,6 +86,7 @@ class HttpsAnswer:
     age: str | None
     challenge: str | None
     nonce: str | None = None
+    lines: Generator[bytes, None, None] | None = None
 
 
 class AnswerTooLong(Unavailable):
@@ -139,19 +148,42 @@ class Connections:
 
     def _over(self, line: Line, request: HttpsRequest) -> HttpsAnswer:
         """Send the request over this line; keep the line only after one whole answer of status 200."""
-        is_whole, line.most = False, _MOST_FRAMING + 2 * request.limit
+        is_whole, lines, line.most = False, None, _MOST_FRAMING + 2 * request.limit
         try:
             line.http.request(request.method, request.target(), request.body(), request.headers())
-            with line.http.getresponse() as response:
-                content = _content_of(response, request.limit)
-                is_whole = response.status == 200 and response.isclosed() and not response.will_close
-            told = map(response.headers.get, ("Date", "Age", "WWW-Authenticate", "DPoP-Nonce"))
-            return HttpsAnswer(response.status, content, *told)
-        finally:
-            if is_whole and not line.has_surplus and not self._is_over and len(self._kept) < _MOST_KEPT:
-                self._kept.append(line)
+            response = line.http.getresponse()
+            if request.line_seconds is not None and is_in_lines(response):
+                lines = self._lines(line, response, request)
+                content = b""
             else:
-                line.end()
+                with response:
+                    content = _content_of(response, request.limit)
+                is_whole = response.status == 200 and response.isclosed() and not response.will_close
+            date, age, challenge, nonce = map(response.headers.get, _TOLD)
+            return HttpsAnswer(response.status, content, date, age, challenge, nonce, lines)
+        finally:
+            if lines is None:
+                self._leave(line, is_whole=is_whole)
+
+    def _lines(
+        self, line: Line, response: HTTPResponse, request: HttpsRequest
+    ) -> Generator[bytes, None, None]:
+        assert request.line_seconds is not None
+        is_whole = False
+        try:
+            with response:
+                yield from lines_of(line, response, request.line_seconds, request.limit)
+                is_whole = response.isclosed() and not response.will_close
+        except (OSError, HTTPException, ValueError) as error:
+            raise no_answer(request.url, error, self._ca_remedy) from error
+        finally:
+            self._leave(line, is_whole=is_whole)
+
+    def _leave(self, line: Line, *, is_whole: bool) -> None:
+        if is_whole and not line.has_surplus and not self._is_over and len(self._kept) < _MOST_KEPT:
+            self._kept.append(line)
+        else:
+            line.end()
 
     def _take(self, place: str) -> Line | None:
         """Return a kept line to this host and port, which then is this exchange's alone."""

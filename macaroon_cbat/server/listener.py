@@ -95,18 +95,6 @@ def place_of(sock: socket.socket) -> Address:
     return Address(host=name[0], port=name[1])
 
 
-def free_port(host: str) -> int:
-    """Return a port of the host that is free now, for a server that must know it beforehand."""
-    with listening_socket(host, 0) as sock:
-        port: int = sock.getsockname()[1]
-        return port
-
-
-def address_of(host: str) -> str:
-    """Return the address that a socket of this host listens on. Raises SettingsError."""
-    return str(_resolve(host, 0)[1][0])
-
-
 def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[object, ...]]:
     if not 0 <= port <= 65535:
         raise SettingsError(f"there is no port {port}: choose one from 1 to 65535, or 0 for a free one")

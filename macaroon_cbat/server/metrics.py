@@ -7,12 +7,11 @@ after its modules are imported. So it is imported with the first count, and not 
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any
 
 from macaroon_cbat.files.process_values import ProcessLock
 
 if TYPE_CHECKING:
-    import prometheus_client
     from prometheus_client.metrics_core import Metric
 
 log = logging.getLogger("macaroon_cbat.metrics")
@@ -25,13 +24,6 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 """The upper bounds of a histogram, in seconds."""
 
 
-class Member(Protocol):
-    """A counter, histogram or gauge of a group."""
-
-    def make(self, client: ModuleType, /) -> None:
-        """Make it with prometheus_client."""
-
-
 class CounterGroup:
     """Counters that are made together: with the first count of one, all are shown, at zero."""
 
@@ -39,12 +31,12 @@ class CounterGroup:
 
     def __init__(self) -> None:
         """Begin without counters."""
-        self._members: list[Member] = []
+        self._members: list[_Series] = []
         self._is_made = False
         # The first requests may come at once, and prometheus_client takes no name twice.
         self._making = ProcessLock()
 
-    def add(self, member: Member) -> None:
+    def add(self, member: "_Series") -> None:
         """Make this one with the others."""
         self._members.append(member)
 
@@ -69,13 +61,46 @@ class CounterGroup:
             _complain(error)
 
 
+class _Series:
+    """The time series of one metric of prometheus_client, by their label values."""
+
+    __slots__ = ("_group", "_make", "_shown", "found", "metric")
+
+    def __init__(
+        self, group: CounterGroup, make: Callable[[Any], Any], shown: Iterable[tuple[object, ...]] = ()
+    ) -> None:
+        self._group, self._make, self._shown = group, make, tuple(shown)
+        self.metric: Any = None
+        self.found: dict[tuple[object, ...], Any] = {}
+        group.add(self)
+
+    def make(self, client: ModuleType) -> None:
+        """Make the metric, and the time series that are shown from the start."""
+        metric = self._make(client)
+        self.found.update((values, _child(metric, values)) for values in self._shown)
+        self.metric = metric
+
+    def begin(self, values: tuple[object, ...], count: Callable[[Any], None]) -> None:
+        """Count in a time series that was not found."""
+        self._group.make()
+        if self.metric is None:
+            return
+        try:
+            child = self.found.get(values) or _child(self.metric, values)
+            count(child)
+        except _UNWRITABLE as error:
+            _complain(error)
+            return
+        self.found[values] = child
+
+
 class Counter:
     """A counter with labels, whose values are words of ours: no client can make a new time series.
 
     A bool is shown as yes or no, and None as none.
     """
 
-    __slots__ = ("_children", "_counter", "_group", "_labels", "_name", "_shown", "_text")
+    __slots__ = ("_found", "_series")
 
     def __init__(
         self,
@@ -87,99 +112,57 @@ class Counter:
         shown: Iterable[tuple[object, ...]] | None = None,
     ) -> None:
         """Count under this name, without `_total`; `shown` are label values that are shown from the start."""
-        self._name, self._text, self._labels, self._group = name, text, labels, group
-        self._shown = list(shown or ([] if labels else [()]))
-        self._counter: prometheus_client.Counter | None = None
-        self._children: dict[tuple[object, ...], prometheus_client.Counter] = {}
-        group.add(self)
-
-    def make(self, client: ModuleType) -> None:
-        """Make the counter, as its group says."""
-        counter = client.Counter(self._name, self._text, self._labels)
-        self._children = {values: _child(counter, values) for values in self._shown}
-        self._counter = counter
+        shown = shown or ([] if labels else [()])
+        self._series = _Series(group, lambda client: client.Counter(name, text, labels), shown)
+        self._found = self._series.found
 
     def count(self, *values: object) -> None:
         """Add 1 under these label values; where that cannot be written, log it and go on."""
         try:  # costs nothing, where a context manager would: a guard counts on its hot path
-            self._children[values].inc()
+            self._found[values].inc()
         except KeyError:
-            self._count_new(values)
+            self._series.begin(values, lambda child: child.inc())
         except _UNWRITABLE as error:
             _complain(error)
-
-    def _count_new(self, values: tuple[object, ...]) -> None:
-        self._group.make()
-        if self._counter is None:
-            return
-        try:
-            child = self._children.get(values) or _child(self._counter, values)
-            child.inc()
-        except _UNWRITABLE as error:
-            _complain(error)
-            return
-        self._children[values] = child
 
 
 class Histogram:
     """A histogram of seconds with labels, whose values are words of ours."""
 
-    __slots__ = ("_children", "_group", "_histogram", "_labels", "_name", "_text")
+    __slots__ = ("_found", "_series")
 
     def __init__(self, name: str, text: str, labels: Sequence[str], *, group: CounterGroup) -> None:
         """Show the seconds under this name."""
-        self._name, self._text, self._labels, self._group = name, text, labels, group
-        self._histogram: prometheus_client.Histogram | None = None
-        self._children: dict[tuple[str, ...], prometheus_client.Histogram] = {}
-        group.add(self)
-
-    def make(self, client: ModuleType) -> None:
-        """Make the histogram, as its group says."""
-        self._histogram = client.Histogram(self._name, self._text, self._labels, buckets=BUCKETS)
+        self._series = _Series(group, lambda client: client.Histogram(name, text, labels, buckets=BUCKETS))
+        self._found = self._series.found
 
     def observe(self, seconds: float, *values: str) -> None:
         """Count so many seconds under these label values; where that cannot be written, log it and go on."""
         try:
-            self._children[values].observe(seconds)
+            self._found[values].observe(seconds)
         except KeyError:
-            self._observe_new(seconds, values)
+            self._series.begin(values, lambda child: child.observe(seconds))
         except _UNWRITABLE as error:
             _complain(error)
-
-    def _observe_new(self, seconds: float, values: tuple[str, ...]) -> None:
-        self._group.make()
-        if self._histogram is None:
-            return
-        try:
-            child = self._histogram.labels(*values)
-            child.observe(seconds)
-        except _UNWRITABLE as error:
-            _complain(error)
-            return
-        self._children[values] = child
 
 
 class PublishedGauge:
     """A gauge that each process sets now and then; the page shows the sum over the processes that live."""
 
-    __slots__ = ("_gauge", "_labels", "_name", "_text")
+    __slots__ = ("_series",)
 
     def __init__(self, name: str, text: str, labels: Sequence[str], *, group: CounterGroup) -> None:
         """Show the values under this name."""
-        self._name, self._text, self._labels = name, text, labels
-        self._gauge: prometheus_client.Gauge | None = None
-        group.add(self)
-
-    def make(self, client: ModuleType) -> None:
-        """Make the gauge, as its group says."""
-        self._gauge = client.Gauge(self._name, self._text, self._labels, multiprocess_mode="livesum")
+        self._series = _Series(
+            group, lambda client: client.Gauge(name, text, labels, multiprocess_mode="livesum")
+        )
 
     def publish(self, value: float, *values: str) -> None:
         """Show this value of the process from now on."""
-        if self._gauge is None:
+        if self._series.metric is None:
             return
         try:
-            (self._gauge.labels(*values) if values else self._gauge).set(value)
+            _child(self._series.metric, values).set(value)
         except _UNWRITABLE as error:
             _complain(error)
 
@@ -200,8 +183,8 @@ class Gauge:
             yield GaugeMetricFamily(self._name, self._text, value=value)
 
 
-def _child(counter: "prometheus_client.Counter", values: tuple[object, ...]) -> "prometheus_client.Counter":
-    return counter.labels(*map(_word, values)) if values else counter
+def _child(metric: Any, values: tuple[object, ...]) -> Any:
+    return metric.labels(*map(_word, values)) if values else metric
 
 
 def _word(value: object) -> str:

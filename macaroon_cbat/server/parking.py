@@ -2,7 +2,7 @@
 
 An application that waits for an event calls `park_of(environ)`, keeps the `ParkedResponse` and returns an
 empty iterable without calling `start_response`. Its thread is free at once. Later any thread finishes the
-response.
+response, or begins a stream and writes its parts.
 """
 
 import logging
@@ -20,6 +20,10 @@ PARK = "macaroon_cbat.park"
 Fields = Iterable[tuple[str, str]]
 """Names and values of header fields, without Content-Length, Connection and Date."""
 
+STREAM_BYTES = 1 << 22
+"""The bytes of one stream that may wait for its reader: one that lets more wait is dropped."""
+
+_LAST_CHUNK = b"0\r\n\r\n"
 _claiming = threading.Lock()
 
 
@@ -34,30 +38,114 @@ class ParkedAnswer(NamedTuple):
 class ParkedResponse:
     """One response that waits for an event of its application, in the loop of the server that parked it."""
 
-    __slots__ = ("_announce", "_on_end", "answer", "seconds")
+    __slots__ = (
+        "_announce", "_can_stream", "_chunks", "_head", "_on_end", "_queued_bytes",
+        "answer", "is_cut", "seconds", "until",
+    )  # fmt: skip
 
-    def __init__(self, seconds: float, on_end: Callable[[], None], announce: Callable[[], None]) -> None:
-        """Wait so many seconds; `announce` has the loop look at `answer`."""
+    def __init__(
+        self,
+        seconds: float,
+        on_end: Callable[[], None],
+        announce: Callable[[], None],
+        *,
+        can_stream: bool = False,
+    ) -> None:
+        """Wait so many seconds; `announce` has the loop look at what is to be sent."""
         self.seconds = seconds
+        self.until: float | None = None
+        """The end of the wait by the clock of the loop, once it waits."""
         self.answer: ParkedAnswer | None = None
-        """The response, once there is one."""
+        """The response, or the end of a stream, once there is one."""
+        self._can_stream = can_stream
+        self.is_cut = False
+        """True if a stream cannot go on: it was not finished, or more was written than may wait."""
+        self._head: ParkedAnswer | None = None
+        self._chunks: list[bytes] | None = None
+        self._queued_bytes = 0
         self._on_end: Callable[[], None] | None = on_end
-        self._announce = announce
+        self._announce: Callable[[], None] | None = announce
+
+    # For the application, in any thread
+
+    def begin(self, status: str, fields: Fields, seconds: float) -> bool:
+        """Send this head; parts follow for so many seconds, or until `finish`.
+
+        Return False and send nothing for a request that cannot be answered so: by HEAD or HTTP/1.0. It is
+        called once, before the application returns.
+        """
+        if self._can_stream:
+            self.seconds = seconds
+            self._head, self._chunks = ParkedAnswer(status, tuple(fields), b""), []
+        return self._can_stream
+
+    def write(self, part: bytes) -> None:
+        """Send a part of a stream that has begun; after its end, or once the client has gone, do nothing."""
+        self._write(chunk_of(part))
+
+    def _write(self, chunk: bytes) -> None:
+        with _claiming:
+            announce = self._announce
+            if self._chunks is None or self.answer is not None or announce is None or self.is_cut:
+                return
+            self._chunks.append(chunk)
+            self._queued_bytes += len(chunk)
+            if self._queued_bytes > STREAM_BYTES:
+                self.is_cut = True
+        announce()
 
     def finish(self, status: str, fields: Fields, body: bytes) -> None:
         """Answer with this status such as `200 OK`, these fields and this body; any thread may call it.
 
-        The first call counts. Later ones, and those after the client has gone, do nothing.
+        The body is the last part of a stream, whose head was sent before. The first call counts. Later ones,
+        and those after the client has gone, do nothing.
         """
         with _claiming:
             if self.answer is not None:
                 return
             self.answer = ParkedAnswer(status, tuple(fields), body)
-        self._announce()
+            announce = self._announce
+        if announce is not None:
+            announce()
+
+    # For the loop
+
+    def fail(self) -> None:
+        """Answer 503 for an application that does not finish, and cut a stream."""
+        self.is_cut = self._chunks is not None
+        self.finish(*UNFINISHED)
+
+    @property
+    def is_stream(self) -> bool:
+        """Return True once a stream has begun."""
+        return self._chunks is not None
+
+    def take(self, *, is_head: bool, is_last: bool) -> tuple[list[bytes], bool]:
+        """Remove and return what is to be sent now, and whether that ends the response.
+
+        The body is left out for HEAD. `is_last` says that no other response follows over the connection.
+        """
+        with _claiming:
+            answer, chunks = self.answer, self._chunks
+            if chunks:
+                self._chunks, self._queued_bytes = [], 0
+        if chunks is not None:
+            ends = [] if answer is None else [chunk_of(answer.body), _LAST_CHUNK]
+            return [*self._take_head(is_last=is_last), *chunks, *ends], answer is not None
+        if answer is None:
+            return [], False
+        return [answer_text(answer, is_head=is_head, is_last=is_last)], True
+
+    def _take_head(self, *, is_last: bool) -> list[bytes]:
+        head, self._head = self._head, None
+        return [] if head is None else [_head_text(head, formatdate(usegmt=True), is_last)]
 
     def release(self) -> None:
         """Let go of the connection: an application may keep this longer than it waits."""
-        self._announce = _announce_nothing
+        with _claiming:
+            self._announce = None
+            if self._chunks is not None:
+                self._chunks = []
 
     @property
     def is_over(self) -> bool:
@@ -77,10 +165,6 @@ class ParkedResponse:
             on_end()
         except Exception:
             log.exception("the application failed to end a wait")
-
-
-def _announce_nothing() -> None:
-    pass
 
 
 Park = Callable[[float, Callable[[], None]], ParkedResponse | None]
@@ -109,13 +193,16 @@ def park_of(environ: Mapping[str, Any]) -> Park | None:
     return found
 
 
-def finish_all(answers: Iterable[tuple[ParkedResponse, str, Fields, bytes]]) -> None:
-    """Finish many responses: response, status, fields and body of each.
+def write_all(streams: Iterable[ParkedResponse], part: bytes) -> None:
+    """Write one part to many streams; it is made into text once."""
+    chunk = chunk_of(part)
+    for stream in streams:
+        stream._write(chunk)  # noqa: SLF001 # of this module
 
-    Responses with the very same fields and body are made into text once.
-    """
-    for parked, status, fields, body in answers:
-        parked.finish(status, fields, body)
+
+def chunk_of(part: bytes) -> bytes:
+    """Return a part as HTTP/1.1 frames it (RFC 9112 7.1); nothing for none, which would be the end."""
+    return b"%x\r\n%b\r\n" % (len(part), part) if part else b""
 
 
 def answer_text(answer: ParkedAnswer, *, is_head: bool, is_last: bool) -> bytes:
@@ -126,11 +213,19 @@ def answer_text(answer: ParkedAnswer, *, is_head: bool, is_last: bool) -> bytes:
 @lru_cache(maxsize=4)
 def _text(answer: ParkedAnswer, date: str, is_head: bool, is_last: bool) -> bytes:  # noqa: FBT001  # keys of the cache
     has_body = not answer.status.startswith(("204", "304"))
-    fields = [*answer.fields, ("Date", date)]
-    if has_body:
-        fields.append(("Content-Length", str(len(answer.body))))
+    length = [("Content-Length", str(len(answer.body)))] if has_body else []
+    head = _head_of(answer, date, length, is_last)
+    return head + answer.body if has_body and not is_head else head
+
+
+@lru_cache(maxsize=4)
+def _head_text(head: ParkedAnswer, date: str, is_last: bool) -> bytes:  # noqa: FBT001  # the same
+    return _head_of(head, date, [("Transfer-Encoding", "chunked")], is_last)
+
+
+def _head_of(answer: ParkedAnswer, date: str, framing: list[tuple[str, str]], is_last: bool) -> bytes:  # noqa: FBT001
+    fields = [*answer.fields, ("Date", date), *framing]
     if is_last:
         fields.append(("Connection", "close"))
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
-    head = f"HTTP/1.1 {answer.status}\r\n{lines}\r\n".encode("latin-1", "replace")
-    return head + answer.body if has_body and not is_head else head
+    return f"HTTP/1.1 {answer.status}\r\n{lines}\r\n".encode("latin-1", "replace")

@@ -13,9 +13,9 @@ from typing import Protocol
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.server.service_manager import tell_ready, tell_stopping
 from macaroon_cbat.server.signals import (
+    calling_on_signals,
     holding_signals_back,
     leave_signals_to_the_parent,
-    stopping_on_signals,
 )
 
 log = logging.getLogger("macaroon_cbat.tls")
@@ -68,7 +68,7 @@ class Prefork:
     def run(self, make_loop: Callable[[], Serving], announce: Callable[[], None]) -> None:
         """Replace dead workers until stopped. Raises SettingsError if workers cannot start."""
         self._make_loop, self._announce = make_loop, announce
-        with stopping_on_signals(self._stop):
+        with calling_on_signals(self._stop):
             try:
                 self._start(self._workers)
                 while not self._is_stopping:
@@ -149,7 +149,7 @@ class Prefork:
         try:
             leave_signals_to_the_parent()
             loop = self._make_loop()
-            with stopping_on_signals(loop.stop, (signal.SIGTERM,)):
+            with calling_on_signals(loop.stop, (signal.SIGTERM,)):
                 os.write(reporting, _READY)
                 os.close(reporting)
                 loop.run(self._lifeline)

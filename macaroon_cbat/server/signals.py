@@ -3,32 +3,16 @@
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
-def stopping_on_signals(
-    stop: Callable[[], None], signals: tuple[signal.Signals, ...] = _STOP_SIGNALS
+def calling_on_signals(
+    call: Callable[[], None], signals: tuple[signal.Signals, ...] = _STOP_SIGNALS
 ) -> Iterator[None]:
-    """Call `stop` on these signals, which the main thread alone has; do nothing in another one."""
-    with _calling(stop, signals):
-        yield
-
-
-@contextmanager
-def hearing_hangups(hear: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Call `hear` on SIGHUP, which ends no process meanwhile; a forked child calls it, too.
-
-    This holds even if SIGHUP was ignored before, as by nohup: `hear` does not end the process either.
-    """
-    with _calling(hear, (signal.SIGHUP,)):
-        yield
-
-
-@contextmanager
-def _calling(call: Callable[[], None], signals: tuple[signal.Signals, ...]) -> Iterator[None]:
+    """Call `call` on these signals, which the main thread alone has; do nothing in another one."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -38,6 +22,14 @@ def _calling(call: Callable[[], None], signals: tuple[signal.Signals, ...]) -> I
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def hearing_hangups(hear: Callable[[], None] = lambda: None) -> AbstractContextManager[None]:
+    """Call `hear` on SIGHUP, which ends no process meanwhile; a forked child calls it, too.
+
+    This holds even if SIGHUP was ignored before, as by nohup: `hear` does not end the process either.
+    """
+    return calling_on_signals(hear, (signal.SIGHUP,))
 
 
 @contextmanager

@@ -52,11 +52,11 @@ _CONNECTIONS = PublishedGauge(
     group=_ALL,
 )
 _FOLLOWERS = PublishedGauge(
-    "macaroon_cbat_feed_followers", "Requests that wait for a revocation.", [], group=_ALL
+    "macaroon_cbat_feed_followers", "Requests that wait for a revocation, as a stream or not.", [], group=_ALL
 )
 _WAITED = Counter(
     "macaroon_cbat_feed_waits",
-    "Waits for a revocation that ended: with one, with none in time, or to be admitted anew.",
+    "Waits for a revocation that ended: with one, in time (as streams do), or to be admitted anew.",
     ["end"],
     group=_ALL,
     shown=[("revocation",), ("time",), ("rights",)],
@@ -137,6 +137,15 @@ def key_age(stores: Stores, clock: Callable[[], float]) -> Gauge:
         return max(0.0, clock() - current.since)
 
     return Gauge("macaroon_cbat_key_age_seconds", "Age of the current root key.", age)
+
+
+def certificate_expiry(seconds: Callable[[], int | None]) -> Gauge:
+    """Return the gauge of the server certificate's expiry; nothing is shown before there is a certificate."""
+    return Gauge(
+        "macaroon_cbat_server_certificate_expiry_timestamp_seconds",
+        "When the server certificate that new connections get expires, in seconds since the epoch.",
+        seconds,
+    )
 
 
 class _Feeds(Protocol):

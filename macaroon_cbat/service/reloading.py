@@ -1,13 +1,17 @@
 """The settings in force of a running service, and those that a reload (SIGHUP) may change."""
 
+import hashlib
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from macaroon_cbat.audit.file import check_log
 from macaroon_cbat.errors import MacaroonError
 from macaroon_cbat.service.limits import ServiceLimits
-from macaroon_cbat.service.settings import Settings
+from macaroon_cbat.service.secret_files import SUFFIX
+from macaroon_cbat.service.settings import VARIABLES, Settings
 from macaroon_cbat.service.settings_file import SETTINGS, with_file
 from macaroon_cbat.service.throttle.settings import ThrottleSettings
 from macaroon_cbat.service.variables import PREFIX, variables_of
@@ -24,6 +28,13 @@ CHANGEABLE = frozenset(
     }
 )
 """The variables that may change while the service runs. Every other one is of the process that started."""
+
+_READ_ONCE = frozenset(
+    PREFIX + name
+    for name in VARIABLES
+    if name.endswith(SUFFIX) and name.removesuffix(SUFFIX) in VARIABLES and name != "WRAPPING_KEY_FILE"
+)
+"""The variables that name the file of a secret which is read at the start alone."""
 
 Read = Callable[[Mapping[str, str]], Settings]
 
@@ -79,9 +90,21 @@ def _tell(names: list[str]) -> None:
 
 
 def _ours(environment: Mapping[str, str]) -> dict[str, str]:
-    return {
+    """Return the variables of the service, with a digest of what lies in the files that are read once."""
+    ours = {
         name: value for name, value in environment.items() if name.startswith(PREFIX) and name != SETTINGS
     }
+    for name in _READ_ONCE & ours.keys():
+        ours[name] += f" {_digest_of(Path(ours[name]))}"
+    return ours
+
+
+def _digest_of(file: Path) -> str | None:
+    """Return a digest of what lies in a file, or None; no pipe can be read again."""
+    with suppress(OSError):
+        if file.is_file():
+            return hashlib.sha256(file.read_bytes()).hexdigest()
+    return None
 
 
 def _changed(old: Settings, new: Settings) -> Settings:

@@ -20,11 +20,11 @@ from macaroon_cbat.server.parking import park_of
 from macaroon_cbat.service.cursors import AFTER, BEGINNING, OTHER_VIEW, read_cursor, view_name
 from macaroon_cbat.service.following.follower import Follower, Rights
 from macaroon_cbat.service.following.followers import Followers
-from macaroon_cbat.service.following.pages import RevocationFeedPage, page_text
+from macaroon_cbat.service.following.pages import LINES, RevocationFeedPage, encoded, page_text
 from macaroon_cbat.service.following.watch import Watch
 from macaroon_cbat.service.http.client_certificate import client_certificate
 from macaroon_cbat.service.http.operations import Operation, Parameter, add_route
-from macaroon_cbat.service.http.request_input import read_query
+from macaroon_cbat.service.http.request_input import accepts_by_name, read_query
 from macaroon_cbat.service.http.responses import Parked, answer
 from macaroon_cbat.service.own_guard import OwnGuard
 from macaroon_cbat.service.served_audiences import require_served
@@ -34,6 +34,12 @@ REFRESH_SECONDS = 300
 """Seconds until a resource server should fetch its keys again: a next key is published long before."""
 
 LONGEST_WAIT = 30
+LONGEST_SILENCE = 10
+"""The longest time in seconds between two lines of a stream."""
+
+STREAM_SECONDS = 300
+"""The longest life of a stream: its follower asks again then, with a new child of its token."""
+
 _SPREAD_PART = 0.2
 """The part of a wait by which it may end early: followers that began together do not come back together."""
 
@@ -70,7 +76,9 @@ REVOCATIONS = Operation(
     query={
         "after": AFTER,
         "wait": Parameter(
-            "seconds to wait for the next revocation if there is none yet",
+            "seconds to wait for the next revocation if there is none yet. With `Accept: "
+            "application/x-ndjson` the answer is a stream: pages, each on a line, of which another one comes "
+            "after so many seconds of silence, 10 at most",
             {"type": "integer", "minimum": 0, "maximum": LONGEST_WAIT, "default": 0},
         ),
     },
@@ -154,15 +162,17 @@ class ResourceFeeds:
             position = self.followers.position
             self._refuse_changed(caller)
             page = self._stores.revocations.after(cursor, *caller.served)
-        if not wait or position is None or page.decisions or not page.is_last:
+        streams = caller.takes_lines and park_of(request.environ) is not None
+        if not wait or position is None or not page.is_last or (page.decisions and not streams):
             return _answered(caller.view, page)
-        return self._awaited(caller, page.cursor, wait, arrived, position)
+        return self._awaited(caller, page, wait, arrived, position)
 
     def _caller(self) -> "_Caller":
         """Return the caller as it is admitted now; raise as `OwnGuard.admitted` and `require_served`."""
         client, principal = self._guard.admitted(request, REVOCATIONS.caller)
         served = frozenset(require_served(client, self._issuer))
-        return _Caller(client, principal.expires_at, served, view_name(self._instance, served))
+        view, takes_lines = view_name(self._instance, served), accepts_by_name(request, LINES)
+        return _Caller(client, principal.expires_at, served, view, takes_lines)
 
     def _refuse_changed(self, caller: "_Caller") -> None:
         """Raise InvalidRequest if the caller serves other audiences by now, or what `_caller` raises."""
@@ -181,15 +191,20 @@ class ResourceFeeds:
             states[record.kid] = record.state
         return [write_key_file(audience_keys(self._issuer, audience, roots), states) for audience in served]
 
-    def _awaited(self, caller: "_Caller", cursor: int, wait: int, arrived: float, position: int) -> Response:
-        """Return the page that ends a wait; the caller was admitted at this position."""
-        certificate = client_certificate(request).thumbprint
+    def _awaited(
+        self, caller: "_Caller", page: RevocationPage, wait: int, arrived: float, position: int
+    ) -> Response:
+        """Return what ends a wait, or begins a stream; the caller was admitted at this position."""
+        certificate, spread = client_certificate(request).thumbprint, self._spread()
         rights = Rights(caller.client, self._guard.grant_of(request), certificate, caller.expires_at)
-        follower = Follower(rights, caller.view, caller.served, cursor, arrived)
-        seconds = wait * (1 - _SPREAD_PART * self._spread())
+        follower = Follower(rights, caller.view, caller.served, page.cursor, arrived)
+        seconds = wait * (1 - _SPREAD_PART * spread)
         park = park_of(request.environ)
         if park is not None:
-            body = self._watches.current().park(follower, position, partial(park, seconds))
+            follower.beats_every = min(wait, LONGEST_SILENCE)
+            follower.beats_at = arrived + spread * follower.beats_every
+            streamed = STREAM_SECONDS * (1 - _SPREAD_PART * spread) if caller.takes_lines else 0
+            body = self._watches.current().park(follower, position, page, partial(park, seconds), streamed)
             return Parked() if body is None else _answer_text(body)
         body = self._waited(follower, position, seconds)
         if follower.is_suspect:
@@ -213,10 +228,11 @@ class _Caller(NamedTuple):
     expires_at: EpochSeconds
     served: frozenset[str]
     view: str
+    takes_lines: bool
 
 
 def _answered(view: str, page: RevocationPage) -> Response:
-    return _answer_text(page_text(view, page.cursor, page.decisions, is_last=page.is_last))
+    return _answer_text(page_text(view, page.cursor, encoded(page.decisions), is_last=page.is_last))
 
 
 def _answer_text(body: bytes) -> Response:

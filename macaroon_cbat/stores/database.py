@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine
@@ -15,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.files.clock import since_boot
 from macaroon_cbat.files.process_values import PerProcess
+from macaroon_cbat.stores.file_in_use import REPLACED, FileInUse
 from macaroon_cbat.stores.group_commit import GroupCommits
 from macaroon_cbat.stores.hosts import Hosts
 from macaroon_cbat.stores.postgresql import (
@@ -86,7 +86,8 @@ class Database:
         """
         parsed = read_url(url)
         try:
-            make = partial(_make_engine, parsed, is_for_a_command=is_for_a_command, served=Event())
+            self._in_use = FileInUse(sqlite_file(parsed))
+            make = partial(_make_engine, parsed, is_for_a_command=is_for_a_command, in_use=self._in_use)
             self._engines = PerProcess(make)
             self._url = self.engine.url
         except (ArgumentError, SQLAlchemyError, TypeError, ValueError) as error:
@@ -160,6 +161,8 @@ class Database:
     def _require_primary(self) -> None:
         if self._primacy is not None:
             self._primacy.current().require()
+        elif self._in_use.is_replaced():
+            raise self._unavailable(REPLACED)
 
     def _prove(self) -> None:
         prove_primary(self.place, self._connection, partial(self._transaction, "proving"))
@@ -201,12 +204,13 @@ class Database:
             raise  # the database is available, and rejects the row
         except (DBAPIError, NoFreeConnection, TimeoutError, sqlite3.Error, self._driver_error) as error:
             reason = " ".join(str(getattr(error, "orig", error)).split())
-            raise Unavailable(
-                f"the database in {self.place} cannot be used: {with_remedy(reason)}"
-            ) from error
+            raise self._unavailable(reason) from error
+
+    def _unavailable(self, reason: str) -> Unavailable:
+        return Unavailable(f"the database in {self.place} cannot be used: {with_remedy(reason)}")
 
 
-def _make_engine(url: URL, *, is_for_a_command: bool, served: Event) -> Engine:
+def _make_engine(url: URL, *, is_for_a_command: bool, in_use: FileInUse) -> Engine:
     is_sqlite = url.get_backend_name() == "sqlite"
     hosts = None if is_sqlite else Hosts(url)
     engine = create_engine(
@@ -219,7 +223,7 @@ def _make_engine(url: URL, *, is_for_a_command: bool, served: Event) -> Engine:
         hide_parameters=True,
     )
     if hosts is None:
-        prepare_sqlite(engine, is_for_a_command=is_for_a_command, served=served)
+        prepare_sqlite(engine, is_for_a_command=is_for_a_command, in_use=in_use)
     else:
         prepare_postgresql(engine, hosts, is_for_a_command=is_for_a_command)
     return engine

@@ -29,6 +29,7 @@ class Hosts:
         """Grows whenever every connection made so far must be given up."""
         self._first = 0
         self._last: Host | None = None
+        self._server: str | None = None
         self._lock = Lock()
 
     def in_order(self) -> list[dict[str, str]]:
@@ -36,21 +37,25 @@ class Hosts:
         turned = self.all[self._first :] + self.all[: self._first]
         return [{"host": host, **({"port": port} if port else {})} for host, port in turned]
 
-    def join(self, host: str, port: int) -> tuple[Host | None, int]:
+    def join(self, host: str, port: int, server: str = "") -> tuple[Host | None, int]:
         """Prefer the host of a new connection; return it, and the generation of the connection.
 
-        If another host answered before, every connection made so far must be given up: the two may be an old
-        and a new primary, of which one lacks what is revoked at the other.
+        If another server answered before, every connection made so far must be given up: the two may be an
+        old and a new primary, of which one lacks what is revoked at the other.
         """
         with self._lock:
-            if self.is_other(host, port):
+            if self.is_other(host, port, server):
                 self.generation += 1
-            self._last = self.prefer(host, port)
+            self._last, self._server = self.prefer(host, port), server
             return self._last, self.generation
 
-    def is_other(self, host: str, port: int) -> bool:
-        """Return True if the last connection was to another host than this one."""
-        return self._last is not None and self._last != self._found(host, port)
+    def is_other(self, host: str, port: int, server: str = "") -> bool:
+        """Return True if the last connection was to another host than this one, or to another server there.
+
+        One name may lead to the primary of the moment. `server` names what answered behind it.
+        """
+        is_elsewhere = self._last is not None and self._last != self._found(host, port)
+        return is_elsewhere or self._server not in (None, server)
 
     def prefer(self, host: str, port: int) -> Host | None:
         """Try this host first from now on, which has just answered; return it."""

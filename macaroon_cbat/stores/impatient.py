@@ -21,6 +21,9 @@ A suspended server keeps the connection open and is silent. So does a pooler tha
 PgBouncer lets its clients wait for two minutes.
 """
 
+_SERVER = "SELECT pg_postmaster_start_time()::text"
+"""Names one server, until it is started again: no two begin in the same microsecond."""
+
 _Answer = TypeVar("_Answer")
 
 
@@ -34,6 +37,7 @@ class ImpatientConnection(Connection[Any]):
     answer_seconds: float | None = ANSWER_SECONDS
     _hosts: Hosts | None = None
     _host: Host | None = None
+    _server = ""
     _generation = 0
     _warning: str | None = None
 
@@ -83,6 +87,21 @@ class ImpatientConnection(Connection[Any]):
             raise
         del self.answer_seconds
 
+    def is_to_another(self, hosts: Hosts) -> bool:
+        """Return True if the last connection was to another server, wherever the name in the URL leads.
+
+        Closes the connection and raises OperationalError if the server is silent.
+        """
+        try:
+            self.answer_seconds = CONNECT_SECONDS
+            (self._server,) = self.execute(_SERVER).fetchone() or ("",)
+            self.rollback()
+        except Error:
+            self.close()
+            raise
+        del self.answer_seconds
+        return hosts.is_other(self.info.host, self.info.port, self._server)
+
     def prove(self, situation: str, standby: str, writing: Iterable[str]) -> None:
         """Prove that the server is the primary, or close the connection and raise an error of the driver.
 
@@ -109,7 +128,7 @@ class ImpatientConnection(Connection[Any]):
     def belongs_to(self, hosts: Hosts) -> None:
         """Tell the hosts of the URL which of them answered, and when it no longer does."""
         self._hosts = hosts
-        self._host, self._generation = hosts.join(self.info.host, self.info.port)
+        self._host, self._generation = hosts.join(self.info.host, self.info.port, self._server)
 
     def give_up(self) -> None:
         """Let no one use this connection again, nor any other one that was made before now."""

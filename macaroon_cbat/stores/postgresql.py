@@ -70,8 +70,8 @@ def postgresql_arguments(url: URL, hosts: Hosts) -> dict[str, object]:
 def prepare_postgresql(engine: Engine, hosts: Hosts, *, is_for_a_command: bool) -> None:
     """Use connections that do not wait for ever for an answer, to the schema that the URL names.
 
-    A command may read a standby. For a service, another host than before is proved as it is connected to:
-    the last proof of `prove_primary` was about the host before.
+    A command may read a standby. For a service, another server than before is proved as it is connected to:
+    the last proof of `prove_primary` was about the server before.
     """
     from macaroon_cbat.stores.impatient import ImpatientConnection  # psycopg is there by now
 
@@ -79,7 +79,7 @@ def prepare_postgresql(engine: Engine, hosts: Hosts, *, is_for_a_command: bool) 
 
     def check(connection: ImpatientConnection) -> None:
         connection.hear_warnings()
-        if not is_for_a_command and hosts.is_other(connection.info.host, connection.info.port):
+        if not is_for_a_command and connection.is_to_another(hosts):
             lock = _BEGIN_WRITING.format(seconds=BUSY_SECONDS, number=_PROOF_LOCK)
             connection.prove(_SITUATION, _STANDBY, (lock, _WRITE))
 

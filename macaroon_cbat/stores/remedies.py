@@ -3,6 +3,7 @@
 import re
 
 _REMEDIES = {
+    "replaced or moved away": "start the service again, or put the file back",
     "readonly database": "let the service's user write the file and its folder, and be that user",
     "disk I/O error": "make room on its disk, or see what the system's log says of that disk",
     "disk is full|No space left": "make room on its disk",

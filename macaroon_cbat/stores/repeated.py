@@ -15,6 +15,10 @@ from macaroon_cbat.stores.self_registered import drop_registration
 
 _LOST = ("client.removed", "client.changed", "client.secret_rotated")
 """Events after which a client is not the one of the backup: its rights or its secret differ."""
+_OF_KEYS = ("key.rotated", "key.retired", "revoked")
+"""Events that name a root key; whichever it was, it is retired in a restored database."""
+_BEGINNING = b'{"at":"'
+"""The beginning of every line of an audit log."""
 
 
 class AuditLine(Struct, frozen=True):
@@ -25,6 +29,7 @@ class AuditLine(Struct, frozen=True):
     client_id: str | None = None
     trust: str | None = None
     certificate: str | None = None
+    kid: str | None = None
 
 
 class Repeated(Struct):
@@ -36,24 +41,30 @@ class Repeated(Struct):
 
 
 def audit_lines(lines: Iterable[bytes]) -> Iterator[AuditLine]:
-    """Yield the events in an audit log. A last line without its end was acknowledged to no caller.
+    """Yield the events in an audit log.
 
-    Raises ValueError, which names the line that is none.
+    The beginning of a line, which a full disk or a killed process leaves, was acknowledged to no caller. The
+    next event may follow on the same line. Raises ValueError, which names the line that is neither.
     """
     for number, line in enumerate(lines, 1):
+        start = max(0, line.rfind(_BEGINNING))  # text of a client has its quotation marks escaped
         try:
-            yield msgspec.json.decode(line, type=AuditLine)
+            yield msgspec.json.decode(line[start:], type=AuditLine)
         except (msgspec.MsgspecError, ValueError) as error:
-            if line.endswith(b"\n"):
+            is_torn = line.startswith(_BEGINNING) and not line.rstrip().endswith(b"}")
+            if line.endswith(b"\n") and not is_torn:
                 raise ValueError(f"line {number} is no audit event") from error
 
 
-def repeat(connection: Connection, events: Iterable[AuditLine], now: EpochSeconds) -> Repeated:
+def repeat(
+    connection: Connection, events: Iterable[AuditLine], now: EpochSeconds, *, lasting: int
+) -> Repeated:
     """Make again in a writer's transaction what took a right away. Returns what was found and done.
 
     A client that was changed or whose secret was replaced is left out: the backup has its old rights and
-    secret. Revocations of tokens, clients and keys need no repetition where every token is revoked. Raises
-    InvalidRequest for a certificate that is none.
+    secret. Every root key that was made or retired since is retired, for a thief that has it forges tokens of
+    this moment. Revocations of tokens and clients need no repetition where every token so far is revoked.
+    `lasting` is the longest lifetime of a token. Raises InvalidRequest for a name that is none.
     """
     done = Repeated([], [], [])
     for event in events:
@@ -69,6 +80,10 @@ def repeat(connection: Connection, events: Iterable[AuditLine], now: EpochSecond
             )
             record(connection, revoked)
             done.certificates.append(event.certificate)
+        elif event.event in _OF_KEYS and event.kid is not None:
+            refuse_nameless("key", event.kid)
+            retired = Revocation(kind="key", value=event.kid, revoked_at=now, expires_at=now + lasting)
+            record(connection, retired)
     return done
 
 

@@ -50,7 +50,7 @@ def restore_backup(
         VERSIONS.upgrade(connection, database.place)
         now = clock()
         _retire_root_keys(connection, now, lasting)
-        repeated = repeat(connection, since, now)
+        repeated = repeat(connection, since, now, lasting=lasting)
         revoke_every_token(connection, now, lasting)
         _begin_anew(connection, now)
         before_commit()

@@ -4,7 +4,6 @@ import os
 import sqlite3
 import time
 from pathlib import Path
-from threading import Event
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from weakref import WeakSet
@@ -13,6 +12,7 @@ from sqlalchemy import URL, Connection, Engine, QueuePool, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.stores.file_in_use import FileInUse
 from macaroon_cbat.stores.private import make_private, refuse_foreign
 from macaroon_cbat.stores.read_only import ReadOnlyConnection, connect_read_only, is_read_only
 
@@ -24,18 +24,20 @@ _HURRIED = "macaroon_cbat_hurried"
 """Marks a connection on which a writer has shortened the time that it waits for others."""
 
 
-def prepare_sqlite(engine: Engine, *, is_for_a_command: bool = False, served: Event | None = None) -> None:
+def prepare_sqlite(
+    engine: Engine, *, is_for_a_command: bool = False, in_use: FileInUse | None = None
+) -> None:
     """Use WAL, real transactions and private files.
 
     Readers and a writer do not wait for each other in WAL mode. Idle connections are closed before a fork:
     SQLite forbids using one in the child. Connecting raises SettingsError if other users can use the file and
-    its mode cannot be changed; once `served` is set, which the first connection does, it raises an error of
-    the driver for that. A command, which ends soon, may read a file that it cannot write.
+    its mode cannot be changed; once a file is `in_use`, it raises an error of the driver for that, and for
+    another file in its place. A command, which ends soon, may read a file that it cannot write.
     """
-    served = served or Event()
+    in_use = in_use or FileInUse(sqlite_file(engine.url))
     _engines.add(engine)
 
-    _connect_privately(engine, is_for_a_command=is_for_a_command, served=served)
+    _connect_privately(engine, is_for_a_command=is_for_a_command, in_use=in_use)
 
     @event.listens_for(engine, "connect")
     def _connected(connection: sqlite3.Connection, _record: object) -> None:
@@ -49,7 +51,7 @@ def prepare_sqlite(engine: Engine, *, is_for_a_command: bool = False, served: Ev
         except sqlite3.Error:
             connection.close()  # the pool does not own it yet
             raise
-        served.set()
+        in_use.begin()
 
     @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:
@@ -88,7 +90,7 @@ def _begin_to_write(driver: sqlite3.Connection, milliseconds: int) -> None:
             return
 
 
-def _connect_privately(engine: Engine, *, is_for_a_command: bool, served: Event) -> None:
+def _connect_privately(engine: Engine, *, is_for_a_command: bool, in_use: FileInUse) -> None:
     @event.listens_for(engine, "do_connect")
     def _connecting(
         _dialect: object, _record: object, arguments: tuple[str, ...], options: dict[str, object]
@@ -101,7 +103,7 @@ def _connect_privately(engine: Engine, *, is_for_a_command: bool, served: Event)
             if is_written:
                 make_private(file)
         except SettingsError as error:
-            if not served.is_set():
+            if not in_use.is_known:
                 raise
             # An operator has replaced it, or its folder, under the running service.
             raise sqlite3.OperationalError(str(error)) from error

@@ -24,7 +24,13 @@ RETRY_SECONDS = 5.0
 """Seconds for which a failure is remembered: a command that hangs must not be run for every request."""
 
 _MOST_ANSWERED = 4096
-_SECRET = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
+_SECRET = re.compile(
+    r"[A-Za-z0-9+/_=-]{20,}"  # base64 or hexadecimal digits
+    r"|b'[^']{12,}'?|b\"[^\"]{12,}\"?"  # bytes, as Python writes them
+)
+_DUMP = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]++(?:[^0-9A-Za-z]{1,3}+|$))++")
+_DIGITS_OF_A_KEY = 24
+"""Digits in groups that are as many may be a key."""
 _LONGEST_WORDS = 300
 
 
@@ -95,10 +101,24 @@ class WrappingCommand:
 
 
 def _told(said: bytes) -> str:
-    """Return what a command wrote to standard error: one line without anything that could be a key."""
-    words = " ".join(said.decode(errors="replace").split())
-    plain = "".join(one if one.isprintable() else "?" for one in _SECRET.sub("[...]", words))
+    """Return what a command wrote to standard error: one line without anything that looks like a key."""
+    text = " ".join(_line(one) for one in said.splitlines()).replace("\\x", " ").replace("0x", " ")
+    words = _DUMP.sub(_short, _SECRET.sub("[...]", " ".join(text.split())))
+    plain = "".join(one if one.isprintable() else "?" for one in words)
     return plain if len(plain) <= _LONGEST_WORDS else plain[: _LONGEST_WORDS - 1] + "\u2026"
+
+
+def _line(line: bytes) -> str:
+    """Return a line that is text; bytes may be those of a key."""
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return "[...]"
+
+
+def _short(dump: re.Match[str]) -> str:
+    """Return groups of hexadecimal digits, or of decimal ones, that are too few for a key."""
+    return dump[0] if sum(map(str.isalnum, dump[0])) < _DIGITS_OF_A_KEY else "[...] "
 
 
 def _wrapped_in(file: Path) -> bytes:

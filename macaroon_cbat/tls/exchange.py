@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE, PEER_INTERMEDIATES
-from macaroon_cbat.server.parking import PARK, ParkedResponse, answer_text
+from macaroon_cbat.server.parking import PARK, STREAM_BYTES, ParkedResponse
 from macaroon_cbat.tls.error_answers import error_answer
 from macaroon_cbat.tls.file_body import FileBody
 from macaroon_cbat.tls.request import Request
@@ -55,7 +55,7 @@ class Exchange:
         self._changed = changed
         self._lock = threading.Lock()
         self._room: threading.Event | None = None
-        self._unsent = UnsentBytes()
+        self._unsent = UnsentBytes(site.backlog)
         self._is_abandoned = False
         self._is_started = False
         self.parked: ParkedResponse | None = None
@@ -99,7 +99,8 @@ class Exchange:
         if not self._has_place and not self.site.places.take():
             return None
         self._has_place = True
-        self.parked = ParkedResponse(seconds, on_end, self.announce)
+        can_stream = self.request.version == "1.1" and self.request.command != "HEAD"
+        self.parked = ParkedResponse(seconds, on_end, self.announce, can_stream=can_stream)
         return self.parked
 
     def _settle(self, task: Task) -> None:
@@ -155,17 +156,11 @@ class Exchange:
             if self._must_wait():
                 self._room = threading.Event()
                 return False
-            before = self._unsent.waiting_bytes
             self._unsent.append(data)
-            self._count_since(before)
             return True
 
     def _must_wait(self) -> bool:
         return self._unsent.waiting_bytes > _WAITING_BYTES or self.site.backlog.is_full()
-
-    def _count_since(self, before: int) -> None:
-        """Count what was added or taken among what this process keeps for its readers."""
-        self.site.backlog.add(self._unsent.waiting_bytes - before)
 
     def announce(self) -> None:
         """Tell the loop once that there is something to send."""
@@ -180,19 +175,27 @@ class Exchange:
     # In the loop
 
     def unpark(self, *, is_last: bool) -> bool:
-        """Return True once the application has finished its parked response, which can be taken then."""
-        if self.parked is None or self.parked.answer is None:
+        """Queue what the application gives to its parked response; return True once that is all."""
+        parked = self.parked
+        if parked is None:
             return False
         self.keeps_alive = self.keeps_alive and not is_last
         is_head = self.request.command == "HEAD"
-        text = answer_text(self.parked.answer, is_head=is_head, is_last=not self.keeps_alive)
+        texts, is_end = parked.take(is_head=is_head, is_last=not self.keeps_alive)
         with self._lock:
-            before = self._unsent.waiting_bytes
-            self._unsent.append(text)
-            self._count_since(before)
+            for text in texts:
+                self._unsent.append(text)
+        if not is_end or self.is_overrun():
+            return False
         self.is_parked, self.is_finished = False, True
-        self._leave_parking(self.parked)
+        self._leave_parking(parked)
         return True
+
+    def is_overrun(self) -> bool:
+        """Return True if the stream must not go on."""
+        parked = self.parked
+        assert parked is not None
+        return parked.is_stream and (parked.is_cut or self._unsent.waiting_bytes > STREAM_BYTES)
 
     def queued_bytes(self) -> int:
         """Return how many bytes the request holds while no thread has taken it."""
@@ -218,9 +221,7 @@ class Exchange:
     def take(self, size: int) -> bytes:
         """Remove and return up to about `size` bytes of the response; b"" when none wait."""
         with self._lock:
-            before = self._unsent.waiting_bytes
             data = self._unsent.take(size)
-            self._count_since(before)
             self._make_room()
             return data
 
@@ -233,9 +234,7 @@ class Exchange:
         """Release the thread: the client reads no more."""
         with self._lock:
             self._is_abandoned = True
-            before = self._unsent.waiting_bytes
             self._unsent.clear()
-            self._count_since(before)
             # A thread may work on it for long: it must not keep the connection in memory.
             self._changed = _announce_nothing
             self._make_room()

@@ -16,7 +16,7 @@ from macaroon_cbat.server.limits import Limits, limits_that_fit
 from macaroon_cbat.server.listener import UNIX, listening
 from macaroon_cbat.server.prefork import Prefork
 from macaroon_cbat.server.service_manager import tell_ready, tell_stopping
-from macaroon_cbat.server.signals import hearing_hangups, stopping_on_signals
+from macaroon_cbat.server.signals import calling_on_signals, hearing_hangups
 from macaroon_cbat.tls.loop import Loop
 from macaroon_cbat.tls.renewal import Duties, Following, FollowingLoop, Hangups
 from macaroon_cbat.tls.server_certificate import ServerCertificate
@@ -150,7 +150,7 @@ def _run_here(make_loop: Callable[[], FollowingLoop], announce: Callable[[], Non
         tell_stopping()
         loop.stop()
 
-    with stopping_on_signals(stop):
+    with calling_on_signals(stop):
         announce()
         tell_ready("serving")
         loop.run()

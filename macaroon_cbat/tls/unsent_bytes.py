@@ -3,6 +3,7 @@
 from collections import deque
 from typing import Any
 
+from macaroon_cbat.tls.backlog import Backlog
 from macaroon_cbat.tls.file_body import FileBody
 
 _SMALL_BYTES = 1 << 12
@@ -11,11 +12,12 @@ _GLUED_BYTES = 1 << 16
 
 
 class UnsentBytes:
-    """A queue of bytes. Not safe for threads: its exchange locks."""
+    """A queue of bytes, counted in the backlog of its process. Not safe for threads: its exchange locks."""
 
-    __slots__ = ("_offset", "_parts", "waiting_bytes")
+    __slots__ = ("_backlog", "_offset", "_parts", "waiting_bytes")
 
-    def __init__(self) -> None:
+    def __init__(self, backlog: Backlog) -> None:
+        self._backlog = backlog
         self._parts: deque[Any] = deque()
         self._offset = 0
         self.waiting_bytes = 0
@@ -26,7 +28,7 @@ class UnsentBytes:
         if isinstance(data, FileBody):
             self._parts.append(data)
             return
-        self.waiting_bytes += len(data)
+        self._count(len(data))
         if len(data) > _SMALL_BYTES:
             # In slices, for what was sent of one piece would stay in memory until all of it is.
             self._parts.extend(data[at : at + _GLUED_BYTES] for at in range(0, len(data), _GLUED_BYTES))
@@ -50,7 +52,7 @@ class UnsentBytes:
             else:
                 data = bytes(memoryview(part)[self._offset : self._offset + size])
                 self._offset += len(data)
-                self.waiting_bytes -= len(data)
+                self._count(-len(data))
                 is_taken = self._offset == len(part)
             if is_taken:
                 self._drop_first()
@@ -62,7 +64,11 @@ class UnsentBytes:
         """Forget everything and close files."""
         while self._parts:
             self._drop_first()
-        self.waiting_bytes = 0
+        self._count(-self.waiting_bytes)
+
+    def _count(self, size: int) -> None:
+        self.waiting_bytes += size
+        self._backlog.add(size)
 
     def _drop_first(self) -> None:
         part = self._parts.popleft()

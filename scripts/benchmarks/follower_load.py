@@ -1,19 +1,20 @@
 """Many followers of the revocations in one process: real mutual TLS over loopback, one connection each.
 
-`python -m follower_load SETTINGS`, in JSON. Each follower asks as RevocationFeed does: it waits up to 30 s,
-asks again at once after a page with news, and pauses after a failure. A line on standard input is a question;
-its answer is one line of JSON.
+`python -m follower_load SETTINGS`, in JSON. Each follower asks as RevocationFeed does: for a stream of pages,
+for another one at its end, and after a pause when it fails. A line on standard input is a question, which is
+answered by a line of JSON.
 """
 
 import asyncio
 import json
 import os
 import random
+import re
 import resource
 import ssl
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,9 +22,13 @@ from typing import Any
 import msgspec
 from follower_line import Gone, Line, connected
 
-WAIT, POLL_SECONDS, FIRST_PAUSE, LONGEST_PAUSE, TIMEOUT = 30, 0.5, 0.25, 5.0, 5.0
+WAIT, SILENCE, POLL_SECONDS, FIRST_PAUSE, LONGEST_PAUSE, TIMEOUT = 30, 10, 0.5, 0.25, 5.0, 5.0
 AT_A_TIME = 32
 """Followers that connect at a time at the very beginning."""
+
+
+class Refused(Gone):
+    """The service has answered with an error."""
 
 
 class Settings(msgspec.Struct):
@@ -52,7 +57,8 @@ class Told:
 
     arrivals: dict[str, list[float]] = field(default_factory=dict)
     current: int = 0
-    polls: int = 0
+    pages: int = 0
+    requests: int = 0
     failures: int = 0
     refused: int = 0
 
@@ -63,7 +69,7 @@ class Follower:
     def __init__(self, port: int, context: ssl.SSLContext, token: str, told: Told) -> None:
         self._port, self._context, self._told = port, context, told
         self._tail = (
-            f" HTTP/1.1\r\nHost: localhost:{port}\r\nAccept: application/json\r\n"
+            f" HTTP/1.1\r\nHost: localhost:{port}\r\nAccept: application/x-ndjson, application/json\r\n"
             f"Authorization: Bearer {token}\r\n\r\n"
         )
         self._cursor, self._is_current = "0", False
@@ -79,7 +85,8 @@ class Follower:
             begun = time.monotonic()
             try:
                 page = await self._turn(WAIT if self._is_current and not failures else 0)
-            except (OSError, Gone, TimeoutError):
+            except (OSError, Gone, TimeoutError) as error:
+                self._told.refused += isinstance(error, Refused)
                 self._lose()
                 failures += 1
                 longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 8))
@@ -92,30 +99,29 @@ class Follower:
                 await asyncio.sleep(max(0.0, polled, moment))
 
     async def _turn(self, wait: int) -> Page:
-        async with asyncio.timeout(TIMEOUT + wait):
+        """Read a page or a stream of them; return the last one."""
+        async with asyncio.timeout(TIMEOUT):
             line = self._line = self._line or await connected(self._port, self._context)
-            await line.send(
-                f"GET /resource/revocations?after={self._cursor}&wait={wait}{self._tail}".encode()
-            )
-            status, body = await self._answer(line)
-        if status != 200:
-            self._told.refused += 1
-            raise Gone(f"it answered {status}")
-        page = msgspec.json.decode(body, type=Page)
-        self._told.polls += 1
+            request = f"GET /resource/revocations?after={self._cursor}&wait={wait}{self._tail}"
+            await line.send(request.encode())
+            self._told.requests += 1
+        page = None
+        async for text in _texts(line):
+            page = self._read(text, line.came_at)
+        if page is None:
+            raise Gone("it sent no page")
+        return page
+
+    def _read(self, text: bytes, came_at: float) -> Page:
+        page = msgspec.json.decode(text, type=Page)
+        self._told.pages += 1
         for row in page.decisions:
-            self._told.arrivals.setdefault(row[1], []).append(line.came_at)
+            self._told.arrivals.setdefault(row[1], []).append(came_at)
         self._cursor = page.cursor
         if page.is_last and not self._is_current:
             self._is_current = True
             self._told.current += 1
         return page
-
-    async def _answer(self, line: Line) -> tuple[int, bytes]:
-        data = b""
-        while (end := data.find(b"\r\n\r\n")) < 0 or len(data) < end + 4 + _length(data[:end]):
-            data += await line.receive()
-        return int(data[9:12]), data[end + 4 :]
 
     def _lose(self) -> None:
         self._told.failures += 1
@@ -127,12 +133,38 @@ class Follower:
             self._told.current -= 1
 
 
-def _length(head: bytes) -> int:
-    for line in head.split(b"\r\n")[1:]:
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            return int(value)
-    raise Gone("the answer has no length")
+async def _texts(line: Line) -> AsyncIterator[bytes]:
+    """Yield the body of an answer, or the parts of a stream."""
+    data = await _until(line, b"", b"\r\n\r\n")
+    head, _, data = data.partition(b"\r\n\r\n")
+    if int(head[9:12]) != 200:
+        raise Refused(f"it answered {head[:12]!r}")
+    if (found := re.search(rb"\r\nContent-Length: (\d+)", head)) is not None:
+        while len(data) < int(found[1]):
+            data += await _received(line)
+        yield data
+        return
+    while True:
+        data = await _until(line, data, b"\r\n")
+        size, _, data = data.partition(b"\r\n")
+        length = int(size, 16)
+        while len(data) < length + 2:
+            data += await _received(line)
+        if not length:
+            return
+        yield data[:length]
+        data = data[length + 2 :]
+
+
+async def _until(line: Line, data: bytes, end: bytes) -> bytes:
+    while end not in data:
+        data += await _received(line)
+    return data
+
+
+async def _received(line: Line) -> bytes:
+    async with asyncio.timeout(SILENCE + TIMEOUT):
+        return await line.receive()
 
 
 async def _follow(settings: Settings, answer: Callable[[Told, str], object]) -> None:
@@ -168,7 +200,8 @@ def _answered(told: Told, question: str) -> object:
         return told.arrivals.get(question.partition(" ")[2], [])
     return {
         "current": told.current,
-        "polls": told.polls,
+        "pages": told.pages,
+        "requests": told.requests,
         "failures": told.failures,
         "refused": told.refused,
     }

@@ -17,6 +17,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from multiprocessing.pool import Pool
 from pathlib import Path
 from statistics import median
@@ -43,6 +44,7 @@ from tests.support.tls_servers import make_client
 CLIENTS, AUDIENCES, CERTIFICATES, SPARE_FILES = 200, 20, 4, 256
 LIFETIME = 12 * 3600
 PATIENCE = 300.0
+STORM, STORM_SECONDS = 20, 2.0
 SECRET = "the secret of this benchmark"
 MINTING = "grant_type=client_credentials&scope=read"
 
@@ -202,14 +204,15 @@ def _idle(fleet: Fleet) -> list[Measure]:
     """Return what a process costs while all wait and nothing happens."""
     process = fleet.services[0].pid
     time.sleep(fleet.extent.idle_seconds / 4)  # they have begun together
-    before, polls, begun = _processor_seconds(process), fleet.total("polls"), time.monotonic()
+    before, begun = _processor_seconds(process), time.monotonic()
+    pages, asked = fleet.total("pages"), fleet.total("requests")
     time.sleep(fleet.extent.idle_seconds)
     spent, elapsed = _processor_seconds(process) - before, time.monotonic() - begun
-    asked = fleet.total("polls") - polls
     return [
         Measure("idle: processor time of the service", spent / elapsed, "cores"),
         Measure("idle: memory of the service", _megabytes(process), "MB"),
-        Measure("idle: requests that followers send", asked / elapsed, "/s"),
+        Measure("idle: requests that followers send", (fleet.total("requests") - asked) / elapsed, "/s"),
+        Measure("idle: pages that followers read", (fleet.total("pages") - pages) / elapsed, "/s"),
     ]
 
 
@@ -225,35 +228,52 @@ def _megabytes(process: int) -> float:
 
 def _arrivals(fleet: Fleet, title: str) -> list[Measure]:
     """Return how long after its acknowledgement a revocation takes to all followers."""
-    medians, worsts, everything = [], [], []
     with fleet.operator() as session:
-        for number in range(fleet.extent.arrivals):
-            spent = _arrival(fleet, session, f"news-{time.monotonic_ns()}-{number}")
-            medians.append(median(spent))
-            worsts.append(max(spent))
-            everything += spent
-    everything.sort()
+        rounds = range(fleet.extent.arrivals)
+        alone = [each for _ in rounds for each in _revoked(fleet, session, 1, 0.0)]
+        pairs = [_revoked(fleet, session, 2, 2.0) for _ in rounds]
+        storms = [_revoked(fleet, session, STORM, STORM_SECONDS / STORM) for _ in rounds]
     return [
-        Measure(f"{title}: arrival of a revocation, median", median(medians), "s"),
-        Measure(f"{title}: arrival, 99 of 100 followers", everything[int(len(everything) * 0.99)], "s"),
-        Measure(f"{title}: arrival, last follower, median", median(worsts), "s"),
-        Measure(f"{title}: arrival, last follower, worst of {len(worsts)}", max(worsts), "s"),
+        *_spread(f"{title}: arrival of a revocation", alone),
+        *_spread(f"{title}: arrival of another 2 s later", [pair[1] for pair in pairs]),
+        *_spread(f"{title}: arrival, {STORM} in {STORM_SECONDS:.0f} s", list(chain.from_iterable(storms))),
     ]
 
 
-def _arrival(fleet: Fleet, session: requests.Session, name: str) -> list[float]:
-    """Return the seconds from the answer to the revoker until each follower knows it."""
-    wanted = {"kind": "client", "value": name, "force": True}
-    done = session.post(f"{fleet.issuer}/admin/revocations", json=wanted, timeout=60)
-    told = time.time()
-    if done.status_code != 201:
-        raise RuntimeError(f"it was not revoked: {done.status_code} {done.text}")
+def _spread(title: str, arrivals: list[list[float]]) -> list[Measure]:
+    everything = sorted(chain.from_iterable(arrivals))
+    return [
+        Measure(f"{title}, median", median(everything), "s"),
+        Measure(f"{title}, 99 of 100 followers", everything[int(len(everything) * 0.99)], "s"),
+        Measure(f"{title}, last follower, median", median(map(max, arrivals)), "s"),
+        Measure(f"{title}, last follower, worst of {len(arrivals)}", everything[-1], "s"),
+    ]
+
+
+def _revoked(fleet: Fleet, session: requests.Session, count: int, pause: float) -> list[list[float]]:
+    """Revoke so many times, at this pace; return how long each takes from its answer to each follower."""
+    told: dict[str, float] = {}
+    for number in range(count):
+        name, begun = f"news-{time.monotonic_ns()}-{number}", time.monotonic()
+        wanted = {"kind": "client", "value": name, "force": True}
+        done = session.post(f"{fleet.issuer}/admin/revocations", json=wanted, timeout=60)
+        told[name] = time.time()
+        if done.status_code != 201:
+            raise RuntimeError(f"it was not revoked: {done.status_code} {done.text}")
+        if number < count - 1:
+            time.sleep(max(0.0, pause - (time.monotonic() - begun)))
+    time.sleep(fleet.extent.arrival_pause)  # asking takes the processors from those who hear
+    return [_arrival(fleet, name, at) for name, at in told.items()]
+
+
+def _arrival(fleet: Fleet, name: str, told: float) -> list[float]:
+    """Return the seconds from the answer to the revoker until each follower knows this name."""
     deadline, times = time.monotonic() + PATIENCE, list[float]()
     while len(times) < fleet.extent.followers:
         if time.monotonic() > deadline:
             raise RuntimeError(f"{len(times)} of {fleet.extent.followers} heard of {name}: {fleet.logs()}")
-        time.sleep(fleet.extent.arrival_pause)  # asking takes the processors from those who hear
         times = [at for each in fleet.asked(f"arrivals {name}") for at in each]  # type: ignore[attr-defined]
+        time.sleep(0.0 if len(times) == fleet.extent.followers else 0.1)
     return [max(0.0, at - told) for at in times]
 
 

@@ -42,8 +42,8 @@ class Extent:
     """The processes on one PostgreSQL whose followers share news."""
     idle_seconds: float = 60.0
     """The length of the measurement while followers wait for nothing."""
-    arrival_pause: float = 15.0
-    """The seconds between two revocations: every follower waits again by then."""
+    arrival_pause: float = 4.0
+    """The seconds after revocations until followers are asked for their arrival."""
     load_rounds: int = 3
     """Of every load on servers."""
     is_warmed: bool = True

@@ -146,6 +146,17 @@ def test_a_file_that_cannot_be_opened_stops_the_start(start, tmp_path):
     assert "No such file or directory" in str(caught.value)
 
 
+def test_a_pipe_without_a_reader_is_waited_for_by_none(audited, start, file, tmp_path):
+    """A pipe that no process reads stops the start, and a request after a rotation, in place of a wait."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    pipe.rename(file)
+    unavailable(audited.ask_token())
+    with pytest.raises(SettingsError, match="no process reads this pipe"):
+        start(audit_log=str(file))
+    write_log_to(None)
+
+
 def test_the_setting_names_the_file(tmp_path):
     """MACAROON_CBAT_AUDIT_LOG names the file."""
     environment = {"MACAROON_CBAT_DATA": str(tmp_path), "MACAROON_CBAT_AUDIT_LOG": "/var/log/audit.log"}

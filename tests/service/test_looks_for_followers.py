@@ -1,62 +1,18 @@
 """Looks for all followers of a process, one by one: the waits that end, and when a page is complete."""
 
 import json
-from dataclasses import dataclass, field
 
 import pytest
 from sqlalchemy import insert
 
 from macaroon_cbat.errors import Unavailable
-from macaroon_cbat.macaroon.claims import EpochSeconds
-from macaroon_cbat.service.cursors import view_name
 from macaroon_cbat.service.following import followers
-from macaroon_cbat.service.following.follower import Follower, Rights
-from macaroon_cbat.service.following.followers import Followers
-from macaroon_cbat.stores import ClientMetadata
 from macaroon_cbat.stores.revocations import PAGE
 from macaroon_cbat.stores.schema import feed_positions, revocations
-from tests.support.databases import NOW, SECRET, execute, grant, opened, url_in, without
+from tests.support.databases import execute, opened, url_in, without
 from tests.support.resource_server import TIMES
 from tests.support.service import API, OTHER_API
-
-
-@dataclass
-class Stepped:
-    """Followers of a database that look when the test says so."""
-
-    stores: object
-    now: float = 1000.0
-    followers: Followers = field(init=False)
-
-    def __post_init__(self):
-        self.followers = Followers(self.stores, lambda: float(NOW), lambda: self.now)
-        metadata = ClientMetadata(scope="revocations", serves=(API,))
-        self.client = self.stores.clients.add("invoices", metadata, secret=SECRET, now=NOW)
-        self.followers.begin()
-
-    def follower(self, *served: str, position: int | None = None) -> Follower:
-        """Return a follower that has arrived now and knows everything up to the newest revocation."""
-        rights = Rights(self.client, grant(client_id="invoices"), None, EpochSeconds(NOW + 600))
-        audiences = frozenset(served or (API,))
-        newest = self.stores.revocations.newest() if position is None else position
-        return Follower(rights, view_name("database", audiences), audiences, newest, self.now)
-
-    def waiting(self, *served: str) -> Follower:
-        """Return a follower that waits."""
-        follower = self.follower(*served)
-        assert self.followers.join(follower, self.followers.position)
-        return follower
-
-    def revoke(self, *names: str, audience: str = API) -> None:
-        """Revoke tokens."""
-        for name in names:
-            self.stores.revocations.revoke("token", name, now=NOW, expires_at=NOW + 600, audience=audience)
-
-    def look(self, after: float = 0.0) -> dict[Follower, dict[str, object]]:
-        """Look after so many seconds; return the page of each follower whose wait ends."""
-        self.now += after
-        endings = self.followers.look()
-        return {one: json.loads(body) for body, ended in endings.items() for one in ended}
+from tests.support.stepped_followers import Stepped, names, sequence
 
 
 @pytest.fixture
@@ -64,14 +20,6 @@ def stepped(tmp_path):
     stores = opened(url_in(tmp_path))
     yield Stepped(stores)
     stores.database.close()
-
-
-def names(page):
-    return [name for _, name, _, _ in page["decisions"]]
-
-
-def sequence(page):
-    return int(page["cursor"].partition(".")[2])
 
 
 def test_a_look_without_news_ends_nothing(stepped):

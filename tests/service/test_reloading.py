@@ -100,6 +100,24 @@ def test_what_may_not_change_is_named(in_force, variables, caplog, name, value) 
     assert "AAAA" not in caplog.text
 
 
+@pytest.mark.parametrize("name", ["DATABASE_URL_FILE", "LIMITS_STORAGE_FILE"])
+def test_a_secret_that_was_replaced_in_its_file_is_named(in_force, variables, caplog, tmp_path, name) -> None:
+    """A file that is read at the start alone has another content: the log says to start the service again."""
+    file = tmp_path / "secret"
+    file.touch(mode=0o600)
+    file.write_text("redis://localhost/1" if "LIMITS" in name else f"sqlite:///{tmp_path}/one.sqlite3")
+    variables.set(**{name: str(file)})
+    in_force.reload()
+    caplog.clear()
+    in_force.reload()
+    assert caplog.messages == []
+    file.write_text(file.read_text().replace("1", "2").replace("one", "hunter2"))
+    in_force.reload()
+    in_force.reload()
+    cannot = "has another value, which cannot change while the service runs: restart it"
+    assert caplog.messages == [f"MACAROON_CBAT_{name} {cannot}"]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

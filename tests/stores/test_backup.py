@@ -332,9 +332,26 @@ def test_what_was_taken_away_since_is_taken_away_again(folder, empty):
     stores.database.close()
 
 
-def test_a_torn_last_line_is_no_event():
-    """A line whose end is missing was acknowledged to no caller; any other that is none is an error."""
-    line = b'{"at":"x","event":"revoked","kid":"k"}\n'
-    assert [one.event for one in audit_lines([line, b'{"at":"x","ev'])] == ["revoked"]
+@ON_SQLITE
+def test_root_keys_since_the_backup_are_retired(folder, empty):
+    """Each root key that was made, retired or revoked since is retired: a thief forges new tokens with it."""
+    kinds = ("key.rotated", "key.retired", "revoked")
+    restore(empty, folder, [event(kind, kid=f"kid of {kind}") for kind in kinds])
+    stores = opened(empty)
+    decisions = stores.revocations.after(0).decisions
+    assert {f"kid of {kind}" for kind in kinds} <= {one.value for one in decisions if one.kind == "key"}
+    stores.database.close()
+
+
+def test_a_torn_line_is_no_event_and_hides_none():
+    """A line whose end is missing was acknowledged to no caller; another process goes on behind it."""
+    line, torn = b'{"at":"x","event":"revoked","kid":"k"}\n', b'{"at":"y","event":"token.mi'
+    assert [one.kid for one in audit_lines([line, torn])] == ["k"]
+    assert [one.kid for one in audit_lines([torn + b"\n", torn + line, line])] == ["k", "k"]
+
+
+@pytest.mark.parametrize("line", [b"no event\n", b'{"event":"revoked"}\n', b'{"at":"x"}\n', b'{"at":5}\n'])
+def test_a_line_of_another_file_is_an_error(line):
+    """A line that is whole and no event is an error, which names it."""
     with pytest.raises(ValueError, match="line 2 is no audit event"):
-        list(audit_lines([line, b"no event\n", line]))
+        list(audit_lines([b'{"at":"x","event":"revoked"}\n', line]))

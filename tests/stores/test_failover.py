@@ -10,11 +10,13 @@ from macaroon_cbat.stores import Database, RevocationStore, Stores, open_stores
 from macaroon_cbat.stores.impatient import ImpatientConnection
 from macaroon_cbat.stores.primacy import PROVED_SECONDS
 from tests.support.clock import Clock
-from tests.support.databases import NOW, WRAPPING_KEY, opened
+from tests.support.command_line import call, complaint
+from tests.support.databases import METADATA, NOW, SECRET, WRAPPING_KEY, opened
 from tests.support.failing_database import check_nothing_is_lost, revoke, writing
 from tests.support.pgbouncer import pgbouncer
 from tests.support.postgresql import suspended
 from tests.support.replicated import Pair, ask, replicated, wait_for
+from tests.support.tls_relay import gate
 from tests.support.tls_servers import wait_until
 
 WAITS = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
@@ -107,6 +109,22 @@ def test_an_old_primary_is_not_read_in_place_of_a_new_one(pair, stores):
 
 
 @pytest.mark.usefixtures("hurried", "hurried_answers")
+def test_one_name_that_leads_elsewhere_is_noticed(pair, url):
+    """Behind an address that moves and cuts nothing, old connections end with the first new one."""
+    with gate() as address:
+        address.target = pair.primary.port
+        stores = opened(f"postgresql://cbat@127.0.0.1:{address.port}/{url.rpartition('/')[2]}")
+        revoke(stores, "alice")
+        pair.promote()
+        address.target = pair.primary.port
+        with stores.database.engine.connect():  # others use the connections to the old primary
+            wait_until(lambda: succeeds(stores, "bob"))
+        seen = {tuple(one.value for one in stores.revocations.after(0).decisions) for _ in range(4)}
+        assert seen == {("alice", "bob")}
+        stores.database.close()
+
+
+@pytest.mark.usefixtures("hurried", "hurried_answers")
 def test_a_primary_without_its_standby_acknowledges_nothing(pair, stores):
     """While the standby is out of reach writers get Unavailable; once it is back, they go on."""
     pair.part()
@@ -194,6 +212,20 @@ def test_a_primary_that_becomes_read_only_is_left(pair, stores):
         revoke(stores, "bob")
     revoke(stores, "bob")
     assert ask(pair.primary, "SELECT count(*) FROM revocations", name_of(stores)) == [(2,)]
+
+
+def test_a_backup_is_made_at_the_primary(pair, url, stores, tmp_path):
+    """A standby may be behind: a backup of it would have what was revoked before its own moment."""
+    stores.clients.add("billing", METADATA, secret=SECRET, now=NOW)
+    wait_for(pair.standby, "SELECT count(*) = 1 FROM clients", name_of(stores))
+    ask(pair.standby, "SELECT pg_wal_replay_pause()")
+    stores.clients.remove("billing", lambda: NOW, lasting=60)
+    for there in (pair.url(name_of(stores), pair.standby), f"{url}?target_session_attrs=standby"):
+        result = call("backup", tmp_path / "backup", MACAROON_CBAT_DATABASE_URL=there)
+        assert "the server is a standby" in complaint(result, 1)
+    ask(pair.standby, "SELECT pg_wal_replay_resume()")
+    assert call("backup", tmp_path / "backup", MACAROON_CBAT_DATABASE_URL=url).exit_code == 0
+    assert (tmp_path / "backup" / "clients.jsonl").read_bytes() == b""
 
 
 @pytest.mark.parametrize(("option", "is_led"), [("", True), ("?target_session_attrs=any", False)])

@@ -108,6 +108,34 @@ def test_without_an_answer_there_is_no_key(file, command, script, seconds, reaso
         unwrapped_key(file, command(script, seconds))
 
 
+KEY = bytes.fromhex("c76cf198eb67059da34c3ce068142e3a1a16121334233e22ed687e13abb581d5")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        KEY.hex(" "),
+        KEY.hex(":"),
+        KEY.hex(" ", 2),
+        KEY.hex("\n", 8),
+        "0x" + KEY.hex(",").replace(",", ", 0x"),
+        "".join(f"\\x{each:02x}" for each in KEY),
+        repr(KEY),
+        repr(list(KEY)),
+        KEY,
+    ],
+    ids=["pairs", "colons", "fours", "lines", "C", "escapes", "bytes", "numbers", "raw"],
+)
+def test_no_spelling_of_a_key_is_logged(file, command, tmp_path, said):
+    """A dump of a key, as tools print while they are debugged, is left out, and the words around it stay."""
+    text = said if isinstance(said, bytes) else said.encode()
+    (tmp_path / "said").write_bytes(b"Refused:\n" + text + b"\nsee the log")
+    with pytest.raises(SettingsError) as failed:
+        unwrapped_key(file, command(f"cat {tmp_path / 'said'} >&2; exit 1"))
+    _, _, told = str(failed.value).partition("it said: Refused: ")
+    assert re.fullmatch(r"\W*[...]\W*see the log", told), told
+
+
 def test_what_it_says_is_logged_without_keys(file, command, caplog):
     """Standard error goes to the log as one bounded line, in which nothing could be a key."""
     hidden = f"echo 'slow: {FIRST}' >&2; echo '{'word ' * 200}' >&2; printf '\\033[2J' >&2; cat"

@@ -7,6 +7,7 @@ writes a line when it knows everything; then each client's name that it reads, o
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from macaroon_cbat.macaroon.identifier import Grant
@@ -31,6 +32,12 @@ class Counted:
         page = self._connection.revocations(after, wait)
         self.pages += 1
         return page
+
+    def stream(self, after: str, wait: int) -> Iterator[bytes]:
+        """Read the pages of a stream, and count them."""
+        for page in self._connection.stream(after, wait):
+            self.pages += 1
+            yield page
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from macaroon_cbat.server.parking import ParkedResponse, finish_all, park_of
+from macaroon_cbat.server.parking import ParkedResponse, park_of, write_all
 
 NEWS = b'{"news":true}'
 NO_NEWS = b'{"news":false}'
@@ -15,7 +15,7 @@ FIELDS = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
 
 
 class ParkingApplication:
-    """`/park` waits for `/finish`; `/parked` counts.
+    """`/park` waits for `/finish`; `/parked` counts. `/stream` waits as well, and gets what `/write` writes.
 
     `/both` parks and answers itself, `/fails` parks and fails, `/forgets` never finishes, `/early` finishes
     before it returns. A request that finds no place to wait is answered with NO_NEWS.
@@ -27,14 +27,16 @@ class ParkingApplication:
         self.waiting: dict[ParkedResponse, None] = {}
         self.parked: list[ParkedResponse] = []
         self.ended = 0
+        self.begun: list[bool] = []
+        """For each request of a stream, whether it began."""
         self.meanwhile: Callable[[], object] = lambda: None
         """Called while a request is worked on, before its response is parked."""
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve one request."""
         path, query = environ["PATH_INFO"], dict(parse_qsl(environ["QUERY_STRING"]))
-        if path in {"/finish", "/parked"}:
-            return self._tell(start_response, is_event=path == "/finish")
+        if path in {"/finish", "/parked", "/write"}:
+            return self._tell(start_response, path)
         self.meanwhile()
         if not self._park(environ, float(query.get("seconds", 60)), is_finishing=path != "/forgets"):
             start_response("200 OK", [("Content-Length", str(len(NO_NEWS)))])
@@ -46,6 +48,8 @@ class ParkingApplication:
             return [b"both"]
         if path == "/early":
             self.finish()
+        if path == "/stream" or "stream" in query:
+            self.begun.append(self.parked[-1].begin("200 OK", FIELDS, float(query.get("seconds", 60))))
         return []
 
     def _park(self, environ: dict[str, Any], seconds: float, *, is_finishing: bool) -> bool:
@@ -70,12 +74,19 @@ class ParkingApplication:
     def finish(self) -> None:
         """Let the event happen."""
         waiting, self.waiting = self.waiting, {}
-        finish_all((parked, "200 OK", FIELDS, NEWS) for parked in waiting)
+        for parked in waiting:
+            parked.finish("200 OK", FIELDS, NEWS)
 
-    def _tell(self, start_response: Callable[..., Any], *, is_event: bool) -> list[bytes]:
+    def write(self, part: bytes) -> None:
+        """Write a part to all streams."""
+        write_all(list(self.waiting), part)
+
+    def _tell(self, start_response: Callable[..., Any], path: str) -> list[bytes]:
         told = {"waiting": len(self.waiting), "ended": self.ended, "threads": threading.active_count()}
-        if is_event:
+        if path == "/finish":
             self.finish()
+        if path == "/write":
+            self.write(NEWS)
         body = json.dumps(told).encode()
         start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
         return [body]

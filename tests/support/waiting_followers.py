@@ -81,10 +81,11 @@ class WaitingFollowers:
 
     def ask(self, after: str = "0", client: str = "invoices", token: str | None = None) -> TestResponse:
         """Ask for the page after a cursor."""
-        request = self._request(token or token_for_service(self.service, client), after=after)
+        request = self.request(token or token_for_service(self.service, client), after=after)
         return self.service.app.test_client().open(request)
 
-    def _request(self, token: str, **query: object) -> EnvironBuilder:
+    def request(self, token: str, **query: object) -> EnvironBuilder:
+        """Return a request to the feed over the certificate's connection."""
         child = attenuate(token, [confirmation(self.certificate.thumbprint)])
         headers = {"Authorization": f"Bearer {child}"}
         overrides = {PEER_CERTIFICATE: self.certificate.der}
@@ -97,7 +98,7 @@ class WaitingFollowers:
         token = token or token_for_service(self.service, client)
         after = after or self.ask(token=token).json["cursor"]
         waiting, before = Waiting(), len(self.registered)
-        request = self._request(token, after=after, wait=wait)
+        request = self.request(token, after=after, wait=wait)
         until_its_end = self._until_parked_ends if self.parks else self._until_held_ends
         waiting.ends = self._pool.submit(until_its_end, waiting, request)
         wait_until(lambda: len(self.registered) == before + 1 or waiting.ends.done())
@@ -110,7 +111,7 @@ class WaitingFollowers:
     def ask_to_wait(self, park: Park) -> list[tuple[str, Any]]:
         """Ask the service to wait over a connection that parks so; return what it answers by itself."""
         token = token_for_service(self.service)
-        request = self._request(token, after=self.ask(token=token).json["cursor"], wait=30)
+        request = self.request(token, after=self.ask(token=token).json["cursor"], wait=30)
         begun: list[str] = []
         answered = self.service.app(
             {**request.get_environ(), PARK: park}, lambda status, _fields: begun.append(status)

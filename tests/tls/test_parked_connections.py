@@ -83,6 +83,41 @@ def test_a_request_sent_ahead_waits(parking: Server) -> None:
         assert answer(connection).json()["waiting"] == 0
 
 
+def stream(connection: ssl.SSLSocket) -> HTTPResponse:
+    """Return a stream that has begun."""
+    park(connection, "/stream")
+    response = HTTPResponse(connection)
+    response.begin()
+    return response
+
+
+def test_hundreds_stream_without_a_thread(parking: Server) -> None:
+    """Each of many streams gets every part at once, and its connection serves the next request."""
+    threads, context = count(parking, "threads"), parking.context()
+    with ExitStack() as stack:
+        followers = [stack.enter_context(parking.connect(context)) for _ in range(FOLLOWERS)]
+        streams = [stream(follower) for follower in followers]
+        for _ in range(3):
+            parking.ask("/write")
+            assert [one.read(len(NEWS)) for one in streams] == [NEWS] * FOLLOWERS
+        assert count(parking, "threads") == threads
+        parking.ask("/finish")
+        assert [one.read() for one in streams] == [NEWS] * FOLLOWERS
+        assert ask(followers[0], "/parked").json()["waiting"] == 0
+
+
+def test_a_stream_ends_with_its_client(parking: Server) -> None:
+    """The application hears that the client of a stream has gone, and the others get what is written."""
+    with parking.connect() as gone, parking.connect() as stays:
+        stream(gone)
+        streamed = stream(stays)
+        gone.unwrap()
+        wait_until(lambda: count(parking, "waiting") == 1)
+        parking.ask("/write")
+        assert streamed.read(len(NEWS)) == NEWS
+        parking.ask("/finish")
+
+
 @pytest.mark.parametrize("workers", [1, 2], ids=["alone", "prefork"])
 def test_a_stop_answers_at_once(tmp_path: Path, workers: int) -> None:
     """A server that is asked to stop answers what is parked, and ends."""
@@ -94,3 +129,11 @@ def test_a_stop_answers_at_once(tmp_path: Path, workers: int) -> None:
         assert received.startswith(b"HTTP/1.1 200 OK\r\n")
         assert b"\r\nConnection: close\r\n" in received
         assert received.endswith(NO_NEWS)
+
+
+def test_a_stop_ends_a_stream(tmp_path: Path) -> None:
+    """A server that is asked to stop ends a stream by its last chunk."""
+    with running(tmp_path, make_app="parks") as server, server.connect() as connection:
+        streamed = stream(connection)
+        assert server.stop() == 0
+        assert streamed.read() == NO_NEWS

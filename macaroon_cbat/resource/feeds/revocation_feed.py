@@ -3,12 +3,10 @@
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
-from typing import Annotated
-
-from msgspec import Meta, Struct
 
 from macaroon_cbat.certificate.thumbprint import Thumbprint
 from macaroon_cbat.errors import Refused, SettingsError, Unavailable
@@ -16,9 +14,10 @@ from macaroon_cbat.files import process_values as processes
 from macaroon_cbat.files.clock import since_boot
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.identifier import Grant
-from macaroon_cbat.macaroon.revocation import RevocationRow, Revocations
+from macaroon_cbat.macaroon.revocation import Revocations
 from macaroon_cbat.resource.blocking import about_to_block
 from macaroon_cbat.resource.feeds.ages import show_age
+from macaroon_cbat.resource.feeds.pages import Page, goes_back
 from macaroon_cbat.resource.feeds.revocation_snapshot import RevocationSnapshot
 from macaroon_cbat.resource.feeds.service_connection import ServiceConnection
 from macaroon_cbat.resource.feeds.waits import Waits
@@ -30,16 +29,6 @@ _BEGINNING = "0"
 _POLL_SECONDS = 0.5
 _FORGET_SECONDS = 60.0
 _FIRST_LOAD_SECONDS = 2.0
-
-
-class _Page(Struct, frozen=True):
-    cursor: str
-    is_last: bool
-    decisions: list[RevocationRow]
-    complete_after: Annotated[int, Meta(ge=0)] = 0
-    """The page is complete as of so many seconds after the request arrived at the service."""
-    ask_within: Annotated[int, Meta(ge=0)] = 0
-    """So many others read it that the service wants each to ask again at a moment within these seconds."""
 
 
 class RevocationFeed:
@@ -160,33 +149,58 @@ class RevocationFeed:
     def _follow_until(self, stopping: Event) -> None:
         failures = 0
         while not stopping.is_set():
-            started, is_known = self._monotonic(), self._known is self._read
-            wait = self._waits.seconds(self.age()) if is_known and not failures else 0
             try:
-                page = self._next_page(wait)
+                pause = self._follow_once(stopping, has_failed=failures > 0)
+                failures = 0
             except (Refused, Unavailable, UnusableJson) as error:
                 if stopping.is_set():
                     return  # none follows any more: that its last question fails concerns no operator
                 failures += 1
-                if wait:
-                    self._waits.cut(self._monotonic() - started)
                 self._say_failed(error, failures)
-                stopping.wait(self._waits.pause(failures))
-                continue
-            if stopping.is_set():
-                return  # another thread may be reading by now
-            has_failed, failures = bool(failures), 0
-            self._apply(page, started)
-            if is_known and not has_failed and page.is_last:
-                # Where the service has no room to wait, it answers at once.
-                polled = 0.0 if page.decisions else _POLL_SECONDS - (self._monotonic() - started)
-                stopping.wait(max(0.0, polled, self._waits.moment(page.ask_within)))
+                pause = self._waits.pause(failures)
+            stopping.wait(pause)
 
-    def _next_page(self, wait: int) -> _Page:
-        """Fetch the next page; the service waits up to `wait` seconds for a revocation."""
-        return read_json_text(self._connection.revocations(self._cursor, wait), _Page)
+    def _follow_once(self, stopping: Event, *, has_failed: bool) -> float:
+        """Apply one answer, a page or a stream of them; return the seconds until the next request."""
+        started, is_known = self._monotonic(), self._known is self._read
+        wait = self._waits.seconds(self.age()) if is_known and not has_failed else 0
+        streams, last, heard_at = self._waits.may_stream(wait), None, started
+        try:
+            with closing(self._pages(wait, streams=streams)) as pages:
+                for last in pages:
+                    if stopping.is_set():
+                        return 0.0  # another thread may be reading by now
+                    self._apply(last, started)
+                    heard_at = self._monotonic()
+        except (Refused, Unavailable, UnusableJson) as error:
+            if streams and last is None and isinstance(error.__cause__, TimeoutError):
+                self._waits.silent()
+                return 0.0
+            if wait:
+                self._waits.cut(self._monotonic() - heard_at)
+            raise
+        if last is None or not is_known or has_failed or not last.is_last:
+            return 0.0
+        # Where the service has no room to wait, it answers at once.
+        polled = 0.0 if last.decisions else _POLL_SECONDS - (self._monotonic() - started)
+        return max(0.0, polled, self._waits.moment(last.ask_within))
 
-    def _apply(self, page: _Page, started: float) -> None:
+    def _pages(self, wait: int, *, streams: bool) -> Generator[Page, None, None]:
+        """Yield the next page, for which the service waits up to `wait` seconds, or those of a stream."""
+        if not streams:
+            yield read_json_text(self._connection.revocations(self._cursor, wait), Page)
+            return
+        last = None
+        with closing(self._connection.stream(self._cursor, wait)) as lines:
+            for line in lines:
+                page = read_json_text(line, Page)
+                if last is not None and goes_back(last, page.cursor):
+                    raise Unavailable(f"a stream of {self.issuer} is out of order: ask its operator")
+                last = page.cursor
+                self._waits.streamed()
+                yield page
+
+    def _apply(self, page: Page, started: float) -> None:
         """Apply one page; after the last one the revocations are complete as of `started` at least.
 
         A page that waited is complete as of a later moment, which the service counts from the arrival of the

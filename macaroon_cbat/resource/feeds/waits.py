@@ -20,6 +20,15 @@ Each pause is drawn from a half to the whole of it: many followers that fail at 
 back at one.
 """
 
+SHORTEST_STREAM = 4
+"""The least seconds of silence with which a stream is asked for: the service looks once a second."""
+
+SILENT_SECONDS = 10.0
+"""Seconds without streams after one that gave no line: the service may have been busy."""
+
+UNSTREAMED_SECONDS = 3600.0
+"""Seconds without streams after two in a row that gave no line, as behind a proxy that keeps them back."""
+
 _LONGEST_MOMENT = 10.0
 _SAME_SECONDS = 1.0
 _KEPT_PART = 0.8
@@ -41,6 +50,7 @@ class Waits:
         self._max_staleness, self._monotonic, self._spread = max_staleness, monotonic, spread
         self._cut_after: float | None = None
         self._shorter, self._shorter_until = float(LONGEST_WAIT), 0.0
+        self._silent, self._streams_from = 0, 0.0
 
     def seconds(self, age: float) -> int:
         """Return the whole seconds to wait next, at this age of what is known."""
@@ -58,6 +68,25 @@ class Waits:
         The first tenth is for the service to give the same page to the others.
         """
         return (0.1 + 0.9 * self._spread()) * min(within, _LONGEST_MOMENT, self._max_staleness / 4)
+
+    def may_stream(self, wait: int) -> bool:
+        """Return True if a stream may be asked for, with this wait."""
+        return wait >= SHORTEST_STREAM and self._monotonic() >= self._streams_from
+
+    def streamed(self) -> None:
+        """Learn that a stream gave a line."""
+        self._silent = 0
+
+    def silent(self) -> None:
+        """Learn that a stream gave no line in time: the service is asked without one for a while."""
+        self._silent += 1
+        if self._silent == 2:
+            log.warning(
+                "no stream of revocations comes through: they are asked for one after the other; let no "
+                "proxy before the service keep its answers back (proxy_buffering off)"
+            )
+        pause = SILENT_SECONDS if self._silent == 1 else UNSTREAMED_SECONDS
+        self._streams_from = self._monotonic() + pause
 
     def cut(self, lasted: float) -> None:
         """Learn that a wait failed after so many seconds.

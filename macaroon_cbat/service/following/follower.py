@@ -37,12 +37,12 @@ class Rights(Struct, frozen=True):
 
 
 class Follower:
-    """A request that waits: in a parked response, or else in a thread."""
+    """A request that waits: in a parked response, which may be a stream, or else in a thread."""
 
     __slots__ = (
-        *("_body", "_done", "arrived", "is_suspect", "parked"),
-        *("position", "rights", "served", "view"),
-    )
+        "_body", "_done", "arrived", "beats_at", "beats_every", "is_suspect", "parked",
+        "position", "rights", "served", "streams", "view",
+    )  # fmt: skip
 
     def __init__(
         self, rights: Rights, view: str, served: frozenset[str], position: int, arrived: float
@@ -51,10 +51,18 @@ class Follower:
         self.rights, self.view, self.served = rights, view, served
         self.position, self.arrived = position, arrived
         self.parked: ParkedResponse | None = None
+        self.streams = False
+        """True if it hears of revocations in the lines of a stream."""
+        self.beats_every = self.beats_at = 0.0
+        """The seconds between two lines that confirm what was told, and the monotonic time of the next."""
         self.is_suspect = False
         """True if the wait was ended because its rights may be lost."""
         self._body = b""
         self._done: threading.Event | None = None
+
+    def goes_on(self) -> bool:
+        """Return True if it waits on after it was told something."""
+        return self.streams and not self.is_suspect
 
     def holds_a_thread(self) -> None:
         """Let `wait` block a thread: nothing parks the response."""

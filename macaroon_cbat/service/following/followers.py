@@ -1,7 +1,8 @@
 """The requests of this process that wait for a revocation.
 
-One look at the database serves all of them. It ends the waits that a revocation concerns, and those of
-followers whose rights may be lost: they must ask again, and are admitted or refused then.
+One look at the database serves all of them. It ends the waits that a revocation concerns; a stream gets a
+line and goes on. It ends those of followers whose rights may be lost: they must ask again, and are admitted
+or refused then.
 """
 
 import math
@@ -11,10 +12,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import msgspec
+
 from macaroon_cbat.macaroon.claims import EpochSeconds
 from macaroon_cbat.macaroon.revocation import Revocations
 from macaroon_cbat.service.following.follower import Follower
-from macaroon_cbat.service.following.pages import page_text
+from macaroon_cbat.service.following.pages import encoded, page_text
 from macaroon_cbat.stores import Client, Stores
 from macaroon_cbat.stores.revocation_news import News, RevocationNews, decision_of
 from macaroon_cbat.stores.waiting_clients import clients_named
@@ -26,8 +29,11 @@ _LONGEST_ASK_WITHIN = 10
 _ASKED_PER_SECOND = 1000
 """The requests a second that followers of one look send: a process answers twice as many, and others too."""
 
-Endings = dict[bytes, list[Follower]]
-"""The followers whose waits end, by the body of their responses: most have the same."""
+Told = dict[bytes, list[Follower]]
+"""The followers that are told something, by the page that they get: many get the same.
+
+The waits among them end, and so do the streams that are suspect.
+"""
 
 
 class Followers:
@@ -72,7 +78,7 @@ class Followers:
             self._position, self._complete_at = newest, began
             return True
 
-    def end(self, *, only_if_idle: bool = False) -> Endings | None:
+    def end(self, *, only_if_idle: bool = False) -> Told | None:
         """Forget the position and end all waits; do nothing and return None if it should only if idle."""
         with self._lock:
             if only_if_idle and self._waiting:
@@ -91,16 +97,21 @@ class Followers:
             return True
 
     def leave(self, follower: Follower) -> bytes | None:
-        """Return the page without decisions that ends a wait now, or None if it was ended before."""
+        """Return the page without decisions that ends a wait now, or None if it was ended before.
+
+        A stream ends with b"": the news of a look may be on their way to it.
+        """
         with self._lock:
             if not self._remove(follower):
                 return None
+            if follower.streams:
+                return b""
             position = max(follower.position, self._position or 0)
             waited = self._complete_at - follower.arrived
             return page_text(follower.view, position, complete_after=waited)
 
-    def look(self) -> Endings:
-        """Look once for revocations and lost rights; return the waits that end. Raises Unavailable."""
+    def look(self) -> Told:
+        """Look once for revocations and lost rights; return what is told to whom. Raises Unavailable."""
         began, before = self._monotonic(), self._position
         if before is None:
             return {}
@@ -117,8 +128,11 @@ class Followers:
                 return self._suspected(list(self._waiting))
             if clients is None and not news.rows:
                 return {}
-            endings = self._suspected(self._without_rights(clients or {}, news))
-            return self._add_concerned(endings, news, before, began)
+            told = self._suspected(self._without_rights(clients or {}, news))
+            self._add_concerned(told, news, before, began)
+            if clients is not None:
+                self._add_beats(told, news, began)
+            return told
 
     def _all(self) -> list[Follower]:
         with self._lock:
@@ -129,48 +143,57 @@ class Followers:
         revoked = Revocations(map(decision_of, news.rows)) if news.rows else None
         return [one for one in self._waiting if one.rights.may_be_lost(clients, revoked, now)]
 
-    def _suspected(self, followers: list[Follower]) -> Endings:
+    def _suspected(self, followers: list[Follower]) -> Told:
         """End these waits with what was told before: a page that is complete as of their arrival."""
-        endings: Endings = defaultdict(list)
+        told: Told = defaultdict(list)
         ask_within = _ask_within(followers)
         for one in followers:
             self._remove(one)
             one.is_suspect = True
-            endings[page_text(one.view, one.position, ask_within=ask_within)].append(one)
-        return endings
+            told[page_text(one.view, one.position, ask_within=ask_within)].append(one)
+        return told
 
-    def _add_concerned(self, endings: Endings, news: News, before: int, began: float) -> Endings:
-        """End the waits that the news concern: of each view, with the part that concerns it."""
-        texts: dict[tuple[str, int, int], bytes] = {}
+    def _add_concerned(self, told: Told, news: News, before: int, began: float) -> None:
+        """Tell the followers that the news concern: those of each view the part that concerns it."""
+        parts: dict[tuple[str, int], msgspec.Raw | None] = {}
+        texts: dict[tuple[str, int, int, bool], bytes] = {}
         concerned = self._concerned(news.rows)
-        ask_within = _ask_within(concerned)
+        ask_within = _ask_within([one for one in concerned if not one.streams]) if news.is_last else 0
         for one in concerned:
             since, waited = max(one.position, before), int(began - one.arrived)
-            text = texts.get((one.view, since, waited))
-            if text is None:
-                text = texts[one.view, since, waited] = self._text(one, news, since, waited, ask_within)
-            if text:
-                self._remove(one)
-                endings[text].append(one)
-        return endings
+            if (one.view, since) not in parts:
+                parts[one.view, since] = _part(one, news, since)
+            part = parts[one.view, since]
+            if part is None:
+                continue
+            key = one.view, since, waited, one.streams
+            if key not in texts:
+                within = 0 if one.streams else ask_within
+                texts[key] = page_text(
+                    one.view,
+                    news.position,
+                    part,
+                    is_last=news.is_last,
+                    complete_after=waited,
+                    ask_within=within,
+                )
+            self._tell(told, one, texts[key], news.position)
 
-    def _text(self, one: Follower, news: News, since: int, waited: int, ask_within: int) -> bytes:
-        """Return the page of a follower and of all of its view, or b"" if nothing is new to them."""
-        rows = [
-            row
-            for row in news.rows
-            if row.sequence > since and (row.audience is None or row.audience in one.served)
-        ]
-        if not rows:
-            return b""
-        return page_text(
-            one.view,
-            news.position,
-            map(decision_of, rows),
-            is_last=news.is_last,
-            complete_after=waited,
-            ask_within=ask_within if news.is_last else 0,
-        )
+    def _add_beats(self, told: Told, news: News, began: float) -> None:
+        """Tell the streams that were silent for long as of when they know everything."""
+        for one in self._waiting:
+            if one.streams and one.beats_at <= began:
+                one.beats_at = max(one.beats_at + one.beats_every, began)
+                position = max(one.position, news.position)
+                waited = began - one.arrived
+                text = page_text(one.view, position, is_last=news.is_last, complete_after=waited)
+                self._tell(told, one, text, position)
+
+    def _tell(self, told: Told, one: Follower, text: bytes, position: int) -> None:
+        told[text].append(one)
+        one.position = position
+        if not one.streams:
+            self._remove(one)
 
     def _concerned(self, rows: Iterable[Any]) -> list[Follower]:
         audiences = {row.audience for row in rows}
@@ -190,6 +213,16 @@ class Followers:
             if not others:
                 del self._by_audience[audience]
         return True
+
+
+def _part(one: Follower, news: News, since: int) -> msgspec.Raw | None:
+    """Return the decisions that are new to a follower and to all of its view; None if none is."""
+    rows = [
+        row
+        for row in news.rows
+        if row.sequence > since and (row.audience is None or row.audience in one.served)
+    ]
+    return encoded(map(decision_of, rows)) if rows else None
 
 
 def _ask_within(followers: list[Follower]) -> int:

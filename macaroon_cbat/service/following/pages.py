@@ -8,6 +8,9 @@ from msgspec import Struct
 from macaroon_cbat.macaroon.revocation import Revocation, RevocationRow, row_of
 from macaroon_cbat.service.cursors import CursorText, write_cursor
 
+LINES = "application/x-ndjson"
+"""The type of a stream of pages, each on a line."""
+
 
 class RevocationFeedPage(Struct):
     """The revocations after a cursor: kind, value, revoked_at, expires_at. Resume from `cursor`.
@@ -23,10 +26,22 @@ class RevocationFeedPage(Struct):
     ask_within: int
 
 
+class _EncodedPage(Struct):
+    cursor: str
+    is_last: bool
+    decisions: msgspec.Raw
+    complete_after: int
+    ask_within: int
+
+
+_encode = msgspec.json.Encoder().encode
+_NONE = msgspec.Raw(b"[]")
+
+
 def page_text(
     view: str,
     position: int,
-    decisions: Iterable[Revocation] = (),
+    decisions: msgspec.Raw = _NONE,
     *,
     is_last: bool = True,
     complete_after: float = 0,
@@ -36,8 +51,10 @@ def page_text(
 
     The seconds are rounded down: a follower must not take the page for more recent than it is.
     """
-    cursor, rows = write_cursor(view, position), [row_of(each) for each in decisions]
-    return _encode(RevocationFeedPage(cursor, is_last, rows, max(0, int(complete_after)), ask_within))
+    cursor = write_cursor(view, position)
+    return _encode(_EncodedPage(cursor, is_last, decisions, max(0, int(complete_after)), ask_within))
 
 
-_encode = msgspec.json.Encoder().encode
+def encoded(decisions: Iterable[Revocation]) -> msgspec.Raw:
+    """Return the decisions as pages have them: once for all pages with the same ones."""
+    return msgspec.Raw(_encode([row_of(each) for each in decisions]))

@@ -3,16 +3,15 @@
 import logging
 import time
 from collections.abc import Callable
-from itertools import chain
 from threading import Event, Thread
 
 from macaroon_cbat.errors import Unavailable
-from macaroon_cbat.server.parking import Fields, ParkedResponse, finish_all
+from macaroon_cbat.server.parking import Fields, ParkedResponse, write_all
 from macaroon_cbat.service.following.follower import Follower
-from macaroon_cbat.service.following.followers import Endings, Followers
-from macaroon_cbat.service.following.pages import page_text
+from macaroon_cbat.service.following.followers import Followers, Told
+from macaroon_cbat.service.following.pages import LINES, encoded, page_text
 from macaroon_cbat.service.metrics import count_wait
-from macaroon_cbat.stores import Stores
+from macaroon_cbat.stores import RevocationPage, Stores
 from macaroon_cbat.stores.announcements import Announcements, announcements_of
 
 log = logging.getLogger("macaroon_cbat.service")
@@ -27,8 +26,12 @@ _FAILURE_SECONDS = 0.25
 _PAUSE_PART = 50e-6
 """The seconds of pause for each wait that ended, for which the loop that answers needs about half."""
 
-_CHUNK = 500
-"""The responses that are finished at a time: the loop sends the first ones while more are finished."""
+_OF_STREAMS = {
+    "Content-Type": LINES,
+    "Cache-Control": "no-store, no-transform",
+    "X-Accel-Buffering": "no",
+}
+"""The header fields by which no proxy keeps lines until there are more."""
 
 _OK = "200 OK"
 
@@ -37,10 +40,14 @@ class Watch:
     """The followers of one process, and the thread that looks for them."""
 
     def __init__(self, stores: Stores, clock: Callable[[], float], fields: Fields) -> None:
-        """Watch these stores; `fields` are the header fields of every page."""
+        """Watch these stores; `fields` are the header fields of a page, and of a stream with other values."""
         self.followers = Followers(stores, clock)
         self._database = stores.database
         self._fields = tuple(fields)
+        self._stream_fields = (
+            *((name, value) for name, value in fields if name not in _OF_STREAMS),
+            *_OF_STREAMS.items(),
+        )
         self._thread: Thread | None = None
         self._stopping = Event()
 
@@ -58,11 +65,17 @@ class Watch:
             self._thread.join()
 
     def park(
-        self, follower: Follower, position: int, park: Callable[[Callable[[], None]], ParkedResponse | None]
+        self,
+        follower: Follower,
+        position: int,
+        page: RevocationPage,
+        park: Callable[[Callable[[], None]], ParkedResponse | None],
+        stream_seconds: float,
     ) -> bytes | None:
-        """Park the response of a follower that was admitted at this position.
+        """Park the response of a follower that was admitted at this position, and whose first page this is.
 
-        Return the page that answers it at once if no place is left, else None.
+        It is a stream for so many seconds, unless they are 0. Return the page if it answers the request at
+        once, since no place is left or it has news and cannot be streamed, else None.
         """
 
         def on_end() -> None:
@@ -71,12 +84,18 @@ class Watch:
                 count_wait("time")
                 finish(_OK, self._fields, body)
 
+        first = page_text(follower.view, page.cursor, encoded(page.decisions))
         follower.parked = parked = park(on_end)
         if parked is None:
-            return page_text(follower.view, follower.position)
+            return first
         finish = parked.finish
-        if not self.followers.join(follower, position):
-            finish(_OK, self._fields, page_text(follower.view, follower.position))
+        follower.streams = stream_seconds > 0 and parked.begin(_OK, self._stream_fields, stream_seconds)
+        if follower.streams:
+            parked.write(first + b"\n")
+        if page.decisions and not follower.streams:
+            finish(_OK, self._fields, first)
+        elif not self.followers.join(follower, position):
+            finish(_OK, self._fields, b"" if follower.streams else first)
         elif parked.is_over:  # the client went before it was noted
             on_end()
         return None
@@ -129,16 +148,18 @@ class Watch:
             if announcements.wait(_SLICE_SECONDS):
                 return
 
-    def give(self, endings: Endings) -> int:
-        """Finish the responses of all these waits; return how many there are."""
-        for body, followers in endings.items():
+    def give(self, told: Told) -> int:
+        """Finish the waits, write to the streams; return how many there are."""
+        for text, followers in told.items():
+            write_all([one.parked for one in followers if one.goes_on() and one.parked], text + b"\n")
             for one in followers:
-                if one.parked is None:
-                    one.end(body)
-            parked = [one.parked for one in followers if one.parked is not None]
-            for start in range(0, len(parked), _CHUNK):
-                chunk = parked[start : start + _CHUNK]
-                finish_all((each, _OK, self._fields, body) for each in chunk)
-        for one in chain.from_iterable(endings.values()):
-            count_wait("rights" if one.is_suspect else "revocation")
-        return sum(map(len, endings.values()))
+                if not one.goes_on():
+                    self._end(one, text)
+        return sum(map(len, told.values()))
+
+    def _end(self, one: Follower, text: bytes) -> None:
+        count_wait("rights" if one.is_suspect else "revocation")
+        if one.parked is None:
+            one.end(text)
+        else:
+            one.parked.finish(_OK, self._fields, text + b"\n" if one.streams else text)

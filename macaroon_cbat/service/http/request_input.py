@@ -116,6 +116,11 @@ def required(form: dict[str, str], name: str) -> str:
     return form[name]
 
 
+def accepts_by_name(request: Request, kind: str) -> bool:
+    """Return True if the caller asks for this media type; `*/*` names none."""
+    return any(named == kind and quality > 0 for named, quality in request.accept_mimetypes)
+
+
 def refuse_body(request: Request) -> None:
     """Raise InvalidRequest for a body that this endpoint would ignore."""
     if request.get_data():

@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,11 @@ class Listened:
         """Ask, and remember."""
         self.cursors.append(after)
         return self._connection.revocations(after, wait)
+
+    def stream(self, after: str, wait: int) -> Iterator[bytes]:
+        """Ask for a stream, and remember."""
+        self.cursors.append(after)
+        yield from self._connection.stream(after, wait)
 
 
 def loaded(alone: Feeding, file: Path, count: int) -> str:

@@ -34,6 +34,10 @@ class Scripted:
             raise Unavailable("the test is over")
         return msgspec.json.encode({"cursor": "c", "is_last": True, "decisions": [], **step(self, wait)})
 
+    def stream(self, after: str, wait: int) -> Iterator[bytes]:
+        """Give the next page alone, as a service that knows no streams."""
+        yield self.revocations(after, wait)
+
     def monotonic(self) -> float:
         """Return the time of the script."""
         return self.now

@@ -8,6 +8,7 @@ import pytest
 
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.service.federation import published_keys, reaching
+from macaroon_cbat.service.federation.federation import MOST_WAITING_FOR_CLIENTS, federation_of
 from macaroon_cbat.service.federation.jwt import read_jwt
 from macaroon_cbat.service.federation.published_keys import (
     FRESH_SECONDS,
@@ -18,6 +19,7 @@ from macaroon_cbat.service.federation.published_keys import (
     PublishedKeys,
 )
 from macaroon_cbat.service.federation.refusals import NoSuchKey, UnacceptableJwt
+from macaroon_cbat.service.waiting_threads import WaitingThreads
 from macaroon_cbat.stores.trust import ALGORITHMS
 from tests.support.foreign_tokens import ec_key, key_set, public_jwk, signed_jwt
 
@@ -258,6 +260,18 @@ def test_issuers_that_hang_leave_threads_to_others(keys):
             keys.verify(BY_OLD)
         assert keys.fetches == 0
     keys.verify(BY_OLD)
+
+
+def test_slow_clients_leave_threads_to_issuers(keys, service):
+    """Clients that publish keys at slow places take a part of the threads: issuers are asked meanwhile."""
+    door = federation_of(service.stores, (), WaitingThreads(MOST_WAITING_FOR_CLIENTS + 1))
+    keys.published = door.published_by_clients
+    with ExitStack() as stack:
+        for number in range(MOST_WAITING_FOR_CLIENTS):
+            stack.enter_context(hanging(keys, f"/{number}"))
+        with pytest.raises(Unavailable, match="too many"):
+            keys.verify(BY_OLD)
+        assert door.published.key_set(keys.issuer.place()) == key_set(OLD_JWK)
 
 
 def test_an_issuer_that_hangs_makes_few_wait(keys):
