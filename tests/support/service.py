@@ -116,8 +116,9 @@ class Service:
         """Be as one that has just started on a copy of this SQLite database."""
         self.close()
         for file in self.folder.iterdir():
-            file.unlink()
-        copy(database, self.folder)
+            if file.name != database.name:
+                file.unlink()
+        copy(database, self.folder)  # into the same file: the service refuses another one in its place
         self._begin_again()
 
     def begin_again_with(self, rows: Rows) -> None:
