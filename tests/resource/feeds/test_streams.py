@@ -1,8 +1,10 @@
 """Streams as a follower reads them: what a line confirms, and what ends a stream or keeps it away."""
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import msgspec
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.resource import RevocationFeed
 from macaroon_cbat.resource.feeds.waits import SILENT_SECONDS, UNSTREAMED_SECONDS, Waits
+from tests.support.feeds import Feeding
 from tests.support.follower import grant_of
 
 SECONDS = 60
@@ -207,3 +210,19 @@ def test_a_short_staleness_has_no_streams(max_staleness, kind):
     """A feed that must be confirmed every few seconds asks each time."""
     waits = Waits(max_staleness, lambda: 0.0)
     assert waits.may_stream(waits.seconds(0.0)) is (kind == "stream")
+
+
+def test_the_service_streams_until_the_right_is_lost(alone: Feeding):
+    """One request hears of every revocation but that of its own client, which ends it."""
+    with alone.service.running():
+        connection = alone.connection()
+        cursor = json.loads(connection.revocations("0", 0))["cursor"]
+        with closing(connection.stream(cursor, 30)) as lines:
+            pages = map(json.loads, lines)
+            assert next(pages)["decisions"] == []
+            told = (row[1] for page in pages for row in page["decisions"])
+            for name in ("one", "two"):
+                alone.revoke("client", name)
+                assert next(told) == name
+            alone.revoke("client", "invoices")
+            assert list(told) == []
