@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--holders", type=int, default=50)
     parser.add_argument("--followers", type=int, default=200)
     parser.add_argument("--pause", type=float, default=2.0, help="seconds between two turns of a holder")
+    parser.add_argument("--part", type=float, default=1.0, help="part of all kills and checks to do")
     options = parser.parse_args()
     os.umask(0o077)  # the keys that it writes must be private, or the servers refuse them
     ledger = Ledger(STALENESS)
@@ -82,7 +83,7 @@ def soak(
         (CHECKS, lambda: check(ledger, following)),
         (SAMPLES, sample),
     ]
-    carry_out(plan, options.seconds, ledger)
+    carry_out([(max(2, round(count * options.part)), do) for count, do in plan], options.seconds, ledger)
     stop.set()
     for thread in threads:
         thread.join(120)
