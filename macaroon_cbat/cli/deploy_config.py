@@ -15,7 +15,6 @@ from macaroon_cbat.deploy_config.settings import (
     read_issuer,
     read_namespace,
     read_path,
-    read_port,
     read_role,
     read_target,
     read_user,
@@ -95,20 +94,9 @@ def systemd(output: Path, *, force: bool, user: str, program: Path, **given: Any
 
 @deploy_config.command("compose", short_help="A compose file and the image's Containerfile.")
 @_with(
-    *(
-        _ISSUER,
-        _LISTEN,
-        _MANAGEMENT,
-        _CERTIFICATE,
-        _KEY,
-        _WRAPPING_KEY,
-        _DATABASE,
-        _OWNER,
-        _ROLE,
-        _WORKERS,
-        _IMAGE,
-    )
-)
+    _ISSUER, _LISTEN, _MANAGEMENT, _CERTIFICATE, _KEY, _WRAPPING_KEY, _DATABASE, _OWNER, _ROLE, _WORKERS,
+    _IMAGE,
+)  # fmt: skip
 def compose(output: Path, *, force: bool, image: str, **given: Any) -> None:
     """Write a compose file and the image's Containerfile."""
     settings = _settings(image=read_image(image), **given)
@@ -195,8 +183,8 @@ def nginx_service(
 
 
 _READERS: dict[str, Callable[[Any, str], Any]] = {
-    "listen": read_port,
-    "management": read_port,
+    "listen": read_listener,
+    "management": read_listener,
     "cert": read_path,
     "key": read_path,
     "wrapping_key_file": read_path,

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from macaroon_cbat.audit import utc
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.stores.repeated import AuditLine, audit_lines
+from macaroon_cbat.macaroon.claims import LONGEST_CLOCK_SKEW
+from macaroon_cbat.stores.repeated import REPEATED, AuditLine, audit_lines
 
 _SLACK_SECONDS = 60
-"""Seconds before the backup from which on events are repeated.
+"""Seconds before the backup from which on events are repeated: one is written before its change is there."""
 
-An event is written before its change is committed, and the clocks of two services differ.
-"""
+_SLACK_OF_OTHERS = LONGEST_CLOCK_SKEW + _SLACK_SECONDS
+"""The same in the log of another service, whose clock may be behind."""
 
 
 class LoggedSince:
@@ -23,22 +24,30 @@ class LoggedSince:
     def __init__(self, made_at: int, files: Iterable[Path]) -> None:
         """Read the files; without any, there is no event."""
         self.events: list[AuditLine] = []
+        """Those that a restore repeats, alone: the log of a day may be larger than the memory."""
         self.newest: str = utc(0)
         """The time of the newest event."""
-        since, saved = utc(made_at - _SLACK_SECONDS), utc(made_at)
-        is_whole = has_files = False
-        for file in files:
-            has_files, is_after = True, False
-            for event in _events(file):
-                is_after |= event.event == "database.saved" and event.at == saved
-                self.newest = max(self.newest, event.at)
-                if is_after or event.at >= since:
-                    self.events.append(event)
-            is_whole |= is_after
-        if has_files and not is_whole:
+        self._made_at = made_at
+        has_backup = [self._read(file) for file in files]
+        if has_backup and not any(has_backup):
             raise SettingsError(
-                f"the audit log does not have the backup of {saved}: give the older file as well"
+                f"the audit log does not have the backup of {utc(made_at)}: give the older file as well"
             )
+
+    def _read(self, file: Path) -> bool:
+        """Take the events of a file since the backup; return True if it has the backup."""
+        before: list[AuditLine] = []
+        after: list[AuditLine] | None = None
+        saved = utc(self._made_at)
+        for event in _events(file):
+            if after is None and event.event == "database.saved" and event.at == saved:
+                after = []
+            self.newest = max(self.newest, event.at)
+            if event.event in REPEATED:
+                (before if after is None else after).append(event)
+        since = utc(self._made_at - (_SLACK_OF_OTHERS if after is None else _SLACK_SECONDS))
+        self.events += [event for event in before if event.at >= since] + (after or [])
+        return after is not None
 
 
 def _events(file: Path) -> Iterable[AuditLine]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.macaroon.issuers import plain_issuer
-from macaroon_cbat.proxy_config.addresses import PLAIN_PATH, read_listener, read_upstream
+from macaroon_cbat.proxy_config.addresses import PLAIN_PATH, read_upstream
 from macaroon_cbat.server.address import Address
 
 _ISSUER = re.compile(r"https://[A-Za-z0-9._:/~\[\]-]+")
@@ -65,11 +65,6 @@ def read_path(file: Path, option: str) -> Path:
             "._/@+- alone"
         )
     return file
-
-
-def read_port(text: str, option: str) -> Address:
-    """Return the IP address and port of a listener. Raises SettingsError, which names the option."""
-    return read_listener(text, option)
 
 
 def read_target(text: str) -> Address:

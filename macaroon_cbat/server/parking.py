@@ -39,7 +39,7 @@ class ParkedResponse:
     """One response that waits for an event of its application, in the loop of the server that parked it."""
 
     __slots__ = (
-        "_announce", "_can_stream", "_chunks", "_head", "_on_end", "_queued_bytes",
+        "_announce", "_can_stream", "_chunks", "_head", "_line", "_on_end", "_queued_bytes",
         "answer", "is_cut", "seconds", "until",
     )  # fmt: skip
 
@@ -60,6 +60,7 @@ class ParkedResponse:
         self._can_stream = can_stream
         self.is_cut = False
         """True if a stream cannot go on: it was not finished, or more was written than may wait."""
+        self._line = b""
         self._head: ParkedAnswer | None = None
         self._chunks: list[bytes] | None = None
         self._queued_bytes = 0
@@ -67,6 +68,10 @@ class ParkedResponse:
         self._announce: Callable[[], None] | None = announce
 
     # For the application, in any thread
+
+    def add_field(self, name: str, value: str) -> None:
+        """Let the header have this field as well, which names the request: others may share all the rest."""
+        self._line += f"{name}: {value}\r\n".encode("latin-1")
 
     def begin(self, status: str, fields: Fields, seconds: float) -> bool:
         """Send this head; parts follow for so many seconds, or until `finish`.
@@ -134,11 +139,15 @@ class ParkedResponse:
             return [*self._take_head(is_last=is_last), *chunks, *ends], answer is not None
         if answer is None:
             return [], False
-        return [answer_text(answer, is_head=is_head, is_last=is_last)], True
+        return [self._with_line(answer_text(answer, is_head=is_head, is_last=is_last))], True
 
     def _take_head(self, *, is_last: bool) -> list[bytes]:
         head, self._head = self._head, None
-        return [] if head is None else [_head_text(head, formatdate(usegmt=True), is_last)]
+        return [] if head is None else [self._with_line(_head_text(head, formatdate(usegmt=True), is_last))]
+
+    def _with_line(self, text: bytes) -> bytes:
+        status, end, rest = text.partition(b"\r\n")
+        return status + end + self._line + rest
 
     def release(self) -> None:
         """Let go of the connection: an application may keep this longer than it waits."""

@@ -53,7 +53,7 @@ class Prefork:
         seconds_to_finish: float,
         tick: Callable[[], None] | None = None,
     ) -> None:
-        """Close the listeners on a stop signal; call `tick` every 50 ms while no worker needs replacing."""
+        """Close the listeners on a stop signal; call `tick` every 50 ms while no worker starts."""
         self._listeners = listeners
         self.tick = tick
         self._workers = workers
@@ -83,8 +83,6 @@ class Prefork:
     def _replace_dead(self) -> None:
         dead = self._bury()
         if not dead:
-            if self.tick is not None:
-                self.tick()
             self._pause(_POLL_SECONDS)
             return
         self._judge(dead)
@@ -111,6 +109,8 @@ class Prefork:
         # No Event: a signal handler that sets it can deadlock with the wait that it interrupts.
         deadline = time.monotonic() + seconds
         while not self._is_stopping and time.monotonic() < deadline:
+            if self.tick is not None:
+                self.tick()
             time.sleep(_POLL_SECONDS)
 
     # Starting

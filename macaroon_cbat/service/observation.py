@@ -1,6 +1,7 @@
 """The application as its operator observes it: each request has an id, and its seconds are counted."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from macaroon_cbat.certificate.forwarded import Trust
 from macaroon_cbat.certificate.source import CertificateSource
 from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import MacaroonError
+from macaroon_cbat.server.parking import PARK, Park, ParkedResponse
 from macaroon_cbat.service.metrics import count_seconds
 from macaroon_cbat.service.tracing import Tracing
 
@@ -44,12 +46,14 @@ class Observed:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer as the application does, with the id in the header of the answer.
 
-        A parked request, whose answer begins later, is not counted.
+        A parked request, whose answer begins later, has the id and is not counted.
         """
         began = perf_counter()
         shown = environ.get(_KEY)
         name = new_request_id() if shown is None else self._id_of(shown, environ)
         environ[REQUEST_ID] = name
+        if (park := environ.get(PARK)) is not None:
+            environ[PARK] = partial(_park_named, name, park)
         span = None if self._tracing is None else self._tracing.begin(environ, name, self._is_trusted)
 
         def start(line: str, fields: list[tuple[str, str]], *error: Any) -> Callable[[bytes], object]:
@@ -80,3 +84,11 @@ class Observed:
             return self._trust.distrust(WsgiConnection(environ)) is None
         except MacaroonError:
             return False  # the same error answers the request, if it needs the proxy
+
+
+def _park_named(name: str, park: Park, seconds: float, on_end: Callable[[], None]) -> ParkedResponse | None:
+    """Park the response, and name the request in its header."""
+    parked = park(seconds, on_end)
+    if parked is not None:
+        parked.add_field(HEADER, name)
+    return parked

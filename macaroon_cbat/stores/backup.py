@@ -76,7 +76,7 @@ def _write_table(connection: Connection, folder: Path, name: str) -> TableFile:
     file, count = f"{name}.jsonl", 0
     with written(folder / file, "backup", may_replace=False) as stream:
         hashed = Hashed(stream)
-        for row in connection.execute(_query(name)).yield_per(_ROWS):
+        for row in connection.execute(_query(name), execution_options={"yield_per": _ROWS}):
             hashed.write(line_of(_without_secret(row)))
             count += 1
         sha256 = hashed.hexdigest()

@@ -221,6 +221,8 @@ def _make_engine(url: URL, *, is_for_a_command: bool, in_use: FileInUse) -> Engi
         max_overflow=0,
         pool_timeout=BUSY_SECONDS,
         hide_parameters=True,
+        # A writer reads what those before it committed while it waited, whatever the role is set to.
+        **({} if is_sqlite else {"isolation_level": "READ COMMITTED"}),
     )
     if hosts is None:
         prepare_sqlite(engine, is_for_a_command=is_for_a_command, in_use=in_use)

@@ -50,9 +50,10 @@ _SEARCH_PATH = re.compile(r"(?:-c\s*|--)search[_-]path=((?:\\.|[^\s\\])*)")
 def postgresql_arguments(url: URL, hosts: Hosts) -> dict[str, object]:
     """Return the arguments of psycopg that detect a vanished server soon, on a silent network as well.
 
-    Options of the URL take precedence.
+    Text is in UTF-8, whatever the role or the database is set to. Options of the URL take precedence.
     """
     wanted: dict[str, object] = {
+        "client_encoding": "utf8",
         "connect_timeout": BUSY_SECONDS,
         "tcp_user_timeout": BUSY_SECONDS * 1000,
         "keepalives_idle": BUSY_SECONDS,

@@ -19,6 +19,8 @@ _OF_KEYS = ("key.rotated", "key.retired", "revoked")
 """Events that name a root key; whichever it was, it is retired in a restored database."""
 _BEGINNING = b'{"at":"'
 """The beginning of every line of an audit log."""
+REPEATED = frozenset({*_LOST, *_OF_KEYS, "trust.removed"})
+"""Events that `repeat` makes again; a busy service writes millions of others."""
 
 
 class AuditLine(Struct, frozen=True):

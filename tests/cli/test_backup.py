@@ -7,6 +7,7 @@ import time
 import pytest
 
 from macaroon_cbat.audit import utc
+from macaroon_cbat.cli.restored_log import LoggedSince
 from tests.support.certificates import certified
 from tests.support.command_line import call, complaint, members, out
 from tests.support.rsa_keys import rsa_key
@@ -195,3 +196,26 @@ def test_a_recipient_without_an_rsa_key_is_refused(data, tmp_path):
         line = complaint(call("backup", tmp_path / "saved", "--wrapping-key-for", other, "--data", data), 2)
         assert "RSA key" in line or "no certificate" in line
     assert not (tmp_path / "saved").exists()
+
+
+def test_a_log_is_not_kept_in_memory(tmp_path):
+    """Of the log of a busy day, a restore keeps what it repeats: removals, and no token that was minted."""
+    log = tmp_path / "audit.log"
+    kinds = ["database.saved", *["token.minted"] * 100, "client.removed", "trust.removed", "key.rotated"]
+    lines = [json.dumps({"at": utc(1000 + n), "event": kind, "kid": "k"}) for n, kind in enumerate(kinds)]
+    log.write_text("\n".join([*lines, ""]))
+    since = LoggedSince(1000, [log])
+    assert [one.event for one in since.events] == ["client.removed", "trust.removed", "key.rotated"]
+    assert since.newest == utc(1000 + len(kinds) - 1)
+
+
+def test_the_log_of_a_clock_that_is_behind_counts(tmp_path):
+    """In another service's log, what its clock puts a little before the backup may have come after it."""
+    made_at = 100_000
+    own, others = tmp_path / "own.log", tmp_path / "others.log"
+    removed = [{"at": utc(made_at - 300), "event": "client.removed", "client_id": "billing"}]
+    saved = [{"at": utc(made_at), "event": "database.saved"}]
+    for file, lines in ((own, removed + saved), (others, removed)):
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert LoggedSince(made_at, [own]).events == []
+    assert [one.client_id for one in LoggedSince(made_at, [own, others]).events] == ["billing"]

@@ -48,12 +48,12 @@ def options(group: click.Group) -> dict[str, str | None]:
     return found
 
 
-@pytest.mark.parametrize(("option", "text"), options(main).items(), ids=options(main))
-def test_each_option_says_what_it_does(option, text):
+def test_each_option_says_what_it_does():
     """Every option of every command has words of its own, which end as a sentence or a default does."""
-    assert text, option
-    assert text.endswith((".", "]", ")"))
-    assert not text.startswith("As with")
+    said = options(main)
+    assert len(said) > 100
+    assert {option: text for option, text in said.items() if not (text or "").endswith((".", "]", ")"))} == {}
+    assert [option for option, text in said.items() if (text or "").startswith("As with")] == []
 
 
 @pytest.mark.parametrize("path", [(), ("client",), ("key",), ("revocation",), ("token",)], ids=" ".join)

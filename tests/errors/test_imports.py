@@ -34,7 +34,7 @@ def cold(*words, stdin=""):
     """Run a command in an interpreter that has imported nothing; return its output."""
     done = subprocess.run(
         [*COMMAND, *map(str, words)],
-        input=stdin, capture_output=True, text=True, check=False, env=environment(), timeout=100,
+        input=stdin, capture_output=True, text=True, check=False, env=environment(),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout

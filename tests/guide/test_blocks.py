@@ -13,6 +13,7 @@ from macaroon_cbat.gateway.policy_file import read_policy
 from macaroon_cbat.service.detail_types import DetailTypes
 from tests.support.guide import CHAPTERS, ROOT, Block, blocks, every_block, section
 from tests.support.guide_world import databases_of, world
+from tests.support.patience import LONG_TEST
 
 READ = {"sh", "python", "toml", "json", "text", "console"}
 """The languages of blocks. `text` is shown and never typed: layouts, and what programs answer."""
@@ -26,7 +27,7 @@ TYPES = Path(sys.prefix) / "types-of-the-guide"
 COMMANDED = [chapter for chapter in CHAPTERS if blocks(chapter, "sh", "python")]
 
 
-@pytest.mark.timeout(600)  # on a busy machine
+@pytest.mark.timeout(LONG_TEST)
 @pytest.mark.parametrize("chapter", COMMANDED, ids=lambda chapter: chapter.stem)
 def test_a_chapter_works_as_written(chapter: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """The commands and programs of a chapter, run one after the other, all succeed."""
@@ -67,10 +68,9 @@ def test_every_json_is_json(block: Block) -> None:
     assert all(json.loads(line) for line in block.text.splitlines())
 
 
-@pytest.mark.parametrize("block", every_block(), ids=str)
-def test_every_block_is_looked_at(block: Block) -> None:
+def test_every_block_is_looked_at() -> None:
     """A block is of a language that one of these tests reads."""
-    assert block.language in READ
+    assert [str(block) for block in every_block() if block.language not in READ] == []
 
 
 def test_the_readme_has_commands_in_its_quickstart_alone() -> None:

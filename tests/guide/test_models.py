@@ -47,12 +47,10 @@ DECLARED = sorted(file.stem for file in (ROOT / "tests/standards").glob("*.toml"
 MODULES = sorted(set(re.findall(r"`((?:[a-z0-9_]+/)+(?:[a-z0-9_]+\.py)?)`", chapter("design"))))
 
 
-@pytest.mark.parametrize(
-    ("file", "test"), [row[1:] for row in NAMED], ids=[f"{name} {test}" for name, _, test in NAMED]
-)
-def test_every_named_test_exists(file, test):
+def test_every_named_test_exists():
     """A test that a chapter names is in that file."""
-    assert test in functions_of(file)
+    assert len(NAMED) > 100
+    assert [(name, file, test) for name, file, test in NAMED if test not in functions_of(file)] == []
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,6 @@ def _run(commands: str, folder: Path) -> str:
         capture_output=True,
         check=False,
         text=True,
-        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

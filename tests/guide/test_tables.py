@@ -49,7 +49,7 @@ def found() -> Any:
 def test_every_table_is_what_the_code_says():
     """The committed tables are those that `scripts/guide-tables` writes."""
     command = [ROOT / "scripts" / "guide-tables", "--check"]
-    done = subprocess.run(command, capture_output=True, check=False, text=True, timeout=100)
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -61,10 +61,10 @@ def test_a_stale_table_is_found(found):
     assert "| old |" not in made
 
 
-@pytest.mark.parametrize(("chapter", "row"), ROWS, ids=[f"{chapter} {row[2:50]}" for chapter, row in ROWS])
-def test_every_row_says_something(chapter, row):
+def test_every_row_says_something():
     """No row lacks its meaning: each setting, event, format, metric and error has words in the code."""
-    assert row.split(" | ")[-1].removesuffix("|").strip() != "", chapter
+    assert len(ROWS) > 100
+    assert [row for row in ROWS if row[1].split(" | ")[-1].removesuffix("|").strip() == ""] == []
 
 
 def test_every_registered_metric_is_in_the_table(found):

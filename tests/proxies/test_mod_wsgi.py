@@ -20,6 +20,7 @@ from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import AmbiguousHeader, ProxyMisconfigured
 from tests.support.certificate_spellings import make_certificate, pem
 from tests.support.certificates import Identity, certified
+from tests.support.patience import SECONDS
 from tests.support.ports import free_port
 from tests.support.proxies.processes import binary_of, process, wait_for
 
@@ -53,7 +54,6 @@ WSGIScriptAlias / {folder}/probe.wsgi
 </VirtualHost>
 """
 MODULES = ("mpm_event", "authz_core", "ssl", "wsgi")
-_PATIENCE_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Apache:
             file.write_bytes(client.pem + client.key_pem)
             context.load_cert_chain(file)
         request = urllib.request.Request(f"{scheme}://127.0.0.1:{port}/", headers=headers)
-        with urllib.request.urlopen(request, context=context, timeout=_PATIENCE_SECONDS) as response:
+        with urllib.request.urlopen(request, context=context, timeout=SECONDS) as response:
             found: dict[str, Any] = json.loads(response.read())
         return found
 

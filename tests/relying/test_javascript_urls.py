@@ -8,8 +8,8 @@ import pytest
 from macaroon_cbat.macaroon.audiences import audience_mistake, canonical_audience
 from tests.support.audiences import SAME
 from tests.support.node import NODE
+from tests.support.patience import SECONDS
 
-PATIENCE = 60
 REGISTERED = sorted({text for pair in SAME.values() for text in pair})
 
 
@@ -18,7 +18,7 @@ def hrefs() -> dict[str, str]:
     """Return what JavaScript sends for each of these URLs."""
     program = "console.log(JSON.stringify(JSON.parse(process.argv[1]).map(text => new URL(text).href)))"
     command = [NODE, "-e", program, json.dumps(REGISTERED)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=SECONDS)
     return dict(zip(REGISTERED, json.loads(done.stdout), strict=True))
 
 

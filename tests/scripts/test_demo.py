@@ -17,7 +17,6 @@ def played() -> subprocess.CompletedProcess[str]:
         check=False,
         capture_output=True,
         text=True,
-        timeout=300,
         umask=0o022,  # most users' own, and not that of these tests
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
     )

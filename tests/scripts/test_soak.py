@@ -3,9 +3,14 @@
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from tests.support.patience import LONG_TEST
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.timeout(LONG_TEST)
 def test_the_soak_runs():
     """Holders, followers, kills, rotations and two failovers happen, and nothing goes wrong."""
     done = subprocess.run(
@@ -13,7 +18,6 @@ def test_the_soak_runs():
         check=False,
         capture_output=True,
         text=True,
-        timeout=200,
         umask=0o022,
     )
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]

@@ -9,10 +9,9 @@ from macaroon_cbat.server import management
 from macaroon_cbat.server.listener import listening_socket
 from macaroon_cbat.server.management import serve_management
 from macaroon_cbat.server.readiness import Readiness
+from tests.support.patience import SECONDS
 
 BEGUN = b"GET /livez HTTP/1.1\r\nHost: here\r\nX-Slow: "
-PATIENCE = 20
-"""Seconds after which a test gives up."""
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def page():
 
 
 def begun(page):
-    client = socket.create_connection(page, PATIENCE)
+    client = socket.create_connection(page, SECONDS)
     client.sendall(BEGUN)
     return client
 
@@ -63,6 +62,6 @@ def test_a_client_that_drips_is_left(page, monkeypatch):
 )
 def test_an_odd_request_is_answered(page, request_line, accepted, status):
     """A request that a library cannot read has an answer all the same."""
-    with socket.create_connection(page, PATIENCE) as client:
+    with socket.create_connection(page, SECONDS) as client:
         client.sendall(request_line + b" HTTP/1.1\r\nHost: here\r\nAccept: " + accepted + b"\r\n\r\n")
         assert client.recv(100).split()[1:2] == [status]

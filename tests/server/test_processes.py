@@ -1,6 +1,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command_line import ROOT
 from tests.support.ports import free_port
 from tests.support.tls_servers import (
     SECONDS,
@@ -173,6 +176,64 @@ def test_one_worker_goes_on_while_no_other_can_start(tmp_path: Path) -> None:
         (tmp_path / "broken").unlink()
         wait_until(lambda: len(children(server)) == 2 and len(pids(server)) == 2)
         assert server.stop() == 0
+
+
+_FAILING = """
+import logging, os, signal, sys
+from pathlib import Path
+from macaroon_cbat.errors import SettingsError
+from macaroon_cbat.server import prefork
+
+prefork.LONGEST_DELAY = 0.2
+broken, events = Path(sys.argv[1]), []
+
+
+class Loop:
+    def run(self, lifeline):
+        os.read(lifeline, 1)
+
+    def stop(self):
+        os._exit(0)
+
+
+class Heard(logging.Handler):
+    def emit(self, record):
+        if "cannot start" in record.getMessage():
+            events.append("failed")
+            if events.count("failed") == 6:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+
+def make_loop():
+    if broken.exists():
+        raise SettingsError("broken")
+    return Loop()
+
+
+def tick():
+    events.append("tick")
+    if len(events) == 40:  # the workers are no longer new
+        broken.touch()
+        os.kill(next(iter(parent._ready_since)), signal.SIGKILL)
+
+
+logging.getLogger("macaroon_cbat.tls").addHandler(Heard())
+parent = prefork.Prefork([], 2, 1.0, tick)
+parent.run(make_loop, lambda: None)
+print(*events)
+"""
+
+
+def test_the_parent_has_its_duties_while_no_worker_can_start(tmp_path: Path) -> None:
+    """Between two failures the parent gives its sign of life, hears SIGHUP and follows files.
+
+    Else a service manager would end a service of which one worker serves.
+    """
+    command = [sys.executable, "-c", _FAILING, str(tmp_path / "broken")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    _, *between = done.stdout.split("failed")
+    assert len(between) == 6
+    assert all("tick" in one for one in between[:-1])
 
 
 def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:

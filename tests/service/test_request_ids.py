@@ -4,9 +4,14 @@ import logging
 import re
 
 import pytest
+from werkzeug.test import EnvironBuilder
 
 from macaroon_cbat.audit.log_format import JSON, TEXT, formatter
+from macaroon_cbat.audit.request_id import REQUEST_ID
 from macaroon_cbat.certificate.forwarded import Forwarded, trusted_proxies
+from macaroon_cbat.certificate.source import tls_connection
+from macaroon_cbat.server.parking import PARK, ParkedResponse, park_of
+from macaroon_cbat.service.observation import Observed
 from tests.support.audit_events import events
 from tests.support.service import GRANT_TYPE, SECRETS, basic
 from tests.support.tokens import came_from
@@ -118,3 +123,27 @@ def test_ordinary_lines_name_the_request(service):
     assert f'"request_id":"{name}"' in structured
     assert later.endswith("something")
     assert "request_id" not in later_structured
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["answer", "stream"])
+def test_a_parked_answer_has_the_id(is_stream):
+    """An answer that begins long after its request names it as every other one does."""
+    kept = []
+
+    def park(seconds, on_end):
+        kept.append(ParkedResponse(seconds, on_end, lambda: None, can_stream=True))
+        return kept[0]
+
+    def application(environ, _start):
+        waiting = park_of(environ)(30.0, lambda: None)
+        if is_stream:
+            waiting.begin("200 OK", [], 30.0)
+        return []
+
+    environ = EnvironBuilder().get_environ() | {PARK: park}
+    Observed(application, tls_connection)(environ, None)
+    kept[0].finish("200 OK", [], b"news")
+    texts, _ = kept[0].take(is_head=False, is_last=False)
+    name = environ[REQUEST_ID]
+    assert MADE.fullmatch(name)
+    assert b"".join(texts).startswith(f"HTTP/1.1 200 OK\r\nX-Request-ID: {name}\r\n".encode())

@@ -19,12 +19,11 @@ def read(folder: Path, **variables: str) -> Settings:
     return settings_from_environment({"MACAROON_CBAT_DATA": str(folder), **named})
 
 
-@pytest.mark.parametrize("name", VARIABLES)
-def test_each_variable_has_its_words(name):
+def test_each_variable_has_its_words():
     """A variable says what it means, what it must be and its default, for messages and tables."""
-    variable = VARIABLES[name]
-    assert variable.field == name.lower()
-    assert all((variable.setting.meaning, variable.setting.shape, variable.default))
+    assert [name for name, variable in VARIABLES.items() if variable.field != name.lower()] == []
+    words = {name: (one.setting.meaning, one.setting.shape, one.default) for name, one in VARIABLES.items()}
+    assert {name: said for name, said in words.items() if not all(said)} == {}
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ from base64 import b64decode
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event as event_of
 
 from macaroon_cbat.errors import SettingsError, Unavailable
 from macaroon_cbat.macaroon.claims import NEVER, EpochSeconds
 from macaroon_cbat.stores import Database
 from macaroon_cbat.stores.backup import _snapshot, write_backup
-from macaroon_cbat.stores.backup_format import MANIFEST, read_manifest
+from macaroon_cbat.stores.backup_format import MANIFEST, TABLES, read_manifest
 from macaroon_cbat.stores.repeated import AuditLine, audit_lines
 from macaroon_cbat.stores.restore import restore_backup
 from macaroon_cbat.stores.schema import feed_positions, revocations
@@ -164,6 +165,23 @@ def test_a_backup_holds_no_secret_that_mints(stores, folder):
         b'{"bounds":{"scope":"read"}}'
     ]
     assert b"session" not in (folder / "expiring_records.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_table_is_read_in_pieces(stores, tmp_path):
+    """Rows come from the server by a cursor of its own: a table may be larger than the memory."""
+    seen: dict[str, str] = {}
+
+    @event_of.listens_for(stores.database.engine, "after_cursor_execute")
+    def _asked(_connection, cursor, statement, *_others) -> None:
+        seen[statement.partition("FROM ")[2].split()[0] if "FROM" in statement else ""] = type(
+            cursor
+        ).__name__
+
+    fill(stores)
+    seen.clear()
+    saved(stores, tmp_path / "pieces")
+    assert {seen[table.name] for table in TABLES} == {"ServerCursor"}
 
 
 def test_a_backup_is_of_one_moment(stores, open_again):

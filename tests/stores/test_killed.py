@@ -14,9 +14,9 @@ from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.stores import Database
 from tests.support.databases import NOW, ON_SQLITE, ROOT, execute, grant, opened
 from tests.support.failing_database import Told, add_client, check_nothing_is_lost, revoke, rotate, writing
+from tests.support.patience import SECONDS
 from tests.support.postgresql import Postgres, postgres
 
-SECONDS = 60
 DYING = """
 import os, sys
 from sqlalchemy import text

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import text
@@ -137,3 +138,27 @@ def test_a_writer_that_is_refused_ends_no_reading(stores, url):
     with standby.database.reading() as connection:
         assert connection.execute(text("SELECT pg_backend_pid()")).scalar_one() != before
     standby.database.close()
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "default_transaction_isolation = 'repeatable read'",
+        "default_transaction_isolation = 'serializable'",
+        "client_encoding = 'SQL_ASCII'",
+        "client_encoding = 'LATIN1'",
+    ],
+)
+def test_settings_of_a_database_change_nothing(server, setting):
+    """Writers that wait for each other all succeed, and any text is stored, however it is set."""
+    url = server.new_database()
+    first = opened(url)
+    execute(first, f"ALTER DATABASE {url.rpartition('/')[2]} SET {setting}")
+    names = [f"user:Ω{number}" for number in range(40)]
+    stores = opened(url)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: revoke(stores, name), names))
+    assert sorted(one.value for one in first.revocations.after(0).decisions) == sorted(names)
+    for one in (first, stores):
+        one.database.close()
+    server.drop(url)

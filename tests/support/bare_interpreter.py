@@ -17,10 +17,10 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any, NoReturn
 
+from tests.support.patience import SECONDS
+
 CORE = ("click", "cryptography.x509", "msgspec", "nacl.secret", "pymacaroons")
 """The libraries of a plain installation."""
-PATIENCE_SECONDS = 100
-"""After that the alarm ends a probe, whose status says so."""
 
 
 class Finder:
@@ -47,7 +47,7 @@ def main() -> None:
     gc.freeze()
     for line in sys.stdin:
         if (pid := os.fork()) == 0:
-            signal.alarm(PATIENCE_SECONDS)
+            signal.alarm(SECONDS)
             _run(json.loads(line))
         sys.stdout.write(f"{os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}\n")
         sys.stdout.flush()

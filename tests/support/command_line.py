@@ -26,11 +26,11 @@ from macaroon_cbat.macaroon.minting import mint
 from macaroon_cbat.service import settings_from_environment
 from macaroon_cbat.stores import open_stores
 from tests.support import fork_server
+from tests.support.patience import SECONDS
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "macaroon_cbat")
-SECONDS = 60
 API = "https://api.example"
 READING = {
     "client list": ("client", "list"),

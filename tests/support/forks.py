@@ -6,7 +6,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 
-SECONDS = 60
+from tests.support.patience import SECONDS
 
 
 def in_children(count: int, do: Callable[[int], object]) -> list[int]:

@@ -111,9 +111,28 @@ class Running:
 
     def signal_workers(self, number: int = signal.SIGKILL) -> None:
         """Signal every process that the gateway has started: kill them, unless another signal is named."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        for child in children.read_text().split():
+        for child in self._children():
             os.kill(int(child), number)
+
+    def statuses(self, headers: Any) -> set[int]:
+        """Return the statuses that the workers answer: each is asked while all others are stopped.
+
+        Of many connections at once a busy machine may give all to the one worker that runs.
+        """
+        workers = [int(child) for child in self._children()]
+        return {self._asked_alone(headers, [one for one in workers if one != alone]) for alone in workers}
+
+    def _asked_alone(self, headers: Any, others: list[int]) -> int:
+        try:
+            for pid in others:
+                os.kill(pid, signal.SIGSTOP)
+            return self.ask(headers).status
+        finally:
+            for pid in others:
+                os.kill(pid, signal.SIGCONT)
+
+    def _children(self) -> list[str]:
+        return Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
 
     def hang_up(self) -> None:
         """Have the policy file read again."""

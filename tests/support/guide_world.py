@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.guide import Block
+from tests.support.patience import SECONDS
 from tests.support.ports import free_port
 from tests.support.service_process import Service, process
 from tests.support.tls_servers import make_client
@@ -23,7 +24,6 @@ from tests.support.typed_commands import typed_commands
 from tests.support.typed_program import run_program
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 100
 FOLDERS = ("etc/ssl", "etc/nginx/conf.d", "etc/haproxy", "etc/apache2/sites-available", "run/macaroon-cbat")
 
 SERVERS = re.compile(
@@ -122,7 +122,7 @@ class World:
             capture_output=True,
             check=False,
             text=True,
-            timeout=PATIENCE_SECONDS,
+            timeout=SECONDS,
         )
         _check(block, done)
 

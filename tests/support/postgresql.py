@@ -19,9 +19,9 @@ from zlib import crc32
 
 import psycopg
 
+from tests.support.patience import SECONDS
 from tests.support.ports import free_port
 
-SECONDS = 60
 _UNPRIVILEGED = pwd.getpwuid(65534).pw_name
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",

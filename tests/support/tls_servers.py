@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tests.support import fork_server
+from tests.support.patience import SECONDS
 
-SECONDS = 60
 ROOT = Path(__file__).parents[2]
 DAY = timedelta(days=1)
 FILLER = x509.ObjectIdentifier("1.3.6.1.4.1.99999.1")

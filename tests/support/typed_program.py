@@ -13,7 +13,7 @@ def run_program(text: str, folder: Path, **variables: str) -> "subprocess.Comple
     """Run a program in a folder, forked from a process with the package imported already."""
     command = [sys.executable, "-m", "tests.support.typed_program", text]
     done: subprocess.CompletedProcess[str] = fork_server.run(
-        command, cwd=folder, env=ENVIRONMENT | variables, capture_output=True, text=True, timeout=100
+        command, cwd=folder, env=ENVIRONMENT | variables, capture_output=True, text=True
     )
     return done
 

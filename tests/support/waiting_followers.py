@@ -14,11 +14,12 @@ from macaroon_cbat.server.parking import PARK, Park, ParkedResponse
 from macaroon_cbat.service.following.followers import Followers
 from macaroon_cbat.service.resource_feeds import FEEDS
 from tests.support.certificates import Identity
+from tests.support.patience import SECONDS
 from tests.support.resource_server import token_for_service
 from tests.support.service import Service
 from tests.support.tls_servers import wait_until
 
-PATH, SECONDS = "/resource/revocations", 60
+PATH = "/resource/revocations"
 
 
 class Waiting:

@@ -115,7 +115,7 @@ from hypothesis import HealthCheck, given, settings, strategies
 def test_examples(client, macaroon_holder, scope):
     assert client.get("/invoices", **macaroon_holder.flask(scope)).status_code == 200
 
-@pytest.mark.timeout(100)
+@pytest.mark.timeout(600)
 def test_each_is_there(request):
     names = ("macaroon_cbat", "anyio", "hypothesispytest", "timeout", "xdist")
     assert all(map(request.config.pluginmanager.has_plugin, names))

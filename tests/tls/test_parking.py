@@ -54,6 +54,20 @@ def test_an_event_finishes_all(server, application):
     assert b'"waiting": 0, "ended": 0' in clients[0].look()
 
 
+def test_each_response_has_a_field_of_its_own(server, application):
+    """Responses that share an answer differ by the field that names the request, and by nothing else."""
+    clients = [parked(server) for _ in range(2)]
+    for number, one in enumerate(application.parked):
+        one.add_field("X-Request-ID", f"id-{number}")
+    application.finish()
+    server.turn()
+    heads = [client.look().partition(b"\r\n\r\n")[0].split(b"\r\n") for client in clients]
+    assert [head[:2] for head in heads] == [
+        [b"HTTP/1.1 200 OK", b"X-Request-ID: id-%d" % number] for number in range(2)
+    ]
+    assert heads[0][2:] == heads[1][2:]
+
+
 def test_the_first_answer_counts(server, application):
     """A second answer to the same request is nothing, and so is one before the client's next request."""
     client = parked(server)

@@ -1,7 +1,7 @@
 """The resource server as a client of the service, for its keys and the revocation feed.
 
 The stored token is unbound; each request carries a child that is bound to the certificate of this very
-connection, lives for a minute and has the one scope that is needed.
+connection, lives for a minute, for a stream as long as that may go on, and has the one scope that is needed.
 """
 
 import math

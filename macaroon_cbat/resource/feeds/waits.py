@@ -26,8 +26,10 @@ SHORTEST_STREAM = 4
 SILENT_SECONDS = 10.0
 """Seconds without streams after one that gave no line: the service may have been busy."""
 
-UNSTREAMED_SECONDS = 3600.0
-"""Seconds without streams after two in a row that gave no line, as behind a proxy that keeps them back."""
+SILENT_FACTOR = 6
+"""The factor of these seconds for each further stream in a row: a proxy may keep all lines back."""
+
+LONGEST_SILENT_SECONDS = 3600.0
 
 _LONGEST_MOMENT = 10.0
 _SAME_SECONDS = 1.0
@@ -85,8 +87,8 @@ class Waits:
                 "no stream of revocations comes through: they are asked for one after the other; let no "
                 "proxy before the service keep its answers back (proxy_buffering off)"
             )
-        pause = SILENT_SECONDS if self._silent == 1 else UNSTREAMED_SECONDS
-        self._streams_from = self._monotonic() + pause
+        pause = SILENT_SECONDS * SILENT_FACTOR ** min(self._silent - 1, 4)
+        self._streams_from = self._monotonic() + min(pause, LONGEST_SILENT_SECONDS)
 
     def cut(self, lasted: float) -> None:
         """Learn that a wait failed after so many seconds.

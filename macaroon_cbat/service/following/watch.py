@@ -23,8 +23,10 @@ _IDLE_SECONDS = 5.0
 _SLICE_SECONDS = 0.2
 """The time after which the thread sees that it should stop."""
 _FAILURE_SECONDS = 0.25
-_PAUSE_PART = 50e-6
+_PAUSE_OF_WAIT = 50e-6
 """The seconds of pause for each wait that ended, for which the loop that answers needs about half."""
+_PAUSE_OF_LINE = 10e-6
+"""The seconds of pause for each line: what the loop has not sent by then goes out with the next line."""
 
 _OF_STREAMS = {
     "Content-Type": LINES,
@@ -125,9 +127,9 @@ class Watch:
     def _look_until_idle(self, announcements: Announcements, stopping: Event) -> None:
         idle_since, has_failed = time.monotonic(), False
         while not stopping.is_set():
-            ended = 0
+            pause = 0.0
             try:
-                ended = self.give(self.followers.look())
+                pause = self.give(self.followers.look())
                 has_failed = False
             except Unavailable as error:
                 if not has_failed:
@@ -138,7 +140,7 @@ class Watch:
                 idle_since = now
             elif now >= idle_since + _IDLE_SECONDS and self.followers.end(only_if_idle=True) is not None:
                 return
-            stopping.wait(_FAILURE_SECONDS if has_failed else min(1.0, ended * _PAUSE_PART))
+            stopping.wait(_FAILURE_SECONDS if has_failed else min(1.0, pause))
             self._wait(announcements, stopping)
         self.give(self.followers.end() or {})
 
@@ -148,14 +150,17 @@ class Watch:
             if announcements.wait(_SLICE_SECONDS):
                 return
 
-    def give(self, told: Told) -> int:
-        """Finish the waits, write to the streams; return how many there are."""
+    def give(self, told: Told) -> float:
+        """Finish the waits and write to the streams; return the seconds to pause after it."""
+        lines = ends = 0
         for text, followers in told.items():
-            write_all([one.parked for one in followers if one.goes_on() and one.parked], text + b"\n")
-            for one in followers:
-                if not one.goes_on():
-                    self._end(one, text)
-        return sum(map(len, told.values()))
+            streams = [one.parked for one in followers if one.goes_on() and one.parked is not None]
+            write_all(streams, text + b"\n")
+            ending = [one for one in followers if not one.goes_on()]
+            for one in ending:
+                self._end(one, text)
+            lines, ends = lines + len(streams), ends + len(ending)
+        return lines * _PAUSE_OF_LINE + ends * _PAUSE_OF_WAIT
 
     def _end(self, one: Follower, text: bytes) -> None:
         count_wait("rights" if one.is_suspect else "revocation")

@@ -18,6 +18,7 @@ import pytest
 from macaroon_cbat.certificate.forwarded import Forwarded, trusted_proxies
 from macaroon_cbat.certificate.wsgi_connection import WsgiConnection
 from macaroon_cbat.errors import ProxyMisconfigured
+from tests.support.patience import SECONDS
 from tests.support.ports import free_port
 from tests.support.servers.uwsgi_protocol import REQUEST, packet
 
@@ -51,7 +52,6 @@ WSGITrustedProxyHeaders X-Forwarded-For X-Script-Name
     Require all granted
 </Directory>
 """
-_PATIENCE_SECONDS = 60
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def started(command: list[str], port: int, log: Path) -> Iterator[None]:
     """Run a server until the block ends, once it takes connections."""
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + SECONDS
     try:
         while True:
             assert process.poll() is None, log.read_text()
@@ -78,7 +78,7 @@ def started(command: list[str], port: int, log: Path) -> Iterator[None]:
 
 def exchange(port: int, raw: bytes) -> dict[str, Any]:
     """Return the environment that a request makes."""
-    with socket.create_connection(("127.0.0.1", port), _PATIENCE_SECONDS) as sock:
+    with socket.create_connection(("127.0.0.1", port), SECONDS) as sock:
         sock.sendall(raw)
         answer = b""
         while part := sock.recv(65_536):

@@ -1,15 +1,18 @@
 """Streams as a follower reads them: what a line confirms, and what ends a stream or keeps it away."""
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import msgspec
 import pytest
 
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.resource import RevocationFeed
-from macaroon_cbat.resource.feeds.waits import SILENT_SECONDS, UNSTREAMED_SECONDS, Waits
+from macaroon_cbat.resource.feeds.waits import LONGEST_SILENT_SECONDS, SILENT_FACTOR, SILENT_SECONDS, Waits
+from tests.support.feeds import Feeding
 from tests.support.follower import grant_of
 
 SECONDS = 60
@@ -201,7 +204,7 @@ def test_streams_that_stay_silent_are_done_without(follow, caplog):
     streaming, feed = follow(silent, silent, [page()], pages=SILENT_SECONDS)
     kinds = [kind for kind, _, _ in streaming.asked]
     assert kinds[:4] == ["page", "stream", "page", "stream"]
-    assert kinds.count("page") >= 2 + UNSTREAMED_SECONDS / SILENT_SECONDS
+    assert kinds.count("page") == 2 + SILENT_FACTOR
     assert kinds[-2:] == ["stream", "stream"]
     assert caplog.text.count("no stream of revocations comes through") == 1
     assert "cannot be followed" not in caplog.text
@@ -220,8 +223,36 @@ def test_a_stream_that_is_late_once_is_tried_again():
         waits.streamed()
 
 
+def test_streams_are_tried_again_within_the_hour():
+    """However many streams in a row stay silent, another one is asked for later."""
+    now = [0.0]
+    waits = Waits(60, lambda: now[0])
+    for _ in range(10):
+        waits.silent()
+    now[0] += LONGEST_SILENT_SECONDS - 1
+    assert not waits.may_stream(30)
+    now[0] += 1
+    assert waits.may_stream(30)
+
+
 @pytest.mark.parametrize(("max_staleness", "kind"), [(7, "page"), (8, "stream"), (60, "stream")])
 def test_a_short_staleness_has_no_streams(max_staleness, kind):
     """A feed that must be confirmed every few seconds asks each time."""
     waits = Waits(max_staleness, lambda: 0.0)
     assert waits.may_stream(waits.seconds(0.0)) is (kind == "stream")
+
+
+def test_the_service_streams_until_the_right_is_lost(alone: Feeding):
+    """One request hears of every revocation but that of its own client, which ends it."""
+    with alone.service.running():
+        connection = alone.connection()
+        cursor = json.loads(connection.revocations("0", 0))["cursor"]
+        with closing(connection.stream(cursor, 30)) as lines:
+            pages = map(json.loads, lines)
+            assert next(pages)["decisions"] == []
+            told = (row[1] for page in pages for row in page["decisions"])
+            for name in ("one", "two"):
+                alone.revoke("client", name)
+                assert next(told) == name
+            alone.revoke("client", "invoices")
+            assert list(told) == []

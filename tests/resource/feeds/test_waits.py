@@ -9,8 +9,8 @@ import pytest
 from macaroon_cbat.errors import Unavailable
 from macaroon_cbat.resource import RevocationFeed
 from macaroon_cbat.resource.feeds.waits import CUT_SECONDS, Waits
+from tests.support.patience import SECONDS
 
-SECONDS = 60
 Step = Callable[["Scripted", int], dict[str, object]]
 
 

@@ -16,11 +16,9 @@ from envoy.service.auth.v3.attribute_context_pb2 import AttributeContext
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
 
 from tests.support.certificate_spellings import pem
+from tests.support.patience import SECONDS
 from tests.support.proxies.http2 import exchange_h2
 from tests.support.tls_servers import Client, read_answer
-
-PATIENCE = 60
-"""Seconds: Traefik gives its gateway 30, and has no setting for it."""
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -99,7 +97,7 @@ def send(
 ) -> tuple[Reply, ssl.SSLSession | None]:
     """Send a request over a new connection; without a context in the clear. Return a session to resume."""
     try:
-        with socket.create_connection(("127.0.0.1", port), PATIENCE, (ask.source, 0)) as raw:
+        with socket.create_connection(("127.0.0.1", port), SECONDS, (ask.source, 0)) as raw:
             if context is None:
                 return _exchange(raw, ask), None
             with context.wrap_socket(raw, server_hostname="localhost", session=session) as connection:
@@ -114,7 +112,7 @@ def send(
 def send_unix(path: Path, ask: Ask) -> Reply:
     """Send a request to a Unix socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(PATIENCE)
+        connection.settimeout(SECONDS)
         connection.connect(str(path))
         return _exchange(connection, ask)
 
@@ -137,7 +135,7 @@ def send_h2(port: int, ask: Ask, ca: Path) -> Reply:
 
 def send_by_curl(port: int, ask: Ask, ca: Path) -> Reply:
     """Send a request without a body over HTTP/2 as curl does, whose HTTP/2 is not that of these tests."""
-    command = ["curl", "--silent", "--http2", "--include", "--max-time", str(PATIENCE), "--path-as-is"]
+    command = ["curl", "--silent", "--http2", "--include", "--max-time", str(SECONDS), "--path-as-is"]
     command += ["--cacert", str(ca), "--resolve", f"localhost:{port}:127.0.0.1", "--request", ask.method]
     command += ["--cert", str(ask.client.file)] if ask.client else []
     for name, value in ask.headers:
@@ -169,7 +167,7 @@ def send_grpc(port: int, ask: Ask, claimed: Client) -> Reply:
             response_deserializer=CheckResponse.FromString,
         )
         try:
-            response = check(request, timeout=PATIENCE)
+            response = check(request, timeout=SECONDS)
         except grpc.RpcError as error:
             assert error.code() == grpc.StatusCode.PERMISSION_DENIED, error
             return Reply("403")

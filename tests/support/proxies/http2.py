@@ -9,7 +9,7 @@ import h2.connection
 import h2.events
 import h2.exceptions
 
-SECONDS = 60
+from tests.support.patience import SECONDS
 
 
 @dataclass

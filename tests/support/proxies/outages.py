@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from tests.support.patience import SECONDS
 from tests.support.proxies.clients import Ask, Reply
 from tests.support.proxies.deployment import Stand
 from tests.support.proxies.judgements import Case, bearer, both, holder, judged
 
 GONE = frozenset({"500", "502", "503", "504"})
 PAUSE = 0.02
-PATIENCE = 60
-"""Seconds until a proxy that should have noticed is taken to hang."""
 
 
 def gateway_down(stand: Stand) -> list[str]:
@@ -93,7 +92,7 @@ def _wait_for_the_holder(stand: Stand) -> None:
 
 
 def _wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + SECONDS
     while not holds():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(PAUSE)

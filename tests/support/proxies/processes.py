@@ -14,9 +14,9 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from tests.support import fork_server
+from tests.support.patience import SECONDS
 from tests.support.service_process import ENVIRONMENT, ROOT, in_process
 
-PATIENCE = 60
 """Seconds until a process that does not answer is taken to hang."""
 WHEELS = Path(sys.prefix) / "proxies"
 NGINX = """\
@@ -205,7 +205,7 @@ def wait_for_port(port: int, running: subprocess.Popen[bytes], folder: Path) -> 
 
 def wait_for(holds: Callable[[], bool], running: subprocess.Popen[bytes], folder: Path) -> None:
     """Wait until it holds; fail with the logs when the process ends or it takes too long."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + SECONDS
     while not holds():
         assert running.poll() is None, _logs(folder)
         assert time.monotonic() < deadline, _logs(folder)

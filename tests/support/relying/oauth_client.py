@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.node import NODE, NODE_MODULES
-
-SECONDS = 60
+from tests.support.patience import SECONDS
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import fork_server
+from tests.support.patience import SECONDS
 from tests.support.ports import free_port
 
-_PATIENCE_SECONDS = 60.0
 _UNVERIFIED = ssl.create_default_context()
 _UNVERIFIED.check_hostname, _UNVERIFIED.verify_mode = False, ssl.CERT_NONE
 
@@ -34,11 +34,11 @@ class Server:
         """Return a new connection, from this address where the server has a port."""
         if not self.bind.startswith("unix:"):
             where = ("127.0.0.1", int(self.bind))
-            made = socket.create_connection(where, _PATIENCE_SECONDS, source_address=(address, 0))
+            made = socket.create_connection(where, SECONDS, source_address=(address, 0))
             return context.wrap_socket(made) if self.is_tls else made
         connection = socket.socket(socket.AF_UNIX)
         try:
-            connection.settimeout(_PATIENCE_SECONDS)
+            connection.settimeout(SECONDS)
             connection.connect(self.bind[5:])
         except OSError:
             connection.close()
@@ -111,7 +111,7 @@ def answering(server: "Server", process: "subprocess.Popen[bytes]") -> Iterator[
 
 
 def wait_for(server: Server, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         assert process.poll() is None, server.log.read_text()
         try:
