@@ -230,7 +230,9 @@ PARTS = [
 
 
 @pytest.mark.parametrize("uri", ["/invoices/7", "/health"])
-@given(before=st.lists(st.sampled_from(PARTS), max_size=6), behind=st.lists(st.sampled_from(PARTS), max_size=6))
+@given(
+    before=st.lists(st.sampled_from(PARTS), max_size=6), behind=st.lists(st.sampled_from(PARTS), max_size=6)
+)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 def test_a_known_head_decides_as_the_parser(
     deciding: Deciding, holders: list[Client], uri: str, before: list[str], behind: list[str]
