@@ -55,7 +55,7 @@ def test_connections_of_later_are_refused_as_well(stores, url, file, tmp_path):
 
 @ON_SQLITE
 def test_a_writer_that_waited_is_not_acknowledged_in_the_old_one(stores, file, tmp_path):
-    """A revocation that waits for another writer, while the database is moved away, is said to have failed."""
+    """A revocation that waited for another writer, while the database is moved away, is refused."""
     failures: list[Unavailable] = []
 
     def revoke() -> None:
