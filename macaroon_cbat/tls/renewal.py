@@ -41,9 +41,6 @@ class Duties:
     others: Sequence[Followed[Any]] = ()
     """Further values that the process follows."""
 
-    before_hangup: Callable[[], object]
-    """Called after SIGHUP, before all else, unless `is_quiet`."""
-
     on_hangup: Callable[[], object]
     """Called after SIGHUP, before the certificate is read again."""
 
@@ -52,6 +49,9 @@ class Duties:
 
     on_certificate: Callable[[int], object]
     """Called with the second at which the certificate in force expires."""
+
+    before_hangup: Callable[[], object] = lambda: None  # a field's default
+    """Called after SIGHUP, before all else, unless `is_quiet`."""
 
     is_quiet: bool = False
     """True if another process warns of files that cannot be used, renews, and talks to the manager."""
