@@ -37,7 +37,7 @@ from macaroon_cbat.service.resource_feeds import FEEDS, ResourceFeeds
 from macaroon_cbat.service.tracing import TRACING, Tracing
 from macaroon_cbat.stores import Stores
 from macaroon_cbat.tls import serve
-from macaroon_cbat.tls.server import RunningLoop
+from macaroon_cbat.tls.loop import Loop
 
 log = logging.getLogger("macaroon_cbat.service")
 
@@ -98,7 +98,7 @@ class _Process:
         self._is_worker = is_worker
         self._trust = client_trust(in_force.settings)
         self._readiness = Readiness({})
-        self._loop: RunningLoop | None = None
+        self._loop: Loop | None = None
         self._tracing: Tracing | None = None
         self._adjust: Callable[[Settings], None] = lambda _settings: None
         self._adjusted = in_force.settings
@@ -140,7 +140,7 @@ class _Process:
     def _expiry(self) -> int | None:
         return self._expires
 
-    def watch(self, loop: RunningLoop) -> None:
+    def watch(self, loop: Loop) -> None:
         """Let probes learn whether the loop of this process goes on, and give it the limits of now."""
         self._loop, self._readiness.is_alive = loop, loop.goes_on
         loop.allow(limits_that_fit(self._adjusted.limits.of_server()))

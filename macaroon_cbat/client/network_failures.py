@@ -35,7 +35,7 @@ def failure_in_words(error: BaseException, place: str, ca_remedy: str = CA_OPTIO
         (ssl.SSLError, partial(_tls_words, ca_remedy=ca_remedy)),
         (socket.gaierror, _name_words),
         (OSError, _connection_words),
-        (http.client.RemoteDisconnected, _connection_words),
+        (http.client.HTTPException, _connection_words),
     ):
         for cause in causes:
             if isinstance(cause, kind) and (text := words(cause, place)):
@@ -107,6 +107,8 @@ def _connection_words(error: BaseException, place: str) -> str:
             return f"{place} did not answer in time: try again, or see whether a firewall is between"
         case ConnectionError() | http.client.RemoteDisconnected():
             return f"{place} ended the connection without an answer: look into its log"
+        case http.client.IncompleteRead():
+            return f"{place} ended the connection in the middle of an answer: look into its log"
         case OSError(strerror=str(reason)) if not isinstance(error, ssl.SSLError):
             return f"{place} cannot be reached ({reason}): correct the URL, or this machine's network"
     return ""

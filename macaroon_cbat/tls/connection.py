@@ -6,16 +6,16 @@ All of it runs in the loop's thread. A thread that serves a request sees its Exc
 import logging
 from functools import partial
 
-from macaroon_cbat.server.link import Link
-from macaroon_cbat.server.rooms import Room
 from macaroon_cbat.tls.error_answers import error_answer
 from macaroon_cbat.tls.exchange import Exchange
 from macaroon_cbat.tls.host import Host
+from macaroon_cbat.tls.link import Link
 from macaroon_cbat.tls.parked import end_wait, unpark
 from macaroon_cbat.tls.plain_session import PlainSession
 from macaroon_cbat.tls.receiver import Receiver
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.request_head import UnusableRequest
+from macaroon_cbat.tls.rooms import Room
 from macaroon_cbat.tls.session import Session, TlsFailure
 from macaroon_cbat.tls.site import ClientAddress, is_over_tls
 
@@ -111,7 +111,7 @@ class Connection:
         assert self._session is not None
         self.link.wait_in(None)
         self.link.owes_response = True
-        site, shown = self._host.site, self._session.shown()
+        site, shown = self._host.site, self._session.shown
         self._exchange = Exchange(request, site, self._address, shown, partial(self._host.post, self))
         self._host.submit(self._exchange)
 
@@ -129,7 +129,7 @@ class Connection:
         if exchange is None:
             return
         exchange.is_announced = False
-        if exchange.is_parked and not unpark(exchange, self._host, self.link, self):
+        if exchange.is_parked and not unpark(exchange, self.link):
             return
         is_whole = exchange.is_finished
         turn = _TURN_BYTES
@@ -149,8 +149,6 @@ class Connection:
                 return
             turn -= len(data)
             self._send_plaintext(data)
-
-    on_drained = on_response
 
     def _on_answered(self, exchange: Exchange) -> None:
         link = self.link
@@ -225,7 +223,7 @@ class Connection:
         """Refuse a request that took too long, or close."""
         self.link.room = None
         if self._exchange is not None and room is self._rooms.parked:
-            end_wait(self._exchange, self._host, self.link, self)
+            end_wait(self._exchange, self.link)
             return
         log.debug("cut off %s: too slow", self._address[0])
         if self._receiver.request is not None:
@@ -238,7 +236,7 @@ class Connection:
     def on_stop(self) -> None:
         """Close between two requests, end waits. A handshake may finish: a request is about to follow."""
         if self._exchange is not None and self.link.room is self._rooms.parked:
-            end_wait(self._exchange, self._host, self.link, self)
+            end_wait(self._exchange, self.link)
         is_between_requests = self._exchange is None and self._receiver.request is None
         if is_between_requests and self.link.room is not self._rooms.handshake:
             self._close()

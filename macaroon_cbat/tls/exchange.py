@@ -66,7 +66,7 @@ class Exchange:
 
     def run(self) -> None:
         """Call the application. The exchange ends finished and announced, even if the application fails."""
-        task = Task(self, self.request, self.site.stops)
+        task = Task(self.write, self.request, self.site)
         try:
             if self._begin():
                 task.run(self.site.application, self._environ())

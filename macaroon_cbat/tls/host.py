@@ -1,42 +1,39 @@
-"""The loop as its connections see it, and a connection as the loop sees it.
+"""The loop as its connections and its acceptor see it: so they are written and read without it."""
 
-These Protocols let `connection` be written and read without the loop that owns it.
-"""
-
+import asyncio
+import socket
 from typing import Protocol
 
-from macaroon_cbat.server.acceptor import Turns
-from macaroon_cbat.server.link import Reactor
+from macaroon_cbat.server.limits import Limits
 from macaroon_cbat.tls.exchange import Exchange
-from macaroon_cbat.tls.held_requests import HoldingClient, Holdings
+from macaroon_cbat.tls.held_requests import Holdings
+from macaroon_cbat.tls.overload import Turns, Warnings
 from macaroon_cbat.tls.request import Request
+from macaroon_cbat.tls.rooms import Client, Rooms
 from macaroon_cbat.tls.server_certificate import ServerCertificate
 from macaroon_cbat.tls.site import Site
 
 
-class ServedConnection(HoldingClient, Protocol):
-    """One connection, as the loop calls it."""
-
-    def on_response(self) -> None:
-        """Send what a thread has made so far."""
-
-    def is_parked(self) -> bool:
-        """Return True if no thread makes its response."""
-
-    def on_stop(self) -> None:
-        """End, unless a request is under way."""
-
-    def drop(self) -> None:
-        """End at once, to make room for another client."""
-
-
-class Host(Reactor, Protocol):
-    """The loop that serves a connection."""
+class Host(Protocol):
+    """The loop of one process, with all that its connections share."""
 
     certificate: ServerCertificate
-    site: Site
+    connections: dict[Client, None]
+    events: asyncio.AbstractEventLoop
     holdings: Holdings
+    limits: Limits
+    read_buffer: memoryview
+    """The buffer that all sockets are read into."""
+    rooms: Rooms
+    site: Site
     turns: Turns
+    warnings: Warnings
+
+    def now(self) -> float:
+        """Return the seconds of its clock."""
+
+    def welcome(self, sock: socket.socket, address: tuple[str, int] | str | bytes, /) -> object:
+        """Serve this connection."""
 
     def new_request(self) -> Request:
         """Return an empty request within the limits."""
@@ -47,8 +44,8 @@ class Host(Reactor, Protocol):
     def withdraw(self, exchange: Exchange, /) -> None:
         """Have no thread take this request."""
 
-    def post(self, client: ServedConnection, /) -> None:
+    def post(self, client: Client, /) -> None:
         """Have the loop look at the response of this client in its next turn; any thread may call it."""
 
-    def forget(self, client: ServedConnection, /) -> None:
+    def forget(self, client: Client, /) -> None:
         """Leave out a client that is gone."""

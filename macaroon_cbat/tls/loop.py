@@ -15,17 +15,17 @@ from contextlib import suppress
 from functools import partial
 
 from macaroon_cbat.certificate.address import plain_text
-from macaroon_cbat.server.acceptor import Acceptor, Turns, Warnings
 from macaroon_cbat.server.event_loop import new_event_loop
 from macaroon_cbat.server.limits import Limits
-from macaroon_cbat.server.link import READ_BYTES
-from macaroon_cbat.server.rooms import Rooms
+from macaroon_cbat.tls.acceptor import Acceptor
 from macaroon_cbat.tls.connection import Connection
 from macaroon_cbat.tls.exchange import Exchange
 from macaroon_cbat.tls.held_requests import Holdings
-from macaroon_cbat.tls.host import ServedConnection
+from macaroon_cbat.tls.link import READ_BYTES
+from macaroon_cbat.tls.overload import Turns, Warnings
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.request_queue import RequestQueue
+from macaroon_cbat.tls.rooms import Client, Rooms
 from macaroon_cbat.tls.server_certificate import ServerCertificate
 from macaroon_cbat.tls.site import Site
 
@@ -61,12 +61,12 @@ class Loop:
         """The time of the last tick, by which other threads see that the loop goes on."""
         self._on_end = on_end
         self.read_buffer = memoryview(bytearray(READ_BYTES))
-        self.connections: dict[ServedConnection, None] = {}  # the oldest one first
+        self.connections: dict[Client, None] = {}  # the oldest one first
         self.warnings, self.turns = Warnings(now), Turns()
         self._acceptor = Acceptor(listeners, self)
-        self.holdings = Holdings(lambda: self.connections, self._warn_of_holdings)
-        self._changed: deque[ServedConnection] = deque()
-        self._finished: deque[ServedConnection] = deque()
+        self.holdings = Holdings(self.connections, self.warnings)
+        self._changed: deque[Client] = deque()
+        self._finished: deque[Client] = deque()
         self._is_woken = False
         self._requests = RequestQueue()
         self._threads = [
@@ -80,7 +80,7 @@ class Loop:
 
     # For other threads and signal handlers
 
-    def post(self, client: ServedConnection) -> None:
+    def post(self, client: Client) -> None:
         """Have the loop look at the response of this client, in its next turn."""
         # Appended first: a loop that looked at `_changed` before that has unset the mark, and is woken.
         self._changed.append(client)
@@ -106,7 +106,7 @@ class Loop:
         self.rooms.allow(limits)
         self.holdings.allow(limits.pending_bytes, limits.connections)
         self.site.backlog.allow(limits.unread_bytes)
-        self.site.places.allow(limits.connections, self._warn_of_places)
+        self.site.places.allow(limits.connections)
 
     def _wake(self, callback: Callable[[], None]) -> None:
         with suppress(RuntimeError):  # a thread may end its request after the loop
@@ -127,7 +127,7 @@ class Loop:
         """Return an empty request within the limits."""
         return Request(self.limits.header_bytes, self.limits.body_bytes)
 
-    def forget(self, client: ServedConnection) -> None:
+    def forget(self, client: Client) -> None:
         """Leave out a client that is gone."""
         self.connections.pop(client, None)
         self.holdings.forget(client)
@@ -206,12 +206,6 @@ class Loop:
         self.events.remove_reader(lifeline)
         if not self._stops:
             self.stop()
-
-    def _warn_of_holdings(self, held_bytes: int) -> None:
-        self.warnings.warn("requests under way hold %d bytes: refusing the largest", held_bytes)
-
-    def _warn_of_places(self, places: int) -> None:
-        self.warnings.warn("%d responses wait for events, as many as may: answering others at once", places)
 
     # The end
 

@@ -1,7 +1,9 @@
 """The connections of one process that may wait for events of its application, and those kept for others."""
 
 import threading
-from collections.abc import Callable
+import time
+
+from macaroon_cbat.tls.overload import Warnings
 
 _PART = 16
 _MOST_KEPT = 256
@@ -14,18 +16,18 @@ A parked response keeps its connection, so no newcomer gets its place. If all wa
 class ParkingPlaces:
     """A count of parked responses. Threads take places and the loop gives them back; safe for both."""
 
-    __slots__ = ("_limit", "_lock", "_taken", "_warn")
+    __slots__ = ("_limit", "_lock", "_taken", "_warnings")
 
     def __init__(self) -> None:
         """Have places without end until `allow`."""
         self._lock = threading.Lock()
         self._taken = 0
         self._limit: int | None = None
-        self._warn: Callable[[int], None] = _say_nothing
+        self._warnings = Warnings(time.monotonic)
 
-    def allow(self, connections: int, warn: Callable[[int], None]) -> None:
-        """Keep a part of so many connections for others; tell `warn` the number of places if none is left."""
-        self._limit, self._warn = connections - min(connections // _PART, _MOST_KEPT), warn
+    def allow(self, connections: int) -> None:
+        """Keep a part of so many connections for others."""
+        self._limit = connections - min(connections // _PART, _MOST_KEPT)
 
     def take(self) -> bool:
         """Return False if no place is left."""
@@ -34,7 +36,7 @@ class ParkingPlaces:
             if limit is None or self._taken < limit:
                 self._taken += 1
                 return True
-        self._warn(limit)
+        self._warnings.warn("%d responses wait for events, as many as may: answering others at once", limit)
         return False
 
     def give(self) -> None:
@@ -45,7 +47,3 @@ class ParkingPlaces:
     def __len__(self) -> int:
         """Return the number of places that are taken."""
         return self._taken
-
-
-def _say_nothing(_places: int) -> None:
-    pass

@@ -13,6 +13,7 @@ class PlainSession:
     __slots__ = ()
 
     established, ended = True, False
+    shown: Shown = None, ()
 
     def receive(self, data: bytes) -> bytes:
         """Return the bytes as they came."""
@@ -33,7 +34,3 @@ class PlainSession:
     def held_bytes(self) -> int:
         """Return nothing beyond an ordinary connection."""
         return 0
-
-    def shown(self) -> Shown:
-        """Return no certificate."""
-        return None, ()

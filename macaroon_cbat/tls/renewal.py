@@ -3,8 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -45,16 +45,16 @@ class Duties:
     """Called after SIGHUP, before the certificate is read again."""
 
     renew: Callable[[], object]
-    """Called after SIGHUP and once an hour; it may replace the certificate's files."""
+    """Called after SIGHUP and once an hour, unless `is_quiet`; it may replace the certificate's files."""
 
     on_certificate: Callable[[int], object]
     """Called with the second at which the certificate in force expires."""
 
     before_hangup: Callable[[], object] = lambda: None  # a field's default
-    """Called after SIGHUP, before all else."""
+    """Called after SIGHUP, before all else, unless `is_quiet`."""
 
     is_quiet: bool = False
-    """True if another process warns of files that cannot be used, and talks to the service manager."""
+    """True if another process warns of files that cannot be used, renews, and talks to the manager."""
 
     is_alive: Callable[[], bool] = lambda: True  # a field's default
     """Return True if the process serves, as the service manager's watchdog asks."""
@@ -91,11 +91,12 @@ class Following:
             self._do(is_asked=is_asked)
 
     def _do(self, *, is_asked: bool) -> None:
-        now = self._monotonic()
-        if is_asked:
+        now, is_quiet = self._monotonic(), self._duties.is_quiet
+        if is_asked and not is_quiet:
             _safely(self._duties.before_hangup)
+        if is_asked:
             _safely(self._duties.on_hangup)
-        if is_asked or now >= self._renew_at:
+        if not is_quiet and (is_asked or now >= self._renew_at):
             self._renew_at = now + _RENEW_SECONDS
             _safely(self._duties.renew)
         if is_asked or now >= self._look_at:
@@ -108,23 +109,6 @@ class Following:
         if self._certificate.look(anyway=anyway):
             self._duties.on_certificate(self._certificate.expires)
 
-    @contextmanager
-    def in_thread(self) -> Iterator[None]:
-        """Tick in a thread of its own until the block ends: a disk that hangs must not hold up the loop."""
-        is_over = threading.Event()
-
-        def run() -> None:
-            while not is_over.wait(_TURN_SECONDS):
-                self.tick()
-
-        thread = threading.Thread(target=run, name="followed files", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            is_over.set()
-            thread.join(_PATIENCE_SECONDS)
-
 
 @dataclass(frozen=True, slots=True)
 class FollowingLoop:
@@ -135,9 +119,22 @@ class FollowingLoop:
     on_stop: Callable[[], object]
 
     def run(self, lifeline: int | None = None) -> None:
-        """Serve until stopped, or until the other end of the lifeline pipe is gone."""
-        with self.following.in_thread():
+        """Serve until stopped, or until the other end of the lifeline pipe is gone.
+
+        A thread of its own follows the files: a disk that hangs must not hold up the loop.
+        """
+        is_over = threading.Event()
+        thread = threading.Thread(target=self._follow, args=[is_over], name="followed files", daemon=True)
+        thread.start()
+        try:
             self.loop.run(lifeline)
+        finally:
+            is_over.set()
+            thread.join(_PATIENCE_SECONDS)
+
+    def _follow(self, is_over: threading.Event) -> None:
+        while not is_over.wait(_TURN_SECONDS):
+            self.following.tick()
 
     def stop(self) -> None:
         """Finish what is under way and return from `run`; called by a signal handler."""

@@ -3,10 +3,8 @@
 from collections import OrderedDict
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from macaroon_cbat.tls.exchange import Exchange
+from macaroon_cbat.tls.exchange import Exchange
 
 
 class RequestQueue:
@@ -23,19 +21,19 @@ class RequestQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, exchange: "Exchange") -> None:
+    def put(self, exchange: Exchange) -> None:
         """Have a thread take this request."""
         self._waiting[exchange] = None
         self._signals.put(None)
 
-    def withdraw(self, exchange: "Exchange") -> None:
+    def withdraw(self, exchange: Exchange) -> None:
         """Remove a request and its signal; one that a thread has taken is left to it."""
         if self._waiting.pop(exchange, exchange) is None:
             # A thread that has the signal already finds nothing and waits for the next.
             with suppress(Empty):
                 self._signals.get_nowait()
 
-    def take(self) -> "Exchange | None":
+    def take(self) -> Exchange | None:
         """Remove and return the oldest request, once there is one; None after `end`."""
         while True:
             self._signals.get()

@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from macaroon_cbat.certificate.formats import CERTIFICATE_HEADERS
 from macaroon_cbat.errors import SettingsError
@@ -24,18 +24,6 @@ from macaroon_cbat.tls.site import Site, removed_keys
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
-
-__all__ = ["Limits", "serve"]
-
-
-class RunningLoop(Protocol):
-    """The loop of a process, as its application may reach it from any thread."""
-
-    def goes_on(self) -> bool:
-        """Return True if the loop had a turn within the last seconds."""
-
-    def allow(self, limits: Limits) -> None:
-        """Put other limits in force."""
 
 
 def serve(  # noqa: PLR0913  # one keyword a setting
@@ -59,7 +47,7 @@ def serve(  # noqa: PLR0913  # one keyword a setting
     before_hangup: Callable[[], object] | None = None,
     on_hangup: Callable[[], object] | None = None,
     on_certificate: Callable[[int], object] | None = None,
-    on_loop: Callable[[RunningLoop], object] | None = None,
+    on_loop: Callable[[Loop], object] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, finish the requests under way and return. Raises SettingsError.
 
@@ -104,7 +92,7 @@ def serve(  # noqa: PLR0913  # one keyword a setting
             site = Site(make_app(), name, real_port, not is_alone, removed)
             loop = Loop(listening_at, pair, site, limits, threads, on_end=on_end or _do_nothing)
             (on_loop or _do_nothing)(loop)
-            own = replace(duties if is_alone else _of_worker(duties), is_alive=loop.goes_on)
+            own = replace(duties, is_quiet=not is_alone, is_alive=loop.goes_on)
             return FollowingLoop(loop, Following(pair, hangups, own), on_stop or _do_nothing)
 
         announce = partial(on_ready or _do_nothing, name, real_port)
@@ -114,11 +102,6 @@ def serve(  # noqa: PLR0913  # one keyword a setting
             prefork = Prefork(listening_at, workers, limits.request_seconds)
             prefork.tick = Following(pair, hangups, _of_parent(duties, prefork)).tick
             prefork.run(make_loop, announce)
-
-
-def _of_worker(duties: Duties) -> Duties:
-    """Return the duties of a process beside others, whose parent warns and renews."""
-    return replace(duties, before_hangup=_do_nothing, renew=_do_nothing, is_quiet=True)
 
 
 def _of_parent(duties: Duties, prefork: Prefork) -> Duties:

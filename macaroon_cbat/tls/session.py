@@ -58,8 +58,7 @@ class Session:
     """The server side of one TLS connection, for one thread alone: OpenSSL's objects are not thread-safe."""
 
     __slots__ = (
-        "_certificates", "_connection", "_handshake_bytes", "_records", "ended", "established",
-        "peer_certificate", "peer_intermediates",
+        "_certificates", "_connection", "_handshake_bytes", "_records", "ended", "established", "shown",
     )  # fmt: skip
 
     def __init__(self, context: SSL.Context) -> None:
@@ -70,13 +69,12 @@ class Session:
         self._records = RecordLengths()
         self.established = False
         self.ended = False
-        self.peer_certificate: DerCertificate | None = None
-        self.peer_intermediates: tuple[DerCertificate, ...] = ()
+        self.shown: Shown = None, ()
 
     def receive(self, ciphertext: bytes) -> bytes:
         """Take what the socket gave, return the plaintext in it, or raise TlsFailure.
 
-        Sets `established` and `peer_certificate` when the handshake completes, `ended` on close_notify.
+        Sets `established` and `shown` when the handshake completes, `ended` on close_notify.
         Raises TlsFailure also for a handshake of more than HANDSHAKE_BYTES.
         """
         self._records.received(ciphertext)
@@ -128,22 +126,18 @@ class Session:
     def held_bytes(self) -> int:
         """Return what OpenSSL keeps for this client beyond an ordinary connection, as measured."""
         chain_bytes = _COPIES * self._handshake_bytes + _CERTIFICATE_BYTES * self._certificates
-        chain_bytes += sum(map(len, self.peer_intermediates))
+        chain_bytes += sum(map(len, self.shown[1]))
         return max(0, chain_bytes - _ORDINARY_BYTES) + _RECORD_COPIES * self._records.held_bytes
 
     def _complete(self) -> None:
         self.established = True
         certificate = self._connection.get_peer_certificate()
         if certificate is not None:
-            self.peer_certificate = _der_of(certificate)
+            own = _der_of(certificate)
             sent = self._connection.get_peer_cert_chain() or []
             # The client's own is among them or not, as OpenSSL's sides and pyOpenSSL's versions have it.
-            shown = [_der_of(one) for one in sent[: _SHOWN + 1]]
-            self.peer_intermediates = tuple(one for one in shown if one != self.peer_certificate)[:_SHOWN]
-
-    def shown(self) -> Shown:
-        """Return the certificates of the client that an application may see."""
-        return self.peer_certificate, self.peer_intermediates
+            chain = [_der_of(one) for one in sent[: _SHOWN + 1]]
+            self.shown = own, tuple(one for one in chain if one != own)[:_SHOWN]
 
     def encrypt(self, plaintext: bytes) -> bytes:
         """Return the records that carry the plaintext, after the records that waited to be sent."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from macaroon_cbat.certificate.untrusted_headers import UNTRUSTED_HEADERS
-from macaroon_cbat.server.stopping import IS_STOPPING
 from macaroon_cbat.tls.backlog import Backlog
 from macaroon_cbat.tls.file_body import FileBody
 from macaroon_cbat.tls.parking_places import ParkingPlaces
@@ -54,12 +53,7 @@ class Site:
             "wsgi.run_once": False,
             "wsgi.url_scheme": "https",
             "wsgi.version": (1, 0),
-            IS_STOPPING: self.stops,
         }
-
-    def stops(self) -> bool:
-        """Return True once the server finishes what is under way, for applications that wait."""
-        return self.is_stopping
 
     def environ(self, request: Request, host: str, port: int | None) -> dict[str, Any]:
         """Return the environment of a request that came from there.

@@ -7,10 +7,11 @@ from email.utils import formatdate
 from functools import lru_cache
 from time import time
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from macaroon_cbat.tls.file_body import FileBody
 from macaroon_cbat.tls.request import Request
+from macaroon_cbat.tls.site import Site
 
 log = logging.getLogger("macaroon_cbat.tls")
 
@@ -28,30 +29,23 @@ class IncompleteResponseError(Exception):
     """The application's answer is shorter than its Content-Length."""
 
 
-class Channel(Protocol):
-    """The way of a response to its client."""
-
-    def write(self, data: bytes | FileBody, /) -> None:
-        """Queue a part of the response, or raise if the client is gone."""
-
-
 class Task:
     """One call of the application. `keeps_alive` says how the connection goes on after it."""
 
     __slots__ = (
-        "_channel", "_fields", "_is_chunked", "_is_stopping", "_length", "_request", "_sent", "_status",
-        "has_begun", "keeps_alive",
+        "_fields", "_is_chunked", "_length", "_put", "_request", "_sent", "_site", "_status", "has_begun",
+        "keeps_alive",
     )  # fmt: skip
 
-    def __init__(self, channel: Channel, request: Request, is_stopping: Callable[[], bool]) -> None:
-        self._channel, self._request = channel, request
+    def __init__(self, put: Callable[[bytes | FileBody], None], request: Request, site: Site) -> None:
+        """Pass the parts of the response to `put`, which raises if the client is gone."""
+        self._put, self._request, self._site = put, request, site
         self._status = ""
         self._fields: Fields = []
         self._length: int | None = None
         self._sent = 0
         self._is_chunked = False
         self.has_begun = False
-        self._is_stopping = is_stopping
         self.keeps_alive = request.keeps_alive()
 
     def is_answered(self) -> bool:
@@ -80,7 +74,7 @@ class Task:
         if not self.has_begun:
             self._write(b"")
         if self._is_chunked and self._has_body():
-            self._channel.write(_LAST_CHUNK)
+            self._put(_LAST_CHUNK)
 
     def _start_response(
         self, status: str, headers: Fields, exc_info: ExcInfo | None = None
@@ -114,7 +108,7 @@ class Task:
         self._send(self._head())
         self._sent = len(body)
         if self._has_body():
-            self._channel.write(body)
+            self._put(body)
         else:
             body.close()
 
@@ -138,7 +132,7 @@ class Task:
 
     def _send(self, data: bytes) -> None:
         self.has_begun = True  # not before: where the header cannot be made, the server answers itself
-        self._channel.write(data)
+        self._put(data)
 
     def _within_length(self, data: bytes) -> bytes:
         if self._length is not None and self._sent + len(data) > self._length:
@@ -162,7 +156,7 @@ class Task:
             self._is_chunked = not is_old
             self.keeps_alive = self.keeps_alive and not is_old
             fields += [("Transfer-Encoding", "chunked")] if self._is_chunked else []
-        if self._is_stopping():
+        if self._site.is_stopping:
             self.keeps_alive = False
         if not self.keeps_alive or is_old:
             fields.append(("Connection", "Keep-Alive" if self.keeps_alive else "close"))

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from http.client import IncompleteRead
 from pathlib import Path
 
 import pytest
@@ -209,6 +210,7 @@ def test_a_name_without_an_address(code, words):
     [
         (OSError(101, os.strerror(101)), "auth:8443 cannot be reached (Network is unreachable): "),
         (ConnectionResetError(104, "reset"), "auth:8443 ended the connection without an answer"),
+        (IncompleteRead(b"{"), "auth:8443 ended the connection in the middle of an answer"),
         (ssl.SSLError(1, "[SSL] odd"), "TLS with auth:8443 failed"),
         (ValueError("an odd answer"), "an odd answer"),
         (KeyError(), "KeyError"),

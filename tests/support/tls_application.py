@@ -4,13 +4,12 @@ import hashlib
 import json
 import os
 import signal
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from macaroon_cbat.certificate.wsgi_connection import PEER_CERTIFICATE, PEER_INTERMEDIATES
-from macaroon_cbat.server.stopping import is_stopping
+from macaroon_cbat.server.parking import park_of
 
 Answer = tuple[str, bytes]
 MADE_IN = os.getpid()
@@ -35,6 +34,8 @@ def make_application(folder: Path) -> Callable[..., Iterable[bytes]]:
         if path == "/huge":
             start_response("200 OK", [("Content-Length", str(len(BIG) * 8))])
             return (BIG for _ in range(8))
+        if path == "/patient":
+            return _wait_for_the_stop(folder, environ)
         if path == "/file":
             start_response("200 OK", [("Content-Length", str(len(BIG)))])
             (folder / "big").write_bytes(BIG)
@@ -60,8 +61,6 @@ def _answer(path: str, environ: dict[str, Any], folder: Path, made_in: int) -> b
         os.kill(os.getpid(), signal.SIGKILL)
     if path == "/wait":
         _wait(folder)
-    if path == "/patient":
-        _wait_for_the_stop(folder, environ)
     if path == "/echo":
         body = environ["wsgi.input"].read()
         return json.dumps({"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}).encode()
@@ -87,11 +86,14 @@ def _wait(folder: Path) -> None:
         gate.read()
 
 
-def _wait_for_the_stop(folder: Path, environ: dict[str, Any]) -> None:
+def _wait_for_the_stop(folder: Path, environ: dict[str, Any]) -> Iterable[bytes]:
     """Tell the test that the request is being served, and wait until the server stops."""
+    park = park_of(environ)
+    assert park is not None
+    parked = park(3600, lambda: parked.finish("200 OK", [], b"stopping"))
+    assert parked is not None
     (folder / "entered").write_bytes(b"")
-    while not is_stopping(environ):
-        time.sleep(0.02)
+    return []
 
 
 def _breaking() -> Iterable[bytes]:

@@ -13,8 +13,8 @@ from typing import Any
 
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.server import prefork
+from macaroon_cbat.tls import Limits, serve
 from macaroon_cbat.tls.development_ca import development_certificates
-from macaroon_cbat.tls.server import Limits, serve
 from tests.support.parking_application import ParkingApplication
 from tests.support.tls_application import make_application
 

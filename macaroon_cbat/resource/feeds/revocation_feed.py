@@ -65,7 +65,7 @@ class RevocationFeed:
         self._followed_after_forks = -1
         self._stopping = Event()
         self._started_at = 0.0
-        self._begin()
+        self._cursor, self._read, self._forget_at = _BEGINNING, Revocations(), monotonic()
         self._snapshot = (
             None if snapshot is None else RevocationSnapshot(Path(snapshot), self.issuer, monotonic)
         )
@@ -134,8 +134,11 @@ class RevocationFeed:
         return self.current().reason(grant, certificate)
 
     def _begin(self) -> None:
-        """Read the feed from its beginning; until that is done, the revocations before go on ageing."""
-        self._cursor, self._read, self._forget_at = _BEGINNING, Revocations(), self._monotonic()
+        """Read the feed from its beginning, and keep what is known: a restored service may have lost it.
+
+        Until that is done, the revocations before go on ageing.
+        """
+        self._cursor, self._read = _BEGINNING, self._read.copy()
 
     def _follow(self, stopping: Event) -> None:
         try:
@@ -218,7 +221,8 @@ class RevocationFeed:
             self._known = (
                 self._read
             )  # a process that forks in between must not take the ones before for fresh
-            self._fresh_at = min(started + page.complete_after, self._monotonic())
+            confirmed_at = min(started + page.complete_after, self._monotonic())
+            self._fresh_at = max(self._fresh_at, confirmed_at)
             if self._snapshot is not None:
                 self._snapshot.keep(self._cursor, self._read)
 

@@ -137,6 +137,24 @@ def test_a_line_confirms_what_it_says(follow):
     assert feed.age() == 0
 
 
+def test_a_line_takes_no_confirmation_back(follow):
+    """The last line of a stream that a lost right ends says no more than its request: the others stand."""
+    ages: list[float] = []
+
+    def look(streaming: Streaming) -> bytes:
+        ages.append(feeds[0].age())
+        return page()(streaming)
+
+    confirmed, last = page(after=50, complete_after=49), page(after=20, complete_after=0)
+    streaming = Streaming([page(), confirmed, last, look])
+    feeds = [RevocationFeed(streaming, monotonic=streaming.monotonic)]  # type: ignore[arg-type]
+    feeds[0].start()
+    assert streaming.is_over.wait(SECONDS)
+    assert ages == [21]
+    feeds[0].stop()
+    streaming.end()
+
+
 def test_a_stream_that_hangs_confirms_nothing(follow):
     """The first line confirms the request alone: the feed ages while none comes, and is stale then."""
     streaming, feed = follow([page(), page(1, after=30, is_last=False)])

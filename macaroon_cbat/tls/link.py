@@ -5,9 +5,10 @@ import logging
 import socket
 import struct
 from contextlib import suppress
-from typing import Protocol, cast
+from typing import cast
 
-from macaroon_cbat.server.rooms import Room, Rooms, Waiter
+from macaroon_cbat.tls.host import Host
+from macaroon_cbat.tls.rooms import Client, Room
 
 log = logging.getLogger("macaroon_cbat.tls")
 
@@ -18,43 +19,16 @@ _FAILED = "dropped a connection"  # one that fails in an unforeseen way must not
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds, so that close() sends RST
 
 
-class Reactor(Protocol):
-    """The time of one process, its waiting rooms, and a buffer that all of its sockets read into."""
-
-    rooms: Rooms
-    read_buffer: memoryview
-
-    def now(self) -> float:
-        """Return the seconds of its clock."""
-
-
-class LinkOwner(Waiter, Protocol):
-    """The connection that takes what a link receives."""
-
-    def on_data(self, data: bytes, /) -> None:
-        """Take bytes from the socket."""
-
-    def on_end(self) -> None:
-        """Learn that no more bytes will come."""
-
-    def on_drained(self) -> None:
-        """Send more: what waited is gone."""
-
-    def on_gone(self) -> None:
-        """Clean up: the socket is closed."""
-
-
 class Link(asyncio.BufferedProtocol):
     """A transport that waits in at most one room and never reads while its output is stuck."""
 
     __slots__ = (
-        "_is_blocked", "_is_closing", "_is_reading", "_lingers", "_owner", "_reactor", "_transport",
-        "is_ended", "is_open", "owes_response", "room", "wants_input",
+        "_is_blocked", "_is_closing", "_is_reading", "_lingers", "_transport", "host", "is_ended",
+        "is_open", "owes_response", "owner", "room", "wants_input",
     )  # fmt: skip
 
-    def __init__(self, reactor: Reactor, owner: LinkOwner) -> None:
-        self._reactor = reactor
-        self._owner = owner
+    def __init__(self, host: Host, owner: Client) -> None:
+        self.host, self.owner = host, owner
         self._transport: asyncio.Transport | None = None
         self._is_blocked = False
         self._is_reading = True
@@ -65,7 +39,7 @@ class Link(asyncio.BufferedProtocol):
         self.is_ended = False
         self.owes_response = False
         self.wants_input = True
-        self.wait_in(reactor.rooms.handshake)
+        self.wait_in(host.rooms.handshake)
 
     # What the event loop calls
 
@@ -79,7 +53,7 @@ class Link(asyncio.BufferedProtocol):
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         """Return the buffer of the process: it is empty again before another socket is read."""
-        return self._reactor.read_buffer
+        return self.host.read_buffer
 
     def buffer_updated(self, size: int) -> None:
         """Take bytes from the socket."""
@@ -88,7 +62,7 @@ class Link(asyncio.BufferedProtocol):
         if not self.is_open or self._is_closing:
             return
         try:
-            self._owner.on_data(bytes(self._reactor.read_buffer[:size]))
+            self.owner.on_data(bytes(self.host.read_buffer[:size]))
         except Exception:
             log.exception(_FAILED)
             self.drop()
@@ -106,7 +80,7 @@ class Link(asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         """Wait for the reader. Its time runs anew only after it has taken a whole piece."""
         self._is_blocked = True
-        reader = self._reactor.rooms.reader
+        reader = self.host.rooms.reader
         if self.is_open and (self.owes_response or self._is_closing) and self.room is not reader:
             self.wait_in(reader)
         self.watch()
@@ -116,11 +90,11 @@ class Link(asyncio.BufferedProtocol):
         self._is_blocked = False
         if not self.is_open:
             return
-        if self.room is self._reactor.rooms.reader:
+        if self.room is self.host.rooms.reader:
             self.wait_in(None)
         self.watch()
         try:
-            (self._finish_closing if self._is_closing else self._owner.on_drained)()
+            (self._finish_closing if self._is_closing else self.owner.on_response)()
         except Exception:
             log.exception(_FAILED)
             self.drop()
@@ -131,7 +105,7 @@ class Link(asyncio.BufferedProtocol):
         if self.is_open:
             self.is_open = False
             self.wait_in(None)
-            self._owner.on_gone()
+            self.owner.on_gone()
 
     def end_input(self) -> None:
         """Read no more: the client has said that it will send nothing."""
@@ -140,7 +114,7 @@ class Link(asyncio.BufferedProtocol):
         if self._is_closing and not self._is_blocked:
             self.drop()
         elif not self._is_closing:
-            self._owner.on_end()
+            self.owner.on_end()
 
     # What goes out
 
@@ -158,10 +132,10 @@ class Link(asyncio.BufferedProtocol):
     def wait_in(self, room: Room | None) -> None:
         """Let the time of this room run, or none."""
         if self.room is not None:
-            self.room.leave(self._owner)
+            self.room.leave(self.owner)
         self.room = room
         if room is not None:
-            room.enter(self._owner, self._reactor.now())
+            room.enter(self.owner, self.host.now())
 
     def watch(self) -> None:
         """Read if that is useful now: a client that does not read gets nothing read either."""
@@ -184,8 +158,8 @@ class Link(asyncio.BufferedProtocol):
         self.send(farewell)
         if not self._is_blocked:
             self._finish_closing()
-        elif self.room is not self._reactor.rooms.reader:
-            self.wait_in(self._reactor.rooms.reader)
+        elif self.room is not self.host.rooms.reader:
+            self.wait_in(self.host.rooms.reader)
 
     def is_closing(self) -> bool:
         """Return True if nothing more will be read or answered."""
@@ -202,7 +176,7 @@ class Link(asyncio.BufferedProtocol):
         except OSError:
             self.drop()
             return
-        self.wait_in(self._reactor.rooms.linger)
+        self.wait_in(self.host.rooms.linger)
         self.watch()
 
     def drop(self, *, resetting: bool = False) -> None:
@@ -215,7 +189,7 @@ class Link(asyncio.BufferedProtocol):
             if resetting:
                 self._reset_on_close(self._transport.get_extra_info("socket"))
             self._transport.abort()
-        self._owner.on_gone()
+        self.owner.on_gone()
 
     @staticmethod
     def _reset_on_close(sock: socket.socket) -> None:

@@ -16,17 +16,43 @@ _SPARED_SECONDS = 0.1
 """The age below which a client is not dropped for a newcomer, or newcomers would drop each other."""
 
 
-class Waiter(Protocol):
-    """A connection whose client the server waits for."""
+class Client(Protocol):
+    """A connection, as the server calls it; in a room, if the server waits for its client."""
+
+    def on_data(self, data: bytes, /) -> None:
+        """Take bytes from the socket."""
+
+    def on_end(self) -> None:
+        """Learn that no more bytes will come."""
+
+    def on_response(self) -> None:
+        """Send what has been made so far."""
 
     def on_deadline(self, room: "Room", /) -> None:
         """Learn that the time in this room is over."""
 
+    def on_stop(self) -> None:
+        """End, unless a request is under way."""
+
+    def on_gone(self) -> None:
+        """Clean up: the socket is closed."""
+
     def drop(self) -> None:
         """End at once, to make room for another client."""
 
+    def shed(self) -> None:
+        """Refuse the request that is held, and forget it."""
+
+    def is_parked(self) -> bool:
+        """Return True if no thread makes its response."""
+
     def backlog(self) -> tuple[int, bool]:
         """Return how many bytes wait for this reader, and whether a thread waits too."""
+
+    counted_bytes: int
+
+    def held_bytes(self) -> int:
+        """Return how many bytes of requests the server holds for it now."""
 
 
 class Room:
@@ -36,21 +62,21 @@ class Room:
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
-        self._since: OrderedDict[Waiter, float] = OrderedDict()
+        self._since: OrderedDict[Client, float] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._since)
 
-    def enter(self, connection: "Waiter", now: float) -> None:
+    def enter(self, connection: Client, now: float) -> None:
         """Start the time of this connection, or start it anew."""
         self._since.pop(connection, None)
         self._since[connection] = now
 
-    def leave(self, connection: "Waiter") -> None:
+    def leave(self, connection: Client) -> None:
         """Stop its time."""
         self._since.pop(connection, None)
 
-    def expired(self, now: float) -> Iterator["Waiter"]:
+    def expired(self, now: float) -> Iterator[Client]:
         """Remove and yield those whose time is over."""
         while self._since:
             connection, since = next(iter(self._since.items()))
@@ -59,14 +85,14 @@ class Room:
             del self._since[connection]
             yield connection
 
-    def oldest(self) -> tuple[float, "Waiter"] | None:
+    def oldest(self) -> tuple[float, Client] | None:
         """Return the connection that has waited longest, and since when."""
         if not self._since:
             return None
         connection, since = next(iter(self._since.items()))
         return since, connection
 
-    def everyone(self) -> list[Waiter]:
+    def everyone(self) -> list[Client]:
         """Return all connections that wait here."""
         return list(self._since)
 
@@ -78,24 +104,24 @@ class ParkedRoom(Room):
 
     def __init__(self) -> None:
         super().__init__()
-        self._slots: dict[int, dict[Waiter, None]] = {}
-        self._slot_of: dict[Waiter, int] = {}
+        self._slots: dict[int, dict[Client, None]] = {}
+        self._slot_of: dict[Client, int] = {}
 
     def __len__(self) -> int:
         return len(self._slot_of)
 
-    def enter_for(self, connection: "Waiter", now: float, seconds: float) -> None:
+    def enter_for(self, connection: Client, now: float, seconds: float) -> None:
         """Start the time of this connection: so many seconds, rounded up to a slot."""
         slot = self._slot_of[connection] = int((now + seconds) / _SLOT_SECONDS) + 1
         self._slots.setdefault(slot, {})[connection] = None
 
-    def leave(self, connection: "Waiter") -> None:
+    def leave(self, connection: Client) -> None:
         """Stop its time."""
         slot = self._slot_of.pop(connection, None)
         if slot is not None:
             self._slots[slot].pop(connection, None)
 
-    def expired(self, now: float) -> Iterator["Waiter"]:
+    def expired(self, now: float) -> Iterator[Client]:
         """Remove and yield those whose time is over."""
         for slot in sorted(slot for slot in self._slots if slot * _SLOT_SECONDS <= now):
             for connection in list(self._slots.pop(slot)):
@@ -119,13 +145,13 @@ class Rooms:
         self.request.seconds = self.reader.seconds = limits.request_seconds
         self.idle.seconds = limits.idle_seconds
 
-    def burdens(self, unread_bytes: int, threads: int) -> list[Waiter]:
+    def burdens(self, unread_bytes: int, threads: int) -> list[Client]:
         """Return the slow readers to drop, the slowest first, because together they take up too much.
 
         Half of the threads may wait for readers, so that the others are always free to serve.
         """
         waiting_bytes = waiting_threads = 0
-        found: list[Waiter] = []
+        found: list[Client] = []
         for connection in reversed(self.reader.everyone()):
             waiting, is_blocked = connection.backlog()
             waiting_bytes += waiting
@@ -134,7 +160,7 @@ class Rooms:
                 found.append(connection)
         return found[::-1]
 
-    def evictable(self, now: float) -> Waiter | None:
+    def evictable(self, now: float) -> Client | None:
         """Return the connection to drop for a newcomer: the one that the server has waited for longest.
 
         Age decides, not the kind of waiting. So a client that stalls in any way goes before one that is in

@@ -1,6 +1,6 @@
 """The turns of newcomers and of those who are served."""
 
-from macaroon_cbat.server.acceptor import Turns
+from macaroon_cbat.tls.overload import Turns
 
 
 def test_newcomers_wait_for_those_who_are_served():
