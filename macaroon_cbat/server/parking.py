@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 log = logging.getLogger("macaroon_cbat.tls")
 
@@ -176,14 +176,19 @@ class ParkedResponse:
             log.exception("the application failed to end a wait")
 
 
-Park = Callable[[float, Callable[[], None]], ParkedResponse | None]
-"""Park the response to a request for so many seconds, after which the second argument is called, in the loop.
+class Park(Protocol):
+    """The function that parks a response."""
 
-It is called, too, when the client goes and when the server stops: it must be quick, and may call `finish`.
-The client may go before the application has noted that it waits: one that notes it then looks at `is_over`.
-The result is None if no place is left, since other connections need some: the application answers at once.
-The server answers 503 by itself if an application does not finish within GRACE_SECONDS after that.
-"""
+    def __call__(self, seconds: float, on_end: Callable[[], None], holder: str = "") -> ParkedResponse | None:
+        """Park the response for so many seconds, after which `on_end` is called, in the loop.
+
+        It is called, too, when the client goes and when the server stops: it must be quick, and may `finish`.
+        The client may go before the application has noted that it waits: one that notes it then looks at
+        `is_over`. The result is None if no place is left, since other connections need some, or if the
+        `holder`, a name that the application gives its client, has half of them: the application answers at
+        once. The server answers 503 if an application does not finish within GRACE_SECONDS after that.
+        """
+
 
 GRACE_SECONDS = 5.0
 
