@@ -195,8 +195,7 @@ class Connection:
     def shed(self) -> None:
         """Refuse a request that no thread has taken, or close: all clients together hold too much."""
         exchange, is_half_sent = self._exchange, self._receiver.request is not None
-        if exchange is not None and exchange.withdraw():
-            self._host.withdraw(exchange)
+        if exchange is not None and self._host.withdraw(exchange):
             self._exchange, self.link.owes_response = None, False
         elif exchange is not None or not is_half_sent:
             self.drop()

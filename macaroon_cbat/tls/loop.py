@@ -119,9 +119,9 @@ class Loop:
         self.turns.serve(self.now())
         self._requests.put(exchange)
 
-    def withdraw(self, exchange: Exchange) -> None:
-        """Have no thread take this request."""
-        self._requests.withdraw(exchange)
+    def withdraw(self, exchange: Exchange) -> bool:
+        """Have no thread take this request; return False if one has."""
+        return self._requests.withdraw(exchange)
 
     def new_request(self) -> Request:
         """Return an empty request within the limits."""
