@@ -77,7 +77,10 @@ class KnownHeads:
 
 
 def _parts(data: bytes, address: str | None) -> _Parts | None:
-    """Return the name of the head, the authorization and the target; None without the two in this order."""
+    """Return the name of the head, the authorization and the target; None without the two in this order.
+
+    The parser refuses most controls, and reads others: where one is in either, it is not known what it does.
+    """
     token = data.find(_TOKEN)
     if token < 0:
         return None
@@ -87,5 +90,7 @@ def _parts(data: bytes, address: str | None) -> _Parts | None:
         return None
     after = data.find(b"\r", uri + 2)
     authorization = data[token + _TOKEN_AT : between].decode("latin-1").strip(" \t")
-    name = (address, data[:token], data[between:uri], data[after:])
-    return name, authorization, data[uri + _URI_AT : after].decode("latin-1").strip(" \t")
+    target = data[uri + _URI_AT : after].decode("latin-1").strip(" \t")
+    if not (authorization.isprintable() and target.isprintable()):
+        return None
+    return (address, data[:token], data[between:uri], data[after:]), authorization, target

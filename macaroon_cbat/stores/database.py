@@ -135,6 +135,7 @@ class Database:
         self._require_primary()
         with self._transaction("migrating" if is_migration else "writing") as writer:
             yield writer
+        self._refuse_replaced()  # a writer may have waited for others meanwhile
 
     @property
     def place(self) -> str:
@@ -161,7 +162,10 @@ class Database:
     def _require_primary(self) -> None:
         if self._primacy is not None:
             self._primacy.current().require()
-        elif self._in_use.is_replaced():
+        self._refuse_replaced()
+
+    def _refuse_replaced(self) -> None:
+        if self._in_use.is_replaced():
             raise self._unavailable(REPLACED)
 
     def _prove(self) -> None:

@@ -1,11 +1,15 @@
 """An SQLite database that is moved away or replaced under a running service is out of reach, not followed."""
 
+import sqlite3
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from macaroon_cbat.errors import Unavailable
 from tests.support.databases import METADATA, NOW, ON_SQLITE, SECRET, grant, opened, revoke_token
+from tests.support.tls_servers import wait_until
 
 REPLACED = "replaced or moved away while it was in use: start the service again, or put the file back"
 
@@ -47,6 +51,29 @@ def test_connections_of_later_are_refused_as_well(stores, url, file, tmp_path):
     stores.database.close()
     with pytest.raises(Unavailable, match=REPLACED), stores.database.reading():
         pass
+
+
+@ON_SQLITE
+def test_a_writer_that_waited_is_not_acknowledged_in_the_old_one(stores, file, tmp_path):
+    """A revocation that waited for another writer, while the database is moved away, is refused."""
+    failures: list[Unavailable] = []
+
+    def revoke() -> None:
+        try:
+            revoke_token(stores, grant())
+        except Unavailable as error:
+            failures.append(error)
+
+    stores.database.close()
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting = threading.Thread(target=revoke)
+        waiting.start()
+        wait_until(lambda: stores.database.engine.pool.checkedout() > 0)
+        moved(file, tmp_path / "old")
+        other.execute("ROLLBACK")
+        waiting.join()
+    assert [REPLACED in str(error) for error in failures] == [True]
 
 
 @ON_SQLITE
