@@ -139,7 +139,7 @@ class ParkedResponse:
             return [*self._take_head(is_last=is_last), *chunks, *ends], answer is not None
         if answer is None:
             return [], False
-        return [self._with_line(answer_text(answer, is_head=is_head, is_last=is_last))], True
+        return [self._with_line(_text(answer, formatdate(usegmt=True), is_head, is_last))], True
 
     def _take_head(self, *, is_last: bool) -> list[bytes]:
         head, self._head = self._head, None
@@ -219,13 +219,9 @@ def chunk_of(part: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(part), part) if part else b""
 
 
-def answer_text(answer: ParkedAnswer, *, is_head: bool, is_last: bool) -> bytes:
-    """Return the whole HTTP/1.1 response; the body is left out for HEAD, but not its length."""
-    return _text(answer, formatdate(usegmt=True), is_head, is_last)
-
-
 @lru_cache(maxsize=4)
 def _text(answer: ParkedAnswer, date: str, is_head: bool, is_last: bool) -> bytes:  # noqa: FBT001  # keys of the cache
+    """Return the whole response; the body is left out for HEAD, but not its length."""
     has_body = not answer.status.startswith(("204", "304"))
     length = [("Content-Length", str(len(answer.body)))] if has_body else []
     head = _head_of(answer, date, length, is_last)

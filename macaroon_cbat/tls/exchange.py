@@ -129,7 +129,7 @@ class Exchange:
         parked.release()
 
     def _begin(self) -> bool:
-        """Take the request, unless its client is gone or it was withdrawn."""
+        """Take the request, unless its client is gone."""
         with self._lock:
             self._is_started = not self._is_abandoned
             return self._is_started
@@ -202,15 +202,6 @@ class Exchange:
     def queued_bytes(self) -> int:
         """Return how many bytes the request holds while no thread has taken it."""
         return 0 if self._is_started else self.request.held_bytes()
-
-    def withdraw(self) -> bool:
-        """Return True if no thread will take the request any more: none had taken it."""
-        with self._lock:
-            if self._is_started:
-                return False
-            self._is_abandoned = True
-            self.request.close()
-            return True
 
     def waiting_bytes(self) -> int:
         """Return how many bytes of the response wait for its reader."""
