@@ -13,7 +13,8 @@ import click.core
 from macaroon_cbat.certificate.source import tls_connection
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.server.activation import handed_sockets
-from macaroon_cbat.server.listener import UNIX, SocketFile, listening, place_of
+from macaroon_cbat.server.address import UNIX
+from macaroon_cbat.server.listener import SocketFile, listening, place_of
 from macaroon_cbat.service import Settings
 
 _MODE = re.compile(r"0?[0-7]{3}")

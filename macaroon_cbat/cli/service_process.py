@@ -1,6 +1,7 @@
 """The processes of `serve`: the application of each, its management page, and the files that all follow."""
 
 import logging
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.followed import Followed
 from macaroon_cbat.server.limits import limits_that_fit
 from macaroon_cbat.server.management import management_listener, serve_management
-from macaroon_cbat.server.process_metrics import BuildInfo, ProcessMetrics, main_process
+from macaroon_cbat.server.process_metrics import BuildInfo, ProcessMetrics
 from macaroon_cbat.server.readiness import Readiness
 from macaroon_cbat.server.shared_counters import take_counters
 from macaroon_cbat.service import Settings, create_app
@@ -118,7 +119,7 @@ class _Process:
     def _show(self, management: socket.socket, stores: Stores, feeds: ResourceFeeds) -> None:
         """Answer probes and scrapes."""
         self._readiness = Readiness(service_checks(stores, self._expiry, time.time))
-        main = main_process(is_worker=self._is_worker)
+        main = os.getppid() if self._is_worker else os.getpid()  # the one that the operator started
         collectors = (
             key_age(stores, time.time),
             certificate_expiry(self._expiry),

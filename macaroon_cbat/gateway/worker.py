@@ -78,10 +78,10 @@ class Worker:
         self._begin(self._sweep())
         if lifeline is not None:
             loop.add_reader(lifeline, stopped.set)
-        servers = [await self._server(sock) for sock in (self._listener,) if sock is not None]
+        server = None if self._listener is None else await self._server(self._listener)
         if not self._is_stopping:
             await stopped.wait()
-        for server in servers:
+        if server is not None:
             server.close()
         await asyncio.gather(self._finish(), *([self._envoy.finish()] if self._envoy is not None else []))
         for task in self._tasks:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError
 
-_UNIX = "unix:"
+UNIX = "unix:"
+"""The beginning of an address that is the path of a Unix socket."""
 _LARGEST_PORT = 65535
 _PORT = re.compile(r"[0-9]{1,5}")
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?")
@@ -28,7 +29,7 @@ class Address:
 
     def __str__(self) -> str:
         """Return `HOST:PORT`, with brackets around IPv6, or `unix:PATH`."""
-        return f"{self.bracketed}:{self.port}" if self.path is None else f"{_UNIX}{self.path}"
+        return f"{self.bracketed}:{self.port}" if self.path is None else f"{UNIX}{self.path}"
 
     @property
     def bracketed(self) -> str:
@@ -41,8 +42,8 @@ def read_address(text: str, name: str) -> Address:
 
     Nothing is resolved, and no path is looked at.
     """
-    if text.startswith(_UNIX) and text != _UNIX:
-        return Address(path=Path(text.removeprefix(_UNIX)))
+    if text.startswith(UNIX) and text != UNIX:
+        return Address(path=Path(text.removeprefix(UNIX)))
     host, _, port = text.rpartition(":")
     if not _PORT.fullmatch(port) or int(port) > _LARGEST_PORT:
         raise _neither(text, name)

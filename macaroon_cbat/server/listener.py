@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from macaroon_cbat.errors import SettingsError
-from macaroon_cbat.server.address import Address
+from macaroon_cbat.server.address import UNIX, Address
 from macaroon_cbat.server.unix_listener import BACKLOG, MODE, listening_on
 
-UNIX = "unix:"
-"""The beginning of a host that is the path of a Unix socket."""
 IN_PYTHON = " (port= in Python)"
 """The end of an advice, for callers of `tls.serve`, who have no options."""
 _EVERY_ADDRESS = "::"

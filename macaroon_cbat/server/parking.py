@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 log = logging.getLogger("macaroon_cbat.tls")
 
@@ -139,7 +139,7 @@ class ParkedResponse:
             return [*self._take_head(is_last=is_last), *chunks, *ends], answer is not None
         if answer is None:
             return [], False
-        return [self._with_line(answer_text(answer, is_head=is_head, is_last=is_last))], True
+        return [self._with_line(_text(answer, formatdate(usegmt=True), is_head, is_last))], True
 
     def _take_head(self, *, is_last: bool) -> list[bytes]:
         head, self._head = self._head, None
@@ -176,14 +176,19 @@ class ParkedResponse:
             log.exception("the application failed to end a wait")
 
 
-Park = Callable[[float, Callable[[], None]], ParkedResponse | None]
-"""Park the response to a request for so many seconds, after which the second argument is called, in the loop.
+class Park(Protocol):
+    """The function that parks a response."""
 
-It is called, too, when the client goes and when the server stops: it must be quick, and may call `finish`.
-The client may go before the application has noted that it waits: one that notes it then looks at `is_over`.
-The result is None if no place is left, since other connections need some: the application answers at once.
-The server answers 503 by itself if an application does not finish within GRACE_SECONDS after that.
-"""
+    def __call__(self, seconds: float, on_end: Callable[[], None], holder: str = "") -> ParkedResponse | None:
+        """Park the response for so many seconds, after which `on_end` is called, in the loop.
+
+        It is called, too, when the client goes and when the server stops: it must be quick, and may `finish`.
+        The client may go before the application has noted that it waits: one that notes it then looks at
+        `is_over`. The result is None if no place is left, since other connections need some, or if the
+        `holder`, a name that the application gives its client, has half of them: the application answers at
+        once. The server answers 503 if an application does not finish within GRACE_SECONDS after that.
+        """
+
 
 GRACE_SECONDS = 5.0
 
@@ -214,13 +219,9 @@ def chunk_of(part: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(part), part) if part else b""
 
 
-def answer_text(answer: ParkedAnswer, *, is_head: bool, is_last: bool) -> bytes:
-    """Return the whole HTTP/1.1 response; the body is left out for HEAD, but not its length."""
-    return _text(answer, formatdate(usegmt=True), is_head, is_last)
-
-
 @lru_cache(maxsize=4)
 def _text(answer: ParkedAnswer, date: str, is_head: bool, is_last: bool) -> bytes:  # noqa: FBT001  # keys of the cache
+    """Return the whole response; the body is left out for HEAD, but not its length."""
     has_body = not answer.status.startswith(("204", "304"))
     length = [("Content-Length", str(len(answer.body)))] if has_body else []
     head = _head_of(answer, date, length, is_last)

@@ -1,6 +1,5 @@
 """Metrics of a server's processes: memory, processor time and open files of the parent and its workers."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -66,8 +65,3 @@ def _children(pid: int) -> list[int]:
         found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return [int(one) for one in found if int(one) != pid]
     return []
-
-
-def main_process(*, is_worker: bool) -> int:
-    """Return the id of the process that the operator started, as a worker of it or as itself."""
-    return os.getppid() if is_worker else os.getpid()

@@ -86,9 +86,11 @@ class Observed:
             return False  # the same error answers the request, if it needs the proxy
 
 
-def _park_named(name: str, park: Park, seconds: float, on_end: Callable[[], None]) -> ParkedResponse | None:
+def _park_named(
+    name: str, park: Park, seconds: float, on_end: Callable[[], None], holder: str = ""
+) -> ParkedResponse | None:
     """Park the response, and name the request in its header."""
-    parked = park(seconds, on_end)
+    parked = park(seconds, on_end, holder)
     if parked is not None:
         parked.add_field(HEADER, name)
     return parked

@@ -204,7 +204,8 @@ class ResourceFeeds:
             follower.beats_every = min(wait, LONGEST_SILENCE)
             follower.beats_at = arrived + spread * follower.beats_every
             streamed = STREAM_SECONDS * (1 - _SPREAD_PART * spread) if caller.takes_lines else 0
-            body = self._watches.current().park(follower, position, page, partial(park, seconds), streamed)
+            parks = partial(park, seconds, holder=caller.client.client_id)
+            body = self._watches.current().park(follower, position, page, parks, streamed)
             return Parked() if body is None else _answer_text(body)
         body = self._waited(follower, position, seconds)
         if follower.is_suspect:

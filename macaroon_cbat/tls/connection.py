@@ -110,7 +110,6 @@ class Connection:
     def _begin_exchange(self, request: Request) -> None:
         assert self._session is not None
         self.link.wait_in(None)
-        self.link.owes_response = True
         site, shown = self._host.site, self._session.shown
         self._exchange = Exchange(request, site, self._address, shown, partial(self._host.post, self))
         self._host.submit(self._exchange)
@@ -153,7 +152,6 @@ class Connection:
     def _on_answered(self, exchange: Exchange) -> None:
         link = self.link
         self._exchange = None
-        link.owes_response = False
         if exchange.is_broken:
             # Without close_notify the client can tell that the response is not whole.
             link.drop()
@@ -195,9 +193,8 @@ class Connection:
     def shed(self) -> None:
         """Refuse a request that no thread has taken, or close: all clients together hold too much."""
         exchange, is_half_sent = self._exchange, self._receiver.request is not None
-        if exchange is not None and exchange.withdraw():
-            self._host.withdraw(exchange)
-            self._exchange, self.link.owes_response = None, False
+        if exchange is not None and self._host.withdraw(exchange):
+            self._exchange = None
         elif exchange is not None or not is_half_sent:
             self.drop()
             return

@@ -32,7 +32,7 @@ class Exchange:
     """The channel of a task, which touches neither the socket nor TLS."""
 
     __slots__ = (
-        "_changed", "_has_place", "_is_abandoned", "_is_started", "_lock", "_room", "_shown", "_unsent",
+        "_changed", "_holder", "_is_abandoned", "_is_started", "_lock", "_room", "_shown", "_unsent",
         "addr", "is_announced", "is_broken", "is_finished", "is_parked", "keeps_alive", "parked", "request",
         "site",
     )  # fmt: skip
@@ -60,7 +60,8 @@ class Exchange:
         self._is_started = False
         self.parked: ParkedResponse | None = None
         self.is_parked = False
-        self._has_place = False
+        self._holder: str | None = None
+        """The holder of the place that the response has among those that are parked."""
 
     # In the thread
 
@@ -94,11 +95,12 @@ class Exchange:
             environ[PEER_CERTIFICATE], environ[PEER_INTERMEDIATES] = self._shown
         return environ
 
-    def park(self, seconds: float, on_end: Callable[[], None]) -> ParkedResponse | None:
+    def park(self, seconds: float, on_end: Callable[[], None], holder: str = "") -> ParkedResponse | None:
         """Have no thread make this response, as `server.parking` says; the application calls it."""
-        if not self._has_place and not self.site.places.take():
-            return None
-        self._has_place = True
+        if self._holder is None:
+            if not self.site.places.take(holder):
+                return None
+            self._holder = holder
         can_stream = self.request.version == "1.1" and self.request.command != "HEAD"
         self.parked = ParkedResponse(seconds, on_end, self.announce, can_stream=can_stream)
         return self.parked
@@ -120,14 +122,14 @@ class Exchange:
     def _leave_parking(self, parked: ParkedResponse) -> None:
         """Give the place back once, and let go of the application's wait."""
         with self._lock:
-            has_place, self._has_place = self._has_place, False
-        if has_place:
-            self.site.places.give()
+            holder, self._holder = self._holder, None
+        if holder is not None:
+            self.site.places.give(holder)
         parked.end_wait()
         parked.release()
 
     def _begin(self) -> bool:
-        """Take the request, unless its client is gone or it was withdrawn."""
+        """Take the request, unless its client is gone."""
         with self._lock:
             self._is_started = not self._is_abandoned
             return self._is_started
@@ -200,15 +202,6 @@ class Exchange:
     def queued_bytes(self) -> int:
         """Return how many bytes the request holds while no thread has taken it."""
         return 0 if self._is_started else self.request.held_bytes()
-
-    def withdraw(self) -> bool:
-        """Return True if no thread will take the request any more: none had taken it."""
-        with self._lock:
-            if self._is_started:
-                return False
-            self._is_abandoned = True
-            self.request.close()
-            return True
 
     def waiting_bytes(self) -> int:
         """Return how many bytes of the response wait for its reader."""

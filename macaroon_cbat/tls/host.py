@@ -41,8 +41,8 @@ class Host(Protocol):
     def submit(self, exchange: Exchange, /) -> None:
         """Have a thread serve this request."""
 
-    def withdraw(self, exchange: Exchange, /) -> None:
-        """Have no thread take this request."""
+    def withdraw(self, exchange: Exchange, /) -> bool:
+        """Have no thread take this request; return False if one has."""
 
     def post(self, client: Client, /) -> None:
         """Have the loop look at the response of this client in its next turn; any thread may call it."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from typing import cast
 
@@ -15,8 +16,16 @@ log = logging.getLogger("macaroon_cbat.tls")
 READ_BYTES = 1 << 14
 """One TLS record: more would keep other clients waiting for their turn."""
 
-_FAILED = "dropped a connection"  # one that fails in an unforeseen way must not take the others with it
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds, so that close() sends RST
+
+
+def do_or_drop(drop: Callable[[], None], what: Callable[..., None], *arguments: object) -> None:
+    """Do this for a connection: one that fails in an unforeseen way is dropped and harms no other."""
+    try:
+        what(*arguments)
+    except Exception:
+        log.exception("dropped a connection")
+        drop()
 
 
 class Link(asyncio.BufferedProtocol):
@@ -24,7 +33,7 @@ class Link(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_is_blocked", "_is_closing", "_is_reading", "_lingers", "_transport", "host", "is_ended",
-        "is_open", "owes_response", "owner", "room", "wants_input",
+        "is_open", "owner", "room", "wants_input",
     )  # fmt: skip
 
     def __init__(self, host: Host, owner: Client) -> None:
@@ -37,7 +46,6 @@ class Link(asyncio.BufferedProtocol):
         self.room: Room | None = None
         self.is_open = True
         self.is_ended = False
-        self.owes_response = False
         self.wants_input = True
         self.wait_in(host.rooms.handshake)
 
@@ -61,28 +69,22 @@ class Link(asyncio.BufferedProtocol):
         # which takes the refusal from the client as well.
         if not self.is_open or self._is_closing:
             return
-        try:
-            self.owner.on_data(bytes(self.host.read_buffer[:size]))
-        except Exception:
-            log.exception(_FAILED)
-            self.drop()
+        do_or_drop(self.drop, self.owner.on_data, bytes(self.host.read_buffer[:size]))
 
     def eof_received(self) -> bool:
         """Read no more, and keep the other direction open."""
         if self.is_open:
-            try:
-                self.end_input()
-            except Exception:
-                log.exception(_FAILED)
-                self.drop()
+            do_or_drop(self.drop, self.end_input)
         return True
 
     def pause_writing(self) -> None:
         """Wait for the reader. Its time runs anew only after it has taken a whole piece."""
         self._is_blocked = True
-        reader = self.host.rooms.reader
-        if self.is_open and (self.owes_response or self._is_closing) and self.room is not reader:
-            self.wait_in(reader)
+        rooms = self.host.rooms
+        # In no room, or parked, it is being answered; in the others its own time runs on.
+        is_answered = self.room is None or self.room is rooms.parked
+        if self.is_open and (is_answered or self._is_closing) and self.room is not rooms.reader:
+            self.wait_in(rooms.reader)
         self.watch()
 
     def resume_writing(self) -> None:
@@ -93,11 +95,7 @@ class Link(asyncio.BufferedProtocol):
         if self.room is self.host.rooms.reader:
             self.wait_in(None)
         self.watch()
-        try:
-            (self._finish_closing if self._is_closing else self.owner.on_response)()
-        except Exception:
-            log.exception(_FAILED)
-            self.drop()
+        do_or_drop(self.drop, self._finish_closing if self._is_closing else self.owner.on_response)
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Clean up."""

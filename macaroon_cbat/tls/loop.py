@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 
 from macaroon_cbat.certificate.address import plain_text
 from macaroon_cbat.server.event_loop import new_event_loop
@@ -21,7 +20,7 @@ from macaroon_cbat.tls.acceptor import Acceptor
 from macaroon_cbat.tls.connection import Connection
 from macaroon_cbat.tls.exchange import Exchange
 from macaroon_cbat.tls.held_requests import Holdings
-from macaroon_cbat.tls.link import READ_BYTES
+from macaroon_cbat.tls.link import READ_BYTES, do_or_drop
 from macaroon_cbat.tls.overload import Turns, Warnings
 from macaroon_cbat.tls.request import Request
 from macaroon_cbat.tls.request_queue import RequestQueue
@@ -119,9 +118,9 @@ class Loop:
         self.turns.serve(self.now())
         self._requests.put(exchange)
 
-    def withdraw(self, exchange: Exchange) -> None:
-        """Have no thread take this request."""
-        self._requests.withdraw(exchange)
+    def withdraw(self, exchange: Exchange) -> bool:
+        """Have no thread take this request; return False if one has."""
+        return self._requests.withdraw(exchange)
 
     def new_request(self) -> Request:
         """Return an empty request within the limits."""
@@ -131,10 +130,7 @@ class Loop:
         """Leave out a client that is gone."""
         self.connections.pop(client, None)
         self.holdings.forget(client)
-        if self._stop_before is None:
-            self._acceptor.resume()
-        else:
-            self._end_if_over()
+        self._go_on()
 
     # For the acceptor
 
@@ -175,10 +171,10 @@ class Loop:
             if client.is_parked():
                 self._finished.append(client)
             else:
-                _do(client.on_response, client.drop)
+                do_or_drop(client.drop, client.on_response)
         for _ in range(min(len(self._finished), _FINISHED_A_TURN)):
             client = self._finished.popleft()
-            _do(client.on_response, client.drop)
+            do_or_drop(client.drop, client.on_response)
         if self._finished and not self._is_woken:
             self._is_woken = True
             self.events.call_soon(self._on_changed)
@@ -194,9 +190,13 @@ class Loop:
         self.last_turn = now = self.now()
         for room in self.rooms.all:
             for connection in room.expired(now):
-                _do(partial(connection.on_deadline, room), connection.drop)
+                do_or_drop(connection.drop, connection.on_deadline, room)
         for connection in self.rooms.burdens(self.limits.unread_bytes, len(self._threads)):
             connection.drop()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Use the place of a client that is gone; end if it was the last one."""
         if self._stop_before is None:
             self._acceptor.resume()
         else:
@@ -232,12 +232,3 @@ class Loop:
             self.events.run_forever()
         self.events.close()
         self._on_end()
-
-
-def _do(what: Callable[[], None], drop: Callable[[], None]) -> None:
-    """Do this for a connection: one that fails in an unforeseen way is dropped and harms no other."""
-    try:
-        what()
-    except Exception:
-        log.exception("dropped a connection")
-        drop()

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 
 from macaroon_cbat.tls.overload import Warnings
 
@@ -16,12 +17,13 @@ A parked response keeps its connection, so no newcomer gets its place. If all wa
 class ParkingPlaces:
     """A count of parked responses. Threads take places and the loop gives them back; safe for both."""
 
-    __slots__ = ("_limit", "_lock", "_taken", "_warnings")
+    __slots__ = ("_limit", "_lock", "_of_holders", "_taken", "_warnings")
 
     def __init__(self) -> None:
         """Have places without end until `allow`."""
         self._lock = threading.Lock()
         self._taken = 0
+        self._of_holders = Counter[str]()
         self._limit: int | None = None
         self._warnings = Warnings(time.monotonic)
 
@@ -29,20 +31,29 @@ class ParkingPlaces:
         """Keep a part of so many connections for others."""
         self._limit = connections - min(connections // _PART, _MOST_KEPT)
 
-    def take(self) -> bool:
-        """Return False if no place is left."""
+    def take(self, holder: str = "") -> bool:
+        """Return False if no place is left, or if this holder, unless it has no name, has half of them."""
         with self._lock:
             limit = self._limit
-            if limit is None or self._taken < limit:
+            has_half = bool(holder) and limit is not None and self._of_holders[holder] >= (limit + 1) // 2
+            if limit is None or (self._taken < limit and not has_half):
                 self._taken += 1
+                self._of_holders[holder] += 1
                 return True
-        self._warnings.warn("%d responses wait for events, as many as may: answering others at once", limit)
+            waiting = self._of_holders[holder] if has_half else limit
+        whose = f" of {holder!r}" if has_half else ""
+        self._warnings.warn(
+            "%d responses%s wait for events, as many as may: answering others at once", waiting, whose
+        )
         return False
 
-    def give(self) -> None:
-        """Give a place back."""
+    def give(self, holder: str = "") -> None:
+        """Give a place of this holder back."""
         with self._lock:
             self._taken -= 1
+            self._of_holders[holder] -= 1
+            if not self._of_holders[holder]:
+                del self._of_holders[holder]
 
     def __len__(self) -> int:
         """Return the number of places that are taken."""

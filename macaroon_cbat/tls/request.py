@@ -2,7 +2,7 @@
 
 from io import BytesIO
 
-from macaroon_cbat.tls.request_body import Body, ChunkedBody, SizedBody
+from macaroon_cbat.tls.request_body import ChunkedBody, SizedBody
 from macaroon_cbat.tls.request_head import RequestHead, UnusableRequest, has_bare_line_feed, read_head
 
 MAX_BLANK_BYTES = 32
@@ -28,7 +28,7 @@ class Request:
         self._head = bytearray()
         self._read_head_bytes = 0
         self._blank_bytes = 0
-        self._body: Body | None = None
+        self._body: SizedBody | ChunkedBody | None = None
         self._content = b""
         self.headers: dict[str, str] = {}
 

@@ -1,7 +1,6 @@
 """The two framings of a request's body: so many bytes, or chunks (RFC 9112 6.2, 7.1). Pure, all bounded."""
 
 import re
-from typing import Protocol
 
 from macaroon_cbat.tls.request_head import UnusableRequest
 
@@ -13,19 +12,6 @@ _FRAMING_SHARE = 4
 
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t -~\x80-\xff]*)?")
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}:[\t -~\x80-\xff]*")
-
-
-class Body(Protocol):
-    """A body that is being received."""
-
-    content: bytearray
-    is_complete: bool
-
-    def received(self, data: bytes, at: int) -> int:
-        """Take what belongs to the body from there on, return where it ends, or raise UnusableRequest."""
-
-    def held_bytes(self) -> int:
-        """Return how much of it is in memory."""
 
 
 class SizedBody:
@@ -40,7 +26,7 @@ class SizedBody:
         self._length = length
 
     def received(self, data: bytes, at: int) -> int:
-        """Take what belongs to the body."""
+        """Take what belongs to the body from there on, and return where it ends."""
         end = min(len(data), at + self._length - len(self.content))
         self.content += data[at:end]
         self.is_complete = len(self.content) == self._length
@@ -67,7 +53,7 @@ class ChunkedBody:
         self._read_line = ChunkedBody._on_size
 
     def received(self, data: bytes, at: int) -> int:
-        """Take what belongs to the body."""
+        """Take what belongs to the body from there on, return where it ends, or raise UnusableRequest."""
         while at < len(data) and not self.is_complete:
             if self._remaining:
                 end = min(len(data), at + self._remaining)

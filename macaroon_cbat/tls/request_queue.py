@@ -26,12 +26,14 @@ class RequestQueue:
         self._waiting[exchange] = None
         self._signals.put(None)
 
-    def withdraw(self, exchange: Exchange) -> None:
-        """Remove a request and its signal; one that a thread has taken is left to it."""
-        if self._waiting.pop(exchange, exchange) is None:
+    def withdraw(self, exchange: Exchange) -> bool:
+        """Remove a request and its signal; return False for one that a thread has taken: it is left to it."""
+        if self._waiting.pop(exchange, exchange) is not None:
+            return False
+        with suppress(Empty):
             # A thread that has the signal already finds nothing and waits for the next.
-            with suppress(Empty):
-                self._signals.get_nowait()
+            self._signals.get_nowait()
+        return True
 
     def take(self) -> Exchange | None:
         """Remove and return the oldest request, once there is one; None after `end`."""

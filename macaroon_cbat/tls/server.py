@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from macaroon_cbat.certificate.formats import CERTIFICATE_HEADERS
 from macaroon_cbat.errors import SettingsError
 from macaroon_cbat.files.followed import Followed
+from macaroon_cbat.server.address import UNIX
 from macaroon_cbat.server.limits import Limits, limits_that_fit
-from macaroon_cbat.server.listener import UNIX, listening
+from macaroon_cbat.server.listener import listening
 from macaroon_cbat.server.prefork import Prefork
 from macaroon_cbat.server.service_manager import tell_ready, tell_stopping
 from macaroon_cbat.server.signals import calling_on_signals, hearing_hangups

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from macaroon_cbat.certificate.untrusted_headers import UNTRUSTED_HEADERS
-from macaroon_cbat.tls.backlog import Backlog
 from macaroon_cbat.tls.file_body import FileBody
 from macaroon_cbat.tls.parking_places import ParkingPlaces
 from macaroon_cbat.tls.request import Request
+from macaroon_cbat.tls.unsent_bytes import Backlog
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

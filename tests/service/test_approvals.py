@@ -313,7 +313,7 @@ class Connection:
     def __init__(self):
         self.answered, self.parked = threading.Event(), None
 
-    def park(self, seconds, on_end):
+    def park(self, seconds, on_end, holder=""):
         """Park the response as the embedded server does."""
         self.parked = ParkedResponse(seconds, on_end, self.answered.set)
         return self.parked
@@ -364,7 +364,7 @@ def test_a_client_that_goes_before_it_waits_is_not_kept(asking):
     """A wait that the server ends while it begins is answered, and not kept."""
     one = Connection()
 
-    def park(seconds, on_end):
+    def park(seconds, on_end, holder=""):
         one.park(seconds, on_end).end_wait()
         return one.parked
 
@@ -374,7 +374,7 @@ def test_a_client_that_goes_before_it_waits_is_not_kept(asking):
 
 def test_a_request_without_a_place_to_park_is_led_back_at_once(asking):
     """A server that parks no more responses blocks no thread in place of it."""
-    [(status, fields)] = parked_by(asking, lambda _seconds, _on_end: None)
+    [(status, fields)] = parked_by(asking, lambda _seconds, _on_end, _holder="": None)
     assert (status, path_of(fields["Location"])) == ("303 SEE OTHER", asking.wait)
 
 

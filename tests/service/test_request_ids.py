@@ -130,7 +130,7 @@ def test_a_parked_answer_has_the_id(is_stream):
     """An answer that begins long after its request names it as every other one does."""
     kept = []
 
-    def park(seconds, on_end):
+    def park(seconds, on_end, holder=""):
         kept.append(ParkedResponse(seconds, on_end, lambda: None, can_stream=True))
         return kept[0]
 

@@ -130,7 +130,7 @@ def test_a_client_that_goes_before_it_waits_is_not_kept(parked):
     """A server that ends a wait while it begins leaves no follower behind."""
     gone = []
 
-    def park(seconds, on_end):
+    def park(seconds, on_end, holder=""):
         gone.append(ParkedResponse(seconds, on_end, lambda: None))
         gone[0].end_wait()
         return gone[0]
@@ -141,7 +141,7 @@ def test_a_client_that_goes_before_it_waits_is_not_kept(parked):
 
 def test_a_request_without_a_place_is_answered_at_once(parked):
     """A server that parks no more responses has the page sent as it is now."""
-    [(status, page)] = parked.ask_to_wait(lambda _seconds, _on_end: None)
+    [(status, page)] = parked.ask_to_wait(lambda _seconds, _on_end, _holder="": None)
     assert (status, page["is_last"], page["decisions"], page["complete_after"]) == ("200 OK", True, [], 0)
     assert len(parked.registered) == 0
 

@@ -38,7 +38,12 @@ class ParkingApplication:
         if path in {"/finish", "/parked", "/write"}:
             return self._tell(start_response, path)
         self.meanwhile()
-        if not self._park(environ, float(query.get("seconds", 60)), is_finishing=path != "/forgets"):
+        if not self._park(
+            environ,
+            float(query.get("seconds", 60)),
+            holder=query.get("holder", ""),
+            is_finishing=path != "/forgets",
+        ):
             start_response("200 OK", [("Content-Length", str(len(NO_NEWS)))])
             return [NO_NEWS]
         if path == "/fails":
@@ -52,7 +57,7 @@ class ParkingApplication:
             self.begun.append(self.parked[-1].begin("200 OK", FIELDS, float(query.get("seconds", 60))))
         return []
 
-    def _park(self, environ: dict[str, Any], seconds: float, *, is_finishing: bool) -> bool:
+    def _park(self, environ: dict[str, Any], seconds: float, *, holder: str, is_finishing: bool) -> bool:
         def on_end() -> None:
             assert parked is not None
             self.ended += 1
@@ -62,7 +67,7 @@ class ParkingApplication:
 
         park = park_of(environ)
         assert park is not None
-        parked = park(seconds, on_end)
+        parked = park(seconds, on_end, holder)
         if parked is None:
             return False
         self.parked.append(parked)

@@ -25,7 +25,7 @@ class Stream:
         self.is_ended = False
         self._can_stream, self._changed, self._data = can_stream, threading.Event(), b""
 
-    def park(self, seconds: float, on_end: Any) -> ParkedResponse:
+    def park(self, seconds: float, on_end: Any, holder: str = "") -> ParkedResponse:
         """Park the response as the embedded server does."""
         self.parked = ParkedResponse(seconds, on_end, self._changed.set, can_stream=self._can_stream)
         return self.parked

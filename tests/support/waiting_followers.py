@@ -31,7 +31,7 @@ class Waiting:
         self.ends: Future[tuple[int, Any]] = Future()
         self._answered = threading.Event()
 
-    def park(self, seconds: float, on_end: Any) -> ParkedResponse:
+    def park(self, seconds: float, on_end: Any, holder: str = "") -> ParkedResponse:
         """Park the response as the embedded server does."""
         self.parked = ParkedResponse(seconds, on_end, self._answered.set)
         return self.parked

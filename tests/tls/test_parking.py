@@ -248,6 +248,23 @@ def test_parked_connections_leave_some_to_others(tmp_path, application):
         parked(server)
 
 
+def test_one_holder_leaves_half_of_the_places(tmp_path, application):
+    """A client that waits as often as it can gets half of the places, and others get the rest."""
+    with stepped(tmp_path, application, connections=32) as server:
+        clients = []
+        for holder, waiting in [("greedy", 15), ("modest", 25), ("greedy", 25)]:
+            for _ in range(17 if holder == "greedy" else 10):
+                client = server.client()
+                client.send(get(f"/park?holder={holder}"))
+                server.serve()
+                server.turn()
+                clients.append(client)
+            assert len(server.loop.site.places) == waiting
+        clients[0].sock.close()
+        server.turn()
+        assert len(server.loop.site.places) == 24
+
+
 @pytest.mark.parametrize(
     ("path", "is_gone"), [("/park", True), ("/both", False), ("/fails", False), ("/early", False)]
 )
