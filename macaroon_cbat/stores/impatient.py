@@ -21,7 +21,7 @@ A suspended server keeps the connection open and is silent. So does a pooler tha
 PgBouncer lets its clients wait for two minutes.
 """
 
-_SERVER = "SELECT pg_postmaster_start_time()::text"
+_SERVER = "SELECT extract(epoch from pg_postmaster_start_time())::text"
 """Names one server, until it is started again: no two begin in the same microsecond."""
 
 _Answer = TypeVar("_Answer")

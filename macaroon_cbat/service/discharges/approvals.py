@@ -28,6 +28,10 @@ PARKED_PLACES = 1000
 """The parked responses of a process that wait for a decision: others that wait need places, too."""
 
 
+_HOLDER = "people"
+"""The holder of these places: half of all at most, however many clients there are."""
+
+
 class Decision(Struct, frozen=True):
     """The decision of a person about the caveat with this digest."""
 
@@ -102,7 +106,7 @@ class Approvals:
             if waits.leave(wait):
                 wait.end()
 
-        found = park(LONGEST_PARKED, on_end)
+        found = park(LONGEST_PARKED, on_end, _HOLDER)
         if found is None:
             return False
         parked = found
