@@ -118,6 +118,7 @@ def test_every_result_is_told(tmp_path: Path) -> None:
     assert answer.returncode == 1
     assert "1 skipped, 1 warning, 2 errors" in answer.stdout
     assert "written by the process" in answer.stdout
+    assert "failed: test_results.py::test_fails" in answer.stdout.split("= FAILURES =")[0]
 
 
 def test_what_lasts_a_session_is_ended(tmp_path: Path) -> None:

@@ -147,6 +147,9 @@ class Run:
         return True
 
     def _report(self, report: pytest.TestReport) -> None:
+        terminal = self._session.config.pluginmanager.getplugin("terminalreporter")
+        if report.failed and terminal is not None:  # a run that is cut off has said what failed
+            terminal.write_line(f"\nfailed: {report.nodeid}")
         self._session.config.hook.pytest_runtest_logreport(report=report)
 
     def run_files(self, number: int, told: Connection) -> None:
