@@ -1,7 +1,7 @@
 """The lines of an answer that its server sends one after the other, for as long as a stream goes on."""
 
 from collections.abc import Iterator
-from http.client import HTTPException, HTTPResponse, IncompleteRead
+from http.client import HTTPException, HTTPResponse
 
 from macaroon_cbat.client.line import Line
 from macaroon_cbat.client.sockets import Deadline
@@ -20,13 +20,6 @@ def is_in_lines(response: HTTPResponse) -> bool:
     return response.status == 200 and kind.strip().lower() == LINES
 
 
-def _piece(response: HTTPResponse) -> bytes:
-    try:
-        return response.read1(_PIECE_BYTES)
-    except IncompleteRead as error:
-        raise HTTPException("the stream was cut: look into the log of the service, or of a proxy") from error
-
-
 def lines_of(line: Line, response: HTTPResponse, seconds: float, limit: int) -> Iterator[bytes]:
     """Yield each line, which must come whole within these seconds and have at most `limit` bytes.
 
@@ -36,7 +29,7 @@ def lines_of(line: Line, response: HTTPResponse, seconds: float, limit: int) -> 
     while whole.spent() < _LONGEST_SECONDS and read <= limit:
         line.deadline = Deadline(seconds, seconds)
         while b"\n" not in rest:
-            piece = _piece(response)
+            piece = response.read1(_PIECE_BYTES)
             if not piece:
                 if rest or not read:
                     raise HTTPException("the answer ended within a line")

@@ -17,7 +17,7 @@ GROUPS = {
     "requests": 3,
     "refusing": 4,
     "sizing": 8,
-    "followers": 16,
+    "followers": 33,
     "service": 3,
     "gateway": 6,
     "proxies": 8,
