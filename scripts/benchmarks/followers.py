@@ -41,7 +41,7 @@ from macaroon_cbat.tls.development_ca import development_certificates
 from tests.support.ports import free_port
 from tests.support.tls_servers import make_client
 
-CLIENTS, AUDIENCES, CERTIFICATES, SPARE_FILES = 200, 20, 4, 256
+CLIENTS, AUDIENCES, CERTIFICATES, SPARE_FILES = 200, 20, 4, 1024
 LIFETIME = 12 * 3600
 PATIENCE = 300.0
 STORM, STORM_SECONDS = 20, 2.0
@@ -94,7 +94,7 @@ class Fleet:
         """Start a service, and return when it answers."""
         command = [sys.executable, "-m", "macaroon_cbat", "serve", "--data", str(self.folder)]
         command += ["--port", str(port), "--issuer", self.issuer]
-        command += ["--connections", str(max(64, self.extent.followers + SPARE_FILES // 2))]
+        command += ["--connections", str(self.extent.followers + SPARE_FILES // 2)]
         self.services.append(_started(command, self.folder / f"log-{port}", self.environment))
         _line(self.services[-1])
 
